@@ -1,0 +1,35 @@
+"""The command line of conversion; heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def convert(
+    run: Annotated[Path, typer.Argument(help="A trained, pruned or quantized run.")],
+    output: Annotated[Path, typer.Option(help="The .tflite to write; its description goes inside, and beside as .json.")],
+    precision: Annotated[str, typer.Option("--format", help="float32 or int8.")] = "int8",
+    annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to calibrate on (int8 without QAT).")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+) -> None:
+    """Convert a run to a .tflite that describes itself, checked against the Keras model before it is written.
+
+    int8 of a run from `hrnet quantize` needs nothing more; of any other run it is calibrated post-training on
+    the first 200 persons of --annotations.
+
+    Example: hrnet convert runs/full-qat --format int8 --output full-int8.tflite
+    """
+    from conversion.convert import convert_run
+    from hrnet_tf.runs import load_run
+    from mobile_eval.datasets.coco import load_keypoint_dataset
+
+    if (annotations is None) != (images is None):
+        raise ValueError("calibration needs both --annotations and --images")
+    calibration = load_keypoint_dataset(annotations, images) if annotations and images else None
+    typer.echo(convert_run(load_run(run), precision, output, calibration))

@@ -1,0 +1,27 @@
+"""The two residual blocks (He et al., arXiv 1512.03385)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hrnet_tf._keras import keras
+from hrnet_tf.layers import add_all, conv_unit
+from hrnet_tf.spec import BOTTLENECK_EXPANSION
+
+
+def basic_block(x: Any, channels: int, *, name: str, folded: bool = False) -> Any:
+    """Two 3x3 convolutions beside the identity."""
+    y = conv_unit(x, channels, 3, name=name, index=1, folded=folded)
+    y = conv_unit(y, channels, 3, name=name, index=2, relu=False, folded=folded)
+    return keras.layers.ReLU(name=f"{name}_relu")(add_all([y, x], name=name))
+
+
+def bottleneck_block(x: Any, width: int, *, name: str, folded: bool = False) -> Any:
+    """1x1 to `width`, 3x3, 1x1 to `4 * width`, beside the identity or, where the channels differ, a projection."""
+    channels = BOTTLENECK_EXPANSION * width
+    y = conv_unit(x, width, 1, name=name, index=1, folded=folded)
+    y = conv_unit(y, width, 3, name=name, index=2, folded=folded)
+    y = conv_unit(y, channels, 1, name=name, index=3, relu=False, folded=folded)
+    if x.shape[-1] != channels:
+        x = conv_unit(x, channels, 1, name=f"{name}_shortcut", relu=False, folded=folded)
+    return keras.layers.ReLU(name=f"{name}_relu")(add_all([y, x], name=name))

@@ -1,0 +1,30 @@
+"""BatchNorm folded into the convolution before it: the same function with half the layers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from hrnet_tf.layers import BATCH_NORM
+from hrnet_tf.weights import Weights
+
+
+def fold_batch_norm(weights: Weights) -> Weights:
+    """Weights of `build_model(spec)` made into those of `build_model(spec, folded=True)`.
+
+    With scale = gamma / sqrt(variance + epsilon): kernel * scale, and bias = beta - mean * scale.
+    """
+    folded = {name: array for name, array in weights.items() if not re.search(r"_bn\d+/", name)}
+    for name in weights:
+        match = re.fullmatch(r"(.*)_bn(\d+)/gamma", name)
+        if match is None:
+            continue
+        norm, conv = name.removesuffix("/gamma"), f"{match[1]}_conv{match[2]}"
+        gamma, beta, mean, variance = (
+            weights[f"{norm}/{part}"].astype(np.float64) for part in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        scale = gamma / np.sqrt(variance + BATCH_NORM["epsilon"])
+        folded[f"{conv}/kernel"] = (weights[f"{conv}/kernel"] * scale).astype(np.float32)
+        folded[f"{conv}/bias"] = (beta - mean * scale).astype(np.float32)
+    return folded

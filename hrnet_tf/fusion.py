@@ -1,0 +1,54 @@
+"""The exchange unit: every branch of a module receives the others over its fusion links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hrnet_tf._keras import keras
+from hrnet_tf.layers import NearestUpsampling, add_all, conv_unit
+from hrnet_tf.spec import FusionLink
+
+
+def link_convolutions(link: FusionLink) -> int:
+    """Number of convolutions on a link: one 1x1 upwards, one 3x3 for each halving downwards."""
+    return max(1, link.target - link.source)
+
+
+def link_gate_layer(link: FusionLink) -> str:
+    """Name of the BatchNorm that a link's signal passes last: with gamma and beta zero the link adds nothing."""
+    return f"{link.name}_bn{link_convolutions(link)}"
+
+
+def apply_link(x: Any, link: FusionLink, target_channels: int, *, folded: bool = False) -> Any:
+    """What `link` adds to its target: (N, H, W, C) of the source to the target's resolution and channels."""
+    if link.source > link.target:
+        x = conv_unit(x, target_channels, 1, name=link.name, relu=False, folded=folded)
+        return NearestUpsampling(2 ** (link.source - link.target), name=f"{link.name}_up")(x)
+    steps = link_convolutions(link)
+    for index in range(1, steps):
+        x = conv_unit(x, x.shape[-1], 3, name=link.name, index=index, stride=2, folded=folded)
+    return conv_unit(x, target_channels, 3, name=link.name, index=steps, stride=2, relu=False, folded=folded)
+
+
+def exchange_unit(
+    branches: dict[int, Any], links: Iterable[FusionLink], targets: Iterable[int], *, name: str, folded: bool = False
+) -> dict[int, Any]:
+    """Each target branch plus what its links bring, summed in order of source; ReLU after the sum.
+
+    `branches` maps branch number to its feature maps; a target without links keeps its own, which are
+    already rectified.
+    """
+    by_ends = {(link.source, link.target): link for link in links}
+    fused = {}
+    for target in targets:
+        own = branches[target]
+        terms = []
+        for source in sorted(branches):
+            if source == target:
+                terms.append(own)
+            elif (source, target) in by_ends:
+                terms.append(apply_link(branches[source], by_ends[source, target], own.shape[-1], folded=folded))
+        total = add_all(terms, name=f"{name}_fuse{target}")
+        fused[target] = keras.layers.ReLU(name=f"{name}_fuse{target}_relu")(total) if len(terms) > 1 else own
+    return fused

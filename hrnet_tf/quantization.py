@@ -1,0 +1,74 @@
+"""The quantization-aware network (tensorflow-model-optimization) of a spec.
+
+It is built from the folded network, so that training rounds the very weights that the device holds, and so
+that quantizing and converting have half the layers to work through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_tf._keras import keras
+from hrnet_tf.backbone import build_model
+from hrnet_tf.layers import NearestUpsampling
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import Weights, set_model_weights
+
+Ranges = dict[str, tuple[float, float]]
+INPUT_LAYER = "image"
+
+
+def build_quantized_model(spec: HRNetSpec, folded_weights: Weights | None = None) -> Any:
+    """The network with fake quantization to int8: per-channel kernels, one range an activation.
+
+    `folded_weights` are those of the folded network. Without them the model waits for `set_model_weights`.
+    """
+    import tensorflow_model_optimization as tfmot
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_configs
+
+    copies = default_8bit_quantize_configs.NoOpQuantizeConfig()  # upsampling repeats values: its range is its input's
+
+    def annotate(layer: Any) -> Any:
+        config = copies if isinstance(layer, NearestUpsampling) else None
+        return tfmot.quantization.keras.quantize_annotate_layer(layer, quantize_config=config)
+
+    model = build_model(spec, folded=True)
+    if folded_weights is not None:
+        set_model_weights(model, folded_weights)
+    with tfmot.quantization.keras.quantize_scope({"NearestUpsampling": NearestUpsampling, "NoOpQuantizeConfig": type(copies)}):
+        annotated = keras.models.clone_model(model, clone_function=annotate)
+        annotated.set_weights(model.get_weights())
+        return tfmot.quantization.keras.quantize_apply(annotated)
+
+
+def activation_ranges(model: Any, batches: Iterable[NDArray[np.float32]]) -> Ranges:
+    """Smallest and largest value of each layer's output, averaged over batches (N, H, W, 3)."""
+    names = [layer.name for layer in model.layers]
+    outputs = keras.Model(
+        model.input, [[keras.backend.min(layer.output), keras.backend.max(layer.output)] for layer in model.layers]
+    )
+    observed = np.mean([np.array(outputs.predict_on_batch(batch), np.float64) for batch in batches], axis=0)
+    return {name: (float(low), float(high)) for name, (low, high) in zip(names, observed, strict=True)}
+
+
+def initialize_ranges(quantized: Any, activations: Ranges) -> None:
+    """Start each quantizer from a measured range: kernels from their values, activations from `activations`.
+
+    tensorflow-model-optimization starts them all at -6..6 and moves those of activations by a thousandth a
+    step: a short tuning would end before they arrive, and nothing before the first step is meaningful.
+    """
+    for layer in quantized.layers:
+        name = INPUT_LAYER if layer.name == "quantize_layer" else layer.name.removeprefix("quant_")
+        variables = {v.name.removesuffix(":0").rsplit("/", 1)[-1]: v for v in layer.weights}
+        for end, variable in variables.items():
+            if end in ("kernel_min", "kernel_max"):
+                largest = np.abs(variables["kernel"].numpy()).max(axis=(0, 1, 2))
+                variable.assign(largest if end == "kernel_max" else -largest)
+            elif end.endswith("_min"):
+                variable.assign(min(activations[name][0], 0.0))
+            elif end.endswith("_max"):
+                variable.assign(max(activations[name][1], 0.0))

@@ -1,0 +1,106 @@
+"""A run on disk: what passes from training to ranking, pruning, quantization and conversion.
+
+    RUN/run.json             what it is: step, keypoint category, training config, the run it came from
+    RUN/spec.json            the network
+    RUN/weights.safetensors  its variables, named by layer
+    RUN/history.csv          one row an epoch
+    RUN/ranking.json         importance of every link, once ranked
+    RUN/checkpoint/          optimizer state, for resuming
+
+Files are written beside and renamed, so that a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hrnet_tf.spec import FusionLink, HRNetSpec
+
+STEPS = ("train", "prune", "quantize")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder's description. `category` is a COCO keypoint category, `config` the settings of its training."""
+
+    path: Path
+    step: str
+    spec: HRNetSpec
+    category: dict[str, Any]
+    config: dict[str, Any]
+    parent: str | None = None
+
+    @property
+    def quantized(self) -> bool:
+        """Whether its weights are those of the quantization-aware network."""
+        return self.step == "quantize"
+
+    @property
+    def weights_path(self) -> Path:
+        """Where its weights lie."""
+        return self.path / "weights.safetensors"
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Call `write` with a path beside `path`, then rename; leaves nothing behind where it fails."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(beside)
+        os.replace(beside, path)
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON, whole or not at all."""
+    write_atomically(path, lambda beside: beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; ValueError names the file where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def save_run(run: Run) -> None:
+    """Write the run's description (not its weights)."""
+    write_json(run.path / "spec.json", run.spec.to_json())
+    data = {"step": run.step, "parent": run.parent, "category": run.category, "config": run.config}
+    write_json(run.path / "run.json", data)
+
+
+def load_run(path: Path | str) -> Run:
+    """The run in that folder."""
+    path = Path(path)
+    if not (path / "run.json").is_file():
+        raise ValueError(f"{path} is not a run folder: it has no run.json; `hrnet train --output {path}` makes one")
+    data = read_json(path / "run.json")
+    spec = HRNetSpec.from_json(read_json(path / "spec.json"))
+    if not isinstance(data, dict) or data.get("step") not in STEPS:
+        raise ValueError(f"{path / 'run.json'} does not describe a run: its step must be one of {', '.join(STEPS)}")
+    return Run(path, data["step"], spec, data["category"], data["config"], data.get("parent"))
+
+
+def save_ranking(run: Run, ranking: dict[FusionLink, float], about: dict[str, Any]) -> None:
+    """Write the importance of every link, most needed first."""
+    ordered = sorted(ranking.items(), key=lambda item: -item[1])
+    write_json(run.path / "ranking.json", {**about, "importance": {link.name: value for link, value in ordered}})
+
+
+def load_ranking(run: Run) -> dict[FusionLink, float]:
+    """What `save_ranking` wrote; ValueError where the run was not ranked yet."""
+    if not (run.path / "ranking.json").is_file():
+        raise ValueError(f"{run.path} has no ranking.json; rank its links first with `hrnet rank {run.path}`")
+    return {FusionLink.parse(name): float(value) for name, value in read_json(run.path / "ranking.json")["importance"].items()}

@@ -1,0 +1,233 @@
+"""What an HRNet is: frozen data.
+
+A spec holds the sizes of a network and the set of its fusion links. Removing links makes a smaller spec;
+`backbone.build_model` makes a model of exactly what the spec's liveness says can reach the output.
+
+Notation of the paper (arXiv 1908.07919): stage s (2, 3, 4) has s branches; branch b has `width * 2**b`
+channels at stride `4 * 2**b`; each module of a stage ends in an exchange unit, whose fusion links go from
+every `source` branch to every other `target` branch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+STEM_STRIDE = 4
+FIRST_STAGE = 2  # the first stage with more than one branch
+BOTTLENECK_EXPANSION = 4  # a bottleneck block puts out this times its inner width
+
+
+@dataclass(frozen=True, order=True)
+class FusionLink:
+    """The path from branch `source` to branch `target` in the exchange unit of one module (all 0-based but `stage`)."""
+
+    stage: int
+    module: int
+    source: int
+    target: int
+
+    def __post_init__(self) -> None:
+        if self.source == self.target:
+            raise ValueError(f"a fusion link joins two branches, got source {self.source} and the same target")
+
+    @property
+    def name(self) -> str:
+        """The prefix of the names of its layers, such as `stage3_module2_link0to2`."""
+        return f"stage{self.stage}_module{self.module}_link{self.source}to{self.target}"
+
+    @classmethod
+    def parse(cls, name: str) -> FusionLink:
+        """The link of that `name`."""
+        match = re.fullmatch(r"stage(\d+)_module(\d+)_link(\d+)to(\d+)", name)
+        if match is None:
+            raise ValueError(f"not a fusion link: {name!r}, expected a name such as stage3_module2_link0to2")
+        return cls(*map(int, match.groups()))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, order=True)
+class BranchModule:
+    """The residual blocks of one branch in one module."""
+
+    stage: int
+    module: int
+    branch: int
+
+    @property
+    def name(self) -> str:
+        """The prefix of the names of its layers, such as `stage4_module0_branch1`."""
+        return f"stage{self.stage}_module{self.module}_branch{self.branch}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """Number of modules of a stage, and of basic residual blocks in each branch of a module."""
+
+    modules: int
+    blocks: int
+
+    def __post_init__(self) -> None:
+        if self.modules < 1 or self.blocks < 1:
+            raise ValueError(f"a stage needs at least one module and one block, got {self.modules} and {self.blocks}")
+
+
+@dataclass(frozen=True)
+class Liveness:
+    """What some path leads from to an output: the rest is not built."""
+
+    branches: frozenset[BranchModule]
+    links: frozenset[FusionLink]
+
+
+def full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> frozenset[FusionLink]:
+    """All fusion links of a network; its last module only has those into `outputs`."""
+    links = set()
+    for stage, spec in enumerate(stages, FIRST_STAGE):
+        for module in range(spec.modules):
+            last = stage == FIRST_STAGE + len(stages) - 1 and module == spec.modules - 1
+            for target in outputs if last else range(stage):
+                links |= {FusionLink(stage, module, source, target) for source in range(stage) if source != target}
+    return frozenset(links)
+
+
+@dataclass(frozen=True)
+class HRNetSpec:
+    """An HRNet for heatmaps (HRNetV1 head on branch 0).
+
+    `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `joints` the
+    number of heatmaps. `stage1_width` is the bottlenecks' inner width in stage 1 (their output has 4 times
+    that). `outputs` are the branches of the last module that the head reads. `links` are those kept.
+    """
+
+    name: str
+    width: int
+    input_size: tuple[int, int]
+    joints: int
+    stages: tuple[StageSpec, ...]
+    stem_width: int = 64
+    stage1_blocks: int = 4
+    stage1_width: int = 64
+    outputs: tuple[int, ...] = (0,)
+    links: frozenset[FusionLink] = field(default=frozenset(), repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("width", "joints", "stem_width", "stage1_blocks", "stage1_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 1 <= len(self.stages) <= 3:
+            raise ValueError(f"an HRNet has 1 to 3 stages after the first, got {len(self.stages)}")
+        if self.outputs != (0,):
+            raise ValueError(f"the heatmap head reads branch 0 of the last module, got outputs {self.outputs}")
+        multiple = self.size_multiple
+        if min(self.input_size) < multiple or any(size % multiple for size in self.input_size):
+            height, width = self.input_size
+            raise ValueError(f"input size {height}x{width}: height and width must be multiples of {multiple}")
+        unknown = self.links - full_links(self.stages, self.outputs)
+        if unknown:
+            raise ValueError(f"the network has no link {min(unknown).name}")
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width must be multiples of this, the stride of the lowest resolution."""
+        return int(STEM_STRIDE * 2 ** (self.last_stage - 1))
+
+    @property
+    def last_stage(self) -> int:
+        """Number of the last stage, and of its branches."""
+        return FIRST_STAGE + len(self.stages) - 1
+
+    def stage(self, number: int) -> StageSpec:
+        """The spec of stage 2, 3 or 4."""
+        return self.stages[number - FIRST_STAGE]
+
+    def channels(self, branch: int) -> int:
+        """Number of channels of a branch."""
+        return int(self.width * 2**branch)
+
+    def resolution(self, branch: int) -> tuple[int, int]:
+        """(height, width) of a branch's feature maps."""
+        stride = STEM_STRIDE * 2**branch
+        return self.input_size[0] // stride, self.input_size[1] // stride
+
+    @property
+    def possible_links(self) -> frozenset[FusionLink]:
+        """The links of the same network at full connectivity."""
+        return full_links(self.stages, self.outputs)
+
+    @property
+    def removed_links(self) -> frozenset[FusionLink]:
+        """The links of full connectivity that this network has not."""
+        return self.possible_links - self.links
+
+    def full(self) -> HRNetSpec:
+        """The same network at full connectivity."""
+        return dataclasses.replace(self, links=self.possible_links)
+
+    def without(self, removed: Iterable[FusionLink]) -> HRNetSpec:
+        """The network without these links, and without those that no output can feel any more."""
+        removed = frozenset(removed)
+        absent = removed - self.links
+        if absent:
+            raise ValueError(f"cannot remove {min(absent).name}: the network has it no more")
+        spec = dataclasses.replace(self, links=self.links - removed)
+        return dataclasses.replace(spec, links=spec.liveness().links)
+
+    def liveness(self) -> Liveness:
+        """Walk from the outputs back: which branch modules and links some path leads from to an output."""
+        branches: set[BranchModule] = set()
+        links: set[FusionLink] = set()
+        needed = set(self.outputs)  # targets of the exchange unit that somebody reads
+        for stage in range(self.last_stage, FIRST_STAGE - 1, -1):
+            for module in range(self.stage(stage).modules - 1, -1, -1):
+                into = {link for link in self.links if (link.stage, link.module) == (stage, module) and link.target in needed}
+                needed |= {link.source for link in into}
+                links |= into
+                branches |= {BranchModule(stage, module, branch) for branch in needed}
+            if stage - 1 in needed:  # the stage's newest branch starts from the lowest one before it
+                needed = (needed - {stage - 1}) | {stage - 2}
+        return Liveness(frozenset(branches), frozenset(links))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `spec.json`; connectivity is stored as what was removed."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "links"}
+        data["stages"] = [dataclasses.asdict(stage) for stage in self.stages]
+        data["removed_links"] = [link.name for link in sorted(self.removed_links)]
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> HRNetSpec:
+        """The spec that `to_json` wrote."""
+        data = dict(data)
+        try:
+            removed = frozenset(FusionLink.parse(name) for name in data.pop("removed_links"))
+            data["stages"] = tuple(StageSpec(**stage) for stage in data["stages"])
+            data["input_size"] = tuple(data["input_size"])
+            data["outputs"] = tuple(data["outputs"])
+            spec = cls(**data).full()
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not the spec of an HRNet: {error}") from error
+        unknown = removed - spec.links
+        if unknown:
+            raise ValueError(f"the network has no link {min(unknown).name}")
+        return dataclasses.replace(spec, links=spec.links - removed)
+
+    def network_description(self) -> dict[str, Any]:
+        """The shape and connectivity of what is built, as plain data for readers that do not know this package."""
+        live = self.liveness()
+        return {
+            "width": self.width,
+            "stages": [{"stage": number, "modules": stage.modules} for number, stage in enumerate(self.stages, FIRST_STAGE)],
+            "outputs": list(self.outputs),
+            "live_branches": [branch.name for branch in sorted(live.branches)],
+            "links": [link.name for link in sorted(live.links)],
+            "removed_links": [link.name for link in sorted(self.possible_links - live.links)],
+        }

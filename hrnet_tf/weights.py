@@ -1,0 +1,54 @@
+"""A model's variables as named arrays, on disk as safetensors.
+
+Names are those of the variables, `stem_conv1/kernel`, so that a network that lost links takes over the
+arrays that still have a place.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from hrnet_tf.runs import write_atomically
+
+Weights = dict[str, NDArray[Any]]
+
+
+def model_weights(model: Any) -> Weights:
+    """All variables of a model by name."""
+    return {variable.name.removesuffix(":0"): variable.numpy() for variable in model.weights}
+
+
+def set_model_weights(model: Any, weights: Weights) -> None:
+    """Give every variable of `model` its array; arrays without a place in it are left out.
+
+    Raises ValueError naming the first variable that is missing or of another shape.
+    """
+    for variable in model.weights:
+        name = variable.name.removesuffix(":0")
+        if name not in weights:
+            raise ValueError(f"the weights hold no {name}: they are of another model")
+        if tuple(weights[name].shape) != tuple(variable.shape):
+            raise ValueError(
+                f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(variable.shape)}: weights of another model"
+            )
+        variable.assign(weights[name])
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write arrays to a .safetensors file, whole or not at all."""
+    write_atomically(path, lambda beside: save_file({k: np.array(v, order="C") for k, v in weights.items()}, beside))
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a .safetensors file."""
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist: the run was not trained to its first epoch") from None
+    except Exception as error:  # safetensors raises its own error for truncated and foreign files
+        raise ValueError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,137 @@
+"""`model.fit` on a run: the optimizer and its schedule, saving after each epoch, and resuming."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+from hrnet_tf._keras import keras, tf
+from hrnet_tf.runs import Run, load_run, save_run, write_atomically
+from hrnet_tf.weights import model_weights, save_weights
+from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
+from training.config import TrainingConfig
+from training.data import Augmentation, steps_per_epoch, training_dataset
+from training.losses import HeatmapMSE
+from training.validation import ValidatePck
+
+ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7
+
+
+def load_data(config: TrainingConfig) -> tuple[KeypointDataset, KeypointDataset | None]:
+    """Training and (if named) validation persons."""
+    train = load_keypoint_dataset(config.train_annotations, config.images)
+    if config.val_annotations is None:
+        return train, None
+    val = load_keypoint_dataset(config.val_annotations, config.val_images or config.images)
+    if val.category.joints != train.category.joints:
+        raise ValueError(f"{config.val_annotations} has other keypoints than {config.train_annotations}")
+    return train, val
+
+
+def check_category(run: Run, data: KeypointDataset) -> None:
+    """Raise ValueError unless the data's joints are those that the run knows."""
+    if KeypointCategory.from_json(run.category).joints != data.category.joints:
+        raise ValueError(
+            f"{run.path} was trained for {run.spec.joints} keypoints of category {run.category['name']!r}; "
+            f"the annotations have others ({', '.join(data.category.joints[:3])}, ...)"
+        )
+
+
+def start_run(run: Run, *, resume: bool) -> None:
+    """Write the run's description, or, to resume, check that the folder holds the same run."""
+    if not (run.path / "run.json").exists():
+        if run.path.exists() and any(run.path.iterdir()):
+            raise ValueError(f"{run.path} exists and is not a run folder; give another --output")
+        save_run(run)
+        return
+    if not resume:
+        raise ValueError(f"{run.path} exists already; go on with --resume or give another --output")
+    before = load_run(run.path)
+    for name in ("step", "spec", "category", "config"):
+        if getattr(before, name) != getattr(run, name):
+            raise ValueError(
+                f"{run.path} is a run of another model or other settings (its {name} differs); give another --output"
+            )
+
+
+class SaveRun(keras.callbacks.Callback):  # type: ignore[misc]
+    """After each epoch: weights, a row of history, and a checkpoint with the optimizer's state."""
+
+    def __init__(self, run: Run, manager: tf.train.CheckpointManager, epoch: tf.Variable):
+        super().__init__()
+        self.run = run
+        self.manager = manager
+        self.epoch = epoch
+        done = int(epoch.numpy())
+        self.rows = read_history(run.path)[:done]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.epoch.assign(epoch + 1)
+        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        save_weights(self.run.weights_path, model_weights(self.model))
+        write_history(self.run.path, self.rows)
+        try:
+            self.manager.save()
+        except (OSError, tf.errors.OpError) as error:
+            raise ValueError(f"cannot write a checkpoint to {self.manager.directory}: {str(error).splitlines()[0]}") from error
+
+
+def fit(run: Run, model: Any, config: TrainingConfig, train: KeypointDataset, val: KeypointDataset | None) -> None:
+    """Train `model` until `config.epochs`, from the run's checkpoint where there is one; the run keeps the last epoch."""
+    steps = steps_per_epoch(train, config.batch_size)
+    warmup = max(1, round(min(config.warmup_epochs, config.epochs / 4) * steps))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        warmup_target=config.learning_rate,
+        warmup_steps=warmup,
+        decay_steps=config.epochs * steps - warmup,
+    )
+    model.compile(keras.optimizers.Adam(schedule, epsilon=ADAM_EPSILON), HeatmapMSE())
+    epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
+    model.optimizer.build(model.trainable_variables)
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=epoch)
+    manager = tf.train.CheckpointManager(checkpoint, str(run.path / "checkpoint"), max_to_keep=1)
+    checkpoint.restore(manager.latest_checkpoint)
+    done = int(epoch.numpy())
+    if done >= config.epochs:
+        return
+    dataset = training_dataset(
+        train,
+        run.spec,
+        batch_size=config.batch_size,
+        epochs=range(done, config.epochs),
+        seed=config.seed,
+        sigma=config.sigma,
+        augmentation=Augmentation(rotation=config.rotation, scale=config.scale),
+    )
+    callbacks = [ValidatePck(val, run.spec)] if val else []
+    model.fit(
+        dataset,
+        steps_per_epoch=steps,
+        initial_epoch=done,
+        epochs=config.epochs,
+        callbacks=[*callbacks, SaveRun(run, manager, epoch)],
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+
+
+def write_history(run: Path, rows: list[dict[str, float]]) -> None:
+    """Write history.csv, one row an epoch."""
+
+    def write(path: Path) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(run / "history.csv", write)
+
+
+def read_history(run: Path) -> list[dict[str, float]]:
+    """The rows of history.csv; none where nothing was trained yet."""
+    if not (run / "history.csv").is_file():
+        return []
+    with (run / "history.csv").open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -1,0 +1,39 @@
+"""Quantization-aware tuning of a trained or pruned run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hrnet_tf.backbone import build_model
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
+from hrnet_tf.runs import Run, load_ranking, save_ranking
+from hrnet_tf.weights import load_weights, set_model_weights
+from training.config import TrainingConfig
+from training.data import plain_crops
+from training.fit import check_category, fit, load_data, start_run
+
+CALIBRATION_BATCHES = 8
+CALIBRATION_BATCH = 32
+
+
+def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bool = False) -> Run:
+    """Tune `run` with fake quantization, from activation ranges measured on the first training persons."""
+    if run.quantized:
+        raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
+    train_data, val_data = load_data(config)
+    check_category(run, train_data)
+    folded = fold_batch_norm(load_weights(run.weights_path))
+    quantized = Run(Path(output), "quantize", run.spec, run.category, config.to_json(), str(run.path))
+    start_run(quantized, resume=resume)
+    if (run.path / "ranking.json").is_file():
+        save_ranking(quantized, load_ranking(run), {"of": str(run.path)})
+    plain = build_model(run.spec, folded=True)
+    set_model_weights(plain, folded)
+    persons = train_data.persons[: CALIBRATION_BATCHES * CALIBRATION_BATCH]
+    starts = range(0, len(persons), CALIBRATION_BATCH)
+    ranges = activation_ranges(plain, [plain_crops(persons[s : s + CALIBRATION_BATCH], run.spec)[0] for s in starts])
+    model = build_quantized_model(run.spec, folded)
+    initialize_ranges(model, ranges)
+    fit(quantized, model, config, train_data, val_data)
+    return quantized

@@ -1,0 +1,63 @@
+"""Which links to remove, in which order: greedily the least importance lost per multiply-add saved.
+
+A link costs little; a branch of a module costs a lot, and is not built once no link leads out of it any more.
+So a move is a single link, or all the links whose removal frees a branch from some module on. A move's
+importance is the sum of its links'; what falls dead with them was felt through them only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hrnet_tf.complexity import complexity
+from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec
+
+Move = frozenset[FusionLink]
+
+
+def moves(spec: HRNetSpec) -> set[Move]:
+    """Every single link, and for every live branch module the links that keep it alive."""
+    groups = {keeping_alive(spec, branch) for branch in spec.liveness().branches if branch.branch not in spec.outputs}
+    return {frozenset({link}) for link in spec.links} | {group for group in groups if group}
+
+
+def keeping_alive(spec: HRNetSpec, branch: BranchModule) -> Move:
+    """The links to remove so that `branch` is not built.
+
+    They are the links out of it and out of its later self, and, since the next stage's newest branch starts
+    from the lowest one, of that one too.
+    """
+
+    def begins_at_or_after(link: FusionLink) -> bool:
+        return (link.stage, link.module) >= (branch.stage, branch.module)
+
+    doomed = {branch.branch}
+    for stage in range(branch.stage + 1, spec.last_stage + 1):
+        if stage - 2 in doomed:
+            doomed.add(stage - 1)
+    return frozenset(
+        link for link in spec.links if link.source in doomed and link.target not in doomed and begins_at_or_after(link)
+    )
+
+
+def removal_order(spec: HRNetSpec, importance: Mapping[FusionLink, float]) -> list[HRNetSpec]:
+    """Ever smaller networks, `spec` first: each loses the move with the least importance per multiply-add saved.
+
+    The last has at least one link left. Raises ValueError where a link was not ranked.
+    """
+    missing = spec.links - set(importance)
+    if missing:
+        raise ValueError(f"{min(missing).name} was not ranked: rank this run again")
+    least = min((value for value in importance.values() if value > 0), default=1.0)
+    order = [spec]
+    while True:
+        now = complexity(order[-1]).multiply_adds
+        options = []
+        for move in moves(order[-1]):
+            smaller = order[-1].without(move)
+            if smaller.links:
+                lost = sum(max(importance[link], least / 10) for link in move)
+                options.append((lost / (now - complexity(smaller).multiply_adds), sorted(move), smaller))
+        if not options:
+            return order
+        order.append(min(options, key=lambda option: option[:2])[2])

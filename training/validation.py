@@ -1,0 +1,45 @@
+"""Accuracy of a Keras model on persons, through the device's own preprocessing, decoding and metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hrnet_tf._keras import keras
+from hrnet_tf.spec import HRNetSpec
+from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.decode import decode_heatmaps, keypoints_in_image
+from mobile_eval.geometry import Array
+from mobile_eval.metrics.pck import PckResult, pck
+from training.data import plain_crops
+
+BATCH = 64
+
+
+def predict_keypoints(model: Any, data: KeypointDataset, spec: HRNetSpec) -> Array:
+    """Keypoints (N, K, 3) in image pixels with their heatmap maxima as scores."""
+    keypoints = []
+    for start in range(0, len(data), BATCH):
+        crops, matrices = plain_crops(data.persons[start : start + BATCH], spec)
+        keypoints.append(keypoints_in_image(decode_heatmaps(model.predict_on_batch(crops)), matrices))
+    return np.concatenate(keypoints)
+
+
+def evaluate_pck(model: Any, data: KeypointDataset, spec: HRNetSpec) -> PckResult:
+    """PCK@0.1 of a Keras model over all persons of `data`."""
+    predicted = predict_keypoints(model, data, spec)
+    return pck(predicted, np.stack([p.keypoints for p in data.persons]), [p.box for p in data.persons])
+
+
+class ValidatePck(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds `val_pck` to the logs after each epoch."""
+
+    def __init__(self, data: KeypointDataset, spec: HRNetSpec):
+        super().__init__()
+        self.data = data
+        self.spec = spec
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if logs is not None:
+            logs["val_pck"] = evaluate_pck(self.model, self.data, self.spec).pck
