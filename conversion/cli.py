@@ -23,7 +23,7 @@ def convert(
     int8 of a run from `hrnet quantize` needs nothing more; of any other run it is calibrated post-training on
     the first 200 persons of --annotations.
 
-    Example: hrnet convert runs/full-qat --format int8 --output full-int8.tflite
+    Example: [bold]hrnet convert runs/full-qat --format int8 --output full-int8.tflite[/bold]
     """
     from conversion.convert import convert_run
     from hrnet_tf.runs import load_run

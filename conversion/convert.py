@@ -46,7 +46,8 @@ class ConversionResult:
     description: ModelDescription
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.size_bytes / 1e6:.2f} MB, heatmaps differ by at most {self.max_difference:.2g} from the Keras model"
+        size = f"{self.size_bytes / 1e6:.2f} MB"
+        return f"{self.path}: {size}, heatmaps differ by at most {self.max_difference:.2g} from the Keras model"
 
 
 def convert_run(run: Run, precision: str, output: Path | str, calibration: KeypointDataset | None = None) -> ConversionResult:

@@ -15,7 +15,7 @@ def models(
 ) -> None:
     """The models there are: input, parameters, multiply-adds (by 1e9, and by 2^30 as the papers print them), links.
 
-    Example: hrnet models --input-size 384x288
+    Example: [bold]hrnet models --input-size 384x288[/bold]
     """
     from rich.console import Console
     from rich.table import Table

@@ -26,6 +26,25 @@ Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=
 
 
 @app.command()
+def people(
+    output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    train_images: Annotated[int, typer.Option(help="Images to learn from.", min=1)] = 1200,
+    val_images: Annotated[int, typer.Option(help="Images to measure on.", min=1)] = 200,
+    image_size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "192x160",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Draw people with exact joints, as a COCO keypoint data set for trying things out.
+
+    Example: [bold]hrnet people --train-images 1200 --val-images 200 --output people[/bold]
+    """
+    from hrnet_tf.presets import parse_size
+    from training.synthetic import write_synthetic_people
+
+    write_synthetic_people(output, train_images, val_images, seed=seed, image_size=parse_size(image_size))
+    typer.echo(f"people: {output}")
+
+
+@app.command()
 def train(
     model: Annotated[str, typer.Argument(help="A name from `hrnet models`, such as pose-small-v1.")],
     train_annotations: TrainAnnotations,
@@ -39,9 +58,7 @@ def train(
     blocks: Annotated[int | None, typer.Option(help="Residual blocks in each branch of a module.", min=1)] = None,
     stem_width: Annotated[int | None, typer.Option(help="Channels of the stem.", min=1)] = None,
     stage1_blocks: Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)] = None,
-    stage1_width: Annotated[
-        int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)
-    ] = None,
+    stage1_width: Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)] = None,
     epochs: Epochs = 210,
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 1e-3,
@@ -53,8 +70,8 @@ def train(
 ) -> None:
     """Train an HRNet with model.fit; the run keeps weights, history and a checkpoint after each epoch.
 
-    Example: hrnet train pose-small-v1 --train-annotations train.json --val-annotations val.json
-    --images images --input-size 128x96 --epochs 30 --output runs/full
+    Example: [bold]hrnet train pose-small-v1 --train-annotations train.json --val-annotations val.json
+    --images images --input-size 128x96 --epochs 30 --output runs/full[/bold]
     """
     from hrnet_tf.presets import customized, parse_size, preset
     from training.config import TrainingConfig
@@ -96,7 +113,7 @@ def rank(
 ) -> None:
     """Measure how much each fusion link is needed: leave it out, look at the loss. Writes ranking.json and ranking.svg.
 
-    Example: hrnet rank runs/full --annotations train.json --images images
+    Example: [bold]hrnet rank runs/full --annotations train.json --images images[/bold]
     """
     from rich.console import Console
     from rich.table import Table
@@ -120,9 +137,7 @@ def prune(
     train_annotations: TrainAnnotations,
     images: Images,
     output: Output,
-    keep_latency: Annotated[
-        float | None, typer.Option(help="Share of the int8 latency, measured here, that may stay.")
-    ] = None,
+    keep_latency: Annotated[float | None, typer.Option(help="Share of the int8 latency, measured here, that may stay.")] = None,
     remove_links: Annotated[int | None, typer.Option(help="Remove this many links, and what falls dead with them.")] = None,
     val_annotations: ValAnnotations = None,
     val_images: ValImages = None,
@@ -135,8 +150,8 @@ def prune(
 ) -> None:
     """Remove the links that a run needs least, with the branches that fall dead, and fine-tune the smaller network.
 
-    Example: hrnet prune runs/full --keep-latency 0.75 --train-annotations train.json --images images
-    --epochs 10 --output runs/pruned
+    Example: [bold]hrnet prune runs/full --keep-latency 0.75 --train-annotations train.json --images images
+    --epochs 10 --output runs/pruned[/bold]
     """
     from hrnet_tf.runs import load_run
     from training.pruning import Budget
@@ -167,7 +182,8 @@ def quantize(
 ) -> None:
     """Tune a run quantization-aware (tensorflow-model-optimization), so that it loses little as int8.
 
-    Example: hrnet quantize runs/pruned --train-annotations train.json --images images --epochs 3 --output runs/pruned-qat
+    Example: [bold]hrnet quantize runs/pruned --train-annotations train.json --images images
+    --epochs 3 --output runs/pruned-qat[/bold]
     """
     from hrnet_tf.runs import load_run
     from training.quantize import quantize as quantize_run

@@ -22,6 +22,7 @@ ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Ker
 def load_data(config: TrainingConfig) -> tuple[KeypointDataset, KeypointDataset | None]:
     """Training and (if named) validation persons."""
     train = load_keypoint_dataset(config.train_annotations, config.images)
+    steps_per_epoch(train, config.batch_size)  # refuses data that fill no batch, before anything is written
     if config.val_annotations is None:
         return train, None
     val = load_keypoint_dataset(config.val_annotations, config.val_images or config.images)

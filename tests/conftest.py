@@ -1,0 +1,34 @@
+"""A micro network and a few drawn people, on which every step of the main job runs in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hrnet_tf.spec import HRNetSpec, StageSpec
+from training.config import TrainingConfig
+
+
+@pytest.fixture(scope="session")
+def spec() -> HRNetSpec:
+    """Two modules in stage 3, so that there are branches to free; 17 joints."""
+    stages = (StageSpec(1, 1), StageSpec(2, 1), StageSpec(1, 1))
+    return HRNetSpec("micro", 4, (64, 64), 17, stages, stem_width=8, stage1_blocks=1, stage1_width=4).full()
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of drawn people: 24 images to learn from, 6 to measure on."""
+    from training.synthetic import write_synthetic_people
+
+    folder = tmp_path_factory.mktemp("drawn") / "people"
+    write_synthetic_people(folder, 24, 6, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def config(drawn: Path) -> TrainingConfig:
+    """Two epochs on the drawn people."""
+    train, val = (str(drawn / f"person_keypoints_{split}.json") for split in ("train", "val"))
+    return TrainingConfig(train, val, str(drawn / "images"), None, epochs=2, batch_size=8)

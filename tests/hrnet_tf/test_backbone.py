@@ -1,0 +1,109 @@
+"""Models built from specs: what is removed is not there, and what remains computes the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hrnet_tf._keras import keras
+from hrnet_tf.backbone import build_model
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.layers import NearestUpsampling, conv_unit
+from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
+from hrnet_tf.spec import FusionLink, HRNetSpec
+from hrnet_tf.weights import Weights, model_weights, set_model_weights
+
+
+def images(spec: HRNetSpec) -> NDArray[np.float32]:
+    return np.random.default_rng(1).standard_normal((2, *spec.input_size, 3)).astype(np.float32)
+
+
+def random_weights(model: Any) -> Weights:
+    """Weights under which every part of the network is felt: BatchNorm far from the identity."""
+    rng = np.random.default_rng(0)
+    weights = {name: np.array(array) for name, array in model_weights(model).items()}
+    for name, array in weights.items():
+        if name.endswith(("gamma", "moving_variance")):
+            weights[name] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
+        elif name.endswith(("beta", "moving_mean", "bias")):
+            weights[name] = rng.uniform(-0.5, 0.5, array.shape).astype(np.float32)
+    weights["head_heatmaps/kernel"] = rng.standard_normal(weights["head_heatmaps/kernel"].shape).astype(np.float32)
+    return weights
+
+
+def test_output_is_one_heatmap_a_joint_at_stride_4(spec: HRNetSpec) -> None:
+    assert build_model(spec).output_shape == (None, 16, 16, 17)
+
+
+def test_removed_links_and_dead_branches_are_not_built(spec: HRNetSpec) -> None:
+    smaller = spec.without({FusionLink(4, 0, 3, 0), FusionLink(3, 0, 0, 2)})
+    names = [layer.name for layer in build_model(smaller).layers]
+    assert any(name.startswith("stage4_module0_branch2") for name in names)
+    for absent in ("stage4_module0_link3to0", "stage4_module0_branch3", "transition3", "stage3_module0_link0to2"):
+        assert not [name for name in names if name.startswith(absent)]
+
+
+@pytest.mark.parametrize("link", [FusionLink(2, 0, 1, 0), FusionLink(3, 0, 0, 2), FusionLink(4, 0, 3, 0)])
+def test_a_network_without_a_link_equals_one_whose_link_is_silenced(spec: HRNetSpec, link: FusionLink) -> None:
+    from training.ranking import link_silenced
+
+    full, smaller = build_model(spec), build_model(spec.without({link}))
+    weights = random_weights(full)
+    set_model_weights(full, weights)
+    set_model_weights(smaller, weights)
+    before = full.predict_on_batch(images(spec))
+    with link_silenced(full, link):
+        silenced = full.predict_on_batch(images(spec))
+    np.testing.assert_allclose(smaller.predict_on_batch(images(spec)), silenced, rtol=1e-4, atol=1e-4)
+    assert np.abs(before - silenced).max() > 1e-3
+    np.testing.assert_array_equal(full.predict_on_batch(images(spec)), before)
+
+
+def test_folding_batch_norm_keeps_the_function(spec: HRNetSpec) -> None:
+    model, folded = build_model(spec), build_model(spec, folded=True)
+    set_model_weights(model, random_weights(model))
+    set_model_weights(folded, fold_batch_norm(model_weights(model)))
+    expected = model.predict_on_batch(images(spec))
+    np.testing.assert_allclose(folded.predict_on_batch(images(spec)), expected, atol=1e-4 * np.abs(expected).max())
+    assert len(folded.layers) < 0.7 * len(model.layers)
+
+
+@pytest.mark.slow
+def test_the_quantized_network_starts_where_the_folded_one_is(spec: HRNetSpec) -> None:
+    model, folded = build_model(spec), build_model(spec, folded=True)
+    weights = fold_batch_norm(random_weights(model))
+    set_model_weights(folded, weights)
+    quantized = build_quantized_model(spec, weights)
+    initialize_ranges(quantized, activation_ranges(folded, [images(spec)]))
+    expected = folded.predict_on_batch(images(spec))
+    difference = np.abs(quantized.predict_on_batch(images(spec)) - expected)
+    assert difference.max() < 0.2 * np.ptp(expected)
+    assert difference.mean() < 0.03 * np.ptp(expected)
+    upsampling = [layer for layer in quantized.layers if isinstance(getattr(layer, "layer", None), NearestUpsampling)]
+    assert upsampling
+    assert not any(weight.name.endswith(("_min:0", "_max:0")) for layer in upsampling for weight in layer.weights)
+
+
+def test_a_strided_convolution_pads_one_pixel_on_each_side() -> None:
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, conv_unit(image, 1, 3, name="unit", stride=2, relu=False, folded=True))
+    model.set_weights([np.ones((3, 3, 1, 1)), np.zeros(1)])
+    result = model.predict_on_batch(np.ones((1, 8, 8, 1)))[0, :, :, 0]
+    assert result.tolist() == [[4, 6, 6, 6], [6, 9, 9, 9], [6, 9, 9, 9], [6, 9, 9, 9]]
+
+
+def test_nearest_upsampling_repeats_pixels() -> None:
+    maps = np.arange(2 * 3 * 2, dtype=np.float32).reshape(1, 2, 3, 2)
+    np.testing.assert_array_equal(NearestUpsampling(4)(maps).numpy(), maps.repeat(4, axis=1).repeat(4, axis=2))
+
+
+def test_weights_of_another_network_are_refused(spec: HRNetSpec) -> None:
+    model = build_model(spec)
+    weights = model_weights(model)
+    with pytest.raises(ValueError, match="the weights hold no stem_conv1/kernel"):
+        set_model_weights(model, {})
+    with pytest.raises(ValueError, match=r"stem_conv1/kernel has shape \(3,\), expected \(3, 3, 3, 8\)"):
+        set_model_weights(model, {**weights, "stem_conv1/kernel": np.zeros(3)})

@@ -1,0 +1,83 @@
+"""Runs on disk: round trips, damage, and nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hrnet_tf.runs import Run, load_ranking, load_run, save_ranking, save_run, write_atomically
+from hrnet_tf.spec import FusionLink, HRNetSpec
+from hrnet_tf.weights import load_weights, save_weights
+
+
+@pytest.fixture
+def run(tmp_path: Path, spec: HRNetSpec) -> Run:
+    smaller = spec.without({FusionLink(4, 0, 3, 0)})
+    made = Run(tmp_path / "run", "prune", smaller, {"name": "person", "keypoints": ["nose"]}, {"epochs": 3}, "runs/full")
+    save_run(made)
+    return made
+
+
+def test_a_run_round_trips(run: Run) -> None:
+    assert load_run(run.path) == run
+
+
+def test_a_ranking_round_trips(run: Run) -> None:
+    ranking = {FusionLink(2, 0, 0, 1): 0.25, FusionLink(2, 0, 1, 0): 0.5}
+    save_ranking(run, ranking, {"method": "none"})
+    assert load_ranking(run) == ranking
+    assert next(iter(json.loads((run.path / "ranking.json").read_text())["importance"])) == "stage2_module0_link1to0"
+
+
+def test_arrays_round_trip_with_scalars(tmp_path: Path) -> None:
+    arrays = {"a/kernel": np.arange(6.0).reshape(2, 3).T, "quantize_layer_min": np.float32(-1.5), "step": np.array(3, np.int32)}
+    save_weights(tmp_path / "w.safetensors", arrays)
+    loaded = load_weights(tmp_path / "w.safetensors")
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(loaded[name], array)
+        assert loaded[name].shape == np.shape(array)
+
+
+def test_a_truncated_weight_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"kernel": np.zeros((8, 8))})
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"w\.safetensors is damaged"):
+        load_weights(path)
+    path.unlink()
+    with pytest.raises(ValueError, match="was not trained to its first epoch"):
+        load_weights(path)
+
+
+def test_a_folder_that_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is not a run folder: it has no run\.json"):
+        load_run(tmp_path)
+    (run.path / "run.json").write_text('{"step": "bake"}')
+    with pytest.raises(ValueError, match="step must be one of train, prune, quantize"):
+        load_run(run.path)
+    (run.path / "run.json").write_text('{"step": ')
+    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+        load_run(run.path)
+
+
+def test_an_unranked_run_says_what_to_do(run: Run) -> None:
+    with pytest.raises(ValueError, match="rank its links first with `hrnet rank"):
+        load_ranking(run)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("before")
+
+    def fail(beside: Path) -> None:
+        beside.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ValueError, match=r"cannot write .*file\.json: No space left on device"):
+        write_atomically(path, fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+    assert path.read_text() == "before"

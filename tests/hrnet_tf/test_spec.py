@@ -1,0 +1,99 @@
+"""Specs: which links there are, what falls dead with them, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from hrnet_tf.presets import customized, parse_size, preset
+from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, StageSpec
+
+
+@pytest.mark.parametrize(("name", "links", "up"), [("pose-w32", 53, 28), ("pose-w48", 53, 28), ("pose-small-v1", 11, 7)])
+def test_full_connectivity(name: str, links: int, up: int) -> None:
+    spec = preset(name)
+    assert len(spec.links) == links
+    assert sum(link.source > link.target for link in spec.links) == up
+
+
+def test_everything_is_alive_at_full_connectivity() -> None:
+    live = preset("pose-w32").liveness()
+    assert len(live.branches) == 2 + 4 * 3 + 3 * 4
+    assert live.links == preset("pose-w32").links
+
+
+def test_a_branch_without_a_way_out_is_dead_with_its_links(spec: HRNetSpec) -> None:
+    smaller = spec.without({FusionLink(4, 0, 3, 0)})
+    assert spec.liveness().branches - smaller.liveness().branches == {BranchModule(4, 0, 3)}
+    assert spec.links - smaller.links == {FusionLink(4, 0, 3, 0)}
+
+
+def test_links_into_a_dead_branch_go_with_it() -> None:
+    spec = customized(preset("pose-small-v1"), modules="1,1,2")
+    out = {link for link in spec.links if link.stage == 4 and link.source == 3}
+    smaller = spec.without(out)
+    assert not any(3 in (link.source, link.target) for link in smaller.links)
+    assert not any(branch.branch == 3 for branch in smaller.liveness().branches)
+
+
+def test_the_start_of_the_newest_branch_keeps_the_lowest_alive(spec: HRNetSpec) -> None:
+    # nothing leads out of branch 2 of stage 3's last module but the start of stage 4's branch 3
+    gone = {link for link in spec.links if link.source == 2 and (link.stage == 4 or link.module == 1)}
+    assert BranchModule(3, 1, 2) in spec.without(gone).liveness().branches
+    gone.add(FusionLink(4, 0, 3, 0))
+    assert BranchModule(3, 1, 2) not in spec.without(gone).liveness().branches
+
+
+def test_without_all_links_branch_0_remains(spec: HRNetSpec) -> None:
+    bare = spec.without(spec.links)
+    assert {branch.branch for branch in bare.liveness().branches} == {0}
+    assert bare.removed_links == spec.possible_links
+
+
+def test_json_round_trip(spec: HRNetSpec) -> None:
+    smaller = spec.without({FusionLink(3, 1, 0, 2)})
+    stored = json.loads(json.dumps(smaller.to_json()))
+    assert HRNetSpec.from_json(stored) == smaller
+    assert stored["removed_links"] == ["stage3_module1_link0to2"]
+
+
+def test_link_names_round_trip() -> None:
+    link = FusionLink(3, 2, 0, 2)
+    assert link.name == "stage3_module2_link0to2"
+    assert FusionLink.parse(link.name) == link
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input_size": (100, 64)}, "input size 100x64"),
+        ({"width": 0}, "width must be at least 1, got 0"),
+        ({"outputs": (1,)}, "outputs"),
+        ({"stages": ()}, "1 to 3 stages"),
+        ({"links": frozenset({FusionLink(4, 7, 0, 1)})}, "no link stage4_module7_link0to1"),
+    ],
+)
+def test_bad_specs_are_refused(spec: HRNetSpec, change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(spec, **change)
+
+
+def test_bad_names_and_numbers_are_refused(spec: HRNetSpec) -> None:
+    with pytest.raises(ValueError, match="no model named 'pose-w99'"):
+        preset("pose-w99")
+    with pytest.raises(ValueError, match="not a size: '128'"):
+        parse_size("128")
+    with pytest.raises(ValueError, match="not numbers of modules: '1;2'"):
+        customized(spec, modules="1;2")
+    with pytest.raises(ValueError, match="at least one module"):
+        StageSpec(0, 1)
+    with pytest.raises(ValueError, match="not a fusion link: 'stage3'"):
+        FusionLink.parse("stage3")
+    with pytest.raises(ValueError, match="source 1 and the same target"):
+        FusionLink(2, 0, 1, 1)
+    with pytest.raises(ValueError, match="the network has it no more"):
+        spec.without({FusionLink(3, 0, 0, 1)}).without({FusionLink(3, 0, 0, 1)})
+    with pytest.raises(ValueError, match="not the spec of an HRNet"):
+        HRNetSpec.from_json({"removed_links": []})

@@ -1,0 +1,133 @@
+"""Bad input of the commands that need TensorFlow: one line that says what to do, exit code 2, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import hrnet_tf.__main__
+from hrnet_tf.backbone import build_model
+from hrnet_tf.runs import Run, save_ranking, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import model_weights, save_weights
+from training.config import TrainingConfig
+
+
+@pytest.fixture
+def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path) -> Path:
+    """A run as training leaves it, with random weights and a ranking."""
+    category = json.loads(Path(config.train_annotations).read_text())["categories"][0]
+    run = Run(tmp_path / "run", "train", spec, category, config.to_json())
+    save_run(run)
+    save_weights(run.weights_path, model_weights(build_model(spec)))
+    save_ranking(run, dict.fromkeys(spec.links, 1.0), {})
+    return run.path
+
+
+def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr with which the command ends."""
+    monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        hrnet_tf.__main__.main()
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def data(drawn: Path, annotations: Path | None = None) -> str:
+    return f"--train-annotations {annotations or drawn / 'person_keypoints_train.json'} --images {drawn / 'images'}"
+
+
+TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train pose-w99 {data} --output {out}", "no model named 'pose-w99'; there are pose-w32"),
+        ("train pose-small-v1 {data} --input-size 100x64 --output {out}", "multiples of 32"),
+        ("train pose-small-v1 {data} --input-size big --output {out}", "expected HEIGHTxWIDTH"),
+        (TRAIN + " {data} --batch-size 5000 --output {out}", "give a smaller --batch-size"),
+        (TRAIN + " {data} --learning-rate 0 --output {out}", "learning-rate must be above 0"),
+        (TRAIN + " --train-annotations {drawn}/none.json --images {drawn}/images --output {out}", "none.json: No such file"),
+        (TRAIN + " --train-annotations {drawn}/person_keypoints_val.json --images {drawn}/no --output {out}", "does not exist"),
+        ("rank {drawn} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images", "is not a run folder"),
+        ("prune {run} {data} --remove-links 400 --output {out}", "no links left: at least one link must stay"),
+        ("prune {run} {data} --output {out}", "give either --keep-latency or --remove-links"),
+        ("prune {run} {data} --keep-latency 7 --output {out}", "between 0 and 1"),
+        ("convert {run} --format int4 --output {out}", "unknown format 'int4'; there are float32, int8"),
+        ("convert {run} --format int8 --output {out}", "int8 needs calibration"),
+        ("convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}", "both --annotations and --images"),
+        ("models --input-size 100x100", "multiples of 32"),
+    ],
+)
+def test_one_line_and_exit_code_2(
+    command: str,
+    message: str,
+    trained: Path,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    line = hrnet(command.format(data=data(drawn), drawn=drawn, run=trained, out=out), monkeypatch, capsys)
+    assert line.startswith("error: ")
+    assert message in line
+    assert not out.exists()
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def changed(drawn: Path, tmp_path: Path, **change: object) -> Path:
+    """The training annotations with a change to their first annotation."""
+    coco = json.loads((drawn / "person_keypoints_train.json").read_text())
+    coco["annotations"][0] |= change
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(coco))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keypoints": [9999.0, 5.0, 2] * 17}, "lies outside the 160x192 image"),
+        ({"keypoints": [5.0, 5.0, 2] * 14}, "42 keypoint numbers, expected 3 x 17"),
+        ({"bbox": [5.0, 5.0, 0.0, 3.0], "keypoints": [5.0, 5.0, 2] * 17}, "has no area"),
+    ],
+)
+def test_bad_annotations(
+    change: dict[str, object],
+    message: str,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = changed(drawn, tmp_path, **change)
+    line = hrnet(f"{TRAIN} {data(drawn, path)} --output {tmp_path / 'out'}", monkeypatch, capsys)
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_for_other_joints(
+    trained: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    described = json.loads((trained / "run.json").read_text())
+    described["category"]["keypoints"][0] = "chin"
+    (trained / "run.json").write_text(json.dumps(described))
+    line = hrnet(f"quantize {trained} {data(drawn)} --output {tmp_path / 'out'}", monkeypatch, capsys)
+    assert "was trained for 17 keypoints of category 'person'; the annotations have others" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_weights(trained: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = trained / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    line = hrnet(f"convert {trained} --format float32 --output {trained / 'm.tflite'}", monkeypatch, capsys)
+    assert "weights.safetensors is damaged" in line
+    assert not (trained / "m.tflite").exists()

@@ -1,0 +1,152 @@
+"""The main job from drawn people to a report, with the real parts, on a micro network; and how each step resumes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hrnet_tf.demo
+from conversion.convert import convert_run
+from hrnet_tf.__main__ import app
+from hrnet_tf.demo import run_demo
+from hrnet_tf.runs import load_ranking, load_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.model_file import read_description
+from mobile_eval.runtime import make_interpreter
+from training.config import TrainingConfig
+from training.train import train
+
+pytestmark = pytest.mark.slow
+NETWORK = "pose-small-v1 --input-size 64x64 --width 8 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1"
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished demo, made small."""
+    import typer
+
+    output = tmp_path_factory.mktemp("demo") / "demo"
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(hrnet_tf.demo, "NETWORK", NETWORK)
+        for name, value in {"TRAIN_IMAGES": 40, "VAL_IMAGES": 8, "EPOCHS": 2, "PRUNED_EPOCHS": 1, "QUANTIZED_EPOCHS": 1}.items():
+            small.setattr(hrnet_tf.demo, name, value)
+        command = typer.main.get_command(app)
+        report = run_demo(output, lambda arguments: command.main(arguments, standalone_mode=False))
+    assert report == output / "report" / "index.html"
+    return output
+
+
+def test_the_report_compares_all_four(job: Path) -> None:
+    results = json.loads((job / "report" / "results.json").read_text())
+    assert [model["label"] for model in results["models"]] == ["full-float32", "pruned-float32", "full-int8", "pruned-int8"]
+    page = (job / "report" / "index.html").read_text()
+    assert "pruned-int8" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert 'src="http' not in page
+
+
+def test_the_pruned_network_is_smaller_everywhere(job: Path) -> None:
+    full, pruned = (read_description(job / f"{name}-int8.tflite") for name in ("full", "pruned"))
+    assert pruned.parameters < full.parameters
+    assert pruned.multiply_adds < full.multiply_adds
+    assert set(pruned.network["links"]) < set(full.network["links"])
+    assert (job / "pruned-int8.tflite").stat().st_size < (job / "full-int8.tflite").stat().st_size
+    assert set(full.importance or {}) == set(full.network["links"]) == set(pruned.importance or {})
+    chosen = json.loads((job / "pruned" / "pruning.json").read_text())
+    assert set(chosen["removed_links"]) == set(pruned.network["removed_links"])
+    assert chosen["latency_ratio"] <= hrnet_tf.demo.KEEP_LATENCY
+
+
+def test_int8_models_are_int8_throughout(job: Path) -> None:
+    for name in ("full", "pruned"):
+        interpreter = make_interpreter(job / f"{name}-int8.tflite")
+        assert {details["dtype"] for details in interpreter.get_tensor_details()} <= {np.int8, np.int32}
+        operators = {op["op_name"] for op in interpreter._get_ops_details()}
+        assert operators <= {"CONV_2D", "ADD", "PAD", "RESIZE_NEAREST_NEIGHBOR", "DELEGATE"}
+        description = read_description(job / f"{name}-int8.tflite")
+        assert description.input.tensor.dtype == description.output.tensor.dtype == "int8"
+        assert description.input.tensor.scale == pytest.approx(interpreter.get_input_details()[0]["quantization"][0])
+
+
+def test_float32_equals_the_keras_model(job: Path, tmp_path: Path) -> None:
+    data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
+    result = convert_run(load_run(job / "pruned"), "float32", tmp_path / "again.tflite", data)
+    assert result.max_difference < 1e-4
+    assert json.loads((tmp_path / "again.json").read_text())["precision"] == "float32"
+
+
+def test_post_training_int8_stays_near_the_keras_model(job: Path, tmp_path: Path) -> None:
+    data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
+    with pytest.raises(ValueError, match="int8 needs calibration, give --annotations"):
+        convert_run(load_run(job / "pruned"), "int8", tmp_path / "model.tflite")
+    result = convert_run(load_run(job / "pruned"), "int8", tmp_path / "model.tflite", data)
+    assert 0 < result.max_difference < 0.1
+
+
+def test_ranking_has_a_picture_and_every_link(job: Path) -> None:
+    full = load_run(job / "full")
+    assert set(load_ranking(full)) == full.spec.links
+    assert (job / "full" / "ranking.svg").read_text().startswith("<svg")
+
+
+def test_a_finished_demo_is_not_done_again(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+    run_demo(job, lambda arguments: ran.append(arguments[0]))
+    assert ran == ["people", "train", "prune", "quantize", "quantize", "compare"]  # these know themselves what is left
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    whole = train(spec, config, tmp_path / "whole")
+    copy = tmp_path / "part"
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.validation.ValidatePck.on_epoch_end", _after_first_epoch(stop))
+        with pytest.raises(KeyboardInterrupt):
+            train(spec, config, copy)
+    resumed = train(spec, config, copy, resume=True)
+    first, second = load_weights(whole.weights_path), load_weights(resumed.weights_path)
+    for name, array in first.items():
+        np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+    rows = [list(csv.DictReader((path / "history.csv").open())) for path in (whole.path, copy)]
+    assert [row["epoch"] for row in rows[1]] == ["1", "2"] == [row["epoch"] for row in rows[0]]
+
+
+def _after_first_epoch(stop: object):  # type: ignore[no-untyped-def]
+    from training.validation import ValidatePck
+
+    original = ValidatePck.on_epoch_end
+
+    def on_epoch_end(self: ValidatePck, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == 1:
+            stop()  # type: ignore[operator]
+        original(self, epoch, logs)
+
+    return on_epoch_end
+
+
+def test_runs_of_other_models_and_settings_are_refused(
+    job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
+) -> None:
+    shutil.copytree(job / "full", tmp_path / "full")
+    with pytest.raises(ValueError, match="exists already; go on with --resume"):
+        train(spec, config, tmp_path / "full")
+    with pytest.raises(ValueError, match=r"run of another model or other settings \(its spec differs\)"):
+        train(spec, config, tmp_path / "full", resume=True)
+    same = load_run(job / "full").spec
+    with pytest.raises(ValueError, match=r"its config differs"):
+        train(same, dataclasses.replace(config, seed=9), tmp_path / "full", resume=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="exists and is not a run folder"):
+        train(spec, config, tmp_path / "other")
