@@ -135,6 +135,18 @@ def _after_first_epoch(stop: object):  # type: ignore[no-untyped-def]
     return on_epoch_end
 
 
+def test_training_starts_from_another_run(job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    full = load_run(job / "full")
+    still = dataclasses.replace(config, epochs=1, learning_rate=1e-9)
+    again = train(full.spec, still, tmp_path / "again", init=full)
+    first, second = load_weights(full.weights_path), load_weights(again.weights_path)
+    np.testing.assert_allclose(second["stem_conv1/kernel"], first["stem_conv1/kernel"], atol=1e-5)
+    assert load_run(again.path).parent == str(full.path)
+    with pytest.raises(ValueError, match="none of its stem's weights fit"):
+        train(dataclasses.replace(spec, stem_width=5), still, tmp_path / "other", init=full)
+    assert not (tmp_path / "other").exists()
+
+
 def test_runs_of_other_models_and_settings_are_refused(
     job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def train(
     stem_width: Annotated[int | None, typer.Option(help="Channels of the stem.", min=1)] = None,
     stage1_blocks: Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)] = None,
     stage1_width: Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)] = None,
+    init: Annotated[Path | None, typer.Option(help="Start from this run's weights, as far as they fit.")] = None,
     epochs: Epochs = 210,
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 1e-3,
@@ -74,6 +75,7 @@ def train(
     --images images --input-size 128x96 --epochs 30 --output runs/full[/bold]
     """
     from hrnet_tf.presets import customized, parse_size, preset
+    from hrnet_tf.runs import load_run
     from training.config import TrainingConfig
     from training.train import train as train_network
 
@@ -100,7 +102,7 @@ def train(
         scale=scale,
         seed=seed,
     )
-    run = train_network(spec, config, output, resume=resume)
+    run = train_network(spec, config, output, init=load_run(init) if init else None, resume=resume)
     typer.echo(f"run: {run.path}")
 
 

@@ -1,24 +1,47 @@
-"""Train a network from scratch (or from given weights) into a run."""
+"""Train a network into a run, from scratch or from another run's weights."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from hrnet_tf._keras import keras
 from hrnet_tf.backbone import build_model
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights, model_weights, set_model_weights
 from training.config import TrainingConfig
 from training.fit import fit, load_data, start_run
 
 
-def train(spec: HRNetSpec, config: TrainingConfig, output: Path | str, *, resume: bool = False) -> Run:
-    """Train `spec`, with as many heatmaps as the annotations have joints, and keep it in the folder `output`."""
+def train(spec: HRNetSpec, config: TrainingConfig, output: Path | str, *, init: Run | None = None, resume: bool = False) -> Run:
+    """Train `spec`, with as many heatmaps as the annotations have joints, and keep it in the folder `output`.
+
+    With `init` it starts from that run's weights, as far as they have a place in it.
+    """
     train_data, val_data = load_data(config)
     spec = dataclasses.replace(spec, joints=len(train_data.category.joints))
-    run = Run(Path(output), "train", spec, train_data.category.to_json(), config.to_json())
-    start_run(run, resume=resume)
+    parent = str(init.path) if init else None
+    run = Run(Path(output), "train", spec, train_data.category.to_json(), config.to_json(), parent)
     keras.utils.set_random_seed(config.seed)
-    fit(run, build_model(spec), config, train_data, val_data)
+    model = build_model(spec)
+    if init:
+        take_over_weights(model, init)
+    start_run(run, resume=resume)
+    fit(run, model, config, train_data, val_data)
     return run
+
+
+def take_over_weights(model: Any, run: Run) -> None:
+    """Give `model` the weights of `run` that it has a variable of the same name and shape for, such as another head's trunk.
+
+    Raises ValueError where they do not even share the stem.
+    """
+    if run.quantized:
+        raise ValueError(f"{run.path} is quantized; start from the run it came from: {run.parent}")
+    own, given = model_weights(model), load_weights(run.weights_path)
+    fitting = {name: array for name, array in given.items() if name in own and array.shape == own[name].shape}
+    if not any(name.startswith("stem_") for name in fitting):
+        raise ValueError(f"{run.path} is of another width: none of its stem's weights fit")
+    set_model_weights(model, {**own, **fitting})

@@ -1,0 +1,49 @@
+# make demo   the main job on drawn people, from nothing to a report
+# make test   everything that is checked
+SHELL := /bin/bash
+VENV := .venv
+PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
+
+.PHONY: venv demo test lint format clean
+
+venv: $(VENV)/.installed
+
+# A name on the PATH may be a shim that does not run, and Debian ships Python without ensurepip: try each.
+$(VENV)/.installed: setup.py constraints.txt
+	@if ! $(VENV)/bin/python -c '$(PYTHON_OK)' 2>/dev/null; then \
+	  found=; bare=; \
+	  for python in $(PYTHON) python3.11 python3.12 python3.10 python3; do \
+	    $$python -c '$(PYTHON_OK)' 2>/dev/null || continue; \
+	    if $$python -c 'import ensurepip, venv' 2>/dev/null; then found=$$python; break; fi; \
+	    bare=$${bare:-$$($$python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')}; \
+	  done; \
+	  if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+	    echo "$$bare cannot make virtual environments: install its venv module (Debian, Ubuntu: apt install $$bare-venv)" >&2; exit 2; \
+	  elif [ -z "$$found" ]; then \
+	    echo "no Python 3.10, 3.11 or 3.12 found: install one, or name it (make venv PYTHON=/path/to/python3.11)" >&2; exit 2; \
+	  fi; \
+	  echo "Making $(VENV) with $$($$found --version)"; \
+	  $$found -m venv --clear $(VENV); \
+	fi
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --progress-bar on -e '.[train,dev]' -c constraints.txt
+	@touch $@
+
+demo: venv
+	$(VENV)/bin/hrnet demo --output runs/demo
+
+lint: venv
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: lint
+	$(VENV)/bin/python -m pytest
+
+format: venv
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

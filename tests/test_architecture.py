@@ -1,0 +1,103 @@
+"""The house's rules of import, read from the source."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("hrnet_tf", "training", "conversion", "mobile_eval")
+MAY_IMPORT = {
+    "hrnet_tf": {"hrnet_tf"},
+    "mobile_eval": {"mobile_eval"},
+    "training": {"training", "hrnet_tf", "mobile_eval"},
+    "conversion": {"conversion", "hrnet_tf", "mobile_eval"},
+}
+MOUNTS_ALL = Path("hrnet_tf/__main__.py")
+# The base dependencies of setup.py and the runtimes; all of them have wheels for ARM.
+ON_A_DEVICE = {"numpy", "cv2", "typer", "rich", "jinja2", "markupsafe", "faster_coco_eval", "tflite_runtime", "ai_edge_litert"}
+CHOOSES_KERAS = Path("hrnet_tf/_keras.py")
+SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path))
+
+
+def imported(nodes: list[ast.AST]) -> set[str]:
+    """Top-level names of what is imported; a relative import is its own package's."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def imports(path: Path) -> set[str]:
+    """Everything that a file imports, in functions too."""
+    return imported(list(ast.walk(tree(path))))
+
+
+def loaded_at_once(path: Path) -> set[str]:
+    """What importing the file imports: all but the insides of functions and of `if TYPE_CHECKING`."""
+    nodes: list[ast.AST] = []
+    left: list[ast.AST] = [tree(path)]
+    while left:
+        node = left.pop()
+        nodes.append(node)
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not typing_only:
+            left += ast.iter_child_nodes(node)
+    return imported(nodes)
+
+
+def test_every_package_has_files() -> None:
+    assert {path.parts[0] for path in SOURCES} == set(PACKAGES)
+    assert all((ROOT / package / "py.typed").is_file() for package in PACKAGES)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_a_package_imports_only_what_it_may(path: Path) -> None:
+    if path == MOUNTS_ALL:
+        return
+    unwanted = (imports(path) & {*PACKAGES, "tests", "benchmarks"}) - MAY_IMPORT[path.parts[0]]
+    assert unwanted == set()
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parts[0] == "mobile_eval"], ids=str)
+def test_the_device_needs_light_libraries_only(path: Path) -> None:
+    assert imports(path) - set(sys.stdlib_module_names) - {"mobile_eval"} - ON_A_DEVICE == set()
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name == "cli.py"] + [MOUNTS_ALL], ids=str)
+def test_a_command_line_starts_light(path: Path) -> None:
+    loaded = loaded_at_once(path) - set(sys.stdlib_module_names)
+    assert loaded <= ({"typer", *PACKAGES} if path == MOUNTS_ALL else {"typer"})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_keras_is_chosen_in_one_place(path: Path) -> None:
+    if path != CHOOSES_KERAS:
+        assert imports(path) & {"keras", "tf_keras"} == set()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_files_are_named_for_what_they_hold_and_read_in_one_sitting(path: Path) -> None:
+    assert path.name not in ("utils.py", "util.py", "helpers.py", "misc.py", "common.py")
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 350
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_functions_fit_a_screen_and_hide_nothing(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: bad input is a ValueError, not an assert"
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        assert (node.end_lineno or 0) - node.lineno < 70, f"{node.name} is longer than a screen"
+        # Keras hands a layer's name and dtype to its __init__ that way.
+        assert node.args.kwarg is None or node.name == "__init__", f"{node.name} hands on keyword arguments"
+        defaults = [*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)]
+        assert not any(isinstance(d, ast.List | ast.Dict | ast.Set) for d in defaults), f"{node.name} has a mutable default"

@@ -1,0 +1,131 @@
+"""`mobile_eval` in environments as a device has them: a TFLite runtime, light libraries, no TensorFlow."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hrnet_tf.spec import HRNetSpec, StageSpec
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+TFLITE_RUNTIME_ENDS = (3, 12)  # it has no wheels from this Python on
+RUNTIMES = ("tflite-runtime", "ai-edge-litert")
+HEIGHT_WIDTH = (64, 64)
+
+
+def run(python: Path | str, *arguments: str | Path, folder: Path) -> str:
+    """Standard output of a command in `folder`, without what this process has on its path."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(map(str, arguments))} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The distribution, built from a copy: building writes into its source."""
+    folder = tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns(".*", "runs", "build", "dist", "*.egg-info", "__pycache__", "benchmarks", "tests")
+    shutil.copytree(ROOT, folder / "source", ignore=ignored)
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, folder / "source", folder=folder)
+    return next(folder.glob("hrnet_tf-*.whl"))
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def python(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds the distribution and one TFLite runtime."""
+    old = sys.version_info < TFLITE_RUNTIME_ENDS
+    if request.param == "tflite-runtime" and not old:
+        pytest.skip("tflite-runtime 2.14.0 has no wheel for Python 3.12 and later")
+    folder = tmp_path_factory.mktemp("device")
+    run(sys.executable, "-m", "venv", folder / "env", folder=folder)
+    python = folder / "env" / "bin" / "python"
+    extra = request.param == ("tflite-runtime" if old else "ai-edge-litert")  # what [device] means on this Python
+    wanted = [f"{wheel}[device]"] if extra else [str(wheel), request.param]
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted, folder=folder)
+    return python
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with drawn people in `people` and two models, `float32.tflite` and `int8.tflite`."""
+    from training.synthetic import write_synthetic_people
+
+    folder = tmp_path_factory.mktemp("work")
+    write_synthetic_people(folder / "people", 1, 24, seed=5)
+    spec = HRNetSpec("tiny", 4, HEIGHT_WIDTH, 17, (StageSpec(1, 1),) * 3, stem_width=8, stage1_blocks=1, stage1_width=8).full()
+    write_models(spec, folder)
+    return folder
+
+
+def write_models(spec: HRNetSpec, folder: Path) -> None:
+    """An untrained network as a float32 and as an int8 file."""
+    from conversion.convert import convert_run
+    from hrnet_tf._keras import keras
+    from hrnet_tf.backbone import build_model
+    from hrnet_tf.runs import Run, save_run
+    from hrnet_tf.weights import model_weights, save_weights
+    from mobile_eval.datasets.coco import load_keypoint_dataset
+
+    people = load_keypoint_dataset(folder / "people" / "person_keypoints_val.json", folder / "people" / "images")
+    run = Run(folder / "run", "train", spec, people.category.to_json(), {})
+    keras.utils.set_random_seed(0)
+    save_weights(run.weights_path, model_weights(build_model(spec)))
+    save_run(run)
+    convert_run(run, "float32", folder / "float32.tflite")
+    convert_run(run, "int8", folder / "int8.tflite", people)
+
+
+DATA = ("--annotations", "people/person_keypoints_val.json", "--images", "people/images")
+
+
+def test_only_one_runtime_and_no_tensorflow_is_there(python: Path, work: Path, request: pytest.FixtureRequest) -> None:
+    names = ["tensorflow", "tf_keras", "keras", "tflite_runtime", "ai_edge_litert"]
+    script = f"import importlib.util as u; print(*[name for name in {names} if u.find_spec(name)])"
+    present = run(python, "-c", script, folder=work).split()
+    place = Path(run(python, "-c", "import mobile_eval; print(mobile_eval.__file__)", folder=work).strip())
+    assert present == [request.node.callspec.params["python"].replace("-", "_")]
+    assert place.is_relative_to(python.parents[1])
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_evaluate_finds_what_it_finds_here(python: Path, work: Path, precision: str) -> None:
+    from mobile_eval.datasets.coco import load_keypoint_dataset
+    from mobile_eval.evaluate import evaluate as evaluate_here
+    from mobile_eval.runtime import TfliteModel
+
+    people = load_keypoint_dataset(work / "people" / "person_keypoints_val.json", work / "people" / "images")
+    here = evaluate_here(TfliteModel(work / f"{precision}.tflite"), people).to_json()["pck"]
+    run(python, "-m", "mobile_eval", "evaluate", f"{precision}.tflite", *DATA, "--json", "accuracy.json", folder=work)
+    there = json.loads((work / "accuracy.json").read_text())["pck"]
+    assert there["joints_counted"] == here["joints_counted"] > 300
+    assert here["pck"] > 0
+    joints = 2 if precision == "float32" else 10  # kernels round differently; see the runtime beside each figure
+    assert there["pck"] == pytest.approx(here["pck"], abs=joints / here["joints_counted"])
+
+
+def test_bench(python: Path, work: Path) -> None:
+    run(python, "-m", "mobile_eval", "bench", "int8.tflite", "--threads", "1", "--json", "bench.json", folder=work)
+    assert json.loads((work / "bench.json").read_text())
+
+
+def test_compare(python: Path, work: Path) -> None:
+    shutil.rmtree(work / "report", ignore_errors=True)
+    models = ("float32.tflite", "int8.tflite")
+    run(python, "-m", "mobile_eval", "compare", *models, *DATA, "--output", "report", folder=work)
+    assert len((work / "report" / "index.html").read_text()) > 10_000
+    assert json.loads((work / "report" / "results.json").read_text())
+
+
+def test_predict(python: Path, work: Path) -> None:
+    images = sorted((work / "people" / "images").glob("val_*.jpg"))[:2]
+    shutil.rmtree(work / "pictures", ignore_errors=True)
+    run(python, "-m", "mobile_eval", "predict", "float32.tflite", *images, "--output", "pictures", folder=work)
+    assert len([path for path in (work / "pictures").iterdir() if path.suffix in (".jpg", ".png")]) == len(images)

@@ -1,0 +1,202 @@
+"""The drawn people: their joints are where the picture shows them, and the folder appears whole or not at all."""
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.preprocess import read_image
+from training.synthetic import dataset, write_synthetic_people
+from training.synthetic.body import PART, PARTS, Body, Wardrobe, draw_body, joint_visibility, place_body, random_wardrobe
+from training.synthetic.figure import JOINTS, Point, random_figure
+from training.synthetic.scene import draw_scene
+
+SIZE = (192, 160)
+SCENES = 60
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("drawn") / "people"
+    write_synthetic_people(path, 30, 8, seed=3)
+    return path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def lone_body(seed: int) -> tuple[Body, Wardrobe]:
+    """One person in the middle of an image of SIZE."""
+    rng = np.random.default_rng(seed)
+    wardrobe = random_wardrobe(rng)
+    body = place_body(random_figure(rng, wardrobe.build), wardrobe, 130.0)
+    return body.moved(np.array([80.0, 95.0]) - (body.box[:2] + body.box[2:]) / 2), wardrobe
+
+
+def drawn(body: Body, wardrobe: Wardrobe) -> tuple[np.ndarray, np.ndarray]:
+    image, labels = np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8)
+    draw_body(image, labels, body, wardrobe, person=0, light=1.0)
+    return image, labels
+
+
+def test_same_seed_draws_same_files(folder: Path, tmp_path: Path) -> None:
+    write_synthetic_people(tmp_path / "again", 30, 8, seed=3)
+    write_synthetic_people(tmp_path / "other", 30, 8, seed=4)
+    assert files(tmp_path / "again") == files(folder)
+    assert files(tmp_path / "other")["images/train_00000.jpg"] != files(folder)["images/train_00000.jpg"]
+
+
+def test_an_image_does_not_depend_on_how_many_there_are(folder: Path, tmp_path: Path) -> None:
+    write_synthetic_people(tmp_path / "few", 2, 1, seed=3)
+    few, many = files(tmp_path / "few"), files(folder)
+    images = {name for name in few if name.endswith(".jpg")}
+    assert images == {"images/train_00000.jpg", "images/train_00001.jpg", "images/val_00000.jpg"}
+    assert all(few[name] == many[name] for name in images)
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 30), ("val", 8)])
+def test_loads_as_a_coco_keypoint_data_set(folder: Path, split: str, count: int) -> None:
+    data = load_keypoint_dataset(folder / f"person_keypoints_{split}.json", folder / "images")
+    assert data.category.joints == JOINTS
+    assert len(data.category.skeleton) == 19
+    assert data.category.sigmas is not None
+    assert len(data.category.flip_pairs) == 8
+    assert len(data.coco["images"]) == count <= len(data)
+    assert read_image(data.persons[0].image_path).shape == (*SIZE, 3)
+
+
+def test_annotations_are_consistent(folder: Path) -> None:
+    content = json.loads((folder / "person_keypoints_train.json").read_text())
+    assert len({a["id"] for a in content["annotations"]}) == len(content["annotations"])
+    for annotation in content["annotations"]:
+        x, y, visible = np.reshape(annotation["keypoints"], (-1, 3)).T
+        labelled = visible > 0
+        assert annotation["num_keypoints"] == labelled.sum() >= 8
+        assert annotation["iscrowd"] == 0
+        left, top, width, height = annotation["bbox"]
+        assert min(left, top) >= 0
+        assert left + width <= SIZE[1] - 1 + 0.01
+        assert top + height <= SIZE[0] - 1 + 0.01
+        assert 0 < annotation["area"] <= (width + 2) * (height + 2)
+        assert np.all((x >= left) & (x <= left + width) & (y >= top) & (y <= top + height) | ~labelled)
+        assert np.all((x == 0) & (y == 0) | labelled)
+
+
+def test_scenes_vary() -> None:
+    scenes = [draw_scene(np.random.default_rng(seed), SIZE)[1] for seed in range(SCENES)]
+    assert {len(people) for people in scenes} == {1, 2, 3}
+    keypoints = np.stack([person.keypoints for people in scenes for person in people])
+    shares = [float((keypoints[..., 2] == value).mean()) for value in (0, 1, 2)]
+    assert 0 < shares[0] < 0.1
+    assert 0.15 < shares[1] < 0.45
+    faces_seen = (keypoints[:, Point.NOSE, 2] == 2).mean()
+    assert 0.3 < faces_seen < 0.8
+    left_is_right = (keypoints[:, Point.LEFT_SHOULDER, 0] > keypoints[:, Point.RIGHT_SHOULDER, 0]).mean()
+    assert 0.35 < left_is_right < 0.85
+
+
+@pytest.mark.parametrize(
+    ("joint", "parts"),
+    [
+        (Point.LEFT_WRIST, ("left_hand", "left_forearm")),
+        (Point.RIGHT_WRIST, ("right_hand", "right_forearm")),
+        (Point.LEFT_KNEE, ("left_thigh", "left_shin")),
+        (Point.RIGHT_ANKLE, ("right_shin", "right_foot")),
+        (Point.NOSE, ("nose", "face", "left_eye", "right_eye", "mouth")),
+    ],
+)
+def test_a_joint_that_is_seen_has_the_colour_of_its_part(joint: Point, parts: tuple[str, ...]) -> None:
+    seen = exact = 0
+    for seed in range(SCENES):
+        body, wardrobe = lone_body(seed)
+        colours = np.zeros((len(PARTS), 3))
+        colours[[PART[part] for part in parts]] = (220, 0, 0)
+        image, labels = drawn(body, Wardrobe(colours, wardrobe.worn, wardrobe.build))
+        if joint_visibility(body, labels, 0)[joint] == 2:
+            seen += 1
+            x, y = np.round(body.points[joint, :2]).astype(int)
+            # A neighbour's dark edge may be a pixel wide over the joint itself.
+            assert image[y - 1 : y + 2, x - 1 : x + 2, 0].max() >= 130, seed
+            exact += image[y, x, 0] >= 110
+    assert seen >= SCENES / 3
+    assert exact >= 0.9 * seen
+
+
+def test_faces_are_seen_from_the_front_only() -> None:
+    for seed in range(SCENES):
+        body, wardrobe = lone_body(seed)
+        seen = joint_visibility(body, drawn(body, wardrobe)[1], 0)
+        towards = (body.points[Point.NOSE, 2] - body.points[Point.HEAD, 2]) / body.scale
+        if towards < -0.02:
+            assert seen[Point.NOSE] == 1
+            assert min(seen[Point.LEFT_EYE], seen[Point.RIGHT_EYE]) == 1
+
+
+def test_what_is_covered_is_hidden_and_what_is_outside_is_not_labelled() -> None:
+    body, wardrobe = lone_body(1)
+    _, labels = drawn(body, wardrobe)
+    assert (joint_visibility(body, labels, 0) == 2).sum() > 8
+    assert np.all(joint_visibility(body, np.full_like(labels, 255), 0) == 1)
+    assert np.all(joint_visibility(body, labels, person=1) == 1)
+    away = body.moved(np.array([0.0, -1000.0]))
+    assert np.all(joint_visibility(away, labels, 0) == 0)
+
+
+def test_box_is_tight_around_what_is_drawn() -> None:
+    for seed in range(10):
+        body, wardrobe = lone_body(seed)
+        image, _ = drawn(body, wardrobe)
+        y, x = np.nonzero(image.any(axis=2))
+        assert np.array([x.min(), y.min(), x.max(), y.max()]) == pytest.approx(body.box, abs=2)
+
+
+def test_a_complete_folder_is_kept(folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    write_synthetic_people(folder, 30, 8, seed=3)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_folder_of_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds drawn people of other settings"):
+        write_synthetic_people(folder, 31, 8, seed=3)
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(ValueError, match="holds something else; name another folder"):
+        write_synthetic_people(tmp_path, 2, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_an_interrupted_run_left_is_replaced(tmp_path: Path) -> None:
+    stale = tmp_path / ".people.part" / "images"
+    stale.mkdir(parents=True)
+    (stale / "train_00099.jpg").write_bytes(b"half")
+    write_synthetic_people(tmp_path / "people", 2, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["people"]
+    assert len(list((tmp_path / "people" / "images").iterdir())) == 3
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, picture: np.ndarray) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(dataset, "_write_jpeg", full)
+    with pytest.raises(ValueError, match=r"cannot write .*people: No space left on device"):
+        write_synthetic_people(tmp_path / "people", 2, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "seed", "size", "message"),
+    [
+        ((0, 1), 0, SIZE, "cannot draw 0 training and 1 validation"),
+        ((1, 1), -1, SIZE, "seed must be 0 or more, got -1"),
+        ((1, 1), 0, (32, 160), "image size 32x160 is too small"),
+    ],
+)
+def test_bad_settings(tmp_path: Path, counts: tuple[int, int], seed: int, size: tuple[int, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_synthetic_people(tmp_path / "people", *counts, seed=seed, image_size=size)
+    assert list(tmp_path.iterdir()) == []
