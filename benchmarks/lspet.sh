@@ -1,0 +1,26 @@
+#!/bin/bash
+# The main job on real people: trains, ranks, prunes, tunes, converts and compares, as in the README's table.
+#
+#   benchmarks/lspet.sh DATA OUTPUT
+#
+# DATA holds lspet/ (Leeds Sports Pose Extended as COCO keypoint JSON: person_keypoints_train.json,
+# person_keypoints_val.json, images/). Interrupted, the same command goes on. Two to three hours on two cores.
+set -euo pipefail
+data=$1/lspet
+out=$2
+images="--images $data/images"
+people="--train-annotations $data/person_keypoints_train.json --val-annotations $data/person_keypoints_val.json $images --resume"
+network="pose-small-v1 --input-size 128x96 --modules 1,2,2"
+augmentation="--sigma 1.5 --rotation 30 --scale 0.25"
+
+hrnet train $network $people $augmentation --epochs 32 --output "$out/first"
+hrnet train $network $people $augmentation --init "$out/first" --learning-rate 5e-4 --epochs 14 --output "$out/full"
+hrnet rank "$out/full" --annotations "$data/person_keypoints_train.json" $images --limit 500
+hrnet prune "$out/full" $people --keep-latency 0.77 --epochs 10 --output "$out/pruned"
+for run in full pruned; do
+  hrnet quantize "$out/$run" $people --epochs 3 --output "$out/$run-qat"
+  hrnet convert "$out/$run" --format float32 --output "$out/$run-float32.tflite"
+  hrnet convert "$out/$run-qat" --format int8 --output "$out/$run-int8.tflite"
+done
+hrnet compare "$out"/{full,pruned}-float32.tflite "$out"/{full,pruned}-int8.tflite \
+  --annotations "$data/person_keypoints_val.json" $images --rounds 200 --output "$out/report"

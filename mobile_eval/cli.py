@@ -1,0 +1,200 @@
+"""The commands of `mobile_eval`: `python -m mobile_eval COMMAND`, or `hrnet COMMAND` where the whole package is installed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEBUG_VARIABLE = "HRNET_DEBUG"
+BAD_INPUT, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="mobile_eval",
+    help="Accuracy and latency of .tflite pose models, with nothing but a TFLite runtime.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+
+Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
+Annotations = Annotated[Path, typer.Option(help="COCO keypoint JSON of the model's joints.", show_default=False)]
+Images = Annotated[Path, typer.Option(help="Folder with the images that the annotations name.", show_default=False)]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")]
+RuntimeName = Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Take only the first N people.", show_default=False)]
+Sigmas = Annotated[
+    str | None,
+    typer.Option(
+        help="OKS sigmas, where the annotations name none: one for all joints, or one a joint (0.08,0.1,...).", show_default=False
+    ),
+]
+
+
+def evaluate(
+    model: Model,
+    annotations: Annotations,
+    images: Images,
+    threads: Threads = 1,
+    runtime: RuntimeName = "auto",
+    limit: Limit = None,
+    sigmas: Sigmas = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Write the keypoints to this file, as COCO results JSON.", show_default=False)
+    ] = None,
+) -> None:
+    """Measure a model's accuracy: AP, AP50, AP75, AR (OKS, as COCO computes them) and PCK@0.1, with ground-truth boxes.
+
+    Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
+    """
+    from mobile_eval.datasets.coco import load_keypoint_dataset
+    from mobile_eval.evaluate import coco_results, parse_sigmas
+    from mobile_eval.evaluate import evaluate as evaluate_model
+    from mobile_eval.files import check_output_file, write_json
+    from mobile_eval.runtime import TfliteModel
+
+    check_output_file(json)
+    check_output_file(predictions)
+    loaded = TfliteModel(model, threads=threads, runtime=runtime)
+    dataset = load_keypoint_dataset(annotations, images).head(limit)
+    given = parse_sigmas(sigmas, len(dataset.category.joints))
+    result = evaluate_model(loaded, dataset, sigmas=given, progress=True)
+    if predictions:
+        write_json(predictions, coco_results(dataset, result.keypoints))
+    if json:
+        write_json(
+            json, {**result.to_json(), "runtime": str(loaded.runtime), "threads": threads, "annotations": str(annotations)}
+        )
+    typer.echo(result)
+
+
+def bench(
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="Any .tflite.", show_default=False)],
+    threads: Threads = 1,
+    runs: Annotated[int, typer.Option(min=1, help="At least this many timed runs.")] = 50,
+    seconds: Annotated[float, typer.Option(min=0, help="At least this many seconds of timed runs.")] = 0.0,
+    runtime: RuntimeName = "auto",
+    memory: Annotated[bool, typer.Option(help="Measure peak memory too, in a process of its own.")] = True,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the figures and every sample to this JSON file.", show_default=False)
+    ] = None,
+) -> None:
+    """Time a model on this machine: load, first run, p50/p90/p99 of the steady state, size and peak memory.
+
+    Example: [bold]hrnet bench model.tflite --threads 2 --runs 1024 --seconds 60 --json latency.json[/bold]
+    """
+    from mobile_eval.files import check_output_file, write_json
+    from mobile_eval.latency import bench as bench_model
+
+    check_output_file(json)
+    result = bench_model(model, threads=threads, runs=runs, seconds=seconds, runtime=runtime, memory=memory, progress=True)
+    if json:
+        write_json(json, result.to_json())
+    typer.echo(result)
+
+
+def compare(
+    models: Annotated[
+        list[Path], typer.Argument(metavar="A.tflite B.tflite...", help="The full model first.", show_default=False)
+    ],
+    annotations: Annotations,
+    images: Images,
+    output: Annotated[Path, typer.Option(help="Folder for index.html and results.json.", show_default=False)],
+    threads: Threads = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each model; the models take turns.")] = 50,
+    runtime: RuntimeName = "auto",
+    limit: Limit = None,
+    sigmas: Sigmas = None,
+) -> None:
+    """Measure several models on the same people and machine, and write a report to look at in a browser.
+
+    Ratios are to the first model of the same precision.
+
+    Example: [bold]hrnet compare full.tflite pruned.tflite --annotations val.json --images images --output report[/bold]
+    """
+    from mobile_eval.compare import compare as compare_models
+    from mobile_eval.datasets.coco import load_keypoint_dataset
+    from mobile_eval.evaluate import parse_sigmas
+
+    dataset = load_keypoint_dataset(annotations, images).head(limit)
+    result = compare_models(
+        models,
+        dataset,
+        output,
+        threads=threads,
+        rounds=rounds,
+        sigmas=parse_sigmas(sigmas, len(dataset.category.joints)),
+        runtime=runtime,
+        annotations=str(annotations),
+        command=command_line(),
+        progress=True,
+    )
+    typer.echo(result)
+    typer.echo(f"report: {output / 'index.html'}")
+
+
+def predict(
+    model: Model,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures (.jpg, .png, ...).", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Folder for the pictures and keypoints.json.", show_default=False)],
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="People's boxes: COCO annotations, or a JSON list of entries with file_name (or image_id) and bbox "
+            "(x, y, width, height). Without it each picture is taken to show one person.",
+            show_default=False,
+        ),
+    ] = None,
+    threads: Threads = 1,
+    runtime: RuntimeName = "auto",
+) -> None:
+    """Draw the poses a model finds into pictures, and write them as COCO keypoint JSON.
+
+    Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
+    """
+    from mobile_eval.predict import KEYPOINTS_FILE, load_boxes
+    from mobile_eval.predict import predict as predict_images
+    from mobile_eval.runtime import TfliteModel
+
+    loaded = TfliteModel(model, threads=threads, runtime=runtime)
+    known = load_boxes(boxes, images) if boxes else None
+    results = predict_images(loaded, images, output, boxes=known, progress=True)
+    for result in results:
+        typer.echo(f"{result.picture}: {len(result.scores)} people")
+    typer.echo(f"keypoints: {output / KEYPOINTS_FILE}")
+
+
+COMMANDS = (evaluate, bench, compare, predict)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def command_line() -> str:
+    """The command that is running, as it could be typed again."""
+    program = Path(sys.argv[0])
+    name = f"python -m {program.parent.name}" if program.stem == "__main__" else program.name
+    return f"{name} {shlex.join(sys.argv[1:])}"
+
+
+def run(application: typer.Typer) -> None:
+    """Run an application; bad input and failing disks end in one line on stderr and exit code 2, Ctrl-C in 130.
+
+    The environment variable HRNET_DEBUG=1 brings the traceback back.
+    """
+    try:
+        application()
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except (ValueError, OSError) as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            traceback.print_exc()
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(BAD_INPUT)

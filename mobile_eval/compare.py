@@ -1,0 +1,185 @@
+"""Several models on the same people and the same machine, side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.environment import Environment
+from mobile_eval.evaluate import EvaluationResult, check_joints, evaluate, number_or_none
+from mobile_eval.files import check_output_folder, write_json, write_text
+from mobile_eval.latency import ROUNDS, LatencyResult, bench_interleaved
+from mobile_eval.metrics.oks import show
+from mobile_eval.metrics.pck import PCK_THRESHOLD
+from mobile_eval.model_file import ModelDescription
+from mobile_eval.runtime import TfliteModel
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ComparedModel:
+    """One model's figures. `reference` is the index of the first model of the same precision, which ratios are to.
+
+    `latency_ratio` is the ratio of the median latencies, `paired_latency_ratio` the median of the rounds' ratios.
+    """
+
+    label: str
+    description: ModelDescription
+    evaluation: EvaluationResult
+    latency: LatencyResult
+    reference: int
+    latency_ratio: float
+    paired_latency_ratio: float
+
+    @property
+    def links_kept(self) -> int:
+        """Number of fusion links it has."""
+        return len(self.description.network.get("links", ()))
+
+    @property
+    def links_possible(self) -> int:
+        """Number of fusion links of the same network at full connectivity."""
+        return self.links_kept + len(self.description.network.get("removed_links", ()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "label": self.label,
+            "links_kept": self.links_kept,
+            "links_possible": self.links_possible,
+            "latency_ratio": self.latency_ratio,
+            "paired_latency_ratio": self.paired_latency_ratio,
+            "evaluation": self.evaluation.to_json(),
+            "latency": self.latency.to_json(),
+            "description": self.description.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """All models, in the order they were given, and what they were measured on and with."""
+
+    models: tuple[ComparedModel, ...]
+    dataset: KeypointDataset
+    annotations: str
+    command: str
+
+    @property
+    def environment(self) -> Environment:
+        """The machine."""
+        return self.models[0].latency.after
+
+    def __str__(self) -> str:
+        wide = max(len(model.label) for model in self.models)
+        lines = [f"{'model':<{wide}}      AP  PCK@{PCK_THRESHOLD:g}    links  p50 ms  p90 ms  ratio"]
+        for model in self.models:
+            links = f"{model.links_kept}/{model.links_possible}" if model.links_possible else "-"
+            ap = show(model.evaluation.oks.ap if model.evaluation.oks else None)
+            lines.append(
+                f"{model.label:<{wide}}  {ap:>6}   {show(number_or_none(model.evaluation.pck.pck)):>6}  "
+                f"{links:>7}  {model.latency.p50_ms:>6.2f}  {model.latency.p90_ms:>6.2f}  "
+                f"{model.latency_ratio:>5.2f} to {self.models[model.reference].label}"
+            )
+        return "\n".join(lines)
+
+    def picture_pair(self) -> tuple[int, ...]:
+        """The models whose predictions are worth showing beside each other, by index.
+
+        Of the first precision with several models, int8 before others: the reference and the one with fewest links.
+        """
+        by_precision = sorted({model.description.precision for model in self.models}, key=lambda name: name != "int8")
+        for precision in by_precision:
+            first, *rest = [i for i, model in enumerate(self.models) if model.description.precision == precision]
+            if rest:
+                return first, min(rest, key=lambda index: self.models[index].links_kept)
+        return tuple(range(min(len(self.models), 2)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as `results.json` holds it."""
+        models = [{**model.to_json(), "reference": self.models[model.reference].label} for model in self.models]
+        return {
+            "format_version": FORMAT_VERSION,
+            "command": self.command,
+            "annotations": self.annotations,
+            "persons": len(self.dataset),
+            "runtime": self.models[0].latency.runtime,
+            "threads": self.models[0].latency.threads,
+            "environment": dataclasses.asdict(self.environment),
+            "models": models,
+        }
+
+
+def compare(
+    paths: Sequence[Path | str],
+    dataset: KeypointDataset,
+    output: Path | str,
+    *,
+    threads: int = 1,
+    rounds: int = ROUNDS,
+    sigmas: Sequence[float] | None = None,
+    runtime: str = "auto",
+    annotations: str = "",
+    command: str = "",
+    progress: bool = False,
+) -> ComparisonResult:
+    """Measure the models' accuracy on `dataset` and their latency turn by turn; write the report into folder `output`.
+
+    `annotations` and `command` are named in the report.
+    """
+    if not paths:
+        raise ValueError("expected at least one model to compare, got none")
+    folder = check_output_folder(output)
+    models = [TfliteModel(path, threads=threads, runtime=runtime) for path in paths]
+    for model in models:
+        check_joints(model, dataset.category)
+    latencies = bench_interleaved(paths, rounds=rounds, threads=threads, runtime=runtime, progress=progress)
+    evaluations = [evaluate(model, dataset, sigmas=sigmas, progress=progress) for model in models]
+    result = ComparisonResult(
+        models=_compared([model.description for model in models], labels(paths), evaluations, latencies),
+        dataset=dataset,
+        annotations=annotations,
+        command=command,
+    )
+    save_report(result, folder)
+    return result
+
+
+def save_report(result: ComparisonResult, folder: Path) -> None:
+    """Write `results.json` and `index.html` into `folder`."""
+    from mobile_eval.report import report_html
+
+    write_json(folder / "results.json", result.to_json())
+    write_text(folder / "index.html", report_html(result))
+
+
+def labels(paths: Sequence[Path | str]) -> list[str]:
+    """A short name for each file: its stem, with as many folders before it as make the names differ."""
+    parts = [Path(path).with_suffix("").parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError(f"the same model is given twice: {', '.join(map(str, paths))}")
+
+
+def _compared(
+    descriptions: Sequence[ModelDescription],
+    names: Sequence[str],
+    evaluations: Sequence[EvaluationResult],
+    latencies: Sequence[LatencyResult],
+) -> tuple[ComparedModel, ...]:
+    precisions = [description.precision for description in descriptions]
+    models = []
+    for index, latency in enumerate(latencies):
+        reference = precisions.index(precisions[index])
+        base = latencies[reference]
+        paired = [own / other for own, other in zip(latency.samples_ms, base.samples_ms, strict=True)]
+        ratios = latency.p50_ms / base.p50_ms, statistics.median(paired)
+        models.append(ComparedModel(names[index], descriptions[index], evaluations[index], latency, reference, *ratios))
+    return tuple(models)

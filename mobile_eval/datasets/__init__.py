@@ -1,0 +1,1 @@
+"""Annotation files and the images they speak of."""

@@ -1,0 +1,176 @@
+"""Keypoint data sets in COCO's format, of any category and number of joints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.files import read_json
+
+# COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name
+# without its side.
+OKS_SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "head": 0.079, "head_top": 0.079, "neck": 0.079,
+}  # fmt: skip
+MARGIN_PX = 2.0  # rounding and hand-made labels put joints a little over the border
+
+
+@dataclass(frozen=True)
+class KeypointCategory:
+    """What the joints of a category are: names, bones (0-based pairs), left/right pairs and OKS sigmas (or none)."""
+
+    name: str
+    joints: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...] = ()
+    sigmas: tuple[float, ...] | None = None
+
+    @property
+    def flip_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (left, right) of joints that change places in a mirrored image."""
+        pairs = []
+        for left, name in enumerate(self.joints):
+            mirrored = name.replace("left", "right")
+            if mirrored != name and mirrored in self.joints:
+                pairs.append((left, self.joints.index(mirrored)))
+        return tuple(pairs)
+
+    @property
+    def mirrored(self) -> NDArray[np.intp]:
+        """Index (K,) that reorders joints into those of the mirrored image."""
+        order = np.arange(len(self.joints))
+        for left, right in self.flip_pairs:
+            order[[left, right]] = right, left
+        return order
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as COCO writes a category (skeleton 1-based)."""
+        skeleton = [[a + 1, b + 1] for a, b in self.skeleton]
+        return {
+            "name": self.name,
+            "keypoints": list(self.joints),
+            "skeleton": skeleton,
+            "sigmas": list(self.sigmas) if self.sigmas else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> KeypointCategory:
+        """From a COCO category; sigmas from the category, else by joint name, else none."""
+        joints = tuple(data["keypoints"])
+        sigmas = data.get("sigmas") or [OKS_SIGMAS.get(_without_side(joint), 0.0) for joint in joints]
+        if len(sigmas) != len(joints):
+            raise ValueError(f"category {data['name']!r}: {len(joints)} keypoints but {len(sigmas)} sigmas")
+        return cls(
+            name=data["name"],
+            joints=joints,
+            skeleton=tuple((a - 1, b - 1) for a, b in data.get("skeleton") or ()),
+            sigmas=tuple(map(float, sigmas)) if min(sigmas) > 0 else None,
+        )
+
+
+def _without_side(joint: str) -> str:
+    return joint.replace("left_", "").replace("right_", "")
+
+
+@dataclass(frozen=True)
+class Person:
+    """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels."""
+
+    annotation_id: int
+    image_id: int
+    image_path: Path
+    box: tuple[float, float, float, float]
+    keypoints: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class KeypointDataset:
+    """The labelled persons of an annotation file, and the file's content for COCO's own evaluation."""
+
+    category: KeypointCategory
+    persons: tuple[Person, ...]
+    coco: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.persons)
+
+    @property
+    def category_id(self) -> int:
+        """The id that the annotation file gives to the category."""
+        return int(next(c["id"] for c in self.coco["categories"] if c.get("keypoints")))
+
+    def head(self, count: int | None) -> KeypointDataset:
+        """The first `count` persons, annotations to match; all for None."""
+        if count is not None and count < 1:
+            raise ValueError(f"the number of persons to take must be at least 1, got {count}")
+        if count is None or count >= len(self.persons):
+            return self
+        persons = self.persons[:count]
+        kept = {person.annotation_id for person in persons}
+        images = {person.image_id for person in persons}
+        coco = {
+            **self.coco,
+            "images": [image for image in self.coco["images"] if image["id"] in images],
+            "annotations": [a for a in self.coco["annotations"] if a["id"] in kept],
+        }
+        return KeypointDataset(self.category, persons, coco)
+
+
+def load_keypoint_dataset(annotations: Path | str, images: Path | str) -> KeypointDataset:
+    """Read a COCO keypoint file; persons without a labelled joint and crowds are left out.
+
+    Raises ValueError, naming the file and the entry, for a file that is empty or of another kind, a missing
+    image, a box without area, and labelled keypoints outside their image.
+    """
+    coco = read_json(annotations, "annotation file")
+    try:
+        annotated = next(c for c in coco["categories"] if c.get("keypoints"))
+        category = KeypointCategory.from_json(annotated)
+        entries = {image["id"]: image for image in coco["images"]}
+        of_category = [a for a in coco["annotations"] if a.get("category_id", annotated["id"]) == annotated["id"]]
+        labelled = [a for a in of_category if not a.get("iscrowd") and any(a["keypoints"][2::3])]
+        persons = tuple(_person(a, entries[a["image_id"]], category, Path(images)) for a in labelled)
+    except StopIteration:
+        raise ValueError(f"{annotations} has no category with keypoints") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{annotations} is not a COCO keypoint file: {type(error).__name__} {error}") from error
+    if not persons:
+        raise ValueError(f"{annotations} holds no person with a labelled keypoint")
+    _check_files(persons, annotations, Path(images))
+    return KeypointDataset(category, persons, coco)
+
+
+def _person(annotation: dict[str, Any], image: dict[str, Any], category: KeypointCategory, folder: Path) -> Person:
+    where = f"annotation {annotation['id']} ({image['file_name']})"
+    if len(annotation["keypoints"]) != 3 * len(category.joints):
+        raise ValueError(f"{where}: {len(annotation['keypoints'])} keypoint numbers, expected 3 x {len(category.joints)}")
+    keypoints = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
+    x, y, visible = keypoints.T
+    outside = (x < -MARGIN_PX) | (x > image["width"] + MARGIN_PX) | (y < -MARGIN_PX) | (y > image["height"] + MARGIN_PX)
+    if np.any(outside & (visible > 0)):
+        joint = int(np.argmax(outside & (visible > 0)))
+        raise ValueError(
+            f"{where}: {category.joints[joint]} at ({x[joint]:g}, {y[joint]:g}) lies outside the "
+            f"{image['width']}x{image['height']} image; set its visibility to 0 or correct it"
+        )
+    box = tuple(map(float, annotation["bbox"]))
+    if len(box) != 4 or not (box[2] > 0 and box[3] > 0):
+        raise ValueError(f"{where}: box {list(box)} has no area")
+    return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], box, keypoints)  # type: ignore[arg-type]
+
+
+def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:
+    if not folder.is_dir():
+        raise ValueError(f"image folder {folder} does not exist")
+    missing = [person for person in persons if not person.image_path.is_file()]
+    if missing:
+        first = missing[0]
+        raise ValueError(
+            f"{annotations} names {len({p.image_path for p in missing})} image files that are not in {folder}, "
+            f"the first is {first.image_path.name} (annotation {first.annotation_id})"
+        )

@@ -1,0 +1,41 @@
+"""From heatmaps to keypoints (official HRNet decoding: argmax and a quarter pixel towards the higher neighbour)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.geometry import Array, invert, transform_points
+
+HEATMAP_STRIDE = 4
+
+
+def decode_heatmaps(heatmaps: NDArray[Any]) -> Array:
+    """Heatmaps (N, H, W, K) to (N, K, 3): x and y in heatmap pixels, and the maximum as score.
+
+    Joints whose maximum is not positive get (0, 0), as in the official code.
+    """
+    count, height, width, joints = heatmaps.shape
+    flat = heatmaps.reshape(count, height * width, joints)
+    best = flat.argmax(axis=1)
+    score = np.take_along_axis(flat, best[:, None], axis=1)[:, 0].astype(np.float64)
+    y, x = np.divmod(best, width)
+    inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+    index = np.where(inside, best, width + 1)  # any place with four neighbours, for those that are not used
+
+    def at(offset: int) -> Array:
+        return np.take_along_axis(flat, (index + offset)[:, None], axis=1)[:, 0].astype(np.float64)
+
+    points = np.stack([x, y], axis=-1).astype(np.float64)
+    towards = np.sign(np.stack([at(1) - at(-1), at(width) - at(-width)], axis=-1))
+    points += 0.25 * towards * inside[..., None]
+    points *= (score > 0)[..., None]
+    return np.concatenate([points, score[..., None]], axis=-1)
+
+
+def keypoints_in_image(decoded: Array, matrices: Array) -> Array:
+    """Decoded keypoints (N, K, 3) from heatmap to image pixels; `matrices` (N, 2, 3) go from image to crop."""
+    points = [transform_points(k[:, :2] * HEATMAP_STRIDE, invert(m)) for k, m in zip(decoded, matrices, strict=True)]
+    return np.concatenate([np.reshape(points, (*decoded.shape[:2], 2)), decoded[..., 2:]], axis=-1)

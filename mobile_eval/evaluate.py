@@ -1,0 +1,173 @@
+"""Accuracy of a `.tflite` on an annotation file: AP and AR (OKS), PCK; ground-truth boxes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, Person
+from mobile_eval.decode import decode_heatmaps, keypoints_in_image
+from mobile_eval.geometry import box_matrix
+from mobile_eval.metrics.oks import OksResult, oks, show
+from mobile_eval.metrics.pck import PckResult, pck
+from mobile_eval.preprocess import read_image, warp_crop
+from mobile_eval.progress import tracked
+from mobile_eval.runtime import TfliteModel
+
+SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
+IMAGES_KEPT = 4  # persons of one image follow each other
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationResult:
+    """Accuracy of one model. `oks` is None where the joints' sigmas are not known; `oks_missing` says so.
+
+    `keypoints` (N, K, 3): x, y in image pixels and score, in the order of the data set's persons.
+    """
+
+    model: str
+    persons: int
+    images: int
+    joints: tuple[str, ...]
+    oks: OksResult | None
+    oks_missing: str | None
+    pck: PckResult
+    keypoints: NDArray[np.float64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the keypoints; NaN becomes null."""
+        return {
+            "model": self.model,
+            "persons": self.persons,
+            "images": self.images,
+            "oks": dataclasses.asdict(self.oks) if self.oks else None,
+            "oks_missing": self.oks_missing,
+            "pck": {
+                "threshold": self.pck.threshold,
+                "pck": number_or_none(self.pck.pck),
+                "joints_counted": self.pck.joints_counted,
+                "per_joint": {j: number_or_none(v) for j, v in zip(self.joints, self.pck.per_joint, strict=True)},
+            },
+        }
+
+    def __str__(self) -> str:
+        found = str(self.oks) if self.oks else f"AP -  ({self.oks_missing})"
+        joints = "\n".join(
+            f"  {joint:<16} {show(number_or_none(value))}" for joint, value in zip(self.joints, self.pck.per_joint, strict=True)
+        )
+        return f"{self.model}: {self.persons} persons in {self.images} images\n{found}\n{self.pck}\n{joints}"
+
+
+def number_or_none(value: float) -> float | None:
+    """None for NaN, which JSON has not."""
+    return None if math.isnan(value) else value
+
+
+def evaluate(
+    model: TfliteModel, dataset: KeypointDataset, *, sigmas: Sequence[float] | None = None, progress: bool = False
+) -> EvaluationResult:
+    """Run `model` on every person of `dataset` (ground-truth boxes) and measure what it finds.
+
+    `sigmas` (K,) take precedence over those of the annotation file's category, these over the model's.
+    """
+    check_joints(model, dataset.category)
+    keypoints = predict_persons(model, dataset.persons, progress=progress)
+    known = sigmas or dataset.category.sigmas or model.description.category.sigmas
+    return measure(model.path.name, dataset, keypoints, known)
+
+
+def measure(
+    name: str, dataset: KeypointDataset, keypoints: NDArray[np.float64], sigmas: Sequence[float] | None
+) -> EvaluationResult:
+    """Accuracy of `keypoints` (N, K, 3), found by whatever means for the persons of `dataset`."""
+    joints = dataset.category.joints
+    if sigmas is not None and (len(sigmas) != len(joints) or min(sigmas) <= 0):
+        raise ValueError(f"expected {len(joints)} positive OKS sigmas, one for each joint, got {len(sigmas)}: {list(sigmas)}")
+    found, missing = None, None
+    if sigmas is None:
+        missing = f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas"
+    else:
+        found = oks(dataset.coco, coco_results(dataset, keypoints), sigmas, dataset.category_id)
+    truth = np.stack([person.keypoints for person in dataset.persons])
+    return EvaluationResult(
+        model=name,
+        persons=len(dataset),
+        images=len({person.image_id for person in dataset.persons}),
+        joints=joints,
+        oks=found,
+        oks_missing=missing,
+        pck=pck(keypoints, truth, [person.box for person in dataset.persons]),
+        keypoints=keypoints,
+    )
+
+
+def check_joints(model: TfliteModel, category: KeypointCategory) -> None:
+    """Refuse annotations of other joints than the model's."""
+    own = model.description.category.joints
+    if own != category.joints:
+        raise ValueError(
+            f"{model.path.name} finds {len(own)} joints ({_few(own)}) but the annotations are of {len(category.joints)} "
+            f"({_few(category.joints)}); give annotations of the model's joints, in its order"
+        )
+
+
+def _few(joints: Sequence[str]) -> str:
+    return ", ".join(joints[:3]) + (", ..." if len(joints) > 3 else "")
+
+
+def predict_persons(model: TfliteModel, persons: Sequence[Person], *, progress: bool = False) -> NDArray[np.float64]:
+    """Keypoints (N, K, 3) as x, y in image pixels and score, of the persons in their boxes."""
+    image_of = lru_cache(IMAGES_KEPT)(read_image)
+    return np.concatenate(
+        [
+            predict_box(model, image_of(person.image_path), person.box)[None]
+            for person in tracked(persons, model.path.name, show=progress)
+        ]
+    )
+
+
+def predict_box(model: TfliteModel, image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.float64]:
+    """Keypoints (K, 3) of the person in `box` (x, y, width, height) of `image` (H, W, 3) RGB."""
+    matrix = box_matrix(box, model.input_size)
+    heatmaps = model.predict(warp_crop(image, matrix, model.input_size)[None])
+    return np.asarray(keypoints_in_image(decode_heatmaps(heatmaps), matrix[None])[0])
+
+
+def person_score(keypoints: NDArray[np.float64], box_score: float = 1.0) -> float:
+    """Score of a person (K, 3): mean of the joints' scores above the threshold, times the box's (official rescoring)."""
+    sure = keypoints[:, 2][keypoints[:, 2] > SCORE_THRESHOLD]
+    return float(sure.mean() * box_score) if sure.size else 0.0
+
+
+def coco_results(dataset: KeypointDataset, keypoints: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Predictions (N, K, 3) as COCO results, which any COCO evaluation reads."""
+    return [
+        {
+            "image_id": person.image_id,
+            "category_id": dataset.category_id,
+            "keypoints": found.reshape(-1).tolist(),
+            "score": person_score(found),
+        }
+        for person, found in zip(dataset.persons, keypoints, strict=True)
+    ]
+
+
+def parse_sigmas(text: str | None, joints: int) -> tuple[float, ...] | None:
+    """OKS sigmas as given on a command line: one number for all joints, or one a joint with commas between; None for None."""
+    if text is None:
+        return None
+    try:
+        sigmas = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--sigmas takes numbers with commas between, got {text!r}") from None
+    sigmas = sigmas * joints if len(sigmas) == 1 else sigmas
+    if len(sigmas) != joints or min(sigmas) <= 0:
+        raise ValueError(f"--sigmas: expected one positive number, or one for each of {joints} joints, got {text!r}")
+    return sigmas

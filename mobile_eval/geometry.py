@@ -1,0 +1,47 @@
+"""Boxes, crops and the affine warps between images, network inputs and heatmaps; the single truth for all.
+
+Points are (x, y) in pixels, sizes (height, width), boxes COCO xywh. The crop follows the official HRNet
+code base: the box is extended to the input's aspect ratio, padded, and its centre becomes the input's centre.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+BOX_PADDING = 1.25
+
+
+def expand_box(box: ArrayLike, input_size: tuple[int, int], padding: float = BOX_PADDING) -> tuple[Array, Array]:
+    """Centre (x, y) and extent (width, height) of a box extended to the aspect ratio of `input_size` and padded."""
+    x, y, width, height = np.asarray(box, np.float64)
+    aspect = input_size[1] / input_size[0]
+    extent = np.array([max(width, height * aspect), max(height, width / aspect)])
+    return np.array([x + width / 2, y + height / 2]), extent * padding
+
+
+def crop_matrix(center: ArrayLike, extent: ArrayLike, input_size: tuple[int, int], rotation: float = 0.0) -> Array:
+    """2x3 affine matrix from image to crop pixels; `rotation` in radians turns the content clockwise on screen."""
+    height, width = input_size
+    scale = width / np.asarray(extent, np.float64)[0]
+    cos, sin = scale * np.cos(rotation), scale * np.sin(rotation)
+    linear = np.array([[cos, -sin], [sin, cos]])
+    offset = np.array([width / 2, height / 2]) - linear @ np.asarray(center, np.float64)
+    return np.column_stack([linear, offset])
+
+
+def box_matrix(box: ArrayLike, input_size: tuple[int, int]) -> Array:
+    """2x3 affine matrix from image to crop pixels for a person's box, without augmentation."""
+    return crop_matrix(*expand_box(box, input_size), input_size)
+
+
+def invert(matrix: Array) -> Array:
+    """The 2x3 matrix that undoes a 2x3 affine matrix."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def transform_points(points: ArrayLike, matrix: Array) -> Array:
+    """Points (..., 2) through a 2x3 affine matrix."""
+    return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]

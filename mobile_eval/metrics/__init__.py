@@ -1,0 +1,1 @@
+"""Metrics of keypoints: PCK here, AP and AR (OKS) as COCO computes them."""

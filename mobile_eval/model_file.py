@@ -1,0 +1,218 @@
+"""A `.tflite` file that describes itself.
+
+The description is JSON, in a zip appended to the flatbuffer as member `model.json`: runtimes read the
+flatbuffer and ignore what follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same.
+Length and checksum of the flatbuffer are part of it, so that damage is noticed before a runtime crashes on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobile_eval.datasets.coco import KeypointCategory
+from mobile_eval.files import read_bytes, sha256, write_bytes, write_json
+
+FORMAT_VERSION = 1
+MEMBER = "model.json"
+FLATBUFFER_IDENTIFIER = b"TFL3"
+PRECISIONS = ("float32", "int8")
+REMEDY = "convert it again with `hrnet convert`"
+
+
+@dataclass(frozen=True)
+class TensorFormat:
+    """How numbers are stored: real value = `scale` * (stored - `zero_point`); both None for float32."""
+
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "int8", "uint8"):
+            raise ValueError(f"a model's input and output are float32, int8 or uint8, got {self.dtype!r}")
+        if self.dtype != "float32" and (not self.scale or self.zero_point is None):
+            raise ValueError(f"{self.dtype} needs a scale and a zero point, got {self.scale} and {self.zero_point}")
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """Images (1, height, width, 3) of `size` (height, width): value / 255, minus `mean`, divided by `std`."""
+
+    size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    tensor: TensorFormat
+    layout: str = "NHWC RGB"
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """Heatmaps (1, height / stride, width / stride, joints)."""
+
+    kind: str
+    stride: int
+    tensor: TensorFormat
+
+
+@dataclass(frozen=True)
+class Flatbuffer:
+    """What the description belongs to."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """All that evaluating a model needs to know about it, and where it came from.
+
+    `network` holds "width", "stages", "outputs", "live_branches", "links" (kept) and "removed_links" by name;
+    `importance` maps links of the full network to a number (higher is needed more). `flatbuffer` is filled in
+    when the description is embedded.
+    """
+
+    name: str
+    precision: str
+    input: ModelInput
+    output: ModelOutput
+    category: KeypointCategory
+    network: dict[str, Any]
+    parameters: int
+    multiply_adds: int
+    importance: dict[str, float] | None = None
+    source: dict[str, Any] = dataclasses.field(default_factory=dict)
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    license: str = ""
+    task: str = "pose"
+    flatbuffer: Flatbuffer | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as it is stored."""
+        data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        source, target = self.input, self.output
+        data["input"] = {"size": list(source.size), "layout": source.layout, "mean": list(source.mean), "std": list(source.std)}
+        data["input"] |= dataclasses.asdict(source.tensor)
+        data["output"] = {"kind": target.kind, "stride": target.stride, **dataclasses.asdict(target.tensor)}
+        data["category"] = self.category.to_json()
+        data["flatbuffer"] = dataclasses.asdict(self.flatbuffer) if self.flatbuffer else None
+        return {"format_version": FORMAT_VERSION, **data}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ModelDescription:
+        """The description that `to_json` wrote; ValueError where an entry is missing or of another version."""
+        if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION:
+            version = data.get("format_version") if isinstance(data, dict) else None
+            raise ValueError(f"the model's description has format version {version}, expected {FORMAT_VERSION}: {REMEDY}")
+        fields = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
+        try:
+            source, target = data["input"], data["output"]
+            height, width = map(int, source["size"])
+            fields["input"] = ModelInput(
+                (height, width), tuple(source["mean"]), tuple(source["std"]), _tensor(source), source["layout"]
+            )
+            fields["output"] = ModelOutput(target["kind"], int(target["stride"]), _tensor(target))
+            fields["category"] = KeypointCategory.from_json(data["category"])
+            fields["flatbuffer"] = Flatbuffer(**data["flatbuffer"]) if data.get("flatbuffer") else None
+            return cls(**fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the model's description is incomplete ({type(error).__name__} {error}): {REMEDY}") from error
+
+
+def _tensor(data: dict[str, Any]) -> TensorFormat:
+    return TensorFormat(data["dtype"], data.get("scale"), data.get("zero_point"))
+
+
+def description_path(path: Path | str) -> Path:
+    """Where the copy of the description lies: `M.json` beside `M.tflite`."""
+    return Path(path).with_suffix(".json")
+
+
+def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescription) -> ModelDescription:
+    """Write `flatbuffer` with the description inside to `path`, and the description beside it.
+
+    Returns the description as stored, with the flatbuffer's length and checksum.
+    """
+    if flatbuffer[4:8] != FLATBUFFER_IDENTIFIER:
+        raise ValueError(f"cannot write {path}: the model is not a TFLite flatbuffer (no {FLATBUFFER_IDENTIFIER!r} at byte 4)")
+    stored = dataclasses.replace(description, flatbuffer=Flatbuffer(len(flatbuffer), sha256(flatbuffer)))
+    buffer = io.BytesIO(flatbuffer)
+    with zipfile.ZipFile(buffer, "a") as tail:
+        member = zipfile.ZipInfo(MEMBER)  # a fixed date: the same model gives the same bytes
+        member.compress_type = zipfile.ZIP_DEFLATED
+        tail.writestr(member, json.dumps(stored.to_json(), indent=1))
+    write_bytes(path, buffer.getvalue())
+    write_json(description_path(path), stored.to_json())
+    return stored
+
+
+def embed_description(path: Path | str, description: ModelDescription) -> ModelDescription:
+    """Put `description` into the `.tflite` at `path` (in place of one that is there), and beside it."""
+    data = read_bytes(path, "model")
+    check_is_tflite(path, data)
+    known = _embedded(data)
+    if known is not None and known.flatbuffer is not None:
+        data = data[: known.flatbuffer.size_bytes]
+    return save_model_file(path, data, description)
+
+
+def read_description(path: Path | str) -> ModelDescription:
+    """The description inside a `.tflite`; ValueError for a file that is truncated, damaged or of another origin."""
+    data = read_bytes(path, "model")
+    check_is_tflite(path, data)
+    try:
+        description = _embedded(data)
+    except ValueError as error:
+        raise ValueError(f"model {path}: {error}") from error
+    if description is None:
+        raise ValueError(f"model {path} has no description at its end: it is truncated or not of this package; {REMEDY}")
+    _check_flatbuffer(path, data, description)
+    return description
+
+
+def is_described(path: Path | str) -> bool:
+    """Whether the `.tflite` describes itself, in which case it is undamaged; ValueError where it is damaged."""
+    data = read_bytes(path, "model")
+    check_is_tflite(path, data)
+    description = _embedded(data)
+    if description is not None:
+        _check_flatbuffer(path, data, description)
+    return description is not None
+
+
+def _check_flatbuffer(path: Path | str, data: bytes, description: ModelDescription) -> None:
+    if description.flatbuffer is None:
+        raise ValueError(f"model {path} does not say what it should be (no flatbuffer checksum): {REMEDY}")
+    stored = data[: description.flatbuffer.size_bytes]
+    if sha256(stored) != description.flatbuffer.sha256:
+        raise ValueError(f"model {path} is damaged (its checksum differs from the recorded one); copy it again or {REMEDY}")
+
+
+def check_is_tflite(path: Path | str, data: bytes) -> None:
+    """Refuse what is no TFLite flatbuffer; runtimes may crash on it."""
+    if data[4:8] != FLATBUFFER_IDENTIFIER:
+        what = "is empty" if not data else "is not a TFLite model"
+        raise ValueError(f"{path} {what} (expected {FLATBUFFER_IDENTIFIER.decode()!r} at byte 4)")
+
+
+def _embedded(data: bytes) -> ModelDescription | None:
+    """The description in the zip at the end of `data`; None where there is no such zip."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as tail:
+            text = tail.read(MEMBER)
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, NotImplementedError, EOFError, RuntimeError):
+        return None  # what zipfile raises for ends that are none, or damaged
+    try:
+        return ModelDescription.from_json(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its description is not JSON ({error}): {REMEDY}") from error

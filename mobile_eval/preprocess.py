@@ -1,0 +1,44 @@
+"""From an image on disk to a network's input; training, calibration and the device all take this way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.geometry import Array
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def read_image(path: Path | str) -> NDArray[np.uint8]:
+    """The image as (H, W, 3) uint8 RGB."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read image {path}: {error.strerror}") from error
+    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]:  # opencv would fill the rest with grey, silently
+        raise ValueError(f"image {path} is truncated: it has no end-of-image marker; copy it again")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        raise ValueError(f"image {path} is damaged or of a format that opencv cannot read; copy or convert it again")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def warp_crop(image: NDArray[np.uint8], matrix: Array, input_size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The part of `image` that `matrix` (2x3, image to crop) puts into (height, width): bilinear, black outside."""
+    height, width = input_size
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def normalize(
+    crops: NDArray[np.uint8], mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+) -> NDArray[np.float32]:
+    """uint8 RGB (..., 3) to float32: divided by 255, minus mean, divided by standard deviation (ImageNet's by default)."""
+    scale = np.float32(1) / (np.float32(255) * np.array(std, np.float32))
+    offset = -np.array(mean, np.float32) / np.array(std, np.float32)
+    return np.asarray(crops * scale + offset, np.float32)

@@ -1,0 +1,129 @@
+"""The one place that chooses a TFLite runtime."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.files import read_bytes
+from mobile_eval.model_file import REMEDY, ModelDescription, TensorFormat, check_is_tflite, read_description
+from mobile_eval.preprocess import normalize
+
+RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+NUMPY_2_NEEDS = "tflite-runtime 2.14 needs numpy below 2: `pip install 'numpy<2'`, or install ai-edge-litert"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A TFLite runtime that is installed."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def find_runtime(name: str = "auto") -> Runtime:
+    """The runtime of that name, or for "auto" the first that is installed."""
+    if name != "auto" and name not in RUNTIMES:
+        raise ValueError(f"no runtime named {name!r}; there are auto, {', '.join(RUNTIMES)}")
+    wanted = RUNTIMES if name == "auto" else {name: RUNTIMES[name]}
+    for candidate, module in wanted.items():
+        try:
+            importlib.import_module(module)
+            return Runtime(candidate, importlib.metadata.version(candidate))
+        except ImportError:
+            continue
+    raise ValueError(f"no TFLite runtime found ({' or '.join(wanted)}): `pip install {next(iter(wanted))}`")
+
+
+def make_interpreter(path: Path | str, *, threads: int = 1, runtime: str = "auto") -> Any:
+    """An interpreter with its tensors allocated, for any `.tflite`, with or without a description."""
+    if threads < 1:
+        raise ValueError(f"the number of threads must be at least 1, got {threads}")
+    check_is_tflite(path, read_bytes(path, "model")[:8])
+    chosen = find_runtime(runtime)
+    if chosen.name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
+        raise ValueError(NUMPY_2_NEEDS)
+    try:
+        interpreter = importlib.import_module(RUNTIMES[chosen.name]).Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{chosen} cannot run {path}: {' '.join(str(error).split())}") from error
+    return interpreter
+
+
+def quantize(values: NDArray[np.float32], tensor: TensorFormat) -> NDArray[Any]:
+    """Real values as a tensor stores them."""
+    if tensor.dtype == "float32":
+        return np.asarray(values, np.float32)
+    limits = np.iinfo(tensor.dtype)
+    stored = np.rint(values / np.float32(tensor.scale)) + tensor.zero_point
+    return np.asarray(np.clip(stored, limits.min, limits.max), tensor.dtype)
+
+
+def dequantize(stored: NDArray[Any], tensor: TensorFormat) -> NDArray[np.float32]:
+    """Real values of what a tensor stores."""
+    if tensor.dtype == "float32":
+        return np.asarray(stored, np.float32)
+    return np.asarray((stored.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale), np.float32)
+
+
+class TfliteModel:
+    """A `.tflite` of this package, ready to run: image crops in, float heatmaps out."""
+
+    def __init__(self, path: Path | str, *, threads: int = 1, runtime: str = "auto"):
+        self.path = Path(path)
+        self.threads = threads
+        self.description: ModelDescription = read_description(path)
+        self.runtime: Runtime = find_runtime(runtime)
+        self._interpreter = make_interpreter(path, threads=threads, runtime=runtime)
+        self._input, self._output = _checked_tensors(self._interpreter, self.description, self.path)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the crops it takes, in pixels."""
+        return self.description.input.size
+
+    def predict(self, crops: NDArray[Any]) -> NDArray[np.float32]:
+        """Crops (N, H, W, 3), uint8 RGB or already normalized float32, to heatmaps (N, H/4, W/4, K), one by one."""
+        if crops.ndim != 4 or crops.shape[1:] != (*self.input_size, 3):
+            height, width = self.input_size
+            raise ValueError(f"{self.path.name} takes crops (N, {height}, {width}, 3), got {crops.shape}")
+        source = self.description.input
+        normalized = normalize(crops, source.mean, source.std) if crops.dtype == np.uint8 else crops
+        stored = [self._run(image[None]) for image in quantize(normalized, source.tensor)]
+        return dequantize(np.concatenate(stored), self.description.output.tensor)
+
+    def _run(self, image: NDArray[Any]) -> NDArray[Any]:
+        self._interpreter.set_tensor(self._input, image)
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._output))
+
+
+def _checked_tensors(interpreter: Any, description: ModelDescription, path: Path) -> tuple[int, int]:
+    """Index of input and output, after comparing them with the description."""
+    height, width = description.input.size
+    stride, joints = description.output.stride, len(description.category.joints)
+    expected = (
+        ("input", interpreter.get_input_details(), (1, height, width, 3), description.input.tensor),
+        ("output", interpreter.get_output_details(), (1, height // stride, width // stride, joints), description.output.tensor),
+    )
+    for name, details, shape, tensor in expected:
+        if len(details) != 1 or tuple(details[0]["shape"]) != shape or details[0]["dtype"] != np.dtype(tensor.dtype):
+            found = ", ".join(f"{tuple(map(int, d['shape']))} {np.dtype(d['dtype']).name}" for d in details)
+            raise ValueError(f"{path}: its {name} is {found}, but its description says {shape} {tensor.dtype}; {REMEDY}")
+        scale, zero_point = details[0]["quantization"]
+        if tensor.scale is not None and not (np.isclose(scale, tensor.scale, rtol=1e-5) and zero_point == tensor.zero_point):
+            raise ValueError(
+                f"{path}: its {name} is quantized with scale {scale:g} and zero point {zero_point}, but its description "
+                f"says {tensor.scale:g} and {tensor.zero_point}; {REMEDY}"
+            )
+    return tuple(details[0]["index"] for _, details, _, _ in expected)  # type: ignore[return-value]

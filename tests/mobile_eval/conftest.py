@@ -1,0 +1,171 @@
+"""A micro HRNet as .tflite (float32 and int8), and a handful of drawn people to try it on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.coco import KeypointCategory
+from mobile_eval.model_file import ModelDescription, ModelInput, ModelOutput, TensorFormat, save_model_file
+from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from mobile_eval.runtime import make_interpreter
+
+SIZE = (64, 48)
+JOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+SKELETON = [[16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9], [8, 10], [9, 11], [1, 2]]
+NETWORK: dict[str, Any] = {
+    "width": 4,
+    "stages": [{"stage": 2, "modules": 1}, {"stage": 3, "modules": 1}],
+    "outputs": [0],
+    "live_branches": [f"stage{s}_module0_branch{b}" for s in (2, 3) for b in range(s)],
+    "links": ["stage2_module0_link0to1", "stage2_module0_link1to0", "stage3_module0_link1to0", "stage3_module0_link2to0"],
+    "removed_links": [],
+}
+
+
+@dataclass(frozen=True)
+class MicroModels:
+    """The Keras model, and its flatbuffers and tensor formats by precision."""
+
+    keras: Any
+    flatbuffers: dict[str, bytes]
+    formats: dict[str, tuple[TensorFormat, TensorFormat]]
+
+
+@dataclass(frozen=True)
+class People:
+    """An annotation file, its content, and the folder of its images."""
+
+    annotations: Path
+    images: Path
+    coco: dict[str, Any]
+
+    def rewrite(self) -> None:
+        """Write the content again after a test has changed it."""
+        self.annotations.write_text(json.dumps(self.coco))
+
+
+@pytest.fixture(scope="session")
+def micro(tmp_path_factory: pytest.TempPathFactory) -> MicroModels:
+    """Built once; random weights."""
+    from hrnet_tf._keras import keras, tf
+    from hrnet_tf.backbone import build_model
+    from hrnet_tf.spec import HRNetSpec, StageSpec
+
+    keras.utils.set_random_seed(3)
+    stages = (StageSpec(1, 1), StageSpec(1, 1))
+    spec = HRNetSpec("micro", 4, SIZE, len(JOINTS), stages, stem_width=4, stage1_blocks=1, stage1_width=4).full()
+    model = build_model(spec, folded=True)
+    model.get_layer("head_heatmaps").set_weights(
+        [np.random.default_rng(0).normal(0, 0.3, w.shape) for w in model.get_layer("head_heatmaps").get_weights()]
+    )
+    crops = normalize(np.random.default_rng(1).integers(0, 256, (8, *SIZE, 3), np.uint8))
+    flatbuffers = {"float32": tf.lite.TFLiteConverter.from_keras_model(model).convert()}
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([crop[None]] for crop in crops)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    flatbuffers["int8"] = converter.convert()
+    path = tmp_path_factory.mktemp("micro") / "int8.tflite"
+    path.write_bytes(flatbuffers["int8"])
+    interpreter = make_interpreter(path)
+    quantized = [details[0]["quantization"] for details in (interpreter.get_input_details(), interpreter.get_output_details())]
+    source, target = (TensorFormat("int8", float(scale), int(zero_point)) for scale, zero_point in quantized)
+    formats = {"float32": (TensorFormat("float32"), TensorFormat("float32")), "int8": (source, target)}
+    return MicroModels(model, flatbuffers, formats)
+
+
+@pytest.fixture
+def category() -> KeypointCategory:
+    return KeypointCategory.from_json({"name": "person", "keypoints": list(JOINTS), "skeleton": SKELETON})
+
+
+@pytest.fixture
+def describe(micro: MicroModels, category: KeypointCategory) -> Callable[..., ModelDescription]:
+    """A description of the micro model; any field can be given another value."""
+
+    def make(precision: str = "float32", **changes: Any) -> ModelDescription:
+        source, target = micro.formats[precision]
+        fields = {
+            "name": "micro",
+            "precision": precision,
+            "input": ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, source),
+            "output": ModelOutput("heatmaps", 4, target),
+            "category": category,
+            "network": NETWORK,
+            "parameters": 1234,
+            "multiply_adds": 56789,
+            "importance": {name: 0.1 * index for index, name in enumerate(NETWORK["links"])},
+        }
+        return ModelDescription(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+def model_path(tmp_path: Path, micro: MicroModels, describe: Callable[..., ModelDescription]) -> Callable[..., Path]:
+    """Writes a micro model of that precision and returns its path."""
+
+    def write(precision: str = "float32", name: str = "", **changes: Any) -> Path:
+        path = tmp_path / f"{name or precision}.tflite"
+        save_model_file(path, micro.flatbuffers[precision], describe(precision, **changes))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> People:
+    """Three images and five people, one of them without a labelled joint."""
+    random = np.random.default_rng(7)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, count in ((1, 2), (2, 1), (3, 2)):
+        height, width = 120 + 10 * image_id, 160
+        picture = cv2.resize(random.integers(0, 256, (12, 16, 3), np.uint8), (width, height))
+        cv2.imwrite(str(folder / f"{image_id:06d}.jpg"), picture)
+        images.append({"id": image_id, "file_name": f"{image_id:06d}.jpg", "height": height, "width": width})
+        for _ in range(count):
+            x, y = random.uniform(5, 60, 2)
+            box = [float(x), float(y), 60.0, 50.0]
+            points = np.column_stack([x + random.uniform(0, 60, 17), y + random.uniform(0, 50, 17), random.integers(1, 3, 17)])
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "bbox": box,
+                    "area": 1800.0,
+                    "keypoints": [float(value) for value in points.reshape(-1)],
+                    "num_keypoints": 17,
+                }
+            )
+    annotations[-1] |= {"keypoints": [0.0] * 51, "num_keypoints": 0}
+    categories = [{"id": 1, "name": "person", "keypoints": list(JOINTS), "skeleton": SKELETON}]
+    made = People(tmp_path / "people.json", folder, {"images": images, "categories": categories, "annotations": annotations})
+    made.rewrite()
+    return made
+
+
+@pytest.fixture
+def lspet() -> Path:
+    """The folder of the LSPET data set, where it is at hand."""
+    folder = Path(os.environ.get("HRNET_DATA", Path(__file__).parents[3] / "shared" / "data")) / "lspet"
+    if not (folder / "person_keypoints_val.json").is_file():
+        pytest.skip(f"the LSPET data set is not in {folder}; set HRNET_DATA to the folder that holds lspet/")
+    return folder
