@@ -42,6 +42,7 @@ def build_quantized_model(spec: HRNetSpec, folded_weights: Weights | None = None
     with tfmot.quantization.keras.quantize_scope({"NearestUpsampling": NearestUpsampling, "NoOpQuantizeConfig": type(copies)}):
         annotated = keras.models.clone_model(model, clone_function=annotate)
         annotated.set_weights(model.get_weights())
+        keras.backend.reset_uids()  # the input's layer is named by a counter; weights on disk need one name for it
         return tfmot.quantization.keras.quantize_apply(annotated)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from hrnet_tf.runs import write_atomically
 
@@ -41,7 +41,8 @@ def set_model_weights(model: Any, weights: Weights) -> None:
 
 def save_weights(path: Path, weights: Weights) -> None:
     """Write arrays to a .safetensors file, whole or not at all."""
-    write_atomically(path, lambda beside: save_file({k: np.array(v, order="C") for k, v in weights.items()}, beside))
+    content = save({name: np.array(array, order="C") for name, array in weights.items()})
+    write_atomically(path, lambda beside: beside.write_bytes(content))
 
 
 def load_weights(path: Path) -> Weights:

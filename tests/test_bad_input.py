@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -131,3 +132,18 @@ def test_damaged_weights(trained: Path, drawn: Path, monkeypatch: pytest.MonkeyP
     line = hrnet(f"convert {trained} --format float32 --output {trained / 'm.tflite'}", monkeypatch, capsys)
     assert "weights.safetensors is damaged" in line
     assert not (trained / "m.tflite").exists()
+
+
+def test_a_disk_that_takes_no_more(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # the weights are larger, what describes the run is not
+    try:
+        line = hrnet(f"{TRAIN} {data(drawn)} --batch-size 8 --modules 1 --width 4 --output {out}", monkeypatch, capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot write" in line
+    assert "weights.safetensors: File too large" in line
+    assert sorted(path.name for path in out.iterdir()) == ["run.json", "spec.json"]

@@ -21,6 +21,10 @@ BatchSize = Annotated[int, typer.Option(help="Persons a step.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Adam's peak learning rate (cosine to zero).")]
 Sigma = Annotated[float, typer.Option(help="Gaussian targets' standard deviation, in heatmap pixels.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+MixedPrecision = Annotated[
+    bool,
+    typer.Option("--mixed-precision", help="bfloat16 arithmetic: faster where the processor has it (AVX512-BF16, AMX, GPUs)."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
 Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]
 
@@ -66,6 +70,7 @@ def train(
     sigma: Sigma = 2.0,
     rotation: Annotated[float, typer.Option(help="Random rotation, standard deviation in degrees.")] = 45.0,
     scale: Annotated[float, typer.Option(help="Random zoom, standard deviation.")] = 0.35,
+    mixed_precision: MixedPrecision = False,
     seed: Seed = 0,
     resume: Resume = False,
 ) -> None:
@@ -101,6 +106,7 @@ def train(
         rotation=rotation,
         scale=scale,
         seed=seed,
+        mixed_precision=mixed_precision,
     )
     run = train_network(spec, config, output, init=load_run(init) if init else None, resume=resume)
     typer.echo(f"run: {run.path}")
@@ -147,6 +153,7 @@ def prune(
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 5e-4,
     threads: Annotated[int, typer.Option(help="Threads for measuring latency.", min=1)] = 1,
+    mixed_precision: MixedPrecision = False,
     seed: Seed = 1,
     resume: Resume = False,
 ) -> None:
@@ -155,6 +162,8 @@ def prune(
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --train-annotations train.json --images images
     --epochs 10 --output runs/pruned[/bold]
     """
+    import dataclasses
+
     from hrnet_tf.runs import load_run
     from training.pruning import Budget
     from training.pruning import prune as prune_run
@@ -163,6 +172,7 @@ def prune(
     config = _tuning_config(
         parent.config, train_annotations, val_annotations, images, val_images, epochs, batch_size, learning_rate, seed
     )
+    config = dataclasses.replace(config, mixed_precision=mixed_precision)
     budget = Budget(keep_latency, remove_links)
     pruned = prune_run(parent, budget, config, output, threads=threads, resume=resume)
     typer.echo(f"run: {pruned.path}, {len(pruned.spec.links)} of {len(pruned.spec.possible_links)} links kept")

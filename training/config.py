@@ -27,6 +27,7 @@ class TrainingConfig:
     rotation: float = 45.0
     scale: float = 0.35
     seed: int = 0
+    mixed_precision: bool = False  # bfloat16 arithmetic, float32 weights; not for quantization-aware tuning
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "sigma"):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf._keras import keras, tf
+from hrnet_tf.backbone import build_model
 from hrnet_tf.runs import Run, load_run, save_run, write_atomically
+from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import model_weights, save_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
 from training.config import TrainingConfig
@@ -17,6 +19,16 @@ from training.losses import HeatmapMSE
 from training.validation import ValidatePck
 
 ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7
+
+
+def build_for_training(spec: HRNetSpec, config: TrainingConfig) -> Any:
+    """The Keras model of `spec`, in mixed precision where the config says so."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+    try:
+        return build_model(spec)
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
 
 def load_data(config: TrainingConfig) -> tuple[KeypointDataset, KeypointDataset | None]:
@@ -135,4 +147,5 @@ def read_history(run: Path) -> list[dict[str, float]]:
     if not (run / "history.csv").is_file():
         return []
     with (run / "history.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    return [{**row, "epoch": int(row["epoch"])} for row in rows]

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hrnet_tf.backbone import build_model
 from hrnet_tf.complexity import complexity
 from hrnet_tf.runs import Run, load_ranking, load_run, save_ranking, write_json
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig
-from training.fit import check_category, fit, load_data, start_run
+from training.fit import build_for_training, check_category, fit, load_data, start_run
 from training.selection import removal_order
 
 LINKS_ADVICE = "at least one link must stay"
@@ -106,7 +105,7 @@ def prune(run: Run, budget: Budget, config: TrainingConfig, output: Path | str, 
         save_ranking(pruned, load_ranking(run), {"of": str(run.path)})
         gone = [link.name for link in sorted(run.spec.links - spec.links)]
         write_json(output / "pruning.json", {"budget": dataclasses.asdict(budget), "latency_ratio": ratio, "removed_links": gone})
-    model = build_model(spec)
+    model = build_for_training(spec, config)
     set_model_weights(model, weights)
     fit(pruned, model, config, train_data, val_data)
     return pruned

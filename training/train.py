@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf._keras import keras
-from hrnet_tf.backbone import build_model
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
 from training.config import TrainingConfig
-from training.fit import fit, load_data, start_run
+from training.fit import build_for_training, fit, load_data, start_run
 
 
 def train(spec: HRNetSpec, config: TrainingConfig, output: Path | str, *, init: Run | None = None, resume: bool = False) -> Run:
@@ -25,7 +24,7 @@ def train(spec: HRNetSpec, config: TrainingConfig, output: Path | str, *, init: 
     parent = str(init.path) if init else None
     run = Run(Path(output), "train", spec, train_data.category.to_json(), config.to_json(), parent)
     keras.utils.set_random_seed(config.seed)
-    model = build_model(spec)
+    model = build_for_training(spec, config)
     if init:
         take_over_weights(model, init)
     start_run(run, resume=resume)

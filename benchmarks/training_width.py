@@ -1,0 +1,55 @@
+"""Does it pay to choose widths that are multiples of 16? Time of a training step, width 16 and 18, turn by turn.
+
+    python benchmarks/training_width.py [ROUNDS]
+
+Prints the medians and the ratio beside that of the networks' multiply-adds.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from hrnet_tf._keras import keras
+from hrnet_tf.backbone import build_model
+from hrnet_tf.complexity import complexity
+from hrnet_tf.presets import customized, preset
+from hrnet_tf.spec import HRNetSpec
+from training.losses import HeatmapMSE
+
+BATCH, WARMUP = 32, 3
+
+
+def step(model: Any, spec: HRNetSpec) -> float:
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((BATCH, *spec.input_size, 3)).astype(np.float32)
+    heatmaps = rng.random((BATCH, *spec.resolution(0), spec.joints)).astype(np.float32)
+    begun = time.perf_counter()
+    model.train_on_batch(images, heatmaps)
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    specs = [customized(preset("pose-small-v1"), input_size=(128, 96), modules="1,2,2", width=width) for width in (16, 18)]
+    models = [build_model(spec) for spec in specs]
+    for model in models:
+        model.compile(keras.optimizers.Adam(), HeatmapMSE())
+    times: list[list[float]] = [[], []]
+    for number in range(rounds + WARMUP):
+        for model, spec, samples in zip(models, specs, times, strict=True):
+            seconds = step(model, spec)
+            if number >= WARMUP:
+                samples.append(seconds)
+    medians = [statistics.median(samples) for samples in times]
+    work = complexity(specs[1]).multiply_adds / complexity(specs[0]).multiply_adds
+    print(f"width 16: {BATCH / medians[0]:.1f} images/s   width 18: {BATCH / medians[1]:.1f} images/s   ({rounds} rounds)")
+    print(f"step time, width 18 to 16: {medians[1] / medians[0]:.2f}   multiply-adds: {work:.2f}")
+
+
+if __name__ == "__main__":
+    main()
