@@ -25,6 +25,8 @@ def convert(
 
     Example: [bold]hrnet convert runs/full-qat --format int8 --output full-int8.tflite[/bold]
     """
+    from rich.console import Console
+
     from conversion.convert import convert_run
     from hrnet_tf.runs import load_run
     from mobile_eval.datasets.coco import load_keypoint_dataset
@@ -32,4 +34,6 @@ def convert(
     if (annotations is None) != (images is None):
         raise ValueError("calibration needs both --annotations and --images")
     calibration = load_keypoint_dataset(annotations, images) if annotations and images else None
-    typer.echo(convert_run(load_run(run), precision, output, calibration))
+    with Console(stderr=True).status(f"converting {run} to {precision}"):
+        result = convert_run(load_run(run), precision, output, calibration)
+    typer.echo(result)

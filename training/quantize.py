@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
 from hrnet_tf.backbone import build_model
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
@@ -33,7 +35,8 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
     persons = train_data.persons[: CALIBRATION_BATCHES * CALIBRATION_BATCH]
     starts = range(0, len(persons), CALIBRATION_BATCH)
     ranges = activation_ranges(plain, [plain_crops(persons[s : s + CALIBRATION_BATCH], run.spec)[0] for s in starts])
-    model = build_quantized_model(run.spec, folded)
-    initialize_ranges(model, ranges)
+    with Console(stderr=True).status("building the quantization-aware network"):
+        model = build_quantized_model(run.spec, folded)
+        initialize_ranges(model, ranges)
     fit(quantized, model, config, train_data, val_data)
     return quantized
