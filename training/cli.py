@@ -153,6 +153,9 @@ def prune(
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 5e-4,
     threads: Annotated[int, typer.Option(help="Threads for measuring latency.", min=1)] = 1,
+    distill: Annotated[
+        float, typer.Option(help="The full network's share of what is learnt, as teacher; the rest is the annotations'.")
+    ] = 0.5,
     mixed_precision: MixedPrecision = False,
     seed: Seed = 1,
     resume: Resume = False,
@@ -172,7 +175,7 @@ def prune(
     config = _tuning_config(
         parent.config, train_annotations, val_annotations, images, val_images, epochs, batch_size, learning_rate, seed
     )
-    config = dataclasses.replace(config, mixed_precision=mixed_precision)
+    config = dataclasses.replace(config, mixed_precision=mixed_precision, distill=distill)
     budget = Budget(keep_latency, remove_links)
     pruned = prune_run(parent, budget, config, output, threads=threads, resume=resume)
     typer.echo(f"run: {pruned.path}, {len(pruned.spec.links)} of {len(pruned.spec.possible_links)} links kept")

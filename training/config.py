@@ -28,6 +28,7 @@ class TrainingConfig:
     scale: float = 0.35
     seed: int = 0
     mixed_precision: bool = False  # bfloat16 arithmetic, float32 weights; not for quantization-aware tuning
+    distill: float = 0.0  # the teacher's share of the loss, where there is a teacher
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "sigma"):
@@ -35,6 +36,8 @@ class TrainingConfig:
                 raise ValueError(f"{name.replace('_', '-')} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.scale < 1:
             raise ValueError(f"scale must be at least 0 and below 1, got {self.scale}")
+        if not 0 <= self.distill <= 1:
+            raise ValueError(f"distill is a share of the loss, between 0 and 1, got {self.distill}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -15,6 +15,7 @@ from hrnet_tf.weights import model_weights, save_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
 from training.config import TrainingConfig
 from training.data import Augmentation, steps_per_epoch, training_dataset
+from training.distillation import Distiller
 from training.losses import HeatmapMSE
 from training.validation import ValidatePck
 
@@ -72,9 +73,10 @@ def start_run(run: Run, *, resume: bool) -> None:
 class SaveRun(keras.callbacks.Callback):  # type: ignore[misc]
     """After each epoch: weights, a row of history, and a checkpoint with the optimizer's state."""
 
-    def __init__(self, run: Run, manager: tf.train.CheckpointManager, epoch: tf.Variable):
+    def __init__(self, run: Run, network: Any, manager: tf.train.CheckpointManager, epoch: tf.Variable):
         super().__init__()
         self.run = run
+        self.network = network
         self.manager = manager
         self.epoch = epoch
         done = int(epoch.numpy())
@@ -83,7 +85,7 @@ class SaveRun(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.epoch.assign(epoch + 1)
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
-        save_weights(self.run.weights_path, model_weights(self.model))
+        save_weights(self.run.weights_path, model_weights(self.network))
         write_history(self.run.path, self.rows)
         try:
             self.manager.save()
@@ -91,8 +93,18 @@ class SaveRun(keras.callbacks.Callback):  # type: ignore[misc]
             raise ValueError(f"cannot write a checkpoint to {self.manager.directory}: {str(error).splitlines()[0]}") from error
 
 
-def fit(run: Run, model: Any, config: TrainingConfig, train: KeypointDataset, val: KeypointDataset | None) -> None:
-    """Train `model` until `config.epochs`, from the run's checkpoint where there is one; the run keeps the last epoch."""
+def fit(
+    run: Run,
+    model: Any,
+    config: TrainingConfig,
+    train: KeypointDataset,
+    val: KeypointDataset | None,
+    teacher: Any | None = None,
+) -> None:
+    """Train `model` until `config.epochs`, from the run's checkpoint where there is one; the run keeps the last epoch.
+
+    With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss.
+    """
     steps = steps_per_epoch(train, config.batch_size)
     warmup = max(1, round(min(config.warmup_epochs, config.epochs / 4) * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -101,10 +113,12 @@ def fit(run: Run, model: Any, config: TrainingConfig, train: KeypointDataset, va
         warmup_steps=warmup,
         decay_steps=config.epochs * steps - warmup,
     )
-    model.compile(keras.optimizers.Adam(schedule, epsilon=ADAM_EPSILON), HeatmapMSE())
+    learner = Distiller(model, teacher, config.distill) if teacher is not None else model
+    optimizer = keras.optimizers.Adam(schedule, epsilon=ADAM_EPSILON)
+    learner.compile(optimizer, HeatmapMSE())
     epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
-    model.optimizer.build(model.trainable_variables)
-    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=epoch)
+    optimizer.build(model.trainable_variables)
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
     manager = tf.train.CheckpointManager(checkpoint, str(run.path / "checkpoint"), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
     done = int(epoch.numpy())
@@ -120,12 +134,12 @@ def fit(run: Run, model: Any, config: TrainingConfig, train: KeypointDataset, va
         augmentation=Augmentation(rotation=config.rotation, scale=config.scale),
     )
     callbacks = [ValidatePck(val, run.spec)] if val else []
-    model.fit(
+    learner.fit(
         dataset,
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=config.epochs,
-        callbacks=[*callbacks, SaveRun(run, manager, epoch)],
+        callbacks=[*callbacks, SaveRun(run, model, manager, epoch)],
         verbose=1 if sys.stdout.isatty() else 2,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from rich.console import Console
 
 from hrnet_tf.complexity import complexity
 from hrnet_tf.runs import Run, load_ranking, load_run, save_ranking, write_json
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig
 from training.fit import build_for_training, check_category, fit, load_data, start_run
-from training.selection import removal_order
+from training.selection import in_small_steps, removal_order
 
 LINKS_ADVICE = "at least one link must stay"
 
@@ -37,59 +37,77 @@ class Budget:
             raise ValueError(f"--remove-links must be at least 1, got {self.remove_links}")
 
 
-def prune_to_links(order: list[HRNetSpec], remove: int) -> HRNetSpec:
-    """The first network of the removal order that lost at least `remove` links."""
+def prune_to_links(order: list[HRNetSpec], remove: int, importance: Mapping[FusionLink, float]) -> HRNetSpec:
+    """The first network on the way of the removal order that lost at least `remove` links."""
     links = len(order[0].links)
     if remove >= links:
         raise ValueError(f"cannot remove {remove} of {links} links, no links left: {LINKS_ADVICE}")
-    return next((spec for spec in order if links - len(spec.links) >= remove), order[-1])
+
+    def reached(spec: HRNetSpec) -> bool:
+        return links - len(spec.links) >= remove
+
+    after = next((index for index, spec in enumerate(order) if reached(spec)), len(order) - 1)
+    way = in_small_steps(order[after - 1], order[after], importance)
+    return next((spec for spec in way if reached(spec)), way[-1])
 
 
 def prune_to_latency(
-    order: list[HRNetSpec], keep: float, ratio: Callable[[HRNetSpec], float], say: Callable[[str], None] = print
+    order: list[HRNetSpec],
+    keep: float,
+    importance: Mapping[FusionLink, float],
+    ratio: Callable[[HRNetSpec], float],
+    say: Callable[[str], None] = print,
 ) -> tuple[HRNetSpec, float]:
-    """The largest network of the removal order within `keep` of the first one's latency, and its measured ratio.
+    """The largest network on the way of the removal order within `keep` of the first one's latency, and its ratio.
 
-    Bisects, measuring with `ratio`. Raises ValueError, with the least that can be reached, where none is.
+    Bisects, measuring with `ratio`: first the order, then the step that crosses the budget, in small steps.
+    Raises ValueError, with the least that can be reached, where no network is within.
     """
 
-    def measure(index: int) -> float:
-        measured = ratio(order[index])
-        spec = order[index]
+    def measure(spec: HRNetSpec) -> float:
+        measured = ratio(spec)
         giga = complexity(spec).multiply_adds / 1e9
         say(f"{len(spec.links)} links, {giga:.3f} G multiply-adds: {measured:.3f} of the full network's latency")
         return measured
 
-    low, high = 0, len(order) - 1  # order[low] is over the budget, order[high] within
-    best = measure(high)
-    if best > keep:
-        raise ValueError(f"links alone reach {best:.2f} of the full network's latency, not {keep}: {LINKS_ADVICE}")
-    while high - low > 1:
-        middle = (low + high) // 2
-        measured = measure(middle)
-        if measured <= keep:
-            high, best = middle, measured
-        else:
-            low = middle
-    return order[high], best
+    def bisect(way: list[HRNetSpec], best: float) -> tuple[int, float]:
+        low, high = 0, len(way) - 1  # way[low] is over the budget, way[high] within
+        while high - low > 1:
+            middle = (low + high) // 2
+            measured = measure(way[middle])
+            if measured <= keep:
+                high, best = middle, measured
+            else:
+                low = middle
+        return high, best
+
+    least = measure(order[-1])
+    if least > keep:
+        raise ValueError(f"links alone reach {least:.2f} of the full network's latency, not {keep}: {LINKS_ADVICE}")
+    within, best = bisect(order, least)
+    way = in_small_steps(order[within - 1], order[within], importance)
+    within, best = bisect(way, best)
+    return way[within], best
 
 
 def choose(run: Run, budget: Budget, threads: int) -> tuple[HRNetSpec, float | None]:
     """The pruned spec within the budget, and its latency ratio where that was measured."""
-    order = removal_order(run.spec, load_ranking(run))
+    importance = load_ranking(run)
+    order = removal_order(run.spec, importance)
     if budget.remove_links is not None:
-        return prune_to_links(order, budget.remove_links), None
+        return prune_to_links(order, budget.remove_links, importance), None
     if budget.keep_latency is None:
         raise ValueError("the budget names nothing")
     if len(order) < 2:
         raise ValueError(f"{run.path} has {len(run.spec.links)} links, none to remove: {LINKS_ADVICE}")
-    return prune_to_latency(order, budget.keep_latency, LatencyRatio(run.spec, threads), Console(stderr=True).print)
+    ratio = LatencyRatio(run.spec, threads)
+    return prune_to_latency(order, budget.keep_latency, importance, ratio, Console(stderr=True).print)
 
 
 def prune(run: Run, budget: Budget, config: TrainingConfig, output: Path | str, *, threads: int = 1, resume: bool = False) -> Run:
     """Prune `run` to the budget and fine-tune; `output` gets pruning.json (what went, and why) beside the run's files.
 
-    Interrupted, it goes on with the choice it made.
+    `run` is the teacher where `config.distill` is above 0. Interrupted, it goes on with the choice it made.
     """
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
@@ -107,5 +125,9 @@ def prune(run: Run, budget: Budget, config: TrainingConfig, output: Path | str, 
         write_json(output / "pruning.json", {"budget": dataclasses.asdict(budget), "latency_ratio": ratio, "removed_links": gone})
     model = build_for_training(spec, config)
     set_model_weights(model, weights)
-    fit(pruned, model, config, train_data, val_data)
+    teacher = None
+    if config.distill:
+        teacher = build_for_training(run.spec, config)
+        set_model_weights(teacher, weights)
+    fit(pruned, model, config, train_data, val_data, teacher)
     return pruned

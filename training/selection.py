@@ -48,16 +48,32 @@ def removal_order(spec: HRNetSpec, importance: Mapping[FusionLink, float]) -> li
     missing = spec.links - set(importance)
     if missing:
         raise ValueError(f"{min(missing).name} was not ranked: rank this run again")
-    least = min((value for value in importance.values() if value > 0), default=1.0)
     order = [spec]
-    while True:
-        now = complexity(order[-1]).multiply_adds
-        options = []
-        for move in moves(order[-1]):
-            smaller = order[-1].without(move)
-            if smaller.links:
-                lost = sum(max(importance[link], least / 10) for link in move)
-                options.append((lost / (now - complexity(smaller).multiply_adds), sorted(move), smaller))
-        if not options:
-            return order
-        order.append(min(options, key=lambda option: option[:2])[2])
+    while options := [move for move in moves(order[-1]) if order[-1].without(move).links]:
+        order.append(_cheapest(order[-1], options, importance))
+    return order
+
+
+def in_small_steps(spec: HRNetSpec, smaller: HRNetSpec, importance: Mapping[FusionLink, float]) -> list[HRNetSpec]:
+    """The way from `spec` to `smaller`, one step of `removal_order`, in as many steps as it has, both ends included.
+
+    For a budget that lies between the two.
+    """
+    order = [spec]
+    while order[-1].links > smaller.links:
+        options = [move for move in moves(order[-1]) if order[-1].without(move).links > smaller.links]
+        order.append(_cheapest(order[-1], options, importance) if options else smaller)
+    return order
+
+
+def _cheapest(spec: HRNetSpec, options: list[Move], importance: Mapping[FusionLink, float]) -> HRNetSpec:
+    """`spec` without the option that loses the least importance per multiply-add saved."""
+    least = min((value for value in importance.values() if value > 0), default=1.0)
+    now = complexity(spec).multiply_adds
+
+    def price(move: Move) -> tuple[float, list[FusionLink]]:
+        lost = sum(max(importance[link], least / 10) for link in move)
+        return lost / (now - complexity(spec.without(move)).multiply_adds), sorted(move)
+
+    cheapest: Move = min(options, key=price)
+    return spec.without(cheapest)

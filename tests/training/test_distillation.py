@@ -1,0 +1,55 @@
+"""The distiller's loss is the weighted sum of the two losses it stands for, up to a constant."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from hrnet_tf._keras import keras, tf
+from hrnet_tf.backbone import build_model
+from hrnet_tf.spec import HRNetSpec
+from training.config import TrainingConfig
+from training.distillation import Distiller
+from training.losses import HeatmapMSE
+
+
+def test_the_blended_loss_differs_from_the_two_losses_by_a_constant() -> None:
+    rng = np.random.default_rng(0)
+    teacher = keras.Sequential([keras.layers.Conv2D(3, 1, input_shape=(4, 4, 2))])
+    student = keras.Sequential([keras.layers.Conv2D(3, 1, input_shape=(4, 4, 2))])
+    images = rng.standard_normal((2, 4, 4, 2), np.float32)
+    target, *predictions = (rng.random((2, 4, 4, 3), np.float32) for _ in range(3))
+    weight = np.array([1, 0, 1], np.float32) * np.ones((2, 1, 1, 3), np.float32)  # the second joint is not labelled
+    distiller = Distiller(student, teacher, 0.3)
+    distiller.compile(loss=HeatmapMSE())
+    taught = teacher.predict_on_batch(images)
+
+    def two_losses(predicted: np.ndarray) -> float:
+        annotated, learnt = weight * (predicted - target) ** 2, (predicted - taught) ** 2
+        return float(0.5 * np.mean(0.7 * annotated + 0.3 * learnt))
+
+    x, y, w = map(tf.constant, (images, target, weight))
+    blended = [float(distiller.compute_loss(x, y, tf.constant(predicted), w)) for predicted in predictions]
+    assert blended[0] - blended[1] == pytest.approx(two_losses(predictions[0]) - two_losses(predictions[1]), rel=1e-4)
+    assert not teacher.trainable_variables
+    assert len(distiller.trainable_variables) == len(student.trainable_variables) == 2
+
+
+def test_a_share_outside_0_to_1_is_refused(config: TrainingConfig) -> None:
+    with pytest.raises(ValueError, match=r"between 0 and 1, got 1\.5"):
+        dataclasses.replace(config, distill=1.5)
+
+
+def test_a_student_follows_its_teacher(spec: HRNetSpec) -> None:
+    keras.utils.set_random_seed(0)
+    teacher, student = build_model(spec), build_model(spec)
+    images = np.random.default_rng(0).standard_normal((8, *spec.input_size, 3)).astype(np.float32)
+    wrong = np.ones((8, *spec.resolution(0), spec.joints), np.float32)
+    distiller = Distiller(student, teacher, 1.0)
+    distiller.compile(keras.optimizers.Adam(1e-2), HeatmapMSE())
+    taught = teacher.predict_on_batch(images)
+    before = np.abs(student(images, training=True) - taught).mean()
+    distiller.fit(images, wrong, sample_weight=np.ones((8, 1, 1, spec.joints), np.float32), epochs=15, verbose=0)
+    assert np.abs(student(images, training=True) - taught).mean() < 0.5 * before
