@@ -27,7 +27,7 @@ BATCH, WARMUP = 32, 3
 def step(model: Any, spec: HRNetSpec) -> float:
     rng = np.random.default_rng(0)
     images = rng.standard_normal((BATCH, *spec.input_size, 3)).astype(np.float32)
-    heatmaps = rng.random((BATCH, *spec.resolution(0), spec.joints)).astype(np.float32)
+    heatmaps = rng.random((BATCH, *spec.resolution(0), spec.classes)).astype(np.float32)
     begun = time.perf_counter()
     model.train_on_batch(images, heatmaps)
     return time.perf_counter() - begun

@@ -5,27 +5,49 @@ from __future__ import annotations
 from typing import Any
 
 from hrnet_tf._keras import keras
-from hrnet_tf.blocks import basic_block, bottleneck_block
+from hrnet_tf.blocks import bottleneck_block, residual_block
 from hrnet_tf.fusion import exchange_unit
-from hrnet_tf.heads import heatmap_head
+from hrnet_tf.heads import classification_head, dense_head, heatmap_head
 from hrnet_tf.layers import conv_unit
 from hrnet_tf.spec import FIRST_STAGE, BranchModule, HRNetSpec
 
 
 def build_model(spec: HRNetSpec, *, folded: bool = False) -> Any:
-    """The Keras model of `spec`: images (N, H, W, 3), normalized float32, to heatmaps (N, H/4, W/4, joints).
+    """The Keras model of `spec`, from images (N, H, W, 3), normalized float32, to what its task asks for.
+
+    - pose, landmarks: heatmaps (N, H/4, W/4, classes)
+    - segmentation: logits (N, H/4, W/4, classes); see `heads.full_size` for those of the image's size
+    - classification: logits (N, classes)
+    - detection: see `detection.build_detector`
 
     Only what can reach the output is built. `folded` builds the network with BatchNorm folded into the
     convolutions (same function; see `folding.fold_batch_norm` for its weights): half the layers, which is
     what quantization and conversion cost by.
     """
     image = keras.Input((*spec.input_size, 3), name="image")
+    branches = build_trunk(image, spec, folded=folded)
+    if spec.task == "pose":
+        answer = heatmap_head(branches[0], spec.classes)
+    elif spec.task == "landmarks":
+        answer = dense_head(branches, spec.classes, answer="head_heatmaps", folded=folded)
+    elif spec.task == "segmentation":
+        answer = dense_head(branches, spec.classes, answer="head_logits", folded=folded)
+    elif spec.task == "classification":
+        answer = classification_head(branches, spec.classes, folded=folded)
+    else:
+        from hrnet_tf.detection import detector_outputs  # keras-cv is heavy and only needed here
+
+        answer = detector_outputs(image, branches, spec)
+    return keras.Model(image, answer, name=spec.name)
+
+
+def build_trunk(image: Any, spec: HRNetSpec, *, folded: bool = False) -> dict[int, Any]:
+    """Stem and all stages: images (N, H, W, 3) to the feature maps of each output branch."""
     x = conv_unit(image, spec.stem_width, 3, name="stem", index=1, stride=2, folded=folded)
     x = conv_unit(x, spec.stem_width, 3, name="stem", index=2, stride=2, folded=folded)
     for block in range(spec.stage1_blocks):
         x = bottleneck_block(x, spec.stage1_width, name=f"stage1_block{block}", folded=folded)
-    branches = build_stages(x, spec, folded=folded)
-    return keras.Model(image, heatmap_head(branches[0], spec.joints), name=spec.name)
+    return build_stages(x, spec, folded=folded)
 
 
 def build_stages(x: Any, spec: HRNetSpec, *, folded: bool = False) -> dict[int, Any]:
@@ -39,12 +61,14 @@ def build_stages(x: Any, spec: HRNetSpec, *, folded: bool = False) -> dict[int, 
             branches = {b: maps for b, maps in branches.items() if BranchModule(stage, module, b) in live.branches}
             for branch, maps in branches.items():
                 for block in range(spec.stage(stage).blocks):
-                    maps = basic_block(maps, spec.channels(branch), name=f"{name}_branch{branch}_block{block}", folded=folded)
+                    maps = residual_block(
+                        maps, spec.channels(branch), spec.block, name=f"{name}_branch{branch}_block{block}", folded=folded
+                    )
                 branches[branch] = maps
             links = [link for link in live.links if (link.stage, link.module) == (stage, module)]
             last = stage == spec.last_stage and module == spec.stage(stage).modules - 1
             targets = spec.outputs if last else sorted(branches)
-            branches = exchange_unit(branches, links, targets, name=name, folded=folded)
+            branches = exchange_unit(branches, links, targets, name=name, interpolation=spec.interpolation, folded=folded)
     return branches
 
 

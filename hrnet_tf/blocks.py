@@ -25,3 +25,10 @@ def bottleneck_block(x: Any, width: int, *, name: str, folded: bool = False) -> 
     if x.shape[-1] != channels:
         x = conv_unit(x, channels, 1, name=f"{name}_shortcut", relu=False, folded=folded)
     return keras.layers.ReLU(name=f"{name}_relu")(add_all([y, x], name=name))
+
+
+def residual_block(x: Any, channels: int, kind: str, *, name: str, folded: bool = False) -> Any:
+    """The block of that `kind`, "basic" or "bottleneck", that puts out `channels`."""
+    if kind == "basic":
+        return basic_block(x, channels, name=name, folded=folded)
+    return bottleneck_block(x, channels // BOTTLENECK_EXPANSION, name=name, folded=folded)

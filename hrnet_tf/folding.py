@@ -13,7 +13,7 @@ from hrnet_tf.weights import Weights
 def fold_batch_norm(weights: Weights) -> Weights:
     """Weights of `build_model(spec)` made into those of `build_model(spec, folded=True)`.
 
-    With scale = gamma / sqrt(variance + epsilon): kernel * scale, and bias = beta - mean * scale.
+    With scale = gamma / sqrt(variance + epsilon): kernel * scale, and bias = beta + (bias - mean) * scale.
     """
     folded = {name: array for name, array in weights.items() if not re.search(r"_bn\d+/", name)}
     for name in weights:
@@ -26,5 +26,6 @@ def fold_batch_norm(weights: Weights) -> Weights:
         )
         scale = gamma / np.sqrt(variance + BATCH_NORM["epsilon"])
         folded[f"{conv}/kernel"] = (weights[f"{conv}/kernel"] * scale).astype(np.float32)
-        folded[f"{conv}/bias"] = (beta - mean * scale).astype(np.float32)
+        bias = weights.get(f"{conv}/bias", np.zeros_like(beta)).astype(np.float64)
+        folded[f"{conv}/bias"] = (beta + (bias - mean) * scale).astype(np.float32)
     return folded

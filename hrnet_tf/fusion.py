@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hrnet_tf._keras import keras
-from hrnet_tf.layers import NearestUpsampling, add_all, conv_unit
+from hrnet_tf.layers import Upsampling, add_all, conv_unit
 from hrnet_tf.spec import FusionLink
 
 
@@ -20,11 +20,11 @@ def link_gate_layer(link: FusionLink) -> str:
     return f"{link.name}_bn{link_convolutions(link)}"
 
 
-def apply_link(x: Any, link: FusionLink, target_channels: int, *, folded: bool = False) -> Any:
+def apply_link(x: Any, link: FusionLink, target_channels: int, *, interpolation: str = "nearest", folded: bool = False) -> Any:
     """What `link` adds to its target: (N, H, W, C) of the source to the target's resolution and channels."""
     if link.source > link.target:
         x = conv_unit(x, target_channels, 1, name=link.name, relu=False, folded=folded)
-        return NearestUpsampling(2 ** (link.source - link.target), name=f"{link.name}_up")(x)
+        return Upsampling(2 ** (link.source - link.target), interpolation, name=f"{link.name}_up")(x)
     steps = link_convolutions(link)
     for index in range(1, steps):
         x = conv_unit(x, x.shape[-1], 3, name=link.name, index=index, stride=2, folded=folded)
@@ -32,7 +32,13 @@ def apply_link(x: Any, link: FusionLink, target_channels: int, *, folded: bool =
 
 
 def exchange_unit(
-    branches: dict[int, Any], links: Iterable[FusionLink], targets: Iterable[int], *, name: str, folded: bool = False
+    branches: dict[int, Any],
+    links: Iterable[FusionLink],
+    targets: Iterable[int],
+    *,
+    name: str,
+    interpolation: str = "nearest",
+    folded: bool = False,
 ) -> dict[int, Any]:
     """Each target branch plus what its links bring, summed in order of source; ReLU after the sum.
 
@@ -48,7 +54,8 @@ def exchange_unit(
             if source == target:
                 terms.append(own)
             elif (source, target) in by_ends:
-                terms.append(apply_link(branches[source], by_ends[source, target], own.shape[-1], folded=folded))
+                link = by_ends[source, target]
+                terms.append(apply_link(branches[source], link, own.shape[-1], interpolation=interpolation, folded=folded))
         total = add_all(terms, name=f"{name}_fuse{target}")
         fused[target] = keras.layers.ReLU(name=f"{name}_fuse{target}_relu")(total) if len(terms) > 1 else own
     return fused

@@ -10,30 +10,44 @@ BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch counts momentum the o
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
-class NearestUpsampling(keras.layers.Layer):  # type: ignore[misc]
-    """Nearest-neighbour upsampling by an integer factor: (N, H, W, C) to (N, factor * H, factor * W, C).
+class Upsampling(keras.layers.Layer):  # type: ignore[misc]
+    """Upsampling by an integer factor, nearest or bilinear: (N, H, W, C) to (N, factor * H, factor * W, C).
 
-    `UpSampling2D` computes the same values, but with half-pixel centers, which become a version of TFLite's
-    RESIZE_NEAREST_NEIGHBOR that Edge TPU compilers refuse.
+    Bilinear has half-pixel centers (PyTorch's align_corners=False). `UpSampling2D` computes the same values,
+    but its nearest has half-pixel centers too, which become a version of TFLite's RESIZE_NEAREST_NEIGHBOR
+    that Edge TPU compilers refuse.
     """
 
-    def __init__(self, factor: int, name: str | None = None, **kwargs: Any):
+    def __init__(self, factor: int, interpolation: str = "nearest", name: str | None = None, **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.factor = factor
+        self.interpolation = interpolation
 
     def call(self, inputs: Any) -> Any:
         _, height, width, _ = inputs.shape
         size = (height * self.factor, width * self.factor)
-        return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=size)
+        if self.interpolation == "nearest":
+            return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=size)
+        resized = tf.raw_ops.ResizeBilinear(images=inputs, size=size, half_pixel_centers=True)  # float32 always
+        return tf.cast(resized, inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": self.factor}
+        return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
 
 
 def conv_unit(
-    x: Any, channels: int, kernel: int, *, name: str, index: int = 1, stride: int = 1, relu: bool = True, folded: bool = False
+    x: Any,
+    channels: int,
+    kernel: int,
+    *,
+    name: str,
+    index: int = 1,
+    stride: int = 1,
+    bias: bool = False,
+    relu: bool = True,
+    folded: bool = False,
 ) -> Any:
-    """Convolution without bias, BatchNorm and (if `relu`) ReLU, padded as PyTorch does.
+    """Convolution (with `bias`, if the original has one), BatchNorm and (if `relu`) ReLU, padded as PyTorch does.
 
     The layers are `{name}_conv{index}`, `{name}_bn{index}`, `{name}_relu{index}`. `folded` builds what
     remains when BatchNorm is folded into the convolution: a bias, and the activation inside.
@@ -47,7 +61,7 @@ def conv_unit(
         kernel,
         stride,
         padding,
-        use_bias=folded,
+        use_bias=folded or bias,
         activation="relu" if folded and relu else None,
         kernel_initializer="he_normal",
         name=f"{name}_conv{index}",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
 from hrnet_tf.backbone import build_model
-from hrnet_tf.layers import NearestUpsampling
+from hrnet_tf.layers import Upsampling
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, set_model_weights
 
@@ -30,16 +30,16 @@ def build_quantized_model(spec: HRNetSpec, folded_weights: Weights | None = None
     import tensorflow_model_optimization as tfmot
     from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_configs
 
-    copies = default_8bit_quantize_configs.NoOpQuantizeConfig()  # upsampling repeats values: its range is its input's
+    copies = default_8bit_quantize_configs.NoOpQuantizeConfig()  # upsampling leaves the range of values as it is
 
     def annotate(layer: Any) -> Any:
-        config = copies if isinstance(layer, NearestUpsampling) else None
+        config = copies if isinstance(layer, Upsampling) else None
         return tfmot.quantization.keras.quantize_annotate_layer(layer, quantize_config=config)
 
     model = build_model(spec, folded=True)
     if folded_weights is not None:
         set_model_weights(model, folded_weights)
-    with tfmot.quantization.keras.quantize_scope({"NearestUpsampling": NearestUpsampling, "NoOpQuantizeConfig": type(copies)}):
+    with tfmot.quantization.keras.quantize_scope({"Upsampling": Upsampling, "NoOpQuantizeConfig": type(copies)}):
         annotated = keras.models.clone_model(model, clone_function=annotate)
         annotated.set_weights(model.get_weights())
         keras.backend.reset_uids()  # the input's layer is named by a counter; weights on disk need one name for it

@@ -16,9 +16,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")
+BLOCKS = ("basic", "bottleneck")
+INTERPOLATIONS = ("nearest", "bilinear")
 STEM_STRIDE = 4
 FIRST_STAGE = 2  # the first stage with more than one branch
 BOTTLENECK_EXPANSION = 4  # a bottleneck block puts out this times its inner width
+
+CLASSIFICATION_WIDTHS = (32, 64, 128, 256)  # inner widths of the bottlenecks that widen each branch (HRNet-W-C)
+CLASSIFICATION_FEATURES = 2048
+PYRAMID_CHANNELS = 256
+PYRAMID_LEVELS = 5  # P2 to P6, strides 4 to 64
+DETECTION_ANCHORS = 3  # aspect ratios 1/2, 1, 2 at each place of each level
+DETECTION_POOLED_SIZE = 7
+DETECTION_FEATURES = 1024
+PAPER_PROPOSALS = 500  # those for which the paper counts multiply-adds
 
 
 @dataclass(frozen=True, order=True)
@@ -101,39 +113,50 @@ def full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> froze
 
 @dataclass(frozen=True)
 class HRNetSpec:
-    """An HRNet for heatmaps (HRNetV1 head on branch 0).
+    """An HRNet for one task.
 
-    `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `joints` the
-    number of heatmaps. `stage1_width` is the bottlenecks' inner width in stage 1 (their output has 4 times
-    that). `outputs` are the branches of the last module that the head reads. `links` are those kept.
+    `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `classes` the
+    number of joints, landmarks or classes. `stage1_width` is the bottlenecks' inner width in stage 1 (their
+    output has 4 times that). `block` is the kind of the branches' residual blocks; bottleneck ones have a
+    quarter of the branch's channels inside. `interpolation` is that of links upwards. `links` are those kept.
     """
 
     name: str
     width: int
     input_size: tuple[int, int]
-    joints: int
+    classes: int
     stages: tuple[StageSpec, ...]
     stem_width: int = 64
     stage1_blocks: int = 4
     stage1_width: int = 64
-    outputs: tuple[int, ...] = (0,)
+    task: str = "pose"
+    block: str = "basic"
+    interpolation: str = "nearest"
     links: frozenset[FusionLink] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("width", "joints", "stem_width", "stage1_blocks", "stage1_width"):
+        for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, known in (("task", TASKS), ("block", BLOCKS), ("interpolation", INTERPOLATIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.block == "bottleneck" and self.width % BOTTLENECK_EXPANSION:
+            raise ValueError(f"bottleneck blocks need a width that is a multiple of {BOTTLENECK_EXPANSION}, got {self.width}")
         if not 1 <= len(self.stages) <= 3:
             raise ValueError(f"an HRNet has 1 to 3 stages after the first, got {len(self.stages)}")
-        if self.outputs != (0,):
-            raise ValueError(f"the heatmap head reads branch 0 of the last module, got outputs {self.outputs}")
         multiple = self.size_multiple
         if min(self.input_size) < multiple or any(size % multiple for size in self.input_size):
             height, width = self.input_size
             raise ValueError(f"input size {height}x{width}: height and width must be multiples of {multiple}")
-        unknown = self.links - full_links(self.stages, self.outputs)
+        unknown = self.links - self.possible_links
         if unknown:
             raise ValueError(f"the network has no link {min(unknown).name}")
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The branches of the last module that the head reads: the first for pose (HRNetV1), else all of them."""
+        return (0,) if self.task == "pose" else tuple(range(self.last_stage))
 
     @property
     def size_multiple(self) -> int:
@@ -211,7 +234,6 @@ class HRNetSpec:
             removed = frozenset(FusionLink.parse(name) for name in data.pop("removed_links"))
             data["stages"] = tuple(StageSpec(**stage) for stage in data["stages"])
             data["input_size"] = tuple(data["input_size"])
-            data["outputs"] = tuple(data["outputs"])
             spec = cls(**data).full()
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the spec of an HRNet: {error}") from error

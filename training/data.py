@@ -107,7 +107,7 @@ def training_dataset(
         return crop, heatmaps, weights[None, None]
 
     heatmap_size = spec.resolution(0)
-    shapes = ((*spec.input_size, 3), (*heatmap_size, spec.joints), (1, 1, spec.joints))
+    shapes = ((*spec.input_size, 3), (*heatmap_size, spec.classes), (1, 1, spec.classes))
 
     def load(key: tf.Tensor) -> tuple[tf.Tensor, ...]:
         tensors = tf.numpy_function(example, [key], (tf.float32,) * 3)

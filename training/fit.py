@@ -48,7 +48,7 @@ def check_category(run: Run, data: KeypointDataset) -> None:
     """Raise ValueError unless the data's joints are those that the run knows."""
     if KeypointCategory.from_json(run.category).joints != data.category.joints:
         raise ValueError(
-            f"{run.path} was trained for {run.spec.joints} keypoints of category {run.category['name']!r}; "
+            f"{run.path} was trained for {run.spec.classes} keypoints of category {run.category['name']!r}; "
             f"the annotations have others ({', '.join(data.category.joints[:3])}, ...)"
         )
 

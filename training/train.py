@@ -20,7 +20,7 @@ def train(spec: HRNetSpec, config: TrainingConfig, output: Path | str, *, init: 
     With `init` it starts from that run's weights, as far as they have a place in it.
     """
     train_data, val_data = load_data(config)
-    spec = dataclasses.replace(spec, joints=len(train_data.category.joints))
+    spec = dataclasses.replace(spec, classes=len(train_data.category.joints))
     parent = str(init.path) if init else None
     run = Run(Path(output), "train", spec, train_data.category.to_json(), config.to_json(), parent)
     keras.utils.set_random_seed(config.seed)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hrnet_tf._keras import keras
 from hrnet_tf.backbone import build_model
 from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.layers import NearestUpsampling, conv_unit
+from hrnet_tf.layers import Upsampling, conv_unit
 from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, set_model_weights
@@ -82,7 +82,7 @@ def test_the_quantized_network_starts_where_the_folded_one_is(spec: HRNetSpec) -
     difference = np.abs(quantized.predict_on_batch(images(spec)) - expected)
     assert difference.max() < 0.2 * np.ptp(expected)
     assert difference.mean() < 0.03 * np.ptp(expected)
-    upsampling = [layer for layer in quantized.layers if isinstance(getattr(layer, "layer", None), NearestUpsampling)]
+    upsampling = [layer for layer in quantized.layers if isinstance(getattr(layer, "layer", None), Upsampling)]
     assert upsampling
     assert not any(weight.name.endswith(("_min:0", "_max:0")) for layer in upsampling for weight in layer.weights)
 
@@ -97,7 +97,7 @@ def test_a_strided_convolution_pads_one_pixel_on_each_side() -> None:
 
 def test_nearest_upsampling_repeats_pixels() -> None:
     maps = np.arange(2 * 3 * 2, dtype=np.float32).reshape(1, 2, 3, 2)
-    np.testing.assert_array_equal(NearestUpsampling(4)(maps).numpy(), maps.repeat(4, axis=1).repeat(4, axis=2))
+    np.testing.assert_array_equal(Upsampling(4)(maps).numpy(), maps.repeat(4, axis=1).repeat(4, axis=2))
 
 
 def test_weights_of_another_network_are_refused(spec: HRNetSpec) -> None:

@@ -70,7 +70,9 @@ def test_link_names_round_trip() -> None:
     [
         ({"input_size": (100, 64)}, "input size 100x64"),
         ({"width": 0}, "width must be at least 1, got 0"),
-        ({"outputs": (1,)}, "outputs"),
+        ({"task": "jumping"}, "task must be one of pose, landmarks, .*, got 'jumping'"),
+        ({"interpolation": "cubic"}, "interpolation must be one of nearest, bilinear, got 'cubic'"),
+        ({"block": "bottleneck", "width": 6}, "a multiple of 4, got 6"),
         ({"stages": ()}, "1 to 3 stages"),
         ({"links": frozenset({FusionLink(4, 7, 0, 1)})}, "no link stage4_module7_link0to1"),
     ],

@@ -46,10 +46,10 @@ def test_a_student_follows_its_teacher(spec: HRNetSpec) -> None:
     keras.utils.set_random_seed(0)
     teacher, student = build_model(spec), build_model(spec)
     images = np.random.default_rng(0).standard_normal((8, *spec.input_size, 3)).astype(np.float32)
-    wrong = np.ones((8, *spec.resolution(0), spec.joints), np.float32)
+    wrong = np.ones((8, *spec.resolution(0), spec.classes), np.float32)
     distiller = Distiller(student, teacher, 1.0)
     distiller.compile(keras.optimizers.Adam(1e-2), HeatmapMSE())
     taught = teacher.predict_on_batch(images)
     before = np.abs(student(images, training=True) - taught).mean()
-    distiller.fit(images, wrong, sample_weight=np.ones((8, 1, 1, spec.joints), np.float32), epochs=15, verbose=0)
+    distiller.fit(images, wrong, sample_weight=np.ones((8, 1, 1, spec.classes), np.float32), epochs=15, verbose=0)
     assert np.abs(student(images, training=True) - taught).mean() < 0.5 * before

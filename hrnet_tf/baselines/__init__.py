@@ -1,0 +1,1 @@
+"""The networks that HRNet is compared with."""

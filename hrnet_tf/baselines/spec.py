@@ -1,0 +1,53 @@
+"""What a SimpleBaseline is: frozen data."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # bottleneck blocks of each stage
+RESNET_STRIDE = 32
+HEATMAP_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class SimpleBaselineSpec:
+    """A ResNet of `depth` layers and three transposed convolutions to heatmaps (Xiao et al., arXiv 1804.06208).
+
+    `input_size` is (height, width) in pixels, `classes` the number of joints.
+    """
+
+    name: str
+    depth: int
+    input_size: tuple[int, int]
+    classes: int
+    task: str = "pose"
+
+    def __post_init__(self) -> None:
+        if self.depth not in RESNET_BLOCKS:
+            raise ValueError(f"depth must be one of {', '.join(map(str, RESNET_BLOCKS))}, got {self.depth}")
+        if self.classes < 1:
+            raise ValueError(f"classes must be at least 1, got {self.classes}")
+        if self.task != "pose":
+            raise ValueError(f"a SimpleBaseline is for pose, got task {self.task!r}")
+        if min(self.input_size) < RESNET_STRIDE or any(size % RESNET_STRIDE for size in self.input_size):
+            height, width = self.input_size
+            raise ValueError(f"input size {height}x{width}: height and width must be multiples of {RESNET_STRIDE}")
+
+    def resolution(self, branch: int) -> tuple[int, int]:
+        """(height, width) at stride 4 * 2**branch; its heatmaps are at branch 0's."""
+        stride = HEATMAP_STRIDE * 2**branch
+        return self.input_size[0] // stride, self.input_size[1] // stride
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `spec.json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> SimpleBaselineSpec:
+        """The spec that `to_json` wrote."""
+        try:
+            return cls(**{**data, "input_size": tuple(data["input_size"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not the spec of a SimpleBaseline: {error}") from error
