@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf._keras import keras
-from hrnet_tf.backbone import build_model
-from hrnet_tf.complexity import complexity
+from hrnet_tf.networks import build_model, complexity
 from hrnet_tf.presets import customized, preset
 from hrnet_tf.spec import HRNetSpec
 from training.losses import HeatmapMSE

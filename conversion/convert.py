@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from conversion.verify import check_fully_int8, max_difference
 from hrnet_tf._keras import quiet, tf
-from hrnet_tf.backbone import build_model
-from hrnet_tf.complexity import complexity
 from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.networks import build_model, complexity
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run, load_ranking
 from hrnet_tf.weights import load_weights, set_model_weights

@@ -12,7 +12,7 @@ from hrnet_tf.layers import conv_unit
 from hrnet_tf.spec import FIRST_STAGE, BranchModule, HRNetSpec
 
 
-def build_model(spec: HRNetSpec, *, folded: bool = False) -> Any:
+def build_hrnet(spec: HRNetSpec, *, folded: bool = False) -> Any:
     """The Keras model of `spec`, from images (N, H, W, 3), normalized float32, to what its task asks for.
 
     - pose, landmarks: heatmaps (N, H/4, W/4, classes)

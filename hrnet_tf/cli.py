@@ -20,7 +20,7 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    from hrnet_tf.complexity import complexity
+    from hrnet_tf.networks import complexity
     from hrnet_tf.presets import PRESETS, customized, parse_size
 
     table = Table("name", "input", "parameters", "multiply-adds / 1e9", "/ 2^30", "links")

@@ -194,8 +194,3 @@ def parts(spec: HRNetSpec) -> dict[str, Cost]:
         costs |= {b.name: branch_cost(spec, b) for b in sorted(live.branches) if b.stage == stage}
         costs |= {link.name: link_cost(spec, link) for link in sorted(live.links) if link.stage == stage}
     return costs | head_costs(spec)
-
-
-def complexity(spec: HRNetSpec) -> Cost:
-    """The whole network."""
-    return total(parts(spec).values())

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
-from hrnet_tf.backbone import build_model
 from hrnet_tf.layers import Upsampling
+from hrnet_tf.networks import build_model
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, set_model_weights
 

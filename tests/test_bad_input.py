@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import hrnet_tf.__main__
-from hrnet_tf.backbone import build_model
+from hrnet_tf.networks import build_model
 from hrnet_tf.runs import Run, save_ranking, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import model_weights, save_weights

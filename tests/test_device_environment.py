@@ -69,7 +69,7 @@ def write_models(spec: HRNetSpec, folder: Path) -> None:
     """An untrained network as a float32 and as an int8 file."""
     from conversion.convert import convert_run
     from hrnet_tf._keras import keras
-    from hrnet_tf.backbone import build_model
+    from hrnet_tf.networks import build_model
     from hrnet_tf.runs import Run, save_run
     from hrnet_tf.weights import model_weights, save_weights
     from mobile_eval.datasets.coco import load_keypoint_dataset

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import quiet, tf
-from hrnet_tf.backbone import build_model
+from hrnet_tf.networks import build_model
 from hrnet_tf.spec import HRNetSpec
 from mobile_eval.latency import bench_interleaved
 

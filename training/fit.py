@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf._keras import keras, tf
-from hrnet_tf.backbone import build_model
+from hrnet_tf.networks import build_model
 from hrnet_tf.runs import Run, load_run, save_run, write_atomically
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import model_weights, save_weights

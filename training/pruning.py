@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hrnet_tf.complexity import complexity
+from hrnet_tf.networks import complexity
 from hrnet_tf.runs import Run, load_ranking, load_run, save_ranking, write_json
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hrnet_tf.backbone import build_model
 from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs import Run, load_ranking, save_ranking
 from hrnet_tf.weights import load_weights, set_model_weights

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from hrnet_tf.backbone import build_model
 from hrnet_tf.fusion import link_gate_layer
+from hrnet_tf.networks import build_model
 from hrnet_tf.runs import Run, save_ranking, write_atomically
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights

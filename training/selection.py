@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hrnet_tf.complexity import complexity
+from hrnet_tf.networks import complexity
 from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec
 
 Move = frozenset[FusionLink]

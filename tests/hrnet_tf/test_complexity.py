@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hrnet_tf._keras import keras
-from hrnet_tf.backbone import build_model
-from hrnet_tf.complexity import complexity, link_cost, parts
+from hrnet_tf.complexity import link_cost, parts
+from hrnet_tf.networks import build_model, complexity
 from hrnet_tf.presets import customized, preset
 from hrnet_tf.spec import FusionLink, HRNetSpec
 

@@ -60,7 +60,7 @@ class People:
 def micro(tmp_path_factory: pytest.TempPathFactory) -> MicroModels:
     """Built once; random weights."""
     from hrnet_tf._keras import keras, tf
-    from hrnet_tf.backbone import build_model
+    from hrnet_tf.networks import build_model
     from hrnet_tf.spec import HRNetSpec, StageSpec
 
     keras.utils.set_random_seed(3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hrnet_tf._keras import keras, tf
-from hrnet_tf.backbone import build_model
+from hrnet_tf.networks import build_model
 from hrnet_tf.spec import HRNetSpec
 from training.config import TrainingConfig
 from training.distillation import Distiller

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hrnet_tf.complexity import complexity
+from hrnet_tf.networks import complexity
 from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec
 from training.pruning import Budget, prune_to_latency, prune_to_links
 from training.selection import in_small_steps, keeping_alive, moves, removal_order

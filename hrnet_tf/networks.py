@@ -1,0 +1,56 @@
+"""Every network of the package behind one door: HRNets, and what they are compared with.
+
+Light to import: TensorFlow waits until a model is built.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hrnet_tf.baselines import cost as baseline_cost
+from hrnet_tf.baselines.spec import SimpleBaselineSpec
+from hrnet_tf.complexity import Cost, total
+from hrnet_tf.complexity import parts as hrnet_parts
+from hrnet_tf.spec import HRNetSpec
+
+Network = HRNetSpec | SimpleBaselineSpec
+
+_ARCHITECTURES: dict[str, type[HRNetSpec] | type[SimpleBaselineSpec]] = {
+    "hrnet": HRNetSpec,
+    "simple-baseline": SimpleBaselineSpec,
+}
+
+
+def build_model(spec: Network, *, folded: bool = False) -> Any:
+    """The Keras model of `spec`; `folded` builds it with BatchNorm folded into the convolutions."""
+    if isinstance(spec, SimpleBaselineSpec):
+        from hrnet_tf.baselines.simple_baseline import build_simple_baseline
+
+        return build_simple_baseline(spec, folded=folded)
+    from hrnet_tf.backbone import build_hrnet
+
+    return build_hrnet(spec, folded=folded)
+
+
+def parts(spec: Network) -> dict[str, Cost]:
+    """The cost of everything that is built, by name, in the order of the network."""
+    return baseline_cost.parts(spec) if isinstance(spec, SimpleBaselineSpec) else hrnet_parts(spec)
+
+
+def complexity(spec: Network) -> Cost:
+    """The whole network."""
+    return total(parts(spec).values())
+
+
+def network_to_json(spec: Network) -> dict[str, Any]:
+    """Plain data for `spec.json`."""
+    architecture = next(name for name, kind in _ARCHITECTURES.items() if isinstance(spec, kind))
+    return {"architecture": architecture, **spec.to_json()}
+
+
+def network_from_json(data: dict[str, Any]) -> Network:
+    """The spec that `network_to_json` wrote."""
+    if not isinstance(data, dict) or data.get("architecture") not in _ARCHITECTURES:
+        raise ValueError(f"not a network: its architecture must be one of {', '.join(_ARCHITECTURES)}")
+    rest = {name: value for name, value in data.items() if name != "architecture"}
+    return _ARCHITECTURES[data["architecture"]].from_json(rest)
