@@ -31,6 +31,7 @@ DEVICE = [
     "opencv-python-headless<4.12; python_version < '3.12'",
     "ai-edge-litert>=1.2; python_version >= '3.12'",
 ]
+TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 DEV = ["pytest>=8", "ruff>=0.9", "mypy>=1.14"]
 
 setup(
@@ -47,7 +48,7 @@ setup(
     package_data={**{name: ["py.typed"] for name in PACKAGES}, "mobile_eval": ["py.typed", "templates/*"]},
     python_requires=">=3.10,<3.13",
     install_requires=BASE,
-    extras_require={"train": TRAIN, "device": DEVICE, "dev": DEV},
+    extras_require={"train": TRAIN, "device": DEVICE, "torch": TORCH, "dev": DEV},
     entry_points={"console_scripts": ["hrnet = hrnet_tf.__main__:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import conversion.cli
+import hrnet_tf.checkpoints.cli
 import hrnet_tf.cli
 import mobile_eval.cli
 import training.cli
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for package in (hrnet_tf, training, conversion, mobile_eval):
+for package in (hrnet_tf, hrnet_tf.checkpoints, training, conversion, mobile_eval):
     app.registered_commands += package.cli.app.registered_commands
 
 

@@ -1,0 +1,167 @@
+"""Which entry of an official checkpoint is which variable of this package's networks.
+
+Names are those of the official repositories' state dicts (HRNet for pose, classification, segmentation and
+landmarks share the trunk; detection has it under `backbone.`, which is left out here). In `fuse_layers.i.j`
+the first index is the target branch, the second the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hrnet_tf.baselines.spec import RESNET_BLOCKS, SimpleBaselineSpec
+from hrnet_tf.networks import Network
+from hrnet_tf.spec import (
+    DETECTION_POOLED_SIZE,
+    FIRST_STAGE,
+    PYRAMID_LEVELS,
+    BranchModule,
+    FusionLink,
+    HRNetSpec,
+)
+
+BATCH_NORM_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One array: its official `name` and this package's `variable`.
+
+    `optional` entries are biases that some code bases leave out. `flattened` marks a dense kernel whose input
+    is a flattened map, channels first there and last here.
+    """
+
+    name: str
+    variable: str
+    optional: bool = False
+    flattened: bool = False
+
+
+def entries(spec: Network) -> list[Entry]:
+    """All entries of the network's official checkpoint, in the order of the network."""
+    if isinstance(spec, SimpleBaselineSpec):
+        return list(_simple_baseline(spec))
+    return [*_trunk(spec), *_head(spec)]
+
+
+def to_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
+    """PyTorch's arrangement to Keras's: convolutions (O, I, H, W) to (H, W, I, O), transposed ones
+    (I, O, H, W) to (H, W, O, I), dense (O, I) to (I, O).
+    """
+    if array.ndim == 4:
+        return array.transpose(2, 3, 1, 0)
+    if entry.flattened:
+        size = DETECTION_POOLED_SIZE
+        return array.reshape(len(array), -1, size, size).transpose(2, 3, 1, 0).reshape(-1, len(array))
+    return array.T
+
+
+def from_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
+    """The inverse of `to_variable`."""
+    if array.ndim == 4:
+        return array.transpose(3, 2, 0, 1)
+    if entry.flattened:
+        size = DETECTION_POOLED_SIZE
+        return array.reshape(size, size, -1, array.shape[1]).transpose(3, 2, 0, 1).reshape(array.shape[1], -1)
+    return array.T
+
+
+def _conv(name: str, variable: str, *, bias: bool = False, optional: bool = False, flattened: bool = False) -> Iterator[Entry]:
+    """A convolution or dense layer with the official name `name`."""
+    yield Entry(f"{name}.weight", f"{variable}/kernel", flattened=flattened)
+    if bias:
+        yield Entry(f"{name}.bias", f"{variable}/bias", optional)
+
+
+def _unit(conv: str, norm: str, variable: str, index: int = 1, *, bias: bool = False) -> Iterator[Entry]:
+    """A convolution (its bias, if any, is optional: BatchNorm can hold it) and its BatchNorm."""
+    yield from _conv(conv, f"{variable}_conv{index}", bias=bias, optional=True)
+    for theirs, ours in BATCH_NORM_PARTS.items():
+        yield Entry(f"{norm}.{theirs}", f"{variable}_bn{index}/{ours}")
+
+
+def _block(name: str, variable: str, convolutions: int, *, shortcut: bool = False) -> Iterator[Entry]:
+    """A residual block of 2 (basic) or 3 (bottleneck) convolutions, with or without projection."""
+    for index in range(1, convolutions + 1):
+        yield from _unit(f"{name}.conv{index}", f"{name}.bn{index}", variable, index)
+    if shortcut:
+        yield from _unit(f"{name}.downsample.0", f"{name}.downsample.1", f"{variable}_shortcut")
+
+
+def _trunk(spec: HRNetSpec) -> Iterator[Entry]:
+    for index in (1, 2):
+        yield from _unit(f"conv{index}", f"bn{index}", "stem", index)
+    for block in range(spec.stage1_blocks):
+        projected = block == 0 and spec.stem_width != 4 * spec.stage1_width
+        yield from _block(f"layer1.{block}", f"stage1_block{block}", 3, shortcut=projected)
+    live = spec.liveness()
+    for stage in range(FIRST_STAGE, spec.last_stage + 1):
+        yield from _transition(spec, stage)
+        for branch in sorted(b for b in live.branches if b.stage == stage):
+            for block in range(spec.stage(stage).blocks):
+                place = f"stage{stage}.{branch.module}.branches.{branch.branch}.{block}"
+                yield from _block(place, f"{branch.name}_block{block}", 2 if spec.block == "basic" else 3)
+        for link in sorted(link for link in live.links if link.stage == stage):
+            yield from _link(link)
+
+
+def _transition(spec: HRNetSpec, stage: int) -> Iterator[Entry]:
+    newest, name = stage - 1, f"transition{stage - 1}"
+    if stage == FIRST_STAGE and spec.width != 4 * spec.stage1_width:
+        yield from _unit(f"{name}.0.0", f"{name}.0.1", f"{name}_branch0")
+    if BranchModule(stage, 0, newest) in spec.liveness().branches:
+        yield from _unit(f"{name}.{newest}.0.0", f"{name}.{newest}.0.1", f"{name}_branch{newest}")
+
+
+def _link(link: FusionLink) -> Iterator[Entry]:
+    place = f"stage{link.stage}.{link.module}.fuse_layers.{link.target}.{link.source}"
+    if link.source > link.target:
+        yield from _unit(f"{place}.0", f"{place}.1", link.name)
+        return
+    for step in range(link.target - link.source):
+        yield from _unit(f"{place}.{step}.0", f"{place}.{step}.1", link.name, step + 1)
+
+
+def _head(spec: HRNetSpec) -> Iterator[Entry]:
+    if spec.task == "pose":
+        yield from _conv("final_layer", "head_heatmaps", bias=True)
+    elif spec.task in ("segmentation", "landmarks"):
+        name, answer = ("last_layer", "head_logits") if spec.task == "segmentation" else ("head", "head_heatmaps")
+        yield from _unit(f"{name}.0", f"{name}.1", "head_mix", bias=True)
+        yield from _conv(f"{name}.3", answer, bias=True)
+    elif spec.task == "classification":
+        for branch in spec.outputs:
+            yield from _block(f"incre_modules.{branch}.0", f"head_widen{branch}", 3, shortcut=True)
+        for step in range(len(spec.outputs) - 1):
+            yield from _unit(f"downsamp_modules.{step}.0", f"downsamp_modules.{step}.1", f"head_down{step + 1}", bias=True)
+        yield from _unit("final_layer.0", "final_layer.1", "head_features", bias=True)
+        yield from _conv("classifier", "head_logits", bias=True)
+    else:
+        yield from _detector()
+
+
+def _detector() -> Iterator[Entry]:
+    yield from _conv("neck.reduction_conv.0", "neck_reduce", bias=True)
+    for level in range(PYRAMID_LEVELS):
+        yield from _conv(f"neck.fpn_conv.{level}", f"neck_P{level + 2}_conv", bias=True)
+    for theirs, ours in (("rpn_conv", "rpn_conv"), ("rpn_cls", "rpn_objectness"), ("rpn_reg", "rpn_deltas")):
+        yield from _conv(f"rpn_head.{theirs}", ours, bias=True)
+    yield from _conv("bbox_head.shared_fcs.0", "box_head_dense1", bias=True, flattened=True)
+    yield from _conv("bbox_head.shared_fcs.1", "box_head_dense2", bias=True)
+    yield from _conv("bbox_head.fc_cls", "box_head_logits", bias=True)
+    yield from _conv("bbox_head.fc_reg", "box_head_deltas", bias=True)
+
+
+def _simple_baseline(spec: SimpleBaselineSpec) -> Iterator[Entry]:
+    """torchvision's names for the ResNet, and a Sequential of three [deconvolution, BatchNorm, ReLU]."""
+    yield from _unit("conv1", "bn1", "stem")
+    for stage, blocks in enumerate(RESNET_BLOCKS[spec.depth], 1):
+        for block in range(blocks):
+            yield from _block(f"layer{stage}.{block}", f"stage{stage}_block{block}", 3, shortcut=block == 0)
+    for step in range(3):
+        yield from _unit(f"deconv_layers.{3 * step}", f"deconv_layers.{3 * step + 1}", f"deconvolution{step + 1}")
+    yield from _conv("final_layer", "head_heatmaps", bias=True)

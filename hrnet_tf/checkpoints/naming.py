@@ -1,0 +1,69 @@
+"""Other code bases' names made into the official repositories' names.
+
+timm names everything as the official classification repository does. OpenMMLab (mmpose, mmsegmentation,
+mmdetection, mmpretrain) has the trunk under `backbone.` and names of its own for heads and necks.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hrnet_tf.checkpoints.reading import Arrays
+
+WRAPPERS = ("module.", "model.")  # DataParallel's and the segmentation repository's FullModel's
+IGNORED = re.compile(r"(.*\.)?num_batches_tracked|loss\..*")
+
+_COMMON = [
+    (r"backbone\.(.*)", r"\1"),
+    (r"(?:keypoint_head|head)\.(deconv_layers\..*)", r"\1"),
+    (r"decode_head\.convs\.0\.conv\.(.*)", r"last_layer.0.\1"),
+    (r"decode_head\.convs\.0\.bn\.(.*)", r"last_layer.1.\1"),
+    (r"decode_head\.conv_seg\.(.*)", r"last_layer.3.\1"),
+    (r"neck\.reduction_conv\.conv\.(.*)", r"neck.reduction_conv.0.\1"),
+    (r"neck\.fpn_convs?\.(\d)\.(?:conv\.)?(weight|bias)", r"neck.fpn_conv.\1.\2"),
+    (r"roi_head\.(bbox_head\..*)", r"\1"),
+    (r"neck\.increase_layers\.(.*)", r"incre_modules.\1"),
+    (r"neck\.downsample_layers\.(\d)\.conv\.(.*)", r"downsamp_modules.\1.0.\2"),
+    (r"neck\.downsample_layers\.(\d)\.bn\.(.*)", r"downsamp_modules.\1.1.\2"),
+    (r"neck\.final_layer\.conv\.(.*)", r"final_layer.0.\1"),
+    (r"neck\.final_layer\.bn\.(.*)", r"final_layer.1.\1"),
+    (r"head\.fc\.(.*)", r"classifier.\1"),
+]
+_LANDMARKS = [  # mmpose's head with convolutions before the last one
+    (r"head\.conv_layers\.([01])\.(.*)", r"head.\1.\2"),
+    (r"head\.final_layer\.(.*)", r"head.3.\1"),
+]
+_POSE = [(r"(?:keypoint_head|head)\.final_layer\.(.*)", r"final_layer.\1")]
+
+
+def official_names(arrays: Arrays) -> Arrays:
+    """The same arrays under official names; wrappers and what no network needs (counters, losses) are left out."""
+    bare: Arrays = {}
+    for name, array in arrays.items():
+        stripped = _without_wrappers(name)
+        if not IGNORED.fullmatch(stripped):
+            bare[stripped] = array
+    mixes = any(name.startswith("head.conv_layers.") for name in bare)
+    rules = _COMMON + (_LANDMARKS if mixes else _POSE)
+    return {_renamed(name, rules): array for name, array in bare.items()}
+
+
+def has_counters(arrays: Arrays) -> bool:
+    """Whether BatchNorm counted its batches: PyTorch's has since 0.4.1, InPlaceABN never did."""
+    return any(name.endswith("num_batches_tracked") for name in arrays)
+
+
+def _without_wrappers(name: str) -> str:
+    while True:
+        wrapper = next((prefix for prefix in WRAPPERS if name.startswith(prefix)), None)
+        if wrapper is None:
+            return name
+        name = name.removeprefix(wrapper)
+
+
+def _renamed(name: str, rules: list[tuple[str, str]]) -> str:
+    for pattern, replacement in rules:
+        renamed, count = re.subn(rf"^{pattern}$", replacement, name)
+        if count:
+            return renamed
+    return name

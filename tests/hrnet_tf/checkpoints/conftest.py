@@ -1,0 +1,45 @@
+"""Checkpoints of micro networks with random weights, as the official repositories write them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from hrnet_tf.checkpoints.exporting import official_arrays
+from hrnet_tf.checkpoints.reading import Arrays
+from hrnet_tf.networks import Network, build_model
+from hrnet_tf.spec import HRNetSpec, StageSpec
+from hrnet_tf.weights import model_weights
+
+Micro = Callable[..., HRNetSpec]
+
+
+@pytest.fixture(scope="session")
+def micro() -> Micro:
+    """Makes a network of a task as small as it can be, with changes."""
+
+    def make(task: str, **changes: object) -> HRNetSpec:
+        sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": (StageSpec(1, 1),) * 3}
+        sizes |= {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4}
+        interpolation = "bilinear" if task in ("segmentation", "landmarks") else "nearest"
+        return HRNetSpec(name="micro", task=task, interpolation=interpolation, **{**sizes, **changes}).full()  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Callable[[Network], Arrays]:
+    """Makes the official arrays of a network, with random values under which every entry is felt."""
+
+    def make(spec: Network) -> Arrays:
+        weights = {}
+        for name, array in model_weights(build_model(spec)).items():
+            rng = np.random.default_rng(zlib.crc32(name.encode()))
+            low, high = (0.5, 1.5) if name.endswith(("gamma", "variance")) else (-0.5, 0.5)
+            weights[name] = rng.uniform(low, high, array.shape).astype(np.float32)
+        return official_arrays(spec, weights)
+
+    return make

@@ -1,0 +1,63 @@
+"""Whole networks with deterministic weights against the official PyTorch code's float64 outputs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf.checkpoints.importing import import_checkpoint
+from hrnet_tf.networks import build_model
+from hrnet_tf.presets import preset
+from hrnet_tf.weights import load_weights, set_model_weights
+
+pytestmark = pytest.mark.slow
+GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))
+NETWORKS = {
+    "pose_w32_256x192": "pose-w32",
+    "simple_baseline_r50_256x192": "simple-baseline-r50",
+    "classify_w18_224": "classify-w18",
+    "classify_w18_small_v1_224": "classify-small-v1",
+    "classify_w44_bottleneck_224": "classify-w44-bottleneck",
+    "segment_w18_128x256": "segment-w18",
+    "landmarks_w18_256": "landmarks-w18",
+}
+
+
+@pytest.fixture(scope="module")
+def fill() -> Any:
+    """The module that makes the weights from the entries' names."""
+    if not (GOLDEN / "fill.py").is_file():
+        pytest.skip(f"no golden outputs in {GOLDEN} (set HRNET_GOLDEN to their folder)")
+    described = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
+    assert described is not None
+    assert described.loader is not None
+    module = importlib.util.module_from_spec(described)
+    described.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("stem", "name"), NETWORKS.items())
+def test_official_weights_give_the_official_output(fill: Any, stem: str, name: str, tmp_path: Path) -> None:
+    golden = np.load(GOLDEN / f"{stem}.npz")
+    seed, height, width = (int(golden[key]) for key in ("seed", "height", "width"))
+    np.savez(tmp_path / "checkpoint.npz", **fill.state_dict(GOLDEN / f"{stem}.keys.json", seed))
+    run, report = import_checkpoint(tmp_path / "checkpoint.npz", tmp_path / "run", input_size=(height, width))
+    assert run.spec.name == name == report.model
+    assert (report.missing, report.unexpected) == ((), ())
+    keys = json.loads((GOLDEN / f"{stem}.keys.json").read_text())
+    assert len(report.loaded) == sum(not key.endswith("num_batches_tracked") for key in keys)
+    model = build_model(run.spec)
+    set_model_weights(model, load_weights(run.weights_path))
+    image = fill.image(height, width, seed).transpose(0, 2, 3, 1)
+    answer = model.predict_on_batch(image)
+    expected = golden["expected"]
+    if expected.ndim == 4:
+        expected = expected.transpose(0, 2, 3, 1)
+    assert np.abs(answer - expected).max() < 1e-4 * np.abs(expected).max()
+    assert preset(name).classes == run.spec.classes

@@ -1,0 +1,168 @@
+"""The table of entries, other code bases' names, and what is read off a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hrnet_tf.baselines.spec import SimpleBaselineSpec
+from hrnet_tf.checkpoints.deriving import derive_network, kind_of
+from hrnet_tf.checkpoints.exporting import official_arrays
+from hrnet_tf.checkpoints.importing import load_into_network
+from hrnet_tf.checkpoints.layout import entries
+from hrnet_tf.checkpoints.naming import official_names
+from hrnet_tf.checkpoints.reading import Arrays
+from hrnet_tf.networks import Network, build_model
+from hrnet_tf.presets import PRESETS, preset
+from hrnet_tf.spec import FusionLink, HRNetSpec, StageSpec
+from hrnet_tf.weights import model_weights
+
+Make = Callable[[Network], Arrays]
+Micro = Callable[..., HRNetSpec]
+TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")
+GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))
+
+OPENMMLAB = {  # task: how OpenMMLab writes the official name
+    "pose": [(r"^final_layer\.", "head.final_layer.")],
+    "landmarks": [(r"^head\.([01])\.", r"head.conv_layers.\1."), (r"^head\.3\.", "head.final_layer.")],
+    "segmentation": [
+        (r"^last_layer\.0\.", "decode_head.convs.0.conv."),
+        (r"^last_layer\.1\.", "decode_head.convs.0.bn."),
+        (r"^last_layer\.3\.", "decode_head.conv_seg."),
+    ],
+    "classification": [
+        (r"^incre_modules\.", "neck.increase_layers."),
+        (r"^downsamp_modules\.(\d)\.0\.", r"neck.downsample_layers.\1.conv."),
+        (r"^downsamp_modules\.(\d)\.1\.", r"neck.downsample_layers.\1.bn."),
+        (r"^final_layer\.0\.", "neck.final_layer.conv."),
+        (r"^final_layer\.1\.", "neck.final_layer.bn."),
+        (r"^classifier\.", "head.fc."),
+    ],
+    "detection": [
+        (r"^neck\.reduction_conv\.0\.", "neck.reduction_conv.conv."),
+        (r"^neck\.fpn_conv\.(\d)\.", r"neck.fpn_convs.\1.conv."),
+        (r"^bbox_head\.", "roi_head.bbox_head."),
+    ],
+}
+TRUNK = re.compile(r"(conv\d|bn\d|layer1|transition\d|stage\d)\.")
+
+
+def as_openmmlab(arrays: Arrays, task: str) -> Arrays:
+    renamed = {}
+    for name, array in arrays.items():
+        new = f"backbone.{name}" if TRUNK.match(name) else name
+        for pattern, replacement in OPENMMLAB[task]:
+            new = re.sub(pattern, replacement, new)
+        renamed[new] = array
+    return renamed
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_variable_has_an_entry_and_comes_back(task: str, micro: Micro, checkpoint: Make) -> None:
+    spec = micro(task)
+    variables = model_weights(build_model(spec))
+    assert {entry.variable for entry in entries(spec)} == set(variables)
+    arrays = checkpoint(spec)
+    _, weights, report = load_into_network(arrays)
+    assert (report.missing, report.unexpected) == ((), ())
+    again = official_arrays(spec, weights)
+    assert list(again) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(again[name], array, err_msg=name, strict=True)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_openmmlab_names_are_the_same_network(task: str, micro: Micro, checkpoint: Make) -> None:
+    arrays = checkpoint(micro(task))
+    expected = load_into_network(arrays)
+    renamed = as_openmmlab(arrays, task)
+    assert set(renamed) != set(arrays)
+    without_bias = r"(decode_head\.convs|neck\.(downsample_layers|final_layer)).*conv\.bias"
+    biases = [name for name in renamed if re.fullmatch(without_bias, name)]
+    spec, weights, report = load_into_network(renamed)
+    assert spec == expected[0]
+    for name, array in expected[1].items():
+        np.testing.assert_array_equal(weights[name], array, err_msg=name)
+    for name in biases:  # OpenMMLab's convolutions before a BatchNorm have none
+        del renamed[name]
+    _, weights, report = load_into_network(renamed)
+    assert len(report.missing) == len(biases)
+    assert all(name.endswith(".bias") for name in report.missing)
+
+
+def test_wrappers_and_counters_are_stripped() -> None:
+    arrays = {f"module.model.{name}": np.zeros(1) for name in ("conv1.weight", "bn1.num_batches_tracked", "loss.weight")}
+    assert list(official_names(arrays)) == ["conv1.weight"]
+
+
+@pytest.mark.parametrize(
+    ("task", "changes"),
+    [
+        ("pose", {"classes": 16, "width": 6}),
+        ("segmentation", {"stages": (StageSpec(1, 2), StageSpec(2, 2), StageSpec(1, 2))}),
+        ("classification", {"block": "bottleneck", "width": 8}),
+        ("pose", {"stages": (StageSpec(1, 1), StageSpec(1, 1))}),
+    ],
+)
+def test_the_network_is_read_off_the_shapes(task: str, changes: dict[str, object], micro: Micro, checkpoint: Make) -> None:
+    spec = micro(task, **changes)
+    derived = derive_network(official_names(checkpoint(spec)))
+    assert isinstance(derived, HRNetSpec)
+    assert dataclasses.replace(derived, name=spec.name, input_size=spec.input_size) == spec
+    assert derived.name == f"{task}-w{spec.width}"
+
+
+def test_a_baseline_is_read_off_its_blocks(checkpoint: Make) -> None:
+    spec = SimpleBaselineSpec("simple-baseline-r50", 50, (256, 192), 3)
+    assert derive_network(official_names(checkpoint(spec))) == spec
+
+
+@pytest.mark.parametrize("name", [name for name, spec in PRESETS.items() if isinstance(spec, HRNetSpec)])
+def test_entries_of_each_preset_are_distinct(name: str) -> None:
+    table = entries(preset(name))
+    assert len({entry.name for entry in table}) == len(table) == len({entry.variable for entry in table})
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [("pose_w32_256x192", "pose-w32"), ("classify_w18_224", "classify-w18"), ("segment_w18_128x256", "segment-w18")],
+)
+def test_entries_are_the_official_ones(stem: str, name: str) -> None:
+    path = GOLDEN / f"{stem}.keys.json"
+    if not path.is_file():
+        pytest.skip(f"no golden outputs in {GOLDEN} (set HRNET_GOLDEN to their folder)")
+    keys = {key for key in json.loads(path.read_text()) if not key.endswith("num_batches_tracked")}
+    assert {entry.name for entry in entries(preset(name))} == keys
+
+
+def test_an_unknown_layout_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"entries \(encoder.weight, ...\) are of no layout that is known"):
+        kind_of({"encoder.weight": np.zeros(1)})
+    with pytest.raises(ValueError, match="OCR head"):
+        kind_of({"aux_head.0.weight": np.zeros(1)})
+
+
+def test_a_pruned_network_exports_links_that_add_nothing(micro: Micro, checkpoint: Make) -> None:
+    full = micro("pose")
+    smaller = full.without({FusionLink(4, 0, 3, 0), FusionLink(3, 0, 0, 2)})
+    _, weights, _ = load_into_network(checkpoint(full))
+    own = {entry.variable for entry in entries(smaller)}
+    arrays = official_arrays(smaller, {name: array for name, array in weights.items() if name in own})
+    assert set(arrays) == set(checkpoint(full))
+    assert not arrays["stage3.0.fuse_layers.2.0.1.1.weight"].any()
+    spec, back, _ = load_into_network(arrays)
+    images = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
+    answers = []
+    for network in (smaller, dataclasses.replace(spec, input_size=(64, 64))):
+        model = build_model(network)
+        for variable in model.weights:
+            variable.assign(back[variable.name.removesuffix(":0")])
+        answers.append(model.predict_on_batch(images))
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-4, atol=1e-5 * np.abs(answers[0]).max())
