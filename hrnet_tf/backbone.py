@@ -18,7 +18,7 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False) -> Any:
     - pose, landmarks: heatmaps (N, H/4, W/4, classes)
     - segmentation: logits (N, H/4, W/4, classes); see `heads.full_size` for those of the image's size
     - classification: logits (N, classes)
-    - detection: see `detection.build_detector`
+    - detection: see `detection.detector_outputs`
 
     Only what can reach the output is built. `folded` builds the network with BatchNorm folded into the
     convolutions (same function; see `folding.fold_batch_norm` for its weights): half the layers, which is

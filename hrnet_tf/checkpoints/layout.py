@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.baselines.spec import RESNET_BLOCKS, SimpleBaselineSpec
@@ -32,13 +33,15 @@ class Entry:
     """One array: its official `name` and this package's `variable`.
 
     `optional` entries are biases that some code bases leave out. `flattened` marks a dense kernel whose input
-    is a flattened map, channels first there and last here.
+    is a flattened map, channels first there and last here. `per_class` is, in a detector's answers, how many
+    rows a class has: the background's come first there and last here.
     """
 
     name: str
     variable: str
     optional: bool = False
     flattened: bool = False
+    per_class: int = 0
 
 
 def entries(spec: Network) -> list[Entry]:
@@ -52,6 +55,7 @@ def to_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
     """PyTorch's arrangement to Keras's: convolutions (O, I, H, W) to (H, W, I, O), transposed ones
     (I, O, H, W) to (H, W, O, I), dense (O, I) to (I, O).
     """
+    array = np.roll(array, -entry.per_class, axis=0) if entry.per_class else array
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
     if entry.flattened:
@@ -67,12 +71,12 @@ def from_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
     if entry.flattened:
         size = DETECTION_POOLED_SIZE
         return array.reshape(size, size, -1, array.shape[1]).transpose(3, 2, 0, 1).reshape(array.shape[1], -1)
-    return array.T
+    return np.roll(array.T, entry.per_class, axis=0) if entry.per_class else array.T
 
 
-def _conv(name: str, variable: str, *, bias: bool = False, optional: bool = False, flattened: bool = False) -> Iterator[Entry]:
+def _conv(name: str, variable: str, *, bias: bool = False, optional: bool = False) -> Iterator[Entry]:
     """A convolution or dense layer with the official name `name`."""
-    yield Entry(f"{name}.weight", f"{variable}/kernel", flattened=flattened)
+    yield Entry(f"{name}.weight", f"{variable}/kernel")
     if bias:
         yield Entry(f"{name}.bias", f"{variable}/bias", optional)
 
@@ -150,10 +154,12 @@ def _detector() -> Iterator[Entry]:
         yield from _conv(f"neck.fpn_conv.{level}", f"neck_P{level + 2}_conv", bias=True)
     for theirs, ours in (("rpn_conv", "rpn_conv"), ("rpn_cls", "rpn_objectness"), ("rpn_reg", "rpn_deltas")):
         yield from _conv(f"rpn_head.{theirs}", ours, bias=True)
-    yield from _conv("bbox_head.shared_fcs.0", "box_head_dense1", bias=True, flattened=True)
+    yield Entry("bbox_head.shared_fcs.0.weight", "box_head_dense1/kernel", flattened=True)
+    yield Entry("bbox_head.shared_fcs.0.bias", "box_head_dense1/bias")
     yield from _conv("bbox_head.shared_fcs.1", "box_head_dense2", bias=True)
-    yield from _conv("bbox_head.fc_cls", "box_head_logits", bias=True)
-    yield from _conv("bbox_head.fc_reg", "box_head_deltas", bias=True)
+    for theirs, ours, rows in (("fc_cls", "box_head_logits", 1), ("fc_reg", "box_head_deltas", 4)):
+        yield Entry(f"bbox_head.{theirs}.weight", f"{ours}/kernel", per_class=rows)
+        yield Entry(f"bbox_head.{theirs}.bias", f"{ours}/bias", per_class=rows)
 
 
 def _simple_baseline(spec: SimpleBaselineSpec) -> Iterator[Entry]:

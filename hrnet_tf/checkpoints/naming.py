@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from hrnet_tf.checkpoints.reading import Arrays
 
 WRAPPERS = ("module.", "model.")  # DataParallel's and the segmentation repository's FullModel's
@@ -45,12 +47,25 @@ def official_names(arrays: Arrays) -> Arrays:
             bare[stripped] = array
     mixes = any(name.startswith("head.conv_layers.") for name in bare)
     rules = _COMMON + (_LANDMARKS if mixes else _POSE)
-    return {_renamed(name, rules): array for name, array in bare.items()}
+    return _background_first({_renamed(name, rules): array for name, array in bare.items()})
 
 
 def has_counters(arrays: Arrays) -> bool:
     """Whether BatchNorm counted its batches: PyTorch's has since 0.4.1, InPlaceABN never did."""
     return any(name.endswith("num_batches_tracked") for name in arrays)
+
+
+def _background_first(arrays: Arrays) -> Arrays:
+    """mmdetection 2 has the background last, and no deltas for it; the official detection repository has it first."""
+    logits, deltas = (arrays.get(f"bbox_head.{name}.bias") for name in ("fc_cls", "fc_reg"))
+    if logits is None or deltas is None or len(deltas) != 4 * (len(logits) - 1):
+        return arrays
+    moved = dict(arrays)
+    for part in ("weight", "bias"):
+        moved[f"bbox_head.fc_cls.{part}"] = np.roll(arrays[f"bbox_head.fc_cls.{part}"], 1, axis=0)
+        own = arrays[f"bbox_head.fc_reg.{part}"]
+        moved[f"bbox_head.fc_reg.{part}"] = np.concatenate([np.zeros_like(own[:4]), own])
+    return moved
 
 
 def _without_wrappers(name: str) -> str:
