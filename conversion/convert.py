@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from conversion.verify import check_fully_int8, max_difference
 from hrnet_tf._keras import quiet, tf
 from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.networks import build_model, complexity
+from hrnet_tf.networks import build_model, check_is_pose, complexity, network_description
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run, load_ranking
 from hrnet_tf.weights import load_weights, set_model_weights
@@ -57,6 +57,7 @@ def convert_run(run: Run, precision: str, output: Path | str, calibration: Keypo
     """
     if precision not in PRECISIONS:
         raise ValueError(f"unknown format {precision!r}; there are {', '.join(PRECISIONS)}")
+    check_is_pose(run.spec, "conversion")
     if precision == "float32" and run.quantized:
         raise ValueError(f"{run.path} is quantized; convert the run it came from to float32: {run.parent}")
     if precision == "int8" and not run.quantized and calibration is None:
@@ -89,7 +90,8 @@ def load_folded_model(run: Run) -> Any:
 
 
 def _convert(model: Any, precision: str, calibration: NDArray[np.float32] | None) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)  # of one image all sizes are known, as accelerators want
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([tf.function(model).get_concrete_function(image)], model)
     if precision == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.int8
@@ -126,7 +128,7 @@ def describe(run: Run, precision: str, interpreter: Any) -> ModelDescription:
         input=ModelInput(run.spec.input_size, IMAGENET_MEAN, IMAGENET_STD, _tensor_format(interpreter.get_input_details()[0])),
         output=ModelOutput("heatmaps", HEATMAP_STRIDE, _tensor_format(interpreter.get_output_details()[0])),
         category=KeypointCategory.from_json(run.category),
-        network=run.spec.network_description(),
+        network=network_description(run.spec),
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         importance=importance,

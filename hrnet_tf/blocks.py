@@ -16,14 +16,14 @@ def basic_block(x: Any, channels: int, *, name: str, folded: bool = False) -> An
     return keras.layers.ReLU(name=f"{name}_relu")(add_all([y, x], name=name))
 
 
-def bottleneck_block(x: Any, width: int, *, name: str, folded: bool = False) -> Any:
-    """1x1 to `width`, 3x3, 1x1 to `4 * width`, beside the identity or, where the channels differ, a projection."""
+def bottleneck_block(x: Any, width: int, *, name: str, stride: int = 1, folded: bool = False) -> Any:
+    """1x1 to `width`, 3x3 with `stride`, 1x1 to `4 * width`, beside the identity or, where shapes differ, a projection."""
     channels = BOTTLENECK_EXPANSION * width
     y = conv_unit(x, width, 1, name=name, index=1, folded=folded)
-    y = conv_unit(y, width, 3, name=name, index=2, folded=folded)
+    y = conv_unit(y, width, 3, name=name, index=2, stride=stride, folded=folded)
     y = conv_unit(y, channels, 1, name=name, index=3, relu=False, folded=folded)
-    if x.shape[-1] != channels:
-        x = conv_unit(x, channels, 1, name=f"{name}_shortcut", relu=False, folded=folded)
+    if stride > 1 or x.shape[-1] != channels:
+        x = conv_unit(x, channels, 1, name=f"{name}_shortcut", stride=stride, relu=False, folded=folded)
     return keras.layers.ReLU(name=f"{name}_relu")(add_all([y, x], name=name))
 
 

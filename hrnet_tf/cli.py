@@ -11,27 +11,40 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command()
 def models(
+    name: Annotated[str | None, typer.Argument(help="One model; all if not given.", show_default=False)] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Models of one task: pose, landmarks, segmentation, classification or detection.")
+    ] = None,
     input_size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, if not the models' own.")] = None,
+    parts: Annotated[bool, typer.Option("--parts", help="Every branch, link and other part of the one model.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The models there are: input, parameters, multiply-adds (by 1e9, and by 2^30 as the papers print them), links.
+    """The models there are: parameters, multiply-adds, links, and what the papers and READMEs print of them.
 
-    Example: [bold]hrnet models --input-size 384x288[/bold]
+    Multiply-adds are shown by 1e9, and by 2^30 as the papers do, who call them GFLOPs.
+
+    A difference is from the printed number to the model's own, counted by the source's rule.
+
+    Example: [bold]hrnet models pose-w32 --parts[/bold]
     """
+    from json import dumps
+
     from rich.console import Console
-    from rich.table import Table
 
-    from hrnet_tf.networks import complexity
-    from hrnet_tf.presets import PRESETS, customized, parse_size
+    from hrnet_tf.model_table import WIDE, entries, figures_text, models_table, parts_table, show
+    from hrnet_tf.presets import parse_size
 
-    table = Table("name", "input", "parameters", "multiply-adds / 1e9", "/ 2^30", "links")
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for name, spec in PRESETS.items():
-        sized = customized(spec, input_size=parse_size(input_size)) if input_size else spec
-        cost = complexity(sized)
-        macs = cost.multiply_adds
-        height, width = sized.input_size
-        table.add_row(
-            name, f"{height}x{width}", f"{cost.parameters:,}", f"{macs / 1e9:.3f}", f"{macs / 2**30:.3f}", str(len(sized.links))
-        )
-    Console().print(table)
+    if parts and name is None:
+        raise ValueError("--parts shows one model: give its name, such as hrnet models pose-w32 --parts")
+    listed = entries(name, task, parse_size(input_size) if input_size else None)
+    if json:
+        typer.echo(dumps({"models": [entry.to_json(with_parts=parts) for entry in listed]}, indent=1))
+        return
+    console = Console()
+    wide = console.width >= WIDE
+    tables = [models_table(listed, wide=wide)]
+    if name:
+        tables.append(figures_text(listed[0]))
+    if parts:
+        tables.append(parts_table(listed[0], wide=wide))
+    show(console, *tables)

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from hrnet_tf.layers import BATCH_NORM
+from hrnet_tf.layers import BATCH_NORM, DECONVOLUTION
 from hrnet_tf.weights import Weights
 
 
@@ -14,6 +14,7 @@ def fold_batch_norm(weights: Weights) -> Weights:
     """Weights of `build_model(spec)` made into those of `build_model(spec, folded=True)`.
 
     With scale = gamma / sqrt(variance + epsilon): kernel * scale, and bias = beta + (bias - mean) * scale.
+    The output channels are a kernel's last axis, of a transposed convolution (`deconvolution*`) the last but one.
     """
     folded = {name: array for name, array in weights.items() if not re.search(r"_bn\d+/", name)}
     for name in weights:
@@ -25,7 +26,8 @@ def fold_batch_norm(weights: Weights) -> Weights:
             weights[f"{norm}/{part}"].astype(np.float64) for part in ("gamma", "beta", "moving_mean", "moving_variance")
         )
         scale = gamma / np.sqrt(variance + BATCH_NORM["epsilon"])
-        folded[f"{conv}/kernel"] = (weights[f"{conv}/kernel"] * scale).astype(np.float32)
+        kernel_scale = scale[:, None] if conv.startswith(DECONVOLUTION) else scale
+        folded[f"{conv}/kernel"] = (weights[f"{conv}/kernel"] * kernel_scale).astype(np.float32)
         bias = weights.get(f"{conv}/bias", np.zeros_like(beta)).astype(np.float64)
         folded[f"{conv}/bias"] = (beta + (bias - mean) * scale).astype(np.float32)
     return folded

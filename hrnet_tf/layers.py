@@ -7,6 +7,7 @@ from typing import Any
 from hrnet_tf._keras import keras, tf
 
 BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch counts momentum the other way round: 0.1
+DECONVOLUTION = "deconvolution"  # how names of transposed convolutions begin: their kernels are (h, w, out, in)
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
@@ -66,8 +67,35 @@ def conv_unit(
         kernel_initializer="he_normal",
         name=f"{name}_conv{index}",
     )(x)
+    return x if folded else _normalized(x, name, index, relu=relu)
+
+
+def deconv_unit(x: Any, channels: int, kernel: int, *, name: str, index: int = 1, stride: int = 2, folded: bool = False) -> Any:
+    """Transposed convolution (without bias) to `stride` times the size, BatchNorm and ReLU; named as `conv_unit` names.
+
+    `name` begins with DECONVOLUTION, by which folding knows the kernel's axes. "same" crops what PyTorch's
+    padding of (kernel - stride) / 2 crops, so that must be a whole number.
+    """
+    if (kernel - stride) % 2 or kernel < stride:
+        raise ValueError(f"kernel {kernel} of stride {stride}: kernel - stride must be even and not negative")
+    x = keras.layers.Conv2DTranspose(
+        channels,
+        kernel,
+        stride,
+        "same",
+        use_bias=folded,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),  # as the official repository
+        name=f"{name}_conv{index}",
+    )(x)
     if folded:
-        return x
+        # TFLite has no activation inside a transposed convolution, so QAT must round between the two. Directly
+        # before a ReLU, tensorflow-model-optimization takes Conv2DTranspose for a Conv2D and leaves it in float.
+        x = keras.layers.Activation("linear", name=f"{name}_linear{index}")(x)
+        return keras.layers.ReLU(name=f"{name}_relu{index}")(x)
+    return _normalized(x, name, index)
+
+
+def _normalized(x: Any, name: str, index: int, *, relu: bool = True) -> Any:
     x = keras.layers.BatchNormalization(**BATCH_NORM, name=f"{name}_bn{index}")(x)
     return keras.layers.ReLU(name=f"{name}_relu{index}")(x) if relu else x
 

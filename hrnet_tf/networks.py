@@ -42,10 +42,20 @@ def complexity(spec: Network) -> Cost:
     return total(parts(spec).values())
 
 
+def network_description(spec: Network) -> dict[str, Any]:
+    """The shape and connectivity of what is built, as plain data for readers that do not know this package."""
+    return {"architecture": _architecture(spec), **spec.network_description()}
+
+
+def check_is_pose(spec: Network, step: str) -> None:
+    """Raise ValueError unless `spec` is for pose, the one task that `step` ("training", ...) can do so far."""
+    if spec.task != "pose":
+        raise ValueError(f"{spec.name}: {step} of {spec.task} networks is not there yet, only of pose networks")
+
+
 def network_to_json(spec: Network) -> dict[str, Any]:
     """Plain data for `spec.json`."""
-    architecture = next(name for name, kind in _ARCHITECTURES.items() if isinstance(spec, kind))
-    return {"architecture": architecture, **spec.to_json()}
+    return {"architecture": _architecture(spec), **spec.to_json()}
 
 
 def network_from_json(data: dict[str, Any]) -> Network:
@@ -54,3 +64,7 @@ def network_from_json(data: dict[str, Any]) -> Network:
         raise ValueError(f"not a network: its architecture must be one of {', '.join(_ARCHITECTURES)}")
     rest = {name: value for name, value in data.items() if name != "architecture"}
     return _ARCHITECTURES[data["architecture"]].from_json(rest)
+
+
+def _architecture(spec: Network) -> str:
+    return next(name for name, kind in _ARCHITECTURES.items() if isinstance(spec, kind))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
 
+from hrnet_tf.baselines.spec import RESNET_BLOCKS, SimpleBaselineSpec
+from hrnet_tf.networks import Network
 from hrnet_tf.spec import HRNetSpec, StageSpec
 
 _SIZES = {  # task: the paper's input size (height, width), and joints, landmarks or classes
@@ -24,10 +25,43 @@ _INTERPOLATIONS = {"landmarks": "bilinear", "segmentation": "bilinear"}  # of th
 _STANDARD = (StageSpec(1, 4), StageSpec(4, 4), StageSpec(3, 4))
 
 
-def _hrnet(name: str, task: str, width: int, stages: tuple[StageSpec, ...] = _STANDARD, **sizes: Any) -> HRNetSpec:
+def default_size(task: str) -> tuple[int, int]:
+    """The papers' input size (height, width) for a task."""
+    return _SIZES[task][0]
+
+
+def interpolation_of(task: str) -> str:
+    """How the official network for a task upsamples in its fusion links."""
+    return _INTERPOLATIONS.get(task, "nearest")
+
+
+def _hrnet(
+    name: str,
+    task: str,
+    width: int,
+    stages: tuple[StageSpec, ...] = _STANDARD,
+    *,
+    stage1_blocks: int = 4,
+    stage1_width: int = 64,
+    block: str = "basic",
+) -> HRNetSpec:
     input_size, classes = _SIZES[task]
-    interpolation = _INTERPOLATIONS.get(task, "nearest")
-    return HRNetSpec(name, width, input_size, classes, stages, task=task, interpolation=interpolation, **sizes).full()
+    return HRNetSpec(
+        name,
+        width,
+        input_size,
+        classes,
+        stages,
+        stage1_blocks=stage1_blocks,
+        stage1_width=stage1_width,
+        task=task,
+        block=block,
+        interpolation=interpolation_of(task),
+    ).full()
+
+
+def _simple_baseline(depth: int) -> SimpleBaselineSpec:
+    return SimpleBaselineSpec(f"simple-baseline-r{depth}", depth, *_SIZES["pose"])
 
 
 def _small_v1(name: str, task: str) -> HRNetSpec:
@@ -38,27 +72,26 @@ def _small_v2(name: str, task: str) -> HRNetSpec:
     return _hrnet(name, task, 18, (StageSpec(1, 2), StageSpec(3, 2), StageSpec(2, 2)), stage1_blocks=2)
 
 
-PRESETS: dict[str, HRNetSpec] = {
-    spec.name: spec
-    for spec in (
-        *(_hrnet(f"pose-w{width}", "pose", width) for width in (32, 48)),
-        _small_v1("pose-small-v1", "pose"),
-        _small_v2("pose-small-v2", "pose"),
-        *(_hrnet(f"segment-w{width}", "segmentation", width) for width in (18, 40, 48)),
-        _small_v1("segment-small-v1", "segmentation"),
-        _small_v2("segment-small-v2", "segmentation"),
-        _hrnet("landmarks-w18", "landmarks", 18),
-        *(_hrnet(f"detect-w{width}", "detection", width) for width in (18, 32, 40, 48)),
-        *(_hrnet(f"classify-w{width}", "classification", width) for width in (18, 30, 32, 40, 44, 48, 64)),
-        _small_v1("classify-small-v1", "classification"),
-        _small_v2("classify-small-v2", "classification"),
-        *(_hrnet(f"classify-w{width}-bottleneck", "classification", width, block="bottleneck") for width in (44, 76, 96)),
-    )
-}
+_NETWORKS: tuple[Network, ...] = (
+    *(_hrnet(f"pose-w{width}", "pose", width) for width in (32, 48)),
+    _small_v1("pose-small-v1", "pose"),
+    _small_v2("pose-small-v2", "pose"),
+    *map(_simple_baseline, RESNET_BLOCKS),
+    *(_hrnet(f"segment-w{width}", "segmentation", width) for width in (18, 40, 48)),
+    _small_v1("segment-small-v1", "segmentation"),
+    _small_v2("segment-small-v2", "segmentation"),
+    _hrnet("landmarks-w18", "landmarks", 18),
+    *(_hrnet(f"detect-w{width}", "detection", width) for width in (18, 32, 40, 48)),
+    *(_hrnet(f"classify-w{width}", "classification", width) for width in (18, 30, 32, 40, 44, 48, 64)),
+    _small_v1("classify-small-v1", "classification"),
+    _small_v2("classify-small-v2", "classification"),
+    *(_hrnet(f"classify-w{width}-bottleneck", "classification", width, block="bottleneck") for width in (44, 76, 96)),
+)
+PRESETS = {network.name: network for network in _NETWORKS}
 
 
-def preset(name: str) -> HRNetSpec:
-    """The full-connectivity network of that name."""
+def preset(name: str) -> Network:
+    """The network of that name, at full connectivity."""
     if name not in PRESETS:
         raise ValueError(f"no model named {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]
@@ -73,7 +106,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def customized(
-    spec: HRNetSpec,
+    spec: Network,
     *,
     input_size: tuple[int, int] | None = None,
     width: int | None = None,
@@ -82,8 +115,18 @@ def customized(
     stem_width: int | None = None,
     stage1_blocks: int | None = None,
     stage1_width: int | None = None,
-) -> HRNetSpec:
-    """The full-connectivity network like `spec` but for what is given; `modules` as in "1,4,3"."""
+) -> Network:
+    """The full-connectivity network like `spec` but for what is given; `modules` as in "1,4,3".
+
+    A SimpleBaseline only has an `input_size` to vary.
+    """
+    if isinstance(spec, SimpleBaselineSpec):
+        options = {"width": width, "modules": modules, "blocks": blocks, "stem width": stem_width}
+        options |= {"stage 1 blocks": stage1_blocks, "stage 1 width": stage1_width}
+        given = [name for name, value in options.items() if value is not None]
+        if given:
+            raise ValueError(f"{spec.name} has no {' or '.join(given)} to set: of a SimpleBaseline only the input size varies")
+        return dataclasses.replace(spec, input_size=input_size or spec.input_size)
     counts = [stage.modules for stage in spec.stages]
     if modules is not None:
         if not re.fullmatch(r"\d+(,\d+){0,2}", modules):

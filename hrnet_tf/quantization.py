@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
 from hrnet_tf.layers import Upsampling
-from hrnet_tf.networks import build_model
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.networks import Network, build_model
 from hrnet_tf.weights import Weights, set_model_weights
 
 Ranges = dict[str, tuple[float, float]]
 INPUT_LAYER = "image"
 
 
-def build_quantized_model(spec: HRNetSpec, folded_weights: Weights | None = None) -> Any:
+def build_quantized_model(spec: Network, folded_weights: Weights | None = None) -> Any:
     """The network with fake quantization to int8: per-channel kernels, one range an activation.
 
+    A transposed convolution's kernel has one range, as tensorflow-model-optimization wants it.
     `folded_weights` are those of the folded network. Without them the model waits for `set_model_weights`.
     """
     import tensorflow_model_optimization as tfmot
@@ -67,7 +67,8 @@ def initialize_ranges(quantized: Any, activations: Ranges) -> None:
         variables = {v.name.removesuffix(":0").rsplit("/", 1)[-1]: v for v in layer.weights}
         for end, variable in variables.items():
             if end in ("kernel_min", "kernel_max"):
-                largest = np.abs(variables["kernel"].numpy()).max(axis=(0, 1, 2))
+                by_channel = (0, 1, 2) if variable.shape.rank else None  # None: one range
+                largest = np.abs(variables["kernel"].numpy()).max(axis=by_channel)
                 variable.assign(largest if end == "kernel_max" else -largest)
             elif end.endswith("_min"):
                 variable.assign(min(activations[name][0], 0.0))

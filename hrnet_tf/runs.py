@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hrnet_tf.networks import Network, network_from_json, network_to_json
 from hrnet_tf.spec import FusionLink, HRNetSpec
 
-STEPS = ("train", "prune", "quantize")
+STEPS = ("train", "prune", "quantize", "import")
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,17 @@ class Run:
 
     path: Path
     step: str
-    spec: HRNetSpec
+    spec: Network
     category: dict[str, Any]
     config: dict[str, Any]
     parent: str | None = None
+
+    @property
+    def hrnet_spec(self) -> HRNetSpec:
+        """Its spec, for what is about fusion links; ValueError where it is of a network that has none."""
+        if not isinstance(self.spec, HRNetSpec):
+            raise ValueError(f"{self.path} is a SimpleBaseline: it has no fusion links")
+        return self.spec
 
     @property
     def quantized(self) -> bool:
@@ -76,7 +84,7 @@ def read_json(path: Path) -> Any:
 
 def save_run(run: Run) -> None:
     """Write the run's description (not its weights)."""
-    write_json(run.path / "spec.json", run.spec.to_json())
+    write_json(run.path / "spec.json", network_to_json(run.spec))
     data = {"step": run.step, "parent": run.parent, "category": run.category, "config": run.config}
     write_json(run.path / "run.json", data)
 
@@ -87,10 +95,18 @@ def load_run(path: Path | str) -> Run:
     if not (path / "run.json").is_file():
         raise ValueError(f"{path} is not a run folder: it has no run.json; `hrnet train --output {path}` makes one")
     data = read_json(path / "run.json")
-    spec = HRNetSpec.from_json(read_json(path / "spec.json"))
+    spec = _load_network(path / "spec.json")
     if not isinstance(data, dict) or data.get("step") not in STEPS:
         raise ValueError(f"{path / 'run.json'} does not describe a run: its step must be one of {', '.join(STEPS)}")
     return Run(path, data["step"], spec, data["category"], data["config"], data.get("parent"))
+
+
+def _load_network(path: Path) -> Network:
+    data = read_json(path)
+    try:
+        return network_from_json(data)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or of another version: {error}") from error
 
 
 def save_ranking(run: Run, ranking: dict[FusionLink, float], about: dict[str, Any]) -> None:

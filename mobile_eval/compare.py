@@ -91,13 +91,15 @@ class ComparisonResult:
     def picture_pair(self) -> tuple[int, ...]:
         """The models whose predictions are worth showing beside each other, by index.
 
-        Of the first precision with several models, int8 before others: the reference and the one with fewest links.
+        Of the first precision with several models, int8 before others: the reference and the one with fewest links,
+        or where none has links, the next.
         """
         by_precision = sorted({model.description.precision for model in self.models}, key=lambda name: name != "int8")
         for precision in by_precision:
             first, *rest = [i for i, model in enumerate(self.models) if model.description.precision == precision]
             if rest:
-                return first, min(rest, key=lambda index: self.models[index].links_kept)
+                with_links = [index for index in rest if self.models[index].links_possible]
+                return first, min(with_links or rest, key=lambda index: self.models[index].links_kept)
         return tuple(range(min(len(self.models), 2)))
 
     def to_json(self) -> dict[str, Any]:

@@ -73,9 +73,9 @@ class Flatbuffer:
 class ModelDescription:
     """All that evaluating a model needs to know about it, and where it came from.
 
-    `network` holds "width", "stages", "outputs", "live_branches", "links" (kept) and "removed_links" by name;
-    `importance` maps links of the full network to a number (higher is needed more). `flatbuffer` is filled in
-    when the description is embedded.
+    `network` holds "architecture" and, of an HRNet, "width", "stages", "outputs", "live_branches", "links" (kept)
+    and "removed_links" by name; networks without fusion links leave these out. `importance` maps links of the
+    full network to a number (higher is needed more). `flatbuffer` is filled in when the description is embedded.
     """
 
     name: str

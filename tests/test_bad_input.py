@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import resource
 import sys
@@ -63,7 +64,8 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("convert {run} --format int4 --output {out}", "unknown format 'int4'; there are float32, int8"),
         ("convert {run} --format int8 --output {out}", "int8 needs calibration"),
         ("convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}", "both --annotations and --images"),
-        ("models --input-size 100x100", "multiples of 32"),
+        ("train segment-small-v1 {data} --input-size 64x64 --output {out}", "training of segmentation networks is not there yet"),
+        ("train simple-baseline-r50 {data} --width 8 --output {out}", "simple-baseline-r50 has no width to set"),
     ],
 )
 def test_one_line_and_exit_code_2(
@@ -82,6 +84,35 @@ def test_one_line_and_exit_code_2(
     assert message in line
     assert not out.exists()
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+@pytest.mark.parametrize("task", ["segmentation", "landmarks", "classification", "detection"])
+@pytest.mark.parametrize(
+    ("command", "step"),
+    [
+        ("quantize {run} {data} --output {out}", "quantization-aware tuning"),
+        ("rank {run} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images", "ranking"),
+        ("prune {run} {data} --remove-links 1 --output {out}", "pruning"),
+        ("convert {run} --format float32 --output {out}", "conversion"),
+    ],
+)
+def test_runs_of_other_tasks(
+    command: str,
+    step: str,
+    task: str,
+    spec: HRNetSpec,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = dataclasses.replace(spec, task=task, links=frozenset()).full()
+    run = Run(tmp_path / "run", "import", other, {"name": task, "classes": 17}, {"checkpoint": "model.pth"})
+    save_run(run)
+    out = tmp_path / "out"
+    line = hrnet(command.format(data=data(drawn), drawn=drawn, run=run.path, out=out), monkeypatch, capsys)
+    assert line == f"error: micro: {step} of {task} networks is not there yet, only of pose networks"
+    assert not out.exists()
 
 
 def changed(drawn: Path, tmp_path: Path, **change: object) -> Path:

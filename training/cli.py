@@ -74,7 +74,7 @@ def train(
     seed: Seed = 0,
     resume: Resume = False,
 ) -> None:
-    """Train an HRNet with model.fit; the run keeps weights, history and a checkpoint after each epoch.
+    """Train a network with model.fit; the run keeps weights, history and a checkpoint after each epoch.
 
     Example: [bold]hrnet train pose-small-v1 --train-annotations train.json --val-annotations val.json
     --images images --input-size 128x96 --epochs 30 --output runs/full[/bold]
@@ -178,7 +178,8 @@ def prune(
     config = dataclasses.replace(config, mixed_precision=mixed_precision, distill=distill)
     budget = Budget(keep_latency, remove_links)
     pruned = prune_run(parent, budget, config, output, threads=threads, resume=resume)
-    typer.echo(f"run: {pruned.path}, {len(pruned.spec.links)} of {len(pruned.spec.possible_links)} links kept")
+    spec = pruned.hrnet_spec
+    typer.echo(f"run: {pruned.path}, {len(spec.links)} of {len(spec.possible_links)} links kept")
 
 
 @app.command()
@@ -233,8 +234,8 @@ def _tuning_config(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
-        sigma=parent["sigma"],
-        rotation=parent["rotation"],
-        scale=parent["scale"],
+        sigma=parent.get("sigma", TrainingConfig.sigma),  # an imported run has none
+        rotation=parent.get("rotation", TrainingConfig.rotation),
+        scale=parent.get("scale", TrainingConfig.scale),
         seed=seed,
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import tf
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.networks import Network
 from mobile_eval.datasets.coco import KeypointDataset, Person
 from mobile_eval.decode import HEATMAP_STRIDE
 from mobile_eval.geometry import Array, box_matrix, crop_matrix, expand_box, transform_points
@@ -32,7 +32,7 @@ class Augmentation:
     flip_probability: float = 0.5
 
 
-def crop_target(person: Person, matrix: Array, spec: HRNetSpec, sigma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def crop_target(person: Person, matrix: Array, spec: Network, sigma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Heatmaps (H/4, W/4, K) with a Gaussian of peak 1 and `sigma` (heatmap pixels) at each joint, and weights (K,).
 
     The Gaussian is centred at the exact, unrounded place (DARK, arXiv 1910.06278). The weight is 0 for joints
@@ -51,7 +51,7 @@ def crop_target(person: Person, matrix: Array, spec: HRNetSpec, sigma: float) ->
 def augmented_example(
     person: Person,
     mirrored: NDArray[np.intp],
-    spec: HRNetSpec,
+    spec: Network,
     sigma: float,
     augmentation: Augmentation,
     rng: np.random.Generator,
@@ -75,7 +75,7 @@ def augmented_example(
     return crop, *crop_target(person, matrix, spec, sigma)
 
 
-def plain_crops(persons: tuple[Person, ...], spec: HRNetSpec) -> tuple[NDArray[np.float32], Array]:
+def plain_crops(persons: tuple[Person, ...], spec: Network) -> tuple[NDArray[np.float32], Array]:
     """Crops (N, H, W, 3) as the device sees them, and their matrices (N, 2, 3) from image to crop."""
     matrices = np.stack([box_matrix(person.box, spec.input_size) for person in persons])
     crops = [warp_crop(read_image(p.image_path), m, spec.input_size) for p, m in zip(persons, matrices, strict=True)]
@@ -84,7 +84,7 @@ def plain_crops(persons: tuple[Person, ...], spec: HRNetSpec) -> tuple[NDArray[n
 
 def training_dataset(
     data: KeypointDataset,
-    spec: HRNetSpec,
+    spec: Network,
     *,
     batch_size: int,
     epochs: range,

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf._keras import keras, tf
-from hrnet_tf.networks import build_model
+from hrnet_tf.networks import Network, build_model
 from hrnet_tf.runs import Run, load_run, save_run, write_atomically
-from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import model_weights, save_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
 from training.config import TrainingConfig
@@ -22,7 +21,7 @@ from training.validation import ValidatePck
 ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7
 
 
-def build_for_training(spec: HRNetSpec, config: TrainingConfig) -> Any:
+def build_for_training(spec: Network, config: TrainingConfig) -> Any:
     """The Keras model of `spec`, in mixed precision where the config says so."""
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hrnet_tf.networks import complexity
+from hrnet_tf.networks import check_is_pose, complexity
 from hrnet_tf.runs import Run, load_ranking, load_run, save_ranking, write_json
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
@@ -93,14 +93,14 @@ def prune_to_latency(
 def choose(run: Run, budget: Budget, threads: int) -> tuple[HRNetSpec, float | None]:
     """The pruned spec within the budget, and its latency ratio where that was measured."""
     importance = load_ranking(run)
-    order = removal_order(run.spec, importance)
+    order = removal_order(run.hrnet_spec, importance)
     if budget.remove_links is not None:
         return prune_to_links(order, budget.remove_links, importance), None
     if budget.keep_latency is None:
         raise ValueError("the budget names nothing")
     if len(order) < 2:
-        raise ValueError(f"{run.path} has {len(run.spec.links)} links, none to remove: {LINKS_ADVICE}")
-    ratio = LatencyRatio(run.spec, threads)
+        raise ValueError(f"{run.path} has {len(run.hrnet_spec.links)} links, none to remove: {LINKS_ADVICE}")
+    ratio = LatencyRatio(run.hrnet_spec, threads)
     return prune_to_latency(order, budget.keep_latency, importance, ratio, Console(stderr=True).print)
 
 
@@ -111,23 +111,24 @@ def prune(run: Run, budget: Budget, config: TrainingConfig, output: Path | str, 
     """
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
-    output = Path(output)
+    full, output = run.hrnet_spec, Path(output)
+    check_is_pose(full, "pruning")
     train_data, val_data = load_data(config)
     check_category(run, train_data)
     weights = load_weights(run.weights_path)
     chosen = resume and (output / "run.json").is_file()
-    spec, ratio = (load_run(output).spec, None) if chosen else choose(run, budget, threads)
+    spec, ratio = (load_run(output).hrnet_spec, None) if chosen else choose(run, budget, threads)
     pruned = Run(output, "prune", spec, run.category, config.to_json(), str(run.path))
     start_run(pruned, resume=resume)
     if not chosen:
         save_ranking(pruned, load_ranking(run), {"of": str(run.path)})
-        gone = [link.name for link in sorted(run.spec.links - spec.links)]
+        gone = [link.name for link in sorted(full.links - spec.links)]
         write_json(output / "pruning.json", {"budget": dataclasses.asdict(budget), "latency_ratio": ratio, "removed_links": gone})
     model = build_for_training(spec, config)
     set_model_weights(model, weights)
     teacher = None
     if config.distill:
-        teacher = build_for_training(run.spec, config)
+        teacher = build_for_training(full, config)
         set_model_weights(teacher, weights)
     fit(pruned, model, config, train_data, val_data, teacher)
     return pruned

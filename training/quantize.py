@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.networks import build_model
+from hrnet_tf.networks import build_model, check_is_pose
 from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs import Run, load_ranking, save_ranking
 from hrnet_tf.weights import load_weights, set_model_weights
@@ -23,6 +23,7 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
     """Tune `run` with fake quantization, from activation ranges measured on the first training persons."""
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
+    check_is_pose(run.spec, "quantization-aware tuning")
     train_data, val_data = load_data(config)
     check_category(run, train_data)
     folded = fold_batch_norm(load_weights(run.weights_path))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from hrnet_tf.fusion import link_gate_layer
-from hrnet_tf.networks import build_model
+from hrnet_tf.networks import build_model, check_is_pose
 from hrnet_tf.runs import Run, save_ranking, write_atomically
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
@@ -21,6 +21,7 @@ from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import Array
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.metrics.pck import pck
+from training.config import TrainingConfig
 from training.data import crop_target, plain_crops
 from training.fit import check_category
 
@@ -91,10 +92,12 @@ def rank_run(run: Run, data: KeypointDataset) -> dict[FusionLink, LinkImportance
     """Rank a run's links on `data`; leaves ranking.json and ranking.svg in the run."""
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
+    spec = run.hrnet_spec
+    check_is_pose(spec, "ranking")
     check_category(run, data)
-    model = build_model(run.spec)
+    model = build_model(spec)
     set_model_weights(model, load_weights(run.weights_path))
-    importance = rank_links(model, run.spec, HeldSet.prepare(data, run.spec, run.config["sigma"]))
+    importance = rank_links(model, spec, HeldSet.prepare(data, spec, run.config.get("sigma", TrainingConfig.sigma)))
     losses = {link: score.loss_increase for link, score in importance.items()}
     about = {
         "method": "leave one out: increase of the heatmap loss",
@@ -102,6 +105,6 @@ def rank_run(run: Run, data: KeypointDataset) -> dict[FusionLink, LinkImportance
         "pck_drop": {link.name: score.pck_drop for link, score in importance.items()},
     }
     save_ranking(run, losses, about)
-    picture = link_diagram_svg(run.spec.network_description(), {link.name: value for link, value in losses.items()})
+    picture = link_diagram_svg(spec.network_description(), {link.name: value for link, value in losses.items()})
     write_atomically(run.path / "ranking.svg", lambda beside: beside.write_text(picture, encoding="utf-8"))
     return importance

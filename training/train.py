@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf._keras import keras
+from hrnet_tf.networks import Network, check_is_pose
 from hrnet_tf.runs import Run
-from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
 from training.config import TrainingConfig
 from training.fit import build_for_training, fit, load_data, start_run
 
 
-def train(spec: HRNetSpec, config: TrainingConfig, output: Path | str, *, init: Run | None = None, resume: bool = False) -> Run:
+def train(spec: Network, config: TrainingConfig, output: Path | str, *, init: Run | None = None, resume: bool = False) -> Run:
     """Train `spec`, with as many heatmaps as the annotations have joints, and keep it in the folder `output`.
 
     With `init` it starts from that run's weights, as far as they have a place in it.
     """
+    check_is_pose(spec, "training")
     train_data, val_data = load_data(config)
     spec = dataclasses.replace(spec, classes=len(train_data.category.joints))
     parent = str(init.path) if init else None
@@ -41,6 +42,6 @@ def take_over_weights(model: Any, run: Run) -> None:
         raise ValueError(f"{run.path} is quantized; start from the run it came from: {run.parent}")
     own, given = model_weights(model), load_weights(run.weights_path)
     fitting = {name: array for name, array in given.items() if name in own and array.shape == own[name].shape}
-    if not any(name.startswith("stem_") for name in fitting):
-        raise ValueError(f"{run.path} is of another width: none of its stem's weights fit")
+    if not any(name.startswith("stem_") and name.endswith("/kernel") for name in fitting):
+        raise ValueError(f"{run.path} is of another architecture or width: none of its stem's weights fit")
     set_model_weights(model, {**own, **fitting})

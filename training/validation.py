@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf._keras import keras
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.networks import Network
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import Array
@@ -17,7 +17,7 @@ from training.data import plain_crops
 BATCH = 64
 
 
-def predict_keypoints(model: Any, data: KeypointDataset, spec: HRNetSpec) -> Array:
+def predict_keypoints(model: Any, data: KeypointDataset, spec: Network) -> Array:
     """Keypoints (N, K, 3) in image pixels with their heatmap maxima as scores."""
     keypoints = []
     for start in range(0, len(data), BATCH):
@@ -26,7 +26,7 @@ def predict_keypoints(model: Any, data: KeypointDataset, spec: HRNetSpec) -> Arr
     return np.concatenate(keypoints)
 
 
-def evaluate_pck(model: Any, data: KeypointDataset, spec: HRNetSpec) -> PckResult:
+def evaluate_pck(model: Any, data: KeypointDataset, spec: Network) -> PckResult:
     """PCK@0.1 of a Keras model over all persons of `data`."""
     predicted = predict_keypoints(model, data, spec)
     return pck(predicted, np.stack([p.keypoints for p in data.persons]), [p.box for p in data.persons])
@@ -35,7 +35,7 @@ def evaluate_pck(model: Any, data: KeypointDataset, spec: HRNetSpec) -> PckResul
 class ValidatePck(keras.callbacks.Callback):  # type: ignore[misc]
     """Adds `val_pck` to the logs after each epoch."""
 
-    def __init__(self, data: KeypointDataset, spec: HRNetSpec):
+    def __init__(self, data: KeypointDataset, spec: Network):
         super().__init__()
         self.data = data
         self.spec = spec

@@ -6,9 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from hrnet_tf.spec import FusionLink
+
 RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # bottleneck blocks of each stage
 RESNET_STRIDE = 32
+RESNET_WIDTH = 64  # channels of the stem, and inside the bottlenecks of stage 1
 HEATMAP_STRIDE = 4
+DECONVOLUTIONS, DECONVOLUTION_CHANNELS, DECONVOLUTION_KERNEL = 3, 256, 4
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class SimpleBaselineSpec:
             height, width = self.input_size
             raise ValueError(f"input size {height}x{width}: height and width must be multiples of {RESNET_STRIDE}")
 
+    @property
+    def links(self) -> frozenset[FusionLink]:
+        """Its fusion links: it has none."""
+        return frozenset()
+
+    @property
+    def resnet_blocks(self) -> tuple[int, int, int, int]:
+        """Number of bottleneck blocks in stages 1 to 4."""
+        return RESNET_BLOCKS[self.depth]
+
     def resolution(self, branch: int) -> tuple[int, int]:
         """(height, width) at stride 4 * 2**branch; its heatmaps are at branch 0's."""
         stride = HEATMAP_STRIDE * 2**branch
@@ -43,6 +57,10 @@ class SimpleBaselineSpec:
     def to_json(self) -> dict[str, Any]:
         """Plain data for `spec.json`."""
         return dataclasses.asdict(self)
+
+    def network_description(self) -> dict[str, Any]:
+        """The shape of what is built, as plain data for readers that do not know this package."""
+        return {"depth": self.depth}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SimpleBaselineSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,11 @@ from hrnet_tf.quantization import activation_ranges, build_quantized_model, init
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, set_model_weights
 
+RandomWeights = Callable[[Any], Weights]
+
 
 def images(spec: HRNetSpec) -> NDArray[np.float32]:
     return np.random.default_rng(1).standard_normal((2, *spec.input_size, 3)).astype(np.float32)
-
-
-def random_weights(model: Any) -> Weights:
-    """Weights under which every part of the network is felt: BatchNorm far from the identity."""
-    rng = np.random.default_rng(0)
-    weights = {name: np.array(array) for name, array in model_weights(model).items()}
-    for name, array in weights.items():
-        if name.endswith(("gamma", "moving_variance")):
-            weights[name] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
-        elif name.endswith(("beta", "moving_mean", "bias")):
-            weights[name] = rng.uniform(-0.5, 0.5, array.shape).astype(np.float32)
-    weights["head_heatmaps/kernel"] = rng.standard_normal(weights["head_heatmaps/kernel"].shape).astype(np.float32)
-    return weights
 
 
 def test_output_is_one_heatmap_a_joint_at_stride_4(spec: HRNetSpec) -> None:
@@ -47,7 +37,9 @@ def test_removed_links_and_dead_branches_are_not_built(spec: HRNetSpec) -> None:
 
 
 @pytest.mark.parametrize("link", [FusionLink(2, 0, 1, 0), FusionLink(3, 0, 0, 2), FusionLink(4, 0, 3, 0)])
-def test_a_network_without_a_link_equals_one_whose_link_is_silenced(spec: HRNetSpec, link: FusionLink) -> None:
+def test_a_network_without_a_link_equals_one_whose_link_is_silenced(
+    spec: HRNetSpec, link: FusionLink, random_weights: RandomWeights
+) -> None:
     from training.ranking import link_silenced
 
     full, smaller = build_model(spec), build_model(spec.without({link}))
@@ -62,7 +54,7 @@ def test_a_network_without_a_link_equals_one_whose_link_is_silenced(spec: HRNetS
     np.testing.assert_array_equal(full.predict_on_batch(images(spec)), before)
 
 
-def test_folding_batch_norm_keeps_the_function(spec: HRNetSpec) -> None:
+def test_folding_batch_norm_keeps_the_function(spec: HRNetSpec, random_weights: RandomWeights) -> None:
     model, folded = build_model(spec), build_model(spec, folded=True)
     set_model_weights(model, random_weights(model))
     set_model_weights(folded, fold_batch_norm(model_weights(model)))
@@ -72,7 +64,7 @@ def test_folding_batch_norm_keeps_the_function(spec: HRNetSpec) -> None:
 
 
 @pytest.mark.slow
-def test_the_quantized_network_starts_where_the_folded_one_is(spec: HRNetSpec) -> None:
+def test_the_quantized_network_starts_where_the_folded_one_is(spec: HRNetSpec, random_weights: RandomWeights) -> None:
     model, folded = build_model(spec), build_model(spec, folded=True)
     weights = fold_batch_norm(random_weights(model))
     set_model_weights(folded, weights)

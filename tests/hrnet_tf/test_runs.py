@@ -26,6 +26,17 @@ def test_a_run_round_trips(run: Run) -> None:
     assert load_run(run.path) == run
 
 
+def test_the_spec_says_of_what_architecture_it_is(run: Run) -> None:
+    path = run.path / "spec.json"
+    stored = json.loads(path.read_text())
+    assert stored["architecture"] == "hrnet"
+    assert load_run(run.path).hrnet_spec == run.spec
+    path.write_text(json.dumps({**stored, "architecture": "vgg"}))
+    expected = r"spec\.json is damaged or of another version: not a network: .* must be one of hrnet, simple-baseline"
+    with pytest.raises(ValueError, match=expected):
+        load_run(run.path)
+
+
 def test_a_ranking_round_trips(run: Run) -> None:
     ranking = {FusionLink(2, 0, 0, 1): 0.25, FusionLink(2, 0, 1, 0): 0.5}
     save_ranking(run, ranking, {"method": "none"})

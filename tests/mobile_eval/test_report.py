@@ -77,6 +77,21 @@ def test_network_without_fusion_links(model_path: Callable[..., Path], people: P
     assert "Fusion links" not in (tmp_path / "report" / "index.html").read_text()
 
 
+def test_the_pictured_pair_has_links_where_there_are_any(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    baseline = {"architecture": "simple-baseline", "depth": 50}
+    paths = [model_path(name="full"), model_path(name="baseline", network=baseline, importance=None)]
+    result = compare(paths, dataset, tmp_path / "two", rounds=1)
+    assert result.picture_pair() == (0, 1)
+    assert [model.to_json()["links_possible"] for model in result.models] == [4, 0]
+    assert re.search(r"baseline +[\d.-]+ +[\d.]+ +- ", str(result))
+    paths.append(model_path(name="pruned", network=PRUNED))
+    assert compare(paths, dataset, tmp_path / "three", rounds=1).picture_pair() == (0, 2)
+    page = (tmp_path / "three" / "index.html").read_text()
+    assert "<h1>3 pose models on 4 people</h1>" in page
+    assert page.count("of 4 links") == 2  # a diagram each of full and pruned, none of the baseline
+
+
 def test_labels_tell_models_apart() -> None:
     assert labels(["a/full.tflite", "a/pruned.tflite"]) == ["full", "pruned"]
     assert labels(["a/m.tflite", "b/m.tflite"]) == ["a/m", "b/m"]

@@ -1,0 +1,76 @@
+"""What several tests of the networks need: counting a built model, weights that are felt, a small SimpleBaseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf._keras import keras
+from hrnet_tf.baselines import cost, simple_baseline
+from hrnet_tf.baselines import spec as baseline_spec
+from hrnet_tf.baselines.spec import SimpleBaselineSpec
+from hrnet_tf.complexity import Cost
+from hrnet_tf.networks import Network, build_model, parts
+from hrnet_tf.weights import Weights, model_weights
+
+Counts = dict[str, Cost]
+
+
+def cost_of(layer: Any) -> Cost:
+    parameters = sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return Cost(parameters, norm_parameters=parameters)
+    if isinstance(layer, keras.layers.Dense):
+        return Cost(parameters, int(np.prod(layer.kernel.shape)))
+    transposed = isinstance(layer, keras.layers.Conv2DTranspose)  # a Conv2D too, as Keras has it
+    places = layer.input_shape if transposed else layer.output_shape
+    multiply_adds = int(np.prod(layer.kernel.shape)) * int(np.prod(places[1:3]))
+    return Cost(parameters, multiply_adds, deconvolution_multiply_adds=multiply_adds if transposed else 0)
+
+
+@pytest.fixture(scope="session")
+def counted() -> Callable[[Network], Counts]:
+    """Counts a built model layer by layer, by part: the longest name that a layer's name starts with."""
+
+    def count(spec: Network) -> Counts:
+        names = sorted(parts(spec), key=len, reverse=True)
+        counts = dict.fromkeys(names, Cost())
+        for layer in build_model(spec).layers:
+            if layer.weights:
+                part = next(name for name in names if layer.name.startswith(name))
+                counts[part] += cost_of(layer)
+        return counts
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def random_weights() -> Callable[[Any], Weights]:
+    """Makes weights under which every part of a heatmap network is felt: BatchNorm far from the identity."""
+
+    def make(model: Any) -> Weights:
+        rng = np.random.default_rng(0)
+        weights = {name: np.array(array) for name, array in model_weights(model).items()}
+        for name, array in weights.items():
+            if name.endswith(("gamma", "moving_variance")):
+                weights[name] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
+            elif name.endswith(("beta", "moving_mean", "bias")):
+                weights[name] = rng.uniform(-0.5, 0.5, array.shape).astype(np.float32)
+            elif name.startswith(("head_heatmaps", "deconvolution")):  # which start near zero
+                weights[name] = (rng.standard_normal(array.shape) / array.shape[-1] ** 0.5).astype(np.float32)
+        return weights
+
+    return make
+
+
+@pytest.fixture
+def small_baseline(monkeypatch: pytest.MonkeyPatch) -> SimpleBaselineSpec:
+    """A SimpleBaseline whose ResNet has 6 blocks and is an eighth as wide; the real ones take a minute to convert."""
+    monkeypatch.setitem(baseline_spec.RESNET_BLOCKS, 50, (1, 2, 2, 1))
+    for module in (cost, simple_baseline):
+        monkeypatch.setattr(module, "RESNET_WIDTH", 8)
+        monkeypatch.setattr(module, "DECONVOLUTION_CHANNELS", 16)
+    return SimpleBaselineSpec("small", 50, (64, 64), 17)

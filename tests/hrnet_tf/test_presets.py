@@ -1,0 +1,139 @@
+"""Every preset's size against the official code's, as counted by instantiating it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hrnet_tf.complexity import parts as hrnet_parts
+from hrnet_tf.complexity import total
+from hrnet_tf.networks import complexity
+from hrnet_tf.presets import PRESETS, customized, preset
+from hrnet_tf.spec import BLOCKS, INTERPOLATIONS, TASKS, HRNetSpec
+
+# name: parameters, multiply-adds where they are known to the last (else None), by 1e9 and by 2**30 to three digits
+COUNTS = {
+    "pose-w32": (28_536_113, 7_645_003_776, "7.645", "7.120"),
+    "pose-w48": (63_595_745, 15_691_825_152, "15.692", "14.614"),
+    "simple-baseline-r50": (33_999_697, 5_426_380_800, "5.426", "5.054"),
+    "simple-baseline-r101": (52_991_825, 9_062_842_368, "9.063", "8.440"),
+    "simple-baseline-r152": (68_635_473, 12_699_303_936, "12.699", "11.827"),
+    "segment-w18": (9_641_119, None, "147.401", "137.278"),
+    "segment-w40": (45_894_435, None, "535.447", "498.674"),
+    "segment-w48": (65_859_379, None, "747.513", "696.176"),
+    "segment-small-v1": (1_540_819, None, "33.391", "31.098"),
+    "segment-small-v2": (3_939_579, None, "76.857", "71.579"),
+    "landmarks-w18": (9_662_528, None, "4.694", "4.371"),
+    "detect-w18": (27_486_776, None, None, "159.09"),
+    "detect-w32": (47_283_812, None, None, "245.37"),
+    "detect-w40": (63_530_212, None, None, "314.90"),
+    "detect-w48": (83_364_836, None, None, "399.16"),
+    "classify-w18": (21_299_004, None, "4.284", "3.989"),
+    "classify-w30": (37_712_220, None, "8.106", "7.549"),
+    "classify-w32": (41_232_680, None, "8.921", "8.308"),
+    "classify-w40": (57_557_160, None, "12.692", "11.820"),
+    "classify-w44": (67_064_984, None, "14.883", "13.861"),
+    "classify-w48": (77_469_864, None, "17.278", "16.091"),
+    "classify-w64": (128_059_944, None, "28.895", "26.911"),
+    "classify-small-v1": (13_187_464, None, "1.602", "1.492"),
+    "classify-small-v2": (15_597_464, None, "2.596", "2.417"),
+    "classify-w44-bottleneck": (21_931_192, None, "4.189", "3.901"),
+    "classify-w76-bottleneck": (40_783_032, None, "7.841", "7.303"),
+    "classify-w96-bottleneck": (57_481_512, None, "11.002", "10.246"),
+}
+NOT_PUBLISHED = {"pose-small-v1", "pose-small-v2"}  # small trunks with the pose head: this package's own
+# classification trunks (all fusion links, no head): parameters, multiply-adds at 224x224
+TRUNKS = {
+    "classify-w18": (9_562_260, 3_281_983_152),
+    "classify-w30": (25_812_276, 7_080_143_280),
+    "classify-w32": (29_305_536, 7_891_480_576),
+    "classify-w40": (45_521_216, 11_646_288_640),
+    "classify-w44": (54_974_640, 13_829_368_000),
+    "classify-w48": (65_325_120, 16_216_230_912),
+    "classify-w64": (115_697_600, 27_801_518_080),
+    "classify-small-v1": (1_477_920, 603_968_512),
+    "classify-small-v2": (3_860_720, 1_594_158_944),
+    "classify-w44-bottleneck": (9_840_848, 3_134_780_096),
+    "classify-w76-bottleneck": (28_257_488, 6_723_217_088),
+    "classify-w96-bottleneck": (44_683_968, 9_843_929_088),
+}
+# multiply-adds and parameters of all fusion links together
+LINKS = {
+    "pose-w32": (2_218_368, 383_778_816),
+    "pose-w48": (4_983_360, 863_502_336),
+    "segment-w18": (948_888, 6_356_828_160),
+    "segment-w40": (4_665_040, 31_391_744_000),
+    "segment-w48": (6_713_568, 45_204_111_360),
+    "segment-small-v1": (240_768, 1_621_098_496),
+    "segment-small-v2": (651_060, 4_517_462_016),
+    "classify-w18": (948_888, 152_092_080),
+    "classify-w48": (6_713_568, 1_081_543_680),
+    "classify-w64": (11_926_144, 1_922_744_320),
+    "classify-w44-bottleneck": (5_642_824, 908_797_120),
+    "classify-w96-bottleneck": (26_813_376, 4_326_174_720),
+}
+
+
+def rounded(value: float, like: str | None) -> str | None:
+    return None if like is None else f"{value:.{len(like.partition('.')[2])}f}"
+
+
+def test_every_preset_is_counted() -> None:
+    assert set(PRESETS) == {*COUNTS, *NOT_PUBLISHED}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_official_counts(name: str) -> None:
+    parameters, multiply_adds, by_1e9, by_2_30 = COUNTS[name]
+    cost = complexity(preset(name))
+    assert cost.parameters == parameters
+    assert multiply_adds in (None, cost.multiply_adds)
+    assert rounded(cost.multiply_adds / 1e9, by_1e9) == by_1e9
+    assert rounded(cost.multiply_adds / 2**30, by_2_30) == by_2_30
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "multiply_adds"),
+    [
+        ("pose-w32", (384, 288), 17_201_258_496),
+        ("pose-w48", (384, 288), 35_306_606_592),
+        ("simple-baseline-r152", (384, 288), 28_573_433_856),
+    ],
+)
+def test_official_counts_at_another_size(name: str, size: tuple[int, int], multiply_adds: int) -> None:
+    cost = complexity(customized(preset(name), input_size=size))
+    assert (cost.parameters, cost.multiply_adds) == (COUNTS[name][0], multiply_adds)
+
+
+@pytest.mark.parametrize("name", TRUNKS)
+def test_official_trunks(name: str) -> None:
+    trunk = total(cost for part, cost in hrnet_parts(preset(name)).items() if part != "head")
+    assert (trunk.parameters, trunk.multiply_adds) == TRUNKS[name]
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_official_links(name: str) -> None:
+    links = total(cost for part, cost in hrnet_parts(preset(name)).items() if "_link" in part)
+    assert (links.parameters, links.multiply_adds) == LINKS[name]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_number_of_links(name: str) -> None:
+    pose = {"pose-w32": 53, "pose-w48": 53, "pose-small-v1": 11, "pose-small-v2": 35}
+    expected = pose.get(name, 20 if name.endswith("small-v1") else 44 if name.endswith("small-v2") else 62)
+    assert len(preset(name).links) == (0 if name.startswith("simple-baseline") else expected)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_names_say_what_they_are(name: str) -> None:
+    spec = preset(name)
+    assert spec.name == name
+    prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
+                "classify": "classification", "simple": "pose"}  # fmt: skip
+    assert spec.task == prefixes[name.split("-")[0]]
+    if isinstance(spec, HRNetSpec):
+        assert spec.block == BLOCKS[name.endswith("bottleneck")]
+        assert spec.interpolation == INTERPOLATIONS[spec.task in ("segmentation", "landmarks")]
+
+
+def test_there_is_a_preset_for_every_task() -> None:
+    assert {spec.task for spec in PRESETS.values()} == set(TASKS)

@@ -1,0 +1,192 @@
+"""SimpleBaseline: its size, its parts' arithmetic, and its way through training and conversion."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conversion.convert import convert_run
+from hrnet_tf._keras import keras
+from hrnet_tf.baselines import cost
+from hrnet_tf.baselines.spec import SimpleBaselineSpec
+from hrnet_tf.complexity import Cost
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.layers import deconv_unit
+from hrnet_tf.networks import Network, build_model, complexity, network_from_json, network_to_json
+from hrnet_tf.presets import customized, preset
+from hrnet_tf.runs import Run, load_run, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.runtime import make_interpreter
+from training.config import TrainingConfig
+from training.pruning import Budget, prune
+from training.quantize import quantize
+from training.ranking import rank_run
+from training.train import take_over_weights, train
+
+Counted = Callable[[Network], dict[str, Cost]]
+RandomWeights = Callable[[Any], Weights]
+
+
+@pytest.mark.parametrize(
+    ("depth", "size", "parameters", "multiply_adds", "at_output_size"),
+    [
+        (50, (256, 192), 33_999_697, 5_426_380_800, 9_654_239_232),
+        (101, (256, 192), 52_991_825, 9_062_842_368, 13_290_700_800),
+        (152, (256, 192), 68_635_473, 12_699_303_936, 16_927_162_368),
+        (152, (384, 288), 68_635_473, 28_573_433_856, 38_086_115_328),
+    ],
+)
+def test_official_counts(depth: int, size: tuple[int, int], parameters: int, multiply_adds: int, at_output_size: int) -> None:
+    whole = complexity(customized(preset(f"simple-baseline-r{depth}"), input_size=size))
+    assert (whole.parameters, whole.multiply_adds) == (parameters, multiply_adds)
+    assert whole.multiply_adds + 3 * whole.deconvolution_multiply_adds == at_output_size
+
+
+def test_every_part_equals_the_built_model(small_baseline: SimpleBaselineSpec, counted: Counted) -> None:
+    assert counted(small_baseline) == cost.parts(small_baseline)
+
+
+def test_resnet_50_equals_the_built_model(counted: Counted) -> None:
+    spec = preset("simple-baseline-r50")
+    built = counted(spec)
+    assert built == cost.parts(spec)
+    assert sum(part.parameters for part in built.values()) == 33_999_697
+
+
+def test_output_is_one_heatmap_a_joint_at_stride_4(small_baseline: SimpleBaselineSpec) -> None:
+    assert build_model(dataclasses.replace(small_baseline, input_size=(64, 96))).output_shape == (None, 16, 24, 17)
+
+
+def test_the_stride_is_in_the_3x3_and_the_shortcut(small_baseline: SimpleBaselineSpec) -> None:
+    model = build_model(small_baseline)
+    strides = {layer.name: layer.strides[0] for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
+    strided = {name for name, stride in strides.items() if stride == 2 and not name.startswith("deconvolution")}
+    blocks = {f"stage{stage}_block0_{conv}" for stage in (2, 3, 4) for conv in ("conv2", "shortcut_conv1")}
+    assert strided == {"stem_conv1", *blocks}
+
+
+def test_folding_batch_norm_keeps_the_function(small_baseline: SimpleBaselineSpec, random_weights: RandomWeights) -> None:
+    model, folded = build_model(small_baseline), build_model(small_baseline, folded=True)
+    set_model_weights(model, random_weights(model))
+    set_model_weights(folded, fold_batch_norm(model_weights(model)))
+    images = np.random.default_rng(1).standard_normal((2, 64, 64, 3)).astype(np.float32)
+    expected = model.predict_on_batch(images)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(folded.predict_on_batch(images), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_deconvolution_pads_as_pytorch_does() -> None:
+    # ConvTranspose2d(kernel 4, stride 2, padding 1) puts x[i] * w[k] at 2 i + k - 1, along both axes: [1, 5] with
+    # [1, 2, 3, 4] becomes [2 * 1, 3 * 1 + 1 * 5, 4 * 1 + 2 * 5, 3 * 5]
+    image = keras.Input((2, 2, 1))
+    model = keras.Model(image, deconv_unit(image, 1, 4, name="deconvolution1", folded=True))
+    kernel, source, expected = np.array([1, 2, 3, 4]), np.array([1, 5]), np.array([2, 8, 14, 15])
+    model.set_weights([np.outer(kernel, kernel)[:, :, None, None], np.array([0.5])])
+    result = model.predict_on_batch(np.outer(source, source)[None, :, :, None].astype(np.float32))
+    np.testing.assert_array_equal(result[0, :, :, 0], np.outer(expected, expected) + 0.5)
+    with pytest.raises(ValueError, match="kernel 3 of stride 2: kernel - stride must be even"):
+        deconv_unit(image, 1, 3, name="deconvolution1")
+
+
+def test_json_round_trip() -> None:
+    spec = preset("simple-baseline-r101")
+    stored = json.loads(json.dumps(network_to_json(spec)))
+    assert stored["architecture"] == "simple-baseline"
+    assert network_from_json(stored) == spec
+    with pytest.raises(ValueError, match="not the spec of a SimpleBaseline"):
+        network_from_json({"architecture": "simple-baseline"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": 34}, "depth must be one of 50, 101, 152, got 34"),
+        ({"classes": 0}, "classes must be at least 1, got 0"),
+        ({"task": "segmentation"}, "a SimpleBaseline is for pose, got task 'segmentation'"),
+        ({"input_size": (100, 64)}, "input size 100x64: height and width must be multiples of 32"),
+    ],
+)
+def test_bad_specs_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(preset("simple-baseline-r50"), **change)
+
+
+def test_only_the_input_size_varies() -> None:
+    spec = preset("simple-baseline-r50")
+    assert customized(spec, input_size=(384, 288)).input_size == (384, 288)
+    with pytest.raises(ValueError, match="simple-baseline-r50 has no width or modules to set"):
+        customized(spec, width=32, modules="1,1,1")
+    with pytest.raises(ValueError, match="has no stage 1 width to set: of a SimpleBaseline only the input size varies"):
+        customized(spec, stage1_width=8)
+
+
+def a_run(path: Path, spec: Network, config: TrainingConfig) -> Run:
+    run = Run(path, "train", spec, {"name": "person", "keypoints": ["nose"]}, config.to_json())
+    save_run(run)
+    return run
+
+
+def test_what_is_about_links_refuses_it(config: TrainingConfig, tmp_path: Path) -> None:
+    run = load_run(a_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
+    assert run.spec == preset("simple-baseline-r50")
+    assert run.spec.links == frozenset()
+    data = load_keypoint_dataset(config.train_annotations, config.images)
+    with pytest.raises(ValueError, match="run is a SimpleBaseline: it has no fusion links"):
+        rank_run(run, data)
+    with pytest.raises(ValueError, match="run is a SimpleBaseline: it has no fusion links"):
+        prune(run, Budget(remove_links=1), config, tmp_path / "pruned")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_hrnet_does_not_start_from_it(
+    small_baseline: SimpleBaselineSpec, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
+) -> None:
+    run = a_run(tmp_path / "run", small_baseline, config)
+    save_weights(run.weights_path, model_weights(build_model(small_baseline)))
+    with pytest.raises(ValueError, match="is of another architecture or width: none of its stem's weights fit"):
+        take_over_weights(build_model(spec), run)
+
+
+@pytest.mark.slow
+def test_from_training_to_int8(small_baseline: SimpleBaselineSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    short = dataclasses.replace(config, epochs=1, batch_size=24, val_annotations=None)
+    run = train(small_baseline, short, tmp_path / "run")
+    assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
+    tuned = quantize(run, short, tmp_path / "tuned")
+    data = load_keypoint_dataset(config.train_annotations, config.images).head(4)
+    float32 = convert_run(run, "float32", tmp_path / "float32.tflite")
+    assert float32.max_difference < 1e-4
+    assert float32.description.network == {"architecture": "simple-baseline", "depth": 50}
+    assert float32.description.importance is None
+    for result in (convert_run(run, "int8", tmp_path / "int8.tflite", data), convert_run(tuned, "int8", tmp_path / "q.tflite")):
+        interpreter = make_interpreter(result.path)
+        assert {details["dtype"] for details in interpreter.get_tensor_details()} <= {np.int8, np.int32}
+        operators = {op["op_name"] for op in interpreter._get_ops_details()}  # none that computes a shape
+        assert operators <= {"CONV_2D", "TRANSPOSE_CONV", "RELU", "MAX_POOL_2D", "ADD", "PAD", "DELEGATE"}
+        assert result.size_bytes < 0.5 * float32.size_bytes
+
+
+@pytest.mark.slow
+def test_the_quantized_network_starts_where_the_folded_one_is(
+    small_baseline: SimpleBaselineSpec, random_weights: RandomWeights
+) -> None:
+    from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
+
+    weights = fold_batch_norm(random_weights(build_model(small_baseline)))
+    folded = build_model(small_baseline, folded=True)
+    set_model_weights(folded, weights)
+    images = np.random.default_rng(1).standard_normal((2, 64, 64, 3)).astype(np.float32)
+    quantized = build_quantized_model(small_baseline, weights)
+    initialize_ranges(quantized, activation_ranges(folded, [images]))
+    expected = folded.predict_on_batch(images)
+    assert np.abs(quantized.predict_on_batch(images) - expected).mean() < 0.03 * np.ptp(expected)
+    largest = np.abs(weights["deconvolution1_conv1/kernel"]).max()
+    assert model_weights(quantized)["quant_deconvolution1_conv1/kernel_max"] == pytest.approx(largest)
