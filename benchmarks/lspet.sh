@@ -4,7 +4,7 @@
 #   benchmarks/lspet.sh DATA OUTPUT
 #
 # DATA holds lspet/ (Leeds Sports Pose Extended as COCO keypoint JSON: person_keypoints_train.json,
-# person_keypoints_val.json, images/). Interrupted, the same command goes on. Two to three hours on two cores.
+# person_keypoints_val.json, images/). Interrupted, the same command goes on. Two hours on two cores.
 set -euo pipefail
 data=$1/lspet
 out=$2
