@@ -4,7 +4,7 @@
 #   benchmarks/lspet.sh DATA OUTPUT
 #
 # DATA holds lspet/ (Leeds Sports Pose Extended as COCO keypoint JSON: person_keypoints_train.json,
-# person_keypoints_val.json, images/). Interrupted, the same command goes on. Two to three hours on two cores.
+# person_keypoints_val.json, images/). Interrupted, the same command goes on. Two hours on two cores.
 set -euo pipefail
 data=$1/lspet
 out=$2
@@ -14,7 +14,7 @@ network="pose-small-v1 --input-size 128x96 --modules 1,2,2"
 
 hrnet train $network $people --sigma 2 --rotation 20 --scale 0.2 --batch-size 16 --mixed-precision --epochs 56 --output "$out/full"
 hrnet rank "$out/full" --annotations "$data/person_keypoints_train.json" $images --limit 500
-hrnet prune "$out/full" $people --keep-latency 0.78 --mixed-precision --epochs 20 --learning-rate 1e-3 --output "$out/pruned"
+hrnet prune "$out/full" $people --keep-latency 0.78 --batch-size 16 --mixed-precision --epochs 16 --learning-rate 7e-4 --output "$out/pruned"
 for run in full pruned; do
   hrnet quantize "$out/$run" $people --epochs 1 --output "$out/$run-qat"
   hrnet convert "$out/$run" --format float32 --output "$out/$run-float32.tflite"

@@ -32,7 +32,7 @@ for package in (hrnet_tf, hrnet_tf.checkpoints, training, conversion, mobile_eva
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the data, runs, models and report.")] = Path("runs/demo"),
 ) -> None:
-    """The main job on drawn people, with no download: train, rank, prune, quantize, convert, compare. About ten minutes.
+    """The main job on drawn people, with no download: train, rank, prune, quantize, convert, compare. Five to ten minutes.
 
     Interrupted, the same command goes on where it stopped.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrnet_tf._keras import keras
+from hrnet_tf._keras import keras, tf
 
 
 class Distiller(keras.Model):  # type: ignore[misc]
@@ -31,5 +31,6 @@ class Distiller(keras.Model):  # type: ignore[misc]
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
         annotated = (1 - self.share) * sample_weight
         weight = annotated + self.share
-        blend = (annotated * y + self.share * self.teacher(x, training=False)) / weight
+        taught = tf.cast(self.teacher(x, training=False), y.dtype)
+        blend = (annotated * y + self.share * taught) / weight
         return super().compute_loss(x, blend, y_pred, weight)

@@ -46,9 +46,13 @@ def prune_to_links(order: list[HRNetSpec], remove: int, importance: Mapping[Fusi
     def reached(spec: HRNetSpec) -> bool:
         return links - len(spec.links) >= remove
 
-    after = next((index for index, spec in enumerate(order) if reached(spec)), len(order) - 1)
-    way = in_small_steps(order[after - 1], order[after], importance)
-    return next((spec for spec in way if reached(spec)), way[-1])
+    way = order
+    while True:
+        after = next((index for index, spec in enumerate(way) if reached(spec)), len(way) - 1)
+        finer = in_small_steps(way[after - 1], way[after], importance)
+        if len(finer) == 2:
+            return way[after]
+        way = finer
 
 
 def prune_to_latency(
@@ -60,7 +64,7 @@ def prune_to_latency(
 ) -> tuple[HRNetSpec, float]:
     """The largest network on the way of the removal order within `keep` of the first one's latency, and its ratio.
 
-    Bisects, measuring with `ratio`: first the order, then the step that crosses the budget, in small steps.
+    Bisects, measuring with `ratio`: first the order, then the step that crosses the budget, in ever smaller steps.
     Raises ValueError, with the least that can be reached, where no network is within.
     """
 
@@ -84,10 +88,13 @@ def prune_to_latency(
     least = measure(order[-1])
     if least > keep:
         raise ValueError(f"links alone reach {least:.2f} of the full network's latency, not {keep}: {LINKS_ADVICE}")
-    within, best = bisect(order, least)
-    way = in_small_steps(order[within - 1], order[within], importance)
-    within, best = bisect(way, best)
-    return way[within], best
+    way, best = order, least
+    while True:
+        within, best = bisect(way, best)
+        finer = in_small_steps(way[within - 1], way[within], importance)
+        if len(finer) == 2:
+            return way[within], best
+        way = finer
 
 
 def choose(run: Run, budget: Budget, threads: int) -> tuple[HRNetSpec, float | None]:
