@@ -1,0 +1,93 @@
+"""The heads of all tasks: what they answer, what they keep alive, and that int8 conversion takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conversion.verify import check_fully_int8
+from hrnet_tf._keras import tf
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.heads import full_size
+from hrnet_tf.layers import Upsampling
+from hrnet_tf.networks import build_model
+from hrnet_tf.spec import FusionLink, HRNetSpec, StageSpec
+from hrnet_tf.weights import model_weights, set_model_weights
+from mobile_eval.runtime import make_interpreter
+from training.candidate_latency import throwaway_int8
+
+ANSWERS = {
+    "landmarks": (None, 16, 16, 5),
+    "segmentation": (None, 16, 16, 5),
+    "classification": (None, 5),
+}
+REMOVED = (FusionLink(4, 0, 3, 0), FusionLink(4, 0, 0, 3), FusionLink(3, 0, 0, 2))
+
+
+def micro(task: str, interpolation: str = "nearest") -> HRNetSpec:
+    stages = (StageSpec(1, 1),) * 3
+    spec = HRNetSpec("micro", 4, (64, 64), 5, stages, 8, 1, 4, task=task, interpolation=interpolation)
+    return spec.full()
+
+
+@pytest.mark.parametrize(("task", "shape"), ANSWERS.items())
+def test_answers(task: str, shape: tuple[int | None, ...]) -> None:
+    assert build_model(micro(task)).output_shape == shape
+    assert build_model(micro(task).without(REMOVED)).output_shape == shape
+
+
+def test_segmentation_at_full_size_interpolates_the_logits() -> None:
+    model = build_model(micro("segmentation"))
+    image = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
+    expected = tf.image.resize(model.predict_on_batch(image), (64, 64)).numpy()
+    np.testing.assert_allclose(full_size(model).predict_on_batch(image), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification", "detection"])
+def test_all_branches_stay_alive_where_the_head_reads_them(task: str) -> None:
+    spec = micro(task)
+    assert spec.outputs == (0, 1, 2, 3)
+    assert len(spec.links) == 2 + 6 + 12
+    bare = spec.without(spec.links)
+    assert bare.liveness().branches == spec.liveness().branches
+    assert bare.liveness().links == frozenset()
+
+
+def test_bilinear_upsampling_has_half_pixel_centers() -> None:
+    maps = np.array([0, 4], np.float32).reshape(1, 1, 2, 1)
+    wide = Upsampling(2, "bilinear")(maps).numpy()[0, 0, :, 0]
+    assert wide.tolist() == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize("task", ["segmentation", "classification"])
+def test_folding_batch_norm_behind_a_bias_keeps_the_function(task: str) -> None:
+    spec = micro(task, "bilinear")
+    model, folded = build_model(spec), build_model(spec, folded=True)
+    rng = np.random.default_rng(0)
+    weights = {}
+    for name, array in model_weights(model).items():
+        low, high = (0.5, 1.5) if name.endswith(("gamma", "variance")) else (-0.5, 0.5)
+        weights[name] = rng.uniform(low, high, array.shape).astype(np.float32)
+    set_model_weights(model, weights)
+    set_model_weights(folded, fold_batch_norm(weights))
+    image = rng.standard_normal((1, 64, 64, 3)).astype(np.float32)
+    expected = model.predict_on_batch(image)
+    np.testing.assert_allclose(folded.predict_on_batch(image), expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "interpolation", "operator"),
+    [
+        ("segmentation", "bilinear", "RESIZE_BILINEAR"),
+        ("landmarks", "nearest", "RESIZE_NEAREST_NEIGHBOR"),
+        ("classification", "nearest", "RESIZE_NEAREST_NEIGHBOR"),
+    ],
+)
+def test_int8_conversion_leaves_no_float(task: str, interpolation: str, operator: str, tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(throwaway_int8(micro(task, interpolation).without(REMOVED)))
+    interpreter = make_interpreter(tmp_path / "model.tflite")
+    check_fully_int8(interpreter)
+    assert operator in {details["op_name"] for details in interpreter._get_ops_details()}
