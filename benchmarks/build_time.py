@@ -1,6 +1,6 @@
 """How long building a network takes, against building `pose-w32`: median of runs taken in turn, in one process.
 
-    python benchmarks/build_time.py [NAME ...]
+python benchmarks/build_time.py [NAME ...]
 """
 
 from __future__ import annotations
