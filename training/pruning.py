@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from rich.console import Console
 
 from hrnet_tf.networks import check_is_pose, complexity
 from hrnet_tf.runs import Run, load_ranking, load_run, save_ranking, write_json
-from hrnet_tf.spec import FusionLink, HRNetSpec
+from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig
 from training.fit import build_for_training, check_category, fit, load_data, start_run
-from training.selection import in_small_steps, removal_order
+from training.selection import removal_order
 
 LINKS_ADVICE = "at least one link must stay"
 
@@ -37,35 +37,20 @@ class Budget:
             raise ValueError(f"--remove-links must be at least 1, got {self.remove_links}")
 
 
-def prune_to_links(order: list[HRNetSpec], remove: int, importance: Mapping[FusionLink, float]) -> HRNetSpec:
-    """The first network on the way of the removal order that lost at least `remove` links."""
+def prune_to_links(order: list[HRNetSpec], remove: int) -> HRNetSpec:
+    """The first network of the removal order that lost at least `remove` links."""
     links = len(order[0].links)
     if remove >= links:
         raise ValueError(f"cannot remove {remove} of {links} links, no links left: {LINKS_ADVICE}")
-
-    def reached(spec: HRNetSpec) -> bool:
-        return links - len(spec.links) >= remove
-
-    way = order
-    while True:
-        after = next((index for index, spec in enumerate(way) if reached(spec)), len(way) - 1)
-        finer = in_small_steps(way[after - 1], way[after], importance)
-        if len(finer) == 2:
-            return way[after]
-        way = finer
+    return next((spec for spec in order if links - len(spec.links) >= remove), order[-1])
 
 
 def prune_to_latency(
-    order: list[HRNetSpec],
-    keep: float,
-    importance: Mapping[FusionLink, float],
-    ratio: Callable[[HRNetSpec], float],
-    say: Callable[[str], None] = print,
+    order: list[HRNetSpec], keep: float, ratio: Callable[[HRNetSpec], float], say: Callable[[str], None] = print
 ) -> tuple[HRNetSpec, float]:
-    """The largest network on the way of the removal order within `keep` of the first one's latency, and its ratio.
+    """The largest network of the removal order within `keep` of the first one's latency, and its measured ratio.
 
-    Bisects, measuring with `ratio`: first the order, then the step that crosses the budget, in ever smaller steps.
-    Raises ValueError, with the least that can be reached, where no network is within.
+    Bisects, measuring with `ratio`. Raises ValueError, with the least that can be reached, where none is.
     """
 
     def measure(spec: HRNetSpec) -> float:
@@ -74,41 +59,31 @@ def prune_to_latency(
         say(f"{len(spec.links)} links, {giga:.3f} G multiply-adds: {measured:.3f} of the full network's latency")
         return measured
 
-    def bisect(way: list[HRNetSpec], best: float) -> tuple[int, float]:
-        low, high = 0, len(way) - 1  # way[low] is over the budget, way[high] within
-        while high - low > 1:
-            middle = (low + high) // 2
-            measured = measure(way[middle])
-            if measured <= keep:
-                high, best = middle, measured
-            else:
-                low = middle
-        return high, best
-
-    least = measure(order[-1])
-    if least > keep:
-        raise ValueError(f"links alone reach {least:.2f} of the full network's latency, not {keep}: {LINKS_ADVICE}")
-    way, best = order, least
-    while True:
-        within, best = bisect(way, best)
-        finer = in_small_steps(way[within - 1], way[within], importance)
-        if len(finer) == 2:
-            return way[within], best
-        way = finer
+    low, high = 0, len(order) - 1  # order[low] is over the budget, order[high] within
+    best = measure(order[high])
+    if best > keep:
+        raise ValueError(f"links alone reach {best:.2f} of the full network's latency, not {keep}: {LINKS_ADVICE}")
+    while high - low > 1:
+        middle = (low + high) // 2
+        measured = measure(order[middle])
+        if measured <= keep:
+            high, best = middle, measured
+        else:
+            low = middle
+    return order[high], best
 
 
 def choose(run: Run, budget: Budget, threads: int) -> tuple[HRNetSpec, float | None]:
     """The pruned spec within the budget, and its latency ratio where that was measured."""
-    importance = load_ranking(run)
-    order = removal_order(run.hrnet_spec, importance)
+    order = removal_order(run.hrnet_spec, load_ranking(run))
     if budget.remove_links is not None:
-        return prune_to_links(order, budget.remove_links, importance), None
+        return prune_to_links(order, budget.remove_links), None
     if budget.keep_latency is None:
         raise ValueError("the budget names nothing")
     if len(order) < 2:
         raise ValueError(f"{run.path} has {len(run.hrnet_spec.links)} links, none to remove: {LINKS_ADVICE}")
     ratio = LatencyRatio(run.hrnet_spec, threads)
-    return prune_to_latency(order, budget.keep_latency, importance, ratio, Console(stderr=True).print)
+    return prune_to_latency(order, budget.keep_latency, ratio, Console(stderr=True).print)
 
 
 def prune(run: Run, budget: Budget, config: TrainingConfig, output: Path | str, *, threads: int = 1, resume: bool = False) -> Run:

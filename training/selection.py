@@ -43,27 +43,26 @@ def keeping_alive(spec: HRNetSpec, branch: BranchModule) -> Move:
 def removal_order(spec: HRNetSpec, importance: Mapping[FusionLink, float]) -> list[HRNetSpec]:
     """Ever smaller networks, `spec` first: each loses the move with the least importance per multiply-add saved.
 
-    The last has at least one link left. Raises ValueError where a link was not ranked.
+    A move of several links is made in small steps, so that a budget between its two ends can be met. The last
+    network has at least one link left. Raises ValueError where a link was not ranked.
     """
     missing = spec.links - set(importance)
     if missing:
         raise ValueError(f"{min(missing).name} was not ranked: rank this run again")
     order = [spec]
     while options := [move for move in moves(order[-1]) if order[-1].without(move).links]:
-        order.append(_cheapest(order[-1], options, importance))
+        order += _in_small_steps(order[-1], _cheapest(order[-1], options, importance), importance)
     return order
 
 
-def in_small_steps(spec: HRNetSpec, smaller: HRNetSpec, importance: Mapping[FusionLink, float]) -> list[HRNetSpec]:
-    """The way from `spec` to `smaller`, one step of `removal_order`, in as many steps as it has, both ends included.
-
-    For a budget that lies between the two.
-    """
-    order = [spec]
-    while order[-1].links > smaller.links:
-        options = [move for move in moves(order[-1]) if order[-1].without(move).links > smaller.links]
-        order.append(_cheapest(order[-1], options, importance) if options else smaller)
-    return order
+def _in_small_steps(spec: HRNetSpec, smaller: HRNetSpec, importance: Mapping[FusionLink, float]) -> list[HRNetSpec]:
+    """The way from `spec`, which is left out, to `smaller`: the cheapest moves that stop short of it, while there are any."""
+    way, at = [], spec
+    while options := [move for move in moves(at) if at.without(move).links > smaller.links]:
+        step = _cheapest(at, options, importance)
+        way += _in_small_steps(at, step, importance)
+        at = step
+    return [*way, smaller]
 
 
 def _cheapest(spec: HRNetSpec, options: list[Move], importance: Mapping[FusionLink, float]) -> HRNetSpec:

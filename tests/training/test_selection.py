@@ -10,7 +10,7 @@ import pytest
 from hrnet_tf.networks import complexity
 from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec
 from training.pruning import Budget, prune_to_latency, prune_to_links
-from training.selection import in_small_steps, keeping_alive, moves, removal_order
+from training.selection import keeping_alive, moves, removal_order
 
 
 def test_removing_what_keeps_a_branch_alive_kills_it(spec: HRNetSpec) -> None:
@@ -57,47 +57,39 @@ def test_a_link_that_was_not_ranked_is_named(spec: HRNetSpec) -> None:
 
 
 def test_a_large_step_is_taken_in_small_ones(spec: HRNetSpec) -> None:
-    importance = dict.fromkeys(spec.links, 1.0)
-    smaller = spec.without(keeping_alive(spec, BranchModule(3, 0, 2)))
-    way = in_small_steps(spec, smaller, importance)
-    assert (way[0], way[-1]) == (spec, smaller)
-    assert len(way) > 3
-    assert all(after.links < before.links for before, after in itertools.pairwise(way))
-    single = spec.without({FusionLink(2, 0, 1, 0)})
-    assert in_small_steps(spec, single, importance) == [spec, single]
+    order = removal_order(spec, dict.fromkeys(spec.links, 1.0))
+    for before, after in itertools.pairwise(order):
+        reached = [before.without(move) for move in moves(before)]
+        assert after in reached
+        assert not any(before.links > step.links > after.links for step in reached)
 
 
 def test_a_number_of_links(spec: HRNetSpec) -> None:
-    importance = dict.fromkeys(spec.links, 1.0)
-    order = removal_order(spec, importance)
+    order = removal_order(spec, dict.fromkeys(spec.links, 1.0))
     full = len(spec.links)
-    finer = 0
     for remove in range(1, full):
-        kept = len(prune_to_links(order, remove, importance).links)
-        assert kept <= full - remove
-        finer += kept > next(len(step.links) for step in order if len(step.links) <= full - remove)
-    assert finer
+        chosen = prune_to_links(order, remove)
+        assert full - len(chosen.links) >= remove
+        assert full - len(order[order.index(chosen) - 1].links) < remove
     with pytest.raises(ValueError, match=f"cannot remove {full} of {full} links, no links left"):
-        prune_to_links(order, full, importance)
+        prune_to_links(order, full)
 
 
 def test_a_share_of_the_latency_is_found_by_measuring(spec: HRNetSpec) -> None:
-    importance = dict.fromkeys(spec.links, 1.0)
-    order = removal_order(spec, importance)
-    full, full_links = complexity(spec).multiply_adds, len(spec.links)
+    order = removal_order(spec, dict.fromkeys(spec.links, 1.0))
+    full = complexity(spec).multiply_adds
     measured = []
 
     def ratio(candidate: HRNetSpec) -> float:
         measured.append(candidate)
         return complexity(candidate).multiply_adds / full
 
-    chosen, best = prune_to_latency(order, 0.8, importance, ratio, say=lambda line: None)
-    assert len(measured) < full_links / 2
+    chosen, best = prune_to_latency(order, 0.8, ratio, say=lambda line: None)
+    assert len(measured) <= 1 + len(order).bit_length()
     assert ratio(chosen) == best <= 0.8
-    over = [step for step in [*order, *measured] if complexity(step).multiply_adds > 0.8 * full]
-    assert any(chosen == step.without(move) for step in over for move in moves(step))
+    assert ratio(order[order.index(chosen) - 1]) > 0.8
     with pytest.raises(ValueError, match="links alone reach 0"):
-        prune_to_latency(order, 0.01, importance, ratio, say=lambda line: None)
+        prune_to_latency(order, 0.01, ratio, say=lambda line: None)
 
 
 @pytest.mark.parametrize(
