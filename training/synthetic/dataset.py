@@ -12,22 +12,16 @@ import cv2
 import numpy as np
 from rich.progress import Progress, TaskID
 
+from hrnet_tf.keypoints import COCO_PERSON
 from hrnet_tf.runs import write_json
 from training.synthetic.body import Image
-from training.synthetic.figure import JOINTS, SKELETON
 from training.synthetic.scene import DrawnPerson, draw_scene
 
 VERSION = 1  # of what is drawn: a change of pictures or truth is a new version
 SETTINGS_FILE = "synthetic.json"
 JPEG_QUALITY = 92
 _LEAST_SIZE = 64  # pixels; smaller people have no face
-CATEGORY = {
-    "id": 1,
-    "name": "person",
-    "supercategory": "person",
-    "keypoints": list(JOINTS),
-    "skeleton": [list(bone) for bone in SKELETON],
-}
+CATEGORY = {"id": 1, "supercategory": "person", **COCO_PERSON}
 
 
 def write_synthetic_people(
