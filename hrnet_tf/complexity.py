@@ -101,13 +101,13 @@ def transition_cost(spec: HRNetSpec, stage: int) -> Cost:
 
 
 def branch_cost(spec: HRNetSpec, branch: BranchModule) -> Cost:
-    """The residual blocks of one branch of one module."""
+    """The residual blocks that one branch of one module has."""
     channels, size = spec.channels(branch.branch), spec.resolution(branch.branch)
     if spec.block == "basic":
         block = conv_cost(channels, channels, 3, size) + conv_cost(channels, channels, 3, size)
     else:
         block = bottleneck_cost(channels, channels // BOTTLENECK_EXPANSION, size)
-    return total([block] * spec.stage(branch.stage).blocks)
+    return total([block] * len(spec.blocks(branch)))
 
 
 def link_cost(spec: HRNetSpec, link: FusionLink) -> Cost:

@@ -1,7 +1,8 @@
 """What an HRNet is: frozen data.
 
-A spec holds the sizes of a network and the set of its fusion links. Removing links makes a smaller spec;
-`backbone.build_model` makes a model of exactly what the spec's liveness says can reach the output.
+A spec holds the sizes of a network, the set of its fusion links, and the residual blocks that it lost. Removing
+units (links or blocks) makes a smaller spec; `networks.build_model` makes a model of exactly what the spec's
+liveness says can reach the output. A removed block leaves the identity path that ran beside it.
 
 Notation of the paper (arXiv 1908.07919): stage s (2, 3, 4) has s branches; branch b has `width * 2**b`
 channels at stride `4 * 2**b`; each module of a stage ends in an exchange unit, whose fusion links go from
@@ -14,6 +15,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")
@@ -80,9 +82,48 @@ class BranchModule:
         return self.name
 
 
+@dataclass(frozen=True, order=True)
+class ResidualBlock:
+    """One of the residual blocks of one branch in one module, counted from 0."""
+
+    stage: int
+    module: int
+    branch: int
+    block: int
+
+    @property
+    def name(self) -> str:
+        """The prefix of the names of its layers, such as `stage4_module0_branch1_block3`."""
+        return f"{self.place.name}_block{self.block}"
+
+    @property
+    def place(self) -> BranchModule:
+        """The branch module that it is part of."""
+        return BranchModule(self.stage, self.module, self.branch)
+
+    @classmethod
+    def parse(cls, name: str) -> ResidualBlock:
+        """The block of that `name`."""
+        match = re.fullmatch(r"stage(\d+)_module(\d+)_branch(\d+)_block(\d+)", name)
+        if match is None:
+            raise ValueError(f"not a residual block: {name!r}, expected a name such as stage4_module0_branch1_block3")
+        return cls(*map(int, match.groups()))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Unit = FusionLink | ResidualBlock  # what can be removed
+
+
+def parse_unit(name: str) -> Unit:
+    """The link or block of that `name`."""
+    return ResidualBlock.parse(name) if "_block" in name else FusionLink.parse(name)
+
+
 @dataclass(frozen=True)
 class StageSpec:
-    """Number of modules of a stage, and of basic residual blocks in each branch of a module."""
+    """Number of modules of a stage, and of residual blocks in each branch of a module."""
 
     modules: int
     blocks: int
@@ -100,6 +141,7 @@ class Liveness:
     links: frozenset[FusionLink]
 
 
+@lru_cache
 def full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> frozenset[FusionLink]:
     """All fusion links of a network; its last module only has those into `outputs`."""
     links = set()
@@ -111,6 +153,18 @@ def full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> froze
     return frozenset(links)
 
 
+@lru_cache
+def full_blocks(stages: tuple[StageSpec, ...]) -> frozenset[ResidualBlock]:
+    """All residual blocks of stages 2 and on."""
+    return frozenset(
+        ResidualBlock(number, module, branch, block)
+        for number, stage in enumerate(stages, FIRST_STAGE)
+        for module in range(stage.modules)
+        for branch in range(number)
+        for block in range(stage.blocks)
+    )
+
+
 @dataclass(frozen=True)
 class HRNetSpec:
     """An HRNet for one task.
@@ -118,7 +172,8 @@ class HRNetSpec:
     `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `classes` the
     number of joints, landmarks or classes. `stage1_width` is the bottlenecks' inner width in stage 1 (their
     output has 4 times that). `block` is the kind of the branches' residual blocks; bottleneck ones have a
-    quarter of the branch's channels inside. `interpolation` is that of links upwards. `links` are those kept.
+    quarter of the branch's channels inside. `interpolation` is that of links upwards. `links` are those kept,
+    `removed_blocks` the residual blocks of stages 2 and on that are not.
     """
 
     name: str
@@ -133,6 +188,7 @@ class HRNetSpec:
     block: str = "basic"
     interpolation: str = "nearest"
     links: frozenset[FusionLink] = field(default=frozenset(), repr=False)
+    removed_blocks: frozenset[ResidualBlock] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
         for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
@@ -149,9 +205,12 @@ class HRNetSpec:
         if min(self.input_size) < multiple or any(size % multiple for size in self.input_size):
             height, width = self.input_size
             raise ValueError(f"input size {height}x{width}: height and width must be multiples of {multiple}")
-        unknown = self.links - self.possible_links
-        if unknown:
-            raise ValueError(f"the network has no link {min(unknown).name}")
+        for kind, unknown in (
+            ("link", self.links - self.possible_links),
+            ("block", self.removed_blocks - self.possible_blocks),
+        ):
+            if unknown:
+                raise ValueError(f"the network has no {kind} {min(map(str, unknown))}")
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -187,22 +246,50 @@ class HRNetSpec:
         return full_links(self.stages, self.outputs)
 
     @property
+    def possible_blocks(self) -> frozenset[ResidualBlock]:
+        """The residual blocks of stages 2 and on of the same network before any was removed."""
+        return full_blocks(self.stages)
+
+    def blocks(self, place: BranchModule) -> tuple[ResidualBlock, ...]:
+        """The residual blocks that a branch module has, in order; none where only the identity is left."""
+        stage, module, branch = place.stage, place.module, place.branch
+        every = (ResidualBlock(stage, module, branch, block) for block in range(self.stage(stage).blocks))
+        return tuple(block for block in every if block not in self.removed_blocks)
+
+    @property
+    def live_blocks(self) -> frozenset[ResidualBlock]:
+        """The residual blocks that are built."""
+        return frozenset(block for place in self.liveness().branches for block in self.blocks(place))
+
+    @property
     def removed_links(self) -> frozenset[FusionLink]:
         """The links of full connectivity that this network has not."""
         return self.possible_links - self.links
 
     def full(self) -> HRNetSpec:
-        """The same network at full connectivity."""
-        return dataclasses.replace(self, links=self.possible_links)
+        """The same network with every link and block."""
+        return dataclasses.replace(self, links=self.possible_links, removed_blocks=frozenset())
 
-    def without(self, removed: Iterable[FusionLink]) -> HRNetSpec:
-        """The network without these links, and without those that no output can feel any more."""
+    def without(self, removed: Iterable[Unit]) -> HRNetSpec:
+        """The network without these links and blocks, and without the links that no output can feel any more."""
         removed = frozenset(removed)
-        absent = removed - self.links
+        links = frozenset(unit for unit in removed if isinstance(unit, FusionLink))
+        blocks = frozenset(unit for unit in removed if isinstance(unit, ResidualBlock))
+        absent = (links - self.links) | (blocks & self.removed_blocks)
         if absent:
-            raise ValueError(f"cannot remove {min(absent).name}: the network has it no more")
-        spec = dataclasses.replace(self, links=self.links - removed)
+            raise ValueError(f"cannot remove {min(map(str, absent))}: the network has it no more")
+        spec = dataclasses.replace(self, links=self.links - links, removed_blocks=self.removed_blocks | blocks)
         return dataclasses.replace(spec, links=spec.liveness().links)
+
+    def connected_like(self, other: HRNetSpec) -> HRNetSpec:
+        """This network with the links and blocks that `other` has, such as a pruned network of another width."""
+        mine, theirs = ([stage.modules for stage in spec.stages] for spec in (self, other))
+        if mine != theirs or self.outputs != other.outputs:
+            raise ValueError(
+                f"the links of {other.name} (modules {theirs}, outputs {list(other.outputs)}) have no place in "
+                f"{self.name} (modules {mine}, outputs {list(self.outputs)})"
+            )
+        return dataclasses.replace(self, links=other.links, removed_blocks=other.removed_blocks)
 
     def liveness(self) -> Liveness:
         """Walk from the outputs back: which branch modules and links some path leads from to an output."""
@@ -224,6 +311,7 @@ class HRNetSpec:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "links"}
         data["stages"] = [dataclasses.asdict(stage) for stage in self.stages]
         data["removed_links"] = [link.name for link in sorted(self.removed_links)]
+        data["removed_blocks"] = [block.name for block in sorted(self.removed_blocks)]
         return data
 
     @classmethod
@@ -231,16 +319,17 @@ class HRNetSpec:
         """The spec that `to_json` wrote."""
         data = dict(data)
         try:
-            removed = frozenset(FusionLink.parse(name) for name in data.pop("removed_links"))
+            removed = [FusionLink.parse(name) for name in data.pop("removed_links")]
+            blocks = [ResidualBlock.parse(name) for name in data.pop("removed_blocks", [])]
             data["stages"] = tuple(StageSpec(**stage) for stage in data["stages"])
             data["input_size"] = tuple(data["input_size"])
             spec = cls(**data).full()
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the spec of an HRNet: {error}") from error
-        unknown = removed - spec.links
+        unknown = frozenset(removed) - spec.links
         if unknown:
             raise ValueError(f"the network has no link {min(unknown).name}")
-        return dataclasses.replace(spec, links=spec.links - removed)
+        return dataclasses.replace(spec, links=spec.links - frozenset(removed), removed_blocks=frozenset(blocks))
 
     def network_description(self) -> dict[str, Any]:
         """The shape and connectivity of what is built, as plain data for readers that do not know this package."""
@@ -252,4 +341,5 @@ class HRNetSpec:
             "live_branches": [branch.name for branch in sorted(live.branches)],
             "links": [link.name for link in sorted(live.links)],
             "removed_links": [link.name for link in sorted(self.possible_links - live.links)],
+            "removed_blocks": [block.name for block in sorted(self.removed_blocks) if block.place in live.branches],
         }

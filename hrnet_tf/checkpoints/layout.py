@@ -106,9 +106,9 @@ def _trunk(spec: HRNetSpec) -> Iterator[Entry]:
     for stage in range(FIRST_STAGE, spec.last_stage + 1):
         yield from _transition(spec, stage)
         for branch in sorted(b for b in live.branches if b.stage == stage):
-            for block in range(spec.stage(stage).blocks):
-                place = f"stage{stage}.{branch.module}.branches.{branch.branch}.{block}"
-                yield from _block(place, f"{branch.name}_block{block}", 2 if spec.block == "basic" else 3)
+            for kept in spec.blocks(branch):
+                place = f"stage{stage}.{branch.module}.branches.{branch.branch}.{kept.block}"
+                yield from _block(place, kept.name, 2 if spec.block == "basic" else 3)
         for link in sorted(link for link in live.links if link.stage == stage):
             yield from _link(link)
 

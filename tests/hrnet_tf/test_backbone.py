@@ -36,24 +36,6 @@ def test_removed_links_and_dead_branches_are_not_built(spec: HRNetSpec) -> None:
         assert not [name for name in names if name.startswith(absent)]
 
 
-@pytest.mark.parametrize("link", [FusionLink(2, 0, 1, 0), FusionLink(3, 0, 0, 2), FusionLink(4, 0, 3, 0)])
-def test_a_network_without_a_link_equals_one_whose_link_is_silenced(
-    spec: HRNetSpec, link: FusionLink, random_weights: RandomWeights
-) -> None:
-    from training.ranking import link_silenced
-
-    full, smaller = build_model(spec), build_model(spec.without({link}))
-    weights = random_weights(full)
-    set_model_weights(full, weights)
-    set_model_weights(smaller, weights)
-    before = full.predict_on_batch(images(spec))
-    with link_silenced(full, link):
-        silenced = full.predict_on_batch(images(spec))
-    np.testing.assert_allclose(smaller.predict_on_batch(images(spec)), silenced, rtol=1e-4, atol=1e-4)
-    assert np.abs(before - silenced).max() > 1e-3
-    np.testing.assert_array_equal(full.predict_on_batch(images(spec)), before)
-
-
 def test_folding_batch_norm_keeps_the_function(spec: HRNetSpec, random_weights: RandomWeights) -> None:
     model, folded = build_model(spec), build_model(spec, folded=True)
     set_model_weights(model, random_weights(model))

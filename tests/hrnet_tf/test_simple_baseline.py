@@ -25,10 +25,11 @@ from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.runtime import make_interpreter
+from training.budget import Budget
 from training.config import TrainingConfig
-from training.pruning import Budget, prune
+from training.importance.ranking import rank_run
+from training.pruning import PruneOptions, prune
 from training.quantize import quantize
-from training.ranking import rank_run
 from training.train import take_over_weights, train
 
 Counted = Callable[[Network], dict[str, Cost]]
@@ -142,7 +143,7 @@ def test_what_is_about_links_refuses_it(config: TrainingConfig, tmp_path: Path) 
     with pytest.raises(ValueError, match="run is a SimpleBaseline: it has no fusion links"):
         rank_run(run, data)
     with pytest.raises(ValueError, match="run is a SimpleBaseline: it has no fusion links"):
-        prune(run, Budget(remove_links=1), config, tmp_path / "pruned")
+        prune(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -164,6 +165,7 @@ def test_from_training_to_int8(small_baseline: SimpleBaselineSpec, config: Train
     data = load_keypoint_dataset(config.train_annotations, config.images).head(4)
     float32 = convert_run(run, "float32", tmp_path / "float32.tflite")
     assert float32.max_difference < 1e-4
+    assert float32.description.network.pop("spec") == network_to_json(run.spec)
     assert float32.description.network == {"architecture": "simple-baseline", "depth": 50}
     assert float32.description.importance is None
     for result in (convert_run(run, "int8", tmp_path / "int8.tflite", data), convert_run(tuned, "int8", tmp_path / "q.tflite")):

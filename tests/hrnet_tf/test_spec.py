@@ -8,7 +8,7 @@ import json
 import pytest
 
 from hrnet_tf.presets import customized, parse_size, preset
-from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, StageSpec
+from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit, parse_unit
 
 
 @pytest.mark.parametrize(("name", "links", "up"), [("pose-w32", 53, 28), ("pose-w48", 53, 28), ("pose-small-v1", 11, 7)])
@@ -99,3 +99,46 @@ def test_bad_names_and_numbers_are_refused(spec: HRNetSpec) -> None:
         spec.without({FusionLink(3, 0, 0, 1)}).without({FusionLink(3, 0, 0, 1)})
     with pytest.raises(ValueError, match="not the spec of an HRNet"):
         HRNetSpec.from_json({"removed_links": []})
+
+
+def test_a_removed_block_leaves_the_branch_alive(spec: HRNetSpec) -> None:
+    block = ResidualBlock(3, 1, 2, 0)
+    smaller = spec.without({block})
+    assert smaller.blocks(block.place) == ()
+    assert smaller.liveness() == spec.liveness()
+    assert spec.live_blocks - smaller.live_blocks == {block}
+    assert smaller.full() == spec
+    with pytest.raises(ValueError, match="cannot remove stage3_module1_branch2_block0: the network has it no more"):
+        smaller.without({block})
+    with pytest.raises(ValueError, match="the network has no block stage3_module1_branch2_block1"):
+        spec.without({ResidualBlock(3, 1, 2, 1)})
+
+
+def test_blocks_of_dead_branches_are_not_built(spec: HRNetSpec) -> None:
+    smaller = spec.without({FusionLink(4, 0, 3, 0)})
+    assert {block.place for block in spec.live_blocks - smaller.live_blocks} == {BranchModule(4, 0, 3)}
+
+
+def test_blocks_are_in_the_json_and_old_files_without_them_are_read(spec: HRNetSpec) -> None:
+    smaller = spec.without({ResidualBlock(3, 1, 2, 0), FusionLink(3, 1, 0, 2)})
+    stored = json.loads(json.dumps(smaller.to_json()))
+    assert stored["removed_blocks"] == ["stage3_module1_branch2_block0"]
+    assert HRNetSpec.from_json(stored) == smaller
+    del stored["removed_blocks"]
+    assert HRNetSpec.from_json(stored) == spec.without({FusionLink(3, 1, 0, 2)})
+
+
+@pytest.mark.parametrize("unit", [FusionLink(4, 2, 3, 0), ResidualBlock(2, 0, 1, 3)])
+def test_units_have_names(unit: Unit) -> None:
+    assert parse_unit(str(unit)) == unit
+
+
+def test_connectivity_goes_to_another_width() -> None:
+    pruned = preset("pose-w32").without({FusionLink(4, 2, 3, 0), ResidualBlock(4, 1, 0, 3)})
+    wide = preset("pose-w48").connected_like(pruned)
+    assert wide.width == 48
+    assert (wide.links, wide.removed_blocks) == (pruned.links, pruned.removed_blocks)
+    with pytest.raises(ValueError, match=r"the links of pose-w32 \(modules \[1, 4, 3\], outputs \[0\]\) have no place in"):
+        preset("pose-small-v1").connected_like(pruned)
+    with pytest.raises(ValueError, match=r"have no place in segment-w48"):
+        preset("segment-w48").connected_like(pruned)
