@@ -6,18 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from hrnet_tf._keras import keras
-from hrnet_tf.layers import Upsampling, add_all, conv_unit
+from hrnet_tf.layers import OnUnit, Upsampling, add_all, conv_unit
 from hrnet_tf.spec import FusionLink
-
-
-def link_convolutions(link: FusionLink) -> int:
-    """Number of convolutions on a link: one 1x1 upwards, one 3x3 for each halving downwards."""
-    return max(1, link.target - link.source)
-
-
-def link_gate_layer(link: FusionLink) -> str:
-    """Name of the BatchNorm that a link's signal passes last: with gamma and beta zero the link adds nothing."""
-    return f"{link.name}_bn{link_convolutions(link)}"
 
 
 def apply_link(x: Any, link: FusionLink, target_channels: int, *, interpolation: str = "nearest", folded: bool = False) -> Any:
@@ -25,7 +15,7 @@ def apply_link(x: Any, link: FusionLink, target_channels: int, *, interpolation:
     if link.source > link.target:
         x = conv_unit(x, target_channels, 1, name=link.name, relu=False, folded=folded)
         return Upsampling(2 ** (link.source - link.target), interpolation, name=f"{link.name}_up")(x)
-    steps = link_convolutions(link)
+    steps = link.target - link.source
     for index in range(1, steps):
         x = conv_unit(x, x.shape[-1], 3, name=link.name, index=index, stride=2, folded=folded)
     return conv_unit(x, target_channels, 3, name=link.name, index=steps, stride=2, relu=False, folded=folded)
@@ -39,11 +29,12 @@ def exchange_unit(
     name: str,
     interpolation: str = "nearest",
     folded: bool = False,
+    gate: OnUnit | None = None,
 ) -> dict[int, Any]:
     """Each target branch plus what its links bring, summed in order of source; ReLU after the sum.
 
     `branches` maps branch number to its feature maps; a target without links keeps its own, which are
-    already rectified.
+    already rectified. `gate`, where given, is applied to what each link brings.
     """
     by_ends = {(link.source, link.target): link for link in links}
     fused = {}
@@ -55,7 +46,8 @@ def exchange_unit(
                 terms.append(own)
             elif (source, target) in by_ends:
                 link = by_ends[source, target]
-                terms.append(apply_link(branches[source], link, own.shape[-1], interpolation=interpolation, folded=folded))
+                brought = apply_link(branches[source], link, own.shape[-1], interpolation=interpolation, folded=folded)
+                terms.append(gate(brought, unit=link) if gate else brought)
         total = add_all(terms, name=f"{name}_fuse{target}")
         fused[target] = keras.layers.ReLU(name=f"{name}_fuse{target}_relu")(total) if len(terms) > 1 else own
     return fused

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from hrnet_tf._keras import keras, tf
+from hrnet_tf.spec import Unit
 
 BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch counts momentum the other way round: 0.1
 DECONVOLUTION = "deconvolution"  # how names of transposed convolutions begin: their kernels are (h, w, out, in)
+
+
+class OnUnit(Protocol):
+    """Makes something else of what a removable unit adds, such as a gate on it."""
+
+    def __call__(self, added: Any, unit: Unit) -> Any: ...
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")

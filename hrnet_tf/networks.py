@@ -5,13 +5,16 @@ Light to import: TensorFlow waits until a model is built.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hrnet_tf.baselines import cost as baseline_cost
 from hrnet_tf.baselines.spec import SimpleBaselineSpec
 from hrnet_tf.complexity import Cost, total
 from hrnet_tf.complexity import parts as hrnet_parts
 from hrnet_tf.spec import HRNetSpec
+
+if TYPE_CHECKING:
+    from hrnet_tf.layers import OnUnit
 
 Network = HRNetSpec | SimpleBaselineSpec
 
@@ -21,15 +24,20 @@ _ARCHITECTURES: dict[str, type[HRNetSpec] | type[SimpleBaselineSpec]] = {
 }
 
 
-def build_model(spec: Network, *, folded: bool = False) -> Any:
-    """The Keras model of `spec`; `folded` builds it with BatchNorm folded into the convolutions."""
+def build_model(spec: Network, *, folded: bool = False, gate: OnUnit | None = None) -> Any:
+    """The Keras model of `spec`; `folded` builds it with BatchNorm folded into the convolutions.
+
+    `gate`, for HRNets only, is applied to what each fusion link and residual block adds (see `gates`).
+    """
     if isinstance(spec, SimpleBaselineSpec):
+        if gate:
+            raise ValueError(f"{spec.name} has no fusion links to put gates on")
         from hrnet_tf.baselines.simple_baseline import build_simple_baseline
 
         return build_simple_baseline(spec, folded=folded)
     from hrnet_tf.backbone import build_hrnet
 
-    return build_hrnet(spec, folded=folded)
+    return build_hrnet(spec, folded=folded, gate=gate)
 
 
 def parts(spec: Network) -> dict[str, Cost]:
@@ -43,8 +51,8 @@ def complexity(spec: Network) -> Cost:
 
 
 def network_description(spec: Network) -> dict[str, Any]:
-    """The shape and connectivity of what is built, as plain data for readers that do not know this package."""
-    return {"architecture": _architecture(spec), **spec.network_description()}
+    """What is built as plain data: shape and connectivity for any reader, and "spec" for those that know this package."""
+    return {"architecture": _architecture(spec), **spec.network_description(), "spec": network_to_json(spec)}
 
 
 def check_is_pose(spec: Network, step: str) -> None:

@@ -1,0 +1,95 @@
+"""Gates: closed ones equal absence, learned ones vanish into the weights, and each is felt where it should be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hrnet_tf._keras import keras
+from hrnet_tf.gates import HardConcreteGate, UnitGate, gates_of, on_units, unit_dropout, without_gates
+from hrnet_tf.networks import build_model
+from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock, Unit
+from hrnet_tf.weights import Weights, model_weights, set_model_weights
+
+RandomWeights = Callable[[Any], Weights]
+
+
+def images(spec: HRNetSpec) -> NDArray[np.float32]:
+    return np.random.default_rng(1).standard_normal((2, *spec.input_size, 3)).astype(np.float32)
+
+
+def gated(spec: HRNetSpec, units: set[Unit], random_weights: RandomWeights, *, folded: bool = False) -> Any:
+    model = build_model(spec, folded=folded, gate=on_units(units, lambda name, unit: UnitGate(name)))
+    kept = {name: array for name, array in model_weights(model).items() if "_gate/" in name}
+    set_model_weights(model, {**random_weights(model), **kept})
+    return model
+
+
+@pytest.mark.parametrize(
+    "unit", [FusionLink(2, 0, 1, 0), FusionLink(3, 0, 0, 2), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0)], ids=str
+)
+def test_a_network_without_a_unit_equals_one_whose_gate_is_closed(
+    spec: HRNetSpec, unit: Unit, random_weights: RandomWeights
+) -> None:
+    full, smaller = gated(spec, {unit}, random_weights), build_model(spec.without({unit}))
+    set_model_weights(smaller, model_weights(full))
+    before = full.predict_on_batch(images(spec))
+    gates_of(full)[unit].factor.assign(0.0)
+    closed = full.predict_on_batch(images(spec))
+    np.testing.assert_allclose(smaller.predict_on_batch(images(spec)), closed, rtol=1e-4, atol=1e-4)
+    assert np.abs(before - closed).max() > 1e-3
+
+
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_gates_vanish_into_the_weights(spec: HRNetSpec, block: str, folded: bool, random_weights: RandomWeights) -> None:
+    spec = dataclasses.replace(spec, block=block)
+    units: set[Unit] = {FusionLink(2, 0, 0, 1), FusionLink(3, 0, 0, 2), FusionLink(4, 0, 2, 0), ResidualBlock(3, 0, 1, 0)}
+    model = gated(spec, units, random_weights, folded=folded)
+    assert set(gates_of(model)) == units
+    for factor, gate in zip((0.5, -0.25, 2.0, 0.75), gates_of(model).values(), strict=True):
+        gate.factor.assign(factor)
+    plain = build_model(spec, folded=folded)
+    set_model_weights(plain, without_gates(model))
+    assert len(plain.layers) == len(model.layers) - len(units)
+    expected = model.predict_on_batch(images(spec))
+    np.testing.assert_allclose(plain.predict_on_batch(images(spec)), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_hard_concrete_gate_is_open_shut_or_between() -> None:
+    gate = HardConcreteGate("stage2_module0_link0to1_gate", penalty=3.0)
+    maps = np.ones((4000, 1, 1, 1), np.float32)
+    gate(maps)
+    shares = []
+    for log_alpha in (-9.0, 0.0, 9.0):
+        gate.log_alpha.assign(log_alpha)
+        drawn = np.asarray(gate(maps, training=True))
+        assert drawn.min() >= 0
+        assert drawn.max() <= 1
+        shares.append(float((drawn > 0).mean()))
+        assert gate.importance() == pytest.approx(shares[-1], abs=0.03)  # equation 12 against counting
+        assert float(sum(gate.losses)) == pytest.approx(3 * gate.importance(), rel=1e-5) if gate.losses else True
+        np.testing.assert_allclose(np.asarray(gate(maps, training=False)), gate.value(), rtol=1e-6)
+    assert shares[0] < 0.05 < 0.5 < shares[1] < 0.95 < shares[2]
+
+
+def test_dropped_links_keep_their_mean_and_go_per_image() -> None:
+    layer = unit_dropout(0.25)("stage2_module0_link0to1_gate", FusionLink(2, 0, 0, 1))
+    maps = np.ones((4000, 2, 2, 3), np.float32)
+    dropped = np.asarray(layer(maps, training=True))
+    assert dropped.mean() == pytest.approx(1.0, abs=0.05)
+    assert (dropped.reshape(4000, -1) == 0).all(axis=1).mean() == pytest.approx(0.25, abs=0.03)
+    assert np.ptp(dropped.reshape(4000, -1), axis=1).max() == 0
+    np.testing.assert_array_equal(np.asarray(layer(maps, training=False)), maps)
+
+
+def test_a_baseline_has_no_links_for_gates() -> None:
+    from hrnet_tf.presets import preset
+
+    with pytest.raises(ValueError, match="has no fusion links to put gates on"):
+        build_model(preset("simple-baseline-r50"), gate=on_units(set(), lambda name, unit: keras.layers.Layer(name=name)))
