@@ -4,7 +4,8 @@
     RUN/spec.json            the network
     RUN/weights.safetensors  its variables, named by layer
     RUN/history.csv          one row an epoch
-    RUN/ranking.json         importance of every link, once ranked
+    RUN/ranking.json         importance of every link (and block), once ranked
+    RUN/pruning.json         what was removed, in which order and why, of a pruned run
     RUN/checkpoint/          optimizer state, for resuming
 
 Files are written beside and renamed, so that a reader never sees half of one.
@@ -20,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf.networks import Network, network_from_json, network_to_json
-from hrnet_tf.spec import FusionLink, HRNetSpec
+from hrnet_tf.spec import HRNetSpec, Unit, parse_unit
 
-STEPS = ("train", "prune", "quantize", "import")
+PRUNING = "pruning.json"
+STEPS = ("build", "train", "prune", "quantize", "import")
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,68 @@ def _load_network(path: Path) -> Network:
         raise ValueError(f"{path} is damaged or of another version: {error}") from error
 
 
-def save_ranking(run: Run, ranking: dict[FusionLink, float], about: dict[str, Any]) -> None:
-    """Write the importance of every link, most needed first."""
-    ordered = sorted(ranking.items(), key=lambda item: -item[1])
-    write_json(run.path / "ranking.json", {**about, "importance": {link.name: value for link, value in ordered}})
+@dataclass(frozen=True)
+class Ranking:
+    """Importance of a run's units by one or several methods, higher is needed more.
+
+    `stability` is each method's rank correlation between two halves of the persons, `agreement` that of two
+    methods; None where there is no order. `of_run` names the larger run where a pruned one took the ranking over.
+    """
+
+    persons: int
+    seed: int
+    scores: dict[str, dict[Unit, float]]
+    stability: dict[str, float | None]
+    agreement: dict[tuple[str, str], float | None]
+    of_run: str | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods' names; the first is what pruning goes by unless told otherwise."""
+        return tuple(self.scores)
+
+    def of(self, method: str | None = None) -> dict[Unit, float]:
+        """The scores of that method, or of the first."""
+        method = method or self.methods[0]
+        if method not in self.scores:
+            raise ValueError(f"not ranked by {method!r}, only by {', '.join(self.methods)}: rank with --method {method}")
+        return self.scores[method]
 
 
-def load_ranking(run: Run) -> dict[FusionLink, float]:
+def save_ranking(run: Run, ranking: Ranking) -> None:
+    """Write ranking.json, the units of each method most needed first."""
+    methods = {}
+    for name, scores in ranking.scores.items():
+        ordered = sorted(scores.items(), key=lambda item: -item[1])
+        methods[name] = {"stability": ranking.stability[name], "importance": {str(unit): value for unit, value in ordered}}
+    pairs = {" ~ ".join(pair): value for pair, value in ranking.agreement.items()}
+    data = {"of_run": ranking.of_run, "persons": ranking.persons, "seed": ranking.seed, "agreement": pairs, "methods": methods}
+    write_json(run.path / "ranking.json", data)
+
+
+def load_ranking(run: Run) -> Ranking:
     """What `save_ranking` wrote; ValueError where the run was not ranked yet."""
-    if not (run.path / "ranking.json").is_file():
+    path = run.path / "ranking.json"
+    if not path.is_file():
         raise ValueError(f"{run.path} has no ranking.json; rank its links first with `hrnet rank {run.path}`")
-    return {FusionLink.parse(name): float(value) for name, value in read_json(run.path / "ranking.json")["importance"].items()}
+    data = read_json(path)
+    try:
+        methods = data["methods"]
+        return Ranking(
+            persons=data["persons"],
+            seed=data["seed"],
+            scores={
+                name: {parse_unit(unit): float(value) for unit, value in method["importance"].items()}
+                for name, method in methods.items()
+            },
+            stability={name: method["stability"] for name, method in methods.items()},
+            agreement={_pair(names): value for names, value in data["agreement"].items()},
+            of_run=data["of_run"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged or of another version: {type(error).__name__} {error}") from error
+
+
+def _pair(names: str) -> tuple[str, str]:
+    first, second = names.split(" ~ ")
+    return first, second

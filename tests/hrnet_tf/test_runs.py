@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.runs import Run, load_ranking, load_run, save_ranking, save_run, write_atomically
-from hrnet_tf.spec import FusionLink, HRNetSpec
+from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run, write_atomically
+from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
 from hrnet_tf.weights import load_weights, save_weights
 
 
@@ -38,10 +38,25 @@ def test_the_spec_says_of_what_architecture_it_is(run: Run) -> None:
 
 
 def test_a_ranking_round_trips(run: Run) -> None:
-    ranking = {FusionLink(2, 0, 0, 1): 0.25, FusionLink(2, 0, 1, 0): 0.5}
-    save_ranking(run, ranking, {"method": "none"})
+    scores = {FusionLink(2, 0, 0, 1): 0.25, FusionLink(2, 0, 1, 0): 0.5, ResidualBlock(2, 0, 1, 0): 0.1}
+    other = {unit: 1 - score for unit, score in scores.items()}
+    ranking = Ranking(
+        7, 3, {"taylor": scores, "random": other}, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"
+    )
+    save_ranking(run, ranking)
     assert load_ranking(run) == ranking
-    assert next(iter(json.loads((run.path / "ranking.json").read_text())["importance"])) == "stage2_module0_link1to0"
+    assert ranking.of() == ranking.of("taylor") == scores
+    assert ranking.of("random") == other
+    with pytest.raises(ValueError, match="not ranked by 'l0', only by taylor, random"):
+        ranking.of("l0")
+    stored = json.loads((run.path / "ranking.json").read_text())["methods"]["taylor"]["importance"]
+    assert list(stored) == ["stage2_module0_link1to0", "stage2_module0_link0to1", "stage2_module0_branch1_block0"]
+
+
+def test_a_ranking_of_another_version_is_refused(run: Run) -> None:
+    (run.path / "ranking.json").write_text('{"importance": {}}')
+    with pytest.raises(ValueError, match=r"ranking\.json is damaged or of another version: KeyError 'methods'"):
+        load_ranking(run)
 
 
 def test_arrays_round_trip_with_scalars(tmp_path: Path) -> None:
@@ -68,7 +83,7 @@ def test_a_folder_that_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"is not a run folder: it has no run\.json"):
         load_run(tmp_path)
     (run.path / "run.json").write_text('{"step": "bake"}')
-    with pytest.raises(ValueError, match="step must be one of train, prune, quantize"):
+    with pytest.raises(ValueError, match="step must be one of build, train, prune, quantize"):
         load_run(run.path)
     (run.path / "run.json").write_text('{"step": ')
     with pytest.raises(ValueError, match=r"run\.json is damaged"):

@@ -1,0 +1,153 @@
+"""Importance: every method finds what is dead weight and what is not, on weights where that is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf._keras import keras
+from hrnet_tf.gates import gates_of
+from hrnet_tf.networks import build_model
+from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock, Unit
+from hrnet_tf.weights import Weights, model_weights, set_model_weights
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from training.config import TrainingConfig
+from training.importance.agreement import agreement, rank_correlation
+from training.importance.control import RandomScores
+from training.importance.held import HeldSet, TrainedNetwork
+from training.importance.learned import LearnedGates, unit_multiply_adds
+from training.importance.leave_one_out import LeaveOneOut, effects
+from training.importance.ranking import METHODS, rank
+from training.importance.taylor import Taylor
+from training.recovery import reestimate_batch_norm
+
+DEAD: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0))
+
+
+@pytest.fixture(scope="module")
+def network(spec: HRNetSpec) -> TrainedNetwork:
+    """Weights under which all units matter but those of DEAD, whose last BatchNorm is zero."""
+    rng = np.random.default_rng(0)
+    weights: Weights = dict(model_weights(build_model(spec)))
+    for name, array in weights.items():
+        if name.endswith(("gamma", "moving_variance")):
+            weights[name] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
+        elif name.startswith("head_heatmaps/kernel"):
+            weights[name] = rng.normal(0, 0.1, array.shape).astype(np.float32)
+    for name, array in weights.items():
+        if any(name.startswith(f"{unit}_") and name.endswith(("gamma", "beta")) for unit in DEAD):
+            weights[name] = np.zeros_like(array)
+    return TrainedNetwork.of(spec, weights, blocks=True)
+
+
+@pytest.fixture(scope="module")
+def held(spec: HRNetSpec, config: TrainingConfig, network: TrainedNetwork) -> HeldSet:
+    """Drawn people, whose targets are what the network itself finds, so that every unit that matters is missed."""
+    data = load_keypoint_dataset(config.train_annotations, config.images).head(16)
+    made = HeldSet.prepare(data, spec, 2.0)
+    own = np.asarray(network.gated()(made.crops, training=False))
+    return dataclasses.replace(made, heatmaps=own, weights=np.ones_like(made.weights))
+
+
+@pytest.mark.parametrize("score", [LeaveOneOut(), Taylor()], ids=["leave-one-out", "taylor"])
+def test_dead_weight_has_no_importance(network: TrainedNetwork, held: HeldSet, score: Any) -> None:
+    noisy = dataclasses.replace(held, heatmaps=held.heatmaps + 0.05)  # at the minimum itself gradients are zero
+    scores = score(network, noisy if isinstance(score, Taylor) else held)
+    assert list(scores) == list(network.units)
+    felt = network.spec.without(DEAD)
+    alive = [scores[unit] for unit in (*felt.links, *felt.live_blocks)]
+    assert len(alive) < len(scores) - len(DEAD)  # what led to a dead link only is not missed either
+    assert max(abs(scores[unit]) for unit in DEAD) < 1e-3 * min(alive)
+
+
+def test_leaving_out_costs_what_the_smaller_network_loses(network: TrainedNetwork, held: HeldSet) -> None:
+    unit = FusionLink(4, 0, 1, 0)
+    found = effects(dataclasses.replace(network, units=(unit,)), held)[unit]
+    smaller = build_model(network.spec.without({unit}))
+    set_model_weights(smaller, network.weights)
+    loss, pck = held.measure(smaller)
+    whole_loss, whole_pck = held.measure(network.gated())
+    assert whole_loss < 1e-9
+    assert found.loss_increase == pytest.approx(loss - whole_loss, rel=1e-3)
+    assert found.pck_drop == pytest.approx(whole_pck - pck)
+
+
+def test_taylor_is_the_gates_gradient(network: TrainedNetwork, held: HeldSet) -> None:
+    unit = FusionLink(2, 0, 1, 0)
+    other = dataclasses.replace(held, heatmaps=0 * held.heatmaps)
+    one = dataclasses.replace(network, units=(unit,))
+    model = one.gated()
+    losses = []
+    for factor in (0.999, 1.001):
+        gates_of(model)[unit].factor.assign(factor)
+        losses.append(other.measure(model)[0])
+    assert Taylor(batch=len(other))(one, other)[unit] == pytest.approx(abs(losses[1] - losses[0]) / 0.002, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["l0", "l1"])
+def test_learned_gates_close_on_dead_weight(network: TrainedNetwork, held: HeldSet, kind: str) -> None:
+    loss = float(np.mean(held.heatmaps**2))
+    noisy = dataclasses.replace(held, heatmaps=held.heatmaps + 0.1 * np.sqrt(loss))
+    scores = LearnedGates(kind, strength=3.0, epochs=15, learning_rate=0.1)(network, noisy)
+    dead = np.mean([scores[unit] for unit in DEAD])
+    assert dead < np.mean([value for unit, value in scores.items() if unit not in DEAD])
+    assert dead < {"l0": 0.9, "l1": 0.7}[kind]
+
+
+def test_penalties_are_shared_by_cost(network: TrainedNetwork) -> None:
+    units = (FusionLink(2, 0, 1, 0), FusionLink(2, 0, 0, 1))
+    costs = [unit_multiply_adds(network.spec, unit) for unit in units]
+    model = dataclasses.replace(network, units=units).gated(
+        LearnedGates("l1", strength=2.0)._gate(dataclasses.replace(network, units=units), 0.5)
+    )
+    penalties = [gates_of(model)[unit].penalty for unit in units]
+    assert sum(penalties) == pytest.approx(1.0)
+    assert penalties[0] / penalties[1] == pytest.approx(costs[0] / costs[1])
+
+
+def test_an_unknown_penalty_is_refused() -> None:
+    with pytest.raises(ValueError, match="l0 or an l1 penalty, got 'l2'"):
+        LearnedGates("l2")
+
+
+def test_random_scores_follow_their_seed(network: TrainedNetwork, held: HeldSet) -> None:
+    first, again, other = (RandomScores(seed)(network, held) for seed in (1, 1, 2))
+    assert first == again != other
+    assert all(0 <= value < 1 for value in first.values())
+
+
+def test_ranking_tells_stability_and_agreement(network: TrainedNetwork, held: HeldSet) -> None:
+    results = rank(network, held, ["leave-one-out", "random"], seed=4)
+    whole = LeaveOneOut()(network, held)
+    found = results["leave-one-out"]
+    assert found.stability is not None
+    assert 0.5 < found.stability <= 1
+    assert [found.scores[unit] for unit in whole] == pytest.approx(list(whole.values()), rel=1e-3, abs=1e-9)
+    assert results["random"].stability is None
+    pair = agreement({name: result.scores for name, result in results.items()})["leave-one-out", "random"]
+    assert pair == rank_correlation(found.scores, RandomScores(4)(network, held))
+    with pytest.raises(ValueError, match=f"no importance method named 'luck'; there are {', '.join(METHODS)}"):
+        rank(network, held, ["luck"])
+
+
+def test_rank_correlation_by_hand() -> None:
+    units = [FusionLink(2, 0, 0, 1), FusionLink(2, 0, 1, 0), FusionLink(3, 0, 0, 1), FusionLink(3, 0, 1, 0)]
+    scores = [dict(zip(units, values, strict=True)) for values in ((1.0, 2.0, 3.0, 4.0), (10.0, 20.0, 40.0, 30.0), (1.0,) * 4)]
+    assert rank_correlation(scores[0], scores[1]) == pytest.approx(1 - 6 * 2 / (4 * 15))  # Spearman: two ranks off by one
+    assert rank_correlation(scores[0], scores[2]) is None
+    with pytest.raises(ValueError, match="different units"):
+        rank_correlation(scores[0], {units[0]: 1.0})
+
+
+def test_reestimated_statistics_are_those_of_the_data() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.BatchNormalization(input_shape=(4, 4, 3))])
+    crops = np.random.default_rng(0).normal(3.0, 2.0, (128, 4, 4, 3)).astype(np.float32)
+    reestimate_batch_norm(model, crops)
+    norm = model.layers[0]
+    np.testing.assert_allclose(norm.moving_mean.numpy(), crops.mean((0, 1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(norm.moving_variance.numpy(), crops.var((0, 1, 2)), rtol=0.02)
+    assert norm.momentum == 0.99

@@ -1,0 +1,91 @@
+"""Rank the units of a run in one or several ways; what comes out lies in the run as ranking.json,
+ranking.svg (the network) and ranking_by_kind.svg.
+
+Every way is applied to two halves of the persons. Its score is the mean of both, its stability their rank
+correlation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_tf.networks import check_is_pose
+from hrnet_tf.runs import Ranking, Run, save_ranking
+from hrnet_tf.spec import FusionLink
+from hrnet_tf.weights import load_weights
+from mobile_eval.charts import kinds_svg
+from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.files import write_text
+from mobile_eval.link_diagram import link_diagram_svg
+from training.config import TrainingConfig
+from training.fit import check_category
+from training.importance.agreement import agreement, rank_correlation
+from training.importance.control import RandomScores
+from training.importance.held import HeldSet, Score, Scores, TrainedNetwork
+from training.importance.learned import LearnedGates
+from training.importance.leave_one_out import LeaveOneOut
+from training.importance.taylor import Taylor
+
+METHODS: Mapping[str, Score] = {
+    "leave-one-out": LeaveOneOut(progress=True),
+    "taylor": Taylor(),
+    "l0": LearnedGates("l0"),
+    "l1": LearnedGates("l1"),
+    "random": RandomScores(),
+}
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """One way's scores, and their rank correlation on two halves of the persons (None where these are not looked at)."""
+
+    scores: Scores
+    stability: float | None
+
+
+def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed: int = 0) -> dict[str, MethodResult]:
+    """Score every unit of `network` by each of `methods`."""
+    unknown = set(methods) - set(METHODS)
+    if unknown or not methods:
+        raise ValueError(f"no importance method named {min(unknown, default='')!r}; there are {', '.join(METHODS)}")
+    if len(data) < 2:
+        raise ValueError("importance is measured on two halves of the persons: give at least 2")
+    results = {}
+    for name in methods:
+        score = RandomScores(seed) if name == "random" else METHODS[name]
+        first, second = (score(network, half) for half in data.halves())
+        mean = {unit: float(np.mean([first[unit], second[unit]])) for unit in network.units}
+        results[name] = MethodResult(mean, None if name == "random" else rank_correlation(first, second))
+    return results
+
+
+def rank_run(
+    run: Run, data: KeypointDataset, methods: Sequence[str] = ("leave-one-out",), *, blocks: bool = False, seed: int = 0
+) -> Ranking:
+    """Rank a run's links, and with `blocks` its residual blocks, on `data`; leaves ranking.json and its pictures in the run.
+
+    The first of `methods` is the one that pruning goes by unless told otherwise.
+    """
+    if run.quantized:
+        raise ValueError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
+    spec = run.hrnet_spec
+    check_is_pose(spec, "ranking")
+    check_category(run, data)
+    network = TrainedNetwork.of(spec, load_weights(run.weights_path), blocks=blocks)
+    held = HeldSet.prepare(data, spec, run.config.get("sigma", TrainingConfig.sigma))
+    results = rank(network, held, methods, seed=seed)
+    ranking = Ranking(
+        persons=len(data),
+        seed=seed,
+        scores={name: result.scores for name, result in results.items()},
+        stability={name: result.stability for name, result in results.items()},
+        agreement=agreement({name: result.scores for name, result in results.items()}),
+    )
+    save_ranking(run, ranking)
+    links = {str(unit): value for unit, value in ranking.of().items() if isinstance(unit, FusionLink)}
+    write_text(run.path / "ranking.svg", link_diagram_svg(spec.network_description(), links))
+    write_text(run.path / "ranking_by_kind.svg", kinds_svg(links))
+    return ranking
