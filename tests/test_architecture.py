@@ -17,6 +17,7 @@ MAY_IMPORT = {
 MOUNTS_ALL = Path("hrnet_tf/__main__.py")
 # The base dependencies of setup.py and the runtimes; all of them have wheels for ARM.
 ON_A_DEVICE = {"numpy", "cv2", "typer", "rich", "jinja2", "markupsafe", "faster_coco_eval", "tflite_runtime", "ai_edge_litert"}
+ON_A_DEVICE |= {"flatbuffers"}  # comes with ai-edge-litert, whose schema needs it
 CHOOSES_KERAS = Path("hrnet_tf/_keras.py")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

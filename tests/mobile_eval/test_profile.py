@@ -1,0 +1,109 @@
+"""Profiles of the micro model: every operator has its part and its time, and single operators compute what they did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mobile_eval.cli import app
+from mobile_eval.profile import ProfileResult, group_of, load_profile, part_of, profile
+from mobile_eval.runtime import make_interpreter
+from mobile_eval.tflite_graph import TfliteGraph
+
+ModelPath = Callable[..., Path]
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_operators_are_those_of_the_runtime(model_path: ModelPath, precision: str) -> None:
+    path = model_path(precision)
+    operators = TfliteGraph(path).operators
+    expected = [op["op_name"] for op in make_interpreter(path)._get_ops_details() if op["op_name"] != "DELEGATE"]
+    assert [operator.kind for operator in operators] == expected
+    assert all(operator.layer for operator in operators)
+    assert operators[-1].layer == "head_heatmaps"
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_an_operator_alone_computes_what_its_copies_do(model_path: ModelPath, tmp_path: Path, precision: str) -> None:
+    graph = TfliteGraph(model_path(precision))
+    for kind in ("CONV_2D", "ADD", "PAD", "RESIZE_NEAREST_NEIGHBOR"):
+        index = next(operator.index for operator in graph.operators if operator.kind == kind)
+        path = tmp_path / f"{kind}.tflite"
+        path.write_bytes(graph.cut_out(index, copies=3))
+        interpreter = make_interpreter(path)
+        random = np.random.default_rng(0)
+        for details in interpreter.get_input_details():
+            values = random.integers(-50, 50, details["shape"])
+            interpreter.set_tensor(details["index"], values.astype(details["dtype"]))
+        interpreter.invoke()
+        outputs = [interpreter.get_tensor(details["index"]) for details in interpreter.get_output_details()]
+        assert len(outputs) == 3
+        assert np.abs(outputs[0].astype(float)).max() > 0
+        for copy in outputs[1:]:
+            np.testing.assert_array_equal(copy, outputs[0])
+
+
+def test_kernels_are_those_of_the_keras_model(model_path: ModelPath, micro) -> None:  # type: ignore[no-untyped-def]
+    graph = TfliteGraph(model_path("float32"))
+    operator = next(operator for operator in graph.operators if operator.layer == "stem_conv2")
+    kernel, bias = graph.constant(operator.index, 1), graph.constant(operator.index, 2)
+    expected = micro.keras.get_layer("stem_conv2").get_weights()
+    np.testing.assert_allclose(kernel.transpose(1, 2, 3, 0), expected[0], atol=1e-7)
+    np.testing.assert_allclose(bias, expected[1], atol=1e-7)
+    assert graph.constant(operator.index, 0) is None
+    assert graph.constant(operator.index, 9) is None
+
+
+def test_a_profile_tells_parts_and_the_whole(model_path: ModelPath) -> None:
+    result = profile(model_path("int8"), rounds=20)
+    assert len(result.operators) == len(TfliteGraph(model_path("int8")).operators)
+    assert result.sum_ms == pytest.approx(sum(result.parts_ms().values())) == pytest.approx(sum(result.kinds_ms().values()))
+    assert result.whole_ms > 0
+    assert {"stem", "stage1", "transition1_branch1", "stage2_module0_link1to0", "stage3_module0_fuse0", "head"} <= set(
+        result.parts_ms()
+    )
+    times = {operator.layer: operator.ms for operator in result.operators}
+    assert times["stage2_module0_branch1_block0_conv1"] == times["stage3_module0_branch1_block0_conv1"]  # timed once
+    assert result.network is not None
+    assert "of the measured whole" in str(result)
+    assert ProfileResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+@pytest.mark.parametrize(
+    ("layer", "part", "group"),
+    [
+        ("stem_conv1", "stem", "stem"),
+        ("stage1_block0_conv1", "stage1", "stage1"),
+        ("transition2_branch2_pad1", "transition2_branch2", "transitions"),
+        ("stage4_module2_link0to3_conv2", "stage4_module2_link0to3", "stage4 links"),
+        ("stage4_module2_branch0_block3_add1", "stage4_module2_branch0_block3", "stage4 branch0"),
+        ("stage3_module1_fuse2_add1", "stage3_module1_fuse2", "stage3 fusion sums"),
+        ("head_heatmaps", "head", "head"),
+        ("something_else", "other", "other"),
+        (None, "other", "other"),
+    ],
+)
+def test_layers_belong_to_parts(layer: str | None, part: str, group: str) -> None:
+    assert part_of(layer) == part
+    assert group_of(part) == group
+
+
+def test_the_command_writes_what_can_be_read(model_path: ModelPath, tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    ended = CliRunner().invoke(app, ["profile", str(model_path("float32")), "--rounds", "5", "--json", str(path)])
+    assert ended.exit_code == 0, ended.output
+    assert load_profile(path).model == "float32.tflite"
+    path.write_text('{"format_version": 1}')
+    with pytest.raises(ValueError, match=r"profile\.json: not a profile; `python -m mobile_eval profile"):
+        load_profile(path)
+
+
+def test_a_graph_without_operators_is_refused(tmp_path: Path, model_path: ModelPath) -> None:
+    (tmp_path / "not.tflite").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="is not a TFLite model"):
+        TfliteGraph(tmp_path / "not.tflite")
