@@ -1,4 +1,8 @@
-"""Remove the links a network needs least, take over the weights that still have a place, tune what is left."""
+"""Remove the units a network needs least, take over the weights that still have a place, tune what is left.
+
+In several rounds, if asked: remove a part, tune shortly, score again. Each round but the last is a run of its own
+in the folder `rounds`, so that an interrupted pruning goes on where it stopped.
+"""
 
 from __future__ import annotations
 
@@ -6,111 +10,269 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from hrnet_tf.networks import check_is_pose, complexity
-from hrnet_tf.runs import Run, load_ranking, load_run, save_ranking, write_json
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.runs import PRUNING, Ranking, Run, load_ranking, load_run, save_ranking, write_json
+from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.charts import removal_points, removal_svg
+from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.files import write_text
+from mobile_eval.link_diagram import link_diagram_svg
+from mobile_eval.metrics.pck import PCK_THRESHOLD
+from mobile_eval.profile import ProfileResult, load_profile
+from training.budget import SHARES, Budget, within_drop, within_latency, within_share
 from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig
-from training.fit import build_for_training, check_category, fit, load_data, start_run
+from training.data import plain_crops
+from training.fit import ROUNDS, build_for_training, build_teacher, check_category, check_startable, fit, load_data, start_run
+from training.history import RemovalStep, counted, measured_steps, steps_of
+from training.importance.held import HeldSet, TrainedNetwork
+from training.importance.ranking import rank_run
+from training.pricing import PriceTable, latency_table, multiply_adds_table, profile_here
+from training.recovery import reestimate_batch_norm
 from training.selection import removal_order
 
-LINKS_ADVICE = "at least one link must stay"
+HELD_PERSONS = 300  # the metric after each step is measured on so many
+NORM_PERSONS = 512  # and BatchNorm's statistics are taken on so many
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What may stay: a share of the full network's measured latency, or all links but a number. Give one."""
+class PruneOptions:
+    """How to prune: the budget, the importance method (the ranking's first if None), and what may go besides links.
 
-    keep_latency: float | None = None
-    remove_links: int | None = None
+    `profile` is a file of `python -m mobile_eval profile` on the target; without it latency is profiled and
+    measured on this machine, with `threads`. `rounds` is how often to remove, tune and score again.
+    """
+
+    budget: Budget
+    method: str | None = None
+    blocks: bool = False
+    profile: str | None = None
+    threads: int = 1
+    rounds: int = 1
 
     def __post_init__(self) -> None:
-        if (self.keep_latency is None) == (self.remove_links is None):
-            raise ValueError("give either --keep-latency or --remove-links")
-        if self.keep_latency is not None and not 0 < self.keep_latency < 1:
-            raise ValueError(f"--keep-latency is a share of the full network's, between 0 and 1, got {self.keep_latency}")
-        if self.remove_links is not None and self.remove_links < 1:
-            raise ValueError(f"--remove-links must be at least 1, got {self.remove_links}")
+        if self.rounds < 1:
+            raise ValueError(f"--rounds must be at least 1, got {self.rounds}")
+        if self.rounds > 1 and self.budget.name not in SHARES:
+            raise ValueError("--max-drop looks at the network before it is tuned: it goes with one round")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return dataclasses.asdict(self)
 
 
-def prune_to_links(order: list[HRNetSpec], remove: int) -> HRNetSpec:
-    """The first network of the removal order that lost at least `remove` links."""
-    links = len(order[0].links)
-    if remove >= links:
-        raise ValueError(f"cannot remove {remove} of {links} links, no links left: {LINKS_ADVICE}")
-    return next((spec for spec in order if links - len(spec.links) >= remove), order[-1])
+@dataclass(frozen=True)
+class Plan:
+    """What would go: the steps from the run's network to `spec`; PCK of the whole on the held persons.
 
-
-def prune_to_latency(
-    order: list[HRNetSpec], keep: float, ratio: Callable[[HRNetSpec], float], say: Callable[[str], None] = print
-) -> tuple[HRNetSpec, float]:
-    """The largest network of the removal order within `keep` of the first one's latency, and its measured ratio.
-
-    Bisects, measuring with `ratio`. Raises ValueError, with the least that can be reached, where none is.
+    `predicted_ratio` and `measured_ratio` (None where not measured) are of the full network's latency or, for
+    other budgets, of its multiply-adds.
     """
 
-    def measure(spec: HRNetSpec) -> float:
-        measured = ratio(spec)
-        giga = complexity(spec).multiply_adds / 1e9
-        say(f"{len(spec.links)} links, {giga:.3f} G multiply-adds: {measured:.3f} of the full network's latency")
-        return measured
+    spec: HRNetSpec
+    steps: tuple[RemovalStep, ...]
+    priced_in: str
+    full_price: float
+    predicted_ratio: float
+    measured_ratio: float | None
+    whole_loss: float
+    whole_pck: float
 
-    low, high = 0, len(order) - 1  # order[low] is over the budget, order[high] within
-    best = measure(order[high])
-    if best > keep:
-        raise ValueError(f"links alone reach {best:.2f} of the full network's latency, not {keep}: {LINKS_ADVICE}")
-    while high - low > 1:
-        middle = (low + high) // 2
-        measured = measure(order[middle])
-        if measured <= keep:
-            high, best = middle, measured
-        else:
-            low = middle
-    return order[high], best
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "spec"}
+        return {**data, "steps": [step.to_json() for step in self.steps]}
 
 
-def choose(run: Run, budget: Budget, threads: int) -> tuple[HRNetSpec, float | None]:
-    """The pruned spec within the budget, and its latency ratio where that was measured."""
-    order = removal_order(run.hrnet_spec, load_ranking(run))
-    if budget.remove_links is not None:
-        return prune_to_links(order, budget.remove_links), None
-    if budget.keep_latency is None:
-        raise ValueError("the budget names nothing")
-    if len(order) < 2:
-        raise ValueError(f"{run.path} has {len(run.hrnet_spec.links)} links, none to remove: {LINKS_ADVICE}")
-    ratio = LatencyRatio(run.hrnet_spec, threads)
-    return prune_to_latency(order, budget.keep_latency, ratio, Console(stderr=True).print)
-
-
-def prune(run: Run, budget: Budget, config: TrainingConfig, output: Path | str, *, threads: int = 1, resume: bool = False) -> Run:
-    """Prune `run` to the budget and fine-tune; `output` gets pruning.json (what went, and why) beside the run's files.
-
-    `run` is the teacher where `config.distill` is above 0. Interrupted, it goes on with the choice it made.
-    """
+def check_prunable(run: Run, options: PruneOptions) -> Ranking:
+    """The run's ranking; ValueError where the run cannot be pruned or the ranking lacks what is asked for."""
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
-    full, output = run.hrnet_spec, Path(output)
-    check_is_pose(full, "pruning")
+    check_is_pose(run.hrnet_spec, "pruning")
+    ranking = load_ranking(run)
+    if ranking.of_run:
+        raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `hrnet rank {run.path}`")
+    units = ranking.of(options.method)
+    if options.blocks and all(isinstance(unit, FusionLink) for unit in units):
+        raise ValueError(f"the residual blocks of {run.path} were not ranked: rank it again with --blocks")
+    if not run.hrnet_spec.links:
+        raise ValueError(f"{run.path} has no fusion links left to remove")
+    return ranking
+
+
+def price_table(run: Run, options: PruneOptions) -> PriceTable:
+    """Milliseconds where the budget is of latency, multiply-adds otherwise."""
+    if options.budget.name != "keep_latency":
+        return multiply_adds_table(run.hrnet_spec)
+    return latency_table(run.hrnet_spec, _target(run, options))
+
+
+def _target(run: Run, options: PruneOptions) -> ProfileResult:
+    return load_profile(options.profile) if options.profile else profile_here(run.hrnet_spec, options.threads)
+
+
+def plan(
+    run: Run,
+    options: PruneOptions,
+    held: HeldSet,
+    table: PriceTable,
+    measured: Callable[[HRNetSpec], float] | None,
+    say: Callable[[str], None] = print,
+) -> Plan:
+    """Choose what goes, without touching the disk. `measured` is a candidate's latency over the full network's, if it can be."""
+    spec, units = run.hrnet_spec, check_prunable(run, options).of(options.method)
+    importance = {unit: value for unit, value in units.items() if options.blocks or isinstance(unit, FusionLink)}
+    full_price = table.price(spec.full())
+    order = removal_order(spec, importance, table.price)
+    network = TrainedNetwork.of(spec, load_weights(run.weights_path))
+    loss, pck = held.measure(network.gated())
+    index, ratio = _chosen(order, options.budget, table, full_price, measured, say)
+    steps = steps_of(order[: index + 1], importance, table.price, full_price)
+    if steps:
+        steps = measured_steps(network, held, steps)
+    if options.budget.name == "max_drop":
+        index = within_drop([step.pck for step in steps], pck, options.budget.value)
+        steps = steps[:index]
+        if not steps:
+            raise ValueError(f"the first removal already loses more than {options.budget.value:g} of PCK@0.1; tune with a share")
+    predicted = table.price(order[index]) / full_price
+    return Plan(order[index], tuple(steps), table.unit, full_price, predicted, ratio, loss, pck)
+
+
+def _chosen(
+    order: list[HRNetSpec],
+    budget: Budget,
+    table: PriceTable,
+    full_price: float,
+    measured: Callable[[HRNetSpec], float] | None,
+    say: Callable[[str], None],
+) -> tuple[int, float | None]:
+    """Index of the network in the removal order, and its measured latency ratio where that was measured."""
+    if budget.name == "max_drop":
+        return len(order) - 1, None
+    if budget.name == "keep_links":
+        possible = len(order[0].possible_links)
+        return within_share(order, budget.value, lambda spec: len(spec.links) / possible, "links"), None
+
+    def predicted(spec: HRNetSpec) -> float:
+        return table.price(spec) / full_price
+
+    if budget.name == "keep_latency" and measured:
+        return within_latency(order, budget.value, predicted, measured, say)
+    return within_share(order, budget.value, predicted, budget.name.removeprefix("keep_")), None
+
+
+def prune(
+    run: Run,
+    options: PruneOptions,
+    config: TrainingConfig,
+    output: Path | str,
+    *,
+    teacher: Run | None = None,
+    resume: bool = False,
+) -> Run:
+    """Prune `run` to the budget and fine-tune; `output` gets pruning.json (what went, and why) beside the run's files.
+
+    `teacher` (`run` itself if None) is asked where `config.distill` is above 0. The budget is a share of the
+    network before anything was removed. Interrupted, it goes on with the choice it made.
+    """
+    output = Path(output)
+    check_prunable(run, options)
     train_data, val_data = load_data(config)
     check_category(run, train_data)
-    weights = load_weights(run.weights_path)
+    load_weights(run.weights_path)
+    pricing = _Pricing(run, options)
+    at = run
+    for number in range(1, options.rounds + 1):
+        last = number == options.rounds
+        folder = output if last else output / ROUNDS / str(number)
+        if number > 1 and load_ranking(at).of_run:
+            before = load_ranking(run)
+            rank_run(at, train_data.head(before.persons), before.methods, blocks=options.blocks, seed=before.seed)
+        part = dataclasses.replace(options, budget=options.budget.part(number, options.rounds))
+        epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
+        if epochs < 1:
+            raise ValueError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
+        tuning = dataclasses.replace(config, epochs=epochs)
+        at = _prune_once(at, part, tuning, folder, pricing, teacher or run, (train_data, val_data), resume=resume)
+    return at
+
+
+class _Pricing:
+    """The price table and the latency measurements of one pruning, made when first needed."""
+
+    def __init__(self, run: Run, options: PruneOptions):
+        self.run = run
+        self.options = options
+        self._table: PriceTable | None = None
+        self._ratio: LatencyRatio | None = None
+
+    def table(self) -> PriceTable:
+        self._table = self._table or price_table(self.run, self.options)
+        return self._table
+
+    def measured(self) -> Callable[[HRNetSpec], float] | None:
+        """Measures on this machine, unless the target is another."""
+        if self.options.budget.name != "keep_latency" or self.options.profile:
+            return None
+        self._ratio = self._ratio or LatencyRatio(self.run.hrnet_spec.full(), self.options.threads)
+        return self._ratio
+
+
+def _prune_once(
+    run: Run,
+    options: PruneOptions,
+    config: TrainingConfig,
+    output: Path,
+    pricing: _Pricing,
+    teacher: Run,
+    data: tuple[KeypointDataset, KeypointDataset | None],
+    *,
+    resume: bool,
+) -> Run:
+    train_data, val_data = data
     chosen = resume and (output / "run.json").is_file()
-    spec, ratio = (load_run(output).hrnet_spec, None) if chosen else choose(run, budget, threads)
+    made = None if chosen else plan_here(run, options, val_data or train_data, pricing)
+    spec = made.spec if made else load_run(output).hrnet_spec
     pruned = Run(output, "prune", spec, run.category, config.to_json(), str(run.path))
+    check_startable(pruned, resume=resume)
+    if made:
+        write_plan(made, run, options, output)
     start_run(pruned, resume=resume)
-    if not chosen:
-        save_ranking(pruned, load_ranking(run), {"of": str(run.path)})
-        gone = [link.name for link in sorted(full.links - spec.links)]
-        write_json(output / "pruning.json", {"budget": dataclasses.asdict(budget), "latency_ratio": ratio, "removed_links": gone})
     model = build_for_training(spec, config)
-    set_model_weights(model, weights)
-    teacher = None
-    if config.distill:
-        teacher = build_for_training(full, config)
-        set_model_weights(teacher, weights)
-    fit(pruned, model, config, train_data, val_data, teacher)
+    set_model_weights(model, load_weights(run.weights_path))
+    reestimate_batch_norm(model, plain_crops(train_data.persons[:NORM_PERSONS], spec)[0])
+    fit(pruned, model, config, train_data, val_data, build_teacher(teacher, config) if config.distill else None)
     return pruned
+
+
+def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> None:
+    """Leave pruning.json in `output`, and what it says as pictures: the links (links.svg) and the way (removal.svg)."""
+    save_ranking(Run(output, "prune", made.spec, {}, {}), dataclasses.replace(load_ranking(run), of_run=str(run.path)))
+    data = {"from": str(run.path), "options": options.to_json(), **made.to_json()}
+    write_json(output / PRUNING, data)
+    links = {str(unit): value for unit, value in load_ranking(run).of(options.method).items() if isinstance(unit, FusionLink)}
+    write_text(output / "links.svg", link_diagram_svg(made.spec.network_description(), links))
+    points = removal_points(made.whole_pck, data["steps"])
+    write_text(output / "removal.svg", removal_svg(points, f"PCK@{PCK_THRESHOLD:g}", made.priced_in))
+
+
+def plan_here(run: Run, options: PruneOptions, persons: KeypointDataset, pricing: _Pricing | None = None) -> Plan:
+    """The plan with the metric on the first of `persons`, and latency measured on this machine unless a profile is given."""
+    pricing = pricing or _Pricing(run, options)
+    held = HeldSet.prepare(persons.head(HELD_PERSONS), run.spec, run.config.get("sigma", TrainingConfig.sigma))
+    return plan(run, options, held, pricing.table(), pricing.measured(), Console(stderr=True).print)
+
+
+def summary(run: Run, spec: HRNetSpec) -> str:
+    """What is left of a run's network, in one line."""
+    now, before = complexity(spec), complexity(run.hrnet_spec.full())
+    return (
+        f"{counted(spec)} kept, {now.multiply_adds / before.multiply_adds:.2f} of the multiply-adds, "
+        f"{now.parameters / before.parameters:.2f} of the parameters"
+    )

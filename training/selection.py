@@ -1,24 +1,26 @@
-"""Which links to remove, in which order: greedily the least importance lost per multiply-add saved.
+"""Which units to remove, in which order: greedily the least importance lost for what is saved.
 
 A link costs little; a branch of a module costs a lot, and is not built once no link leads out of it any more.
-So a move is a single link, or all the links whose removal frees a branch from some module on. A move's
-importance is the sum of its links'; what falls dead with them was felt through them only.
+So a move is a single link or residual block, or all the links whose removal frees a branch from some module on.
+A move's importance is the sum of its units'; what falls dead with them was felt through them only. What a move
+saves is the difference of two prices, in whatever the price table counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from hrnet_tf.networks import complexity
-from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec
+from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, Unit
 
-Move = frozenset[FusionLink]
+Move = frozenset[Unit]
+Price = Callable[[HRNetSpec], float]
 
 
-def moves(spec: HRNetSpec) -> set[Move]:
-    """Every single link, and for every live branch module the links that keep it alive."""
+def moves(spec: HRNetSpec, *, blocks: bool = False) -> set[Move]:
+    """Every single link, all links that keep a live branch module alive, and with `blocks` every residual block."""
     groups = {keeping_alive(spec, branch) for branch in spec.liveness().branches if branch.branch not in spec.outputs}
-    return {frozenset({link}) for link in spec.links} | {group for group in groups if group}
+    singles: set[Move] = {frozenset({unit}) for unit in (*spec.links, *(spec.live_blocks if blocks else ()))}
+    return singles | {group for group in groups if group}
 
 
 def keeping_alive(spec: HRNetSpec, branch: BranchModule) -> Move:
@@ -40,39 +42,51 @@ def keeping_alive(spec: HRNetSpec, branch: BranchModule) -> Move:
     )
 
 
-def removal_order(spec: HRNetSpec, importance: Mapping[FusionLink, float]) -> list[HRNetSpec]:
-    """Ever smaller networks, `spec` first: each loses the move with the least importance per multiply-add saved.
+def removal_order(spec: HRNetSpec, importance: Mapping[Unit, float], price: Price) -> list[HRNetSpec]:
+    """Ever smaller networks, `spec` first: each loses the move with the least importance for what it saves.
 
-    A move of several links is made in small steps, so that a budget between its two ends can be met. The last
-    network has at least one link left. Raises ValueError where a link was not ranked.
+    Residual blocks are moves where `importance` ranks any. A move of several links is made in small steps, so that
+    a budget between its two ends can be met. The last network has at least one link left. Raises ValueError where
+    a unit was not ranked.
     """
-    missing = spec.links - set(importance)
+    blocks = any(not isinstance(unit, FusionLink) for unit in importance)
+    missing = [unit for unit in (*spec.links, *(spec.live_blocks if blocks else ())) if unit not in importance]
     if missing:
-        raise ValueError(f"{min(missing).name} was not ranked: rank this run again")
+        raise ValueError(f"{min(map(str, missing))} was not ranked: rank this run again")
+    chooser = _Chooser(importance, price, blocks)
     order = [spec]
-    while options := [move for move in moves(order[-1]) if order[-1].without(move).links]:
-        order += _in_small_steps(order[-1], _cheapest(order[-1], options, importance), importance)
+    while options := [move for move in moves(order[-1], blocks=blocks) if order[-1].without(move).links]:
+        order += chooser.in_small_steps(order[-1], chooser.cheapest(order[-1], options))
     return order
 
 
-def _in_small_steps(spec: HRNetSpec, smaller: HRNetSpec, importance: Mapping[FusionLink, float]) -> list[HRNetSpec]:
-    """The way from `spec`, which is left out, to `smaller`: the cheapest moves that stop short of it, while there are any."""
-    way, at = [], spec
-    while options := [move for move in moves(at) if at.without(move).links > smaller.links]:
-        step = _cheapest(at, options, importance)
-        way += _in_small_steps(at, step, importance)
-        at = step
-    return [*way, smaller]
+class _Chooser:
+    """Compares moves by importance lost for what is saved."""
 
+    def __init__(self, importance: Mapping[Unit, float], price: Price, blocks: bool):
+        self.importance = importance
+        self.price = price
+        self.blocks = blocks
+        self.least = min((value for value in importance.values() if value > 0), default=1.0) / 10  # what harms nothing
 
-def _cheapest(spec: HRNetSpec, options: list[Move], importance: Mapping[FusionLink, float]) -> HRNetSpec:
-    """`spec` without the option that loses the least importance per multiply-add saved."""
-    least = min((value for value in importance.values() if value > 0), default=1.0)
-    now = complexity(spec).multiply_adds
+    def cheapest(self, spec: HRNetSpec, options: list[Move]) -> HRNetSpec:
+        """`spec` without the option that loses the least importance for what it saves."""
+        now = self.price(spec)
+        smaller = {move: spec.without(move) for move in options}
 
-    def price(move: Move) -> tuple[float, list[FusionLink]]:
-        lost = sum(max(importance[link], least / 10) for link in move)
-        return lost / (now - complexity(spec.without(move)).multiply_adds), sorted(move)
+        def rate(move: Move) -> tuple[float, list[str]]:
+            lost = sum(max(self.importance[unit], self.least) for unit in move)
+            saved = now - self.price(smaller[move])
+            return lost / max(saved, 1e-12 * now), sorted(map(str, move))
 
-    cheapest: Move = min(options, key=price)
-    return spec.without(cheapest)
+        return smaller[min(options, key=rate)]
+
+    def in_small_steps(self, spec: HRNetSpec, smaller: HRNetSpec) -> list[HRNetSpec]:
+        """The way from `spec`, which is left out, to `smaller`: the cheapest moves that stop short of it, while there are any."""
+        way, at = [], spec
+        if smaller.removed_blocks == spec.removed_blocks:
+            while options := [move for move in moves(at) if at.without(move).links > smaller.links]:
+                step = self.cheapest(at, options)
+                way += self.in_small_steps(at, step)
+                at = step
+        return [*way, smaller]

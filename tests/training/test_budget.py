@@ -1,0 +1,88 @@
+"""Budgets: exactly one, what of it is reached, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from hrnet_tf.networks import complexity
+from hrnet_tf.spec import HRNetSpec
+from training.budget import Budget, within_drop, within_latency, within_share
+from training.pruning import PruneOptions
+from training.selection import removal_order
+
+
+def multiply_adds(spec: HRNetSpec) -> float:
+    return complexity(spec).multiply_adds
+
+
+@pytest.fixture
+def order(spec: HRNetSpec) -> list[HRNetSpec]:
+    return removal_order(spec, dict.fromkeys(spec.links, 1.0), multiply_adds)
+
+
+def share(spec: HRNetSpec) -> float:
+    return multiply_adds(spec) / multiply_adds(spec.full())
+
+
+def test_the_first_network_within_a_share(order: list[HRNetSpec]) -> None:
+    for wanted in (0.95, 0.8, 0.7):
+        index = within_share(order, wanted, share, "multiply-adds")
+        assert share(order[index]) <= wanted < share(order[index - 1])
+    with pytest.raises(ValueError, match=r"reaches 0\.\d{3} of the full network's multiply-adds, not 0.1; .*--blocks"):
+        within_share(order, 0.1, share, "multiply-adds")
+
+
+@pytest.mark.parametrize("error", [0.9, 1.0, 1.1])
+def test_a_wrong_prediction_is_corrected_by_measuring(order: list[HRNetSpec], error: float) -> None:
+    measured: list[HRNetSpec] = []
+
+    def measure(spec: HRNetSpec) -> float:
+        measured.append(spec)
+        return share(spec) * (error if spec != order[0] else 1)
+
+    index, found = within_latency(order, 0.75, share, measure, say=lambda line: None)
+    assert found == measure(order[index])
+    assert found <= 0.75
+    assert found >= 0.75 * 0.98 or measure(order[index - 1]) > 0.75
+    assert len(measured) <= 8
+
+
+def test_a_latency_that_cannot_be_reached_says_what_can(order: list[HRNetSpec]) -> None:
+    least = share(order[-1])
+    with pytest.raises(ValueError, match=rf"reaches {least:.3f} of the full network's latency, not 0.2"):
+        within_latency(order, 0.2, share, share, say=lambda line: None)
+    index, found = within_latency(order, least + 0.001, lambda spec: 2 * share(spec), share, say=lambda line: None)
+    assert (index, found) == (len(order) - 1, least)  # though the predictions said it could not be
+
+
+def test_a_drop_is_not_exceeded() -> None:
+    assert within_drop([0.60, 0.59, 0.55, 0.58], 0.6, 0.02) == 2
+    assert within_drop([0.50], 0.6, 0.02) == 0
+    assert within_drop([0.60, 0.59], 0.6, 0.02) == 2
+
+
+def test_rounds_come_nearer_step_by_step() -> None:
+    budget = Budget(keep_macs=0.4)
+    assert [budget.part(number, 3).value for number in (1, 2, 3)] == pytest.approx([0.8, 0.6, 0.4])
+    assert budget.part(3, 3) == budget
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({}, "give one budget, of --keep-latency, --keep-macs, --keep-links, --max-drop; got none"),
+        ({"keep_latency": 0.5, "keep_links": 0.5}, "got --keep-latency and --keep-links"),
+        ({"keep_latency": 1.5}, "--keep-latency must be between 0 and 1, got 1.5"),
+        ({"max_drop": 0}, "--max-drop must be between 0 and 1, got 0"),
+    ],
+)
+def test_bad_budgets_are_refused(budget: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Budget(**budget)
+
+
+def test_bad_rounds_are_refused() -> None:
+    with pytest.raises(ValueError, match="--rounds must be at least 1, got 0"):
+        PruneOptions(Budget(keep_macs=0.5), rounds=0)
+    with pytest.raises(ValueError, match="goes with one round"):
+        PruneOptions(Budget(max_drop=0.5), rounds=2)

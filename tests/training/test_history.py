@@ -1,0 +1,72 @@
+"""The way to a pruned network: told apart into what went and what fell dead, stored, and gone again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hrnet_tf.networks import build_model, complexity
+from hrnet_tf.spec import FusionLink, HRNetSpec, Unit
+from hrnet_tf.weights import model_weights, set_model_weights
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from training.config import TrainingConfig
+from training.history import RemovalStep, counted, measured_steps, replay, steps_of
+from training.importance.held import HeldSet, TrainedNetwork
+from training.selection import removal_order
+
+
+def multiply_adds(spec: HRNetSpec) -> float:
+    return complexity(spec).multiply_adds
+
+
+@pytest.fixture
+def order(spec: HRNetSpec) -> list[HRNetSpec]:
+    rng = np.random.default_rng(0)
+    importance: dict[Unit, float] = {unit: float(rng.random()) for unit in (*sorted(spec.links), *sorted(spec.live_blocks))}
+    return removal_order(spec, importance, multiply_adds)
+
+
+def test_a_stored_history_is_replayed(spec: HRNetSpec, order: list[HRNetSpec]) -> None:
+    steps = steps_of(order, dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, multiply_adds(spec))
+    stored = json.loads(json.dumps([step.to_json() for step in steps]))
+    read = [RemovalStep.from_json(step) for step in stored]
+    assert read == steps
+    for count, reached in enumerate(order):
+        assert replay(spec, read[:count]) == reached
+    assert [step.price for step in steps] == [multiply_adds(reached) for reached in order[1:]]
+    assert steps[-1].ratio == pytest.approx(multiply_adds(order[-1]) / multiply_adds(spec))
+
+
+def test_what_fell_dead_is_not_what_was_removed(spec: HRNetSpec) -> None:
+    link = FusionLink(4, 0, 3, 0)
+    (step,) = steps_of([spec, spec.without({link})], dict.fromkeys(spec.links, 2.0), multiply_adds, 1.0)
+    assert step.removed == (link,)
+    assert step.freed == ("stage4_module0_branch3",)
+    assert step.importance == 2.0
+    into = {FusionLink(3, 1, source, 2) for source in (0, 1)}
+    out = {FusionLink(4, 0, 2, 0), FusionLink(4, 0, 3, 0)}
+    (step,) = steps_of([spec, spec.without(out)], dict.fromkeys(spec.links, 1.0), multiply_adds, 1.0)
+    assert set(step.removed) == out
+    assert {"stage4_module0_branch2", "stage4_module0_branch3", *map(str, into)} <= set(step.freed)
+
+
+def test_the_metric_after_each_step_is_the_smaller_networks(
+    spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig
+) -> None:
+    weights = model_weights(build_model(spec))
+    held = HeldSet.prepare(load_keypoint_dataset(config.train_annotations, config.images).head(8), spec, 2.0)
+    steps = steps_of(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
+    measured = measured_steps(TrainedNetwork.of(spec, weights), held, steps)
+    for step, reached in zip(measured, order[1:4], strict=True):
+        model = build_model(reached)
+        set_model_weights(model, weights)
+        loss, pck = held.measure(model)
+        assert step.loss == pytest.approx(loss, rel=1e-4)
+        assert step.pck == pytest.approx(pck)
+
+
+def test_what_is_left_in_words(spec: HRNetSpec) -> None:
+    assert counted(spec) == "17 of 17 links"
+    assert counted(spec.without({next(iter(spec.live_blocks))})) == "17 of 17 links, 11 of 12 blocks"

@@ -1,0 +1,116 @@
+"""Pruning a run: in rounds, interrupted and gone on with, looked at beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hrnet_tf.__main__
+from hrnet_tf.networks import build_model, complexity
+from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights, model_weights, save_weights
+from training.budget import Budget
+from training.config import TrainingConfig
+from training.fit import read_history
+from training.history import RemovalStep, replay
+from training.pruning import PruneOptions, prune
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+    """A run as training leaves it, with random weights, ranked at random with its blocks."""
+    category = json.loads(Path(config.train_annotations).read_text())["categories"][0]
+    run = Run(tmp_path / "full", "train", spec, category, config.to_json())
+    save_run(run)
+    save_weights(run.weights_path, model_weights(build_model(spec)))
+    rng = np.random.default_rng(0)
+    scores = {unit: float(rng.random()) for unit in (*sorted(spec.links), *sorted(spec.live_blocks))}
+    save_ranking(run, Ranking(8, 0, {"random": scores}, {"random": None}, {}))
+    return run
+
+
+def steps(run: Run) -> list[RemovalStep]:
+    return [RemovalStep.from_json(step) for step in json.loads((run.path / "pruning.json").read_text())["steps"]]
+
+
+def test_rounds_remove_tune_and_rank_again(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    options = PruneOptions(Budget(keep_macs=0.6), blocks=True, rounds=2)
+    full, out = trained.hrnet_spec, tmp_path / "pruned"
+
+    def share(spec: HRNetSpec) -> float:
+        return complexity(spec).multiply_adds / complexity(full).multiply_adds
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.importance.ranking.rank", _stop)
+        with pytest.raises(KeyboardInterrupt):  # after the first round, before it is ranked
+            prune(trained, options, config, out)
+    first = load_run(out / "rounds" / "1")
+    assert 0.6 < share(first.hrnet_spec) <= 0.8
+    assert not (out / "run.json").exists()
+    before = first.weights_path.stat().st_mtime_ns
+
+    pruned = prune(trained, options, config, out, resume=True)
+    assert first.weights_path.stat().st_mtime_ns == before
+    assert load_ranking(first).of_run is None
+    assert load_ranking(pruned).of_run == str(first.path)
+    assert share(pruned.hrnet_spec) <= 0.6
+    assert replay(replay(full, steps(first)), steps(pruned)) == pruned.hrnet_spec
+    assert [len(read_history(run.path)) for run in (first, pruned)] == [1, 1]
+    assert (out / "links.svg").is_file()
+    assert (out / "removal.svg").is_file()
+
+    again = prune(trained, options, config, out, resume=True)  # nothing is left to do
+    assert again == pruned
+    with pytest.raises(ValueError, match="exists already; go on with --resume"):
+        prune(trained, options, config, out)
+    with pytest.raises(ValueError, match=r"has only the ranking of .*rounds/1: rank it"):
+        prune(pruned, options, config, tmp_path / "more")
+
+
+def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    options, one = PruneOptions(Budget(keep_links=0.5)), dataclasses.replace(config, epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.pruning.fit", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            prune(trained, options, one, tmp_path / "pruned")
+    chosen = load_run(tmp_path / "pruned").hrnet_spec
+    assert len(chosen.links) <= 0.5 * len(chosen.possible_links)
+    pruned = prune(trained, PruneOptions(Budget(keep_links=0.9)), one, tmp_path / "pruned", resume=True)
+    assert pruned.hrnet_spec == chosen
+    assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
+
+
+def test_a_lost_metric_stops_the_removal(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    one = dataclasses.replace(config, epochs=1)
+    pruned = prune(trained, PruneOptions(Budget(max_drop=0.999)), one, tmp_path / "pruned")
+    plan = json.loads((pruned.path / "pruning.json").read_text())
+    assert len(pruned.hrnet_spec.links) == 1  # all of PCK may be lost
+    assert all(plan["whole_pck"] - step["pck"] <= 0.999 for step in plan["steps"])
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(
+    trained: Run, drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.path.parent.rglob("*")}
+    people = f"--train-annotations {drawn}/person_keypoints_train.json --images {drawn}/images"
+    monkeypatch.setattr(sys, "argv", ["hrnet", *f"prune {trained.path} {people} --keep-macs 0.7 --dry-run".split()])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        hrnet_tf.__main__.main()
+    assert not ended.value.code
+    shown = capsys.readouterr().out
+    assert "falls dead with it" in shown
+    assert "of 17 links would stay: predicted 0." in shown
+    assert {path: path.stat().st_mtime_ns for path in trained.path.parent.rglob("*")} == before
+
+
+def _stop(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
