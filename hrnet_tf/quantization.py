@@ -21,14 +21,21 @@ Ranges = dict[str, tuple[float, float]]
 INPUT_LAYER = "image"
 
 
-def build_quantized_model(spec: Network, folded_weights: Weights | None = None) -> Any:
+def build_quantized_model(spec: Network, folded_weights: Weights | None = None, *, keep_zeros: bool = False) -> Any:
     """The network with fake quantization to int8: per-channel kernels, one range an activation.
 
     A transposed convolution's kernel has one range, as tensorflow-model-optimization wants it.
-    `folded_weights` are those of the folded network. Without them the model waits for `set_model_weights`.
+    `folded_weights` are those of the folded network. Without them the model waits for `set_model_weights`. With
+    `keep_zeros`, kernel weights that are zero stay zero in training.
     """
     import tensorflow_model_optimization as tfmot
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_configs
+    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
+        default_8bit_prune_preserve_quantize_scheme as keeping,
+    )
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+        default_8bit_quantize_configs,
+        default_8bit_quantize_scheme,
+    )
 
     copies = default_8bit_quantize_configs.NoOpQuantizeConfig()  # upsampling leaves the range of values as it is
 
@@ -43,7 +50,9 @@ def build_quantized_model(spec: Network, folded_weights: Weights | None = None) 
         annotated = keras.models.clone_model(model, clone_function=annotate)
         annotated.set_weights(model.get_weights())
         keras.backend.reset_uids()  # the input's layer is named by a counter; weights on disk need one name for it
-        return tfmot.quantization.keras.quantize_apply(annotated)
+        plain = default_8bit_quantize_scheme.Default8BitQuantizeScheme
+        scheme = keeping.Default8BitPrunePreserveQuantizeScheme() if keep_zeros else plain()
+        return tfmot.quantization.keras.quantize_apply(annotated, scheme)
 
 
 def activation_ranges(model: Any, batches: Iterable[NDArray[np.float32]]) -> Ranges:

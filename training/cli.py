@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from hrnet_tf.networks import Network
     from training.config import TrainingConfig
 
 app = typer.Typer(no_args_is_help=True)
@@ -26,6 +27,7 @@ MixedPrecision = Annotated[
     typer.Option("--mixed-precision", help="bfloat16 arithmetic: faster where the processor has it (AVX512-BF16, AMX, GPUs)."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
+Distill = Annotated[float, typer.Option(help="The teacher's share of what is learnt; the rest is the annotations'.")]
 Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]
 
 
@@ -63,13 +65,22 @@ def train(
     stem_width: Annotated[int | None, typer.Option(help="Channels of the stem.", min=1)] = None,
     stage1_blocks: Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)] = None,
     stage1_width: Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)] = None,
+    width_like: Annotated[
+        Path | None, typer.Option(help="Be narrower, as wide as is no slower (int8, measured here) than this run's network.")
+    ] = None,
+    links_from: Annotated[Path | None, typer.Option(help="Have only the links and blocks that this run has.")] = None,
     init: Annotated[Path | None, typer.Option(help="Start from this run's weights, as far as they fit.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="Learn from this run's heatmaps as well.")] = None,
+    distill: Distill = 0.5,
     epochs: Epochs = 210,
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 1e-3,
     sigma: Sigma = 2.0,
     rotation: Annotated[float, typer.Option(help="Random rotation, standard deviation in degrees.")] = 45.0,
     scale: Annotated[float, typer.Option(help="Random zoom, standard deviation.")] = 0.35,
+    link_dropout: Annotated[
+        float, typer.Option(help="Leave each link out of an image with this chance, so that pruning needs less recovery.")
+    ] = 0.0,
     mixed_precision: MixedPrecision = False,
     seed: Seed = 0,
     resume: Resume = False,
@@ -79,21 +90,13 @@ def train(
     Example: [bold]hrnet train pose-small-v1 --train-annotations train.json --val-annotations val.json
     --images images --input-size 128x96 --epochs 30 --output runs/full[/bold]
     """
-    from hrnet_tf.presets import customized, parse_size, preset
     from hrnet_tf.runs import load_run
     from training.config import TrainingConfig
     from training.train import train as train_network
 
-    spec = customized(
-        preset(model),
-        input_size=parse_size(input_size),
-        width=width,
-        modules=modules,
-        blocks=blocks,
-        stem_width=stem_width,
-        stage1_blocks=stage1_blocks,
-        stage1_width=stage1_width,
-    )
+    sizes = {"width": width, "modules": modules, "blocks": blocks}
+    sizes |= {"stem_width": stem_width, "stage1_blocks": stage1_blocks, "stage1_width": stage1_width}
+    spec = _network(model, input_size, sizes, width_like, links_from, output)
     config = TrainingConfig(
         str(train_annotations),
         str(val_annotations) if val_annotations else None,
@@ -107,8 +110,11 @@ def train(
         scale=scale,
         seed=seed,
         mixed_precision=mixed_precision,
+        distill=distill if teacher else 0.0,
+        link_dropout=link_dropout,
     )
-    run = train_network(spec, config, output, init=load_run(init) if init else None, resume=resume)
+    start, taught_by = (load_run(path) if path else None for path in (init, teacher))
+    run = train_network(spec, config, output, init=start, teacher=taught_by, resume=resume)
     typer.echo(f"run: {run.path}")
 
 
@@ -117,25 +123,30 @@ def rank(
     run: Annotated[Path, typer.Argument(help="A trained or pruned run.")],
     annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON to measure on.", show_default=False)],
     images: Images,
-    limit: Annotated[int, typer.Option(help="Measure on this many persons, the first ones.", min=1)] = 500,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="leave-one-out (default), taylor, l0, l1, random, or all; several may be given, the first counts."),
+    ] = None,
+    blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
+    limit: Annotated[int, typer.Option(help="Measure on this many persons, the first ones.", min=2)] = 500,
+    seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
 ) -> None:
-    """Measure how much each fusion link is needed: leave it out, look at the loss. Writes ranking.json and ranking.svg.
+    """Measure how much each fusion link is needed, in one or several ways. Writes ranking.json and ranking.svg.
 
-    Example: [bold]hrnet rank runs/full --annotations train.json --images images[/bold]
+    leave-one-out: what the loss becomes without it. taylor: gate times gradient. l0, l1: gates that learn to close.
+    Each is measured on two halves of the people; how far the halves and the methods agree is part of the result.
+
+    Example: [bold]hrnet rank runs/full --annotations train.json --images images --method all[/bold]
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from hrnet_tf.runs import load_run
     from mobile_eval.datasets.coco import load_keypoint_dataset
-    from training.ranking import rank_run
+    from training.importance.ranking import METHODS, rank_run
+    from training.ranking_table import show_ranking
 
     loaded = load_run(run)
-    importance = rank_run(loaded, load_keypoint_dataset(annotations, images).head(limit))
-    table = Table("link", "loss increase", "PCK@0.1 drop", title="fusion links, most needed first")
-    for link, score in sorted(importance.items(), key=lambda item: -item[1].loss_increase):
-        table.add_row(link.name, f"{score.loss_increase:.2e}", f"{score.pck_drop:+.4f}")
-    Console().print(table)
+    methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
+    ranking = rank_run(loaded, load_keypoint_dataset(annotations, images).head(limit), methods, blocks=blocks, seed=seed)
+    show_ranking(ranking)
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
 
@@ -144,18 +155,28 @@ def prune(
     run: Annotated[Path, typer.Argument(help="A ranked run.")],
     train_annotations: TrainAnnotations,
     images: Images,
-    output: Output,
-    keep_latency: Annotated[float | None, typer.Option(help="Share of the int8 latency, measured here, that may stay.")] = None,
-    remove_links: Annotated[int | None, typer.Option(help="Remove this many links, and what falls dead with them.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)] = None,
+    keep_latency: Annotated[float | None, typer.Option(help="Share of the full network's latency that may stay.")] = None,
+    keep_macs: Annotated[float | None, typer.Option(help="Share of its multiply-adds that may stay.")] = None,
+    keep_links: Annotated[float | None, typer.Option(help="Share of its links that may stay.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="PCK@0.1 that may be lost before tuning, such as 0.01.")] = None,
+    method: Annotated[str | None, typer.Option(help="Go by this importance method, if not the ranking's first.")] = None,
+    blocks: Annotated[bool, typer.Option("--blocks", help="Residual blocks may go too, not only links.")] = False,
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="Latency by this file of `python -m mobile_eval profile` on the target, not by this machine."),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads for measuring latency here.", min=1)] = 1,
+    rounds: Annotated[int, typer.Option(help="Remove, tune and rank again this many times; --epochs are shared out.", min=1)] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what it would save; write nothing.")] = False,
     val_annotations: ValAnnotations = None,
     val_images: ValImages = None,
     epochs: Epochs = 10,
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 5e-4,
-    threads: Annotated[int, typer.Option(help="Threads for measuring latency.", min=1)] = 1,
-    distill: Annotated[
-        float, typer.Option(help="The full network's share of what is learnt, as teacher; the rest is the annotations'.")
-    ] = 0.5,
+    teacher: Annotated[Path | None, typer.Option(help="Learn from this run's heatmaps, if not from RUN's own.")] = None,
+    distill: Distill = 0.5,
+    sparsity: Annotated[float, typer.Option(help="Also set this share of each convolution's weights to zero.")] = 0.0,
     mixed_precision: MixedPrecision = False,
     seed: Seed = 1,
     resume: Resume = False,
@@ -168,18 +189,25 @@ def prune(
     import dataclasses
 
     from hrnet_tf.runs import load_run
-    from training.pruning import Budget
+    from training.budget import Budget
+    from training.pruning import PruneOptions, summary
     from training.pruning import prune as prune_run
+    from training.ranking_table import show_dry_run
 
     parent = load_run(run)
     config = _tuning_config(
         parent.config, train_annotations, val_annotations, images, val_images, epochs, batch_size, learning_rate, seed
     )
-    config = dataclasses.replace(config, mixed_precision=mixed_precision, distill=distill)
-    budget = Budget(keep_latency, remove_links)
-    pruned = prune_run(parent, budget, config, output, threads=threads, resume=resume)
-    spec = pruned.hrnet_spec
-    typer.echo(f"run: {pruned.path}, {len(spec.links)} of {len(spec.possible_links)} links kept")
+    config = dataclasses.replace(config, mixed_precision=mixed_precision, distill=distill, sparsity=sparsity)
+    budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
+    options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds)
+    if dry_run:
+        show_dry_run(parent, options, config)
+        return
+    if output is None:
+        raise ValueError("give --output, the run folder to write (or --dry-run, to look only)")
+    pruned = prune_run(parent, options, config, output, teacher=load_run(teacher) if teacher else None, resume=resume)
+    typer.echo(f"run: {pruned.path}, {summary(parent, pruned.hrnet_spec)}")
 
 
 @app.command()
@@ -210,6 +238,23 @@ def quantize(
     )
     tuned = quantize_run(parent, config, output, resume=resume)
     typer.echo(f"run: {tuned.path}")
+
+
+def _network(
+    model: str, input_size: str, sizes: dict[str, Any], width_like: Path | None, links_from: Path | None, output: Path
+) -> Network:
+    """The network that `train` is asked for: a preset with its options, its width or its connectivity like another run's."""
+    from hrnet_tf.building import connected_like
+    from hrnet_tf.presets import customized, parse_size, preset
+    from hrnet_tf.runs import load_run
+    from training.matching import narrowed
+
+    if width_like and links_from:
+        raise ValueError("--width-like chooses the width of a full network: leave --links-from out")
+    spec = customized(preset(model), input_size=parse_size(input_size), **sizes)
+    if width_like:
+        return narrowed(spec, load_run(width_like), output)
+    return connected_like(spec, load_run(links_from) if links_from else None)
 
 
 def _tuning_config(

@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 from hrnet_tf._keras import keras, tf
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.gates import on_units, unit_dropout
 from hrnet_tf.networks import Network, build_model
-from hrnet_tf.runs import Run, load_run, save_run, write_atomically
-from hrnet_tf.weights import model_weights, save_weights
+from hrnet_tf.runs import PRUNING, Run, load_run, save_run, write_atomically
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
-from training.config import TrainingConfig
+from training.config import TrainingConfig, with_defaults
 from training.data import Augmentation, steps_per_epoch, training_dataset
 from training.distillation import Distiller
 from training.losses import HeatmapMSE
+from training.sparsity import sparsified, sparsity_callbacks
 from training.validation import ValidatePck
 
+ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
+BEFORE_A_RUN = (ROUNDS, PRUNING, "ranking.json", "links.svg", "removal.svg")
 ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7
 
 
-def build_for_training(spec: Network, config: TrainingConfig) -> Any:
-    """The Keras model of `spec`, in mixed precision where the config says so."""
+def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = False) -> Any:
+    """The Keras model of `spec`, in mixed precision and with dropped links where the config says so."""
+    links = spec.links if isinstance(spec, HRNetSpec) and not folded else frozenset()
+    gate = on_units(links, unit_dropout(config.link_dropout)) if config.link_dropout and links else None
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")
     try:
-        return build_model(spec)
+        return build_model(spec, folded=folded, gate=gate)
     finally:
         keras.mixed_precision.set_global_policy(before)
+
+
+def build_teacher(run: Run, config: TrainingConfig) -> Any:
+    """The trained network of `run`, BatchNorm folded: a teacher only looks, and so it costs least."""
+    if run.quantized:
+        raise ValueError(f"{run.path} is quantized; take the run it came from as teacher: {run.parent}")
+    model = build_for_training(run.spec, config, folded=True)
+    set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
+    return model
 
 
 def load_data(config: TrainingConfig) -> tuple[KeypointDataset, KeypointDataset | None]:
@@ -52,21 +70,32 @@ def check_category(run: Run, data: KeypointDataset) -> None:
         )
 
 
-def start_run(run: Run, *, resume: bool) -> None:
-    """Write the run's description, or, to resume, check that the folder holds the same run."""
+def check_startable(run: Run, *, resume: bool) -> None:
+    """Raise ValueError where the run's folder holds something else, or, to resume, another run.
+
+    What pruning leaves before its run starts (its plan, and earlier rounds) is not something else.
+    """
     if not (run.path / "run.json").exists():
-        if run.path.exists() and any(run.path.iterdir()):
+        found = [entry.name for entry in run.path.iterdir()] if run.path.is_dir() else []
+        if any(name not in BEFORE_A_RUN and not name.endswith(".part") for name in found):
             raise ValueError(f"{run.path} exists and is not a run folder; give another --output")
-        save_run(run)
         return
     if not resume:
         raise ValueError(f"{run.path} exists already; go on with --resume or give another --output")
     before = load_run(run.path)
+    before = dataclasses.replace(before, config=with_defaults(before.config))
     for name in ("step", "spec", "category", "config"):
         if getattr(before, name) != getattr(run, name):
             raise ValueError(
                 f"{run.path} is a run of another model or other settings (its {name} differs); give another --output"
             )
+
+
+def start_run(run: Run, *, resume: bool) -> None:
+    """Write the run's description, or, to resume, check that the folder holds the same run."""
+    check_startable(run, resume=resume)
+    if not (run.path / "run.json").exists():
+        save_run(run)
 
 
 class SaveRun(keras.callbacks.Callback):  # type: ignore[misc]
@@ -112,12 +141,13 @@ def fit(
         warmup_steps=warmup,
         decay_steps=config.epochs * steps - warmup,
     )
-    learner = Distiller(model, teacher, config.distill) if teacher is not None else model
+    student = sparsified(model, config.sparsity, config.epochs * steps) if config.sparsity else model
+    learner = Distiller(student, teacher, config.distill) if teacher is not None else student
     optimizer = keras.optimizers.Adam(schedule, epsilon=ADAM_EPSILON)
     learner.compile(optimizer, HeatmapMSE())
     epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
-    optimizer.build(model.trainable_variables)
-    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
+    optimizer.build(student.trainable_variables)
+    checkpoint = tf.train.Checkpoint(model=student, optimizer=optimizer, epoch=epoch)
     manager = tf.train.CheckpointManager(checkpoint, str(run.path / "checkpoint"), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
     done = int(epoch.numpy())
@@ -132,7 +162,8 @@ def fit(
         sigma=config.sigma,
         augmentation=Augmentation(rotation=config.rotation, scale=config.scale),
     )
-    callbacks = [ValidatePck(val, run.spec)] if val else []
+    callbacks = sparsity_callbacks() if config.sparsity else []
+    callbacks += [ValidatePck(val, run.spec)] if val else []
     learner.fit(
         dataset,
         steps_per_epoch=steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.console import Console
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.networks import build_model, check_is_pose
 from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
-from hrnet_tf.runs import Run, load_ranking, save_ranking
+from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, write_json
 from hrnet_tf.weights import load_weights, set_model_weights
 from training.config import TrainingConfig
 from training.data import plain_crops
@@ -30,14 +31,17 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
     quantized = Run(Path(output), "quantize", run.spec, run.category, config.to_json(), str(run.path))
     start_run(quantized, resume=resume)
     if (run.path / "ranking.json").is_file():
-        save_ranking(quantized, load_ranking(run), {"of": str(run.path)})
+        ranking = load_ranking(run)
+        save_ranking(quantized, dataclasses.replace(ranking, of_run=ranking.of_run or str(run.path)))
+    if (run.path / PRUNING).is_file():
+        write_json(quantized.path / PRUNING, read_json(run.path / PRUNING))
     plain = build_model(run.spec, folded=True)
     set_model_weights(plain, folded)
     persons = train_data.persons[: CALIBRATION_BATCHES * CALIBRATION_BATCH]
     starts = range(0, len(persons), CALIBRATION_BATCH)
     ranges = activation_ranges(plain, [plain_crops(persons[s : s + CALIBRATION_BATCH], run.spec)[0] for s in starts])
     with Console(stderr=True).status("building the quantization-aware network"):
-        model = build_quantized_model(run.spec, folded)
+        model = build_quantized_model(run.spec, folded, keep_zeros=bool(run.config.get("sparsity")))
         initialize_ranges(model, ranges)
     fit(quantized, model, config, train_data, val_data)
     return quantized

@@ -11,13 +11,22 @@ from hrnet_tf.networks import Network, check_is_pose
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
 from training.config import TrainingConfig
-from training.fit import build_for_training, fit, load_data, start_run
+from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
 
 
-def train(spec: Network, config: TrainingConfig, output: Path | str, *, init: Run | None = None, resume: bool = False) -> Run:
+def train(
+    spec: Network,
+    config: TrainingConfig,
+    output: Path | str,
+    *,
+    init: Run | None = None,
+    teacher: Run | None = None,
+    resume: bool = False,
+) -> Run:
     """Train `spec`, with as many heatmaps as the annotations have joints, and keep it in the folder `output`.
 
-    With `init` it starts from that run's weights, as far as they have a place in it.
+    With `init` it starts from that run's weights, as far as they have a place in it. With `teacher`,
+    `config.distill` is the share of the loss that is that run's heatmaps.
     """
     check_is_pose(spec, "training")
     train_data, val_data = load_data(config)
@@ -28,8 +37,10 @@ def train(spec: Network, config: TrainingConfig, output: Path | str, *, init: Ru
     model = build_for_training(spec, config)
     if init:
         take_over_weights(model, init)
+    if teacher:
+        check_category(teacher, train_data)
     start_run(run, resume=resume)
-    fit(run, model, config, train_data, val_data)
+    fit(run, model, config, train_data, val_data, build_teacher(teacher, config) if teacher else None)
     return run
 
 

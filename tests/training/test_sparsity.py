@@ -1,0 +1,41 @@
+"""Sparse tuning: the zeros are there, they are shared with the plain model, and quantization-aware tuning keeps them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conversion.convert import convert_run
+from hrnet_tf.spec import HRNetSpec, StageSpec
+from hrnet_tf.weights import load_weights
+from mobile_eval.tflite_graph import TfliteGraph
+from training.config import TrainingConfig
+from training.quantize import quantize
+from training.train import train
+
+pytestmark = pytest.mark.slow
+
+
+def zeros(kernel: np.ndarray) -> float:
+    return float((kernel == 0).mean())
+
+
+def test_zeros_survive_from_training_to_the_file(config: TrainingConfig, tmp_path: Path) -> None:
+    spec = HRNetSpec("two", 4, (64, 64), 17, (StageSpec(1, 1),), stem_width=8, stage1_blocks=1, stage1_width=4).full()
+    run = train(spec, dataclasses.replace(config, sparsity=0.5), tmp_path / "sparse")
+    kernels = {name: array for name, array in load_weights(run.weights_path).items() if name.endswith("kernel")}
+    assert all(zeros(kernel) == pytest.approx(0.5, abs=0.02) for kernel in kernels.values())
+    assert len(kernels) > 10
+    tuned = quantize(run, dataclasses.replace(config, epochs=1), tmp_path / "tuned")
+    tuned_kernels = {name: array for name, array in load_weights(tuned.weights_path).items() if name.endswith("/kernel")}
+    assert len(tuned_kernels) == len(kernels)
+    for name, array in tuned_kernels.items():
+        assert (array[kernels[name.removeprefix("quant_")] == 0] == 0).all(), name
+    file = convert_run(tuned, "int8", tmp_path / "tuned.tflite")
+    graph = TfliteGraph(file.path)
+    stored = [graph.constant(operator.index, 1) for operator in graph.operators if operator.kind == "CONV_2D"]
+    assert min(zeros(kernel) for kernel in stored if kernel is not None) > 0.45
+    assert file.compressed_bytes < file.size_bytes

@@ -1,0 +1,47 @@
+"""The widest full network that is no slower than another one: the fair opponent of a pruned network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from hrnet_tf.networks import Network
+from hrnet_tf.runs import Run, load_run
+from hrnet_tf.spec import HRNetSpec
+from training.candidate_latency import LatencyRatio
+
+
+def widest_within(width: int, slower: Callable[[int], bool]) -> int:
+    """The largest width below `width` that is not `slower`, by bisection. Raises ValueError where not even 1 is."""
+    low, high = 0, width  # low is known (or taken) to be fast enough, high not to be
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if slower(middle) else (middle, high)
+    if low == 0:
+        raise ValueError("not even a network of width 1 is as fast")
+    return low
+
+
+def narrowed(spec: Network, like: Run, output: Path, threads: int = 1) -> Network:
+    """`spec` so narrow that as int8 it is no slower on this machine than the network of `like`, at its input size.
+
+    A run that lies in `output` already has made that choice.
+    """
+    if not isinstance(spec, HRNetSpec):
+        raise ValueError(f"{spec.name} has no width to choose")
+    if (output / "run.json").is_file():
+        return dataclasses.replace(spec, width=load_run(output).hrnet_spec.width)
+    target = dataclasses.replace(like.hrnet_spec, classes=spec.classes)
+    if target.input_size != spec.input_size:
+        raise ValueError(f"{like.path} has input size {target.input_size}, not {spec.input_size}: nothing to compare")
+    ratio, say = LatencyRatio(target, threads), Console(stderr=True).print
+
+    def slower(width: int) -> bool:
+        found = ratio(dataclasses.replace(spec, width=width))
+        say(f"width {width}: {found:.3f} of the latency of {like.path}")
+        return found > 1
+
+    return dataclasses.replace(spec, width=widest_within(spec.width, slower))
