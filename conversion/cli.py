@@ -37,3 +37,21 @@ def convert(
     with Console(stderr=True).status(f"converting {run} to {precision}"):
         result = convert_run(load_run(run), precision, output, calibration)
     typer.echo(result)
+
+
+@app.command()
+def restore(
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A float32 file written by `hrnet convert`.")],
+    annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON to take BatchNorm's statistics on.", show_default=False)],
+    images: Annotated[Path, typer.Option(help="Folder of its images.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+) -> None:
+    """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
+
+    Example: [bold]hrnet restore full-float32.tflite --annotations train.json --images images --output runs/full[/bold]
+    """
+    from conversion.restore import PERSONS, restore_run
+    from mobile_eval.datasets.coco import load_keypoint_dataset
+
+    run = restore_run(model, load_keypoint_dataset(annotations, images).head(PERSONS), output)
+    typer.echo(f"run: {run.path}")

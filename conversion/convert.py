@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from hrnet_tf._keras import quiet, tf
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.networks import build_model, check_is_pose, complexity, network_description
 from hrnet_tf.quantization import build_quantized_model
-from hrnet_tf.runs import Run, load_ranking
+from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
+from hrnet_tf.spec import FusionLink
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
 from mobile_eval.decode import HEATMAP_STRIDE
@@ -37,15 +39,19 @@ PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """The file written, and its largest difference of a heatmap value from the Keras model on the checked images."""
+    """The file written, its size by itself and as DEFLATE makes it.
+
+    `max_difference` is the largest of a heatmap value from the Keras model on the checked images.
+    """
 
     path: Path
     size_bytes: int
+    compressed_bytes: int
     max_difference: float
     description: ModelDescription
 
     def __str__(self) -> str:
-        size = f"{self.size_bytes / 1e6:.2f} MB"
+        size = f"{self.size_bytes / 1e6:.2f} MB ({self.compressed_bytes / 1e6:.2f} MB compressed)"
         return f"{self.path}: {size}, heatmaps differ by at most {self.max_difference:.2g} from the Keras model"
 
 
@@ -78,7 +84,8 @@ def convert_run(run: Run, precision: str, output: Path | str, calibration: Keypo
             f"the converted heatmaps differ by {difference:.2g} from the Keras model, over {FLOAT_TOLERANCE}: not written"
         )
     save_model_file(output, flatbuffer, description)
-    return ConversionResult(Path(output), Path(output).stat().st_size, difference, description)
+    compressed = len(zlib.compress(flatbuffer, 9))
+    return ConversionResult(Path(output), Path(output).stat().st_size, compressed, difference, description)
 
 
 def load_folded_model(run: Run) -> Any:
@@ -121,7 +128,7 @@ def describe(run: Run, precision: str, interpreter: Any) -> ModelDescription:
     cost = complexity(run.spec)
     importance = None
     if (run.path / "ranking.json").is_file():
-        importance = {link.name: value for link, value in load_ranking(run).items()}
+        importance = {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
     return ModelDescription(
         name=run.spec.name,
         precision=precision,
@@ -132,9 +139,17 @@ def describe(run: Run, precision: str, interpreter: Any) -> ModelDescription:
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         importance=importance,
-        source={"run": str(run.path), "step": run.step, "parent": run.parent},
+        source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal(run)},
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
     )
+
+
+def _removal(run: Run) -> dict[str, Any] | None:
+    """The way to a pruned network, as `hrnet prune` wrote it."""
+    if not (run.path / PRUNING).is_file():
+        return None
+    plan = read_json(run.path / PRUNING)
+    return {name: plan[name] for name in ("priced_in", "whole_pck", "steps")}
 
 
 def _tensor_format(details: dict[str, Any]) -> TensorFormat:

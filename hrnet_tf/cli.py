@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,3 +49,27 @@ def models(
     if parts:
         tables.append(parts_table(listed[0], wide=wide))
     show(console, *tables)
+
+
+@app.command()
+def build(
+    model: Annotated[str, typer.Argument(help="A name from `hrnet models`, such as pose-w48.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+    links_from: Annotated[Path | None, typer.Option(help="Have only the links and blocks that this run has.")] = None,
+    input_size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, if not the model's own.")] = None,
+    width: Annotated[int | None, typer.Option(help="Channels of the first branch, if not the model's own.", min=1)] = None,
+    modules: Annotated[str | None, typer.Option(help="Modules of stages 2, 3, 4, such as 1,4,3.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights.")] = 0,
+) -> None:
+    """Make a run of a network with initial weights; with --links-from, with the connectivity of a pruned run.
+
+    Example: [bold]hrnet build pose-w48 --links-from runs/w32-pruned --output runs/w48-sparse[/bold]
+    """
+    from hrnet_tf.building import build_run
+    from hrnet_tf.presets import customized, parse_size, preset
+    from hrnet_tf.runs import load_run
+
+    size = parse_size(input_size) if input_size else None
+    spec = customized(preset(model), input_size=size, width=width, modules=modules)
+    run = build_run(spec, output, links_from=load_run(links_from) if links_from else None, seed=seed)
+    typer.echo(f"run: {run.path}")

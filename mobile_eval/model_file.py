@@ -73,9 +73,10 @@ class Flatbuffer:
 class ModelDescription:
     """All that evaluating a model needs to know about it, and where it came from.
 
-    `network` holds "architecture" and, of an HRNet, "width", "stages", "outputs", "live_branches", "links" (kept)
-    and "removed_links" by name; networks without fusion links leave these out. `importance` maps links of the
-    full network to a number (higher is needed more). `flatbuffer` is filled in when the description is embedded.
+    `network` holds "architecture", "spec" (for this package's own readers) and, of an HRNet, "width", "stages",
+    "outputs", "live_branches", "links" (kept), "removed_links" and "removed_blocks" by name; networks without fusion
+    links leave these out. `importance` maps links of the full network to a number (higher is needed more).
+    `flatbuffer` is filled in when the description is embedded.
     """
 
     name: str

@@ -1,0 +1,102 @@
+"""The way back: a float32 `.tflite` of this package as a run again, to prune or tune what is only there as a file.
+
+The file's convolutions have BatchNorm folded in. With mean m and variance v of a convolution's output, measured
+on real images, a BatchNorm of mean m, variance v, gamma = sqrt(v + epsilon) and beta = bias + m is the same
+function, and one that training finds as it would have been.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_tf._keras import keras
+from hrnet_tf.layers import BATCH_NORM
+from hrnet_tf.networks import build_model, check_is_pose, network_from_json
+from hrnet_tf.runs import Run, save_run
+from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
+from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.geometry import box_matrix
+from mobile_eval.model_file import read_description
+from mobile_eval.preprocess import normalize, read_image, warp_crop
+from mobile_eval.tflite_graph import TfliteGraph
+
+PERSONS = 256
+BATCH = 64
+
+
+def restore_run(path: Path | str, data: KeypointDataset, output: Path | str) -> Run:
+    """Write the network in the float32 `.tflite` at `path` as a run into the folder `output`.
+
+    BatchNorm's statistics are those of the first persons of `data`. Raises ValueError for a file of another
+    precision or of a version that did not store the whole spec, and where `output` exists.
+    """
+    output, description = Path(output), read_description(path)
+    if description.precision != "float32":
+        raise ValueError(f"{path} is {description.precision}: only a float32 file holds the weights that were trained")
+    if "spec" not in description.network:
+        raise ValueError(f"{path} does not hold the network's spec: it was converted by an older version")
+    if output.exists():
+        raise ValueError(f"{output} exists already; give another --output")
+    spec = network_from_json(description.network["spec"])
+    check_is_pose(spec, "restoring")
+    folded = build_model(spec, folded=True)
+    set_model_weights(folded, folded_weights(TfliteGraph(path)))
+    crops = [warp_crop(read_image(p.image_path), box_matrix(p.box, spec.input_size), spec.input_size) for p in data.persons]
+    model = build_model(spec)
+    weights = unfolded(model_weights(model), folded, normalize(np.stack(crops[:PERSONS])))
+    set_model_weights(model, weights)
+    run = Run(output, "import", spec, description.category.to_json(), {"restored": str(path)})
+    save_run(run)
+    save_weights(run.weights_path, weights)
+    return run
+
+
+def folded_weights(graph: TfliteGraph) -> Weights:
+    """Kernels (h, w, in, out) and biases of every convolution, by the names of the folded network's variables."""
+    weights: Weights = {}
+    for operator in graph.operators:
+        if operator.kind == "CONV_2D":
+            kernel, bias = graph.constant(operator.index, 1), graph.constant(operator.index, 2)
+            if kernel is None or bias is None:
+                raise ValueError(f"{graph.path}: {operator.layer} has no constant kernel and bias")
+            weights[f"{operator.layer}/kernel"] = kernel.transpose(1, 2, 3, 0)
+            weights[f"{operator.layer}/bias"] = bias
+    return weights
+
+
+def unfolded(weights: Weights, folded: Any, crops: NDArray[np.float32]) -> Weights:
+    """`weights` (those of the network with BatchNorm) made to compute what `folded` does, with statistics on `crops`."""
+    result, plain = dict(weights), model_weights(folded)
+    norms = {name: name.replace("_bn", "_conv").removesuffix("/gamma") for name in weights if name.endswith("/gamma")}
+    statistics = _statistics(folded, sorted(set(norms.values())), crops)
+    for name, value in plain.items():
+        if name in result:
+            result[name] = value
+    for gamma, conv in norms.items():
+        norm, (mean, variance) = gamma.removesuffix("/gamma"), statistics[conv]
+        result[gamma] = np.sqrt(variance + BATCH_NORM["epsilon"]).astype(np.float32)
+        result[f"{norm}/beta"] = (plain[f"{conv}/bias"] + mean).astype(np.float32)
+        result[f"{norm}/moving_mean"], result[f"{norm}/moving_variance"] = mean, variance
+    return result
+
+
+def _statistics(folded: Any, layers: list[str], crops: NDArray[np.float32]) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+    """Mean and variance (channels,) of what each convolution puts out, without its bias and activation."""
+    outputs = []
+    for name in layers:
+        layer = folded.get_layer(name)
+        alone = keras.layers.Conv2D(layer.filters, layer.kernel_size, layer.strides, layer.padding, use_bias=False)
+        maps = keras.backend.reshape(alone(layer.input), (-1, layer.filters))
+        alone.set_weights([layer.get_weights()[0]])
+        outputs.append(keras.backend.stack([keras.backend.mean(maps, 0), keras.backend.mean(maps**2, 0)]))
+    model = keras.Model(folded.input, outputs)
+    batches = [model.predict_on_batch(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
+    result = {}
+    for name, moments in zip(layers, zip(*batches, strict=True), strict=True):
+        mean, square = np.mean([np.asarray(moment, np.float64) for moment in moments], axis=0)
+        result[name] = mean.astype(np.float32), np.maximum(square - mean**2, 0).astype(np.float32)
+    return result

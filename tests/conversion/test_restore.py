@@ -1,0 +1,59 @@
+"""A float32 file made a run again: the same function, with BatchNorm that training finds as it would have been."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conversion.convert import convert_run
+from conversion.restore import restore_run
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import Run, load_run, save_run
+from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.model_file import embed_description, read_description
+from training.config import TrainingConfig
+from training.data import plain_crops
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_file_is_a_run_again(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    smaller = spec.without({FusionLink(4, 0, 3, 0), ResidualBlock(3, 0, 1, 0)})
+    category = json.loads(Path(config.train_annotations).read_text())["categories"][0]
+    run = Run(tmp_path / "run", "train", smaller, category, config.to_json())
+    save_run(run)
+    model = build_model(smaller)
+    rng = np.random.default_rng(0)
+    weights = dict(model_weights(model))
+    for name, array in weights.items():
+        if name.endswith(("gamma", "moving_variance")):
+            weights[name] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
+        elif name.endswith(("beta", "moving_mean")) or name.startswith("head"):
+            weights[name] = rng.normal(0, 0.2, array.shape).astype(np.float32)
+    save_weights(run.weights_path, weights)
+    data = load_keypoint_dataset(config.train_annotations, config.images)
+    convert_run(run, "float32", tmp_path / "m.tflite")
+
+    restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
+    assert load_run(restored.path).spec == smaller
+    again = build_model(smaller)
+    set_model_weights(model, weights)
+    set_model_weights(again, load_weights(restored.weights_path))
+    crops, _ = plain_crops(data.persons, smaller)
+    expected = model.predict_on_batch(crops)
+    np.testing.assert_allclose(again.predict_on_batch(crops), expected, atol=1e-4 * np.abs(expected).max())
+    training = np.asarray(again(crops, training=True))  # the statistics of these very crops
+    np.testing.assert_allclose(training, expected, atol=2e-2 * np.abs(expected).max())
+
+    with pytest.raises(ValueError, match="again exists already"):
+        restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
+    described = read_description(tmp_path / "m.tflite")
+    del described.network["spec"]
+    embed_description(tmp_path / "m.tflite", described)
+    with pytest.raises(ValueError, match="does not hold the network's spec"):
+        restore_run(tmp_path / "m.tflite", data, tmp_path / "other")
