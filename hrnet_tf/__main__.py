@@ -45,6 +45,35 @@ def demo(
     typer.echo(f"\nreport: {report}")
 
 
+@app.command()
+def study(
+    output: Annotated[Path, typer.Option(help="Folder for the runs, models and report.", show_default=False)],
+    preset: Annotated[str, typer.Option(help="small (drawn people, 15 minutes) or lspet (hours).")] = "small",
+    train_annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to learn from.", show_default=False)] = None,
+    val_annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to measure on.", show_default=False)] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of their images.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of the base networks, if not the preset's.", min=1)] = None,
+    tuning_epochs: Annotated[int | None, typer.Option(help="Epochs after pruning, if not the preset's.", min=1)] = None,
+    mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="bfloat16 arithmetic while training.")] = False,
+) -> None:
+    """Is it worth it? Full, pruned by importance, at random, narrower and made for pruning, all on equal terms, in one report.
+
+    Interrupted, the same command goes on where it stopped.
+
+    Example: [bold]hrnet study --preset small --output runs/study[/bold]
+    """
+    from hrnet_tf.steps import run_steps
+    from hrnet_tf.study import MANIFEST, manifest, study_setup, study_steps
+    from mobile_eval.files import write_json
+
+    size, data = study_setup(preset, output, train_annotations, val_annotations, images, epochs, tuning_epochs)
+    steps = study_steps(size, data, output, mixed_precision=mixed_precision)
+    write_json(output / MANIFEST, manifest(size))
+    command = typer.main.get_command(app)
+    run_steps(steps, lambda arguments: command.main(arguments, standalone_mode=False))
+    typer.echo(f"\nreport: {output / 'report' / 'index.html'}")
+
+
 def main() -> None:
     """Run the command line; bad input is one line and exit code 2."""
     mobile_eval.cli.run(app)

@@ -112,6 +112,9 @@ def compare(
     runtime: RuntimeName = "auto",
     limit: Limit = None,
     sigmas: Sigmas = None,
+    arms: Annotated[
+        Path | None, typer.Option(help="Manifest of the study that the models are of, by `hrnet study`.", show_default=False)
+    ] = None,
 ) -> None:
     """Measure several models on the same people and machine, and write a report to look at in a browser.
 
@@ -134,6 +137,7 @@ def compare(
         runtime=runtime,
         annotations=str(annotations),
         command=command_line(),
+        arms=arms,
         progress=True,
     )
     typer.echo(result)
@@ -171,7 +175,30 @@ def predict(
     typer.echo(f"keypoints: {output / KEYPOINTS_FILE}")
 
 
-COMMANDS = (evaluate, bench, compare, predict)
+def profile(
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="Any .tflite.", show_default=False)],
+    threads: Threads = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each operator; they take turns.")] = 50,
+    runtime: RuntimeName = "auto",
+    json: Annotated[
+        Path | None, typer.Option(help="Write the profile to this JSON file, for `hrnet prune --profile`.", show_default=False)
+    ] = None,
+) -> None:
+    """Time every operator of a model on this machine: by kind, and by the network's stem, branches and links.
+
+    Example: [bold]python -m mobile_eval profile full-int8.tflite --json profile.json[/bold]
+    """
+    from mobile_eval.files import check_output_file, write_json
+    from mobile_eval.profile import profile as profile_model
+
+    check_output_file(json)
+    result = profile_model(model, threads=threads, rounds=rounds, runtime=runtime, progress=True)
+    if json:
+        write_json(json, result.to_json())
+    typer.echo(result)
+
+
+COMMANDS = (evaluate, bench, profile, compare, predict)
 for command in COMMANDS:
     app.command()(command)
 

@@ -18,6 +18,7 @@ from mobile_eval.metrics.oks import show
 from mobile_eval.metrics.pck import PCK_THRESHOLD
 from mobile_eval.model_file import ModelDescription
 from mobile_eval.runtime import TfliteModel
+from mobile_eval.study import StudyArm, load_arms
 
 FORMAT_VERSION = 1
 
@@ -69,6 +70,7 @@ class ComparisonResult:
     dataset: KeypointDataset
     annotations: str
     command: str
+    arms: tuple[StudyArm, ...] = ()
 
     @property
     def environment(self) -> Environment:
@@ -114,6 +116,7 @@ class ComparisonResult:
             "threads": self.models[0].latency.threads,
             "environment": dataclasses.asdict(self.environment),
             "models": models,
+            "arms": [dataclasses.asdict(arm) for arm in self.arms],
         }
 
 
@@ -128,14 +131,16 @@ def compare(
     runtime: str = "auto",
     annotations: str = "",
     command: str = "",
+    arms: Path | None = None,
     progress: bool = False,
 ) -> ComparisonResult:
     """Measure the models' accuracy on `dataset` and their latency turn by turn; write the report into folder `output`.
 
-    `annotations` and `command` are named in the report.
+    `annotations` and `command` are named in the report. `arms` is the manifest of a study that the models are of.
     """
     if not paths:
         raise ValueError("expected at least one model to compare, got none")
+    study = load_arms(arms, labels(paths)) if arms else ()
     folder = check_output_folder(output)
     models = [TfliteModel(path, threads=threads, runtime=runtime) for path in paths]
     for model in models:
@@ -147,6 +152,7 @@ def compare(
         dataset=dataset,
         annotations=annotations,
         command=command,
+        arms=study,
     )
     save_report(result, folder)
     return result

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from mobile_eval.charts import kinds_svg, removal_points, removal_svg
 from mobile_eval.compare import ComparedModel, ComparisonResult
 from mobile_eval.evaluate import number_or_none
 from mobile_eval.link_diagram import link_diagram_svg
@@ -17,8 +18,10 @@ from mobile_eval.metrics.pck import PCK_THRESHOLD, found_joints
 from mobile_eval.pose_picture import Cutout, cut_out, skeleton_svg
 from mobile_eval.preprocess import read_image
 from mobile_eval.scatter import Point, scatter_svg
+from mobile_eval.study import MEANING, StudyRow, study_plots, study_rows, verdicts
 
 TYPICAL, DISAGREEING = 6, 3
+MANY_MODELS = 6
 COLORS = ("#2458d3", "#c2570c", "#0f8a6d", "#8b3fb5", "#b8860b", "#c02652", "#3a7ca5", "#6b7280")
 
 
@@ -42,12 +45,23 @@ class Example:
 
 
 @dataclass(frozen=True)
+class StudySection:
+    """The arms of a study: a plot for each precision, rows by budget, and what they come to."""
+
+    plots: dict[str, Markup]
+    rows: list[StudyRow]
+    verdicts: list[str]
+    meaning: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Diagram:
-    """The links of one network, and the models that have it."""
+    """The links of one network and the models that have it; the way there, where it was pruned and measured."""
 
     models: str
     summary: str
     svg: Markup
+    removal: Markup | None
 
 
 def report_html(result: ComparisonResult) -> str:
@@ -66,7 +80,10 @@ def report_html(result: ComparisonResult) -> str:
         headline=headline(result),
         plot=Markup(accuracy_plot(result)),
         diagrams=diagrams(result),
+        kinds=kinds_picture(result),
+        study=study_section(result),
         joints=joint_table(result),
+        joint_models=joint_models(result),
         colors=[COLORS[index % len(COLORS)] for index in range(len(result.models))],
         typical=typical,
         disagreeing=disagreeing,
@@ -141,13 +158,43 @@ def diagrams(result: ComparisonResult) -> list[Diagram]:
         built = len(first.description.network["live_branches"])
         summary = f"{first.links_kept} of {first.links_possible} links, {built} branch modules"
         svg = Markup(link_diagram_svg(first.description.network, importance))
-        drawn.append(Diagram(", ".join(model.label for model in models), summary, svg))
+        drawn.append(Diagram(", ".join(model.label for model in models), summary, svg, _removal(models)))
     return drawn
+
+
+def _removal(models: list[ComparedModel]) -> Markup | None:
+    """Accuracy after each step of the removal, from the first model that knows it."""
+    known = next((m.description.source["removal"] for m in models if m.description.source.get("removal")), None)
+    if known is None:
+        return None
+    points = removal_points(known["whole_pck"], known["steps"])
+    return Markup(removal_svg(points, f"PCK@{PCK_THRESHOLD:g}", known["priced_in"])) if len(points) > 1 else None
+
+
+def study_section(result: ComparisonResult) -> StudySection | None:
+    """The study that the models are of, if they are of one."""
+    if not result.arms:
+        return None
+    rows = study_rows(result.arms, result.models)
+    plots = study_plots(rows, result.models, f"PCK@{PCK_THRESHOLD:g}")
+    meaning = {kind: MEANING.get(kind, "") for kind in dict.fromkeys(row.kind for row in rows)}
+    return StudySection({name: Markup(svg) for name, svg in plots.items()}, rows, verdicts(rows), meaning)
+
+
+def kinds_picture(result: ComparisonResult) -> Markup | None:
+    """Importance by kind of link, from the first model that was ranked."""
+    ranked = next((m.description.importance for m in result.models if m.description.importance), None)
+    return Markup(kinds_svg(ranked)) if ranked else None
+
+
+def joint_models(result: ComparisonResult) -> list[int]:
+    """The models whose joints are shown, by index: all, or the pair of interest where they are many."""
+    return list(range(len(result.models))) if len(result.models) <= MANY_MODELS else list(result.picture_pair())
 
 
 def joint_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]:
     """Rows of (joint, share found by each model)."""
-    columns = [model.evaluation.pck.per_joint for model in result.models]
+    columns = [result.models[index].evaluation.pck.per_joint for index in joint_models(result)]
     return [
         (joint.replace("_", " "), [number_or_none(column[index]) for column in columns])
         for index, joint in enumerate(result.dataset.category.joints)

@@ -12,7 +12,7 @@ import pytest
 
 import hrnet_tf.__main__
 from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Run, save_ranking, save_run
+from hrnet_tf.runs import Ranking, Run, save_ranking, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import model_weights, save_weights
 from training.config import TrainingConfig
@@ -25,7 +25,8 @@ def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path
     run = Run(tmp_path / "run", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
-    save_ranking(run, dict.fromkeys(spec.links, 1.0), {})
+    scores = {"leave-one-out": dict.fromkeys(spec.links, 1.0)}
+    save_ranking(run, Ranking(24, 0, scores, {"leave-one-out": None}, {}))
     return run.path
 
 
@@ -58,9 +59,33 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         (TRAIN + " --train-annotations {drawn}/none.json --images {drawn}/images --output {out}", "none.json: No such file"),
         (TRAIN + " --train-annotations {drawn}/person_keypoints_val.json --images {drawn}/no --output {out}", "does not exist"),
         ("rank {drawn} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images", "is not a run folder"),
-        ("prune {run} {data} --remove-links 400 --output {out}", "no links left: at least one link must stay"),
-        ("prune {run} {data} --output {out}", "give either --keep-latency or --remove-links"),
-        ("prune {run} {data} --keep-latency 7 --output {out}", "between 0 and 1"),
+        ("prune {run} {data} --keep-macs 0.01 --output {out}", "what may be removed reaches 0."),
+        ("prune {run} {data} --keep-links 0.01 --output {out}", "of the full network's links, not 0.01; one link at least stays"),
+        (
+            "prune {run} {data} --output {out}",
+            "give one budget, of --keep-latency, --keep-macs, --keep-links, --max-drop; got none",
+        ),
+        ("prune {run} {data} --keep-macs 0.5 --max-drop 0.1 --output {out}", "got --keep-macs and --max-drop"),
+        ("prune {run} {data} --keep-latency 7 --output {out}", "--keep-latency must be between 0 and 1, got 7"),
+        ("prune {run} {data} --keep-macs 0.9 --blocks --output {out}", "were not ranked: rank it again with --blocks"),
+        ("prune {run} {data} --keep-macs 0.9 --method taylor --output {out}", "not ranked by 'taylor', only by leave-one-out"),
+        ("prune {run} {data} --keep-macs 0.9 --epochs 1 --rounds 2 --output {out}", "1 epochs are not enough for 2 rounds"),
+        ("prune {run} {data} --max-drop 0.1 --rounds 2 --output {out}", "it goes with one round"),
+        ("prune {run} {data} --keep-macs 0.9", "give --output, the run folder to write (or --dry-run"),
+        ("prune {run} {data} --keep-latency 0.9 --profile {run}/spec.json --output {out}", "spec.json: not a profile"),
+        ("prune {run} {data} --keep-latency 0.9 --profile {drawn}/no.json --output {out}", "no.json: No such file"),
+        ("rank {run} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images --method luck", "named 'luck'"),
+        ("build pose-w32 --links-from {run} --output {out}", "have no place in pose-w32"),
+        ("build simple-baseline-r50 --links-from {run} --output {out}", "has no fusion links to take over"),
+        ("train pose-small-v1 {data} --links-from {run} --width-like {run} --output {out}", "leave --links-from out"),
+        (TRAIN + " {data} --link-dropout 1 --output {out}", "link-dropout must be at least 0 and below 1, got 1"),
+        ("study --preset huge --output {out}", "no study preset named 'huge'; there are small, lspet"),
+        ("study --preset lspet --output {out}", "the preset lspet needs people"),
+        ("study --images {drawn}/images --output {out}", "people are given by all three"),
+        (
+            "restore {drawn}/no.tflite --annotations {drawn}/person_keypoints_val.json --images {drawn}/images --output {out}",
+            "cannot read",
+        ),
         ("convert {run} --format int4 --output {out}", "unknown format 'int4'; there are float32, int8"),
         ("convert {run} --format int8 --output {out}", "int8 needs calibration"),
         ("convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}", "both --annotations and --images"),
@@ -92,7 +117,7 @@ def test_one_line_and_exit_code_2(
     [
         ("quantize {run} {data} --output {out}", "quantization-aware tuning"),
         ("rank {run} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images", "ranking"),
-        ("prune {run} {data} --remove-links 1 --output {out}", "pruning"),
+        ("prune {run} {data} --keep-macs 0.9 --output {out}", "pruning"),
         ("convert {run} --format float32 --output {out}", "conversion"),
     ],
 )

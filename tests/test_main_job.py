@@ -15,6 +15,7 @@ import hrnet_tf.demo
 from conversion.convert import convert_run
 from hrnet_tf.__main__ import app
 from hrnet_tf.demo import run_demo
+from hrnet_tf.networks import network_from_json
 from hrnet_tf.runs import load_ranking, load_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights
@@ -22,6 +23,7 @@ from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.model_file import read_description
 from mobile_eval.runtime import make_interpreter
 from training.config import TrainingConfig
+from training.history import RemovalStep, replay
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -61,8 +63,13 @@ def test_the_pruned_network_is_smaller_everywhere(job: Path) -> None:
     assert (job / "pruned-int8.tflite").stat().st_size < (job / "full-int8.tflite").stat().st_size
     assert set(full.importance or {}) == set(full.network["links"]) == set(pruned.importance or {})
     chosen = json.loads((job / "pruned" / "pruning.json").read_text())
-    assert set(chosen["removed_links"]) == set(pruned.network["removed_links"])
-    assert chosen["latency_ratio"] <= hrnet_tf.demo.KEEP_LATENCY
+    steps = [RemovalStep.from_json(step) for step in chosen["steps"]]
+    assert replay(load_run(job / "full").hrnet_spec, steps) == load_run(job / "pruned").spec
+    assert chosen["measured_ratio"] <= hrnet_tf.demo.KEEP_LATENCY
+    assert [step.ratio for step in steps] == sorted((step.ratio for step in steps), reverse=True)
+    assert all(step.pck is not None for step in steps)
+    assert pruned.source["removal"]["steps"] == chosen["steps"]
+    assert load_run(job / "pruned").spec == network_from_json(pruned.network["spec"])
 
 
 def test_int8_models_are_int8_throughout(job: Path) -> None:
@@ -93,8 +100,9 @@ def test_post_training_int8_stays_near_the_keras_model(job: Path, tmp_path: Path
 
 def test_ranking_has_a_picture_and_every_link(job: Path) -> None:
     full = load_run(job / "full")
-    assert set(load_ranking(full)) == full.spec.links
-    assert (job / "full" / "ranking.svg").read_text().startswith("<svg")
+    assert set(load_ranking(full).of()) == full.hrnet_spec.links
+    for picture in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
+        assert (job / picture).read_text().startswith("<svg")
 
 
 def test_a_finished_demo_is_not_done_again(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:

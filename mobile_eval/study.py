@@ -1,0 +1,114 @@
+"""The arms of a study in a comparison: which models answer the same question, and what came out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobile_eval.files import read_json
+from mobile_eval.scatter import Point, scatter_svg
+
+FULL, PRUNED = "full", "links"
+COLORS = {
+    "full": "#1c2430",
+    "links": "#2458d3",
+    "random": "#c02652",
+    "blocks": "#0f8a6d",
+    "narrow": "#c2570c",
+    "dropped": "#8b3fb5",
+}
+MEANING = {
+    "full": "every link",
+    "links": "links pruned by importance",
+    "random": "links pruned at random",
+    "blocks": "links and residual blocks pruned by importance",
+    "narrow": "a narrower full network of the same latency, from nothing",
+    "dropped": "trained with links left out at random, then pruned by importance",
+}
+
+
+@dataclass(frozen=True)
+class StudyArm:
+    """One network: its kind, its share of the full one's latency (None for the full one itself), its models' labels."""
+
+    kind: str
+    budget: float | None
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One model: PCK, its difference to the full model of the same precision, latency over the full model's."""
+
+    kind: str
+    budget: float | None
+    precision: str
+    label: str
+    pck: float
+    pck_difference: float
+    latency_ratio: float
+
+
+def load_arms(path: Path | str, labels: Sequence[str]) -> tuple[StudyArm, ...]:
+    """Read the manifest of `hrnet study`; ValueError where it names other models than those compared."""
+    data = read_json(path, "study manifest")
+    try:
+        arms = tuple(StudyArm(arm["kind"], arm["budget"], tuple(arm["labels"])) for arm in data["arms"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not the manifest of a study: {type(error).__name__} {error}") from error
+    named = {label for arm in arms for label in arm.labels}
+    if named != set(labels):
+        raise ValueError(f"{path} names other models than those compared: {', '.join(sorted(named ^ set(labels))[:4])}")
+    if not any(arm.kind == FULL for arm in arms):
+        raise ValueError(f"{path} has no full network to compare with")
+    return arms
+
+
+def study_rows(arms: Sequence[StudyArm], models: Sequence[Any]) -> list[StudyRow]:
+    """Every model of the study, of `ComparedModel`s, in the order of the arms."""
+    by_label = {model.label: model for model in models}
+    full = {by_label[label].description.precision: by_label[label] for arm in arms if arm.kind == FULL for label in arm.labels}
+    rows = []
+    for arm in arms:
+        for label in arm.labels:
+            model = by_label[label]
+            base, pck = full[model.description.precision], model.evaluation.pck.pck
+            ratio = model.latency.p50_ms / base.latency.p50_ms
+            difference = pck - base.evaluation.pck.pck
+            rows.append(StudyRow(arm.kind, arm.budget, model.description.precision, label, pck, difference, ratio))
+    return rows
+
+
+def verdicts(rows: Sequence[StudyRow]) -> list[str]:
+    """What pruning by importance comes to beside each other way with the same budgets, in sentences."""
+    sentences = []
+    for precision in dict.fromkeys(row.precision for row in rows):
+        found = {(row.kind, row.budget): row for row in rows if row.precision == precision}
+        for kind in ("random", "narrow", "dropped"):
+            pairs = [(row, found[kind, budget]) for (k, budget), row in found.items() if k == PRUNED and (kind, budget) in found]
+            if pairs:
+                better = sum(own.pck > other.pck for own, other in pairs)
+                points = ", ".join(f"{(own.pck - other.pck) * 100:+.1f}" for own, other in pairs).replace("-", "−")
+                name = f"{MEANING[PRUNED]} against {MEANING[kind]}"
+                sentences.append(f"{precision}: {name}: better at {better} of {len(pairs)} budgets ({points} points of PCK)")
+    return sentences
+
+
+def study_plots(rows: Sequence[StudyRow], models: Sequence[Any], accuracy_name: str) -> dict[str, str]:
+    """For each precision, accuracy against latency; the networks of one kind are joined."""
+    by_label = {model.label: model for model in models}
+    plots = {}
+    for precision in dict.fromkeys(row.precision for row in rows):
+        points: list[Point] = []
+        last: dict[str, int] = {}
+        for row in (row for row in rows if row.precision == precision):
+            latency = by_label[row.label].latency
+            name = row.kind if row.budget is None else f"{row.kind} {row.budget:g}"
+            joined = last.get(row.kind, last.get(FULL))
+            color = COLORS.get(row.kind, COLORS[FULL])
+            last[row.kind] = len(points)
+            points.append(Point(name, latency.p50_ms, latency.p90_ms, row.pck, color, precision == "int8", joined))
+        plots[precision] = scatter_svg(points, accuracy_name)
+    return plots

@@ -1,0 +1,66 @@
+"""The study's plan: every arm is made from the right start, for the same number of epochs, and all are measured together."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from hrnet_tf.study import PRESETS, StudyData, arms, manifest, study_setup, study_steps
+
+DATA = StudyData(Path("d/train.json"), Path("d/val.json"), Path("d/images"))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_all_arms_see_the_same_epochs(preset: str) -> None:
+    size = PRESETS[preset]
+    seen: dict[str, int] = {}
+    for step in study_steps(size, DATA, Path("out")):
+        words = step.arguments
+        if words[0] not in ("train", "prune"):
+            continue
+        options = dict(itertools.pairwise(words))
+        start = options.get("--init") or (words[1] if words[0] == "prune" else None)
+        before = seen[Path(start).name] if start else 0
+        seen[Path(options["--output"]).name] = before + int(options["--epochs"])
+        assert options["--train-annotations"] == "d/train.json"
+        assert "--resume" in words
+    assert {seen[arm.name] for arm in arms(size)} == {size.epochs + size.tuning_epochs}
+
+
+def test_each_arm_is_what_its_name_says() -> None:
+    steps = [" ".join(step.arguments) for step in study_steps(PRESETS["lspet"], DATA, Path("out"))]
+
+    def made(name: str) -> str:
+        return next(step for step in steps if f"--output out/runs/{name} " in step)
+
+    assert "--keep-latency 0.78" in made("links-78")
+    assert "prune out/runs/base" in made("random-78")
+    assert "--method random" in made("random-78")
+    assert "prune out/runs/dropped-base" in made("dropped-78")
+    assert "--link-dropout 0.1" in made("dropped-base")
+    assert "--width-like out/runs/links-68" in made("narrow-68")
+    assert "--width-like out/runs/blocks-48" in made("narrow-48")
+    assert "--keep-latency 0.48 --blocks" in made("blocks-48")
+    files = [f"out/{label}.tflite" for arm in arms(PRESETS["lspet"]) for label in arm.labels.values()]
+    assert steps[-1].startswith(f"compare {' '.join(files)} ")
+    assert len(set(files)) == len(files) == 2 * len(arms(PRESETS["lspet"]))
+
+
+def test_the_manifest_names_every_file() -> None:
+    listed = manifest(PRESETS["small"])["arms"]
+    assert isinstance(listed, list)
+    assert listed[0] == {"kind": "full", "budget": None, "labels": ["full-float32", "full-int8"]}
+
+
+def test_own_people_take_the_drawn_ones_place(tmp_path: Path) -> None:
+    size, data = study_setup("small", tmp_path, None, None, None, epochs=3)
+    assert size.people is not None
+    assert size.epochs == 3
+    assert data.images == tmp_path / "people" / "images"
+    size, data = study_setup("small", tmp_path, DATA.train, DATA.val, DATA.images)
+    assert size.people is None
+    assert data == DATA
+    with pytest.raises(ValueError, match="must have no space in it"):
+        study_steps(size, data, tmp_path / "a b")
