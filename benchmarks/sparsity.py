@@ -1,0 +1,59 @@
+"""What zeros among the weights are worth once links are pruned: file size, compressed size and latency.
+
+    python benchmarks/sparsity.py RUN [--sparsity 0.5] [--rounds N]
+
+Converts a float run to int8 as it is and with the smallest weights of each convolution set to zero (post-training,
+random calibration images: sizes and times do not depend on them), and times both interleaved. Accuracy is not
+measured here: `hrnet prune --sparsity` tunes with the zeros in place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import load_run
+from hrnet_tf.weights import Weights, load_weights, set_model_weights
+from mobile_eval.latency import bench_interleaved
+from training.candidate_latency import int8_with_random_calibration
+
+
+def with_zeros(weights: Weights, sparsity: float) -> Weights:
+    result = dict(weights)
+    for name, array in weights.items():
+        if name.endswith("/kernel"):
+            result[name] = np.where(np.abs(array) <= np.quantile(np.abs(array), sparsity), 0, array).astype(array.dtype)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--sparsity", type=float, default=0.5)
+    parser.add_argument("--rounds", type=int, default=200)
+    options = parser.parse_args()
+    run = load_run(options.run)
+    weights = fold_batch_norm(load_weights(run.weights_path))
+    sizes = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{name}.tflite") for name in ("dense", "sparse")]
+        for path, own in zip(paths, (weights, with_zeros(weights, options.sparsity)), strict=True):
+            model = build_model(run.spec, folded=True)
+            set_model_weights(model, own)
+            data = int8_with_random_calibration(model)
+            path.write_bytes(data)
+            sizes.append((len(data), len(zlib.compress(data, 9))))
+        dense, sparse = bench_interleaved(paths, rounds=options.rounds)
+    print(f"size        {sizes[0][0] / 1e6:.3f} -> {sizes[1][0] / 1e6:.3f} MB  ratio {sizes[1][0] / sizes[0][0]:.3f}")
+    print(f"compressed  {sizes[0][1] / 1e6:.3f} -> {sizes[1][1] / 1e6:.3f} MB  ratio {sizes[1][1] / sizes[0][1]:.3f}")
+    print(f"latency     {dense.p50_ms:.3f} -> {sparse.p50_ms:.3f} ms  ratio {sparse.p50_ms / dense.p50_ms:.3f}")
+
+
+if __name__ == "__main__":
+    main()
