@@ -38,7 +38,7 @@ lint: venv
 	$(VENV)/bin/mypy
 
 test: lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 format: venv
 	$(VENV)/bin/ruff check --fix .

@@ -21,6 +21,7 @@ TRAIN = [
     "tensorflow-model-optimization>=0.8.0",
     "keras-cv>=0.9.0",
     "safetensors>=0.4",
+    "scipy>=1.10",
     "pycocotools>=2.0.8",
     "ai-edge-litert>=1.2",
 ]
@@ -32,7 +33,7 @@ DEVICE = [
     "ai-edge-litert>=1.2; python_version >= '3.12'",
 ]
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
-DEV = ["pytest>=8", "ruff>=0.9", "mypy>=1.14"]
+DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.9", "mypy>=1.14"]
 
 setup(
     name="hrnet-tf",
