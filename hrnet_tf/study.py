@@ -56,7 +56,7 @@ class StudyPreset:
 
 PRESETS = {
     "small": StudyPreset(
-        network="pose-small-v1 --input-size 64x64 --stem-width 16 --stage1-width 8 --width 8 --modules 1,2,2 --blocks 1",
+        network="pose-small-v1 --input-size 64x64 --stem-width 16 --stage1-width 8 --width 16 --modules 1,2,2 --blocks 1",
         recipe="--sigma 1.5 --rotation 20 --scale 0.2",
         epochs=6,
         tuning_epochs=2,
