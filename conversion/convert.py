@@ -22,6 +22,7 @@ from hrnet_tf.networks import build_model, check_is_pose, complexity, network_de
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
 from hrnet_tf.spec import FusionLink
+from hrnet_tf.tflite import tflite_converter
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
 from mobile_eval.decode import HEATMAP_STRIDE
@@ -97,8 +98,7 @@ def load_folded_model(run: Run) -> Any:
 
 
 def _convert(model: Any, precision: str, calibration: NDArray[np.float32] | None) -> bytes:
-    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)  # of one image all sizes are known, as accelerators want
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([tf.function(model).get_concrete_function(image)], model)
+    converter = tflite_converter(model)
     if precision == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.int8

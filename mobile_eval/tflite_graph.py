@@ -6,6 +6,7 @@ part of the network that it belongs to. The flatbuffer's schema comes with ai-ed
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,21 +21,60 @@ from mobile_eval.model_file import check_is_tflite
 
 NEEDS_SCHEMA = "reading a .tflite's operators needs the schema that comes with ai-edge-litert: `pip install ai-edge-litert`"
 LAYER = re.compile(r"(?:^|/)(?:quant_)?((?:stem|stage\d|transition\d|head)[A-Za-z0-9_]*)(?:/|$)")
-DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}  # TensorType
-ACTIVATIONS = {0: "", 1: "RELU", 3: "RELU6"}  # ActivationFunctionType
+DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}  # TensorType
+FLOATS = ("float16", "float32")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What an operator reads or writes: shape and dtype; `constant` where its values are in the file."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    constant: bool
+    static: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its values."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
 class Operator:
     """One operator: its place in the graph, its builtin's name, and the name of the Keras layer it came from (or None).
 
+    `options` are the builtin's own, by the schema's names. An absent optional input is left out of `inputs`.
     `signature` tells operators apart that may differ in time: two of the same one do the same work.
     """
 
     index: int
     kind: str
+    version: int
     layer: str | None
-    signature: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    options: dict[str, Any]
+
+    @property
+    def signature(self) -> str:
+        """Kind, shapes, dtypes and options."""
+        shapes = " ".join(f"{'x'.join(map(str, t.shape))}:{t.dtype}" for t in (*self.inputs, *self.outputs))
+        settings = ",".join(f"{name}={value}" for name, value in sorted(self.options.items()))
+        return f"{self.kind} {shapes} {settings}"
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of a convolution or fully connected layer; 0 of anything else."""
+        if self.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"):
+            return 0
+        kernel = self.inputs[1].shape  # (out, h, w, in), depthwise (1, h, w, out), fully connected (out, in)
+        each = math.prod(kernel[1:]) if self.kind != "DEPTHWISE_CONV_2D" else math.prod(kernel[1:3])
+        source = self.inputs[2] if self.kind == "TRANSPOSE_CONV" else self.outputs[0]
+        places = math.prod(source.shape) if self.kind != "TRANSPOSE_CONV" else math.prod(source.shape[:3]) * kernel[0]
+        return places * each
 
 
 class TfliteGraph:
@@ -113,17 +153,37 @@ class TfliteGraph:
         data = self._model.buffers[self._graph.tensors[index].buffer].data
         return data is not None and len(data) > 0
 
+    @cached_property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the graph is given."""
+        return tuple(map(self._tensor, self._graph.inputs))
+
+    @cached_property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What the graph answers."""
+        return tuple(map(self._tensor, self._graph.outputs))
+
     def _describe(self, index: int) -> Operator:
         operator = self._graph.operators[index]
         code = self._model.operatorCodes[operator.opcodeIndex]
         number = max(code.builtinCode, code.deprecatedBuiltinCode)
         names = {value: name for name, value in vars(self._schema.BuiltinOperator).items() if not name.startswith("_")}
-        tensors = [self._graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
-        shapes = " ".join(f"{'x'.join(map(str, t.shape))}:{DTYPES.get(t.type, t.type)}" for t in tensors)
-        options = vars(operator.builtinOptions) if operator.builtinOptions else {}
-        settings = ",".join(f"{name}={value}" for name, value in sorted(options.items()))
         kind = names.get(number, f"operator {number}")
-        return Operator(index, kind, self._layer(operator), f"{kind} {shapes} {settings}")
+        return Operator(
+            index,
+            code.customCode.decode() if kind == "CUSTOM" and code.customCode else kind,
+            code.version,
+            self._layer(operator),
+            tuple(self._tensor(i) for i in operator.inputs if i >= 0),
+            tuple(self._tensor(i) for i in operator.outputs),
+            vars(operator.builtinOptions) if operator.builtinOptions else {},
+        )
+
+    def _tensor(self, index: int) -> Tensor:
+        tensor = self._graph.tensors[index]
+        shape, signature = tuple(map(int, tensor.shape)), tensor.shapeSignature
+        static = signature is None or all(size >= 0 for size in signature)
+        return Tensor(int(index), tensor.name.decode(), shape, DTYPES.get(tensor.type, "other"), self._is_constant(index), static)
 
     def _layer(self, operator: Any) -> str | None:
         """From the kernel's name where there is one (the last output's is replaced by the signature's), else the output's."""

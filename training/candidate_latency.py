@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hrnet_tf._keras import quiet, tf
 from hrnet_tf.networks import build_model
 from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.tflite import tflite_converter
 from mobile_eval.latency import bench_interleaved
 
 CALIBRATION_IMAGES = 2
@@ -30,7 +31,7 @@ def throwaway(spec: HRNetSpec, precision: str = "int8") -> bytes:
     if precision == "int8":
         return int8_with_random_calibration(model)
     with quiet():
-        return bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+        return bytes(tflite_converter(model).convert())
 
 
 def _keep_alive(model: Any) -> None:
@@ -47,7 +48,7 @@ def _keep_alive(model: Any) -> None:
 
 def int8_with_random_calibration(model: Any) -> bytes:
     """The bytes of a folded Keras model as int8, with ranges taken on noise: good for timing and sizes only."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter = tflite_converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
