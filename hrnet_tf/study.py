@@ -6,7 +6,7 @@ All networks see the same people for the same number of epochs, base and tuning 
     links      the same base, pruned by importance to each budget
     random     the same base and budgets, pruned by random importance
     blocks     the same base, pruned of links and residual blocks
-    narrow     a full network so narrow that it is no slower than the pruned one, trained from nothing
+    narrow     a full network so narrow that it is as fast as the pruned one, trained from nothing
     dropped    a base trained with each link left out of an image at random, pruned by importance
 
 Each becomes float32 and int8 (quantization-aware) and all are measured in one interleaved run. A budget is a share

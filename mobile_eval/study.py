@@ -24,7 +24,7 @@ MEANING = {
     "links": "links pruned by importance",
     "random": "links pruned at random",
     "blocks": "links and residual blocks pruned by importance",
-    "narrow": "a narrower full network of the same latency, from nothing",
+    "narrow": "a full network so narrow that it is as fast, from nothing",
     "dropped": "trained with links left out at random, then pruned by importance",
 }
 

@@ -66,7 +66,8 @@ def train(
     stage1_blocks: Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)] = None,
     stage1_width: Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)] = None,
     width_like: Annotated[
-        Path | None, typer.Option(help="Be narrower, as wide as is no slower (int8, measured here) than this run's network.")
+        Path | None,
+        typer.Option(help="Be so narrow, stem and all, that it is as fast (int8, here) as this run's network."),
     ] = None,
     links_from: Annotated[Path | None, typer.Option(help="Have only the links and blocks that this run has.")] = None,
     init: Annotated[Path | None, typer.Option(help="Start from this run's weights, as far as they fit.")] = None,

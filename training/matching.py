@@ -1,4 +1,8 @@
-"""The widest full network that is no slower than another one: the fair opponent of a pruned network."""
+"""The widest full network of another one's latency: the fair opponent of a pruned network.
+
+All its widths, stem and stage 1 too, shrink in proportion. Latency falls in steps, at multiples of what a vector
+holds, so that equal latency cannot be met exactly: the doubt goes to the narrow network.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,14 @@ from hrnet_tf.runs import Run, load_run
 from hrnet_tf.spec import HRNetSpec
 from training.candidate_latency import LatencyRatio
 
+SLOWER = 1.05  # how much longer it may take
+
+
+def scaled(spec: HRNetSpec, width: int) -> HRNetSpec:
+    """`spec` with `width` channels in its first branch, and stem and stage 1 in proportion (at least 1)."""
+    stem, stage1 = (max(1, round(whole * width / spec.width)) for whole in (spec.stem_width, spec.stage1_width))
+    return dataclasses.replace(spec, width=width, stem_width=stem, stage1_width=stage1)
+
 
 def widest_within(width: int, slower: Callable[[int], bool]) -> int:
     """The largest width below `width` that is not `slower`, by bisection. Raises ValueError where not even 1 is."""
@@ -26,22 +38,22 @@ def widest_within(width: int, slower: Callable[[int], bool]) -> int:
 
 
 def narrowed(spec: Network, like: Run, output: Path, threads: int = 1) -> Network:
-    """`spec` so narrow that as int8 it is no slower on this machine than the network of `like`, at its input size.
+    """`spec` so narrow that as int8 it takes hardly longer on this machine than the network of `like`, at its input size.
 
     A run that lies in `output` already has made that choice.
     """
     if not isinstance(spec, HRNetSpec):
         raise ValueError(f"{spec.name} has no width to choose")
     if (output / "run.json").is_file():
-        return dataclasses.replace(spec, width=load_run(output).hrnet_spec.width)
+        return scaled(spec, load_run(output).hrnet_spec.width)
     target = dataclasses.replace(like.hrnet_spec, classes=spec.classes)
     if target.input_size != spec.input_size:
         raise ValueError(f"{like.path} has input size {target.input_size}, not {spec.input_size}: nothing to compare")
     ratio, say = LatencyRatio(target, threads), Console(stderr=True).print
 
     def slower(width: int) -> bool:
-        found = ratio(dataclasses.replace(spec, width=width))
+        found = ratio(scaled(spec, width))
         say(f"width {width}: {found:.3f} of the latency of {like.path}")
-        return found > 1
+        return found > SLOWER
 
-    return dataclasses.replace(spec, width=widest_within(spec.width, slower))
+    return scaled(spec, widest_within(spec.width, slower))

@@ -12,7 +12,7 @@ from hrnet_tf.presets import preset
 from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.profile import ProfileResult
 from training.candidate_latency import LatencyRatio
-from training.matching import widest_within
+from training.matching import scaled, widest_within
 from training.pricing import latency_table, multiply_adds_table, profile_here
 
 
@@ -73,6 +73,13 @@ def test_the_widest_network_that_is_fast_enough() -> None:
     assert widest_within(16, lambda width: False) == 15
     with pytest.raises(ValueError, match="not even a network of width 1"):
         widest_within(16, lambda width: True)
+
+
+def test_a_narrower_network_is_narrower_everywhere(spec: HRNetSpec) -> None:
+    narrow = scaled(spec, 1)
+    assert (narrow.width, narrow.stem_width, narrow.stage1_width) == (1, 2, 1)  # of 4, 8 and 4
+    assert scaled(spec, spec.width) == spec
+    assert narrow.links == spec.links
 
 
 @pytest.mark.slow
