@@ -55,3 +55,60 @@ def restore(
 
     run = restore_run(model, load_keypoint_dataset(annotations, images).head(PERSONS), output)
     typer.echo(f"run: {run.path}")
+
+
+@app.command()
+def edgetpu(
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A full int8 file.")],
+    output: Annotated[Path | None, typer.Option(help="Folder for the compiled file; beside M.tflite if not given.")] = None,
+    compiler: Annotated[Path | None, typer.Option(help="edgetpu_compiler, if it is not on the PATH.")] = None,
+    segments: Annotated[int, typer.Option(help="Split it for a pipeline of so many Edge TPUs.", min=1)] = 1,
+    json: Annotated[Path | None, typer.Option(help="Also write the check, operator by operator, here.")] = None,
+) -> None:
+    """Check by the documented rules what the Edge TPU would take, then compile where Google's compiler is installed.
+
+    Example: [bold]hrnet edgetpu full-int8.tflite[/bold]
+    """
+    from dataclasses import asdict
+
+    from conversion.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
+    from mobile_eval.files import write_json
+
+    found = find_compiler(compiler)
+    if segments > 1 and not found:
+        raise ValueError(f"--segments needs {COMPILER}: give it by --compiler")
+    checked = check(model)
+    if json:
+        write_json(json, {**asdict(checked), "path": str(model)})
+    typer.echo(checked)
+    if found:
+        typer.echo(compile_for_edgetpu(model, output or model.parent, found, segments))
+    else:
+        typer.echo(f"checked by the documented rules alone: no {COMPILER} on the PATH, none given by --compiler")
+
+
+@app.command()
+def ethosu(
+    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A full int8 file.")],
+    accelerator: Annotated[str, typer.Option(help="Such as ethos-u55-128, ethos-u65-256 or ethos-u85-512.")] = "ethos-u65-256",
+    output: Annotated[Path | None, typer.Option(help="Folder for the compiled file; beside M.tflite if not given.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Another file to compile too, and to give the ratio to.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
+) -> None:
+    """Compile for an Arm Ethos-U NPU by Arm's Vela, and show its estimates.
+
+    Example: [bold]hrnet ethosu pruned-int8.tflite --against full-int8.tflite --accelerator ethos-u65-256[/bold]
+    """
+    from dataclasses import asdict
+
+    from conversion.ethosu import compile_for_ethosu
+    from mobile_eval.files import write_json
+
+    results = [compile_for_ethosu(m, output or m.parent, accelerator) for m in (model, against) if m]
+    for result in results:
+        typer.echo(result)
+    if against:
+        own, other = results
+        typer.echo(f"{model.name} over {against.name}: {own.cycles / other.cycles:.3f} of the cycles (estimated)")
+    if json:
+        write_json(json, {"models": [{**asdict(result), "path": str(result.path)} for result in results]})

@@ -133,6 +133,8 @@ def fit(
 
     With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss.
     """
+    if len(read_history(run.path)) >= config.epochs:
+        return
     steps = steps_per_epoch(train, config.batch_size)
     warmup = max(1, round(min(config.warmup_epochs, config.epochs / 4) * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -151,8 +153,6 @@ def fit(
     manager = tf.train.CheckpointManager(checkpoint, str(run.path / "checkpoint"), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
     done = int(epoch.numpy())
-    if done >= config.epochs:
-        return
     dataset = training_dataset(
         train,
         run.spec,
