@@ -14,28 +14,41 @@ app = typer.Typer(no_args_is_help=True)
 def convert(
     run: Annotated[Path, typer.Argument(help="A trained, pruned or quantized run.")],
     output: Annotated[Path, typer.Option(help="The .tflite to write; its description goes inside, and beside as .json.")],
-    precision: Annotated[str, typer.Option("--format", help="float32 or int8.")] = "int8",
-    annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to calibrate on (int8 without QAT).")] = None,
+    precision: Annotated[str, typer.Option("--format", help="float32, float16, dynamic, int8 or int16x8.")] = "int8",
+    source: Annotated[
+        str | None,
+        typer.Option("--input", help="uint8-rgb (a camera's bytes, normalized in the model), int8, uint8 or float32."),
+    ] = None,
+    target: Annotated[str | None, typer.Option("--output-type", help="Numbers that come out: int8, uint8 or float32.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to calibrate and check on.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+    samples: Annotated[int, typer.Option(help="Persons to calibrate on.", min=1)] = 200,
+    sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
+    max_error: Annotated[float | None, typer.Option(help="Refuse a file further than this from the Keras model.")] = None,
+    runtime: Annotated[str, typer.Option(help="tflite-runtime: refuse what its last version does not know.")] = "auto",
 ) -> None:
     """Convert a run to a .tflite that describes itself, checked against the Keras model before it is written.
 
-    int8 of a run from `hrnet quantize` needs nothing more; of any other run it is calibrated post-training on
-    the first 200 persons of --annotations.
+    int8 of a run from `hrnet quantize` needs nothing more. int8 of any other run, and int16x8, is calibrated post-training
+    on --annotations or, without these, on the people that the run was trained on.
 
     Example: [bold]hrnet convert runs/full-qat --format int8 --output full-int8.tflite[/bold]
     """
     from rich.console import Console
 
     from conversion.convert import convert_run
+    from conversion.options import ConvertOptions
     from hrnet_tf.runs import load_run
     from mobile_eval.datasets.coco import load_keypoint_dataset
+    from mobile_eval.files import check_output_file
 
+    options = ConvertOptions(precision, source, target, max_error)
     if (annotations is None) != (images is None):
         raise ValueError("calibration needs both --annotations and --images")
-    calibration = load_keypoint_dataset(annotations, images) if annotations and images else None
+    check_output_file(output)
+    people = load_keypoint_dataset(annotations, images) if annotations and images else None
     with Console(stderr=True).status(f"converting {run} to {precision}"):
-        result = convert_run(load_run(run), precision, output, calibration)
+        result = convert_run(load_run(run), options, output, people, samples=samples, seed=sample_seed, runtime=runtime)
     typer.echo(result)
 
 

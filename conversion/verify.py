@@ -2,18 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.preprocess import normalize
+from mobile_eval.runtime import TfliteModel, make_interpreter
+from mobile_eval.tflite_graph import TfliteGraph
+
+# The highest version of each operator that TensorFlow Lite 2.13 registers, as in its register.cc: tflite-runtime 2.14
+# knows these at least. Of the operators that this package's networks become.
+TFLITE_RUNTIME = "tflite-runtime"
+KNOWN_VERSIONS = {
+    "ADD": 5,
+    "ARG_MAX": 3,
+    "AVERAGE_POOL_2D": 3,
+    "CAST": 5,
+    "CONCATENATION": 4,
+    "CONV_2D": 7,
+    "DEPTHWISE_CONV_2D": 7,
+    "DEQUANTIZE": 5,
+    "FULLY_CONNECTED": 10,
+    "MEAN": 3,
+    "MUL": 7,
+    "PAD": 4,
+    "QUANTIZE": 3,
+    "RELU": 3,
+    "RESHAPE": 1,
+    "RESIZE_BILINEAR": 4,
+    "RESIZE_NEAREST_NEIGHBOR": 4,
+    "SOFTMAX": 3,
+    "TRANSPOSE_CONV": 4,
+}
 
 
-def max_difference(model: Any, path: Path, images: NDArray[np.float32]) -> float:
-    """Largest absolute difference of heatmaps between the Keras model and the file, on normalized images (N, H, W, 3)."""
-    return float(np.abs(TfliteModel(path).predict(images) - model.predict_on_batch(images)).max())
+@dataclass(frozen=True)
+class Parity:
+    """How far an output of the file is from the Keras model's, on `images` images: absolute errors, and SNR in dB."""
+
+    output: str
+    images: int
+    max_error: float
+    mean_error: float
+    snr_db: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.output}: error at most {self.max_error:.2g}, {self.mean_error:.2g} on average, "
+            f"SNR {self.snr_db:.1f} dB, on {self.images} images"
+        )
+
+
+def snr_db(expected: NDArray[Any], found: NDArray[Any]) -> float:
+    """Signal-to-noise ratio in decibel: the power of `expected` over that of its difference to `found`."""
+    signal = float(np.sum(np.square(expected, dtype=np.float64)))
+    noise = float(np.sum(np.square(expected.astype(np.float64) - found)))
+    return float("inf") if noise == 0 else float(10 * np.log10(max(signal, np.finfo(float).tiny) / noise))
+
+
+def parity(model: Any, path: Path, crops: NDArray[np.uint8], output: str = "heatmaps") -> Parity:
+    """Compare the file with the Keras model, which takes normalized images, on RGB crops (N, H, W, 3)."""
+    expected = model.predict_on_batch(normalize(crops))
+    found = TfliteModel(path).predict(crops)
+    error = np.abs(expected - found)
+    return Parity(output, len(crops), float(error.max()), float(error.mean()), snr_db(expected, found))
 
 
 def check_fully_int8(interpreter: Any) -> None:
@@ -22,4 +77,28 @@ def check_fully_int8(interpreter: Any) -> None:
         if np.issubdtype(details["dtype"], np.floating):
             raise ValueError(
                 f"the int8 graph holds a float tensor, {details['name']}: it would not run on an integer accelerator"
+            )
+
+
+def check_loads(path: Path) -> None:
+    """Raise ValueError unless the runtime runs the file with XNNPACK and without."""
+    for xnnpack in (True, False):
+        interpreter = make_interpreter(path, xnnpack=xnnpack)
+        try:
+            interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            how, what = "with" if xnnpack else "without", " ".join(str(error).split())
+            raise ValueError(f"the converted model does not run {how} XNNPACK: {what}") from error
+
+
+def check_versions(path: Path, runtime: str) -> None:
+    """Raise ValueError, naming the operator, where `runtime` is tflite-runtime and would not know an operator's version."""
+    if runtime != TFLITE_RUNTIME:
+        return
+    for operator in TfliteGraph(path).operators:
+        known = KNOWN_VERSIONS.get(operator.kind, 0)
+        if operator.version > known:
+            name = operator.layer or f"operator {operator.index}"
+            raise ValueError(
+                f"{name} is {operator.kind} version {operator.version}; {runtime} 2.14 knows it up to version {known}"
             )

@@ -22,7 +22,7 @@ from mobile_eval.files import read_bytes, sha256, write_bytes, write_json
 FORMAT_VERSION = 1
 MEMBER = "model.json"
 FLATBUFFER_IDENTIFIER = b"TFL3"
-PRECISIONS = ("float32", "int8")
+PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 REMEDY = "convert it again with `hrnet convert`"
 
 

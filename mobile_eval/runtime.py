@@ -44,8 +44,11 @@ def find_runtime(name: str = "auto") -> Runtime:
     raise ValueError(f"no TFLite runtime found ({' or '.join(wanted)}): `pip install {next(iter(wanted))}`")
 
 
-def make_interpreter(path: Path | str, *, threads: int = 1, runtime: str = "auto") -> Any:
-    """An interpreter with its tensors allocated, for any `.tflite`, with or without a description."""
+def make_interpreter(path: Path | str, *, threads: int = 1, runtime: str = "auto", xnnpack: bool = True) -> Any:
+    """An interpreter with its tensors allocated, for any `.tflite`, with or without a description.
+
+    Without `xnnpack` the runtime's own kernels do everything.
+    """
     if threads < 1:
         raise ValueError(f"the number of threads must be at least 1, got {threads}")
     check_is_tflite(path, read_bytes(path, "model")[:8])
@@ -53,7 +56,10 @@ def make_interpreter(path: Path | str, *, threads: int = 1, runtime: str = "auto
     if chosen.name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
         raise ValueError(NUMPY_2_NEEDS)
     try:
-        interpreter = importlib.import_module(RUNTIMES[chosen.name]).Interpreter(model_path=str(path), num_threads=threads)
+        module = importlib.import_module(RUNTIMES[chosen.name])
+        resolvers = module.OpResolverType
+        resolver = resolvers.AUTO if xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = module.Interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{chosen} cannot run {path}: {' '.join(str(error).split())}") from error
@@ -121,6 +127,7 @@ def _checked_tensors(interpreter: Any, description: ModelDescription, path: Path
             found = ", ".join(f"{tuple(map(int, d['shape']))} {np.dtype(d['dtype']).name}" for d in details)
             raise ValueError(f"{path}: its {name} is {found}, but its description says {shape} {tensor.dtype}; {REMEDY}")
         scale, zero_point = details[0]["quantization"]
+        scale = scale or 1.0  # plain bytes have no quantization: they are numbers as they stand
         if tensor.scale is not None and not (np.isclose(scale, tensor.scale, rtol=1e-5) and zero_point == tensor.zero_point):
             raise ValueError(
                 f"{path}: its {name} is quantized with scale {scale:g} and zero point {zero_point}, but its description "

@@ -68,6 +68,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_models(spec: HRNetSpec, folder: Path) -> None:
     """An untrained network as a float32 and as an int8 file."""
     from conversion.convert import convert_run
+    from conversion.options import ConvertOptions
     from hrnet_tf._keras import keras
     from hrnet_tf.networks import build_model
     from hrnet_tf.runs import Run, save_run
@@ -79,8 +80,8 @@ def write_models(spec: HRNetSpec, folder: Path) -> None:
     keras.utils.set_random_seed(0)
     save_weights(run.weights_path, model_weights(build_model(spec)))
     save_run(run)
-    convert_run(run, "float32", folder / "float32.tflite")
-    convert_run(run, "int8", folder / "int8.tflite", people)
+    convert_run(run, ConvertOptions("float32"), folder / "float32.tflite")
+    convert_run(run, ConvertOptions("int8"), folder / "int8.tflite", people)
 
 
 DATA = ("--annotations", "people/person_keypoints_val.json", "--images", "people/images")

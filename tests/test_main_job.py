@@ -13,6 +13,7 @@ import pytest
 
 import hrnet_tf.demo
 from conversion.convert import convert_run
+from conversion.options import ConvertOptions
 from hrnet_tf.__main__ import app
 from hrnet_tf.demo import run_demo
 from hrnet_tf.networks import network_from_json
@@ -85,17 +86,18 @@ def test_int8_models_are_int8_throughout(job: Path) -> None:
 
 def test_float32_equals_the_keras_model(job: Path, tmp_path: Path) -> None:
     data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
-    result = convert_run(load_run(job / "pruned"), "float32", tmp_path / "again.tflite", data)
-    assert result.max_difference < 1e-4
+    result = convert_run(load_run(job / "pruned"), ConvertOptions("float32"), tmp_path / "again.tflite", data)
+    assert result.parity.max_error < 1e-4
     assert json.loads((tmp_path / "again.json").read_text())["precision"] == "float32"
 
 
 def test_post_training_int8_stays_near_the_keras_model(job: Path, tmp_path: Path) -> None:
     data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
+    elsewhere = dataclasses.replace(load_run(job / "pruned"), config={})
     with pytest.raises(ValueError, match="int8 needs calibration, give --annotations"):
-        convert_run(load_run(job / "pruned"), "int8", tmp_path / "model.tflite")
-    result = convert_run(load_run(job / "pruned"), "int8", tmp_path / "model.tflite", data)
-    assert 0 < result.max_difference < 0.1
+        convert_run(elsewhere, ConvertOptions("int8"), tmp_path / "model.tflite")
+    result = convert_run(load_run(job / "pruned"), ConvertOptions("int8"), tmp_path / "model.tflite", data)
+    assert 0 < result.parity.max_error < 0.1
 
 
 def test_ranking_has_a_picture_and_every_link(job: Path) -> None:

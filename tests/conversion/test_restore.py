@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from conversion.convert import convert_run
+from conversion.options import ConvertOptions
 from conversion.restore import restore_run
 from hrnet_tf.networks import build_model
 from hrnet_tf.runs import Run, load_run, save_run
@@ -37,7 +38,7 @@ def test_a_file_is_a_run_again(spec: HRNetSpec, config: TrainingConfig, tmp_path
             weights[name] = rng.normal(0, 0.2, array.shape).astype(np.float32)
     save_weights(run.weights_path, weights)
     data = load_keypoint_dataset(config.train_annotations, config.images)
-    convert_run(run, "float32", tmp_path / "m.tflite")
+    convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
 
     restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
     assert load_run(restored.path).spec == smaller

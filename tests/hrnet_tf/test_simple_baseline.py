@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from conversion.convert import convert_run
+from conversion.options import ConvertOptions
 from hrnet_tf._keras import keras
 from hrnet_tf.baselines import cost
 from hrnet_tf.baselines.spec import SimpleBaselineSpec
@@ -163,12 +164,15 @@ def test_from_training_to_int8(small_baseline: SimpleBaselineSpec, config: Train
     assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
     tuned = quantize(run, short, tmp_path / "tuned")
     data = load_keypoint_dataset(config.train_annotations, config.images).head(4)
-    float32 = convert_run(run, "float32", tmp_path / "float32.tflite")
-    assert float32.max_difference < 1e-4
+    float32 = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite")
+    assert float32.parity.max_error < 1e-4
     assert float32.description.network.pop("spec") == network_to_json(run.spec)
     assert float32.description.network == {"architecture": "simple-baseline", "depth": 50}
     assert float32.description.importance is None
-    for result in (convert_run(run, "int8", tmp_path / "int8.tflite", data), convert_run(tuned, "int8", tmp_path / "q.tflite")):
+    for result in (
+        convert_run(run, ConvertOptions("int8"), tmp_path / "int8.tflite", data),
+        convert_run(tuned, ConvertOptions("int8"), tmp_path / "q.tflite"),
+    ):
         interpreter = make_interpreter(result.path)
         assert {details["dtype"] for details in interpreter.get_tensor_details()} <= {np.int8, np.int32}
         operators = {op["op_name"] for op in interpreter._get_ops_details()}  # none that computes a shape

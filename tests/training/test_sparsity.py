@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from conversion.convert import convert_run
+from conversion.options import ConvertOptions
 from hrnet_tf.spec import HRNetSpec, StageSpec
 from hrnet_tf.weights import load_weights
 from mobile_eval.tflite_graph import TfliteGraph
@@ -34,7 +35,7 @@ def test_zeros_survive_from_training_to_the_file(config: TrainingConfig, tmp_pat
     assert len(tuned_kernels) == len(kernels)
     for name, array in tuned_kernels.items():
         assert (array[kernels[name.removeprefix("quant_")] == 0] == 0).all(), name
-    file = convert_run(tuned, "int8", tmp_path / "tuned.tflite")
+    file = convert_run(tuned, ConvertOptions("int8"), tmp_path / "tuned.tflite")
     graph = TfliteGraph(file.path)
     stored = [graph.constant(operator.index, 1) for operator in graph.operators if operator.kind == "CONV_2D"]
     assert min(zeros(kernel) for kernel in stored if kernel is not None) > 0.45

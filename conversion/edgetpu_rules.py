@@ -1,0 +1,150 @@
+"""What the Edge TPU compiler maps, by its documentation, as rules on single operators.
+
+Source: coral.ai, "TensorFlow models on the Edge TPU", the table of supported operations. The compiler is closed and
+decides by more than is written there: an operator that it documents with a condition on sizes "maps if".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mobile_eval.tflite_graph import Operator
+
+MAPS, MAPS_IF, CPU = "maps", "maps if", "cpu"
+EIGHT_BIT = ("int8", "uint8")
+INNER_DIMENSIONS = 3
+SOFTMAX_MOST = 16_000
+RESIZE_VERSION = 2  # 3 holds half_pixel_centers, which compilers have refused
+CONV_VERSION = 5
+UNCONDITIONAL = {
+    *("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "QUANTIZE", "EXPAND_DIMS", "SLICE", "SPACE_TO_DEPTH"),
+    *("LOGISTIC", "TANH", "RELU", "RELU6", "RELU_N1_TO_1", "L2_NORMALIZATION", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
+}
+UNKNOWN = ["RSQRT", "SQUARED_DIFFERENCE", "TRANSPOSE", "TRANSPOSE_CONV"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`maps`, `maps if` (with what the compiler may still object to) or `cpu` (with why)."""
+
+    what: str
+    reason: str = ""
+
+
+def verdict(operator: Operator) -> Verdict:
+    """Whether the Edge TPU takes an operator, were all before it taken."""
+    for tensor in (*operator.inputs, *operator.outputs):
+        if not tensor.static:
+            return Verdict(CPU, f"{tensor.name} has no fixed shape")
+        if any(size > 1 for size in tensor.shape[:-INNER_DIMENSIONS]):
+            return Verdict(CPU, f"{tensor.name} has more than {INNER_DIMENSIONS} dimensions above 1: {list(tensor.shape)}")
+        if tensor.dtype not in EIGHT_BIT and not (tensor.constant and tensor.dtype in ("int32", "int64")):
+            return Verdict(CPU, f"{tensor.name} is {tensor.dtype}, not 8-bit")
+    if operator.kind in UNCONDITIONAL:
+        return Verdict(MAPS)
+    if operator.kind in UNKNOWN:
+        return Verdict(MAPS_IF, "the condition is not documented")
+    if operator.kind not in RULES:
+        return Verdict(CPU, f"{operator.kind} is not supported")
+    return RULES[operator.kind](operator)
+
+
+def _convolution(operator: Operator) -> Verdict:
+    if not operator.inputs[1].constant:
+        return Verdict(CPU, "its kernel is not constant")
+    across, down = operator.options.get("dilationWFactor", 1), operator.options.get("dilationHFactor", 1)
+    if across != down:
+        return Verdict(CPU, f"dilation differs in x and y ({across} and {down})")
+    if operator.kind == "CONV_2D" and operator.inputs[1].shape[-1] != operator.inputs[0].shape[-1]:
+        return Verdict(CPU, "grouped convolutions are not supported")
+    if operator.version > CONV_VERSION:
+        return Verdict(MAPS_IF, f"the compiler knows {operator.kind} version {operator.version}")
+    return Verdict(MAPS)
+
+
+def _resize(operator: Operator) -> Verdict:
+    if operator.options.get("halfPixelCenters") or operator.version > RESIZE_VERSION:
+        return Verdict(MAPS_IF, f"the compiler knows {operator.kind} version {operator.version} (half_pixel_centers)")
+    return Verdict(MAPS)
+
+
+def _concatenation(operator: Operator) -> Verdict:
+    if operator.options.get("fusedActivationFunction"):
+        return Verdict(CPU, "it has a fused activation")
+    if any(tensor.constant for tensor in operator.inputs):
+        return Verdict(MAPS_IF, "its constant is zero, and one of two inputs")
+    return Verdict(MAPS)
+
+
+def _fully_connected(operator: Operator) -> Verdict:
+    if operator.options.get("weightsFormat"):
+        return Verdict(CPU, "its weights are shuffled")
+    if sum(size > 1 for size in operator.outputs[0].shape) > 1:
+        return Verdict(CPU, f"its output has more than one dimension: {list(operator.outputs[0].shape)}")
+    return Verdict(MAPS) if operator.inputs[1].constant else Verdict(CPU, "its weights are not constant")
+
+
+def _mean(operator: Operator) -> Verdict:
+    before, after = operator.inputs[0].shape, operator.outputs[0].shape
+    if before[0] != after[0] and before[0] > 1:
+        return Verdict(CPU, "it averages over the batch")
+    if after[-1] != before[-1] and before[-1] % 4:
+        return Verdict(CPU, f"it averages over {before[-1]} channels, which is no multiple of 4")
+    return Verdict(MAPS)
+
+
+def _softmax(operator: Operator) -> Verdict:
+    shape = operator.inputs[0].shape
+    if sum(size > 1 for size in shape) > 1 or max(shape) > SOFTMAX_MOST:
+        return Verdict(CPU, f"it takes one dimension of at most {SOFTMAX_MOST}, got {list(shape)}")
+    return Verdict(MAPS)
+
+
+def _sized(operator: Operator) -> Verdict:
+    return Verdict(MAPS_IF, "it is not too large")
+
+
+def _strided_slice(operator: Operator) -> Verdict:
+    if operator.options.get("ellipsisMask") or operator.options.get("newAxisMask"):
+        return Verdict(CPU, "it has an ellipsis or new-axis mask")
+    return Verdict(MAPS_IF, "its strides are 1")
+
+
+def _prelu(operator: Operator) -> Verdict:
+    if sum(size > 1 for size in operator.inputs[1].shape) > 1:
+        return Verdict(CPU, "its alpha has more than one dimension")
+    return Verdict(MAPS)
+
+
+def _not_of_batch(operator: Operator) -> Verdict:
+    if operator.inputs[0].shape[:1] != operator.outputs[0].shape[:1]:
+        return Verdict(CPU, "it works on the batch dimension")
+    return Verdict(MAPS)
+
+
+def _split(operator: Operator) -> Verdict:
+    whole, part = operator.inputs[-1].shape, operator.outputs[0].shape
+    return Verdict(CPU, "it splits the batch") if whole[:1] != part[:1] else Verdict(MAPS)
+
+
+RULES: dict[str, Callable[[Operator], Verdict]] = {
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _convolution,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "RESIZE_BILINEAR": _resize,
+    "CONCATENATION": _concatenation,
+    "FULLY_CONNECTED": _fully_connected,
+    "MEAN": _mean,
+    "SOFTMAX": _softmax,
+    "RESHAPE": _sized,
+    "SQUEEZE": _sized,
+    "STRIDED_SLICE": _strided_slice,
+    "PRELU": _prelu,
+    "PAD": _not_of_batch,
+    "SUM": _not_of_batch,
+    "REDUCE_MAX": _not_of_batch,
+    "REDUCE_MIN": _not_of_batch,
+    "PACK": _not_of_batch,
+    "SPLIT": _split,
+}

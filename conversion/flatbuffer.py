@@ -1,0 +1,52 @@
+"""A Keras model as the bytes of a `.tflite` in any of the formats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conversion.options import ConvertOptions
+from hrnet_tf._keras import keras, quiet, tf
+from hrnet_tf.tflite import tflite_converter
+from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
+
+BYTE = 255.0
+
+
+def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None) -> bytes:
+    """Convert `model`. `calibration` (N, H, W, 3) is what the model takes; None where fake quantization has the ranges."""
+    converter = tflite_converter(model)
+    if options.format != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if options.format == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if options.format in ("int8", "int16x8") and calibration is not None:
+        operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if options.format == "int8" else operators]
+        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
+    if options.format == "int8":
+        converter.inference_input_type = tf.as_dtype(options.input_type)
+        converter.inference_output_type = tf.as_dtype(options.output_type)
+    with quiet():
+        return bytes(converter.convert())
+
+
+def with_camera_input(model: Any, *, integer: bool) -> Any:
+    """`model` with normalization in front: it takes a camera's bytes, as uint8 or, if `integer`, as what quantizes to them.
+
+    Normalization is a 1x1 depthwise convolution and not folded into the stem, whose zero padding is of normalized images.
+    """
+    shape = model.input_shape[1:]
+    if integer:
+        image = keras.Input(shape, dtype=tf.float32, name="image")
+        bytes_ = tf.quantization.fake_quant_with_min_max_args(image, 0.0, BYTE)
+    else:
+        image = keras.Input(shape, dtype=tf.uint8, name="image")
+        bytes_ = tf.cast(image, tf.float32)
+    mean, std = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
+    normalization = keras.layers.DepthwiseConv2D(1, name="stem_camera")
+    normalized = normalization(bytes_)
+    normalization.set_weights([(1 / (BYTE * std)).reshape(1, 1, -1, 1), -mean / std])
+    return keras.Model(image, model(normalized))

@@ -1,0 +1,41 @@
+"""Real images for calibration and for checking: people of a data set, through the device's own preprocessing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_tf.runs import Run
+from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
+from mobile_eval.geometry import box_matrix
+from mobile_eval.preprocess import read_image, warp_crop
+
+PERSONS = 200
+CHECKED = 16
+RANDOM = 4
+
+
+def crops_of(data: KeypointDataset, size: tuple[int, int], count: int = PERSONS, seed: int | None = None) -> NDArray[np.uint8]:
+    """RGB crops (N, H, W, 3) of the first `count` persons, or with a `seed` of as many drawn at random."""
+    persons = data.persons[:count]
+    if seed is not None:
+        picked = np.random.default_rng(seed).permutation(len(data.persons))[:count]
+        persons = tuple(data.persons[i] for i in picked)
+    return np.stack([warp_crop(read_image(p.image_path), box_matrix(p.box, size), size) for p in persons])
+
+
+def own_people(run: Run) -> KeypointDataset | None:
+    """The people that a run was trained on; None where they are not there (any more)."""
+    annotations, images = run.config.get("train_annotations"), run.config.get("images")
+    if not annotations or not images or not Path(annotations).is_file() or not Path(images).is_dir():
+        return None
+    return load_keypoint_dataset(annotations, images)
+
+
+def random_crops(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Smooth random images, for checking where no real ones are to be had."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (RANDOM, size[0] // 16, size[1] // 16, 3), dtype=np.uint8)
+    return coarse.repeat(16, axis=1).repeat(16, axis=2)

@@ -1,0 +1,158 @@
+"""Every format of a micro network, from trained and from quantization-aware runs, against the Keras model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conversion.convert import convert_run, load_folded_model
+from conversion.options import FORMATS, ConvertOptions
+from conversion.samples import crops_of
+from conversion.verify import check_versions, snr_db
+from hrnet_tf.runs import Run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights, save_weights
+from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
+from mobile_eval.model_file import read_description
+from mobile_eval.preprocess import normalize
+from mobile_eval.runtime import TfliteModel, make_interpreter
+from mobile_eval.tflite_graph import TfliteGraph
+from training.config import TrainingConfig
+from training.quantize import quantize
+from training.train import train
+
+pytestmark = pytest.mark.slow
+LEAST_SNR_DB = {"float32": 80, "float16": 50, "dynamic": 15, "int8": 15, "int16x8": 20}
+
+
+@pytest.fixture(scope="module")
+def people(drawn: Path) -> KeypointDataset:
+    return load_keypoint_dataset(drawn / "person_keypoints_val.json", drawn / "images")
+
+
+@pytest.fixture(scope="module")
+def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(spec, config, tmp_path_factory.mktemp("convert") / "trained")
+
+
+@pytest.fixture(scope="module")
+def tuned(trained: Run, config: TrainingConfig) -> Run:
+    return quantize(trained, dataclasses.replace(config, epochs=1, learning_rate=1e-4), trained.path.parent / "tuned")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("source", ["trained", "tuned"])
+def test_every_format_answers_as_the_keras_model_does(
+    name: str, source: str, request: pytest.FixtureRequest, people: KeypointDataset, tmp_path: Path
+) -> None:
+    run = request.getfixturevalue(source)
+    result = convert_run(run, ConvertOptions(name), tmp_path / "m.tflite", people)
+    assert result.parity.snr_db > LEAST_SNR_DB[name]
+    assert result.parity.images == len(people)
+    assert result.parity.mean_error <= result.parity.max_error
+    assert read_description(tmp_path / "m.tflite").precision == name
+    graph = TfliteGraph(tmp_path / "m.tflite")
+    assert graph.inputs[0].dtype == graph.outputs[0].dtype == ("int8" if name == "int8" else "float32")
+    assert all(tensor.static for operator in graph.operators for tensor in (*operator.inputs, *operator.outputs))
+    assert result.compressed_bytes < result.size_bytes
+
+
+def test_smaller_formats_are_smaller(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    sizes = {n: convert_run(trained, ConvertOptions(n), tmp_path / f"{n}.tflite", people).size_bytes for n in FORMATS}
+    assert sizes["int8"] < sizes["float16"] < sizes["float32"]
+
+
+@pytest.mark.parametrize(("source", "target"), [("float32", "float32"), ("uint8", "uint8"), ("int8", "float32")])
+def test_int8_with_other_numbers_outside(source: str, target: str, tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    convert_run(tuned, ConvertOptions("int8", source, target), tmp_path / "m.tflite", people)
+    convert_run(tuned, ConvertOptions("int8"), tmp_path / "own.tflite", people)
+    graph = TfliteGraph(tmp_path / "m.tflite")
+    assert (graph.inputs[0].dtype, graph.outputs[0].dtype) == (source, target)
+    crops = crops_of(people, tuned.spec.input_size)
+    own, other = (TfliteModel(tmp_path / name).predict(crops) for name in ("own.tflite", "m.tflite"))
+    step = read_description(tmp_path / "own.tflite").output.tensor.scale
+    assert np.abs(own - other).max() <= step * 1.001
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("source", ["trained", "tuned"])
+def test_a_camera_s_bytes_are_normalized_inside(
+    name: str, source: str, request: pytest.FixtureRequest, people: KeypointDataset, tmp_path: Path
+) -> None:
+    run = request.getfixturevalue(source)
+    result = convert_run(run, ConvertOptions(name, "uint8-rgb"), tmp_path / "m.tflite", people)
+    crops = crops_of(people, run.spec.input_size)
+    interpreter = make_interpreter(tmp_path / "m.tflite")
+    [details] = interpreter.get_input_details()
+    interpreter.set_tensor(details["index"], crops[:1])  # the bytes as they are
+    interpreter.invoke()
+    [answer] = interpreter.get_output_details()
+    scale, zero_point = answer["quantization"]
+    found = interpreter.get_tensor(answer["index"]).astype(np.float32)
+    found = (found - zero_point) * scale if scale else found
+    expected = load_folded_model(run, tuned=source == "tuned" and name == "int8").predict_on_batch(normalize(crops[:1]))
+    assert snr_db(expected, found) > LEAST_SNR_DB[name]
+    assert result.parity.snr_db > LEAST_SNR_DB[name]
+    if name == "int8":
+        assert {t["dtype"] for t in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
+        plain = convert_run(run, ConvertOptions("int8"), tmp_path / "plain.tflite", people)
+        assert result.parity.snr_db > plain.parity.snr_db - 3
+
+
+def test_what_is_too_far_off_is_rejected_and_kept(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"over the limit of 1e-06, kept as .*m\.tflite\.rejected"):
+        convert_run(trained, ConvertOptions("int8", max_error=1e-6), tmp_path / "m.tflite", people)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.tflite.rejected"]
+    assert TfliteGraph(tmp_path / "m.tflite.rejected").operators
+
+
+def test_calibration_is_on_the_run_s_own_people_by_default(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    own = convert_run(trained, ConvertOptions("int8"), tmp_path / "own.tflite")
+    few = convert_run(trained, ConvertOptions("int8"), tmp_path / "few.tflite", people, samples=1)
+    drawn = convert_run(trained, ConvertOptions("int8"), tmp_path / "drawn.tflite", samples=8, seed=3)
+    scales = {result.description.output.tensor.scale for result in (own, few, drawn)}
+    assert len(scales) == 3
+
+
+def test_weights_that_are_no_numbers_are_refused(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    broken = dataclasses.replace(trained, path=tmp_path / "broken")
+    broken.path.mkdir()
+    weights = load_weights(trained.weights_path)
+    weights["stem_conv1/kernel"][0, 0, 0, 0] = np.nan
+    save_weights(broken.weights_path, weights)
+    with pytest.raises(ValueError, match="stem_conv1/kernel holds NaN or infinity"):
+        convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("int4",), "unknown format 'int4'"),
+        (("int8", "float16"), "unknown input 'float16'"),
+        (("int8", None, "uint8-rgb"), "unknown output 'uint8-rgb'"),
+        (("float32", "int8"), "int8 as input goes with the format int8, not float32"),
+        (("float16", None, "uint8"), "uint8 as output goes with the format int8"),
+        (("int16x8", "uint8-rgb"), "not int16x8"),
+        (("int8", None, None, 0.0), "must be above 0, got 0.0"),
+    ],
+)
+def test_options_that_do_not_go_together(values: tuple[object, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ConvertOptions(*values)  # type: ignore[arg-type]
+
+
+def test_versions_are_known_to_the_last_tflite_runtime(tuned: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", runtime="tflite-runtime")
+    monkeypatch.setattr("conversion.verify.KNOWN_VERSIONS", {"PAD": 4, "CONV_2D": 1})
+    check_versions(tmp_path / "m.tflite", "auto")
+    with pytest.raises(ValueError, match=r"stem_conv1 is CONV_2D version 3; tflite-runtime 2\.14 knows it up to version 1"):
+        check_versions(tmp_path / "m.tflite", "tflite-runtime")
+
+
+def test_signal_to_noise() -> None:
+    signal, noise = np.array([3.0, 4.0]), np.array([0.3, 0.4])
+    assert snr_db(signal, signal) == float("inf")
+    assert snr_db(signal, signal + noise) == pytest.approx(20)
