@@ -25,6 +25,9 @@ def convert(
     samples: Annotated[int, typer.Option(help="Persons to calibrate on.", min=1)] = 200,
     sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
     max_error: Annotated[float | None, typer.Option(help="Refuse a file further than this from the Keras model.")] = None,
+    debug_quantization: Annotated[
+        bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
+    ] = False,
     runtime: Annotated[str, typer.Option(help="tflite-runtime: refuse what its last version does not know.")] = "auto",
 ) -> None:
     """Convert a run to a .tflite that describes itself, checked against the Keras model before it is written.
@@ -37,11 +40,14 @@ def convert(
     from rich.console import Console
 
     from conversion.convert import convert_run
+    from conversion.layer_errors import write_layer_errors
     from conversion.options import ConvertOptions
     from hrnet_tf.runs import load_run
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.files import check_output_file
 
+    if debug_quantization and precision != "int8":
+        raise ValueError(f"--debug-quantization goes with the format int8, not {precision}")
     options = ConvertOptions(precision, source, target, max_error)
     if (annotations is None) != (images is None):
         raise ValueError("calibration needs both --annotations and --images")
@@ -50,6 +56,9 @@ def convert(
     with Console(stderr=True).status(f"converting {run} to {precision}"):
         result = convert_run(load_run(run), options, output, people, samples=samples, seed=sample_seed, runtime=runtime)
     typer.echo(result)
+    if debug_quantization:
+        table, plot = write_layer_errors(result.layers, output)
+        typer.echo(f"  layers: {table}, {plot}")
 
 
 @app.command()

@@ -16,6 +16,7 @@ import numpy as np
 
 from conversion.describe import describe
 from conversion.flatbuffer import to_flatbuffer, with_camera_input
+from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.options import ConvertOptions
 from conversion.samples import CHECKED, PERSONS, crops_of, own_people, random_crops
 from conversion.verify import Parity, check_fully_int8, check_loads, check_versions, parity
@@ -31,21 +32,29 @@ from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import make_interpreter
 
 REJECTED = ".rejected"
+TRACED = 4  # images that are followed layer by layer
 
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """The file written, its size by itself and as DEFLATE makes it, and how far it is from the Keras model."""
+    """The file written, its size by itself and as DEFLATE makes it, and how far it is from the Keras model.
+
+    `layers` is that layer by layer, for int8.
+    """
 
     path: Path
     size_bytes: int
     compressed_bytes: int
     parity: Parity
+    layers: tuple[LayerError, ...]
     description: ModelDescription
 
     def __str__(self) -> str:
         size = f"{self.size_bytes / 1e6:.2f} MB ({self.compressed_bytes / 1e6:.2f} MB compressed)"
-        return f"{self.path}: {size}; loads with and without XNNPACK\n  {self.parity}"
+        lines = [f"{self.path}: {size}; loads with and without XNNPACK", f"  {self.parity}"]
+        for layer in jumps(self.layers):
+            lines.append(f"  {layer.layer} ({layer.kind}) loses {layer.loss_db:.0f} dB: SNR {layer.snr_db:.1f} dB behind it")
+        return "\n".join(lines)
 
 
 def convert_run(
@@ -85,13 +94,14 @@ def convert_run(
         draft.write_bytes(flatbuffer)
         description = embed_description(draft, describe(run, options, _checked(draft, options, runtime)))
         found = parity(model, draft, crops[:CHECKED])
+        errors = layer_errors(load_folded_model(run, tuned=False), draft, crops[:TRACED]) if options.format == "int8" else []
     if options.limit is not None and not found.max_error <= options.limit:
         rejected = Path(f"{output}{REJECTED}")
         write_bytes(rejected, flatbuffer)
         raise ValueError(f"{found}: over the limit of {options.limit:g}, kept as {rejected}")
     save_model_file(output, flatbuffer, description)
     compressed = len(zlib.compress(flatbuffer, 9))
-    return ConversionResult(Path(output), Path(output).stat().st_size, compressed, found, description)
+    return ConversionResult(Path(output), Path(output).stat().st_size, compressed, found, tuple(errors), description)
 
 
 def load_folded_model(run: Run, *, tuned: bool | None = None) -> Any:

@@ -34,13 +34,14 @@ class Verdict:
 
 def verdict(operator: Operator) -> Verdict:
     """Whether the Edge TPU takes an operator, were all before it taken."""
-    for tensor in (*operator.inputs, *operator.outputs):
-        if not tensor.static:
-            return Verdict(CPU, f"{tensor.name} has no fixed shape")
-        if any(size > 1 for size in tensor.shape[:-INNER_DIMENSIONS]):
-            return Verdict(CPU, f"{tensor.name} has more than {INNER_DIMENSIONS} dimensions above 1: {list(tensor.shape)}")
-        if tensor.dtype not in EIGHT_BIT and not (tensor.constant and tensor.dtype in ("int32", "int64")):
-            return Verdict(CPU, f"{tensor.name} is {tensor.dtype}, not 8-bit")
+    for what, tensors in (("input", operator.inputs), ("output", operator.outputs)):
+        for tensor in tensors:
+            if not tensor.static:
+                return Verdict(CPU, f"its {what} has no fixed shape")
+            if not tensor.constant and any(size > 1 for size in tensor.shape[:-INNER_DIMENSIONS]):
+                return Verdict(CPU, f"its {what} has more than {INNER_DIMENSIONS} dimensions above 1: {list(tensor.shape)}")
+            if tensor.dtype not in EIGHT_BIT and not (tensor.constant and tensor.dtype in ("int32", "int64")):
+                return Verdict(CPU, f"its {what} is {tensor.dtype}, not 8-bit")
     if operator.kind in UNCONDITIONAL:
         return Verdict(MAPS)
     if operator.kind in UNKNOWN:

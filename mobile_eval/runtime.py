@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,13 @@ def find_runtime(name: str = "auto") -> Runtime:
     raise ValueError(f"no TFLite runtime found ({' or '.join(wanted)}): `pip install {next(iter(wanted))}`")
 
 
-def make_interpreter(path: Path | str, *, threads: int = 1, runtime: str = "auto", xnnpack: bool = True) -> Any:
+def make_interpreter(
+    path: Path | str, *, threads: int = 1, runtime: str = "auto", xnnpack: bool = True, keep_tensors: bool = False
+) -> Any:
     """An interpreter with its tensors allocated, for any `.tflite`, with or without a description.
 
-    Without `xnnpack` the runtime's own kernels do everything.
+    Without `xnnpack` the runtime's own kernels do everything. With `keep_tensors` all between input and output can be
+    read after a run.
     """
     if threads < 1:
         raise ValueError(f"the number of threads must be at least 1, got {threads}")
@@ -59,7 +63,12 @@ def make_interpreter(path: Path | str, *, threads: int = 1, runtime: str = "auto
         module = importlib.import_module(RUNTIMES[chosen.name])
         resolvers = module.OpResolverType
         resolver = resolvers.AUTO if xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        interpreter = module.Interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
+        interpreter = module.Interpreter(
+            str(path),
+            num_threads=threads,
+            experimental_op_resolver_type=resolver,
+            experimental_preserve_all_tensors=keep_tensors,
+        )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{chosen} cannot run {path}: {' '.join(str(error).split())}") from error
@@ -82,15 +91,22 @@ def dequantize(stored: NDArray[Any], tensor: TensorFormat) -> NDArray[np.float32
     return np.asarray((stored.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale), np.float32)
 
 
+def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
+    values = stored.astype(np.float32)
+    return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
+
+
 class TfliteModel:
     """A `.tflite` of this package, ready to run: image crops in, float heatmaps out."""
 
-    def __init__(self, path: Path | str, *, threads: int = 1, runtime: str = "auto"):
+    def __init__(self, path: Path | str, *, threads: int = 1, runtime: str = "auto", keep_tensors: bool = False):
         self.path = Path(path)
         self.threads = threads
         self.description: ModelDescription = read_description(path)
         self.runtime: Runtime = find_runtime(runtime)
-        self._interpreter = make_interpreter(path, threads=threads, runtime=runtime)
+        self._interpreter = make_interpreter(
+            path, threads=threads, runtime=runtime, xnnpack=not keep_tensors, keep_tensors=keep_tensors
+        )
         self._input, self._output = _checked_tensors(self._interpreter, self.description, self.path)
 
     @property
@@ -100,13 +116,27 @@ class TfliteModel:
 
     def predict(self, crops: NDArray[Any]) -> NDArray[np.float32]:
         """Crops (N, H, W, 3), uint8 RGB or already normalized float32, to heatmaps (N, H/4, W/4, K), one by one."""
+        stored = [self._run(image) for image in self._as_stored(crops)]
+        return dequantize(np.concatenate(stored), self.description.output.tensor)
+
+    def tensors(self, crops: NDArray[Any], indices: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Real values (N, ...) of the tensors of these indices, for crops as `predict` takes them; needs `keep_tensors`."""
+        formats = {details["index"]: details for details in self._interpreter.get_tensor_details()}
+        found: list[list[NDArray[Any]]] = [[] for _ in indices]
+        for image in self._as_stored(crops):
+            self._run(image)
+            for values, index in zip(found, indices, strict=True):
+                values.append(self._interpreter.get_tensor(index))
+        return [_real(np.concatenate(v), *formats[i]["quantization"]) for v, i in zip(found, indices, strict=True)]
+
+    def _as_stored(self, crops: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """Each crop as the input tensor (1, H, W, 3) holds it."""
         if crops.ndim != 4 or crops.shape[1:] != (*self.input_size, 3):
             height, width = self.input_size
             raise ValueError(f"{self.path.name} takes crops (N, {height}, {width}, 3), got {crops.shape}")
         source = self.description.input
         normalized = normalize(crops, source.mean, source.std) if crops.dtype == np.uint8 else crops
-        stored = [self._run(image[None]) for image in quantize(normalized, source.tensor)]
-        return dequantize(np.concatenate(stored), self.description.output.tensor)
+        yield from (image[None] for image in quantize(normalized, source.tensor))
 
     def _run(self, image: NDArray[Any]) -> NDArray[Any]:
         self._interpreter.set_tensor(self._input, image)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from conversion.convert import convert_run, load_folded_model
+from conversion.layer_errors import jumps, write_layer_errors
 from conversion.options import FORMATS, ConvertOptions
 from conversion.samples import crops_of
 from conversion.verify import check_versions, snr_db
@@ -156,3 +157,31 @@ def test_signal_to_noise() -> None:
     signal, noise = np.array([3.0, 4.0]), np.array([0.3, 0.4])
     assert snr_db(signal, signal) == float("inf")
     assert snr_db(signal, signal + noise) == pytest.approx(20)
+
+
+def test_where_an_int8_file_loses_accuracy(tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    result = convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people)
+    graph = TfliteGraph(tmp_path / "m.tflite")
+    assert [error.index for error in result.layers] == [operator.index for operator in graph.operators]
+    assert result.layers[0].loss_db is None
+    assert all(10 < error.snr_db < 80 for error in result.layers)
+    inner = [error for error in result.layers if error.loss_db is not None]
+    padded, resized = (next(e for e in inner if e.kind == kind) for kind in ("PAD", "RESIZE_NEAREST_NEIGHBOR"))
+    assert abs(padded.loss_db or 0) < 0.1  # moving values about costs nothing
+    assert abs(resized.loss_db or 0) < 0.1
+    table, plot = write_layer_errors(result.layers, tmp_path / "m.tflite")
+    assert table.read_text().splitlines()[0] == "index,layer,kind,snr_db,loss_db"
+    assert len(table.read_text().splitlines()) == len(result.layers) + 1
+    assert plot.read_text().count("<circle") == len(result.layers) + 3
+
+
+def test_a_ruined_layer_is_named(tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    broken = dataclasses.replace(tuned, path=tmp_path / "broken")
+    broken.path.mkdir()
+    weights = load_weights(tuned.weights_path)
+    for end in ("min", "max"):
+        weights[f"quant_stage3_module0_branch0_block0_conv1/post_activation_{end}"] *= 1e-3  # the range cuts nearly all off
+    save_weights(broken.weights_path, weights)
+    result = convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
+    assert "stage3_module0_branch0_block0_conv1" in [error.layer for error in jumps(result.layers)]
+    assert "stage3_module0_branch0_block0_conv1 (CONV_2D) loses" in str(result)

@@ -1,0 +1,113 @@
+"""Where an int8 file loses accuracy: signal-to-noise ratio layer by layer, against the float network of the same weights.
+
+Noise comes from rounding and from ranges that are too wide or cut off; it adds up along the network. A layer whose own
+loss is large compared with what its inputs brought is where to look, and what a recipe may keep in float.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conversion.verify import snr_db
+from hrnet_tf._keras import keras
+from mobile_eval.files import write_atomically, write_text
+from mobile_eval.preprocess import normalize
+from mobile_eval.runtime import TfliteModel
+from mobile_eval.svg import GRID, MUTED, PAPER, element, line, picture, text
+from mobile_eval.tflite_graph import TfliteGraph
+
+JUMP_DB = 6.0  # half of the amplitude
+SHOWN = 3
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900.0, 340.0, 56.0, 20.0, 16.0, 48.0
+COLORS = {"CONV_2D": "#2458d3", "ADD": "#c2570c"}
+OTHER = "#667085"
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """One operator: SNR of its output, and how far that lies below the worst of its inputs (None at the beginning)."""
+
+    index: int
+    layer: str
+    kind: str
+    snr_db: float
+    loss_db: float | None
+
+
+def layer_errors(floating: Any, path: Path, crops: NDArray[np.uint8]) -> list[LayerError]:
+    """Every operator of the int8 file at `path` whose layer the folded Keras model `floating` has, in order.
+
+    `crops` are RGB (N, H, W, 3); memory holds every layer of all of them.
+    """
+    operators = TfliteGraph(path).operators
+    names = {layer.name for layer in floating.layers}
+    compared = [operator for operator in operators if operator.layer in names]
+    wanted = list(dict.fromkeys(operator.layer for operator in compared))
+    model = keras.Model(floating.input, [floating.get_layer(name).output for name in wanted])
+    expected = dict(zip(wanted, model.predict_on_batch(normalize(crops)), strict=True))
+    found = TfliteModel(path, keep_tensors=True).tensors(crops, [operator.outputs[0].index for operator in compared])
+    errors: list[LayerError] = []
+    at_tensor: dict[int, float] = {}
+    for operator, values in zip(compared, found, strict=True):
+        own = snr_db(expected[operator.layer], values)
+        before = [at_tensor[tensor.index] for tensor in operator.inputs if tensor.index in at_tensor]
+        at_tensor[operator.outputs[0].index] = own
+        errors.append(LayerError(operator.index, str(operator.layer), operator.kind, own, min(before) - own if before else None))
+    return errors
+
+
+def jumps(errors: Sequence[LayerError]) -> list[LayerError]:
+    """The first layers that lose much by themselves."""
+    return [error for error in errors if error.loss_db is not None and error.loss_db > JUMP_DB][:SHOWN]
+
+
+def write_layer_errors(errors: Sequence[LayerError], output: Path) -> tuple[Path, Path]:
+    """Write `output`'s table (.layers.csv) and plot (.layers.svg) beside it, and return their paths."""
+    table, plot = output.with_suffix(".layers.csv"), output.with_suffix(".layers.svg")
+
+    def write(path: Path) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(LayerError)])
+            writer.writeheader()
+            writer.writerows(asdict(error) for error in errors)
+
+    write_atomically(table, write)
+    write_text(plot, layer_errors_svg(errors))
+    return table, plot
+
+
+def layer_errors_svg(errors: Sequence[LayerError]) -> str:
+    """SNR in dB of every layer, in the order they run; those that jump have a ring."""
+    if not errors:
+        raise ValueError("expected at least one layer to draw, got none")
+    finite = [error.snr_db for error in errors if np.isfinite(error.snr_db)] or [0.0]
+    low, high = 10 * np.floor(min(finite) / 10), 10 * np.ceil(max(max(finite), min(finite) + 10) / 10)
+
+    def x(position: int) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * position / max(len(errors) - 1, 1)
+
+    def y(value: float) -> float:
+        return float(TOP + (HEIGHT - TOP - BOTTOM) * (high - min(value, high)) / (high - low))
+
+    parts = []
+    for value in np.arange(low, high + 1, 10):
+        parts += [line(LEFT, y(value), WIDTH - RIGHT, y(value), GRID)]
+        parts += [text(LEFT - 8, y(value) + 4, f"{value:g}", anchor="end", color=MUTED)]
+    told = jumps(errors)
+    for position, error in enumerate(errors):
+        color = COLORS.get(error.kind, OTHER)
+        ring = {"stroke": "#c02652", "stroke-width": 2} if error in told else {"stroke": PAPER}
+        dot = {"cx": x(position), "cy": y(error.snr_db), "r": 4 if error in told else 3, "fill": color, **ring}
+        parts.append(element("circle", dot, title=f"{error.layer} ({error.kind}): {error.snr_db:.1f} dB"))
+    for number, (kind, color) in enumerate({**COLORS, "other": OTHER}.items()):
+        parts.append(element("circle", {"cx": LEFT + 6 + number * 90, "cy": HEIGHT - 14, "r": 4, "fill": color}))
+        parts.append(text(LEFT + 16 + number * 90, HEIGHT - 10, kind, color=MUTED))
+    parts.append(text(WIDTH - RIGHT, HEIGHT - 10, "layers in the order they run; SNR in dB", anchor="end", color=MUTED))
+    return picture(WIDTH, HEIGHT, parts, "signal-to-noise ratio of every layer")

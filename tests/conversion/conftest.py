@@ -1,0 +1,24 @@
+"""The micro network as files that hold random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hrnet_tf.spec import HRNetSpec
+from training.candidate_latency import throwaway
+
+
+@pytest.fixture(scope="session")
+def int8_file(spec: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("files") / "int8.tflite"
+    path.write_bytes(throwaway(spec))
+    return path
+
+
+@pytest.fixture(scope="session")
+def float32_file(spec: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("files") / "float32.tflite"
+    path.write_bytes(throwaway(spec, "float32"))
+    return path

@@ -1,0 +1,162 @@
+"""The Edge TPU check on real files and on made operators; the compiler's log, and a stand-in that prints one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import conversion.edgetpu
+from conversion.cli import app
+from conversion.edgetpu import check, compile_for_edgetpu, parse_log
+from conversion.edgetpu_rules import CPU, MAPS, MAPS_IF, verdict
+from hrnet_tf.networks import complexity
+from hrnet_tf.spec import HRNetSpec
+from mobile_eval.tflite_graph import Operator, Tensor
+
+LOG = """Edge TPU Compiler version 16.0.384591198
+
+Model compiled successfully in 557 ms.
+
+Input model: {name}.tflite
+Output model: {name}_edgetpu.tflite
+On-chip memory used for caching model parameters: 4.31MiB
+On-chip memory remaining for caching model parameters: 3.41MiB
+Off-chip memory used for streaming uncached model parameters: 1.25MiB
+Number of Edge TPU subgraphs: 1
+Total number of operations: 31
+Operation log: {name}_edgetpu.log
+
+Operator                       Count      Status
+
+CONV_2D                        27         Mapped to Edge TPU
+ADD                            3          Mapped to Edge TPU
+RESIZE_NEAREST_NEIGHBOR        1          Operation version not supported
+"""
+
+
+def operator(kind: str, *shapes: tuple[int, ...], version: int = 1, dtype: str = "int8", **options: object) -> Operator:
+    """`shapes` are of the computed inputs and, last, the output."""
+    tensors = [Tensor(i, str(i), shape, dtype, constant=False, static=True) for i, shape in enumerate(shapes)]
+    return Operator(0, kind, version, None, tuple(tensors[:-1]), tuple(tensors[-1:]), options)
+
+
+def with_kernel(kind: str, kernel: tuple[int, ...], **options: object) -> Operator:
+    plain = operator(kind, (1, 8, 8, 4), (1, 8, 8, 4), **options)
+    inputs = (*plain.inputs, Tensor(9, "kernel", kernel, "int8", constant=True, static=True))
+    return Operator(0, kind, int(options.get("version", 1)), None, inputs, plain.outputs, plain.options)  # type: ignore[call-overload]
+
+
+@pytest.mark.slow
+def test_a_full_int8_hrnet_maps_wholly(int8_file: Path, spec: HRNetSpec) -> None:
+    checked = check(int8_file)
+    assert checked.break_at is None
+    assert checked.mapped_share == checked.multiply_adds_share == 1
+    assert sum(row.multiply_adds for row in checked.operators) == complexity(spec).multiply_adds
+    assert checked.conditions() == []
+    assert not checked.streamed
+    assert checked.largest.activation_bytes == max(row.activation_bytes for row in checked.operators)
+
+
+@pytest.mark.slow
+def test_a_float_network_breaks_at_once(float32_file: Path) -> None:
+    checked = check(float32_file)
+    assert checked.break_at == 0
+    assert checked.multiply_adds_share == 0
+    assert "from operator 0, PAD (stem_pad1), on the CPU: its input is float32, not 8-bit" in str(checked)
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_is_streamed(int8_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversion.edgetpu, "ON_CHIP_BYTES", 4000)
+    checked = check(int8_file)
+    kept = checked.parameter_bytes - sum(checked.streamed.values())
+    assert 0 < kept <= 4000
+    assert "stage4_module0_branch3" in checked.streamed
+    assert "streamed at every inference" in str(checked)
+
+
+@pytest.mark.parametrize(
+    ("made", "what", "reason"),
+    [
+        (operator("ADD", (1, 4, 4, 2), (1, 4, 4, 2), (1, 4, 4, 2)), MAPS, ""),
+        (operator("ADD", (2, 4, 4, 2), (2, 4, 4, 2)), CPU, "3 dimensions above 1"),
+        (operator("ADD", (1, 4, 4, 2), (1, 4, 4, 2), dtype="int16"), CPU, "int16, not 8-bit"),
+        (operator("ARG_MAX", (1, 4, 4, 2), (1, 4, 4, 1)), CPU, "ARG_MAX is not supported"),
+        (operator("RESIZE_NEAREST_NEIGHBOR", (1, 4, 4, 2), (1, 8, 8, 2), version=2), MAPS, ""),
+        (operator("RESIZE_NEAREST_NEIGHBOR", (1, 4, 4, 2), (1, 8, 8, 2), version=3), MAPS_IF, "half_pixel_centers"),
+        (operator("RESIZE_BILINEAR", (1, 4, 4, 2), (1, 8, 8, 2), halfPixelCenters=True), MAPS_IF, "half_pixel_centers"),
+        (with_kernel("CONV_2D", (4, 3, 3, 4)), MAPS, ""),
+        (with_kernel("CONV_2D", (4, 3, 3, 2)), CPU, "grouped"),
+        (with_kernel("CONV_2D", (4, 3, 3, 4), dilationWFactor=2, dilationHFactor=1), CPU, "dilation differs"),
+        (with_kernel("CONV_2D", (4, 3, 3, 4), version=6), MAPS_IF, "version 6"),
+        (operator("CONV_2D", (1, 8, 8, 4), (4, 3, 3, 4), (1, 8, 8, 4)), CPU, "not constant"),
+        (operator("CONCATENATION", (1, 4, 4, 2), (1, 4, 4, 2), (1, 4, 4, 4), fusedActivationFunction=1), CPU, "fused"),
+        (operator("MEAN", (1, 4, 4, 6), (1, 1, 1, 6)), MAPS, ""),
+        (operator("MEAN", (1, 4, 4, 6), (1, 4, 4, 1)), CPU, "no multiple of 4"),
+        (operator("SOFTMAX", (1, 16_001), (1, 16_001)), CPU, "at most 16000"),
+        (operator("SOFTMAX", (1, 1000), (1, 1000)), MAPS, ""),
+        (operator("TRANSPOSE_CONV", (1, 4, 4, 2), (1, 8, 8, 2)), MAPS_IF, "not documented"),
+        (operator("RESHAPE", (1, 4, 4, 2), (1, 32)), MAPS_IF, "not too large"),
+        (operator("STRIDED_SLICE", (1, 4, 4, 2), (1, 2, 4, 2), ellipsisMask=1), CPU, "ellipsis"),
+        (operator("SPLIT", (1, 4, 4, 2), (1, 4, 4, 1)), MAPS, ""),
+        (with_kernel("FULLY_CONNECTED", (4, 4), weightsFormat=1), CPU, "shuffled"),
+    ],
+)
+def test_rules(made: Operator, what: str, reason: str) -> None:
+    said = verdict(made)
+    assert said.what == what
+    assert reason in said.reason
+
+
+def compiler(folder: Path, script: str) -> str:
+    path = folder / "edgetpu_compiler"
+    path.write_text(f"#!/bin/sh\n{script}")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_compiler_s_log_is_read() -> None:
+    result = parse_log(LOG.format(name="m"))
+    assert (result.version, result.on_chip, result.off_chip, result.subgraphs) == ("16.0.384591198", "4.31MiB", "1.25MiB", 1)
+    assert [(row.kind, row.count) for row in result.operators] == [
+        ("CONV_2D", 27),
+        ("ADD", 3),
+        ("RESIZE_NEAREST_NEIGHBOR", 1),
+    ]
+    assert "30 of 31 operators mapped" in str(result)
+    assert "1 RESIZE_NEAREST_NEIGHBOR: Operation version not supported" in str(result)
+
+
+def test_a_compiler_is_run_and_its_file_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(b"model")
+    told = LOG.format(name="m")
+    script = f'echo "$@" > {tmp_path}/asked\nprintf compiled > "$3/m_edgetpu.tflite"\ncat <<"EOF"\n{told}\nEOF\n'
+    result = compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", compiler(tmp_path, script), segments=2)
+    assert result.paths == (tmp_path / "out" / "m_edgetpu.tflite",)
+    assert result.paths[0].read_bytes() == b"compiled"
+    assert "--num_segments 2" in (tmp_path / "asked").read_text()
+
+
+def test_a_compiler_that_refuses_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(b"model")
+    script = 'echo "Edge TPU Compiler version 16.0"\necho "ERROR: :61 op_context.input->type unsupported" >&2\nexit 1\n'
+    with pytest.raises(ValueError, match=r"refused .*: ERROR: :61 op_context"):
+        compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", compiler(tmp_path, script))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_command(int8_file: Path, tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--json", str(tmp_path / "check.json")])
+    assert shown.exit_code == 0
+    assert "100.0% of the multiply-adds" in shown.output
+    assert "checked by the documented rules alone" in shown.output
+    assert json.loads((tmp_path / "check.json").read_text())["break_at"] is None
+    missing = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--compiler", str(tmp_path / "none")])
+    assert isinstance(missing.exception, ValueError)
+    assert "no compiler that can be run at" in str(missing.exception)
+    alone = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--segments", "2"])
+    assert "--segments needs edgetpu_compiler" in str(alone.exception)

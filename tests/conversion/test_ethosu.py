@@ -1,0 +1,62 @@
+"""Arm's Vela on real files: it compiles, and its figures are read right."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from conversion.cli import app
+from conversion.ethosu import NEEDS_VELA, compile_for_ethosu
+from hrnet_tf.networks import complexity
+from hrnet_tf.spec import HRNetSpec
+from training.candidate_latency import throwaway
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u65-256", "ethos-u85-256"])
+def test_an_int8_hrnet_runs_on_the_npu_wholly(int8_file: Path, spec: HRNetSpec, tmp_path: Path, accelerator: str) -> None:
+    result = compile_for_ethosu(int8_file, tmp_path, accelerator)
+    assert result.path == tmp_path / "int8_vela.tflite"
+    assert result.path.read_bytes()[4:8] == b"TFL3"
+    assert result.npu_share == 1
+    assert result.npu_operators > 50
+    assert result.multiply_adds == pytest.approx(complexity(spec).multiply_adds, rel=0.02)
+    assert result.cycles > 0
+    assert result.inference_ms > 0
+    assert result.sram_kib > 0
+
+
+def test_what_stays_on_the_cpu_is_counted(float32_file: Path, tmp_path: Path) -> None:
+    result = compile_for_ethosu(float32_file, tmp_path)
+    assert result.npu_share == 0
+    assert result.cpu_operators["Conv2D"] > 30
+
+
+def test_pruned_against_full(int8_file: Path, spec: HRNetSpec, tmp_path: Path) -> None:
+    pruned = tmp_path / "pruned.tflite"
+    pruned.write_bytes(throwaway(spec.without({link for link in spec.links if link.source == 3})))
+    command = ["ethosu", str(pruned), "--against", str(int8_file), "--output", str(tmp_path), "--json", str(tmp_path / "e.json")]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    ratio = float(shown.output.split("pruned.tflite over int8.tflite: ")[1].split()[0])
+    assert 0.3 < ratio < 1
+
+
+def test_what_cannot_be_compiled(int8_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="no accelerator named 'ethos-u99'; there are ethos-u55-32"):
+        compile_for_ethosu(int8_file, tmp_path, "ethos-u99")
+    (tmp_path / "text.tflite").write_text("no model")
+    with pytest.raises(ValueError, match="is not a TFLite model"):
+        compile_for_ethosu(tmp_path / "text.tflite", tmp_path)
+    (tmp_path / "cut.tflite").write_bytes(int8_file.read_bytes()[:900])
+    with pytest.raises(ValueError, match="Vela refused"):
+        compile_for_ethosu(tmp_path / "cut.tflite", tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install") as raised:
+        compile_for_ethosu(int8_file, tmp_path)
+    assert str(raised.value) == NEEDS_VELA
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.tflite", "text.tflite"]
