@@ -24,6 +24,7 @@ TRAIN = [
     "scipy>=1.10",
     "pycocotools>=2.0.8",
     "ai-edge-litert>=1.2",
+    "ai-edge-quantizer>=0.5",
 ]
 # tflite-runtime 2.14.0 is its last version, built against numpy 1; opencv 4.12 and later ask for numpy 2.
 DEVICE = [
@@ -32,6 +33,7 @@ DEVICE = [
     "opencv-python-headless<4.12; python_version < '3.12'",
     "ai-edge-litert>=1.2; python_version >= '3.12'",
 ]
+ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.9", "mypy>=1.14"]
 
@@ -49,7 +51,7 @@ setup(
     package_data={**{name: ["py.typed"] for name in PACKAGES}, "mobile_eval": ["py.typed", "templates/*"]},
     python_requires=">=3.10,<3.13",
     install_requires=BASE,
-    extras_require={"train": TRAIN, "device": DEVICE, "torch": TORCH, "dev": DEV},
+    extras_require={"train": TRAIN, "device": DEVICE, "torch": TORCH, "ethosu": ETHOSU, "dev": DEV + ETHOSU},
     entry_points={"console_scripts": ["hrnet = hrnet_tf.__main__:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

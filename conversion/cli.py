@@ -24,6 +24,9 @@ def convert(
     images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
     samples: Annotated[int, typer.Option(help="Persons to calibrate on.", min=1)] = 200,
     sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="JSON: layers that stay float, and how ranges are chosen (int8 without QAT).")
+    ] = None,
     max_error: Annotated[float | None, typer.Option(help="Refuse a file further than this from the Keras model.")] = None,
     debug_quantization: Annotated[
         bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
@@ -42,6 +45,7 @@ def convert(
     from conversion.convert import convert_run
     from conversion.layer_errors import write_layer_errors
     from conversion.options import ConvertOptions
+    from conversion.recipe import load_recipe
     from hrnet_tf.runs import load_run
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.files import check_output_file
@@ -49,12 +53,15 @@ def convert(
     if debug_quantization and precision != "int8":
         raise ValueError(f"--debug-quantization goes with the format int8, not {precision}")
     options = ConvertOptions(precision, source, target, max_error)
+    chosen = load_recipe(recipe) if recipe else None
     if (annotations is None) != (images is None):
         raise ValueError("calibration needs both --annotations and --images")
     check_output_file(output)
     people = load_keypoint_dataset(annotations, images) if annotations and images else None
     with Console(stderr=True).status(f"converting {run} to {precision}"):
-        result = convert_run(load_run(run), options, output, people, samples=samples, seed=sample_seed, runtime=runtime)
+        result = convert_run(
+            load_run(run), options, output, people, samples=samples, seed=sample_seed, recipe=chosen, runtime=runtime
+        )
     typer.echo(result)
     if debug_quantization:
         table, plot = write_layer_errors(result.layers, output)

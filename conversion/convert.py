@@ -18,6 +18,7 @@ from conversion.describe import describe
 from conversion.flatbuffer import to_flatbuffer, with_camera_input
 from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.options import ConvertOptions
+from conversion.recipe import Recipe, quantize_by_recipe
 from conversion.samples import CHECKED, PERSONS, crops_of, own_people, random_crops
 from conversion.verify import Parity, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
@@ -65,6 +66,7 @@ def convert_run(
     *,
     samples: int = PERSONS,
     seed: int | None = None,
+    recipe: Recipe | None = None,
     runtime: str = "auto",
 ) -> ConversionResult:
     """Convert `run` and check the file against the Keras model before it is written to `output`.
@@ -72,9 +74,12 @@ def convert_run(
     Ranges of an integer format, unless tuned quantization-aware, are taken on `samples` of `people` (the first, or with
     `seed` drawn at random), the checks on the first of them; None means the people that the run was trained on. A file
     that is further from the Keras model than the options allow is kept as `output`.rejected, and ValueError raised. With
-    tflite-runtime as `runtime` an operator version that it does not know is refused.
+    tflite-runtime as `runtime` an operator version that it does not know is refused. A `recipe` makes int8 of a run that
+    was not tuned, with int8 numbers in.
     """
     check_is_pose(run.spec, "conversion")
+    if recipe and (run.quantized or options.format != "int8" or options.input or options.output):
+        raise ValueError("a recipe is for int8 without --input and --output-type, of a run that was not tuned quantization-aware")
     people = people or own_people(run)
     tuned = run.quantized and options.format == "int8"
     if options.format in ("int8", "int16x8") and not tuned and people is None:
@@ -88,11 +93,14 @@ def convert_run(
     check_finite(model, run)
     whole = with_camera_input(model, integer=options.format == "int8") if options.camera else model
     inputs = crops.astype(np.float32) if options.camera else normalize(crops)
-    flatbuffer = to_flatbuffer(whole, options, None if tuned else inputs)
+    if recipe:
+        flatbuffer = quantize_by_recipe(to_flatbuffer(model, ConvertOptions("float32"), None), recipe, inputs)
+    else:
+        flatbuffer = to_flatbuffer(whole, options, None if tuned else inputs)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, "draft.tflite")
         draft.write_bytes(flatbuffer)
-        description = embed_description(draft, describe(run, options, _checked(draft, options, runtime)))
+        description = embed_description(draft, describe(run, options, _checked(draft, options, recipe, runtime)))
         found = parity(model, draft, crops[:CHECKED])
         errors = layer_errors(load_folded_model(run, tuned=False), draft, crops[:TRACED]) if options.format == "int8" else []
     if options.limit is not None and not found.max_error <= options.limit:
@@ -123,10 +131,11 @@ def check_finite(model: Any, run: Run) -> None:
             raise ValueError(f"{run.weights_path}: {variable.name.removesuffix(':0')} holds NaN or infinity; train it again")
 
 
-def _checked(draft: Path, options: ConvertOptions, runtime: str) -> Any:
+def _checked(draft: Path, options: ConvertOptions, recipe: Recipe | None, runtime: str) -> Any:
     check_loads(draft)
     check_versions(draft, runtime)
     interpreter = make_interpreter(draft)
-    if options.format == "int8" and "float32" not in (options.input_type, options.output_type):
+    wholly = not (recipe and recipe.keep_float) and "float32" not in (options.input_type, options.output_type)
+    if options.format == "int8" and wholly:
         check_fully_int8(interpreter)
     return interpreter

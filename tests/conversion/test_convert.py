@@ -11,8 +11,9 @@ import pytest
 from conversion.convert import convert_run, load_folded_model
 from conversion.layer_errors import jumps, write_layer_errors
 from conversion.options import FORMATS, ConvertOptions
+from conversion.recipe import Recipe, load_recipe
 from conversion.samples import crops_of
-from conversion.verify import check_versions, snr_db
+from conversion.verify import check_fully_int8, check_versions, snr_db
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, save_weights
@@ -185,3 +186,53 @@ def test_a_ruined_layer_is_named(tuned: Run, people: KeypointDataset, tmp_path: 
     result = convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
     assert "stage3_module0_branch0_block0_conv1" in [error.layer for error in jumps(result.layers)]
     assert "stage3_module0_branch0_block0_conv1 (CONV_2D) loses" in str(result)
+
+
+def test_layers_that_a_recipe_keeps_in_float(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    plain = convert_run(trained, ConvertOptions("int8"), tmp_path / "plain.tflite", people, recipe=Recipe())
+    mixed = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe(("stem", "head")))
+    floats = {
+        o.layer for o in TfliteGraph(tmp_path / "m.tflite").operators if o.kind == "CONV_2D" and o.outputs[0].dtype == "float32"
+    }
+    assert floats == {"stem_conv1", "stem_conv2", "head_heatmaps"}
+    assert mixed.parity.snr_db > plain.parity.snr_db
+    check_fully_int8(make_interpreter(tmp_path / "plain.tflite"))
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(activations="percentile", percentile=99.0), Recipe(weights="mse"), Recipe(weights="octav")]
+)
+def test_ranges_that_a_recipe_chooses(recipe: Recipe, trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    plain = convert_run(trained, ConvertOptions("int8"), tmp_path / "plain.tflite", people, recipe=Recipe())
+    other = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=recipe)
+    assert other.parity.snr_db > 5
+    assert other.parity != plain.parity
+    if recipe.activations == "percentile":
+        assert (other.description.output.tensor.scale or 0) < (plain.description.output.tensor.scale or 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"floats": []}', "unknown entry 'floats'; there are float, activations, percentile, weights"),
+        ('{"float": "head"}', "float is a list of layers' names, got 'head'"),
+        ('{"activations": "mse"}', "activations are one of min-max, percentile, got 'mse'"),
+        ('{"weights": "best"}', "weights are one of min-max, mse, octav"),
+        ('{"percentile": 10}', "above 50 and at most 100, got 10"),
+        ('{"percentile": "high"}', "recipe .*r.json"),
+        ("[]", "is not an object"),
+        ("", "is empty"),
+    ],
+)
+def test_recipes_that_are_none(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_recipe(tmp_path / "r.json")
+
+
+def test_a_recipe_s_layers_must_be_there(trained: Run, tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keeps 'neck' in float, but there is no such layer"):
+        convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe(("neck",)))
+    with pytest.raises(ValueError, match="a recipe is for int8"):
+        convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe())
+    assert not any(tmp_path.iterdir())

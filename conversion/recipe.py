@@ -1,0 +1,130 @@
+"""Post-training int8 by a recipe: layers that stay float, and how ranges are chosen; done by ai-edge-quantizer.
+
+A recipe is JSON, for example
+
+    {"float": ["stem_conv1", "head"], "activations": "percentile", "percentile": 99.99, "weights": "mse"}
+
+`float` names layers by their whole name or its beginning, as `convert --debug-quantization` lists them. `activations` are
+ranges from the smallest to the largest value met ("min-max"), or such that a share of an image's values lies outside
+("percentile", both sides together); averaged over images. `weights` is "min-max", "mse" (the scale of least squared
+error) or "octav" (Sakr et al., arXiv 2206.06501).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_tf._keras import quiet
+from mobile_eval.files import read_json
+from mobile_eval.runtime import make_interpreter
+from mobile_eval.tflite_graph import TfliteGraph
+
+ACTIVATIONS = ("min-max", "percentile")
+WEIGHTS = {"min-max": "MIN_MAX_UNIFORM_QUANT", "mse": "MSE", "octav": "OCTAV"}
+BITS = 8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a recipe file says; `keep_float` is its entry "float"."""
+
+    keep_float: tuple[str, ...] = ()
+    activations: str = "min-max"
+    percentile: float = 99.99
+    weights: str = "min-max"
+
+    def __post_init__(self) -> None:
+        if self.activations not in ACTIVATIONS:
+            raise ValueError(f"a recipe's activations are one of {', '.join(ACTIVATIONS)}, got {self.activations!r}")
+        if self.weights not in WEIGHTS:
+            raise ValueError(f"a recipe's weights are one of {', '.join(WEIGHTS)}, got {self.weights!r}")
+        if not 50 < self.percentile <= 100:
+            raise ValueError(f"a recipe's percentile is above 50 and at most 100, got {self.percentile}")
+
+
+def load_recipe(path: Path | str) -> Recipe:
+    """Read a recipe; ValueError names the entry that is unknown or wrong."""
+    data = read_json(path, "recipe")
+    names = {"float": "keep_float", **{f.name: f.name for f in dataclasses.fields(Recipe) if f.name != "keep_float"}}
+    if not isinstance(data, dict):
+        raise ValueError(f"recipe {path} is not an object of {', '.join(names)}")
+    for key in data:
+        if key not in names:
+            raise ValueError(f"recipe {path} has an unknown entry {key!r}; there are {', '.join(names)}")
+    layers = data.get("float", [])
+    if not isinstance(layers, list) or not all(isinstance(layer, str) and layer for layer in layers):
+        raise ValueError(f"recipe {path}: float is a list of layers' names, got {layers!r}")
+    try:
+        return Recipe(**{names[key]: tuple(value) if key == "float" else value for key, value in data.items()})
+    except TypeError as error:
+        raise ValueError(f"recipe {path}: {error}") from error
+
+
+def quantize_by_recipe(flatbuffer: bytes, recipe: Recipe, calibration: NDArray[np.float32]) -> bytes:
+    """Quantize a float32 `.tflite` with ranges from `calibration` (N, H, W, 3), inputs as the file takes them.
+
+    Raises ValueError where the recipe names a layer that is not there.
+    """
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "float32.tflite")
+        path.write_bytes(flatbuffer)
+        graph, interpreter = TfliteGraph(path), make_interpreter(path)
+        everything = qtyping.TFLOperationName.ALL_SUPPORTED
+        with quiet(), contextlib.redirect_stdout(io.StringIO()):
+            quantizer = Quantizer(str(path))
+            quantizer.add_static_config(".*", everything, BITS, BITS)
+            if recipe.weights != "min-max":
+                algorithm = getattr(AlgorithmName, WEIGHTS[recipe.weights])
+                quantizer.add_static_config(".*", qtyping.TFLOperationName.CONV_2D, BITS, BITS, algorithm_key=algorithm)
+            for name in _tensors_of(graph, recipe.keep_float):
+                quantizer.update_quantization_recipe(f"^{re.escape(name)}", everything, algorithm_key=AlgorithmName.NO_QUANTIZE)
+            [(signature, ends)] = interpreter.get_signature_list().items()
+            ranges = quantizer.calibrate({signature: [{ends["inputs"][0]: image[None]} for image in calibration]})
+            if recipe.activations == "percentile":
+                for name, (low, high) in _percentiles(path, graph, calibration, recipe.percentile).items():
+                    if name in ranges:
+                        ranges[name] = {**ranges[name], "min": np.full_like(ranges[name]["min"], low)}
+                        ranges[name]["max"] = np.full_like(ranges[name]["max"], high)
+            return bytes(quantizer.quantize(ranges).quantized_model)
+
+
+def _tensors_of(graph: TfliteGraph, layers: tuple[str, ...]) -> list[str]:
+    """Names of the tensors that the layers put out."""
+    found = []
+    for layer in layers:
+        own = [o.outputs[0].name for o in graph.operators if o.layer is not None and (o.layer + "_").startswith(f"{layer}_")]
+        if not own:
+            raise ValueError(f"the recipe keeps {layer!r} in float, but there is no such layer")
+        found += own
+    return found
+
+
+def _percentiles(
+    path: Path, graph: TfliteGraph, calibration: NDArray[np.float32], percentile: float
+) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value of each tensor, without the outermost, averaged over images."""
+    outside = (100 - percentile) / 2
+    interpreter: Any = make_interpreter(path, xnnpack=False, keep_tensors=True)
+    tensors = {t.index: t.name for o in graph.operators for t in o.outputs}
+    met: dict[str, list[NDArray[Any]]] = defaultdict(list)
+    for image in calibration:
+        interpreter.set_tensor(graph.inputs[0].index, image[None])
+        interpreter.invoke()
+        for index, name in tensors.items():
+            met[name].append(np.percentile(interpreter.get_tensor(index), [outside, 100 - outside]))
+    return {name: (float(low), float(high)) for name, (low, high) in ((n, np.mean(v, axis=0)) for n, v in met.items())}
