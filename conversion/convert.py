@@ -17,6 +17,7 @@ import numpy as np
 from conversion.describe import describe
 from conversion.flatbuffer import to_flatbuffer, with_camera_input
 from conversion.layer_errors import LayerError, jumps, layer_errors
+from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.recipe import Recipe, quantize_by_recipe
 from conversion.samples import CHECKED, PERSONS, crops_of, own_people, random_crops
@@ -28,7 +29,7 @@ from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import write_bytes
-from mobile_eval.model_file import ModelDescription, embed_description, save_model_file
+from mobile_eval.model_file import ModelDescription, save_model_file
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import make_interpreter
 
@@ -100,7 +101,9 @@ def convert_run(
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, "draft.tflite")
         draft.write_bytes(flatbuffer)
-        description = embed_description(draft, describe(run, options, _checked(draft, options, recipe, runtime)))
+        description = describe(run, options, _checked(draft, options, recipe, runtime))
+        flatbuffer = with_metadata(flatbuffer, description)
+        save_model_file(draft, flatbuffer, description)
         found = parity(model, draft, crops[:CHECKED])
         errors = layer_errors(load_folded_model(run, tuned=False), draft, crops[:TRACED]) if options.format == "int8" else []
     if options.limit is not None and not found.max_error <= options.limit:

@@ -62,11 +62,12 @@ def load_recipe(path: Path | str) -> Recipe:
     for key in data:
         if key not in names:
             raise ValueError(f"recipe {path} has an unknown entry {key!r}; there are {', '.join(names)}")
-    layers = data.get("float", [])
+    layers: Any = data.get("float", [])
     if not isinstance(layers, list) or not all(isinstance(layer, str) and layer for layer in layers):
         raise ValueError(f"recipe {path}: float is a list of layers' names, got {layers!r}")
     try:
-        return Recipe(**{names[key]: tuple(value) if key == "float" else value for key, value in data.items()})
+        fields: dict[str, Any] = {names[key]: value for key, value in data.items()}
+        return Recipe(**{**fields, "keep_float": tuple(layers)})
     except TypeError as error:
         raise ValueError(f"recipe {path}: {error}") from error
 

@@ -1,7 +1,8 @@
 """A `.tflite` file that describes itself.
 
 The description is JSON, in a zip appended to the flatbuffer as member `model.json`: runtimes read the
-flatbuffer and ignore what follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same.
+flatbuffer and ignore what follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same. A second
+member, `keypoints.txt`, has the joints' names line by line, for readers of TFLite metadata.
 Length and checksum of the flatbuffer are part of it, so that damage is noticed before a runtime crashes on it.
 """
 
@@ -21,6 +22,7 @@ from mobile_eval.files import read_bytes, sha256, write_bytes, write_json
 
 FORMAT_VERSION = 1
 MEMBER = "model.json"
+JOINTS_MEMBER = "keypoints.txt"
 FLATBUFFER_IDENTIFIER = b"TFL3"
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 REMEDY = "convert it again with `hrnet convert`"
@@ -149,9 +151,11 @@ def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescr
     stored = dataclasses.replace(description, flatbuffer=Flatbuffer(len(flatbuffer), sha256(flatbuffer)))
     buffer = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(buffer, "a") as tail:
-        member = zipfile.ZipInfo(MEMBER)  # a fixed date: the same model gives the same bytes
-        member.compress_type = zipfile.ZIP_DEFLATED
-        tail.writestr(member, json.dumps(stored.to_json(), indent=1))
+        joints = "".join(f"{joint}\n" for joint in description.category.joints)
+        for name, content in ((MEMBER, json.dumps(stored.to_json(), indent=1)), (JOINTS_MEMBER, joints)):
+            member = zipfile.ZipInfo(name)  # a fixed date: the same model gives the same bytes
+            member.compress_type = zipfile.ZIP_DEFLATED
+            tail.writestr(member, content)
     write_bytes(path, buffer.getvalue())
     write_json(description_path(path), stored.to_json())
     return stored

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from pathlib import Path
 
+import ai_edge_litert.schema_py_generated as schema
 import numpy as np
 import pytest
+from flatbuffers.table import Table
 
 from conversion.convert import convert_run, load_folded_model
 from conversion.layer_errors import jumps, write_layer_errors
+from conversion.metadata import metadata
 from conversion.options import FORMATS, ConvertOptions
 from conversion.recipe import Recipe, load_recipe
 from conversion.samples import crops_of
@@ -236,3 +240,18 @@ def test_a_recipe_s_layers_must_be_there(trained: Run, tuned: Run, people: Keypo
     with pytest.raises(ValueError, match="a recipe is for int8"):
         convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe())
     assert not any(tmp_path.iterdir())
+
+
+def test_android_s_readers_find_their_metadata(trained: Run, tmp_path: Path) -> None:
+    result = convert_run(trained, ConvertOptions("float32"), tmp_path / "m.tflite")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel((tmp_path / "m.tflite").read_bytes(), 0))
+    [place] = [entry.buffer for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
+    data = bytes(model.buffers[place].data)
+    assert data[4:8] == b"M001"
+    assert data == metadata(result.description)
+    root = Table(data, int.from_bytes(data[:4], "little"))
+    assert root.String(root.Offset(4) + root.Pos) == b"micro"  # ModelMetadata.name
+    with zipfile.ZipFile(tmp_path / "m.tflite") as tail:
+        assert tail.read("keypoints.txt").decode().split() == list(result.description.category.joints)
+    for word in (b"heatmaps", b"keypoints.txt", b"model.json", np.float32([123.675, 116.28, 103.53]).tobytes()):
+        assert word in data

@@ -24,7 +24,7 @@ def test_description_survives(model_path: Callable[..., Path], describe: Describ
     assert dataclasses.replace(found, flatbuffer=None) == describe(precision)
     assert path.read_bytes().startswith(micro.flatbuffers[precision])
     assert json.loads(path.with_suffix(".json").read_text()) == found.to_json()
-    assert zipfile.ZipFile(path).namelist() == ["model.json"]
+    assert zipfile.ZipFile(path).namelist() == ["model.json", "keypoints.txt"]
 
 
 def test_contract_of_the_json(describe: Describe) -> None:
