@@ -33,8 +33,10 @@ from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
 from training.importance.ranking import rank_run
 from training.pricing import PriceTable, latency_table, multiply_adds_table, profile_here
+from training.reassessment import PERSONS as REASSESSED
+from training.reassessment import Reassessment
 from training.recovery import reestimate_batch_norm
-from training.selection import removal_order
+from training.selection import Lost, removal_order
 
 HELD_PERSONS = 300  # the metric after each step is measured on so many
 NORM_PERSONS = 512  # and BatchNorm's statistics are taken on so many
@@ -45,7 +47,8 @@ class PruneOptions:
     """How to prune: the budget, the importance method (the ranking's first if None), and what may go besides links.
 
     `profile` is a file of `python -m mobile_eval profile` on the target; without it latency is profiled and
-    measured on this machine, with `threads`. `rounds` is how often to remove, tune and score again.
+    measured on this machine, with `threads`. `rounds` is how often to remove, tune and score again. With `reassess`, what a
+    removal costs is measured on the network that the removals before it left, instead of summed up from the ranking.
     """
 
     budget: Budget
@@ -54,6 +57,7 @@ class PruneOptions:
     profile: str | None = None
     threads: int = 1
     rounds: int = 1
+    reassess: bool = False
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -123,12 +127,16 @@ def plan(
     table: PriceTable,
     measured: Callable[[HRNetSpec], float] | None,
     say: Callable[[str], None] = print,
+    lost: Lost | None = None,
 ) -> Plan:
-    """Choose what goes, without touching the disk. `measured` is a candidate's latency over the full network's, if it can be."""
+    """Choose what goes, without touching the disk. `measured` is a candidate's latency over the full network's, if it can be.
+
+    `lost` is what a move costs; without it, the ranking says.
+    """
     spec, units = run.hrnet_spec, check_prunable(run, options).of(options.method)
     importance = {unit: value for unit, value in units.items() if options.blocks or isinstance(unit, FusionLink)}
     full_price = table.price(spec.full())
-    order = removal_order(spec, importance, table.price)
+    order = removal_order(spec, importance, table.price, lost)
     network = TrainedNetwork.of(spec, load_weights(run.weights_path))
     loss, pck = held.measure(network.gated())
     index, ratio = _chosen(order, options.budget, table, full_price, measured, say)
@@ -237,7 +245,7 @@ def _prune_once(
 ) -> Run:
     train_data, val_data = data
     chosen = resume and (output / "run.json").is_file()
-    made = None if chosen else plan_here(run, options, val_data or train_data, pricing)
+    made = None if chosen else plan_here(run, options, train_data, val_data, pricing)
     spec = made.spec if made else load_run(output).hrnet_spec
     pruned = Run(output, "prune", spec, run.category, config.to_json(), str(run.path))
     check_startable(pruned, resume=resume)
@@ -262,11 +270,17 @@ def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> Non
     write_text(output / "removal.svg", removal_svg(points, f"PCK@{PCK_THRESHOLD:g}", made.priced_in))
 
 
-def plan_here(run: Run, options: PruneOptions, persons: KeypointDataset, pricing: _Pricing | None = None) -> Plan:
-    """The plan with the metric on the first of `persons`, and latency measured on this machine unless a profile is given."""
-    pricing = pricing or _Pricing(run, options)
-    held = HeldSet.prepare(persons.head(HELD_PERSONS), run.spec, run.config.get("sigma", TrainingConfig.sigma))
-    return plan(run, options, held, pricing.table(), pricing.measured(), Console(stderr=True).print)
+def plan_here(
+    run: Run, options: PruneOptions, train: KeypointDataset, val: KeypointDataset | None, pricing: _Pricing | None = None
+) -> Plan:
+    """The plan with the metric on the first of `val`, and latency measured on this machine unless a profile is given."""
+    pricing, sigma = pricing or _Pricing(run, options), run.config.get("sigma", TrainingConfig.sigma)
+    held = HeldSet.prepare((val or train).head(HELD_PERSONS), run.spec, sigma)
+    console, lost = Console(stderr=True), None
+    if options.reassess:
+        network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path), blocks=options.blocks)
+        lost = Reassessment(network, HeldSet.prepare(train.head(REASSESSED), run.spec, sigma))
+    return plan(run, options, held, pricing.table(), pricing.measured(), console.print, lost)
 
 
 def summary(run: Run, spec: HRNetSpec) -> str:

@@ -32,7 +32,7 @@ def show_dry_run(run: Run, options: PruneOptions, config: TrainingConfig) -> Non
     """What would go, step by step, and what it would save."""
     check_prunable(run, options)
     train, val = load_data(config)
-    show_plan(plan_here(run, options, val or train))
+    show_plan(plan_here(run, options, train, val))
 
 
 def show_plan(plan: Plan) -> None:

@@ -2,8 +2,9 @@
 
 A link costs little; a branch of a module costs a lot, and is not built once no link leads out of it any more.
 So a move is a single link or residual block, or all the links whose removal frees a branch from some module on.
-A move's importance is the sum of its units'; what falls dead with them was felt through them only. What a move
-saves is the difference of two prices, in whatever the price table counts.
+A move's importance is the sum of its units', or what it costs the network as it stands by then, asked anew after each
+move; what falls dead with them was felt through them only. What a move saves is the difference of two prices, in
+whatever the price table counts.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, Unit
 
 Move = frozenset[Unit]
 Price = Callable[[HRNetSpec], float]
+Lost = Callable[[HRNetSpec, Move], float]  # what a network loses by a move
 
 
 def moves(spec: HRNetSpec, *, blocks: bool = False) -> set[Move]:
@@ -42,18 +44,18 @@ def keeping_alive(spec: HRNetSpec, branch: BranchModule) -> Move:
     )
 
 
-def removal_order(spec: HRNetSpec, importance: Mapping[Unit, float], price: Price) -> list[HRNetSpec]:
+def removal_order(spec: HRNetSpec, importance: Mapping[Unit, float], price: Price, lost: Lost | None = None) -> list[HRNetSpec]:
     """Ever smaller networks, `spec` first: each loses the move with the least importance for what it saves.
 
-    Residual blocks are moves where `importance` ranks any. A move of several links is made in small steps, so that
-    a budget between its two ends can be met. The last network has at least one link left. Raises ValueError where
-    a unit was not ranked.
+    A move's importance is what `lost` says or, without it, the sum of its units'. Residual blocks are moves where
+    `importance` ranks any. A move of several links is made in small steps, so that a budget between its two ends can be
+    met. The last network has at least one link left. Raises ValueError where a unit was not ranked.
     """
     blocks = any(not isinstance(unit, FusionLink) for unit in importance)
     missing = [unit for unit in (*spec.links, *(spec.live_blocks if blocks else ())) if unit not in importance]
     if missing:
         raise ValueError(f"{min(map(str, missing))} was not ranked: rank this run again")
-    chooser = _Chooser(importance, price, blocks)
+    chooser = _Chooser(importance, price, lost or (lambda at, move: sum(importance[unit] for unit in move)), blocks)
     order = [spec]
     while options := [move for move in moves(order[-1], blocks=blocks) if order[-1].without(move).links]:
         order += chooser.in_small_steps(order[-1], chooser.cheapest(order[-1], options))
@@ -63,9 +65,9 @@ def removal_order(spec: HRNetSpec, importance: Mapping[Unit, float], price: Pric
 class _Chooser:
     """Compares moves by importance lost for what is saved."""
 
-    def __init__(self, importance: Mapping[Unit, float], price: Price, blocks: bool):
-        self.importance = importance
+    def __init__(self, importance: Mapping[Unit, float], price: Price, lost: Lost, blocks: bool):
         self.price = price
+        self.lost = lost
         self.blocks = blocks
         self.least = min((value for value in importance.values() if value > 0), default=1.0) / 10  # what harms nothing
 
@@ -75,7 +77,7 @@ class _Chooser:
         smaller = {move: spec.without(move) for move in options}
 
         def rate(move: Move) -> tuple[float, list[str]]:
-            lost = sum(max(self.importance[unit], self.least) for unit in move)
+            lost = max(self.lost(spec, move), self.least * len(move))
             saved = now - self.price(smaller[move])
             return lost / max(saved, 1e-12 * now), sorted(map(str, move))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 
+from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.networks import build_model, complexity
 from hrnet_tf.spec import FusionLink, HRNetSpec, Unit
 from hrnet_tf.weights import model_weights, set_model_weights
@@ -14,6 +16,7 @@ from mobile_eval.datasets.coco import load_keypoint_dataset
 from training.config import TrainingConfig
 from training.history import RemovalStep, counted, measured_steps, replay, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
+from training.reassessment import Reassessment
 from training.selection import removal_order
 
 
@@ -70,3 +73,33 @@ def test_the_metric_after_each_step_is_the_smaller_networks(
 def test_what_is_left_in_words(spec: HRNetSpec) -> None:
     assert counted(spec) == "17 of 17 links"
     assert counted(spec.without({next(iter(spec.live_blocks))})) == "17 of 17 links, 11 of 12 blocks"
+
+
+@pytest.mark.slow
+def test_reassessment_is_the_loss_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
+    weights = model_weights(build_model(spec))
+    held = HeldSet.prepare(load_keypoint_dataset(config.train_annotations, config.images).head(8), spec, 2.0)
+    asked = Reassessment(TrainedNetwork.of(spec, weights, blocks=True), held)
+    smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
+    move = frozenset({min(smaller.links)})
+
+    def loss(part: HRNetSpec) -> float:
+        model = build_model(part, folded=True)
+        set_model_weights(model, fold_batch_norm(weights))
+        return held.measure(model)[0]
+
+    assert asked.loss(smaller) == pytest.approx(loss(smaller), rel=1e-4)
+    assert asked(smaller, move) == pytest.approx(loss(smaller.without(move)) - loss(smaller), abs=1e-4 * loss(smaller))
+
+
+def test_what_a_move_costs_by_then_decides(spec: HRNetSpec) -> None:
+    """Two links that replace each other: once one is gone, the other is needed."""
+    pair = [FusionLink(3, 0, 1, 0), FusionLink(3, 1, 1, 0)]
+
+    def lost(at: HRNetSpec, move: frozenset[Unit]) -> float:
+        return 0.0 if move <= set(pair) and len(move) == 1 and set(pair) <= at.links else 1e6 if move & set(pair) else 1.0
+
+    order = removal_order(spec, dict.fromkeys(spec.links, 1.0), lambda at: float(len(at.links)), lost)
+    gone = [next(iter(before.links - after.links)) for before, after in itertools.pairwise(order) if before.links > after.links]
+    assert gone[0] in pair
+    assert order[-2].links & set(pair)
