@@ -36,8 +36,9 @@ from training.pricing import PriceTable, latency_table, multiply_adds_table, pro
 from training.reassessment import PERSONS as REASSESSED
 from training.reassessment import Reassessment
 from training.recovery import reestimate_batch_norm
-from training.selection import Lost, removal_order
+from training.selection import Lost, one_by_one, removal_order
 
+RANDOM = "random"  # the method by which units go one by one, whatever they save
 HELD_PERSONS = 300  # the metric after each step is measured on so many
 NORM_PERSONS = 512  # and BatchNorm's statistics are taken on so many
 
@@ -45,6 +46,8 @@ NORM_PERSONS = 512  # and BatchNorm's statistics are taken on so many
 @dataclass(frozen=True)
 class PruneOptions:
     """How to prune: the budget, the importance method (the ranking's first if None), and what may go besides links.
+
+    The method random takes units one by one in its order, whatever they save: the control of the others.
 
     `profile` is a file of `python -m mobile_eval profile` on the target; without it latency is profiled and
     measured on this machine, with `threads`. `rounds` is how often to remove, tune and score again. With `reassess`, what a
@@ -136,7 +139,8 @@ def plan(
     spec, units = run.hrnet_spec, check_prunable(run, options).of(options.method)
     importance = {unit: value for unit, value in units.items() if options.blocks or isinstance(unit, FusionLink)}
     full_price = table.price(spec.full())
-    order = removal_order(spec, importance, table.price, lost)
+    blind = options.method == RANDOM
+    order = one_by_one(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
     network = TrainedNetwork.of(spec, load_weights(run.weights_path))
     loss, pck = held.measure(network.gated())
     index, ratio = _chosen(order, options.budget, table, full_price, measured, say)

@@ -62,6 +62,20 @@ def removal_order(spec: HRNetSpec, importance: Mapping[Unit, float], price: Pric
     return order
 
 
+def one_by_one(spec: HRNetSpec, importance: Mapping[Unit, float]) -> list[HRNetSpec]:
+    """Ever smaller networks, `spec` first: single units go by importance alone, whatever they save; one link stays.
+
+    With random importance that is random pruning, the control of `removal_order`.
+    """
+    order = [spec]
+    for unit in sorted(importance, key=lambda unit: (importance[unit], str(unit))):
+        at = order[-1]
+        there = unit in at.liveness().links if isinstance(unit, FusionLink) else unit in at.live_blocks
+        if there and at.without({unit}).links:
+            order.append(at.without({unit}))
+    return order
+
+
 class _Chooser:
     """Compares moves by importance lost for what is saved."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from hrnet_tf.networks import complexity
 from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, Unit
-from training.selection import keeping_alive, moves, removal_order
+from training.selection import keeping_alive, moves, one_by_one, removal_order
 
 
 def multiply_adds(spec: HRNetSpec) -> float:
@@ -83,3 +83,17 @@ def test_blocks_are_moves_where_they_are_ranked(spec: HRNetSpec) -> None:
     links_only = removal_order(spec, dict.fromkeys(spec.links, 1.0), multiply_adds)
     assert multiply_adds(order[-1]) < multiply_adds(links_only[-1])
     assert not links_only[-1].removed_blocks
+
+
+def test_one_by_one_goes_by_importance_alone(spec: HRNetSpec) -> None:
+    rng = np.random.default_rng(1)
+    importance: dict[Unit, float] = {link: float(rng.random()) for link in sorted(spec.links)}
+    order = one_by_one(spec, importance)
+    gone: list[Unit] = []
+    for before, after in itertools.pairwise(order):
+        next_one = min(before.liveness().links & set(importance) - set(gone), key=lambda link: importance[link])
+        if before.without({next_one}).links:
+            assert after == before.without({next_one})
+        gone.append(next_one)
+    assert len(order[-1].links) >= 1
+    assert order == one_by_one(spec, importance)

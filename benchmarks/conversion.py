@@ -1,0 +1,95 @@
+"""What freezing first and folding are worth: time to convert, and latency of what comes out, against the plain way.
+
+    python benchmarks/conversion.py [NAME] [--samples N] [--rounds N]
+
+The plain way is `TFLiteConverter.from_keras_model` of the trained network, BatchNorm and all; the other is what `hrnet
+convert` does. Both convert the same random weights to float32, and to int8 with the same random calibration images;
+then all four files are timed interleaved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hrnet_tf._keras import quiet, tf
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.networks import build_model
+from hrnet_tf.presets import preset
+from hrnet_tf.tflite import tflite_converter
+from hrnet_tf.weights import model_weights, set_model_weights
+from mobile_eval.latency import bench_interleaved
+from mobile_eval.runtime import make_interpreter
+
+
+def converted(converter: Any, images: Any | None) -> bytes:
+    if images is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
+    with quiet():
+        return bytes(converter.convert())
+
+
+def plain(model: Any) -> Any:
+    return tf.lite.TFLiteConverter.from_keras_model(model)
+
+
+def folded(model: Any, spec: Any) -> Any:
+    small = build_model(spec, folded=True)
+    set_model_weights(small, fold_batch_norm(model_weights(model)))
+    return tflite_converter(small)
+
+
+def answer(path: Path, image: Any) -> Any:
+    interpreter = make_interpreter(path)
+    [source], [target] = interpreter.get_input_details(), interpreter.get_output_details()
+    scale, zero = source["quantization"]
+    stored = np.clip(np.rint(image / scale) + zero, -128, 127) if scale else image
+    interpreter.set_tensor(source["index"], stored.astype(source["dtype"]))
+    interpreter.invoke()
+    scale, zero = target["quantization"]
+    values = interpreter.get_tensor(target["index"]).astype(np.float32)
+    return (values - zero) * scale if scale else values
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", nargs="?", default="pose-w32")
+    parser.add_argument("--samples", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=50)
+    options = parser.parse_args()
+    spec = preset(options.name)
+    model = build_model(spec)
+    images = np.random.default_rng(0).standard_normal((options.samples, *spec.input_size, 3)).astype(np.float32)
+    ways: dict[str, Callable[[], Any]] = {"plain": lambda: plain(model), "this package": lambda: folded(model, spec)}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for precision in ("float32", "int8"):
+            seconds = []
+            for way, make in ways.items():
+                start = time.perf_counter()
+                data = converted(make(), images if precision == "int8" else None)
+                seconds.append(time.perf_counter() - start)
+                paths.append(Path(folder, f"{precision}-{way.split()[0]}.tflite"))
+                paths[-1].write_bytes(data)
+                print(f"{precision:<8} {way:<13} {seconds[-1]:6.1f} s", flush=True)
+            print(f"{precision:<8} conversion time, ratio {seconds[1] / seconds[0]:.3f}", flush=True)
+        results = bench_interleaved(paths, rounds=options.rounds)
+        for precision, (first, second) in zip(("float32", "int8"), (results[:2], results[2:]), strict=True):
+            ratio = second.p50_ms / first.p50_ms
+            print(f"{precision:<8} latency {first.p50_ms:.2f} -> {second.p50_ms:.2f} ms, ratio {ratio:.3f}")
+        for precision, (first, second) in zip(("float32", "int8"), (paths[:2], paths[2:]), strict=True):
+            one, other = answer(first, images[:1]), answer(second, images[:1])
+            print(f"{precision:<8} outputs differ by {np.abs(one - other).max() / np.abs(one).max():.2g} of the largest value")
+
+
+if __name__ == "__main__":
+    main()
