@@ -4,7 +4,7 @@ All networks see the same people for the same number of epochs, base and tuning 
 
     full       the full network, tuned on with itself as teacher as the pruned ones are
     links      the same base, pruned by importance to each budget
-    random     the same base and budgets, pruned by random importance
+    random     the same base and budgets, links removed at random, one by one, whatever that saves
     blocks     the same base, pruned of links and residual blocks
     narrow     a full network so narrow that it is as fast as the pruned one, trained from nothing
     dropped    a base trained with each link left out of an image at random, pruned by importance

@@ -161,7 +161,9 @@ def prune(
     keep_macs: Annotated[float | None, typer.Option(help="Share of its multiply-adds that may stay.")] = None,
     keep_links: Annotated[float | None, typer.Option(help="Share of its links that may stay.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="PCK@0.1 that may be lost before tuning, such as 0.01.")] = None,
-    method: Annotated[str | None, typer.Option(help="Go by this importance method, if not the ranking's first.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Go by this importance method, if not the ranking's first (random: one by one).")
+    ] = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Residual blocks may go too, not only links.")] = False,
     profile: Annotated[
         Path | None,
