@@ -16,7 +16,7 @@ from rich.console import Console
 
 from hrnet_tf.networks import check_is_pose, complexity
 from hrnet_tf.runs import PRUNING, Ranking, Run, load_ranking, load_run, save_ranking, write_json
-from hrnet_tf.spec import FusionLink, HRNetSpec
+from hrnet_tf.spec import FusionLink, HRNetSpec, Unit
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.charts import removal_points, removal_svg
 from mobile_eval.datasets.coco import KeypointDataset
@@ -36,8 +36,10 @@ from training.pricing import PriceTable, latency_table, multiply_adds_table, pro
 from training.reassessment import PERSONS as REASSESSED
 from training.reassessment import Reassessment
 from training.recovery import reestimate_batch_norm
-from training.selection import Lost, one_by_one, removal_order
+from training.selection import Lost, give_back, one_by_one, removal_order, towards
 
+PRICED = ("keep_latency", "keep_macs")
+FILLINGS = 3  # times that giving back is tried
 RANDOM = "random"  # the method by which units go one by one, whatever they save
 HELD_PERSONS = 300  # the metric after each step is measured on so many
 NORM_PERSONS = 512  # and BatchNorm's statistics are taken on so many
@@ -144,16 +146,49 @@ def plan(
     network = TrainedNetwork.of(spec, load_weights(run.weights_path))
     loss, pck = held.measure(network.gated())
     index, ratio = _chosen(order, options.budget, table, full_price, measured, say)
-    steps = steps_of(order[: index + 1], importance, table.price, full_price)
+    way = order[: index + 1]
+    if options.budget.name in PRICED:
+        worth = (lambda spec: 1.0) if blind else table.price
+        chosen, ratio = _filled_up(order[index], ratio, spec, importance, worth, options.budget.value, table, measured, say)
+        way = towards(way, chosen)
+    steps = steps_of(way, importance, table.price, full_price)
     if steps:
         steps = measured_steps(network, held, steps)
     if options.budget.name == "max_drop":
         index = within_drop([step.pck for step in steps], pck, options.budget.value)
-        steps = steps[:index]
+        way, steps = way[: index + 1], steps[:index]
         if not steps:
             raise ValueError(f"the first removal already loses more than {options.budget.value:g} of PCK@0.1; tune with a share")
-    predicted = table.price(order[index]) / full_price
-    return Plan(order[index], tuple(steps), table.unit, full_price, predicted, ratio, loss, pck)
+    return Plan(way[-1], tuple(steps), table.unit, full_price, table.price(way[-1]) / full_price, ratio, loss, pck)
+
+
+def _filled_up(
+    chosen: HRNetSpec,
+    ratio: float | None,
+    whole: HRNetSpec,
+    importance: dict[Unit, float],
+    worth: Callable[[HRNetSpec], float],
+    share: float,
+    table: PriceTable,
+    measured: Callable[[HRNetSpec], float] | None,
+    say: Callable[[str], None],
+) -> tuple[HRNetSpec, float | None]:
+    """`chosen` with what still fits into the budget given back, and its measured ratio where `ratio` is one."""
+
+    def cheaper(most: float) -> Callable[[HRNetSpec], bool]:
+        return lambda spec: table.price(spec) <= most
+
+    most = share * (table.price(chosen) / ratio if ratio else table.price(whole.full()))  # predictions, as they were measured
+    for _ in range(FILLINGS):
+        larger = give_back(chosen, whole, importance, worth, cheaper(most))
+        if larger == chosen or ratio is None or measured is None:
+            return larger, ratio
+        found = measured(larger)
+        say(f"{counted(larger)}, some given back: {found:.3f} of full's latency")
+        if found <= share:
+            return larger, found
+        most = share * table.price(larger) / found
+    return chosen, ratio
 
 
 def _chosen(

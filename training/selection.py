@@ -9,7 +9,8 @@ whatever the price table counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, Unit
 
@@ -74,6 +75,47 @@ def one_by_one(spec: HRNetSpec, importance: Mapping[Unit, float]) -> list[HRNetS
         if there and at.without({unit}).links:
             order.append(at.without({unit}))
     return order
+
+
+def give_back(
+    spec: HRNetSpec, whole: HRNetSpec, importance: Mapping[Unit, float], price: Price, fits: Callable[[HRNetSpec], bool]
+) -> HRNetSpec:
+    """`spec` with units of `whole` again as long as it `fits`, those first that are needed most for their price.
+
+    The last removal rarely meets a budget exactly, and makes up for earlier ones that saved little.
+    """
+    at, least = spec, 1e-12 * price(spec)
+    while True:
+        options = {unit: larger for unit in importance if (larger := _with_unit(at, whole, unit)) and fits(larger)}
+        if not options:
+            return at
+        now = price(at)
+        rates = {unit: importance[unit] / max(price(larger) - now, least) for unit, larger in options.items()}
+        at = options[max(options, key=lambda unit: (rates[unit], str(unit)))]
+
+
+def _with_unit(spec: HRNetSpec, whole: HRNetSpec, unit: Unit) -> HRNetSpec | None:
+    """`spec` with a unit of `whole` that it lost; None where it has it, or where no output would feel it."""
+    if isinstance(unit, FusionLink):
+        larger = dataclasses.replace(spec, links=spec.links | {unit})
+        return larger if unit in whole.links - spec.links and unit in larger.liveness().links else None
+    larger = dataclasses.replace(spec, removed_blocks=spec.removed_blocks - {unit})
+    return larger if unit in spec.removed_blocks - whole.removed_blocks and unit in larger.live_blocks else None
+
+
+def towards(order: Sequence[HRNetSpec], goal: HRNetSpec) -> list[HRNetSpec]:
+    """The networks of a removal order, with what `goal` has left in: the way to `goal`."""
+    way = [order[0]]
+    for smaller in order[1:]:
+        at = way[-1]
+        removed = {
+            *(at.links - smaller.links - goal.links),
+            *((smaller.removed_blocks & goal.removed_blocks) - at.removed_blocks),
+        }
+        after = at.without(removed)
+        if after != at:
+            way.append(after)
+    return way
 
 
 class _Chooser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from hrnet_tf.networks import complexity
 from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, Unit
-from training.selection import keeping_alive, moves, one_by_one, removal_order
+from training.selection import give_back, keeping_alive, moves, one_by_one, removal_order, towards
 
 
 def multiply_adds(spec: HRNetSpec) -> float:
@@ -97,3 +98,24 @@ def test_one_by_one_goes_by_importance_alone(spec: HRNetSpec) -> None:
         gone.append(next_one)
     assert len(order[-1].links) >= 1
     assert order == one_by_one(spec, importance)
+
+
+def test_what_still_fits_is_given_back(spec: HRNetSpec) -> None:
+    rng = np.random.default_rng(2)
+    units = (*sorted(spec.links), *sorted(spec.live_blocks))
+    importance: dict[Unit, float] = {unit: float(rng.random()) for unit in units}
+    order = removal_order(spec, importance, multiply_adds)
+    chosen = order[-2]
+    most = 1.2 * multiply_adds(chosen)
+    larger = give_back(chosen, spec, importance, multiply_adds, lambda at: multiply_adds(at) <= most)
+    assert larger.links >= chosen.links
+    assert larger.removed_blocks <= chosen.removed_blocks
+    assert multiply_adds(chosen) < multiply_adds(larger) <= most
+    assert larger.liveness().links == larger.links
+    for unit in larger.removed_links & spec.links:  # nothing more would fit
+        again = dataclasses.replace(larger, links=larger.links | {unit})
+        assert multiply_adds(again) > most or unit not in again.liveness().links
+    assert give_back(chosen, spec, importance, multiply_adds, lambda at: False) == chosen
+    way = towards(order[:-1], larger)
+    assert (way[0], way[-1]) == (spec, larger)
+    assert all(multiply_adds(after) < multiply_adds(before) for before, after in itertools.pairwise(way))
