@@ -108,11 +108,9 @@ def towards(order: Sequence[HRNetSpec], goal: HRNetSpec) -> list[HRNetSpec]:
     way = [order[0]]
     for smaller in order[1:]:
         at = way[-1]
-        removed = {
-            *(at.links - smaller.links - goal.links),
-            *((smaller.removed_blocks & goal.removed_blocks) - at.removed_blocks),
-        }
-        after = at.without(removed)
+        links: frozenset[Unit] = at.links - smaller.links - goal.links
+        blocks: frozenset[Unit] = (smaller.removed_blocks & goal.removed_blocks) - at.removed_blocks
+        after = at.without(links | blocks)
         if after != at:
             way.append(after)
     return way
