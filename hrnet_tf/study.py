@@ -70,10 +70,10 @@ PRESETS = {
         people=(400, 120),
     ),
     "lspet": StudyPreset(
-        network="pose-small-v1 --input-size 128x96 --stem-width 32 --stage1-width 16 --modules 1,2,2",
+        network="pose-small-v1 --input-size 128x96 --modules 1,2,2",
         recipe="--sigma 2 --rotation 20 --scale 0.2",
-        epochs=20,
-        tuning_epochs=14,
+        epochs=24,
+        tuning_epochs=12,
         quantized_epochs=1,
         batch_size=32,
         learning_rate=1.5e-3,
