@@ -17,7 +17,7 @@ import sys
 import hrnet_tf.study as study
 from hrnet_tf.__main__ import main
 net = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 1,1,1 --blocks 1"
-study.PRESETS["small"] = study.StudyPreset(net, "--batch-size 8", 1, 1, 1, 1e-3, 1e-3, (0.9,), (), ranked=8, people=(16, 4))
+study.PRESETS["small"] = study.StudyPreset(net, "", 1, 1, 1, 8, 1e-3, 1e-3, (0.9,), (), ranked=8, people=(16, 4))
 if sys.argv[-1] == "stop":  # stop before the first pruning
     sys.argv.pop()
     import training.pruning
@@ -34,7 +34,7 @@ def test_a_killed_study_goes_on(tmp_path: Path) -> None:
     base = out / "runs" / "base"
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as first:
         begun = time.monotonic()
-        while not (base / "ranking.json").exists():  # base is trained and ranked; now its sibling trains
+        while not (base / "ranking.json").exists():  # base is trained and ranked; now it is trained on
             assert first.poll() is None
             assert time.monotonic() - begun < 300
             time.sleep(0.05)
@@ -44,6 +44,6 @@ def test_a_killed_study_goes_on(tmp_path: Path) -> None:
     second = subprocess.run([*arguments, "stop"], capture_output=True, text=True, timeout=600, check=False)
     assert "reached pruning" in second.stderr, second.stderr[-2000:]
     assert f"done already: {base / 'ranking.json'}" in second.stdout.replace("\n", "")
-    assert (out / "runs" / "dropped-base" / "weights.safetensors").is_file()
     assert (out / "runs" / "full" / "weights.safetensors").is_file()
+    assert (out / "full-int8.tflite").is_file()
     assert {path: path.stat().st_mtime_ns for path in finished} == finished

@@ -35,14 +35,14 @@ def test_each_arm_is_what_its_name_says() -> None:
     def made(name: str) -> str:
         return next(step for step in steps if f"--output out/runs/{name} " in step)
 
-    assert "--keep-latency 0.78" in made("links-78")
-    assert "prune out/runs/base" in made("random-78")
-    assert "--method random" in made("random-78")
-    assert "prune out/runs/dropped-base" in made("dropped-78")
+    assert "--keep-latency 0.76" in made("links-76")
+    assert "prune out/runs/base" in made("random-76")
+    assert "--method random" in made("random-76")
+    assert "prune out/runs/dropped-base" in made("dropped-76")
     assert "--link-dropout 0.1" in made("dropped-base")
-    assert "--width-like out/runs/links-68" in made("narrow-68")
-    assert "--width-like out/runs/blocks-48" in made("narrow-48")
-    assert "--keep-latency 0.48 --blocks" in made("blocks-48")
+    assert "--width-like out/runs/links-66" in made("narrow-66")
+    assert "--width-like out/runs/blocks-47" in made("narrow-47")
+    assert "--keep-latency 0.47 --blocks" in made("blocks-47")
     files = [f"out/{label}.tflite" for arm in arms(PRESETS["lspet"]) for label in arm.labels.values()]
     assert steps[-1].startswith(f"compare {' '.join(files)} ")
     assert len(set(files)) == len(files) == 2 * len(arms(PRESETS["lspet"]))
