@@ -106,10 +106,11 @@ def convert_run(
         save_model_file(draft, flatbuffer, description)
         found = parity(model, draft, crops[:CHECKED])
         errors = layer_errors(load_folded_model(run, tuned=False), draft, crops[:TRACED]) if options.format == "int8" else []
-    if options.limit is not None and not found.max_error <= options.limit:
+    limit = options.limit(found.largest)
+    if limit is not None and not found.max_error <= limit:
         rejected = Path(f"{output}{REJECTED}")
         write_bytes(rejected, flatbuffer)
-        raise ValueError(f"{found}: over the limit of {options.limit:g}, kept as {rejected}")
+        raise ValueError(f"{found}: over the limit of {limit:g}, kept as {rejected}")
     save_model_file(output, flatbuffer, description)
     compressed = len(zlib.compress(flatbuffer, 9))
     return ConversionResult(Path(output), Path(output).stat().st_size, compressed, found, tuple(errors), description)

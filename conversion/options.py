@@ -13,7 +13,7 @@ FORMATS = {
 }
 CAMERA = "uint8-rgb"  # the camera's bytes: normalization is part of the model
 NUMBERS = ("float32", "int8", "uint8")
-FLOAT_TOLERANCE = 1e-4  # of heatmaps, whose peaks are 1
+FLOAT_TOLERANCE = 1e-4  # of the largest value, or of 1, the peak of a heatmap, where none is larger
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,11 @@ class ConvertOptions:
         """The dtype of the output tensor."""
         return self.output or self._own
 
-    @property
-    def limit(self) -> float | None:
-        """The largest error that is let pass."""
-        return FLOAT_TOLERANCE if self.max_error is None and self.format == "float32" else self.max_error
+    def limit(self, largest: float) -> float | None:
+        """The largest error that is let pass where the output's largest value is `largest`; None where any is."""
+        if self.max_error is None and self.format == "float32":
+            return FLOAT_TOLERANCE * max(largest, 1.0)
+        return self.max_error
 
     @property
     def _own(self) -> str:

@@ -41,10 +41,14 @@ KNOWN_VERSIONS = {
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an output of the file is from the Keras model's, on `images` images: absolute errors, and SNR in dB."""
+    """How far an output of the file is from the Keras model's, on `images` images: absolute errors, and SNR in dB.
+
+    `largest` is the largest absolute value of the Keras model's.
+    """
 
     output: str
     images: int
+    largest: float
     max_error: float
     mean_error: float
     snr_db: float
@@ -68,7 +72,9 @@ def parity(model: Any, path: Path, crops: NDArray[np.uint8], output: str = "heat
     expected = model.predict_on_batch(normalize(crops))
     found = TfliteModel(path).predict(crops)
     error = np.abs(expected - found)
-    return Parity(output, len(crops), float(error.max()), float(error.mean()), snr_db(expected, found))
+    return Parity(
+        output, len(crops), float(np.abs(expected).max()), float(error.max()), float(error.mean()), snr_db(expected, found)
+    )
 
 
 def check_fully_int8(interpreter: Any) -> None:

@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_streamed(int8_file: Path, monkeypatch: pytest.Monk
         (with_kernel("CONV_2D", (4, 3, 3, 2)), CPU, "grouped"),
         (with_kernel("CONV_2D", (4, 3, 3, 4), dilationWFactor=2, dilationHFactor=1), CPU, "dilation differs"),
         (with_kernel("CONV_2D", (4, 3, 3, 4), version=6), MAPS_IF, "version 6"),
-        (operator("CONV_2D", (1, 8, 8, 4), (4, 3, 3, 4), (1, 8, 8, 4)), CPU, "not constant"),
+        (operator("CONV_2D", (1, 8, 8, 4), (1, 3, 3, 4), (1, 8, 8, 1)), CPU, "not constant"),
         (operator("CONCATENATION", (1, 4, 4, 2), (1, 4, 4, 2), (1, 4, 4, 4), fusedActivationFunction=1), CPU, "fused"),
         (operator("MEAN", (1, 4, 4, 6), (1, 1, 1, 6)), MAPS, ""),
         (operator("MEAN", (1, 4, 4, 6), (1, 4, 4, 1)), CPU, "no multiple of 4"),
