@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.gates import gates_of
-from hrnet_tf.spec import FusionLink, HRNetSpec, Unit, parse_unit
+from hrnet_tf.spec import HRNetSpec, Unit, parse_unit
 from mobile_eval.progress import tracked
 from training.importance.held import HeldSet, TrainedNetwork
 
@@ -90,8 +90,3 @@ def counted(spec: HRNetSpec) -> str:
     if spec.removed_blocks:
         text += f", {len(spec.live_blocks)} of {len(spec.possible_blocks)} blocks"
     return text
-
-
-def link_count(units: Iterable[Unit]) -> int:
-    """Number of links among units."""
-    return sum(isinstance(unit, FusionLink) for unit in units)
