@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.samples import crops_of
 from hrnet_tf._keras import keras
 from hrnet_tf.layers import BATCH_NORM
 from hrnet_tf.networks import build_model, check_is_pose, network_from_json
 from hrnet_tf.runs import Run, save_run
 from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointDataset
-from mobile_eval.geometry import box_matrix
 from mobile_eval.model_file import read_description
-from mobile_eval.preprocess import normalize, read_image, warp_crop
+from mobile_eval.preprocess import normalize
 from mobile_eval.tflite_graph import TfliteGraph
 
 PERSONS = 256
@@ -45,9 +45,9 @@ def restore_run(path: Path | str, data: KeypointDataset, output: Path | str) -> 
     check_is_pose(spec, "restoring")
     folded = build_model(spec, folded=True)
     set_model_weights(folded, folded_weights(TfliteGraph(path)))
-    crops = [warp_crop(read_image(p.image_path), box_matrix(p.box, spec.input_size), spec.input_size) for p in data.persons]
+    crops = normalize(crops_of(data, spec.input_size, PERSONS))
     model = build_model(spec)
-    weights = unfolded(model_weights(model), folded, normalize(np.stack(crops[:PERSONS])))
+    weights = unfolded(model_weights(model), folded, crops)
     set_model_weights(model, weights)
     run = Run(output, "import", spec, description.category.to_json(), {"restored": str(path)})
     save_run(run)
