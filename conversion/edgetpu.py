@@ -59,11 +59,6 @@ class EdgeTpuCheck:
         return self.operators[: self.break_at]
 
     @property
-    def mapped_share(self) -> float:
-        """Share of the operators that is mapped."""
-        return len(self.mapped) / len(self.operators)
-
-    @property
     def multiply_adds_share(self) -> float:
         """Share of the multiply-adds that runs on the Edge TPU; 0 where there are none."""
         total = sum(operator.multiply_adds for operator in self.operators)

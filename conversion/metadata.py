@@ -13,6 +13,7 @@ import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
 
+from conversion.flatbuffer import BYTE
 from mobile_eval.model_file import JOINTS_MEMBER, MEMBER, ModelDescription
 
 BUFFER_NAME = "TFLITE_METADATA"
@@ -21,7 +22,6 @@ PARSER_VERSION = "1.0.0"
 IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1  # their numbers in the unions ContentProperties and ProcessUnitOptions
 RGB = 1
 DESCRIPTIONS, TENSOR_AXIS_LABELS = 1, 2  # AssociatedFileType
-BYTE = 255.0
 
 OFFSET, UINT32, UINT8, INT8 = "UOffsetTRelative", "Uint32", "Uint8", "Int8"  # as flatbuffers calls kinds of fields
 Slot = tuple[int, str, int]  # number of the field, its kind, its value or offset
