@@ -4,7 +4,7 @@ All networks see the same people for the same number of epochs, base and tuning 
 
     full       the full network, tuned on with itself as teacher as the pruned ones are
     links      the same base, pruned by importance to each budget
-    random     the same base and budgets, links removed at random, one by one, whatever that saves
+    random     the same base and budgets, links removed at random, one by one, whatever that saves, as far as that goes
     blocks     the same base, pruned of links and residual blocks
     narrow     a full network so narrow that it is as fast as the pruned one, trained from nothing
     dropped    a base trained with each link left out of an image at random, pruned by importance
@@ -179,16 +179,16 @@ class _Study:
             return self.train(arm.name, tuning, again, self.size.tuning_rate)
         if arm.kind == "narrow":
             like = next(a for a in arms(self.size) if a.budget == arm.budget and a.kind in ("links", "blocks"))
-            return self.train(arm.name, total, f"--width-like {self.run(like.name)}")
-        how = {"random": "--method random", "blocks": "--blocks"}.get(arm.kind, "")
+            return self.train(arm.name, total, f"--width-like {self.run(like.name)}", precise=True)
+        how = {"random": "--method random --closest", "blocks": "--blocks"}.get(arm.kind, "")
         base = "dropped-base" if arm.kind == "dropped" else "base"
         options = f"--keep-latency {arm.budget} {how} --learning-rate {self.size.tuning_rate} {self.common()}"
         return self.command(f"prune {self.run(base)}", tuning, self.run(arm.name), options)
 
-    def train(self, name: str, epochs: int, more: str = "", learning_rate: float | None = None) -> Step:
-        """Train the study's network."""
+    def train(self, name: str, epochs: int, more: str = "", learning_rate: float | None = None, *, precise: bool = False) -> Step:
+        """Train the study's network; `precise` in float32 at any rate: odd widths are slower in bfloat16."""
         rate = learning_rate or self.size.learning_rate
-        options = f"{self.size.recipe} --learning-rate {rate} {more} {self.common()}"
+        options = f"{self.size.recipe} --learning-rate {rate} {more} {'' if precise else self.common()}"
         return self.command(f"train {self.size.network}", epochs, self.run(name), options)
 
     def rank(self, name: str, methods: str) -> Step:

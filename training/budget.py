@@ -50,6 +50,15 @@ class Budget:
         return Budget(**{self.name: 1 - (1 - self.value) * number / rounds})
 
 
+class UnreachableError(ValueError):
+    """Nothing in a removal order keeps to a budget; the network at `index`, with the share `ratio`, comes closest."""
+
+    def __init__(self, index: int, ratio: float, share: float, what: str, order: Sequence[HRNetSpec]):
+        super().__init__(f"what may be removed reaches {ratio:.3f} of the full network's {what}, not {share:g}{_advice(order)}")
+        self.index = index
+        self.ratio = ratio
+
+
 def option(name: str) -> str:
     """The command line's option of that name."""
     return f"--{name.replace('_', '-')}"
@@ -58,13 +67,13 @@ def option(name: str) -> str:
 def within_share(order: Sequence[HRNetSpec], share: float, ratio: Callable[[HRNetSpec], float], what: str) -> int:
     """Index of the first network of the order whose `ratio` is at most `share`.
 
-    Raises ValueError, with the least that can be reached, where there is none.
+    Raises UnreachableError, with the least that can be reached, where there is none.
     """
     for index, spec in enumerate(order):
         if ratio(spec) <= share:
             return index
-    least = min(map(ratio, order))
-    raise ValueError(f"what may be removed reaches {least:.3f} of the full network's {what}, not {share:g}{_advice(order)}")
+    closest = min(range(len(order)), key=lambda index: ratio(order[index]))
+    raise UnreachableError(closest, ratio(order[closest]), share, what, order)
 
 
 def within_latency(
@@ -77,7 +86,7 @@ def within_latency(
     """Index of a network within `share` of the full one's latency as `measured`, and its measured ratio.
 
     Predicted ratios point at a network; measuring it corrects the predictions, in both directions, until one is
-    found that is close to the budget or has a neighbour that is over it. Raises ValueError, with the least that
+    found that is close to the budget or has a neighbour that is over it. Raises UnreachableError, with the least that
     can be reached, where there is none.
     """
 
@@ -103,9 +112,7 @@ def within_latency(
     if within == len(order):
         least = measure(len(order) - 1) if over < len(order) - 1 else found
         if least > share:
-            raise ValueError(
-                f"what may be removed reaches {least:.3f} of the full network's latency, not {share:g}{_advice(order)}"
-            )
+            raise UnreachableError(len(order) - 1, least, share, "latency", order)
         within, ratio = len(order) - 1, least
     return within, ratio
 

@@ -173,6 +173,9 @@ def prune(
     reassess: Annotated[
         bool, typer.Option("--reassess", help="Measure anew after each removal what the next would cost (slower).")
     ] = False,
+    closest: Annotated[
+        bool, typer.Option("--closest", help="Where nothing keeps to the budget, take what comes closest.")
+    ] = False,
     rounds: Annotated[int, typer.Option(help="Remove, tune and rank again this many times; --epochs are shared out.", min=1)] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what it would save; write nothing.")] = False,
     val_annotations: ValAnnotations = None,
@@ -206,7 +209,7 @@ def prune(
     )
     config = dataclasses.replace(config, mixed_precision=mixed_precision, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
-    options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess)
+    options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)
     if dry_run:
         show_dry_run(parent, options, config)
         return

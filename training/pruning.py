@@ -16,7 +16,7 @@ from rich.console import Console
 
 from hrnet_tf.networks import check_is_pose, complexity
 from hrnet_tf.runs import PRUNING, Ranking, Run, load_ranking, load_run, save_ranking, write_json
-from hrnet_tf.spec import FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.charts import removal_points, removal_svg
 from mobile_eval.datasets.coco import KeypointDataset
@@ -24,7 +24,8 @@ from mobile_eval.files import write_text
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.metrics.pck import PCK_THRESHOLD
 from mobile_eval.profile import ProfileResult, load_profile
-from training.budget import SHARES, Budget, within_drop, within_latency, within_share
+from training.budget import SHARES, Budget, within_drop
+from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig
 from training.data import plain_crops
@@ -36,10 +37,8 @@ from training.pricing import PriceTable, latency_table, multiply_adds_table, pro
 from training.reassessment import PERSONS as REASSESSED
 from training.reassessment import Reassessment
 from training.recovery import reestimate_batch_norm
-from training.selection import Lost, give_back, one_by_one, removal_order, towards
+from training.selection import Lost, one_by_one, removal_order, towards
 
-PRICED = ("keep_latency", "keep_macs")
-FILLINGS = 3  # times that giving back is tried
 RANDOM = "random"  # the method by which units go one by one, whatever they save
 HELD_PERSONS = 300  # the metric after each step is measured on so many
 NORM_PERSONS = 512  # and BatchNorm's statistics are taken on so many
@@ -53,7 +52,8 @@ class PruneOptions:
 
     `profile` is a file of `python -m mobile_eval profile` on the target; without it latency is profiled and
     measured on this machine, with `threads`. `rounds` is how often to remove, tune and score again. With `reassess`, what a
-    removal costs is measured on the network that the removals before it left, instead of summed up from the ranking.
+    removal costs is measured on the network that the removals before it left, instead of summed up from the ranking. With
+    `closest`, a budget that nothing reaches gets what comes closest.
     """
 
     budget: Budget
@@ -63,6 +63,7 @@ class PruneOptions:
     threads: int = 1
     rounds: int = 1
     reassess: bool = False
+    closest: bool = False
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -145,12 +146,11 @@ def plan(
     order = one_by_one(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
     network = TrainedNetwork.of(spec, load_weights(run.weights_path))
     loss, pck = held.measure(network.gated())
-    index, ratio = _chosen(order, options.budget, table, full_price, measured, say)
-    way = order[: index + 1]
-    if options.budget.name in PRICED:
-        worth = (lambda spec: 1.0) if blind else table.price
-        chosen, ratio = _filled_up(order[index], ratio, spec, importance, worth, options.budget.value, table, measured, say)
-        way = towards(way, chosen)
+    search = BudgetSearch(options.budget, table, measured, say, closest=options.closest)
+    index, ratio = search.first(order)
+    worth = (lambda spec: 1.0) if blind else table.price
+    chosen, ratio = search.filled_up(order[index], ratio, spec, importance, worth)
+    way = towards(order[: index + 1], chosen)
     steps = steps_of(way, importance, table.price, full_price)
     if steps:
         steps = measured_steps(network, held, steps)
@@ -160,58 +160,6 @@ def plan(
         if not steps:
             raise ValueError(f"the first removal already loses more than {options.budget.value:g} of PCK@0.1; tune with a share")
     return Plan(way[-1], tuple(steps), table.unit, full_price, table.price(way[-1]) / full_price, ratio, loss, pck)
-
-
-def _filled_up(
-    chosen: HRNetSpec,
-    ratio: float | None,
-    whole: HRNetSpec,
-    importance: dict[Unit, float],
-    worth: Callable[[HRNetSpec], float],
-    share: float,
-    table: PriceTable,
-    measured: Callable[[HRNetSpec], float] | None,
-    say: Callable[[str], None],
-) -> tuple[HRNetSpec, float | None]:
-    """`chosen` with what still fits into the budget given back, and its measured ratio where `ratio` is one."""
-
-    def cheaper(most: float) -> Callable[[HRNetSpec], bool]:
-        return lambda spec: table.price(spec) <= most
-
-    most = share * (table.price(chosen) / ratio if ratio else table.price(whole.full()))  # predictions, as they were measured
-    for _ in range(FILLINGS):
-        larger = give_back(chosen, whole, importance, worth, cheaper(most))
-        if larger == chosen or ratio is None or measured is None:
-            return larger, ratio
-        found = measured(larger)
-        say(f"{counted(larger)}, some given back: {found:.3f} of full's latency")
-        if found <= share:
-            return larger, found
-        most = share * table.price(larger) / found
-    return chosen, ratio
-
-
-def _chosen(
-    order: list[HRNetSpec],
-    budget: Budget,
-    table: PriceTable,
-    full_price: float,
-    measured: Callable[[HRNetSpec], float] | None,
-    say: Callable[[str], None],
-) -> tuple[int, float | None]:
-    """Index of the network in the removal order, and its measured latency ratio where that was measured."""
-    if budget.name == "max_drop":
-        return len(order) - 1, None
-    if budget.name == "keep_links":
-        possible = len(order[0].possible_links)
-        return within_share(order, budget.value, lambda spec: len(spec.links) / possible, "links"), None
-
-    def predicted(spec: HRNetSpec) -> float:
-        return table.price(spec) / full_price
-
-    if budget.name == "keep_latency" and measured:
-        return within_latency(order, budget.value, predicted, measured, say)
-    return within_share(order, budget.value, predicted, budget.name.removeprefix("keep_")), None
 
 
 def prune(

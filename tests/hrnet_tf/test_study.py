@@ -30,17 +30,19 @@ def test_all_arms_see_the_same_epochs(preset: str) -> None:
 
 
 def test_each_arm_is_what_its_name_says() -> None:
-    steps = [" ".join(step.arguments) for step in study_steps(PRESETS["lspet"], DATA, Path("out"))]
+    steps = [" ".join(step.arguments) for step in study_steps(PRESETS["lspet"], DATA, Path("out"), mixed_precision=True)]
 
     def made(name: str) -> str:
         return next(step for step in steps if f"--output out/runs/{name} " in step)
 
     assert "--keep-latency 0.76" in made("links-76")
     assert "prune out/runs/base" in made("random-76")
-    assert "--method random" in made("random-76")
+    assert "--method random --closest" in made("random-76")
     assert "prune out/runs/dropped-base" in made("dropped-76")
     assert "--link-dropout 0.1" in made("dropped-base")
+    assert "--mixed-precision" in made("base")
     assert "--width-like out/runs/links-66" in made("narrow-66")
+    assert "--mixed-precision" not in made("narrow-66")
     assert "--width-like out/runs/blocks-47" in made("narrow-47")
     assert "--keep-latency 0.47 --blocks" in made("blocks-47")
     files = [f"out/{label}.tflite" for arm in arms(PRESETS["lspet"]) for label in arm.labels.values()]

@@ -6,7 +6,9 @@ import pytest
 
 from hrnet_tf.networks import complexity
 from hrnet_tf.spec import HRNetSpec
-from training.budget import Budget, within_drop, within_latency, within_share
+from training.budget import Budget, UnreachableError, within_drop, within_latency, within_share
+from training.budget_search import BudgetSearch
+from training.pricing import multiply_adds_table
 from training.pruning import PruneOptions
 from training.selection import removal_order
 
@@ -53,6 +55,17 @@ def test_a_latency_that_cannot_be_reached_says_what_can(order: list[HRNetSpec]) 
         within_latency(order, 0.2, share, share, say=lambda line: None)
     index, found = within_latency(order, least + 0.001, lambda spec: 2 * share(spec), share, say=lambda line: None)
     assert (index, found) == (len(order) - 1, least)  # though the predictions said it could not be
+
+
+def test_the_closest_network_where_nothing_keeps_to_the_budget(spec: HRNetSpec, order: list[HRNetSpec]) -> None:
+    table, said = multiply_adds_table(spec), []
+    with pytest.raises(UnreachableError, match=r"reaches 0\.\d{3}"):
+        BudgetSearch(Budget(keep_macs=0.1), table, None, said.append).first(order)
+    assert BudgetSearch(Budget(keep_macs=0.1), table, None, said.append, closest=True).first(order) == (len(order) - 1, None)
+    search = BudgetSearch(Budget(keep_latency=0.2), table, share, said.append, closest=True)
+    assert search.first(order) == (len(order) - 1, share(order[-1]))
+    assert said[-1].endswith("not 0.2; one link at least stays, and --blocks lets residual blocks go too; that is taken")
+    assert search.filled_up(order[-1], share(order[-1]), spec, dict.fromkeys(spec.links, 1.0), multiply_adds)[0] == order[-1]
 
 
 def test_a_drop_is_not_exceeded() -> None:
