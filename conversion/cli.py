@@ -20,6 +20,7 @@ def convert(
         typer.Option("--input", help="uint8-rgb (a camera's bytes, normalized in the model), int8, uint8 or float32."),
     ] = None,
     target: Annotated[str | None, typer.Option("--output-type", help="Numbers that come out: int8, uint8 or float32.")] = None,
+    decode: Annotated[bool, typer.Option("--decode", help="Keypoints come out, found in the model, not heatmaps.")] = False,
     annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to calibrate and check on.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
     samples: Annotated[int, typer.Option(help="Persons to calibrate on.", min=1)] = 200,
@@ -52,7 +53,7 @@ def convert(
 
     if debug_quantization and precision != "int8":
         raise ValueError(f"--debug-quantization goes with the format int8, not {precision}")
-    options = ConvertOptions(precision, source, target, max_error)
+    options = ConvertOptions(precision, source, target, max_error, decode)
     chosen = load_recipe(recipe) if recipe else None
     if (annotations is None) != (images is None):
         raise ValueError("calibration needs both --annotations and --images")

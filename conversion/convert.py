@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from conversion.describe import describe
-from conversion.flatbuffer import to_flatbuffer, with_camera_input
+from conversion.flatbuffer import to_flatbuffer, with_camera_input, with_decoding
 from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
@@ -79,8 +79,8 @@ def convert_run(
     was not tuned, with int8 numbers in.
     """
     check_is_pose(run.spec, "conversion")
-    if recipe and (run.quantized or options.format != "int8" or options.input or options.output):
-        raise ValueError("a recipe is for int8 without --input and --output-type, of a run that was not tuned quantization-aware")
+    if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
+        raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type and --decode")
     people = people or own_people(run)
     tuned = run.quantized and options.format == "int8"
     if options.format in ("int8", "int16x8") and not tuned and people is None:
@@ -93,6 +93,7 @@ def convert_run(
     model = load_folded_model(run, tuned=tuned)
     check_finite(model, run)
     whole = with_camera_input(model, integer=options.format == "int8") if options.camera else model
+    whole = with_decoding(whole) if options.decode else whole
     inputs = crops.astype(np.float32) if options.camera else normalize(crops)
     if recipe:
         flatbuffer = quantize_by_recipe(to_flatbuffer(model, ConvertOptions("float32"), None), recipe, inputs)

@@ -14,7 +14,7 @@ from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
 from hrnet_tf.spec import FusionLink
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.decode import HEATMAP_STRIDE
-from mobile_eval.model_file import ModelDescription, ModelInput, ModelOutput, TensorFormat
+from mobile_eval.model_file import HEATMAPS, KEYPOINTS, ModelDescription, ModelInput, ModelOutput, TensorFormat
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
@@ -32,7 +32,7 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any) -> ModelDescri
         name=run.spec.name,
         precision=options.format,
         input=ModelInput(run.spec.input_size, mean, std, _tensor_format(interpreter.get_input_details()[0])),
-        output=ModelOutput("heatmaps", HEATMAP_STRIDE, _tensor_format(interpreter.get_output_details()[0])),
+        output=_output(options, interpreter),
         category=KeypointCategory.from_json(run.category),
         network=network_description(run.spec),
         parameters=cost.parameters,
@@ -41,6 +41,12 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any) -> ModelDescri
         source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal(run)},
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
     )
+
+
+def _output(options: ConvertOptions, interpreter: Any) -> ModelOutput:
+    kind = KEYPOINTS if options.decode else HEATMAPS
+    values = next(details for details in interpreter.get_output_details() if details["dtype"] != np.int32)  # not the locations
+    return ModelOutput(kind, HEATMAP_STRIDE, _tensor_format(values))
 
 
 def _removal(run: Run) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from conversion.options import ConvertOptions
 from hrnet_tf._keras import keras, quiet, tf
 from hrnet_tf.tflite import tflite_converter
+from mobile_eval.decode import QUARTERS
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 BYTE = 255.0
@@ -50,3 +51,31 @@ def with_camera_input(model: Any, *, integer: bool) -> Any:
     normalized = normalization(bytes_)
     normalization.set_weights([(1 / (BYTE * std)).reshape(1, 1, -1, 1), -mean / std])
     return keras.Model(image, model(normalized))
+
+
+def with_decoding(model: Any) -> Any:
+    """`model` with `mobile_eval.decode.decode_heatmaps` behind it, in whole numbers: of heatmaps (1, H, W, K) it gives out
+    locations (1, K, 2), int32 as x and y in quarters of a heatmap pixel, and scores (1, K), the heatmaps' maxima.
+
+    Locations stand also where the score is not positive, which decoding takes for no joint.
+    """
+    heatmaps = model.output
+    _, height, width, joints = heatmaps.shape
+    flat = tf.reshape(heatmaps, (height * width, joints))
+    best = tf.argmax(flat, axis=0, output_type=tf.int32)
+    y = best // width
+    x = best - y * width
+    inside = tf.cast((x > 1) & (x < width - 1) & (y > 1) & (y < height - 1), tf.int32)
+    index = inside * best + (1 - inside) * (width + 1)  # any place with four neighbours, for those that are not used
+
+    def later_is_larger(first: int, second: int) -> Any:
+        """1 where the heatmap is larger at the second of two neighbours: by ARG_MAX, as TFLite's int8 GREATER rounds."""
+        neighbours = tf.stack([(index + offset) * joints + tf.range(joints) for offset in (first, second)])
+        return tf.argmax(tf.gather(tf.reshape(heatmaps, (-1,)), neighbours), axis=0, output_type=tf.int32)
+
+    def quarters(place: Any, step: int) -> Any:
+        return QUARTERS * place + inside * (later_is_larger(-step, step) - later_is_larger(step, -step))
+
+    locations = tf.stack([quarters(x, 1), quarters(y, width)], axis=1)
+    scores = tf.reduce_max(flat, axis=0)
+    return keras.Model(model.input, [tf.reshape(locations, (1, joints, 2)), tf.reshape(scores, (1, joints))])

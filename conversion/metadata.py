@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 
 from conversion.flatbuffer import BYTE
-from mobile_eval.model_file import JOINTS_MEMBER, MEMBER, ModelDescription
+from mobile_eval.model_file import HEATMAPS, JOINTS_MEMBER, MEMBER, ModelDescription
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -31,7 +31,8 @@ def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
     """The same model with `description` as TFLite metadata in it."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(metadata(description), np.uint8)
+    graph = model.subgraphs[0]
+    buffer.data = np.frombuffer(metadata(description, [len(graph.tensors[i].shape) for i in graph.outputs]), np.uint8)
     model.buffers.append(buffer)
     entry.name, entry.buffer = BUFFER_NAME, len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
@@ -40,19 +41,13 @@ def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
     return bytes(builder.Output())
 
 
-def metadata(description: ModelDescription) -> bytes:
-    """The metadata flatbuffer."""
+def metadata(description: ModelDescription, outputs: Sequence[int] = ()) -> bytes:
+    """The metadata flatbuffer. `outputs` are the numbers of axes of the model's outputs, in its order, where it decodes."""
     builder = flatbuffers.Builder(1024)
     image = _input(builder, description)
-    joints = _file(builder, JOINTS_MEMBER, "the keypoints, in the order of the heatmaps", TENSOR_AXIS_LABELS)
-    heatmaps = _table(
-        builder,
-        7,
-        (0, OFFSET, builder.CreateString(description.output.kind)),
-        (1, OFFSET, builder.CreateString(f"one heatmap a keypoint, at stride {description.output.stride}")),
-        (6, OFFSET, _vector(builder, [joints])),
-    )
-    graph = _table(builder, 7, (2, OFFSET, _vector(builder, [image])), (3, OFFSET, _vector(builder, [heatmaps])))
+    joints = _file(builder, JOINTS_MEMBER, "the keypoints, in the model's order", TENSOR_AXIS_LABELS)
+    answers = [_output(builder, name, said, joints) for name, said in _answers(description, outputs)]
+    graph = _table(builder, 7, (2, OFFSET, _vector(builder, [image])), (3, OFFSET, _vector(builder, answers)))
     whole = _file(builder, MEMBER, "the whole description, for hrnet_tf", DESCRIPTIONS)
     said = f"{description.task}, {description.precision}, {len(description.category.joints)} keypoints"
     model = _table(
@@ -67,6 +62,21 @@ def metadata(description: ModelDescription) -> bytes:
     )
     builder.Finish(model, IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _answers(description: ModelDescription, outputs: Sequence[int]) -> list[tuple[str, str]]:
+    """Name and meaning of each output."""
+    stride = description.output.stride
+    if description.output.kind == HEATMAPS:
+        return [(HEATMAPS, f"one heatmap a keypoint, at stride {stride}")]
+    locations = ("locations", f"x and y of each keypoint in quarters of a heatmap pixel, at stride {stride}")
+    scores = ("scores", "score of each keypoint; not there where it is not positive")
+    return [locations if axes == len("NKC") else scores for axes in outputs]
+
+
+def _output(builder: flatbuffers.Builder, name: str, said: str, joints: int) -> int:
+    names = builder.CreateString(name), builder.CreateString(said)
+    return _table(builder, 7, (0, OFFSET, names[0]), (1, OFFSET, names[1]), (6, OFFSET, _vector(builder, [joints])))
 
 
 def _input(builder: flatbuffers.Builder, description: ModelDescription) -> int:

@@ -20,15 +20,16 @@ FLOAT_TOLERANCE = 1e-4  # of the largest value, or of 1, the peak of a heatmap, 
 class ConvertOptions:
     """`format` is one of FORMATS. `input` and `output` are the numbers (or CAMERA) that an app exchanges with the file.
 
-    None means int8 for the format int8, else float32. `max_error` is the largest error of any value of the output
-    that is let pass; None means FLOAT_TOLERANCE for float32 and no limit otherwise, as what a format costs in accuracy is
-    for `hrnet evaluate` to say.
+    None means int8 for the format int8, else float32. With `decode` keypoints come out, not heatmaps. `max_error` is the
+    largest error of any value of the heatmaps that is let pass; None means FLOAT_TOLERANCE for float32 and no limit
+    otherwise, as what a format costs in accuracy is for `hrnet evaluate` to say.
     """
 
     format: str = "int8"
     input: str | None = None
     output: str | None = None
     max_error: float | None = None
+    decode: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_tf.heads import HEATMAP_LAYER
+from mobile_eval.decode import decode_heatmaps
+from mobile_eval.model_file import HEATMAPS, read_description
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import TfliteModel, make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
@@ -25,16 +28,24 @@ KNOWN_VERSIONS = {
     "CONV_2D": 7,
     "DEPTHWISE_CONV_2D": 7,
     "DEQUANTIZE": 5,
+    "FLOOR_DIV": 2,
     "FULLY_CONNECTED": 10,
+    "GATHER": 4,
+    "GREATER": 2,
+    "LESS": 2,
+    "LOGICAL_AND": 1,
     "MEAN": 3,
     "MUL": 7,
+    "PACK": 3,
     "PAD": 4,
     "QUANTIZE": 3,
+    "REDUCE_MAX": 2,
     "RELU": 3,
     "RESHAPE": 1,
     "RESIZE_BILINEAR": 4,
     "RESIZE_NEAREST_NEIGHBOR": 4,
     "SOFTMAX": 3,
+    "SUB": 3,
     "TRANSPOSE_CONV": 4,
 }
 
@@ -67,14 +78,32 @@ def snr_db(expected: NDArray[Any], found: NDArray[Any]) -> float:
     return float("inf") if noise == 0 else float(10 * np.log10(max(signal, np.finfo(float).tiny) / noise))
 
 
-def parity(model: Any, path: Path, crops: NDArray[np.uint8], output: str = "heatmaps") -> Parity:
-    """Compare the file with the Keras model, which takes normalized images, on RGB crops (N, H, W, 3)."""
+def parity(model: Any, path: Path, crops: NDArray[np.uint8]) -> Parity:
+    """Compare the file's heatmaps with the Keras model's, which takes normalized images, on RGB crops (N, H, W, 3).
+
+    Where the file decodes them in its graph, its keypoints must be what `decode_heatmaps` makes of them: else ValueError.
+    """
     expected = model.predict_on_batch(normalize(crops))
-    found = TfliteModel(path).predict(crops)
+    if read_description(path).output.kind == HEATMAPS:
+        found = TfliteModel(path).heatmaps(crops)
+    else:
+        found = _decoded_heatmaps(path, crops)
     error = np.abs(expected - found)
     return Parity(
-        output, len(crops), float(np.abs(expected).max()), float(error.max()), float(error.mean()), snr_db(expected, found)
+        HEATMAPS, len(crops), float(np.abs(expected).max()), float(error.max()), float(error.mean()), snr_db(expected, found)
     )
+
+
+def _decoded_heatmaps(path: Path, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The heatmaps inside a file that decodes them, after comparing what it makes of them with `decode_heatmaps`."""
+    model = TfliteModel(path, keep_tensors=True)
+    head = [operator for operator in TfliteGraph(path).operators if operator.layer == HEATMAP_LAYER][-1]
+    [heatmaps] = model.tensors(crops, [head.outputs[0].index])
+    expected, found = decode_heatmaps(heatmaps), model.keypoints(crops)
+    if not np.allclose(expected, found, rtol=0, atol=1e-6):
+        off = np.abs(expected - found).max(axis=(0, 1))
+        raise ValueError(f"decoding in the graph is off by {max(off[:2]):g} heatmap pixels, and scores by {off[2]:g}")
+    return heatmaps
 
 
 def check_fully_int8(interpreter: Any) -> None:

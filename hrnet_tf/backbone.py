@@ -8,7 +8,7 @@ from typing import Any
 from hrnet_tf._keras import keras
 from hrnet_tf.blocks import bottleneck_block, residual_block
 from hrnet_tf.fusion import exchange_unit
-from hrnet_tf.heads import classification_head, dense_head, heatmap_head
+from hrnet_tf.heads import HEATMAP_LAYER, classification_head, dense_head, heatmap_head
 from hrnet_tf.layers import OnUnit, conv_unit
 from hrnet_tf.spec import FIRST_STAGE, BranchModule, HRNetSpec
 
@@ -31,7 +31,7 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = 
     if spec.task == "pose":
         answer = heatmap_head(branches[0], spec.classes)
     elif spec.task == "landmarks":
-        answer = dense_head(branches, spec.classes, answer="head_heatmaps", folded=folded)
+        answer = dense_head(branches, spec.classes, answer=HEATMAP_LAYER, folded=folded)
     elif spec.task == "segmentation":
         answer = dense_head(branches, spec.classes, answer="head_logits", folded=folded)
     elif spec.task == "classification":

@@ -13,11 +13,12 @@ from hrnet_tf.layers import Upsampling, add_all, conv_unit
 from hrnet_tf.spec import CLASSIFICATION_FEATURES, CLASSIFICATION_WIDTHS, PYRAMID_CHANNELS, PYRAMID_LEVELS
 
 Branches = dict[int, Any]
+HEATMAP_LAYER = "head_heatmaps"  # of pose and landmarks
 
 
 def heatmap_head(x: Any, joints: int) -> Any:
     """HRNetV1: one heatmap a joint at stride 4, a 1x1 convolution with bias: (N, H/4, W/4, joints)."""
-    return _answer(x, joints, "head_heatmaps")
+    return _answer(x, joints, HEATMAP_LAYER)
 
 
 def gathered(branches: Branches) -> Any:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mobile_eval.geometry import Array, invert, transform_points
 
 HEATMAP_STRIDE = 4
+QUARTERS = 4  # a keypoint lies on a quarter of a heatmap pixel
 
 
 def decode_heatmaps(heatmaps: NDArray[Any]) -> Array:
@@ -30,8 +31,20 @@ def decode_heatmaps(heatmaps: NDArray[Any]) -> Array:
 
     points = np.stack([x, y], axis=-1).astype(np.float64)
     towards = np.sign(np.stack([at(1) - at(-1), at(width) - at(-width)], axis=-1))
-    points += 0.25 * towards * inside[..., None]
-    points *= (score > 0)[..., None]
+    points += towards * inside[..., None] / QUARTERS
+    return _found(points, score)
+
+
+def decoded_in_graph(locations: NDArray[np.int32], scores: NDArray[Any]) -> Array:
+    """What a model with decoding in its graph gives out, as `decode_heatmaps` gives it.
+
+    `locations` (N, K, 2) are in quarters of a heatmap pixel, `scores` (N, K) real values.
+    """
+    return _found(locations / QUARTERS, scores.astype(np.float64))
+
+
+def _found(points: Array, score: Array) -> Array:
+    points = points * (score > 0)[..., None]
     return np.concatenate([points, score[..., None]], axis=-1)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, Person
-from mobile_eval.decode import decode_heatmaps, keypoints_in_image
+from mobile_eval.decode import keypoints_in_image
 from mobile_eval.geometry import box_matrix
 from mobile_eval.metrics.oks import OksResult, oks, show
 from mobile_eval.metrics.pck import PckResult, pck
@@ -136,8 +136,8 @@ def predict_persons(model: TfliteModel, persons: Sequence[Person], *, progress: 
 def predict_box(model: TfliteModel, image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.float64]:
     """Keypoints (K, 3) of the person in `box` (x, y, width, height) of `image` (H, W, 3) RGB."""
     matrix = box_matrix(box, model.input_size)
-    heatmaps = model.predict(warp_crop(image, matrix, model.input_size)[None])
-    return np.asarray(keypoints_in_image(decode_heatmaps(heatmaps), matrix[None])[0])
+    found = model.keypoints(warp_crop(image, matrix, model.input_size)[None])
+    return np.asarray(keypoints_in_image(found, matrix[None])[0])
 
 
 def person_score(keypoints: NDArray[np.float64], box_score: float = 1.0) -> float:

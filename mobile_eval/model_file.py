@@ -24,6 +24,7 @@ FORMAT_VERSION = 1
 MEMBER = "model.json"
 JOINTS_MEMBER = "keypoints.txt"
 FLATBUFFER_IDENTIFIER = b"TFL3"
+HEATMAPS, KEYPOINTS = OUTPUTS = ("heatmaps", "keypoints")
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 REMEDY = "convert it again with `hrnet convert`"
 
@@ -56,11 +57,19 @@ class ModelInput:
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """Heatmaps (1, height / stride, width / stride, joints)."""
+    """What comes out: `kind` is one of OUTPUTS.
+
+    HEATMAPS: (1, height / stride, width / stride, joints). KEYPOINTS, of a model with decoding in its graph: locations
+    (1, joints, 2), int32 as x and y in quarters of a heatmap pixel, and scores (1, joints), which `tensor` is the format of.
+    """
 
     kind: str
     stride: int
     tensor: TensorFormat
+
+    def __post_init__(self) -> None:
+        if self.kind not in OUTPUTS:
+            raise ValueError(f"a model's output is one of {', '.join(OUTPUTS)}, got {self.kind!r}")
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ import importlib.metadata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.decode import decode_heatmaps, decoded_in_graph
 from mobile_eval.files import read_bytes
-from mobile_eval.model_file import REMEDY, ModelDescription, TensorFormat, check_is_tflite, read_description
+from mobile_eval.model_file import HEATMAPS, REMEDY, ModelDescription, TensorFormat, check_is_tflite, read_description
 from mobile_eval.preprocess import normalize
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
@@ -97,7 +98,7 @@ def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.flo
 
 
 class TfliteModel:
-    """A `.tflite` of this package, ready to run: image crops in, float heatmaps out."""
+    """A `.tflite` of this package, ready to run: image crops in, keypoints or heatmaps out."""
 
     def __init__(self, path: Path | str, *, threads: int = 1, runtime: str = "auto", keep_tensors: bool = False):
         self.path = Path(path)
@@ -107,24 +108,34 @@ class TfliteModel:
         self._interpreter = make_interpreter(
             path, threads=threads, runtime=runtime, xnnpack=not keep_tensors, keep_tensors=keep_tensors
         )
-        self._input, self._output = _checked_tensors(self._interpreter, self.description, self.path)
+        self._input, self._outputs = _checked_tensors(self._interpreter, self.description, self.path)
 
     @property
     def input_size(self) -> tuple[int, int]:
         """(height, width) of the crops it takes, in pixels."""
         return self.description.input.size
 
-    def predict(self, crops: NDArray[Any]) -> NDArray[np.float32]:
-        """Crops (N, H, W, 3), uint8 RGB or already normalized float32, to heatmaps (N, H/4, W/4, K), one by one."""
-        stored = [self._run(image) for image in self._as_stored(crops)]
-        return dequantize(np.concatenate(stored), self.description.output.tensor)
+    def keypoints(self, crops: NDArray[Any]) -> NDArray[np.float64]:
+        """Crops (N, H, W, 3), uint8 RGB or already normalized float32, to keypoints (N, K, 3), one by one.
+
+        A keypoint is x and y in heatmap pixels and its score, decoded in the model's graph or by `decode_heatmaps`.
+        """
+        if self.description.output.kind == HEATMAPS:
+            return decode_heatmaps(self.heatmaps(crops))
+        locations, scores = (np.concatenate(values) for values in zip(*self._answers(crops), strict=True))
+        return decoded_in_graph(locations, dequantize(scores, self.description.output.tensor))
+
+    def heatmaps(self, crops: NDArray[Any]) -> NDArray[np.float32]:
+        """Crops as `keypoints` takes them, to heatmaps (N, H/stride, W/stride, K); ValueError of a model that gives none out."""
+        if self.description.output.kind != HEATMAPS:
+            raise ValueError(f"{self.path} gives out {self.description.output.kind}, not heatmaps: it decodes in its graph")
+        return dequantize(np.concatenate([values for [values] in self._answers(crops)]), self.description.output.tensor)
 
     def tensors(self, crops: NDArray[Any], indices: Sequence[int]) -> list[NDArray[np.float32]]:
         """Real values (N, ...) of the tensors of these indices, for crops as `predict` takes them; needs `keep_tensors`."""
         formats = {details["index"]: details for details in self._interpreter.get_tensor_details()}
         found: list[list[NDArray[Any]]] = [[] for _ in indices]
-        for image in self._as_stored(crops):
-            self._run(image)
+        for _ in self._answers(crops):
             for values, index in zip(found, indices, strict=True):
                 values.append(self._interpreter.get_tensor(index))
         return [_real(np.concatenate(v), *formats[i]["quantization"]) for v, i in zip(found, indices, strict=True)]
@@ -138,29 +149,48 @@ class TfliteModel:
         normalized = normalize(crops, source.mean, source.std) if crops.dtype == np.uint8 else crops
         yield from (image[None] for image in quantize(normalized, source.tensor))
 
-    def _run(self, image: NDArray[Any]) -> NDArray[Any]:
-        self._interpreter.set_tensor(self._input, image)
-        self._interpreter.invoke()
-        return np.asarray(self._interpreter.get_tensor(self._output))
+    def _answers(self, crops: NDArray[Any]) -> Iterator[list[NDArray[Any]]]:
+        """The output tensors as they are stored, crop by crop."""
+        for image in self._as_stored(crops):
+            self._interpreter.set_tensor(self._input, image)
+            self._interpreter.invoke()
+            yield [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
 
 
-def _checked_tensors(interpreter: Any, description: ModelDescription, path: Path) -> tuple[int, int]:
-    """Index of input and output, after comparing them with the description."""
+class _Expected(NamedTuple):
+    """What the description says of a tensor; without `tensor` it is plain int32."""
+
+    name: str
+    shape: tuple[int, ...]
+    tensor: TensorFormat | None
+
+
+def _checked_tensors(interpreter: Any, description: ModelDescription, path: Path) -> tuple[int, list[int]]:
+    """Index of the input and of the outputs in the description's order, after comparing them with it."""
     height, width = description.input.size
-    stride, joints = description.output.stride, len(description.category.joints)
-    expected = (
-        ("input", interpreter.get_input_details(), (1, height, width, 3), description.input.tensor),
-        ("output", interpreter.get_output_details(), (1, height // stride, width // stride, joints), description.output.tensor),
-    )
-    for name, details, shape, tensor in expected:
-        if len(details) != 1 or tuple(details[0]["shape"]) != shape or details[0]["dtype"] != np.dtype(tensor.dtype):
+    target, joints = description.output, len(description.category.joints)
+    image = _Expected("input", (1, height, width, 3), description.input.tensor)
+    if target.kind == HEATMAPS:
+        answers = [_Expected("output", (1, height // target.stride, width // target.stride, joints), target.tensor)]
+    else:
+        answers = [_Expected("locations", (1, joints, 2), None), _Expected("scores", (1, joints), target.tensor)]
+    [source] = _checked(interpreter.get_input_details(), [image], path)
+    return source, _checked(interpreter.get_output_details(), answers, path)
+
+
+def _checked(details: list[dict[str, Any]], expected: list[_Expected], path: Path) -> list[int]:
+    """Indices of the tensors that are expected, which the graph may have in another order."""
+    by_shape = {tuple(map(int, entry["shape"])): entry for entry in details}
+    for name, shape, tensor in expected:
+        entry, dtype = by_shape.get(shape), tensor.dtype if tensor else "int32"
+        if entry is None or len(details) != len(expected) or np.dtype(entry["dtype"]).name != dtype:
             found = ", ".join(f"{tuple(map(int, d['shape']))} {np.dtype(d['dtype']).name}" for d in details)
-            raise ValueError(f"{path}: its {name} is {found}, but its description says {shape} {tensor.dtype}; {REMEDY}")
-        scale, zero_point = details[0]["quantization"]
+            raise ValueError(f"{path}: its {name} is {found}, but its description says {shape} {dtype}; {REMEDY}")
+        scale, zero_point = entry["quantization"]
         scale = scale or 1.0  # plain bytes have no quantization: they are numbers as they stand
-        if tensor.scale is not None and not (np.isclose(scale, tensor.scale, rtol=1e-5) and zero_point == tensor.zero_point):
+        if tensor and tensor.scale and not (np.isclose(scale, tensor.scale, rtol=1e-5) and zero_point == tensor.zero_point):
             raise ValueError(
                 f"{path}: its {name} is quantized with scale {scale:g} and zero point {zero_point}, but its description "
                 f"says {tensor.scale:g} and {tensor.zero_point}; {REMEDY}"
             )
-    return tuple(details[0]["index"] for _, details, _, _ in expected)  # type: ignore[return-value]
+    return [by_shape[wanted.shape]["index"] for wanted in expected]

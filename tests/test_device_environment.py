@@ -55,7 +55,7 @@ def python(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with drawn people in `people` and two models, `float32.tflite` and `int8.tflite`."""
+    """A folder with drawn people in `people` and models: `float32.tflite`, `int8.tflite`, `decoding.tflite`."""
     from training.synthetic import write_synthetic_people
 
     folder = tmp_path_factory.mktemp("work")
@@ -82,6 +82,8 @@ def write_models(spec: HRNetSpec, folder: Path) -> None:
     save_run(run)
     convert_run(run, ConvertOptions("float32"), folder / "float32.tflite")
     convert_run(run, ConvertOptions("int8"), folder / "int8.tflite", people)
+    options = ConvertOptions("int8", decode=True)
+    convert_run(run, options, folder / "decoding.tflite", people, runtime="tflite-runtime")
 
 
 DATA = ("--annotations", "people/person_keypoints_val.json", "--images", "people/images")
@@ -96,19 +98,19 @@ def test_only_one_runtime_and_no_tensorflow_is_there(python: Path, work: Path, r
     assert place.is_relative_to(python.parents[1])
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_evaluate_finds_what_it_finds_here(python: Path, work: Path, precision: str) -> None:
+@pytest.mark.parametrize("name", ["float32", "int8", "decoding"])
+def test_evaluate_finds_what_it_finds_here(python: Path, work: Path, name: str) -> None:
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.evaluate import evaluate as evaluate_here
     from mobile_eval.runtime import TfliteModel
 
     people = load_keypoint_dataset(work / "people" / "person_keypoints_val.json", work / "people" / "images")
-    here = evaluate_here(TfliteModel(work / f"{precision}.tflite"), people).to_json()["pck"]
-    run(python, "-m", "mobile_eval", "evaluate", f"{precision}.tflite", *DATA, "--json", "accuracy.json", folder=work)
+    here = evaluate_here(TfliteModel(work / f"{name}.tflite"), people).to_json()["pck"]
+    run(python, "-m", "mobile_eval", "evaluate", f"{name}.tflite", *DATA, "--json", "accuracy.json", folder=work)
     there = json.loads((work / "accuracy.json").read_text())["pck"]
     assert there["joints_counted"] == here["joints_counted"] > 300
     assert here["pck"] > 0
-    joints = 2 if precision == "float32" else 10  # kernels round differently; see the runtime beside each figure
+    joints = 2 if name == "float32" else 10  # kernels round differently; see the runtime beside each figure
     assert there["pck"] == pytest.approx(here["pck"], abs=joints / here["joints_counted"])
 
 

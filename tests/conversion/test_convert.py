@@ -12,18 +12,22 @@ import pytest
 from flatbuffers.table import Table
 
 from conversion.convert import convert_run, load_folded_model
+from conversion.flatbuffer import with_decoding
 from conversion.layer_errors import jumps, write_layer_errors
 from conversion.metadata import metadata
 from conversion.options import FORMATS, ConvertOptions
 from conversion.recipe import Recipe, load_recipe
 from conversion.samples import crops_of
 from conversion.verify import check_fully_int8, check_versions, snr_db
+from hrnet_tf._keras import keras
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, save_weights
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
+from mobile_eval.decode import decode_heatmaps, decoded_in_graph
 from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import normalize
+from mobile_eval.profile import profile
 from mobile_eval.runtime import TfliteModel, make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
 from training.config import TrainingConfig
@@ -78,7 +82,7 @@ def test_int8_with_other_numbers_outside(source: str, target: str, tuned: Run, p
     graph = TfliteGraph(tmp_path / "m.tflite")
     assert (graph.inputs[0].dtype, graph.outputs[0].dtype) == (source, target)
     crops = crops_of(people, tuned.spec.input_size)
-    own, other = (TfliteModel(tmp_path / name).predict(crops) for name in ("own.tflite", "m.tflite"))
+    own, other = (TfliteModel(tmp_path / name).heatmaps(crops) for name in ("own.tflite", "m.tflite"))
     step = read_description(tmp_path / "own.tflite").output.tensor.scale
     assert np.abs(own - other).max() <= step * 1.001
 
@@ -106,6 +110,38 @@ def test_a_camera_s_bytes_are_normalized_inside(
         assert {t["dtype"] for t in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
         plain = convert_run(run, ConvertOptions("int8"), tmp_path / "plain.tflite", people)
         assert result.parity.snr_db > plain.parity.snr_db - 3
+
+
+@pytest.mark.parametrize("name", ["float32", "dynamic", "int8"])
+@pytest.mark.parametrize("source", ["trained", "tuned"])
+def test_keypoints_are_found_in_the_graph(
+    name: str, source: str, request: pytest.FixtureRequest, people: KeypointDataset, tmp_path: Path
+) -> None:
+    run = request.getfixturevalue(source)
+    result = convert_run(run, ConvertOptions(name, decode=True), tmp_path / "m.tflite", people)
+    plain = convert_run(run, ConvertOptions(name), tmp_path / "plain.tflite", people)
+    assert result.parity.snr_db == pytest.approx(plain.parity.snr_db, abs=1)
+    crops = crops_of(people, run.spec.input_size)
+    model = TfliteModel(tmp_path / "m.tflite")
+    np.testing.assert_allclose(model.keypoints(crops), TfliteModel(tmp_path / "plain.tflite").keypoints(crops), atol=1e-5)
+    shapes = {tuple(d["shape"]): np.dtype(d["dtype"]).name for d in make_interpreter(model.path).get_output_details()}
+    assert shapes == {(1, 17, 2): "int32", (1, 17): "int8" if name == "int8" else "float32"}
+    with pytest.raises(ValueError, match="gives out keypoints, not heatmaps"):
+        model.heatmaps(crops)
+    if name == "int8":
+        check_fully_int8(make_interpreter(model.path))
+        assert "ARG_MAX" in profile(model.path, rounds=1).kinds_ms()
+
+
+def test_decoding_in_the_graph_is_the_official_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    heatmaps = rng.standard_normal((64, 6, 5, 9)).astype(np.float32)  # so small that maxima lie on every border
+    heatmaps[:8] = np.round(heatmaps[:8])  # equal neighbours and equal maxima
+    heatmaps[8:16] -= 9  # and nothing found
+    image = keras.Input(heatmaps.shape[1:])
+    model = with_decoding(keras.Model(image, keras.layers.Activation("linear")(image)))
+    locations, scores = (np.concatenate(v) for v in zip(*(model(h[None]) for h in heatmaps), strict=True))
+    np.testing.assert_allclose(decoded_in_graph(locations, scores), decode_heatmaps(heatmaps), atol=1e-6)
 
 
 def test_what_is_too_far_off_is_rejected_and_kept(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ CROPS = np.random.default_rng(5).integers(0, 256, (3, *SIZE, 3), np.uint8)
 
 
 def test_float_model_answers_as_keras(model_path: Callable[..., Path], micro: MicroModels) -> None:
-    heatmaps = TfliteModel(model_path()).predict(CROPS)
+    heatmaps = TfliteModel(model_path()).heatmaps(CROPS)
     expected = micro.keras(normalize(CROPS)).numpy()
     assert heatmaps.shape == (3, 16, 12, 17)
     assert heatmaps.dtype == np.float32
@@ -29,13 +29,13 @@ def test_float_model_answers_as_keras(model_path: Callable[..., Path], micro: Mi
 
 def test_int8_model_answers_nearly_so(model_path: Callable[..., Path], micro: MicroModels) -> None:
     expected = micro.keras(normalize(CROPS)).numpy()
-    heatmaps = TfliteModel(model_path("int8")).predict(CROPS)
+    heatmaps = TfliteModel(model_path("int8")).heatmaps(CROPS)
     assert np.abs(heatmaps - expected).mean() < 0.05 * np.ptp(expected)
 
 
 def test_normalized_crops_give_the_same(model_path: Callable[..., Path]) -> None:
     model = TfliteModel(model_path())
-    np.testing.assert_array_equal(model.predict(CROPS), model.predict(normalize(CROPS)))
+    np.testing.assert_array_equal(model.heatmaps(CROPS), model.heatmaps(normalize(CROPS)))
 
 
 def test_quantization_round_trip() -> None:
@@ -53,7 +53,7 @@ def test_wrong_input_size_is_refused(model_path: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match=r"its input is \(1, 64, 48, 3\) float32, but its description says \(1, 128, 96, 3\)"):
         TfliteModel(model_path(input=source))
     with pytest.raises(ValueError, match=r"takes crops \(N, 64, 48, 3\), got \(1, 48, 64, 3\)"):
-        TfliteModel(model_path()).predict(np.zeros((1, 48, 64, 3), np.uint8))
+        TfliteModel(model_path()).heatmaps(np.zeros((1, 48, 64, 3), np.uint8))
 
 
 def test_other_tensors_are_refused(model_path: Callable[..., Path], micro: MicroModels) -> None:
