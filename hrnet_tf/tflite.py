@@ -1,7 +1,7 @@
 """The TFLite converter of a Keras model, without the detour that takes most of its time.
 
 Given a Keras model, TFLiteConverter first saves it with a traced function for each layer and loads that again: for a
-network of hundreds of layers, minutes. Given one function of constants it converts in seconds, to the same file.
+network of hundreds of layers, minutes. Given one function and the bare variables it converts in seconds, to the same file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from hrnet_tf._keras import tf
 
 def tflite_converter(model: Any) -> Any:
     """A `TFLiteConverter` of `model` for one image (1, H, W, C): all sizes are known, as accelerators want."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     image = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, name=model.input_names[0])
-    frozen = convert_variables_to_constants_v2(tf.function(model).get_concrete_function(image))
-    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
+    variables = tf.Module()  # what the function reads, and no layer of the model
+    variables.held = model.variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([tf.function(model).get_concrete_function(image)], variables)
+    converter.exclude_conversion_metadata = True  # versions are in the description; adding them here unpacks and packs it all
+    return converter

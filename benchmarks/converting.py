@@ -1,29 +1,33 @@
 """What freezing first and folding are worth: time to convert, and latency of what comes out, against the plain way.
 
-    python benchmarks/conversion.py [NAME] [--samples N] [--rounds N]
+    python benchmarks/converting.py [NAME] [--samples N] [--rounds N]
 
-The plain way is `TFLiteConverter.from_keras_model` of the trained network, BatchNorm and all; the other is what `hrnet
-convert` does. Both convert the same random weights to float32, and to int8 with the same random calibration images;
-then all four files are timed interleaved.
+The plain way is `TFLiteConverter.from_keras_model` of the trained network, BatchNorm and all, each lower branch upsampled
+to where it is added by Keras's `UpSampling2D`; the other is what `hrnet convert` does. Both begin with the weights of a run,
+random ones, and convert them to float32, and to int8 with the same random calibration images; then all four files are
+timed interleaved.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hrnet_tf._keras import quiet, tf
+from hrnet_tf import fusion
+from hrnet_tf._keras import keras, quiet, tf
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.networks import build_model
 from hrnet_tf.presets import preset
+from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.tflite import tflite_converter
-from hrnet_tf.weights import model_weights, set_model_weights
+from hrnet_tf.weights import Weights, model_weights, set_model_weights
 from mobile_eval.latency import bench_interleaved
 from mobile_eval.runtime import make_interpreter
 
@@ -38,14 +42,29 @@ def converted(converter: Any, images: Any | None) -> bytes:
         return bytes(converter.convert())
 
 
-def plain(model: Any) -> Any:
+def plain(spec: HRNetSpec, weights: Weights) -> Any:
+    with without_tree():
+        model = build_model(spec)
+    set_model_weights(model, weights)
     return tf.lite.TFLiteConverter.from_keras_model(model)
 
 
-def folded(model: Any, spec: Any) -> Any:
-    small = build_model(spec, folded=True)
-    set_model_weights(small, fold_batch_norm(model_weights(model)))
-    return tflite_converter(small)
+def folded(spec: HRNetSpec, weights: Weights) -> Any:
+    model = build_model(spec, folded=True)
+    set_model_weights(model, fold_batch_norm(weights))
+    return tflite_converter(model)
+
+
+@contextlib.contextmanager
+def without_tree() -> Iterator[None]:
+    """Build networks as the papers draw them: every link upsamples to its target by itself."""
+    ours = fusion._from_below, fusion.Upsampling
+    fusion._from_below = lambda brought, how: [fusion._upsampled(x, link, link.target, how) for link, x in brought.items()]
+    fusion.Upsampling = lambda factor, how, name: keras.layers.UpSampling2D(factor, interpolation=how, name=name)
+    try:
+        yield
+    finally:
+        fusion._from_below, fusion.Upsampling = ours
 
 
 def answer(path: Path, image: Any) -> Any:
@@ -67,9 +86,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     options = parser.parse_args()
     spec = preset(options.name)
-    model = build_model(spec)
+    weights = model_weights(build_model(spec))
     images = np.random.default_rng(0).standard_normal((options.samples, *spec.input_size, 3)).astype(np.float32)
-    ways: dict[str, Callable[[], Any]] = {"plain": lambda: plain(model), "this package": lambda: folded(model, spec)}
+    ways: dict[str, Callable[[], Any]] = {"plain": lambda: plain(spec, weights), "this package": lambda: folded(spec, weights)}
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for precision in ("float32", "int8"):
