@@ -11,17 +11,16 @@ timed interleaved.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from plain_network import plain_model
 
-from hrnet_tf import fusion
-from hrnet_tf._keras import keras, quiet, tf
+from hrnet_tf._keras import quiet, tf
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.networks import build_model
 from hrnet_tf.presets import preset
@@ -42,29 +41,10 @@ def converted(converter: Any, images: Any | None) -> bytes:
         return bytes(converter.convert())
 
 
-def plain(spec: HRNetSpec, weights: Weights) -> Any:
-    with without_tree():
-        model = build_model(spec)
-    set_model_weights(model, weights)
-    return tf.lite.TFLiteConverter.from_keras_model(model)
-
-
 def folded(spec: HRNetSpec, weights: Weights) -> Any:
     model = build_model(spec, folded=True)
     set_model_weights(model, fold_batch_norm(weights))
     return tflite_converter(model)
-
-
-@contextlib.contextmanager
-def without_tree() -> Iterator[None]:
-    """Build networks as the papers draw them: every link upsamples to its target by itself."""
-    ours = fusion._from_below, fusion.Upsampling
-    fusion._from_below = lambda brought, how: [fusion._upsampled(x, link, link.target, how) for link, x in brought.items()]
-    fusion.Upsampling = lambda factor, how, name: keras.layers.UpSampling2D(factor, interpolation=how, name=name)
-    try:
-        yield
-    finally:
-        fusion._from_below, fusion.Upsampling = ours
 
 
 def answer(path: Path, image: Any) -> Any:
@@ -88,7 +68,10 @@ def main() -> None:
     spec = preset(options.name)
     weights = model_weights(build_model(spec))
     images = np.random.default_rng(0).standard_normal((options.samples, *spec.input_size, 3)).astype(np.float32)
-    ways: dict[str, Callable[[], Any]] = {"plain": lambda: plain(spec, weights), "this package": lambda: folded(spec, weights)}
+    ways: dict[str, Callable[[], Any]] = {
+        "plain": lambda: tf.lite.TFLiteConverter.from_keras_model(plain_model(spec, weights)),
+        "this package": lambda: folded(spec, weights),
+    }
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for precision in ("float32", "int8"):

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf.runs import Run
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.geometry import box_matrix
-from mobile_eval.preprocess import read_image, warp_crop
+from mobile_eval.preprocess import person_crops
 
 PERSONS = 200
 CHECKED = 16
@@ -23,7 +22,7 @@ def crops_of(data: KeypointDataset, size: tuple[int, int], count: int = PERSONS,
     if seed is not None:
         picked = np.random.default_rng(seed).permutation(len(data.persons))[:count]
         persons = tuple(data.persons[i] for i in picked)
-    return np.stack([warp_crop(read_image(p.image_path), box_matrix(p.box, size), size) for p in persons])
+    return person_crops(persons, size)[0]
 
 
 def own_people(run: Run) -> KeypointDataset | None:

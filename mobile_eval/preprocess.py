@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.geometry import Array
+from mobile_eval.datasets.coco import Person
+from mobile_eval.geometry import Array, box_matrix
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -33,6 +34,13 @@ def warp_crop(image: NDArray[np.uint8], matrix: Array, input_size: tuple[int, in
     """The part of `image` that `matrix` (2x3, image to crop) puts into (height, width): bilinear, black outside."""
     height, width = input_size
     return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def person_crops(persons: Sequence[Person], input_size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
+    """RGB crops (N, H, W, 3) of persons in their boxes, and the matrices (N, 2, 3) from image to crop."""
+    matrices = np.stack([box_matrix(person.box, input_size) for person in persons])
+    crops = [warp_crop(read_image(p.image_path), m, input_size) for p, m in zip(persons, matrices, strict=True)]
+    return np.stack(crops), matrices
 
 
 def normalize(

@@ -16,8 +16,8 @@ from hrnet_tf._keras import tf
 from hrnet_tf.networks import Network
 from mobile_eval.datasets.coco import KeypointDataset, Person
 from mobile_eval.decode import HEATMAP_STRIDE
-from mobile_eval.geometry import Array, box_matrix, crop_matrix, expand_box, transform_points
-from mobile_eval.preprocess import normalize, read_image, warp_crop
+from mobile_eval.geometry import Array, crop_matrix, expand_box, transform_points
+from mobile_eval.preprocess import normalize, person_crops, read_image, warp_crop
 
 Example = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -77,9 +77,8 @@ def augmented_example(
 
 def plain_crops(persons: tuple[Person, ...], spec: Network) -> tuple[NDArray[np.float32], Array]:
     """Crops (N, H, W, 3) as the device sees them, and their matrices (N, 2, 3) from image to crop."""
-    matrices = np.stack([box_matrix(person.box, spec.input_size) for person in persons])
-    crops = [warp_crop(read_image(p.image_path), m, spec.input_size) for p, m in zip(persons, matrices, strict=True)]
-    return normalize(np.stack(crops)), matrices
+    crops, matrices = person_crops(persons, spec.input_size)
+    return normalize(crops), matrices
 
 
 def training_dataset(

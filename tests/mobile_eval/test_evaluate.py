@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory, load_keypoint_dataset
+from mobile_eval.decode import decode_heatmaps
 from mobile_eval.evaluate import coco_results, evaluate, measure, parse_sigmas, person_score, predict_box
 from mobile_eval.geometry import box_matrix, transform_points
 from mobile_eval.runtime import TfliteModel
@@ -22,8 +23,8 @@ from .conftest import SIZE, People
 
 def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TfliteModel:
     """Something that answers every crop with the same heatmaps (1, H, W, K)."""
-    description = SimpleNamespace(category=category)
-    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, predict=lambda crops: heatmaps)
+    description, found = SimpleNamespace(category=category), decode_heatmaps(heatmaps)
+    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, keypoints=lambda crops: found)
     return cast(TfliteModel, model)
 
 

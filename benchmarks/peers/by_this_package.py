@@ -1,0 +1,28 @@
+"""This package's files of the same weights, calibrated on the same images: FOLDER/hrnet_tf-{float32,int8}.tflite."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from conversion.convert import load_folded_model
+from conversion.flatbuffer import to_flatbuffer
+from conversion.options import ConvertOptions
+from hrnet_tf.runs import load_run
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    run, images = load_run(folder / "run"), np.load(folder / "images.npy")
+    for precision in ("float32", "int8"):
+        begun = time.perf_counter()
+        data = to_flatbuffer(load_folded_model(run), ConvertOptions(precision), images)
+        (folder / f"hrnet_tf-{precision}.tflite").write_bytes(data)
+        print(f"hrnet_tf: {precision} {time.perf_counter() - begun:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
