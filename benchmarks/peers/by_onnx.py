@@ -18,6 +18,9 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 
+SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"  # onnx2tf checks itself on it, and else downloads it
+
+
 class Images(CalibrationDataReader):  # type: ignore[misc]
     """The calibration images as ONNX Runtime asks for them."""
 
@@ -38,15 +41,16 @@ def main() -> None:
     times.append(time.perf_counter())
     prepared = folder / "prepared.onnx"
     quant_pre_process(floating, prepared)
-    types = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8, "quant_format": QuantFormat.QDQ}
+    types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "quant_format": QuantFormat.QDQ}
     quantize_static(prepared, folder / "onnx-int8.onnx", Images(), per_channel=True, **types)
     times.append(time.perf_counter())
     np.save(folder / "images.npy", images())
+    np.save(folder / SAMPLE, images()[:20, :128, :128])
     tool = [str(Path(sys.executable).with_name("onnx2tf")), "-i", str(floating), "-o", str(folder / "onnx2tf"), "-n"]
-    subprocess.run(tool, check=True)
+    subprocess.run(tool, check=True, cwd=folder)
     times.append(time.perf_counter())
     calibration = ["-oiqt", "-qt", "per-channel", "-cind", "image", str(folder / "images.npy"), "[[[[0,0,0]]]]", "[[[[1,1,1]]]]"]
-    subprocess.run([*tool, *calibration], check=True)
+    subprocess.run([*tool, *calibration], check=True, cwd=folder)
     times.append(time.perf_counter())
     names = {"float32": "float32", "int8": "full_integer_quant"}
     for precision, name in names.items():
