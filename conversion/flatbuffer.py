@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,12 @@ BYTE = 255.0
 
 
 def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None) -> bytes:
-    """Convert `model`. `calibration` (N, H, W, 3) is what the model takes; None where fake quantization has the ranges."""
+    """Convert `model`. `calibration` (N, H, W, 3) is what the model takes; None where fake quantization has the ranges.
+
+    Raises ValueError, naming the operation, where the model holds one that TFLite has not.
+    """
+    from tensorflow.lite.python.convert_phase import ConverterError
+
     converter = tflite_converter(model)
     if options.format != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -30,8 +36,13 @@ def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.f
     if options.format == "int8":
         converter.inference_input_type = tf.as_dtype(options.input_type)
         converter.inference_output_type = tf.as_dtype(options.output_type)
-    with quiet():
-        return bytes(converter.convert())
+    try:
+        with quiet():
+            return bytes(converter.convert())
+    except ConverterError as error:
+        found = re.search(r"'tf\.(\w+)' op", str(error))
+        what = f"TFLite has no operator for {found[1]}" if found else str(error).splitlines()[0]
+        raise ValueError(f"{model.name} cannot be converted to {options.format}: {what}") from error
 
 
 def with_camera_input(model: Any, *, integer: bool) -> Any:

@@ -17,7 +17,6 @@ from official import SIZE, images, official_network
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-
 SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"  # onnx2tf checks itself on it, and else downloads it
 
 

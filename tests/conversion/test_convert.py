@@ -12,14 +12,14 @@ import pytest
 from flatbuffers.table import Table
 
 from conversion.convert import convert_run, load_folded_model
-from conversion.flatbuffer import with_decoding
+from conversion.flatbuffer import to_flatbuffer, with_decoding
 from conversion.layer_errors import jumps, write_layer_errors
 from conversion.metadata import metadata
 from conversion.options import FORMATS, ConvertOptions
 from conversion.recipe import Recipe, load_recipe
 from conversion.samples import crops_of
 from conversion.verify import check_fully_int8, check_versions, snr_db
-from hrnet_tf._keras import keras
+from hrnet_tf._keras import keras, tf
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, save_weights
@@ -167,6 +167,13 @@ def test_weights_that_are_no_numbers_are_refused(trained: Run, people: KeypointD
     save_weights(broken.weights_path, weights)
     with pytest.raises(ValueError, match="stem_conv1/kernel holds NaN or infinity"):
         convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
+
+
+def test_a_layer_that_tflite_has_not_is_named() -> None:
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, tf.math.special.bessel_i0e(image), name="odd")
+    with pytest.raises(ValueError, match=r"^odd cannot be converted to float32: TFLite has no operator for BesselI0e$"):
+        to_flatbuffer(model, ConvertOptions("float32"), None)
 
 
 @pytest.mark.parametrize(
