@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import quiet
+from mobile_eval.backend import Backend
 from mobile_eval.files import read_json
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
@@ -120,7 +121,7 @@ def _percentiles(
 ) -> dict[str, tuple[float, float]]:
     """Smallest and largest value of each tensor, without the outermost, averaged over images."""
     outside = (100 - percentile) / 2
-    interpreter: Any = make_interpreter(path, xnnpack=False, keep_tensors=True)
+    interpreter: Any = make_interpreter(path, Backend(xnnpack=False), keep_tensors=True)
     tensors = {t.index: t.name for o in graph.operators for t in o.outputs}
     met: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for image in calibration:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.heads import HEATMAP_LAYER
+from mobile_eval.backend import Backend
 from mobile_eval.decode import decode_heatmaps
 from mobile_eval.model_file import HEATMAPS, read_description
 from mobile_eval.preprocess import normalize
@@ -118,7 +119,7 @@ def check_fully_int8(interpreter: Any) -> None:
 def check_loads(path: Path) -> None:
     """Raise ValueError unless the runtime runs the file with XNNPACK and without."""
     for xnnpack in (True, False):
-        interpreter = make_interpreter(path, xnnpack=xnnpack)
+        interpreter = make_interpreter(path, Backend(xnnpack=xnnpack))
         try:
             interpreter.invoke()
         except (RuntimeError, ValueError) as error:

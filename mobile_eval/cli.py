@@ -28,6 +28,13 @@ Annotations = Annotated[Path, typer.Option(help="COCO keypoint JSON of the model
 Images = Annotated[Path, typer.Option(help="Folder with the images that the annotations name.", show_default=False)]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")]
 RuntimeName = Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")]
+Xnnpack = Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")]
+DelegateLibrary = Annotated[
+    str | None, typer.Option("--delegate", help="edgetpu, or the path of a delegate library.", show_default=False)
+]
+DelegateOptions = Annotated[
+    list[str] | None, typer.Option(help="An option of the delegate, as NAME=VALUE; may be repeated.", show_default=False)
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take only the first N people.", show_default=False)]
 Sigmas = Annotated[
     str | None,
@@ -43,6 +50,9 @@ def evaluate(
     images: Images,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
+    xnnpack: Xnnpack = True,
+    delegate: DelegateLibrary = None,
+    delegate_option: DelegateOptions = None,
     limit: Limit = None,
     sigmas: Sigmas = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)] = None,
@@ -54,6 +64,9 @@ def evaluate(
 
     Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """
+    from dataclasses import asdict
+
+    from mobile_eval.backend import Backend, parse_delegate
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.evaluate import coco_results, parse_sigmas
     from mobile_eval.evaluate import evaluate as evaluate_model
@@ -62,7 +75,7 @@ def evaluate(
 
     check_output_file(json)
     check_output_file(predictions)
-    loaded = TfliteModel(model, threads=threads, runtime=runtime)
+    loaded = TfliteModel(model, Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())))
     dataset = load_keypoint_dataset(annotations, images).head(limit)
     given = parse_sigmas(sigmas, len(dataset.category.joints))
     result = evaluate_model(loaded, dataset, sigmas=given, progress=True)
@@ -70,34 +83,57 @@ def evaluate(
         write_json(predictions, coco_results(dataset, result.keypoints))
     if json:
         write_json(
-            json, {**result.to_json(), "runtime": str(loaded.runtime), "threads": threads, "annotations": str(annotations)}
+            json,
+            {
+                **result.to_json(),
+                "runtime": str(loaded.runtime),
+                "threads": threads,
+                "placement": asdict(loaded.placement),
+                "annotations": str(annotations),
+            },
         )
     typer.echo(result)
+    typer.echo(f"{loaded.runtime}: {loaded.placement}")
 
 
 def bench(
     model: Annotated[Path, typer.Argument(metavar="M.tflite", help="Any .tflite.", show_default=False)],
-    threads: Threads = 1,
-    runs: Annotated[int, typer.Option(min=1, help="At least this many timed runs.")] = 50,
-    seconds: Annotated[float, typer.Option(min=0, help="At least this many seconds of timed runs.")] = 0.0,
+    threads: Annotated[str, typer.Option(help="Threads of the TFLite runtime; several, as 1,2,4, are measured in turn.")] = "1",
+    mode: Annotated[
+        str, typer.Option(help="How much: full (1024 runs and 60 s at least), quick (128 and 10 s), rapid (64 and 6 s).")
+    ] = "quick",
+    runs: Annotated[int | None, typer.Option(min=1, help="At least this many timed runs, in place of a mode.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="At least this many seconds of them, in place of a mode.")] = None,
     runtime: RuntimeName = "auto",
+    xnnpack: Xnnpack = True,
+    delegate: DelegateLibrary = None,
+    delegate_option: DelegateOptions = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory too, in a process of its own.")] = True,
     json: Annotated[
         Path | None, typer.Option(help="Write the figures and every sample to this JSON file.", show_default=False)
     ] = None,
 ) -> None:
-    """Time a model on this machine: load, first run, p50/p90/p99 of the steady state, size and peak memory.
+    """Time a model on this machine: load, first run, p50/p90/p99 of the steady state, size and peak memory, and what ran where.
 
-    Example: [bold]hrnet bench model.tflite --threads 2 --runs 1024 --seconds 60 --json latency.json[/bold]
+    Example: [bold]hrnet bench model.tflite --threads 1,2 --mode full --json latency.json[/bold]
     """
+    from mobile_eval.backend import Backend, parse_delegate, parse_threads
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.latency import bench as bench_model
+    from mobile_eval.latency import effort
 
     check_output_file(json)
-    result = bench_model(model, threads=threads, runs=runs, seconds=seconds, runtime=runtime, memory=memory, progress=True)
+    counts, much = parse_threads(threads), effort(mode, runs, seconds)
+    results = []
+    for count in counts:
+        backend = Backend(runtime, count, xnnpack, parse_delegate(delegate, delegate_option or ()))
+        results.append(bench_model(model, backend, effort=much, memory=memory, progress=True))
+        typer.echo(results[-1])
+    for result in results[1:]:
+        faster = results[0].p50_ms / result.p50_ms
+        typer.echo(f"{result.threads} threads: {faster:.2f} times as fast as {results[0].threads}")
     if json:
-        write_json(json, result.to_json())
-    typer.echo(result)
+        write_json(json, results[0].to_json() if len(results) == 1 else {"sweep": [result.to_json() for result in results]})
 
 
 def compare(
@@ -110,6 +146,9 @@ def compare(
     threads: Threads = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each model; the models take turns.")] = 50,
     runtime: RuntimeName = "auto",
+    xnnpack: Xnnpack = True,
+    delegate: DelegateLibrary = None,
+    delegate_option: DelegateOptions = None,
     limit: Limit = None,
     sigmas: Sigmas = None,
     arms: Annotated[
@@ -122,6 +161,7 @@ def compare(
 
     Example: [bold]hrnet compare full.tflite pruned.tflite --annotations val.json --images images --output report[/bold]
     """
+    from mobile_eval.backend import Backend, parse_delegate
     from mobile_eval.compare import compare as compare_models
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.evaluate import parse_sigmas
@@ -131,10 +171,9 @@ def compare(
         models,
         dataset,
         output,
-        threads=threads,
+        backend=Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())),
         rounds=rounds,
         sigmas=parse_sigmas(sigmas, len(dataset.category.joints)),
-        runtime=runtime,
         annotations=str(annotations),
         command=command_line(),
         arms=arms,
@@ -158,16 +197,20 @@ def predict(
     ] = None,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
+    xnnpack: Xnnpack = True,
+    delegate: DelegateLibrary = None,
+    delegate_option: DelegateOptions = None,
 ) -> None:
     """Draw the poses a model finds into pictures, and write them as COCO keypoint JSON.
 
     Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
     """
+    from mobile_eval.backend import Backend, parse_delegate
     from mobile_eval.predict import KEYPOINTS_FILE, load_boxes
     from mobile_eval.predict import predict as predict_images
     from mobile_eval.runtime import TfliteModel
 
-    loaded = TfliteModel(model, threads=threads, runtime=runtime)
+    loaded = TfliteModel(model, Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())))
     known = load_boxes(boxes, images) if boxes else None
     results = predict_images(loaded, images, output, boxes=known, progress=True)
     for result in results:
@@ -180,6 +223,9 @@ def profile(
     threads: Threads = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each operator; they take turns.")] = 50,
     runtime: RuntimeName = "auto",
+    xnnpack: Xnnpack = True,
+    delegate: DelegateLibrary = None,
+    delegate_option: DelegateOptions = None,
     json: Annotated[
         Path | None, typer.Option(help="Write the profile to this JSON file, for `hrnet prune --profile`.", show_default=False)
     ] = None,
@@ -188,11 +234,13 @@ def profile(
 
     Example: [bold]python -m mobile_eval profile full-int8.tflite --json profile.json[/bold]
     """
+    from mobile_eval.backend import Backend, parse_delegate
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.profile import profile as profile_model
 
     check_output_file(json)
-    result = profile_model(model, threads=threads, rounds=rounds, runtime=runtime, progress=True)
+    backend = Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ()))
+    result = profile_model(model, backend, rounds=rounds, progress=True)
     if json:
         write_json(json, result.to_json())
     typer.echo(result)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.backend import Backend
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.environment import Environment
 from mobile_eval.evaluate import EvaluationResult, check_joints, evaluate, number_or_none
@@ -17,7 +18,7 @@ from mobile_eval.latency import ROUNDS, LatencyResult, bench_interleaved
 from mobile_eval.metrics.oks import show
 from mobile_eval.metrics.pck import PCK_THRESHOLD
 from mobile_eval.model_file import ModelDescription
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.runtime import CPU, TfliteModel
 from mobile_eval.study import StudyArm, load_arms
 
 FORMAT_VERSION = 1
@@ -125,10 +126,9 @@ def compare(
     dataset: KeypointDataset,
     output: Path | str,
     *,
-    threads: int = 1,
+    backend: Backend = CPU,
     rounds: int = ROUNDS,
     sigmas: Sequence[float] | None = None,
-    runtime: str = "auto",
     annotations: str = "",
     command: str = "",
     arms: Path | None = None,
@@ -142,10 +142,10 @@ def compare(
         raise ValueError("expected at least one model to compare, got none")
     study = load_arms(arms, labels(paths)) if arms else ()
     folder = check_output_folder(output)
-    models = [TfliteModel(path, threads=threads, runtime=runtime) for path in paths]
+    models = [TfliteModel(path, backend) for path in paths]
     for model in models:
         check_joints(model, dataset.category)
-    latencies = bench_interleaved(paths, rounds=rounds, threads=threads, runtime=runtime, progress=progress)
+    latencies = bench_interleaved(paths, backend, rounds=rounds, progress=progress)
     evaluations = [evaluate(model, dataset, sigmas=sigmas, progress=progress) for model in models]
     result = ComparisonResult(
         models=_compared([model.description for model in models], labels(paths), evaluations, latencies),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,17 @@ HEATMAP_STRIDE = 4
 QUARTERS = 4  # a keypoint lies on a quarter of a heatmap pixel
 
 
-def decode_heatmaps(heatmaps: NDArray[Any]) -> Array:
+def decode_heatmaps(heatmaps: NDArray[Any], real: Callable[[NDArray[Any]], NDArray[Any]] | None = None) -> Array:
     """Heatmaps (N, H, W, K) to (N, K, 3): x and y in heatmap pixels, and the maximum as score.
 
-    Joints whose maximum is not positive get (0, 0), as in the official code.
+    Joints whose maximum is not positive get (0, 0), as in the official code. Heatmaps may be as a model stores them:
+    then `real` makes real values of the maxima, the only ones that need be.
     """
     count, height, width, joints = heatmaps.shape
     flat = heatmaps.reshape(count, height * width, joints)
     best = flat.argmax(axis=1)
-    score = np.take_along_axis(flat, best[:, None], axis=1)[:, 0].astype(np.float64)
+    peaks = np.take_along_axis(flat, best[:, None], axis=1)[:, 0]
+    score = (real(peaks) if real else peaks).astype(np.float64)
     y, x = np.divmod(best, width)
     inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
     index = np.where(inside, best, width + 1)  # any place with four neighbours, for those that are not used

@@ -7,6 +7,7 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 UNAVAILABLE = "unavailable"
 CPU_INFO = Path("/proc/cpuinfo")
@@ -16,7 +17,10 @@ THERMAL = Path("/sys/class/thermal")
 
 @dataclass(frozen=True)
 class Environment:
-    """The machine at one moment. What it does not tell is "unavailable"."""
+    """The machine at one moment. What it does not tell is "unavailable".
+
+    `allowed_cores` are the numbers of those that this process may run on: fewer than `cores` where it is pinned.
+    """
 
     processor: str
     architecture: str
@@ -27,6 +31,12 @@ class Environment:
     frequency_mhz: float | str
     temperature_celsius: float | str
     date: str
+    allowed_cores: tuple[int, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Environment:
+        """From plain data."""
+        return cls(**{**data, "allowed_cores": tuple(data.get("allowed_cores", ()))})
 
 
 def current_environment() -> Environment:
@@ -35,13 +45,14 @@ def current_environment() -> Environment:
     return Environment(
         processor=processor_name(),
         architecture=platform.machine(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=os.cpu_count() or 1,
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         governor=_read(CPU_FREQUENCY / "scaling_governor") or UNAVAILABLE,
         frequency_mhz=int(frequency) / 1000 if frequency and frequency.isdigit() else UNAVAILABLE,
         temperature_celsius=temperature_celsius(),
         date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        allowed_cores=tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else (),
     )
 
 

@@ -1,7 +1,9 @@
 """How long a `.tflite` takes: one model (`bench`), or several turn by turn (`bench_interleaved`).
 
-Loading, the first run and the warm-up are reported apart from the steady state, of which every sample is kept.
-Times are those of the network alone, on random input; any `.tflite` can be measured, with or without a description.
+Loading, the first run and the warm-up are reported apart from the steady state, of which every sample is kept. How
+much is measured follows MLPerf's single-stream habit: so many runs and so many seconds at least. Times are those of
+the network alone, on random input; any `.tflite` can be measured, with or without a description. For one that describes
+itself `bench` adds what comes before and after the network.
 """
 
 from __future__ import annotations
@@ -15,26 +17,65 @@ from typing import Any
 
 import numpy as np
 
-from mobile_eval.environment import Environment, current_environment
+from mobile_eval.backend import Backend, Placement, placement
+from mobile_eval.environment import UNAVAILABLE, Environment, current_environment
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model_file import is_described
 from mobile_eval.peak_memory import PeakMemory, measure_peak_memory
 from mobile_eval.progress import tracked
-from mobile_eval.runtime import find_runtime, make_interpreter
+from mobile_eval.runtime import CPU, TfliteModel, find_runtime, load_delegate, make_interpreter
+from mobile_eval.stages import StageTimes, measure_stages
 
-RUNS = 50
 WARMUP_RUNS = 5
 ROUNDS = 50
 INPUT_SEED = 0
+INTERLEAVED = "interleaved"
+SUMMARY = ("p50_ms", "p90_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "max_ms", "drift")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """At least so many timed runs, and at least so many seconds of them."""
+
+    runs: int
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.runs < 1 or self.seconds < 0:
+            raise ValueError(f"expected at least 1 run and 0 seconds, got {self.runs} and {self.seconds}")
+
+    @property
+    def mode(self) -> str:
+        """Its name among MODES, or "custom"."""
+        return next((name for name, effort in MODES.items() if effort == self), "custom")
+
+
+MODES = {"full": Effort(1024, 60), "quick": Effort(128, 10), "rapid": Effort(64, 6)}
+QUICK = MODES["quick"]
+
+
+def effort(mode: str, runs: int | None = None, seconds: float | None = None) -> Effort:
+    """That of a mode, or where `runs` or `seconds` are given, no more than these."""
+    if mode not in MODES:
+        raise ValueError(f"no mode named {mode!r}; there are {', '.join(MODES)}")
+    if runs is None and seconds is None:
+        return MODES[mode]
+    return Effort(1 if runs is None else runs, seconds or 0.0)
 
 
 @dataclass(frozen=True)
 class LatencyResult:
-    """Times of one model in milliseconds. `samples_ms` are the steady state's, in the order they were taken."""
+    """Times of one model in milliseconds. `samples_ms` are the steady state's, in the order they were taken.
+
+    `mode` is how much was measured: one of MODES, "custom", or "interleaved" with others. `stages` are those of the way
+    from a photograph to keypoints, of one model alone that describes itself.
+    """
 
     model: str
     runtime: str
     threads: int
+    placement: Placement
+    mode: str
     size_bytes: int
     sha256: str
     load_ms: float
@@ -44,6 +85,7 @@ class LatencyResult:
     before: Environment
     after: Environment
     memory: PeakMemory | None = None
+    stages: StageTimes | None = None
 
     @property
     def p50_ms(self) -> float:
@@ -66,9 +108,25 @@ class LatencyResult:
         return float(np.mean(self.samples_ms))
 
     @property
+    def std_ms(self) -> float:
+        """Standard deviation."""
+        return float(np.std(self.samples_ms))
+
+    @property
     def min_ms(self) -> float:
         """The fastest run."""
         return min(self.samples_ms)
+
+    @property
+    def max_ms(self) -> float:
+        """The slowest run."""
+        return max(self.samples_ms)
+
+    @property
+    def drift(self) -> float:
+        """Median of the last third of the runs over that of the first, minus 1: above 0 where the device slows down."""
+        third = max(len(self.samples_ms) // 3, 1)
+        return float(np.median(self.samples_ms[-third:]) / np.median(self.samples_ms[:third])) - 1
 
     def percentile_ms(self, percent: float) -> float:
         """The time that `percent` of the runs keep."""
@@ -76,22 +134,32 @@ class LatencyResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the percentiles and every sample."""
-        summary = {name: getattr(self, name) for name in ("p50_ms", "p90_ms", "p99_ms", "mean_ms", "min_ms")}
-        return {**summary, **dataclasses.asdict(self)}
+        return {**{name: getattr(self, name) for name in SUMMARY}, **dataclasses.asdict(self)}
 
     def __str__(self) -> str:
         memory = f"{self.memory.peak_bytes / 2**20:.1f} MiB" if self.memory else "unavailable"
         if self.memory:
             memory += f" (of it {self.memory.before_loading_bytes / 2**20:.1f} MiB before the model was loaded)"
-        return (
-            f"{self.model}: {self.runtime}, {self.threads} thread{'s' if self.threads > 1 else ''}, {self.after.processor}\n"
+        seconds = sum(self.samples_ms) / 1000
+        lines = [
+            f"{self.model}: {self.runtime}, {self.threads} thread{'s' if self.threads > 1 else ''}, {self.after.processor}",
             f"  p50 {self.p50_ms:.2f} ms   p90 {self.p90_ms:.2f}   p99 {self.p99_ms:.2f}   "
-            f"mean {self.mean_ms:.2f}   min {self.min_ms:.2f}   ({len(self.samples_ms)} runs)\n"
-            f"  load {self.load_ms:.1f} ms   first {self.first_ms:.2f} ms   size {self.size_bytes / 1e6:.3f} MB\n"
-            f"  peak memory {memory}\n"
-            f"  governor {self.after.governor}   temperature {self.before.temperature_celsius} before, "
-            f"{self.after.temperature_celsius} after"
-        )
+            f"({self.mode}: {len(self.samples_ms)} runs in {seconds:.1f} s)",
+            f"  mean {self.mean_ms:.2f}   std {self.std_ms:.2f}   min {self.min_ms:.2f}   max {self.max_ms:.2f}   "
+            f"drift {self.drift:+.1%}",
+            f"  load {self.load_ms:.1f} ms   first {self.first_ms:.2f} ms   size {self.size_bytes / 1e6:.3f} MB",
+            f"  {self.placement}",
+        ]
+        if self.stages:
+            lines.append(f"  {self.stages}")
+        cores = ",".join(map(str, self.after.allowed_cores)) or UNAVAILABLE
+        lines += [
+            f"  peak memory {memory}",
+            f"  cores {cores}   governor {self.after.governor}   before, after: "
+            f"{self.before.frequency_mhz}, {self.after.frequency_mhz} MHz   "
+            f"{self.before.temperature_celsius}, {self.after.temperature_celsius} degrees Celsius",
+        ]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -105,36 +173,29 @@ class _Started:
 
 
 def bench(
-    path: Path | str,
-    *,
-    threads: int = 1,
-    runs: int = RUNS,
-    seconds: float = 0.0,
-    runtime: str = "auto",
-    memory: bool = True,
-    progress: bool = False,
+    path: Path | str, backend: Backend = CPU, *, effort: Effort = QUICK, memory: bool = True, progress: bool = False
 ) -> LatencyResult:
-    """Time one model: at least `runs` runs and at least `seconds`, after warming up; peak memory in a process of its own."""
-    if runs < 1 or seconds < 0:
-        raise ValueError(f"expected at least 1 run and 0 seconds, got {runs} and {seconds}")
+    """Time one model after warming up, alone; peak memory in a process of its own."""
+    load_delegate(backend)  # fails here, with its reason, and not in another process
     # Runtimes may crash on a damaged file, so one that does not vouch for itself runs in a process of its own first.
-    probe = not is_described(path) or memory
-    used = measure_peak_memory(path, threads=threads, runtime=runtime) if probe else None
+    described = is_described(path)
+    used = measure_peak_memory(path, backend) if memory or not described else None
     before = current_environment()
-    started = _start(path, threads, runtime)
+    started = _start(path, backend)
     begun = time.perf_counter()
-    samples = [_timed_ms(started.interpreter) for _ in tracked(range(runs), Path(path).name, show=progress)]
-    while time.perf_counter() - begun < seconds:
+    samples = [_timed_ms(started.interpreter) for _ in tracked(range(effort.runs), Path(path).name, show=progress)]
+    while time.perf_counter() - begun < effort.seconds:
         samples.append(_timed_ms(started.interpreter))
-    return _result(started, samples, threads, runtime, before, used if memory else None)
+    result = _result(started, samples, backend, effort.mode, before)
+    stages = measure_stages(TfliteModel(path, backend)) if described else None
+    return dataclasses.replace(result, memory=used if memory else None, stages=stages)
 
 
 def bench_interleaved(
     paths: Sequence[Path | str],
+    backend: Backend = CPU,
     *,
     rounds: int = ROUNDS,
-    threads: int = 1,
-    runtime: str = "auto",
     progress: bool = False,
     on_round: Callable[[int], None] | None = None,
 ) -> list[LatencyResult]:
@@ -146,7 +207,7 @@ def bench_interleaved(
     if rounds < 1 or not paths:
         raise ValueError(f"expected at least 1 round and 1 model, got {rounds} and {len(paths)}")
     before = current_environment()
-    started = [_start(path, threads, runtime) for path in paths]
+    started = [_start(path, backend) for path in paths]
     samples: list[list[float]] = [[] for _ in started]
     for number in tracked(range(rounds), "latency", show=progress):
         for turn in range(len(started)):
@@ -155,7 +216,7 @@ def bench_interleaved(
             samples[index].append(_timed_ms(started[index].interpreter))
         if on_round:
             on_round(number + 1)
-    return [_result(one, times, threads, runtime, before, None) for one, times in zip(started, samples, strict=True)]
+    return [_result(one, times, backend, INTERLEAVED, before) for one, times in zip(started, samples, strict=True)]
 
 
 def feed_random(interpreter: Any) -> None:
@@ -176,10 +237,10 @@ def feed_random(interpreter: Any) -> None:
         interpreter.set_tensor(details["index"], values)
 
 
-def _start(path: Path | str, threads: int, runtime: str) -> _Started:
-    find_runtime(runtime)  # importing it is no part of loading the model
+def _start(path: Path | str, backend: Backend) -> _Started:
+    find_runtime(backend.runtime)  # importing it is no part of loading the model
     begun = time.perf_counter()
-    interpreter = make_interpreter(path, threads=threads, runtime=runtime)
+    interpreter = make_interpreter(path, backend)
     load_ms = (time.perf_counter() - begun) * 1000
     feed_random(interpreter)
     return _Started(Path(path), interpreter, load_ms, tuple(_timed_ms(interpreter) for _ in range(WARMUP_RUNS + 1)))
@@ -191,14 +252,14 @@ def _timed_ms(interpreter: Any) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-def _result(
-    started: _Started, samples: Sequence[float], threads: int, runtime: str, before: Environment, memory: PeakMemory | None
-) -> LatencyResult:
+def _result(started: _Started, samples: Sequence[float], backend: Backend, mode: str, before: Environment) -> LatencyResult:
     data = read_bytes(started.path, "model")
     return LatencyResult(
         model=started.path.name,
-        runtime=str(find_runtime(runtime)),
-        threads=threads,
+        runtime=str(find_runtime(backend.runtime)),
+        threads=backend.threads,
+        placement=placement(started.interpreter, backend),
+        mode=mode,
         size_bytes=len(data),
         sha256=sha256(data),
         load_ms=started.load_ms,
@@ -207,5 +268,4 @@ def _result(
         samples_ms=tuple(samples),
         before=before,
         after=current_environment(),
-        memory=memory,
     )

@@ -1,6 +1,6 @@
 """Peak memory of running one model, measured in a process of its own (measuring would disturb the latency).
 
-    python -m mobile_eval.peak_memory M.tflite --threads 1
+    python -m mobile_eval.peak_memory M.tflite '{"threads": 1}'
 
 prints JSON: the peak before the model was loaded (Python and the runtime) and after it has run.
 """
@@ -12,8 +12,10 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from mobile_eval.backend import Backend, Delegate
 
 STATUS = Path("/proc/self/status")
 INVOCATIONS = 3
@@ -28,13 +30,13 @@ class PeakMemory:
     before_loading_bytes: int
 
 
-def measure_peak_memory(path: Path | str, *, threads: int = 1, runtime: str = "auto") -> PeakMemory | None:
+def measure_peak_memory(path: Path | str, backend: Backend) -> PeakMemory | None:
     """Run the model in a process of its own; None where the system does not tell (no /proc)."""
     if not STATUS.exists():
         return None
     package_parent = str(Path(__file__).resolve().parent.parent)
     paths = os.pathsep.join(filter(None, (package_parent, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-m", "mobile_eval.peak_memory", str(path), "--threads", str(threads), "--runtime", runtime]
+    command = [sys.executable, "-m", "mobile_eval.peak_memory", str(path), json.dumps(asdict(backend))]
     environment = {**os.environ, "PYTHONPATH": paths}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment, check=True)
@@ -57,15 +59,18 @@ def main() -> None:
     """The measuring process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("path")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--runtime", default="auto")
+    parser.add_argument("backend", help="its fields, as JSON")
     arguments = parser.parse_args()
     from mobile_eval.latency import feed_random
     from mobile_eval.runtime import find_runtime, make_interpreter
 
-    find_runtime(arguments.runtime)
+    fields = json.loads(arguments.backend)
+    if delegate := fields.get("delegate"):
+        fields["delegate"] = Delegate(delegate["library"], tuple(map(tuple, delegate["options"])))
+    backend = Backend(**fields)
+    find_runtime(backend.runtime)
     before = _peak_bytes()
-    interpreter = make_interpreter(arguments.path, threads=arguments.threads, runtime=arguments.runtime)
+    interpreter = make_interpreter(arguments.path, backend)
     feed_random(interpreter)
     for _ in range(INVOCATIONS):
         interpreter.invoke()

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.backend import Backend
 from mobile_eval.environment import Environment
 from mobile_eval.files import read_json
 from mobile_eval.latency import ROUNDS, bench_interleaved
 from mobile_eval.model_file import is_described, read_description
+from mobile_eval.runtime import CPU
 from mobile_eval.tflite_graph import Operator, TfliteGraph
 
 FORMAT_VERSION = 1
@@ -92,7 +94,7 @@ class ProfileResult:
         fields = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
         try:
             fields["operators"] = tuple(OperatorTime(**operator) for operator in data["operators"])
-            fields["environment"] = Environment(**data["environment"])
+            fields["environment"] = Environment.from_json(data["environment"])
             return cls(**fields)
         except TypeError as error:
             raise ValueError(f"the profile is incomplete: {error}") from error
@@ -134,9 +136,7 @@ def group_of(part: str) -> str:
     return "transitions" if part.startswith("transition") else part
 
 
-def profile(
-    path: Path | str, *, threads: int = 1, rounds: int = ROUNDS, runtime: str = "auto", progress: bool = False
-) -> ProfileResult:
+def profile(path: Path | str, backend: Backend = CPU, *, rounds: int = ROUNDS, progress: bool = False) -> ProfileResult:
     """Time every distinct operator of the model at `path`, and the whole, in turn."""
     graph = TfliteGraph(path)
     network = read_description(path).network if is_described(path) else None
@@ -149,7 +149,7 @@ def profile(
             for copies in (1, COPIES):
                 paths.append(Path(folder, f"{number}x{copies}.tflite"))
                 paths[-1].write_bytes(graph.cut_out(operator.index, copies))
-        whole, *single = bench_interleaved(paths, rounds=rounds, threads=threads, runtime=runtime, progress=progress)
+        whole, *single = bench_interleaved(paths, backend, rounds=rounds, progress=progress)
     times = {
         signature: max(several.p50_ms - one.p50_ms, 0.0) / (COPIES - 1)
         for signature, one, several in zip(distinct, single[::2], single[1::2], strict=True)
@@ -158,7 +158,7 @@ def profile(
         model=Path(path).name,
         sha256=whole.sha256,
         runtime=whole.runtime,
-        threads=threads,
+        threads=backend.threads,
         network=network,
         operators=tuple(OperatorTime(o.index, o.kind, o.layer, part_of(o.layer), times[o.signature]) for o in graph.operators),
         whole_ms=whole.p50_ms,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.backend import NOT_DELEGATED, Backend, Placement, placement
 from mobile_eval.decode import decode_heatmaps, decoded_in_graph
 from mobile_eval.files import read_bytes
 from mobile_eval.model_file import HEATMAPS, REMEDY, ModelDescription, TensorFormat, check_is_tflite, read_description
 from mobile_eval.preprocess import normalize
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+CPU = Backend()
+EDGETPU_OPERATOR = "edgetpu-custom-op"
 NUMPY_2_NEEDS = "tflite-runtime 2.14 needs numpy below 2: `pip install 'numpy<2'`, or install ai-edge-litert"
 
 
@@ -46,32 +52,38 @@ def find_runtime(name: str = "auto") -> Runtime:
     raise ValueError(f"no TFLite runtime found ({' or '.join(wanted)}): `pip install {next(iter(wanted))}`")
 
 
-def make_interpreter(
-    path: Path | str, *, threads: int = 1, runtime: str = "auto", xnnpack: bool = True, keep_tensors: bool = False
-) -> Any:
+def load_delegate(backend: Backend) -> list[Any]:
+    """The delegate of `backend`, loaded by its runtime: one or none."""
+    if backend.delegate is None:
+        return []
+    return [backend.delegate.load(importlib.import_module(RUNTIMES[find_runtime(backend.runtime).name]))]
+
+
+def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: bool = False) -> Any:
     """An interpreter with its tensors allocated, for any `.tflite`, with or without a description.
 
-    Without `xnnpack` the runtime's own kernels do everything. With `keep_tensors` all between input and output can be
-    read after a run.
+    With `keep_tensors` all between input and output can be read after a run.
     """
-    if threads < 1:
-        raise ValueError(f"the number of threads must be at least 1, got {threads}")
     check_is_tflite(path, read_bytes(path, "model")[:8])
-    chosen = find_runtime(runtime)
+    chosen = find_runtime(backend.runtime)
     if chosen.name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
         raise ValueError(NUMPY_2_NEEDS)
+    module = importlib.import_module(RUNTIMES[chosen.name])
+    delegates = load_delegate(backend)
     try:
-        module = importlib.import_module(RUNTIMES[chosen.name])
         resolvers = module.OpResolverType
-        resolver = resolvers.AUTO if xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        resolver = resolvers.AUTO if backend.uses_xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         interpreter = module.Interpreter(
             str(path),
-            num_threads=threads,
+            num_threads=backend.threads,
+            experimental_delegates=delegates,
             experimental_op_resolver_type=resolver,
             experimental_preserve_all_tensors=keep_tensors,
         )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
+        if EDGETPU_OPERATOR in str(error):
+            raise ValueError(NOT_DELEGATED.format(path=path)) from error
         raise ValueError(f"{chosen} cannot run {path}: {' '.join(str(error).split())}") from error
     return interpreter
 
@@ -100,14 +112,12 @@ def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.flo
 class TfliteModel:
     """A `.tflite` of this package, ready to run: image crops in, keypoints or heatmaps out."""
 
-    def __init__(self, path: Path | str, *, threads: int = 1, runtime: str = "auto", keep_tensors: bool = False):
+    def __init__(self, path: Path | str, backend: Backend = CPU, *, keep_tensors: bool = False):
         self.path = Path(path)
-        self.threads = threads
+        self.backend = dataclasses.replace(backend, xnnpack=backend.xnnpack and not keep_tensors)
         self.description: ModelDescription = read_description(path)
-        self.runtime: Runtime = find_runtime(runtime)
-        self._interpreter = make_interpreter(
-            path, threads=threads, runtime=runtime, xnnpack=not keep_tensors, keep_tensors=keep_tensors
-        )
+        self.runtime: Runtime = find_runtime(backend.runtime)
+        self._interpreter = make_interpreter(path, self.backend, keep_tensors=keep_tensors)
         self._input, self._outputs = _checked_tensors(self._interpreter, self.description, self.path)
 
     @property
@@ -115,46 +125,69 @@ class TfliteModel:
         """(height, width) of the crops it takes, in pixels."""
         return self.description.input.size
 
+    @property
+    def placement(self) -> Placement:
+        """What ran where."""
+        return placement(self._interpreter, self.backend)
+
     def keypoints(self, crops: NDArray[Any]) -> NDArray[np.float64]:
         """Crops (N, H, W, 3), uint8 RGB or already normalized float32, to keypoints (N, K, 3), one by one.
 
         A keypoint is x and y in heatmap pixels and its score, decoded in the model's graph or by `decode_heatmaps`.
         """
-        if self.description.output.kind == HEATMAPS:
-            return decode_heatmaps(self.heatmaps(crops))
-        locations, scores = (np.concatenate(values) for values in zip(*self._answers(crops), strict=True))
-        return decoded_in_graph(locations, dequantize(scores, self.description.output.tensor))
+        return np.concatenate([self.decoded(self.run(image[None])) for image in self.stored(crops)])
 
     def heatmaps(self, crops: NDArray[Any]) -> NDArray[np.float32]:
         """Crops as `keypoints` takes them, to heatmaps (N, H/stride, W/stride, K); ValueError of a model that gives none out."""
         if self.description.output.kind != HEATMAPS:
             raise ValueError(f"{self.path} gives out {self.description.output.kind}, not heatmaps: it decodes in its graph")
-        return dequantize(np.concatenate([values for [values] in self._answers(crops)]), self.description.output.tensor)
+        return dequantize(
+            np.concatenate([self.run(image[None])[0] for image in self.stored(crops)]), self.description.output.tensor
+        )
 
     def tensors(self, crops: NDArray[Any], indices: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Real values (N, ...) of the tensors of these indices, for crops as `predict` takes them; needs `keep_tensors`."""
+        """Real values (N, ...) of the tensors of these indices, for crops as `keypoints` takes them; needs `keep_tensors`."""
         formats = {details["index"]: details for details in self._interpreter.get_tensor_details()}
         found: list[list[NDArray[Any]]] = [[] for _ in indices]
-        for _ in self._answers(crops):
+        for image in self.stored(crops):
+            self.run(image[None])
             for values, index in zip(found, indices, strict=True):
                 values.append(self._interpreter.get_tensor(index))
         return [_real(np.concatenate(v), *formats[i]["quantization"]) for v, i in zip(found, indices, strict=True)]
 
-    def _as_stored(self, crops: NDArray[Any]) -> Iterator[NDArray[Any]]:
-        """Each crop as the input tensor (1, H, W, 3) holds it."""
+    def stored(self, crops: NDArray[Any]) -> NDArray[Any]:
+        """Crops (N, H, W, 3) as the input tensor holds them."""
         if crops.ndim != 4 or crops.shape[1:] != (*self.input_size, 3):
             height, width = self.input_size
             raise ValueError(f"{self.path.name} takes crops (N, {height}, {width}, 3), got {crops.shape}")
         source = self.description.input
-        normalized = normalize(crops, source.mean, source.std) if crops.dtype == np.uint8 else crops
-        yield from (image[None] for image in quantize(normalized, source.tensor))
+        if crops.dtype != np.uint8:
+            return quantize(crops, source.tensor)
+        if source.tensor.dtype == "float32":
+            return normalize(crops, source.mean, source.std)
+        return np.asarray(cv2.LUT(crops.reshape(-1, 1, 3), self._table).reshape(crops.shape))
 
-    def _answers(self, crops: NDArray[Any]) -> Iterator[list[NDArray[Any]]]:
-        """The output tensors as they are stored, crop by crop."""
-        for image in self._as_stored(crops):
-            self._interpreter.set_tensor(self._input, image)
-            self._interpreter.invoke()
-            yield [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
+    @cached_property
+    def _table(self) -> NDArray[Any]:
+        """What each value of each channel is stored as (256, 1, 3): of 256 values, instead of every pixel's."""
+        levels = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 1, 3))
+        source = self.description.input
+        return quantize(normalize(levels, source.mean, source.std), source.tensor)
+
+    def run(self, stored: NDArray[Any]) -> list[NDArray[Any]]:
+        """The output tensors for one image (1, H, W, 3) of `stored`."""
+        self._interpreter.set_tensor(self._input, stored)
+        self._interpreter.invoke()
+        return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
+
+    def decoded(self, answer: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        """What `run` gave out, as keypoints (1, K, 3)."""
+        tensor = self.description.output.tensor
+        if self.description.output.kind == HEATMAPS:
+            [heatmaps] = answer
+            return decode_heatmaps(heatmaps, lambda peaks: dequantize(peaks, tensor))
+        locations, scores = answer
+        return decoded_in_graph(locations, dequantize(scores, tensor))
 
 
 class _Expected(NamedTuple):

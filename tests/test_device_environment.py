@@ -115,8 +115,23 @@ def test_evaluate_finds_what_it_finds_here(python: Path, work: Path, name: str) 
 
 
 def test_bench(python: Path, work: Path) -> None:
-    run(python, "-m", "mobile_eval", "bench", "int8.tflite", "--threads", "1", "--json", "bench.json", folder=work)
-    assert json.loads((work / "bench.json").read_text())
+    run(
+        python,
+        "-m",
+        "mobile_eval",
+        "bench",
+        "int8.tflite",
+        "--threads",
+        "1,2",
+        "--runs",
+        "20",
+        "--json",
+        "bench.json",
+        folder=work,
+    )
+    sweep = json.loads((work / "bench.json").read_text())["sweep"]
+    assert [result["threads"] for result in sweep] == [1, 2]
+    assert all(result["placement"]["operators"] > 20 for result in sweep)
 
 
 def test_compare(python: Path, work: Path) -> None:

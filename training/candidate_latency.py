@@ -18,6 +18,7 @@ from hrnet_tf._keras import quiet, tf
 from hrnet_tf.networks import build_model
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.tflite import tflite_converter
+from mobile_eval.backend import Backend
 from mobile_eval.latency import bench_interleaved
 
 CALIBRATION_IMAGES = 2
@@ -77,5 +78,5 @@ class LatencyRatio:
             paths = [Path(folder, "full.tflite"), Path(folder, "candidate.tflite")]
             paths[0].write_bytes(self.full)
             paths[1].write_bytes(throwaway(candidate))
-            full, pruned = bench_interleaved(paths, rounds=self.rounds, threads=self.threads)
+            full, pruned = bench_interleaved(paths, Backend(threads=self.threads), rounds=self.rounds)
         return pruned.p50_ms / full.p50_ms

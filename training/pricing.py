@@ -16,6 +16,7 @@ from hrnet_tf.complexity import conv_cost, head_costs, stage1_cost, stem_cost, t
 from hrnet_tf.complexity import parts as cost_parts
 from hrnet_tf.networks import network_description
 from hrnet_tf.spec import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
+from mobile_eval.backend import Backend
 from mobile_eval.latency import ROUNDS
 from mobile_eval.profile import ProfileResult, profile
 from training.candidate_latency import throwaway
@@ -117,5 +118,5 @@ def profile_here(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{spec.name}.tflite")
         path.write_bytes(throwaway(full, precision))
-        measured = profile(path, threads=threads, rounds=rounds, progress=progress)
+        measured = profile(path, Backend(threads=threads), rounds=rounds, progress=progress)
     return dataclasses.replace(measured, network=network_description(full))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 from mobile_eval import environment, latency
-from mobile_eval.latency import bench, bench_interleaved, feed_random
+from mobile_eval.backend import Backend
+from mobile_eval.latency import MODES, Effort, bench, bench_interleaved, effort, feed_random
 from mobile_eval.peak_memory import STATUS, measure_peak_memory
 from mobile_eval.runtime import make_interpreter
 
@@ -43,13 +45,15 @@ def sleepers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[Path
     for path in paths:
         path.write_bytes(path.stem.encode())
     monkeypatch.setattr(latency, "is_described", lambda path: True)
-    monkeypatch.setattr(latency, "make_interpreter", lambda path, **_: Sleeper(path.stem, times[path.stem], calls))
+    monkeypatch.setattr(latency, "TfliteModel", lambda path, backend: None)
+    monkeypatch.setattr(latency, "measure_stages", lambda model: None)
+    monkeypatch.setattr(latency, "make_interpreter", lambda path, *_: Sleeper(path.stem, times[path.stem], calls))
     return paths, calls
 
 
 def test_bench_reports_everything(model_path: Callable[..., Path]) -> None:
     path = model_path()
-    result = bench(path, runs=12, threads=2)
+    result = bench(path, Backend(threads=2), effort=Effort(12))
     assert len(result.samples_ms) == 12
     assert result.min_ms <= result.p50_ms <= result.p90_ms <= result.p99_ms <= max(result.samples_ms)
     assert result.min_ms <= result.mean_ms <= max(result.samples_ms)
@@ -61,11 +65,34 @@ def test_bench_reports_everything(model_path: Callable[..., Path]) -> None:
     data = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert {"p50_ms", "p90_ms", "p99_ms", "load_ms", "first_ms", "samples_ms", "size_bytes", "runtime", "memory"} < set(data)
     assert {"processor", "governor", "temperature_celsius"} < set(data["before"])
+    assert {"std_ms", "max_ms", "drift", "mode", "placement", "stages"} < set(data)
+    assert (result.mode, result.placement.by) == ("custom", "XNNPACK")
     assert "p50" in str(result)
+    assert result.stages is not None
+    assert min(result.stages.before_ms, result.stages.network_ms, result.stages.after_ms) > 0
+
+
+def test_modes_are_mlperf_s() -> None:
+    assert (MODES["full"].runs, MODES["full"].seconds) == (1024, 60)
+    assert effort("rapid").mode == "rapid"
+    assert effort("quick", runs=3) == Effort(3, 0)
+    assert effort("quick", seconds=3) == Effort(1, 3)
+    assert effort("quick", runs=3).mode == "custom"
+    with pytest.raises(ValueError, match="no mode named 'slow'; there are full, quick, rapid"):
+        effort("slow")
+
+
+def test_a_device_that_slows_down_drifts(sleepers: tuple[list[Path], list[str]]) -> None:
+    result = dataclasses.replace(
+        bench(sleepers[0][0], effort=Effort(9), memory=False), samples_ms=(2.0,) * 3 + (9.0,) + (3.0,) * 5
+    )
+    assert result.drift == pytest.approx(0.5)
+    assert result.max_ms == 9
+    assert "drift +50.0%" in str(result)
 
 
 def test_seconds_are_kept(sleepers: tuple[list[Path], list[str]]) -> None:
-    result = bench(sleepers[0][0], runs=2, seconds=0.1, memory=False)
+    result = bench(sleepers[0][0], effort=Effort(2, 0.1), memory=False)
     assert len(result.samples_ms) > 10
     assert result.memory is None
 
@@ -101,13 +128,13 @@ def test_random_input_fills_the_range(model_path: Callable[..., Path]) -> None:
 
 @pytest.mark.skipif(not STATUS.exists(), reason="peak memory is read from /proc")
 def test_peak_memory_is_that_of_another_process(model_path: Callable[..., Path], tmp_path: Path) -> None:
-    memory = measure_peak_memory(model_path())
+    memory = measure_peak_memory(model_path(), Backend())
     assert memory is not None
     assert memory.peak_bytes > memory.before_loading_bytes > 5_000_000
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
     with pytest.raises(ValueError, match=r"memory of .*broken.tflite failed: .*not a TFLite model"):
-        measure_peak_memory(broken)
+        measure_peak_memory(broken, Backend())
 
 
 def test_runtime_that_crashes_takes_nobody_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +159,7 @@ def test_damaged_model_is_not_timed(model_path: Callable[..., Path]) -> None:
 
 def test_settings_are_checked(model_path: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match="at least 1 run"):
-        bench(model_path(), runs=0)
+        Effort(0)
     with pytest.raises(ValueError, match="at least 1 round and 1 model, got 5 and 0"):
         bench_interleaved([], rounds=5)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mobile_eval import runtime
+from mobile_eval.backend import Backend
 from mobile_eval.model_file import ModelInput, ModelOutput, TensorFormat
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.runtime import TfliteModel, dequantize, find_runtime, make_interpreter, quantize
@@ -71,7 +72,7 @@ def test_other_tensors_are_refused(model_path: Callable[..., Path], micro: Micro
 
 def test_settings_are_checked(model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        make_interpreter(model_path(), threads=0)
+        make_interpreter(model_path(), Backend(threads=0))
     with pytest.raises(ValueError, match="no runtime named 'onnx'"):
         find_runtime("onnx")
     monkeypatch.setattr(runtime, "RUNTIMES", {"ai-edge-litert": "no_such_module.interpreter"})
