@@ -56,17 +56,13 @@ def build_quantized_model(spec: Network, folded_weights: Weights | None = None, 
 
 
 def activation_ranges(model: Any, batches: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Smallest and largest value of each layer's output over all batches (N, H, W, 3).
-
-    Not their averages: a heatmap's peak that is cut off becomes a plateau, and its place the plateau's first pixel.
-    """
+    """Smallest and largest value of each layer's output, averaged over batches (N, H, W, 3)."""
     names = [layer.name for layer in model.layers]
     outputs = keras.Model(
         model.input, [[keras.backend.min(layer.output), keras.backend.max(layer.output)] for layer in model.layers]
     )
-    observed = np.array([outputs.predict_on_batch(batch) for batch in batches], np.float64)
-    lowest, highest = observed[..., 0].min(axis=0), observed[..., 1].max(axis=0)
-    return {name: (float(low), float(high)) for name, low, high in zip(names, lowest, highest, strict=True)}
+    observed = np.mean([np.array(outputs.predict_on_batch(batch), np.float64) for batch in batches], axis=0)
+    return {name: (float(low), float(high)) for name, (low, high) in zip(names, observed, strict=True)}
 
 
 def initialize_ranges(quantized: Any, activations: Ranges) -> None:

@@ -229,7 +229,7 @@ def quantize(
     val_images: ValImages = None,
     epochs: Epochs = 3,
     batch_size: BatchSize = 32,
-    learning_rate: LearningRate = 1e-4,
+    learning_rate: LearningRate = 2e-5,
     seed: Seed = 2,
     resume: Resume = False,
 ) -> None:
