@@ -55,12 +55,23 @@ def evaluate(
     delegate_option: DelegateOptions = None,
     limit: Limit = None,
     sigmas: Sigmas = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average in the mirrored crop's heatmaps (the papers' flip test).")
+    ] = False,
+    decoding: Annotated[str, typer.Option(help="quarter (the official one), or dark (arXiv 1910.06278).")] = "quarter",
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="A detector's boxes, as COCO detection results, in place of the annotated ones.", show_default=False),
+    ] = None,
+    least_score: Annotated[float, typer.Option(help="Leave out boxes that the detector scores lower.")] = 0.0,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Write the keypoints to this file, as COCO results JSON.", show_default=False)
     ] = None,
 ) -> None:
-    """Measure a model's accuracy: AP, AP50, AP75, AR (OKS, as COCO computes them) and PCK@0.1, with ground-truth boxes.
+    """Measure a model's accuracy: AP, AP50, AP75, AR (OKS, as COCO computes them) and, in annotated boxes, PCK@0.1.
+
+    With a detector's --boxes poses are scored by their boxes too, and those that are another's left out (OKS above 0.9).
 
     Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """
@@ -68,9 +79,12 @@ def evaluate(
 
     from mobile_eval.backend import Backend, parse_delegate
     from mobile_eval.datasets.coco import load_keypoint_dataset
-    from mobile_eval.evaluate import coco_results, parse_sigmas
+    from mobile_eval.datasets.detections import load_detections
+    from mobile_eval.detected import DetectedResult, evaluate_detected
+    from mobile_eval.evaluate import EvaluationResult, coco_results, parse_sigmas
     from mobile_eval.evaluate import evaluate as evaluate_model
     from mobile_eval.files import check_output_file, write_json
+    from mobile_eval.inference import PoseOptions
     from mobile_eval.runtime import TfliteModel
 
     check_output_file(json)
@@ -78,9 +92,18 @@ def evaluate(
     loaded = TfliteModel(model, Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())))
     dataset = load_keypoint_dataset(annotations, images).head(limit)
     given = parse_sigmas(sigmas, len(dataset.category.joints))
-    result = evaluate_model(loaded, dataset, sigmas=given, progress=True)
+    how = PoseOptions(flip, decoding)
+    how.check(loaded)
+    result: DetectedResult | EvaluationResult
+    if boxes:
+        detections = load_detections(boxes, dataset, images, least_score)
+        result = evaluate_detected(loaded, dataset, detections, sigmas=given, options=how, progress=True)
+        results = result.results
+    else:
+        result = evaluate_model(loaded, dataset, sigmas=given, options=how, progress=True)
+        results = coco_results(dataset, result.keypoints)
     if predictions:
-        write_json(predictions, coco_results(dataset, result.keypoints))
+        write_json(predictions, results)
     if json:
         write_json(
             json,
@@ -89,6 +112,7 @@ def evaluate(
                 "runtime": str(loaded.runtime),
                 "threads": threads,
                 "placement": asdict(loaded.placement),
+                "options": asdict(how),
                 "annotations": str(annotations),
             },
         )

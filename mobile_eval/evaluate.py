@@ -6,23 +6,19 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, Person
-from mobile_eval.decode import keypoints_in_image
-from mobile_eval.geometry import box_matrix
+from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
+from mobile_eval.inference import InBox, PoseOptions, predict_people
 from mobile_eval.metrics.oks import OksResult, oks, show
 from mobile_eval.metrics.pck import PckResult, pck
-from mobile_eval.preprocess import read_image, warp_crop
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
 
 SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
-IMAGES_KEPT = 4  # persons of one image follow each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +67,19 @@ def number_or_none(value: float) -> float | None:
 
 
 def evaluate(
-    model: TfliteModel, dataset: KeypointDataset, *, sigmas: Sequence[float] | None = None, progress: bool = False
+    model: TfliteModel,
+    dataset: KeypointDataset,
+    *,
+    sigmas: Sequence[float] | None = None,
+    options: PoseOptions | None = None,
+    progress: bool = False,
 ) -> EvaluationResult:
     """Run `model` on every person of `dataset` (ground-truth boxes) and measure what it finds.
 
     `sigmas` (K,) take precedence over those of the annotation file's category, these over the model's.
     """
     check_joints(model, dataset.category)
-    keypoints = predict_persons(model, dataset.persons, progress=progress)
+    keypoints = predict_persons(model, dataset.persons, options, progress=progress)
     known = sigmas or dataset.category.sigmas or model.description.category.sigmas
     return measure(model.path.name, dataset, keypoints, known)
 
@@ -122,22 +123,16 @@ def _few(joints: Sequence[str]) -> str:
     return ", ".join(joints[:3]) + (", ..." if len(joints) > 3 else "")
 
 
-def predict_persons(model: TfliteModel, persons: Sequence[Person], *, progress: bool = False) -> NDArray[np.float64]:
-    """Keypoints (N, K, 3) as x, y in image pixels and score, of the persons in their boxes."""
-    image_of = lru_cache(IMAGES_KEPT)(read_image)
-    return np.concatenate(
-        [
-            predict_box(model, image_of(person.image_path), person.box)[None]
-            for person in tracked(persons, model.path.name, show=progress)
-        ]
-    )
-
-
-def predict_box(model: TfliteModel, image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.float64]:
-    """Keypoints (K, 3) of the person in `box` (x, y, width, height) of `image` (H, W, 3) RGB."""
-    matrix = box_matrix(box, model.input_size)
-    found = model.keypoints(warp_crop(image, matrix, model.input_size)[None])
-    return np.asarray(keypoints_in_image(found, matrix[None])[0])
+def predict_persons(
+    model: TfliteModel, people: Sequence[InBox], options: PoseOptions | None = None, *, progress: bool = False
+) -> NDArray[np.float64]:
+    """Keypoints (N, K, 3) as x, y in image pixels and score, of the people in their boxes."""
+    keypoints = np.zeros((len(people), len(model.description.category.joints), 3))
+    keypoints[:] = np.nan  # takes its memory now, and no more on the way
+    found = predict_people(model, people, options)
+    for index, one in enumerate(tracked(found, model.path.name, total=len(people), show=progress)):
+        keypoints[index] = one
+    return keypoints
 
 
 def person_score(keypoints: NDArray[np.float64], box_score: float = 1.0) -> float:

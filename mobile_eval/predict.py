@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.evaluate import person_score, predict_box
+from mobile_eval.evaluate import person_score
 from mobile_eval.files import check_output_folder, read_json, write_bytes, write_json
+from mobile_eval.inference import predict_box
 from mobile_eval.pose_picture import draw_skeleton, encode_image
 from mobile_eval.preprocess import read_image
 from mobile_eval.progress import tracked

@@ -16,8 +16,12 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def read_image(path: Path | str) -> NDArray[np.uint8]:
-    """The image as (H, W, 3) uint8 RGB."""
+def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """The image as (H, W, 3) uint8 RGB, turned upright as its EXIF orientation says.
+
+    `size` (height, width) is what annotations say of it. Where only the image as it is stored has that size, it stays as it is
+    stored, as COCO's tools read images; ValueError where neither has.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -27,6 +31,11 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise ValueError(f"image {path} is damaged or of a format that opencv cannot read; copy or convert it again")
+    if size is not None and image.shape[:2] != size:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is None or image.shape[:2] != size:
+            found, said = ("x".join(map(str, shape)) for shape in (image.shape[:2] if image is not None else (), size))
+            raise ValueError(f"image {path} is {found} (height x width), but its annotations say {said}: is it another image?")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -39,7 +48,8 @@ def warp_crop(image: NDArray[np.uint8], matrix: Array, input_size: tuple[int, in
 def person_crops(persons: Sequence[Person], input_size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
     """RGB crops (N, H, W, 3) of persons in their boxes, and the matrices (N, 2, 3) from image to crop."""
     matrices = np.stack([box_matrix(person.box, input_size) for person in persons])
-    crops = [warp_crop(read_image(p.image_path), m, input_size) for p, m in zip(persons, matrices, strict=True)]
+    images = (read_image(person.image_path, person.image_size) for person in persons)
+    crops = [warp_crop(image, matrix, input_size) for image, matrix in zip(images, matrices, strict=True)]
     return np.stack(crops), matrices
 
 

@@ -6,6 +6,7 @@ Geometry and preprocessing are `mobile_eval`'s, the same that the device uses.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -70,8 +71,8 @@ def augmented_example(
         width = spec.input_size[1]
         matrix = np.array([[-1, 0], [0, 1]]) @ matrix + np.array([[0, 0, width - 1], [0, 0, 0]])
         keypoints = person.keypoints[mirrored]
-        person = Person(person.annotation_id, person.image_id, person.image_path, person.box, keypoints)
-    crop = normalize(warp_crop(read_image(person.image_path), matrix, spec.input_size))
+        person = dataclasses.replace(person, keypoints=keypoints)
+    crop = normalize(warp_crop(read_image(person.image_path, person.image_size), matrix, spec.input_size))
     return crop, *crop_target(person, matrix, spec, sigma)
 
 

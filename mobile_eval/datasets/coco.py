@@ -79,11 +79,15 @@ def _without_side(joint: str) -> str:
 
 @dataclass(frozen=True)
 class Person:
-    """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels."""
+    """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels.
+
+    `image_size` is (height, width) as the annotation file gives it, if it does.
+    """
 
     annotation_id: int
     image_id: int
     image_path: Path
+    image_size: tuple[int, int] | None
     box: tuple[float, float, float, float]
     keypoints: NDArray[np.float64]
 
@@ -161,7 +165,8 @@ def _person(annotation: dict[str, Any], image: dict[str, Any], category: Keypoin
     box = tuple(map(float, annotation["bbox"]))
     if len(box) != 4 or not (box[2] > 0 and box[3] > 0):
         raise ValueError(f"{where}: box {list(box)} has no area")
-    return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], box, keypoints)  # type: ignore[arg-type]
+    size = (int(image["height"]), int(image["width"]))
+    return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], size, box, keypoints)  # type: ignore[arg-type]
 
 
 def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory, load_keypoint_dataset
 from mobile_eval.decode import decode_heatmaps
-from mobile_eval.evaluate import coco_results, evaluate, measure, parse_sigmas, person_score, predict_box
+from mobile_eval.evaluate import coco_results, evaluate, measure, parse_sigmas, person_score
 from mobile_eval.geometry import box_matrix, transform_points
+from mobile_eval.inference import predict_box
+from mobile_eval.model_file import HEATMAPS
 from mobile_eval.runtime import TfliteModel
 
 from .conftest import SIZE, People
@@ -23,8 +25,9 @@ from .conftest import SIZE, People
 
 def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TfliteModel:
     """Something that answers every crop with the same heatmaps (1, H, W, K)."""
-    description, found = SimpleNamespace(category=category), decode_heatmaps(heatmaps)
-    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, keypoints=lambda crops: found)
+    description = SimpleNamespace(category=category, output=SimpleNamespace(kind=HEATMAPS))
+    ways = {"stored": lambda crops: crops, "run": lambda stored: [heatmaps], "decoded": lambda answer: decode_heatmaps(answer[0])}
+    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **ways)
     return cast(TfliteModel, model)
 
 

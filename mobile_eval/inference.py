@@ -1,0 +1,134 @@
+"""People in their boxes to keypoints: the way of one person, and of very many with reading, cropping and running overlapped.
+
+The official way is optional: the heatmaps of the mirrored crop mirrored back and averaged in (`flip`), and decoding
+that knows the heatmaps are Gaussian (`DARK`, arXiv 1910.06278).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.decode import decode_dark, decode_heatmaps, keypoints_in_image
+from mobile_eval.geometry import Array, box_matrix
+from mobile_eval.model_file import HEATMAPS
+from mobile_eval.preprocess import read_image, warp_crop
+from mobile_eval.runtime import TfliteModel, dequantize
+
+QUARTER, DARK = DECODINGS = ("quarter", "dark")
+READERS = 2  # threads that read and crop ahead
+AHEAD = 6  # images that wait cropped, at most: memory stays flat however many people there are
+
+Box = Sequence[float]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+class InBox(Protocol):
+    """A person to look for: a box (x, y, width, height) in an image of `image_size` (height, width; None: not known)."""
+
+    @property
+    def image_path(self) -> Path: ...
+    @property
+    def image_size(self) -> tuple[int, int] | None: ...
+    @property
+    def box(self) -> tuple[float, float, float, float]: ...
+
+
+@dataclass(frozen=True)
+class PoseOptions:
+    """How heatmaps become keypoints: with the mirrored crop's averaged in or not, and by which of DECODINGS."""
+
+    flip: bool = False
+    decoding: str = QUARTER
+
+    def __post_init__(self) -> None:
+        if self.decoding not in DECODINGS:
+            raise ValueError(f"no decoding named {self.decoding!r}; there are {', '.join(DECODINGS)}")
+
+    def check(self, model: TfliteModel) -> None:
+        """Raise ValueError where `model` gives out no heatmaps and these options need them."""
+        if self != PoseOptions() and model.description.output.kind != HEATMAPS:
+            raise ValueError(f"{model.path.name} decodes in its graph: flip test and dark decoding need its heatmaps")
+
+    def keypoints(self, model: TfliteModel, stored: NDArray[Any]) -> NDArray[np.float64]:
+        """Keypoints (1, K, 3) in heatmap pixels of one crop (1, H, W, 3), as the model stores it."""
+        answer = model.run(stored)
+        if self == PoseOptions():
+            return model.decoded(answer)
+        tensor = model.description.output.tensor
+        heatmaps: NDArray[np.float32] = dequantize(answer[0], tensor)
+        if self.flip:
+            mirrored = dequantize(model.run(np.ascontiguousarray(stored[:, :, ::-1]))[0], tensor)
+            heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, model.description.category.mirrored))
+        return decode_dark(heatmaps) if self.decoding == DARK else decode_heatmaps(heatmaps)
+
+
+def unmirrored(heatmaps: NDArray[np.float32], joints: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Heatmaps (N, H, W, K) of mirrored crops as those of the crops; `joints` (K,) reorders left and right.
+
+    Moved right by a pixel, as in the official code: the centres of a mirrored grid of stride 4 do not meet the grid's.
+    """
+    back = heatmaps[:, :, ::-1][..., joints]
+    back[:, :, 1:] = back[:, :, :-1].copy()
+    return back
+
+
+def predict_box(
+    model: TfliteModel, image: NDArray[np.uint8], box: Box, options: PoseOptions | None = None
+) -> NDArray[np.float64]:
+    """Keypoints (K, 3), x and y in image pixels and score, of the person in `box` of `image` (H, W, 3) RGB."""
+    return _located(model, *_cropped(model, image, box), options or PoseOptions())
+
+
+def predict_people(
+    model: TfliteModel, people: Sequence[InBox], options: PoseOptions | None = None
+) -> Iterator[NDArray[np.float64]]:
+    """Keypoints (K, 3) as `predict_box` gives them, of each of `people` in turn.
+
+    Images are read once for people of one image that follow each other, and cropped in other threads than the one that runs
+    the model.
+    """
+    options = options or PoseOptions()
+    options.check(model)
+    of_images = (list(group) for _, group in groupby(people, key=lambda one: one.image_path))
+
+    def crops(group: list[InBox]) -> list[tuple[NDArray[Any], Array]]:
+        image = read_image(group[0].image_path, group[0].image_size)
+        return [_cropped(model, image, one.box) for one in group]
+
+    for cropped in _ahead(crops, of_images):
+        for stored, matrix in cropped:
+            yield _located(model, stored, matrix, options)
+
+
+def _cropped(model: TfliteModel, image: NDArray[np.uint8], box: Box) -> tuple[NDArray[Any], Array]:
+    matrix = box_matrix(box, model.input_size)
+    return model.stored(warp_crop(image, matrix, model.input_size)[None]), matrix
+
+
+def _located(model: TfliteModel, stored: NDArray[Any], matrix: Array, options: PoseOptions) -> NDArray[np.float64]:
+    return np.asarray(keypoints_in_image(options.keypoints(model, stored), matrix[None])[0])
+
+
+def _ahead(make: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
+    """`make` of each item, in order, worked out ahead in other threads, a few at a time."""
+    left = iter(items)
+    with ThreadPoolExecutor(READERS) as readers:
+        waiting: deque[Future[Made]] = deque(readers.submit(make, item) for item in islice(left, AHEAD))
+        try:
+            while waiting:
+                made = waiting.popleft().result()
+                waiting.extend(readers.submit(make, item) for item in islice(left, 1))
+                yield made
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,86 @@
+"""Images of every kind that people have, as RGB of eight bits."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mobile_eval.preprocess import normalize, read_image
+
+HEIGHT, WIDTH = 24, 40
+# 16x8 pixels of (200, 40, 90), saved as CMYK with Adobe's inverted ink
+CMYK_JPEG = (
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwAbEhQXFBEbFxYXHhwbIChCKyglJShROj0wQmBVZWRfVV1baniZgWpxkHNbXYW1hpCeo6utq2eAvMm6pseZqKuk"
+    "/8AAFAgACAAQBEMRAE0RAFkRAEsRAP/EABcAAQEBAQAAAAAAAAAAAAAAAAAFBAb/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/9oADgRDAE0AWQBLAAA/AKqK"
+    "yOmAH//Z"
+)
+
+
+@pytest.fixture
+def rgb() -> NDArray[np.uint8]:
+    """Red rises to the right, green downwards."""
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image[..., 0] = np.linspace(0, 250, WIDTH).astype(np.uint8)
+    image[..., 1] = np.linspace(0, 250, HEIGHT).astype(np.uint8)[:, None]
+    return image
+
+
+def write(path: Path, image: NDArray[np.generic]) -> Path:
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def with_orientation(path: Path, orientation: int) -> Path:
+    """The JPEG with that EXIF orientation."""
+    tiff = (
+        b"MM\x00*\x00\x00\x00\x08" + b"\x00\x01" + b"\x01\x12\x00\x03\x00\x00\x00\x01" + bytes([0, orientation, 0, 0]) + bytes(4)
+    )
+    body = b"Exif\x00\x00" + tiff
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:])
+    return path
+
+
+def test_colour_grey_alpha_and_sixteen_bits(rgb: NDArray[np.uint8], tmp_path: Path) -> None:
+    bgr = rgb[..., ::-1]
+    np.testing.assert_array_equal(read_image(write(tmp_path / "colour.png", bgr)), rgb)
+    grey = read_image(write(tmp_path / "grey.png", rgb[..., 0]))
+    np.testing.assert_array_equal(grey, rgb[..., :1].repeat(3, axis=2))
+    alpha = np.dstack([bgr, np.full((HEIGHT, WIDTH), 7, np.uint8)])
+    np.testing.assert_array_equal(read_image(write(tmp_path / "alpha.png", alpha)), rgb)
+    deep = read_image(write(tmp_path / "deep.png", bgr.astype(np.uint16) * 257))
+    assert np.abs(deep.astype(int) - rgb).max() <= 1
+    assert {image.dtype for image in (grey, deep)} == {np.dtype(np.uint8)}
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    path = tmp_path / "ink.jpg"
+    path.write_bytes(base64.b64decode(CMYK_JPEG))
+    found = read_image(path)
+    assert found.shape == (8, 16, 3)
+    assert np.abs(found.astype(int) - [200, 40, 90]).max() <= 4
+
+
+def test_photographs_are_turned_upright_unless_their_annotations_are_of_the_stored_pixels(
+    rgb: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    path = with_orientation(write(tmp_path / "turned.jpg", rgb[..., ::-1]), 6)  # to be turned clockwise
+    upright = read_image(path)
+    assert upright.shape == (WIDTH, HEIGHT, 3)
+    assert np.abs(upright.astype(int) - np.rot90(rgb, -1)).mean() < 12
+    np.testing.assert_array_equal(read_image(path, (WIDTH, HEIGHT)), upright)
+    stored = read_image(path, (HEIGHT, WIDTH))
+    assert np.abs(stored.astype(int) - rgb).mean() < 12
+    with pytest.raises(ValueError, match=r"turned.jpg is 24x40 \(height x width\), but its annotations say 30x30"):
+        read_image(path, (30, 30))
+
+
+def test_normalization() -> None:
+    levels = np.array([[0, 128, 255]], np.uint8)
+    expected = (levels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(normalize(levels), expected, atol=1e-6)
