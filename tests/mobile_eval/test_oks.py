@@ -109,3 +109,9 @@ def test_inputs_are_left_as_they_were() -> None:
     before = copy.deepcopy((coco, predictions))
     oks(coco, predictions, [0.08] * 17, CATEGORY_ID)
     assert (coco, predictions) == before
+
+
+def test_results_for_images_that_are_not_there() -> None:
+    coco, predictions = scene(5, 3, seed=1)
+    with pytest.raises(ValueError, match="results for image 99, which is not in the annotations"):
+        oks(coco, [{**predictions[0], "image_id": 99}], [0.05] * 5, CATEGORY_ID)
