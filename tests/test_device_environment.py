@@ -2,12 +2,15 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hrnet_tf.spec import HRNetSpec, StageSpec
 
@@ -147,3 +150,41 @@ def test_predict(python: Path, work: Path) -> None:
     shutil.rmtree(work / "pictures", ignore_errors=True)
     run(python, "-m", "mobile_eval", "predict", "float32.tflite", *images, "--output", "pictures", folder=work)
     assert len([path for path in (work / "pictures").iterdir() if path.suffix in (".jpg", ".png")]) == len(images)
+
+
+@pytest.fixture(scope="module")
+def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python 3.11 and tflite-runtime 2.14.0 for aarch64, run for real by qemu."""
+    needs = "needs apt-get and dpkg-deb on x86, and the packages' source, to set up an aarch64 userland"
+    if platform.machine() != "x86_64" or not all(map(shutil.which, ("apt-get", "dpkg-deb"))):
+        pytest.skip(needs)
+    folder, environment = tmp_path_factory.mktemp("arm"), {**os.environ, "PYTHON": sys.executable}
+    script = [ROOT / "tools" / "arm_userland.sh", folder]
+    made = subprocess.run(script, capture_output=True, text=True, env=environment, check=False)
+    if made.returncode:
+        pytest.skip(f"{needs}: {(made.stderr.strip() or made.stdout).splitlines()[-1]}")
+    assert made.stdout.endswith("ready: aarch64\n")
+    return folder / "python"
+
+
+def keypoints(python: Path, work: Path, model: str, name: str) -> tuple[NDArray[np.float64], float]:
+    """What tflite-runtime finds: keypoints (N, K, 3), and PCK."""
+    outputs = ("--predictions", f"{name}.json", "--json", f"{name}-figures.json", "--runtime", "tflite-runtime")
+    run(python, "-m", "mobile_eval", "evaluate", f"{model}.tflite", *DATA, *outputs, folder=work)
+    results = json.loads((work / f"{name}.json").read_text())
+    found = np.array([result["keypoints"] for result in results]).reshape(len(results), -1, 3)
+    return found, json.loads((work / f"{name}-figures.json").read_text())["pck"]["pck"]
+
+
+@pytest.mark.parametrize("model", ["float32", "int8"])
+def test_arm_finds_what_x86_finds(python: Path, arm: Path, work: Path, model: str, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["python"] != "tflite-runtime":
+        pytest.skip("compared with the same runtime")
+    (there, arm_pck), (here, pck) = keypoints(arm, work, model, "arm"), keypoints(python, work, model, "x86")
+    apart = np.abs(there[..., :2] - here[..., :2])
+    if model == "float32":
+        assert apart.max() <= 0.5
+        assert arm_pck == pck
+    else:  # the int8 kernels of the two round differently: by up to a few units in the heatmaps
+        assert np.median(apart) <= 0.5
+        assert arm_pck == pytest.approx(pck, abs=0.05)
