@@ -26,18 +26,16 @@ def decode_heatmaps(heatmaps: NDArray[Any], real: Callable[[NDArray[Any]], NDArr
     count, height, width, joints = heatmaps.shape
     flat = heatmaps.reshape(count, height * width, joints)
     best = flat.argmax(axis=1)
-    peaks = np.take_along_axis(flat, best[:, None], axis=1)[:, 0]
-    score = (real(peaks) if real else peaks).astype(np.float64)
     y, x = np.divmod(best, width)
     inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
-    index = np.where(inside, best, width + 1)  # any place with four neighbours, for those that are not used
-
-    def at(offset: int) -> Array:
-        return np.take_along_axis(flat, (index + offset)[:, None], axis=1)[:, 0].astype(np.float64)
-
-    points = np.stack([x, y], axis=-1).astype(np.float64)
-    towards = np.sign(np.stack([at(1) - at(-1), at(width) - at(-width)], axis=-1))
-    points += towards * inside[..., None] / QUARTERS
+    places = best[..., None] + np.array([0, 1, -1, width, -width])  # some beyond the border, for those that are not used
+    images, maps = np.arange(count)[:, None, None], np.arange(joints)[:, None]
+    values = flat[images, places.clip(0, height * width - 1), maps]
+    peaks = values[..., 0]
+    score = (real(peaks) if real else peaks).astype(np.float64)
+    before, behind = values[..., 2::2], values[..., 1::2]
+    towards = (behind > before).astype(np.float64) - (behind < before)
+    points = np.stack([x, y], axis=-1) + towards * inside[..., None] / QUARTERS
     return _found(points, score)
 
 

@@ -165,14 +165,17 @@ class TfliteModel:
             return quantize(crops, source.tensor)
         if source.tensor.dtype == "float32":
             return normalize(crops, source.mean, source.std)
+        if self._table is None:
+            return crops
         return np.asarray(cv2.LUT(crops.reshape(-1, 1, 3), self._table).reshape(crops.shape))
 
     @cached_property
-    def _table(self) -> NDArray[Any]:
-        """What each value of each channel is stored as (256, 1, 3): of 256 values, instead of every pixel's."""
+    def _table(self) -> NDArray[Any] | None:
+        """What each value of each channel is stored as (256, 1, 3); None where that is the value itself, as a camera's."""
         levels = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 1, 3))
         source = self.description.input
-        return quantize(normalize(levels, source.mean, source.std), source.tensor)
+        table = quantize(normalize(levels, source.mean, source.std), source.tensor)
+        return None if np.array_equal(table, levels) else table
 
     def run(self, stored: NDArray[Any]) -> list[NDArray[Any]]:
         """The output tensors for one image (1, H, W, 3) of `stored`."""
