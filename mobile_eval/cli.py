@@ -68,6 +68,9 @@ def evaluate(
     predictions: Annotated[
         Path | None, typer.Option(help="Write the keypoints to this file, as COCO results JSON.", show_default=False)
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an evaluation into --predictions was interrupted.")
+    ] = False,
 ) -> None:
     """Measure a model's accuracy: AP, AP50, AP75, AR (OKS, as COCO computes them) and, in annotated boxes, PCK@0.1.
 
@@ -81,14 +84,16 @@ def evaluate(
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.datasets.detections import load_detections
     from mobile_eval.detected import DetectedResult, evaluate_detected
-    from mobile_eval.evaluate import EvaluationResult, coco_results, parse_sigmas
+    from mobile_eval.evaluate import EvaluationResult, parse_sigmas
     from mobile_eval.evaluate import evaluate as evaluate_model
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.inference import PoseOptions
+    from mobile_eval.resumable import resumable
     from mobile_eval.runtime import TfliteModel
 
     check_output_file(json)
     check_output_file(predictions)
+    predicted = resumable(predictions, resume=resume)
     loaded = TfliteModel(model, Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())))
     dataset = load_keypoint_dataset(annotations, images).head(limit)
     given = parse_sigmas(sigmas, len(dataset.category.joints))
@@ -97,25 +102,15 @@ def evaluate(
     result: DetectedResult | EvaluationResult
     if boxes:
         detections = load_detections(boxes, dataset, images, least_score)
-        result = evaluate_detected(loaded, dataset, detections, sigmas=given, options=how, progress=True)
-        results = result.results
+        result = evaluate_detected(loaded, dataset, detections, sigmas=given, options=how, predicted=predicted, progress=True)
     else:
-        result = evaluate_model(loaded, dataset, sigmas=given, options=how, progress=True)
-        results = coco_results(dataset, result.keypoints)
+        result = evaluate_model(loaded, dataset, sigmas=given, options=how, predicted=predicted, progress=True)
     if predictions:
-        write_json(predictions, results)
+        write_json(predictions, result.results)
     if json:
-        write_json(
-            json,
-            {
-                **result.to_json(),
-                "runtime": str(loaded.runtime),
-                "threads": threads,
-                "placement": asdict(loaded.placement),
-                "options": asdict(how),
-                "annotations": str(annotations),
-            },
-        )
+        measured = {"runtime": str(loaded.runtime), "threads": threads, "placement": asdict(loaded.placement)}
+        asked = {"options": asdict(how), "annotations": str(annotations)}
+        write_json(json, {**result.to_json(), **measured, **asked})
     typer.echo(result)
     typer.echo(f"{loaded.runtime}: {loaded.placement}")
 

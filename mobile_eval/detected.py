@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.datasets.detections import Detection
-from mobile_eval.evaluate import check_joints, person_score, predict_persons
+from mobile_eval.evaluate import Predicted, check_joints, person_score, predict_persons
 from mobile_eval.geometry import BOX_PADDING, expand_box
-from mobile_eval.inference import PoseOptions
+from mobile_eval.inference import PoseOptions, predict_people
 from mobile_eval.metrics.oks import OksResult, oks
 from mobile_eval.metrics.oks_nms import oks_nms
 from mobile_eval.runtime import TfliteModel
@@ -45,6 +45,7 @@ def evaluate_detected(
     *,
     sigmas: Sequence[float] | None = None,
     options: PoseOptions | None = None,
+    predicted: Predicted = predict_people,
     progress: bool = False,
 ) -> DetectedResult:
     """Run `model` in every box of `detections`, and measure against the annotations of `dataset`."""
@@ -52,7 +53,7 @@ def evaluate_detected(
     known = sigmas or dataset.category.sigmas or model.description.category.sigmas
     if known is None:
         raise ValueError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas")
-    keypoints = predict_persons(model, detections, options, progress=progress)
+    keypoints = predict_persons(model, detections, options, predicted, progress=progress)
     results = kept_results(dataset.category_id, detections, keypoints, known, model.input_size)
     return DetectedResult(model.path.name, len(detections), oks(dataset.coco, results, known, dataset.category_id), results)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from mobile_eval.metrics.pck import PckResult, pck
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
 
+Predicted = Callable[[TfliteModel, Sequence[InBox], PoseOptions], Iterator[NDArray[np.float64]]]
 SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
 
 
@@ -25,7 +26,8 @@ SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (offici
 class EvaluationResult:
     """Accuracy of one model. `oks` is None where the joints' sigmas are not known; `oks_missing` says so.
 
-    `keypoints` (N, K, 3): x, y in image pixels and score, in the order of the data set's persons.
+    `keypoints` (N, K, 3): x, y in image pixels and score, in the order of the data set's persons; `results` are the same as COCO
+    results, which any COCO evaluation reads.
     """
 
     model: str
@@ -36,6 +38,7 @@ class EvaluationResult:
     oks_missing: str | None
     pck: PckResult
     keypoints: NDArray[np.float64]
+    results: list[dict[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without the keypoints; NaN becomes null."""
@@ -72,6 +75,7 @@ def evaluate(
     *,
     sigmas: Sequence[float] | None = None,
     options: PoseOptions | None = None,
+    predicted: Predicted = predict_people,
     progress: bool = False,
 ) -> EvaluationResult:
     """Run `model` on every person of `dataset` (ground-truth boxes) and measure what it finds.
@@ -79,7 +83,7 @@ def evaluate(
     `sigmas` (K,) take precedence over those of the annotation file's category, these over the model's.
     """
     check_joints(model, dataset.category)
-    keypoints = predict_persons(model, dataset.persons, options, progress=progress)
+    keypoints = predict_persons(model, dataset.persons, options, predicted, progress=progress)
     known = sigmas or dataset.category.sigmas or model.description.category.sigmas
     return measure(model.path.name, dataset, keypoints, known)
 
@@ -91,11 +95,11 @@ def measure(
     joints = dataset.category.joints
     if sigmas is not None and (len(sigmas) != len(joints) or min(sigmas) <= 0):
         raise ValueError(f"expected {len(joints)} positive OKS sigmas, one for each joint, got {len(sigmas)}: {list(sigmas)}")
-    found, missing = None, None
+    found, missing, results = None, None, coco_results(dataset, keypoints)
     if sigmas is None:
         missing = f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas"
     else:
-        found = oks(dataset.coco, coco_results(dataset, keypoints), sigmas, dataset.category_id)
+        found = oks(dataset.coco, results, sigmas, dataset.category_id)
     truth = np.stack([person.keypoints for person in dataset.persons])
     return EvaluationResult(
         model=name,
@@ -106,6 +110,7 @@ def measure(
         oks_missing=missing,
         pck=pck(keypoints, truth, [person.box for person in dataset.persons]),
         keypoints=keypoints,
+        results=results,
     )
 
 
@@ -124,12 +129,17 @@ def _few(joints: Sequence[str]) -> str:
 
 
 def predict_persons(
-    model: TfliteModel, people: Sequence[InBox], options: PoseOptions | None = None, *, progress: bool = False
+    model: TfliteModel,
+    people: Sequence[InBox],
+    options: PoseOptions | None = None,
+    predicted: Predicted = predict_people,
+    *,
+    progress: bool = False,
 ) -> NDArray[np.float64]:
-    """Keypoints (N, K, 3) as x, y in image pixels and score, of the people in their boxes."""
+    """Keypoints (N, K, 3) as x, y in image pixels and score, of the people in their boxes, as `predicted` finds them."""
     keypoints = np.zeros((len(people), len(model.description.category.joints), 3))
     keypoints[:] = np.nan  # takes its memory now, and no more on the way
-    found = predict_people(model, people, options)
+    found = predicted(model, people, options or PoseOptions())
     for index, one in enumerate(tracked(found, model.path.name, total=len(people), show=progress)):
         keypoints[index] = one
     return keypoints

@@ -1,0 +1,85 @@
+"""Keypoints on disk while they are found, so that an evaluation that is interrupted goes on where it stopped.
+
+Beside the file that the evaluation writes at its end lies `FILE.part`: a line that says of what the keypoints are (model,
+people, options), then a line for each person in turn. It is gone when the evaluation is done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.evaluate import Predicted
+from mobile_eval.files import check_output_folder, read_bytes, sha256
+from mobile_eval.inference import InBox, PoseOptions, predict_people
+from mobile_eval.runtime import TfliteModel
+
+FLUSHED = 50  # persons: so many are found again at most
+
+
+def part_path(output: Path | str) -> Path:
+    """Where the unfinished keypoints lie."""
+    return Path(f"{output}.part")
+
+
+def predict_resumably(
+    model: TfliteModel, people: Sequence[InBox], options: PoseOptions, output: Path | str, *, resume: bool
+) -> Iterator[NDArray[np.float64]]:
+    """Keypoints as `predict_people` gives them, kept on disk on the way; with `resume` those that are there come from there.
+
+    Raises ValueError where what is there is of another model, other people or other options.
+    """
+    path, key = part_path(output), _key(model, people, options)
+    check_output_folder(path.parent)
+    found = _read(path, key) if resume and path.exists() else []
+    yield from found
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(key) + "\n")
+            file.writelines(json.dumps(keypoints.tolist()) + "\n" for keypoints in found)
+            for count, keypoints in enumerate(predict_people(model, people[len(found) :], options), 1):
+                file.write(json.dumps(keypoints.tolist()) + "\n")
+                if count % FLUSHED == 0:
+                    file.flush()
+                yield keypoints
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror or error}") from error
+    path.unlink()
+
+
+def resumable(output: Path | None, *, resume: bool) -> Predicted:
+    """What finds the keypoints of an evaluation that writes them to `output`, or nowhere: a pipe or device keeps no part."""
+    if output is None or (output.exists() and not output.is_file()):
+        if resume:
+            raise ValueError("--resume goes with --predictions, beside which an unfinished evaluation lies")
+        return predict_people
+    return partial(predict_resumably, output=output, resume=resume)
+
+
+def _key(model: TfliteModel, people: Sequence[InBox], options: PoseOptions) -> dict[str, Any]:
+    listed = json.dumps([[str(person.image_path), *person.box] for person in people])
+    return {
+        "model": sha256(read_bytes(model.path, "model")),
+        "people": sha256(listed.encode()),
+        "options": dataclasses.asdict(options),
+    }
+
+
+def _read(path: Path, key: dict[str, Any]) -> list[NDArray[np.float64]]:
+    """The keypoints of a part file; of a line that was not written to its end, none."""
+    lines = read_bytes(path, "unfinished keypoints").decode("utf-8", "replace").split("\n")[:-1]
+    try:
+        there = json.loads(lines[0]) if lines else None
+    except json.JSONDecodeError:
+        there = None
+    if there != key:
+        other = [name for name in key if not isinstance(there, dict) or there.get(name) != key[name]]
+        raise ValueError(f"{path} is of another evaluation ({' and '.join(other)} differ): remove it, or leave --resume out")
+    return [np.array(json.loads(line), np.float64) for line in lines[1:]]

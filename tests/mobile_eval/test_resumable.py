@@ -1,0 +1,65 @@
+"""An evaluation that is interrupted goes on where it stopped, and only that one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mobile_eval import resumable
+from mobile_eval.datasets.coco import Person, load_keypoint_dataset
+from mobile_eval.inference import PoseOptions, predict_people
+from mobile_eval.resumable import part_path, predict_resumably
+from mobile_eval.runtime import TfliteModel
+
+from .conftest import People
+
+
+@pytest.fixture
+def persons(people: People) -> tuple[Person, ...]:
+    return load_keypoint_dataset(people.annotations, people.images).persons
+
+
+def test_what_was_found_is_not_found_again(
+    persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, output = TfliteModel(model_path()), tmp_path / "found.json"
+    begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
+    first = list(islice(begun, 3))
+    begun.close()  # type: ignore[attr-defined]
+    with part_path(output).open("a") as file:
+        file.write("[[1.0, 2")  # the machine went down in the middle of a line
+    asked: list[int] = []
+
+    def counting(model: TfliteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
+        asked.append(len(people))
+        return predict_people(model, people, options)
+
+    monkeypatch.setattr(resumable, "predict_people", counting)
+    found = list(predict_resumably(model, persons, PoseOptions(), output, resume=True))
+    assert asked == [len(persons) - 3]
+    np.testing.assert_array_equal(found, list(predict_people(model, persons)))
+    np.testing.assert_array_equal(found[:3], first)
+    assert not part_path(output).exists()
+
+
+def test_another_evaluation_is_not_gone_on_with(
+    persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path
+) -> None:
+    model, output = TfliteModel(model_path()), tmp_path / "found.json"
+    begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
+    next(begun)
+    begun.close()  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"of another evaluation \(options differ\): remove it, or leave --resume out"):
+        next(predict_resumably(model, persons, PoseOptions(flip=True), output, resume=True))
+    other = TfliteModel(model_path("int8"))
+    with pytest.raises(ValueError, match=r"\(model and people differ\)"):
+        next(predict_resumably(other, persons[1:], PoseOptions(), output, resume=True))
+    part_path(output).write_text("")
+    with pytest.raises(ValueError, match=r"\(model and people and options differ\)"):
+        next(predict_resumably(model, persons, PoseOptions(), output, resume=True))
+    assert len(list(predict_resumably(model, persons, PoseOptions(), output, resume=False))) == len(persons)
