@@ -204,7 +204,10 @@ def compare(
 
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures (.jpg, .png, ...).", show_default=False)],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Pictures; or one video, or a camera's number, such as 0.", show_default=False),
+    ],
     output: Annotated[Path, typer.Option(help="Folder for the pictures and keypoints.json.", show_default=False)],
     boxes: Annotated[
         Path | None,
@@ -214,13 +217,14 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames of a video or camera, at most.", show_default=False)] = None,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
     xnnpack: Xnnpack = True,
     delegate: DelegateLibrary = None,
     delegate_option: DelegateOptions = None,
 ) -> None:
-    """Draw the poses a model finds into pictures, and write them as COCO keypoint JSON.
+    """Draw the poses a model finds into pictures, and write them as COCO keypoint JSON; or into a video, of one person.
 
     Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
     """
@@ -228,8 +232,14 @@ def predict(
     from mobile_eval.predict import KEYPOINTS_FILE, load_boxes
     from mobile_eval.predict import predict as predict_images
     from mobile_eval.runtime import TfliteModel
+    from mobile_eval.video import is_video, predict_video
 
     loaded = TfliteModel(model, Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())))
+    if is_video(images[0]):
+        if boxes or len(images) > 1:
+            raise ValueError("a video or camera goes alone, and without --boxes: its boxes follow the person")
+        typer.echo(predict_video(loaded, images[0], output, frames=frames, progress=True))
+        return
     known = load_boxes(boxes, images) if boxes else None
     results = predict_images(loaded, images, output, boxes=known, progress=True)
     for result in results:

@@ -1,0 +1,164 @@
+"""Poses in a video or from a camera, one person at a time: the whole frame first, then around where the person was.
+
+The next frame's box is that of the last frame's sure keypoints, with room around; where too few are sure, the whole frame again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.evaluate import SCORE_THRESHOLD
+from mobile_eval.files import check_output_folder, write_json
+from mobile_eval.inference import predict_box
+from mobile_eval.pose_picture import draw_skeleton
+from mobile_eval.progress import tracked
+from mobile_eval.runtime import TfliteModel
+
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+SURE_JOINTS = 4  # fewer do not tell where a person is
+ROOM = 0.25  # of the joints' extent, on each side
+RATE = 30.0  # frames a second of what does not tell its own
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """What was written, how many frames of how many (0: not known) it has, and how fast they came: frames a second."""
+
+    video: Path
+    frames: int
+    expected: int
+    rate: float
+
+    def __str__(self) -> str:
+        ended = f"; the video ends early, it promises {self.expected}" if self.frames < self.expected else ""
+        return f"{self.video}: {self.frames} frames, {self.rate:.1f} a second{ended}"
+
+
+def is_video(source: Path | str) -> bool:
+    """Whether that is a video's name, or the number of a camera."""
+    return str(source).isdecimal() or Path(source).suffix.lower() in SUFFIXES
+
+
+def predict_video(
+    model: TfliteModel,
+    source: Path | str,
+    output: Path | str,
+    *,
+    frames: int | None = None,
+    track: bool = True,
+    progress: bool = False,
+) -> VideoResult:
+    """Draw the pose into every frame of `source`, a video or a camera's number: `STEM_pose.mp4`, and the keypoints as JSON.
+
+    `frames` is how many at most. Without `track` each frame is looked at as a whole. Ctrl-C ends a camera; what was drawn stays.
+    """
+    folder = check_output_folder(output)
+    capture = _opened(source)
+    camera = str(source).isdecimal()
+    expected = 0 if camera else max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+    rate = capture.get(cv2.CAP_PROP_FPS) or RATE
+    path = folder / f"{'camera' if camera else ''}{Path(source).stem}_pose.mp4"
+    found: list[dict[str, Any]] = []
+    drawn = _Drawn(path, rate)
+    images = tracked(_frames(capture, frames), path.name, frames or expected or None, show=progress)
+    begun = time.perf_counter()
+    try:
+        for number, keypoints in enumerate(_poses(model, images, drawn, track=track)):
+            found.append({"frame": number, "keypoints": keypoints.reshape(-1).tolist()})
+    except KeyboardInterrupt:
+        if not camera:
+            raise
+    finally:
+        capture.release()
+        drawn.close(keep=bool(found))
+    if not found:
+        raise ValueError(f"{source} has no frame that can be read")
+    write_json(path.with_suffix(".json"), {"category": model.description.category.to_json(), "frames": found})
+    wanted = min(expected, frames) if frames and expected else expected
+    return VideoResult(path, len(found), wanted, len(found) / (time.perf_counter() - begun))
+
+
+def _poses(
+    model: TfliteModel, images: Iterator[NDArray[np.uint8]], drawn: _Drawn, *, track: bool
+) -> Iterator[NDArray[np.float64]]:
+    last = None
+    for image in images:
+        height, width = image.shape[:2]
+        keypoints = predict_box(model, image, box_around(last, (height, width)) if track else (0, 0, width, height))
+        drawn.add(draw_skeleton(image, keypoints, model.description.category))
+        last = keypoints
+        yield keypoints
+
+
+def box_around(keypoints: NDArray[np.float64] | None, size: tuple[int, int]) -> Box:
+    """The box of the sure keypoints (K, 3), with room around, inside a frame of `size`; all of it where they do not tell."""
+    height, width = size
+    sure = keypoints[keypoints[:, 2] > SCORE_THRESHOLD, :2] if keypoints is not None else np.empty((0, 2))
+    if len(sure) < SURE_JOINTS:
+        return 0.0, 0.0, float(width), float(height)
+    low, high = sure.min(axis=0), sure.max(axis=0)
+    low, high = (np.clip(end, 0, [width, height]) for end in (low - ROOM * (high - low), high + ROOM * (high - low)))
+    if not np.all(high - low > 1):
+        return 0.0, 0.0, float(width), float(height)
+    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+
+
+def _opened(source: Path | str) -> cv2.VideoCapture:
+    if str(source).isdecimal():
+        capture = cv2.VideoCapture(int(str(source)))
+        if not capture.isOpened():
+            raise ValueError(f"there is no camera {source}, or another program has it")
+        return capture
+    if not Path(source).is_file():
+        raise ValueError(f"cannot read video {source}: no such file")
+    capture = cv2.VideoCapture(str(source))
+    if not capture.isOpened():
+        raise ValueError(f"video {source} is damaged or of a format that opencv cannot read")
+    return capture
+
+
+def _frames(capture: cv2.VideoCapture, most: int | None) -> Iterator[NDArray[np.uint8]]:
+    """RGB frames."""
+    count = 0
+    while most is None or count < most:
+        there, image = capture.read()
+        if not there:
+            return
+        count += 1
+        yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+class _Drawn:
+    """The video that is written, under another name until it is whole."""
+
+    def __init__(self, path: Path, rate: float):
+        self.path = path
+        self.beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self.rate = rate
+        self.writer: cv2.VideoWriter | None = None
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        if self.writer is None:
+            size = (image.shape[1], image.shape[0])
+            self.writer = cv2.VideoWriter(str(self.beside), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
+            if not self.writer.isOpened():
+                raise ValueError(f"cannot write {self.path}: opencv has no encoder for it here, or the folder refuses")
+        self.writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+    def close(self, *, keep: bool) -> None:
+        if self.writer is not None:
+            self.writer.release()
+            if keep:
+                os.replace(self.beside, self.path)
+            self.beside.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""A pose in every frame of a video, followed from frame to frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mobile_eval.inference import predict_box
+from mobile_eval.runtime import TfliteModel
+from mobile_eval.video import SUFFIXES, box_around, is_video, predict_video
+
+FRAMES, HEIGHT, WIDTH = 7, 96, 128
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Seven frames of noise at 10 a second."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (WIDTH, HEIGHT))
+    rng = np.random.default_rng(0)
+    for _ in range(FRAMES):
+        writer.write(cv2.resize(rng.integers(0, 256, (12, 16, 3), np.uint8), (WIDTH, HEIGHT)))
+    writer.release()
+    return path
+
+
+def test_every_frame_is_drawn_and_told(clip: Path, model_path: Callable[..., Path], tmp_path: Path) -> None:
+    model = TfliteModel(model_path())
+    result = predict_video(model, clip, tmp_path / "out", track=False)
+    assert (result.frames, result.expected) == (FRAMES, FRAMES)
+    assert result.rate > 1
+    drawn = cv2.VideoCapture(str(result.video))
+    assert int(drawn.get(cv2.CAP_PROP_FRAME_COUNT)) == FRAMES
+    assert drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    assert (drawn.get(cv2.CAP_PROP_FRAME_WIDTH), drawn.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (WIDTH, HEIGHT)
+    frames = json.loads((tmp_path / "out" / "clip_pose.json").read_text())["frames"]
+    there, image = cv2.VideoCapture(str(clip)).read()
+    assert there
+    expected = predict_box(model, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (0, 0, WIDTH, HEIGHT))
+    np.testing.assert_allclose(np.reshape(frames[0]["keypoints"], (17, 3)), expected)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip_pose.json", "clip_pose.mp4"]
+
+
+def test_fewer_frames_on_request_and_a_video_that_ends_early(
+    clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = TfliteModel(model_path())
+    assert predict_video(model, clip, tmp_path / "out", frames=3).frames == 3
+    monkeypatch.setattr("mobile_eval.video._frames", lambda capture, most: iter([np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4))
+    assert str(predict_video(model, clip, tmp_path / "out")).endswith("the video ends early, it promises 7")
+
+
+def test_what_is_no_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
+    model, broken = TfliteModel(model_path()), tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all")
+    for source, message in (
+        (broken, "is damaged or of a format"),
+        (tmp_path / "absent.mp4", "no such file"),
+        ("97", "there is no camera 97"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            predict_video(model, source, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+    assert all(map(is_video, ("0", "a.MP4", *(f"x{suffix}" for suffix in SUFFIXES))))
+    assert not is_video("a.jpg")
+
+
+def keypoints(*places: tuple[float, float, float]) -> NDArray[np.float64]:
+    return np.array(places, np.float64)
+
+
+def test_the_next_box_is_around_the_sure_keypoints() -> None:
+    sure = keypoints((40, 20, 0.9), (60, 20, 0.9), (40, 60, 0.9), (60, 60, 0.9), (500, 500, 0.1))
+    assert box_around(sure, (96, 128)) == (35.0, 10.0, 30.0, 60.0)
+    near_the_edge = sure + np.array([-45.0, 0, 0])
+    assert box_around(near_the_edge, (96, 128)) == (0.0, 10.0, 20.0, 60.0)
+    whole = (0.0, 0.0, 128.0, 96.0)
+    assert box_around(None, (96, 128)) == whole
+    assert box_around(sure[:3], (96, 128)) == whole  # too few
+    assert box_around(keypoints(*[(5.0, 5.0, 0.9)] * 6), (96, 128)) == whole  # no extent
