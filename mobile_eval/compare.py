@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mobile_eval.backend import Backend
+from mobile_eval.bootstrap import Interval, difference_of_shares, ratio_of_medians
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.environment import Environment
 from mobile_eval.evaluate import EvaluationResult, check_joints, evaluate, number_or_none
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.latency import ROUNDS, LatencyResult, bench_interleaved
 from mobile_eval.metrics.oks import show
-from mobile_eval.metrics.pck import PCK_THRESHOLD
+from mobile_eval.metrics.pck import PCK_THRESHOLD, found_joints
 from mobile_eval.model_file import ModelDescription
 from mobile_eval.runtime import CPU, TfliteModel
 from mobile_eval.study import StudyArm, load_arms
@@ -28,7 +31,8 @@ FORMAT_VERSION = 1
 class ComparedModel:
     """One model's figures. `reference` is the index of the first model of the same precision, which ratios are to.
 
-    `latency_ratio` is the ratio of the median latencies, `paired_latency_ratio` the median of the rounds' ratios.
+    `latency_ratio` is the ratio of the median latencies, `paired_latency_ratio` the median of the rounds' ratios. The intervals
+    are of the latency ratio and of the difference in PCK; None for a reference itself.
     """
 
     label: str
@@ -38,6 +42,8 @@ class ComparedModel:
     reference: int
     latency_ratio: float
     paired_latency_ratio: float
+    latency_interval: Interval | None
+    pck_interval: Interval | None
 
     @property
     def links_kept(self) -> int:
@@ -57,6 +63,8 @@ class ComparedModel:
             "links_possible": self.links_possible,
             "latency_ratio": self.latency_ratio,
             "paired_latency_ratio": self.paired_latency_ratio,
+            "latency_ratio_interval": dataclasses.asdict(self.latency_interval) if self.latency_interval else None,
+            "pck_difference_interval": dataclasses.asdict(self.pck_interval) if self.pck_interval else None,
             "evaluation": self.evaluation.to_json(),
             "latency": self.latency.to_json(),
             "description": self.description.to_json(),
@@ -148,7 +156,7 @@ def compare(
     latencies = bench_interleaved(paths, backend, rounds=rounds, progress=progress)
     evaluations = [evaluate(model, dataset, sigmas=sigmas, progress=progress) for model in models]
     result = ComparisonResult(
-        models=_compared([model.description for model in models], labels(paths), evaluations, latencies),
+        models=_compared([model.description for model in models], labels(paths), evaluations, latencies, dataset),
         dataset=dataset,
         annotations=annotations,
         command=command,
@@ -181,7 +189,12 @@ def _compared(
     names: Sequence[str],
     evaluations: Sequence[EvaluationResult],
     latencies: Sequence[LatencyResult],
+    dataset: KeypointDataset,
 ) -> tuple[ComparedModel, ...]:
+    truth = np.stack([person.keypoints for person in dataset.persons])
+    boxes = [person.box for person in dataset.persons]
+    images = [person.image_id for person in dataset.persons]
+    found = [found_joints(evaluation.keypoints, truth, boxes) for evaluation in evaluations]
     precisions = [description.precision for description in descriptions]
     models = []
     for index, latency in enumerate(latencies):
@@ -189,5 +202,11 @@ def _compared(
         base = latencies[reference]
         paired = [own / other for own, other in zip(latency.samples_ms, base.samples_ms, strict=True)]
         ratios = latency.p50_ms / base.p50_ms, statistics.median(paired)
-        models.append(ComparedModel(names[index], descriptions[index], evaluations[index], latency, reference, *ratios))
+        intervals: tuple[Interval | None, Interval | None] = (None, None)
+        if index != reference:
+            accuracy = difference_of_shares(found[index], found[reference], truth[..., 2] > 0, images)
+            intervals = ratio_of_medians(latency.samples_ms, base.samples_ms), accuracy
+        models.append(
+            ComparedModel(names[index], descriptions[index], evaluations[index], latency, reference, *ratios, *intervals)
+        )
     return tuple(models)
