@@ -157,11 +157,18 @@ def bench(
 
 def compare(
     models: Annotated[
-        list[Path], typer.Argument(metavar="A.tflite B.tflite...", help="The full model first.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="A.tflite B.tflite...",
+            help="The full model first; or results.json files of several devices.",
+            show_default=False,
+        ),
     ],
-    annotations: Annotations,
-    images: Images,
     output: Annotated[Path, typer.Option(help="Folder for index.html and results.json.", show_default=False)],
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO keypoint JSON of the models' joints.", show_default=False)
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder with the images that it names.", show_default=False)] = None,
     threads: Threads = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each model; the models take turns.")] = 50,
     runtime: RuntimeName = "auto",
@@ -176,15 +183,25 @@ def compare(
 ) -> None:
     """Measure several models on the same people and machine, and write a report to look at in a browser.
 
-    Ratios are to the first model of the same precision.
+    Ratios are to the first model of the same precision. Given results.json files that devices wrote, it lays these side by side.
 
     Example: [bold]hrnet compare full.tflite pruned.tflite --annotations val.json --images images --output report[/bold]
     """
     from mobile_eval.backend import Backend, parse_delegate
     from mobile_eval.compare import compare as compare_models
     from mobile_eval.datasets.coco import load_keypoint_dataset
+    from mobile_eval.devices import compare_devices
     from mobile_eval.evaluate import parse_sigmas
 
+    results = [path for path in models if path.suffix == ".json"]
+    if results:
+        if len(results) < len(models):
+            raise ValueError("give models to measure here, or results.json files of devices, not both")
+        typer.echo(compare_devices(results, output))
+        typer.echo(f"report: {output / 'index.html'}")
+        return
+    if annotations is None or images is None:
+        raise ValueError("measuring models needs both --annotations and --images")
     dataset = load_keypoint_dataset(annotations, images).head(limit)
     result = compare_models(
         models,

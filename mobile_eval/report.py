@@ -64,8 +64,8 @@ class Diagram:
     removal: Markup | None
 
 
-def report_html(result: ComparisonResult) -> str:
-    """The page's text."""
+def template(name: str) -> jinja2.Template:
+    """A template of this package, with the filters that they share."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mobile_eval"),
         autoescape=True,
@@ -74,8 +74,13 @@ def report_html(result: ComparisonResult) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, count=count, points=points_difference)
+    return environment.get_template(name)
+
+
+def report_html(result: ComparisonResult) -> str:
+    """The page's text."""
     typical, disagreeing = examples(result)
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         result=result,
         headline=headline(result),
         plot=Markup(accuracy_plot(result)),

@@ -1,0 +1,171 @@
+"""What several devices measured, in one report: models by devices, from the `results.json` of each.
+
+`hrnet compare` runs on a device and writes `results.json`; brought back, several of them are laid side by side here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from mobile_eval.bootstrap import Interval
+from mobile_eval.files import check_output_folder, read_json, write_json, write_text
+from mobile_eval.metrics.pck import PCK_THRESHOLD
+from mobile_eval.report import COLORS, template
+from mobile_eval.scatter import Point, scatter_svg
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model on one device. Differences and ratios are to the device's reference of the same precision."""
+
+    precision: str
+    p50_ms: float
+    p90_ms: float
+    ratio: float
+    ratio_interval: Interval | None
+    pck: float
+    pck_difference: float
+    pck_interval: Interval | None
+    is_reference: bool
+    reference: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device, what it ran, and its models by label."""
+
+    name: str
+    source: str
+    architecture: str
+    runtime: str
+    threads: int
+    date: str
+    persons: int
+    models: dict[str, Cell]
+    color: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model: a cell for each device, None where it was not measured."""
+
+    label: str
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
+class DevicesResult:
+    """All devices, and their models as rows, in the order they were met."""
+
+    devices: tuple[Device, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every model that any device measured."""
+        labels = dict.fromkeys(label for device in self.devices for label in device.models)
+        return tuple(Row(label, tuple(device.models.get(label) for device in self.devices)) for label in labels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"devices": [dataclasses.asdict(device) for device in self.devices]}
+
+    def __str__(self) -> str:
+        wide = max(len(row.label) for row in self.rows)
+        lines = []
+        for number, device in enumerate(self.devices, 1):
+            lines.append(f"{number}  {device.name}, {device.runtime}, {device.threads} thread{'s' if device.threads > 1 else ''}")
+        lines.append(
+            f"{'model':<{wide}}" + "".join(f"  {f'{number}: ms':>9}  ratio" for number in range(1, len(self.devices) + 1))
+        )
+        for row in self.rows:
+            cells = "".join(
+                f"  {cell.p50_ms:>9.2f}  {cell.ratio:>5.2f}" if cell else f"  {'-':>9}  {'':>5}" for cell in row.cells
+            )
+            lines.append(f"{row.label:<{wide}}{cells}")
+        return "\n".join(lines)
+
+
+def compare_devices(results: Sequence[Path], output: Path | str) -> DevicesResult:
+    """Read `results.json` files of several devices and write `index.html` and `devices.json` into the folder `output`."""
+    folder = check_output_folder(output)
+    read = [(path, read_json(path, "results")) for path in results]
+    names = _names([_device_name(path, data) for path, data in read], [path for path, _ in read])
+    devices = [
+        _device(path, data, name, COLORS[i % len(COLORS)]) for i, ((path, data), name) in enumerate(zip(read, names, strict=True))
+    ]
+    result = DevicesResult(tuple(devices))
+    page = template("devices.html.j2").render(
+        devices=result.devices, rows=result.rows, plot=Markup(_plot(result)), pck_name=f"PCK@{PCK_THRESHOLD:g}"
+    )
+    write_json(folder / "devices.json", result.to_json())
+    write_text(folder / "index.html", page)
+    return result
+
+
+def _device_name(path: Path, data: Any) -> str:
+    try:
+        return str(data["environment"]["processor"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not the results.json of `hrnet compare`") from error
+
+
+def _names(processors: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Processors, with the folder of the file where one comes twice."""
+    met = Counter(processors)
+    return [
+        f"{name} ({path.parent.name or path.stem})" if met[name] > 1 else name
+        for name, path in zip(processors, paths, strict=True)
+    ]
+
+
+def _device(path: Path, data: dict[str, Any], name: str, color: str) -> Device:
+    try:
+        references = {model["label"]: model for model in data["models"]}
+        models = {model["label"]: _cell(model, references[model["reference"]]) for model in data["models"]}
+        environment = data["environment"]
+        about = (environment["architecture"], data["runtime"], int(data["threads"]), environment["date"], int(data["persons"]))
+        return Device(name, str(path), *about, models, color)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not the results.json of `hrnet compare`: {type(error).__name__} {error}") from error
+
+
+def _cell(model: dict[str, Any], reference: dict[str, Any]) -> Cell:
+    def interval(name: str) -> Interval | None:
+        return Interval(**model[name]) if model.get(name) else None  # results from before there were any
+
+    latency, pck = model["latency"], model["evaluation"]["pck"]["pck"]
+    return Cell(
+        precision=model["description"]["precision"],
+        p50_ms=latency["p50_ms"],
+        p90_ms=latency["p90_ms"],
+        ratio=model["latency_ratio"],
+        ratio_interval=interval("latency_ratio_interval"),
+        pck=pck,
+        pck_difference=pck - reference["evaluation"]["pck"]["pck"],
+        pck_interval=interval("pck_difference_interval"),
+        is_reference=model["label"] == reference["label"],
+        reference=reference["label"],
+    )
+
+
+def _plot(result: DevicesResult) -> str:
+    points: list[Point] = []
+    place: dict[tuple[str, str], int] = {}
+    for device in result.devices:
+        for label, cell in device.models.items():
+            place[device.name, label] = len(points)
+            square = cell.precision == "int8"
+            points.append(Point(label, cell.p50_ms, cell.p90_ms, cell.pck, device.color, square))
+    for device in result.devices:
+        for label, cell in device.models.items():
+            if not cell.is_reference:
+                own = place[device.name, label]
+                points[own] = dataclasses.replace(points[own], reference=place[device.name, cell.reference])
+    return scatter_svg(points, f"PCK@{PCK_THRESHOLD:g}")
