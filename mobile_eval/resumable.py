@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.evaluate import Predicted
-from mobile_eval.files import check_output_folder, read_bytes, sha256
+from mobile_eval.files import read_bytes, sha256, write_text
 from mobile_eval.inference import InBox, PoseOptions, predict_people
 from mobile_eval.runtime import TfliteModel
 
@@ -37,13 +37,12 @@ def predict_resumably(
     Raises ValueError where what is there is of another model, other people or other options.
     """
     path, key = part_path(output), _key(model, people, options)
-    check_output_folder(path.parent)
     found = _read(path, key) if resume and path.exists() else []
     yield from found
+    lines = [key, *(keypoints.tolist() for keypoints in found)]
+    write_text(path, "".join(f"{json.dumps(line)}\n" for line in lines))  # whole or not at all: what was found stays
     try:
-        with path.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(key) + "\n")
-            file.writelines(json.dumps(keypoints.tolist()) + "\n" for keypoints in found)
+        with path.open("a", encoding="utf-8") as file:
             for count, keypoints in enumerate(predict_people(model, people[len(found) :], options), 1):
                 file.write(json.dumps(keypoints.tolist()) + "\n")
                 if count % FLUSHED == 0:
