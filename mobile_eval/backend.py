@@ -107,6 +107,13 @@ class Backend:
         return self.xnnpack and self.delegate is None
 
 
+def parse_backend(
+    runtime: str, threads: int, xnnpack: bool, delegate: str | None, delegate_options: Sequence[str] | None
+) -> Backend:
+    """A backend as given on a command line; delegates as `parse_delegate` takes them."""
+    return Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_options or ()))
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where a model's operators ran: `delegated` of `operators` in `parts` pieces by `by`, the rest by the runtime itself.

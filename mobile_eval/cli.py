@@ -80,7 +80,7 @@ def evaluate(
     """
     from dataclasses import asdict
 
-    from mobile_eval.backend import Backend, parse_delegate
+    from mobile_eval.backend import parse_backend
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.datasets.detections import load_detections
     from mobile_eval.detected import DetectedResult, evaluate_detected
@@ -94,7 +94,7 @@ def evaluate(
     check_output_file(json)
     check_output_file(predictions)
     predicted = resumable(predictions, resume=resume)
-    loaded = TfliteModel(model, Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())))
+    loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
     dataset = load_keypoint_dataset(annotations, images).head(limit)
     given = parse_sigmas(sigmas, len(dataset.category.joints))
     how = PoseOptions(flip, decoding)
@@ -136,7 +136,7 @@ def bench(
 
     Example: [bold]hrnet bench model.tflite --threads 1,2 --mode full --json latency.json[/bold]
     """
-    from mobile_eval.backend import Backend, parse_delegate, parse_threads
+    from mobile_eval.backend import parse_backend, parse_threads
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.latency import bench as bench_model
     from mobile_eval.latency import effort
@@ -145,7 +145,7 @@ def bench(
     counts, much = parse_threads(threads), effort(mode, runs, seconds)
     results = []
     for count in counts:
-        backend = Backend(runtime, count, xnnpack, parse_delegate(delegate, delegate_option or ()))
+        backend = parse_backend(runtime, count, xnnpack, delegate, delegate_option)
         results.append(bench_model(model, backend, effort=much, memory=memory, progress=True))
         typer.echo(results[-1])
     for result in results[1:]:
@@ -187,7 +187,7 @@ def compare(
 
     Example: [bold]hrnet compare full.tflite pruned.tflite --annotations val.json --images images --output report[/bold]
     """
-    from mobile_eval.backend import Backend, parse_delegate
+    from mobile_eval.backend import parse_backend
     from mobile_eval.compare import compare as compare_models
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.devices import compare_devices
@@ -207,7 +207,7 @@ def compare(
         models,
         dataset,
         output,
-        backend=Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())),
+        backend=parse_backend(runtime, threads, xnnpack, delegate, delegate_option),
         rounds=rounds,
         sigmas=parse_sigmas(sigmas, len(dataset.category.joints)),
         annotations=str(annotations),
@@ -245,13 +245,13 @@ def predict(
 
     Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
     """
-    from mobile_eval.backend import Backend, parse_delegate
+    from mobile_eval.backend import parse_backend
     from mobile_eval.predict import KEYPOINTS_FILE, load_boxes
     from mobile_eval.predict import predict as predict_images
     from mobile_eval.runtime import TfliteModel
     from mobile_eval.video import is_video, predict_video
 
-    loaded = TfliteModel(model, Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ())))
+    loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
     if is_video(images[0]):
         if boxes or len(images) > 1:
             raise ValueError("a video or camera goes alone, and without --boxes: its boxes follow the person")
@@ -280,12 +280,12 @@ def profile(
 
     Example: [bold]python -m mobile_eval profile full-int8.tflite --json profile.json[/bold]
     """
-    from mobile_eval.backend import Backend, parse_delegate
+    from mobile_eval.backend import parse_backend
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.profile import profile as profile_model
 
     check_output_file(json)
-    backend = Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_option or ()))
+    backend = parse_backend(runtime, threads, xnnpack, delegate, delegate_option)
     result = profile_model(model, backend, rounds=rounds, progress=True)
     if json:
         write_json(json, result.to_json())
