@@ -6,11 +6,24 @@ code base: the box is extended to the input's aspect ratio, padded, and its cent
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 BOX_PADDING = 1.25
+
+
+def checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
+    """A box (x, y, width, height) of four numbers with an area; else ValueError, which begins with `where`."""
+    try:
+        x, y, width, height = map(float, box)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: bbox must be [x, y, width, height], got {box!r}") from None
+    if not (width > 0 and height > 0):
+        raise ValueError(f"{where}: bbox {box} has no area")
+    return x, y, width, height
 
 
 def expand_box(box: ArrayLike, input_size: tuple[int, int], padding: float = BOX_PADDING) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.evaluate import person_score
 from mobile_eval.files import check_output_folder, read_json, write_bytes, write_json
+from mobile_eval.geometry import checked_box
 from mobile_eval.inference import predict_box
 from mobile_eval.pose_picture import draw_skeleton, encode_image
 from mobile_eval.preprocess import read_image
@@ -110,22 +111,12 @@ def load_boxes(path: Path | str, images: Sequence[Path | str]) -> dict[Path, lis
     for number, entry in enumerate(entries):
         name = entry.get("file_name") or known.get(entry.get("image_id"))
         image = by_name.get(Path(name).name) if name else by_number.get(entry.get("image_id", -1))
-        box = _checked_box(entry.get("bbox"), f"{path}, entry {number}")
+        box = checked_box(entry.get("bbox"), f"{path}, entry {number}")
         if image is not None:
             boxes.setdefault(image, []).append(box)
     if not boxes:
         raise ValueError(f"boxes file {path} holds no box for {', '.join(list(by_name)[:3])}; entries need file_name or image_id")
     return boxes
-
-
-def _checked_box(box: Any, where: str) -> Box:
-    try:
-        x, y, width, height = map(float, box)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: bbox must be [x, y, width, height], got {box!r}") from None
-    if not (width > 0 and height > 0):
-        raise ValueError(f"{where}: bbox {box} has no area")
-    return x, y, width, height
 
 
 def _picture_paths(images: Sequence[Path], folder: Path) -> list[Path]:

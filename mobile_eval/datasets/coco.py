@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.files import read_json
+from mobile_eval.geometry import checked_box
 
 # COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name
 # without its side.
@@ -162,11 +163,9 @@ def _person(annotation: dict[str, Any], image: dict[str, Any], category: Keypoin
             f"{where}: {category.joints[joint]} at ({x[joint]:g}, {y[joint]:g}) lies outside the "
             f"{image['width']}x{image['height']} image; set its visibility to 0 or correct it"
         )
-    box = tuple(map(float, annotation["bbox"]))
-    if len(box) != 4 or not (box[2] > 0 and box[3] > 0):
-        raise ValueError(f"{where}: box {list(box)} has no area")
+    box = checked_box(annotation["bbox"], where)
     size = (int(image["height"]), int(image["width"]))
-    return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], size, box, keypoints)  # type: ignore[arg-type]
+    return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], size, box, keypoints)
 
 
 def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:

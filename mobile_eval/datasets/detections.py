@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import read_json
+from mobile_eval.geometry import checked_box
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,11 @@ def _detection(entry: dict[str, Any], known: dict[int, dict[str, Any]], folder: 
     image = known.get(entry["image_id"])
     if image is None:
         raise ValueError(f"image {entry['image_id']} is not in the annotations")
-    box: Sequence[float] = tuple(map(float, entry["bbox"]))
-    if len(box) != 4 or not (box[2] > 0 and box[3] > 0):
-        raise ValueError(f"box {list(box)} has no area")
     size = (int(image["height"]), int(image["width"]))
-    return Detection(entry["image_id"], folder / image["file_name"], size, tuple(box), float(entry["score"]))  # type: ignore[arg-type]
+    return Detection(
+        entry["image_id"],
+        folder / image["file_name"],
+        size,
+        checked_box(entry["bbox"], f"image {image['file_name']}"),
+        float(entry["score"]),
+    )

@@ -52,11 +52,11 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bbox": [1, 2, 0, 5]}, "entry 0: box .* has no area"),
-        ({"bbox": [1, 2, 5]}, "entry 0: box .* has no area"),
+        ({"bbox": [1, 2, 0, 5]}, "entry 0: image .*: bbox .* has no area"),
+        ({"bbox": [1, 2, 5]}, r"entry 0: image .*: bbox must be \[x, y, width, height\], got \[1, 2, 5\]"),
         ({"image_id": 999}, "entry 0: image 999 is not in the annotations"),
         ({"score": -1}, "holds no box of 'person' with a score of at least 0"),
-        ({"bbox": None}, "entry 0: TypeError"),
+        ({"bbox": None}, "entry 0: image .*: bbox must be .*, got None"),
     ],
 )
 def test_detections_that_are_none(
