@@ -235,6 +235,9 @@ def predict(
         ),
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Frames of a video or camera, at most.", show_default=False)] = None,
+    whole_frame: Annotated[
+        bool, typer.Option("--whole-frame", help="Look at each frame of a video as a whole; do not follow the person.")
+    ] = False,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
     xnnpack: Xnnpack = True,
@@ -255,7 +258,7 @@ def predict(
     if is_video(images[0]):
         if boxes or len(images) > 1:
             raise ValueError("a video or camera goes alone, and without --boxes: its boxes follow the person")
-        typer.echo(predict_video(loaded, images[0], output, frames=frames, progress=True))
+        typer.echo(predict_video(loaded, images[0], output, frames=frames, track=not whole_frame, progress=True))
         return
     known = load_boxes(boxes, images) if boxes else None
     results = predict_images(loaded, images, output, boxes=known, progress=True)
