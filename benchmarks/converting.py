@@ -13,25 +13,26 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from plain_network import plain_model
 
+from conversion.flatbuffer import to_flatbuffer
+from conversion.options import ConvertOptions
 from hrnet_tf._keras import quiet, tf
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.networks import build_model
 from hrnet_tf.presets import preset
 from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.tflite import tflite_converter
 from hrnet_tf.weights import Weights, model_weights, set_model_weights
 from mobile_eval.latency import bench_interleaved
 from mobile_eval.runtime import make_interpreter
 
 
-def converted(converter: Any, images: Any | None) -> bytes:
+def plain(spec: HRNetSpec, weights: Weights, images: Any | None) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_keras_model(plain_model(spec, weights))
     if images is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -41,10 +42,10 @@ def converted(converter: Any, images: Any | None) -> bytes:
         return bytes(converter.convert())
 
 
-def folded(spec: HRNetSpec, weights: Weights) -> Any:
+def own(spec: HRNetSpec, weights: Weights, images: Any | None) -> bytes:
     model = build_model(spec, folded=True)
     set_model_weights(model, fold_batch_norm(weights))
-    return tflite_converter(model)
+    return to_flatbuffer(model, ConvertOptions("float32" if images is None else "int8"), images)
 
 
 def answer(path: Path, image: Any) -> Any:
@@ -68,17 +69,14 @@ def main() -> None:
     spec = preset(options.name)
     weights = model_weights(build_model(spec))
     images = np.random.default_rng(0).standard_normal((options.samples, *spec.input_size, 3)).astype(np.float32)
-    ways: dict[str, Callable[[], Any]] = {
-        "plain": lambda: tf.lite.TFLiteConverter.from_keras_model(plain_model(spec, weights)),
-        "this package": lambda: folded(spec, weights),
-    }
+    ways = {"plain": plain, "this package": own}
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for precision in ("float32", "int8"):
             seconds = []
             for way, make in ways.items():
                 start = time.perf_counter()
-                data = converted(make(), images if precision == "int8" else None)
+                data = make(spec, weights, images if precision == "int8" else None)
                 seconds.append(time.perf_counter() - start)
                 paths.append(Path(folder, f"{precision}-{way.split()[0]}.tflite"))
                 paths[-1].write_bytes(data)

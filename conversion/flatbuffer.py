@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.calibration import with_ranges
 from conversion.options import ConvertOptions
 from hrnet_tf._keras import keras, quiet, tf
 from hrnet_tf.tflite import tflite_converter
@@ -24,25 +25,39 @@ def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.f
     """
     from tensorflow.lite.python.convert_phase import ConverterError
 
+    try:
+        with quiet():
+            if options.format == "int8" and calibration is not None:
+                return _post_training_int8(bytes(tflite_converter(model).convert()), options, calibration)
+            return bytes(_converter(model, options, calibration).convert())
+    except ConverterError as error:
+        found = re.search(r"'tf\.(\w+)' op", str(error))
+        what = f"TFLite has no operator for {found[1]}" if found else str(error).splitlines()[0]
+        raise ValueError(f"{model.name} cannot be converted to {options.format}: {what}") from error
+
+
+def _converter(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None) -> Any:
     converter = tflite_converter(model)
     if options.format != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if options.format == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if options.format in ("int8", "int16x8") and calibration is not None:
+    if options.format == "int16x8" and calibration is not None:
         operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if options.format == "int8" else operators]
+        converter.target_spec.supported_ops = [operators]
         converter.representative_dataset = lambda: ([image[None]] for image in calibration)
     if options.format == "int8":
         converter.inference_input_type = tf.as_dtype(options.input_type)
         converter.inference_output_type = tf.as_dtype(options.output_type)
-    try:
-        with quiet():
-            return bytes(converter.convert())
-    except ConverterError as error:
-        found = re.search(r"'tf\.(\w+)' op", str(error))
-        what = f"TFLite has no operator for {found[1]}" if found else str(error).splitlines()[0]
-        raise ValueError(f"{model.name} cannot be converted to {options.format}: {what}") from error
+    return converter
+
+
+def _post_training_int8(float32: bytes, options: ConvertOptions, calibration: NDArray[np.float32]) -> bytes:
+    """What TFLiteConverter does once it has a float32 file, but for where the ranges come from."""
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    types = {"input_data_type": tf.as_dtype(options.input_type), "output_data_type": tf.as_dtype(options.output_type)}
+    return bytes(mlir_quantize(with_ranges(float32, calibration), **types))
 
 
 def with_camera_input(model: Any, *, integer: bool) -> Any:

@@ -1,0 +1,85 @@
+"""Ranges measured for post-training int8 against what the Keras model computes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tensorflow.lite.tools import flatbuffer_utils
+
+from conversion import calibration
+from conversion.calibration import with_ranges
+from conversion.flatbuffer import to_flatbuffer
+from conversion.options import ConvertOptions
+from hrnet_tf._keras import keras
+from hrnet_tf.networks import build_model
+from hrnet_tf.spec import HRNetSpec
+from mobile_eval.runtime import make_interpreter
+
+pytestmark = pytest.mark.slow
+Ranges = dict[str, tuple[float, float]]
+
+
+@pytest.fixture(scope="module")
+def model(spec: HRNetSpec) -> Any:
+    keras.utils.set_random_seed(0)
+    return build_model(spec, folded=True)
+
+
+@pytest.fixture(scope="module")
+def images(spec: HRNetSpec) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((3, *spec.input_size, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def float32(model: Any) -> bytes:
+    return to_flatbuffer(model, ConvertOptions("float32"), None)
+
+
+def written(flatbuffer: bytes) -> Ranges:
+    """Ranges in a file by the layer that a tensor's name begins with."""
+    [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer)).subgraphs
+    found = {}
+    for tensor in graph.tensors:
+        if tensor.quantization is not None and tensor.quantization.min is not None and tensor.quantization.scale is None:
+            name = re.split("[;/]", tensor.name.decode().split("/", 1)[-1])[0]
+            found[name] = (float(tensor.quantization.min[0]), float(tensor.quantization.max[0]))
+    return found
+
+
+def test_ranges_are_those_of_the_keras_model(model: Any, float32: bytes, images: NDArray[np.float32]) -> None:
+    found = written(with_ranges(float32, images))
+    layers = [layer for layer in model.layers if layer.name in found]
+    values = keras.Model(model.input, [layer.output for layer in layers]).predict_on_batch(images)
+    assert sum("conv" in layer.name for layer in layers) > 30
+    for layer, value in zip(layers, values, strict=True):
+        np.testing.assert_allclose(found[layer.name], (value.min(), value.max()), rtol=1e-4, atol=1e-5, err_msg=layer.name)
+
+
+def test_many_tensors_are_measured_in_groups(
+    float32: bytes, images: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = written(with_ranges(float32, images))
+    monkeypatch.setattr(calibration, "AT_ONCE_BYTES", 200_000)
+    parts = written(with_ranges(float32, images))
+    assert whole.keys() == parts.keys()
+    for name, (low, high) in whole.items():
+        np.testing.assert_allclose(parts[name], (low, high), rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_the_file_is_otherwise_the_same(float32: bytes, images: NDArray[np.float32], tmp_path: Path) -> None:
+    answers = []
+    for name, content in (("before", float32), ("after", with_ranges(float32, images))):
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(content)
+        interpreter = make_interpreter(path)
+        assert list(interpreter.get_signature_list()) == ["serving_default"]
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images[:1])
+        interpreter.invoke()
+        [output] = interpreter.get_output_details()
+        answers.append(interpreter.get_tensor(output["index"]))
+    np.testing.assert_array_equal(answers[0], answers[1])
