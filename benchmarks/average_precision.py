@@ -1,8 +1,8 @@
 """AP as large as COCO's val set: the evaluator's time against pycocotools', and whether both say the same.
 
-    python benchmarks/average_precision.py [--images 5000] [--detections 104125] [--cases 0]
+    python benchmarks/average_precision.py [--images 5000] [--detections 104125] [--rounds 3] [--cases 0]
 
-Both compute the same made poses, in turn. `--cases N` compares N small random scenes as well.
+Both compute the same made poses, in turn; medians of the rounds. `--cases N` compares N small random scenes as well.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import statistics
 import time
 from typing import Any
 
@@ -80,16 +81,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--detections", type=int, default=104_125)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", type=int, default=0)
     options = parser.parse_args()
-    made = scene(options.images, options.detections, 0)
-    times, figures = [], []
-    for way in (ours, pycocotools):
-        begun = time.perf_counter()
-        figures.append(way(*made))
-        times.append(time.perf_counter() - begun)
+    times: dict[str, list[float]] = {"ours": [], "pycocotools": []}
+    for _ in range(options.rounds):
+        made, figures = scene(options.images, options.detections, 0), []
+        for name, way in (("ours", ours), ("pycocotools", pycocotools)):
+            begun = time.perf_counter()
+            figures.append(way(*made))
+            times[name].append(time.perf_counter() - begun)
+    own, other = (statistics.median(seconds) for seconds in times.values())
     off = float(np.abs(np.subtract(*figures)).max())
-    print(f"{options.detections} detections: {times[0]:.1f} s, pycocotools {times[1]:.1f} s, ratio {times[0] / times[1]:.3f}")
+    print(f"{options.detections} detections: {own:.2f} s, pycocotools {other:.2f} s, ratio {own / other:.3f}")
     print(f"figures off by {off:.1e} at most")
     if options.cases:
         worst = 0.0
