@@ -6,12 +6,15 @@ code base: the box is extended to the input's aspect ratio, padded, and its cent
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Numbers = Sequence[float] | Array
 BOX_PADDING = 1.25
 
 
@@ -26,25 +29,24 @@ def checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
     return x, y, width, height
 
 
-def expand_box(box: ArrayLike, input_size: tuple[int, int], padding: float = BOX_PADDING) -> tuple[Array, Array]:
+def expand_box(box: Numbers, input_size: tuple[int, int], padding: float = BOX_PADDING) -> tuple[Array, Array]:
     """Centre (x, y) and extent (width, height) of a box extended to the aspect ratio of `input_size` and padded."""
-    x, y, width, height = np.asarray(box, np.float64)
+    x, y, width, height = map(float, box)
     aspect = input_size[1] / input_size[0]
-    extent = np.array([max(width, height * aspect), max(height, width / aspect)])
-    return np.array([x + width / 2, y + height / 2]), extent * padding
+    extent = np.array([max(width, height * aspect) * padding, max(height, width / aspect) * padding])
+    return np.array([x + width / 2, y + height / 2]), extent
 
 
-def crop_matrix(center: ArrayLike, extent: ArrayLike, input_size: tuple[int, int], rotation: float = 0.0) -> Array:
+def crop_matrix(center: Numbers, extent: Numbers, input_size: tuple[int, int], rotation: float = 0.0) -> Array:
     """2x3 affine matrix from image to crop pixels; `rotation` in radians turns the content clockwise on screen."""
     height, width = input_size
-    scale = width / np.asarray(extent, np.float64)[0]
-    cos, sin = scale * np.cos(rotation), scale * np.sin(rotation)
-    linear = np.array([[cos, -sin], [sin, cos]])
-    offset = np.array([width / 2, height / 2]) - linear @ np.asarray(center, np.float64)
-    return np.column_stack([linear, offset])
+    x, y = map(float, center)
+    scale = width / float(extent[0])
+    cos, sin = scale * math.cos(rotation), scale * math.sin(rotation)
+    return np.array([[cos, -sin, width / 2 - cos * x + sin * y], [sin, cos, height / 2 - sin * x - cos * y]])
 
 
-def box_matrix(box: ArrayLike, input_size: tuple[int, int]) -> Array:
+def box_matrix(box: Numbers, input_size: tuple[int, int]) -> Array:
     """2x3 affine matrix from image to crop pixels for a person's box, without augmentation."""
     return crop_matrix(*expand_box(box, input_size), input_size)
 

@@ -21,7 +21,8 @@ from mobile_eval.decode import decode_dark, decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import Array, box_matrix
 from mobile_eval.model_file import HEATMAPS
 from mobile_eval.preprocess import read_image, warp_crop
-from mobile_eval.runtime import TfliteModel, dequantize
+from mobile_eval.quantized import dequantize
+from mobile_eval.runtime import TfliteModel
 
 QUARTER, DARK = DECODINGS = ("quarter", "dark")
 READERS = 2  # threads that read and crop ahead

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +19,7 @@ from mobile_eval.decode import decode_heatmaps, decoded_in_graph
 from mobile_eval.files import read_bytes
 from mobile_eval.model_file import HEATMAPS, REMEDY, ModelDescription, TensorFormat, check_is_tflite, read_description
 from mobile_eval.preprocess import normalize
+from mobile_eval.quantized import StoredBytes, dequantize, quantize
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 CPU = Backend()
@@ -88,22 +88,6 @@ def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
     return interpreter
 
 
-def quantize(values: NDArray[np.float32], tensor: TensorFormat) -> NDArray[Any]:
-    """Real values as a tensor stores them."""
-    if tensor.dtype == "float32":
-        return np.asarray(values, np.float32)
-    limits = np.iinfo(tensor.dtype)
-    stored = np.rint(values / np.float32(tensor.scale)) + tensor.zero_point
-    return np.asarray(np.clip(stored, limits.min, limits.max), tensor.dtype)
-
-
-def dequantize(stored: NDArray[Any], tensor: TensorFormat) -> NDArray[np.float32]:
-    """Real values of what a tensor stores."""
-    if tensor.dtype == "float32":
-        return np.asarray(stored, np.float32)
-    return np.asarray((stored.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale), np.float32)
-
-
 def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
     values = stored.astype(np.float32)
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
@@ -165,17 +149,11 @@ class TfliteModel:
             return quantize(crops, source.tensor)
         if source.tensor.dtype == "float32":
             return normalize(crops, source.mean, source.std)
-        if self._table is None:
-            return crops
-        return np.asarray(cv2.LUT(crops.reshape(-1, 1, 3), self._table).reshape(crops.shape))
+        return self._stored_bytes(crops)
 
     @cached_property
-    def _table(self) -> NDArray[Any] | None:
-        """What each value of each channel is stored as (256, 1, 3); None where that is the value itself, as a camera's."""
-        levels = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 1, 3))
-        source = self.description.input
-        table = quantize(normalize(levels, source.mean, source.std), source.tensor)
-        return None if np.array_equal(table, levels) else table
+    def _stored_bytes(self) -> StoredBytes:
+        return StoredBytes(self.description.input)
 
     def run(self, stored: NDArray[Any]) -> list[NDArray[Any]]:
         """The output tensors for one image (1, H, W, 3) of `stored`."""

@@ -12,7 +12,8 @@ from mobile_eval import runtime
 from mobile_eval.backend import Backend
 from mobile_eval.model_file import ModelInput, ModelOutput, TensorFormat
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.runtime import TfliteModel, dequantize, find_runtime, make_interpreter, quantize
+from mobile_eval.quantized import dequantize, quantize
+from mobile_eval.runtime import TfliteModel, find_runtime, make_interpreter
 
 from .conftest import SIZE, MicroModels
 

@@ -1,0 +1,42 @@
+"""Bytes of crops as integer inputs hold them, against normalizing and quantizing them one after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mobile_eval.model_file import ModelInput, TensorFormat
+from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from mobile_eval.quantized import StoredBytes, quantize
+
+CAMERA = ((0.0, 0.0, 0.0), (1 / 255,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "constants", "linear"),
+    [
+        (TensorFormat("int8", 0.018658446, -14), (IMAGENET_MEAN, IMAGENET_STD), True),
+        (TensorFormat("uint8", 0.0187, 114), (IMAGENET_MEAN, IMAGENET_STD), True),
+        (TensorFormat("int8", 0.005, 3), (IMAGENET_MEAN, IMAGENET_STD), None),  # many values beyond the range
+        (TensorFormat("int8", 0.04, 0), ((0.5,) * 3, (0.25,) * 3), None),  # many bytes to one value
+        (TensorFormat("uint8", 1.0, 0), CAMERA, False),
+        (TensorFormat("int8", 1.0, -128), CAMERA, None),
+    ],
+)
+def test_every_byte_is_stored_exactly(
+    tensor: TensorFormat, constants: tuple[tuple[float, ...], tuple[float, ...]], linear: bool | None
+) -> None:
+    size = (32, 27)
+    stored = StoredBytes(ModelInput(size, *constants, tensor))
+    crops = np.random.default_rng(0).integers(0, 256, (40, *size, 3), dtype=np.uint8)
+    found = stored(crops)
+    assert found.dtype == tensor.dtype
+    np.testing.assert_array_equal(found, quantize(normalize(crops, *constants), tensor))
+    assert linear is None or (stored._linear is not None) == linear
+
+
+def test_where_a_linear_function_is_off_the_table_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cv2.transform", lambda values, matrix: values)  # as a build of opencv could that rounds otherwise
+    source = ModelInput((32, 32), IMAGENET_MEAN, IMAGENET_STD, TensorFormat("int8", 0.018658446, -14))
+    crops = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(StoredBytes(source)(crops), quantize(normalize(crops), source.tensor))
