@@ -278,20 +278,25 @@ def profile(
     json: Annotated[
         Path | None, typer.Option(help="Write the profile to this JSON file, for `hrnet prune --profile`.", show_default=False)
     ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
 ) -> None:
     """Time every operator of a model on this machine: by kind, and by the network's stem, branches and links.
 
-    Example: [bold]python -m mobile_eval profile full-int8.tflite --json profile.json[/bold]
+    Example: [bold]python -m mobile_eval profile full-int8.tflite --json profile.json --picture profile.svg[/bold]
     """
     from mobile_eval.backend import parse_backend
-    from mobile_eval.files import check_output_file, write_json
+    from mobile_eval.files import check_output_file, write_bytes, write_json
     from mobile_eval.profile import profile as profile_model
+    from mobile_eval.profile_picture import profile_svg
 
     check_output_file(json)
+    check_output_file(picture)
     backend = parse_backend(runtime, threads, xnnpack, delegate, delegate_option)
     result = profile_model(model, backend, rounds=rounds, progress=True)
     if json:
         write_json(json, result.to_json())
+    if picture:
+        write_bytes(picture, profile_svg(result).encode())
     typer.echo(result)
 
 

@@ -100,9 +100,8 @@ class ProfileResult:
             raise ValueError(f"the profile is incomplete: {error}") from error
 
     def __str__(self) -> str:
-        groups = _summed((group_of(part), ms) for part, ms in self.parts_ms().items())
         lines = [f"{self.model}: {self.runtime}, {self.threads} thread{'s' if self.threads > 1 else ''}"]
-        for title, times in (("operator", self.kinds_ms()), ("part", groups)):
+        for title, times in (("operator", self.kinds_ms()), ("part", grouped_ms(self))):
             lines.append(f"  {title:<26} {'ms':>8} {'share':>6}")
             lines += [f"  {name:<26} {ms:>8.3f} {ms / self.sum_ms:>6.1%}" for name, ms in times.items()]
         lines.append(
@@ -134,6 +133,13 @@ def group_of(part: str) -> str:
     if "_branch" in part and part.startswith("stage"):
         return f"{part.split('_')[0]} {part.split('_')[2]}"
     return "transitions" if part.startswith("transition") else part
+
+
+def grouped_ms(result: ProfileResult) -> dict[str, float]:
+    """Time of each kind of part (`group_of`), stages in the order of the network."""
+    summed = _summed((group_of(part), ms) for part, ms in result.parts_ms().items())
+    stages = list(dict.fromkeys(name.split()[0] for name in summed))
+    return dict(sorted(summed.items(), key=lambda item: (stages.index(item[0].split()[0]), item[0])))
 
 
 def profile(path: Path | str, backend: Backend = CPU, *, rounds: int = ROUNDS, progress: bool = False) -> ProfileResult:

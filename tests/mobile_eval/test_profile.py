@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from mobile_eval.cli import app
-from mobile_eval.profile import ProfileResult, group_of, load_profile, part_of, profile
+from mobile_eval.profile import ProfileResult, group_of, grouped_ms, load_profile, part_of, profile
+from mobile_eval.profile_picture import profile_svg
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
 
@@ -94,13 +96,34 @@ def test_layers_belong_to_parts(layer: str | None, part: str, group: str) -> Non
 
 
 def test_the_command_writes_what_can_be_read(model_path: ModelPath, tmp_path: Path) -> None:
-    path = tmp_path / "profile.json"
-    ended = CliRunner().invoke(app, ["profile", str(model_path("float32")), "--rounds", "5", "--json", str(path)])
+    path, picture = tmp_path / "profile.json", tmp_path / "profile.svg"
+    asked = ["--rounds", "5", "--json", str(path), "--picture", str(picture)]
+    ended = CliRunner().invoke(app, ["profile", str(model_path("float32")), *asked])
     assert ended.exit_code == 0, ended.output
-    assert load_profile(path).model == "float32.tflite"
+    result = load_profile(path)
+    assert result.model == "float32.tflite"
+    assert picture.read_text() == profile_svg(result)
     path.write_text('{"format_version": 1}')
     with pytest.raises(ValueError, match=r"profile\.json: not a profile; `python -m mobile_eval profile"):
         load_profile(path)
+
+
+def test_the_picture_has_a_bar_for_each_part_and_operator_and_a_cell_for_each_branch(model_path: ModelPath) -> None:
+    result = profile(model_path("int8"), rounds=3)
+    drawn = ElementTree.fromstring(profile_svg(result))
+    titles = [title.text or "" for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    bars = {title.split(":")[0]: title for title in titles if not title.startswith("stage ")}
+    assert list(bars) == [*grouped_ms(result), *result.kinds_ms()]
+    assert f"{result.kinds_ms()['ADD']:.4f} ms" in bars["ADD"]
+    cells = {
+        title.split(":")[0]: float(title.split(":")[1].removesuffix(" ms")) for title in titles if title.startswith("stage ")
+    }
+    branch = sum(ms for part, ms in result.parts_ms().items() if part.startswith("stage3_module0_branch1_"))
+    assert cells["stage 3, module 0, branch 1"] == pytest.approx(branch, abs=1e-4)
+    exchanged = sum(
+        ms for part, ms in result.parts_ms().items() if part.startswith(("stage3_module0_link", "stage3_module0_fuse"))
+    )
+    assert cells["stage 3, module 0, links and sums"] == pytest.approx(exchanged, abs=1e-4)
 
 
 def test_a_graph_without_operators_is_refused(tmp_path: Path, model_path: ModelPath) -> None:
