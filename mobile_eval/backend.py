@@ -26,7 +26,7 @@ NO_DEVICE = (
     "open it (group plugdev or apex), and is no other process using it?"
 )
 XNNPACK = "XNNPACK"
-NOT_TAKEN = "tflite-runtime gives it no int8 operator; ai-edge-litert does, and is several times as fast with int8"
+NOT_TAKEN = "of int8 operators tflite-runtime gives it none; ai-edge-litert does, and is several times as fast"
 NOT_DELEGATED = "{path} was compiled for the Edge TPU (it holds edgetpu-custom-op): run it with --delegate edgetpu"
 
 
@@ -90,28 +90,39 @@ def parse_delegate(library: str | None, options: Sequence[str] = ()) -> Delegate
 
 @dataclass(frozen=True)
 class Backend:
-    """`runtime` is auto, ai-edge-litert or tflite-runtime. Without `xnnpack` the runtime's own kernels do everything."""
+    """`runtime` is auto, ai-edge-litert or tflite-runtime. Without `xnnpack` the runtime's own kernels do everything.
+
+    With `reference` its plain ones do, which are slow, and round int8 the same on every processor.
+    """
 
     runtime: str = "auto"
     threads: int = 1
     xnnpack: bool = True
     delegate: Delegate | None = None
+    reference: bool = False
 
     def __post_init__(self) -> None:
+        if self.reference and self.delegate:
+            raise ValueError(f"reference kernels are the runtime's own: leave the delegate {self.delegate} out")
         if self.threads < 1:
             raise ValueError(f"the number of threads must be at least 1, got {self.threads}")
 
     @property
     def uses_xnnpack(self) -> bool:
         """Whether XNNPACK may take operators."""
-        return self.xnnpack and self.delegate is None
+        return self.xnnpack and self.delegate is None and not self.reference
 
 
 def parse_backend(
-    runtime: str, threads: int, xnnpack: bool, delegate: str | None, delegate_options: Sequence[str] | None
+    runtime: str,
+    threads: int,
+    xnnpack: bool,
+    delegate: str | None,
+    delegate_options: Sequence[str] | None,
+    reference: bool = False,
 ) -> Backend:
     """A backend as given on a command line; delegates as `parse_delegate` takes them."""
-    return Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_options or ()))
+    return Backend(runtime, threads, xnnpack, parse_delegate(delegate, delegate_options or ()), reference)
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,7 @@ class Placement:
 
 def placement(interpreter: Any, backend: Backend) -> Placement:
     """What the delegate took of the model that `interpreter` holds, tensors allocated, by the graph as it will run."""
-    by = str(backend.delegate or (XNNPACK if backend.xnnpack else "XNNPACK, which is off"))
+    by = str(backend.delegate or (XNNPACK if backend.uses_xnnpack else "XNNPACK, which is off"))
     try:
         nodes = interpreter._get_ops_details()
     except AttributeError:

@@ -53,6 +53,10 @@ def evaluate(
     xnnpack: Xnnpack = True,
     delegate: DelegateLibrary = None,
     delegate_option: DelegateOptions = None,
+    reference: Annotated[
+        bool,
+        typer.Option("--reference-kernels", help="The runtime's plain kernels: slow, but int8 is the same everywhere."),
+    ] = False,
     limit: Limit = None,
     sigmas: Sigmas = None,
     flip: Annotated[
@@ -94,7 +98,7 @@ def evaluate(
     check_output_file(json)
     check_output_file(predictions)
     predicted = resumable(predictions, resume=resume)
-    loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
+    loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option, reference))
     dataset = load_keypoint_dataset(annotations, images).head(limit)
     given = parse_sigmas(sigmas, len(dataset.category.joints))
     how = PoseOptions(flip, decoding)

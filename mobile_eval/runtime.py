@@ -73,6 +73,7 @@ def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
     try:
         resolvers = module.OpResolverType
         resolver = resolvers.AUTO if backend.uses_xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        resolver = resolvers.BUILTIN_REF if backend.reference else resolver
         interpreter = module.Interpreter(
             str(path),
             num_threads=backend.threads,

@@ -167,24 +167,30 @@ def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "python"
 
 
-def keypoints(python: Path, work: Path, model: str, name: str) -> tuple[NDArray[np.float64], float]:
+def keypoints(python: Path, work: Path, model: str, name: str, *options: str) -> tuple[NDArray[np.float64], float]:
     """What tflite-runtime finds: keypoints (N, K, 3), and PCK."""
-    outputs = ("--predictions", f"{name}.json", "--json", f"{name}-figures.json", "--runtime", "tflite-runtime")
+    outputs = ("--predictions", f"{name}.json", "--json", f"{name}-figures.json", "--runtime", "tflite-runtime", *options)
     run(python, "-m", "mobile_eval", "evaluate", f"{model}.tflite", *DATA, *outputs, folder=work)
     results = json.loads((work / f"{name}.json").read_text())
     found = np.array([result["keypoints"] for result in results]).reshape(len(results), -1, 3)
     return found, json.loads((work / f"{name}-figures.json").read_text())["pck"]["pck"]
 
 
-@pytest.mark.parametrize("model", ["float32", "int8"])
-def test_arm_finds_what_x86_finds(python: Path, arm: Path, work: Path, model: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("float32", ()), ("int8", ("--reference-kernels",)), ("int8", ())],
+    ids=["float32", "reference", "int8"],
+)
+def test_arm_finds_what_x86_finds(
+    python: Path, arm: Path, work: Path, model: str, options: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
     if request.node.callspec.params["python"] != "tflite-runtime":
         pytest.skip("compared with the same runtime")
-    (there, arm_pck), (here, pck) = keypoints(arm, work, model, "arm"), keypoints(python, work, model, "x86")
+    (there, arm_pck), (here, pck) = (keypoints(p, work, model, n, *options) for p, n in ((arm, "arm"), (python, "x86")))
     apart = np.abs(there[..., :2] - here[..., :2])
-    if model == "float32":
+    if model == "float32" or options:
         assert apart.max() <= 0.5
         assert arm_pck == pck
-    else:  # the int8 kernels of the two round differently: by up to a few units in the heatmaps
+    else:  # the fast int8 kernels of the two round differently: by up to a few units in the heatmaps
         assert np.median(apart) <= 0.5
         assert arm_pck == pytest.approx(pck, abs=0.05)

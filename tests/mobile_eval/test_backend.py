@@ -26,6 +26,15 @@ def test_a_delegate_as_it_is_typed() -> None:
         parse_delegate(None, ["device=usb"])
 
 
+def test_reference_kernels_are_the_runtime_s_own(model_path: Callable[..., Path]) -> None:
+    reference = Backend(reference=True)
+    placed = placement(make_interpreter(model_path("int8"), reference), reference)
+    assert placed.delegated == 0
+    assert str(placed).endswith("ran on the runtime's own kernels, none on XNNPACK, which is off")
+    with pytest.raises(ValueError, match="leave the delegate edgetpu out"):
+        Backend(delegate=Delegate("edgetpu"), reference=True)
+
+
 def test_numbers_of_threads() -> None:
     assert parse_threads("1,2,4") == (1, 2, 4)
     for wrong in ("", "1,x", "0", "2,2"):
