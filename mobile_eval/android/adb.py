@@ -93,9 +93,9 @@ class Phone:
         if done.status:
             raise self._failed(f"cannot fetch {source} from the phone {self.serial}", done)
 
-    def wait(self, timeout_s: float = RETURN_S) -> None:
-        """Wait until the phone is there again; `GoneError` where it is not."""
-        self._adb(["wait-for-device"], timeout_s)
+    def wait(self) -> None:
+        """Wait until the phone is there again; `GoneError` where it does not come back."""
+        self._adb(["wait-for-device"], RETURN_S)
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[str]:

@@ -116,7 +116,7 @@ class PhoneLatencyResult:
         """The kinds of operators that take the most time."""
         sums: Counter[str] = Counter()
         for operator in self.profile:
-            sums[operator.kind] += 0 if operator.inside else operator.ms  # type: ignore[assignment]
+            sums[operator.kind] += operator.ms if operator.calls and not operator.inside else 0  # type: ignore[assignment]
         most = ", ".join(f"{kind} {ms:.2f}" for kind, ms in sums.most_common(SHOWN_KINDS) if ms)
         return [f"  operators, ms in a profiled run: {most}"] if most else []
 
@@ -187,14 +187,18 @@ def _peak_bytes(phone: Phone, folder: str, target: Target) -> int | None:
 
 
 def _profile(phone: Phone, folder: str, target: Target, warmup: int) -> tuple[OperatorTime, ...]:
+    """Its CSV; LiteRT's tool, which knows --use_profiler, prints tables only."""
     file = f"{folder}/profile.csv"
-    extra = ["--enable_op_profiling=true", f"--profiling_output_csv_file={file}"]
+    extra = ["--enable_op_profiling=true", f"--profiling_output_csv_file={file}", "--use_profiler=true"]
     output = _run(phone, folder, command(folder, target, PROFILE, warmup, extra))
-    if phone.shell(f"test -s {file}").status:
-        raise ValueError(f"benchmark_model wrote no profile ({failure(output)}); leave it out with --no-operators")
-    with tempfile.TemporaryDirectory() as here:
-        phone.pull(file, Path(here, "profile.csv"))
-        return parse_profile(Path(here, "profile.csv").read_text(encoding="utf-8", errors="replace"))
+    if not phone.shell(f"test -s {file}").status:
+        with tempfile.TemporaryDirectory() as here:
+            phone.pull(file, Path(here, "profile.csv"))
+            output = Path(here, "profile.csv").read_text(encoding="utf-8", errors="replace")
+    try:
+        return parse_profile(output)
+    except ValueError as error:
+        raise ValueError(f"{error}; --no-operators leaves it out") from error
 
 
 def _shown(value: float | None) -> str:

@@ -93,7 +93,7 @@ def find_python(phone: Phone, python: str | None = None) -> str:
         done = phone.shell(f'{shlex.quote(path)} -c "{NEEDS}"')
         if not done.status:
             return path
-        lacks.append(f"{path}: {done.reason.rpartition(': ')[2] if done.stderr or done.stdout else done.reason}")
+        lacks.append(f"{path}: {done.reason.rpartition(': ')[2]}")
     raise NoPythonError(f"no Python on the phone {phone.serial} can run the evaluator ({'; '.join(lacks)})")
 
 
