@@ -72,26 +72,40 @@ def adb_program(tmp_path_factory: pytest.TempPathFactory) -> str:
     found = shutil.which("adb")
     if found:
         return found
-    needs = "needs adb on the PATH, or apt-get, dpkg-deb and Debian's packages to fetch it"
-    if not all(map(shutil.which, ("apt-get", "dpkg-deb"))):
+    needs = "needs adb on the PATH, or apt-get, dpkg-deb and the packages' source to fetch it"
+    if not all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb"))):
         pytest.skip(needs)
-    folder = tmp_path_factory.mktemp("adb")
-    libraries = ("android-liblog", "android-libbase", "android-libcutils", "android-libadb", "android-libziparchive")
-    packages = ["adb", *libraries, "android-libboringssl", "libusb-1.0-0"]
-    download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *packages]
-    fetched = subprocess.run(download, cwd=folder, capture_output=True, text=True, check=False)
-    if fetched.returncode:
-        pytest.skip(f"{needs}: {(fetched.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+    try:
+        return unpacked_adb(tmp_path_factory.mktemp("adb"))
+    except (subprocess.CalledProcessError, StopIteration) as error:
+        said = (getattr(error, "stderr", "") or "").strip().splitlines()
+        pytest.skip(f"{needs}: {said[-1] if said else error}")
+
+
+def unpacked_adb(folder: Path) -> str:
+    """Debian's adb with the libraries it depends on; nothing is installed outside of `folder`."""
+    (folder / "state" / "lists" / "partial").mkdir(parents=True)
+    (folder / "cache" / "archives" / "partial").mkdir(parents=True)
+    own = ["-qq", f"-oDir::State={folder}/state", f"-oDir::Cache={folder}/cache", "-oAPT::Sandbox::User=root"]
+    own += ["-oDir::State::status=/var/lib/dpkg/status"]
+
+    def run(*command: str | Path) -> str:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+    run("apt-get", *own, "update")
+    only = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
+    needed = run("apt-cache", *own, "depends", "--recurse", *only, "adb").splitlines()
+    here = ("libc6", "libgcc", "gcc-", "libstdc++", "libcrypt", "<")  # those of this machine run Python already
+    run("apt-get", *own, "download", *[name for name in needed if name[:1].strip() and not name.startswith(here)])
     for package in folder.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
-    wrapper = folder / "adb"
+        run("dpkg-deb", "-x", package, folder)
     paths = ":".join(sorted({str(path.parent) for path in folder.rglob("*.so*")}))
-    program = next(folder.rglob("platform-tools/adb"))
+    program = next(path for path in folder.rglob("platform-tools/adb") if path.is_file())
+    (folder / "bin").mkdir(exist_ok=True)
+    wrapper = folder / "bin" / "adb"
     wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{paths}" exec "{program}" "$@"\n')
     wrapper.chmod(0o755)
-    tried = subprocess.run([wrapper, "version"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"{needs}; what was unpacked does not run: {tried.stderr.strip()}")
+    run(wrapper, "version")
     return str(wrapper)
 
 

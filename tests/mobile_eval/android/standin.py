@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import shutil
 import socket
 import struct
 import subprocess
@@ -278,7 +277,3 @@ def running_adb(program: str, folder: Path) -> Iterator[Adb]:
         yield adb
     finally:
         adb("kill-server")
-
-
-def which_adb() -> str | None:
-    return shutil.which("adb")

@@ -11,6 +11,7 @@ import pytest
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.evaluate import evaluate
 from mobile_eval.runtime import TfliteModel
+
 from ..conftest import People
 from .conftest import Invoke, one_line, read
 from .standin import StandIn
