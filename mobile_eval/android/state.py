@@ -15,14 +15,15 @@ PROPERTIES = (
 )  # fmt: skip
 ASK_PROPERTIES = f'for name in {" ".join(PROPERTIES)}; do echo "$name=$(getprop $name)"; done; echo "machine=$(uname -m)"'
 CPU = "/sys/devices/system/cpu"
-ASK_STATE = """echo "present=$(cat {cpu}/present 2>/dev/null)"
+ASK_STATE = """echo "count=$(nproc 2>/dev/null)"
+echo "present=$(cat {cpu}/present 2>/dev/null)"
 echo "governor=$(cat {cpu}/cpu{core}/cpufreq/scaling_governor 2>/dev/null)"
 echo "frequency=$(cat {cpu}/cpu{core}/cpufreq/scaling_cur_freq 2>/dev/null)"
 for zone in /sys/class/thermal/thermal_zone*; do
   echo "zone $(cat $zone/type 2>/dev/null)=$(cat $zone/temp 2>/dev/null)"
 done"""
 # Android's thermal zones hold batteries' voltages and modems' states too; these are the names processors go by.
-CPU_ZONES = ("cpu", "soc", "big", "mid", "little", "apc", "tsens", "x86_pkg_temp")
+CPU_ZONES = ("cpu", "big", "mid", "little", "apc", "tsens", "soc-thermal", "soc_thermal", "mtktscpu", "x86_pkg_temp")
 PLAUSIBLE_CELSIUS = (-40.0, 150.0)
 
 
@@ -66,7 +67,7 @@ def phone_environment(phone: Phone, info: PhoneInfo, cores: Sequence[int] = ()) 
     return Environment(
         processor=f"{info.model} ({info.soc})",
         architecture=info.machine,
-        cores=len(present),
+        cores=len(present) or int(told["count"] or 0),
         system=f"Android {info.android} (API {info.sdk})",
         python=UNAVAILABLE,
         governor=told["governor"] or UNAVAILABLE,
