@@ -28,7 +28,10 @@ STATES = {
     "no permissions": "may not be opened by this user: see `adb devices`",
 }
 COPY_FAILED = re.compile(r"failed to copy '.*' to '.*': (?:remote )?(.*)")
-GONE = re.compile(r"device '.*' not found|device offline|no devices|error: closed|connection (?:reset|closed)|EOF|protocol fault")
+GONE = re.compile(
+    r"device '.*' not found|device offline|no devices|error: closed|connection (?:reset|closed)|EOF|protocol fault"
+    r"|couldn't read from device|Connection reset|Broken pipe"
+)
 
 
 class GoneError(ValueError):
@@ -104,16 +107,14 @@ class Phone:
         self.checked(f"mkdir {path}")
         try:
             yield path
-        except GoneError as error:
+        except BaseException as error:
             try:
-                self.wait()
+                if isinstance(error, GoneError):
+                    self.wait()
                 self._remove(path)
-            except ValueError:
-                raise GoneError(f"{error}; what was copied is left there in {path}") from error
-            raise
-        except BaseException:
-            with contextlib.suppress(ValueError):  # the first failure is the one to tell
-                self._remove(path)
+            except ValueError:  # the first failure is the one to tell
+                if isinstance(error, ValueError):
+                    raise GoneError(f"{error}; what was copied is left there in {path}") from error
             raise
         else:
             self._remove(path)

@@ -38,7 +38,9 @@ def bench(
         bool, typer.Option("--use-gpu", help="Let the GPU delegate take the model (float16 where it may).")
     ] = False,
     use_nnapi: Annotated[bool, typer.Option("--use-nnapi", help="Let the NNAPI delegate take the model.")] = False,
-    xnnpack: Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")] = True,
+    xnnpack: Annotated[
+        bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing; it is off beside a delegate.")
+    ] = True,
     cores: Annotated[
         str | None,
         typer.Option(metavar="MASK", help="Cores to run on, as taskset's mask: f0 is cores 4 to 7.", show_default=False),

@@ -102,7 +102,7 @@ class Connection:
 class StandIn:
     """The phone. `root` holds its files, `properties` are getprop's, `room_bytes` what fits onto it (None: all).
 
-    `leaves_at`: when a command with that text runs, the phone goes away; for good, unless it `returns`.
+    `leaves_at`: when a command with that text runs, or at SEND a file comes, the phone goes away; for good, unless it `returns`.
     """
 
     def __init__(self, root: Path, properties: dict[str, str], *, shell_v2: bool = True):
@@ -215,6 +215,10 @@ class StandIn:
                 break
             data += stream.read(length)
         target = Path(self.here(path))
+        if self.leaves_at == "SEND":
+            target.write_bytes(data[: len(data) // 2])
+            self.leave()
+            return
         if self.room_bytes is not None and len(data) > self.room_bytes:
             target.write_bytes(data[: self.room_bytes])  # what did fit
             self._fail(stream, "write failed: No space left on device")

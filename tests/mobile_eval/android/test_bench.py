@@ -168,6 +168,15 @@ def test_a_phone_that_goes_away_in_mid_run(invoke: Invoke, phone: StandIn, progr
     assert not json.exists()
 
 
+def test_a_phone_that_goes_away_while_files_are_copied(invoke: Invoke, phone: StandIn, program: Program, model: Path) -> None:
+    phone.leaves_at = "SEND"
+    code, _, error = invoke("bench", model, "--benchmark-binary", program())
+    assert code == 2
+    line = one_line(error)
+    assert f"cannot copy benchmark_model to the phone {phone.serial}: it went away" in line
+    assert "what was copied is left there in /data/local/tmp/hrnet_tf." in line
+
+
 def test_a_phone_that_comes_back_is_cleaned_up(
     invoke: Invoke, phone: StandIn, program: Program, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +196,9 @@ def test_failures_are_told_in_the_tools_own_words(invoke: Invoke, phone: StandIn
     code, _, error = invoke("bench", model, "--benchmark-binary", program("memory.txt"))
     assert code == 2
     assert "benchmark_model printed no timings" in one_line(error)
+    code, _, error = invoke("bench", model, "--benchmark-binary", program("failed.txt", status=139))
+    assert code == 2
+    assert "benchmark_model crashed on the phone (signal 11); it said last: " in one_line(error)
     broken = program()
     broken.write_bytes(broken.read_bytes()[:100])
     code, _, error = invoke("bench", model, "--benchmark-binary", broken)
