@@ -115,6 +115,8 @@ def adb(adb_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     home = tmp_path / "home"
     home.mkdir()
     with running_adb(adb_program, home) as running:
+        if running("devices").partition("attached")[2].strip():
+            pytest.skip("a phone is attached to this machine; these tests would use it")
         for name, value in {**running.variables, "PATH": f"{Path(adb_program).parent}:{os.environ['PATH']}"}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("ANDROID_SERIAL", raising=False)
