@@ -13,6 +13,7 @@ import typer
 import conversion.cli
 import hrnet_tf.checkpoints.cli
 import hrnet_tf.cli
+import mobile_eval.android.cli
 import mobile_eval.cli
 import training.cli
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 for package in (hrnet_tf, hrnet_tf.checkpoints, training, conversion, mobile_eval):
     app.registered_commands += package.cli.app.registered_commands
+app.add_typer(mobile_eval.android.cli.app)
 
 
 @app.command()

@@ -1,6 +1,9 @@
 """`python -m mobile_eval`."""
 
+from mobile_eval.android.cli import app as android
 from mobile_eval.cli import app, run
+
+app.add_typer(android)
 
 if __name__ == "__main__":
     run(app)

@@ -1,0 +1,198 @@
+"""A real adb, a phone that stands in, and a program for it that plays back what a real benchmark_model printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mobile_eval.__main__ import app
+from mobile_eval.android import adb as adb_module
+from mobile_eval.cli import run
+
+from .standin import Adb, StandIn, running_adb
+
+OUTPUTS = Path(__file__).with_name("outputs")
+ABI = "x86_64"
+PROPERTIES = {
+    "ro.product.manufacturer": "Example",
+    "ro.product.model": "Phone 3",
+    "ro.soc.manufacturer": "Maker",
+    "ro.soc.model": "SM1234",
+    "ro.build.version.release": "14",
+    "ro.build.version.sdk": "34",
+    "ro.product.cpu.abi": ABI,
+    "ro.product.cpu.abilist": f"{ABI},x86",
+}
+Invoke = Callable[..., tuple[int, str, str]]
+
+# The ELF file's only instructions: execve(PATH, argv, envp), and exit(127) should that fail.
+START = bytes.fromhex("488d742408 488b0424 488d54c608 488d3d13000000 b83b000000 0f05 bf7f000000 b83c000000 0f05".replace(" ", ""))
+# A player of recorded outputs. It wants its model, as benchmark_model does, and writes the profile where it is told to.
+PLAYER = """#!{python}
+import pathlib, sys, time
+flags = dict(argument.lstrip("-").partition("=")[::2] for argument in sys.argv[1:])
+graph = pathlib.Path(flags["graph"])
+if graph.read_bytes()[4:8] != b"TFL3":
+    sys.exit("ERROR: Failed to load model " + flags["graph"])
+outputs, plays = pathlib.Path({outputs!r}), {plays!r}
+if "report_peak_memory_footprint" in flags:
+    print((outputs / plays["latency"]).read_text() + (outputs / plays["memory"]).read_text())
+elif "enable_op_profiling" in flags:
+    print((outputs / plays["latency"]).read_text())
+    pathlib.Path(flags["profiling_output_csv_file"]).write_text((outputs / plays["profile"]).read_text())
+else:
+    sys.stderr.write((outputs / plays["latency"]).read_text())
+    sys.stderr.flush()
+    time.sleep(plays["seconds"])
+sys.exit(plays["status"])
+"""
+
+
+def elf(path: Path) -> bytes:
+    """The smallest program for x86-64 Linux that becomes the one at `path`."""
+    code = START + str(path).encode() + b"\0"
+    base, size = 0x400000, 64 + 56 + len(code)
+    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    header += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, base + 120, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    return header + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000) + code
+
+
+@pytest.fixture(scope="session")
+def adb_program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The adb of the PATH, or Debian's, unpacked."""
+    found = shutil.which("adb")
+    if found:
+        return found
+    needs = "needs adb on the PATH, or apt-get, dpkg-deb and the packages' source to fetch it"
+    if not all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb"))):
+        pytest.skip(needs)
+    try:
+        return unpacked_adb(tmp_path_factory.mktemp("adb"))
+    except (subprocess.CalledProcessError, StopIteration) as error:
+        said = (getattr(error, "stderr", "") or "").strip().splitlines()
+        pytest.skip(f"{needs}: {said[-1] if said else error}")
+
+
+def unpacked_adb(folder: Path) -> str:
+    """Debian's adb with the libraries it depends on; nothing is installed outside of `folder`."""
+    (folder / "state" / "lists" / "partial").mkdir(parents=True)
+    (folder / "cache" / "archives" / "partial").mkdir(parents=True)
+    own = ["-qq", f"-oDir::State={folder}/state", f"-oDir::Cache={folder}/cache", "-oAPT::Sandbox::User=root"]
+    own += ["-oDir::State::status=/var/lib/dpkg/status"]
+
+    def run(*command: str | Path) -> str:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+    run("apt-get", *own, "update")
+    only = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
+    needed = run("apt-cache", *own, "depends", "--recurse", *only, "adb").splitlines()
+    here = ("libc6", "libgcc", "gcc-", "libstdc++", "libcrypt", "<")  # those of this machine run Python already
+    run("apt-get", *own, "download", *[name for name in needed if name[:1].strip() and not name.startswith(here)])
+    for package in folder.glob("*.deb"):
+        run("dpkg-deb", "-x", package, folder)
+    paths = ":".join(sorted({str(path.parent) for path in folder.rglob("*.so*")}))
+    program = next(path for path in folder.rglob("platform-tools/adb") if path.is_file())
+    (folder / "bin").mkdir(exist_ok=True)
+    wrapper = folder / "bin" / "adb"
+    wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{paths}" exec "{program}" "$@"\n')
+    wrapper.chmod(0o755)
+    run(wrapper, "version")
+    return str(wrapper)
+
+
+@pytest.fixture
+def adb(adb_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adb]:
+    """With a server that sees only the phones of this test."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with running_adb(adb_program, home) as running:
+        if running("devices").partition("attached")[2].strip():
+            pytest.skip("a phone is attached to this machine; these tests would use it")
+        for name, value in {**running.variables, "PATH": f"{Path(adb_program).parent}:{os.environ['PATH']}"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+        monkeypatch.setattr(adb_module, "RETURN_S", 1.0)
+        yield running
+
+
+@pytest.fixture
+def make_phone(adb: Adb, tmp_path: Path) -> Iterator[Callable[..., StandIn]]:
+    made: list[StandIn] = []
+
+    def make(*, shell_v2: bool = True, **properties: str) -> StandIn:
+        phone = StandIn(tmp_path / f"phone{len(made)}", {**PROPERTIES, **properties}, shell_v2=shell_v2)
+        made.append(phone)
+        adb.connect(phone)
+        return phone
+
+    yield make
+    for phone in made:
+        phone.returns = False
+        phone.leave()
+
+
+@pytest.fixture
+def phone(make_phone: Callable[..., StandIn]) -> StandIn:
+    """The only one that adb knows."""
+    return make_phone()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[..., Path]:
+    """A benchmark_model for the phone: a real ELF file, whose run plays recorded outputs back."""
+    if platform.machine() != "x86_64":
+        pytest.skip("the program that stands in for benchmark_model is for x86-64")
+
+    def make(latency: str = "cpu.txt", status: int = 0, seconds: float = 0.0) -> Path:
+        plays = {"latency": latency, "memory": "memory.txt", "profile": "profile.csv", "status": status, "seconds": seconds}
+        player = tmp_path / "player"
+        player.write_text(PLAYER.format(python=sys.executable, outputs=str(OUTPUTS), plays=plays))
+        player.chmod(0o755)
+        path = tmp_path / "benchmark_model"
+        path.write_bytes(elf(player))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Enough of a .tflite for what only copies it."""
+    path = tmp_path / "a model.tflite"
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(1000))
+    return path
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """Runs `hrnet android ...` in this process; exit code, stdout, and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hrnet", "android", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            run(app)
+        written = capsys.readouterr()
+        return int(ended.value.code or 0), written.out, written.err
+
+    return call
+
+
+def one_line(error: str) -> str:
+    """The error line; everything before it is progress."""
+    lines = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, error
+    assert error.rstrip().endswith(lines[0])
+    return lines[0]
+
+
+def read(path: Path) -> dict[str, object]:
+    return dict(json.loads(path.read_text()))

@@ -1,0 +1,261 @@
+"""`hrnet android bench` by the real adb, on a phone that stands in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mobile_eval.files import sha256
+
+from .conftest import Invoke, one_line, read
+from .standin import Adb, StandIn
+
+ROOT = Path(__file__).parents[3]
+Program = Callable[..., Path]
+
+
+def test_bench_writes_what_hrnet_bench_writes(
+    invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path
+) -> None:
+    cpu = phone.root / "sys" / "devices" / "system" / "cpu"
+    for core in (0, 4):
+        (cpu / f"cpu{core}" / "cpufreq").mkdir(parents=True)
+        (cpu / f"cpu{core}" / "cpufreq" / "scaling_cur_freq").write_text(f"{1_000_000 + core * 100_000}\n")
+        (cpu / f"cpu{core}" / "cpufreq" / "scaling_governor").write_text("schedutil\n")
+    (cpu / "present").write_text("0-7\n")
+    for number, (kind, reading) in enumerate((("battery", 99000), ("cpu-1-0", 41500), ("cpu-1-1", 2147483), ("soc", 39000))):
+        zone = phone.root / "sys" / "class" / "thermal" / f"thermal_zone{number}"
+        zone.mkdir(parents=True)
+        (zone / "type").write_text(kind)
+        (zone / "temp").write_text(str(reading))
+    phone.install("taskset", '#!/bin/sh\n[ "$1" = f0 ] || exit 1\nshift\nexec "$@"\n')
+    binary, json = program(), tmp_path / "out" / "phone.json"
+    code, out, error = invoke(
+        "bench", model, "--benchmark-binary", binary, "--cores", "f0", "--runs", 50, "--threads", 4, "--json", json
+    )
+    assert code == 0, error
+    result = read(json)
+    assert (result["p50_ms"], result["mean_ms"], result["min_ms"], result["max_ms"]) == (576.856, 699.438, 502.355, 2270.688)
+    assert (result["p5_ms"], result["p95_ms"], result["runs"], result["load_ms"], result["first_ms"]) == (
+        502.674, 1373.207, 50, 102.32, 670.083,
+    )  # fmt: skip
+    assert (result["p90_ms"], result["p99_ms"], result["samples_ms"], result["drift"]) == (None, None, None, None)
+    assert result["memory"] == {"peak_bytes": round(13.1797 * 2**20), "before_loading_bytes": None}
+    assert result["sha256"] == sha256(model.read_bytes())
+    assert result["tool_sha256"] == sha256(binary.read_bytes())
+    assert len(result["operators"]) == 12  # type: ignore[arg-type]
+    before = result["before"]
+    assert isinstance(before, dict)
+    assert before["processor"] == "Example Phone 3 (Maker SM1234)"
+    assert before["system"] == "Android 14 (API 34)"
+    assert (before["governor"], before["frequency_mhz"], before["temperature_celsius"]) == ("schedutil", 1400.0, 41.5)
+    assert (before["cores"], before["allowed_cores"]) == (8, [4, 5, 6, 7])
+    assert result["command"] == (
+        "taskset f0 benchmark_model --graph=model.tflite --num_threads=4 --use_xnnpack=true --num_runs=50 --min_secs=0 "
+        "--max_secs=86400 --warmup_runs=6 --warmup_min_secs=0"
+    )
+    assert "49 of 49 operators ran on XNNPACK, in 1 part" in out
+    assert phone.left() == []
+
+
+def test_what_a_phone_does_not_tell_is_unavailable(
+    invoke: Invoke, make_phone: Callable[..., StandIn], program: Program, model: Path, tmp_path: Path
+) -> None:
+    phone = make_phone(shell_v2=False)  # Android 6 and before: adb passes no exit status on
+    json = tmp_path / "phone.json"
+    options = ("--runs", 1, "--no-memory", "--no-operators", "--json", json)
+    code, out, _ = invoke("bench", model, "--benchmark-binary", program("gpu_old.txt"), "--use-gpu", *options)
+    assert code == 0
+    result = read(json)
+    assert (result["p50_ms"], result["mean_ms"], result["memory"], result["operators"]) == (None, 119.375, None, None)
+    before = result["before"]
+    assert isinstance(before, dict)
+    assert {before[name] for name in ("governor", "frequency_mhz", "temperature_celsius")} == {"unavailable"}
+    assert "p50 unavailable ms" in out
+    assert "the whole model ran on GPU" in out
+    assert phone.left() == []
+
+
+def test_a_delegate_that_did_not_apply_is_said(
+    invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path
+) -> None:
+    json = tmp_path / "phone.json"
+    options = ("--runs", 1, "--no-memory", "--no-operators", "--json", json)
+    code, out, _ = invoke("bench", model, "--benchmark-binary", program("gpu.txt"), "--use-nnapi", *options)
+    assert code == 0
+    assert "NNAPI took nothing of the model: all of it ran on the CPU" in out
+    placement = read(json)["placement"]
+    assert isinstance(placement, dict)
+    assert (placement["by"], placement["delegated"], placement["extent"]) == ("NNAPI", 0, "not")
+    assert "--use_nnapi=true --use_xnnpack=false" in phone.commands[-3]
+    code, out, _ = invoke("bench", model, "--benchmark-binary", program("gpu_unsupported.txt"), "--use-gpu", *options)
+    assert code == 0
+    assert "benchmark_model says nothing of GPU" in out
+
+
+def test_threads_are_measured_in_turn(invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path) -> None:
+    json = tmp_path / "phone.json"
+    options = ("--threads", "1,2", "--runs", 1, "--no-memory", "--no-operators", "--json", json)
+    assert invoke("bench", model, "--benchmark-binary", program(), *options)[0] == 0
+    sweep = read(json)["sweep"]
+    assert isinstance(sweep, list)
+    assert [result["threads"] for result in sweep] == [1, 2]
+
+
+def test_no_phone_several_and_a_wrong_one(
+    invoke: Invoke, adb: Adb, make_phone: Callable[..., StandIn], program: Program, model: Path
+) -> None:
+    arguments = ("bench", model, "--benchmark-binary", program(), "--runs", 1, "--no-memory", "--no-operators")
+    code, _, error = invoke(*arguments)
+    assert code == 2
+    assert "no phone on adb" in one_line(error)
+    first, second = make_phone(), make_phone()
+    code, _, error = invoke(*arguments)
+    assert code == 2
+    assert f"2 phones on adb ({first.serial}, {second.serial}): choose one with --serial" in one_line(error).replace(
+        f"({second.serial}, {first.serial})", f"({first.serial}, {second.serial})"
+    )
+    assert invoke(*arguments, "--serial", second.serial)[0] == 0
+    assert first.commands == []
+    code, _, error = invoke(*arguments, "--serial", "other")
+    assert code == 2
+    assert "no phone other on adb" in one_line(error)
+    code, _, error = invoke(*arguments, "--adb", "/nowhere/adb")
+    assert code == 2
+    assert "/nowhere/adb is not there: install Android's platform-tools" in one_line(error)
+
+
+def test_a_binary_for_another_processor_is_not_copied(
+    invoke: Invoke, make_phone: Callable[..., StandIn], program: Program, model: Path, tmp_path: Path
+) -> None:
+    phone = make_phone(**{"ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a"})
+    code, _, error = invoke("bench", model, "--benchmark-binary", program())
+    assert code == 2
+    assert "benchmark_model is for x86_64, but the phone runs arm64-v8a, armeabi-v7a: give the build for" in one_line(error)
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\necho a program of more than twenty bytes\n")
+    code, _, error = invoke("bench", model, "--benchmark-binary", script)
+    assert code == 2
+    assert "script is no program for Android (no ELF header)" in one_line(error)
+    assert not any("mkdir" in command for command in phone.commands)
+
+
+def test_a_full_phone_is_left_as_it_was(invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path) -> None:
+    phone.room_bytes = 500
+    json = tmp_path / "phone.json"
+    code, _, error = invoke("bench", model, "--benchmark-binary", program(), "--json", json)
+    assert code == 2
+    assert f"cannot copy a model.tflite to the phone {phone.serial}: write failed: No space left on device" in one_line(error)
+    assert phone.left() == []
+    assert not json.exists()
+
+
+def test_a_phone_that_goes_away_in_mid_run(invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path) -> None:
+    phone.leaves_at = "--num_runs"
+    json = tmp_path / "phone.json"
+    code, _, error = invoke("bench", model, "--benchmark-binary", program(seconds=5), "--json", json)
+    assert code == 2
+    line = one_line(error)
+    assert f"the phone {phone.serial} went away in the middle of it" in line
+    assert f"what was copied is left there in /data/local/tmp/{phone.left()[0]}" in line
+    assert not json.exists()
+
+
+def test_a_phone_that_goes_away_while_files_are_copied(invoke: Invoke, phone: StandIn, program: Program, model: Path) -> None:
+    phone.leaves_at = "SEND"
+    code, _, error = invoke("bench", model, "--benchmark-binary", program())
+    assert code == 2
+    line = one_line(error)
+    assert f"cannot copy benchmark_model to the phone {phone.serial}: it went away" in line
+    assert "what was copied is left there in /data/local/tmp/hrnet_tf." in line
+
+
+def test_a_phone_that_comes_back_is_cleaned_up(
+    invoke: Invoke, phone: StandIn, program: Program, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mobile_eval.android.adb.RETURN_S", 30.0)
+    phone.leaves_at, phone.returns = "--num_runs", True
+    code, _, error = invoke("bench", model, "--benchmark-binary", program(seconds=5))
+    assert code == 2
+    assert one_line(error).endswith("connect it again, and see `adb devices`")
+    assert phone.left() == []
+
+
+def test_failures_are_told_in_the_tools_own_words(invoke: Invoke, phone: StandIn, program: Program, model: Path) -> None:
+    code, _, error = invoke("bench", model, "--benchmark-binary", program("failed.txt", status=1))
+    assert code == 2
+    assert "benchmark_model failed on the phone: " in one_line(error)
+    assert one_line(error).endswith("Node number 57 (BATCH_MATMUL) failed to prepare")
+    code, _, error = invoke("bench", model, "--benchmark-binary", program("memory.txt"))
+    assert code == 2
+    assert "benchmark_model printed no timings" in one_line(error)
+    code, _, error = invoke("bench", model, "--benchmark-binary", program("failed.txt", status=139))
+    assert code == 2
+    assert "benchmark_model crashed on the phone (signal 11); it said last: " in one_line(error)
+    broken = program()
+    broken.write_bytes(broken.read_bytes()[:100])
+    code, _, error = invoke("bench", model, "--benchmark-binary", broken)
+    assert code == 2
+    assert "cannot start the benchmark binary" in one_line(error)
+    assert phone.left() == []
+
+
+def test_an_interrupted_run_ends_on_the_phone_too(phone: StandIn, program: Program, model: Path) -> None:
+    command = [sys.executable, "-m", "mobile_eval", "android", "bench", model, "--benchmark-binary", program(seconds=60)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    pids: list[Path] = []
+    for _ in range(200):
+        pids = [path for path in (phone.root / "tmp").glob("*/pid") if path.read_text().strip()]
+        if pids:
+            break
+        time.sleep(0.1)
+    pid = int(pids[0].read_text())
+    os.killpg(running.pid, signal.SIGINT)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in error
+    assert phone.left() == []
+    time.sleep(0.5)
+    state = Path(f"/proc/{pid}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--use-gpu", "--use-nnapi"), "--use-gpu and --use-nnapi are measured one at a time"),
+        (("--cores", "7-8"), "--cores takes a mask in hexadecimal digits, such as f0 for cores 4 to 7, got '7-8'"),
+        (("--cores", "0"), "--cores takes a mask"),
+        (("--mode", "slow"), "no mode named 'slow'"),
+        (("--threads", "0"), "--threads takes different numbers from 1 on"),
+    ],
+)
+def test_bad_options_end_in_one_line(invoke: Invoke, options: tuple[str, ...], message: str, model: Path, tmp_path: Path) -> None:
+    code, _, error = invoke("bench", model, "--benchmark-binary", tmp_path / "none", *options)
+    assert code == 2
+    assert message in one_line(error)
+
+
+def test_bad_files_end_in_one_line(invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path) -> None:
+    code, _, error = invoke("bench", tmp_path / "none.tflite", "--benchmark-binary", program())
+    assert code == 2
+    assert "cannot read model" in one_line(error)
+    model.write_text("hello")
+    code, _, error = invoke("bench", model, "--benchmark-binary", program())
+    assert code == 2
+    assert "is not a TFLite model" in one_line(error)
+    model.write_bytes(b"\x1c\0\0\0TFL3")
+    code, _, error = invoke("bench", model, "--benchmark-binary", tmp_path / "none")
+    assert code == 2
+    assert "cannot read benchmark binary" in one_line(error)
+    code, _, error = invoke("bench", model, "--benchmark-binary", program(), "--json", tmp_path)
+    assert code == 2
+    assert "it is a folder" in one_line(error)

@@ -1,0 +1,117 @@
+"""`hrnet android evaluate` by the real adb, on a phone that stands in and has this machine's Python, or none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.evaluate import evaluate
+from mobile_eval.runtime import TfliteModel
+
+from ..conftest import People
+from .conftest import Invoke, one_line, read
+from .standin import StandIn
+
+ModelPath = Callable[..., Path]
+
+
+def on(people: People) -> tuple[object, ...]:
+    return "--annotations", people.annotations, "--images", people.images
+
+
+def give_python(phone: StandIn, name: str = "python3") -> None:
+    phone.install(name, f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+
+
+def test_evaluate_finds_what_it_finds_here(
+    invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path
+) -> None:
+    give_python(phone)
+    model = model_path(name="it's a model")
+    json = tmp_path / "out" / "figures.json"
+    code, out, error = invoke("evaluate", model, *on(people), "--limit", 2, "--json", json)
+    assert code == 0, error
+    dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
+    here = evaluate(TfliteModel(model), dataset).to_json()
+    there = read(json)
+    assert (there["persons"], there["images"], there["python"]) == (2, 1, "python3")
+    assert there["pck"] == here["pck"]
+    assert there["oks"] == pytest.approx(here["oks"])
+    assert there["annotations"] == str(people.annotations)
+    assert "PCK@0.1" in out
+    assert "copying the evaluator, the model and 1 images" in error
+    assert phone.left() == []
+
+
+def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path) -> None:
+    give_python(phone, "other-python")
+    json = tmp_path / "figures.json"
+    options = ("--flip", "--decoding", "dark", "--no-xnnpack", "--sigmas", "0.1", "--threads", 2, "--python", "other-python")
+    code, _, error = invoke("evaluate", model_path(), *on(people), *options, "--json", json)
+    assert code == 0, error
+    there = read(json)
+    assert there["options"] == {"flip": True, "decoding": "dark"}
+    assert (there["persons"], there["threads"], there["python"]) == (4, 2, "other-python")
+
+
+def test_without_a_python_it_says_how(
+    invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path
+) -> None:
+    phone.install("python", "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'cv2'\" >&2\nexit 1\n")
+    code, out, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path / "figures.json")
+    assert code == 2
+    line = one_line(error)
+    assert f"no Python on the phone {phone.serial} can run the evaluator (python3: inaccessible or not found; " in line
+    assert "python: No module named 'cv2'" in line
+    assert "/data/data/com.termux/files/usr/bin/python3: not found" in line
+    assert "tools/on_device.sh phone M.tflite" in out
+    assert phone.left() == []
+    assert not any("mkdir" in command for command in phone.commands)
+
+
+def test_without_a_runtime_it_says_how(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath) -> None:
+    refuse = 'case "$2" in *find_runtime*) echo "ValueError: no TFLite runtime" >&2; exit 1;; esac'
+    script = f'#!/bin/sh\n{refuse}\nexec {sys.executable} "$@"\n'
+    phone.install("python3", script)
+    code, out, error = invoke("evaluate", model_path(), *on(people))
+    assert code == 2
+    assert "has no TFLite runtime: ValueError: no TFLite runtime" in one_line(error)
+    assert "proot-distro" in out
+    assert phone.left() == []
+
+
+def test_bad_input_ends_in_one_line(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath) -> None:
+    give_python(phone)
+    path = model_path()
+    code, _, error = invoke("evaluate", path, *on(people), "--runtime", "none such'")
+    assert code == 2
+    assert "evaluating on the phone failed: " in one_line(error)
+    assert "none such'" in one_line(error)
+    code, _, error = invoke("evaluate", path, *on(people), "--sigmas", "x")
+    assert code == 2
+    assert "--sigmas takes numbers" in one_line(error)
+    code, _, error = invoke("evaluate", path, *on(people), "--decoding", "x")
+    assert code == 2
+    assert "no decoding named 'x'" in one_line(error)
+    path.write_bytes(path.read_bytes()[:-100])
+    code, _, error = invoke("evaluate", path, *on(people))
+    assert code == 2
+    assert "truncated or not of this package" in one_line(error)
+    assert phone.left() == []
+
+
+def test_a_full_phone_is_left_as_it_was(
+    invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path
+) -> None:
+    give_python(phone)
+    phone.room_bytes = 3000
+    code, _, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path / "figures.json")
+    assert code == 2
+    assert "No space left on device; make room on it first" in one_line(error)
+    assert phone.left() == []
+    assert not (tmp_path / "figures.json").exists()
+    assert len(list(people.images.iterdir())) == 3
