@@ -59,4 +59,5 @@ def normalize(
     """uint8 RGB (..., 3) to float32: divided by 255, minus mean, divided by standard deviation (ImageNet's by default)."""
     scale = np.float32(1) / (np.float32(255) * np.array(std, np.float32))
     offset = -np.array(mean, np.float32) / np.array(std, np.float32)
-    return np.asarray(crops * scale + offset, np.float32)
+    table = np.asarray(np.arange(256, dtype=np.uint8)[None, :, None] * scale + offset, np.float32)
+    return np.asarray(cv2.LUT(crops.reshape(1, -1, 3), table), np.float32).reshape(crops.shape)
