@@ -6,6 +6,7 @@ for its batches. Geometry and preprocessing are `mobile_eval`'s, the same that t
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from training.unreadable import Unreadable
 if TYPE_CHECKING:
     from hrnet_tf.networks import Network
 
+ALIGNMENT = 64  # bytes
 Example = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -56,12 +58,13 @@ def augmented_example(
     targets: HeatmapTargets,
     augmentation: Augmentation,
     rng: np.random.Generator,
+    out: tuple[NDArray[np.float32], NDArray[np.float32]] | tuple[None, None] = (None, None),
 ) -> Example:
-    """One crop (H, W, 3) at random, its heatmaps (H/4, W/4, K) and joint weights (K,)."""
+    """One crop (H, W, 3) at random, its heatmaps (H/4, W/4, K) and joint weights (K,); `out` is where the first two go."""
     matrix, mirrored = random_crop(person.box, person.keypoints, joints.upper, spec.input_size, augmentation, rng)
     keypoints = person.keypoints[joints.mirrored] if mirrored else person.keypoints
-    crop = normalize(warp_crop(image, matrix, spec.input_size))
-    return crop, *heatmap_target(keypoints, matrix, spec.resolution(0), targets)
+    crop = normalize(warp_crop(image, matrix, spec.input_size), out=out[0])
+    return crop, *heatmap_target(keypoints, matrix, spec.resolution(0), targets, out[1])
 
 
 class Examples:
@@ -101,10 +104,12 @@ class Examples:
 
         In the place of a person whose image cannot be read comes the next of the epoch's order that can be.
         """
-        first = step * self.batch_size
-        made = [self.example(epoch, *self._readable(epoch, place)) for place in range(first, first + self.batch_size)]
-        crops, heatmaps, weights = (np.stack(parts) for parts in zip(*made, strict=True))
-        return crops, heatmaps, weights[:, None, None]
+        count, spec = self.batch_size, self.spec
+        crops, heatmaps = aligned((count, *spec.input_size, 3)), aligned((count, *spec.resolution(0), spec.classes))
+        weights = np.empty((count, 1, 1, spec.classes), np.float32)
+        for place, crop, maps, weight in zip(range(step * count, (step + 1) * count), crops, heatmaps, weights, strict=True):
+            weight[:] = self._example(epoch, *self._readable(epoch, place), (crop, maps))[2]
+        return crops, heatmaps, weights
 
     def _readable(self, epoch: int, place: int) -> tuple[int, Image]:
         """The first person from that place of the epoch's order on whose image can be read, and the image."""
@@ -117,10 +122,17 @@ class Examples:
                 self.unreadable.add(epoch, person, str(error))
             place += 1
 
-    def example(self, epoch: int, index: int, image: Image) -> Example:
-        """The example that this epoch makes of a person and its image."""
-        rng = np.random.default_rng((self.seed, epoch, index))
-        return augmented_example(self.data.persons[index], image, self.joints, self.spec, self.targets, self.augmentation, rng)
+    def _example(self, epoch: int, index: int, image: Image, out: tuple[NDArray[np.float32], NDArray[np.float32]]) -> Example:
+        person, rng = self.data.persons[index], np.random.default_rng((self.seed, epoch, index))
+        return augmented_example(person, image, self.joints, self.spec, self.targets, self.augmentation, rng, out)
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An empty array on whose address TensorFlow can work without copying it."""
+    size = 4 * math.prod(shape)
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(np.float32).reshape(shape)
 
 
 def examples_for(data: KeypointDataset, spec: Network, config: TrainingConfig, cache: ImageCache | None = None) -> Examples:

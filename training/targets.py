@@ -31,11 +31,16 @@ class HeatmapTargets:
 
 
 def heatmap_target(
-    keypoints: Array, matrix: Array, size: tuple[int, int], targets: HeatmapTargets
+    keypoints: Array,
+    matrix: Array,
+    size: tuple[int, int],
+    targets: HeatmapTargets,
+    out: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Heatmaps (H/4, W/4, K) of keypoints (K, 3) in image pixels, and weights (K,); `size` is (H/4, W/4).
 
     A weight is 0 where the joint is not labelled or, official, its window misses the map; dark, its place does.
+    `out` is where the heatmaps go, if given.
     """
     height, width = size
     place = transform_points(keypoints[:, :2], matrix) / HEATMAP_STRIDE
@@ -49,7 +54,7 @@ def heatmap_target(
     weights = np.asarray((keypoints[:, 2] > 0) & inside, np.float32)
     columns = _bell(width, place[:, 0], targets.sigma, reach)
     rows = _bell(height, place[:, 1], targets.sigma, reach) * weights
-    return rows[:, None] * columns[None], weights
+    return np.multiply(rows[:, None], columns[None], out), weights
 
 
 def _bell(length: int, place: Array, sigma: float, reach: float) -> NDArray[np.float32]:
