@@ -88,8 +88,10 @@ def show_recipe(name: str, config: TrainingConfig) -> None:
     table = Table("setting", "value", "", title=f"recipe {name}", title_justify="left", box=None)
     for setting in SETTINGS:
         value = getattr(config, setting)
-        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        table.add_row(
-            setting, shown, "" if setting not in recipe or recipe[setting] == value else f"instead of {recipe[setting]}"
-        )
+        changed = setting in recipe and recipe[setting] != value
+        table.add_row(setting, _shown(value), f"instead of {_shown(recipe[setting])}" if changed else "")
     Console().print(table)
+
+
+def _shown(value: Any) -> str:
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)

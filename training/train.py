@@ -10,6 +10,7 @@ from hrnet_tf._keras import keras
 from hrnet_tf.networks import Network, check_is_pose
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
+from mobile_eval.datasets.coco import KeypointDataset
 from training.config import TrainingConfig
 from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
 from training.image_cache import ImageCache
@@ -42,9 +43,17 @@ def train(
     if teacher:
         check_category(teacher, train_data)
     start_run(run, resume=resume)
+    print(people_line(train_data))
     taught_by = build_teacher(teacher, config) if teacher else None
     fit(run, model, config, train_data, val_data, taught_by, ImageCache(cache, train_data.persons) if cache else None)
     return run
+
+
+def people_line(data: KeypointDataset) -> str:
+    """How many persons there are, and how many of the annotations are none."""
+    left_out = len(data.coco["annotations"]) - len(data)
+    why = f" ({left_out:,} annotations left out: a crowd, or no labelled joint)" if left_out else ""
+    return f"{len(data):,} persons to learn from{why}"
 
 
 def take_over_weights(model: Any, run: Run) -> None:
