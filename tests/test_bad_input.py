@@ -57,7 +57,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         (TRAIN + " {data} --batch-size 5000 --output {out}", "give a smaller --batch-size"),
         (
             "train pose-w32 {data} --epochs 30 --output {out}",
-            "the learning rate cannot drop at 170, 200 of 30 epochs: give rising",
+            "the learning rate cannot drop at 170, 200 of 30 epochs: give",
         ),
         (TRAIN + " {data} --recipe big --output {out}", "no recipe named 'big'; there are coco, coco-384x288, small, or give"),
         (TRAIN + " {data} --recipe {drawn}/none.yaml --output {out}", "none.yaml: No such file"),
