@@ -54,9 +54,18 @@ def person_crops(persons: Sequence[Person], input_size: tuple[int, int]) -> tupl
 
 
 def normalize(
-    crops: NDArray[np.uint8], mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+    crops: NDArray[np.uint8],
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """uint8 RGB (..., 3) to float32: divided by 255, minus mean, divided by standard deviation (ImageNet's by default)."""
+    """uint8 RGB (..., 3) to float32: divided by 255, minus mean, divided by standard deviation (ImageNet's by default).
+
+    `out` is where the result goes, if given: of the same shape and in one piece.
+    """
     scale = np.float32(1) / (np.float32(255) * np.array(std, np.float32))
     offset = -np.array(mean, np.float32) / np.array(std, np.float32)
-    return np.asarray(crops * scale + offset, np.float32)
+    table = np.asarray(np.arange(256, dtype=np.uint8)[None, :, None] * scale + offset, np.float32)
+    found = np.empty(crops.shape, np.float32) if out is None else out
+    cv2.LUT(crops.reshape(1, -1, 3), table, found.reshape(1, -1, 3))
+    return found

@@ -55,6 +55,16 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("train pose-small-v1 {data} --input-size 100x64 --output {out}", "multiples of 32"),
         ("train pose-small-v1 {data} --input-size big --output {out}", "expected HEIGHTxWIDTH"),
         (TRAIN + " {data} --batch-size 5000 --output {out}", "give a smaller --batch-size"),
+        (
+            "train pose-w32 {data} --epochs 30 --output {out}",
+            "the learning rate cannot drop at 170, 200 of 30 epochs: give",
+        ),
+        (TRAIN + " {data} --recipe big --output {out}", "no recipe named 'big'; there are coco, coco-384x288, small, or give"),
+        (TRAIN + " {data} --recipe {drawn}/none.yaml --output {out}", "none.yaml: No such file"),
+        (TRAIN + " {data} --drops late --output {out}", "--drops are epochs such as 170,200, got 'late'"),
+        (TRAIN + " {data} --targets udp --output {out}", "targets must be one of official, dark, got 'udp'"),
+        (TRAIN + " {data} --loss l1 --output {out}", "loss must be one of mse, ohkm, got 'l1'"),
+        (TRAIN + " {data} --flip-probability 3 --output {out}", "flip-probability must be between 0 and 1, got 3"),
         (TRAIN + " {data} --learning-rate 0 --output {out}", "learning-rate must be above 0"),
         (TRAIN + " --train-annotations {drawn}/none.json --images {drawn}/images --output {out}", "none.json: No such file"),
         (TRAIN + " --train-annotations {drawn}/person_keypoints_val.json --images {drawn}/no --output {out}", "does not exist"),
@@ -160,6 +170,7 @@ def changed(drawn: Path, tmp_path: Path, **change: object) -> Path:
     [
         ({"keypoints": [9999.0, 5.0, 2] * 17}, "lies outside the 160x192 image"),
         ({"keypoints": [5.0, 5.0, 2] * 14}, "42 keypoint numbers, expected 3 x 17"),
+        ({"bbox": [500.0, 5.0, 10.0, 30.0], "keypoints": [5.0, 5.0, 2] * 17}, "lies outside the 160x192 image"),
         ({"bbox": [5.0, 5.0, 0.0, 3.0], "keypoints": [5.0, 5.0, 2] * 17}, "has no area"),
     ],
 )

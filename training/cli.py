@@ -9,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from hrnet_tf.networks import Network
-    from training.config import TrainingConfig
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -20,7 +19,6 @@ ValImages = Annotated[Path | None, typer.Option(help="Folder of the validation i
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.", min=1)]
 BatchSize = Annotated[int, typer.Option(help="Persons a step.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Adam's peak learning rate (cosine to zero).")]
-Sigma = Annotated[float, typer.Option(help="Gaussian targets' standard deviation, in heatmap pixels.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 MixedPrecision = Annotated[
     bool,
@@ -29,6 +27,55 @@ MixedPrecision = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
 Distill = Annotated[float, typer.Option(help="The teacher's share of what is learnt; the rest is the annotations'.")]
 Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]
+
+
+# The sizes of the network to train.
+InputSize = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels, multiples of 32.")]
+Width = Annotated[int | None, typer.Option(help="Channels of the first branch, if not the model's own.", min=1)]
+Modules = Annotated[str | None, typer.Option(help="Modules of stages 2, 3, 4, such as 1,4,3.")]
+Blocks = Annotated[int | None, typer.Option(help="Residual blocks in each branch of a module.", min=1)]
+StemWidth = Annotated[int | None, typer.Option(help="Channels of the stem.", min=1)]
+Stage1Blocks = Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)]
+Stage1Width = Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)]
+WidthLike = Annotated[
+    Path | None, typer.Option(help="Be so narrow, stem and all, that it is as fast (int8, here) as this run's network.")
+]
+LinksFrom = Annotated[Path | None, typer.Option(help="Have only the links and blocks that this run has.")]
+
+# What a recipe says, and `train` may say instead.
+RECIPE = "Instead of the recipe's"
+Recipe = Annotated[
+    str | None, typer.Option(help="coco, coco-384x288, small, or a .yaml file; by the model if not given.", show_default=False)
+]
+TotalEpochs = Annotated[int | None, typer.Option(help="Passes over the training data.", min=1, rich_help_panel=RECIPE)]
+Persons = Annotated[int | None, typer.Option(help="Persons a step.", min=1, rich_help_panel=RECIPE)]
+PeakRate = Annotated[float | None, typer.Option("--learning-rate", help="Adam's largest.", rich_help_panel=RECIPE)]
+Schedule = Annotated[str | None, typer.Option(help="Of the learning rate: cosine or step.", rich_help_panel=RECIPE)]
+Warmup = Annotated[float | None, typer.Option("--warmup-epochs", help="Before the cosine.", rich_help_panel=RECIPE)]
+Drops = Annotated[str | None, typer.Option(help="Epochs at which step divides by ten, as 170,200.", rich_help_panel=RECIPE)]
+Targets = Annotated[str | None, typer.Option(help="Heatmaps: official (rounded) or dark (exact).", rich_help_panel=RECIPE)]
+Sigma = Annotated[
+    float | None, typer.Option(help="Gaussian targets' standard deviation, in heatmap pixels.", rich_help_panel=RECIPE)
+]
+Loss = Annotated[str | None, typer.Option(help="mse, or ohkm: of each image's 8 worst joints.", rich_help_panel=RECIPE)]
+HalfBody = Annotated[
+    float | None, typer.Option("--half-body-probability", help="Chance of only a half of the body.", rich_help_panel=RECIPE)
+]
+Scale = Annotated[float | None, typer.Option(help="Random zoom, standard deviation.", rich_help_panel=RECIPE)]
+Rotation = Annotated[float | None, typer.Option(help="Random rotation, standard deviation in degrees.", rich_help_panel=RECIPE)]
+Turned = Annotated[float | None, typer.Option("--rotation-probability", help="Chance of it.", rich_help_panel=RECIPE)]
+Flipped = Annotated[float | None, typer.Option("--flip-probability", help="Chance of mirroring.", rich_help_panel=RECIPE)]
+LinkDropout = Annotated[
+    float | None,
+    typer.Option(
+        help="Leave each link out of an image with this chance, so that pruning needs less recovery.", rich_help_panel=RECIPE
+    ),
+]
+Bfloat16 = Annotated[
+    bool | None,
+    typer.Option("--mixed-precision/--no-mixed-precision", help="bfloat16 arithmetic.", rich_help_panel=RECIPE),
+]
+Cache = Annotated[Path | None, typer.Option(help="Keep decoded images in this folder, so that each is read once.")]
 
 
 @app.command()
@@ -58,32 +105,37 @@ def train(
     output: Output,
     val_annotations: ValAnnotations = None,
     val_images: ValImages = None,
-    input_size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels, multiples of 32.")] = "256x192",
-    width: Annotated[int | None, typer.Option(help="Channels of the first branch, if not the model's own.", min=1)] = None,
-    modules: Annotated[str | None, typer.Option(help="Modules of stages 2, 3, 4, such as 1,4,3.")] = None,
-    blocks: Annotated[int | None, typer.Option(help="Residual blocks in each branch of a module.", min=1)] = None,
-    stem_width: Annotated[int | None, typer.Option(help="Channels of the stem.", min=1)] = None,
-    stage1_blocks: Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)] = None,
-    stage1_width: Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)] = None,
-    width_like: Annotated[
-        Path | None,
-        typer.Option(help="Be so narrow, stem and all, that it is as fast (int8, here) as this run's network."),
-    ] = None,
-    links_from: Annotated[Path | None, typer.Option(help="Have only the links and blocks that this run has.")] = None,
+    input_size: InputSize = "256x192",
+    width: Width = None,
+    modules: Modules = None,
+    blocks: Blocks = None,
+    stem_width: StemWidth = None,
+    stage1_blocks: Stage1Blocks = None,
+    stage1_width: Stage1Width = None,
+    width_like: WidthLike = None,
+    links_from: LinksFrom = None,
     init: Annotated[Path | None, typer.Option(help="Start from this run's weights, as far as they fit.")] = None,
     teacher: Annotated[Path | None, typer.Option(help="Learn from this run's heatmaps as well.")] = None,
     distill: Distill = 0.5,
-    epochs: Epochs = 210,
-    batch_size: BatchSize = 32,
-    learning_rate: LearningRate = 1e-3,
-    sigma: Sigma = 2.0,
-    rotation: Annotated[float, typer.Option(help="Random rotation, standard deviation in degrees.")] = 45.0,
-    scale: Annotated[float, typer.Option(help="Random zoom, standard deviation.")] = 0.35,
-    link_dropout: Annotated[
-        float, typer.Option(help="Leave each link out of an image with this chance, so that pruning needs less recovery.")
-    ] = 0.0,
-    mixed_precision: MixedPrecision = False,
+    recipe: Recipe = None,
+    epochs: TotalEpochs = None,
+    batch_size: Persons = None,
+    learning_rate: PeakRate = None,
+    schedule: Schedule = None,
+    warmup: Warmup = None,
+    drops: Drops = None,
+    targets: Targets = None,
+    sigma: Sigma = None,
+    loss: Loss = None,
+    half_body: HalfBody = None,
+    scale: Scale = None,
+    rotation: Rotation = None,
+    turned: Turned = None,
+    flipped: Flipped = None,
+    link_dropout: LinkDropout = None,
+    mixed_precision: Bfloat16 = None,
     seed: Seed = 0,
+    cache: Cache = None,
     resume: Resume = False,
 ) -> None:
     """Train a network with model.fit; the run keeps weights, history and a checkpoint after each epoch.
@@ -92,30 +144,23 @@ def train(
     --images images --input-size 128x96 --epochs 30 --output runs/full[/bold]
     """
     from hrnet_tf.runs import load_run
-    from training.config import TrainingConfig
+    from training.config import data_paths
+    from training.recipe import default_recipe, load_recipe, parse_drops, recipe_config, show_recipe
     from training.train import train as train_network
 
     sizes = {"width": width, "modules": modules, "blocks": blocks}
     sizes |= {"stem_width": stem_width, "stage1_blocks": stage1_blocks, "stage1_width": stage1_width}
     spec = _network(model, input_size, sizes, width_like, links_from, output)
-    config = TrainingConfig(
-        str(train_annotations),
-        str(val_annotations) if val_annotations else None,
-        str(images),
-        str(val_images) if val_images else None,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        sigma=sigma,
-        rotation=rotation,
-        scale=scale,
-        seed=seed,
-        mixed_precision=mixed_precision,
-        distill=distill if teacher else 0.0,
-        link_dropout=link_dropout,
-    )
+    given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule}
+    given |= {"warmup_epochs": warmup, "drops": parse_drops(drops), "targets": targets, "sigma": sigma, "loss": loss}
+    given |= {"half_body_probability": half_body, "scale": scale, "rotation": rotation, "rotation_probability": turned}
+    given |= {"flip_probability": flipped, "link_dropout": link_dropout, "mixed_precision": mixed_precision}
+    name = recipe or default_recipe(model, spec.input_size)
+    people = data_paths(train_annotations, val_annotations, images, val_images)
+    config = recipe_config(load_recipe(name), given, people, seed=seed, distill=distill if teacher else 0.0)
+    show_recipe(name, config)
     start, taught_by = (load_run(path) if path else None for path in (init, teacher))
-    run = train_network(spec, config, output, init=start, teacher=taught_by, resume=resume)
+    run = train_network(spec, config, output, init=start, teacher=taught_by, cache=cache, resume=resume)
     typer.echo(f"run: {run.path}")
 
 
@@ -199,14 +244,14 @@ def prune(
 
     from hrnet_tf.runs import load_run
     from training.budget import Budget
+    from training.config import data_paths, tuning_config
     from training.pruning import PruneOptions, summary
     from training.pruning import prune as prune_run
     from training.ranking_table import show_dry_run
 
     parent = load_run(run)
-    config = _tuning_config(
-        parent.config, train_annotations, val_annotations, images, val_images, epochs, batch_size, learning_rate, seed
-    )
+    people = data_paths(train_annotations, val_annotations, images, val_images)
+    config = tuning_config(parent.config, people, epochs, batch_size, learning_rate, seed)
     config = dataclasses.replace(config, mixed_precision=mixed_precision, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
     options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)
@@ -239,12 +284,12 @@ def quantize(
     --epochs 3 --output runs/pruned-qat[/bold]
     """
     from hrnet_tf.runs import load_run
+    from training.config import data_paths, tuning_config
     from training.quantize import quantize as quantize_run
 
     parent = load_run(run)
-    config = _tuning_config(
-        parent.config, train_annotations, val_annotations, images, val_images, epochs, batch_size, learning_rate, seed
-    )
+    people = data_paths(train_annotations, val_annotations, images, val_images)
+    config = tuning_config(parent.config, people, epochs, batch_size, learning_rate, seed)
     tuned = quantize_run(parent, config, output, resume=resume)
     typer.echo(f"run: {tuned.path}")
 
@@ -264,32 +309,3 @@ def _network(
     if width_like:
         return narrowed(spec, load_run(width_like), output)
     return connected_like(spec, load_run(links_from) if links_from else None)
-
-
-def _tuning_config(
-    parent: dict[str, Any],
-    train_annotations: Path,
-    val_annotations: Path | None,
-    images: Path,
-    val_images: Path | None,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-) -> TrainingConfig:
-    """The parent run's targets and augmentation with these settings."""
-    from training.config import TrainingConfig
-
-    return TrainingConfig(
-        str(train_annotations),
-        str(val_annotations) if val_annotations else None,
-        str(images),
-        str(val_images) if val_images else None,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        sigma=parent.get("sigma", TrainingConfig.sigma),  # an imported run has none
-        rotation=parent.get("rotation", TrainingConfig.rotation),
-        scale=parent.get("scale", TrainingConfig.scale),
-        seed=seed,
-    )

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from training.targets import KINDS, HeatmapTargets
+
+CHOICES = {"schedule": ("cosine", "step"), "targets": KINDS, "loss": ("mse", "ohkm")}
+KEPT_IN_TUNING = {"targets", "sigma", "loss", "half_body_probability"}
+KEPT_IN_TUNING |= {"scale", "rotation", "rotation_probability", "flip_probability"}
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """What `model.fit` is given; paths are those of the command line.
 
-    `learning_rate` is Adam's peak: it rises over `warmup_epochs` and falls along a cosine to zero.
+    `learning_rate` is Adam's peak. By the schedule cosine it rises over `warmup_epochs` and falls along a cosine to zero;
+    by the schedule step it begins at once and becomes a tenth after each of `drops` (epochs).
     `sigma` is the Gaussian targets' standard deviation in heatmap pixels; angles are in degrees.
     """
 
@@ -31,25 +40,78 @@ class TrainingConfig:
     distill: float = 0.0  # the teacher's share of the loss, where there is a teacher
     link_dropout: float = 0.0  # chance of each fusion link to be left out of a training image
     sparsity: float = 0.0  # share of each convolution's weights that become zero
+    schedule: str = "cosine"
+    drops: tuple[int, ...] = ()
+    targets: str = "dark"  # how joints become heatmaps, see `training.targets`
+    loss: str = "mse"  # of all joints, or ohkm: of each image's 8 worst
+    rotation_probability: float = 0.6
+    flip_probability: float = 0.5
+    half_body_probability: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "sigma"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name.replace('_', '-')} must be above 0, got {getattr(self, name)}")
-        if not 0 <= self.scale < 1:
-            raise ValueError(f"scale must be at least 0 and below 1, got {self.scale}")
-        for name in ("link_dropout", "sparsity"):
+                raise ValueError(f"{_option(name)} must be above 0, got {getattr(self, name)}")
+        for name in ("scale", "link_dropout", "sparsity"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name.replace('_', '-')} must be at least 0 and below 1, got {getattr(self, name)}")
+                raise ValueError(f"{_option(name)} must be at least 0 and below 1, got {getattr(self, name)}")
+        for name in ("rotation_probability", "flip_probability", "half_body_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{_option(name)} must be between 0 and 1, got {getattr(self, name)}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{_option(name)} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if not 0 <= self.distill <= 1:
             raise ValueError(f"distill is a share of the loss, between 0 and 1, got {self.distill}")
+        for name in ("warmup_epochs", "rotation"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{_option(name)} must be at least 0, got {getattr(self, name)}")
+        self._check_drops()
+
+    def _check_drops(self) -> None:
+        if self.schedule != "step":
+            return
+        if not self.drops:
+            raise ValueError("the schedule step needs --drops, the epochs at which the learning rate becomes a tenth")
+        epochs = (0, *self.drops, self.epochs)
+        if any(before >= after for before, after in itertools.pairwise(epochs)):
+            raise ValueError(
+                f"the learning rate cannot drop at {', '.join(map(str, self.drops))} of {self.epochs} epochs: "
+                "give rising --drops below --epochs, or --schedule cosine"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "drops": list(self.drops)}
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def data_paths(train_annotations: Path, val_annotations: Path | None, images: Path, val_images: Path | None) -> dict[str, Any]:
+    """The settings that say where the people are."""
+    paths = {"train_annotations": train_annotations, "val_annotations": val_annotations}
+    paths |= {"images": images, "val_images": val_images}
+    return {name: str(path) if path else None for name, path in paths.items()}
+
+
+def tuning_config(
+    parent: dict[str, Any], people: dict[str, Any], epochs: int, batch_size: int, learning_rate: float, seed: int
+) -> TrainingConfig:
+    """The parent run's targets, loss and augmentation (the defaults where it was imported) with these settings."""
+    settings = {name: value for name, value in with_defaults(parent).items() if name in KEPT_IN_TUNING}
+    settings |= {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    return TrainingConfig(**people, **settings)
 
 
 def with_defaults(config: dict[str, Any]) -> dict[str, Any]:
     """A stored config with the settings that came later at the values that they had before."""
-    fields = dataclasses.fields(TrainingConfig)
-    return {**{field.name: field.default for field in fields if field.default is not dataclasses.MISSING}, **config}
+    fields = [field for field in dataclasses.fields(TrainingConfig) if field.default is not dataclasses.MISSING]
+    return {**{field.name: field.default for field in fields}, "drops": [], **config}
+
+
+def stored_targets(config: dict[str, Any]) -> HeatmapTargets:
+    """The targets that a run with that config learnt; the defaults where it was imported."""
+    settings = with_defaults(config)
+    return HeatmapTargets(settings["targets"], settings["sigma"])

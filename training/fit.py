@@ -17,9 +17,12 @@ from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
 from training.config import TrainingConfig, with_defaults
-from training.data import Augmentation, steps_per_epoch, training_dataset
+from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
-from training.losses import HeatmapMSE
+from training.examples import examples_for, steps_per_epoch
+from training.image_cache import ImageCache
+from training.losses import LOSSES
+from training.schedules import learning_rates
 from training.sparsity import sparsified, sparsity_callbacks
 from training.validation import ValidatePck
 
@@ -128,50 +131,38 @@ def fit(
     train: KeypointDataset,
     val: KeypointDataset | None,
     teacher: Any | None = None,
+    cache: ImageCache | None = None,
 ) -> None:
     """Train `model` until `config.epochs`, from the run's checkpoint where there is one; the run keeps the last epoch.
 
-    With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss.
+    With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss. Decoded images
+    are taken from `cache` and kept there, if it is given.
     """
     if len(read_history(run.path)) >= config.epochs:
         return
-    steps = steps_per_epoch(train, config.batch_size)
-    warmup = max(1, round(min(config.warmup_epochs, config.epochs / 4) * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        warmup_target=config.learning_rate,
-        warmup_steps=warmup,
-        decay_steps=config.epochs * steps - warmup,
-    )
+    examples = examples_for(train, run.spec, config, cache)
+    steps = examples.steps
     student = sparsified(model, config.sparsity, config.epochs * steps) if config.sparsity else model
     learner = Distiller(student, teacher, config.distill) if teacher is not None else student
-    optimizer = keras.optimizers.Adam(schedule, epsilon=ADAM_EPSILON)
-    learner.compile(optimizer, HeatmapMSE())
+    optimizer = keras.optimizers.Adam(learning_rates(config, steps), epsilon=ADAM_EPSILON)
+    learner.compile(optimizer, LOSSES[config.loss]())
     epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
     optimizer.build(student.trainable_variables)
     checkpoint = tf.train.Checkpoint(model=student, optimizer=optimizer, epoch=epoch)
     manager = tf.train.CheckpointManager(checkpoint, str(run.path / "checkpoint"), max_to_keep=1)
     checkpoint.restore(manager.latest_checkpoint)
     done = int(epoch.numpy())
-    dataset = training_dataset(
-        train,
-        run.spec,
-        batch_size=config.batch_size,
-        epochs=range(done, config.epochs),
-        seed=config.seed,
-        sigma=config.sigma,
-        augmentation=Augmentation(rotation=config.rotation, scale=config.scale),
-    )
     callbacks = sparsity_callbacks() if config.sparsity else []
     callbacks += [ValidatePck(val, run.spec)] if val else []
-    learner.fit(
-        dataset,
-        steps_per_epoch=steps,
-        initial_epoch=done,
-        epochs=config.epochs,
-        callbacks=[*callbacks, SaveRun(run, model, manager, epoch)],
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+    with unreadable_in_one_line(examples):
+        learner.fit(
+            training_dataset(examples, range(done, config.epochs)),
+            steps_per_epoch=steps,
+            initial_epoch=done,
+            epochs=config.epochs,
+            callbacks=[*callbacks, SaveRun(run, model, manager, epoch), AfterEpoch(examples)],
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
 
 
 def write_history(run: Path, rows: list[dict[str, float]]) -> None:

@@ -1,4 +1,4 @@
-"""The loss of heatmap regression."""
+"""The losses of heatmap regression."""
 
 from __future__ import annotations
 
@@ -18,3 +18,27 @@ class HeatmapMSE(keras.losses.Loss):  # type: ignore[misc]
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return 0.5 * tf.math.squared_difference(y_true, tf.cast(y_pred, y_true.dtype))
+
+
+class HeatmapOHKM(keras.losses.Loss):  # type: ignore[misc]
+    """`HeatmapMSE` of each image's `top` worst joints only (online hard keypoint mining, CPN, arXiv 1711.07319).
+
+    As official JointsOHKMMSELoss: a joint's loss is weighted before the worst are chosen, and joints that are not labelled
+    count as 0 among them.
+    """
+
+    def __init__(self, top: int = 8, name: str = "heatmap_ohkm"):
+        super().__init__(name=name)
+        self.top = top
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        joints = tf.reduce_mean(self.call(y_true, y_pred), axis=(1, 2))
+        if sample_weight is not None:
+            joints *= tf.cast(sample_weight, joints.dtype)[:, 0, 0, :]
+        return tf.reduce_mean(tf.math.top_k(joints, min(self.top, joints.shape[-1])).values)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return 0.5 * tf.math.squared_difference(y_true, tf.cast(y_pred, y_true.dtype))
+
+
+LOSSES = {"mse": HeatmapMSE, "ohkm": HeatmapOHKM}

@@ -27,8 +27,8 @@ from mobile_eval.profile import ProfileResult, load_profile
 from training.budget import SHARES, Budget, within_drop
 from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
-from training.config import TrainingConfig
-from training.data import plain_crops
+from training.config import TrainingConfig, stored_targets
+from training.examples import plain_crops
 from training.fit import ROUNDS, build_for_training, build_teacher, check_category, check_startable, fit, load_data, start_run
 from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
@@ -261,12 +261,12 @@ def plan_here(
     run: Run, options: PruneOptions, train: KeypointDataset, val: KeypointDataset | None, pricing: _Pricing | None = None
 ) -> Plan:
     """The plan with the metric on the first of `val`, and latency measured on this machine unless a profile is given."""
-    pricing, sigma = pricing or _Pricing(run, options), run.config.get("sigma", TrainingConfig.sigma)
-    held = HeldSet.prepare((val or train).head(HELD_PERSONS), run.spec, sigma)
+    pricing, targets = pricing or _Pricing(run, options), stored_targets(run.config)
+    held = HeldSet.prepare((val or train).head(HELD_PERSONS), run.spec, targets)
     console, lost = Console(stderr=True), None
     if options.reassess:
         network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path), blocks=options.blocks)
-        lost = Reassessment(network, HeldSet.prepare(train.head(REASSESSED), run.spec, sigma))
+        lost = Reassessment(network, HeldSet.prepare(train.head(REASSESSED), run.spec, targets))
     return plan(run, options, held, pricing.table(), pricing.measured(), console.print, lost)
 
 

@@ -13,7 +13,7 @@ from hrnet_tf.quantization import activation_ranges, build_quantized_model, init
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, write_json
 from hrnet_tf.weights import load_weights, set_model_weights
 from training.config import TrainingConfig
-from training.data import plain_crops
+from training.examples import plain_crops
 from training.fit import check_category, fit, load_data, start_run
 
 CALIBRATION_BATCHES = 8

@@ -10,8 +10,10 @@ from hrnet_tf._keras import keras
 from hrnet_tf.networks import Network, check_is_pose
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
+from mobile_eval.datasets.coco import KeypointDataset
 from training.config import TrainingConfig
 from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
+from training.image_cache import ImageCache
 
 
 def train(
@@ -21,12 +23,13 @@ def train(
     *,
     init: Run | None = None,
     teacher: Run | None = None,
+    cache: Path | None = None,
     resume: bool = False,
 ) -> Run:
     """Train `spec`, with as many heatmaps as the annotations have joints, and keep it in the folder `output`.
 
     With `init` it starts from that run's weights, as far as they have a place in it. With `teacher`,
-    `config.distill` is the share of the loss that is that run's heatmaps.
+    `config.distill` is the share of the loss that is that run's heatmaps. Images are kept decoded in `cache`, if given.
     """
     check_is_pose(spec, "training")
     train_data, val_data = load_data(config)
@@ -40,8 +43,17 @@ def train(
     if teacher:
         check_category(teacher, train_data)
     start_run(run, resume=resume)
-    fit(run, model, config, train_data, val_data, build_teacher(teacher, config) if teacher else None)
+    print(people_line(train_data))
+    taught_by = build_teacher(teacher, config) if teacher else None
+    fit(run, model, config, train_data, val_data, taught_by, ImageCache(cache, train_data.persons) if cache else None)
     return run
+
+
+def people_line(data: KeypointDataset) -> str:
+    """How many persons there are, and how many of the annotations are none."""
+    left_out = len(data.coco["annotations"]) - len(data)
+    why = f" ({left_out:,} annotations left out: a crowd, or no labelled joint)" if left_out else ""
+    return f"{len(data):,} persons to learn from{why}"
 
 
 def take_over_weights(model: Any, run: Run) -> None:

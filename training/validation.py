@@ -12,7 +12,7 @@ from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import Array
 from mobile_eval.metrics.pck import PckResult, pck
-from training.data import plain_crops
+from training.examples import plain_crops
 
 BATCH = 64
 

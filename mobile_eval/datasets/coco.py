@@ -130,7 +130,7 @@ def load_keypoint_dataset(annotations: Path | str, images: Path | str) -> Keypoi
     """Read a COCO keypoint file; persons without a labelled joint and crowds are left out.
 
     Raises ValueError, naming the file and the entry, for a file that is empty or of another kind, a missing
-    image, a box without area, and labelled keypoints outside their image.
+    image, a box without area or outside its image, and labelled keypoints outside their image.
     """
     coco = read_json(annotations, "annotation file")
     try:
@@ -164,6 +164,9 @@ def _person(annotation: dict[str, Any], image: dict[str, Any], category: Keypoin
             f"{image['width']}x{image['height']} image; set its visibility to 0 or correct it"
         )
     box = checked_box(annotation["bbox"], where)
+    left, top, wide, high = box
+    if left >= image["width"] or top >= image["height"] or left + wide <= 0 or top + high <= 0:
+        raise ValueError(f"{where}: bbox {annotation['bbox']} lies outside the {image['width']}x{image['height']} image")
     size = (int(image["height"]), int(image["width"]))
     return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], size, box, keypoints)
 

@@ -18,7 +18,7 @@ from hrnet_tf.weights import load_weights, model_weights, save_weights, set_mode
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.model_file import embed_description, read_description
 from training.config import TrainingConfig
-from training.data import plain_crops
+from training.examples import plain_crops
 
 pytestmark = pytest.mark.slow
 

@@ -84,3 +84,8 @@ def test_normalization() -> None:
     levels = np.array([[0, 128, 255]], np.uint8)
     expected = (levels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(normalize(levels), expected, atol=1e-6)
+    batch = np.random.default_rng(0).integers(0, 256, (2, 5, 3, 3), np.uint8)
+    out = np.empty((2, 2, 5, 3, 3), np.float32)
+    assert normalize(batch, out=out[1]) is not None
+    np.testing.assert_array_equal(out[1], normalize(batch))
+    np.testing.assert_array_equal(out[1, 1, 4, 2], normalize(batch[1, 4, 2]))

@@ -1,4 +1,4 @@
-"""The training pipeline: targets where the joints are, the device's own crops, and nothing by chance."""
+"""The tf.data pipeline hands on what the examples are, in order, from any epoch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hrnet_tf._keras import tf
 from hrnet_tf.spec import HRNetSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.decode import decode_heatmaps, keypoints_in_image
-from mobile_eval.geometry import box_matrix
-from training.data import Augmentation, augmented_example, crop_target, plain_crops, steps_per_epoch, training_dataset
-
-NONE = Augmentation(rotation=0.0, scale=0.0, flip_probability=0.0)
-MIRROR = Augmentation(rotation=0.0, scale=0.0, flip_probability=1.0)
+from training.augmentation import Augmentation
+from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
+from training.examples import Examples
+from training.targets import HeatmapTargets
 
 
 @pytest.fixture(scope="module")
@@ -23,56 +22,42 @@ def people(drawn: Path) -> KeypointDataset:
     return load_keypoint_dataset(drawn / "person_keypoints_train.json", drawn / "images")
 
 
-def test_targets_decode_to_the_joints(people: KeypointDataset, spec: HRNetSpec) -> None:
-    for person in people.persons[:8]:
-        matrix = box_matrix(person.box, spec.input_size)
-        heatmaps, weights = crop_target(person, matrix, spec, sigma=1.5)
-        found = keypoints_in_image(decode_heatmaps(heatmaps[None]), matrix[None])[0]
-        cell = 4 / np.linalg.norm(matrix[:, 0])  # image pixels of one heatmap pixel
-        seen = weights > 0
-        assert seen.sum() >= 4
-        assert np.abs(found[seen, :2] - person.keypoints[seen, :2]).max() < 0.76 * cell
-        assert heatmaps[..., ~seen].sum() == 0
+def examples(people: KeypointDataset, spec: HRNetSpec) -> Examples:
+    return Examples(people, spec, 8, 0, HeatmapTargets(), Augmentation())
 
 
-def test_without_augmentation_the_crop_is_the_device_s(people: KeypointDataset, spec: HRNetSpec) -> None:
-    expected, _ = plain_crops(people.persons[:3], spec)
-    for person, crop in zip(people.persons, expected, strict=False):
-        made, *_ = augmented_example(person, people.category.mirrored, spec, 1.5, NONE, np.random.default_rng(0))
-        np.testing.assert_array_equal(made, crop)
+def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDataset, spec: HRNetSpec) -> None:
+    made = examples(people, spec)
+    batches = list(training_dataset(made, range(1, 3)))
+    assert len(batches) == 2 * made.steps
+    for number, batch in enumerate(batches):
+        for found, expected in zip(batch, made.batch(1 + number // made.steps, number % made.steps), strict=True):
+            np.testing.assert_array_equal(found.numpy(), expected)
 
 
-def test_mirroring_swaps_left_and_right(people: KeypointDataset, spec: HRNetSpec) -> None:
-    person, mirrored = people.persons[0], people.category.mirrored
-    crop, heatmaps, _ = augmented_example(person, mirrored, spec, 1.5, NONE, np.random.default_rng(0))
-    other, other_maps, _ = augmented_example(person, mirrored, spec, 1.5, MIRROR, np.random.default_rng(0))
-    np.testing.assert_allclose(other, crop[:, ::-1], atol=0.2)
-    # the mirrored crop is exact in pixels, so its heatmaps are a quarter of a heatmap pixel off their mirror image
-    np.testing.assert_allclose(other_maps.argmax(axis=1), 15 - heatmaps[..., mirrored].argmax(axis=1), atol=15)
-    left, right = people.category.joints.index("left_hip"), people.category.joints.index("right_hip")
-    columns = [decode_heatmaps(maps[None])[0, :, 0] for maps in (heatmaps, other_maps)]
-    assert columns[1][left] == pytest.approx(15.75 - columns[0][right], abs=0.76)
+def test_shapes_are_known_beforehand(people: KeypointDataset, spec: HRNetSpec) -> None:
+    shapes = [tuple(part.shape) for part in training_dataset(examples(people, spec), range(1)).element_spec]
+    assert shapes == [(8, 64, 64, 3), (8, 16, 16, 17), (8, 1, 1, 17)]
 
 
-def test_batches_depend_on_seed_and_epoch_only(people: KeypointDataset, spec: HRNetSpec) -> None:
-    def batches(epochs: range, seed: int = 0) -> list[np.ndarray]:
-        data = training_dataset(people, spec, batch_size=8, epochs=epochs, seed=seed, sigma=2.0, augmentation=Augmentation())
-        return [images.numpy() for images, *_ in data]
-
-    steps = steps_per_epoch(people, 8)
-    both = batches(range(2))
-    assert len(both) == 2 * steps
-    np.testing.assert_array_equal(np.stack(both[steps:]), np.stack(batches(range(1, 2))))
-    assert np.abs(both[0] - both[steps]).max() > 0.1
-    assert np.abs(both[0] - batches(range(1), seed=1)[0]).max() > 0.1
-
-
-def test_shapes(people: KeypointDataset, spec: HRNetSpec) -> None:
-    data = training_dataset(people, spec, batch_size=4, epochs=range(1), seed=0, sigma=2.0, augmentation=Augmentation())
-    shapes = [tuple(tensor.shape) for tensor in next(iter(data))]
-    assert shapes == [(4, 64, 64, 3), (4, 16, 16, 17), (4, 1, 1, 17)]
+def test_damage_is_said_in_one_line(
+    people: KeypointDataset, spec: HRNetSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "empty.jpg"
+    path.touch()
+    persons = tuple(dataclasses.replace(person, image_path=path) for person in people.persons)
+    made = examples(dataclasses.replace(people, persons=persons), spec)
+    with pytest.raises(ValueError, match=r"epoch 1: the images of 1 of \d+ persons cannot be read, more than 1%; the first: "):
+        _take_all(made)
+    AfterEpoch(made).on_epoch_end(0)
+    assert "persons skipped, the first: image" in capsys.readouterr().err
 
 
-def test_too_few_persons_for_a_batch_are_refused(people: KeypointDataset) -> None:
-    with pytest.raises(ValueError, match="3 persons are less than one batch of 8"):
-        steps_per_epoch(dataclasses.replace(people, persons=people.persons[:3]), 8)
+def _take_all(made: Examples) -> None:
+    with unreadable_in_one_line(made):
+        list(training_dataset(made, range(1)))
+
+
+def test_other_errors_stay_what_they_are(people: KeypointDataset, spec: HRNetSpec) -> None:
+    with pytest.raises(tf.errors.OpError), unreadable_in_one_line(examples(people, spec)):
+        tf.debugging.assert_equal(1, 2)

@@ -18,6 +18,9 @@ from training.history import RemovalStep, counted, measured_steps, replay, steps
 from training.importance.held import HeldSet, TrainedNetwork
 from training.reassessment import Reassessment
 from training.selection import removal_order
+from training.targets import HeatmapTargets
+
+TARGETS = HeatmapTargets("dark", 2.0)
 
 
 def multiply_adds(spec: HRNetSpec) -> float:
@@ -59,7 +62,9 @@ def test_the_metric_after_each_step_is_the_smaller_networks(
     spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig
 ) -> None:
     weights = model_weights(build_model(spec))
-    held = HeldSet.prepare(load_keypoint_dataset(config.train_annotations, config.images).head(8), spec, 2.0)
+    held = HeldSet.prepare(
+        load_keypoint_dataset(config.train_annotations, config.images).head(8), spec, HeatmapTargets("dark", 2.0)
+    )
     steps = steps_of(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
     measured = measured_steps(TrainedNetwork.of(spec, weights), held, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
@@ -78,7 +83,9 @@ def test_what_is_left_in_words(spec: HRNetSpec) -> None:
 @pytest.mark.slow
 def test_reassessment_is_the_loss_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    held = HeldSet.prepare(load_keypoint_dataset(config.train_annotations, config.images).head(8), spec, 2.0)
+    held = HeldSet.prepare(
+        load_keypoint_dataset(config.train_annotations, config.images).head(8), spec, HeatmapTargets("dark", 2.0)
+    )
     asked = Reassessment(TrainedNetwork.of(spec, weights, blocks=True), held)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     move = frozenset({min(smaller.links)})

@@ -23,6 +23,9 @@ from training.importance.leave_one_out import LeaveOneOut, effects
 from training.importance.ranking import METHODS, rank
 from training.importance.taylor import Taylor
 from training.recovery import reestimate_batch_norm
+from training.targets import HeatmapTargets
+
+TARGETS = HeatmapTargets("dark", 2.0)
 
 DEAD: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0))
 
@@ -47,7 +50,7 @@ def network(spec: HRNetSpec) -> TrainedNetwork:
 def held(spec: HRNetSpec, config: TrainingConfig, network: TrainedNetwork) -> HeldSet:
     """Drawn people, whose targets are what the network itself finds, so that every unit that matters is missed."""
     data = load_keypoint_dataset(config.train_annotations, config.images).head(16)
-    made = HeldSet.prepare(data, spec, 2.0)
+    made = HeldSet.prepare(data, spec, TARGETS)
     own = np.asarray(network.gated()(made.crops, training=False))
     return dataclasses.replace(made, heatmaps=own, weights=np.ones_like(made.weights))
 

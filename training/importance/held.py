@@ -18,7 +18,8 @@ from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import Array
 from mobile_eval.metrics.pck import pck
-from training.data import crop_target, plain_crops
+from training.examples import crop_target, plain_crops
+from training.targets import HeatmapTargets
 
 BATCH = 64
 
@@ -62,11 +63,13 @@ class HeldSet:
     weights: NDArray[np.float32]
 
     @classmethod
-    def prepare(cls, data: KeypointDataset, spec: Network, sigma: float) -> HeldSet:
+    def prepare(cls, data: KeypointDataset, spec: Network, targets: HeatmapTargets) -> HeldSet:
         """Crops and targets of all persons, without augmentation."""
         crops, matrices = plain_crops(data.persons, spec)
-        targets = [crop_target(person, matrix, spec, sigma) for person, matrix in zip(data.persons, matrices, strict=True)]
-        return cls(data, crops, matrices, np.stack([t[0] for t in targets]), np.stack([t[1] for t in targets]))
+        made = [crop_target(person, matrix, spec, targets) for person, matrix in zip(data.persons, matrices, strict=True)]
+        return cls(
+            data, crops, matrices, np.stack([heatmaps for heatmaps, _ in made]), np.stack([weights for _, weights in made])
+        )
 
     def __len__(self) -> int:
         return len(self.crops)

@@ -20,7 +20,7 @@ from mobile_eval.charts import kinds_svg
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import write_text
 from mobile_eval.link_diagram import link_diagram_svg
-from training.config import TrainingConfig
+from training.config import stored_targets
 from training.fit import check_category
 from training.importance.agreement import agreement, rank_correlation
 from training.importance.control import RandomScores
@@ -75,7 +75,7 @@ def rank_run(
     check_is_pose(spec, "ranking")
     check_category(run, data)
     network = TrainedNetwork.of(spec, load_weights(run.weights_path), blocks=blocks)
-    held = HeldSet.prepare(data, spec, run.config.get("sigma", TrainingConfig.sigma))
+    held = HeldSet.prepare(data, spec, stored_targets(run.config))
     results = rank(network, held, methods, seed=seed)
     ranking = Ranking(
         persons=len(data),

@@ -1,0 +1,72 @@
+"""Decoded images kept on disk: the same pixels, read once, whatever happens in between."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
+from training.image_cache import DONE, PIXELS, ImageCache, read_person
+
+
+@pytest.fixture(scope="module")
+def people(drawn: Path) -> KeypointDataset:
+    return load_keypoint_dataset(drawn / "person_keypoints_train.json", drawn / "images")
+
+
+def no_reading(*arguments: object) -> None:
+    raise ValueError("read again")
+
+
+def test_images_are_read_once_and_are_the_same(people: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache(tmp_path, people.persons)
+    for _ in range(2):
+        for person in people.persons:
+            np.testing.assert_array_equal(cache.read(person), read_person(person))
+    cache.save()
+    assert cache.size_bytes == 24 * 192 * 160 * 3 == (cache.folder / PIXELS).stat().st_size
+    monkeypatch.setattr("training.image_cache.read_person", no_reading)
+    again = ImageCache(tmp_path, people.persons)
+    assert sum(int(again.read(person).sum()) for person in people.persons[:4]) > 0
+
+
+def test_what_was_not_noted_is_read_again(people: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache(tmp_path, people.persons)
+    cache.read(people.persons[0])
+    cache.save()
+    last = next(person for person in people.persons if person.image_path != people.persons[0].image_path)
+    cache.read(last)  # and then the training is killed
+    monkeypatch.setattr("training.image_cache.read_person", no_reading)
+    again = ImageCache(tmp_path, people.persons)
+    again.read(people.persons[0])
+    with pytest.raises(ValueError, match="read again"):
+        again.read(last)
+
+
+def test_other_images_have_another_place(people: KeypointDataset, tmp_path: Path) -> None:
+    one, other = ImageCache(tmp_path, people.persons), ImageCache(tmp_path, people.persons[:3])
+    assert one.folder != other.folder
+
+
+def test_a_damaged_cache_is_refused(people: KeypointDataset, tmp_path: Path) -> None:
+    cache = ImageCache(tmp_path, people.persons)
+    (cache.folder / DONE).write_bytes(b"\1")
+    with pytest.raises(ValueError, match=r"done.bin is damaged: 1 images, expected 24; delete "):
+        ImageCache(tmp_path, people.persons)
+    (cache.folder / PIXELS).write_bytes(b"\1")
+    with pytest.raises(ValueError, match=r"pixels.rgb is damaged: 1 bytes, expected 2211840; delete "):
+        ImageCache(tmp_path, people.persons)
+
+
+def test_a_full_disk_is_said_before(people: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(ValueError, match=r"the decoded images need 0.0 GB in .*: No space left on device; give --cache another"):
+        ImageCache(tmp_path, people.persons)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,0 +1,28 @@
+"""The learning rate where it changes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from training.config import TrainingConfig
+from training.schedules import learning_rates
+
+STEPS = 7  # an epoch
+
+
+def test_steps_drop_with_the_first_step_of_their_epochs(config: TrainingConfig) -> None:
+    paper = dataclasses.replace(config, epochs=210, learning_rate=1e-3, schedule="step", drops=(170, 200))
+    rate = learning_rates(paper, STEPS)
+    first = {epoch: float(rate(epoch * STEPS)) for epoch in (0, 169, 170, 199, 200, 209)}
+    last = {epoch: float(rate(epoch * STEPS + STEPS - 1)) for epoch in first}
+    expected = {0: 1e-3, 169: 1e-3, 170: 1e-4, 199: 1e-4, 200: 1e-5, 209: 1e-5}
+    assert first == pytest.approx(expected)
+    assert last == pytest.approx(expected)
+
+
+def test_cosine_rises_and_falls_to_zero(config: TrainingConfig) -> None:
+    rate = learning_rates(dataclasses.replace(config, epochs=11, learning_rate=0.1), STEPS)
+    values = [float(rate(step)) for step in (0, STEPS, 6 * STEPS, 11 * STEPS)]
+    assert values == pytest.approx([0, 0.1, 0.05, 0], abs=1e-6)

@@ -1,0 +1,115 @@
+"""Training by a recipe, from an ImageNet trunk, from damaged images, with a cache: on a micro network."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hrnet_tf.__main__
+from hrnet_tf.checkpoints.exporting import export_run
+from hrnet_tf.checkpoints.importing import import_checkpoint
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import Run, load_run, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights, model_weights, save_weights
+from training.config import TrainingConfig
+from training.fit import read_history
+from training.train import train
+
+pytestmark = pytest.mark.slow
+
+MICRO = "--width 4 --modules 1,1,1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64 --batch-size 8"
+
+
+def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of the command."""
+    monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
+    try:
+        hrnet_tf.__main__.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f"--train-annotations {drawn / 'person_keypoints_train.json'} --images {drawn / 'images'}"
+    command = f"train pose-w32 {MICRO} {data} --epochs 2 --drops 1 --loss ohkm --cache {tmp_path / 'cache'}"
+    assert hrnet(f"{command} --output {tmp_path / 'run'}", monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert "recipe coco" in shown
+    assert " persons to learn from" in shown
+    assert "instead of 170, 200" in " ".join(shown.split())
+    config = load_run(tmp_path / "run").config
+    assert (config["schedule"], config["drops"], config["targets"], config["loss"]) == ("step", [1], "official", "ohkm")
+    assert (config["half_body_probability"], config["learning_rate"]) == (0.3, 1e-3)
+    assert [row["epoch"] for row in read_history(tmp_path / "run")] == [1, 2]
+    assert len(list((tmp_path / "cache").glob("*/done.bin"))) == 1
+    assert hrnet(f"{command} --output {tmp_path / 'run'} --resume", monkeypatch) == 0  # the same settings
+    assert hrnet(f"{command} --output {tmp_path / 'run'} --resume --sigma 3", monkeypatch) == 2
+    assert "run of another model or other settings (its config differs)" in capsys.readouterr().err
+
+
+def test_an_imagenet_trunk_starts_a_pose_network(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    """From a published file to the first step: the whole trunk is taken over, whichever way it was imported."""
+    other = dataclasses.replace(spec, task="classification", classes=5, links=frozenset()).full()
+    run = Run(tmp_path / "classifier", "import", other, {"name": "classification", "classes": 5}, {})
+    save_run(run)
+    save_weights(run.weights_path, model_weights(build_model(other)))
+    export_run(run, tmp_path / "imagenet.npz", "official")
+    whole, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "whole")
+    trunk, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "trunk", spec)
+    given = load_weights(run.weights_path)
+    for start in (whole, trunk):
+        still = dataclasses.replace(config, epochs=1, learning_rate=1e-9)
+        made = load_weights(train(spec, still, tmp_path / f"from-{start.path.name}", init=start).weights_path)
+        kernels = [name for name in made if name.endswith("/kernel") and not name.startswith("head")]
+        assert len(kernels) > 40
+        for name in kernels:
+            np.testing.assert_allclose(made[name], given[name], atol=1e-6, err_msg=name)
+
+
+def test_damaged_images_end_a_training_in_one_line(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = shutil.copytree(drawn / "images", tmp_path / "images")
+    for path in sorted(images.glob("train_*"))[:12]:
+        path.write_bytes(path.read_bytes()[:1000])
+    data = f"--train-annotations {drawn / 'person_keypoints_train.json'} --images {images}"
+    out = tmp_path / "run"
+    assert hrnet(f"train pose-small-v1 {MICRO} {data} --epochs 1 --output {out}", monkeypatch) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("error: epoch 1: the images of ")
+    assert "persons cannot be read, more than 1%; the first: image " in line
+    assert sorted(path.name for path in out.iterdir()) == ["run.json", "spec.json"]
+
+
+def test_one_damaged_image_of_many_loses_nothing(
+    spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = Path(shutil.copytree(config.images, tmp_path / "images"))
+    coco = json.loads(Path(config.train_annotations).read_text())
+    bad = dict(coco["images"][0], id=9999, file_name="bad.jpg")
+    (images / "bad.jpg").write_bytes((images / coco["images"][0]["file_name"]).read_bytes()[:1500])
+    first = len(coco["annotations"])
+    again = [dict(a, id=first * copy + a["id"]) for copy in range(1, 5) for a in coco["annotations"]]
+    again[0]["image_id"] = 9999
+    coco["images"].append(bad)
+    coco["annotations"] += again
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    changed = dataclasses.replace(
+        config, train_annotations=str(tmp_path / "train.json"), images=str(images), val_annotations=None
+    )
+    run = train(spec, changed, tmp_path / "run")
+    assert [row["epoch"] for row in read_history(run.path)] == [1, 2]
+    err = capsys.readouterr().err
+    assert "epoch 1: 1 of " in err
+    assert "persons skipped, the first: image" in err
+    assert "epoch 2: 1 of " in err

@@ -1,0 +1,97 @@
+"""Decoded images kept in one file, so that a training reads each of them once: raw pixels, and so exactly the same examples."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.coco import Person
+from mobile_eval.files import check_output_folder, write_atomically, write_bytes
+from mobile_eval.preprocess import read_image
+
+Image = NDArray[np.uint8]
+
+PIXELS, DONE = "pixels.rgb", "done.bin"
+
+
+def read_person(person: Person) -> Image:
+    """The image (H, W, 3) that a person is in."""
+    return read_image(person.image_path, person.image_size)
+
+
+class ImageCache:
+    """The images of some persons in a folder, filled as they are asked for; the file is mapped, not read into memory.
+
+    `save` notes which images are there, after their pixels are on the disk: a killed training loses the rest and decodes it
+    again. An image that is not of the size that its annotations say is not kept.
+    """
+
+    def __init__(self, folder: Path, persons: tuple[Person, ...]):
+        self.folder = folder / _key(persons)
+        images = {person.image_path: person.image_size or (0, 0) for person in persons}
+        ends = np.cumsum([3 * height * width for height, width in images.values()])
+        self._index = {path: number for number, path in enumerate(images)}
+        self._starts = np.concatenate([[0], ends[:-1]])
+        self.size_bytes = int(ends[-1])
+        self._map = self._opened()
+        self._done = self._noted()
+
+    def read(self, person: Person) -> Image:
+        """The image (H, W, 3) that a person is in, as `read_person` does."""
+        number = self._index[person.image_path]
+        if person.image_size is None:
+            return read_person(person)
+        start, shape = int(self._starts[number]), (*person.image_size, 3)
+        kept: Image = np.asarray(self._map)[start : start + int(np.prod(shape))].reshape(shape)
+        if not self._done[number]:
+            kept[:] = read_person(person)
+            self._done[number] = True
+        return kept
+
+    def save(self) -> None:
+        """Note what is there."""
+        done = self._done.tobytes()  # of these the pixels are written; others may come meanwhile
+        self._map.flush()
+        write_bytes(self.folder / DONE, done)
+
+    def _opened(self) -> np.memmap[Any, np.dtype[np.uint8]]:
+        """The pixels' file, as large as it will be: a mapped file must not find the disk full later."""
+        path = check_output_folder(self.folder) / PIXELS
+        if not path.is_file():
+            write_atomically(path, self._reserve)
+        if path.stat().st_size != self.size_bytes:
+            raise ValueError(f"{path} is damaged: {path.stat().st_size} bytes, expected {self.size_bytes}; delete {self.folder}")
+        return np.memmap(path, np.uint8, "r+")
+
+    def _reserve(self, path: Path) -> None:
+        with path.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, self.size_bytes)
+            except OSError as error:
+                needed = f"the decoded images need {self.size_bytes / 1e9:.1f} GB"
+                raise ValueError(
+                    f"{needed} in {self.folder}: {error.strerror}; give --cache another disk, or leave it out"
+                ) from error
+
+    def _noted(self) -> NDArray[np.bool_]:
+        path = self.folder / DONE
+        if not path.is_file():
+            return np.zeros(len(self._index), np.bool_)
+        noted = np.frombuffer(path.read_bytes(), np.bool_).copy()
+        if len(noted) != len(self._index):
+            raise ValueError(f"{path} is damaged: {len(noted)} images, expected {len(self._index)}; delete {self.folder}")
+        return noted
+
+
+def _key(persons: tuple[Person, ...]) -> str:
+    """A name for these images as they lie on the disk now: other images, or changed ones, have another."""
+    digest = hashlib.sha256()
+    for path, size in dict.fromkeys((person.image_path, person.image_size) for person in persons):
+        state = path.stat()
+        digest.update(f"{path} {size} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,38 @@
+"""Images that turn out to be damaged while training: skipped and counted, up to a share."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+TOO_MANY = 0.01  # of the persons of an epoch
+
+
+class Unreadable:
+    """The persons of each epoch whose image could not be read, and why; `persons` is how many an epoch reads."""
+
+    def __init__(self, persons: int):
+        self.persons = persons
+        self._reasons: dict[int, dict[int, str]] = {}
+        self._lock = Lock()
+
+    def add(self, epoch: int, person: int, reason: str) -> None:
+        """Note it; ValueError where the epoch has lost more than 1 % of its persons by it."""
+        with self._lock:
+            self._reasons.setdefault(epoch, {})[person] = reason
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError, naming the first, where an epoch has lost more than 1 % of its persons."""
+        for epoch, reasons in sorted(self._reasons.items()):
+            if len(reasons) > TOO_MANY * self.persons:
+                raise ValueError(
+                    f"epoch {epoch + 1}: the images of {len(reasons)} of {self.persons} persons cannot be read, more than "
+                    f"{TOO_MANY:.0%}; the first: {reasons[min(reasons)]}"
+                )
+
+    def report(self, epoch: int) -> str | None:
+        """One line on an epoch that is over; None where all was well."""
+        reasons = self._reasons.get(epoch)
+        if not reasons:
+            return None
+        return f"epoch {epoch + 1}: {len(reasons)} of {self.persons} persons skipped, the first: {reasons[min(reasons)]}"
