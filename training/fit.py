@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import dataclasses
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf._keras import keras, tf
+from hrnet_tf._keras import BACKEND, keras
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.gates import on_units, unit_dropout
+from hrnet_tf.keras_choice import check_same_keras
 from hrnet_tf.networks import Network, build_model
 from hrnet_tf.runs import PRUNING, Run, load_run, save_run, write_atomically
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
+from training.checkpoint import Checkpoint
 from training.config import TrainingConfig, with_defaults
 from training.data import Augmentation, steps_per_epoch, training_dataset
 from training.distillation import Distiller
@@ -24,6 +27,7 @@ from training.sparsity import sparsified, sparsity_callbacks
 from training.validation import ValidatePck
 
 ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
+CHECKPOINT = "checkpoint.safetensors"
 BEFORE_A_RUN = (ROUNDS, PRUNING, "ranking.json", "links.svg", "removal.svg")
 ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7
 
@@ -101,24 +105,18 @@ def start_run(run: Run, *, resume: bool) -> None:
 class SaveRun(keras.callbacks.Callback):  # type: ignore[misc]
     """After each epoch: weights, a row of history, and a checkpoint with the optimizer's state."""
 
-    def __init__(self, run: Run, network: Any, manager: tf.train.CheckpointManager, epoch: tf.Variable):
+    def __init__(self, run: Run, network: Any, checkpoint: Checkpoint, done: int):
         super().__init__()
         self.run = run
         self.network = network
-        self.manager = manager
-        self.epoch = epoch
-        done = int(epoch.numpy())
+        self.checkpoint = checkpoint
         self.rows = read_history(run.path)[:done]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.epoch.assign(epoch + 1)
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
         save_weights(self.run.weights_path, model_weights(self.network))
         write_history(self.run.path, self.rows)
-        try:
-            self.manager.save()
-        except (OSError, tf.errors.OpError) as error:
-            raise ValueError(f"cannot write a checkpoint to {self.manager.directory}: {str(error).splitlines()[0]}") from error
+        self.checkpoint.save(epoch + 1)
 
 
 def fit(
@@ -128,11 +126,14 @@ def fit(
     train: KeypointDataset,
     val: KeypointDataset | None,
     teacher: Any | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> None:
     """Train `model` until `config.epochs`, from the run's checkpoint where there is one; the run keeps the last epoch.
 
-    With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss.
+    With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss. `callbacks` are
+    called with the validation's figures, before the epoch is kept.
     """
+    check_same_keras(*callbacks)
     if len(read_history(run.path)) >= config.epochs:
         return
     steps = steps_per_epoch(train, config.batch_size)
@@ -146,14 +147,11 @@ def fit(
     student = sparsified(model, config.sparsity, config.epochs * steps) if config.sparsity else model
     learner = Distiller(student, teacher, config.distill) if teacher is not None else student
     optimizer = keras.optimizers.Adam(schedule, epsilon=ADAM_EPSILON)
-    learner.compile(optimizer, HeatmapMSE())
-    epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
+    learner.compile(optimizer, HeatmapMSE(), jit_compile=BACKEND == "jax")
     optimizer.build(student.trainable_variables)
-    checkpoint = tf.train.Checkpoint(model=student, optimizer=optimizer, epoch=epoch)
-    manager = tf.train.CheckpointManager(checkpoint, str(run.path / "checkpoint"), max_to_keep=1)
-    checkpoint.restore(manager.latest_checkpoint)
-    done = int(epoch.numpy())
-    dataset = training_dataset(
+    checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
+    done = checkpoint.restore()
+    dataset = _batches()(
         train,
         run.spec,
         batch_size=config.batch_size,
@@ -162,16 +160,25 @@ def fit(
         sigma=config.sigma,
         augmentation=Augmentation(rotation=config.rotation, scale=config.scale),
     )
-    callbacks = sparsity_callbacks() if config.sparsity else []
-    callbacks += [ValidatePck(val, run.spec)] if val else []
+    own = sparsity_callbacks() if config.sparsity else []
+    own += [ValidatePck(val, run.spec)] if val else []
     learner.fit(
         dataset,
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=config.epochs,
-        callbacks=[*callbacks, SaveRun(run, model, manager, epoch)],
+        callbacks=[*own, *callbacks, SaveRun(run, model, checkpoint, done)],
         verbose=1 if sys.stdout.isatty() else 2,
     )
+
+
+def _batches() -> Callable[..., Any]:
+    """The input pipeline: tf.data, or where TensorFlow is not there that of numpy; both give the same batches."""
+    if BACKEND == "tensorflow":
+        return training_dataset
+    from training.pydataset import TrainingBatches
+
+    return TrainingBatches
 
 
 def write_history(run: Path, rows: list[dict[str, float]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrnet_tf._keras import keras, tf
+from hrnet_tf._keras import keras, ops
 
 
 class HeatmapMSE(keras.losses.Loss):  # type: ignore[misc]
@@ -17,4 +17,4 @@ class HeatmapMSE(keras.losses.Loss):  # type: ignore[misc]
         super().__init__(name=name)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return 0.5 * tf.math.squared_difference(y_true, tf.cast(y_pred, y_true.dtype))
+        return 0.5 * ops.square(y_true - ops.cast(y_pred, y_true.dtype))
