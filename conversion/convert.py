@@ -23,6 +23,7 @@ from conversion.recipe import Recipe, quantize_by_recipe
 from conversion.samples import CHECKED, PERSONS, crops_of, own_people, random_crops
 from conversion.verify import Parity, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.networks import build_model, check_is_pose
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run
@@ -78,6 +79,7 @@ def convert_run(
     tflite-runtime as `runtime` an operator version that it does not know is refused. A `recipe` makes int8 of a run that
     was not tuned, with int8 numbers in.
     """
+    check_tf_keras("conversion to TFLite")
     check_is_pose(run.spec, "conversion")
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type and --decode")

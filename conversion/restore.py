@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from conversion.samples import crops_of
 from hrnet_tf._keras import keras
+from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.layers import BATCH_NORM
 from hrnet_tf.networks import build_model, check_is_pose, network_from_json
 from hrnet_tf.runs import Run, save_run
@@ -34,6 +35,7 @@ def restore_run(path: Path | str, data: KeypointDataset, output: Path | str) -> 
     BatchNorm's statistics are those of the first persons of `data`. Raises ValueError for a file of another
     precision or of a version that did not store the whole spec, and where `output` exists.
     """
+    check_tf_keras("restoring from a .tflite file")
     output, description = Path(output), read_description(path)
     if description.precision != "float32":
         raise ValueError(f"{path} is {description.precision}: only a float32 file holds the weights that were trained")

@@ -1,1 +1,5 @@
 """HRNet for Keras, its fusion links, and what the edge makes of them."""
+
+from hrnet_tf.keras_choice import use_keras
+
+__all__ = ["use_keras"]

@@ -41,7 +41,9 @@ def demo(
     Example: [bold]hrnet demo --output runs/demo[/bold]
     """
     from hrnet_tf.demo import run_demo
+    from hrnet_tf.keras_choice import check_tf_keras
 
+    check_tf_keras("hrnet demo")
     command = typer.main.get_command(app)
     report = run_demo(output, lambda arguments: command.main(arguments, standalone_mode=False))
     typer.echo(f"\nreport: {report}")
@@ -64,10 +66,12 @@ def study(
 
     Example: [bold]hrnet study --preset small --output runs/study[/bold]
     """
+    from hrnet_tf.keras_choice import check_tf_keras
     from hrnet_tf.steps import run_steps
     from hrnet_tf.study import MANIFEST, manifest, study_setup, study_steps
     from mobile_eval.files import write_json
 
+    check_tf_keras("hrnet study")
     size, data = study_setup(preset, output, train_annotations, val_annotations, images, epochs, tuning_epochs)
     steps = study_steps(size, data, output, mixed_precision=mixed_precision)
     write_json(output / MANIFEST, manifest(size))

@@ -1,7 +1,8 @@
-"""The one place that chooses Keras.
+"""The one place that opens Keras: tf_keras, or Keras 3 where that is chosen (see `keras_choice`).
 
-Quantization-aware training (tensorflow-model-optimization) and keras-cv 0.9 work on Keras 2 only, so the
-package runs on `tf_keras`; everything else imports `keras` from here.
+Quantization-aware training (tensorflow-model-optimization), keras-cv 0.9 and conversion work on tf_keras only, which
+is the default. Everything else is written once for both: `keras` is the one that is open, `ops` and `random` are
+Keras 3's, or their like on tf_keras. `tf` is there unless the backend is JAX, where TensorFlow is not imported.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+from hrnet_tf.keras_choice import BACKEND_VARIABLE, BACKENDS, TF_KERAS, VARIABLE, check_tf_keras, chosen_keras
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -32,10 +36,62 @@ def quiet() -> Iterator[None]:
         os.close(kept)
 
 
+class _NoTensorFlow:
+    """Stands where TensorFlow is where it is not imported."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return check_tf_keras(f"tf.{name}")
+
+
+def _tensorflow() -> ModuleType:
+    import tensorflow
+
+    tensorflow.config.list_physical_devices()  # looks for a GPU, and says so, once
+    return tensorflow  # type: ignore[no-any-return]
+
+
+def _open_tf_keras() -> tuple[Any, Any, Any, str, Any]:
+    """tf_keras, its `ops` and `random`, the backend's name, and TensorFlow."""
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    try:
+        tensorflow = _tensorflow()
+        import tf_keras
+    except ImportError as error:
+        raise ValueError(
+            f"cannot open tf_keras ({error}): pip install 'hrnet-tf[train]', or set {VARIABLE}=keras for Keras 3"
+        ) from error
+    from hrnet_tf import _tf_ops
+
+    return tf_keras, _tf_ops, _tf_ops.random, "tensorflow", tensorflow
+
+
+def _open_keras_3() -> tuple[Any, Any, Any, str, Any]:
+    """Keras 3, its `ops` and `random`, the backend's name, and TensorFlow where it is the backend."""
+    wanted = os.environ.get(BACKEND_VARIABLE)
+    if wanted and wanted not in BACKENDS:
+        raise ValueError(f"{BACKEND_VARIABLE} must be one of {', '.join(BACKENDS)}, got {wanted!r}")
+    try:
+        import keras
+
+        backend = keras.config.backend() if hasattr(keras, "config") else f"of keras {keras.__version__}"
+        tensorflow = _tensorflow() if backend == "tensorflow" else _NoTensorFlow()
+    except ImportError as error:
+        raise ValueError(
+            f"cannot open Keras 3 with the backend {wanted or 'that it finds'} ({error}): "
+            f"pip install 'hrnet-tf[jax]' and set {BACKEND_VARIABLE}=jax, or unset {VARIABLE}"
+        ) from error
+    if backend not in BACKENDS or (wanted and backend != wanted):
+        raise ValueError(
+            f"Keras's backend is {backend}, expected {wanted or ' or '.join(BACKENDS)}: "
+            f"set {BACKEND_VARIABLE} before Keras is imported"
+        )
+    return keras, keras.ops, keras.random, backend, tensorflow
+
+
+NAME = chosen_keras()
 with quiet():
-    import tensorflow as tf
-    import tf_keras as keras
+    keras, ops, random, BACKEND, tf = _open_tf_keras() if NAME == TF_KERAS else _open_keras_3()
 
-    tf.config.list_physical_devices()  # looks for a GPU, and says so, once
-
-__all__ = ["keras", "quiet", "tf"]
+__all__ = ["BACKEND", "NAME", "keras", "ops", "quiet", "random", "tf"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf._keras import keras, tf
+from hrnet_tf._keras import keras, ops, random
 from hrnet_tf.layers import OnUnit
 from hrnet_tf.spec import Unit, parse_unit
 from hrnet_tf.weights import Weights, model_weights
@@ -51,13 +51,13 @@ class UnitGate(Gate):
     """A plain factor, 1 at the start, with an L1 penalty."""
 
     def build(self, input_shape: Any) -> None:
-        self.factor = self.add_weight("factor", (), initializer="ones")
+        self.factor = self.add_weight(name="factor", shape=(), initializer="ones")
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
         if self.penalty:
-            self.add_loss(self.penalty * tf.abs(self.factor))
-        return inputs * tf.cast(self.factor, inputs.dtype)
+            self.add_loss(self.penalty * ops.abs(self.factor))
+        return inputs * ops.cast(self.factor, inputs.dtype)
 
     def value(self) -> float:
         return float(self.factor.numpy())
@@ -74,7 +74,8 @@ class HardConcreteGate(Gate):
     """
 
     def build(self, input_shape: Any) -> None:
-        self.log_alpha = self.add_weight("log_alpha", (), initializer=keras.initializers.Constant(OPEN))
+        self.log_alpha = self.add_weight(name="log_alpha", shape=(), initializer=keras.initializers.Constant(OPEN))
+        self.seed = random.SeedGenerator()
         super().build(input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -82,21 +83,21 @@ class HardConcreteGate(Gate):
             self.add_loss(self.penalty * self._chance())
         logits = self.log_alpha
         if training:
-            uniform = tf.random.uniform((tf.shape(inputs)[0], 1, 1, 1), 1e-6, 1 - 1e-6)
-            logits = (tf.math.log(uniform) - tf.math.log(1 - uniform) + self.log_alpha) / BETA
-        stretched = tf.clip_by_value(tf.sigmoid(logits) * (ZETA - GAMMA) + GAMMA, 0, 1)
-        return inputs * tf.cast(stretched, inputs.dtype)
+            uniform = random.uniform((ops.shape(inputs)[0], 1, 1, 1), 1e-6, 1 - 1e-6, seed=self.seed)
+            logits = (ops.log(uniform) - ops.log(1 - uniform) + self.log_alpha) / BETA
+        stretched = ops.clip(ops.sigmoid(logits) * (ZETA - GAMMA) + GAMMA, 0, 1)
+        return inputs * ops.cast(stretched, inputs.dtype)
 
     def value(self) -> float:
         sigmoid = 1 / (1 + np.exp(-float(self.log_alpha.numpy())))
         return float(np.clip(sigmoid * (ZETA - GAMMA) + GAMMA, 0, 1))
 
     def importance(self) -> float:
-        return float(self._chance().numpy())
+        return float(self._chance())
 
     def _chance(self) -> Any:
         """The chance of not being closed."""
-        return tf.sigmoid(self.log_alpha - BETA * float(np.log(-GAMMA / ZETA)))
+        return ops.sigmoid(self.log_alpha - BETA * float(np.log(-GAMMA / ZETA)))
 
 
 def unit_dropout(rate: float) -> Callable[[str, Unit], Any]:

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hrnet_tf._keras import keras, tf
+from hrnet_tf._keras import keras, ops
+from hrnet_tf.normalization import BatchNormalization
 from hrnet_tf.spec import Unit
 
 BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch counts momentum the other way round: 0.1
@@ -31,16 +32,15 @@ class KaimingNormal(keras.initializers.Initializer):  # type: ignore[misc]
         rng = np.random.default_rng(random.getrandbits(64))
         values = rng.standard_normal(tuple(shape), np.float32)
         values *= np.float32(np.sqrt(2 / np.prod(shape[:-1])))
-        return tf.convert_to_tensor(values, dtype or tf.float32)
+        return ops.cast(ops.convert_to_tensor(values), dtype or "float32")
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
 class Upsampling(keras.layers.Layer):  # type: ignore[misc]
     """Upsampling by an integer factor, nearest or bilinear: (N, H, W, C) to (N, factor * H, factor * W, C).
 
-    Bilinear has half-pixel centers (PyTorch's align_corners=False). `UpSampling2D` computes the same values,
-    but its nearest has half-pixel centers too, which become a version of TFLite's RESIZE_NEAREST_NEIGHBOR
-    that Edge TPU compilers refuse.
+    Bilinear has half-pixel centers (PyTorch's align_corners=False). `UpSampling2D` computes the same values, in a
+    form of nearest that Edge TPU compilers refuse (see `_tf_ops`).
     """
 
     def __init__(self, factor: int, interpolation: str = "nearest", name: str | None = None, **kwargs: Any):
@@ -51,10 +51,7 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         _, height, width, _ = inputs.shape
         size = (height * self.factor, width * self.factor)
-        if self.interpolation == "nearest":
-            return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=size)
-        resized = tf.raw_ops.ResizeBilinear(images=inputs, size=size, half_pixel_centers=True)  # float32 always
-        return tf.cast(resized, inputs.dtype)
+        return ops.image.resize(inputs, size, interpolation=self.interpolation)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
@@ -120,7 +117,7 @@ def deconv_unit(x: Any, channels: int, kernel: int, *, name: str, index: int = 1
 
 
 def _normalized(x: Any, name: str, index: int, *, relu: bool = True) -> Any:
-    x = keras.layers.BatchNormalization(**BATCH_NORM, name=f"{name}_bn{index}")(x)
+    x = BatchNormalization(**BATCH_NORM, name=f"{name}_bn{index}")(x)
     return keras.layers.ReLU(name=f"{name}_relu{index}")(x) if relu else x
 
 

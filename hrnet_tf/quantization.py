@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
+from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.layers import Upsampling
 from hrnet_tf.networks import Network, build_model
 from hrnet_tf.weights import Weights, set_model_weights
 
 Ranges = dict[str, tuple[float, float]]
 INPUT_LAYER = "image"
+QUANTIZATION = "quantization-aware training"
 
 
 def build_quantized_model(spec: Network, folded_weights: Weights | None = None, *, keep_zeros: bool = False) -> Any:
@@ -28,6 +30,7 @@ def build_quantized_model(spec: Network, folded_weights: Weights | None = None, 
     `folded_weights` are those of the folded network. Without them the model waits for `set_model_weights`. With
     `keep_zeros`, kernel weights that are zero stay zero in training.
     """
+    check_tf_keras(QUANTIZATION)
     import tensorflow_model_optimization as tfmot
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
         default_8bit_prune_preserve_quantize_scheme as keeping,

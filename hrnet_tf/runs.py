@@ -6,7 +6,7 @@
     RUN/history.csv          one row an epoch
     RUN/ranking.json         importance of every link (and block), once ranked
     RUN/pruning.json         what was removed, in which order and why, of a pruned run
-    RUN/checkpoint/          optimizer state, for resuming
+    RUN/checkpoint.safetensors  all the state of its training, for resuming
 
 Files are written beside and renamed, so that a reader never sees half of one.
 """

@@ -20,7 +20,7 @@ Weights = dict[str, NDArray[Any]]
 
 def model_weights(model: Any) -> Weights:
     """All variables of a model by name."""
-    return {variable.name.removesuffix(":0"): variable.numpy() for variable in model.weights}
+    return {_name(variable): variable.numpy() for variable in model.weights}
 
 
 def set_model_weights(model: Any, weights: Weights) -> None:
@@ -29,7 +29,7 @@ def set_model_weights(model: Any, weights: Weights) -> None:
     Raises ValueError naming the first variable that is missing or of another shape.
     """
     for variable in model.weights:
-        name = variable.name.removesuffix(":0")
+        name = _name(variable)
         if name not in weights:
             raise ValueError(f"the weights hold no {name}: they are of another model")
         if tuple(weights[name].shape) != tuple(variable.shape):
@@ -53,3 +53,8 @@ def load_weights(path: Path) -> Weights:
         raise ValueError(f"{path} does not exist: the run was not trained to its first epoch") from None
     except Exception as error:  # safetensors raises its own error for truncated and foreign files
         raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _name(variable: Any) -> str:
+    """Layer and variable, the same in every Keras: Keras 3 calls that a variable's path, tf_keras its name."""
+    return str(getattr(variable, "path", variable.name)).removesuffix(":0")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrnet_tf._keras import keras, tf
+from hrnet_tf._keras import keras, ops
 
 
 class Distiller(keras.Model):  # type: ignore[misc]
@@ -28,9 +28,11 @@ class Distiller(keras.Model):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.student(inputs, training=training)
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         annotated = (1 - self.share) * sample_weight
         weight = annotated + self.share
-        taught = tf.cast(self.teacher(x, training=False), y.dtype)
+        taught = ops.cast(self.teacher(x, training=False), y.dtype)
         blend = (annotated * y + self.share * taught) / weight
         return super().compute_loss(x, blend, y_pred, weight)

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from hrnet_tf._keras import keras, tf
+from hrnet_tf._keras import BACKEND, keras
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.gates import on_units, unit_dropout
+from hrnet_tf.keras_choice import check_same_keras
 from hrnet_tf.networks import Network, build_model
-from hrnet_tf.runs import PRUNING, Run, load_run, save_run, write_atomically
+from hrnet_tf.runs import PRUNING, Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
+from training.checkpoint import Checkpoint
 from training.config import TrainingConfig, with_defaults
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
-from training.examples import examples_for, steps_per_epoch
+from training.examples import Examples, examples_for, steps_per_epoch
 from training.image_cache import ImageCache
 from training.losses import LOSSES
+from training.records import read_history, write_history
 from training.schedules import learning_rates
 from training.sparsity import sparsified, sparsity_callbacks
 from training.validation import ValidatePck
 
 ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
+CHECKPOINT = "checkpoint.safetensors"
 BEFORE_A_RUN = (ROUNDS, PRUNING, "ranking.json", "links.svg", "removal.svg")
 ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7
 
@@ -104,24 +107,18 @@ def start_run(run: Run, *, resume: bool) -> None:
 class SaveRun(keras.callbacks.Callback):  # type: ignore[misc]
     """After each epoch: weights, a row of history, and a checkpoint with the optimizer's state."""
 
-    def __init__(self, run: Run, network: Any, manager: tf.train.CheckpointManager, epoch: tf.Variable):
+    def __init__(self, run: Run, network: Any, checkpoint: Checkpoint, done: int):
         super().__init__()
         self.run = run
         self.network = network
-        self.manager = manager
-        self.epoch = epoch
-        done = int(epoch.numpy())
+        self.checkpoint = checkpoint
         self.rows = read_history(run.path)[:done]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.epoch.assign(epoch + 1)
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
         save_weights(self.run.weights_path, model_weights(self.network))
         write_history(self.run.path, self.rows)
-        try:
-            self.manager.save()
-        except (OSError, tf.errors.OpError) as error:
-            raise ValueError(f"cannot write a checkpoint to {self.manager.directory}: {str(error).splitlines()[0]}") from error
+        self.checkpoint.save(epoch + 1)
 
 
 def fit(
@@ -132,12 +129,15 @@ def fit(
     val: KeypointDataset | None,
     teacher: Any | None = None,
     cache: ImageCache | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> None:
     """Train `model` until `config.epochs`, from the run's checkpoint where there is one; the run keeps the last epoch.
 
     With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss. Decoded images
-    are taken from `cache` and kept there, if it is given.
+    are taken from `cache` and kept there, if it is given. `callbacks` are called with the validation's figures, before
+    the epoch is kept.
     """
+    check_same_keras(*callbacks)
     if len(read_history(run.path)) >= config.epochs:
         return
     examples = examples_for(train, run.spec, config, cache)
@@ -145,42 +145,27 @@ def fit(
     student = sparsified(model, config.sparsity, config.epochs * steps) if config.sparsity else model
     learner = Distiller(student, teacher, config.distill) if teacher is not None else student
     optimizer = keras.optimizers.Adam(learning_rates(config, steps), epsilon=ADAM_EPSILON)
-    learner.compile(optimizer, LOSSES[config.loss]())
-    epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
+    learner.compile(optimizer, LOSSES[config.loss](), jit_compile=BACKEND == "jax")
     optimizer.build(student.trainable_variables)
-    checkpoint = tf.train.Checkpoint(model=student, optimizer=optimizer, epoch=epoch)
-    manager = tf.train.CheckpointManager(checkpoint, str(run.path / "checkpoint"), max_to_keep=1)
-    checkpoint.restore(manager.latest_checkpoint)
-    done = int(epoch.numpy())
-    callbacks = sparsity_callbacks() if config.sparsity else []
-    callbacks += [ValidatePck(val, run.spec)] if val else []
+    checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
+    done = checkpoint.restore()
+    own = sparsity_callbacks() if config.sparsity else []
+    own += [ValidatePck(val, run.spec)] if val else []
     with unreadable_in_one_line(examples):
         learner.fit(
-            training_dataset(examples, range(done, config.epochs)),
+            _batches(examples, range(done, config.epochs)),
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=config.epochs,
-            callbacks=[*callbacks, SaveRun(run, model, manager, epoch), AfterEpoch(examples)],
+            callbacks=[*own, *callbacks, SaveRun(run, model, checkpoint, done), AfterEpoch(examples)],
             verbose=1 if sys.stdout.isatty() else 2,
         )
 
 
-def write_history(run: Path, rows: list[dict[str, float]]) -> None:
-    """Write history.csv, one row an epoch."""
+def _batches(examples: Examples, epochs: range) -> Any:
+    """The input pipeline: tf.data, or where TensorFlow is not there a PyDataset; both give the same batches."""
+    if BACKEND == "tensorflow":
+        return training_dataset(examples, epochs)
+    from training.pydataset import TrainingBatches
 
-    def write(path: Path) -> None:
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(run / "history.csv", write)
-
-
-def read_history(run: Path) -> list[dict[str, float]]:
-    """The rows of history.csv; none where nothing was trained yet."""
-    if not (run / "history.csv").is_file():
-        return []
-    with (run / "history.csv").open(newline="") as file:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    return TrainingBatches(examples, epochs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrnet_tf._keras import keras, tf
+from hrnet_tf._keras import keras, ops
 
 
 class HeatmapMSE(keras.losses.Loss):  # type: ignore[misc]
@@ -17,10 +17,10 @@ class HeatmapMSE(keras.losses.Loss):  # type: ignore[misc]
         super().__init__(name=name)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return 0.5 * tf.math.squared_difference(y_true, tf.cast(y_pred, y_true.dtype))
+        return 0.5 * ops.square(y_true - ops.cast(y_pred, y_true.dtype))
 
 
-class HeatmapOHKM(keras.losses.Loss):  # type: ignore[misc]
+class HeatmapOHKM(HeatmapMSE):
     """`HeatmapMSE` of each image's `top` worst joints only (online hard keypoint mining, CPN, arXiv 1711.07319).
 
     As official JointsOHKMMSELoss: a joint's loss is weighted before the worst are chosen, and joints that are not labelled
@@ -32,13 +32,10 @@ class HeatmapOHKM(keras.losses.Loss):  # type: ignore[misc]
         self.top = top
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        joints = tf.reduce_mean(self.call(y_true, y_pred), axis=(1, 2))
+        joints = ops.mean(self.call(y_true, y_pred), axis=(1, 2))
         if sample_weight is not None:
-            joints *= tf.cast(sample_weight, joints.dtype)[:, 0, 0, :]
-        return tf.reduce_mean(tf.math.top_k(joints, min(self.top, joints.shape[-1])).values)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return 0.5 * tf.math.squared_difference(y_true, tf.cast(y_pred, y_true.dtype))
+            joints *= ops.cast(sample_weight, joints.dtype)[:, 0, 0, :]
+        return ops.mean(ops.top_k(joints, min(self.top, joints.shape[-1]))[0])
 
 
 LOSSES = {"mse": HeatmapMSE, "ohkm": HeatmapOHKM}

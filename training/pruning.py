@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.networks import check_is_pose, complexity
 from hrnet_tf.runs import PRUNING, Ranking, Run, load_ranking, load_run, save_ranking, write_json
 from hrnet_tf.spec import FusionLink, HRNetSpec
@@ -38,6 +39,7 @@ from training.reassessment import PERSONS as REASSESSED
 from training.reassessment import Reassessment
 from training.recovery import reestimate_batch_norm
 from training.selection import Lost, one_by_one, removal_order, towards
+from training.sparsity import SPARSITY
 
 RANDOM = "random"  # the method by which units go one by one, whatever they save
 HELD_PERSONS = 300  # the metric after each step is measured on so many
@@ -177,6 +179,8 @@ def prune(
     network before anything was removed. Interrupted, it goes on with the choice it made.
     """
     output = Path(output)
+    if config.sparsity:
+        check_tf_keras(SPARSITY)
     check_prunable(run, options)
     train_data, val_data = load_data(config)
     check_category(run, train_data)

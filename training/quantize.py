@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.networks import build_model, check_is_pose
-from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
+from hrnet_tf.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, write_json
 from hrnet_tf.weights import load_weights, set_model_weights
 from training.config import TrainingConfig
@@ -22,6 +23,7 @@ CALIBRATION_BATCH = 32
 
 def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bool = False) -> Run:
     """Tune `run` with fake quantization, from activation ranges measured on the first training persons."""
+    check_tf_keras(QUANTIZATION)
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
     check_is_pose(run.spec, "quantization-aware tuning")

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from hrnet_tf._keras import keras
+from hrnet_tf.keras_choice import check_tf_keras
 
+SPARSITY = "--sparsity (tensorflow-model-optimization)"
 RAMP = 0.5  # the zeros are all there after this share of the steps; the rest of the training recovers
 UPDATES = 20  # of the masks, on the way there
 
@@ -19,6 +21,7 @@ def sparsified(model: Any, sparsity: float, steps: int) -> Any:
     `sparsity` (0..1) is the share of zeros after half of `steps` (Zhu and Gupta, arXiv 1710.01878: cubic). Fit it
     with `sparsity_callbacks`; `model` holds the zeros at the end of each epoch.
     """
+    check_tf_keras(SPARSITY)
     import tensorflow_model_optimization as tfmot
 
     end = max(int(steps * RAMP), 1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hrnet_tf._keras import keras
+from hrnet_tf.keras_choice import check_same_keras
 from hrnet_tf.networks import Network, check_is_pose
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
@@ -25,12 +27,15 @@ def train(
     teacher: Run | None = None,
     cache: Path | None = None,
     resume: bool = False,
+    callbacks: Sequence[Any] = (),
 ) -> Run:
     """Train `spec`, with as many heatmaps as the annotations have joints, and keep it in the folder `output`.
 
     With `init` it starts from that run's weights, as far as they have a place in it. With `teacher`,
     `config.distill` is the share of the loss that is that run's heatmaps. Images are kept decoded in `cache`, if given.
+    `callbacks` are Keras's, your own.
     """
+    check_same_keras(*callbacks)
     check_is_pose(spec, "training")
     train_data, val_data = load_data(config)
     spec = dataclasses.replace(spec, classes=len(train_data.category.joints))
@@ -45,7 +50,8 @@ def train(
     start_run(run, resume=resume)
     print(people_line(train_data))
     taught_by = build_teacher(teacher, config) if teacher else None
-    fit(run, model, config, train_data, val_data, taught_by, ImageCache(cache, train_data.persons) if cache else None)
+    kept = ImageCache(cache, train_data.persons) if cache else None
+    fit(run, model, config, train_data, val_data, taught_by, kept, callbacks)
     return run
 
 

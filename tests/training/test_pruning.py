@@ -17,9 +17,9 @@ from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights
 from training.budget import Budget
 from training.config import TrainingConfig
-from training.fit import read_history
 from training.history import RemovalStep, replay
 from training.pruning import PruneOptions, prune
+from training.records import read_history
 
 pytestmark = pytest.mark.slow
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.networks import check_is_pose
 from hrnet_tf.runs import Ranking, Run, save_ranking
 from hrnet_tf.spec import FusionLink
@@ -51,6 +52,8 @@ def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed
     unknown = set(methods) - set(METHODS)
     if unknown or not methods:
         raise ValueError(f"no importance method named {min(unknown, default='')!r}; there are {', '.join(METHODS)}")
+    if "taylor" in methods:
+        check_tf_keras("the importance method taylor")
     if len(data) < 2:
         raise ValueError("importance is measured on two halves of the persons: give at least 2")
     results = {}

@@ -219,7 +219,7 @@ def test_an_interrupted_run_ends_on_the_phone_too(phone: StandIn, program: Progr
         time.sleep(0.1)
     pid = int(pids[0].read_text())
     os.killpg(running.pid, signal.SIGINT)
-    _, error = running.communicate(timeout=60)
+    _, error = running.communicate(timeout=180)
     assert running.returncode == 130
     assert "Traceback" not in error
     assert phone.left() == []

@@ -1,0 +1,46 @@
+"""What this package uses of `keras.ops` and `keras.random`, by the same names, for tf_keras, which has neither."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow as tf
+
+abs = tf.abs  # noqa: A001
+cast = tf.cast
+clip = tf.clip_by_value
+convert_to_tensor = tf.convert_to_tensor
+log = tf.math.log
+maximum = tf.maximum
+mean = tf.reduce_mean
+shape = tf.shape
+sigmoid = tf.sigmoid
+size = tf.size
+square = tf.square
+top_k = tf.math.top_k
+
+
+def _resize(images: Any, size: Sequence[int], interpolation: str) -> Any:
+    """Images (N, H, W, C) enlarged by whole factors, in the form that TFLite, QAT and the Edge TPU accept.
+
+    `tf.image.resize` computes the same values, but its nearest has half-pixel centers too, which become a version of
+    TFLite's RESIZE_NEAREST_NEIGHBOR that Edge TPU compilers refuse.
+    """
+    if interpolation == "nearest":
+        return tf.raw_ops.ResizeNearestNeighbor(images=images, size=size)
+    resized = tf.raw_ops.ResizeBilinear(images=images, size=size, half_pixel_centers=True)  # float32 always
+    return tf.cast(resized, images.dtype)
+
+
+class _SeedGenerator:
+    """tf_keras has one generator for everything random, which `keras.utils.set_random_seed` starts."""
+
+
+def _uniform(shape: Any, minval: float, maxval: float, seed: _SeedGenerator) -> Any:
+    return tf.random.uniform(shape, minval, maxval)
+
+
+image = SimpleNamespace(resize=_resize)
+random = SimpleNamespace(SeedGenerator=_SeedGenerator, uniform=_uniform)

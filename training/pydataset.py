@@ -1,0 +1,41 @@
+"""The training pipeline as a Keras 3 `PyDataset` of numpy and OpenCV, for where TensorFlow is not installed.
+
+Its batches are those of `data.training_dataset`, bit for bit.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from hrnet_tf._keras import keras
+from training.examples import Example, Examples
+
+WORKERS = 2  # batches made at a time
+AHEAD = 2  # batches that are made while one is learnt from
+
+
+class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches ((B, H, W, 3), (B, H/4, W/4, K), (B, 1, 1, K)) for all of `epochs` in turn; the last part batch is dropped.
+
+    Give `model.fit` the `steps_per_epoch`. Batches are made by threads of its own, ahead of what is asked for: those of
+    Keras begin anew at each epoch.
+    """
+
+    def __init__(self, examples: Examples, epochs: range):
+        super().__init__()
+        self.examples = examples
+        self.epochs = epochs
+        self._makers = ThreadPoolExecutor(WORKERS, "batches")
+        self._coming: dict[int, Future[Example]] = {}
+
+    def __len__(self) -> int:
+        return self.examples.steps * len(self.epochs)
+
+    def __getitem__(self, index: int) -> Example:
+        wanted = range(index, min(index + 1 + AHEAD, len(self)))
+        self._coming = {number: self._coming.get(number) or self._begun(number) for number in wanted}
+        return self._coming[index].result()
+
+    def _begun(self, number: int) -> Future[Example]:
+        epoch, step = divmod(number, self.examples.steps)
+        return self._makers.submit(self.examples.batch, self.epochs[epoch], step)
