@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from conversion.samples import crops_of
 from hrnet_tf._keras import keras
 from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.layers import BATCH_NORM
 from hrnet_tf.networks import build_model, check_is_pose, network_from_json
+from hrnet_tf.normalization import BATCH_NORM
 from hrnet_tf.runs import Run, save_run
 from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointDataset

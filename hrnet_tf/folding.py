@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 
-from hrnet_tf.layers import BATCH_NORM, DECONVOLUTION
+from hrnet_tf.layers import DECONVOLUTION
+from hrnet_tf.normalization import BATCH_NORM
 from hrnet_tf.weights import Weights
 
 

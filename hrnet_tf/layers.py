@@ -8,10 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from hrnet_tf._keras import keras, ops
-from hrnet_tf.normalization import BatchNormalization
+from hrnet_tf.normalization import batch_normalization
 from hrnet_tf.spec import Unit
 
-BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch counts momentum the other way round: 0.1
 DECONVOLUTION = "deconvolution"  # how names of transposed convolutions begin: their kernels are (h, w, out, in)
 
 
@@ -117,7 +116,7 @@ def deconv_unit(x: Any, channels: int, kernel: int, *, name: str, index: int = 1
 
 
 def _normalized(x: Any, name: str, index: int, *, relu: bool = True) -> Any:
-    x = BatchNormalization(**BATCH_NORM, name=f"{name}_bn{index}")(x)
+    x = batch_normalization(f"{name}_bn{index}")(x)
     return keras.layers.ReLU(name=f"{name}_relu{index}")(x) if relu else x
 
 

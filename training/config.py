@@ -10,7 +10,7 @@ from typing import Any
 
 from training.targets import KINDS, HeatmapTargets
 
-CHOICES = {"schedule": ("cosine", "step"), "targets": KINDS, "loss": ("mse", "ohkm")}
+CHOICES = {"schedule": ("cosine", "step"), "targets": KINDS, "loss": ("mse", "ohkm"), "keep": ("last", "best")}
 KEPT_IN_TUNING = {"targets", "sigma", "loss", "half_body_probability"}
 KEPT_IN_TUNING |= {"scale", "rotation", "rotation_probability", "flip_probability"}
 
@@ -47,6 +47,12 @@ class TrainingConfig:
     rotation_probability: float = 0.6
     flip_probability: float = 0.5
     half_body_probability: float = 0.0
+    accumulate: int = 1  # batches whose gradients are averaged before the weights move
+    ema: float = 0.0  # momentum of the weights' moving average, which is then what is kept; 0 for none
+    freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, such as stem
+    keep: str = "last"  # the weights of the last epoch, or of the best by val_pck
+    patience: int = 0  # end after so many epochs without a better val_pck; 0: never
+    devices: int = 1  # each is given batch_size persons a step; the learning rate grows with them
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "sigma"):
@@ -66,7 +72,19 @@ class TrainingConfig:
         for name in ("warmup_epochs", "rotation"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{_option(name)} must be at least 0, got {getattr(self, name)}")
+        for name in ("accumulate", "devices"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.ema < 1 or self.patience < 0:
+            raise ValueError(f"ema must be at least 0 and below 1, patience at least 0, got {self.ema:g} and {self.patience}")
+        if (self.patience or self.keep == "best") and self.val_annotations is None:
+            raise ValueError("--patience and --keep best go by the PCK on --val-annotations: give them")
         self._check_drops()
+
+    @property
+    def persons_a_step(self) -> int:
+        """By all devices together."""
+        return self.batch_size * self.devices
 
     def _check_drops(self) -> None:
         if self.schedule != "step":
@@ -82,7 +100,7 @@ class TrainingConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {**dataclasses.asdict(self), "drops": list(self.drops)}
+        return {**dataclasses.asdict(self), "drops": list(self.drops), "freeze": list(self.freeze)}
 
 
 def _option(name: str) -> str:
@@ -108,7 +126,7 @@ def tuning_config(
 def with_defaults(config: dict[str, Any]) -> dict[str, Any]:
     """A stored config with the settings that came later at the values that they had before."""
     fields = [field for field in dataclasses.fields(TrainingConfig) if field.default is not dataclasses.MISSING]
-    return {**{field.name: field.default for field in fields}, "drops": [], **config}
+    return {**{field.name: field.default for field in fields}, "drops": [], "freeze": [], **config}
 
 
 def stored_targets(config: dict[str, Any]) -> HeatmapTargets:

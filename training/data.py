@@ -17,20 +17,25 @@ from training.examples import Example, Examples
 WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more would wait for Python
 
 
-def training_dataset(examples: Examples, epochs: range) -> tf.data.Dataset:
-    """Batches ((B, H, W, 3), (B, H/4, W/4, K), (B, 1, 1, K)) for all of `epochs` in turn; the last part batch is dropped."""
+def training_dataset(examples: Examples, epochs: range, own: range = range(1)) -> tf.data.Dataset:
+    """Batches ((B, H, W, 3), (B, H/4, W/4, K), (B, 1, 1, K)) for all of `epochs` in turn; the last part batch is dropped.
+
+    Of the batches that make a step, `own` alone, one after another: those of the devices that this process feeds.
+    """
     spec, count = examples.spec, examples.batch_size
     shapes = ((count, *spec.input_size, 3), (count, *spec.resolution(0), spec.classes), (count, 1, 1, spec.classes))
     cv2.setNumThreads(1)  # batches are made side by side already
 
     def batch(number: NDArray[np.int64]) -> Example:
-        return examples.batch(*divmod(int(number), examples.steps))
+        step, device = divmod(int(number), len(own))
+        epoch, step = divmod(step, examples.steps)
+        return examples.batch(epoch, step * examples.together + own[device])
 
     def load(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         tensors = tf.numpy_function(batch, [number], (tf.float32,) * 3)
         return tuple(tf.ensure_shape(tensor, shape) for tensor, shape in zip(tensors, shapes, strict=True))
 
-    numbers = tf.data.Dataset.range(epochs.start * examples.steps, epochs.stop * examples.steps)
+    numbers = tf.data.Dataset.range(*(epoch * examples.steps * len(own) for epoch in (epochs.start, epochs.stop)))
     return numbers.map(load, num_parallel_calls=WORKERS).prefetch(2)
 
 

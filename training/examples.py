@@ -46,7 +46,7 @@ def steps_per_epoch(data: KeypointDataset, batch_size: int) -> int:
     """Full batches in one pass over the data."""
     steps = len(data) // batch_size
     if not steps:
-        raise ValueError(f"{len(data)} persons are less than one batch of {batch_size}; give a smaller --batch-size")
+        raise ValueError(f"{len(data)} persons are less than one step of {batch_size}; give a smaller --batch-size")
     return steps
 
 
@@ -68,9 +68,10 @@ def augmented_example(
 
 
 class Examples:
-    """Batches of augmented examples by (epoch, step), each made anew when asked for, and always the same.
+    """Batches of augmented examples by (epoch, number), each made anew when asked for, and always the same.
 
-    The persons after an epoch's last full batch only stand in for those whose image cannot be read.
+    `together` batches make a step, one for each device. The persons after an epoch's last full step only stand in for
+    those whose image cannot be read.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Examples:
         targets: HeatmapTargets,
         augmentation: Augmentation,
         cache: ImageCache | None = None,
+        together: int = 1,
     ):
         self.data = data
         self.spec = spec
@@ -92,14 +94,15 @@ class Examples:
         self.cache = cache
         self.read = cache.read if cache else read_person
         self.joints = JointSides.of(data.category)
-        self.steps = steps_per_epoch(data, batch_size)
-        self.unreadable = Unreadable(self.steps * batch_size)
+        self.together = together
+        self.steps = steps_per_epoch(data, batch_size * together)
+        self.unreadable = Unreadable(self.steps * together * batch_size)
         self.order = lru_cache(maxsize=2)(self._permutation)
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
 
-    def batch(self, epoch: int, step: int) -> Example:
+    def batch(self, epoch: int, number: int) -> Example:
         """Crops (B, H, W, 3), heatmaps (B, H/4, W/4, K) and joint weights (B, 1, 1, K).
 
         In the place of a person whose image cannot be read comes the next of the epoch's order that can be.
@@ -107,7 +110,7 @@ class Examples:
         count, spec = self.batch_size, self.spec
         crops, heatmaps = aligned((count, *spec.input_size, 3)), aligned((count, *spec.resolution(0), spec.classes))
         weights = np.empty((count, 1, 1, spec.classes), np.float32)
-        for place, crop, maps, weight in zip(range(step * count, (step + 1) * count), crops, heatmaps, weights, strict=True):
+        for place, crop, maps, weight in zip(range(number * count, (number + 1) * count), crops, heatmaps, weights, strict=True):
             weight[:] = self._example(epoch, *self._readable(epoch, place), (crop, maps))[2]
         return crops, heatmaps, weights
 
@@ -141,4 +144,4 @@ def examples_for(data: KeypointDataset, spec: Network, config: TrainingConfig, c
         config.rotation, config.rotation_probability, config.scale, config.flip_probability, config.half_body_probability
     )
     targets = HeatmapTargets(config.targets, config.sigma)
-    return Examples(data, spec, config.batch_size, config.seed, targets, augmentation, cache)
+    return Examples(data, spec, config.batch_size, config.seed, targets, augmentation, cache, config.devices)

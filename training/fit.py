@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from hrnet_tf._keras import BACKEND, keras
@@ -14,24 +13,29 @@ from hrnet_tf.keras_choice import check_same_keras
 from hrnet_tf.networks import Network, build_model
 from hrnet_tf.runs import PRUNING, Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig, with_defaults
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
 from training.examples import Examples, examples_for, steps_per_epoch
+from training.execution import Execution
 from training.image_cache import ImageCache
+from training.keeping import KeepRun, out_of_patience
 from training.losses import LOSSES
-from training.records import read_history, write_history
+from training.nonfinite import StopAtNonFinite
+from training.optimizers import AveragedWeights, make_adam
+from training.progress_line import ProgressLine
+from training.records import read_history
 from training.schedules import learning_rates
 from training.sparsity import sparsified, sparsity_callbacks
+from training.strategies import workers_in_one_line
 from training.validation import ValidatePck
 
 ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
 CHECKPOINT = "checkpoint.safetensors"
 BEFORE_A_RUN = (ROUNDS, PRUNING, "ranking.json", "links.svg", "removal.svg")
-ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7
 
 
 def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = False) -> Any:
@@ -41,9 +45,24 @@ def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = 
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")
     try:
-        return build_model(spec, folded=folded, gate=gate)
+        model = build_model(spec, folded=folded, gate=gate)
     finally:
         keras.mixed_precision.set_global_policy(before)
+    if not folded:
+        freeze(model, config.freeze)
+    return model
+
+
+def freeze(model: Any, parts: Collection[str]) -> None:
+    """Let the layers of these parts (by how their names begin, such as stem or stage2) stay as they are, statistics and all."""
+    known = list(dict.fromkeys(layer.name.split("_")[0] for layer in model.layers if layer.weights))
+    for part in parts:
+        if part not in known:
+            raise ValueError(f"--freeze: the network has no part {part!r}; there are {', '.join(known)}")
+    for layer in model.layers:
+        layer.trainable = layer.name.split("_")[0] not in parts
+    if not model.trainable_variables:
+        raise ValueError("--freeze leaves nothing to learn")
 
 
 def build_teacher(run: Run, config: TrainingConfig) -> Any:
@@ -58,7 +77,7 @@ def build_teacher(run: Run, config: TrainingConfig) -> Any:
 def load_data(config: TrainingConfig) -> tuple[KeypointDataset, KeypointDataset | None]:
     """Training and (if named) validation persons."""
     train = load_keypoint_dataset(config.train_annotations, config.images)
-    steps_per_epoch(train, config.batch_size)  # refuses data that fill no batch, before anything is written
+    steps_per_epoch(train, config.persons_a_step)  # refuses data that fill no batch, before anything is written
     if config.val_annotations is None:
         return train, None
     val = load_keypoint_dataset(config.val_annotations, config.val_images or config.images)
@@ -104,23 +123,6 @@ def start_run(run: Run, *, resume: bool) -> None:
         save_run(run)
 
 
-class SaveRun(keras.callbacks.Callback):  # type: ignore[misc]
-    """After each epoch: weights, a row of history, and a checkpoint with the optimizer's state."""
-
-    def __init__(self, run: Run, network: Any, checkpoint: Checkpoint, done: int):
-        super().__init__()
-        self.run = run
-        self.network = network
-        self.checkpoint = checkpoint
-        self.rows = read_history(run.path)[:done]
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
-        save_weights(self.run.weights_path, model_weights(self.network))
-        write_history(self.run.path, self.rows)
-        self.checkpoint.save(epoch + 1)
-
-
 def fit(
     run: Run,
     model: Any,
@@ -128,44 +130,69 @@ def fit(
     train: KeypointDataset,
     val: KeypointDataset | None,
     teacher: Any | None = None,
-    cache: ImageCache | None = None,
-    callbacks: Sequence[Any] = (),
+    execution: Execution | None = None,
 ) -> None:
-    """Train `model` until `config.epochs`, from the run's checkpoint where there is one; the run keeps the last epoch.
+    """Train `model` until `config.epochs`, or until patience ends, from the run's checkpoint where there is one.
 
-    With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss. Decoded images
-    are taken from `cache` and kept there, if it is given. `callbacks` are called with the validation's figures, before
-    the epoch is kept.
+    With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss. Callbacks of the
+    user's are called with the validation's figures, before the epoch is kept.
     """
-    check_same_keras(*callbacks)
-    if len(read_history(run.path)) >= config.epochs:
+    how = execution or Execution()
+    check_same_keras(*how.callbacks)
+    rows = read_history(run.path)
+    if len(rows) >= config.epochs or out_of_patience(rows, config.patience):
         return
-    examples = examples_for(train, run.spec, config, cache)
-    steps = examples.steps
-    student = sparsified(model, config.sparsity, config.epochs * steps) if config.sparsity else model
-    learner = Distiller(student, teacher, config.distill) if teacher is not None else student
-    optimizer = keras.optimizers.Adam(learning_rates(config, steps), epsilon=ADAM_EPSILON)
-    learner.compile(optimizer, LOSSES[config.loss](), jit_compile=BACKEND == "jax")
-    optimizer.build(student.trainable_variables)
+    examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.persons) if how.cache else None)
+    moves = examples.steps // config.accumulate
+    if not moves:
+        raise ValueError(f"an epoch has {examples.steps} steps, fewer than the {config.accumulate} that --accumulate wants")
+    with how.devices.scope():
+        student = sparsified(model, config.sparsity, config.epochs * examples.steps) if config.sparsity else model
+        learner = Distiller(student, teacher, config.distill) if teacher is not None else student
+        optimizer = make_adam(learning_rates(config, moves), accumulate=config.accumulate, ema=config.ema)
+        learner.compile(optimizer, LOSSES[config.loss](), jit_compile=how.jit or BACKEND == "jax")
+        optimizer.build(student.trainable_variables)
     checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
     done = checkpoint.restore()
-    own = sparsity_callbacks() if config.sparsity else []
-    own += [ValidatePck(val, run.spec)] if val else []
-    with unreadable_in_one_line(examples):
-        learner.fit(
-            _batches(examples, range(done, config.epochs)),
-            steps_per_epoch=steps,
-            initial_epoch=done,
-            epochs=config.epochs,
-            callbacks=[*own, *callbacks, SaveRun(run, model, checkpoint, done), AfterEpoch(examples)],
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+    averaged = AveragedWeights(optimizer, student.trainable_variables)
+    keeping = KeepRun(
+        run, model, checkpoint, rows[:done], averaged, keep=config.keep, patience=config.patience, writes=how.devices.is_chief
+    )
+    own = [StopAtNonFinite(run, examples), *(sparsity_callbacks() if config.sparsity else []), averaged]
+    own += [ValidatePck(val, run.spec, _looking(model, run.spec, how), model)] if val else []
+    last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train) if how.tensorboard else [])]
+    line = ProgressLine(config.persons_a_step, examples.steps, config.epochs)
+    try:
+        with unreadable_in_one_line(examples), workers_in_one_line(how.devices):
+            learner.fit(
+                _batches(examples, range(done, config.epochs), how),
+                steps_per_epoch=examples.steps,
+                initial_epoch=done,
+                epochs=config.epochs,
+                callbacks=[*own, *how.callbacks, *last, *([line] if how.devices.is_chief else [])],
+                verbose=0,
+            )
+    finally:
+        line.close()
 
 
-def _batches(examples: Examples, epochs: range) -> Any:
+def _looking(model: Any, spec: Network, how: Execution) -> Any:
+    """What is validated: the model, or where it lies on several devices a copy of it on one, which takes its weights."""
+    return build_model(spec) if how.devices.strategy else model
+
+
+def _watching(run: Run, examples: Examples, looked_at: KeypointDataset) -> list[Any]:
+    """What TensorBoard is shown."""
+    from training.tensorboard import Pictures
+
+    images, heatmaps, _ = examples.batch(0, 0)
+    return [Pictures(run.path / "tensorboard", looked_at.category, (images, heatmaps), looked_at, run.spec.input_size)]
+
+
+def _batches(examples: Examples, epochs: range, how: Execution) -> Any:
     """The input pipeline: tf.data, or where TensorFlow is not there a PyDataset; both give the same batches."""
     if BACKEND == "tensorflow":
-        return training_dataset(examples, epochs)
+        return how.devices.distributed(training_dataset(examples, epochs, how.devices.own))
     from training.pydataset import TrainingBatches
 
     return TrainingBatches(examples, epochs)

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).with_name("recipes")
 SETTINGS = (
     "epochs", "batch_size", "learning_rate", "schedule", "warmup_epochs", "drops", "targets", "sigma", "loss",
     "half_body_probability", "scale", "rotation", "rotation_probability", "flip_probability", "link_dropout",
-    "mixed_precision",
+    "mixed_precision", "accumulate", "ema",
 )  # fmt: skip
 KINDS: dict[str, Any] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 OF_THE_PAPER = ("pose-w32", "pose-w48")

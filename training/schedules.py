@@ -11,14 +11,15 @@ DROP = 0.1  # what the learning rate is multiplied by (the official GAMMA1 and L
 
 
 def learning_rates(config: TrainingConfig, steps: int) -> Any:
-    """The Keras schedule that a config asks for, with so many steps an epoch."""
+    """The Keras schedule that a config asks for, where the weights move so many times an epoch; for all its devices."""
+    peak = config.learning_rate * config.devices
     if config.schedule == "step":
-        rates = [config.learning_rate * DROP**drops for drops in range(len(config.drops) + 1)]
+        rates = [peak * DROP**drops for drops in range(len(config.drops) + 1)]
         return keras.optimizers.schedules.PiecewiseConstantDecay([epoch * steps - 1 for epoch in config.drops], rates)
     warmup = max(1, round(min(config.warmup_epochs, config.epochs / 4) * steps))
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
-        warmup_target=config.learning_rate,
+        warmup_target=peak,
         warmup_steps=warmup,
         decay_steps=config.epochs * steps - warmup,
     )

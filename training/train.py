@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointDataset
 from training.config import TrainingConfig
+from training.execution import Execution
 from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
-from training.image_cache import ImageCache
 
 
 def train(
@@ -25,33 +24,37 @@ def train(
     *,
     init: Run | None = None,
     teacher: Run | None = None,
-    cache: Path | None = None,
+    execution: Execution | None = None,
     resume: bool = False,
-    callbacks: Sequence[Any] = (),
 ) -> Run:
     """Train `spec`, with as many heatmaps as the annotations have joints, and keep it in the folder `output`.
 
     With `init` it starts from that run's weights, as far as they have a place in it. With `teacher`,
-    `config.distill` is the share of the loss that is that run's heatmaps. Images are kept decoded in `cache`, if given.
-    `callbacks` are Keras's, your own.
+    `config.distill` is the share of the loss that is that run's heatmaps.
     """
-    check_same_keras(*callbacks)
+    how = execution or Execution()
+    check_same_keras(*how.callbacks)
+    if how.devices.count != config.devices:
+        raise ValueError(f"the config is for {config.devices} devices, but there are {how.devices.count}")
+    if how.devices.count > 1 and config.accumulate > 1:
+        raise ValueError("--accumulate goes with one device: with several, a larger --batch-size does the same")
     check_is_pose(spec, "training")
     train_data, val_data = load_data(config)
     spec = dataclasses.replace(spec, classes=len(train_data.category.joints))
     parent = str(init.path) if init else None
     run = Run(Path(output), "train", spec, train_data.category.to_json(), config.to_json(), parent)
     keras.utils.set_random_seed(config.seed)
-    model = build_for_training(spec, config)
+    with how.devices.scope():
+        model = build_for_training(spec, config)
+        taught_by = build_teacher(teacher, config) if teacher else None
     if init:
         take_over_weights(model, init)
     if teacher:
         check_category(teacher, train_data)
-    start_run(run, resume=resume)
-    print(people_line(train_data))
-    taught_by = build_teacher(teacher, config) if teacher else None
-    kept = ImageCache(cache, train_data.persons) if cache else None
-    fit(run, model, config, train_data, val_data, taught_by, kept, callbacks)
+    if how.devices.is_chief:
+        start_run(run, resume=resume)
+        print(people_line(train_data))
+    fit(run, model, config, train_data, val_data, taught_by, how)
     return run
 
 

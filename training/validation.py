@@ -8,6 +8,7 @@ import numpy as np
 
 from hrnet_tf._keras import keras
 from hrnet_tf.networks import Network
+from hrnet_tf.weights import model_weights, set_model_weights
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import Array
@@ -33,13 +34,17 @@ def evaluate_pck(model: Any, data: KeypointDataset, spec: Network) -> PckResult:
 
 
 class ValidatePck(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds `val_pck` to the logs after each epoch."""
+    """Adds `val_pck` to the logs after each epoch: that of `network`, which is what is trained or is given its weights."""
 
-    def __init__(self, data: KeypointDataset, spec: Network):
+    def __init__(self, data: KeypointDataset, spec: Network, network: Any, trained: Any):
         super().__init__()
         self.data = data
         self.spec = spec
+        self.network = network
+        self.trained = trained
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.network is not self.trained:
+            set_model_weights(self.network, model_weights(self.trained))
         if logs is not None:
-            logs["val_pck"] = evaluate_pck(self.model, self.data, self.spec).pck
+            logs["val_pck"] = evaluate_pck(self.network, self.data, self.spec).pck

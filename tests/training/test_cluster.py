@@ -1,0 +1,60 @@
+"""Clusters as TF_CONFIG and SLURM describe them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from training.cluster import Cluster, find_cluster, parse_tf_config
+
+
+def tf_config(kind: str = "worker", index: Any = 0, **cluster: list[str]) -> str:
+    return json.dumps({"cluster": cluster or {"worker": ["a:1", "b:1"]}, "task": {"type": kind, "index": index}})
+
+
+def test_workers_and_a_chief() -> None:
+    assert parse_tf_config(tf_config(index=1)) == Cluster(("a:1", "b:1"), 1)
+    both = {"chief": ["c:1"], "worker": ["a:1", "b:1"]}
+    assert parse_tf_config(tf_config("chief", **both)) == Cluster(("c:1", "a:1", "b:1"), 0)
+    second = parse_tf_config(tf_config("worker", 1, **both))
+    assert second == Cluster(("c:1", "a:1", "b:1"), 2)
+    assert not second.is_chief
+    assert parse_tf_config(second.to_tf_config()) == second
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not as TensorFlow documents it"),
+        ('{"cluster": {}}', "KeyError 'task'"),
+        (tf_config(index=2), "this process is worker 2, but there are 0 chiefs and 2 workers"),
+        (tf_config("evaluator"), "this process is evaluator 0"),
+        (tf_config(worker=["a:1"], ps=["b:1"]), "tasks of type ps"),
+        (tf_config(worker=["a:1", "a:1"]), "expected different host:port"),
+        (tf_config(worker=["a"]), "expected different host:port"),
+    ],
+)
+def test_a_wrong_tf_config_is_told(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_tf_config(text)
+
+
+def test_slurm_s_tasks_are_workers() -> None:
+    step = {
+        "SLURM_STEP_NODELIST": "gpu[01-02],cpu",
+        "SLURM_STEP_TASKS_PER_NODE": "2(x2),1",
+        "SLURM_NTASKS": "5",
+        "SLURM_PROCID": "3",
+    }
+    assert find_cluster(step) == Cluster(("gpu01:12345", "gpu01:12346", "gpu02:12345", "gpu02:12346", "cpu:12345"), 3)
+    with pytest.raises(ValueError, match="task 3 of 4, but its nodes hold 5 tasks"):
+        find_cluster({**step, "SLURM_NTASKS": "4"})
+    with pytest.raises(ValueError, match="SLURM tells neither its nodes"):
+        find_cluster({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"})
+
+
+def test_where_nothing_is_said_it_tells_how() -> None:
+    with pytest.raises(ValueError, match=r"needs TF_CONFIG, such as .* or to be started by SLURM's srun"):
+        find_cluster({})

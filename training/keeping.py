@@ -1,0 +1,68 @@
+"""What a run keeps of a training: the weights of its last or its best epoch, its history, and all it takes to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hrnet_tf._keras import keras
+from hrnet_tf.runs import Run
+from hrnet_tf.weights import model_weights, save_weights
+from training.checkpoint import Checkpoint
+from training.optimizers import AveragedWeights
+from training.records import write_history
+
+METRIC = "val_pck"  # of which more is better
+BEST, LAST = "best", "last"
+Rows = Sequence[dict[str, float]]
+
+
+def best_epoch(rows: Rows) -> int:
+    """The first epoch (from 1) of the largest `val_pck`."""
+    return int(max(rows, key=lambda row: row[METRIC])["epoch"])
+
+
+def out_of_patience(rows: Rows, patience: int) -> bool:
+    """Whether none of the last `patience` epochs was better than those before (0: never)."""
+    return bool(patience and rows) and len(rows) - best_epoch(rows) >= patience
+
+
+class KeepRun(keras.callbacks.Callback):  # type: ignore[misc]
+    """After each epoch: weights, a row of history, and a checkpoint with the optimizer's state; ends where patience does.
+
+    `rows` are those of the epochs that are done. What is kept of weights are averages where `averaged` has put them in; it
+    is told to take them out before the checkpoint. Without `writes` (another worker does) it only counts.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        network: Any,
+        checkpoint: Checkpoint,
+        rows: Rows,
+        averaged: AveragedWeights,
+        *,
+        keep: str = LAST,
+        patience: int = 0,
+        writes: bool = True,
+    ):
+        super().__init__()
+        self.run = run
+        self.network = network
+        self.checkpoint = checkpoint
+        self.rows = list(rows)
+        self.averaged = averaged
+        self.keep = keep
+        self.patience = patience
+        self.writes = writes
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        if self.writes and (self.keep == LAST or best_epoch(self.rows) == epoch + 1):
+            save_weights(self.run.weights_path, model_weights(self.network))
+        self.averaged.take_out()
+        if self.writes:
+            write_history(self.run.path, self.rows)
+            self.checkpoint.save(epoch + 1)
+        if out_of_patience(self.rows, self.patience):
+            self.model.stop_training = True

@@ -1,0 +1,48 @@
+"""Where a loss is no number any more: the batch is kept for a look, and the training ends."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+
+from hrnet_tf._keras import keras
+from hrnet_tf.runs import Run, write_atomically
+from training.examples import Examples
+
+BATCH_FILE = "nan-batch.npz"
+
+
+class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
+    """Raises ValueError after the first batch whose loss is NaN or infinite; the run keeps it, its checkpoint as it was.
+
+    `together` device batches are learnt from at once; the file holds `images`, `heatmaps`, `weights` and the file names.
+    """
+
+    def __init__(self, run: Run, examples: Examples, together: int = 1):
+        super().__init__()
+        self.run = run
+        self.examples = examples
+        self.together = together
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        loss = float((logs or {}).get("loss", 0.0))
+        if math.isfinite(loss):
+            return
+        parts = [self.examples.batch(self._epoch, batch * self.together + part) for part in range(self.together)]
+        images, heatmaps, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        places = range(batch * self.together * self.examples.batch_size, (batch + 1) * self.together * self.examples.batch_size)
+        names = [str(self.examples.data.persons[self.examples.order(self._epoch)[place]].image_path) for place in places]
+        content = io.BytesIO()
+        np.savez_compressed(content, images=images, heatmaps=heatmaps, weights=weights, image_paths=np.array(names))
+        path = self.run.path / BATCH_FILE
+        write_atomically(path, lambda beside: beside.write_bytes(content.getvalue()))
+        raise ValueError(
+            f"the loss is {loss} after step {batch + 1} of epoch {self._epoch + 1}; its batch is in {path}. Look at it, or "
+            "start again with a smaller --learning-rate; --resume goes on from the last whole epoch"
+        )

@@ -1,0 +1,92 @@
+"""The options of training's commands, as typer takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TrainAnnotations = Annotated[Path, typer.Option(help="COCO keypoint JSON to learn from.", show_default=False)]
+ValAnnotations = Annotated[Path | None, typer.Option(help="COCO keypoint JSON to measure PCK on after each epoch.")]
+Images = Annotated[Path, typer.Option(help="Folder of the images that the annotations name.", show_default=False)]
+ValImages = Annotated[Path | None, typer.Option(help="Folder of the validation images, if another.")]
+Epochs = Annotated[int, typer.Option(help="Passes over the training data.", min=1)]
+BatchSize = Annotated[int, typer.Option(help="Persons a step.", min=1)]
+LearningRate = Annotated[float, typer.Option(help="Adam's peak learning rate (cosine to zero).")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+MixedPrecision = Annotated[
+    bool,
+    typer.Option("--mixed-precision", help="bfloat16 arithmetic: faster where the processor has it (AVX512-BF16, AMX, GPUs)."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
+Distill = Annotated[float, typer.Option(help="The teacher's share of what is learnt; the rest is the annotations'.")]
+Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]
+
+
+# The sizes of the network to train.
+InputSize = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels, multiples of 32.")]
+Width = Annotated[int | None, typer.Option(help="Channels of the first branch, if not the model's own.", min=1)]
+Modules = Annotated[str | None, typer.Option(help="Modules of stages 2, 3, 4, such as 1,4,3.")]
+Blocks = Annotated[int | None, typer.Option(help="Residual blocks in each branch of a module.", min=1)]
+StemWidth = Annotated[int | None, typer.Option(help="Channels of the stem.", min=1)]
+Stage1Blocks = Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)]
+Stage1Width = Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)]
+WidthLike = Annotated[
+    Path | None, typer.Option(help="Be so narrow, stem and all, that it is as fast (int8, here) as this run's network.")
+]
+LinksFrom = Annotated[Path | None, typer.Option(help="Have only the links and blocks that this run has.")]
+
+# What a recipe says, and `train` may say instead.
+RECIPE = "Instead of the recipe's"
+Recipe = Annotated[
+    str | None, typer.Option(help="coco, coco-384x288, small, or a .yaml file; by the model if not given.", show_default=False)
+]
+TotalEpochs = Annotated[int | None, typer.Option(help="Passes over the training data.", min=1, rich_help_panel=RECIPE)]
+Persons = Annotated[int | None, typer.Option(help="Persons a step.", min=1, rich_help_panel=RECIPE)]
+PeakRate = Annotated[float | None, typer.Option("--learning-rate", help="Adam's largest.", rich_help_panel=RECIPE)]
+Schedule = Annotated[str | None, typer.Option(help="Of the learning rate: cosine or step.", rich_help_panel=RECIPE)]
+Warmup = Annotated[float | None, typer.Option(help="Before the cosine.", rich_help_panel=RECIPE)]
+Drops = Annotated[str | None, typer.Option(help="Epochs at which step divides by ten, as 170,200.", rich_help_panel=RECIPE)]
+Targets = Annotated[str | None, typer.Option(help="Heatmaps: official (rounded) or dark (exact).", rich_help_panel=RECIPE)]
+Sigma = Annotated[
+    float | None, typer.Option(help="Gaussian targets' standard deviation, in heatmap pixels.", rich_help_panel=RECIPE)
+]
+Loss = Annotated[str | None, typer.Option(help="mse, or ohkm: of each image's 8 worst joints.", rich_help_panel=RECIPE)]
+HalfBody = Annotated[float | None, typer.Option(help="Chance of only a half of the body.", rich_help_panel=RECIPE)]
+Scale = Annotated[float | None, typer.Option(help="Random zoom, standard deviation.", rich_help_panel=RECIPE)]
+Rotation = Annotated[float | None, typer.Option(help="Random rotation, standard deviation in degrees.", rich_help_panel=RECIPE)]
+Turned = Annotated[float | None, typer.Option(help="Chance of it.", rich_help_panel=RECIPE)]
+Flipped = Annotated[float | None, typer.Option(help="Chance of mirroring.", rich_help_panel=RECIPE)]
+LinkDropout = Annotated[
+    float | None,
+    typer.Option(
+        help="Leave each link out of an image with this chance, so that pruning needs less recovery.", rich_help_panel=RECIPE
+    ),
+]
+Bfloat16 = Annotated[
+    bool | None,
+    typer.Option("--mixed-precision/--no-mixed-precision", help="bfloat16 arithmetic.", rich_help_panel=RECIPE),
+]
+Accumulate = Annotated[
+    int | None, typer.Option(help="Batches whose gradients are averaged before the weights move.", min=1, rich_help_panel=RECIPE)
+]
+Ema = Annotated[
+    float | None, typer.Option(help="Keep the weights' moving average of this momentum, such as 0.999.", rich_help_panel=RECIPE)
+]
+
+# How it is carried out.
+MACHINE = "Devices"
+Strategy = Annotated[
+    str,
+    typer.Option(help="one device, mirrored (all of this machine), multi-worker (TF_CONFIG or SLURM).", rich_help_panel=MACHINE),
+]
+DeviceCount = Annotated[
+    int | None, typer.Option("--devices", help="Take so many of this machine's.", min=1, rich_help_panel=MACHINE)
+]
+Jit = Annotated[bool, typer.Option("--jit", help="Compile the training step by XLA.", rich_help_panel=MACHINE)]
+Freeze = Annotated[str | None, typer.Option(help="Parts that stay as they are, such as stem,stage2.", show_default=False)]
+Keep = Annotated[str, typer.Option(help="The weights of the last epoch, or of the best by PCK.")]
+Patience = Annotated[int, typer.Option(help="End after so many epochs without a better PCK (0: never).", min=0)]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves and pictures to OUTPUT/tensorboard.")]
+Cache = Annotated[Path | None, typer.Option(help="Keep decoded images in this folder, so that each is read once.")]
