@@ -167,6 +167,7 @@ def fit(
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=config.epochs,
+        shuffle=False,  # the pipeline did
         callbacks=[*own, *callbacks, SaveRun(run, model, checkpoint, done)],
         verbose=1 if sys.stdout.isatty() else 2,
     )
