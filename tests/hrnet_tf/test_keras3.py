@@ -204,6 +204,20 @@ def test_objects_of_tf_keras_are_refused(found: Found) -> None:
         assert re.match(message, found.facts["errors"][kind])
 
 
+def test_a_keras_that_is_not_there_says_what_to_do(jax_python: Path, tmp_path: Path) -> None:
+    if jax_python == Path(sys.executable):
+        pytest.skip("TensorFlow is there")
+    build = "import hrnet_tf.layers"
+    for choice, message in (
+        ("", r"cannot open tf_keras \(.*\): pip install 'hrnet-tf\[train\]', or set HRNET_KERAS=keras for Keras 3"),
+        ("import hrnet_tf; hrnet_tf.use_keras('keras', 'tensorflow'); ", r"cannot open Keras 3 with the backend tensorflow \(.*"),
+    ):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HRNET", "KERAS"))}
+        command = [jax_python, "-c", choice + build]
+        done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
+        assert re.fullmatch(f"ValueError: {message}", done.stderr.splitlines()[-1])
+
+
 @pytest.mark.parametrize("command", ["quantize", "convert"])
 def test_commands_that_need_tf_keras_say_so(found: Found, command: str) -> None:
     data = ["--train-annotations", "train.json", "--images", "images"] if command == "quantize" else []
