@@ -27,6 +27,9 @@ TRAIN = [
     "ai-edge-litert>=1.2",
     "ai-edge-quantizer>=0.5",
 ]
+# Training on Keras 3 instead, without TensorFlow unless that is its backend.
+KERAS3 = ["keras>=3.5", "safetensors>=0.4", "scipy>=1.10"]
+JAX = [*KERAS3, "jax>=0.4.30"]
 # tflite-runtime 2.14.0 is its last version, built against numpy 1; opencv 4.12 and later ask for numpy 2.
 DEVICE = [
     "tflite-runtime==2.14.0; python_version < '3.12'",
@@ -56,7 +59,15 @@ setup(
     },
     python_requires=">=3.10,<3.13",
     install_requires=BASE,
-    extras_require={"train": TRAIN, "device": DEVICE, "torch": TORCH, "ethosu": ETHOSU, "dev": DEV + ETHOSU},
+    extras_require={
+        "train": TRAIN,
+        "keras3": KERAS3,
+        "jax": JAX,
+        "device": DEVICE,
+        "torch": TORCH,
+        "ethosu": ETHOSU,
+        "dev": DEV + ETHOSU,
+    },
     entry_points={"console_scripts": ["hrnet = hrnet_tf.__main__:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

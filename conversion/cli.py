@@ -43,6 +43,9 @@ def convert(
     """
     from rich.console import Console
 
+    from hrnet_tf.keras_choice import check_tf_keras
+
+    check_tf_keras("conversion to TFLite")
     from conversion.convert import convert_run
     from conversion.layer_errors import write_layer_errors
     from conversion.options import ConvertOptions
@@ -80,6 +83,9 @@ def restore(
 
     Example: [bold]hrnet restore full-float32.tflite --annotations train.json --images images --output runs/full[/bold]
     """
+    from hrnet_tf.keras_choice import check_tf_keras
+
+    check_tf_keras("restoring from a .tflite file")
     from conversion.restore import PERSONS, restore_run
     from mobile_eval.datasets.coco import load_keypoint_dataset
 

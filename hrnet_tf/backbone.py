@@ -11,6 +11,7 @@ from hrnet_tf.fusion import exchange_unit
 from hrnet_tf.heads import HEATMAP_LAYER, classification_head, dense_head, heatmap_head
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.layers import OnUnit, conv_unit
+from hrnet_tf.model import HRNetModel
 from hrnet_tf.spec import FIRST_STAGE, BranchModule, HRNetSpec
 
 
@@ -42,7 +43,7 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = 
         from hrnet_tf.detection import detector_outputs  # keras-cv is heavy and only needed here
 
         answer = detector_outputs(image, branches, spec)
-    return keras.Model(image, answer, name=spec.name)
+    return HRNetModel(image, answer, name=spec.name)
 
 
 def build_trunk(image: Any, spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = None) -> dict[int, Any]:

@@ -39,13 +39,13 @@ def set_model_weights(model: Any, weights: Weights) -> None:
         variable.assign(weights[name])
 
 
-def save_weights(path: Path, weights: Weights) -> None:
+def save_weights(path: Path | str, weights: Weights) -> None:
     """Write arrays to a .safetensors file, whole or not at all."""
     content = save({name: np.array(array, order="C") for name, array in weights.items()})
-    write_atomically(path, lambda beside: beside.write_bytes(content))
+    write_atomically(Path(path), lambda beside: beside.write_bytes(content))
 
 
-def load_weights(path: Path) -> Weights:
+def load_weights(path: Path | str) -> Weights:
     """Read a .safetensors file."""
     try:
         return dict(load_file(path))

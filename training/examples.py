@@ -46,7 +46,7 @@ def steps_per_epoch(data: KeypointDataset, batch_size: int) -> int:
     """Full batches in one pass over the data."""
     steps = len(data) // batch_size
     if not steps:
-        raise ValueError(f"{len(data)} persons are less than one step of {batch_size}; give a smaller --batch-size")
+        raise ValueError(f"{len(data)} persons are less than one batch of {batch_size}; give a smaller --batch-size")
     return steps
 
 

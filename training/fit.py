@@ -170,6 +170,7 @@ def fit(
                 initial_epoch=done,
                 epochs=config.epochs,
                 callbacks=[*own, *how.callbacks, *last, *([line] if how.devices.is_chief else [])],
+                shuffle=False,  # the pipeline did
                 verbose=0,
             )
     finally:

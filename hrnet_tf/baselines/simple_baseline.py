@@ -9,6 +9,7 @@ from hrnet_tf.baselines.spec import DECONVOLUTION_CHANNELS, DECONVOLUTION_KERNEL
 from hrnet_tf.blocks import bottleneck_block
 from hrnet_tf.heads import heatmap_head
 from hrnet_tf.layers import DECONVOLUTION, conv_unit, deconv_unit
+from hrnet_tf.model import HRNetModel
 
 
 def build_simple_baseline(spec: SimpleBaselineSpec, *, folded: bool = False) -> Any:
@@ -20,7 +21,7 @@ def build_simple_baseline(spec: SimpleBaselineSpec, *, folded: bool = False) -> 
     x = build_resnet(image, spec, folded=folded)
     for step in range(1, DECONVOLUTIONS + 1):
         x = deconv_unit(x, DECONVOLUTION_CHANNELS, DECONVOLUTION_KERNEL, name=f"{DECONVOLUTION}{step}", folded=folded)
-    return keras.Model(image, heatmap_head(x, spec.classes), name=spec.name)
+    return HRNetModel(image, heatmap_head(x, spec.classes), name=spec.name)
 
 
 def build_resnet(image: Any, spec: SimpleBaselineSpec, *, folded: bool = False) -> Any:

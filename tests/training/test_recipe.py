@@ -45,7 +45,8 @@ def test_small_is_what_the_defaults_were() -> None:
 
 def test_every_setting_is_one_of_the_config() -> None:
     names = {field.name for field in dataclasses.fields(TrainingConfig)}
-    assert names - set(SETTINGS) == {*PEOPLE, "seed", "distill", "sparsity"}
+    asked = {"seed", "distill", "sparsity", "freeze", "keep", "patience", "devices"}
+    assert names - set(SETTINGS) == {*PEOPLE, *asked}
 
 
 def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,24 @@
+"""The Keras model that `build_model` makes: a functional one, which does not take objects of the other Keras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hrnet_tf._keras import keras
+from hrnet_tf.keras_choice import check_same_keras
+
+CALLBACKS = 5  # their place among the arguments of `fit`
+
+
+@keras.utils.register_keras_serializable("hrnet_tf")
+class HRNetModel(keras.Model):  # type: ignore[misc]
+    """As `keras.Model`, but ValueError says which Keras is active where an optimizer, a loss or a callback is of the other."""
+
+    def compile(self, *arguments: Any, **named: Any) -> None:
+        check_same_keras(*arguments, *named.values())
+        super().compile(*arguments, **named)
+
+    def fit(self, *arguments: Any, **named: Any) -> Any:
+        callbacks = arguments[CALLBACKS] if len(arguments) > CALLBACKS else named.get("callbacks")
+        check_same_keras(*arguments[:1], *(callbacks if isinstance(callbacks, list | tuple) else [callbacks]))
+        return super().fit(*arguments, **named)

@@ -1,0 +1,117 @@
+"""What `test_keras3` looks at, done by one process on the Keras of its environment: `python keras3_job.py FOLDER SOURCE`.
+
+FOLDER holds `given.npz` (images, heatmaps, weights of joints), `given.safetensors` and the drawn people; the results go there.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from hrnet_tf._keras import BACKEND, keras
+from hrnet_tf.gates import HardConcreteGate, on_units
+from hrnet_tf.layers import Upsampling
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import load_run
+from hrnet_tf.spec import HRNetSpec, StageSpec
+from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from training.augmentation import Augmentation
+from training.config import TrainingConfig
+from training.examples import Examples
+from training.execution import Execution
+from training.losses import HeatmapMSE
+from training.pydataset import TrainingBatches
+from training.targets import HeatmapTargets
+from training.train import train
+
+SMALL = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), stem_width=4, stage1_blocks=1, stage1_width=4)
+
+
+class Stop(keras.callbacks.Callback):
+    """Interrupts a training in its second epoch, as Ctrl-C does."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def refused(action):
+    """The text of the ValueError that `action` raises."""
+    try:
+        action()
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
+def one_step(folder, spec):
+    """Forward, and one step of Adam, from the given weights."""
+    given, model = np.load(folder / "given.npz"), build_model(spec)
+    set_model_weights(model, load_weights(folder / "given.safetensors"))
+    found = {"heatmaps": np.asarray(model.predict_on_batch(given["images"]))}
+    model.compile(keras.optimizers.Adam(1e-3, epsilon=1e-8), HeatmapMSE())
+    found["loss"] = np.asarray(model.train_on_batch(given["images"], given["heatmaps"], sample_weight=given["weights"]))
+    save_weights(folder / "stepped.safetensors", model_weights(model))
+    return found
+
+
+def batches(config, spec):
+    """The first epoch's batches, and the second epoch's first."""
+    people = load_keypoint_dataset(config.train_annotations, config.images)
+    made = TrainingBatches(Examples(people, spec, 8, 3, HeatmapTargets(), Augmentation()), range(2))
+    return {f"batch{index}_{part}": array for index in range(made.examples.steps + 1) for part, array in enumerate(made[index])}
+
+
+def trainings(folder, config):
+    """A training with dropped links; and the same, interrupted and resumed; and one in half precision with a teacher."""
+    config = dataclasses.replace(config, link_dropout=0.3)
+    train(SMALL.full(), config, folder / "whole")
+    try:
+        train(SMALL.full(), config, folder / "parted", execution=Execution(callbacks=(Stop(),)))
+    except KeyboardInterrupt:
+        train(SMALL.full(), config, folder / "parted", resume=True)
+    taught = dataclasses.replace(config, epochs=1, mixed_precision=True, distill=0.5)
+    train(SMALL.full(), taught, folder / "taught", teacher=load_run(folder / "whole"))
+    model, run = build_model(load_run(folder / "whole").spec), load_run(folder / "whole")
+    set_model_weights(model, load_weights(run.weights_path))
+    return {"trained": np.asarray(model.predict_on_batch(np.load(folder / "given.npz")["images"][:, :32, :32]))}
+
+
+def parts():
+    """The layers that have a form of their own on each Keras."""
+    maps = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
+    found = {kind: np.asarray(Upsampling(4, kind)(maps)) for kind in ("nearest", "bilinear")}
+    gate = HardConcreteGate("stage2_module0_link0to1_gate")
+    gate(maps)
+    gate.log_alpha.assign(0.0)
+    found["drawn"] = np.asarray(gate(np.ones((4000, 1, 1, 1), np.float32), training=True))
+    return found
+
+
+def main(folder, spec):
+    config = TrainingConfig(**json.loads((folder / "config.json").read_text()))
+    found = one_step(folder, spec) | batches(config, spec) | parts() | trainings(folder, config)
+    names = {}
+    for task in ("segmentation", "landmarks", "classification"):
+        other = dataclasses.replace(spec, task=task, links=frozenset()).full()
+        names[task] = sorted(model_weights(build_model(other, gate=on_units(set(), None))))
+    detector = dataclasses.replace(spec, task="detection", links=frozenset()).full()
+    errors = {"detection": refused(lambda: build_model(detector))}
+    if BACKEND == "tensorflow":
+        import tf_keras
+
+        model = build_model(SMALL.full())
+        errors["optimizer"] = refused(lambda: model.compile(tf_keras.optimizers.Adam(), HeatmapMSE()))
+        other = Execution(callbacks=(tf_keras.callbacks.Callback(),))
+        errors["callback"] = refused(lambda: train(SMALL, config, folder / "no", execution=other))
+    np.savez(folder / "found.npz", **found)
+    facts = {"backend": BACKEND, "tensorflow": "tensorflow" in sys.modules, "names": names, "errors": errors}
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    main(where, HRNetSpec.from_json(json.loads((where / "spec.json").read_text())))

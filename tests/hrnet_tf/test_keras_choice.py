@@ -1,0 +1,72 @@
+"""Which Keras is active is said once, and an object of the other is refused by name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hrnet_tf import keras_choice, use_keras
+from hrnet_tf._keras import keras
+from hrnet_tf.keras_choice import check_same_keras, check_tf_keras, chosen_keras
+from hrnet_tf.networks import build_model
+from hrnet_tf.spec import HRNetSpec
+from training.config import TrainingConfig
+from training.execution import Execution
+from training.losses import HeatmapMSE
+from training.train import train
+
+
+@pytest.fixture
+def not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has built nothing yet."""
+    monkeypatch.setattr(keras_choice, "_opened", lambda: None)
+    for name in ("HRNET_KERAS", "KERAS_BACKEND"):
+        monkeypatch.setenv(name, "")
+
+
+def test_tf_keras_unless_something_else_is_said(not_open: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen_keras() == "tf_keras"
+    use_keras("keras", backend="jax")
+    assert chosen_keras() == "keras"
+    with pytest.raises(ValueError, match=r"conversion needs tf_keras, but Keras 3 \(jax\) is active: unset HRNET_KERAS"):
+        check_tf_keras("conversion")
+    monkeypatch.setenv("HRNET_KERAS", "keras2")
+    with pytest.raises(ValueError, match=r"HRNET_KERAS is tf_keras or keras \(Keras 3\), got 'keras2'"):
+        chosen_keras()
+
+
+@pytest.mark.parametrize(("name", "backend"), [("tf_keras", "jax"), ("keras", "torch")])
+def test_backends_that_do_not_go(not_open: None, name: str, backend: str) -> None:
+    with pytest.raises(ValueError, match="the backend goes with 'keras' and is one of tensorflow, jax"):
+        use_keras(name, backend)
+
+
+def test_an_open_keras_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRNET_KERAS", "tf_keras")
+    use_keras("tf_keras")
+    with pytest.raises(ValueError, match="tf_keras is open already: call use_keras before the first model is built"):
+        use_keras("keras")
+
+
+def test_objects_of_keras_3_are_refused(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    import keras as keras_3
+
+    class Own(keras_3.callbacks.Callback):  # type: ignore[misc]
+        pass
+
+    model = build_model(spec)
+    switch = "but tf_keras is active: set HRNET_KERAS=keras, or make it of tf_keras"
+    with pytest.raises(ValueError, match=rf"Adam is of Keras 3 \(keras\.src\.optimizers\.adam\), {switch}"):
+        model.compile(keras_3.optimizers.Adam(), HeatmapMSE())
+    with pytest.raises(ValueError, match=rf"MeanSquaredError is of Keras 3 \(.*\), {switch}"):
+        model.compile("adam", loss=keras_3.losses.MeanSquaredError())
+    model.compile(keras.optimizers.Adam(), HeatmapMSE())
+    with pytest.raises(ValueError, match=rf"Own is of Keras 3 \(.*\), {switch}"):
+        model.fit([], callbacks=[Own()])
+    with pytest.raises(ValueError, match=rf"Own is of Keras 3 \(.*\), {switch}"):
+        train(spec, config, tmp_path / "run", execution=Execution(callbacks=(Own(),)))
+    assert not (tmp_path / "run").exists()
+    check_same_keras(keras.callbacks.TerminateOnNaN(), keras.optimizers.Adam(), None, "adam")
+    assert "tf_keras" in sys.modules

@@ -1,0 +1,39 @@
+"""What `test_strategies` has done by processes of their own: `python devices_job.py FOLDER NAME STRATEGY [epochs=N] [resume]`.
+
+FOLDER holds `spec.json` and `config.json`, whose steps are halved onto two devices: the same persons a step, the same rate.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import typer
+
+from hrnet_tf.spec import HRNetSpec
+from mobile_eval.cli import run
+from training.config import TrainingConfig
+from training.execution import Execution
+from training.strategies import MIRRORED, make_devices
+
+
+def main(folder: Path, name: str, strategy: str, options: list[str] | None = None) -> None:
+    if strategy == MIRRORED:
+        import tensorflow as tf
+
+        [cpu] = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    devices = make_devices(strategy)
+    from training.train import train
+
+    config = TrainingConfig(**json.loads((folder / "config.json").read_text()))
+    epochs = [int(option.removeprefix("epochs=")) for option in options or [] if option.startswith("epochs=")]
+    halved = {"batch_size": config.batch_size // 2, "learning_rate": config.learning_rate / 2, "devices": devices.count}
+    config = dataclasses.replace(config, epochs=(epochs or [config.epochs])[0], **halved)
+    spec = HRNetSpec.from_json(json.loads((folder / "spec.json").read_text()))
+    train(spec, config, folder / name, execution=Execution(devices), resume="resume" in (options or []))
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    run(app)

@@ -1,0 +1,56 @@
+"""A training's state in one file: what is restored is what was saved, and what is of something else is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf._keras import keras
+from hrnet_tf.weights import load_weights, save_weights
+from training.checkpoint import Checkpoint
+
+
+def learner(path: Path, channels: int = 3) -> Checkpoint:
+    """A small model that is ready to learn."""
+    image = keras.Input((4, 4, 2))
+    maps = keras.layers.BatchNormalization()(keras.layers.Conv2D(channels, 1)(image))
+    model = keras.Model(image, maps)
+    model.compile(keras.optimizers.Adam(1e-2), "mse")
+    model.optimizer.build(model.trainable_variables)
+    return Checkpoint(path, model, model.optimizer)
+
+
+def taught(checkpoint: Checkpoint, steps: int) -> list[Any]:
+    images = np.random.default_rng(0).standard_normal((8, 4, 4, 2)).astype(np.float32)
+    for _ in range(steps):
+        checkpoint.model.train_on_batch(images, np.ones((8, 4, 4, 3), np.float32))
+    return [variable.numpy() for variable in (*checkpoint.model.variables, *checkpoint.optimizer.variables)]
+
+
+def test_what_goes_on_from_a_file_goes_on_exactly(tmp_path: Path) -> None:
+    first, second = learner(tmp_path / "state"), learner(tmp_path / "state")
+    assert first.restore() == 0
+    before = taught(first, 3)
+    first.save(7)
+    assert second.restore() == 7
+    for saved, restored in zip(before, taught(second, 0), strict=True):
+        np.testing.assert_array_equal(restored, saved)
+    for one, other in zip(taught(first, 2), taught(second, 2), strict=True):
+        np.testing.assert_array_equal(other, one)
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
+def test_states_of_something_else_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    learner(path).save(1)
+    with pytest.raises(ValueError, match="state is of another model or optimizer"):
+        learner(path, channels=4).restore()
+    save_weights(path, {name.replace("tf_keras/", "keras/"): array for name, array in load_weights(path).items()})
+    with pytest.raises(ValueError, match="state was not written by tf_keras: go on with the Keras that began this run"):
+        learner(path).restore()
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match="state is damaged"):
+        learner(path).restore()
