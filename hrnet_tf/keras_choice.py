@@ -52,6 +52,15 @@ def check_tf_keras(what: str) -> None:
         raise ValueError(f"{what} needs tf_keras, but {active_keras()} is active: unset {VARIABLE}")
 
 
+def check_tensorflow(what: str) -> None:
+    """Raise ValueError where TensorFlow is not imported, which `what` is made of."""
+    opened = _opened()
+    if opened and opened.BACKEND != "tensorflow":
+        raise ValueError(
+            f"{what} needs TensorFlow, but {active_keras()} is active: set {BACKEND_VARIABLE}=tensorflow or unset {VARIABLE}"
+        )
+
+
 def check_same_keras(*objects: Any) -> None:
     """Raise ValueError if one of `objects`, such as callbacks and optimizers, is made of the Keras that is not active."""
     other = KERAS_3 if chosen_keras() == TF_KERAS else TF_KERAS
