@@ -62,9 +62,11 @@ def check_tensorflow(what: str) -> None:
 
 
 def check_same_keras(*objects: Any) -> None:
-    """Raise ValueError if one of `objects`, such as callbacks and optimizers, is made of the Keras that is not active."""
+    """Raise ValueError if one of `objects` (callbacks, optimizers, lists of them) is of the Keras that is not active."""
     other = KERAS_3 if chosen_keras() == TF_KERAS else TF_KERAS
     for one in objects:
+        if isinstance(one, list | tuple):
+            check_same_keras(*one)
         found = next((base for base in type(one).__mro__ if base.__module__.split(".")[0] == other), None)
         if found:
             whose = "Keras 3" if other == KERAS_3 else TF_KERAS
