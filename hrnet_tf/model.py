@@ -22,3 +22,6 @@ class HRNetModel(keras.Model):  # type: ignore[misc]
         callbacks = arguments[CALLBACKS] if len(arguments) > CALLBACKS else named.get("callbacks")
         check_same_keras(callbacks)
         return super().fit(*arguments, **named)
+
+
+keras.utils.get_custom_objects()[HRNetModel.__name__] = HRNetModel  # HDF5 files keep the name alone
