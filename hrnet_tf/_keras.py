@@ -1,8 +1,8 @@
 """The one place that opens Keras: tf_keras, or Keras 3 where that is chosen (see `keras_choice`).
 
-Quantization-aware training (tensorflow-model-optimization), keras-cv 0.9 and conversion work on tf_keras only, which
-is the default. Everything else is written once for both: `keras` is the one that is open, `ops` and `random` are
-Keras 3's, or their like on tf_keras. `tf` is there unless the backend is JAX, where TensorFlow is not imported.
+Quantization-aware training (tensorflow-model-optimization) and conversion work on tf_keras only, which is the
+default. Everything else is written once for both: `keras` is the one that is open, `ops` and `random` are Keras 3's,
+or their like on tf_keras. `tf` is there unless the backend is JAX, where TensorFlow is not imported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from hrnet_tf.keras_choice import BACKEND_VARIABLE, BACKENDS, TF_KERAS, VARIABLE, check_tf_keras, chosen_keras
+from hrnet_tf.keras_choice import BACKEND_VARIABLE, BACKENDS, TF_KERAS, VARIABLE, check_tensorflow, chosen_keras
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -42,7 +42,7 @@ class _NoTensorFlow:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return check_tf_keras(f"tf.{name}")
+        return check_tensorflow(f"tf.{name}")
 
 
 def _tensorflow() -> ModuleType:

@@ -15,11 +15,16 @@ convert_to_tensor = tf.convert_to_tensor
 log = tf.math.log
 maximum = tf.maximum
 mean = tf.reduce_mean
-shape = tf.shape
 sigmoid = tf.sigmoid
 size = tf.size
 square = tf.square
 top_k = tf.math.top_k
+
+
+def shape(x: Any) -> tuple[Any, ...]:
+    """Sizes of all axes: numbers where they are known, else tensors."""
+    known, found = x.shape, tf.shape(x)
+    return tuple(found[axis] if size is None else size for axis, size in enumerate(known))
 
 
 def _resize(images: Any, size: Sequence[int], interpolation: str) -> Any:

@@ -9,7 +9,7 @@ from hrnet_tf._keras import keras
 from hrnet_tf.blocks import bottleneck_block, residual_block
 from hrnet_tf.fusion import exchange_unit
 from hrnet_tf.heads import HEATMAP_LAYER, classification_head, dense_head, heatmap_head
-from hrnet_tf.keras_choice import check_tf_keras
+from hrnet_tf.keras_choice import check_tensorflow
 from hrnet_tf.layers import OnUnit, conv_unit
 from hrnet_tf.model import HRNetModel
 from hrnet_tf.spec import FIRST_STAGE, BranchModule, HRNetSpec
@@ -39,7 +39,7 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = 
     elif spec.task == "classification":
         answer = classification_head(branches, spec.classes, folded=folded)
     else:
-        check_tf_keras("detection")
+        check_tensorflow("detection")
         from hrnet_tf.detection import detector_outputs  # keras-cv is heavy and only needed here
 
         answer = detector_outputs(image, branches, spec)

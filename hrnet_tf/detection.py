@@ -43,7 +43,7 @@ from hrnet_tf.spec import (
     HRNetSpec,
 )
 
-with quiet(), contextlib.redirect_stdout(io.StringIO()):  # after hrnet_tf._keras, which makes it use tf_keras
+with quiet(), contextlib.redirect_stdout(io.StringIO()):  # after hrnet_tf._keras: it takes the Keras that is open
     from keras_cv.bounding_box import convert_format
     from keras_cv.layers import ROIGenerator
 

@@ -52,10 +52,21 @@ def check_tf_keras(what: str) -> None:
         raise ValueError(f"{what} needs tf_keras, but {active_keras()} is active: unset {VARIABLE}")
 
 
+def check_tensorflow(what: str) -> None:
+    """Raise ValueError where TensorFlow is not imported, which `what` is made of."""
+    opened = _opened()
+    if opened and opened.BACKEND != "tensorflow":
+        raise ValueError(
+            f"{what} needs TensorFlow, but {active_keras()} is active: set {BACKEND_VARIABLE}=tensorflow or unset {VARIABLE}"
+        )
+
+
 def check_same_keras(*objects: Any) -> None:
-    """Raise ValueError if one of `objects`, such as callbacks and optimizers, is made of the Keras that is not active."""
+    """Raise ValueError if one of `objects` (callbacks, optimizers, lists of them) is of the Keras that is not active."""
     other = KERAS_3 if chosen_keras() == TF_KERAS else TF_KERAS
     for one in objects:
+        if isinstance(one, list | tuple):
+            check_same_keras(*one)
         found = next((base for base in type(one).__mro__ if base.__module__.split(".")[0] == other), None)
         if found:
             whose = "Keras 3" if other == KERAS_3 else TF_KERAS

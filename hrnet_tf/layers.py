@@ -48,7 +48,7 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
         self.interpolation = interpolation
 
     def call(self, inputs: Any) -> Any:
-        _, height, width, _ = inputs.shape
+        _, height, width, _ = ops.shape(inputs)
         size = (height * self.factor, width * self.factor)
         return ops.image.resize(inputs, size, interpolation=self.interpolation)
 

@@ -20,5 +20,8 @@ class HRNetModel(keras.Model):  # type: ignore[misc]
 
     def fit(self, *arguments: Any, **named: Any) -> Any:
         callbacks = arguments[CALLBACKS] if len(arguments) > CALLBACKS else named.get("callbacks")
-        check_same_keras(*arguments[:1], *(callbacks if isinstance(callbacks, list | tuple) else [callbacks]))
+        check_same_keras(callbacks)
         return super().fit(*arguments, **named)
+
+
+keras.utils.get_custom_objects()[HRNetModel.__name__] = HRNetModel  # HDF5 files keep the name alone

@@ -62,6 +62,8 @@ def test_objects_of_keras_3_are_refused(spec: HRNetSpec, config: TrainingConfig,
         model.compile(keras_3.optimizers.Adam(), HeatmapMSE())
     with pytest.raises(ValueError, match=rf"MeanSquaredError is of Keras 3 \(.*\), {switch}"):
         model.compile("adam", loss=keras_3.losses.MeanSquaredError())
+    with pytest.raises(ValueError, match=rf"MeanSquaredError is of Keras 3 \(.*\), {switch}"):
+        model.compile("adam", HeatmapMSE(), metrics=[keras_3.metrics.MeanSquaredError()])
     model.compile(keras.optimizers.Adam(), HeatmapMSE())
     with pytest.raises(ValueError, match=rf"Own is of Keras 3 \(.*\), {switch}"):
         model.fit([], callbacks=[Own()])
