@@ -21,7 +21,7 @@ from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
 from training.examples import Examples, examples_for, steps_per_epoch
 from training.execution import Execution
-from training.image_cache import ImageCache
+from training.image_cache import ImageCache, read_person
 from training.keeping import KeepRun, out_of_patience
 from training.losses import LOSSES
 from training.nonfinite import StopAtNonFinite
@@ -75,7 +75,7 @@ def build_teacher(run: Run, config: TrainingConfig) -> Any:
 
 
 def load_data(config: TrainingConfig) -> tuple[KeypointDataset, KeypointDataset | None]:
-    """Training and (if named) validation persons."""
+    """Training and (if named) validation persons; ValueError where an image to measure on cannot be read."""
     train = load_keypoint_dataset(config.train_annotations, config.images)
     steps_per_epoch(train, config.persons_a_step)  # refuses data that fill no batch, before anything is written
     if config.val_annotations is None:
@@ -83,6 +83,8 @@ def load_data(config: TrainingConfig) -> tuple[KeypointDataset, KeypointDataset 
     val = load_keypoint_dataset(config.val_annotations, config.val_images or config.images)
     if val.category.joints != train.category.joints:
         raise ValueError(f"{config.val_annotations} has other keypoints than {config.train_annotations}")
+    for person in {person.image_path: person for person in val.persons}.values():
+        read_person(person)  # one that is damaged would end the training after its first epoch
     return train, val
 
 

@@ -11,6 +11,7 @@ import pytest
 from hrnet_tf._keras import tf
 from hrnet_tf.spec import HRNetSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
+from mobile_eval.preprocess import normalize, person_crops
 from training.augmentation import Augmentation
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.examples import Examples
@@ -35,6 +36,14 @@ def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDatase
             np.testing.assert_array_equal(found.numpy(), expected)
 
 
+def test_without_augmentation_batches_are_the_device_s_own_crops(people: KeypointDataset, spec: HRNetSpec) -> None:
+    plain = Augmentation(rotation=0, scale=0, flip_probability=0, half_body_probability=0)
+    made = Examples(people, spec, 8, 0, HeatmapTargets(), plain)
+    found = np.concatenate([crops.numpy() for crops, *_ in training_dataset(made, range(1))])
+    persons = [people.persons[index] for index in made.order(0)[: len(found)]]
+    np.testing.assert_allclose(found, normalize(person_crops(persons, spec.input_size)[0]), atol=1e-4)
+
+
 def test_shapes_are_known_beforehand(people: KeypointDataset, spec: HRNetSpec) -> None:
     shapes = [tuple(part.shape) for part in training_dataset(examples(people, spec), range(1)).element_spec]
     assert shapes == [(8, 64, 64, 3), (8, 16, 16, 17), (8, 1, 1, 17)]
@@ -47,7 +56,7 @@ def test_damage_is_said_in_one_line(
     path.touch()
     persons = tuple(dataclasses.replace(person, image_path=path) for person in people.persons)
     made = examples(dataclasses.replace(people, persons=persons), spec)
-    with pytest.raises(ValueError, match=r"epoch 1: the images of 1 of \d+ persons cannot be read, more than 1%; the first: "):
+    with pytest.raises(ValueError, match=r"epoch 1: the images of \d of \d+ persons cannot be read, more than 1%; the first: "):
         _take_all(made)
     AfterEpoch(made).on_epoch_end(0)
     assert "persons skipped, the first: image" in capsys.readouterr().err

@@ -18,9 +18,10 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights
+from mobile_eval.datasets.coco import load_keypoint_dataset
 from training.config import TrainingConfig
 from training.fit import read_history
-from training.train import train
+from training.train import people_line, train
 
 pytestmark = pytest.mark.slow
 
@@ -113,3 +114,23 @@ def test_one_damaged_image_of_many_loses_nothing(
     assert "epoch 1: 1 of " in err
     assert "persons skipped, the first: image" in err
     assert "epoch 2: 1 of " in err
+
+
+def test_a_damaged_image_to_measure_on_is_said_before(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
+    images = Path(shutil.copytree(config.images, tmp_path / "images"))
+    path = next(images.glob("val_*"))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=f"image .*{path.name} is truncated"):
+        train(spec, dataclasses.replace(config, images=str(images)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path: Path) -> None:
+    coco = json.loads(Path(config.train_annotations).read_text())
+    count = len(coco["annotations"])
+    coco["annotations"][0]["keypoints"] = [0.0] * 51
+    coco["annotations"][1]["iscrowd"] = 1
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    line = people_line(load_keypoint_dataset(tmp_path / "train.json", config.images))
+    assert line == f"{count - 2} persons to learn from (2 annotations left out: a crowd, or no labelled joint)"
+    assert people_line(load_keypoint_dataset(config.train_annotations, config.images)) == f"{count} persons to learn from"
