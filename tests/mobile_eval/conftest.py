@@ -162,10 +162,39 @@ def people(tmp_path: Path) -> People:
     return made
 
 
+def data_set(name: str) -> Path:
+    """The folder of that data set; the test is skipped where it is not at hand."""
+    folder = Path(os.environ.get("HRNET_DATA", Path(__file__).parents[3] / "shared" / "data")) / name
+    if not folder.is_dir():
+        pytest.skip(f"the data set is not in {folder}; set HRNET_DATA to the folder that holds {name}/")
+    return folder
+
+
 @pytest.fixture
 def lspet() -> Path:
-    """The folder of the LSPET data set, where it is at hand."""
-    folder = Path(os.environ.get("HRNET_DATA", Path(__file__).parents[3] / "shared" / "data")) / "lspet"
-    if not (folder / "person_keypoints_val.json").is_file():
-        pytest.skip(f"the LSPET data set is not in {folder}; set HRNET_DATA to the folder that holds lspet/")
-    return folder
+    """Leeds Sports Pose Extended."""
+    return data_set("lspet")
+
+
+@pytest.fixture
+def faces() -> Path:
+    """Faces with 68 landmarks."""
+    return data_set("faces")
+
+
+@pytest.fixture
+def camvid() -> Path:
+    """Streets, segmented."""
+    return data_set("camvid")
+
+
+@pytest.fixture
+def cells() -> Path:
+    """Blood cells, a folder a class."""
+    return data_set("cells")
+
+
+@pytest.fixture
+def bccd() -> Path:
+    """Blood cells in boxes."""
+    return data_set("bccd")

@@ -51,7 +51,7 @@ def test_head_boxes_and_head_joints_of_a_data_set(people: People) -> None:
     people.coco["annotations"][1]["bbox_head"] = [10, 10, 30, 40]
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    boxed = measure("boxes", dataset, truth + [15.1, 0, 0], dataset.category.sigmas)
+    boxed = measure("boxes", dataset, truth + np.array([15.1, 0, 0]), dataset.category.sigmas)
     assert boxed.pckh is not None
     assert (boxed.pckh.pck, boxed.pckh.joints_counted) == (0.0, 17)
     joints = measure("joints", dataset, truth, None, parse_head_joints("nose, left_ear", dataset.category.joints))
