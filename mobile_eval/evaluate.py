@@ -122,12 +122,19 @@ def measure(
 
 def check_joints(model: TfliteModel, category: KeypointCategory) -> None:
     """Refuse annotations of other joints than the model's."""
+    check_finds_keypoints(model)
     own = model.description.category.joints
     if own != category.joints:
         raise ValueError(
             f"{model.path.name} finds {len(own)} joints ({_few(own)}) but the annotations are of {len(category.joints)} "
             f"({_few(category.joints)}); give annotations of the model's joints, in its order"
         )
+
+
+def check_finds_keypoints(model: TfliteModel) -> None:
+    """Refuse a model of classes."""
+    if not model.description.category.joints:
+        raise ValueError(f"{model.path.name} is a {model.description.task} model: it finds no keypoints")
 
 
 def _few(joints: Sequence[str]) -> str:

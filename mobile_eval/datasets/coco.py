@@ -71,7 +71,7 @@ class KeypointCategory:
             name=data["name"],
             joints=joints,
             skeleton=tuple((a - 1, b - 1) for a, b in data.get("skeleton") or ()),
-            sigmas=tuple(map(float, sigmas)) if min(sigmas) > 0 else None,
+            sigmas=tuple(map(float, sigmas)) if sigmas and min(sigmas) > 0 else None,
         )
 
 

@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 
 from mobile_eval.metrics.figures import show
 
-IGNORED = 255  # the label of what counts for nothing, in Cityscapes' convention
+IGNORED = 255  # in masks, the label of what counts for nothing, in Cityscapes' convention
 LISTED_CLASSES = 40  # tables of more classes show those that do worst
 
 Counts = NDArray[np.int64]
 
 
-def confusion(truth: NDArray[Any], predicted: NDArray[Any], classes: int) -> Counts:
-    """How often class t was taken for class p, as entry (t, p) of (classes, classes); what is IGNORED in `truth` is left out.
+def confusion(truth: NDArray[Any], predicted: NDArray[Any], classes: int, ignored: int | None = None) -> Counts:
+    """How often class t was taken for class p, as entry (t, p) of (classes, classes); what is `ignored` in `truth` is left out.
 
     Both hold class indices, in any equal shape. Add up the matrices of many images.
     """
-    counted = truth != IGNORED
-    pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
+    if ignored is not None:
+        truth, predicted = truth[truth != ignored], predicted[truth != ignored]
+    pairs = truth.ravel().astype(np.int64) * classes + predicted.ravel()
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.metrics.confusion import (
+    IGNORED,
     accuracy,
     class_table,
     confusion,
@@ -19,13 +20,13 @@ FOUND = np.array([[0, 0, 1, 1], [0, 0, 3, 0]], np.uint8)
 
 
 def test_by_hand() -> None:
-    counts = confusion(TRUTH, FOUND, 4)
+    counts = confusion(TRUTH, FOUND, 4, IGNORED)
     assert counts.tolist() == [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert accuracy(counts) == 3 / 6
     np.testing.assert_allclose(shares_found(counts), [2 / 3, 1 / 2, 0, np.nan])
     np.testing.assert_allclose(intersections_over_unions(counts), [2 / 5, 1 / 3, 0, np.nan])
     assert mean_known(intersections_over_unions(counts)) == pytest.approx((2 / 5 + 1 / 3) / 3)
-    doubled = counts + confusion(TRUTH, FOUND, 4)
+    doubled = counts + confusion(TRUTH, FOUND, 4, IGNORED)
     assert accuracy(doubled) == accuracy(counts)
 
 
@@ -36,7 +37,7 @@ def test_a_class_that_is_predicted_but_never_there_has_an_iou_and_no_recall() ->
 
 
 def test_nothing_is_not_defined() -> None:
-    counts = confusion(np.array([255]), np.array([0]), 2)
+    counts = confusion(np.array([255]), np.array([0]), 2, IGNORED)
     assert np.isnan(accuracy(counts))
     assert np.isnan(mean_known(shares_found(counts)))
 
