@@ -52,7 +52,7 @@ class ClassFolders:
     def numbered_as(self, classes: Sequence[str], *, named: bool = True) -> ClassFolders:
         """With the indices that a model of `classes` gives its classes; where these are not `named`, folders keep their order."""
         if len(classes) != len(self.classes):
-            raise ValueError(f"the model has {len(classes)} classes, but there are {len(self.classes)} folders of images")
+            raise ValueError(f"the model has {len(classes)} classes, but the number of class folders is {len(self.classes)}")
         if not named:
             return self
         strange = [name for name in self.classes if name not in classes]

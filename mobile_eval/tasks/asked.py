@@ -46,11 +46,13 @@ class Asked:
         return value
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
-        """Plain data: files and folders by name, and "options" the rest, of those of these names."""
+        """Plain data of those of these names: "options", and "data" the files and folders that were given."""
         values = {name: getattr(self, name) for name in names}
-        files = {name: str(value) for name, value in values.items() if isinstance(value, Path)}
         paths = {field.name for field in dataclasses.fields(self) if "Path" in str(field.type)}
-        return {"options": {name: value for name, value in values.items() if name not in paths}, **files}
+        return {
+            "options": {name: value for name, value in values.items() if name not in paths},
+            "data": {name: str(value) for name, value in values.items() if name in paths and value},
+        }
 
 
 class TaskResult(Protocol):

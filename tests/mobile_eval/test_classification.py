@@ -105,7 +105,8 @@ def test_command(animals: Path, task_model: MakeModel, invoke: Invoke, tmp_path:
         assert code == 0
         assert out.startswith(f"classification-{precision}.tflite: 8 images\ntop-1 ")
     data = json.loads(figures.read_text())
-    assert (data["task"], data["top5"]) == ("classification", None)
+    assert (data["task"], data["images"], data["top5"]) == ("classification", 8, None)
+    assert data["data"] == {"images": str(animals)}
     assert set(data["recall"]) == set(CLASSES)
 
 
@@ -134,7 +135,7 @@ def damaged(animals: Path) -> None:
     ("spoil", "message"),
     [
         (empty, "eel has no images"),
-        (fewer, "the model has 3 classes, but there are 2 folders of images"),
+        (fewer, "the model has 3 classes, but the number of class folders is 2"),
         (strange, "there is a folder 'emu', but the model's classes are cat, dog, eel"),
         (flat, "holds no folder; expected one for each class"),
         (damaged, "1.png is damaged"),

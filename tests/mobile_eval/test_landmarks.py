@@ -118,7 +118,7 @@ def test_command(drawn_faces: tuple[Path, Path], task_model: MakeModel, invoke: 
         assert code == 0
         assert "FR@0.08" in out
     found = json.loads(figures.read_text())
-    assert (found["task"], found["threshold"], found["faces"]) == ("landmarks", 0.08, 2)
+    assert (found["task"], found["threshold"], found["faces"], found["images"]) == ("landmarks", 0.08, 2, 2)
     assert found["options"]["unit"] == "box"
     assert len(json.loads(predictions.read_text())) == 2
 

@@ -147,7 +147,8 @@ def test_command(streets: Streets, task_model: MakeModel, invoke: Invoke, tmp_pa
     assert code == 0
     assert out.startswith("segmentation-float32.tflite: 3 images\nmIoU ")
     data = json.loads(figures.read_text())
-    assert (data["task"], data["images"]) == ("segmentation", str(streets.images))
+    assert (data["task"], data["images"], data["threads"]) == ("segmentation", 3, 1)
+    assert data["data"] == {"images": str(streets.images), "masks": str(streets.masks)}
     assert set(data["iou"]) == set(CLASSES)
     assert invoke("evaluate", task_model("segmentation", CLASSES, "int8").path, *streets.arguments, "--limit", 2)[0] == 0
 

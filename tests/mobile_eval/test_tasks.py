@@ -79,6 +79,7 @@ def test_head_joints_bring_pckh(model_path: Callable[..., Path], people: People,
     assert "PCKh@0.5" in out
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["pckh"]["joints_counted"], figures["pckh"]["threshold"]) == (68, 0.5)
+    assert (figures["images"], figures["data"]["annotations"]) == (3, str(people.annotations))
     assert figures["options"]["head_joints"] == "nose,left_ear"
 
 
