@@ -39,6 +39,7 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any) -> ModelDescri
         multiply_adds=cost.multiply_adds,
         importance=importance,
         source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal(run)},
+        task=run.spec.task,
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
     )
 

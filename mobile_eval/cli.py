@@ -11,112 +11,20 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.evaluate_command import evaluate
+from mobile_eval.options import DelegateLibrary, DelegateOptions, Limit, Model, RuntimeName, Sigmas, Threads, Xnnpack
+
 DEBUG_VARIABLE = "HRNET_DEBUG"
 BAD_INPUT, INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="mobile_eval",
-    help="Accuracy and latency of .tflite pose models, with nothing but a TFLite runtime.",
+    help="Accuracy and latency of .tflite models, with nothing but a TFLite runtime.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="rich",
 )
-
-Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
-Annotations = Annotated[Path, typer.Option(help="COCO keypoint JSON of the model's joints.", show_default=False)]
-Images = Annotated[Path, typer.Option(help="Folder with the images that the annotations name.", show_default=False)]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")]
-RuntimeName = Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")]
-Xnnpack = Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")]
-DelegateLibrary = Annotated[
-    str | None, typer.Option("--delegate", help="edgetpu, or the path of a delegate library.", show_default=False)
-]
-DelegateOptions = Annotated[
-    list[str] | None, typer.Option(help="An option of the delegate, as NAME=VALUE; may be repeated.", show_default=False)
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="Take only the first N people.", show_default=False)]
-Sigmas = Annotated[
-    str | None,
-    typer.Option(
-        help="OKS sigmas, where the annotations name none: one for all joints, or one a joint (0.08,0.1,...).", show_default=False
-    ),
-]
-
-
-def evaluate(
-    model: Model,
-    annotations: Annotations,
-    images: Images,
-    threads: Threads = 1,
-    runtime: RuntimeName = "auto",
-    xnnpack: Xnnpack = True,
-    delegate: DelegateLibrary = None,
-    delegate_option: DelegateOptions = None,
-    reference: Annotated[
-        bool,
-        typer.Option("--reference-kernels", help="The runtime's plain kernels: slow, but int8 is the same everywhere."),
-    ] = False,
-    limit: Limit = None,
-    sigmas: Sigmas = None,
-    flip: Annotated[
-        bool, typer.Option("--flip", help="Average in the mirrored crop's heatmaps (the papers' flip test).")
-    ] = False,
-    decoding: Annotated[str, typer.Option(help="quarter (the official one), or dark (arXiv 1910.06278).")] = "quarter",
-    boxes: Annotated[
-        Path | None,
-        typer.Option(help="A detector's boxes, as COCO detection results, in place of the annotated ones.", show_default=False),
-    ] = None,
-    least_score: Annotated[float, typer.Option(help="Leave out boxes that the detector scores lower.")] = 0.0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)] = None,
-    predictions: Annotated[
-        Path | None, typer.Option(help="Write the keypoints to this file, as COCO results JSON.", show_default=False)
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an evaluation into --predictions was interrupted.")
-    ] = False,
-) -> None:
-    """Measure a model's accuracy: AP, AP50, AP75, AR (OKS, as COCO computes them) and, in annotated boxes, PCK@0.1.
-
-    With a detector's --boxes poses are scored by their boxes too, and those that are another's left out (OKS above 0.9).
-
-    Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
-    """
-    from dataclasses import asdict
-
-    from mobile_eval.backend import parse_backend
-    from mobile_eval.datasets.coco import load_keypoint_dataset
-    from mobile_eval.datasets.detections import load_detections
-    from mobile_eval.detected import DetectedResult, evaluate_detected
-    from mobile_eval.evaluate import EvaluationResult, parse_sigmas
-    from mobile_eval.evaluate import evaluate as evaluate_model
-    from mobile_eval.files import check_output_file, write_json
-    from mobile_eval.inference import PoseOptions
-    from mobile_eval.resumable import resumable
-    from mobile_eval.runtime import TfliteModel
-
-    check_output_file(json)
-    check_output_file(predictions)
-    predicted = resumable(predictions, resume=resume)
-    loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option, reference))
-    dataset = load_keypoint_dataset(annotations, images).head(limit)
-    given = parse_sigmas(sigmas, len(dataset.category.joints))
-    how = PoseOptions(flip, decoding)
-    how.check(loaded)
-    result: DetectedResult | EvaluationResult
-    if boxes:
-        detections = load_detections(boxes, dataset, images, least_score)
-        result = evaluate_detected(loaded, dataset, detections, sigmas=given, options=how, predicted=predicted, progress=True)
-    else:
-        result = evaluate_model(loaded, dataset, sigmas=given, options=how, predicted=predicted, progress=True)
-    if predictions:
-        write_json(predictions, result.results)
-    if json:
-        measured = {"runtime": str(loaded.runtime), "threads": threads, "placement": asdict(loaded.placement)}
-        asked = {"options": asdict(how), "annotations": str(annotations)}
-        write_json(json, {**result.to_json(), **measured, **asked})
-    typer.echo(result)
-    typer.echo(f"{loaded.runtime}: {loaded.placement}")
 
 
 def bench(

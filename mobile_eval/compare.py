@@ -15,10 +15,10 @@ from mobile_eval.backend import Backend
 from mobile_eval.bootstrap import Interval, difference_of_shares, ratio_of_medians
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.environment import Environment
-from mobile_eval.evaluate import EvaluationResult, check_joints, evaluate, number_or_none
+from mobile_eval.evaluate import EvaluationResult, check_joints, evaluate
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.latency import ROUNDS, LatencyResult, bench_interleaved
-from mobile_eval.metrics.oks import show
+from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.pck import PCK_THRESHOLD, found_joints
 from mobile_eval.model_file import ModelDescription
 from mobile_eval.runtime import CPU, TfliteModel
@@ -93,7 +93,7 @@ class ComparisonResult:
             links = f"{model.links_kept}/{model.links_possible}" if model.links_possible else "-"
             ap = show(model.evaluation.oks.ap if model.evaluation.oks else None)
             lines.append(
-                f"{model.label:<{wide}}  {ap:>6}   {show(number_or_none(model.evaluation.pck.pck)):>6}  "
+                f"{model.label:<{wide}}  {ap:>6}   {show(model.evaluation.pck.pck):>6}  "
                 f"{links:>7}  {model.latency.p50_ms:>6.2f}  {model.latency.p90_ms:>6.2f}  "
                 f"{model.latency_ratio:>5.2f} to {self.models[model.reference].label}"
             )

@@ -1,9 +1,8 @@
-"""Accuracy of a `.tflite` on an annotation file: AP and AR (OKS), PCK; ground-truth boxes."""
+"""Accuracy of a `.tflite` on an annotation file: AP and AR (OKS), PCK, PCKh; ground-truth boxes."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,10 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
 from mobile_eval.inference import InBox, PoseOptions, predict_people
-from mobile_eval.metrics.oks import OksResult, oks, show
-from mobile_eval.metrics.pck import PckResult, pck
+from mobile_eval.metrics.distance import between, head_sizes
+from mobile_eval.metrics.figures import show
+from mobile_eval.metrics.oks import OksResult, oks
+from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
 
@@ -24,7 +25,8 @@ SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (offici
 
 @dataclass(frozen=True, eq=False)
 class EvaluationResult:
-    """Accuracy of one model. `oks` is None where the joints' sigmas are not known; `oks_missing` says so.
+    """Accuracy of one model. `oks` is None where the joints' sigmas are not known; `oks_missing` says so. `pckh` is None where
+    the size of no head is known.
 
     `keypoints` (N, K, 3): x, y in image pixels and score, in the order of the data set's persons; `results` are the same as COCO
     results, which any COCO evaluation reads.
@@ -39,6 +41,7 @@ class EvaluationResult:
     pck: PckResult
     keypoints: NDArray[np.float64]
     results: list[dict[str, Any]]
+    pckh: PckResult | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without the keypoints; NaN becomes null."""
@@ -48,25 +51,16 @@ class EvaluationResult:
             "images": self.images,
             "oks": dataclasses.asdict(self.oks) if self.oks else None,
             "oks_missing": self.oks_missing,
-            "pck": {
-                "threshold": self.pck.threshold,
-                "pck": number_or_none(self.pck.pck),
-                "joints_counted": self.pck.joints_counted,
-                "per_joint": {j: number_or_none(v) for j, v in zip(self.joints, self.pck.per_joint, strict=True)},
-            },
+            "pck": self.pck.to_json(self.joints),
+            "pckh": self.pckh.to_json(self.joints) if self.pckh else None,
         }
 
     def __str__(self) -> str:
         found = str(self.oks) if self.oks else f"AP -  ({self.oks_missing})"
-        joints = "\n".join(
-            f"  {joint:<16} {show(number_or_none(value))}" for joint, value in zip(self.joints, self.pck.per_joint, strict=True)
-        )
-        return f"{self.model}: {self.persons} persons in {self.images} images\n{found}\n{self.pck}\n{joints}"
-
-
-def number_or_none(value: float) -> float | None:
-    """None for NaN, which JSON has not."""
-    return None if math.isnan(value) else value
+        shares = [one for one in (self.pck, self.pckh) if one]
+        columns = zip(self.joints, *(one.per_joint for one in shares), strict=True)
+        joints = [f"  {joint:<16} {'  '.join(map(show, values))}" for joint, *values in columns]
+        return "\n".join([f"{self.model}: {self.persons} persons in {self.images} images", found, *map(str, shares), *joints])
 
 
 def evaluate(
@@ -76,22 +70,31 @@ def evaluate(
     sigmas: Sequence[float] | None = None,
     options: PoseOptions | None = None,
     predicted: Predicted = predict_people,
+    head_joints: tuple[int, int] | None = None,
     progress: bool = False,
 ) -> EvaluationResult:
     """Run `model` on every person of `dataset` (ground-truth boxes) and measure what it finds.
 
-    `sigmas` (K,) take precedence over those of the annotation file's category, these over the model's.
+    `sigmas` (K,) take precedence over those of the annotation file's category, these over the model's; `head_joints` over the
+    annotations' head boxes.
     """
     check_joints(model, dataset.category)
     keypoints = predict_persons(model, dataset.persons, options, predicted, progress=progress)
     known = sigmas or dataset.category.sigmas or model.description.category.sigmas
-    return measure(model.path.name, dataset, keypoints, known)
+    return measure(model.path.name, dataset, keypoints, known, head_joints)
 
 
 def measure(
-    name: str, dataset: KeypointDataset, keypoints: NDArray[np.float64], sigmas: Sequence[float] | None
+    name: str,
+    dataset: KeypointDataset,
+    keypoints: NDArray[np.float64],
+    sigmas: Sequence[float] | None,
+    head_joints: tuple[int, int] | None = None,
 ) -> EvaluationResult:
-    """Accuracy of `keypoints` (N, K, 3), found by whatever means for the persons of `dataset`."""
+    """Accuracy of `keypoints` (N, K, 3), found by whatever means for the persons of `dataset`.
+
+    A head is as long as the way between `head_joints`, by index, or else as its box says.
+    """
     joints = dataset.category.joints
     if sigmas is not None and (len(sigmas) != len(joints) or min(sigmas) <= 0):
         raise ValueError(f"expected {len(joints)} positive OKS sigmas, one for each joint, got {len(sigmas)}: {list(sigmas)}")
@@ -101,6 +104,8 @@ def measure(
     else:
         found = oks(dataset.coco, results, sigmas, dataset.category_id)
     truth = np.stack([person.keypoints for person in dataset.persons])
+    head_boxes = head_sizes([person.head_box for person in dataset.persons])
+    heads = between(truth, head_joints[:1], head_joints[1:]) if head_joints else head_boxes
     return EvaluationResult(
         model=name,
         persons=len(dataset),
@@ -111,17 +116,25 @@ def measure(
         pck=pck(keypoints, truth, [person.box for person in dataset.persons]),
         keypoints=keypoints,
         results=results,
+        pckh=pckh(keypoints, truth, heads, joints) if np.any(heads > 0) else None,
     )
 
 
 def check_joints(model: TfliteModel, category: KeypointCategory) -> None:
     """Refuse annotations of other joints than the model's."""
+    check_finds_keypoints(model)
     own = model.description.category.joints
     if own != category.joints:
         raise ValueError(
             f"{model.path.name} finds {len(own)} joints ({_few(own)}) but the annotations are of {len(category.joints)} "
             f"({_few(category.joints)}); give annotations of the model's joints, in its order"
         )
+
+
+def check_finds_keypoints(model: TfliteModel) -> None:
+    """Refuse a model of classes."""
+    if not model.description.category.joints:
+        raise ValueError(f"{model.path.name} is a {model.description.task} model: it finds no keypoints")
 
 
 def _few(joints: Sequence[str]) -> str:
@@ -176,3 +189,13 @@ def parse_sigmas(text: str | None, joints: int) -> tuple[float, ...] | None:
     if len(sigmas) != joints or min(sigmas) <= 0:
         raise ValueError(f"--sigmas: expected one positive number, or one for each of {joints} joints, got {text!r}")
     return sigmas
+
+
+def parse_head_joints(text: str | None, joints: Sequence[str]) -> tuple[int, int] | None:
+    """The two joints between which a head lies, as given on a command line ("head_top,neck"), by index; None for None."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if len(set(names)) != len(("top", "neck")) or not set(names) <= set(joints):
+        raise ValueError(f"--head-joints takes two of the joints {', '.join(joints)}, with a comma between; got {text!r}")
+    return joints.index(names[0]), joints.index(names[1])

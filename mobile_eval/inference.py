@@ -6,13 +6,11 @@ that knows the heatmaps are Gaussian (`DARK`, arXiv 1910.06278).
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +19,12 @@ from mobile_eval.decode import decode_dark, decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import Array, box_matrix
 from mobile_eval.model_file import HEATMAPS
 from mobile_eval.preprocess import read_image, warp_crop
-from mobile_eval.quantized import dequantize
+from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 
 QUARTER, DARK = DECODINGS = ("quarter", "dark")
-READERS = 2  # threads that read and crop ahead
-AHEAD = 6  # images that wait cropped, at most: memory stays flat however many people there are
 
 Box = Sequence[float]
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 class InBox(Protocol):
@@ -62,13 +56,11 @@ class PoseOptions:
 
     def keypoints(self, model: TfliteModel, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Keypoints (1, K, 3) in heatmap pixels of one crop (1, H, W, 3), as the model stores it."""
-        answer = model.run(stored)
         if self == PoseOptions():
-            return model.decoded(answer)
-        tensor = model.description.output.tensor
-        heatmaps: NDArray[np.float32] = dequantize(answer[0], tensor)
+            return model.decoded(model.run(stored))
+        heatmaps = model.answer(stored)
         if self.flip:
-            mirrored = dequantize(model.run(np.ascontiguousarray(stored[:, :, ::-1]))[0], tensor)
+            mirrored = model.answer(np.ascontiguousarray(stored[:, :, ::-1]))
             heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, model.description.category.mirrored))
         return decode_dark(heatmaps) if self.decoding == DARK else decode_heatmaps(heatmaps)
 
@@ -106,7 +98,7 @@ def predict_people(
         image = read_image(group[0].image_path, group[0].image_size)
         return [_cropped(model, image, one.box) for one in group]
 
-    for cropped in _ahead(crops, of_images):
+    for cropped in ahead(crops, of_images):
         for stored, matrix in cropped:
             yield _located(model, stored, matrix, options)
 
@@ -117,19 +109,6 @@ def _cropped(model: TfliteModel, image: NDArray[np.uint8], box: Box) -> tuple[ND
 
 
 def _located(model: TfliteModel, stored: NDArray[Any], matrix: Array, options: PoseOptions) -> NDArray[np.float64]:
-    return np.asarray(keypoints_in_image(options.keypoints(model, stored), matrix[None])[0])
-
-
-def _ahead(make: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-    """`make` of each item, in order, worked out ahead in other threads, a few at a time."""
-    left = iter(items)
-    with ThreadPoolExecutor(READERS) as readers:
-        waiting: deque[Future[Made]] = deque(readers.submit(make, item) for item in islice(left, AHEAD))
-        try:
-            while waiting:
-                made = waiting.popleft().result()
-                waiting.extend(readers.submit(make, item) for item in islice(left, 1))
-                yield made
-        finally:
-            for future in waiting:
-                future.cancel()
+    found = options.keypoints(model, stored)
+    found[..., :2] += model.description.output.offset
+    return np.asarray(keypoints_in_image(found, matrix[None])[0])

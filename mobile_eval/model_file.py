@@ -2,7 +2,8 @@
 
 The description is JSON, in a zip appended to the flatbuffer as member `model.json`: runtimes read the
 flatbuffer and ignore what follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same. A second
-member, `keypoints.txt`, has the joints' names line by line, for readers of TFLite metadata.
+member, `keypoints.txt` (`labels.txt` of a model of classes), has the names of what it finds line by line, for readers of TFLite
+metadata.
 Length and checksum of the flatbuffer are part of it, so that damage is noticed before a runtime crashes on it.
 """
 
@@ -22,9 +23,9 @@ from mobile_eval.files import read_bytes, sha256, write_bytes, write_json
 
 FORMAT_VERSION = 1
 MEMBER = "model.json"
-JOINTS_MEMBER = "keypoints.txt"
+JOINTS_MEMBER, CLASSES_MEMBER = "keypoints.txt", "labels.txt"
 FLATBUFFER_IDENTIFIER = b"TFL3"
-HEATMAPS, KEYPOINTS = OUTPUTS = ("heatmaps", "keypoints")
+HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES = OUTPUTS = ("heatmaps", "keypoints", "class-maps", "class-scores")
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 REMEDY = "convert it again with `hrnet convert`"
 
@@ -61,15 +62,36 @@ class ModelOutput:
 
     HEATMAPS: (1, height / stride, width / stride, joints). KEYPOINTS, of a model with decoding in its graph: locations
     (1, joints, 2), int32 as x and y in quarters of a heatmap pixel, and scores (1, joints), which `tensor` is the format of.
+    CLASS_MAPS: logits (1, height / stride, width / stride, classes). CLASS_SCORES: logits (1, classes) of the whole image, with
+    `stride` 0.
+
+    `offset` is to be added to what is found in heatmaps, in their pixels: 0.5 for a network whose targets were rounded down, as
+    those of the official landmark networks.
     """
 
     kind: str
     stride: int
     tensor: TensorFormat
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in OUTPUTS:
             raise ValueError(f"a model's output is one of {', '.join(OUTPUTS)}, got {self.kind!r}")
+
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether it is classes that come out, and not keypoints."""
+        return self.kind in (CLASS_MAPS, CLASS_SCORES)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; no offset where there is none, as in files of before there were any."""
+        data = {"kind": self.kind, "stride": self.stride, **dataclasses.asdict(self.tensor)}
+        return {**data, "offset": self.offset} if self.offset else data
+
+
+def unnamed_classes(count: int) -> tuple[str, ...]:
+    """What classes are called whose names are not known: `class_0`, `class_1`, ..."""
+    return tuple(f"class_{index}" for index in range(count))
 
 
 @dataclass(frozen=True)
@@ -86,7 +108,9 @@ class ModelDescription:
 
     `network` holds "architecture", "spec" (for this package's own readers) and, of an HRNet, "width", "stages",
     "outputs", "live_branches", "links" (kept), "removed_links" and "removed_blocks" by name; networks without fusion
-    links leave these out. `importance` maps links of the full network to a number (higher is needed more).
+    links leave these out. `category` are the joints or landmarks (none of a model of classes), `classes` the names of the classes
+    in the order of their indices (none of a model of keypoints).
+    `importance` maps links of the full network to a number (higher is needed more).
     `flatbuffer` is filled in when the description is embedded.
     """
 
@@ -103,22 +127,31 @@ class ModelDescription:
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     license: str = ""
     task: str = "pose"
+    classes: tuple[str, ...] = ()
     flatbuffer: Flatbuffer | None = None
 
     def __post_init__(self) -> None:
+        if self.output.is_of_classes != bool(self.classes):
+            raise ValueError(
+                f"{self.name} gives out {self.output.kind} and names {len(self.classes)} classes: these do not go together"
+            )
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as it is stored."""
         data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        source, target = self.input, self.output
+        source = self.input
         data["input"] = {"size": list(source.size), "layout": source.layout, "mean": list(source.mean), "std": list(source.std)}
         data["input"] |= dataclasses.asdict(source.tensor)
-        data["output"] = {"kind": target.kind, "stride": target.stride, **dataclasses.asdict(target.tensor)}
-        data["category"] = self.category.to_json()
+        data["output"], data["category"], data["classes"] = self.output.to_json(), self.category.to_json(), list(self.classes)
         data["flatbuffer"] = dataclasses.asdict(self.flatbuffer) if self.flatbuffer else None
         return {"format_version": FORMAT_VERSION, **data}
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The names of what it finds, one a channel: joints, landmarks or classes."""
+        return self.classes or self.category.joints
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ModelDescription:
@@ -133,8 +166,9 @@ class ModelDescription:
             fields["input"] = ModelInput(
                 (height, width), tuple(source["mean"]), tuple(source["std"]), _tensor(source), source["layout"]
             )
-            fields["output"] = ModelOutput(target["kind"], int(target["stride"]), _tensor(target))
+            fields["output"] = ModelOutput(target["kind"], int(target["stride"]), _tensor(target), float(target.get("offset", 0)))
             fields["category"] = KeypointCategory.from_json(data["category"])
+            fields["classes"] = tuple(map(str, data.get("classes", ())))
             fields["flatbuffer"] = Flatbuffer(**data["flatbuffer"]) if data.get("flatbuffer") else None
             return cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
@@ -160,8 +194,9 @@ def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescr
     stored = dataclasses.replace(description, flatbuffer=Flatbuffer(len(flatbuffer), sha256(flatbuffer)))
     buffer = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(buffer, "a") as tail:
-        joints = "".join(f"{joint}\n" for joint in description.category.joints)
-        for name, content in ((MEMBER, json.dumps(stored.to_json(), indent=1)), (JOINTS_MEMBER, joints)):
+        names = "".join(f"{name}\n" for name in description.answers)
+        names_member = CLASSES_MEMBER if description.classes else JOINTS_MEMBER
+        for name, content in ((MEMBER, json.dumps(stored.to_json(), indent=1)), (names_member, names)):
             member = zipfile.ZipInfo(name)  # a fixed date: the same model gives the same bytes
             member.compress_type = zipfile.ZIP_DEFLATED
             tail.writestr(member, content)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.evaluate import person_score
+from mobile_eval.evaluate import check_finds_keypoints, person_score
 from mobile_eval.files import check_output_folder, read_json, write_bytes, write_json
 from mobile_eval.geometry import checked_box
 from mobile_eval.inference import predict_box
@@ -49,6 +49,7 @@ def predict(
     Without `boxes` (see `load_boxes`) each image is taken to show one person; with them, images without a box are
     written as they are.
     """
+    check_finds_keypoints(model)
     paths = [Path(image) for image in images]
     if not paths:
         raise ValueError("expected at least one image, got none")

@@ -14,13 +14,14 @@ from mobile_eval.geometry import Array, box_matrix
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CENTRE_SHARE = 0.875  # of the resized image's shorter side is what classification networks look at
 
 
-def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_image(path: Path | str, size: tuple[int, int] | None = None, because: str = "its annotations say") -> NDArray[np.uint8]:
     """The image as (H, W, 3) uint8 RGB, turned upright as its EXIF orientation says.
 
     `size` (height, width) is what annotations say of it. Where only the image as it is stored has that size, it stays as it is
-    stored, as COCO's tools read images; ValueError where neither has.
+    stored, as COCO's tools read images; ValueError, with `because` before the size, where neither has.
     """
     try:
         data = Path(path).read_bytes()
@@ -35,7 +36,7 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None or image.shape[:2] != size:
             found, said = ("x".join(map(str, shape)) for shape in (image.shape[:2] if image is not None else (), size))
-            raise ValueError(f"image {path} is {found} (height x width), but its annotations say {said}: is it another image?")
+            raise ValueError(f"image {path} is {found} (height x width), but {because} {said}: is it another image?")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -51,6 +52,40 @@ def person_crops(persons: Sequence[Person], input_size: tuple[int, int]) -> tupl
     images = (read_image(person.image_path, person.image_size) for person in persons)
     crops = [warp_crop(image, matrix, input_size) for image, matrix in zip(images, matrices, strict=True)]
     return np.stack(crops), matrices
+
+
+def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The whole image at (height, width): bilinear, as the official segmentation code resizes."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def resized_centre(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """What classification networks look at: the shorter side resized to `size` / 0.875, of that the middle (height, width).
+
+    ImageNet's usual evaluation (torchvision's Resize(256), CenterCrop(224)), with its resizing: bilinear, over all pixels that
+    fall into one where the image becomes smaller.
+    """
+    wanted = [round(side / CENTRE_SHARE) for side in size]
+    scale = max(side / own for side, own in zip(wanted, image.shape[:2], strict=True))
+    sides = [max(side, int(own * scale)) for side, own in zip(wanted, image.shape[:2], strict=True)]
+    starts = [round((whole - part) / 2) for whole, part in zip(sides, size, strict=True)]
+    rows, columns = (
+        _triangles(own, whole)[start : start + part]
+        for own, whole, start, part in zip(image.shape[:2], sides, starts, size, strict=True)
+    )
+    narrow = np.tensordot(columns, image.astype(np.float32), (1, 1))  # (width, H, 3)
+    resized = np.tensordot(rows, narrow, (1, 1))  # (height, width, 3)
+    return np.asarray(np.clip(np.rint(resized), 0, 255), np.uint8)
+
+
+def _triangles(own: int, wanted: int) -> NDArray[np.float32]:
+    """Weights (wanted, own) of pixels for each one they are resized to: triangles as wide as two of the larger pixels."""
+    step = own / wanted
+    apart = np.arange(own) + 0.5 - (np.arange(wanted)[:, None] + 0.5) * step
+    weights = np.maximum(1 - np.abs(apart) / max(step, 1), 0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def normalize(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mobile_eval.charts import kinds_svg, removal_points, removal_svg
 from mobile_eval.compare import ComparedModel, ComparisonResult
-from mobile_eval.evaluate import number_or_none
 from mobile_eval.link_diagram import link_diagram_svg
+from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.metrics.pck import PCK_THRESHOLD, found_joints
 from mobile_eval.pose_picture import Cutout, cut_out, skeleton_svg
 from mobile_eval.preprocess import read_image

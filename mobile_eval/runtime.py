@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from mobile_eval.backend import NOT_DELEGATED, Backend, Placement, placement
 from mobile_eval.decode import decode_heatmaps, decoded_in_graph
 from mobile_eval.files import read_bytes
-from mobile_eval.model_file import HEATMAPS, REMEDY, ModelDescription, TensorFormat, check_is_tflite, read_description
+from mobile_eval.model_file import (
+    CLASS_MAPS,
+    CLASS_SCORES,
+    HEATMAPS,
+    REMEDY,
+    ModelDescription,
+    TensorFormat,
+    check_is_tflite,
+    read_description,
+)
 from mobile_eval.preprocess import normalize
 from mobile_eval.quantized import StoredBytes, dequantize, quantize
 
@@ -95,7 +104,7 @@ def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.flo
 
 
 class TfliteModel:
-    """A `.tflite` of this package, ready to run: image crops in, keypoints or heatmaps out."""
+    """A `.tflite` of this package, ready to run: images in; heatmaps, keypoints or logits of classes out."""
 
     def __init__(self, path: Path | str, backend: Backend = CPU, *, keep_tensors: bool = False):
         self.path = Path(path)
@@ -162,6 +171,11 @@ class TfliteModel:
         self._interpreter.invoke()
         return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
 
+    def answer(self, stored: NDArray[Any]) -> NDArray[np.float32]:
+        """Real values of the one output for one image (1, H, W, 3) of `stored`: heatmaps or logits."""
+        [answer] = self.run(stored)
+        return dequantize(answer, self.description.output.tensor)
+
     def decoded(self, answer: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         """What `run` gave out, as keypoints (1, K, 3)."""
         tensor = self.description.output.tensor
@@ -183,12 +197,14 @@ class _Expected(NamedTuple):
 def _checked_tensors(interpreter: Any, description: ModelDescription, path: Path) -> tuple[int, list[int]]:
     """Index of the input and of the outputs in the description's order, after comparing them with it."""
     height, width = description.input.size
-    target, joints = description.output, len(description.category.joints)
+    target, channels = description.output, len(description.answers)
     image = _Expected("input", (1, height, width, 3), description.input.tensor)
-    if target.kind == HEATMAPS:
-        answers = [_Expected("output", (1, height // target.stride, width // target.stride, joints), target.tensor)]
+    if target.kind in (HEATMAPS, CLASS_MAPS):
+        answers = [_Expected("output", (1, height // target.stride, width // target.stride, channels), target.tensor)]
+    elif target.kind == CLASS_SCORES:
+        answers = [_Expected("output", (1, channels), target.tensor)]
     else:
-        answers = [_Expected("locations", (1, joints, 2), None), _Expected("scores", (1, joints), target.tensor)]
+        answers = [_Expected("locations", (1, channels, 2), None), _Expected("scores", (1, channels), target.tensor)]
     [source] = _checked(interpreter.get_input_details(), [image], path)
     return source, _checked(interpreter.get_output_details(), answers, path)
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.evaluate import SCORE_THRESHOLD
+from mobile_eval.evaluate import SCORE_THRESHOLD, check_finds_keypoints
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.inference import predict_box
 from mobile_eval.pose_picture import draw_skeleton
@@ -63,6 +63,7 @@ def predict_video(
 
     `frames` is how many at most. Without `track` each frame is looked at as a whole. Ctrl-C ends a camera; what was drawn stays.
     """
+    check_finds_keypoints(model)
     folder = check_output_folder(output)
     capture = _opened(source)
     camera = str(source).isdecimal()

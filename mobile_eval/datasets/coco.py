@@ -19,6 +19,7 @@ OKS_SIGMAS = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
     "hip": 0.107, "knee": 0.087, "ankle": 0.089, "head": 0.079, "head_top": 0.079, "neck": 0.079,
 }  # fmt: skip
+HEAD_BOX = "bbox_head"
 MARGIN_PX = 2.0  # rounding and hand-made labels put joints a little over the border
 
 
@@ -70,7 +71,7 @@ class KeypointCategory:
             name=data["name"],
             joints=joints,
             skeleton=tuple((a - 1, b - 1) for a, b in data.get("skeleton") or ()),
-            sigmas=tuple(map(float, sigmas)) if min(sigmas) > 0 else None,
+            sigmas=tuple(map(float, sigmas)) if sigmas and min(sigmas) > 0 else None,
         )
 
 
@@ -82,7 +83,8 @@ def _without_side(joint: str) -> str:
 class Person:
     """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels.
 
-    `image_size` is (height, width) as the annotation file gives it, if it does.
+    `image_size` is (height, width) as the annotation file gives it, if it does; `head_box` is the head's, where the annotation
+    has one (as "bbox_head", PoseTrack's name for it).
     """
 
     annotation_id: int
@@ -91,6 +93,7 @@ class Person:
     image_size: tuple[int, int] | None
     box: tuple[float, float, float, float]
     keypoints: NDArray[np.float64]
+    head_box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,9 @@ def _person(annotation: dict[str, Any], image: dict[str, Any], category: Keypoin
     if left >= image["width"] or top >= image["height"] or left + wide <= 0 or top + high <= 0:
         raise ValueError(f"{where}: bbox {annotation['bbox']} lies outside the {image['width']}x{image['height']} image")
     size = (int(image["height"]), int(image["width"]))
-    return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], size, box, keypoints)
+    head = annotation.get(HEAD_BOX)
+    head_box = checked_box(head, f"{where}, {HEAD_BOX}") if head else None
+    return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], size, box, keypoints, head_box)
 
 
 def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:

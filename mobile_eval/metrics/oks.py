@@ -16,6 +16,8 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from mobile_eval.metrics.figures import show
+
 AREA_OF_BOX = 0.53
 COUNTED = 20  # predictions of an image, the best ones
 NOT_DEFINED = -1.0  # what COCO's evaluation answers where there is nothing to find
@@ -38,11 +40,6 @@ class OksResult:
 
     def __str__(self) -> str:
         return f"AP {show(self.ap)}  AP50 {show(self.ap50)}  AP75 {show(self.ap75)}  AR {show(self.ar)}"
-
-
-def show(value: float | None) -> str:
-    """A share with four digits, or a dash."""
-    return "-" if value is None else f"{value:.4f}"
 
 
 def oks(coco: dict[str, Any], predictions: Sequence[dict[str, Any]], sigmas: Sequence[float], category_id: int) -> OksResult:

@@ -1,14 +1,23 @@
-"""PCK: the share of keypoints found within a fraction of the person's size (Yang & Ramanan, TPAMI 2013)."""
+"""PCK: the share of keypoints found within a fraction of the person's size (Yang & Ramanan, TPAMI 2013).
+
+PCKh is the same with the head's size (Andriluka et al., CVPR 2014: MPII).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mobile_eval.metrics.distance import longer_sides, normalized_distances
+from mobile_eval.metrics.figures import number_or_none
+
 PCK_THRESHOLD = 0.1
+PCKH_THRESHOLD = 0.5
+NOT_IN_PCKH = ("pelvis", "thorax")  # MPII's evaluation leaves them out of the mean
 
 
 @dataclass(frozen=True)
@@ -19,9 +28,19 @@ class PckResult:
     pck: float
     per_joint: tuple[float, ...]
     joints_counted: int
+    name: str = "PCK"
+
+    def to_json(self, joints: Sequence[str]) -> dict[str, Any]:
+        """Plain data, with the names of the `joints`; NaN becomes null."""
+        return {
+            "threshold": self.threshold,
+            self.name.lower(): number_or_none(self.pck),
+            "joints_counted": self.joints_counted,
+            "per_joint": {joint: number_or_none(share) for joint, share in zip(joints, self.per_joint, strict=True)},
+        }
 
     def __str__(self) -> str:
-        return f"PCK@{self.threshold:g} {self.pck:.4f} over {self.joints_counted} joints"
+        return f"{self.name}@{self.threshold:g} {self.pck:.4f} over {self.joints_counted} joints"
 
 
 def found_joints(
@@ -31,16 +50,29 @@ def found_joints(
 
     Predictions (N, K, 2 or more), keypoints (N, K, 3) as x, y, visibility.
     """
-    predicted, truth, box = (np.asarray(a, np.float64) for a in (predicted, truth, boxes))
-    distance = np.linalg.norm(predicted[..., :2] - truth[..., :2], axis=-1)
-    return np.asarray((truth[..., 2] > 0) & (distance <= threshold * box[:, 2:].max(axis=1)[:, None]))
+    return np.asarray(normalized_distances(predicted, truth, longer_sides(boxes)) <= threshold)
 
 
 def pck(predicted: ArrayLike, truth: ArrayLike, boxes: Sequence[ArrayLike], threshold: float = PCK_THRESHOLD) -> PckResult:
     """PCK of predictions (N, K, 2 or more) against keypoints (N, K, 3) as x, y, visibility."""
-    labelled = np.asarray(truth, np.float64)[..., 2] > 0
-    found = found_joints(predicted, truth, boxes, threshold)
+    return _within(normalized_distances(predicted, truth, longer_sides(boxes)), threshold)
+
+
+def pckh(
+    predicted: ArrayLike, truth: ArrayLike, heads: ArrayLike, joints: Sequence[str], threshold: float = PCKH_THRESHOLD
+) -> PckResult:
+    """PCKh by the sizes of heads (N,) in pixels, NaN where not known; the mean is over the joints that MPII's is over."""
+    counted = np.array([joint not in NOT_IN_PCKH for joint in joints])
+    return _within(normalized_distances(predicted, truth, heads), threshold, counted, name="PCKh")
+
+
+def _within(
+    distances: NDArray[np.float64], threshold: float, counted: NDArray[np.bool_] | None = None, name: str = "PCK"
+) -> PckResult:
+    """Shares of normalized distances (N, K), where they are known, within `threshold`; the mean over joints `counted` (K,)."""
+    found, labelled = (distances <= threshold).sum(axis=0), (~np.isnan(distances)).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        per_joint = found.sum(axis=0) / labelled.sum(axis=0)
-    total = int(labelled.sum())
-    return PckResult(threshold, float(found.sum() / total) if total else float("nan"), tuple(map(float, per_joint)), total)
+        per_joint = tuple(map(float, found / labelled))
+    counted = np.full(len(found), True) if counted is None else counted
+    total = int(labelled[counted].sum())
+    return PckResult(threshold, float(found[counted].sum() / total) if total else float("nan"), per_joint, total, name)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import cv2
 import numpy as np
 import pytest
 
+from mobile_eval.cli import app, run
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.model_file import ModelDescription, ModelInput, ModelOutput, TensorFormat, save_model_file
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.runtime import make_interpreter
 
+Invoke = Callable[..., tuple[int, str, str]]
 SIZE = (64, 48)
 JOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
@@ -163,9 +167,130 @@ def people(tmp_path: Path) -> People:
 
 
 @pytest.fixture
-def lspet() -> Path:
-    """The folder of the LSPET data set, where it is at hand."""
-    folder = Path(os.environ.get("HRNET_DATA", Path(__file__).parents[3] / "shared" / "data")) / "lspet"
-    if not (folder / "person_keypoints_val.json").is_file():
-        pytest.skip(f"the LSPET data set is not in {folder}; set HRNET_DATA to the folder that holds lspet/")
+def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """Runs a command in this process; exit code, stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            run(app)
+        written = capsys.readouterr()
+        return int(ended.value.code or 0), written.out, written.err
+
+    return call
+
+
+def one_line(error: str) -> str:
+    """The error line; everything before it must be progress."""
+    lines = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert error.rstrip().endswith(lines[0])
+    assert "Traceback" not in error
+    return lines[0]
+
+
+@dataclass(frozen=True)
+class TaskModel:
+    """A micro HRNet of a task: as a file, and as the Keras model that it was."""
+
+    path: Path
+    keras: Any
+
+
+TASK_SIZE = (64, 64)
+KINDS = {"landmarks": ("heatmaps", 4), "segmentation": ("class-maps", 4), "classification": ("class-scores", 0)}
+
+
+@lru_cache
+def converted(task: str, channels: int, precision: str) -> tuple[Any, bytes]:
+    """A micro HRNet of that task with random weights, and what it converts to."""
+    from hrnet_tf._keras import keras, tf
+    from hrnet_tf.networks import build_model
+    from hrnet_tf.spec import HRNetSpec, StageSpec
+    from hrnet_tf.tflite import tflite_converter
+
+    keras.utils.set_random_seed(3)
+    spec = HRNetSpec("micro", 4, TASK_SIZE, channels, (StageSpec(1, 1),) * 3, 8, 1, 4, task=task, interpolation="bilinear").full()
+    model = build_model(spec, folded=True)
+    random = np.random.default_rng(0)
+    answer = next(layer for layer in reversed(model.layers) if layer.weights)
+    answer.set_weights([random.normal(0, 0.5, weights.shape) for weights in answer.get_weights()])
+    converter = tflite_converter(model)
+    if precision == "int8":
+        crops = normalize(random.integers(0, 256, (8, *TASK_SIZE, 3), np.uint8))
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([crop[None]] for crop in crops)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    return model, converter.convert()
+
+
+@pytest.fixture
+def task_model(tmp_path: Path) -> Callable[..., TaskModel]:
+    """Writes a micro model of a task, whose answers have these names; any field of its description can be given another value."""
+
+    def write(task: str, names: Sequence[str], precision: str = "float32", /, **changes: Any) -> TaskModel:
+        keras, flatbuffer = converted(task, len(names), precision)
+        path = tmp_path / f"{task}-{precision}.tflite"
+        path.write_bytes(flatbuffer)
+        interpreter = make_interpreter(path)
+        source, target = (
+            TensorFormat("float32") if precision == "float32" else TensorFormat("int8", *details[0]["quantization"])
+            for details in (interpreter.get_input_details(), interpreter.get_output_details())
+        )
+        kind, stride = KINDS[task]
+        joints = tuple(names) if task == "landmarks" else ()
+        fields = {
+            "name": "micro",
+            "precision": precision,
+            "input": ModelInput(TASK_SIZE, IMAGENET_MEAN, IMAGENET_STD, source),
+            "output": ModelOutput(kind, stride, target),
+            "category": KeypointCategory("face" if joints else task, joints),
+            "network": NETWORK,
+            "parameters": 1,
+            "multiply_adds": 1,
+            "task": task,
+            "classes": () if joints else tuple(names),
+        }
+        save_model_file(path, flatbuffer, ModelDescription(**{**fields, **changes}))
+        return TaskModel(path, keras)
+
+    return write
+
+
+def data_set(name: str) -> Path:
+    """The folder of that data set; the test is skipped where it is not at hand."""
+    folder = Path(os.environ.get("HRNET_DATA", Path(__file__).parents[3] / "shared" / "data")) / name
+    if not folder.is_dir():
+        pytest.skip(f"the data set is not in {folder}; set HRNET_DATA to the folder that holds {name}/")
     return folder
+
+
+@pytest.fixture
+def lspet() -> Path:
+    """Leeds Sports Pose Extended."""
+    return data_set("lspet")
+
+
+@pytest.fixture
+def faces() -> Path:
+    """Faces with 68 landmarks."""
+    return data_set("faces")
+
+
+@pytest.fixture
+def camvid() -> Path:
+    """Streets, segmented."""
+    return data_set("camvid")
+
+
+@pytest.fixture
+def cells() -> Path:
+    """Blood cells, a folder a class."""
+    return data_set("cells")
+
+
+@pytest.fixture
+def bccd() -> Path:
+    """Blood cells in boxes."""
+    return data_set("bccd")

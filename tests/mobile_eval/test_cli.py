@@ -13,40 +13,16 @@ from pathlib import Path
 import pytest
 import typer
 
-from mobile_eval.cli import app, run
+from mobile_eval.cli import run
 from mobile_eval.files import write_json, write_text
 
-from .conftest import People
+from .conftest import Invoke, People, one_line
 
 ROOT = Path(__file__).parents[2]
-Invoke = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Runs a command in this process; exit code, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            run(app)
-        written = capsys.readouterr()
-        return int(ended.value.code or 0), written.out, written.err
-
-    return call
 
 
 def on(people: People) -> tuple[object, ...]:
     return "--annotations", people.annotations, "--images", people.images
-
-
-def one_line(error: str) -> str:
-    """The error line; everything before it must be progress."""
-    lines = [line for line in error.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert error.rstrip().endswith(lines[0])
-    assert "Traceback" not in error
-    return lines[0]
 
 
 def test_evaluate(invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval import inference
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.decode import decode_dark, decode_heatmaps
 from mobile_eval.inference import PoseOptions, predict_box, predict_people, unmirrored
@@ -102,27 +99,3 @@ def test_many_are_as_one_by_one(precision: str, model_path: Callable[..., Path],
     found = list(predict_people(model, persons))
     for keypoints, person in zip(found, persons, strict=True):
         np.testing.assert_array_equal(keypoints, predict_box(model, read_image(person.image_path), person.box))
-
-
-def test_no_more_images_are_read_ahead_than_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-
-    def make(item: int) -> int:
-        made.append(item)
-        return -item
-
-    taken = inference._ahead(make, iter(range(1000)))
-    assert [next(taken) for _ in range(3)] == [0, -1, -2]
-    time.sleep(0.05)
-    assert len(made) <= 3 + inference.AHEAD
-    taken.close()  # type: ignore[attr-defined]
-
-
-def test_what_goes_wrong_ahead_is_raised_in_its_turn() -> None:
-    def numbers() -> Iterator[int]:
-        yield from (4, 9, -1, 16)
-
-    taken = inference._ahead(math.isqrt, numbers())
-    assert [next(taken), next(taken)] == [2, 3]
-    with pytest.raises(ValueError, match="must be nonnegative"):
-        next(taken)

@@ -54,7 +54,11 @@ def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_pa
     code, _, error = invoke("evaluate", model_path(), *on(people), *options, "--json", json)
     assert code == 0, error
     there = read(json)
-    assert there["options"] == {"flip": True, "decoding": "dark"}
+    assert {name: there["options"][name] for name in ("flip", "decoding", "sigmas")} == {
+        "flip": True,
+        "decoding": "dark",
+        "sigmas": "0.1",
+    }
     assert (there["persons"], there["threads"], there["python"]) == (4, 2, "other-python")
 
 

@@ -1,0 +1,146 @@
+"""The command `evaluate`: what the model's task is decides what it takes and what it measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mobile_eval.options import (
+    DelegateLibrary,
+    DelegateOptions,
+    Limit,
+    Model,
+    ReferenceKernels,
+    RuntimeName,
+    Sigmas,
+    Threads,
+    Xnnpack,
+)
+
+KEYPOINTS, POSE, LANDMARKS = "Of pose and landmarks", "Of pose", "Of landmarks"  # headings in --help
+
+Images = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the images; of classification, with a folder of them for each class.", show_default=False),
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with a mask of class indices for each image (255: ignored).",
+        show_default=False,
+        rich_help_panel="Of segmentation",
+    ),
+]
+Annotations = Annotated[
+    Path | None,
+    typer.Option(help="COCO keypoint JSON of the model's joints or landmarks.", show_default=False, rich_help_panel=KEYPOINTS),
+]
+Decoding = Annotated[str, typer.Option(help="quarter (the official one), or dark (arXiv 1910.06278).", rich_help_panel=KEYPOINTS)]
+Predictions = Annotated[
+    Path | None,
+    typer.Option(help="Write the keypoints to this file, as COCO results JSON.", show_default=False, rich_help_panel=KEYPOINTS),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on where an evaluation into --predictions was interrupted.", rich_help_panel=KEYPOINTS),
+]
+Flip = Annotated[
+    bool,
+    typer.Option("--flip", help="Average in the mirrored crop's heatmaps (the papers' flip test).", rich_help_panel=POSE),
+]
+HeadJoints = Annotated[
+    str | None,
+    typer.Option(
+        help="PCKh by the way between two joints, such as head_top,neck, in place of the annotated head boxes.",
+        show_default=False,
+        rich_help_panel=POSE,
+    ),
+]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(
+        help="A detector's boxes, as COCO detection results, in place of the annotated ones.",
+        show_default=False,
+        rich_help_panel=POSE,
+    ),
+]
+LeastScore = Annotated[float, typer.Option(help="Leave out boxes that the detector scores lower.", rich_help_panel=POSE)]
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        help="What errors are in units of: inter-ocular (outer eye corners), inter-pupil (eye centres), box (the root of its "
+        "area), or landmarks by index, as 36,45 or 36-41,42-47. Without it inter-ocular where the eyes are known, else box.",
+        show_default=False,
+        rich_help_panel=LANDMARKS,
+    ),
+]
+FailureAbove = Annotated[
+    float, typer.Option(help="The error above which a face has failed, and at which AUC ends.", rich_help_panel=LANDMARKS)
+]
+Json = Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)]
+
+
+def evaluate(
+    model: Model,
+    images: Images = None,
+    annotations: Annotations = None,
+    masks: Masks = None,
+    threads: Threads = 1,
+    runtime: RuntimeName = "auto",
+    xnnpack: Xnnpack = True,
+    delegate: DelegateLibrary = None,
+    delegate_option: DelegateOptions = None,
+    reference: ReferenceKernels = False,
+    limit: Limit = None,
+    json: Json = None,
+    decoding: Decoding = "quarter",
+    predictions: Predictions = None,
+    resume: Resume = False,
+    sigmas: Sigmas = None,
+    flip: Flip = False,
+    head_joints: HeadJoints = None,
+    boxes: Boxes = None,
+    least_score: LeastScore = 0.0,
+    unit: Unit = None,
+    failure_above: FailureAbove = 0.1,
+) -> None:
+    """Measure a model's accuracy, as is usual for its task.
+
+    Pose: AP, AP50, AP75, AR (OKS, as COCO computes them), PCK@0.1 and, where heads are measured, PCKh@0.5. With a detector's
+    --boxes poses are scored by their boxes too, and those that are another's left out (OKS above 0.9).
+    Landmarks: NME, failure rate, AUC. Segmentation: mIoU, IoU of every class. Classification: top-1, top-5, recall.
+
+    Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
+    """
+    from mobile_eval.backend import parse_backend
+    from mobile_eval.files import check_output_file
+    from mobile_eval.runtime import TfliteModel
+    from mobile_eval.tasks.asked import Asked
+    from mobile_eval.tasks.registry import evaluate_asked, save_figures
+
+    check_output_file(json)
+    check_output_file(predictions)
+    asked = Asked(
+        images=images,
+        annotations=annotations,
+        masks=masks,
+        boxes=boxes,
+        limit=limit,
+        flip=flip,
+        decoding=decoding,
+        sigmas=sigmas,
+        head_joints=head_joints,
+        least_score=least_score,
+        unit=unit,
+        failure_above=failure_above,
+        predictions=predictions,
+        resume=resume,
+    )
+    loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option, reference))
+    result = evaluate_asked(loaded, asked, progress=True)
+    if json:
+        save_figures(json, loaded, asked, result)
+    typer.echo(result)
+    typer.echo(f"{loaded.runtime}: {loaded.placement}")

@@ -1,0 +1,103 @@
+"""Average precision of boxes, exactly as COCO computes it (faster-coco-eval, a port of pycocotools)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
+
+from mobile_eval.files import read_json
+from mobile_eval.metrics.figures import show
+from mobile_eval.metrics.oks import NOT_DEFINED
+
+FIGURES = 12
+
+
+@dataclass(frozen=True)
+class BoxMapResult:
+    """COCO's twelve figures of boxes, 0..1; None where the annotations hold no object of that size.
+
+    AP is the mean over IoU 0.5, 0.55 ... 0.95; AR1, AR10 and AR100 are with that many boxes an image at most.
+    """
+
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+    ap_small: float | None
+    ap_medium: float | None
+    ap_large: float | None
+    ar1: float | None
+    ar10: float | None
+    ar100: float | None
+    ar_small: float | None
+    ar_medium: float | None
+    ar_large: float | None
+
+    def __str__(self) -> str:
+        return f"AP {show(self.ap)}  AP50 {show(self.ap50)}  AP75 {show(self.ap75)}  AR100 {show(self.ar100)}"
+
+
+def box_map_of_files(annotations: Path | str, results: Path | str) -> BoxMapResult:
+    """`box_map` of a COCO instances file and a COCO detection results file."""
+    coco, found = read_json(annotations, "annotation file"), read_json(results, "detections")
+    if not isinstance(coco, dict) or not {"images", "categories", "annotations"} <= set(coco):
+        raise ValueError(f"{annotations} is not a COCO annotation file: it must hold images, categories and annotations")
+    if not isinstance(found, list):
+        raise ValueError(f"{results} is not a COCO detection results file, a list of image_id, category_id, bbox and score")
+    return box_map(coco, found)
+
+
+def box_map(coco: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxMapResult:
+    """AP and AR of `results` (COCO detection results: image_id, category_id, bbox, score) against a COCO annotation file.
+
+    Annotations without area get their box's. Raises ValueError, naming the entry, for results of images or categories that
+    the annotations do not know, and for what is no box.
+    """
+    categories, images = ({entry["id"] for entry in coco[kind]} for kind in ("categories", "images"))
+    truth = [_annotation(entry, number) for number, entry in enumerate(coco["annotations"], 1)]
+    found = [_result(entry, number, images, categories) for number, entry in enumerate(results, 1)]
+    tables = {"images": [dict(image) for image in coco["images"]], "categories": list(coco["categories"])}
+    evaluation = COCOeval_faster(COCO({**tables, "annotations": truth}), COCO({**tables, "annotations": found}), iouType="bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    figures = [float(value) for value in np.asarray(evaluation.all_stats, np.float64)[:FIGURES]]
+    return BoxMapResult(*(None if value == NOT_DEFINED else value for value in figures))
+
+
+def _annotation(entry: dict[str, Any], number: int) -> dict[str, Any]:
+    """An annotation with all that COCO's evaluation reads."""
+    box = _box(entry, f"annotation {number}")
+    area = entry.get("area")
+    completed = {"area": box[2] * box[3] if area is None else area, "iscrowd": int(entry.get("iscrowd") or 0)}
+    return {**entry, "id": number, "bbox": box, **completed}
+
+
+def _result(entry: dict[str, Any], number: int, images: set[Any], categories: set[Any]) -> dict[str, Any]:
+    """A result as an annotation."""
+    where = f"result {number}"
+    box = _box(entry, where)
+    for name, known in (("image_id", images), ("category_id", categories)):
+        if entry[name] not in known:
+            raise ValueError(f"{where}: {name} {entry[name]!r} is not in the annotations")
+    if not isinstance(entry.get("score"), int | float):
+        raise ValueError(f"{where}: its score must be a number, got {entry.get('score')!r}")
+    return {**entry, "id": number, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+
+
+def _box(entry: dict[str, Any], where: str) -> list[float]:
+    """The entry's box; it may be without area, as some of COCO's are."""
+    missing = [name for name in ("image_id", "category_id", "bbox") if not isinstance(entry, dict) or name not in entry]
+    if missing:
+        raise ValueError(f"{where} has no {missing[0]}")
+    try:
+        x, y, width, height = map(float, entry["bbox"])
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: bbox must be [x, y, width, height], got {entry['bbox']!r}") from None
+    if not (width >= 0 and height >= 0):
+        raise ValueError(f"{where}: bbox {entry['bbox']} is inside out")
+    return [x, y, width, height]

@@ -1,0 +1,29 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")]
+RuntimeName = Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")]
+Xnnpack = Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")]
+DelegateLibrary = Annotated[
+    str | None, typer.Option("--delegate", help="edgetpu, or the path of a delegate library.", show_default=False)
+]
+DelegateOptions = Annotated[
+    list[str] | None, typer.Option(help="An option of the delegate, as NAME=VALUE; may be repeated.", show_default=False)
+]
+ReferenceKernels = Annotated[
+    bool, typer.Option("--reference-kernels", help="The runtime's plain kernels: slow, but int8 is the same everywhere.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Take only N people or images.", show_default=False)]
+Sigmas = Annotated[
+    str | None,
+    typer.Option(
+        help="OKS sigmas, where the annotations name none: one for all joints, or one a joint (0.08,0.1,...).", show_default=False
+    ),
+]

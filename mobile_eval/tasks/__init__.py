@@ -1,0 +1,1 @@
+"""What evaluating means for each task; `registry.py` lists them."""

@@ -1,0 +1,45 @@
+"""Pose: AP and AR (OKS), PCK and PCKh, in annotated boxes or a detector's."""
+
+from __future__ import annotations
+
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.datasets.detections import load_detections
+from mobile_eval.detected import DetectedResult, evaluate_detected
+from mobile_eval.evaluate import EvaluationResult, evaluate, parse_head_joints, parse_sigmas
+from mobile_eval.files import write_json
+from mobile_eval.inference import PoseOptions
+from mobile_eval.resumable import resumable
+from mobile_eval.runtime import TfliteModel
+from mobile_eval.tasks.asked import Asked, Task
+
+
+def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectedResult | EvaluationResult:
+    """Measure a pose model; writes the keypoints where that is asked for."""
+    if asked.boxes and asked.head_joints:
+        raise ValueError("--head-joints is for PCKh, which is measured in annotated boxes; leave --boxes out")
+    predicted = resumable(asked.predictions, resume=asked.resume)
+    dataset = load_keypoint_dataset(asked.path("annotations"), asked.path("images")).head(asked.limit)
+    sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
+    options = PoseOptions(asked.flip, asked.decoding)
+    options.check(model)
+    result: DetectedResult | EvaluationResult
+    if asked.boxes:
+        detections = load_detections(asked.boxes, dataset, asked.path("images"), asked.least_score)
+        result = evaluate_detected(
+            model, dataset, detections, sigmas=sigmas, options=options, predicted=predicted, progress=progress
+        )
+    else:
+        heads = parse_head_joints(asked.head_joints, dataset.category.joints)
+        result = evaluate(
+            model, dataset, sigmas=sigmas, options=options, predicted=predicted, head_joints=heads, progress=progress
+        )
+    if asked.predictions:
+        write_json(asked.predictions, result.results)
+    return result
+
+
+TASK = Task(
+    needs=("annotations", "images"),
+    takes=("limit", "flip", "decoding", "sigmas", "head_joints", "boxes", "least_score", "predictions", "resume"),
+    evaluate=evaluate_pose,
+)

@@ -1,0 +1,40 @@
+"""The tasks that can be evaluated: one line each."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from mobile_eval.files import write_json
+from mobile_eval.runtime import TfliteModel
+from mobile_eval.tasks import classification, landmarks, pose, segmentation
+from mobile_eval.tasks.asked import Asked, Task, TaskResult
+
+TASKS: dict[str, Task] = {
+    "pose": pose.TASK,
+    "landmarks": landmarks.TASK,
+    "segmentation": segmentation.TASK,
+    "classification": classification.TASK,
+}
+
+
+def task_of(model: TfliteModel) -> Task:
+    """The evaluation of the model's task."""
+    name = model.description.task
+    if name not in TASKS:
+        raise ValueError(f"{model.path.name} is a {name} model; those of {', '.join(TASKS)} can be evaluated")
+    return TASKS[name]
+
+
+def evaluate_asked(model: TfliteModel, asked: Asked, *, progress: bool = False) -> TaskResult:
+    """Measure `model` as its task is measured, on the data that are asked for."""
+    task = task_of(model)
+    task.check(model, asked)
+    return task.evaluate(model, asked, progress=progress)
+
+
+def save_figures(path: Path, model: TfliteModel, asked: Asked, result: TaskResult) -> None:
+    """Write what was found, on what, how and with what, as JSON."""
+    task, description = task_of(model), model.description
+    ran = {"runtime": str(model.runtime), "threads": model.backend.threads, "placement": dataclasses.asdict(model.placement)}
+    write_json(path, {"task": description.task, **result.to_json(), **ran, **asked.to_json(task.needs + task.takes)})

@@ -1,0 +1,119 @@
+"""Segmentation: IoU of every class, mIoU, pixel accuracy and mean accuracy, of whole images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.masks import MaskedImage, MaskedImages, load_masked_images, read_mask
+from mobile_eval.metrics.confusion import (
+    IGNORED,
+    accuracy,
+    class_table,
+    confusion,
+    intersections_over_unions,
+    mean_known,
+    shares_found,
+)
+from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.preprocess import read_image, resize
+from mobile_eval.progress import tracked
+from mobile_eval.read_ahead import ahead
+from mobile_eval.runtime import TfliteModel
+from mobile_eval.tasks.asked import Asked, Task
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationResult:
+    """Accuracy of a segmentation model; `counts` (classes, classes) says how many pixels of each class were taken for each.
+
+    Means are over the classes that have a value: IoU, those that occur or were predicted; accuracy, those that occur.
+    """
+
+    model: str
+    images: int
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        """Intersection over union of each class; NaN of one that neither occurs nor was predicted."""
+        return intersections_over_unions(self.counts)
+
+    @property
+    def miou(self) -> float:
+        """The mean IoU."""
+        return mean_known(self.iou)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """The share of pixels that are right."""
+        return accuracy(self.counts)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """The mean, over classes, of the share of their pixels that are right."""
+        return mean_known(shares_found(self.counts))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; NaN becomes null."""
+        return {
+            "model": self.model,
+            "images": self.images,
+            "miou": number_or_none(self.miou),
+            "pixel_accuracy": number_or_none(self.pixel_accuracy),
+            "mean_accuracy": number_or_none(self.mean_accuracy),
+            "iou": {name: number_or_none(float(value)) for name, value in zip(self.classes, self.iou, strict=True)},
+            "confusion": self.counts.tolist(),
+        }
+
+    def __str__(self) -> str:
+        means = f"mIoU {show(self.miou)}  pixel accuracy {show(self.pixel_accuracy)}  mean accuracy {show(self.mean_accuracy)}"
+        return "\n".join([f"{self.model}: {self.images} images", means, *class_table(self.classes, self.iou)])
+
+
+def evaluate_segmentation(model: TfliteModel, dataset: MaskedImages, *, progress: bool = False) -> SegmentationResult:
+    """Run `model` on every image of `dataset`, resized as a whole to its input, and measure at the masks' own size."""
+    classes = model.description.classes
+
+    def read(one: MaskedImage) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        mask = read_mask(one.mask_path, len(classes))
+        height, width = mask.shape
+        image = read_image(one.image_path, (height, width), f"its mask {one.mask_path} is")
+        return model.stored(resize(image, model.input_size)[None]), mask
+
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    read_ahead = ahead(read, dataset.images)
+    for stored, mask in tracked(read_ahead, model.path.name, total=len(dataset), show=progress):
+        height, width = mask.shape
+        counts += confusion(mask, most_likely(model.answer(stored)[0], (height, width)), len(classes), IGNORED)
+    return SegmentationResult(model.path.name, len(dataset), classes, counts)
+
+
+def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.intp]:
+    """The likeliest class (height, width) of every pixel, from logits (h, w, classes) upsampled bilinearly to that size.
+
+    With half-pixel centres (align_corners False), as the official HRNetV2 code does; class by class, since all of them at full
+    size would take hundreds of megabytes.
+    """
+    best = np.full(size, -np.inf, np.float32)
+    found = np.zeros(size, np.intp)
+    for index in range(logits.shape[-1]):
+        own = np.ascontiguousarray(logits[..., index])
+        if own.shape != size:
+            own = np.asarray(cv2.resize(own, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+        better = own > best
+        best[better], found[better] = own[better], index
+    return found
+
+
+def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
+    dataset = load_masked_images(asked.path("images"), asked.path("masks")).head(asked.limit)
+    return evaluate_segmentation(model, dataset, progress=progress)
+
+
+TASK = Task(needs=("images", "masks"), takes=("limit",), evaluate=_evaluate)

@@ -1,0 +1,50 @@
+"""Figures of tiny confusion matrices, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mobile_eval.metrics.confusion import (
+    IGNORED,
+    accuracy,
+    class_table,
+    confusion,
+    intersections_over_unions,
+    mean_known,
+    shares_found,
+)
+
+TRUTH = np.array([[0, 0, 0, 1], [1, 255, 255, 2]], np.uint8)
+FOUND = np.array([[0, 0, 1, 1], [0, 0, 3, 0]], np.uint8)
+
+
+def test_by_hand() -> None:
+    counts = confusion(TRUTH, FOUND, 4, IGNORED)
+    assert counts.tolist() == [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert accuracy(counts) == 3 / 6
+    np.testing.assert_allclose(shares_found(counts), [2 / 3, 1 / 2, 0, np.nan])
+    np.testing.assert_allclose(intersections_over_unions(counts), [2 / 5, 1 / 3, 0, np.nan])
+    assert mean_known(intersections_over_unions(counts)) == pytest.approx((2 / 5 + 1 / 3) / 3)
+    doubled = counts + confusion(TRUTH, FOUND, 4, IGNORED)
+    assert accuracy(doubled) == accuracy(counts)
+
+
+def test_a_class_that_is_predicted_but_never_there_has_an_iou_and_no_recall() -> None:
+    counts = confusion(np.array([0, 0]), np.array([0, 1]), 2)
+    np.testing.assert_allclose(intersections_over_unions(counts), [0.5, 0])
+    np.testing.assert_allclose(shares_found(counts), [0.5, np.nan])
+
+
+def test_nothing_is_not_defined() -> None:
+    counts = confusion(np.array([255]), np.array([0]), 2, IGNORED)
+    assert np.isnan(accuracy(counts))
+    assert np.isnan(mean_known(shares_found(counts)))
+
+
+def test_tables_of_many_classes_show_the_lowest() -> None:
+    assert class_table(["sky", "car"], np.array([0.5, np.nan])) == [f"  {'sky':<20} 0.5000", f"  {'car':<20} -"]
+    table = class_table([str(number) for number in range(100)], np.linspace(1, 0, 100))
+    assert table[0] == "the lowest 20 of 100 classes:"
+    assert len(table) == 21
+    assert table[1] == f"  {'99':<20} 0.0000"
