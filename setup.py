@@ -23,12 +23,14 @@ TRAIN = [
     "safetensors>=0.4",
     "scipy>=1.10",
     "pyyaml>=6",
+    "matplotlib>=3.8",
+    "tensorboard>=2.18",
     "pycocotools>=2.0.8",
     "ai-edge-litert>=1.2",
     "ai-edge-quantizer>=0.5",
 ]
 # Training on Keras 3 instead, without TensorFlow unless that is its backend.
-KERAS3 = ["keras>=3.5", "safetensors>=0.4", "scipy>=1.10"]
+KERAS3 = ["keras>=3.5", "safetensors>=0.4", "scipy>=1.10", "pyyaml>=6"]
 JAX = [*KERAS3, "jax>=0.4.30"]
 # tflite-runtime 2.14.0 is its last version, built against numpy 1; opencv 4.12 and later ask for numpy 2.
 DEVICE = [

@@ -15,6 +15,7 @@ convert_to_tensor = tf.convert_to_tensor
 log = tf.math.log
 maximum = tf.maximum
 mean = tf.reduce_mean
+repeat = tf.repeat
 sigmoid = tf.sigmoid
 size = tf.size
 square = tf.square

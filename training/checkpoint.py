@@ -28,8 +28,11 @@ class Checkpoint:
 
     def save(self, epochs: int) -> None:
         """Write the state after so many epochs, whole or not at all."""
-        state: Weights = {name: variable.numpy() for name, variable in self._variables().items()}
-        save_weights(self.path, {EPOCH: np.array(epochs), **state})
+        save_weights(self.path, self.state(epochs))
+
+    def state(self, epochs: int) -> Weights:
+        """What `save` writes."""
+        return {EPOCH: np.array(epochs), **{name: variable.numpy() for name, variable in self._variables().items()}}
 
     def restore(self) -> int:
         """Give every variable what was saved; returns the number of epochs done, 0 where nothing was saved."""

@@ -58,11 +58,13 @@ class KeepRun(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        weights = model_weights(self.network)  # by all workers at once: statistics are gathered from all
         if self.writes and (self.keep == LAST or best_epoch(self.rows) == epoch + 1):
-            save_weights(self.run.weights_path, model_weights(self.network))
+            save_weights(self.run.weights_path, weights)
         self.averaged.take_out()
+        state = self.checkpoint.state(epoch + 1)
         if self.writes:
             write_history(self.run.path, self.rows)
-            self.checkpoint.save(epoch + 1)
+            save_weights(self.checkpoint.path, state)
         if out_of_patience(self.rows, self.patience):
             self.model.stop_training = True

@@ -71,7 +71,9 @@ def test_a_strided_convolution_pads_one_pixel_on_each_side() -> None:
 
 def test_nearest_upsampling_repeats_pixels() -> None:
     maps = np.arange(2 * 3 * 2, dtype=np.float32).reshape(1, 2, 3, 2)
-    np.testing.assert_array_equal(Upsampling(4)(maps).numpy(), maps.repeat(4, axis=1).repeat(4, axis=2))
+    wide = maps.repeat(4, axis=1).repeat(4, axis=2)
+    for training in (False, True):
+        np.testing.assert_array_equal(Upsampling(4)(maps, training=training).numpy(), wide)
 
 
 def test_weights_of_another_network_are_refused(spec: HRNetSpec) -> None:

@@ -6,6 +6,7 @@ FOLDER holds `spec.json` and `config.json`, whose steps are halved onto two devi
 import dataclasses
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -16,7 +17,7 @@ from training.execution import Execution
 from training.strategies import MIRRORED, make_devices
 
 
-def main(folder: Path, name: str, strategy: str, options: list[str] | None = None) -> None:
+def main(folder: Path, name: str, strategy: str, options: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     if strategy == MIRRORED:
         import tensorflow as tf
 

@@ -32,8 +32,8 @@ STEP = {"rotation": 0.0, "scale": 0.0, "epochs": 1, "learning_rate": 1e-3, "warm
 
 @pytest.fixture(scope="module")
 def settings(config: TrainingConfig) -> TrainingConfig:
-    """A training whose steps take 8 persons, on one device."""
-    return dataclasses.replace(config, batch_size=8, **STEP)
+    """A training of one step of 32 persons an epoch, on one device."""
+    return dataclasses.replace(config, batch_size=32, **STEP)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,9 @@ def assert_same(one: Path, other: Path) -> None:
     first, second = (load_weights(path / "weights.safetensors") for path in (one, other))
     assert set(first) == set(second)
     for name, array in first.items():
-        np.testing.assert_allclose(second[name], array, rtol=0, atol=1e-5, err_msg=name)
+        # float32 sums of squares: a variance is known to that share of itself
+        relative = 2e-5 if name.endswith("moving_variance") else 0
+        np.testing.assert_allclose(second[name], array, rtol=relative, atol=1e-5, err_msg=name)
 
 
 def history(path: Path) -> list[dict[str, Any]]:
@@ -148,4 +150,4 @@ def test_the_batches_of_a_worker_are_its_own() -> None:
 
 def test_a_config_of_other_devices_is_refused(spec: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the config is for 2 devices, but there are 1"):
-        train(spec, dataclasses.replace(settings, devices=2, batch_size=4), tmp_path / "run", execution=Execution())
+        train(spec, dataclasses.replace(settings, devices=2, batch_size=16), tmp_path / "run", execution=Execution())
