@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -210,7 +211,10 @@ def test_failures_are_told_in_the_tools_own_words(invoke: Invoke, phone: StandIn
 def test_an_interrupted_run_ends_on_the_phone_too(phone: StandIn, program: Program, model: Path) -> None:
     command = [sys.executable, "-m", "mobile_eval", "android", "bench", model, "--benchmark-binary", program(seconds=60)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where these tests run in a background that ignores it
+    running = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
+    )
     pids: list[Path] = []
     for _ in range(200):
         pids = [path for path in (phone.root / "tmp").glob("*/pid") if path.read_text().strip()]
@@ -219,7 +223,7 @@ def test_an_interrupted_run_ends_on_the_phone_too(phone: StandIn, program: Progr
         time.sleep(0.1)
     pid = int(pids[0].read_text())
     os.killpg(running.pid, signal.SIGINT)
-    _, error = running.communicate(timeout=180)
+    _, error = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "Traceback" not in error
     assert phone.left() == []
