@@ -69,7 +69,8 @@ class ProgressLine(keras.callbacks.Callback):  # type: ignore[misc]
 
     def close(self) -> None:
         """Take the moving line away."""
-        self._bar.stop()
+        if self.console.is_terminal:
+            self._bar.stop()
 
 
 def _shown(logs: dict[str, float]) -> str:
