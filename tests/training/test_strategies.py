@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.spec import HRNetSpec, StageSpec
 from hrnet_tf.weights import load_weights
 from training.config import TrainingConfig
 from training.execution import Execution
@@ -28,6 +28,13 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 JOB = Path(__file__).with_name("devices_job.py")
 STEP = {"rotation": 0.0, "scale": 0.0, "epochs": 1, "learning_rate": 1e-3, "warmup_epochs": 0.0, "val_annotations": None}
+
+
+@pytest.fixture(scope="module")
+def spec() -> HRNetSpec:
+    """Few layers: each process traces them anew."""
+    stages = (StageSpec(1, 1), StageSpec(1, 1))
+    return HRNetSpec("small", 4, (32, 32), 17, stages, stem_width=4, stage1_blocks=1, stage1_width=4).full()
 
 
 @pytest.fixture(scope="module")
