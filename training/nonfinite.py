@@ -17,14 +17,13 @@ BATCH_FILE = "nan-batch.npz"
 class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
     """Raises ValueError after the first batch whose loss is NaN or infinite; the run keeps it, its checkpoint as it was.
 
-    `together` device batches are learnt from at once; the file holds `images`, `heatmaps`, `weights` and the file names.
+    The file holds `images`, `heatmaps`, `weights` and `image_paths` of the whole step, on whatever devices it was.
     """
 
-    def __init__(self, run: Run, examples: Examples, together: int = 1):
+    def __init__(self, run: Run, examples: Examples):
         super().__init__()
         self.run = run
         self.examples = examples
-        self.together = together
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -34,9 +33,10 @@ class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
         loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):
             return
-        parts = [self.examples.batch(self._epoch, batch * self.together + part) for part in range(self.together)]
+        together = self.examples.together
+        parts = [self.examples.batch(self._epoch, batch * together + part) for part in range(together)]
         images, heatmaps, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        places = range(batch * self.together * self.examples.batch_size, (batch + 1) * self.together * self.examples.batch_size)
+        places = range(batch * len(images), (batch + 1) * len(images))
         names = [str(self.examples.data.persons[self.examples.order(self._epoch)[place]].image_path) for place in places]
         content = io.BytesIO()
         np.savez_compressed(content, images=images, heatmaps=heatmaps, weights=weights, image_paths=np.array(names))

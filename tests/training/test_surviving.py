@@ -21,13 +21,17 @@ from hrnet_tf._keras import keras
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights
+from mobile_eval.datasets.coco import load_keypoint_dataset
+from training.augmentation import Augmentation
 from training.config import TrainingConfig
+from training.examples import Examples
 from training.execution import Execution
 from training.fit import build_for_training
 from training.keeping import KeepRun, best_epoch, out_of_patience
-from training.nonfinite import BATCH_FILE
+from training.nonfinite import BATCH_FILE, StopAtNonFinite
 from training.optimizers import AveragedWeights, make_adam
 from training.progress_line import ProgressLine
+from training.targets import HeatmapTargets
 from training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +82,20 @@ def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(spec: HRNetSpec,
         assert np.isfinite(batch["images"]).all()
         assert all(Path(path).is_file() for path in batch["image_paths"])
     assert not (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_the_batches_of_all_devices_are_kept(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    people = load_keypoint_dataset(config.train_annotations, config.images)
+    examples = Examples(people, spec, 4, 0, HeatmapTargets(), Augmentation(), together=2)
+    stop = StopAtNonFinite(Run(tmp_path, "train", spec, {}, {}), examples)
+    stop.on_epoch_begin(1)
+    stop.on_train_batch_end(0, {"loss": 0.1})
+    with pytest.raises(ValueError, match="the loss is nan after step 3 of epoch 2"):
+        stop.on_train_batch_end(2, {"loss": float("nan")})
+    with np.load(tmp_path / BATCH_FILE) as batch:
+        np.testing.assert_array_equal(batch["images"], np.concatenate([examples.batch(1, number)[0] for number in (4, 5)]))
+        order = examples.order(1)[16:24]
+        assert batch["image_paths"].tolist() == [str(people.persons[person].image_path) for person in order]
 
 
 @pytest.mark.slow
