@@ -13,7 +13,7 @@ from training.optimizers import AveragedWeights
 from training.records import write_history
 
 METRIC = "val_pck"  # of which more is better
-BEST, LAST = "best", "last"
+LAST = "last"  # or "best"
 Rows = Sequence[dict[str, float]]
 
 

@@ -49,10 +49,6 @@ class ProgressLine(keras.callbacks.Callback):  # type: ignore[misc]
         figures = f"{_shown(logs or {})}  {rate:.0f} images/s  {_clock((self.steps - batch - 1) * seconds / (batch + 1))} left"
         self._bar.update(self._task, completed=batch + 1, figures=figures)
 
-    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        if self._task is not None:
-            self._bar.update(self._task, figures="validating")
-
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         now = time.perf_counter()
         if self._task is not None:
