@@ -29,13 +29,6 @@ ALIGNMENT = 64  # bytes
 Example = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def crop_target(
-    person: Person, matrix: Array, spec: Network, targets: HeatmapTargets
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Heatmaps (H/4, W/4, K) of a person in the crop of that matrix, and joint weights (K,)."""
-    return heatmap_target(person.keypoints, matrix, spec.resolution(0), targets)
-
-
 def plain_crops(persons: tuple[Person, ...], spec: Network) -> tuple[NDArray[np.float32], Array]:
     """Crops (N, H, W, 3) as the device sees them, and their matrices (N, 2, 3) from image to crop."""
     crops, matrices = person_crops(persons, spec.input_size)

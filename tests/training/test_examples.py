@@ -15,9 +15,9 @@ from mobile_eval.datasets.coco import KeypointDataset, Person, load_keypoint_dat
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import box_matrix
 from training.augmentation import Augmentation, JointSides
-from training.examples import Examples, augmented_example, crop_target, plain_crops, steps_per_epoch
+from training.examples import Examples, augmented_example, plain_crops, steps_per_epoch
 from training.image_cache import read_person
-from training.targets import HeatmapTargets
+from training.targets import HeatmapTargets, heatmap_target
 
 NONE = Augmentation(rotation=0, scale=0, flip_probability=0, half_body_probability=0)
 MIRROR = dataclasses.replace(NONE, flip_probability=1.0)
@@ -41,7 +41,7 @@ def made(person: Person, people: KeypointDataset, spec: HRNetSpec, augmentation:
 def test_targets_decode_to_the_joints(people: KeypointDataset, spec: HRNetSpec) -> None:
     for person in people.persons[:8]:
         matrix = box_matrix(person.box, spec.input_size)
-        heatmaps, weights = crop_target(person, matrix, spec, DARK)
+        heatmaps, weights = heatmap_target(person.keypoints, matrix, spec.resolution(0), DARK)
         found = keypoints_in_image(decode_heatmaps(heatmaps[None]), matrix[None])[0]
         cell = 4 / np.linalg.norm(matrix[:, 0])  # image pixels of one heatmap pixel
         seen = weights > 0

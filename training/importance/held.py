@@ -18,8 +18,8 @@ from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import Array
 from mobile_eval.metrics.pck import pck
-from training.examples import crop_target, plain_crops
-from training.targets import HeatmapTargets
+from training.examples import plain_crops
+from training.targets import HeatmapTargets, heatmap_target
 
 BATCH = 64
 
@@ -66,7 +66,8 @@ class HeldSet:
     def prepare(cls, data: KeypointDataset, spec: Network, targets: HeatmapTargets) -> HeldSet:
         """Crops and targets of all persons, without augmentation."""
         crops, matrices = plain_crops(data.persons, spec)
-        made = [crop_target(person, matrix, spec, targets) for person, matrix in zip(data.persons, matrices, strict=True)]
+        size, placed = spec.resolution(0), zip(data.persons, matrices, strict=True)
+        made = [heatmap_target(person.keypoints, matrix, size, targets) for person, matrix in placed]
         return cls(
             data, crops, matrices, np.stack([heatmaps for heatmaps, _ in made]), np.stack([weights for _, weights in made])
         )
