@@ -10,14 +10,15 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mobile_eval.__main__ import app
+import mobile_eval.__main__  # noqa: F401 (mounts `android`)
 from mobile_eval.android import adb as adb_module
-from mobile_eval.cli import run
 
+from ..conftest import Invoke
 from .standin import Adb, StandIn, running_adb
 
 OUTPUTS = Path(__file__).with_name("outputs")
@@ -32,7 +33,6 @@ PROPERTIES = {
     "ro.product.cpu.abi": ABI,
     "ro.product.cpu.abilist": f"{ABI},x86",
 }
-Invoke = Callable[..., tuple[int, str, str]]
 
 # The ELF file's only instructions: execve(PATH, argv, envp), and exit(127) should that fail.
 START = bytes.fromhex("488d742408 488b0424 488d54c608 488d3d13000000 b83b000000 0f05 bf7f000000 b83c000000 0f05".replace(" ", ""))
@@ -173,25 +173,9 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+def invoke(invoke: Invoke) -> Invoke:
     """Runs `hrnet android ...` in this process; exit code, stdout, and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hrnet", "android", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            run(app)
-        written = capsys.readouterr()
-        return int(ended.value.code or 0), written.out, written.err
-
-    return call
-
-
-def one_line(error: str) -> str:
-    """The error line; everything before it is progress."""
-    lines = [line for line in error.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, error
-    assert error.rstrip().endswith(lines[0])
-    return lines[0]
+    return partial(invoke, "android")
 
 
 def read(path: Path) -> dict[str, object]:

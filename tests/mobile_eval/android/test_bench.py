@@ -15,7 +15,8 @@ import pytest
 
 from mobile_eval.files import sha256
 
-from .conftest import Invoke, one_line, read
+from ..conftest import Invoke, one_line
+from .conftest import read
 from .standin import Adb, StandIn
 
 ROOT = Path(__file__).parents[3]

@@ -12,8 +12,8 @@ from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.evaluate import evaluate
 from mobile_eval.runtime import TfliteModel
 
-from ..conftest import People
-from .conftest import Invoke, one_line, read
+from ..conftest import Invoke, People, one_line
+from .conftest import read
 from .standin import StandIn
 
 ModelPath = Callable[..., Path]
