@@ -1,7 +1,7 @@
 """Ranges of activations from real images, for post-training int8, written into a float32 `.tflite`.
 
 TFLite's own calibrator runs reference kernels on one thread, and it looks at what went into an ADD after the ADD has written
-over it: the range of the sum is added to that of the summand, up to twice as wide as it should be (TensorFlow 2.21). Here
+over it: the range of the sum is added to that of the summand (TensorFlow 2.21; int16x8 still has its ranges from there). Here
 the file is run as a device runs it, by XNNPACK on every core, with every tensor an output of the graph, so that it is kept.
 """
 
