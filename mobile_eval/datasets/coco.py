@@ -108,6 +108,21 @@ class KeypointDataset:
         return len(self.persons)
 
     @property
+    def items(self) -> tuple[Person, ...]:
+        """The persons."""
+        return self.persons
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The joints."""
+        return self.category.joints
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The category as plain data."""
+        return self.category.to_json()
+
+    @property
     def category_id(self) -> int:
         """The id that the annotation file gives to the category."""
         return int(next(c["id"] for c in self.coco["categories"] if c.get("keypoints")))

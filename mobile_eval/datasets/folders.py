@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 
@@ -30,6 +31,7 @@ class ClassifiedImage:
 
     image_path: Path
     label: int
+    image_size: tuple[int, int] | None = None  # nothing says it
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,21 @@ class ClassFolders:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def items(self) -> tuple[ClassifiedImage, ...]:
+        """The images."""
+        return self.images
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The classes as plain data."""
+        return {"name": "classification", "classes": list(self.classes)}
 
     def head(self, count: int | None) -> ClassFolders:
         """Of each class its part of `count` images, taken evenly; all for None."""

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,21 +30,38 @@ class MaskedImage:
 
     image_path: Path
     mask_path: Path
+    image_size: tuple[int, int] | None = None  # the mask's
 
 
 @dataclass(frozen=True)
 class MaskedImages:
-    """The images of a segmentation data set."""
+    """The images of a segmentation data set, and the names of its classes."""
 
     images: tuple[MaskedImage, ...]
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def items(self) -> tuple[MaskedImage, ...]:
+        """The images."""
+        return self.images
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The classes as plain data."""
+        return {"name": "segmentation", "classes": list(self.classes)}
+
     def head(self, count: int | None) -> MaskedImages:
         """The first `count` images; all for None."""
         check_count(count, "images")
-        return MaskedImages(self.images[:count])
+        return MaskedImages(self.images[:count], self.classes)
 
 
 def load_masked_images(images: Path | str, masks: Path | str) -> MaskedImages:

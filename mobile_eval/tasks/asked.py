@@ -3,13 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.runtime import TfliteModel
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set lies: a folder of `images`, and beside it what its task needs.
+
+    `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them.
+    """
+
+    images: Path | None = None
+    annotations: Path | None = None
+    masks: Path | None = None
+    classes: Path | None = None
+
+    def path(self, name: str) -> Path:
+        """The file or folder of that name; ValueError where it is not given."""
+        value = getattr(self, name)
+        if not isinstance(value, Path):
+            raise ValueError(f"give --{name}")
+        return value
+
+
+class Item(Protocol):
+    """What a network looks at once: an image, or a part of one. `image_size` is (height, width) where the data set says it."""
+
+    @property
+    def image_path(self) -> Path: ...
+    @property
+    def image_size(self) -> tuple[int, int] | None: ...
+
+
+class TaskData(Protocol):
+    """A data set of any task.
+
+    `names` are what a network answers with, one a channel: joints, landmarks or classes. `answers` says the same, and what else
+    is known of them, as plain data: a COCO category of keypoints, or {"name": task, "classes": [names]}.
+    """
+
+    @property
+    def items(self) -> tuple[Any, ...]: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def answers(self) -> dict[str, Any]: ...
+    def __len__(self) -> int: ...
+    def head(self, count: int | None) -> Self: ...
 
 
 @dataclass(frozen=True)
@@ -22,6 +71,7 @@ class Asked:
     images: Path | None = None
     annotations: Path | None = None
     masks: Path | None = None
+    classes: Path | None = None
     boxes: Path | None = None
     limit: int | None = None
     flip: bool = False
@@ -38,12 +88,10 @@ class Asked:
         """The names of what is not as by default."""
         return tuple(field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default)
 
-    def path(self, name: str) -> Path:
-        """The file or folder of that name; ValueError where it is not given."""
-        value = getattr(self, name)
-        if not isinstance(value, Path):
-            raise ValueError(f"give --{name}")
-        return value
+    @property
+    def source(self) -> Source:
+        """Where the data set lies."""
+        return Source(self.images, self.annotations, self.masks, self.classes)
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
         """Plain data of those of these names: "options", and "data" the files and folders that were given."""
@@ -70,11 +118,17 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A task's evaluation: the fields of Asked that it `needs`, those that it `takes` besides, and what it does with them."""
+    """A task's evaluation: the fields of Asked that it `needs`, those that it `takes` besides, and what it does with them.
+
+    `load` reads a data set. `inputs` makes of items of one what a network of an input size (height, width) is given of them:
+    RGB images (N, height, width, 3). Training and calibration take both from here too.
+    """
 
     needs: tuple[str, ...]
     takes: tuple[str, ...]
     evaluate: Evaluator
+    load: Callable[[Source], TaskData]
+    inputs: Callable[[Sequence[Any], tuple[int, int]], NDArray[np.uint8]]
 
     def check(self, model: TfliteModel, asked: Asked) -> None:
         """Refuse what was asked for where something that is needed is missing, or something is for another task."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from mobile_eval.preprocess import read_image, resized_centre
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked, Task
+from mobile_eval.tasks.asked import Asked, Source, Task
 
 TOP = 5
 
@@ -94,9 +94,17 @@ def rank(logits: NDArray[np.float32], label: int) -> int:
     return int((logits > logits[label]).sum() + (logits[:label] == logits[label]).sum())
 
 
+def _load(source: Source) -> ClassFolders:
+    return load_class_folders(source.path("images"))
+
+
+def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.stack([resized_centre(read_image(one.image_path), size) for one in images])
+
+
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> ClassificationResult:
-    dataset = load_class_folders(asked.path("images")).head(asked.limit)
+    dataset = _load(asked.source).head(asked.limit)
     return evaluate_classification(model, dataset, progress=progress)
 
 
-TASK = Task(needs=("images",), takes=("limit",), evaluate=_evaluate)
+TASK = Task(needs=("images",), takes=("limit",), evaluate=_evaluate, load=_load, inputs=_inputs)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
+from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.evaluate import Predicted, check_joints, coco_results, predict_persons
 from mobile_eval.files import write_json
 from mobile_eval.inference import PoseOptions, predict_people
@@ -18,6 +18,7 @@ from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Task
+from mobile_eval.tasks.keypoints import keypoint_inputs, load_keypoints
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 CORNERS, CENTRES, BOX = UNITS = ("inter-ocular", "inter-pupil", "box")
@@ -125,7 +126,7 @@ def _indices(text: str, count: int) -> tuple[int, ...]:
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkResult:
     predicted = resumable(asked.predictions, resume=asked.resume)
-    dataset = load_keypoint_dataset(asked.path("annotations"), asked.path("images")).head(asked.limit)
+    dataset = load_keypoints(asked.source).head(asked.limit)
     options = PoseOptions(decoding=asked.decoding)
     options.check(model)
     result = evaluate_landmarks(
@@ -146,4 +147,6 @@ TASK = Task(
     needs=("annotations", "images"),
     takes=("limit", "decoding", "unit", "failure_above", "predictions", "resume"),
     evaluate=_evaluate,
+    load=load_keypoints,
+    inputs=keypoint_inputs,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.datasets.detections import load_detections
 from mobile_eval.detected import DetectedResult, evaluate_detected
 from mobile_eval.evaluate import EvaluationResult, evaluate, parse_head_joints, parse_sigmas
@@ -11,6 +10,7 @@ from mobile_eval.inference import PoseOptions
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Task
+from mobile_eval.tasks.keypoints import keypoint_inputs, load_keypoints
 
 
 def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectedResult | EvaluationResult:
@@ -18,13 +18,13 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
     if asked.boxes and asked.head_joints:
         raise ValueError("--head-joints is for PCKh, which is measured in annotated boxes; leave --boxes out")
     predicted = resumable(asked.predictions, resume=asked.resume)
-    dataset = load_keypoint_dataset(asked.path("annotations"), asked.path("images")).head(asked.limit)
+    dataset = load_keypoints(asked.source).head(asked.limit)
     sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
     options = PoseOptions(asked.flip, asked.decoding)
     options.check(model)
     result: DetectedResult | EvaluationResult
     if asked.boxes:
-        detections = load_detections(asked.boxes, dataset, asked.path("images"), asked.least_score)
+        detections = load_detections(asked.boxes, dataset, asked.source.path("images"), asked.least_score)
         result = evaluate_detected(
             model, dataset, detections, sigmas=sigmas, options=options, predicted=predicted, progress=progress
         )
@@ -42,4 +42,6 @@ TASK = Task(
     needs=("annotations", "images"),
     takes=("limit", "flip", "decoding", "sigmas", "head_joints", "boxes", "least_score", "predictions", "resume"),
     evaluate=evaluate_pose,
+    load=load_keypoints,
+    inputs=keypoint_inputs,
 )

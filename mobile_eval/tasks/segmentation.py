@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from mobile_eval.preprocess import read_image, resize
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked, Task
+from mobile_eval.tasks.asked import Asked, Source, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +112,17 @@ def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     return found
 
 
+def _load(source: Source) -> MaskedImages:
+    return load_masked_images(source.path("images"), source.path("masks"))
+
+
+def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.stack([resize(read_image(one.image_path), size) for one in images])
+
+
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
-    dataset = load_masked_images(asked.path("images"), asked.path("masks")).head(asked.limit)
+    dataset = _load(asked.source).head(asked.limit)
     return evaluate_segmentation(model, dataset, progress=progress)
 
 
-TASK = Task(needs=("images", "masks"), takes=("limit",), evaluate=_evaluate)
+TASK = Task(needs=("images", "masks"), takes=("limit",), evaluate=_evaluate, load=_load, inputs=_inputs)

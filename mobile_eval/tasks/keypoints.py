@@ -1,0 +1,22 @@
+"""What the tasks of keypoints have in common: people or faces in boxes of a COCO keypoint file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.coco import KeypointDataset, Person, load_keypoint_dataset
+from mobile_eval.preprocess import person_crops
+from mobile_eval.tasks.asked import Source
+
+
+def load_keypoints(source: Source) -> KeypointDataset:
+    """The persons or faces of an annotation file."""
+    return load_keypoint_dataset(source.path("annotations"), source.path("images"))
+
+
+def keypoint_inputs(persons: Sequence[Person], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Crops (N, height, width, 3) around their boxes."""
+    return person_crops(persons, size)[0]

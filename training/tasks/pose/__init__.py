@@ -1,0 +1,1 @@
+"""Pose: heatmaps of joints, PCK."""

@@ -1,0 +1,47 @@
+"""A task's setting: declared once, it is a field of the settings, a line of recipes and an option of `hrnet train`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+def setting(default: Any, said: str) -> Any:
+    """A field of a task's `Settings` (a frozen dataclass), with its default and what `--help` says of it.
+
+    Its type is bool, int, float or str, or a tuple of one of these such as tuple[int, ...], which is typed with commas.
+    """
+    return dataclasses.field(default=default, metadata={"help": said})
+
+
+def check_shares(settings: Any, *names: str) -> None:
+    """Raise ValueError unless these settings are between 0 and 1."""
+    for name in names:
+        if not 0 <= getattr(settings, name) <= 1:
+            raise ValueError(f"{option(name)} must be between 0 and 1, got {getattr(settings, name)}")
+
+
+def check_positive(settings: Any, *names: str) -> None:
+    """Raise ValueError unless these settings are above 0."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"{option(name)} must be above 0, got {getattr(settings, name)}")
+
+
+def check_not_negative(settings: Any, *names: str) -> None:
+    """Raise ValueError where one of these settings is below 0."""
+    for name in names:
+        if getattr(settings, name) < 0:
+            raise ValueError(f"{option(name)} must be at least 0, got {getattr(settings, name)}")
+
+
+def check_choices(settings: Any, **choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless each of these settings is one of its choices."""
+    for name, known in choices.items():
+        if getattr(settings, name) not in known:
+            raise ValueError(f"{option(name)} must be one of {', '.join(known)}, got {getattr(settings, name)!r}")
+
+
+def option(name: str) -> str:
+    """A setting's name as it is typed."""
+    return name.replace("_", "-")
