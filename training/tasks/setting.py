@@ -35,11 +35,10 @@ def check_not_negative(settings: Any, *names: str) -> None:
             raise ValueError(f"{option(name)} must be at least 0, got {getattr(settings, name)}")
 
 
-def check_choices(settings: Any, **choices: tuple[str, ...]) -> None:
-    """Raise ValueError unless each of these settings is one of its choices."""
-    for name, known in choices.items():
-        if getattr(settings, name) not in known:
-            raise ValueError(f"{option(name)} must be one of {', '.join(known)}, got {getattr(settings, name)!r}")
+def check_choice(settings: Any, name: str, known: tuple[str, ...]) -> None:
+    """Raise ValueError unless this setting is one of those that are `known`."""
+    if getattr(settings, name) not in known:
+        raise ValueError(f"{option(name)} must be one of {', '.join(known)}, got {getattr(settings, name)!r}")
 
 
 def option(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.tasks.setting import check_choices, check_not_negative, check_positive, check_shares, setting
+from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares, setting
 
 TARGETS = ("official", "dark")
 LOSSES = ("mse", "ohkm")
@@ -24,7 +24,8 @@ class Settings:
     flip_probability: float = setting(0.5, "Chance to be mirrored.")
 
     def __post_init__(self) -> None:
-        check_choices(self, targets=TARGETS, loss=LOSSES)
+        check_choice(self, "targets", TARGETS)
+        check_choice(self, "loss", LOSSES)
         check_positive(self, "sigma")
         check_not_negative(self, "rotation")
         check_shares(self, "half_body_probability", "rotation_probability", "flip_probability")
