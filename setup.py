@@ -57,7 +57,7 @@ setup(
     package_data={
         **{name: ["py.typed"] for name in PACKAGES},
         "mobile_eval": ["py.typed", "templates/*"],
-        "training": ["py.typed", "recipes/*"],
+        "training": ["py.typed", "tasks/*/recipes/*"],
     },
     python_requires=">=3.10,<3.13",
     install_requires=BASE,

@@ -30,14 +30,14 @@ def measure(annotations: str, images: str, batches: int, cache: str | None) -> f
     """Samples per second of this package, in this process."""
     from hrnet_tf.presets import preset
     from mobile_eval.datasets.coco import load_keypoint_dataset
-    from training.config import data_paths
+    from mobile_eval.tasks.asked import Source
     from training.data import training_dataset
     from training.examples import examples_for
     from training.image_cache import ImageCache
     from training.recipe import load_recipe, recipe_config
 
-    people = data_paths(Path(annotations), None, Path(images), None)
-    config = recipe_config(load_recipe("coco"), {"batch_size": BATCH}, people, seed=0, distill=0.0)
+    people = Source(Path(images), Path(annotations)), None
+    config = recipe_config("pose", load_recipe("pose", "coco"), {"batch_size": BATCH}, people, seed=0, distill=0.0)
     data = load_keypoint_dataset(annotations, images)
     spec = dataclasses.replace(preset("pose-w32"), classes=len(data.category.joints))
     kept = ImageCache(Path(cache), data.persons) if cache else None

@@ -28,8 +28,8 @@ def measure(steps: int, precision: str) -> float:
     from hrnet_tf._keras import keras, tf
     from hrnet_tf.networks import build_model
     from hrnet_tf.presets import customized, preset
-    from training.losses import HeatmapMSE
-    from training.optimizers import make_adam
+    from training.optimizers import make_optimizer
+    from training.tasks.pose.losses import HeatmapMSE
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -39,7 +39,7 @@ def measure(steps: int, precision: str) -> float:
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     spec = customized(preset("pose-small-v2"), input_size=(128, 96))
     model = build_model(spec)
-    model.compile(make_adam(1e-3), HeatmapMSE())
+    model.compile(make_optimizer(1e-3), HeatmapMSE())
     rng = np.random.default_rng(0)
     batch = (
         rng.standard_normal((BATCH, *spec.input_size, 3)).astype(np.float32),

@@ -18,7 +18,7 @@ from hrnet_tf._keras import keras
 from hrnet_tf.networks import build_model, complexity
 from hrnet_tf.presets import customized, preset
 from hrnet_tf.spec import HRNetSpec
-from training.losses import HeatmapMSE
+from training.tasks.pose.losses import HeatmapMSE
 
 BATCH, WARMUP = 32, 3
 

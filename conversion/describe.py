@@ -55,7 +55,7 @@ def _removal(run: Run) -> dict[str, Any] | None:
     if not (run.path / PRUNING).is_file():
         return None
     plan = read_json(run.path / PRUNING)
-    return {name: plan[name] for name in ("priced_in", "whole_pck", "steps")}
+    return {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")}
 
 
 def _tensor_format(details: dict[str, Any]) -> TensorFormat:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hrnet_tf.runs import Run
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.preprocess import person_crops
+from mobile_eval.tasks.asked import Source
 
 PERSONS = 200
 CHECKED = 16
@@ -27,10 +28,11 @@ def crops_of(data: KeypointDataset, size: tuple[int, int], count: int = PERSONS,
 
 def own_people(run: Run) -> KeypointDataset | None:
     """The people that a run was trained on; None where they are not there (any more)."""
-    annotations, images = run.config.get("train_annotations"), run.config.get("images")
-    if not annotations or not images or not Path(annotations).is_file() or not Path(images).is_dir():
+    paths = run.config.get("train", {})
+    if not paths or not all(Path(path).exists() for path in paths.values()):
         return None
-    return load_keypoint_dataset(annotations, images)
+    source = Source.from_json(paths)
+    return load_keypoint_dataset(source.path("annotations"), source.path("images"))
 
 
 def random_crops(size: tuple[int, int]) -> NDArray[np.uint8]:

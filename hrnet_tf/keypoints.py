@@ -32,7 +32,7 @@ MPII_PERSON: dict[str, Any] = {
 
 
 def category_for(task: str, classes: int) -> dict[str, Any]:
-    """The category of a published network with that many answers; joints are numbered where their names are not known."""
+    """The category of a published network with that many answers; numbered where names are not known."""
     if task == "pose":
         known = next((c for c in (COCO_PERSON, MPII_PERSON) if len(c["keypoints"]) == classes), None)
         if known is not None:
@@ -40,4 +40,4 @@ def category_for(task: str, classes: int) -> dict[str, Any]:
     if task in ("pose", "landmarks"):
         name = "person" if task == "pose" else "face"
         return {"name": name, "keypoints": [f"{task}_{index}" for index in range(classes)], "skeleton": []}
-    return {"name": task, "classes": classes}
+    return {"name": task, "classes": [f"class_{index}" for index in range(classes)]}

@@ -1,6 +1,6 @@
 """A run on disk: what passes from training to ranking, pruning, quantization and conversion.
 
-    RUN/run.json             what it is: step, keypoint category, training config, the run it came from
+    RUN/run.json             what it is: step, joints or classes, training config, the run it came from
     RUN/spec.json            the network
     RUN/weights.safetensors  its variables, named by layer
     RUN/history.csv          one row an epoch
@@ -29,7 +29,8 @@ STEPS = ("build", "train", "prune", "quantize", "import")
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder's description. `category` is a COCO keypoint category, `config` the settings of its training."""
+    """A run folder's description. `category` is what it answers with: a COCO keypoint category, or {"name": task,
+    "classes": [names]}. `config` are the settings of its training."""
 
     path: Path
     step: str
@@ -100,7 +101,18 @@ def load_run(path: Path | str) -> Run:
     spec = _load_network(path / "spec.json")
     if not isinstance(data, dict) or data.get("step") not in STEPS:
         raise ValueError(f"{path / 'run.json'} does not describe a run: its step must be one of {', '.join(STEPS)}")
-    return Run(path, data["step"], spec, data["category"], data["config"], data.get("parent"))
+    return Run(path, data["step"], spec, data["category"], _with_sources(data["config"]), data.get("parent"))
+
+
+def _with_sources(config: dict[str, Any]) -> dict[str, Any]:
+    """The config as it is written now: runs of before there were tasks name their files one by one."""
+    if "train_annotations" not in config:
+        return config
+    names = ("train_annotations", "val_annotations", "images", "val_images")
+    train, val, images, val_images = (config[name] for name in names)
+    sources: dict[str, Any] = {"train": {"images": images, "annotations": train}}
+    sources["val"] = {"images": val_images or images, "annotations": val} if val else None
+    return {**sources, **{name: value for name, value in config.items() if name not in names}}
 
 
 def _load_network(path: Path) -> Network:

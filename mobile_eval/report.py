@@ -172,8 +172,13 @@ def _removal(models: list[ComparedModel]) -> Markup | None:
     known = next((m.description.source["removal"] for m in models if m.description.source.get("removal")), None)
     if known is None:
         return None
-    points = removal_points(known["whole_pck"], known["steps"])
-    return Markup(removal_svg(points, f"PCK@{PCK_THRESHOLD:g}", known["priced_in"])) if len(points) > 1 else None
+    whole = known["whole_score"] if "whole_score" in known else known["whole_pck"]  # before there were tasks
+    points = removal_points(whole, known["steps"])
+    return (
+        Markup(removal_svg(points, known.get("metric", f"PCK@{PCK_THRESHOLD:g}"), known["priced_in"]))
+        if len(points) > 1
+        else None
+    )
 
 
 def study_section(result: ComparisonResult) -> StudySection | None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from hrnet_tf.spec import HRNetSpec, StageSpec
+from mobile_eval.tasks.asked import Source
 from training.config import TrainingConfig
+from training.tasks.pose.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -30,5 +32,5 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def config(drawn: Path) -> TrainingConfig:
     """Two epochs on the drawn people."""
-    train, val = (str(drawn / f"person_keypoints_{split}.json") for split in ("train", "val"))
-    return TrainingConfig(train, val, str(drawn / "images"), None, epochs=2, batch_size=8)
+    train, val = (Source(drawn / "images", drawn / f"person_keypoints_{split}.json") for split in ("train", "val"))
+    return TrainingConfig(train, val, Settings(), epochs=2, batch_size=8)

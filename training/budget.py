@@ -117,12 +117,12 @@ def within_latency(
     return within, ratio
 
 
-def within_drop(pcks: Sequence[float | None], full: float, most: float) -> int:
-    """Number of steps before PCK first falls more than `most` below `full`."""
-    for count, pck in enumerate(pcks):
-        if pck is None or full - pck > most:
+def within_drop(drops: Sequence[float | None], most: float) -> int:
+    """Number of steps before the metric is first worse by more than `most`; `drops` are by how much it is, after each step."""
+    for count, drop in enumerate(drops):
+        if drop is None or drop > most:
             return count
-    return len(pcks)
+    return len(drops)
 
 
 def _advice(order: Sequence[HRNetSpec]) -> str:

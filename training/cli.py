@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from training import options as given
+from training.task_options import with_task_settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -32,14 +33,18 @@ def people(
 
 
 @app.command()
+@with_task_settings
 def train(
     model: Annotated[str, typer.Argument(help="A name from `hrnet models`, such as pose-small-v1.")],
-    train_annotations: given.TrainAnnotations,
     images: given.Images,
     output: given.Output,
-    val_annotations: given.ValAnnotations = None,
     val_images: given.ValImages = None,
-    input_size: given.InputSize = "256x192",
+    train_annotations: given.TrainAnnotations = None,
+    val_annotations: given.ValAnnotations = None,
+    masks: given.Masks = None,
+    val_masks: given.ValMasks = None,
+    classes: given.Classes = None,
+    input_size: given.InputSize = None,
     width: given.Width = None,
     modules: given.Modules = None,
     blocks: given.Blocks = None,
@@ -49,23 +54,17 @@ def train(
     width_like: given.WidthLike = None,
     links_from: given.LinksFrom = None,
     init: Annotated[Path | None, typer.Option(help="Start from this run's weights, as far as they fit.")] = None,
-    teacher: Annotated[Path | None, typer.Option(help="Learn from this run's heatmaps as well.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="Learn from this run's answers as well.")] = None,
     distill: given.Distill = 0.5,
     recipe: given.Recipe = None,
     epochs: given.TotalEpochs = None,
     batch_size: given.Persons = None,
+    optimizer: given.Optimizer = None,
     learning_rate: given.PeakRate = None,
+    weight_decay: given.WeightDecay = None,
     schedule: given.Schedule = None,
     warmup_epochs: given.Warmup = None,
     drops: given.Drops = None,
-    targets: given.Targets = None,
-    sigma: given.Sigma = None,
-    loss: given.Loss = None,
-    half_body_probability: given.HalfBody = None,
-    scale: given.Scale = None,
-    rotation: given.Rotation = None,
-    rotation_probability: given.Turned = None,
-    flip_probability: given.Flipped = None,
     link_dropout: given.LinkDropout = None,
     mixed_precision: given.Bfloat16 = None,
     accumulate: given.Accumulate = None,
@@ -80,8 +79,10 @@ def train(
     seed: given.Seed = 0,
     cache: given.Cache = None,
     resume: given.Resume = False,
+    *,
+    settings: dict[str, object],
 ) -> None:
-    """Train a network with model.fit; the run keeps weights, history and a checkpoint after each epoch.
+    """Train a network of any task with model.fit; the run keeps weights, history and a checkpoint after each epoch.
 
     Example: [bold]hrnet train pose-small-v1 --train-annotations train.json --val-annotations val.json
     --images images --input-size 128x96 --epochs 30 --output runs/full[/bold]
@@ -95,31 +96,36 @@ def train(
 @app.command()
 def rank(
     run: Annotated[Path, typer.Argument(help="A trained or pruned run.")],
-    annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON to measure on.", show_default=False)],
     images: given.Images,
+    annotations: given.Annotations = None,
+    masks: given.Masks = None,
+    classes: given.Classes = None,
     method: Annotated[
         list[str] | None,
         typer.Option(help="leave-one-out (default), taylor, l0, l1, random, or all; several may be given, the first counts."),
     ] = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
-    limit: Annotated[int, typer.Option(help="Measure on this many persons, the first ones.", min=2)] = 500,
+    limit: Annotated[int, typer.Option(help="Measure on this many persons or images, the first ones.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
 ) -> None:
     """Measure how much each fusion link is needed, in one or several ways. Writes ranking.json and ranking.svg.
 
     leave-one-out: what the loss becomes without it. taylor: gate times gradient. l0, l1: gates that learn to close.
-    Each is measured on two halves of the people; how far the halves and the methods agree is part of the result.
+    Each is measured on two halves of the data; how far the halves and the methods agree is part of the result.
 
     Example: [bold]hrnet rank runs/full --annotations train.json --images images --method all[/bold]
     """
     from hrnet_tf.runs import load_run
-    from mobile_eval.datasets.coco import load_keypoint_dataset
+    from mobile_eval.tasks.registry import TASKS
     from training.importance.ranking import METHODS, rank_run
     from training.ranking_table import show_ranking
+    from training.sources import asked_source
 
     loaded = load_run(run)
+    task, data = loaded.spec.task, {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
+    held = TASKS[task].load(asked_source(task, data)).head(limit)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
-    ranking = rank_run(loaded, load_keypoint_dataset(annotations, images).head(limit), methods, blocks=blocks, seed=seed)
+    ranking = rank_run(loaded, held, methods, blocks=blocks, seed=seed)
     show_ranking(ranking)
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
@@ -127,13 +133,12 @@ def rank(
 @app.command()
 def prune(
     run: Annotated[Path, typer.Argument(help="A ranked run.")],
-    train_annotations: given.TrainAnnotations,
     images: given.Images,
     output: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)] = None,
     keep_latency: Annotated[float | None, typer.Option(help="Share of the full network's latency that may stay.")] = None,
     keep_macs: Annotated[float | None, typer.Option(help="Share of its multiply-adds that may stay.")] = None,
     keep_links: Annotated[float | None, typer.Option(help="Share of its links that may stay.")] = None,
-    max_drop: Annotated[float | None, typer.Option(help="PCK@0.1 that may be lost before tuning, such as 0.01.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="What may be lost of the metric before tuning, such as 0.01.")] = None,
     method: Annotated[
         str | None, typer.Option(help="Go by this importance method, if not the ranking's first (random: one by one).")
     ] = None,
@@ -151,12 +156,16 @@ def prune(
     ] = False,
     rounds: Annotated[int, typer.Option(help="Remove, tune and rank again this many times; --epochs are shared out.", min=1)] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what it would save; write nothing.")] = False,
-    val_annotations: given.ValAnnotations = None,
     val_images: given.ValImages = None,
+    train_annotations: given.TrainAnnotations = None,
+    val_annotations: given.ValAnnotations = None,
+    masks: given.Masks = None,
+    val_masks: given.ValMasks = None,
+    classes: given.Classes = None,
     epochs: given.Epochs = 10,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 5e-4,
-    teacher: Annotated[Path | None, typer.Option(help="Learn from this run's heatmaps, if not from RUN's own.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="Learn from this run's answers, if not from RUN's own.")] = None,
     distill: given.Distill = 0.5,
     sparsity: Annotated[float, typer.Option(help="Also set this share of each convolution's weights to zero.")] = 0.0,
     mixed_precision: given.MixedPrecision = False,
@@ -168,18 +177,20 @@ def prune(
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --train-annotations train.json --images images
     --epochs 10 --output runs/pruned[/bold]
     """
+    asked = dict(locals())
     import dataclasses
 
     from hrnet_tf.runs import load_run
     from training.budget import Budget
-    from training.config import data_paths, tuning_config
+    from training.config import tuning_config
     from training.pruning import PruneOptions, summary
     from training.pruning import prune as prune_run
     from training.ranking_table import show_dry_run
+    from training.sources import asked_sources
 
     parent = load_run(run)
-    people = data_paths(train_annotations, val_annotations, images, val_images)
-    config = tuning_config(parent.config, people, epochs, batch_size, learning_rate, seed)
+    task = parent.spec.task
+    config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
     config = dataclasses.replace(config, mixed_precision=mixed_precision, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
     options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)
@@ -195,11 +206,14 @@ def prune(
 @app.command()
 def quantize(
     run: Annotated[Path, typer.Argument(help="A trained or pruned run.")],
-    train_annotations: given.TrainAnnotations,
     images: given.Images,
     output: given.Output,
-    val_annotations: given.ValAnnotations = None,
     val_images: given.ValImages = None,
+    train_annotations: given.TrainAnnotations = None,
+    val_annotations: given.ValAnnotations = None,
+    masks: given.Masks = None,
+    val_masks: given.ValMasks = None,
+    classes: given.Classes = None,
     epochs: given.Epochs = 3,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 2e-5,
@@ -211,13 +225,15 @@ def quantize(
     Example: [bold]hrnet quantize runs/pruned --train-annotations train.json --images images
     --epochs 3 --output runs/pruned-qat[/bold]
     """
+    asked = dict(locals())
     from hrnet_tf.runs import load_run
-    from training.config import data_paths, tuning_config
+    from training.config import tuning_config
     from training.quantize import quantize as quantize_run
+    from training.sources import asked_sources
 
     parent = load_run(run)
-    people = data_paths(train_annotations, val_annotations, images, val_images)
-    config = tuning_config(parent.config, people, epochs, batch_size, learning_rate, seed)
+    task = parent.spec.task
+    config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
     tuned = quantize_run(parent, config, output, resume=resume)
     typer.echo(f"run: {tuned.path}")
 

@@ -5,36 +5,35 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from training.targets import KINDS, HeatmapTargets
+from mobile_eval.tasks.asked import Source
+from training.tasks.registry import default_settings, settings_class
+from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares
 
-CHOICES = {"schedule": ("cosine", "step"), "targets": KINDS, "loss": ("mse", "ohkm"), "keep": ("last", "best")}
-KEPT_IN_TUNING = {"targets", "sigma", "loss", "half_body_probability"}
-KEPT_IN_TUNING |= {"scale", "rotation", "rotation_probability", "flip_probability"}
+SCHEDULES, OPTIMIZERS, KEEP = ("cosine", "step", "poly"), ("adam", "sgd"), ("last", "best")
+OWN = ("train", "val", "task", "settings")  # what is stored in a form of its own
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What `model.fit` is given; paths are those of the command line.
+    """What `model.fit` is given. `train` and `val` are where the data lie, `settings` those of the task.
 
-    `learning_rate` is Adam's peak. By the schedule cosine it rises over `warmup_epochs` and falls along a cosine to zero;
-    by the schedule step it begins at once and becomes a tenth after each of `drops` (epochs).
-    `sigma` is the Gaussian targets' standard deviation in heatmap pixels; angles are in degrees.
+    `learning_rate` is the optimizer's peak. By the schedule cosine it rises over `warmup_epochs` and falls along a cosine to
+    zero; by the schedule step it begins at once and becomes a tenth after each of `drops` (epochs); by the schedule poly it falls
+    to zero as (1 - progress)^0.9. `weight_decay` is decoupled, the share of a kernel that one step at learning rate 1 takes away.
     """
 
-    train_annotations: str
-    val_annotations: str | None
-    images: str
-    val_images: str | None
+    train: Source
+    val: Source | None
+    settings: Any
     epochs: int
+    task: str = "pose"
     batch_size: int = 32
+    optimizer: str = "adam"
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0
     warmup_epochs: float = 1.0
-    sigma: float = 2.0
-    rotation: float = 45.0
-    scale: float = 0.35
     seed: int = 0
     mixed_precision: bool = False  # bfloat16 arithmetic, float32 weights; not for quantization-aware tuning
     distill: float = 0.0  # the teacher's share of the loss, where there is a teacher
@@ -42,47 +41,34 @@ class TrainingConfig:
     sparsity: float = 0.0  # share of each convolution's weights that become zero
     schedule: str = "cosine"
     drops: tuple[int, ...] = ()
-    targets: str = "dark"  # how joints become heatmaps, see `training.targets`
-    loss: str = "mse"  # of all joints, or ohkm: of each image's 8 worst
-    rotation_probability: float = 0.6
-    flip_probability: float = 0.5
-    half_body_probability: float = 0.0
     accumulate: int = 1  # batches whose gradients are averaged before the weights move
     ema: float = 0.0  # momentum of the weights' moving average, which is then what is kept; 0 for none
     freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, such as stem
-    keep: str = "last"  # the weights of the last epoch, or of the best by val_pck
-    patience: int = 0  # end after so many epochs without a better val_pck; 0: never
-    devices: int = 1  # each is given batch_size persons a step; the learning rate grows with them
+    keep: str = "last"  # the weights of the last epoch, or of the best by the task's metric
+    patience: int = 0  # end after so many epochs that were no better; 0: never
+    devices: int = 1  # each is given batch_size items a step; the learning rate grows with them
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "sigma"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{_option(name)} must be above 0, got {getattr(self, name)}")
-        for name in ("scale", "link_dropout", "sparsity"):
+        kind = settings_class(self.task)
+        if not isinstance(self.settings, kind):
+            raise TypeError(f"the settings of {self.task} are {kind.__module__}.{kind.__name__}, got {self.settings!r}")
+        check_positive(self, "epochs", "batch_size", "learning_rate", "accumulate", "devices")
+        check_not_negative(self, "warmup_epochs", "weight_decay", "patience")
+        for name in ("link_dropout", "sparsity", "ema"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{_option(name)} must be at least 0 and below 1, got {getattr(self, name)}")
-        for name in ("rotation_probability", "flip_probability", "half_body_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{_option(name)} must be between 0 and 1, got {getattr(self, name)}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{_option(name)} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        if not 0 <= self.distill <= 1:
-            raise ValueError(f"distill is a share of the loss, between 0 and 1, got {self.distill}")
-        for name in ("warmup_epochs", "rotation"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{_option(name)} must be at least 0, got {getattr(self, name)}")
-        for name in ("accumulate", "devices"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.ema < 1 or self.patience < 0:
-            raise ValueError(f"ema must be at least 0 and below 1, patience at least 0, got {self.ema:g} and {self.patience}")
-        if (self.patience or self.keep == "best") and self.val_annotations is None:
-            raise ValueError("--patience and --keep best go by the PCK on --val-annotations: give them")
+                raise ValueError(f"{name.replace('_', '-')} must be at least 0 and below 1, got {getattr(self, name)}")
+        check_choice(self, "schedule", SCHEDULES)
+        check_choice(self, "optimizer", OPTIMIZERS)
+        check_choice(self, "keep", KEEP)
+        check_shares(self, "distill")
+        if (self.patience or self.keep == "best") and self.val is None:
+            raise ValueError("--patience and --keep best go by the accuracy on validation data: give these")
+        if self.accumulate > 1 and self.optimizer != "adam":
+            raise ValueError(f"--accumulate goes with the optimizer adam, not {self.optimizer}")
         self._check_drops()
 
     @property
-    def persons_a_step(self) -> int:
+    def items_a_step(self) -> int:
         """By all devices together."""
         return self.batch_size * self.devices
 
@@ -99,37 +85,47 @@ class TrainingConfig:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {**dataclasses.asdict(self), "drops": list(self.drops), "freeze": list(self.freeze)}
+        """Plain data, the task's settings among the others."""
+        common = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in OWN}
+        sources = {"train": self.train.to_json(), "val": self.val.to_json() if self.val else None}
+        data = {"task": self.task, **sources, **common, **dataclasses.asdict(self.settings)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
-
-def _option(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def data_paths(train_annotations: Path, val_annotations: Path | None, images: Path, val_images: Path | None) -> dict[str, Any]:
-    """The settings that say where the people are."""
-    paths = {"train_annotations": train_annotations, "val_annotations": val_annotations}
-    paths |= {"images": images, "val_images": val_images}
-    return {name: str(path) if path else None for name, path in paths.items()}
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TrainingConfig:
+        """What `to_json` wrote."""
+        task = data["task"]
+        common = {
+            field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data and field.name not in OWN
+        }
+        common = {name: tuple(value) if isinstance(value, list) else value for name, value in common.items()}
+        val = Source.from_json(data["val"]) if data["val"] else None
+        return cls(Source.from_json(data["train"]), val, stored_settings(task, data), task=task, **common)
 
 
 def tuning_config(
-    parent: dict[str, Any], people: dict[str, Any], epochs: int, batch_size: int, learning_rate: float, seed: int
+    task: str,
+    parent: dict[str, Any],
+    sources: tuple[Source, Source | None],
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
 ) -> TrainingConfig:
-    """The parent run's targets, loss and augmentation (the defaults where it was imported) with these settings."""
-    settings = {name: value for name, value in with_defaults(parent).items() if name in KEPT_IN_TUNING}
-    settings |= {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-    return TrainingConfig(**people, **settings)
+    """The parent run's task settings (the defaults where it was imported) with these others; training and validation data."""
+    train, val = sources
+    return TrainingConfig(train, val, stored_settings(task, parent), epochs, task, batch_size, "adam", learning_rate, seed=seed)
 
 
-def with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(task: str, config: dict[str, Any]) -> dict[str, Any]:
     """A stored config with the settings that came later at the values that they had before."""
     fields = [field for field in dataclasses.fields(TrainingConfig) if field.default is not dataclasses.MISSING]
-    return {**{field.name: field.default for field in fields}, "drops": [], "freeze": [], **config}
+    known = {**{field.name: field.default for field in fields}, **default_settings(task), "task": task, **config}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 
-def stored_targets(config: dict[str, Any]) -> HeatmapTargets:
-    """The targets that a run with that config learnt; the defaults where it was imported."""
-    settings = with_defaults(config)
-    return HeatmapTargets(settings["targets"], settings["sigma"])
+def stored_settings(task: str, config: dict[str, Any]) -> Any:
+    """The task's settings that a run with that config learnt by; the defaults where it was imported."""
+    defaults = default_settings(task)
+    stored = {name: config.get(name, default) for name, default in defaults.items()}
+    return settings_class(task)(**{name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()})

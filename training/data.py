@@ -18,12 +18,11 @@ WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more 
 
 
 def training_dataset(examples: Examples, epochs: range, own: range = range(1)) -> tf.data.Dataset:
-    """Batches ((B, H, W, 3), (B, H/4, W/4, K), (B, 1, 1, K)) for all of `epochs` in turn; the last part batch is dropped.
+    """Batches of images, targets and (where there are any) weights for all of `epochs` in turn; the last part batch is dropped.
 
     Of the batches that make a step, `own` alone, one after another: those of the devices that this process feeds.
     """
-    spec, count = examples.spec, examples.batch_size
-    shapes = ((count, *spec.input_size, 3), (count, *spec.resolution(0), spec.classes), (count, 1, 1, spec.classes))
+    shapes = examples.shapes
     cv2.setNumThreads(1)  # batches are made side by side already
 
     def batch(number: NDArray[np.int64]) -> Example:
@@ -32,7 +31,7 @@ def training_dataset(examples: Examples, epochs: range, own: range = range(1)) -
         return examples.batch(epoch, step * examples.together + own[device])
 
     def load(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        tensors = tf.numpy_function(batch, [number], (tf.float32,) * 3)
+        tensors = tf.numpy_function(batch, [number], (tf.float32,) * len(shapes))
         return tuple(tf.ensure_shape(tensor, shape) for tensor, shape in zip(tensors, shapes, strict=True))
 
     numbers = tf.data.Dataset.range(*(epoch * examples.steps * len(own) for epoch in (epochs.start, epochs.stop)))
@@ -40,7 +39,7 @@ def training_dataset(examples: Examples, epochs: range, own: range = range(1)) -
 
 
 class AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Says after each epoch how many persons were skipped, their image being unreadable, and notes what the cache holds."""
+    """Says after each epoch how many items were skipped, their image being unreadable, and notes what the cache holds."""
 
     def __init__(self, examples: Examples):
         super().__init__()

@@ -1,38 +1,31 @@
-"""Learning from a larger network's heatmaps as well as from the annotations.
+"""Learning from a larger network's answers as well as from the annotations.
 
-The loss is (1 - a) w |p - y|^2 + a |p - t|^2 for prediction p, annotated heatmap y of joint weight w, and the
-teacher's heatmap t (Zhang et al., Fast Human Pose Estimation, arXiv 1811.05419). Up to a constant that is the
-plain loss against a blend of y and t. A joint that nobody labelled is learnt from the teacher alone.
+The loss is (1 - a) l + a d for the task's loss l and the distance d of the network's answer to the teacher's: for heatmaps their
+mean squared difference (Zhang et al., Fast Human Pose Estimation, arXiv 1811.05419), for classes the divergence of the
+teacher's distribution (Hinton et al., arXiv 1503.02531). A joint that nobody labelled is learnt from the teacher alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from hrnet_tf._keras import keras, ops
+from hrnet_tf._keras import ops
+from training.learner import Learner, LossOf
 
 
-class Distiller(keras.Model):  # type: ignore[misc]
-    """Trains `student` in place with `model.fit`; `share` (a, 0..1) is the teacher's part of the loss.
+class Distiller(Learner):
+    """Trains `student` in place; `share` (a, 0..1) is the teacher's part of the loss, `own` is l, `imitation` d."""
 
-    Compile it with a heatmap loss; sample weights are the joints' (N, 1, 1, K).
-    """
-
-    def __init__(self, student: Any, teacher: Any, share: float):
-        super().__init__(name="distiller")
-        self.student = student
+    def __init__(self, student: Any, teacher: Any, share: float, own: LossOf, imitation: Callable[[Any, Any], Any]):
+        super().__init__(student, name="distiller")
         self.teacher = teacher
         self.teacher.trainable = False
         self.share = share
+        self.own = own
+        self.imitation = imitation
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return self.student(inputs, training=training)
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        annotated = (1 - self.share) * sample_weight
-        weight = annotated + self.share
-        taught = ops.cast(self.teacher(x, training=False), y.dtype)
-        blend = (annotated * y + self.share * taught) / weight
-        return super().compute_loss(x, blend, y_pred, weight)
+    def loss_of(self, x: Any, y: Any, found: Any, weight: Any = None) -> Any:
+        taught = self.imitation(self.teacher(x, training=False), found)
+        own = self.own(x, y, found, weight)
+        return (1 - self.share) * own + self.share * ops.cast(taught, own.dtype)

@@ -14,24 +14,27 @@ from hrnet_tf.networks import Network, build_model
 from hrnet_tf.runs import PRUNING, Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
-from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset, load_keypoint_dataset
+from mobile_eval.tasks.asked import TaskData, answer_names
+from mobile_eval.tasks.registry import TASKS
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig, with_defaults
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
 from training.examples import Examples, examples_for, steps_per_epoch
 from training.execution import Execution
-from training.image_cache import ImageCache, read_person
+from training.image_cache import ImageCache, read_item
 from training.keeping import KeepRun, out_of_patience
-from training.losses import LOSSES
+from training.learner import compile_learner, loss_function, make_learner
 from training.nonfinite import StopAtNonFinite
-from training.optimizers import AveragedWeights, make_adam
+from training.optimizers import AveragedWeights, make_optimizer
 from training.progress_line import ProgressLine
 from training.records import read_history
 from training.schedules import learning_rates
 from training.sparsity import sparsified, sparsity_callbacks
 from training.strategies import workers_in_one_line
-from training.validation import ValidatePck
+from training.tasks.registry import training_task
+from training.tasks.task import TrainingTask
+from training.validation import Validate
 
 ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
 CHECKPOINT = "checkpoint.safetensors"
@@ -74,26 +77,31 @@ def build_teacher(run: Run, config: TrainingConfig) -> Any:
     return model
 
 
-def load_data(config: TrainingConfig) -> tuple[KeypointDataset, KeypointDataset | None]:
-    """Training and (if named) validation persons; ValueError where an image to measure on cannot be read."""
-    train = load_keypoint_dataset(config.train_annotations, config.images)
-    steps_per_epoch(train, config.persons_a_step)  # refuses data that fill no batch, before anything is written
-    if config.val_annotations is None:
+def load_data(config: TrainingConfig) -> tuple[TaskData, TaskData | None]:
+    """Training and (if named) validation data; ValueError where an image to measure on cannot be read."""
+    load = TASKS[config.task].load
+    train = load(config.train)
+    steps_per_epoch(train, config.items_a_step)  # refuses data that fill no batch, before anything is written
+    if config.val is None:
         return train, None
-    val = load_keypoint_dataset(config.val_annotations, config.val_images or config.images)
-    if val.category.joints != train.category.joints:
-        raise ValueError(f"{config.val_annotations} has other keypoints than {config.train_annotations}")
-    for person in {person.image_path: person for person in val.persons}.values():
-        read_person(person)  # one that is damaged would end the training after its first epoch
+    val = load(config.val)
+    if val.names != train.names:
+        raise ValueError(
+            f"the validation data are of other joints or classes ({', '.join(val.names[:3])}, ...) than the training data "
+            f"({', '.join(train.names[:3])}, ...)"
+        )
+    for item in {item.image_path: item for item in val.items}.values():
+        read_item(item)  # one that is damaged would end the training after its first epoch
     return train, val
 
 
-def check_category(run: Run, data: KeypointDataset) -> None:
-    """Raise ValueError unless the data's joints are those that the run knows."""
-    if KeypointCategory.from_json(run.category).joints != data.category.joints:
+def check_category(run: Run, data: TaskData) -> None:
+    """Raise ValueError unless the data's joints or classes are those that the run knows."""
+    if answer_names(run.category) != data.names:
+        kind = "keypoints" if "keypoints" in run.category else "classes"
         raise ValueError(
-            f"{run.path} was trained for {run.spec.classes} keypoints of category {run.category['name']!r}; "
-            f"the annotations have others ({', '.join(data.category.joints[:3])}, ...)"
+            f"{run.path} was trained for {run.spec.classes} {kind} of {run.category['name']!r}; "
+            f"the data have others ({', '.join(data.names[:3])}, ...)"
         )
 
 
@@ -110,7 +118,7 @@ def check_startable(run: Run, *, resume: bool) -> None:
     if not resume:
         raise ValueError(f"{run.path} exists already; go on with --resume or give another --output")
     before = load_run(run.path)
-    before = dataclasses.replace(before, config=with_defaults(before.config))
+    before = dataclasses.replace(before, config=with_defaults(before.spec.task, before.config))
     for name in ("step", "spec", "category", "config"):
         if getattr(before, name) != getattr(run, name):
             raise ValueError(
@@ -129,41 +137,46 @@ def fit(
     run: Run,
     model: Any,
     config: TrainingConfig,
-    train: KeypointDataset,
-    val: KeypointDataset | None,
+    train: TaskData,
+    val: TaskData | None,
     teacher: Any | None = None,
     execution: Execution | None = None,
 ) -> None:
     """Train `model` until `config.epochs`, or until patience ends, from the run's checkpoint where there is one.
 
-    With a `teacher` (a Keras model of the same heatmaps), `config.distill` is its share of the loss. Callbacks of the
+    With a `teacher` (a Keras model of the same answers), `config.distill` is its share of the loss. Callbacks of the
     user's are called with the validation's figures, before the epoch is kept.
     """
     how = execution or Execution()
     check_same_keras(*how.callbacks)
-    rows = read_history(run.path)
-    if len(rows) >= config.epochs or out_of_patience(rows, config.patience):
+    task, rows = training_task(config.task), read_history(run.path)
+    if len(rows) >= config.epochs or out_of_patience(rows, config.patience, task.metric):
         return
-    examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.persons) if how.cache else None)
+    examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.items) if how.cache else None)
     moves = examples.steps // config.accumulate
     if not moves:
         raise ValueError(f"an epoch has {examples.steps} steps, fewer than the {config.accumulate} that --accumulate wants")
     with how.devices.scope():
         student = sparsified(model, config.sparsity, config.epochs * examples.steps) if config.sparsity else model
-        learner = Distiller(student, teacher, config.distill) if teacher is not None else student
-        optimizer = make_adam(learning_rates(config, moves), accumulate=config.accumulate, ema=config.ema)
-        learner.compile(optimizer, LOSSES[config.loss](), jit_compile=how.jit or BACKEND == "jax")
-        optimizer.build(student.trainable_variables)
+        learner, optimizer = _compiled(task, student, teacher, config, moves, jit=how.jit or BACKEND == "jax")
     checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
     done = checkpoint.restore()
     averaged = AveragedWeights(optimizer, student.trainable_variables)
     keeping = KeepRun(
-        run, model, checkpoint, rows[:done], averaged, keep=config.keep, patience=config.patience, writes=how.devices.is_chief
+        run,
+        model,
+        checkpoint,
+        rows[:done],
+        averaged,
+        task.metric,
+        keep=config.keep,
+        patience=config.patience,
+        writes=how.devices.is_chief,
     )
     own = [StopAtNonFinite(run, examples), *(sparsity_callbacks() if config.sparsity else []), averaged]
-    own += [ValidatePck(val, run.spec, _looking(model, run.spec, how), model)] if val else []
+    own += [Validate(val, run.spec, _looking(model, run.spec, how), model)] if val else []
     last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train) if how.tensorboard else [])]
-    line = ProgressLine(config.persons_a_step, examples.steps, config.epochs)
+    line = ProgressLine(config.items_a_step, examples.steps, config.epochs)
     try:
         with unreadable_in_one_line(examples), workers_in_one_line(how.devices):
             learner.fit(
@@ -179,17 +192,36 @@ def fit(
         line.close()
 
 
+def _compiled(
+    task: TrainingTask, student: Any, teacher: Any, config: TrainingConfig, moves: int, *, jit: bool
+) -> tuple[Any, Any]:
+    """The Keras model that `fit` trains, ready for it, and its optimizer, whose weights move so many times an epoch."""
+    loss = task.loss(config.settings)
+    learner = make_learner(task, student, loss)
+    if teacher is not None:
+        learner = Distiller(student, teacher, config.distill, loss_function(learner, loss), task.imitation)
+    optimizer = make_optimizer(
+        learning_rates(config, moves),
+        config.optimizer,
+        weight_decay=config.weight_decay,
+        accumulate=config.accumulate,
+        ema=config.ema,
+    )
+    compile_learner(learner, loss, optimizer, jit=jit)
+    optimizer.build(student.trainable_variables)
+    return learner, optimizer
+
+
 def _looking(model: Any, spec: Network, how: Execution) -> Any:
     """What is validated: the model, or where it lies on several devices a copy of it on one, which takes its weights."""
     return build_model(spec) if how.devices.strategy else model
 
 
-def _watching(run: Run, examples: Examples, looked_at: KeypointDataset) -> list[Any]:
+def _watching(run: Run, examples: Examples, looked_at: TaskData) -> list[Any]:
     """What TensorBoard is shown."""
     from training.tensorboard import Pictures
 
-    images, heatmaps, _ = examples.batch(0, 0)
-    return [Pictures(run.path / "tensorboard", looked_at.category, (images, heatmaps), looked_at, run.spec.input_size)]
+    return [Pictures(run.path / "tensorboard", run.spec, examples.batch(0, 0)[:2], looked_at)]
 
 
 def _batches(examples: Examples, epochs: range, how: Execution) -> Any:

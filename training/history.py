@@ -19,7 +19,7 @@ class RemovalStep:
     """One step. `removed` was taken out, `freed` (links and branch modules by name) fell dead with it.
 
     `importance` is what the ranking says was lost, `price` that of the network after the step, `ratio` that price
-    over the full network's. `loss` and `pck` are the network's on held persons after the step, without any
+    over the full network's. `loss` and `score` (of the task's metric) are the network's on held items after the step, without any
     recovery, where they were measured.
     """
 
@@ -29,7 +29,7 @@ class RemovalStep:
     price: float
     ratio: float
     loss: float | None = None
-    pck: float | None = None
+    score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -71,7 +71,7 @@ def replay(spec: HRNetSpec, steps: Iterable[RemovalStep]) -> HRNetSpec:
 
 
 def measured_steps(network: TrainedNetwork, data: HeldSet, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
-    """The steps with the network's loss and PCK after each of them: gates are closed one after another."""
+    """The steps with the network's loss and metric after each of them: gates are closed one after another."""
     taken = {unit for step in steps for unit in step.removed}
     model = dataclasses.replace(network, units=tuple(taken)).gated()
     gates = gates_of(model)
@@ -79,8 +79,8 @@ def measured_steps(network: TrainedNetwork, data: HeldSet, steps: Sequence[Remov
     for step in tracked(steps, "measuring each step"):
         for unit in step.removed:
             gates[unit].factor.assign(0.0)
-        loss, pck = data.measure(model)
-        measured.append(dataclasses.replace(step, loss=loss, pck=pck))
+        loss, score = data.measure(model)
+        measured.append(dataclasses.replace(step, loss=loss, score=score))
     return measured
 
 

@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco import Person
 from mobile_eval.files import check_output_folder, write_atomically, write_bytes
 from mobile_eval.preprocess import read_image
+from mobile_eval.tasks.asked import Item
 
 Image = NDArray[np.uint8]
 
 PIXELS, DONE = "pixels.rgb", "done.bin"
 
 
-def read_person(person: Person) -> Image:
-    """The image (H, W, 3) that a person is in."""
-    return read_image(person.image_path, person.image_size)
+def read_item(item: Item) -> Image:
+    """The image (H, W, 3) that an item is of."""
+    return read_image(item.image_path, item.image_size)
 
 
 class ImageCache:
-    """The images of some persons in a folder, filled as they are asked for; the file is mapped, not read into memory.
+    """The images of some items in a folder, filled as they are asked for; the file is mapped, not read into memory.
 
     `save` notes which images are there, after their pixels are on the disk: a killed training loses the rest and decodes it
     again. An image that is not of the size that its annotations say is not kept.
     """
 
-    def __init__(self, folder: Path, persons: tuple[Person, ...]):
-        self.folder = folder / _key(persons)
-        images = {person.image_path: person.image_size or (0, 0) for person in persons}
+    def __init__(self, folder: Path, items: Sequence[Item]):
+        self.folder = folder / _key(items)
+        images = {item.image_path: item.image_size or (0, 0) for item in items}
         ends = np.cumsum([3 * height * width for height, width in images.values()])
         self._index = {path: number for number, path in enumerate(images)}
         self._starts = np.concatenate([[0], ends[:-1]])
@@ -41,15 +42,15 @@ class ImageCache:
         self._map = self._opened()
         self._done = self._noted()
 
-    def read(self, person: Person) -> Image:
-        """The image (H, W, 3) that a person is in, as `read_person` does."""
-        number = self._index[person.image_path]
-        if person.image_size is None:
-            return read_person(person)
-        start, shape = int(self._starts[number]), (*person.image_size, 3)
+    def read(self, item: Item) -> Image:
+        """The image (H, W, 3) that an item is of, as `read_item` does."""
+        number = self._index[item.image_path]
+        if item.image_size is None:
+            return read_item(item)
+        start, shape = int(self._starts[number]), (*item.image_size, 3)
         kept: Image = np.asarray(self._map)[start : start + int(np.prod(shape))].reshape(shape)
         if not self._done[number]:
-            kept[:] = read_person(person)
+            kept[:] = read_item(item)
             self._done[number] = True
         return kept
 
@@ -88,10 +89,10 @@ class ImageCache:
         return noted
 
 
-def _key(persons: tuple[Person, ...]) -> str:
+def _key(items: Sequence[Item]) -> str:
     """A name for these images as they lie on the disk now: other images, or changed ones, have another."""
     digest = hashlib.sha256()
-    for path, size in dict.fromkeys((person.image_path, person.image_size) for person in persons):
+    for path, size in dict.fromkeys((item.image_path, item.image_size) for item in items):
         state = path.stat()
         digest.update(f"{path} {size} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]

@@ -11,20 +11,21 @@ from hrnet_tf.weights import model_weights, save_weights
 from training.checkpoint import Checkpoint
 from training.optimizers import AveragedWeights
 from training.records import write_history
+from training.tasks.task import Metric
 
-METRIC = "val_pck"  # of which more is better
 LAST = "last"  # or "best"
 Rows = Sequence[dict[str, float]]
 
 
-def best_epoch(rows: Rows) -> int:
-    """The first epoch (from 1) of the largest `val_pck`."""
-    return int(max(rows, key=lambda row: row[METRIC])["epoch"])
+def best_epoch(rows: Rows, metric: Metric) -> int:
+    """The first epoch (from 1) at which the metric was best."""
+    best = max if metric.rises else min
+    return int(best(rows, key=lambda row: row[metric.column])["epoch"])
 
 
-def out_of_patience(rows: Rows, patience: int) -> bool:
+def out_of_patience(rows: Rows, patience: int, metric: Metric) -> bool:
     """Whether none of the last `patience` epochs was better than those before (0: never)."""
-    return bool(patience and rows) and len(rows) - best_epoch(rows) >= patience
+    return bool(patience and rows) and len(rows) - best_epoch(rows, metric) >= patience
 
 
 class KeepRun(keras.callbacks.Callback):  # type: ignore[misc]
@@ -41,6 +42,7 @@ class KeepRun(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoint: Checkpoint,
         rows: Rows,
         averaged: AveragedWeights,
+        metric: Metric,
         *,
         keep: str = LAST,
         patience: int = 0,
@@ -52,6 +54,7 @@ class KeepRun(keras.callbacks.Callback):  # type: ignore[misc]
         self.checkpoint = checkpoint
         self.rows = list(rows)
         self.averaged = averaged
+        self.metric = metric
         self.keep = keep
         self.patience = patience
         self.writes = writes
@@ -59,12 +62,12 @@ class KeepRun(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
         weights = model_weights(self.network)  # by all workers at once: statistics are gathered from all
-        if self.writes and (self.keep == LAST or best_epoch(self.rows) == epoch + 1):
+        if self.writes and (self.keep == LAST or best_epoch(self.rows, self.metric) == epoch + 1):
             save_weights(self.run.weights_path, weights)
         self.averaged.take_out()
         state = self.checkpoint.state(epoch + 1)
         if self.writes:
             write_history(self.run.path, self.rows)
             save_weights(self.checkpoint.path, state)
-        if out_of_patience(self.rows, self.patience):
+        if out_of_patience(self.rows, self.patience, self.metric):
             self.model.stop_training = True

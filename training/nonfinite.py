@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from hrnet_tf.runs import Run, write_atomically
 from training.examples import Examples
 
 BATCH_FILE = "nan-batch.npz"
+ARRAYS = ("images", "targets", "weights")
 
 
 class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
     """Raises ValueError after the first batch whose loss is NaN or infinite; the run keeps it, its checkpoint as it was.
 
-    The file holds `images`, `heatmaps`, `weights` and `image_paths` of the whole step, on whatever devices it was.
+    The file holds `images`, `targets`, `weights` (where there are any) and `image_paths` of the whole step, on whatever devices
+    it was.
     """
 
     def __init__(self, run: Run, examples: Examples):
@@ -35,11 +38,12 @@ class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
             return
         together = self.examples.together
         parts = [self.examples.batch(self._epoch, batch * together + part) for part in range(together)]
-        images, heatmaps, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        places = range(batch * len(images), (batch + 1) * len(images))
-        names = [str(self.examples.data.persons[self.examples.order(self._epoch)[place]].image_path) for place in places]
+        arrays: dict[str, Any] = dict(zip(ARRAYS, (np.concatenate(part) for part in zip(*parts, strict=True)), strict=False))
+        count = len(arrays["images"])
+        places = range(batch * count, (batch + 1) * count)
+        names = [str(self.examples.data.items[self.examples.order(self._epoch)[place]].image_path) for place in places]
         content = io.BytesIO()
-        np.savez_compressed(content, images=images, heatmaps=heatmaps, weights=weights, image_paths=np.array(names))
+        np.savez_compressed(content, **arrays, image_paths=np.array(names))
         path = self.run.path / BATCH_FILE
         write_atomically(path, lambda beside: beside.write_bytes(content.getvalue()))
         raise ValueError(

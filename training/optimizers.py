@@ -1,4 +1,4 @@
-"""Adam as the official recipe has it, with what Keras's two optimizers do not share: steps over several batches, and averages.
+"""Keras's optimizers as the official recipes have them, with what the two Keras do not share: steps over several batches.
 
 Over `accumulate` batches gradients are averaged before the weights move, as if the batch were that much larger (BatchNorm
 still sees one batch at a time). With an average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential, `ema` is its
@@ -15,20 +15,29 @@ import numpy as np
 from hrnet_tf._keras import NAME, keras, tf
 from hrnet_tf.keras_choice import TF_KERAS
 
+MOMENTUM = 0.9  # of sgd, the official recipes'
 ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7
 
 
-def make_adam(learning_rate: Any, *, accumulate: int = 1, ema: float = 0.0) -> Any:
-    """Keras's Adam; `learning_rate` is a number or a schedule that counts the weights' moves, not batches."""
-    averaged = {"use_ema": ema > 0, "ema_momentum": ema}
-    if NAME == TF_KERAS:
-        kind = AccumulatingAdam if accumulate > 1 else keras.optimizers.Adam
-        optimizer = kind(learning_rate, epsilon=ADAM_EPSILON, **averaged)
-        if accumulate > 1:
-            optimizer.accumulate = accumulate
-        return optimizer
-    several = accumulate if accumulate > 1 else None
-    return keras.optimizers.Adam(learning_rate, epsilon=ADAM_EPSILON, gradient_accumulation_steps=several, **averaged)
+def make_optimizer(
+    learning_rate: Any, kind: str = "adam", *, weight_decay: float = 0.0, accumulate: int = 1, ema: float = 0.0
+) -> Any:
+    """Keras's adam or sgd (momentum 0.9); `learning_rate` is a number or a schedule that counts the weights' moves.
+
+    Kernels decay, what BatchNorm scales and shifts by and biases do not. Only adam accumulates.
+    """
+    common = {"use_ema": ema > 0, "ema_momentum": ema, "weight_decay": weight_decay or None}
+    if kind == "sgd":
+        optimizer = keras.optimizers.SGD(learning_rate, momentum=MOMENTUM, **common)
+    elif NAME == TF_KERAS and accumulate > 1:
+        optimizer = AccumulatingAdam(learning_rate, epsilon=ADAM_EPSILON, **common)
+        optimizer.accumulate = accumulate
+    else:
+        several = {"gradient_accumulation_steps": accumulate} if accumulate > 1 else {}
+        optimizer = keras.optimizers.Adam(learning_rate, epsilon=ADAM_EPSILON, **common, **several)
+    if weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    return optimizer
 
 
 class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]

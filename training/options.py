@@ -7,12 +7,37 @@ from typing import Annotated
 
 import typer
 
-TrainAnnotations = Annotated[Path, typer.Option(help="COCO keypoint JSON to learn from.", show_default=False)]
-ValAnnotations = Annotated[Path | None, typer.Option(help="COCO keypoint JSON to measure PCK on after each epoch.")]
-Images = Annotated[Path, typer.Option(help="Folder of the images that the annotations name.", show_default=False)]
+OF_KEYPOINTS, OF_MASKS = "Data of pose, landmarks and detection", "Data of segmentation"
+TrainAnnotations = Annotated[
+    Path | None,
+    typer.Option(help="Annotations to learn from, as COCO JSON.", show_default=False, rich_help_panel=OF_KEYPOINTS),
+]
+ValAnnotations = Annotated[
+    Path | None,
+    typer.Option(help="Annotations to measure on after each epoch.", show_default=False, rich_help_panel=OF_KEYPOINTS),
+]
+Annotations = Annotated[
+    Path | None, typer.Option(help="Annotations to measure on, as COCO JSON.", show_default=False, rich_help_panel=OF_KEYPOINTS)
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(help="Folder of a mask of class indices for each image.", show_default=False, rich_help_panel=OF_MASKS),
+]
+ValMasks = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the validation images' masks.", show_default=False, rich_help_panel=OF_MASKS),
+]
+Classes = Annotated[
+    Path | None,
+    typer.Option(help="File of the classes' names: a JSON list, or one a line.", show_default=False, rich_help_panel=OF_MASKS),
+]
+Images = Annotated[
+    Path,
+    typer.Option(help="Folder of the images; of classification, with a folder for each class.", show_default=False),
+]
 ValImages = Annotated[Path | None, typer.Option(help="Folder of the validation images, if another.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.", min=1)]
-BatchSize = Annotated[int, typer.Option(help="Persons a step.", min=1)]
+BatchSize = Annotated[int, typer.Option(help="Examples a step.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Adam's peak learning rate (cosine to zero).")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 MixedPrecision = Annotated[
@@ -25,7 +50,7 @@ Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=
 
 
 # The sizes of the network to train.
-InputSize = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels, multiples of 32.")]
+InputSize = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, multiples of 32; the model's own if not given.")]
 Width = Annotated[int | None, typer.Option(help="Channels of the first branch, if not the model's own.", min=1)]
 Modules = Annotated[str | None, typer.Option(help="Modules of stages 2, 3, 4, such as 1,4,3.")]
 Blocks = Annotated[int | None, typer.Option(help="Residual blocks in each branch of a module.", min=1)]
@@ -40,24 +65,20 @@ LinksFrom = Annotated[Path | None, typer.Option(help="Have only the links and bl
 # What a recipe says, and `train` may say instead.
 RECIPE = "Instead of the recipe's"
 Recipe = Annotated[
-    str | None, typer.Option(help="coco, coco-384x288, small, or a .yaml file; by the model if not given.", show_default=False)
+    str | None,
+    typer.Option(
+        help="A recipe of the task (small; of pose coco too), or a .yaml file; by the model if not given.",
+        show_default=False,
+    ),
 ]
 TotalEpochs = Annotated[int | None, typer.Option(help="Passes over the training data.", min=1, rich_help_panel=RECIPE)]
-Persons = Annotated[int | None, typer.Option(help="Persons a step.", min=1, rich_help_panel=RECIPE)]
-PeakRate = Annotated[float | None, typer.Option("--learning-rate", help="Adam's largest.", rich_help_panel=RECIPE)]
-Schedule = Annotated[str | None, typer.Option(help="Of the learning rate: cosine or step.", rich_help_panel=RECIPE)]
+Persons = Annotated[int | None, typer.Option(help="Examples a step.", min=1, rich_help_panel=RECIPE)]
+PeakRate = Annotated[float | None, typer.Option("--learning-rate", help="The largest.", rich_help_panel=RECIPE)]
+Optimizer = Annotated[str | None, typer.Option(help="adam, or sgd with momentum 0.9.", rich_help_panel=RECIPE)]
+WeightDecay = Annotated[float | None, typer.Option(help="Decoupled, of kernels.", rich_help_panel=RECIPE)]
+Schedule = Annotated[str | None, typer.Option(help="Of the learning rate: cosine, step or poly.", rich_help_panel=RECIPE)]
 Warmup = Annotated[float | None, typer.Option(help="Before the cosine.", rich_help_panel=RECIPE)]
 Drops = Annotated[str | None, typer.Option(help="Epochs at which step divides by ten, as 170,200.", rich_help_panel=RECIPE)]
-Targets = Annotated[str | None, typer.Option(help="Heatmaps: official (rounded) or dark (exact).", rich_help_panel=RECIPE)]
-Sigma = Annotated[
-    float | None, typer.Option(help="Gaussian targets' standard deviation, in heatmap pixels.", rich_help_panel=RECIPE)
-]
-Loss = Annotated[str | None, typer.Option(help="mse, or ohkm: of each image's 8 worst joints.", rich_help_panel=RECIPE)]
-HalfBody = Annotated[float | None, typer.Option(help="Chance of only a half of the body.", rich_help_panel=RECIPE)]
-Scale = Annotated[float | None, typer.Option(help="Random zoom, standard deviation.", rich_help_panel=RECIPE)]
-Rotation = Annotated[float | None, typer.Option(help="Random rotation, standard deviation in degrees.", rich_help_panel=RECIPE)]
-Turned = Annotated[float | None, typer.Option(help="Chance of it.", rich_help_panel=RECIPE)]
-Flipped = Annotated[float | None, typer.Option(help="Chance of mirroring.", rich_help_panel=RECIPE)]
 LinkDropout = Annotated[
     float | None,
     typer.Option(
@@ -86,7 +107,7 @@ DeviceCount = Annotated[
 ]
 Jit = Annotated[bool, typer.Option("--jit", help="Compile the training step by XLA.", rich_help_panel=MACHINE)]
 Freeze = Annotated[str | None, typer.Option(help="Parts that stay as they are, such as stem,stage2.", show_default=False)]
-Keep = Annotated[str, typer.Option(help="The weights of the last epoch, or of the best by PCK.")]
-Patience = Annotated[int, typer.Option(help="End after so many epochs without a better PCK (0: never).", min=0)]
+Keep = Annotated[str, typer.Option(help="The weights of the last epoch, or of the best by the task's metric.")]
+Patience = Annotated[int, typer.Option(help="End after so many epochs that were no better (0: never).", min=0)]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves and pictures to OUTPUT/tensorboard.")]
 Cache = Annotated[Path | None, typer.Option(help="Keep decoded images in this folder, so that each is read once.")]

@@ -15,35 +15,35 @@ from typing import Any
 from rich.console import Console
 
 from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.networks import check_is_pose, complexity
+from hrnet_tf.networks import complexity
 from hrnet_tf.runs import PRUNING, Ranking, Run, load_ranking, load_run, save_ranking, write_json
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.charts import removal_points, removal_svg
-from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import write_text
 from mobile_eval.link_diagram import link_diagram_svg
-from mobile_eval.metrics.pck import PCK_THRESHOLD
 from mobile_eval.profile import ProfileResult, load_profile
+from mobile_eval.tasks.asked import TaskData
 from training.budget import SHARES, Budget, within_drop
 from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
-from training.config import TrainingConfig, stored_targets
-from training.examples import plain_crops
+from training.config import TrainingConfig, stored_settings
+from training.examples import plain_inputs
 from training.fit import ROUNDS, build_for_training, build_teacher, check_category, check_startable, fit, load_data, start_run
 from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
 from training.importance.ranking import rank_run
 from training.pricing import PriceTable, latency_table, multiply_adds_table, profile_here
-from training.reassessment import PERSONS as REASSESSED
+from training.reassessment import ITEMS as REASSESSED
 from training.reassessment import Reassessment
 from training.recovery import reestimate_batch_norm
 from training.selection import Lost, one_by_one, removal_order, towards
 from training.sparsity import SPARSITY
+from training.tasks.registry import training_task
 
 RANDOM = "random"  # the method by which units go one by one, whatever they save
-HELD_PERSONS = 300  # the metric after each step is measured on so many
-NORM_PERSONS = 512  # and BatchNorm's statistics are taken on so many
+HELD_ITEMS = 300  # the metric after each step is measured on so many
+NORM_ITEMS = 512  # and BatchNorm's statistics are taken on so many
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class PruneOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would go: the steps from the run's network to `spec`; PCK of the whole on the held persons.
+    """What would go: the steps from the run's network to `spec`; loss and metric of the whole on the held items.
 
     `predicted_ratio` and `measured_ratio` (None where not measured) are of the full network's latency or, for
     other budgets, of its multiply-adds.
@@ -93,7 +93,7 @@ class Plan:
     predicted_ratio: float
     measured_ratio: float | None
     whole_loss: float
-    whole_pck: float
+    whole_score: float
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -105,7 +105,6 @@ def check_prunable(run: Run, options: PruneOptions) -> Ranking:
     """The run's ranking; ValueError where the run cannot be pruned or the ranking lacks what is asked for."""
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
-    check_is_pose(run.hrnet_spec, "pruning")
     ranking = load_ranking(run)
     if ranking.of_run:
         raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `hrnet rank {run.path}`")
@@ -146,8 +145,8 @@ def plan(
     full_price = table.price(spec.full())
     blind = options.method == RANDOM
     order = one_by_one(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
-    network = TrainedNetwork.of(spec, load_weights(run.weights_path))
-    loss, pck = held.measure(network.gated())
+    network, metric = TrainedNetwork.of(spec, load_weights(run.weights_path)), training_task(spec.task).metric
+    loss, score = held.measure(network.gated())
     search = BudgetSearch(options.budget, table, measured, say, closest=options.closest)
     index, ratio = search.first(order)
     worth = (lambda spec: 1.0) if blind else table.price
@@ -157,11 +156,14 @@ def plan(
     if steps:
         steps = measured_steps(network, held, steps)
     if options.budget.name == "max_drop":
-        index = within_drop([step.pck for step in steps], pck, options.budget.value)
+        drops = [None if step.score is None else metric.loss_of(score, step.score) for step in steps]
+        index = within_drop(drops, options.budget.value)
         way, steps = way[: index + 1], steps[:index]
         if not steps:
-            raise ValueError(f"the first removal already loses more than {options.budget.value:g} of PCK@0.1; tune with a share")
-    return Plan(way[-1], tuple(steps), table.unit, full_price, table.price(way[-1]) / full_price, ratio, loss, pck)
+            raise ValueError(
+                f"the first removal already loses more than {options.budget.value:g} of {metric.name}; tune with a share"
+            )
+    return Plan(way[-1], tuple(steps), table.unit, full_price, table.price(way[-1]) / full_price, ratio, loss, score)
 
 
 def prune(
@@ -230,7 +232,7 @@ def _prune_once(
     output: Path,
     pricing: _Pricing,
     teacher: Run,
-    data: tuple[KeypointDataset, KeypointDataset | None],
+    data: tuple[TaskData, TaskData | None],
     *,
     resume: bool,
 ) -> Run:
@@ -245,7 +247,7 @@ def _prune_once(
     start_run(pruned, resume=resume)
     model = build_for_training(spec, config)
     set_model_weights(model, load_weights(run.weights_path))
-    reestimate_batch_norm(model, plain_crops(train_data.persons[:NORM_PERSONS], spec)[0])
+    reestimate_batch_norm(model, plain_inputs(train_data.items[:NORM_ITEMS], spec))
     fit(pruned, model, config, train_data, val_data, build_teacher(teacher, config) if config.distill else None)
     return pruned
 
@@ -253,24 +255,23 @@ def _prune_once(
 def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> None:
     """Leave pruning.json in `output`, and what it says as pictures: the links (links.svg) and the way (removal.svg)."""
     save_ranking(Run(output, "prune", made.spec, {}, {}), dataclasses.replace(load_ranking(run), of_run=str(run.path)))
-    data = {"from": str(run.path), "options": options.to_json(), **made.to_json()}
+    metric = training_task(made.spec.task).metric.name
+    data = {"from": str(run.path), "options": options.to_json(), "metric": metric, **made.to_json()}
     write_json(output / PRUNING, data)
     links = {str(unit): value for unit, value in load_ranking(run).of(options.method).items() if isinstance(unit, FusionLink)}
     write_text(output / "links.svg", link_diagram_svg(made.spec.network_description(), links))
-    points = removal_points(made.whole_pck, data["steps"])
-    write_text(output / "removal.svg", removal_svg(points, f"PCK@{PCK_THRESHOLD:g}", made.priced_in))
+    points = removal_points(made.whole_score, data["steps"])
+    write_text(output / "removal.svg", removal_svg(points, metric, made.priced_in))
 
 
-def plan_here(
-    run: Run, options: PruneOptions, train: KeypointDataset, val: KeypointDataset | None, pricing: _Pricing | None = None
-) -> Plan:
+def plan_here(run: Run, options: PruneOptions, train: TaskData, val: TaskData | None, pricing: _Pricing | None = None) -> Plan:
     """The plan with the metric on the first of `val`, and latency measured on this machine unless a profile is given."""
-    pricing, targets = pricing or _Pricing(run, options), stored_targets(run.config)
-    held = HeldSet.prepare((val or train).head(HELD_PERSONS), run.spec, targets)
+    pricing, settings = pricing or _Pricing(run, options), stored_settings(run.spec.task, run.config)
+    held = HeldSet.prepare((val or train).head(HELD_ITEMS), run.spec, settings)
     console, lost = Console(stderr=True), None
     if options.reassess:
         network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path), blocks=options.blocks)
-        lost = Reassessment(network, HeldSet.prepare(train.head(REASSESSED), run.spec, targets))
+        lost = Reassessment(network, HeldSet.prepare(train.head(REASSESSED), run.spec, settings))
     return plan(run, options, held, pricing.table(), pricing.measured(), console.print, lost)
 
 

@@ -15,7 +15,7 @@ AHEAD = 2  # batches that are made while one is learnt from
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches ((B, H, W, 3), (B, H/4, W/4, K), (B, 1, 1, K)) for all of `epochs` in turn; the last part batch is dropped.
+    """Batches of images, targets and (where there are any) weights for all of `epochs` in turn; the last part batch is dropped.
 
     Give `model.fit` the `steps_per_epoch`. Batches are made by threads of its own, ahead of what is asked for: those of
     Keras begin anew at each epoch.

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.networks import build_model, check_is_pose
+from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, write_json
 from hrnet_tf.weights import load_weights, set_model_weights
 from training.config import TrainingConfig
-from training.examples import plain_crops
+from training.examples import plain_inputs
 from training.fit import check_category, fit, load_data, start_run
 
 CALIBRATION_BATCHES = 8
@@ -22,11 +22,10 @@ CALIBRATION_BATCH = 32
 
 
 def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bool = False) -> Run:
-    """Tune `run` with fake quantization, from activation ranges measured on the first training persons."""
+    """Tune `run` with fake quantization, from activation ranges measured on the first training items."""
     check_tf_keras(QUANTIZATION)
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
-    check_is_pose(run.spec, "quantization-aware tuning")
     train_data, val_data = load_data(config)
     check_category(run, train_data)
     folded = fold_batch_norm(load_weights(run.weights_path))
@@ -39,9 +38,9 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
         write_json(quantized.path / PRUNING, read_json(run.path / PRUNING))
     plain = build_model(run.spec, folded=True)
     set_model_weights(plain, folded)
-    persons = train_data.persons[: CALIBRATION_BATCHES * CALIBRATION_BATCH]
-    starts = range(0, len(persons), CALIBRATION_BATCH)
-    ranges = activation_ranges(plain, [plain_crops(persons[s : s + CALIBRATION_BATCH], run.spec)[0] for s in starts])
+    items = train_data.items[: CALIBRATION_BATCHES * CALIBRATION_BATCH]
+    starts = range(0, len(items), CALIBRATION_BATCH)
+    ranges = activation_ranges(plain, [plain_inputs(items[s : s + CALIBRATION_BATCH], run.spec) for s in starts])
     with Console(stderr=True).status("building the quantization-aware network"):
         model = build_quantized_model(run.spec, folded, keep_zeros=bool(run.config.get("sparsity")))
         initialize_ranges(model, ranges)

@@ -11,6 +11,7 @@ from training.fit import load_data
 from training.history import counted
 from training.pricing import MILLISECONDS
 from training.pruning import Plan, PruneOptions, check_prunable, plan_here
+from training.tasks.registry import training_task
 
 
 def show_ranking(ranking: Ranking) -> None:
@@ -21,7 +22,7 @@ def show_ranking(ranking: Ranking) -> None:
         table.add_row(str(unit), *(f"{ranking.scores[method][unit]:.2e}" for method in ranking.methods))
     console = Console()
     console.print(table)
-    agree = Table("rank correlation", "two halves of the people", *ranking.methods[1:])
+    agree = Table("rank correlation", "two halves of the data", *ranking.methods[1:])
     for row, name in enumerate(ranking.methods):
         with_others = [_number(ranking.agreement.get((name, other))) for other in ranking.methods[1:]]
         agree.add_row(name, _number(ranking.stability[name]), *("" if i < row else text for i, text in enumerate(with_others)))
@@ -38,18 +39,19 @@ def show_dry_run(run: Run, options: PruneOptions, config: TrainingConfig) -> Non
 def show_plan(plan: Plan) -> None:
     """The steps of a plan as a table, and what is left in a line."""
     milliseconds = plan.priced_in == MILLISECONDS
+    metric = training_task(plan.spec.task).metric.name
     price = "ms" if milliseconds else "multiply-adds"
-    table = Table("step", "removed", "falls dead with it", price, "of full", "loss", "PCK@0.1", title="before any tuning")
-    table.add_row("0", "", "", "", "", f"{plan.whole_loss:.3e}", f"{plan.whole_pck:.4f}")
+    table = Table("step", "removed", "falls dead with it", price, "of full", "loss", metric, title="before any tuning")
+    table.add_row("0", "", "", "", "", f"{plan.whole_loss:.3e}", f"{plan.whole_score:.4f}")
     for number, step in enumerate(plan.steps, 1):
         cost = f"{step.price:.3f}" if milliseconds else f"{step.price / 1e9:.3f} G"
         removed, freed = ("\n".join(map(str, units)) for units in (step.removed, step.freed))
-        table.add_row(str(number), removed, freed, cost, f"{step.ratio:.3f}", _number(step.loss, ".3e"), _number(step.pck, ".4f"))
+        table.add_row(
+            str(number), removed, freed, cost, f"{step.ratio:.3f}", _number(step.loss, ".3e"), _number(step.score, ".4f")
+        )
     Console().print(table)
-    measured = "" if plan.measured_ratio is None else f", measured {plan.measured_ratio:.3f}"
-    left = (
-        f"{counted(plan.spec)} would stay: predicted {plan.predicted_ratio:.3f} of the full network's {plan.priced_in}{measured}"
-    )
+    also = "" if plan.measured_ratio is None else f", measured {plan.measured_ratio:.3f}"
+    left = f"{counted(plan.spec)} would stay: predicted {plan.predicted_ratio:.3f} of the full network's {plan.priced_in}{also}"
     Console().print(left, highlight=False, soft_wrap=True)
 
 

@@ -6,11 +6,11 @@ from hrnet_tf.gates import gates_of
 from hrnet_tf.spec import HRNetSpec, Unit
 from training.importance.held import HeldSet, TrainedNetwork
 
-PERSONS = 128
+ITEMS = 128
 
 
 class Reassessment:
-    """Loss (heatmap MSE on `data`) of any part of `network`, by closing the gates of what is not in it."""
+    """Loss (on `data`) of any part of `network`, by closing the gates of what is not in it."""
 
     def __init__(self, network: TrainedNetwork, data: HeldSet):
         self.model = network.gated()

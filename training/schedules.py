@@ -7,6 +7,7 @@ from typing import Any
 from hrnet_tf._keras import keras
 from training.config import TrainingConfig
 
+POWER = 0.9  # of the schedule poly (the official segmentation recipes)
 DROP = 0.1  # what the learning rate is multiplied by (the official GAMMA1 and LR_FACTOR)
 
 
@@ -16,6 +17,8 @@ def learning_rates(config: TrainingConfig, steps: int) -> Any:
     if config.schedule == "step":
         rates = [peak * DROP**drops for drops in range(len(config.drops) + 1)]
         return keras.optimizers.schedules.PiecewiseConstantDecay([epoch * steps - 1 for epoch in config.drops], rates)
+    if config.schedule == "poly":
+        return keras.optimizers.schedules.PolynomialDecay(peak, config.epochs * steps, end_learning_rate=0.0, power=POWER)
     warmup = max(1, round(min(config.warmup_epochs, config.epochs / 4) * steps))
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,

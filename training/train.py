@@ -8,13 +8,14 @@ from typing import Any
 
 from hrnet_tf._keras import keras
 from hrnet_tf.keras_choice import check_same_keras
-from hrnet_tf.networks import Network, check_is_pose
+from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
-from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.tasks.asked import TaskData
 from training.config import TrainingConfig
 from training.execution import Execution
 from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
+from training.tasks.registry import training_task
 
 
 def train(
@@ -27,10 +28,10 @@ def train(
     execution: Execution | None = None,
     resume: bool = False,
 ) -> Run:
-    """Train `spec`, with as many heatmaps as the annotations have joints, and keep it in the folder `output`.
+    """Train `spec`, with as many answers as the data have joints or classes, and keep it in the folder `output`.
 
     With `init` it starts from that run's weights, as far as they have a place in it. With `teacher`,
-    `config.distill` is the share of the loss that is that run's heatmaps.
+    `config.distill` is the share of the loss that is that run's answers.
     """
     how = execution or Execution()
     check_same_keras(*how.callbacks)
@@ -38,11 +39,12 @@ def train(
         raise ValueError(f"the config is for {config.devices} devices, but there are {how.devices.count}")
     if how.devices.count > 1 and config.accumulate > 1:
         raise ValueError("--accumulate goes with one device: with several, a larger --batch-size does the same")
-    check_is_pose(spec, "training")
+    if config.task != spec.task:
+        raise ValueError(f"{spec.name} is for {spec.task}, but the settings are for {config.task}")
     train_data, val_data = load_data(config)
-    spec = dataclasses.replace(spec, classes=len(train_data.category.joints))
+    spec = dataclasses.replace(spec, classes=len(train_data.names))
     parent = str(init.path) if init else None
-    run = Run(Path(output), "train", spec, train_data.category.to_json(), config.to_json(), parent)
+    run = Run(Path(output), "train", spec, train_data.answers, config.to_json(), parent)
     keras.utils.set_random_seed(config.seed)
     with how.devices.scope():
         model = build_for_training(spec, config)
@@ -53,16 +55,14 @@ def train(
         check_category(teacher, train_data)
     if how.devices.is_chief:
         start_run(run, resume=resume)
-        print(people_line(train_data))
+        print(items_line(train_data, training_task(spec.task).noun))
     fit(run, model, config, train_data, val_data, taught_by, how)
     return run
 
 
-def people_line(data: KeypointDataset) -> str:
-    """How many persons there are, and how many of the annotations are none."""
-    left_out = len(data.coco["annotations"]) - len(data)
-    why = f" ({left_out:,} annotations left out: a crowd, or no labelled joint)" if left_out else ""
-    return f"{len(data):,} persons to learn from{why}"
+def items_line(data: TaskData, noun: str) -> str:
+    """How many items there are, and what of the files is none."""
+    return f"{len(data):,} {noun} to learn from{f' ({data.left_out})' if data.left_out else ''}"
 
 
 def take_over_weights(model: Any, run: Run) -> None:

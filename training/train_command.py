@@ -10,23 +10,26 @@ from hrnet_tf.building import connected_like
 from hrnet_tf.networks import Network
 from hrnet_tf.presets import customized, parse_size, preset
 from hrnet_tf.runs import load_run
-from training.config import TrainingConfig, data_paths
+from training.config import TrainingConfig
 from training.execution import Execution
 from training.matching import narrowed
-from training.recipe import SETTINGS, default_recipe, load_recipe, parse_drops, recipe_config, show_recipe
+from training.recipe import COMMON, load_recipe, parse_list, recipe_config, show_recipe
+from training.sources import asked_sources
 from training.strategies import make_devices
+from training.task_options import settings_of
+from training.tasks.registry import training_task
 from training.train import train
 
 SIZES = ("width", "modules", "blocks", "stem_width", "stage1_blocks", "stage1_width")
 
 
 def train_as_asked(asked: dict[str, Any]) -> None:
-    """Train with the options of the command, by their names in Python."""
+    """Train with the options of the command, by their names in Python; "settings" are those of tasks."""
     devices = make_devices(asked["strategy"], asked["devices"])
     output: Path = asked["output"]
     spec = _network(asked, output)
-    name = asked["recipe"] or default_recipe(asked["model"], spec.input_size)
-    config = dataclasses.replace(_config(asked, name), devices=devices.count)
+    name = asked["recipe"] or training_task(spec.task).recipe(spec)
+    config = dataclasses.replace(_config(spec.task, asked, name), devices=devices.count)
     if devices.is_chief:
         show_recipe(name, config)
     init, teacher = (load_run(asked[name]) if asked[name] else None for name in ("init", "teacher"))
@@ -36,13 +39,14 @@ def train_as_asked(asked: dict[str, Any]) -> None:
         print(f"run: {run.path}")
 
 
-def _config(asked: dict[str, Any], recipe: str) -> TrainingConfig:
+def _config(task: str, asked: dict[str, Any], recipe: str) -> TrainingConfig:
     """What the recipe says, and the command line instead."""
-    changed = {**{name: asked[name] for name in SETTINGS}, "drops": parse_drops(asked["drops"])}
-    people = data_paths(*(asked[name] for name in ("train_annotations", "val_annotations", "images", "val_images")))
-    distill = asked["distill"] if asked["teacher"] else 0.0
-    config = recipe_config(load_recipe(recipe), changed, people, seed=asked["seed"], distill=distill)
-    frozen = tuple(part.strip() for part in asked["freeze"].split(",")) if asked["freeze"] else ()
+    changed = {name: asked[name] for name in COMMON} | settings_of(task, asked["settings"])
+    if asked["drops"] is not None:
+        changed["drops"] = parse_list("drops", asked["drops"])
+    sources, distill = asked_sources(task, asked), asked["distill"] if asked["teacher"] else 0.0
+    config = recipe_config(task, load_recipe(task, recipe), changed, sources, seed=asked["seed"], distill=distill)
+    frozen = parse_list("freeze", asked["freeze"] or "", "str")
     return dataclasses.replace(config, freeze=frozen, keep=asked["keep"], patience=asked["patience"])
 
 
@@ -52,7 +56,9 @@ def _network(asked: dict[str, Any], output: Path) -> Network:
     if like and links_from:
         raise ValueError("--width-like chooses the width of a full network: leave --links-from out")
     sizes = {name: asked[name] for name in SIZES}
-    spec = customized(preset(asked["model"]), input_size=parse_size(asked["input_size"]), **sizes)
+    spec = customized(
+        preset(asked["model"]), input_size=parse_size(asked["input_size"]) if asked["input_size"] else None, **sizes
+    )
     if like:
         return narrowed(spec, load_run(like), output)
     return connected_like(spec, load_run(links_from) if links_from else None)

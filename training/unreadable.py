@@ -8,25 +8,25 @@ TOO_MANY = 0.01  # of the persons of an epoch
 
 
 class Unreadable:
-    """The persons of each epoch whose image could not be read, and why; `persons` is how many an epoch reads."""
+    """The items of each epoch whose image could not be read, and why; `items` is how many an epoch reads."""
 
-    def __init__(self, persons: int):
-        self.persons = persons
+    def __init__(self, items: int):
+        self.items = items
         self._reasons: dict[int, dict[int, str]] = {}
         self._lock = Lock()
 
-    def add(self, epoch: int, person: int, reason: str) -> None:
-        """Note it; ValueError where the epoch has lost more than 1 % of its persons by it."""
+    def add(self, epoch: int, item: int, reason: str) -> None:
+        """Note it; ValueError where the epoch has lost more than 1 % of its items by it."""
         with self._lock:
-            self._reasons.setdefault(epoch, {})[person] = reason
+            self._reasons.setdefault(epoch, {})[item] = reason
         self.check()
 
     def check(self) -> None:
-        """Raise ValueError, naming the first, where an epoch has lost more than 1 % of its persons."""
+        """Raise ValueError, naming the first, where an epoch has lost more than 1 % of its items."""
         for epoch, reasons in sorted(self._reasons.items()):
-            if len(reasons) > TOO_MANY * self.persons:
+            if len(reasons) > TOO_MANY * self.items:
                 raise ValueError(
-                    f"epoch {epoch + 1}: the images of {len(reasons)} of {self.persons} persons cannot be read, more than "
+                    f"epoch {epoch + 1}: the images of {len(reasons)} of {self.items} examples cannot be read, more than "
                     f"{TOO_MANY:.0%}; the first: {reasons[min(reasons)]}"
                 )
 
@@ -35,4 +35,4 @@ class Unreadable:
         reasons = self._reasons.get(epoch)
         if not reasons:
             return None
-        return f"epoch {epoch + 1}: {len(reasons)} of {self.persons} persons skipped, the first: {reasons[min(reasons)]}"
+        return f"epoch {epoch + 1}: {len(reasons)} of {self.items} examples skipped, the first: {reasons[min(reasons)]}"

@@ -1,42 +1,33 @@
-"""Accuracy of a Keras model on persons, through the device's own preprocessing, decoding and metric."""
+"""Accuracy of a Keras model on a data set, through the device's own preprocessing, decoding and metric."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from hrnet_tf._keras import keras
 from hrnet_tf.networks import Network
 from hrnet_tf.weights import model_weights, set_model_weights
-from mobile_eval.datasets.coco import KeypointDataset
-from mobile_eval.decode import decode_heatmaps, keypoints_in_image
-from mobile_eval.geometry import Array
-from mobile_eval.metrics.pck import PckResult, pck
-from training.examples import plain_crops
+from mobile_eval.tasks.asked import TaskData
+from training.examples import plain_inputs
+from training.tasks.registry import training_task
 
 BATCH = 64
 
 
-def predict_keypoints(model: Any, data: KeypointDataset, spec: Network) -> Array:
-    """Keypoints (N, K, 3) in image pixels with their heatmap maxima as scores."""
-    keypoints = []
+def measure(model: Any, data: TaskData, spec: Network) -> float:
+    """The metric of the task over all of `data`."""
+    scorer = training_task(spec.task).scorer(data, spec)
     for start in range(0, len(data), BATCH):
-        crops, matrices = plain_crops(data.persons[start : start + BATCH], spec)
-        keypoints.append(keypoints_in_image(decode_heatmaps(model.predict_on_batch(crops)), matrices))
-    return np.concatenate(keypoints)
+        scorer.update(model.predict_on_batch(plain_inputs(data.items[start : start + BATCH], spec)))
+    return scorer.result()
 
 
-def evaluate_pck(model: Any, data: KeypointDataset, spec: Network) -> PckResult:
-    """PCK@0.1 of a Keras model over all persons of `data`."""
-    predicted = predict_keypoints(model, data, spec)
-    return pck(predicted, np.stack([p.keypoints for p in data.persons]), [p.box for p in data.persons])
+class Validate(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds the task's metric, such as `val_pck`, to the logs after each epoch: that of `network`, which is what is trained or
+    is given its weights.
+    """
 
-
-class ValidatePck(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds `val_pck` to the logs after each epoch: that of `network`, which is what is trained or is given its weights."""
-
-    def __init__(self, data: KeypointDataset, spec: Network, network: Any, trained: Any):
+    def __init__(self, data: TaskData, spec: Network, network: Any, trained: Any):
         super().__init__()
         self.data = data
         self.spec = spec
@@ -47,4 +38,4 @@ class ValidatePck(keras.callbacks.Callback):  # type: ignore[misc]
         if self.network is not self.trained:
             set_model_weights(self.network, model_weights(self.trained))
         if logs is not None:
-            logs["val_pck"] = evaluate_pck(self.network, self.data, self.spec).pck
+            logs[training_task(self.spec.task).metric.column] = measure(self.network, self.data, self.spec)

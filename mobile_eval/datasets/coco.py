@@ -127,13 +127,21 @@ class KeypointDataset:
         """The id that the annotation file gives to the category."""
         return int(next(c["id"] for c in self.coco["categories"] if c.get("keypoints")))
 
+    @property
+    def left_out(self) -> str:
+        """How many annotations are no labelled person, and why."""
+        count = len(self.coco["annotations"]) - len(self)
+        return f"{count:,} annotations left out: a crowd, or no labelled joint" if count else ""
+
     def head(self, count: int | None) -> KeypointDataset:
         """The first `count` persons, annotations to match; all for None."""
         if count is not None and count < 1:
             raise ValueError(f"the number of persons to take must be at least 1, got {count}")
-        if count is None or count >= len(self.persons):
-            return self
-        persons = self.persons[:count]
+        return self if count is None or count >= len(self.persons) else self.part(slice(count))
+
+    def part(self, which: slice) -> KeypointDataset:
+        """The persons of a slice, annotations to match."""
+        persons = self.persons[which]
         kept = {person.annotation_id for person in persons}
         images = {person.image_id for person in persons}
         coco = {

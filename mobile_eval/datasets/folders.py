@@ -59,6 +59,15 @@ class ClassFolders:
         """The classes as plain data."""
         return {"name": "classification", "classes": list(self.classes)}
 
+    @property
+    def left_out(self) -> str:
+        """Nothing is."""
+        return ""
+
+    def part(self, which: slice) -> ClassFolders:
+        """The images of a slice."""
+        return ClassFolders(self.classes, self.images[which])
+
     def head(self, count: int | None) -> ClassFolders:
         """Of each class its part of `count` images, taken evenly; all for None."""
         check_count(count, "images")

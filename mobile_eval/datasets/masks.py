@@ -58,6 +58,15 @@ class MaskedImages:
         """The classes as plain data."""
         return {"name": "segmentation", "classes": list(self.classes)}
 
+    @property
+    def left_out(self) -> str:
+        """Nothing is."""
+        return ""
+
+    def part(self, which: slice) -> MaskedImages:
+        """The images of a slice."""
+        return MaskedImages(self.images[which], self.classes)
+
     def head(self, count: int | None) -> MaskedImages:
         """The first `count` images; all for None."""
         check_count(count, "images")

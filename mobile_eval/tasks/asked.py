@@ -34,6 +34,16 @@ class Source:
             raise ValueError(f"give --{name}")
         return value
 
+    def to_json(self) -> dict[str, str]:
+        """Plain data of what is given."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, data: dict[str, str]) -> Source:
+        """What `to_json` wrote."""
+        return cls(**{name: Path(value) for name, value in data.items()})
+
 
 class Item(Protocol):
     """What a network looks at once: an image, or a part of one. `image_size` is (height, width) where the data set says it."""
@@ -48,7 +58,8 @@ class TaskData(Protocol):
     """A data set of any task.
 
     `names` are what a network answers with, one a channel: joints, landmarks or classes. `answers` says the same, and what else
-    is known of them, as plain data: a COCO category of keypoints, or {"name": task, "classes": [names]}.
+    is known of them, as plain data: a COCO category of keypoints, or {"name": task, "classes": [names]}. `left_out` says what
+    of the files is not among the items, and why; "" where all is. `head` takes the first items, `part` those of a slice.
     """
 
     @property
@@ -57,8 +68,16 @@ class TaskData(Protocol):
     def names(self) -> tuple[str, ...]: ...
     @property
     def answers(self) -> dict[str, Any]: ...
+    @property
+    def left_out(self) -> str: ...
     def __len__(self) -> int: ...
     def head(self, count: int | None) -> Self: ...
+    def part(self, which: slice) -> Self: ...
+
+
+def answer_names(answers: dict[str, Any]) -> tuple[str, ...]:
+    """The names in what `TaskData.answers` says."""
+    return tuple(map(str, answers.get("keypoints") or answers["classes"]))
 
 
 @dataclass(frozen=True)

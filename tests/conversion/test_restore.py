@@ -15,17 +15,17 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
 from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
-from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.model_file import embed_description, read_description
+from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
-from training.examples import plain_crops
+from training.examples import plain_inputs
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_file_is_a_run_again(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     smaller = spec.without({FusionLink(4, 0, 3, 0), ResidualBlock(3, 0, 1, 0)})
-    category = json.loads(Path(config.train_annotations).read_text())["categories"][0]
+    category = json.loads(config.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "run", "train", smaller, category, config.to_json())
     save_run(run)
     model = build_model(smaller)
@@ -37,7 +37,7 @@ def test_a_file_is_a_run_again(spec: HRNetSpec, config: TrainingConfig, tmp_path
         elif name.endswith(("beta", "moving_mean")) or name.startswith("head"):
             weights[name] = rng.normal(0, 0.2, array.shape).astype(np.float32)
     save_weights(run.weights_path, weights)
-    data = load_keypoint_dataset(config.train_annotations, config.images)
+    data = load_keypoints(config.train)
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
 
     restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
@@ -45,7 +45,7 @@ def test_a_file_is_a_run_again(spec: HRNetSpec, config: TrainingConfig, tmp_path
     again = build_model(smaller)
     set_model_weights(model, weights)
     set_model_weights(again, load_weights(restored.weights_path))
-    crops, _ = plain_crops(data.persons, smaller)
+    crops = plain_inputs(data.persons, smaller)
     expected = model.predict_on_batch(crops)
     np.testing.assert_allclose(again.predict_on_batch(crops), expected, atol=1e-4 * np.abs(expected).max())
     training = np.asarray(again(crops, training=True))  # the statistics of these very crops

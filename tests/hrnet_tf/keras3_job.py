@@ -17,14 +17,14 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.runs import load_run
 from hrnet_tf.spec import HRNetSpec, StageSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from training.augmentation import Augmentation
+from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.examples import Examples
 from training.execution import Execution
-from training.losses import HeatmapMSE
 from training.pydataset import TrainingBatches
-from training.targets import HeatmapTargets
+from training.tasks.pose.losses import HeatmapMSE
+from training.tasks.pose.maker import KeypointMaker
+from training.tasks.pose.settings import Settings
 from training.train import train
 
 SMALL = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), stem_width=4, stage1_blocks=1, stage1_width=4)
@@ -60,8 +60,8 @@ def one_step(folder, spec):
 
 def batches(config, spec):
     """The first epoch's batches, and the second epoch's first."""
-    people = load_keypoint_dataset(config.train_annotations, config.images)
-    made = TrainingBatches(Examples(people, spec, 8, 3, HeatmapTargets(), Augmentation()), range(2))
+    people = load_keypoints(config.train)
+    made = TrainingBatches(Examples(people, KeypointMaker(people, spec, Settings()), 8, 3), range(2))
     return {f"batch{index}_{part}": array for index in range(made.examples.steps + 1) for part, array in enumerate(made[index])}
 
 
@@ -92,7 +92,7 @@ def parts():
 
 
 def main(folder, spec):
-    config = TrainingConfig(**json.loads((folder / "config.json").read_text()))
+    config = TrainingConfig.from_json(json.loads((folder / "config.json").read_text()))
     found = one_step(folder, spec) | batches(config, spec) | parts() | trainings(folder, config)
     names, errors = {}, {}
     for task in ("segmentation", "landmarks", "classification", "detection"):

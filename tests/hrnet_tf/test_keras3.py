@@ -23,13 +23,13 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.runs import load_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, load_weights, model_weights, save_weights, set_model_weights
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from training.augmentation import Augmentation
+from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.data import training_dataset
 from training.examples import Examples
-from training.losses import HeatmapMSE
-from training.targets import HeatmapTargets
+from training.tasks.pose.losses import HeatmapMSE
+from training.tasks.pose.maker import KeypointMaker
+from training.tasks.pose.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -169,8 +169,8 @@ def test_hard_concrete_gates_are_drawn(found: Found) -> None:
 
 
 def test_batches_are_those_of_tf_data_bit_for_bit(found: Found, config: TrainingConfig, spec: HRNetSpec) -> None:
-    people = load_keypoint_dataset(config.train_annotations, config.images)
-    made = training_dataset(Examples(people, spec, 8, 3, HeatmapTargets(), Augmentation()), range(2))
+    people = load_keypoints(config.train)
+    made = training_dataset(Examples(people, KeypointMaker(people, spec, Settings()), 8, 3), range(2))
     batches = [name for name in found.arrays if name.startswith("batch")]
     assert len(batches) == 3 * (len(people) // 8 + 1)
     for index, batch in zip(range(len(batches) // 3), made, strict=False):

@@ -14,7 +14,7 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.spec import HRNetSpec
 from training.config import TrainingConfig
 from training.execution import Execution
-from training.losses import HeatmapMSE
+from training.tasks.pose.losses import HeatmapMSE
 from training.train import train
 
 

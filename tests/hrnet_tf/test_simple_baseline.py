@@ -24,8 +24,8 @@ from hrnet_tf.presets import customized, preset
 from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
-from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.runtime import make_interpreter
+from mobile_eval.tasks.keypoints import load_keypoints
 from training.budget import Budget
 from training.config import TrainingConfig
 from training.importance.ranking import rank_run
@@ -140,7 +140,7 @@ def test_what_is_about_links_refuses_it(config: TrainingConfig, tmp_path: Path) 
     run = load_run(a_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
     assert run.spec == preset("simple-baseline-r50")
     assert run.spec.links == frozenset()
-    data = load_keypoint_dataset(config.train_annotations, config.images)
+    data = load_keypoints(config.train)
     with pytest.raises(ValueError, match="run is a SimpleBaseline: it has no fusion links"):
         rank_run(run, data)
     with pytest.raises(ValueError, match="run is a SimpleBaseline: it has no fusion links"):
@@ -159,11 +159,11 @@ def test_an_hrnet_does_not_start_from_it(
 
 @pytest.mark.slow
 def test_from_training_to_int8(small_baseline: SimpleBaselineSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    short = dataclasses.replace(config, epochs=1, batch_size=24, val_annotations=None)
+    short = dataclasses.replace(config, epochs=1, batch_size=24, val=None)
     run = train(small_baseline, short, tmp_path / "run")
     assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
     tuned = quantize(run, short, tmp_path / "tuned")
-    data = load_keypoint_dataset(config.train_annotations, config.images).head(4)
+    data = load_keypoints(config.train).head(4)
     float32 = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite")
     assert float32.parity.max_error < 1e-4
     assert float32.description.network.pop("spec") == network_to_json(run.spec)

@@ -26,7 +26,7 @@ def main(folder: Path, name: str, strategy: str, options: Annotated[list[str] | 
     devices = make_devices(strategy)
     from training.train import train
 
-    config = TrainingConfig(**json.loads((folder / "config.json").read_text()))
+    config = TrainingConfig.from_json(json.loads((folder / "config.json").read_text()))
     epochs = [int(option.removeprefix("epochs=")) for option in options or [] if option.startswith("epochs=")]
     halved = {"batch_size": config.batch_size // 2, "learning_rate": config.learning_rate / 2, "devices": devices.count}
     config = dataclasses.replace(config, epochs=(epochs or [config.epochs])[0], **halved)

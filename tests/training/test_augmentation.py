@@ -7,7 +7,7 @@ import pytest
 
 from hrnet_tf.keypoints import COCO_PERSON, MPII_PERSON
 from mobile_eval.geometry import transform_points
-from training.augmentation import Augmentation, half_body, random_crop, upper_body
+from training.tasks.pose.augmentation import Augmentation, half_body, random_crop, upper_body
 
 SIZE = (256, 192)
 BOX = (100.0, 50.0, 90.0, 160.0)  # centre (145, 130), made 3:4 at 120 x 160, times 1.25: 150 x 200

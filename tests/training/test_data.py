@@ -12,10 +12,10 @@ from hrnet_tf._keras import tf
 from hrnet_tf.spec import HRNetSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.preprocess import normalize, person_crops
-from training.augmentation import Augmentation
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.examples import Examples
-from training.targets import HeatmapTargets
+from training.tasks.pose.maker import KeypointMaker
+from training.tasks.pose.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def people(drawn: Path) -> KeypointDataset:
 
 
 def examples(people: KeypointDataset, spec: HRNetSpec) -> Examples:
-    return Examples(people, spec, 8, 0, HeatmapTargets(), Augmentation())
+    return Examples(people, KeypointMaker(people, spec, Settings()), 8, 0)
 
 
 def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDataset, spec: HRNetSpec) -> None:
@@ -37,8 +37,7 @@ def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDatase
 
 
 def test_without_augmentation_batches_are_the_device_s_own_crops(people: KeypointDataset, spec: HRNetSpec) -> None:
-    plain = Augmentation(rotation=0, scale=0, flip_probability=0, half_body_probability=0)
-    made = Examples(people, spec, 8, 0, HeatmapTargets(), plain)
+    made = Examples(people, KeypointMaker(people, spec, Settings(rotation=0, scale=0, flip_probability=0)), 8, 0)
     found = np.concatenate([crops.numpy() for crops, *_ in training_dataset(made, range(1))])
     persons = [people.persons[index] for index in made.order(0)[: len(found)]]
     np.testing.assert_allclose(found, normalize(person_crops(persons, spec.input_size)[0]), atol=1e-4)
@@ -56,7 +55,7 @@ def test_damage_is_said_in_one_line(
     path.touch()
     persons = tuple(dataclasses.replace(person, image_path=path) for person in people.persons)
     made = examples(dataclasses.replace(people, persons=persons), spec)
-    with pytest.raises(ValueError, match=r"epoch 1: the images of \d of \d+ persons cannot be read, more than 1%; the first: "):
+    with pytest.raises(ValueError, match=r"epoch 1: the images of \d of \d+ examples cannot be read, more than 1%; the first: "):
         _take_all(made)
     AfterEpoch(made).on_epoch_end(0)
     assert "persons skipped, the first: image" in capsys.readouterr().err

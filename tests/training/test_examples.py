@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from hrnet_tf.spec import HRNetSpec
-from mobile_eval.datasets.coco import KeypointDataset, Person, load_keypoint_dataset
+from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import box_matrix
-from training.augmentation import Augmentation, JointSides
-from training.examples import Examples, augmented_example, plain_crops, steps_per_epoch
-from training.image_cache import read_person
-from training.targets import HeatmapTargets, heatmap_target
+from training.examples import Examples, plain_inputs, steps_per_epoch
+from training.image_cache import read_item
+from training.tasks.pose.maker import KeypointMaker
+from training.tasks.pose.settings import Settings
+from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 
-NONE = Augmentation(rotation=0, scale=0, flip_probability=0, half_body_probability=0)
+NONE = Settings(sigma=1.5, rotation=0, scale=0, flip_probability=0)
 MIRROR = dataclasses.replace(NONE, flip_probability=1.0)
 DARK = HeatmapTargets("dark", 1.5)
 
@@ -29,13 +30,15 @@ def people(drawn: Path) -> KeypointDataset:
     return load_keypoint_dataset(drawn / "person_keypoints_train.json", drawn / "images")
 
 
-def examples(people: KeypointDataset, spec: HRNetSpec, seed: int = 0, augmentation: Augmentation | None = None) -> Examples:
-    return Examples(people, spec, 8, seed, HeatmapTargets(), augmentation or Augmentation())
+def examples(people: KeypointDataset, spec: HRNetSpec, seed: int = 0, settings: Settings | None = None) -> Examples:
+    return Examples(people, KeypointMaker(people, spec, settings or Settings()), 8, seed)
 
 
-def made(person: Person, people: KeypointDataset, spec: HRNetSpec, augmentation: Augmentation) -> tuple[np.ndarray, ...]:
-    sides, rng = JointSides.of(people.category), np.random.default_rng(0)
-    return augmented_example(person, read_person(person), sides, spec, DARK, augmentation, rng)
+def made(index: int, people: KeypointDataset, spec: HRNetSpec, settings: Settings) -> tuple[np.ndarray, ...]:
+    maker = KeypointMaker(people, spec, settings)
+    out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
+    maker.example(index, read_item(people.persons[index]), np.random.default_rng(0), out)
+    return out
 
 
 def test_targets_decode_to_the_joints(people: KeypointDataset, spec: HRNetSpec) -> None:
@@ -51,15 +54,13 @@ def test_targets_decode_to_the_joints(people: KeypointDataset, spec: HRNetSpec) 
 
 
 def test_without_augmentation_the_crop_is_the_device_s(people: KeypointDataset, spec: HRNetSpec) -> None:
-    expected, _ = plain_crops(people.persons[:3], spec)
-    for person, crop in zip(people.persons, expected, strict=False):
-        np.testing.assert_array_equal(made(person, people, spec, NONE)[0], crop)
+    for index, crop in enumerate(plain_inputs(people.persons[:3], spec)):
+        np.testing.assert_array_equal(made(index, people, spec, NONE)[0], crop)
 
 
 def test_mirroring_swaps_left_and_right(people: KeypointDataset, spec: HRNetSpec) -> None:
-    person = people.persons[0]
-    crop, heatmaps, _ = made(person, people, spec, NONE)
-    other, other_maps, _ = made(person, people, spec, MIRROR)
+    crop, heatmaps, _ = made(0, people, spec, NONE)
+    other, other_maps, _ = made(0, people, spec, MIRROR)
     np.testing.assert_allclose(other[:, 1:], crop[:, :0:-1], atol=0.2)  # x becomes width - x
     left, right = people.category.joints.index("left_hip"), people.category.joints.index("right_hip")
     columns = [decode_heatmaps(maps[None])[0, :, 0] for maps in (heatmaps, other_maps)]
@@ -88,7 +89,7 @@ def test_an_epoch_takes_each_person_once(people: KeypointDataset, spec: HRNetSpe
 
 
 def test_too_few_persons_for_a_batch_are_refused(people: KeypointDataset) -> None:
-    with pytest.raises(ValueError, match="3 persons are less than one batch of 8"):
+    with pytest.raises(ValueError, match="3 examples are less than one batch of 8"):
         steps_per_epoch(dataclasses.replace(people, persons=people.persons[:3]), 8)
 
 
@@ -109,22 +110,22 @@ def damaged(people: KeypointDataset, tmp_path: Path) -> Path:
 
 
 def test_a_damaged_image_is_skipped_and_reported(people: KeypointDataset, spec: HRNetSpec, damaged: Path) -> None:
-    whole, part = (examples(many(people, damaged, at), spec, augmentation=NONE) for at in (set(), {17}))
+    whole, part = (examples(many(people, damaged, at), spec, settings=NONE) for at in (set(), {17}))
     order = whole.order(0).tolist()
     step, place = divmod(order.index(17), 8)
     expected, found = whole.batch(0, step)[0].copy(), part.batch(0, step)[0]
-    expected[place] = plain_crops((whole.data.persons[order[order.index(17) + 1]],), spec)[0][0]
+    expected[place] = plain_inputs((whole.data.items[order[order.index(17) + 1]],), spec)[0]
     np.testing.assert_array_equal(found, expected)
     line = part.unreadable.report(0)
     assert line is not None
-    assert line.startswith(f"epoch 1: 1 of {8 * part.steps} persons skipped, the first: image ")
+    assert line.startswith(f"epoch 1: 1 of {8 * part.steps} examples skipped, the first: image ")
     assert "half.jpg is truncated" in line
     assert part.unreadable.report(1) is None
 
 
 def test_more_than_one_in_a_hundred_stops(people: KeypointDataset, spec: HRNetSpec, damaged: Path) -> None:
     data = examples(many(people, damaged, set(range(5))), spec)
-    with pytest.raises(ValueError, match=r"epoch 1: the images of 5 of 4\d\d persons cannot be read, more than 1%; the first: "):
+    with pytest.raises(ValueError, match=r"epoch 1: the images of 5 of 4\d\d examples cannot be read, more than 1%; the first: "):
         list(map(data.batch, [0] * data.steps, range(data.steps)))
 
 

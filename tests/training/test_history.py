@@ -12,15 +12,15 @@ from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.networks import build_model, complexity
 from hrnet_tf.spec import FusionLink, HRNetSpec, Unit
 from hrnet_tf.weights import model_weights, set_model_weights
-from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.history import RemovalStep, counted, measured_steps, replay, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
 from training.reassessment import Reassessment
 from training.selection import removal_order
-from training.targets import HeatmapTargets
+from training.tasks.pose.settings import Settings
 
-TARGETS = HeatmapTargets("dark", 2.0)
+TARGETS = Settings()
 
 
 def multiply_adds(spec: HRNetSpec) -> float:
@@ -62,9 +62,7 @@ def test_the_metric_after_each_step_is_the_smaller_networks(
     spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig
 ) -> None:
     weights = model_weights(build_model(spec))
-    held = HeldSet.prepare(
-        load_keypoint_dataset(config.train_annotations, config.images).head(8), spec, HeatmapTargets("dark", 2.0)
-    )
+    held = HeldSet.prepare(load_keypoints(config.train).head(8), spec, Settings())
     steps = steps_of(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
     measured = measured_steps(TrainedNetwork.of(spec, weights), held, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
@@ -72,7 +70,7 @@ def test_the_metric_after_each_step_is_the_smaller_networks(
         set_model_weights(model, weights)
         loss, pck = held.measure(model)
         assert step.loss == pytest.approx(loss, rel=1e-4)
-        assert step.pck == pytest.approx(pck)
+        assert step.score == pytest.approx(pck)
 
 
 def test_what_is_left_in_words(spec: HRNetSpec) -> None:
@@ -83,9 +81,7 @@ def test_what_is_left_in_words(spec: HRNetSpec) -> None:
 @pytest.mark.slow
 def test_reassessment_is_the_loss_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    held = HeldSet.prepare(
-        load_keypoint_dataset(config.train_annotations, config.images).head(8), spec, HeatmapTargets("dark", 2.0)
-    )
+    held = HeldSet.prepare(load_keypoints(config.train).head(8), spec, Settings())
     asked = Reassessment(TrainedNetwork.of(spec, weights, blocks=True), held)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     move = frozenset({min(smaller.links)})

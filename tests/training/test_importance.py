@@ -13,7 +13,7 @@ from hrnet_tf.gates import gates_of
 from hrnet_tf.networks import build_model
 from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock, Unit
 from hrnet_tf.weights import Weights, model_weights, set_model_weights
-from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.importance.agreement import agreement, rank_correlation
 from training.importance.control import RandomScores
@@ -23,9 +23,7 @@ from training.importance.leave_one_out import LeaveOneOut, effects
 from training.importance.ranking import METHODS, rank
 from training.importance.taylor import Taylor
 from training.recovery import reestimate_batch_norm
-from training.targets import HeatmapTargets
-
-TARGETS = HeatmapTargets("dark", 2.0)
+from training.tasks.pose.settings import Settings
 
 DEAD: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0))
 
@@ -50,15 +48,21 @@ def network(spec: HRNetSpec) -> TrainedNetwork:
 @pytest.fixture(scope="module")
 def held(spec: HRNetSpec, config: TrainingConfig, network: TrainedNetwork) -> HeldSet:
     """Drawn people, whose targets are what the network itself finds, so that every unit that matters is missed."""
-    data = load_keypoint_dataset(config.train_annotations, config.images).head(16)
-    made = HeldSet.prepare(data, spec, TARGETS)
-    own = np.asarray(network.gated()(made.crops, training=False))
-    return dataclasses.replace(made, heatmaps=own, weights=np.ones_like(made.weights))
+    data = load_keypoints(config.train).head(16)
+    made = HeldSet.prepare(data, spec, Settings())
+    inputs, _, weights = made.arrays
+    return dataclasses.replace(made, arrays=(inputs, np.asarray(network.gated()(inputs, training=False)), np.ones_like(weights)))
+
+
+def aiming(held: HeldSet, heatmaps: np.ndarray) -> HeldSet:
+    """The same people with other targets."""
+    inputs, _, weights = held.arrays
+    return dataclasses.replace(held, arrays=(inputs, heatmaps, weights))
 
 
 @pytest.mark.parametrize("score", [LeaveOneOut(), Taylor()], ids=["leave-one-out", "taylor"])
 def test_dead_weight_has_no_importance(network: TrainedNetwork, held: HeldSet, score: Any) -> None:
-    noisy = dataclasses.replace(held, heatmaps=held.heatmaps + 0.05)  # at the minimum itself gradients are zero
+    noisy = aiming(held, held.arrays[1] + 0.05)  # at the minimum itself gradients are zero
     scores = score(network, noisy if isinstance(score, Taylor) else held)
     assert list(scores) == list(network.units)
     felt = network.spec.without(DEAD)
@@ -76,12 +80,12 @@ def test_leaving_out_costs_what_the_smaller_network_loses(network: TrainedNetwor
     whole_loss, whole_pck = held.measure(network.gated())
     assert whole_loss < 1e-9
     assert found.loss_increase == pytest.approx(loss - whole_loss, rel=1e-3)
-    assert found.pck_drop == pytest.approx(whole_pck - pck)
+    assert found.drop == pytest.approx(whole_pck - pck)
 
 
 def test_taylor_is_the_gates_gradient(network: TrainedNetwork, held: HeldSet) -> None:
     unit = FusionLink(2, 0, 1, 0)
-    other = dataclasses.replace(held, heatmaps=0 * held.heatmaps)
+    other = aiming(held, 0 * held.arrays[1])
     one = dataclasses.replace(network, units=(unit,))
     model = one.gated()
     losses = []
@@ -93,8 +97,8 @@ def test_taylor_is_the_gates_gradient(network: TrainedNetwork, held: HeldSet) ->
 
 @pytest.mark.parametrize("kind", ["l0", "l1"])
 def test_learned_gates_close_on_dead_weight(network: TrainedNetwork, held: HeldSet, kind: str) -> None:
-    loss = float(np.mean(held.heatmaps**2))
-    noisy = dataclasses.replace(held, heatmaps=held.heatmaps + 0.1 * np.sqrt(loss))
+    loss = float(np.mean(held.arrays[1] ** 2))
+    noisy = aiming(held, held.arrays[1] + np.float32(0.1 * np.sqrt(loss)))
     scores = LearnedGates(kind, strength=3.0, epochs=25, learning_rate=0.1)(network, noisy)
     dead = np.mean([scores[unit] for unit in DEAD])
     assert dead < np.mean([value for unit, value in scores.items() if unit not in DEAD])

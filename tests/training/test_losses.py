@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hrnet_tf._keras import keras
-from training.losses import HeatmapMSE, HeatmapOHKM
+from training.tasks.pose.losses import HeatmapMSE, HeatmapOHKM
 
 # Two images of 2 x 1 pixels and three joints, whose halved mean squares are 1, 4, 9 and 16, 0, 0.25.
 PREDICTED = np.sqrt(2 * np.array([[1.0, 4, 9], [16, 0, 0.25]]))[:, None, None].repeat(2, axis=1).astype(np.float32)

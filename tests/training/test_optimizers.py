@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
-from training.optimizers import ADAM_EPSILON, AccumulatingAdam, AveragedWeights, make_adam
+from training.optimizers import ADAM_EPSILON, AccumulatingAdam, AveragedWeights, make_optimizer
 
 IMAGES = np.random.default_rng(0).standard_normal((24, 5)).astype(np.float32)
 WANTED = np.random.default_rng(1).standard_normal((24, 2)).astype(np.float32)
@@ -30,12 +30,12 @@ def learnt(optimizer: Any, batch_size: int) -> list[NDArray[np.float32]]:
 
 
 def test_several_batches_are_as_one_that_is_as_large() -> None:
-    for own, other in zip(learnt(make_adam(0.1, accumulate=3), 4), learnt(make_adam(0.1), 12), strict=True):
+    for own, other in zip(learnt(make_optimizer(0.1, accumulate=3), 4), learnt(make_optimizer(0.1), 12), strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-6)
 
 
 def test_the_weights_move_once_in_so_many_batches() -> None:
-    optimizer = make_adam(0.1, accumulate=2)
+    optimizer = make_optimizer(0.1, accumulate=2)
     made = model(optimizer)
     before = made.get_weights()[0]
     made.train_on_batch(IMAGES[:4], WANTED[:4])
@@ -47,9 +47,9 @@ def test_the_weights_move_once_in_so_many_batches() -> None:
 
 
 def test_a_checkpoint_has_what_was_gathered() -> None:
-    optimizer = make_adam(0.1, accumulate=2)
+    optimizer = make_optimizer(0.1, accumulate=2)
     made = model(optimizer)
-    plain = model(make_adam(0.1))
+    plain = model(make_optimizer(0.1))
     made.train_on_batch(IMAGES[:4], WANTED[:4])
     plain.train_on_batch(IMAGES[:4], WANTED[:4])
     assert isinstance(optimizer, AccumulatingAdam)
@@ -57,14 +57,14 @@ def test_a_checkpoint_has_what_was_gathered() -> None:
 
 
 def test_plain_adam_is_keras_s_with_pytorch_s_epsilon() -> None:
-    optimizer = make_adam(0.1)
+    optimizer = make_optimizer(0.1)
     assert type(optimizer) is keras.optimizers.Adam
     assert optimizer.epsilon == ADAM_EPSILON == 1e-8
     assert not optimizer.use_ema
 
 
 def test_averages_are_put_in_and_taken_out() -> None:
-    made = model(make_adam(0.1, ema=0.5))
+    made = model(make_optimizer(0.1, ema=0.5))
     averaged = AveragedWeights(made.optimizer, made.trainable_variables)
     path = [made.get_weights()[0]]
     for start in (0, 4, 8):
@@ -83,7 +83,7 @@ def test_averages_are_put_in_and_taken_out() -> None:
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_without_averages_nothing_is_changed(accumulate: int) -> None:
-    made = model(make_adam(0.1, accumulate=accumulate))
+    made = model(make_optimizer(0.1, accumulate=accumulate))
     made.train_on_batch(IMAGES[:4], WANTED[:4])
     before = made.get_weights()[0]
     averaged = AveragedWeights(made.optimizer, made.trainable_variables)

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from training.config import TrainingConfig, data_paths, stored_targets, tuning_config, with_defaults
-from training.recipe import SETTINGS, default_recipe, load_recipe, parse_drops, recipe_config, recipe_names, show_recipe
-from training.targets import HeatmapTargets
+from hrnet_tf.presets import customized, preset
+from mobile_eval.tasks.asked import Source
+from training.config import TrainingConfig, stored_settings, tuning_config, with_defaults
+from training.recipe import COMMON, load_recipe, parse_list, recipe_config, recipe_names, show_recipe
+from training.tasks.pose.settings import Settings
+from training.tasks.registry import training_task
 
-PEOPLE = data_paths(Path("train.json"), None, Path("images"), None)
+PEOPLE = Source(Path("images"), Path("train.json")), None
+
+
+def configured(recipe: dict[str, object], given: dict[str, object] | None = None, seed: int = 0) -> TrainingConfig:
+    return recipe_config("pose", recipe, given or {}, PEOPLE, seed=seed, distill=0.0)
 
 
 def test_the_paper_s_recipe() -> None:
@@ -21,9 +28,9 @@ def test_the_paper_s_recipe() -> None:
         "targets": "official", "sigma": 2.0, "loss": "mse", "half_body_probability": 0.3, "scale": 0.35, "rotation": 45.0,
         "rotation_probability": 0.6, "flip_probability": 0.5,
     }  # fmt: skip
-    assert load_recipe("coco") == paper
-    assert load_recipe("coco-384x288") == {**paper, "sigma": 3.0}
-    assert recipe_names() == ["coco", "coco-384x288", "small"]
+    assert load_recipe("pose", "coco") == paper
+    assert load_recipe("pose", "coco-384x288") == {**paper, "sigma": 3.0}
+    assert recipe_names("pose") == ["coco", "coco-384x288", "small"]
 
 
 @pytest.mark.parametrize(
@@ -36,24 +43,25 @@ def test_the_paper_s_recipe() -> None:
     ],
 )
 def test_the_paper_s_networks_are_trained_as_in_the_paper(model: str, size: tuple[int, int], name: str) -> None:
-    assert default_recipe(model, size) == name
+    assert training_task("pose").recipe(customized(preset(model), input_size=size)) == name
 
 
 def test_small_is_what_the_defaults_were() -> None:
-    assert recipe_config(load_recipe("small"), {}, PEOPLE, seed=0, distill=0.0) == TrainingConfig(**PEOPLE, epochs=210)
+    assert configured(load_recipe("pose", "small")) == TrainingConfig(*PEOPLE, Settings(), epochs=210)
 
 
 def test_every_setting_is_one_of_the_config() -> None:
     names = {field.name for field in dataclasses.fields(TrainingConfig)}
     asked = {"seed", "distill", "sparsity", "freeze", "keep", "patience", "devices"}
-    assert names - set(SETTINGS) == {*PEOPLE, *asked}
+    assert names - set(COMMON) == {"train", "val", "task", "settings", *asked}
 
 
 def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    given = {"epochs": 12, "drops": parse_drops("8,10"), "sigma": None, "flip_probability": 0.0}
-    config = recipe_config(load_recipe("coco"), given, PEOPLE, seed=3, distill=0.0)
-    assert (config.epochs, config.drops, config.sigma, config.flip_probability, config.seed) == (12, (8, 10), 2.0, 0.0, 3)
-    assert json.loads(json.dumps(config.to_json())) == config.to_json()
+    given = {"epochs": 12, "drops": parse_list("drops", "8,10"), "sigma": None, "flip_probability": 0.0}
+    config = configured(load_recipe("pose", "coco"), given, seed=3)
+    assert (config.epochs, config.drops, config.seed) == (12, (8, 10), 3)
+    assert (config.settings.sigma, config.settings.flip_probability) == (2.0, 0.0)
+    assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
     show_recipe("coco", config)
     lines = {line.split()[0]: line.split(None, 1)[1].strip() for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert lines["epochs"].split(None, 1) == ["12", "instead of 210"]
@@ -70,8 +78,8 @@ def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
         ("epochs: true", "epochs must be of kind int, got True"),
         ("learning_rate: fast", "learning_rate must be of kind float, got 'fast'"),
         ("mixed_precision: 1", "mixed_precision must be of kind bool, got 1"),
-        ("drops: 170", "drops must be a list of whole numbers such as"),
-        ("drops: [a]", "drops must be a list of whole numbers such as"),
+        ("drops: 170", "drops must be a list of kind int such as"),
+        ("drops: [a]", "drops must be a list of kind int such as"),
         ("- 3", "must hold lines such as `epochs: 210`"),
         ("a: [", "is not YAML"),
     ],
@@ -80,20 +88,20 @@ def test_what_is_no_recipe(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"mine\.yaml") as refused:
-        load_recipe(str(path))
+        load_recipe("pose", str(path))
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_unknown_recipes() -> None:
-    with pytest.raises(ValueError, match=r"no recipe named 'big'; there are coco, coco-384x288, small, or give a .yaml file"):
-        load_recipe("big")
+    with pytest.raises(ValueError, match=r"no recipe for pose named 'big'; there are coco, coco-384x288, small, or give"):
+        load_recipe("pose", "big")
     with pytest.raises(ValueError, match=r"cannot read recipe none.yaml: No such file"):
-        load_recipe("none.yaml")
-    with pytest.raises(ValueError, match="--drops are epochs such as 170,200, got 'late'"):
-        parse_drops("late")
+        load_recipe("pose", "none.yaml")
+    with pytest.raises(ValueError, match="--drops takes int with commas between, such as 170,200; got 'late'"):
+        parse_list("drops", "late")
     with pytest.raises(ValueError, match="give --epochs"):
-        recipe_config({}, {}, PEOPLE, seed=0, distill=0.0)
+        configured({})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +109,7 @@ def test_unknown_recipes() -> None:
     [
         ({"epochs": 30}, "cannot drop at 170, 200 of 30 epochs: give rising --drops below --epochs, or --schedule cosine"),
         ({"drops": ()}, "the schedule step needs --drops"),
-        ({"schedule": "linear"}, "schedule must be one of cosine, step, got 'linear'"),
+        ({"schedule": "linear"}, "schedule must be one of cosine, step, poly, got 'linear'"),
         ({"targets": "udp"}, "targets must be one of official, dark, got 'udp'"),
         ({"loss": "l1"}, "loss must be one of mse, ohkm, got 'l1'"),
         ({"half_body_probability": 2}, "half-body-probability must be between 0 and 1, got 2"),
@@ -110,26 +118,20 @@ def test_unknown_recipes() -> None:
 )
 def test_settings_that_cannot_be(given: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        recipe_config(load_recipe("coco"), given, PEOPLE, seed=0, distill=0.0)
+        configured(load_recipe("pose", "coco"), given)
 
 
 def test_runs_of_before_have_what_they_had() -> None:
     old = {"sigma": 1.5, "rotation": 20.0, "scale": 0.2, "epochs": 3}
-    assert with_defaults(old)["drops"] == []
-    assert stored_targets(old) == HeatmapTargets("dark", 1.5)
-    tuned = tuning_config(old, PEOPLE, 2, 8, 1e-4, 1)
-    assert (tuned.targets, tuned.sigma, tuned.scale, tuned.half_body_probability, tuned.schedule) == (
-        "dark",
-        1.5,
-        0.2,
-        0,
-        "cosine",
-    )
-    assert stored_targets({"checkpoint": "model.pth"}) == HeatmapTargets("dark", 2.0)
+    assert with_defaults("pose", old)["drops"] == []
+    tuned = tuning_config("pose", old, PEOPLE, 2, 8, 1e-4, 1)
+    assert tuned.settings == Settings("dark", 1.5, "mse", 0.0, 0.2, 20.0)
+    assert tuned.schedule == "cosine"
+    assert stored_settings("pose", {"checkpoint": "model.pth"}) == Settings("dark", 2.0)
 
 
 def test_tuning_keeps_the_parent_s_targets_and_augmentation() -> None:
-    parent = recipe_config(load_recipe("coco"), {"loss": "ohkm"}, PEOPLE, seed=0, distill=0.0)
-    tuned = tuning_config(parent.to_json(), PEOPLE, 2, 8, 1e-4, 1)
-    assert (tuned.targets, tuned.loss, tuned.half_body_probability) == ("official", "ohkm", 0.3)
+    parent = configured(load_recipe("pose", "coco"), {"loss": "ohkm"})
+    tuned = tuning_config("pose", parent.to_json(), PEOPLE, 2, 8, 1e-4, 1)
+    assert tuned.settings == parent.settings
     assert (tuned.schedule, tuned.learning_rate, tuned.epochs) == ("cosine", 1e-4, 2)

@@ -21,21 +21,24 @@ from hrnet_tf._keras import keras
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from training.augmentation import Augmentation
+from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.examples import Examples
 from training.execution import Execution
 from training.fit import build_for_training
 from training.keeping import KeepRun, best_epoch, out_of_patience
 from training.nonfinite import BATCH_FILE, StopAtNonFinite
-from training.optimizers import AveragedWeights, make_adam
+from training.optimizers import AveragedWeights, make_optimizer
 from training.progress_line import ProgressLine
-from training.targets import HeatmapTargets
+from training.tasks.pose.maker import KeypointMaker
+from training.tasks.pose.settings import Settings
+from training.tasks.task import Metric
 from training.train import train
 
 ROOT = Path(__file__).parents[2]
 JOB = Path(__file__).with_name("devices_job.py")
+
+PCK = Metric("PCK@0.1", "pck")
 
 
 def rows(*pck: float) -> list[dict[str, float]]:
@@ -78,15 +81,15 @@ def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(spec: HRNetSpec,
         train(spec, wild, tmp_path / "run")
     with np.load(tmp_path / "run" / BATCH_FILE) as batch:
         assert batch["images"].shape == (8, 64, 64, 3)
-        assert batch["heatmaps"].shape == (8, 16, 16, 17)
+        assert batch["targets"].shape == (8, 16, 16, 17)
         assert np.isfinite(batch["images"]).all()
         assert all(Path(path).is_file() for path in batch["image_paths"])
     assert not (tmp_path / "run" / "weights.safetensors").exists()
 
 
 def test_the_batches_of_all_devices_are_kept(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    people = load_keypoint_dataset(config.train_annotations, config.images)
-    examples = Examples(people, spec, 4, 0, HeatmapTargets(), Augmentation(), together=2)
+    people = load_keypoints(config.train)
+    examples = Examples(people, KeypointMaker(people, spec, Settings()), 4, 0, together=2)
     stop = StopAtNonFinite(Run(tmp_path, "train", spec, {}, {}), examples)
     stop.on_epoch_begin(1)
     stop.on_train_batch_end(0, {"loss": 0.1})
@@ -127,23 +130,24 @@ def test_everything_at_once_trains_without_tracing_again(spec: HRNetSpec, config
 
 
 def test_the_best_epoch_and_patience() -> None:
-    assert best_epoch(rows(0.2, 0.5, 0.5, 0.4)) == 2
-    assert not out_of_patience(rows(0.2, 0.5, 0.5), 2)
-    assert out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 2)
-    assert not out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 0)
-    assert not out_of_patience([], 1)
+    assert best_epoch(rows(0.2, 0.5, 0.5, 0.4), PCK) == 2
+    assert best_epoch(rows(0.2, 0.5, 0.1, 0.4), Metric("NME", "pck", rises=False)) == 3
+    assert not out_of_patience(rows(0.2, 0.5, 0.5), 2, PCK)
+    assert out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 2, PCK)
+    assert not out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 0, PCK)
+    assert not out_of_patience([], 1, PCK)
 
 
 def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: Path) -> None:
     image = keras.Input((3,))
     model = keras.Model(image, keras.layers.Dense(1, name="only")(image))
-    model.compile(make_adam(0.1), "mse")
+    model.compile(make_optimizer(0.1), "mse")
     model.optimizer.build(model.trainable_variables)
     from training.checkpoint import Checkpoint
 
     run = Run(tmp_path, "train", None, {}, {})  # type: ignore[arg-type]
     checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors", model, model.optimizer)
-    keeping = KeepRun(run, model, checkpoint, [], AveragedWeights(model.optimizer, []), keep="best", patience=2)
+    keeping = KeepRun(run, model, checkpoint, [], AveragedWeights(model.optimizer, []), PCK, keep="best", patience=2)
     keeping.set_model(model)
     model.stop_training = False
     for epoch, pck in enumerate((0.3, 0.6, 0.5, 0.6)):

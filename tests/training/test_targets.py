@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.decode import decode_dark
-from training.targets import HeatmapTargets, heatmap_target
+from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # image pixels are crop pixels
 OFFICIAL, DARK = HeatmapTargets("official", 2.0), HeatmapTargets("dark", 2.0)

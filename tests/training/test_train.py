@@ -19,9 +19,10 @@ from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights
 from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.fit import read_history
-from training.train import people_line, train
+from training.train import items_line, train
 
 pytestmark = pytest.mark.slow
 
@@ -88,15 +89,15 @@ def test_damaged_images_end_a_training_in_one_line(
     assert hrnet(f"train pose-small-v1 {MICRO} {data} --epochs 1 --output {out}", monkeypatch) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("error: epoch 1: the images of ")
-    assert "persons cannot be read, more than 1%; the first: image " in line
+    assert "examples cannot be read, more than 1%; the first: image " in line
     assert sorted(path.name for path in out.iterdir()) == ["run.json", "spec.json"]
 
 
 def test_one_damaged_image_of_many_loses_nothing(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = Path(shutil.copytree(config.images, tmp_path / "images"))
-    coco = json.loads(Path(config.train_annotations).read_text())
+    images = Path(shutil.copytree(config.train.path("images"), tmp_path / "images"))
+    coco = json.loads(config.train.path("annotations").read_text())
     bad = dict(coco["images"][0], id=9999, file_name="bad.jpg")
     (images / "bad.jpg").write_bytes((images / coco["images"][0]["file_name"]).read_bytes()[:1500])
     first = len(coco["annotations"])
@@ -117,20 +118,20 @@ def test_one_damaged_image_of_many_loses_nothing(
 
 
 def test_a_damaged_image_to_measure_on_is_said_before(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
-    images = Path(shutil.copytree(config.images, tmp_path / "images"))
+    images = Path(shutil.copytree(config.train.path("images"), tmp_path / "images"))
     path = next(images.glob("val_*"))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=f"image .*{path.name} is truncated"):
-        train(spec, dataclasses.replace(config, images=str(images)), tmp_path / "run")
+        train(spec, dataclasses.replace(config, train=dataclasses.replace(config.train, images=images)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path: Path) -> None:
-    coco = json.loads(Path(config.train_annotations).read_text())
+    coco = json.loads(config.train.path("annotations").read_text())
     count = len(coco["annotations"])
     coco["annotations"][0]["keypoints"] = [0.0] * 51
     coco["annotations"][1]["iscrowd"] = 1
     (tmp_path / "train.json").write_text(json.dumps(coco))
-    line = people_line(load_keypoint_dataset(tmp_path / "train.json", config.images))
+    line = items_line(load_keypoint_dataset(tmp_path / "train.json", config.train.path("images")), "persons")
     assert line == f"{count - 2} persons to learn from (2 annotations left out: a crowd, or no labelled joint)"
-    assert people_line(load_keypoint_dataset(config.train_annotations, config.images)) == f"{count} persons to learn from"
+    assert items_line(load_keypoints(config.train), "persons") == f"{count} persons to learn from"

@@ -1,4 +1,4 @@
-"""What importance is measured on: a trained network, and persons that were made ready once."""
+"""What importance is measured on: a trained network, and items of a data set that were made ready once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from hrnet_tf.gates import SUFFIX, Gate, UnitGate, on_units
 from hrnet_tf.networks import Network, build_model
 from hrnet_tf.spec import HRNetSpec, Unit
 from hrnet_tf.weights import Weights, model_weights, set_model_weights
-from mobile_eval.datasets.coco import KeypointDataset
-from mobile_eval.decode import decode_heatmaps, keypoints_in_image
-from mobile_eval.geometry import Array
-from mobile_eval.metrics.pck import pck
-from training.examples import plain_crops
-from training.targets import HeatmapTargets, heatmap_target
+from mobile_eval.tasks.asked import TaskData
+from training.image_cache import read_item
+from training.learner import loss_function, make_learner
+from training.tasks.registry import training_task
 
 BATCH = 64
 
@@ -54,40 +52,56 @@ def _plain(name: str, unit: Unit) -> Gate:
 
 @dataclass(frozen=True)
 class HeldSet:
-    """Persons made ready once: crops (N, H, W, 3), matrices (N, 2, 3), heatmaps (N, h, w, K), weights (N, K)."""
+    """Items made ready once, without augmentation: inputs (N, H, W, 3), targets (N, ...) and, of some tasks, weights (N, ...).
 
-    data: KeypointDataset
-    crops: NDArray[np.float32]
-    matrices: Array
-    heatmaps: NDArray[np.float32]
-    weights: NDArray[np.float32]
+    `loss` is the task's Keras loss, by the settings that the network was trained by.
+    """
+
+    data: TaskData
+    spec: Network
+    loss: Any
+    arrays: tuple[NDArray[np.float32], ...]
 
     @classmethod
-    def prepare(cls, data: KeypointDataset, spec: Network, targets: HeatmapTargets) -> HeldSet:
-        """Crops and targets of all persons, without augmentation."""
-        crops, matrices = plain_crops(data.persons, spec)
-        size, placed = spec.resolution(0), zip(data.persons, matrices, strict=True)
-        made = [heatmap_target(person.keypoints, matrix, size, targets) for person, matrix in placed]
-        return cls(
-            data, crops, matrices, np.stack([heatmaps for heatmaps, _ in made]), np.stack([weights for _, weights in made])
-        )
+    def prepare(cls, data: TaskData, spec: Network, settings: Any) -> HeldSet:
+        """Inputs and targets of all items."""
+        task = training_task(spec.task)
+        maker = task.maker(data, spec, settings)
+        arrays = tuple(np.empty((len(data), *shape), np.float32) for shape in maker.shapes)
+        for index, item in enumerate(data.items):
+            maker.plain(index, read_item(item), [array[index] for array in arrays])
+        return cls(data, spec, task.loss(settings), arrays)
 
     def __len__(self) -> int:
-        return len(self.crops)
+        return len(self.data)
+
+    def batches(self, size: int = BATCH) -> list[tuple[Any, Any, Any]]:
+        """Inputs, targets and weights (or None) of so many items at a time."""
+        parts = ([array[start : start + size] for array in self.arrays] for start in range(0, len(self), size))
+        return [(part[0], part[1], part[2] if len(part) > 2 else None) for part in parts]
 
     def halves(self) -> tuple[HeldSet, HeldSet]:
-        """Every other person, and the rest; both of the same size where their number is even."""
+        """Every other item, and the rest; both of the same size where their number is even."""
         return self._taken(slice(0, None, 2)), self._taken(slice(1, None, 2))
 
     def _taken(self, part: slice) -> HeldSet:
-        data = KeypointDataset(self.data.category, self.data.persons[part], self.data.coco)
-        return HeldSet(data, self.crops[part], self.matrices[part], self.heatmaps[part], self.weights[part])
+        return HeldSet(self.data.part(part), self.spec, self.loss, tuple(array[part] for array in self.arrays))
+
+    def loss_of(self, model: Any) -> Callable[[Any, Any, Any, Any], Any]:
+        """The loss of a Keras model as a function of inputs, targets, answers and weights."""
+        return loss_function(make_learner(training_task(self.spec.task), model, self.loss), self.loss)
 
     def measure(self, model: Any) -> tuple[float, float]:
-        """Loss (half the mean squared error of labelled joints' heatmaps) and PCK@0.1 of a Keras model."""
-        batches = range(0, len(self), BATCH)
-        predicted = np.concatenate([model(self.crops[start : start + BATCH], training=False) for start in batches])
-        loss = 0.5 * np.mean((predicted - self.heatmaps) ** 2 * self.weights[:, None, None])
-        keypoints = keypoints_in_image(decode_heatmaps(predicted), self.matrices)
-        persons = self.data.persons
-        return float(loss), pck(keypoints, np.stack([p.keypoints for p in persons]), [p.box for p in persons]).pck
+        """Loss (the mean of batches) and metric of a Keras model."""
+        scorer, loss_of = training_task(self.spec.task).scorer(self.data, self.spec), self.loss_of(model)
+        total = 0.0
+        for inputs, targets, weights in self.batches():
+            found = model(inputs, training=False)
+            total += float(loss_of(inputs, targets, found, weights)) * len(inputs)
+            scorer.update(arrays_of(found))
+        return total / len(self), scorer.result()
+
+
+def arrays_of(found: Any) -> Any:
+    """A model's answers as numpy arrays: one, or several by name."""
+    return {name: np.asarray(value) for name, value in found.items()} if isinstance(found, dict) else np.asarray(found)

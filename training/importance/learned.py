@@ -15,7 +15,8 @@ from hrnet_tf.complexity import branch_cost, link_cost
 from hrnet_tf.gates import Gate, HardConcreteGate, UnitGate, gates_of
 from hrnet_tf.spec import FusionLink, HRNetSpec, Unit
 from training.importance.held import HeldSet, Scores, TrainedNetwork
-from training.losses import HeatmapMSE
+from training.learner import compile_learner, make_learner
+from training.tasks.registry import training_task
 
 BATCH = 16
 
@@ -42,16 +43,19 @@ class LearnedGates:
             raise ValueError(f"gates are learned with an l0 or an l1 penalty, got {self.kind!r}")
 
     def __call__(self, network: TrainedNetwork, data: HeldSet) -> Scores:
-        """Learn the gates on all persons, `epochs` times over."""
+        """Learn the gates on all items, `epochs` times over."""
         loss, _ = data.measure(network.gated())
         keras.utils.set_random_seed(self.seed)
         model = network.gated(self._gate(network, loss))
         gates = gates_of(model)
         for layer in model.layers:
             layer.trainable = layer in gates.values()
-        model.compile(keras.optimizers.Adam(self.learning_rate), HeatmapMSE())
-        weights = data.weights[:, None, None]
-        model.fit(data.crops, data.heatmaps, sample_weight=weights, batch_size=BATCH, epochs=self.epochs, verbose=0)
+        learner = make_learner(training_task(data.spec.task), model, data.loss)
+        compile_learner(learner, data.loss, keras.optimizers.Adam(self.learning_rate))
+        inputs, targets, *weights = data.arrays
+        learner.fit(
+            inputs, targets, sample_weight=weights[0] if weights else None, batch_size=BATCH, epochs=self.epochs, verbose=0
+        )
         found = {unit: gate.importance() for unit, gate in gates.items()}
         return {unit: found[unit] for unit in network.units}
 

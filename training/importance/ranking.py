@@ -1,7 +1,7 @@
 """Rank the units of a run in one or several ways; what comes out lies in the run as ranking.json,
 ranking.svg (the network) and ranking_by_kind.svg.
 
-Every way is applied to two halves of the persons. Its score is the mean of both, its stability their rank
+Every way is applied to two halves of the data. Its score is the mean of both, its stability their rank
 correlation.
 """
 
@@ -13,15 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.networks import check_is_pose
 from hrnet_tf.runs import Ranking, Run, save_ranking
 from hrnet_tf.spec import FusionLink
 from hrnet_tf.weights import load_weights
 from mobile_eval.charts import kinds_svg
-from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import write_text
 from mobile_eval.link_diagram import link_diagram_svg
-from training.config import stored_targets
+from mobile_eval.tasks.asked import TaskData
+from training.config import stored_settings
 from training.fit import check_category
 from training.importance.agreement import agreement, rank_correlation
 from training.importance.control import RandomScores
@@ -41,7 +40,7 @@ METHODS: Mapping[str, Score] = {
 
 @dataclass(frozen=True)
 class MethodResult:
-    """One way's scores, and their rank correlation on two halves of the persons (None where these are not looked at)."""
+    """One way's scores, and their rank correlation on two halves of the data (None where these are not looked at)."""
 
     scores: Scores
     stability: float | None
@@ -55,7 +54,7 @@ def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed
     if "taylor" in methods:
         check_tf_keras("the importance method taylor")
     if len(data) < 2:
-        raise ValueError("importance is measured on two halves of the persons: give at least 2")
+        raise ValueError("importance is measured on two halves of the data: give at least 2")
     results = {}
     for name in methods:
         score = RandomScores(seed) if name == "random" else METHODS[name]
@@ -66,7 +65,7 @@ def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed
 
 
 def rank_run(
-    run: Run, data: KeypointDataset, methods: Sequence[str] = ("leave-one-out",), *, blocks: bool = False, seed: int = 0
+    run: Run, data: TaskData, methods: Sequence[str] = ("leave-one-out",), *, blocks: bool = False, seed: int = 0
 ) -> Ranking:
     """Rank a run's links, and with `blocks` its residual blocks, on `data`; leaves ranking.json and its pictures in the run.
 
@@ -75,10 +74,9 @@ def rank_run(
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
     spec = run.hrnet_spec
-    check_is_pose(spec, "ranking")
     check_category(run, data)
     network = TrainedNetwork.of(spec, load_weights(run.weights_path), blocks=blocks)
-    held = HeldSet.prepare(data, spec, stored_targets(run.config))
+    held = HeldSet.prepare(data, spec, stored_settings(spec.task, run.config))
     results = rank(network, held, methods, seed=seed)
     ranking = Ranking(
         persons=len(data),

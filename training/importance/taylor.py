@@ -19,30 +19,26 @@ from training.importance.held import HeldSet, Scores, TrainedNetwork
 
 @dataclass(frozen=True)
 class Taylor:
-    """`batch` persons make one gradient."""
+    """`batch` items make one gradient."""
 
     batch: int = 8
 
     def __call__(self, network: TrainedNetwork, data: HeldSet) -> Scores:
-        """Forward and backward once for each person."""
+        """Forward and backward once for each item."""
         model = network.gated()
         gates = gates_of(model)
-        variables = [gate.factor for gate in gates.values()]
+        variables, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
 
         @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-        def gradients(crops: tf.Tensor, heatmaps: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        def gradients(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 for variable in variables:
                     tape.watch(variable)
-                error = (model(crops, training=False) - heatmaps) ** 2 * weights[:, None, None]
-                loss = 0.5 * tf.reduce_mean(error)
+                loss = loss_of(inputs, targets, model(inputs, training=False), weights)
             return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
 
-        starts = range(0, len(data), self.batch)
-        batches = [slice(start, start + self.batch) for start in starts]
-        sizes = [
-            np.abs(gradients(*map(tf.constant, (data.crops[b], data.heatmaps[b], data.weights[b]))).numpy()) for b in batches
-        ]
-        means = np.average(sizes, axis=0, weights=[len(data.crops[b]) for b in batches])
+        batches = data.batches(self.batch)
+        sizes = [np.abs(gradients(*(None if part is None else tf.constant(part) for part in batch)).numpy()) for batch in batches]
+        means = np.average(sizes, axis=0, weights=[len(inputs) for inputs, _, _ in batches])
         found = dict(zip(gates, map(float, means), strict=True))
         return {unit: found[unit] for unit in network.units}

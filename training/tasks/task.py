@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.tasks.asked import TaskData
-
 if TYPE_CHECKING:
     from hrnet_tf.networks import Network
 
@@ -91,10 +89,10 @@ class TrainingTask:
 
     metric: Metric
     noun: str
-    maker: Callable[[TaskData, Network, Any], Maker]
+    maker: Callable[[Any, Network, Any], Maker]
     loss: Callable[[Any], Any]
     imitation: Callable[[Any, Any], Any]
-    scorer: Callable[[TaskData, Network], Scorer]
+    scorer: Callable[[Any, Network], Scorer]
     recipe: Callable[[Network], str]
     draw: Callable[[Image, Any, dict[str, Any]], Image]
     learner: Callable[[Any, Any], Any] | None = None

@@ -1,0 +1,51 @@
+"""Examples of people (or of anything with keypoints) in boxes: a crop at random, its heatmaps, the joints' weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hrnet_tf.networks import Network
+from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.geometry import Array as Matrix
+from mobile_eval.geometry import box_matrix
+from mobile_eval.preprocess import normalize, warp_crop
+from training.tasks.pose.augmentation import Augmentation, JointSides, random_crop
+from training.tasks.pose.settings import Settings
+from training.tasks.pose.targets import HeatmapTargets, heatmap_target
+from training.tasks.task import Array, Image, Maker
+
+
+class KeypointMaker(Maker):
+    """Crops (H, W, 3), heatmaps (H/4, W/4, K) and joint weights (1, 1, K)."""
+
+    def __init__(self, data: KeypointDataset, spec: Network, settings: Settings):
+        self.persons = data.persons
+        self.input_size = spec.input_size
+        self.heatmap_size = spec.resolution(0)
+        self.targets = HeatmapTargets(settings.targets, settings.sigma)
+        self.augmentation = Augmentation(
+            settings.rotation,
+            settings.rotation_probability,
+            settings.scale,
+            settings.flip_probability,
+            settings.half_body_probability,
+        )
+        self.sides = JointSides.of(data.category)
+        joints = len(data.category.joints)
+        self.shapes = ((*spec.input_size, 3), (*self.heatmap_size, joints), (1, 1, joints))
+
+    def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
+        person = self.persons[index]
+        matrix, mirrored = random_crop(person.box, person.keypoints, self.sides.upper, self.input_size, self.augmentation, rng)
+        self._write(person.keypoints[self.sides.mirrored] if mirrored else person.keypoints, image, matrix, out)
+
+    def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
+        person = self.persons[index]
+        self._write(person.keypoints, image, box_matrix(person.box, self.input_size), out)
+
+    def _write(self, keypoints: Matrix, image: Image, matrix: Matrix, out: Sequence[Array]) -> None:
+        crop, heatmaps, weights = out
+        normalize(warp_crop(image, matrix, self.input_size), out=crop)
+        weights[:] = heatmap_target(keypoints, matrix, self.heatmap_size, self.targets, heatmaps)[1]

@@ -1,0 +1,90 @@
+"""What pose brings to training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hrnet_tf.networks import Network
+from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
+from mobile_eval.decode import HEATMAP_STRIDE, decode_heatmaps, keypoints_in_image
+from mobile_eval.geometry import box_matrix
+from mobile_eval.metrics.pck import PCK_THRESHOLD, pck
+from mobile_eval.pose_picture import draw_skeleton
+from training.tasks.pose.maker import KeypointMaker
+from training.tasks.pose.settings import Settings
+from training.tasks.task import Array, Image, Metric, TrainingTask
+
+OF_THE_PAPER = ("pose-w32", "pose-w48")
+LARGE = (384, 288)  # the papers' other input size, whose Gaussians are wider
+
+
+class KeypointCollector:
+    """Gathers the keypoints (N, K, 3), in image pixels and with their heatmap maxima as scores, that heatmaps tell of."""
+
+    def __init__(self, data: KeypointDataset, spec: Network):
+        self.data = data
+        self.input_size = spec.input_size
+        self._found: list[np.ndarray[Any, np.dtype[np.float64]]] = []
+        self._count = 0
+
+    def update(self, predicted: Array) -> None:
+        """Heatmaps (n, H/4, W/4, K) of the next n persons."""
+        persons = self.data.persons[self._count : self._count + len(predicted)]
+        matrices = np.stack([box_matrix(person.box, self.input_size) for person in persons])
+        self._found.append(keypoints_in_image(decode_heatmaps(np.asarray(predicted, np.float32)), matrices))
+        self._count += len(predicted)
+
+    def keypoints(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """All of them."""
+        return np.concatenate(self._found)
+
+
+class PckScorer(KeypointCollector):
+    """PCK@0.1 of all persons."""
+
+    def result(self) -> float:
+        """A share."""
+        persons = self.data.persons
+        return pck(self.keypoints(), np.stack([p.keypoints for p in persons]), [p.box for p in persons]).pck
+
+
+def heatmap_loss(settings: Settings) -> Any:
+    """The Keras loss that these settings ask for."""
+    from training.tasks.pose.losses import LOSSES
+
+    return LOSSES[settings.loss]()
+
+
+def heatmap_imitation(taught: Any, found: Any) -> Any:
+    """Half the mean squared difference of heatmaps, as the loss measures it."""
+    from hrnet_tf._keras import ops
+
+    return 0.5 * ops.mean(ops.square(ops.cast(taught, "float32") - ops.cast(found, "float32")))
+
+
+def draw_heatmaps(images: Image, heatmaps: Array, answers: dict[str, Any]) -> Image:
+    """Crops (n, H, W, 3) RGB with the skeletons of their heatmaps (n, H/4, W/4, K) drawn in."""
+    category, keypoints = KeypointCategory.from_json(answers), decode_heatmaps(np.asarray(heatmaps, np.float32))
+    keypoints[..., :2] *= HEATMAP_STRIDE
+    return np.stack([draw_skeleton(crop, found, category) for crop, found in zip(images, keypoints, strict=True)])
+
+
+def _recipe(spec: Network) -> str:
+    """The paper's for its networks."""
+    if spec.name not in OF_THE_PAPER:
+        return "small"
+    return "coco-384x288" if spec.input_size == LARGE else "coco"
+
+
+TASK = TrainingTask(
+    metric=Metric(f"PCK@{PCK_THRESHOLD:g}", "pck"),
+    noun="persons",
+    maker=KeypointMaker,
+    loss=heatmap_loss,
+    imitation=heatmap_imitation,
+    scorer=PckScorer,
+    recipe=_recipe,
+    draw=draw_heatmaps,
+)
