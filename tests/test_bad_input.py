@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import resource
 import sys
@@ -59,9 +58,12 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
             "train pose-w32 {data} --epochs 30 --output {out}",
             "the learning rate cannot drop at 170, 200 of 30 epochs: give",
         ),
-        (TRAIN + " {data} --recipe big --output {out}", "no recipe named 'big'; there are coco, coco-384x288, small, or give"),
+        (
+            TRAIN + " {data} --recipe big --output {out}",
+            "no recipe for pose named 'big'; there are coco, coco-384x288, small, or give",
+        ),
         (TRAIN + " {data} --recipe {drawn}/none.yaml --output {out}", "none.yaml: No such file"),
-        (TRAIN + " {data} --drops late --output {out}", "--drops are epochs such as 170,200, got 'late'"),
+        (TRAIN + " {data} --drops late --output {out}", "--drops takes int with commas between, such as 170,200; got 'late'"),
         (TRAIN + " {data} --targets udp --output {out}", "targets must be one of official, dark, got 'udp'"),
         (TRAIN + " {data} --loss l1 --output {out}", "loss must be one of mse, ohkm, got 'l1'"),
         (TRAIN + " {data} --flip-probability 3 --output {out}", "flip-probability must be between 0 and 1, got 3"),
@@ -105,7 +107,12 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("ethosu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
         ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "no accelerator named 'npu'"),
         ("convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}", "both --annotations and --images"),
-        ("train segment-small-v1 {data} --input-size 64x64 --output {out}", "training of segmentation networks is not there yet"),
+        (TRAIN + " {data} --masks {drawn} --output {out}", "--masks is not for pose"),
+        (
+            TRAIN + " --images {drawn}/images --output {out}",
+            "pose needs --train-annotations and --images: ",
+        ),
+        (TRAIN + " {data} --val-images {drawn}/images --output {out}", "--val-images goes with --val-annotations"),
         ("train simple-baseline-r50 {data} --width 8 --output {out}", "simple-baseline-r50 has no width to set"),
     ],
 )
@@ -125,35 +132,6 @@ def test_one_line_and_exit_code_2(
     assert message in line
     assert not out.exists()
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
-
-
-@pytest.mark.parametrize("task", ["segmentation", "landmarks", "classification", "detection"])
-@pytest.mark.parametrize(
-    ("command", "step"),
-    [
-        ("quantize {run} {data} --output {out}", "quantization-aware tuning"),
-        ("rank {run} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images", "ranking"),
-        ("prune {run} {data} --keep-macs 0.9 --output {out}", "pruning"),
-        ("convert {run} --format float32 --output {out}", "conversion"),
-    ],
-)
-def test_runs_of_other_tasks(
-    command: str,
-    step: str,
-    task: str,
-    spec: HRNetSpec,
-    drawn: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    other = dataclasses.replace(spec, task=task, links=frozenset()).full()
-    run = Run(tmp_path / "run", "import", other, {"name": task, "classes": 17}, {"checkpoint": "model.pth"})
-    save_run(run)
-    out = tmp_path / "out"
-    line = hrnet(command.format(data=data(drawn), drawn=drawn, run=run.path, out=out), monkeypatch, capsys)
-    assert line == f"error: micro: {step} of {task} networks is not there yet, only of pose networks"
-    assert not out.exists()
 
 
 def changed(drawn: Path, tmp_path: Path, **change: object) -> Path:
@@ -195,7 +173,7 @@ def test_a_run_for_other_joints(
     described["category"]["keypoints"][0] = "chin"
     (trained / "run.json").write_text(json.dumps(described))
     line = hrnet(f"quantize {trained} {data(drawn)} --output {tmp_path / 'out'}", monkeypatch, capsys)
-    assert "was trained for 17 keypoints of category 'person'; the annotations have others" in line
+    assert "was trained for 17 keypoints of 'person'; the data have others" in line
     assert not (tmp_path / "out").exists()
 
 

@@ -105,13 +105,14 @@ def check_prunable(run: Run, options: PruneOptions) -> Ranking:
     """The run's ranking; ValueError where the run cannot be pruned or the ranking lacks what is asked for."""
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
+    links = run.hrnet_spec.links
     ranking = load_ranking(run)
     if ranking.of_run:
         raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `hrnet rank {run.path}`")
     units = ranking.of(options.method)
     if options.blocks and all(isinstance(unit, FusionLink) for unit in units):
         raise ValueError(f"the residual blocks of {run.path} were not ranked: rank it again with --blocks")
-    if not run.hrnet_spec.links:
+    if not links:
         raise ValueError(f"{run.path} has no fusion links left to remove")
     return ranking
 

@@ -58,7 +58,7 @@ def test_damage_is_said_in_one_line(
     with pytest.raises(ValueError, match=r"epoch 1: the images of \d of \d+ examples cannot be read, more than 1%; the first: "):
         _take_all(made)
     AfterEpoch(made).on_epoch_end(0)
-    assert "persons skipped, the first: image" in capsys.readouterr().err
+    assert "examples skipped, the first: image" in capsys.readouterr().err
 
 
 def _take_all(made: Examples) -> None:

@@ -163,9 +163,9 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: P
     ("changed", "message"),
     [
         ({"keep": "first"}, "keep must be one of last, best, got 'first'"),
-        ({"patience": 3, "val_annotations": None}, "go by the PCK on --val-annotations"),
+        ({"patience": 3, "val": None}, "go by the accuracy on validation data"),
         ({"ema": 1.0}, "ema must be at least 0 and below 1"),
-        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"accumulate": 0}, "accumulate must be above 0, got 0"),
     ],
 )
 def test_settings_that_cannot_be(config: TrainingConfig, changed: dict[str, Any], message: str) -> None:

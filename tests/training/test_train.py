@@ -19,6 +19,7 @@ from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights
 from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.tasks.asked import Source
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.fit import read_history
@@ -106,14 +107,12 @@ def test_one_damaged_image_of_many_loses_nothing(
     coco["images"].append(bad)
     coco["annotations"] += again
     (tmp_path / "train.json").write_text(json.dumps(coco))
-    changed = dataclasses.replace(
-        config, train_annotations=str(tmp_path / "train.json"), images=str(images), val_annotations=None
-    )
+    changed = dataclasses.replace(config, train=Source(images, tmp_path / "train.json"), val=None)
     run = train(spec, changed, tmp_path / "run")
     assert [row["epoch"] for row in read_history(run.path)] == [1, 2]
     err = capsys.readouterr().err
     assert "epoch 1: 1 of " in err
-    assert "persons skipped, the first: image" in err
+    assert "examples skipped, the first: image" in err
     assert "epoch 2: 1 of " in err
 
 
@@ -122,7 +121,7 @@ def test_a_damaged_image_to_measure_on_is_said_before(config: TrainingConfig, sp
     path = next(images.glob("val_*"))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=f"image .*{path.name} is truncated"):
-        train(spec, dataclasses.replace(config, train=dataclasses.replace(config.train, images=images)), tmp_path / "run")
+        train(spec, dataclasses.replace(config, val=dataclasses.replace(config.val, images=images)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
