@@ -68,7 +68,7 @@ def test_the_pruned_network_is_smaller_everywhere(job: Path) -> None:
     assert replay(load_run(job / "full").hrnet_spec, steps) == load_run(job / "pruned").spec
     assert chosen["measured_ratio"] <= hrnet_tf.demo.KEEP_LATENCY
     assert [step.ratio for step in steps] == sorted((step.ratio for step in steps), reverse=True)
-    assert all(step.pck is not None for step in steps)
+    assert all(step.score is not None for step in steps)
     assert pruned.source["removal"]["steps"] == chosen["steps"]
     assert load_run(job / "pruned").spec == network_from_json(pruned.network["spec"])
 

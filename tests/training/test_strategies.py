@@ -22,12 +22,13 @@ from hrnet_tf.weights import load_weights
 from training.config import TrainingConfig
 from training.execution import Execution
 from training.strategies import Devices, make_devices
+from training.tasks.pose.settings import Settings
 from training.train import train
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 JOB = Path(__file__).with_name("devices_job.py")
-STEP = {"rotation": 0.0, "scale": 0.0, "epochs": 1, "learning_rate": 1e-3, "warmup_epochs": 0.0, "val_annotations": None}
+STEP = {"settings": Settings(rotation=0.0, scale=0.0), "epochs": 1, "learning_rate": 1e-3, "warmup_epochs": 0.0, "val": None}
 
 
 @pytest.fixture(scope="module")
