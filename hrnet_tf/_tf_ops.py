@@ -12,14 +12,39 @@ abs = tf.abs  # noqa: A001
 cast = tf.cast
 clip = tf.clip_by_value
 convert_to_tensor = tf.convert_to_tensor
+equal = tf.equal
 log = tf.math.log
+log_softmax = tf.nn.log_softmax
 maximum = tf.maximum
 mean = tf.reduce_mean
+minimum = tf.minimum
 repeat = tf.repeat
+reshape = tf.reshape
 sigmoid = tf.sigmoid
 size = tf.size
+softmax = tf.nn.softmax
 square = tf.square
+sum = tf.reduce_sum  # noqa: A001
+take = tf.gather
 top_k = tf.math.top_k
+where = tf.where
+
+
+def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+    """Cross-entropy (...) of class indices (...) and logits (..., classes); `keras.ops` also takes probabilities."""
+    _check_logits(from_logits)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(target, output)
+
+
+def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+    """Cross-entropy (...) of distributions (..., classes) and logits (..., classes); `keras.ops` also takes probabilities."""
+    _check_logits(from_logits)
+    return tf.nn.softmax_cross_entropy_with_logits(target, output)
+
+
+def _check_logits(from_logits: bool) -> None:
+    if not from_logits:
+        raise ValueError("cross-entropy of probabilities is not used here: give logits, with from_logits=True")
 
 
 def shape(x: Any) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.class_names import CITYSCAPES, class_names_beside, numbered_classes, read_class_names
 from mobile_eval.datasets.folders import check_count, images_in
 from mobile_eval.files import read_bytes
 from mobile_eval.metrics.confusion import IGNORED
@@ -73,11 +74,13 @@ class MaskedImages:
         return MaskedImages(self.images[:count], self.classes)
 
 
-def load_masked_images(images: Path | str, masks: Path | str) -> MaskedImages:
+def load_masked_images(images: Path | str, masks: Path | str, classes: Path | None = None) -> MaskedImages:
     """Every image in the folder `images` with its mask in the folder `masks`: the file of the same name, in the same subfolder.
 
-    Cityscapes' layout is known too: `aachen/NAME_leftImg8bit.png` goes with `aachen/NAME_gtFine_labelTrainIds.png`.
-    Raises ValueError where there are no images, and names an image without mask.
+    Cityscapes' layout is known too: `aachen/NAME_leftImg8bit.png` goes with `aachen/NAME_gtFine_labelTrainIds.png`. The classes
+    are named by the file `classes`; without it by a `classes.json` in the folder of masks or at most two above it, as Cityscapes'
+    in its layout, or else by number, as many as the masks hold. Raises ValueError where there are no images, and names an image
+    without mask.
     """
     found = images_in(images)
     if not found:
@@ -89,7 +92,16 @@ def load_masked_images(images: Path | str, masks: Path | str) -> MaskedImages:
         if name not in by_name:
             raise ValueError(f"image {path} has no mask: {Path(masks) / name}.png is not there")
         pairs.append(MaskedImage(path, by_name[name]))
-    return MaskedImages(tuple(pairs))
+    return MaskedImages(tuple(pairs), _class_names(pairs, Path(masks), classes))
+
+
+def _class_names(pairs: list[MaskedImage], masks: Path, classes: Path | None) -> tuple[str, ...]:
+    known = read_class_names(classes) if classes else class_names_beside(masks)
+    if known:
+        return known
+    if pairs[0].mask_path.stem.endswith(CITYSCAPES_MASK):
+        return CITYSCAPES
+    return numbered_classes(read_mask(pair.mask_path, IGNORED) for pair in pairs)
 
 
 def _masks_by_name(masks: Path | str) -> dict[str, Path]:

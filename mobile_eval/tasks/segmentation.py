@@ -113,7 +113,7 @@ def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
 
 
 def _load(source: Source) -> MaskedImages:
-    return load_masked_images(source.path("images"), source.path("masks"))
+    return load_masked_images(source.path("images"), source.path("masks"), source.classes)
 
 
 def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -125,4 +125,4 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> Segmentati
     return evaluate_segmentation(model, dataset, progress=progress)
 
 
-TASK = Task(needs=("images", "masks"), takes=("limit",), evaluate=_evaluate, load=_load, inputs=_inputs)
+TASK = Task(needs=("images", "masks"), takes=("limit", "classes"), evaluate=_evaluate, load=_load, inputs=_inputs)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FOLDERS = {
     "pose": "training.tasks.pose",
+    "segmentation": "training.tasks.segmentation",
 }
 
 

@@ -1,0 +1,47 @@
+"""The names of the classes of masks, which masks themselves do not say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from mobile_eval.files import read_bytes
+from mobile_eval.metrics.confusion import IGNORED
+
+BESIDE = "classes.json"
+CITYSCAPES = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky",
+    "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """The names in a file, in the order of the classes' indices: a JSON list of them, or one a line."""
+    text = read_bytes(path, "file of classes").decode("utf-8", "replace")
+    if path.suffix == ".json":
+        try:
+            names = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not JSON: {error}") from error
+    else:
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"{path} must hold a list of the classes' names")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{path} names a class twice: {next(name for name in names if names.count(name) > 1)}")
+    return tuple(names)
+
+
+def class_names_beside(masks: Path) -> tuple[str, ...] | None:
+    """The names in a `classes.json` in the folder of masks, or in one of the two folders above it; None where there is none."""
+    found = next((folder / BESIDE for folder in (masks, *masks.absolute().parents[:2]) if (folder / BESIDE).is_file()), None)
+    return read_class_names(found) if found else None
+
+
+def numbered_classes(masks: Iterable[np.ndarray]) -> tuple[str, ...]:
+    """class_0, class_1, ... up to the largest index in any of the masks."""
+    largest = max((int(mask[mask != IGNORED].max(initial=0)) for mask in masks), default=0)
+    return tuple(f"class_{index}" for index in range(largest + 1))

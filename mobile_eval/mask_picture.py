@@ -1,0 +1,44 @@
+"""Class maps over their images, in a colour for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.metrics.confusion import IGNORED
+
+OPACITY = 0.55
+GOLDEN = 0.618034  # of the circle of hues from one class to the next: neighbours in the list differ most
+LEVELS = ((0.85, 0.95), (0.55, 0.75), (0.95, 0.6))  # saturation and value, in turn
+ROW = 18  # height of a line of the legend, pixels
+
+
+def class_colors(count: int) -> NDArray[np.uint8]:
+    """A colour (count, 3) RGB for each class, the same for the same index always."""
+    hsv = np.array([[(index * GOLDEN) % 1 * 179, *LEVELS[index % len(LEVELS)]] for index in range(count)])
+    hsv[:, 1:] *= 255
+    return np.asarray(cv2.cvtColor(np.rint(hsv).astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0], np.uint8)
+
+
+def mask_overlay(image: NDArray[np.uint8], mask: NDArray[np.integer], classes: int) -> NDArray[np.uint8]:
+    """The image (H, W, 3) RGB with each pixel tinted by its class in `mask` (H, W); what is ignored stays as it is."""
+    known = mask != IGNORED
+    colors = class_colors(classes)[np.where(known, mask, 0)]
+    mixed = image + OPACITY * (colors.astype(np.float32) - image)
+    return np.asarray(np.where(known[..., None], np.rint(mixed), image), np.uint8)
+
+
+def legend(names: Sequence[str], width: int) -> NDArray[np.uint8]:
+    """The classes with their colours as an image (H, width, 3) RGB, in as many columns as fit."""
+    column = min(10 * max(map(len, names)) + 30, width)
+    columns = max(width // column, 1)
+    rows = -(-len(names) // columns)
+    picture = np.full((rows * ROW + 6, width, 3), 255, np.uint8)
+    for index, (name, color) in enumerate(zip(names, class_colors(len(names)).tolist(), strict=True)):
+        x, y = index % columns * column + 4, index // columns * ROW + 4
+        cv2.rectangle(picture, (x, y), (x + 12, y + 12), color, -1)
+        cv2.putText(picture, name, (x + 18, y + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (20, 20, 20), 1, cv2.LINE_AA)
+    return picture

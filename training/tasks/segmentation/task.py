@@ -1,0 +1,83 @@
+"""What segmentation brings to training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hrnet_tf.networks import Network
+from mobile_eval.datasets.masks import MaskedImages, read_mask
+from mobile_eval.mask_picture import mask_overlay
+from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
+from mobile_eval.tasks.asked import answer_names
+from mobile_eval.tasks.segmentation import most_likely
+from training.tasks.segmentation.maker import MaskMaker
+from training.tasks.segmentation.settings import Settings
+from training.tasks.task import Array, Image, Metric, TrainingTask
+
+OF_THE_PAPER = ("segment-w40", "segment-w48")
+
+
+class MiouScorer:
+    """mIoU of whole images at their masks' own size."""
+
+    def __init__(self, data: MaskedImages, spec: Network):
+        self.images = data.images
+        self.counts = np.zeros((spec.classes, spec.classes), np.int64)
+        self._done = 0
+
+    def update(self, predicted: Array) -> None:
+        """Logits (n, h, w, classes) of the next n images."""
+        for logits in np.asarray(predicted, np.float32):
+            mask = read_mask(self.images[self._done].mask_path, len(self.counts))
+            height, width = mask.shape
+            self.counts += confusion(mask, most_likely(logits, (height, width)), len(self.counts), IGNORED)
+            self._done += 1
+
+    def result(self) -> float:
+        """The mean of the classes' IoU."""
+        return mean_known(intersections_over_unions(self.counts))
+
+
+def pixel_loss(settings: Settings) -> Any:
+    """The Keras loss that these settings ask for."""
+    from training.tasks.segmentation.losses import PixelCrossEntropy
+
+    return PixelCrossEntropy(settings.class_weights, settings.ohem, settings.ohem_kept)
+
+
+def divergence(taught: Any, found: Any) -> Any:
+    """Cross-entropy of logits (..., classes) with a teacher's distribution: their divergence, up to a constant."""
+    from hrnet_tf._keras import ops
+
+    distribution = ops.softmax(ops.cast(taught, "float32"))
+    return -ops.mean(ops.sum(distribution * ops.log_softmax(ops.cast(found, "float32")), axis=-1))
+
+
+def draw_masks(images: Image, maps: Array, answers: dict[str, Any]) -> Image:
+    """Images (n, H, W, 3) RGB under the classes of targets (n, h, w) or of logits (n, h, w, classes)."""
+    size, classes = images.shape[1:3], len(answer_names(answers))
+    masks = [most_likely(one, size) if one.ndim == len("HWC") else _enlarged(one, size) for one in np.asarray(maps, np.float32)]
+    return np.stack([mask_overlay(image, mask, classes) for image, mask in zip(images, masks, strict=True)])
+
+
+def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return mask.astype(np.int64).repeat(size[0] // len(mask), axis=0).repeat(size[1] // mask.shape[1], axis=1)
+
+
+def _recipe(spec: Network) -> str:
+    """The paper's for its networks."""
+    return "cityscapes" if spec.name in OF_THE_PAPER else "small"
+
+
+TASK = TrainingTask(
+    metric=Metric("mIoU", "miou"),
+    noun="images",
+    maker=MaskMaker,
+    loss=pixel_loss,
+    imitation=divergence,
+    scorer=MiouScorer,
+    recipe=_recipe,
+    draw=draw_masks,
+)
