@@ -96,3 +96,11 @@ class TrainingTask:
     recipe: Callable[[Network], str]
     draw: Callable[[Image, Any, dict[str, Any]], Image]
     learner: Callable[[Any, Any], Any] | None = None
+
+
+def divergence(taught: Any, found: Any) -> Any:
+    """Cross-entropy of logits (..., classes) with a teacher's distribution: their divergence, up to a constant."""
+    from hrnet_tf._keras import ops
+
+    distribution = ops.softmax(ops.cast(taught, "float32"))
+    return -ops.mean(ops.sum(distribution * ops.log_softmax(ops.cast(found, "float32")), axis=-1))

@@ -14,7 +14,7 @@ from mobile_eval.tasks.asked import answer_names
 from mobile_eval.tasks.segmentation import most_likely
 from training.tasks.segmentation.maker import MaskMaker
 from training.tasks.segmentation.settings import Settings
-from training.tasks.task import Array, Image, Metric, TrainingTask
+from training.tasks.task import Array, Image, Metric, TrainingTask, divergence
 
 OF_THE_PAPER = ("segment-w40", "segment-w48")
 
@@ -45,14 +45,6 @@ def pixel_loss(settings: Settings) -> Any:
     from training.tasks.segmentation.losses import PixelCrossEntropy
 
     return PixelCrossEntropy(settings.class_weights, settings.ohem, settings.ohem_kept)
-
-
-def divergence(taught: Any, found: Any) -> Any:
-    """Cross-entropy of logits (..., classes) with a teacher's distribution: their divergence, up to a constant."""
-    from hrnet_tf._keras import ops
-
-    distribution = ops.softmax(ops.cast(taught, "float32"))
-    return -ops.mean(ops.sum(distribution * ops.log_softmax(ops.cast(found, "float32")), axis=-1))
 
 
 def draw_masks(images: Image, maps: Array, answers: dict[str, Any]) -> Image:

@@ -1,0 +1,1 @@
+"""Classification: a class for the whole image, top-1."""
