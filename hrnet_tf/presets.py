@@ -81,6 +81,8 @@ _NETWORKS: tuple[Network, ...] = (
     _small_v1("segment-small-v1", "segmentation"),
     _small_v2("segment-small-v2", "segmentation"),
     _hrnet("landmarks-w18", "landmarks", 18),
+    _small_v1("landmarks-small-v1", "landmarks"),
+    _small_v2("landmarks-small-v2", "landmarks"),
     *(_hrnet(f"detect-w{width}", "detection", width) for width in (18, 32, 40, 48)),
     *(_hrnet(f"classify-w{width}", "classification", width) for width in (18, 30, 32, 40, 44, 48, 64)),
     _small_v1("classify-small-v1", "classification"),

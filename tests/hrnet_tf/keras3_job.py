@@ -23,8 +23,8 @@ from training.examples import Examples
 from training.execution import Execution
 from training.pydataset import TrainingBatches
 from training.tasks.pose.losses import HeatmapMSE
-from training.tasks.pose.maker import KeypointMaker
 from training.tasks.pose.settings import Settings
+from training.tasks.pose.task import pose_maker
 from training.train import train
 
 SMALL = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), stem_width=4, stage1_blocks=1, stage1_width=4)
@@ -61,7 +61,7 @@ def one_step(folder, spec):
 def batches(config, spec):
     """The first epoch's batches, and the second epoch's first."""
     people = load_keypoints(config.train)
-    made = TrainingBatches(Examples(people, KeypointMaker(people, spec, Settings()), 8, 3), range(2))
+    made = TrainingBatches(Examples(people, pose_maker(people, spec, Settings()), 8, 3), range(2))
     return {f"batch{index}_{part}": array for index in range(made.examples.steps + 1) for part, array in enumerate(made[index])}
 
 

@@ -14,8 +14,8 @@ from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.preprocess import normalize, person_crops
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.examples import Examples
-from training.tasks.pose.maker import KeypointMaker
 from training.tasks.pose.settings import Settings
+from training.tasks.pose.task import pose_maker
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def people(drawn: Path) -> KeypointDataset:
 
 
 def examples(people: KeypointDataset, spec: HRNetSpec) -> Examples:
-    return Examples(people, KeypointMaker(people, spec, Settings()), 8, 0)
+    return Examples(people, pose_maker(people, spec, Settings()), 8, 0)
 
 
 def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDataset, spec: HRNetSpec) -> None:
@@ -37,7 +37,7 @@ def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDatase
 
 
 def test_without_augmentation_batches_are_the_device_s_own_crops(people: KeypointDataset, spec: HRNetSpec) -> None:
-    made = Examples(people, KeypointMaker(people, spec, Settings(rotation=0, scale=0, flip_probability=0)), 8, 0)
+    made = Examples(people, pose_maker(people, spec, Settings(rotation=0, scale=0, flip_probability=0)), 8, 0)
     found = np.concatenate([crops.numpy() for crops, *_ in training_dataset(made, range(1))])
     persons = [people.persons[index] for index in made.order(0)[: len(found)]]
     np.testing.assert_allclose(found, normalize(person_crops(persons, spec.input_size)[0]), atol=1e-4)

@@ -16,9 +16,9 @@ from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import box_matrix
 from training.examples import Examples, plain_inputs, steps_per_epoch
 from training.image_cache import read_item
-from training.tasks.pose.maker import KeypointMaker
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
+from training.tasks.pose.task import pose_maker
 
 NONE = Settings(sigma=1.5, rotation=0, scale=0, flip_probability=0)
 MIRROR = dataclasses.replace(NONE, flip_probability=1.0)
@@ -31,11 +31,11 @@ def people(drawn: Path) -> KeypointDataset:
 
 
 def examples(people: KeypointDataset, spec: HRNetSpec, seed: int = 0, settings: Settings | None = None) -> Examples:
-    return Examples(people, KeypointMaker(people, spec, settings or Settings()), 8, seed)
+    return Examples(people, pose_maker(people, spec, settings or Settings()), 8, seed)
 
 
 def made(index: int, people: KeypointDataset, spec: HRNetSpec, settings: Settings) -> tuple[np.ndarray, ...]:
-    maker = KeypointMaker(people, spec, settings)
+    maker = pose_maker(people, spec, settings)
     out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
     maker.example(index, read_item(people.persons[index]), np.random.default_rng(0), out)
     return out

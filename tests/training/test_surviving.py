@@ -30,8 +30,8 @@ from training.keeping import KeepRun, best_epoch, out_of_patience
 from training.nonfinite import BATCH_FILE, StopAtNonFinite
 from training.optimizers import AveragedWeights, make_optimizer
 from training.progress_line import ProgressLine
-from training.tasks.pose.maker import KeypointMaker
 from training.tasks.pose.settings import Settings
+from training.tasks.pose.task import pose_maker
 from training.tasks.task import Metric
 from training.train import train
 
@@ -89,7 +89,7 @@ def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(spec: HRNetSpec,
 
 def test_the_batches_of_all_devices_are_kept(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     people = load_keypoints(config.train)
-    examples = Examples(people, KeypointMaker(people, spec, Settings()), 4, 0, together=2)
+    examples = Examples(people, pose_maker(people, spec, Settings()), 4, 0, together=2)
     stop = StopAtNonFinite(Run(tmp_path, "train", spec, {}, {}), examples)
     stop.on_epoch_begin(1)
     stop.on_train_batch_end(0, {"loss": 0.1})

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FOLDERS = {
     "pose": "training.tasks.pose",
+    "landmarks": "training.tasks.landmarks",
     "classification": "training.tasks.classification",
     "segmentation": "training.tasks.segmentation",
 }

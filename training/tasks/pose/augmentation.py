@@ -30,6 +30,7 @@ class Augmentation:
     scale: float = 0.35  # standard deviation of the zoom, cut at this
     flip_probability: float = 0.5
     half_body_probability: float = 0.3
+    uniform: bool = False  # zoom and rotation are drawn evenly up to these, not normally
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,17 @@ def random_crop(
     enough = upper is not None and int(np.sum(keypoints[:, 2] > 0)) > HALF_BODY_JOINTS
     if upper is not None and enough and augmentation.half_body_probability and rng.random() < augmentation.half_body_probability:
         center, extent = half_body(keypoints, upper, input_size, rng) or (center, extent)
-    scale = float(np.clip(1 + augmentation.scale * rng.standard_normal(), 1 - augmentation.scale, 1 + augmentation.scale))
+    scale = 1 + augmentation.scale * _drawn(rng, 1, augmentation)
     rotation = 0.0
     if rng.random() < augmentation.rotation_probability:
-        rotation = math.radians(augmentation.rotation * float(np.clip(rng.standard_normal(), -2, 2)))
+        rotation = math.radians(augmentation.rotation * _drawn(rng, 2, augmentation))
     matrix = crop_matrix(center, extent * scale, input_size, rotation)
     mirrored = rng.random() < augmentation.flip_probability
     if mirrored:
         matrix[0] = np.array([0.0, 0.0, input_size[1]]) - matrix[0]
     return matrix, mirrored
+
+
+def _drawn(rng: np.random.Generator, cut: float, augmentation: Augmentation) -> float:
+    """A normal number cut at -`cut` and `cut`, or an even one from -1 to 1."""
+    return float(rng.uniform(-1, 1) if augmentation.uniform else np.clip(rng.standard_normal(), -cut, cut))

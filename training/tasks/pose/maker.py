@@ -12,7 +12,6 @@ from mobile_eval.geometry import Array as Matrix
 from mobile_eval.geometry import box_matrix
 from mobile_eval.preprocess import normalize, warp_crop
 from training.tasks.pose.augmentation import Augmentation, JointSides, random_crop
-from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 from training.tasks.task import Array, Image, Maker
 
@@ -20,19 +19,15 @@ from training.tasks.task import Array, Image, Maker
 class KeypointMaker(Maker):
     """Crops (H, W, 3), heatmaps (H/4, W/4, K) and joint weights (1, 1, K)."""
 
-    def __init__(self, data: KeypointDataset, spec: Network, settings: Settings):
+    def __init__(
+        self, data: KeypointDataset, spec: Network, targets: HeatmapTargets, augmentation: Augmentation, sides: JointSides
+    ):
         self.persons = data.persons
         self.input_size = spec.input_size
         self.heatmap_size = spec.resolution(0)
-        self.targets = HeatmapTargets(settings.targets, settings.sigma)
-        self.augmentation = Augmentation(
-            settings.rotation,
-            settings.rotation_probability,
-            settings.scale,
-            settings.flip_probability,
-            settings.half_body_probability,
-        )
-        self.sides = JointSides.of(data.category)
+        self.targets = targets
+        self.augmentation = augmentation
+        self.sides = sides
         joints = len(data.category.joints)
         self.shapes = ((*spec.input_size, 3), (*self.heatmap_size, joints), (1, 1, joints))
 

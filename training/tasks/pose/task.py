@@ -12,8 +12,10 @@ from mobile_eval.decode import HEATMAP_STRIDE, decode_heatmaps, keypoints_in_ima
 from mobile_eval.geometry import box_matrix
 from mobile_eval.metrics.pck import PCK_THRESHOLD, pck
 from mobile_eval.pose_picture import draw_skeleton
+from training.tasks.pose.augmentation import Augmentation, JointSides
 from training.tasks.pose.maker import KeypointMaker
 from training.tasks.pose.settings import Settings
+from training.tasks.pose.targets import HeatmapTargets
 from training.tasks.task import Array, Image, Metric, TrainingTask
 
 OF_THE_PAPER = ("pose-w32", "pose-w48")
@@ -50,8 +52,21 @@ class PckScorer(KeypointCollector):
         return pck(self.keypoints(), np.stack([p.keypoints for p in persons]), [p.box for p in persons]).pck
 
 
-def heatmap_loss(settings: Settings) -> Any:
-    """The Keras loss that these settings ask for."""
+def pose_maker(data: KeypointDataset, spec: Network, settings: Settings) -> KeypointMaker:
+    """Makes examples of people."""
+    augmentation = Augmentation(
+        settings.rotation,
+        settings.rotation_probability,
+        settings.scale,
+        settings.flip_probability,
+        settings.half_body_probability,
+    )
+    targets = HeatmapTargets(settings.targets, settings.sigma)
+    return KeypointMaker(data, spec, targets, augmentation, JointSides.of(data.category))
+
+
+def heatmap_loss(settings: Any) -> Any:
+    """The Keras loss that these settings, of pose or landmarks, ask for."""
     from training.tasks.pose.losses import LOSSES
 
     return LOSSES[settings.loss]()
@@ -81,7 +96,7 @@ def _recipe(spec: Network) -> str:
 TASK = TrainingTask(
     metric=Metric(f"PCK@{PCK_THRESHOLD:g}", "pck"),
     noun="persons",
-    maker=KeypointMaker,
+    maker=pose_maker,
     loss=heatmap_loss,
     imitation=heatmap_imitation,
     scorer=PckScorer,

@@ -1,0 +1,61 @@
+"""What facial landmarks bring to training: pose's heatmaps, another augmentation, and NME."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hrnet_tf.networks import Network
+from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.tasks.landmarks import measure_landmarks
+from training.tasks.landmarks.settings import Settings
+from training.tasks.landmarks.sides import mirrored_landmarks
+from training.tasks.pose.augmentation import Augmentation, JointSides
+from training.tasks.pose.maker import KeypointMaker
+from training.tasks.pose.targets import HeatmapTargets
+from training.tasks.pose.task import KeypointCollector, draw_heatmaps, heatmap_imitation, heatmap_loss
+from training.tasks.task import Metric, TrainingTask
+
+PAPER = "landmarks-w18"
+
+
+class NmeScorer(KeypointCollector):
+    """Normalized mean error of all faces, by the unit that is usual for their number of landmarks."""
+
+    def result(self) -> float:
+        """A share of the unit."""
+        return measure_landmarks("", self.data, self.keypoints()).nme.nme
+
+
+def landmark_maker(data: KeypointDataset, spec: Network, settings: Settings) -> KeypointMaker:
+    """Makes examples of faces. Raises ValueError where faces are to be mirrored and it is not known how."""
+    mirrored = mirrored_landmarks(data.category)
+    if mirrored is None:
+        if settings.flip_probability:
+            count = len(data.category.joints)
+            raise ValueError(
+                f"it is not known which of {count} landmarks are left and right: name them so (left_eye, right_eye), "
+                "or give --flip-probability 0"
+            )
+        mirrored = np.arange(len(data.category.joints))
+    augmentation = Augmentation(
+        settings.rotation, settings.rotation_probability, settings.scale, settings.flip_probability, 0.0, uniform=True
+    )
+    targets = HeatmapTargets(settings.targets, settings.sigma)
+    return KeypointMaker(data, spec, targets, augmentation, JointSides(mirrored, None))
+
+
+def _recipe(spec: Network) -> str:
+    """The paper's for its network."""
+    return "wflw" if spec.name == PAPER else "small"
+
+
+TASK = TrainingTask(
+    metric=Metric("NME", "nme", rises=False),
+    noun="faces",
+    maker=landmark_maker,
+    loss=heatmap_loss,
+    imitation=heatmap_imitation,
+    scorer=NmeScorer,
+    recipe=_recipe,
+    draw=draw_heatmaps,
+)
