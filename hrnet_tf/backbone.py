@@ -33,11 +33,11 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = 
     if spec.task == "pose":
         answer = heatmap_head(branches[0], spec.classes)
     elif spec.task == "landmarks":
-        answer = dense_head(branches, spec.classes, answer=HEATMAP_LAYER, folded=folded)
+        answer = dense_head(branches, spec.head_channels, spec.classes, answer=HEATMAP_LAYER, folded=folded)
     elif spec.task == "segmentation":
-        answer = dense_head(branches, spec.classes, answer="head_logits", folded=folded)
+        answer = dense_head(branches, spec.head_channels, spec.classes, answer="head_logits", folded=folded)
     elif spec.task == "classification":
-        answer = classification_head(branches, spec.classes, folded=folded)
+        answer = classification_head(branches, spec.head_channels, spec.classes, folded=folded)
     else:
         check_tensorflow("detection")
         from hrnet_tf.detection import detector_outputs  # keras-cv is heavy and only needed here

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from hrnet_tf.spec import (
     BOTTLENECK_EXPANSION,
     CLASSIFICATION_FEATURES,
-    CLASSIFICATION_WIDTHS,
     DETECTION_ANCHORS,
     DETECTION_FEATURES,
     DETECTION_POOLED_SIZE,
@@ -124,27 +123,25 @@ def heatmap_head_cost(spec: HRNetSpec) -> Cost:
     return conv_cost(spec.width, spec.classes, 1, spec.resolution(0), norm=False, bias=True)
 
 
-def gathered_channels(spec: HRNetSpec) -> int:
-    """Channels of all branches together, 15 times the width for four."""
-    return sum(spec.channels(branch) for branch in spec.outputs)
-
-
 def dense_head_cost(spec: HRNetSpec) -> Cost:
     """HRNetV2: the gathered branches mixed, and a 1x1 convolution to the answer."""
-    gathered, size = gathered_channels(spec), spec.resolution(0)
-    return conv_cost(gathered, gathered, 1, size, bias=True) + conv_cost(gathered, spec.classes, 1, size, norm=False, bias=True)
+    mixed, size = spec.head_channels, spec.resolution(0)
+    mix = conv_cost(spec.gathered_channels, mixed, 1, size, bias=True)
+    return mix + conv_cost(mixed, spec.classes, 1, size, norm=False, bias=True)
 
 
 def classification_head_cost(spec: HRNetSpec) -> Cost:
     """HRNet-W-C: bottlenecks, the way down, features and the classifier."""
     cost, outer = Cost(), 0
-    for branch, inner in zip(spec.outputs, CLASSIFICATION_WIDTHS, strict=False):
+    for branch in spec.outputs:
+        inner = spec.head_channels * 2**branch
         size, before, outer = spec.resolution(branch), outer, BOTTLENECK_EXPANSION * inner
         cost += bottleneck_cost(spec.channels(branch), inner, size)
         if branch:
             cost += conv_cost(before, outer, 3, size, bias=True)
-    cost += conv_cost(outer, CLASSIFICATION_FEATURES, 1, spec.resolution(spec.outputs[-1]), bias=True)
-    return cost + dense_cost(CLASSIFICATION_FEATURES, spec.classes)
+    features = CLASSIFICATION_FEATURES * spec.head_channels
+    cost += conv_cost(outer, features, 1, spec.resolution(spec.outputs[-1]), bias=True)
+    return cost + dense_cost(features, spec.classes)
 
 
 def pyramid_sizes(spec: HRNetSpec) -> list[Size]:
@@ -156,7 +153,7 @@ def pyramid_sizes(spec: HRNetSpec) -> list[Size]:
 def detection_costs(spec: HRNetSpec) -> dict[str, Cost]:
     """HRNetV2p's pyramid, the region proposal network, and the box head on the 500 proposals that the paper counts."""
     channels, sizes = PYRAMID_CHANNELS, pyramid_sizes(spec)
-    neck = conv_cost(gathered_channels(spec), channels, 1, sizes[0], norm=False, bias=True)
+    neck = conv_cost(spec.gathered_channels, channels, 1, sizes[0], norm=False, bias=True)
     neck += total(conv_cost(channels, channels, 3, size, norm=False, bias=True) for size in sizes)
     answers = DETECTION_ANCHORS * (1 + 4)
     at_each_level = [

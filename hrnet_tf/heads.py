@@ -10,7 +10,7 @@ from typing import Any
 from hrnet_tf._keras import keras
 from hrnet_tf.blocks import bottleneck_block
 from hrnet_tf.layers import Upsampling, add_all, conv_unit
-from hrnet_tf.spec import CLASSIFICATION_FEATURES, CLASSIFICATION_WIDTHS, PYRAMID_CHANNELS, PYRAMID_LEVELS
+from hrnet_tf.spec import CLASSIFICATION_FEATURES, PYRAMID_CHANNELS, PYRAMID_LEVELS
 
 Branches = dict[int, Any]
 HEATMAP_LAYER = "head_heatmaps"  # of pose and landmarks
@@ -28,23 +28,26 @@ def gathered(branches: Branches) -> Any:
     return keras.layers.Concatenate(name="head_gathered")([branches[first], *maps]) if maps else branches[first]
 
 
-def dense_head(branches: Branches, classes: int, *, answer: str, folded: bool = False) -> Any:
-    """HRNetV2: the gathered branches mixed by a 1x1 convolution, and a 1x1 convolution named `answer`, at stride 4."""
-    maps = gathered(branches)
-    maps = conv_unit(maps, maps.shape[-1], 1, name="head_mix", bias=True, folded=folded)
+def dense_head(branches: Branches, channels: int, classes: int, *, answer: str, folded: bool = False) -> Any:
+    """HRNetV2: the gathered branches mixed by a 1x1 convolution to so many `channels` (the paper: as many as before), and a
+    1x1 convolution named `answer`, at stride 4."""
+    maps = conv_unit(gathered(branches), channels, 1, name="head_mix", bias=True, folded=folded)
     return _answer(maps, classes, answer)
 
 
-def classification_head(branches: Branches, classes: int, *, folded: bool = False) -> Any:
-    """HRNet-W-C: branches widened by a bottleneck each, summed downwards, pooled: logits (N, classes)."""
+def classification_head(branches: Branches, width: int, classes: int, *, folded: bool = False) -> Any:
+    """HRNet-W-C: branches widened by a bottleneck each, summed downwards, pooled: logits (N, classes).
+
+    `width` is the inner width of branch 0's bottleneck, 32 in the paper.
+    """
     total = None
-    for branch, inner in zip(sorted(branches), CLASSIFICATION_WIDTHS, strict=False):
-        wide = bottleneck_block(branches[branch], inner, name=f"head_widen{branch}", folded=folded)
+    for branch in sorted(branches):
+        wide = bottleneck_block(branches[branch], width * 2**branch, name=f"head_widen{branch}", folded=folded)
         if total is not None:
             total = conv_unit(total, wide.shape[-1], 3, name=f"head_down{branch}", stride=2, bias=True, folded=folded)
             wide = add_all([wide, total], name=f"head_sum{branch}")
         total = wide
-    total = conv_unit(total, CLASSIFICATION_FEATURES, 1, name="head_features", bias=True, folded=folded)
+    total = conv_unit(total, CLASSIFICATION_FEATURES * width, 1, name="head_features", bias=True, folded=folded)
     pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(total)
     return keras.layers.Dense(classes, name="head_logits")(pooled)
 

@@ -117,6 +117,7 @@ def customized(
     stem_width: int | None = None,
     stage1_blocks: int | None = None,
     stage1_width: int | None = None,
+    head_width: int | None = None,
 ) -> Network:
     """The full-connectivity network like `spec` but for what is given; `modules` as in "1,4,3".
 
@@ -124,7 +125,7 @@ def customized(
     """
     if isinstance(spec, SimpleBaselineSpec):
         options = {"width": width, "modules": modules, "blocks": blocks, "stem width": stem_width}
-        options |= {"stage 1 blocks": stage1_blocks, "stage 1 width": stage1_width}
+        options |= {"stage 1 blocks": stage1_blocks, "stage 1 width": stage1_width, "head width": head_width}
         given = [name for name, value in options.items() if value is not None]
         if given:
             raise ValueError(f"{spec.name} has no {' or '.join(given)} to set: of a SimpleBaseline only the input size varies")
@@ -143,5 +144,6 @@ def customized(
         stem_width=stem_width or spec.stem_width,
         stage1_blocks=stage1_blocks or spec.stage1_blocks,
         stage1_width=stage1_width or spec.stage1_width,
+        head_width=head_width or spec.head_width,
         links=frozenset(),
     ).full()

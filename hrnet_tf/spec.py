@@ -25,8 +25,8 @@ STEM_STRIDE = 4
 FIRST_STAGE = 2  # the first stage with more than one branch
 BOTTLENECK_EXPANSION = 4  # a bottleneck block puts out this times its inner width
 
-CLASSIFICATION_WIDTHS = (32, 64, 128, 256)  # inner widths of the bottlenecks that widen each branch (HRNet-W-C)
-CLASSIFICATION_FEATURES = 2048
+CLASSIFICATION_WIDTH = 32  # inner width of the bottleneck that widens branch 0 (HRNet-W-C); it doubles from branch to branch
+CLASSIFICATION_FEATURES = 64  # times the inner width of the first of them
 PYRAMID_CHANNELS = 256
 PYRAMID_LEVELS = 5  # P2 to P6, strides 4 to 64
 DETECTION_ANCHORS = 3  # aspect ratios 1/2, 1, 2 at each place of each level
@@ -172,7 +172,9 @@ class HRNetSpec:
     `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `classes` the
     number of joints, landmarks or classes. `stage1_width` is the bottlenecks' inner width in stage 1 (their
     output has 4 times that). `block` is the kind of the branches' residual blocks; bottleneck ones have a
-    quarter of the branch's channels inside. `interpolation` is that of links upwards. `links` are those kept,
+    quarter of the branch's channels inside. `interpolation` is that of links upwards. `head_width` are the channels of
+    what follows the trunk, if not the paper's: of segmentation and landmarks those of the mixed maps, of classification
+    the inner width of the bottleneck that widens branch 0, of detection those of the pyramid. `links` are those kept,
     `removed_blocks` the residual blocks of stages 2 and on that are not.
     """
 
@@ -187,6 +189,7 @@ class HRNetSpec:
     task: str = "pose"
     block: str = "basic"
     interpolation: str = "nearest"
+    head_width: int | None = None
     links: frozenset[FusionLink] = field(default=frozenset(), repr=False)
     removed_blocks: frozenset[ResidualBlock] = field(default=frozenset(), repr=False)
 
@@ -194,6 +197,9 @@ class HRNetSpec:
         for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.head_width is not None and (self.head_width < 1 or self.task == "pose"):
+            expected = "there is none to set of pose" if self.task == "pose" else "must be at least 1"
+            raise ValueError(f"head width {self.head_width}: {expected}")
         for name, known in (("task", TASKS), ("block", BLOCKS), ("interpolation", INTERPOLATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
@@ -234,6 +240,17 @@ class HRNetSpec:
     def channels(self, branch: int) -> int:
         """Number of channels of a branch."""
         return int(self.width * 2**branch)
+
+    @property
+    def gathered_channels(self) -> int:
+        """Channels of all branches that the head reads together, 15 times the width for four."""
+        return sum(self.channels(branch) for branch in self.outputs)
+
+    @property
+    def head_channels(self) -> int:
+        """`head_width`, or where it is not given the paper's."""
+        papers = {"classification": CLASSIFICATION_WIDTH, "detection": PYRAMID_CHANNELS}
+        return self.head_width or papers.get(self.task, self.gathered_channels)
 
     def resolution(self, branch: int) -> tuple[int, int]:
         """(height, width) of a branch's feature maps."""

@@ -51,6 +51,7 @@ def train(
     stem_width: given.StemWidth = None,
     stage1_blocks: given.Stage1Blocks = None,
     stage1_width: given.Stage1Width = None,
+    head_width: given.HeadWidth = None,
     width_like: given.WidthLike = None,
     links_from: given.LinksFrom = None,
     init: Annotated[Path | None, typer.Option(help="Start from this run's weights, as far as they fit.")] = None,

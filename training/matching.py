@@ -21,9 +21,10 @@ SLOWER = 1.05  # how much longer it may take
 
 
 def scaled(spec: HRNetSpec, width: int) -> HRNetSpec:
-    """`spec` with `width` channels in its first branch, and stem and stage 1 in proportion (at least 1)."""
-    stem, stage1 = (max(1, round(whole * width / spec.width)) for whole in (spec.stem_width, spec.stage1_width))
-    return dataclasses.replace(spec, width=width, stem_width=stem, stage1_width=stage1)
+    """`spec` with `width` channels in its first branch, and all its other widths in proportion (at least 1)."""
+    names = ("stem_width", "stage1_width", *(["head_width"] if spec.head_width else []))
+    sizes = {name: max(1, round(getattr(spec, name) * width / spec.width)) for name in names}
+    return dataclasses.replace(spec, width=width, **sizes)
 
 
 def widest_within(width: int, slower: Callable[[int], bool]) -> int:

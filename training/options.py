@@ -57,6 +57,7 @@ Blocks = Annotated[int | None, typer.Option(help="Residual blocks in each branch
 StemWidth = Annotated[int | None, typer.Option(help="Channels of the stem.", min=1)]
 Stage1Blocks = Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)]
 Stage1Width = Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)]
+HeadWidth = Annotated[int | None, typer.Option(help="Channels of what follows the trunk, if not the paper's.", min=1)]
 WidthLike = Annotated[
     Path | None, typer.Option(help="Be so narrow, stem and all, that it is as fast (int8, here) as this run's network.")
 ]

@@ -102,7 +102,7 @@ def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
         raise ValueError(
             f"the profile of {profiled.model} does not say of which network it is; profile a file from `hrnet convert`"
         )
-    for name in ("width", "input_size", "stages", "stem_width", "stage1_blocks", "stage1_width", "task", "block"):
+    for name in ("width", "input_size", "stages", "stem_width", "stage1_blocks", "stage1_width", "task", "block", "head_width"):
         mine, given = own[name], theirs.get(name)
         if list(mine) != list(given or ()) if isinstance(mine, list | tuple) else mine != given:
             raise ValueError(f"the profile of {profiled.model} is of another network: its {name} is {given}, not {mine}")

@@ -20,7 +20,7 @@ from training.task_options import settings_of
 from training.tasks.registry import training_task
 from training.train import train
 
-SIZES = ("width", "modules", "blocks", "stem_width", "stage1_blocks", "stage1_width")
+SIZES = ("width", "modules", "blocks", "stem_width", "stage1_blocks", "stage1_width", "head_width")
 
 
 def train_as_asked(asked: dict[str, Any]) -> None:

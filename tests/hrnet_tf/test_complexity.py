@@ -42,6 +42,20 @@ def test_every_structure_equals_the_built_model(spec: HRNetSpec, task: str, bloc
     assert counted(smaller) == parts(smaller)
 
 
+@pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification"])
+def test_a_head_of_its_own_width_equals_the_built_model(spec: HRNetSpec, task: str, counted: Counted) -> None:
+    papers = dataclasses.replace(spec, task=task, links=frozenset()).full()
+    own = dataclasses.replace(papers, head_width=2)
+    assert counted(own) == parts(own)
+    assert complexity(own).multiply_adds < complexity(papers).multiply_adds
+    assert HRNetSpec.from_json(own.to_json()) == own
+
+
+def test_the_head_of_pose_has_no_width(spec: HRNetSpec) -> None:
+    with pytest.raises(ValueError, match="head width 8: there is none to set of pose"):
+        dataclasses.replace(spec, head_width=8)
+
+
 @pytest.mark.parametrize("name", ["pose-w32", "pose-small-v1", "pose-small-v2"])
 def test_presets_equal_the_built_model(name: str) -> None:
     model = build_model(preset(name))
