@@ -16,7 +16,7 @@ import numpy as np
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from conversion.samples import random_crops
+from conversion.samples import random_inputs
 from hrnet_tf.runs import load_run
 from mobile_eval.runtime import TfliteModel
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300)
     options = parser.parse_args()
     run = load_run(options.run)
-    crop = random_crops(run.spec.input_size)[:1]
+    crop = random_inputs(run.spec.input_size)[:1]
     with tempfile.TemporaryDirectory() as folder:
         models = []
         for decode in (False, True):

@@ -9,6 +9,16 @@ import typer
 
 app = typer.Typer(no_args_is_help=True)
 
+DATA = "Data to take ranges or statistics on"
+Images = Annotated[Path | None, typer.Option(help="Folder of the images.", show_default=False, rich_help_panel=DATA)]
+Annotations = Annotated[
+    Path | None, typer.Option(help="COCO JSON, of pose, landmarks and detection.", show_default=False, rich_help_panel=DATA)
+]
+Masks = Annotated[Path | None, typer.Option(help="Folder of masks, of segmentation.", show_default=False, rich_help_panel=DATA)]
+Classes = Annotated[
+    Path | None, typer.Option(help="File of the classes' names, of segmentation.", show_default=False, rich_help_panel=DATA)
+]
+
 
 @app.command()
 def convert(
@@ -21,9 +31,11 @@ def convert(
     ] = None,
     target: Annotated[str | None, typer.Option("--output-type", help="Numbers that come out: int8, uint8 or float32.")] = None,
     decode: Annotated[bool, typer.Option("--decode", help="Keypoints come out, found in the model, not heatmaps.")] = False,
-    annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to calibrate and check on.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
-    samples: Annotated[int, typer.Option(help="Persons to calibrate on.", min=1)] = 200,
+    images: Images = None,
+    annotations: Annotations = None,
+    masks: Masks = None,
+    classes: Classes = None,
+    samples: Annotated[int, typer.Option(help="Persons or images to calibrate on.", min=1)] = 200,
     sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="JSON: layers that stay float, and how ranges are chosen (int8 without QAT).")
@@ -37,7 +49,7 @@ def convert(
     """Convert a run to a .tflite that describes itself, checked against the Keras model before it is written.
 
     int8 of a run from `hrnet quantize` needs nothing more. int8 of any other run, and int16x8, is calibrated post-training
-    on --annotations or, without these, on the people that the run was trained on.
+    on --images and what goes with them or, without these, on the data that the run was trained on.
 
     Example: [bold]hrnet convert runs/full-qat --format int8 --output full-int8.tflite[/bold]
     """
@@ -51,21 +63,20 @@ def convert(
     from conversion.options import ConvertOptions
     from conversion.recipe import load_recipe
     from hrnet_tf.runs import load_run
-    from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.files import check_output_file
+    from mobile_eval.tasks.asked import Source, load_given
+    from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and precision != "int8":
         raise ValueError(f"--debug-quantization goes with the format int8, not {precision}")
     options = ConvertOptions(precision, source, target, max_error, decode)
     chosen = load_recipe(recipe) if recipe else None
-    if (annotations is None) != (images is None):
-        raise ValueError("calibration needs both --annotations and --images")
     check_output_file(output)
-    people = load_keypoint_dataset(annotations, images) if annotations and images else None
+    loaded = load_run(run)
+    task = loaded.spec.task
+    data = load_given(task, TASKS[task], Source(images, annotations, masks, classes))
     with Console(stderr=True).status(f"converting {run} to {precision}"):
-        result = convert_run(
-            load_run(run), options, output, people, samples=samples, seed=sample_seed, recipe=chosen, runtime=runtime
-        )
+        result = convert_run(loaded, options, output, data, samples=samples, seed=sample_seed, recipe=chosen, runtime=runtime)
     typer.echo(result)
     if debug_quantization:
         table, plot = write_layer_errors(result.layers, output)
@@ -75,21 +86,31 @@ def convert(
 @app.command()
 def restore(
     model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A float32 file written by `hrnet convert`.")],
-    annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON to take BatchNorm's statistics on.", show_default=False)],
-    images: Annotated[Path, typer.Option(help="Folder of its images.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+    images: Images = None,
+    annotations: Annotations = None,
+    masks: Masks = None,
+    classes: Classes = None,
 ) -> None:
     """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
+
+    BatchNorm's statistics are taken on the first images, or the first persons in them.
 
     Example: [bold]hrnet restore full-float32.tflite --annotations train.json --images images --output runs/full[/bold]
     """
     from hrnet_tf.keras_choice import check_tf_keras
 
     check_tf_keras("restoring from a .tflite file")
-    from conversion.restore import PERSONS, restore_run
-    from mobile_eval.datasets.coco import load_keypoint_dataset
+    from conversion.restore import restore_run
+    from mobile_eval.model_file import read_description
+    from mobile_eval.tasks.asked import Source, given_by, load_given
+    from mobile_eval.tasks.registry import TASKS, task_named
 
-    run = restore_run(model, load_keypoint_dataset(annotations, images).head(PERSONS), output)
+    name = read_description(model).task
+    data = load_given(name, task_named(name), Source(images, annotations, masks, classes))
+    if data is None:
+        raise ValueError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")
+    run = restore_run(model, data, output)
     typer.echo(f"run: {run.path}")
 
 

@@ -20,19 +20,20 @@ from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.recipe import Recipe, quantize_by_recipe
-from conversion.samples import CHECKED, PERSONS, crops_of, own_people, random_crops
+from conversion.samples import CHECKED, SAMPLES, inputs_of, own_data, random_inputs
 from conversion.verify import Parity, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.networks import build_model, check_is_pose
+from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, set_model_weights
-from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import write_bytes
 from mobile_eval.model_file import ModelDescription, save_model_file
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import make_interpreter
+from mobile_eval.tasks.asked import TaskData, given_by
+from mobile_eval.tasks.registry import TASKS
 
 REJECTED = ".rejected"
 TRACED = 4  # images that are followed layer by layer
@@ -64,39 +65,41 @@ def convert_run(
     run: Run,
     options: ConvertOptions,
     output: Path | str,
-    people: KeypointDataset | None = None,
+    data: TaskData | None = None,
     *,
-    samples: int = PERSONS,
+    samples: int = SAMPLES,
     seed: int | None = None,
     recipe: Recipe | None = None,
     runtime: str = "auto",
 ) -> ConversionResult:
     """Convert `run` and check the file against the Keras model before it is written to `output`.
 
-    Ranges of an integer format, unless tuned quantization-aware, are taken on `samples` of `people` (the first, or with
-    `seed` drawn at random), the checks on the first of them; None means the people that the run was trained on. A file
+    Ranges of an integer format, unless tuned quantization-aware, are taken on `samples` of `data` (the first, or with
+    `seed` drawn at random), the checks on the first of them; None means the data that the run was trained on. A file
     that is further from the Keras model than the options allow is kept as `output`.rejected, and ValueError raised. With
     tflite-runtime as `runtime` an operator version that it does not know is refused. A `recipe` makes int8 of a run that
     was not tuned, with int8 numbers in.
     """
     check_tf_keras("conversion to TFLite")
-    check_is_pose(run.spec, "conversion")
+    check_decodable(run, options)
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type and --decode")
-    people = people or own_people(run)
+    data = data or own_data(run)
     tuned = run.quantized and options.format == "int8"
-    if options.format in ("int8", "int16x8") and not tuned and people is None:
+    if options.format in ("int8", "int16x8") and not tuned and data is None:
         raise ValueError(
-            f"{run.path} was not tuned quantization-aware and the people it was trained on are not there: "
-            f"{options.format} needs calibration, give --annotations and --images"
+            f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
+            f"{options.format} needs calibration, give {given_by(TASKS[run.spec.task])}"
         )
-    size = run.spec.input_size
-    crops = crops_of(people, size, CHECKED if tuned else samples, None if tuned else seed) if people else random_crops(size)
+    if data:
+        images = inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed)
+    else:
+        images = random_inputs(run.spec.input_size)
     model = load_folded_model(run, tuned=tuned)
     check_finite(model, run)
     whole = with_camera_input(model, integer=options.format == "int8") if options.camera else model
     whole = with_decoding(whole) if options.decode else whole
-    inputs = crops.astype(np.float32) if options.camera else normalize(crops)
+    inputs = images.astype(np.float32) if options.camera else normalize(images)
     if recipe:
         flatbuffer = quantize_by_recipe(to_flatbuffer(model, ConvertOptions("float32"), None), recipe, inputs)
     else:
@@ -107,8 +110,8 @@ def convert_run(
         description = describe(run, options, _checked(draft, options, recipe, runtime))
         flatbuffer = with_metadata(flatbuffer, description)
         save_model_file(draft, flatbuffer, description)
-        found = parity(model, draft, crops[:CHECKED])
-        errors = layer_errors(load_folded_model(run, tuned=False), draft, crops[:TRACED]) if options.format == "int8" else []
+        found = parity(model, draft, images[:CHECKED])
+        errors = layer_errors(load_folded_model(run, tuned=False), draft, images[:TRACED]) if options.format == "int8" else []
     limit = options.limit(found.largest)
     if limit is not None and not found.max_error <= limit:
         rejected = Path(f"{output}{REJECTED}")
@@ -117,6 +120,12 @@ def convert_run(
     save_model_file(output, flatbuffer, description)
     compressed = len(zlib.compress(flatbuffer, 9))
     return ConversionResult(Path(output), Path(output).stat().st_size, compressed, found, tuple(errors), description)
+
+
+def check_decodable(run: Run, options: ConvertOptions) -> None:
+    """Raise ValueError where keypoints are to come out of a network that answers with something else."""
+    if options.decode and run.spec.task not in ("pose", "landmarks"):
+        raise ValueError(f"--decode finds keypoints in heatmaps; {run.spec.name} is a {run.spec.task} network")
 
 
 def load_folded_model(run: Run, *, tuned: bool | None = None) -> Any:

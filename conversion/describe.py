@@ -11,13 +11,28 @@ from conversion.flatbuffer import BYTE
 from conversion.options import ConvertOptions
 from hrnet_tf.networks import complexity, network_description
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
-from hrnet_tf.spec import FusionLink
+from hrnet_tf.spec import STEM_STRIDE, FusionLink
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.decode import HEATMAP_STRIDE
-from mobile_eval.model_file import HEATMAPS, KEYPOINTS, ModelDescription, ModelInput, ModelOutput, TensorFormat
+from mobile_eval.model_file import (
+    CLASS_MAPS,
+    CLASS_SCORES,
+    HEATMAPS,
+    KEYPOINTS,
+    ModelDescription,
+    ModelInput,
+    ModelOutput,
+    TensorFormat,
+)
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
+ANSWERS = {  # what comes out of a task's network, and at which stride
+    "pose": (HEATMAPS, HEATMAP_STRIDE),
+    "landmarks": (HEATMAPS, HEATMAP_STRIDE),
+    "segmentation": (CLASS_MAPS, STEM_STRIDE),
+    "classification": (CLASS_SCORES, 0),
+}
 AS_IT_IS = ((0.0, 0.0, 0.0), (1 / BYTE, 1 / BYTE, 1 / BYTE))  # mean and standard deviation of bytes that stay bytes
 
 
@@ -32,8 +47,9 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any) -> ModelDescri
         name=run.spec.name,
         precision=options.format,
         input=ModelInput(run.spec.input_size, mean, std, _tensor_format(interpreter.get_input_details()[0])),
-        output=_output(options, interpreter),
-        category=KeypointCategory.from_json(run.category),
+        output=_output(run, options, interpreter),
+        category=_category(run),
+        classes=tuple(run.category.get("classes", ())),
         network=network_description(run.spec),
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
@@ -44,10 +60,17 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any) -> ModelDescri
     )
 
 
-def _output(options: ConvertOptions, interpreter: Any) -> ModelOutput:
-    kind = KEYPOINTS if options.decode else HEATMAPS
+def _category(run: Run) -> KeypointCategory:
+    """The joints that a run answers with; none of one that answers with classes."""
+    known = run.category if "keypoints" in run.category else {"name": run.category["name"], "keypoints": []}
+    return KeypointCategory.from_json(known)
+
+
+def _output(run: Run, options: ConvertOptions, interpreter: Any) -> ModelOutput:
+    kind, stride = ANSWERS[run.spec.task]
     values = next(details for details in interpreter.get_output_details() if details["dtype"] != np.int32)  # not the locations
-    return ModelOutput(kind, HEATMAP_STRIDE, _tensor_format(values))
+    offset = float(run.config.get("heatmap_offset", 0.0))
+    return ModelOutput(KEYPOINTS if options.decode else kind, stride, _tensor_format(values), offset)
 
 
 def _removal(run: Run) -> dict[str, Any] | None:

@@ -13,26 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.samples import crops_of
+from conversion.samples import inputs_of
 from hrnet_tf._keras import keras
 from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.networks import build_model, check_is_pose, network_from_json
+from hrnet_tf.networks import build_model, network_from_json
 from hrnet_tf.normalization import BATCH_NORM
 from hrnet_tf.runs import Run, save_run
+from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
-from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import normalize
+from mobile_eval.tasks.asked import TaskData
 from mobile_eval.tflite_graph import TfliteGraph
 
-PERSONS = 256
+SAMPLES = 256
 BATCH = 64
 
 
-def restore_run(path: Path | str, data: KeypointDataset, output: Path | str) -> Run:
+def restore_run(path: Path | str, data: TaskData, output: Path | str) -> Run:
     """Write the network in the float32 `.tflite` at `path` as a run into the folder `output`.
 
-    BatchNorm's statistics are those of the first persons of `data`. Raises ValueError for a file of another
+    BatchNorm's statistics are those of the first items of `data`. Raises ValueError for a file of another
     precision or of a version that did not store the whole spec, and where `output` exists.
     """
     check_tf_keras("restoring from a .tflite file")
@@ -44,28 +45,31 @@ def restore_run(path: Path | str, data: KeypointDataset, output: Path | str) -> 
     if output.exists():
         raise ValueError(f"{output} exists already; give another --output")
     spec = network_from_json(description.network["spec"])
-    check_is_pose(spec, "restoring")
+    if not isinstance(spec, HRNetSpec):
+        raise ValueError(f"{path} is a {spec.name}: only HRNets can be restored")
     folded = build_model(spec, folded=True)
     set_model_weights(folded, folded_weights(TfliteGraph(path)))
-    crops = normalize(crops_of(data, spec.input_size, PERSONS))
+    crops = normalize(inputs_of(data, spec, SAMPLES))
     model = build_model(spec)
     weights = unfolded(model_weights(model), folded, crops)
     set_model_weights(model, weights)
-    run = Run(output, "import", spec, description.category.to_json(), {"restored": str(path)})
+    answers = {"name": spec.task, "classes": list(description.classes)} if description.classes else description.category.to_json()
+    run = Run(output, "import", spec, answers, {"restored": str(path), "heatmap_offset": description.output.offset})
     save_run(run)
     save_weights(run.weights_path, weights)
     return run
 
 
 def folded_weights(graph: TfliteGraph) -> Weights:
-    """Kernels (h, w, in, out) and biases of every convolution, by the names of the folded network's variables."""
+    """Kernels (h, w, in, out), or (in, out), and biases of every convolution and dense layer, by the names of the folded
+    network's variables."""
     weights: Weights = {}
     for operator in graph.operators:
-        if operator.kind == "CONV_2D":
+        if operator.kind in ("CONV_2D", "FULLY_CONNECTED"):
             kernel, bias = graph.constant(operator.index, 1), graph.constant(operator.index, 2)
             if kernel is None or bias is None:
                 raise ValueError(f"{graph.path}: {operator.layer} has no constant kernel and bias")
-            weights[f"{operator.layer}/kernel"] = kernel.transpose(1, 2, 3, 0)
+            weights[f"{operator.layer}/kernel"] = np.moveaxis(kernel, 0, -1)
             weights[f"{operator.layer}/bias"] = bias
     return weights
 
@@ -82,6 +86,8 @@ def unfolded(weights: Weights, folded: Any, crops: NDArray[np.float32]) -> Weigh
         norm, (mean, variance) = gamma.removesuffix("/gamma"), statistics[conv]
         result[gamma] = np.sqrt(variance + BATCH_NORM["epsilon"]).astype(np.float32)
         result[f"{norm}/beta"] = (plain[f"{conv}/bias"] + mean).astype(np.float32)
+        if f"{conv}/bias" in result:
+            result[f"{conv}/bias"] = np.zeros_like(mean)  # it is in beta
         result[f"{norm}/moving_mean"], result[f"{norm}/moving_variance"] = mean, variance
     return result
 

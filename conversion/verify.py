@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hrnet_tf.heads import HEATMAP_LAYER
 from mobile_eval.backend import Backend
 from mobile_eval.decode import decode_heatmaps
-from mobile_eval.model_file import HEATMAPS, read_description
+from mobile_eval.model_file import HEATMAPS, KEYPOINTS, read_description
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import TfliteModel, make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
@@ -80,18 +80,19 @@ def snr_db(expected: NDArray[Any], found: NDArray[Any]) -> float:
 
 
 def parity(model: Any, path: Path, crops: NDArray[np.uint8]) -> Parity:
-    """Compare the file's heatmaps with the Keras model's, which takes normalized images, on RGB crops (N, H, W, 3).
+    """Compare what the file answers with the Keras model's, which takes normalized images, on RGB crops (N, H, W, 3).
 
-    Where the file decodes them in its graph, its keypoints must be what `decode_heatmaps` makes of them: else ValueError.
+    Where it decodes heatmaps in its graph, its keypoints must be what `decode_heatmaps` makes of them: else ValueError.
     """
     expected = model.predict_on_batch(normalize(crops))
-    if read_description(path).output.kind == HEATMAPS:
-        found = TfliteModel(path).heatmaps(crops)
+    kind = read_description(path).output.kind
+    if kind == KEYPOINTS:
+        kind, found = HEATMAPS, _decoded_heatmaps(path, crops)
     else:
-        found = _decoded_heatmaps(path, crops)
+        found = TfliteModel(path).answers(crops)
     error = np.abs(expected - found)
     return Parity(
-        HEATMAPS, len(crops), float(np.abs(expected).max()), float(error.max()), float(error.mean()), snr_db(expected, found)
+        kind, len(crops), float(np.abs(expected).max()), float(error.max()), float(error.mean()), snr_db(expected, found)
     )
 
 

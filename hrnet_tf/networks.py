@@ -55,12 +55,6 @@ def network_description(spec: Network) -> dict[str, Any]:
     return {"architecture": _architecture(spec), **spec.network_description(), "spec": network_to_json(spec)}
 
 
-def check_is_pose(spec: Network, step: str) -> None:
-    """Raise ValueError unless `spec` is for pose, the one task that `step` ("training", ...) can do so far."""
-    if spec.task != "pose":
-        raise ValueError(f"{spec.name}: {step} of {spec.task} networks is not there yet, only of pose networks")
-
-
 def network_to_json(spec: Network) -> dict[str, Any]:
     """Plain data for `spec.json`."""
     return {"architecture": _architecture(spec), **spec.to_json()}

@@ -135,9 +135,11 @@ class TfliteModel:
         """Crops as `keypoints` takes them, to heatmaps (N, H/stride, W/stride, K); ValueError of a model that gives none out."""
         if self.description.output.kind != HEATMAPS:
             raise ValueError(f"{self.path} gives out {self.description.output.kind}, not heatmaps: it decodes in its graph")
-        return dequantize(
-            np.concatenate([self.run(image[None])[0] for image in self.stored(crops)]), self.description.output.tensor
-        )
+        return self.answers(crops)
+
+    def answers(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Images (N, H, W, 3), as `keypoints` takes crops, to the one output's real values (N, ...): heatmaps or logits."""
+        return np.concatenate([self.answer(image[None]) for image in self.stored(images)])
 
     def tensors(self, crops: NDArray[Any], indices: Sequence[int]) -> list[NDArray[np.float32]]:
         """Real values (N, ...) of the tensors of these indices, for crops as `keypoints` takes them; needs `keep_tensors`."""

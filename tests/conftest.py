@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,20 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn") / "people"
     write_synthetic_people(folder, 24, 6, seed=5)
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder of drawn data of a task: 24 scenes to learn from, 10 to measure on."""
+    from training.synthetic import write_synthetic_people
+
+    @functools.cache
+    def draw(task: str) -> Path:
+        folder = tmp_path_factory.mktemp("drawn") / task
+        write_synthetic_people(folder, 24, 10, seed=5, task=task)
+        return folder
+
+    return draw
 
 
 @pytest.fixture(scope="session")

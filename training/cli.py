@@ -19,16 +19,20 @@ def people(
     train_images: Annotated[int, typer.Option(help="Images to learn from.", min=1)] = 1200,
     val_images: Annotated[int, typer.Option(help="Images to measure on.", min=1)] = 200,
     image_size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "192x160",
+    task: Annotated[str, typer.Option(help="Draw the data of this task.")] = "pose",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
-    """Draw people with exact joints, as a COCO keypoint data set for trying things out.
+    """Draw people with exact truth, as a data set of any task for trying things out.
+
+    pose: joints; landmarks: faces; segmentation: parts of the body; classification: the side that a person shows; detection:
+    people and heads.
 
     Example: [bold]hrnet people --train-images 1200 --val-images 200 --output people[/bold]
     """
     from hrnet_tf.presets import parse_size
     from training.synthetic import write_synthetic_people
 
-    write_synthetic_people(output, train_images, val_images, seed=seed, image_size=parse_size(image_size))
+    write_synthetic_people(output, train_images, val_images, seed=seed, image_size=parse_size(image_size), task=task)
     typer.echo(f"people: {output}")
 
 

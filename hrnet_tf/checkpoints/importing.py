@@ -72,7 +72,9 @@ def import_checkpoint(
     draft = output.with_name(f".{output.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     try:
-        run = Run(draft, "import", spec, category, {"checkpoint": str(path)})
+        # the official landmark networks learnt targets that were rounded down
+        offset = 0.5 if spec.task == "landmarks" else 0.0
+        run = Run(draft, "import", spec, category, {"checkpoint": str(path), "heatmap_offset": offset})
         save_run(run)
         save_weights(run.weights_path, weights)
         write_json(draft / "import.json", dataclasses.asdict(report))

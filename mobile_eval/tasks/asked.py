@@ -160,5 +160,24 @@ class Task:
             raise ValueError(f"{what}: {_listed(foreign)} is not for it; it takes {_listed(self.needs + self.takes)}")
 
 
+def given_by(task: Task) -> str:
+    """The options that a data set of the task is given by, as they are typed."""
+    return _listed(tuple(field.name for field in dataclasses.fields(Source) if field.name in task.needs), " and ")
+
+
+def load_given(name: str, task: Task, source: Source) -> TaskData | None:
+    """The data set of the task `name` at `source`; None where nothing is given.
+
+    Raises ValueError where something lacks or is foreign.
+    """
+    given = source.to_json()
+    foreign = [one for one in given if one not in task.needs + task.takes]
+    if foreign:
+        raise ValueError(f"{_listed(foreign)} is not for {name}; its data are given by {given_by(task)}")
+    if given and any(getattr(source, field.name) is None for field in dataclasses.fields(Source) if field.name in task.needs):
+        raise ValueError(f"data of {name} are given by {given_by(task)}")
+    return task.load(source) if given else None
+
+
 def _listed(names: Sequence[str], between: str = ", ") -> str:
     return between.join(f"--{name.replace('_', '-')}" for name in names)

@@ -18,12 +18,16 @@ TASKS: dict[str, Task] = {
 }
 
 
+def task_named(name: str) -> Task:
+    """The task of that name; ValueError where there is none."""
+    if name not in TASKS:
+        raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
+    return TASKS[name]
+
+
 def task_of(model: TfliteModel) -> Task:
     """The evaluation of the model's task."""
-    name = model.description.task
-    if name not in TASKS:
-        raise ValueError(f"{model.path.name} is a {name} model; those of {', '.join(TASKS)} can be evaluated")
-    return TASKS[name]
+    return task_named(model.description.task)
 
 
 def evaluate_asked(model: TfliteModel, asked: Asked, *, progress: bool = False) -> TaskResult:

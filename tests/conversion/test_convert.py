@@ -17,7 +17,7 @@ from conversion.layer_errors import jumps, write_layer_errors
 from conversion.metadata import metadata
 from conversion.options import FORMATS, ConvertOptions
 from conversion.recipe import Recipe, load_recipe
-from conversion.samples import CHECKED, crops_of
+from conversion.samples import CHECKED, inputs_of
 from conversion.verify import check_fully_int8, check_versions, snr_db
 from hrnet_tf._keras import keras, tf
 from hrnet_tf.runs import Run
@@ -81,7 +81,7 @@ def test_int8_with_other_numbers_outside(source: str, target: str, tuned: Run, p
     convert_run(tuned, ConvertOptions("int8"), tmp_path / "own.tflite", people)
     graph = TfliteGraph(tmp_path / "m.tflite")
     assert (graph.inputs[0].dtype, graph.outputs[0].dtype) == (source, target)
-    crops = crops_of(people, tuned.spec.input_size)
+    crops = inputs_of(people, tuned.spec)
     own, other = (TfliteModel(tmp_path / name).heatmaps(crops) for name in ("own.tflite", "m.tflite"))
     step = read_description(tmp_path / "own.tflite").output.tensor.scale
     assert np.abs(own - other).max() <= step * 1.001
@@ -94,7 +94,7 @@ def test_a_camera_s_bytes_are_normalized_inside(
 ) -> None:
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, "uint8-rgb"), tmp_path / "m.tflite", people)
-    crops = crops_of(people, run.spec.input_size)
+    crops = inputs_of(people, run.spec)
     interpreter = make_interpreter(tmp_path / "m.tflite")
     [details] = interpreter.get_input_details()
     interpreter.set_tensor(details["index"], crops[:1])  # the bytes as they are
@@ -120,7 +120,7 @@ def test_keypoints_are_found_in_the_graph(
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, decode=True), tmp_path / "m.tflite", people)
     convert_run(run, ConvertOptions(name), tmp_path / "plain.tflite", people)
-    crops = crops_of(people, run.spec.input_size)
+    crops = inputs_of(people, run.spec)
     expected = load_folded_model(run, tuned=run.quantized and name == "int8").predict_on_batch(normalize(crops[:CHECKED]))
     same_kernels = TfliteModel(tmp_path / "plain.tflite", keep_tensors=True)  # XNNPACK's round int8 another way
     assert result.parity.snr_db == pytest.approx(snr_db(expected, same_kernels.heatmaps(crops[:CHECKED])), abs=0.01)

@@ -87,7 +87,7 @@ def test_annotations_are_consistent(folder: Path) -> None:
 
 
 def test_scenes_vary() -> None:
-    scenes = [draw_scene(np.random.default_rng(seed), SIZE)[1] for seed in range(SCENES)]
+    scenes = [draw_scene(np.random.default_rng(seed), SIZE).people for seed in range(SCENES)]
     assert {len(people) for people in scenes} == {1, 2, 3}
     keypoints = np.stack([person.keypoints for people in scenes for person in people])
     shares = [float((keypoints[..., 2] == value).mean()) for value in (0, 1, 2)]

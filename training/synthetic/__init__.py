@@ -1,4 +1,4 @@
-"""The bundled default data: articulated people, drawn, with exact joints in COCO's keypoint format."""
+"""The bundled default data: articulated people, drawn, with exact joints as a data set of any task."""
 
 from training.synthetic.dataset import write_synthetic_people
 

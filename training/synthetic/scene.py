@@ -17,17 +17,30 @@ _MOST_OVERLAP = 0.35  # of the smaller of two people's boxes
 _TRIES = 6  # at a place for one more person
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DrawnPerson:
-    """Ground truth of one person, in pixels: keypoints (17, 3) as x, y, visibility; box x, y, width, height; drawn area."""
+    """Ground truth of one person, in pixels: keypoints (17, 3) as x, y, visibility; box x, y, width, height; drawn area.
+
+    `points` (len(Point), 3) are all its points, z towards the viewer.
+    """
 
     keypoints: Array
     box: tuple[float, float, float, float]
     area: int
+    points: Array
 
 
-def draw_scene(rng: np.random.Generator, image_size: tuple[int, int]) -> tuple[Image, list[DrawnPerson]]:
-    """A picture (H, W, 3) RGB with one to three people, and their ground truth."""
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A picture `image` (H, W, 3) RGB of `people`; `labels` (H, W) are 0 or OCCLUDER, or as `draw_body` numbers parts."""
+
+    image: Image
+    labels: Image
+    people: list[DrawnPerson]
+
+
+def draw_scene(rng: np.random.Generator, image_size: tuple[int, int]) -> Scene:
+    """A picture of that size (height, width) with one to three people."""
     image = _background(rng, image_size)
     labels = np.zeros(image_size, np.uint8)
     light = float(rng.uniform(0.75, 1.1))
@@ -41,7 +54,7 @@ def draw_scene(rng: np.random.Generator, image_size: tuple[int, int]) -> tuple[I
         if rng.random() < 0.3:
             _put_in_front(rng, image, labels, body)
     truth = [_truth(body, labels, index, areas[index]) for index, (body, _) in enumerate(people)]
-    return _camera(rng, image), truth
+    return Scene(_camera(rng, image), labels, truth)
 
 
 def _truth(body: Body, labels: Image, index: int, area: int) -> DrawnPerson:
@@ -49,7 +62,8 @@ def _truth(body: Body, labels: Image, index: int, area: int) -> DrawnPerson:
     seen = joint_visibility(body, labels, index)
     keypoints = np.asarray(np.column_stack([body.points[: len(JOINTS), :2].round(2), seen]) * (seen > 0)[:, None], np.float64)
     x0, y0, x1, y1 = np.clip(body.box, 0, [width - 1, height - 1] * 2).tolist()
-    return DrawnPerson(keypoints, (round(x0, 2), round(y0, 2), round(x1 - x0, 2), round(y1 - y0, 2)), area)
+    box = (round(x0, 2), round(y0, 2), round(x1 - x0, 2), round(y1 - y0, 2))
+    return DrawnPerson(keypoints, box, area, body.points)
 
 
 def _people(rng: np.random.Generator, image_size: tuple[int, int]) -> list[tuple[Body, Wardrobe]]:

@@ -1,0 +1,94 @@
+"""Networks of every task as files: their answers, their descriptions, and the way back to a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conversion.convert import convert_run
+from conversion.edgetpu import check
+from conversion.options import ConvertOptions
+from conversion.restore import restore_run
+from conversion.samples import inputs_of, own_data
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import Run, load_run
+from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.model_file import read_description
+from mobile_eval.preprocess import normalize
+from mobile_eval.runtime import TfliteModel
+from tests.drawn_tasks import CLASSES, micro_config, micro_spec
+from training.quantize import quantize
+from training.train import train
+
+pytestmark = pytest.mark.slow
+KINDS = {"landmarks": ("heatmaps", 4), "segmentation": ("class-maps", 4), "classification": ("class-scores", 0)}
+LEAST_SNR_DB = {"float32": 80, "int8": 15}
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def trained(
+    request: pytest.FixtureRequest,
+    drawn_for: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
+    task = request.param
+    return train(micro_spec(task), micro_config(task, drawn_for(task)), tmp_path_factory.mktemp(task) / "trained")
+
+
+@pytest.fixture(scope="module")
+def tuned(trained: Run, drawn_for: Callable[[str], Path]) -> Run:
+    config = micro_config(trained.spec.task, drawn_for(trained.spec.task))
+    return quantize(trained, dataclasses.replace(config, learning_rate=1e-4), trained.path.parent / "tuned")
+
+
+@pytest.mark.parametrize("name", ["float32", "int8"])
+@pytest.mark.parametrize("source", ["trained", "tuned"])
+def test_a_file_answers_as_the_keras_model_does(name: str, source: str, trained: Run, tuned: Run, tmp_path: Path) -> None:
+    run = {"trained": trained, "tuned": tuned}[source]
+    task = run.spec.task
+    result = convert_run(run, ConvertOptions(name), tmp_path / "m.tflite")  # ranges from the run's own data
+    assert result.parity.snr_db > LEAST_SNR_DB[name]
+    assert result.parity.output == KINDS[task][0]
+    description = read_description(tmp_path / "m.tflite")
+    assert (description.task, description.output.kind, description.output.stride) == (task, *KINDS[task])
+    assert description.answers == tuple(run.category.get("classes") or run.category["keypoints"])
+    data = own_data(run)
+    assert data is not None
+    answers = TfliteModel(tmp_path / "m.tflite").answers(inputs_of(data, run.spec, 2))
+    side = (*run.spec.resolution(0), CLASSES[task])
+    assert answers.shape == ((2, CLASSES[task]) if task == "classification" else (2, *side))
+
+
+def test_the_edge_tpu_takes_it_or_the_operator_is_named(tuned: Run, tmp_path: Path) -> None:
+    convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite")
+    checked = check(tmp_path / "m.tflite")
+    refused = [operator for operator in checked.operators if operator.verdict == "cpu"]
+    assert {operator.kind for operator in refused} == set()
+
+
+def test_a_file_is_a_run_again(trained: Run, tmp_path: Path) -> None:
+    convert_run(trained, ConvertOptions("float32"), tmp_path / "m.tflite")
+    data = own_data(trained)
+    assert data is not None
+    restored = load_run(restore_run(tmp_path / "m.tflite", data, tmp_path / "again").path)
+    assert (restored.spec, restored.category["name"]) == (trained.spec, trained.category["name"])
+    images = normalize(inputs_of(data, trained.spec, 4))
+    found = []
+    for run in (trained, restored):
+        model = build_model(run.spec)
+        set_model_weights(model, load_weights(run.weights_path))
+        found.append(model.predict_on_batch(images))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-3 * np.abs(found[0]).max())
+
+
+def test_keypoints_come_out_of_heatmaps_only(trained: Run, tmp_path: Path) -> None:
+    if trained.spec.task == "landmarks":
+        result = convert_run(trained, ConvertOptions("float32", decode=True), tmp_path / "m.tflite")
+        assert result.description.output.kind == "keypoints"
+    else:
+        with pytest.raises(ValueError, match=f"--decode finds keypoints in heatmaps; micro is a {trained.spec.task} network"):
+            convert_run(trained, ConvertOptions("float32", decode=True), tmp_path / "m.tflite")

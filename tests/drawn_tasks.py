@@ -1,0 +1,35 @@
+"""Micro networks and drawn data of every task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hrnet_tf.spec import HRNetSpec, StageSpec
+from mobile_eval.tasks.asked import Source
+from training.config import TrainingConfig
+from training.tasks.registry import settings_class
+
+CLASSES = {"landmarks": 5, "segmentation": 5, "classification": 3}
+SIZE = (64, 64)
+
+
+def micro_spec(task: str) -> HRNetSpec:
+    """Two branches, and two modules of stage 2, so that there are links that can go; the task's own way to upsample."""
+    how = "nearest" if task == "classification" else "bilinear"
+    sizes = {"stem_width": 4, "stage1_blocks": 1, "stage1_width": 4, "head_width": 4}
+    return HRNetSpec("micro", 4, SIZE, CLASSES[task], (StageSpec(2, 1),), task=task, interpolation=how, **sizes).full()
+
+
+def drawn_source(task: str, folder: Path, split: str) -> Source:
+    """Where a split of `hrnet people --task` lies."""
+    if task == "segmentation":
+        return Source(folder / split / "images", masks=folder / split / "masks")
+    if task == "classification":
+        return Source(folder / split)
+    return Source(folder / "images", folder / f"face_keypoints_{split}.json")
+
+
+def micro_config(task: str, folder: Path) -> TrainingConfig:
+    """One epoch on drawn data."""
+    train, val = (drawn_source(task, folder, split) for split in ("train", "val"))
+    return TrainingConfig(train, val, settings_class(task)(), epochs=1, task=task, batch_size=8)
