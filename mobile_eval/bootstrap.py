@@ -5,7 +5,7 @@ Both are paired: the models saw the same images, and took turns in the same roun
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,16 +24,12 @@ class Interval:
     high: float
 
 
-def difference_of_shares(
-    found: NDArray[np.bool_], reference: NDArray[np.bool_], counted: NDArray[np.bool_], groups: Sequence[object]
+def difference_of_scores(
+    sums: NDArray[np.float64], reference: NDArray[np.float64], score: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> Interval:
-    """Of the share `found` among `counted` minus that of `reference`, all (N, K), resampling whole `groups` (N,) of rows."""
-    names = {name: index for index, name in enumerate(dict.fromkeys(groups))}
-    members = np.array([names[name] for name in groups])
-    gains = np.bincount(members, (found.astype(float) - reference).sum(axis=1))
-    totals = np.bincount(members, counted.sum(axis=1))
-    picked = _picked(len(names))
-    return _interval(picked @ gains / np.maximum(picked @ totals, 1))
+    """Of the score of `sums` (images, F) minus that of `reference`, resampling images; `score` makes (...) of sums (..., F)."""
+    picked = _picked(len(sums))
+    return _interval(score(picked @ sums) - score(picked @ reference))
 
 
 def ratio_of_medians(samples: Sequence[float], reference: Sequence[float]) -> Interval:

@@ -78,9 +78,13 @@ def compare(
     ],
     output: Annotated[Path, typer.Option(help="Folder for index.html and results.json.", show_default=False)],
     annotations: Annotated[
-        Path | None, typer.Option(help="COCO keypoint JSON of the models' joints.", show_default=False)
+        Path | None, typer.Option(help="COCO JSON of the models' joints, landmarks or classes.", show_default=False)
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder with the images that it names.", show_default=False)] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; of classification, with one for each class.", show_default=False)
+    ] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of the images' masks (segmentation).", show_default=False)] = None,
+    classes: Annotated[Path | None, typer.Option(help="File of the classes' names (segmentation).", show_default=False)] = None,
     threads: Threads = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each model; the models take turns.")] = 50,
     runtime: RuntimeName = "auto",
@@ -93,17 +97,16 @@ def compare(
         Path | None, typer.Option(help="Manifest of the study that the models are of, by `hrnet study`.", show_default=False)
     ] = None,
 ) -> None:
-    """Measure several models on the same people and machine, and write a report to look at in a browser.
+    """Measure several models of a task on the same data and machine, and write a report to look at in a browser.
 
     Ratios are to the first model of the same precision. Given results.json files that devices wrote, it lays these side by side.
 
     Example: [bold]hrnet compare full.tflite pruned.tflite --annotations val.json --images images --output report[/bold]
     """
     from mobile_eval.backend import parse_backend
-    from mobile_eval.compare import compare as compare_models
-    from mobile_eval.datasets.coco import load_keypoint_dataset
+    from mobile_eval.compare import compare_files
     from mobile_eval.devices import compare_devices
-    from mobile_eval.evaluate import parse_sigmas
+    from mobile_eval.tasks.asked import Asked
 
     results = [path for path in models if path.suffix == ".json"]
     if results:
@@ -112,17 +115,12 @@ def compare(
         typer.echo(compare_devices(results, output))
         typer.echo(f"report: {output / 'index.html'}")
         return
-    if annotations is None or images is None:
-        raise ValueError("measuring models needs both --annotations and --images")
-    dataset = load_keypoint_dataset(annotations, images).head(limit)
-    result = compare_models(
+    result = compare_files(
         models,
-        dataset,
+        Asked(images=images, annotations=annotations, masks=masks, classes=classes, limit=limit, sigmas=sigmas),
         output,
         backend=parse_backend(runtime, threads, xnnpack, delegate, delegate_option),
         rounds=rounds,
-        sigmas=parse_sigmas(sigmas, len(dataset.category.joints)),
-        annotations=str(annotations),
         command=command_line(),
         arms=arms,
         progress=True,

@@ -1,4 +1,4 @@
-"""Several models on the same people and the same machine, side by side."""
+"""Several models of a task on the same data and the same machine, side by side."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mobile_eval.backend import Backend
-from mobile_eval.bootstrap import Interval, difference_of_shares, ratio_of_medians
-from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.bootstrap import Interval, difference_of_scores, ratio_of_medians
+from mobile_eval.compared.comparing import Comparing, Measured
 from mobile_eval.environment import Environment
-from mobile_eval.evaluate import EvaluationResult, check_joints, evaluate
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.latency import ROUNDS, LatencyResult, bench_interleaved
-from mobile_eval.metrics.figures import show
-from mobile_eval.metrics.pck import PCK_THRESHOLD, found_joints
-from mobile_eval.model_file import ModelDescription
+from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.model_file import CLASS_SCORES, ModelDescription, unnamed_classes
 from mobile_eval.runtime import CPU, TfliteModel
 from mobile_eval.study import StudyArm, load_arms
+from mobile_eval.tasks.asked import Asked, TaskData
+from mobile_eval.tasks.registry import comparing_of, task_named, task_of
 
 FORMAT_VERSION = 1
 
@@ -32,18 +30,18 @@ class ComparedModel:
     """One model's figures. `reference` is the index of the first model of the same precision, which ratios are to.
 
     `latency_ratio` is the ratio of the median latencies, `paired_latency_ratio` the median of the rounds' ratios. The intervals
-    are of the latency ratio and of the difference in PCK; None for a reference itself.
+    are of the latency ratio and of the difference in the task's metric; None for a reference itself.
     """
 
     label: str
     description: ModelDescription
-    evaluation: EvaluationResult
+    measured: Measured
     latency: LatencyResult
     reference: int
     latency_ratio: float
     paired_latency_ratio: float
     latency_interval: Interval | None
-    pck_interval: Interval | None
+    score_interval: Interval | None
 
     @property
     def links_kept(self) -> int:
@@ -64,8 +62,9 @@ class ComparedModel:
             "latency_ratio": self.latency_ratio,
             "paired_latency_ratio": self.paired_latency_ratio,
             "latency_ratio_interval": dataclasses.asdict(self.latency_interval) if self.latency_interval else None,
-            "pck_difference_interval": dataclasses.asdict(self.pck_interval) if self.pck_interval else None,
-            "evaluation": self.evaluation.to_json(),
+            "score": number_or_none(self.measured.score),
+            "score_difference_interval": dataclasses.asdict(self.score_interval) if self.score_interval else None,
+            "evaluation": self.measured.result.to_json(),
             "latency": self.latency.to_json(),
             "description": self.description.to_json(),
         }
@@ -76,10 +75,16 @@ class ComparisonResult:
     """All models, in the order they were given, and what they were measured on and with."""
 
     models: tuple[ComparedModel, ...]
-    dataset: KeypointDataset
-    annotations: str
+    task: str
+    dataset: TaskData
+    asked: Asked
     command: str
     arms: tuple[StudyArm, ...] = ()
+
+    @property
+    def comparing(self) -> Comparing:
+        """What their task is measured by."""
+        return comparing_of(self.task)
 
     @property
     def environment(self) -> Environment:
@@ -88,12 +93,13 @@ class ComparisonResult:
 
     def __str__(self) -> str:
         wide = max(len(model.label) for model in self.models)
-        lines = [f"{'model':<{wide}}      AP  PCK@{PCK_THRESHOLD:g}    links  p50 ms  p90 ms  ratio"]
+        first, second = self.comparing.second, self.comparing.metric.name
+        lines = [f"{'model':<{wide}}  {first:>6}  {second:>6}    links  p50 ms  p90 ms  ratio"]
         for model in self.models:
             links = f"{model.links_kept}/{model.links_possible}" if model.links_possible else "-"
-            ap = show(model.evaluation.oks.ap if model.evaluation.oks else None)
+            other = show(model.measured.second)
             lines.append(
-                f"{model.label:<{wide}}  {ap:>6}   {show(model.evaluation.pck.pck):>6}  "
+                f"{model.label:<{wide}}  {other:>{max(6, len(first))}}  {show(model.measured.score):>{max(6, len(second))}}  "
                 f"{links:>7}  {model.latency.p50_ms:>6.2f}  {model.latency.p90_ms:>6.2f}  "
                 f"{model.latency_ratio:>5.2f} to {self.models[model.reference].label}"
             )
@@ -119,8 +125,10 @@ class ComparisonResult:
         return {
             "format_version": FORMAT_VERSION,
             "command": self.command,
-            "annotations": self.annotations,
-            "persons": len(self.dataset),
+            "task": self.task,
+            "metric": dataclasses.asdict(self.comparing.metric),
+            "data": self.asked.source.to_json(),
+            "items": len(self.dataset),
             "runtime": self.models[0].latency.runtime,
             "threads": self.models[0].latency.threads,
             "environment": dataclasses.asdict(self.environment),
@@ -131,39 +139,85 @@ class ComparisonResult:
 
 def compare(
     paths: Sequence[Path | str],
-    dataset: KeypointDataset,
+    dataset: TaskData,
     output: Path | str,
     *,
+    asked: Asked | None = None,
     backend: Backend = CPU,
     rounds: int = ROUNDS,
-    sigmas: Sequence[float] | None = None,
-    annotations: str = "",
     command: str = "",
     arms: Path | None = None,
     progress: bool = False,
 ) -> ComparisonResult:
     """Measure the models' accuracy on `dataset` and their latency turn by turn; write the report into folder `output`.
 
-    `annotations` and `command` are named in the report. `arms` is the manifest of a study that the models are of.
+    `asked` holds the options of evaluating; where the data lie by it, and `command`, are named in the report. `arms` is the
+    manifest of a study that the models are of.
     """
     if not paths:
         raise ValueError("expected at least one model to compare, got none")
     study = load_arms(arms, labels(paths)) if arms else ()
-    folder = check_output_folder(output)
     models = [TfliteModel(path, backend) for path in paths]
+    task = models[0].description.task
     for model in models:
-        check_joints(model, dataset.category)
+        check_answers(model, task, dataset)
+    folder = check_output_folder(output)
+    comparing, asked = comparing_of(task), asked or Asked()
     latencies = bench_interleaved(paths, backend, rounds=rounds, progress=progress)
-    evaluations = [evaluate(model, dataset, sigmas=sigmas, progress=progress) for model in models]
+    found = [comparing.measure(model, dataset, asked, progress) for model in models]
     result = ComparisonResult(
-        models=_compared([model.description for model in models], labels(paths), evaluations, latencies, dataset),
+        models=_compared([model.description for model in models], labels(paths), found, latencies, comparing),
+        task=task,
         dataset=dataset,
-        annotations=annotations,
+        asked=asked,
         command=command,
         arms=study,
     )
     save_report(result, folder)
     return result
+
+
+def compare_files(
+    paths: Sequence[Path | str],
+    asked: Asked,
+    output: Path | str,
+    *,
+    backend: Backend = CPU,
+    rounds: int = ROUNDS,
+    command: str = "",
+    arms: Path | None = None,
+    progress: bool = False,
+) -> ComparisonResult:
+    """As `compare`, on the data that are asked for; ValueError where these do not fit the models' task."""
+    if not paths:
+        raise ValueError("expected at least one model to compare, got none")
+    first = TfliteModel(paths[0], backend)
+    task = task_of(first)
+    task.check(first, asked)
+    data = task.load(asked.source).head(asked.limit)
+    return compare(
+        paths, data, output, asked=asked, backend=backend, rounds=rounds, command=command, arms=arms, progress=progress
+    )
+
+
+def check_answers(model: TfliteModel, task: str, dataset: TaskData) -> None:
+    """Refuse a model of another task than the first's, or of other joints or classes than the data."""
+    if task_of(model) is not task_named(task):
+        raise ValueError(f"{model.path.name} is a {model.description.task} model, but the first one is for {task}")
+    own, names = model.description.answers, dataset.names
+    unnamed = own == unnamed_classes(len(own)) and len(own) == len(names)
+    same = sorted(own) == sorted(names) if model.description.output.kind == CLASS_SCORES else own == names
+    if not same and not unnamed:
+        kind = "classes" if model.description.classes else "joints"
+        raise ValueError(
+            f"{model.path.name} finds {len(own)} {kind} ({listed(own)}) but the data are of {len(names)} ({listed(names)}); "
+            f"give data of the model's {kind}"
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and whether there are more."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def save_report(result: ComparisonResult, folder: Path) -> None:
@@ -187,14 +241,10 @@ def labels(paths: Sequence[Path | str]) -> list[str]:
 def _compared(
     descriptions: Sequence[ModelDescription],
     names: Sequence[str],
-    evaluations: Sequence[EvaluationResult],
+    found: Sequence[Measured],
     latencies: Sequence[LatencyResult],
-    dataset: KeypointDataset,
+    comparing: Comparing,
 ) -> tuple[ComparedModel, ...]:
-    truth = np.stack([person.keypoints for person in dataset.persons])
-    boxes = [person.box for person in dataset.persons]
-    images = [person.image_id for person in dataset.persons]
-    found = [found_joints(evaluation.keypoints, truth, boxes) for evaluation in evaluations]
     precisions = [description.precision for description in descriptions]
     models = []
     for index, latency in enumerate(latencies):
@@ -204,9 +254,8 @@ def _compared(
         ratios = latency.p50_ms / base.p50_ms, statistics.median(paired)
         intervals: tuple[Interval | None, Interval | None] = (None, None)
         if index != reference:
-            accuracy = difference_of_shares(found[index], found[reference], truth[..., 2] > 0, images)
-            intervals = ratio_of_medians(latency.samples_ms, base.samples_ms), accuracy
-        models.append(
-            ComparedModel(names[index], descriptions[index], evaluations[index], latency, reference, *ratios, *intervals)
-        )
+            own, other = found[index].sums, found[reference].sums
+            scores = difference_of_scores(own, other, comparing.figure) if own is not None and other is not None else None
+            intervals = ratio_of_medians(latency.samples_ms, base.samples_ms), scores
+        models.append(ComparedModel(names[index], descriptions[index], found[index], latency, reference, *ratios, *intervals))
     return tuple(models)

@@ -16,9 +16,10 @@ from markupsafe import Markup
 
 from mobile_eval.bootstrap import Interval
 from mobile_eval.files import check_output_folder, read_json, write_json, write_text
-from mobile_eval.metrics.pck import PCK_THRESHOLD
 from mobile_eval.report import COLORS, template
 from mobile_eval.scatter import Point, scatter_svg
+
+PCK = "PCK@0.1"  # what was measured before there were tasks
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Cell:
     p90_ms: float
     ratio: float
     ratio_interval: Interval | None
-    pck: float
-    pck_difference: float
-    pck_interval: Interval | None
+    score: float
+    score_difference: float
+    score_interval: Interval | None
     is_reference: bool
     reference: str
 
@@ -47,7 +48,8 @@ class Device:
     runtime: str
     threads: int
     date: str
-    persons: int
+    items: int
+    metric: str
     models: dict[str, Cell]
     color: str
 
@@ -101,8 +103,11 @@ def compare_devices(results: Sequence[Path], output: Path | str) -> DevicesResul
         _device(path, data, name, COLORS[i % len(COLORS)]) for i, ((path, data), name) in enumerate(zip(read, names, strict=True))
     ]
     result = DevicesResult(tuple(devices))
+    measured = sorted({device.metric for device in devices})
+    if len(measured) > 1:
+        raise ValueError(f"these are of several tasks, measured by {' and '.join(measured)}: lay those of one side by side")
     page = template("devices.html.j2").render(
-        devices=result.devices, rows=result.rows, plot=Markup(_plot(result)), pck_name=f"PCK@{PCK_THRESHOLD:g}"
+        devices=result.devices, rows=result.rows, plot=Markup(_plot(result, measured[0])), metric=measured[0]
     )
     write_json(folder / "devices.json", result.to_json())
     write_text(folder / "index.html", page)
@@ -130,7 +135,9 @@ def _device(path: Path, data: dict[str, Any], name: str, color: str) -> Device:
         references = {model["label"]: model for model in data["models"]}
         models = {model["label"]: _cell(model, references[model["reference"]]) for model in data["models"]}
         environment = data["environment"]
-        about = (environment["architecture"], data["runtime"], int(data["threads"]), environment["date"], int(data["persons"]))
+        items = int(data["items"] if "items" in data else data["persons"])  # persons, before there were tasks
+        metric = data["metric"]["name"] if "metric" in data else PCK
+        about = (environment["architecture"], data["runtime"], int(data["threads"]), environment["date"], items, metric)
         return Device(name, str(path), *about, models, color)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not the results.json of `hrnet compare`: {type(error).__name__} {error}") from error
@@ -140,32 +147,36 @@ def _cell(model: dict[str, Any], reference: dict[str, Any]) -> Cell:
     def interval(name: str) -> Interval | None:
         return Interval(**model[name]) if model.get(name) else None  # results from before there were any
 
-    latency, pck = model["latency"], model["evaluation"]["pck"]["pck"]
+    latency, (own, other) = model["latency"], map(_score, (model, reference))
     return Cell(
         precision=model["description"]["precision"],
         p50_ms=latency["p50_ms"],
         p90_ms=latency["p90_ms"],
         ratio=model["latency_ratio"],
         ratio_interval=interval("latency_ratio_interval"),
-        pck=pck,
-        pck_difference=pck - reference["evaluation"]["pck"]["pck"],
-        pck_interval=interval("pck_difference_interval"),
+        score=own,
+        score_difference=own - other,
+        score_interval=interval("score_difference_interval") or interval("pck_difference_interval"),
         is_reference=model["label"] == reference["label"],
         reference=reference["label"],
     )
 
 
-def _plot(result: DevicesResult) -> str:
+def _score(model: dict[str, Any]) -> float:
+    return float(model["score"] if "score" in model else model["evaluation"]["pck"]["pck"])  # before there were tasks
+
+
+def _plot(result: DevicesResult, metric: str) -> str:
     points: list[Point] = []
     place: dict[tuple[str, str], int] = {}
     for device in result.devices:
         for label, cell in device.models.items():
             place[device.name, label] = len(points)
             square = cell.precision == "int8"
-            points.append(Point(label, cell.p50_ms, cell.p90_ms, cell.pck, device.color, square))
+            points.append(Point(label, cell.p50_ms, cell.p90_ms, cell.score, device.color, square))
     for device in result.devices:
         for label, cell in device.models.items():
             if not cell.is_reference:
                 own = place[device.name, label]
                 points[own] = dataclasses.replace(points[own], reference=place[device.name, cell.reference])
-    return scatter_svg(points, f"PCK@{PCK_THRESHOLD:g}")
+    return scatter_svg(points, metric)

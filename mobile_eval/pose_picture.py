@@ -89,6 +89,17 @@ def skeleton_svg(keypoints: Array, category: KeypointCategory, cutout: Cutout, w
     return "".join(parts)
 
 
+def points_svg(keypoints: Array, category: KeypointCategory, cutout: Cutout) -> str:
+    """Keypoints (K, 3) in image pixels (x, y, visibility or score) as small dots over a cutout, where above 0."""
+    points = (keypoints[:, :2] + 0.5 - cutout.origin) * cutout.scale
+    parts = []
+    for name, (x, y), score in zip(category.joints, points, keypoints[:, 2], strict=True):
+        if score > 0:
+            dot = {**_plain({"cx": x, "cy": y}), "r": 1.8, "fill": CENTER_COLOR, "stroke": HALO, "stroke-width": 0.6}
+            parts.append(element("circle", dot, title=name.replace("_", " ")))
+    return "".join(parts)
+
+
 def _plain(values: dict[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 

@@ -8,40 +8,18 @@ from dataclasses import dataclass
 import jinja2
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from mobile_eval.charts import kinds_svg, removal_points, removal_svg
 from mobile_eval.compare import ComparedModel, ComparisonResult
+from mobile_eval.compared.comparing import Example
 from mobile_eval.link_diagram import link_diagram_svg
-from mobile_eval.metrics.figures import number_or_none
-from mobile_eval.metrics.pck import PCK_THRESHOLD, found_joints
-from mobile_eval.pose_picture import Cutout, cut_out, skeleton_svg
-from mobile_eval.preprocess import read_image
 from mobile_eval.scatter import Point, scatter_svg
 from mobile_eval.study import MEANING, StudyRow, study_plots, study_rows, verdicts
 
 TYPICAL, DISAGREEING = 6, 3
 MANY_MODELS = 6
+MANY_PARTS, WORST_PARTS = 40, 20
 COLORS = ("#2458d3", "#c2570c", "#0f8a6d", "#8b3fb5", "#b8860b", "#c02652", "#3a7ca5", "#6b7280")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One skeleton over a photograph, and what is written under it."""
-
-    caption: str
-    note: str
-    overlay: Markup
-
-
-@dataclass(frozen=True)
-class Example:
-    """One person: the photograph once, and the panels that show it."""
-
-    number: int
-    file_name: str
-    cutout: Cutout
-    panels: tuple[Panel, ...]
 
 
 @dataclass(frozen=True)
@@ -82,17 +60,19 @@ def report_html(result: ComparisonResult) -> str:
     typical, disagreeing = examples(result)
     return template("report.html.j2").render(
         result=result,
+        comparing=result.comparing,
+        data=result.asked.source.to_json(),
+        key=result.comparing.key(result.dataset),
         headline=headline(result),
         plot=Markup(accuracy_plot(result)),
         diagrams=diagrams(result),
         kinds=kinds_picture(result),
         study=study_section(result),
-        joints=joint_table(result),
-        joint_models=joint_models(result),
+        parts=part_table(result),
+        part_models=part_models(result),
         colors=[COLORS[index % len(COLORS)] for index in range(len(result.models))],
         typical=typical,
         disagreeing=disagreeing,
-        pck_name=f"PCK@{PCK_THRESHOLD:g}",
     )
 
 
@@ -127,12 +107,12 @@ def headline(result: ComparisonResult) -> str | None:
     return (
         f"{other.label} takes {ratio:.2f} of {full.label}’s time "
         f"({other.latency.p50_ms:.2f} against {full.latency.p50_ms:.2f} ms){links}; "
-        f"PCK@{PCK_THRESHOLD:g} is {percent(other.evaluation.pck.pck)} against {percent(full.evaluation.pck.pck)} %."
+        f"{result.comparing.metric.name} is {percent(other.measured.score)} against {percent(full.measured.score)} %."
     )
 
 
 def accuracy_plot(result: ComparisonResult) -> str:
-    """PCK against latency; each model is joined to the one its ratio is to."""
+    """The metric against latency; each model is joined to the one its ratio is to."""
     points = []
     for index, model in enumerate(result.models):
         points.append(
@@ -140,13 +120,13 @@ def accuracy_plot(result: ComparisonResult) -> str:
                 label=model.label,
                 latency_ms=model.latency.p50_ms,
                 p90_ms=model.latency.p90_ms,
-                accuracy=model.evaluation.pck.pck,
+                accuracy=model.measured.score,
                 color=COLORS[index % len(COLORS)],
                 square=model.description.precision == "int8",
                 reference=model.reference if model.reference != index else None,
             )
         )
-    return scatter_svg(points, f"PCK@{PCK_THRESHOLD:g}")
+    return scatter_svg(points, result.comparing.metric.name)
 
 
 def diagrams(result: ComparisonResult) -> list[Diagram]:
@@ -174,11 +154,7 @@ def _removal(models: list[ComparedModel]) -> Markup | None:
         return None
     whole = known["whole_score"] if "whole_score" in known else known["whole_pck"]  # before there were tasks
     points = removal_points(whole, known["steps"])
-    return (
-        Markup(removal_svg(points, known.get("metric", f"PCK@{PCK_THRESHOLD:g}"), known["priced_in"]))
-        if len(points) > 1
-        else None
-    )
+    return Markup(removal_svg(points, known.get("metric", "PCK@0.1"), known["priced_in"])) if len(points) > 1 else None
 
 
 def study_section(result: ComparisonResult) -> StudySection | None:
@@ -186,7 +162,7 @@ def study_section(result: ComparisonResult) -> StudySection | None:
     if not result.arms:
         return None
     rows = study_rows(result.arms, result.models)
-    plots = study_plots(rows, result.models, f"PCK@{PCK_THRESHOLD:g}")
+    plots = study_plots(rows, result.models, result.comparing.metric.name)
     meaning = {kind: MEANING.get(kind, "") for kind in dict.fromkeys(row.kind for row in rows)}
     return StudySection({name: Markup(svg) for name, svg in plots.items()}, rows, verdicts(rows), meaning)
 
@@ -197,49 +173,33 @@ def kinds_picture(result: ComparisonResult) -> Markup | None:
     return Markup(kinds_svg(ranked)) if ranked else None
 
 
-def joint_models(result: ComparisonResult) -> list[int]:
-    """The models whose joints are shown, by index: all, or the pair of interest where they are many."""
+def part_models(result: ComparisonResult) -> list[int]:
+    """The models whose joints or classes are shown, by index: all, or the pair of interest where they are many."""
     return list(range(len(result.models))) if len(result.models) <= MANY_MODELS else list(result.picture_pair())
 
 
-def joint_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]:
-    """Rows of (joint, share found by each model)."""
-    columns = [result.models[index].evaluation.pck.per_joint for index in joint_models(result)]
-    return [
-        (joint.replace("_", " "), [number_or_none(column[index]) for column in columns])
-        for index, joint in enumerate(result.dataset.category.joints)
-    ]
+def part_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]:
+    """Rows of (joint or class, each model's score of it); of very many, those in which the models come off worst."""
+    columns = [result.models[index].measured.parts for index in part_models(result)]
+    rows = [(name, [column[name] for column in columns]) for name in columns[0]]
+    if len(rows) > MANY_PARTS:
+        rises = result.comparing.metric.rises
+        known = [row for row in rows if row[1][0] is not None]
+        rows = sorted(known, key=lambda row: row[1][0] or 0.0, reverse=not rises)[:WORST_PARTS]
+    return [(name.replace("_", " "), values) for name, values in rows]
 
 
 def examples(result: ComparisonResult) -> tuple[list[Example], list[Example]]:
-    """Persons spread evenly over the data set, whatever came out, and those on whom the pair differs most."""
-    persons, pair = result.dataset.persons, result.picture_pair()
-    spread = np.unique(np.linspace(0, len(persons) - 1, min(TYPICAL, len(persons))).round().astype(int))
+    """Items spread evenly over the data set, whatever came out, and those on which the pair differs most."""
+    count, pair = len(result.dataset), result.picture_pair()
+    spread = np.unique(np.linspace(0, count - 1, min(TYPICAL, count)).round().astype(int))
     chosen = [int(index) for index in spread]
     apart: list[int] = []
     if len(pair) == 2:
-        first, second = (_pair_found(result, index) for index in pair)
-        difference = np.abs(first.astype(int) - second.astype(int)).sum(axis=1)
+        first, second = (result.models[index].measured.right for index in pair)
+        difference = np.abs(first - second).sum(axis=1)
         order = [int(index) for index in np.argsort(-difference, kind="stable") if difference[index] > 0]
         apart = [index for index in order if index not in chosen][:DISAGREEING]
-    return [_example(result, index, pair) for index in chosen], [_example(result, index, pair) for index in apart]
-
-
-def _pair_found(result: ComparisonResult, model: int) -> NDArray[np.bool_]:
-    persons = result.dataset.persons
-    truth = np.stack([person.keypoints for person in persons])
-    return found_joints(result.models[model].evaluation.keypoints, truth, [person.box for person in persons])
-
-
-def _example(result: ComparisonResult, index: int, pair: tuple[int, ...]) -> Example:
-    person, category = result.dataset.persons[index], result.dataset.category
-    cutout = cut_out(read_image(person.image_path), person.box)
-    labelled = person.keypoints[:, 2] > 0
-    truth = Markup(skeleton_svg(person.keypoints, category, cutout))
-    panels = [Panel("ground truth", f"{int(labelled.sum())} labelled", truth)]
-    for model in pair:
-        keypoints = result.models[model].evaluation.keypoints[index]
-        found = found_joints(keypoints[None], person.keypoints[None], [person.box])[0]
-        overlay = Markup(skeleton_svg(keypoints, category, cutout, labelled & ~found))
-        panels.append(Panel(result.models[model].label, f"{int(found.sum())} of {int(labelled.sum())} found", overlay))
-    return Example(index, person.image_path.name, cutout, tuple(panels))
+    shown = [(result.models[index].label, result.models[index].measured) for index in pair]
+    example = result.comparing.example
+    return [example(result.dataset, index, shown) for index in chosen], [example(result.dataset, index, shown) for index in apart]

@@ -40,14 +40,14 @@ class StudyArm:
 
 @dataclass(frozen=True)
 class StudyRow:
-    """One model: PCK, its difference to the full model of the same precision, latency over the full model's."""
+    """One model: its score, the difference to the full model of the same precision, latency over the full model's."""
 
     kind: str
     budget: float | None
     precision: str
     label: str
-    pck: float
-    pck_difference: float
+    score: float
+    score_difference: float
     latency_ratio: float
 
 
@@ -74,10 +74,10 @@ def study_rows(arms: Sequence[StudyArm], models: Sequence[Any]) -> list[StudyRow
     for arm in arms:
         for label in arm.labels:
             model = by_label[label]
-            base, pck = full[model.description.precision], model.evaluation.pck.pck
+            base, score = full[model.description.precision], model.measured.score
             ratio = model.latency.p50_ms / base.latency.p50_ms
-            difference = pck - base.evaluation.pck.pck
-            rows.append(StudyRow(arm.kind, arm.budget, model.description.precision, label, pck, difference, ratio))
+            difference = score - base.measured.score
+            rows.append(StudyRow(arm.kind, arm.budget, model.description.precision, label, score, difference, ratio))
     return rows
 
 
@@ -89,10 +89,10 @@ def verdicts(rows: Sequence[StudyRow]) -> list[str]:
         for kind in ("random", "narrow", "dropped"):
             pairs = [(row, found[kind, budget]) for (k, budget), row in found.items() if k == PRUNED and (kind, budget) in found]
             if pairs:
-                better = sum(own.pck > other.pck for own, other in pairs)
-                points = ", ".join(f"{(own.pck - other.pck) * 100:+.1f}" for own, other in pairs).replace("-", "−")
+                better = sum(own.score > other.score for own, other in pairs)
+                points = ", ".join(f"{(own.score - other.score) * 100:+.1f}" for own, other in pairs).replace("-", "−")
                 name = f"{MEANING[PRUNED]} against {MEANING[kind]}"
-                sentences.append(f"{precision}: {name}: better at {better} of {len(pairs)} budgets ({points} points of PCK)")
+                sentences.append(f"{precision}: {name}: better at {better} of {len(pairs)} budgets ({points} points)")
     return sentences
 
 
@@ -109,6 +109,6 @@ def study_plots(rows: Sequence[StudyRow], models: Sequence[Any], accuracy_name: 
             joined = last.get(row.kind, last.get(FULL))
             color = COLORS.get(row.kind, COLORS[FULL])
             last[row.kind] = len(points)
-            points.append(Point(name, latency.p50_ms, latency.p90_ms, row.pck, color, precision == "int8", joined))
+            points.append(Point(name, latency.p50_ms, latency.p90_ms, row.score, color, precision == "int8", joined))
         plots[precision] = scatter_svg(points, accuracy_name)
     return plots

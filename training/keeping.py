@@ -8,10 +8,10 @@ from typing import Any
 from hrnet_tf._keras import keras
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import model_weights, save_weights
+from mobile_eval.metrics.metric import Metric
 from training.checkpoint import Checkpoint
 from training.optimizers import AveragedWeights
 from training.records import write_history
-from training.tasks.task import Metric
 
 LAST = "last"  # or "best"
 Rows = Sequence[dict[str, float]]

@@ -140,7 +140,8 @@ class Task:
     """A task's evaluation: the fields of Asked that it `needs`, those that it `takes` besides, and what it does with them.
 
     `load` reads a data set. `inputs` makes of items of one what a network of an input size (height, width) is given of them:
-    RGB images (N, height, width, 3). Training and calibration take both from here too.
+    RGB images (N, height, width, 3). Training and calibration take both from here too. `compared` is the module that lays models
+    of the task side by side, by its `COMPARING`.
     """
 
     needs: tuple[str, ...]
@@ -148,6 +149,7 @@ class Task:
     evaluate: Evaluator
     load: Callable[[Source], TaskData]
     inputs: Callable[[Sequence[Any], tuple[int, int]], NDArray[np.uint8]]
+    compared: str
 
     def check(self, model: TfliteModel, asked: Asked) -> None:
         """Refuse what was asked for where something that is needed is missing, or something is for another task."""

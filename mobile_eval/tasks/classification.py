@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage, load_class_folders
 from mobile_eval.metrics.confusion import class_table, confusion, mean_known, shares_found
 from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.metrics.metric import Metric
 from mobile_eval.model_file import unnamed_classes
 from mobile_eval.preprocess import read_image, resized_centre
 from mobile_eval.progress import tracked
@@ -20,6 +21,7 @@ from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Source, Task
 
 TOP = 5
+METRIC = Metric("top-1", "top1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,4 +109,11 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> Classifica
     return evaluate_classification(model, dataset, progress=progress)
 
 
-TASK = Task(needs=("images",), takes=("limit",), evaluate=_evaluate, load=_load, inputs=_inputs)
+TASK = Task(
+    needs=("images",),
+    takes=("limit",),
+    evaluate=_evaluate,
+    load=_load,
+    inputs=_inputs,
+    compared="mobile_eval.compared.classification",
+)

@@ -14,12 +14,14 @@ from mobile_eval.evaluate import Predicted, check_joints, coco_results, predict_
 from mobile_eval.files import write_json
 from mobile_eval.inference import PoseOptions, predict_people
 from mobile_eval.metrics.distance import between, box_roots, normalized_distances
+from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Task
 from mobile_eval.tasks.keypoints import keypoint_inputs, load_keypoints
 
+METRIC = Metric("NME", "nme", rises=False)
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 CORNERS, CENTRES, BOX = UNITS = ("inter-ocular", "inter-pupil", "box")
 # Landmarks between which a face is measured, by how many there are; the outer corners are the official code's.
@@ -149,4 +151,5 @@ TASK = Task(
     evaluate=_evaluate,
     load=load_keypoints,
     inputs=keypoint_inputs,
+    compared="mobile_eval.compared.landmarks",
 )

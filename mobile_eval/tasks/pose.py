@@ -7,10 +7,14 @@ from mobile_eval.detected import DetectedResult, evaluate_detected
 from mobile_eval.evaluate import EvaluationResult, evaluate, parse_head_joints, parse_sigmas
 from mobile_eval.files import write_json
 from mobile_eval.inference import PoseOptions
+from mobile_eval.metrics.metric import Metric
+from mobile_eval.metrics.pck import PCK_THRESHOLD
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Task
 from mobile_eval.tasks.keypoints import keypoint_inputs, load_keypoints
+
+METRIC = Metric(f"PCK@{PCK_THRESHOLD:g}", "pck")
 
 
 def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectedResult | EvaluationResult:
@@ -44,4 +48,5 @@ TASK = Task(
     evaluate=evaluate_pose,
     load=load_keypoints,
     inputs=keypoint_inputs,
+    compared="mobile_eval.compared.pose",
 )

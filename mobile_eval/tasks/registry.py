@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mobile_eval.files import write_json
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks import classification, landmarks, pose, segmentation
 from mobile_eval.tasks.asked import Asked, Task, TaskResult
+
+if TYPE_CHECKING:
+    from mobile_eval.compared.comparing import Comparing
 
 TASKS: dict[str, Task] = {
     "pose": pose.TASK,
@@ -23,6 +28,12 @@ def task_named(name: str) -> Task:
     if name not in TASKS:
         raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def comparing_of(name: str) -> Comparing:
+    """How models of the task of that name are laid side by side."""
+    found: Comparing = importlib.import_module(task_named(name).compared).COMPARING
+    return found
 
 
 def task_of(model: TfliteModel) -> Task:

@@ -21,11 +21,14 @@ from mobile_eval.metrics.confusion import (
     shares_found,
 )
 from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.metrics.metric import Metric
 from mobile_eval.preprocess import read_image, resize
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Source, Task
+
+METRIC = Metric("mIoU", "miou")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,4 +128,11 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> Segmentati
     return evaluate_segmentation(model, dataset, progress=progress)
 
 
-TASK = Task(needs=("images", "masks"), takes=("limit", "classes"), evaluate=_evaluate, load=_load, inputs=_inputs)
+TASK = Task(
+    needs=("images", "masks"),
+    takes=("limit", "classes"),
+    evaluate=_evaluate,
+    load=_load,
+    inputs=_inputs,
+    compared="mobile_eval.compared.segmentation",
+)

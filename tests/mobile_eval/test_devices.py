@@ -40,7 +40,7 @@ def test_models_by_devices(results: list[Path], tmp_path: Path) -> None:
     written = json.loads(results[0].read_text())["models"][1]
     cell = other.cells[0]
     assert cell is not None
-    assert (cell.p50_ms, cell.ratio, cell.pck_difference) == (written["latency"]["p50_ms"], written["latency_ratio"], 0.0)
+    assert (cell.p50_ms, cell.ratio, cell.score_difference) == (written["latency"]["p50_ms"], written["latency_ratio"], 0.0)
     assert cell.ratio_interval is not None
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<svg") == 1
@@ -52,11 +52,11 @@ def test_models_by_devices(results: list[Path], tmp_path: Path) -> None:
 def test_results_from_before_there_were_intervals(results: list[Path], tmp_path: Path) -> None:
     data: dict[str, Any] = json.loads(results[0].read_text())
     for model in data["models"]:
-        del model["latency_ratio_interval"], model["pck_difference_interval"]
+        del model["latency_ratio_interval"], model["score_difference_interval"]
     results[0].write_text(json.dumps(data))
     cell = compare_devices(results[:1], tmp_path / "report").rows[1].cells[0]
     assert cell is not None
-    assert cell.ratio_interval is cell.pck_interval is None
+    assert cell.ratio_interval is cell.score_interval is None
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"environment": {"processor": "x"}, "models": [{}]}'])

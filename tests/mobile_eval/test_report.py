@@ -49,8 +49,8 @@ def test_report(four: list[Path], people: People, tmp_path: Path) -> None:
     assert last.latency_ratio == pytest.approx(last.latency.p50_ms / result.models[2].latency.p50_ms)
     data = json.loads((tmp_path / "report" / "results.json").read_text())
     assert [model["reference"] for model in data["models"]] == ["full-float32", "full-float32", "full-int8", "full-int8"]
-    assert data["models"][1]["evaluation"]["pck"]["pck"] == result.models[1].evaluation.pck.pck
-    assert data["persons"] == 4
+    assert data["models"][1]["evaluation"]["pck"]["pck"] == result.models[1].measured.score
+    assert data["items"] == 4
     page = (tmp_path / "report" / "index.html").read_text()
     assert "full-int8" in page
     assert "hrnet compare &lt;these&gt;" in page

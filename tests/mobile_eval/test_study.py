@@ -21,8 +21,8 @@ def test_verdicts_count_budgets() -> None:
     rows = [row("full", None, 0.6), row("links", 0.8, 0.59), row("links", 0.7, 0.55)]
     rows += [row("random", 0.8, 0.57), row("random", 0.7, 0.56), row("narrow", 0.8, 0.50)]
     first, second = verdicts(rows)
-    assert "links pruned at random: better at 1 of 2 budgets (+2.0, −1.0 points of PCK)" in first
-    assert "from nothing: better at 1 of 1 budgets (+9.0 points of PCK)" in second
+    assert "links pruned at random: better at 1 of 2 budgets (+2.0, −1.0 points)" in first
+    assert "from nothing: better at 1 of 1 budgets (+9.0 points)" in second
     assert verdicts(rows[:3]) == []
 
 

@@ -21,6 +21,7 @@ from hrnet_tf._keras import keras
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights
+from mobile_eval.metrics.metric import Metric
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.examples import Examples
@@ -32,7 +33,6 @@ from training.optimizers import AveragedWeights, make_optimizer
 from training.progress_line import ProgressLine
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.task import pose_maker
-from training.tasks.task import Metric
 from training.train import train
 
 ROOT = Path(__file__).parents[2]

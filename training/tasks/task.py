@@ -19,29 +19,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.metrics.metric import Metric
+
 if TYPE_CHECKING:
     from hrnet_tf.networks import Network
 
 Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a task is measured by: its name ("PCK@0.1"), its short one ("pck", for `val_pck`), and whether more is better."""
-
-    name: str
-    key: str
-    rises: bool = True
-
-    @property
-    def column(self) -> str:
-        """Its name among the logs of `model.fit` and in history.csv."""
-        return f"val_{self.key}"
-
-    def loss_of(self, before: float, after: float) -> float:
-        """How much worse `after` is; below 0 where it is better."""
-        return before - after if self.rises else after - before
 
 
 class Maker(abc.ABC):

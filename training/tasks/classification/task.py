@@ -10,10 +10,10 @@ import numpy as np
 from hrnet_tf.networks import Network
 from mobile_eval.datasets.folders import ClassFolders
 from mobile_eval.tasks.asked import answer_names
-from mobile_eval.tasks.classification import rank
+from mobile_eval.tasks.classification import METRIC, rank
 from training.tasks.classification.maker import ClassMaker
 from training.tasks.classification.settings import Settings
-from training.tasks.task import Array, Image, Metric, TrainingTask, divergence
+from training.tasks.task import Array, Image, TrainingTask, divergence
 
 
 class TopOneScorer:
@@ -55,7 +55,7 @@ def _recipe(spec: Network) -> str:
 
 
 TASK = TrainingTask(
-    metric=Metric("top-1", "top1"),
+    metric=METRIC,
     noun="images",
     maker=ClassMaker,
     loss=class_loss,

@@ -6,14 +6,14 @@ import numpy as np
 
 from hrnet_tf.networks import Network
 from mobile_eval.datasets.coco import KeypointDataset
-from mobile_eval.tasks.landmarks import measure_landmarks
+from mobile_eval.tasks.landmarks import METRIC, measure_landmarks
 from training.tasks.landmarks.settings import Settings
 from training.tasks.landmarks.sides import mirrored_landmarks
 from training.tasks.pose.augmentation import Augmentation, JointSides
 from training.tasks.pose.maker import KeypointMaker
 from training.tasks.pose.targets import HeatmapTargets
 from training.tasks.pose.task import KeypointCollector, draw_heatmaps, heatmap_imitation, heatmap_loss
-from training.tasks.task import Metric, TrainingTask
+from training.tasks.task import TrainingTask
 
 PAPER = "landmarks-w18"
 
@@ -50,7 +50,7 @@ def _recipe(spec: Network) -> str:
 
 
 TASK = TrainingTask(
-    metric=Metric("NME", "nme", rises=False),
+    metric=METRIC,
     noun="faces",
     maker=landmark_maker,
     loss=heatmap_loss,

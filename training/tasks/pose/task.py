@@ -10,13 +10,14 @@ from hrnet_tf.networks import Network
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
 from mobile_eval.decode import HEATMAP_STRIDE, decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import box_matrix
-from mobile_eval.metrics.pck import PCK_THRESHOLD, pck
+from mobile_eval.metrics.pck import pck
 from mobile_eval.pose_picture import draw_skeleton
+from mobile_eval.tasks.pose import METRIC
 from training.tasks.pose.augmentation import Augmentation, JointSides
 from training.tasks.pose.maker import KeypointMaker
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets
-from training.tasks.task import Array, Image, Metric, TrainingTask
+from training.tasks.task import Array, Image, TrainingTask
 
 OF_THE_PAPER = ("pose-w32", "pose-w48")
 LARGE = (384, 288)  # the papers' other input size, whose Gaussians are wider
@@ -94,7 +95,7 @@ def _recipe(spec: Network) -> str:
 
 
 TASK = TrainingTask(
-    metric=Metric(f"PCK@{PCK_THRESHOLD:g}", "pck"),
+    metric=METRIC,
     noun="persons",
     maker=pose_maker,
     loss=heatmap_loss,

@@ -11,10 +11,10 @@ from mobile_eval.datasets.masks import MaskedImages, read_mask
 from mobile_eval.mask_picture import mask_overlay
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
 from mobile_eval.tasks.asked import answer_names
-from mobile_eval.tasks.segmentation import most_likely
+from mobile_eval.tasks.segmentation import METRIC, most_likely
 from training.tasks.segmentation.maker import MaskMaker
 from training.tasks.segmentation.settings import Settings
-from training.tasks.task import Array, Image, Metric, TrainingTask, divergence
+from training.tasks.task import Array, Image, TrainingTask, divergence
 
 OF_THE_PAPER = ("segment-w40", "segment-w48")
 
@@ -64,7 +64,7 @@ def _recipe(spec: Network) -> str:
 
 
 TASK = TrainingTask(
-    metric=Metric("mIoU", "miou"),
+    metric=METRIC,
     noun="images",
     maker=MaskMaker,
     loss=pixel_loss,
