@@ -33,6 +33,14 @@ Masks = Annotated[
         rich_help_panel="Of segmentation",
     ),
 ]
+Classes = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of the classes' names in the masks' order, a JSON list or one a line.",
+        show_default=False,
+        rich_help_panel="Of segmentation",
+    ),
+]
 Annotations = Annotated[
     Path | None,
     typer.Option(help="COCO keypoint JSON of the model's joints or landmarks.", show_default=False, rich_help_panel=KEYPOINTS),
@@ -87,6 +95,7 @@ def evaluate(
     images: Images = None,
     annotations: Annotations = None,
     masks: Masks = None,
+    classes: Classes = None,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
     xnnpack: Xnnpack = True,
@@ -126,6 +135,7 @@ def evaluate(
         images=images,
         annotations=annotations,
         masks=masks,
+        classes=classes,
         boxes=boxes,
         limit=limit,
         flip=flip,
