@@ -19,7 +19,7 @@ from mobile_eval.options import (
     Xnnpack,
 )
 
-KEYPOINTS, POSE, LANDMARKS = "Of pose and landmarks", "Of pose", "Of landmarks"  # headings in --help
+KEYPOINTS, POSE, LANDMARKS, MASKS = "Of pose and landmarks", "Of pose", "Of landmarks", "Of segmentation"  # headings in --help
 
 Images = Annotated[
     Path | None,
@@ -30,7 +30,7 @@ Masks = Annotated[
     typer.Option(
         help="Folder with a mask of class indices for each image (255: ignored).",
         show_default=False,
-        rich_help_panel="Of segmentation",
+        rich_help_panel=MASKS,
     ),
 ]
 Classes = Annotated[
@@ -38,7 +38,7 @@ Classes = Annotated[
     typer.Option(
         help="File of the classes' names in the masks' order, a JSON list or one a line.",
         show_default=False,
-        rich_help_panel="Of segmentation",
+        rich_help_panel=MASKS,
     ),
 ]
 Annotations = Annotated[
@@ -56,7 +56,36 @@ Resume = Annotated[
 ]
 Flip = Annotated[
     bool,
-    typer.Option("--flip", help="Average in the mirrored crop's heatmaps (the papers' flip test).", rich_help_panel=POSE),
+    typer.Option(
+        "--flip",
+        help="Average in what is found in the mirrored image: heatmaps, probabilities of classes (the papers' flip test).",
+        rich_help_panel="Of pose and segmentation",
+    ),
+]
+Windows = Annotated[
+    bool,
+    typer.Option(
+        "--windows",
+        help="Look at the image at its own size, in windows of the network's input size, not resized as a whole.",
+        rich_help_panel=MASKS,
+    ),
+]
+Scales = Annotated[
+    str | None,
+    typer.Option(
+        help="With --windows, sum probabilities over these scales of the image, such as 0.5,1,1.5.",
+        show_default=False,
+        rich_help_panel=MASKS,
+    ),
+]
+Overlap = Annotated[float, typer.Option(help="Share of a window that the next one sees again, at least.", rich_help_panel=MASKS)]
+Overlays = Annotated[
+    Path | None,
+    typer.Option(
+        help="Draw what was found and what is true into this folder, of the first 50 images.",
+        show_default=False,
+        rich_help_panel="Of pose, landmarks and segmentation",
+    ),
 ]
 HeadJoints = Annotated[
     str | None,
@@ -109,6 +138,10 @@ def evaluate(
     resume: Resume = False,
     sigmas: Sigmas = None,
     flip: Flip = False,
+    windows: Windows = False,
+    scales: Scales = None,
+    overlap: Overlap = 0.0,
+    overlays: Overlays = None,
     head_joints: HeadJoints = None,
     boxes: Boxes = None,
     least_score: LeastScore = 0.0,
@@ -123,6 +156,7 @@ def evaluate(
 
     Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """
+    given = dict(locals())
     from mobile_eval.backend import parse_backend
     from mobile_eval.files import check_output_file
     from mobile_eval.runtime import TfliteModel
@@ -131,23 +165,7 @@ def evaluate(
 
     check_output_file(json)
     check_output_file(predictions)
-    asked = Asked(
-        images=images,
-        annotations=annotations,
-        masks=masks,
-        classes=classes,
-        boxes=boxes,
-        limit=limit,
-        flip=flip,
-        decoding=decoding,
-        sigmas=sigmas,
-        head_joints=head_joints,
-        least_score=least_score,
-        unit=unit,
-        failure_above=failure_above,
-        predictions=predictions,
-        resume=resume,
-    )
+    asked = Asked.of(given)
     loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option, reference))
     result = evaluate_asked(loaded, asked, progress=True)
     if json:
