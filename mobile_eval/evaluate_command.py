@@ -116,6 +116,14 @@ Unit = Annotated[
 FailureAbove = Annotated[
     float, typer.Option(help="The error above which a face has failed, and at which AUC ends.", rich_help_panel=LANDMARKS)
 ]
+Picture = Annotated[
+    Path | None,
+    typer.Option(
+        help="Draw what was taken for what into this SVG file.",
+        show_default=False,
+        rich_help_panel="Of segmentation and classification",
+    ),
+]
 Json = Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)]
 
 
@@ -142,6 +150,7 @@ def evaluate(
     scales: Scales = None,
     overlap: Overlap = 0.0,
     overlays: Overlays = None,
+    picture: Picture = None,
     head_joints: HeadJoints = None,
     boxes: Boxes = None,
     least_score: LeastScore = 0.0,

@@ -98,6 +98,7 @@ class Asked:
     scales: str | None = None
     overlap: float = 0.0
     overlays: Path | None = None
+    picture: Path | None = None
     decoding: str = "quarter"
     sigmas: str | None = None
     head_joints: str | None = None

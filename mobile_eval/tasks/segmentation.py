@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.confusion_picture import confusion_svg
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, load_masked_images, read_mask
-from mobile_eval.files import check_output_folder
+from mobile_eval.files import check_output_file, check_output_folder, write_text
 from mobile_eval.mask_picture import compared
 from mobile_eval.metrics.confusion import (
     IGNORED,
@@ -145,14 +146,18 @@ def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.
 
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
+    check_output_file(asked.picture)
     options = MapOptions(asked.windows, parse_scales(asked.scales), asked.overlap, asked.flip)
     dataset = _load(asked.source).head(asked.limit)
-    return evaluate_segmentation(model, dataset, options=options, overlays=asked.overlays, progress=progress)
+    result = evaluate_segmentation(model, dataset, options=options, overlays=asked.overlays, progress=progress)
+    if asked.picture:
+        write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "pixels"))
+    return result
 
 
 TASK = Task(
     needs=("images", "masks"),
-    takes=("limit", "classes", "flip", "windows", "scales", "overlap", "overlays"),
+    takes=("limit", "classes", "flip", "windows", "scales", "overlap", "overlays", "picture"),
     evaluate=_evaluate,
     load=_load,
     inputs=_inputs,
