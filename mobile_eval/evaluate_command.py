@@ -43,7 +43,11 @@ Classes = Annotated[
 ]
 Annotations = Annotated[
     Path | None,
-    typer.Option(help="COCO keypoint JSON of the model's joints or landmarks.", show_default=False, rich_help_panel=KEYPOINTS),
+    typer.Option(
+        help="COCO keypoint JSON of the model's joints or landmarks; of faces also WFLW's list, a .csv, a folder of .pts files.",
+        show_default=False,
+        rich_help_panel=KEYPOINTS,
+    ),
 ]
 Decoding = Annotated[str, typer.Option(help="quarter (the official one), or dark (arXiv 1910.06278).", rich_help_panel=KEYPOINTS)]
 Predictions = Annotated[
