@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hrnet_tf.networks import Network
-from mobile_eval.datasets.masks import MaskedImages, read_mask
+from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
 from mobile_eval.mask_picture import mask_overlay
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
+from mobile_eval.progress import tracked
+from mobile_eval.read_ahead import ahead
 from mobile_eval.tasks.asked import answer_names
 from mobile_eval.tasks.segmentation import most_likely
+from training.tasks.class_weights import weights_by_median_frequency
 from training.tasks.segmentation.maker import MaskMaker
 from training.tasks.segmentation.settings import Settings
 from training.tasks.task import Array, Image, Metric, TrainingTask, divergence
@@ -58,6 +62,18 @@ def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
     return mask.astype(np.int64).repeat(size[0] // len(mask), axis=0).repeat(size[1] // mask.shape[1], axis=1)
 
 
+def balancing_weights(data: MaskedImages) -> NDArray[np.float64]:
+    """Weights (classes,) by how many pixels of the masks are of each."""
+    classes = len(data.classes)
+
+    def counted(one: MaskedImage) -> NDArray[Any]:
+        mask = read_mask(one.mask_path, classes)
+        return np.bincount(mask[mask != IGNORED], minlength=classes)
+
+    counts = tracked(ahead(counted, data.images), "masks", total=len(data))
+    return weights_by_median_frequency(counts, classes)
+
+
 def _recipe(spec: Network) -> str:
     """The paper's for its networks."""
     return "cityscapes" if spec.name in OF_THE_PAPER else "small"
@@ -72,4 +88,5 @@ TASK = TrainingTask(
     scorer=MiouScorer,
     recipe=_recipe,
     draw=draw_masks,
+    class_weights=balancing_weights,
 )
