@@ -24,6 +24,7 @@ from mobile_eval.metrics.confusion import (
     shares_found,
 )
 from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.model_file import unnamed_classes
 from mobile_eval.overlays import PICTURES, write_picture
 from mobile_eval.preprocess import read_image, resize
 from mobile_eval.progress import tracked
@@ -96,6 +97,7 @@ def evaluate_segmentation(
     into the folder `overlays`.
     """
     classes, how = model.description.classes, options or MapOptions()
+    check_classes(model, dataset)
     folder = check_output_folder(overlays) if overlays else None
     padding = [255 * value for value in model.description.input.mean]
 
@@ -113,6 +115,18 @@ def evaluate_segmentation(
         if folder and index < PICTURES:
             write_picture(folder, index, dataset.images[index].image_path, compared(image, mask, found, classes))
     return SegmentationResult(model.path.name, len(dataset), classes, counts)
+
+
+def check_classes(model: TfliteModel, dataset: MaskedImages) -> None:
+    """Refuse masks of other classes than the model's, where both are named; of classes without names, another number."""
+    own, said = model.description.classes, dataset.classes
+    if said == unnamed_classes(len(said)):
+        return  # as many as the masks happen to hold
+    if len(said) != len(own) or (own != unnamed_classes(len(own)) and said != own):
+        lists = [f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for names in (said, own)]
+        raise ValueError(
+            f"the masks are of classes {lists[0]}, but {model.path.name} finds {lists[1]}: give masks of the model's"
+        )
 
 
 def _class_map(model: TfliteModel, views: list[View], size: tuple[int, ...], how: MapOptions) -> NDArray[np.intp]:

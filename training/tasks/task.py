@@ -85,6 +85,8 @@ class TrainingTask:
 
     `class_weights`, of a task whose settings have `class_weights` and `class_balance`, are those that balance a data set.
 
+    `check` refuses data that cannot be learnt from with these settings before the training begins: ValueError names the file.
+
     `learner`, where there is one, makes of a network and its loss the Keras model that `fit` trains: for networks of several
     outputs, which Keras would give a loss each.
     """
@@ -98,6 +100,7 @@ class TrainingTask:
     recipe: Callable[[Network], str]
     draw: Callable[[Image, Any, dict[str, Any]], Image]
     class_weights: Callable[[Any], Any] | None = None
+    check: Callable[[Any, Any], None] | None = None
     learner: Callable[[Any, Any], Any] | None = None
 
 
