@@ -41,6 +41,7 @@ DEVICE = [
 ]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
+TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data tfds`
 DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.9", "mypy>=1.14"]
 
 setup(
@@ -68,6 +69,7 @@ setup(
         "device": DEVICE,
         "torch": TORCH,
         "ethosu": ETHOSU,
+        "tfds": TFDS,
         "dev": DEV + ETHOSU,
     },
     entry_points={"console_scripts": ["hrnet = hrnet_tf.__main__:main"]},

@@ -16,6 +16,7 @@ import hrnet_tf.cli
 import mobile_eval.android.cli
 import mobile_eval.cli
 import training.cli
+import training.unpacking.cli
 
 app = typer.Typer(
     name="hrnet",
@@ -28,6 +29,7 @@ app = typer.Typer(
 for package in (hrnet_tf, hrnet_tf.checkpoints, training, conversion, mobile_eval):
     app.registered_commands += package.cli.app.registered_commands
 app.add_typer(mobile_eval.android.cli.app)
+app.add_typer(training.unpacking.cli.app)
 
 
 @app.command()

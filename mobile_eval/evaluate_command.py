@@ -19,7 +19,7 @@ from mobile_eval.options import (
     Xnnpack,
 )
 
-KEYPOINTS, POSE, LANDMARKS = "Of pose and landmarks", "Of pose", "Of landmarks"  # headings in --help
+KEYPOINTS, POSE, LANDMARKS, MASKS = "Of pose and landmarks", "Of pose", "Of landmarks", "Of segmentation"  # headings in --help
 
 Images = Annotated[
     Path | None,
@@ -30,12 +30,24 @@ Masks = Annotated[
     typer.Option(
         help="Folder with a mask of class indices for each image (255: ignored).",
         show_default=False,
-        rich_help_panel="Of segmentation",
+        rich_help_panel=MASKS,
+    ),
+]
+Classes = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of the classes' names in the masks' order, a JSON list or one a line.",
+        show_default=False,
+        rich_help_panel=MASKS,
     ),
 ]
 Annotations = Annotated[
     Path | None,
-    typer.Option(help="COCO keypoint JSON of the model's joints or landmarks.", show_default=False, rich_help_panel=KEYPOINTS),
+    typer.Option(
+        help="COCO keypoint JSON of the model's joints or landmarks; of faces also WFLW's list, a .csv, a folder of .pts files.",
+        show_default=False,
+        rich_help_panel=KEYPOINTS,
+    ),
 ]
 Decoding = Annotated[str, typer.Option(help="quarter (the official one), or dark (arXiv 1910.06278).", rich_help_panel=KEYPOINTS)]
 Predictions = Annotated[
@@ -48,7 +60,36 @@ Resume = Annotated[
 ]
 Flip = Annotated[
     bool,
-    typer.Option("--flip", help="Average in the mirrored crop's heatmaps (the papers' flip test).", rich_help_panel=POSE),
+    typer.Option(
+        "--flip",
+        help="Average in what is found in the mirrored image: heatmaps, probabilities of classes (the papers' flip test).",
+        rich_help_panel="Of pose and segmentation",
+    ),
+]
+Windows = Annotated[
+    bool,
+    typer.Option(
+        "--windows",
+        help="Look at the image at its own size, in windows of the network's input size, not resized as a whole.",
+        rich_help_panel=MASKS,
+    ),
+]
+Scales = Annotated[
+    str | None,
+    typer.Option(
+        help="With --windows, sum probabilities over these scales of the image, such as 0.5,1,1.5.",
+        show_default=False,
+        rich_help_panel=MASKS,
+    ),
+]
+Overlap = Annotated[float, typer.Option(help="Share of a window that the next one sees again, at least.", rich_help_panel=MASKS)]
+Overlays = Annotated[
+    Path | None,
+    typer.Option(
+        help="Draw what was found and what is true into this folder, of the first 50 images.",
+        show_default=False,
+        rich_help_panel="Of pose, landmarks and segmentation",
+    ),
 ]
 HeadJoints = Annotated[
     str | None,
@@ -79,6 +120,14 @@ Unit = Annotated[
 FailureAbove = Annotated[
     float, typer.Option(help="The error above which a face has failed, and at which AUC ends.", rich_help_panel=LANDMARKS)
 ]
+Picture = Annotated[
+    Path | None,
+    typer.Option(
+        help="Draw what was taken for what into this SVG file.",
+        show_default=False,
+        rich_help_panel="Of segmentation and classification",
+    ),
+]
 Json = Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)]
 
 
@@ -87,6 +136,7 @@ def evaluate(
     images: Images = None,
     annotations: Annotations = None,
     masks: Masks = None,
+    classes: Classes = None,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
     xnnpack: Xnnpack = True,
@@ -100,6 +150,11 @@ def evaluate(
     resume: Resume = False,
     sigmas: Sigmas = None,
     flip: Flip = False,
+    windows: Windows = False,
+    scales: Scales = None,
+    overlap: Overlap = 0.0,
+    overlays: Overlays = None,
+    picture: Picture = None,
     head_joints: HeadJoints = None,
     boxes: Boxes = None,
     least_score: LeastScore = 0.0,
@@ -114,6 +169,7 @@ def evaluate(
 
     Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """
+    given = dict(locals())
     from mobile_eval.backend import parse_backend
     from mobile_eval.files import check_output_file
     from mobile_eval.runtime import TfliteModel
@@ -122,22 +178,7 @@ def evaluate(
 
     check_output_file(json)
     check_output_file(predictions)
-    asked = Asked(
-        images=images,
-        annotations=annotations,
-        masks=masks,
-        boxes=boxes,
-        limit=limit,
-        flip=flip,
-        decoding=decoding,
-        sigmas=sigmas,
-        head_joints=head_joints,
-        least_score=least_score,
-        unit=unit,
-        failure_above=failure_above,
-        predictions=predictions,
-        resume=resume,
-    )
+    asked = Asked.of(given)
     loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option, reference))
     result = evaluate_asked(loaded, asked, progress=True)
     if json:

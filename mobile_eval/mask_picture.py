@@ -31,14 +31,29 @@ def mask_overlay(image: NDArray[np.uint8], mask: NDArray[np.integer], classes: i
     return np.asarray(np.where(known[..., None], np.rint(mixed), image), np.uint8)
 
 
-def legend(names: Sequence[str], width: int) -> NDArray[np.uint8]:
-    """The classes with their colours as an image (H, width, 3) RGB, in as many columns as fit."""
+def legend(names: Sequence[str], width: int, colors: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """The classes with their colours as an image (H, width, 3) RGB, in as many columns as fit; `colors` if these are not all."""
+    colors = class_colors(len(names)) if colors is None else colors
     column = min(10 * max(map(len, names)) + 30, width)
     columns = max(width // column, 1)
     rows = -(-len(names) // columns)
     picture = np.full((rows * ROW + 6, width, 3), 255, np.uint8)
-    for index, (name, color) in enumerate(zip(names, class_colors(len(names)).tolist(), strict=True)):
+    for index, (name, color) in enumerate(zip(names, colors.tolist(), strict=True)):
         x, y = index % columns * column + 4, index // columns * ROW + 4
         cv2.rectangle(picture, (x, y), (x + 12, y + 12), color, -1)
         cv2.putText(picture, name, (x + 18, y + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (20, 20, 20), 1, cv2.LINE_AA)
     return picture
+
+
+def compared(
+    image: NDArray[np.uint8], truth: NDArray[np.integer], found: NDArray[np.integer], names: Sequence[str]
+) -> NDArray[np.uint8]:
+    """The image (H, W, 3) RGB under its true mask and, right of it, under what was found, with the classes that occur below.
+
+    What the truth ignores is left as it is in both.
+    """
+    shown = np.where(truth == IGNORED, IGNORED, found)
+    pair = np.concatenate([mask_overlay(image, mask, len(names)) for mask in (truth, shown)], axis=1)
+    occur = [index for index in range(len(names)) if (truth == index).any() or (shown == index).any()]
+    key = legend([names[index] for index in occur], pair.shape[1], class_colors(len(names))[occur]) if occur else pair[:0]
+    return np.concatenate([pair, key])

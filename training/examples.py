@@ -89,7 +89,11 @@ class Examples:
         for own in range(self.batch_size):
             index, image = self._readable(epoch, number * self.batch_size + own)
             rng = np.random.default_rng((self.seed, epoch, index))
-            self.maker.example(index, image, rng, [array[own] for array in arrays])
+            try:
+                self.maker.example(index, image, rng, [array[own] for array in arrays])
+            except ValueError as error:
+                self.unreadable.failed = self.unreadable.failed or error
+                raise
         self.maker.mix(arrays, np.random.default_rng((self.seed, epoch, number, BATCH_SEED)))
         return arrays
 

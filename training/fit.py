@@ -82,6 +82,8 @@ def load_data(config: TrainingConfig) -> tuple[TaskData, TaskData | None]:
     load = TASKS[config.task].load
     train = load(config.train)
     steps_per_epoch(train, config.items_a_step)  # refuses data that fill no batch, before anything is written
+    check = training_task(config.task).check or (lambda data, settings: None)
+    check(train, config.settings)
     if config.val is None:
         return train, None
     val = load(config.val)
@@ -90,6 +92,7 @@ def load_data(config: TrainingConfig) -> tuple[TaskData, TaskData | None]:
             f"the validation data are of other joints or classes ({', '.join(val.names[:3])}, ...) than the training data "
             f"({', '.join(train.names[:3])}, ...)"
         )
+    check(val, config.settings)
     for item in {item.image_path: item for item in val.items}.values():
         read_item(item)  # one that is damaged would end the training after its first epoch
     return train, val

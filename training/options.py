@@ -10,7 +10,11 @@ import typer
 OF_KEYPOINTS, OF_MASKS = "Data of pose, landmarks and detection", "Data of segmentation"
 TrainAnnotations = Annotated[
     Path | None,
-    typer.Option(help="Annotations to learn from, as COCO JSON.", show_default=False, rich_help_panel=OF_KEYPOINTS),
+    typer.Option(
+        help="Annotations to learn from, as COCO JSON; of faces also WFLW's list, a .csv, a folder of .pts files.",
+        show_default=False,
+        rich_help_panel=OF_KEYPOINTS,
+    ),
 ]
 ValAnnotations = Annotated[
     Path | None,

@@ -12,6 +12,7 @@ from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
 from mobile_eval.tasks.asked import TaskData
+from training.balance import balanced, weights_line
 from training.config import TrainingConfig
 from training.execution import Execution
 from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
@@ -42,6 +43,7 @@ def train(
     if config.task != spec.task:
         raise ValueError(f"{spec.name} is for {spec.task}, but the settings are for {config.task}")
     train_data, val_data = load_data(config)
+    asked, config = config, balanced(config, train_data)
     spec = dataclasses.replace(spec, classes=len(train_data.names))
     parent = str(init.path) if init else None
     run = Run(Path(output), "train", spec, train_data.answers, config.to_json(), parent)
@@ -56,6 +58,8 @@ def train(
     if how.devices.is_chief:
         start_run(run, resume=resume)
         print(items_line(train_data, training_task(spec.task).noun))
+        if config is not asked:
+            print(weights_line(config.settings.class_weights, train_data.names))
     fit(run, model, config, train_data, val_data, taught_by, how)
     return run
 

@@ -12,6 +12,7 @@ class Unreadable:
 
     def __init__(self, items: int):
         self.items = items
+        self.failed: ValueError | None = None  # the first item that nothing could be made of, though its image could be read
         self._reasons: dict[int, dict[int, str]] = {}
         self._lock = Lock()
 
@@ -22,7 +23,9 @@ class Unreadable:
         self.check()
 
     def check(self) -> None:
-        """Raise ValueError, naming the first, where an epoch has lost more than 1 % of its items."""
+        """Raise ValueError, naming the first, where an epoch has lost more than 1 % of its items; and where one has `failed`."""
+        if self.failed:
+            raise self.failed
         for epoch, reasons in sorted(self._reasons.items()):
             if len(reasons) > TOO_MANY * self.items:
                 raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.faces import faces_as_coco, is_of_faces
 from mobile_eval.files import read_json
 from mobile_eval.geometry import checked_box
 
@@ -153,19 +155,22 @@ class KeypointDataset:
 
 
 def load_keypoint_dataset(annotations: Path | str, images: Path | str) -> KeypointDataset:
-    """Read a COCO keypoint file; persons without a labelled joint and crowds are left out.
+    """Read a COCO keypoint file, or faces as their data sets list them; persons without a labelled joint and crowds are left out.
 
     Raises ValueError, naming the file and the entry, for a file that is empty or of another kind, a missing
-    image, a box without area or outside its image, and labelled keypoints outside their image.
+    image, a box without area or outside its image, and labelled keypoints outside their image. Of lists of faces
+    (`faces_as_coco`) landmarks may lie outside, as those of faces at the border do.
     """
-    coco = read_json(annotations, "annotation file")
+    of_faces = is_of_faces(annotations)
+    coco = faces_as_coco(annotations, images) if of_faces else read_json(annotations, "annotation file")
+    margin = math.inf if of_faces else MARGIN_PX
     try:
         annotated = next(c for c in coco["categories"] if c.get("keypoints"))
         category = KeypointCategory.from_json(annotated)
         entries = {image["id"]: image for image in coco["images"]}
         of_category = [a for a in coco["annotations"] if a.get("category_id", annotated["id"]) == annotated["id"]]
         labelled = [a for a in of_category if not a.get("iscrowd") and any(a["keypoints"][2::3])]
-        persons = tuple(_person(a, entries[a["image_id"]], category, Path(images)) for a in labelled)
+        persons = tuple(_person(a, entries[a["image_id"]], category, Path(images), margin) for a in labelled)
     except StopIteration:
         raise ValueError(f"{annotations} has no category with keypoints") from None
     except (KeyError, TypeError, AttributeError) as error:
@@ -176,13 +181,13 @@ def load_keypoint_dataset(annotations: Path | str, images: Path | str) -> Keypoi
     return KeypointDataset(category, persons, coco)
 
 
-def _person(annotation: dict[str, Any], image: dict[str, Any], category: KeypointCategory, folder: Path) -> Person:
+def _person(annotation: dict[str, Any], image: dict[str, Any], category: KeypointCategory, folder: Path, margin: float) -> Person:
     where = f"annotation {annotation['id']} ({image['file_name']})"
     if len(annotation["keypoints"]) != 3 * len(category.joints):
         raise ValueError(f"{where}: {len(annotation['keypoints'])} keypoint numbers, expected 3 x {len(category.joints)}")
     keypoints = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
     x, y, visible = keypoints.T
-    outside = (x < -MARGIN_PX) | (x > image["width"] + MARGIN_PX) | (y < -MARGIN_PX) | (y > image["height"] + MARGIN_PX)
+    outside = (x < -margin) | (x > image["width"] + margin) | (y < -margin) | (y > image["height"] + margin)
     if np.any(outside & (visible > 0)):
         joint = int(np.argmax(outside & (visible > 0)))
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -94,6 +94,11 @@ class Asked:
     boxes: Path | None = None
     limit: int | None = None
     flip: bool = False
+    windows: bool = False
+    scales: str | None = None
+    overlap: float = 0.0
+    overlays: Path | None = None
+    picture: Path | None = None
     decoding: str = "quarter"
     sigmas: str | None = None
     head_joints: str | None = None
@@ -102,6 +107,11 @@ class Asked:
     failure_above: float = FAILURE_THRESHOLD
     predictions: Path | None = None
     resume: bool = False
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Asked:
+        """What a command was given, by name; its other options are passed over."""
+        return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls)})
 
     def given(self) -> tuple[str, ...]:
         """The names of what is not as by default."""

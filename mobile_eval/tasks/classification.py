@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.confusion_picture import confusion_svg
 from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage, load_class_folders
+from mobile_eval.files import check_output_file, write_text
 from mobile_eval.metrics.confusion import class_table, confusion, mean_known, shares_found
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.metrics.metric import Metric
@@ -105,13 +107,17 @@ def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int]) -> NDArray
 
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> ClassificationResult:
+    check_output_file(asked.picture)
     dataset = _load(asked.source).head(asked.limit)
-    return evaluate_classification(model, dataset, progress=progress)
+    result = evaluate_classification(model, dataset, progress=progress)
+    if asked.picture:
+        write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "images"))
+    return result
 
 
 TASK = Task(
     needs=("images",),
-    takes=("limit",),
+    takes=("limit", "picture"),
     evaluate=_evaluate,
     load=_load,
     inputs=_inputs,

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.evaluate import Predicted, check_joints, coco_results, predict_persons
-from mobile_eval.files import write_json
+from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.inference import PoseOptions, predict_people
 from mobile_eval.metrics.distance import between, box_roots, normalized_distances
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
+from mobile_eval.overlays import draw_keypoints
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Task
@@ -131,6 +132,8 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkRe
     dataset = load_keypoints(asked.source).head(asked.limit)
     options = PoseOptions(decoding=asked.decoding)
     options.check(model)
+    if asked.overlays:
+        check_output_folder(asked.overlays)  # before the work, not after
     result = evaluate_landmarks(
         model,
         dataset,
@@ -140,6 +143,8 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkRe
         predicted=predicted,
         progress=progress,
     )
+    if asked.overlays:
+        draw_keypoints(asked.overlays, dataset, result.results)
     if asked.predictions:
         write_json(asked.predictions, result.results)
     return result
@@ -147,7 +152,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkRe
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "decoding", "unit", "failure_above", "predictions", "resume"),
+    takes=("limit", "decoding", "unit", "failure_above", "predictions", "resume", "overlays"),
     evaluate=_evaluate,
     load=load_keypoints,
     inputs=keypoint_inputs,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from mobile_eval.datasets.detections import load_detections
 from mobile_eval.detected import DetectedResult, evaluate_detected
 from mobile_eval.evaluate import EvaluationResult, evaluate, parse_head_joints, parse_sigmas
-from mobile_eval.files import write_json
+from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.inference import PoseOptions
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.pck import PCK_THRESHOLD
+from mobile_eval.overlays import draw_keypoints
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Task
@@ -26,6 +27,8 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
     sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
     options = PoseOptions(asked.flip, asked.decoding)
     options.check(model)
+    if asked.overlays:
+        check_output_folder(asked.overlays)  # before the work, not after
     result: DetectedResult | EvaluationResult
     if asked.boxes:
         detections = load_detections(asked.boxes, dataset, asked.source.path("images"), asked.least_score)
@@ -37,6 +40,8 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
         result = evaluate(
             model, dataset, sigmas=sigmas, options=options, predicted=predicted, head_joints=heads, progress=progress
         )
+    if asked.overlays:
+        draw_keypoints(asked.overlays, dataset, result.results)
     if asked.predictions:
         write_json(asked.predictions, result.results)
     return result
@@ -44,7 +49,7 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "flip", "decoding", "sigmas", "head_joints", "boxes", "least_score", "predictions", "resume"),
+    takes=("limit", "flip", "decoding", "sigmas", "head_joints", "boxes", "least_score", "predictions", "resume", "overlays"),
     evaluate=evaluate_pose,
     load=load_keypoints,
     inputs=keypoint_inputs,

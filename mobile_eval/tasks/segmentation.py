@@ -1,16 +1,19 @@
-"""Segmentation: IoU of every class, mIoU, pixel accuracy and mean accuracy, of whole images."""
+"""Segmentation: IoU of every class, mIoU, pixel accuracy and mean accuracy, of whole images or windows of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.confusion_picture import confusion_svg
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, load_masked_images, read_mask
+from mobile_eval.files import check_output_file, check_output_folder, write_text
+from mobile_eval.mask_picture import compared
 from mobile_eval.metrics.confusion import (
     IGNORED,
     accuracy,
@@ -22,11 +25,14 @@ from mobile_eval.metrics.confusion import (
 )
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.metrics.metric import Metric
+from mobile_eval.model_file import unnamed_classes
+from mobile_eval.overlays import PICTURES, write_picture
 from mobile_eval.preprocess import read_image, resize
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Source, Task
+from mobile_eval.windows import MapOptions, View, answer_view, likeliest, make_views, parse_scales, upsampled
 
 METRIC = Metric("mIoU", "miou")
 
@@ -80,22 +86,57 @@ class SegmentationResult:
         return "\n".join([f"{self.model}: {self.images} images", means, *class_table(self.classes, self.iou)])
 
 
-def evaluate_segmentation(model: TfliteModel, dataset: MaskedImages, *, progress: bool = False) -> SegmentationResult:
-    """Run `model` on every image of `dataset`, resized as a whole to its input, and measure at the masks' own size."""
-    classes = model.description.classes
+def evaluate_segmentation(
+    model: TfliteModel,
+    dataset: MaskedImages,
+    *,
+    options: MapOptions | None = None,
+    overlays: Path | None = None,
+    progress: bool = False,
+) -> SegmentationResult:
+    """Run `model` on every image of `dataset` and measure at the masks' own size.
 
-    def read(one: MaskedImage) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    An image is resized as a whole to the network's input, or looked at as `options` say. The first PICTURES of them are drawn
+    into the folder `overlays`.
+    """
+    classes, how = model.description.classes, options or MapOptions()
+    check_classes(model, dataset)
+    folder = check_output_folder(overlays) if overlays else None
+    padding = [255 * value for value in model.description.input.mean]
+
+    def read(one: MaskedImage) -> tuple[NDArray[np.uint8], list[View], NDArray[np.uint8]]:
         mask = read_mask(one.mask_path, len(classes))
         height, width = mask.shape
         image = read_image(one.image_path, (height, width), f"its mask {one.mask_path} is")
-        return model.stored(resize(image, model.input_size)[None]), mask
+        return image, make_views(image, model.input_size, how, padding), mask
 
     counts = np.zeros((len(classes), len(classes)), np.int64)
     read_ahead = ahead(read, dataset.images)
-    for stored, mask in tracked(read_ahead, model.path.name, total=len(dataset), show=progress):
-        height, width = mask.shape
-        counts += confusion(mask, most_likely(model.answer(stored)[0], (height, width)), len(classes), IGNORED)
+    for index, (image, views, mask) in enumerate(tracked(read_ahead, model.path.name, total=len(dataset), show=progress)):
+        found = _class_map(model, views, mask.shape, how)
+        counts += confusion(mask, found, len(classes), IGNORED)
+        if folder and index < PICTURES:
+            write_picture(folder, index, dataset.images[index].image_path, compared(image, mask, found, classes))
     return SegmentationResult(model.path.name, len(dataset), classes, counts)
+
+
+def check_classes(model: TfliteModel, dataset: MaskedImages) -> None:
+    """Refuse masks of other classes than the model's, where both are named; of classes without names, another number."""
+    own, said = model.description.classes, dataset.classes
+    if said == unnamed_classes(len(said)):
+        return  # as many as the masks happen to hold
+    if len(said) != len(own) or (own != unnamed_classes(len(own)) and said != own):
+        lists = [f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for names in (said, own)]
+        raise ValueError(
+            f"the masks are of classes {lists[0]}, but {model.path.name} finds {lists[1]}: give masks of the model's"
+        )
+
+
+def _class_map(model: TfliteModel, views: list[View], size: tuple[int, ...], how: MapOptions) -> NDArray[np.intp]:
+    height, width = size
+    if how == MapOptions():
+        return most_likely(model.answer(model.stored(views[0].crops))[0], (height, width))
+    return likeliest([answer_view(model, view, flip=how.flip) for view in views], (height, width))
 
 
 def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.intp]:
@@ -107,9 +148,7 @@ def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     best = np.full(size, -np.inf, np.float32)
     found = np.zeros(size, np.intp)
     for index in range(logits.shape[-1]):
-        own = np.ascontiguousarray(logits[..., index])
-        if own.shape != size:
-            own = np.asarray(cv2.resize(own, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+        own = upsampled(logits, index, size)
         better = own > best
         best[better], found[better] = own[better], index
     return found
@@ -124,13 +163,18 @@ def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.
 
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
+    check_output_file(asked.picture)
+    options = MapOptions(asked.windows, parse_scales(asked.scales), asked.overlap, asked.flip)
     dataset = _load(asked.source).head(asked.limit)
-    return evaluate_segmentation(model, dataset, progress=progress)
+    result = evaluate_segmentation(model, dataset, options=options, overlays=asked.overlays, progress=progress)
+    if asked.picture:
+        write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "pixels"))
+    return result
 
 
 TASK = Task(
     needs=("images", "masks"),
-    takes=("limit", "classes"),
+    takes=("limit", "classes", "flip", "windows", "scales", "overlap", "overlays", "picture"),
     evaluate=_evaluate,
     load=_load,
     inputs=_inputs,

@@ -113,8 +113,10 @@ def test_command(drawn_faces: tuple[Path, Path], task_model: MakeModel, invoke: 
     for precision in ("float32", "int8"):
         path = task_model("landmarks", NAMES, precision).path
         code, out, _ = invoke(
-            "evaluate", path, *data, "--json", figures, "--predictions", predictions, "--unit", "box", "--failure-above", 0.08
-        )
+            "evaluate", path, *data, "--json", figures, "--predictions", predictions, "--unit", "box", "--failure-above", 0.08,
+            "--overlays", tmp_path / "pictures",
+        )  # fmt: skip
+        assert sorted(file.name for file in (tmp_path / "pictures").iterdir()) == ["0000_1.jpg", "0001_2.jpg"]
         assert code == 0
         assert "FR@0.08" in out
     found = json.loads(figures.read_text())

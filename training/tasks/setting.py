@@ -41,6 +41,14 @@ def check_choice(settings: Any, name: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"{option(name)} must be one of {', '.join(known)}, got {getattr(settings, name)!r}")
 
 
+def check_class_weights(settings: Any) -> None:
+    """Raise ValueError where a class's weight is below 0, or weights are given that are to be worked out too."""
+    if any(not weight >= 0 for weight in settings.class_weights):
+        raise ValueError(f"class-weights must be at least 0, got {', '.join(map(str, settings.class_weights))}")
+    if settings.class_weights and settings.class_balance:
+        raise ValueError("class-balance works out the class-weights: give one of the two")
+
+
 def option(name: str) -> str:
     """A setting's name as it is typed."""
     return name.replace("_", "-")

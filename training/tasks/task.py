@@ -67,6 +67,10 @@ class TrainingTask:
     settings. `imitation` is how far answers are from a teacher's, a scalar. `scorer` measures answers on a data set. `recipe`
     is the name of a network's own recipe. `draw` shows targets or answers (n, ...) on images (n, H, W, 3) uint8 RGB.
 
+    `class_weights`, of a task whose settings have `class_weights` and `class_balance`, are those that balance a data set.
+
+    `check` refuses data that cannot be learnt from with these settings before the training begins: ValueError names the file.
+
     `learner`, where there is one, makes of a network and its loss the Keras model that `fit` trains: for networks of several
     outputs, which Keras would give a loss each.
     """
@@ -79,6 +83,8 @@ class TrainingTask:
     scorer: Callable[[Any, Network], Scorer]
     recipe: Callable[[Network], str]
     draw: Callable[[Image, Any, dict[str, Any]], Image]
+    class_weights: Callable[[Any], Any] | None = None
+    check: Callable[[Any, Any], None] | None = None
     learner: Callable[[Any, Any], Any] | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.tasks.setting import check_not_negative, check_positive, check_shares, setting
+from training.tasks.setting import check_class_weights, check_not_negative, check_positive, check_shares, setting
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,14 @@ class Settings:
     mixup: float = setting(0.0, "Blend pairs of images (MixUp) by a share drawn from Beta(a, a); 0 for none.")
     cutmix: float = setting(0.0, "Paste a part of another image (CutMix), its share drawn from Beta(a, a); 0 for none.")
     label_smoothing: float = setting(0.0, "Share of each label that is spread over all classes.")
+    class_weights: tuple[float, ...] = setting((), "Weight of each class in the loss, such as 0.8,1.2.")
+    class_balance: bool = setting(False, "Weigh classes by how rare they are in the training data.")
 
     def __post_init__(self) -> None:
         check_positive(self, "crop_smallest")
         check_not_negative(self, "randaugment", "randaugment_magnitude", "mixup", "cutmix")
         check_shares(self, "crop_smallest", "flip_probability", "upside_down_probability", "label_smoothing")
+        check_class_weights(self)
         if self.crop_ratio < 1:
             raise ValueError(f"crop-ratio must be at least 1, got {self.crop_ratio}")
         if self.randaugment_magnitude > 30:

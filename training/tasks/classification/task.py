@@ -6,11 +6,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from hrnet_tf.networks import Network
 from mobile_eval.datasets.folders import ClassFolders
 from mobile_eval.tasks.asked import answer_names
 from mobile_eval.tasks.classification import METRIC, rank
+from training.tasks.class_weights import weights_by_count
 from training.tasks.classification.maker import ClassMaker
 from training.tasks.classification.settings import Settings
 from training.tasks.task import Array, Image, TrainingTask, divergence
@@ -37,7 +39,7 @@ def class_loss(settings: Settings) -> Any:
     """The Keras loss that these settings ask for: cross-entropy of labels (N, classes) and logits (N, classes)."""
     from training.tasks.classification.losses import ClassCrossEntropy
 
-    return ClassCrossEntropy(settings.label_smoothing)
+    return ClassCrossEntropy(settings.label_smoothing, settings.class_weights)
 
 
 def draw_classes(images: Image, scores: Array, answers: dict[str, Any]) -> Image:
@@ -47,6 +49,11 @@ def draw_classes(images: Image, scores: Array, answers: dict[str, Any]) -> Image
         for color, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(image, name, (3, image.shape[0] - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thick, cv2.LINE_AA)
     return drawn
+
+
+def balancing_weights(data: ClassFolders) -> NDArray[np.float64]:
+    """Weights (classes,) by how many images of each there are."""
+    return weights_by_count(np.bincount([one.label for one in data.images], minlength=len(data.classes)))
 
 
 def _recipe(spec: Network) -> str:
@@ -63,4 +70,5 @@ TASK = TrainingTask(
     scorer=TopOneScorer,
     recipe=_recipe,
     draw=draw_classes,
+    class_weights=balancing_weights,
 )

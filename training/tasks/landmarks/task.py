@@ -28,20 +28,24 @@ class NmeScorer(KeypointCollector):
 
 def landmark_maker(data: KeypointDataset, spec: Network, settings: Settings) -> KeypointMaker:
     """Makes examples of faces. Raises ValueError where faces are to be mirrored and it is not known how."""
+    check_sides(data, settings)
     mirrored = mirrored_landmarks(data.category)
     if mirrored is None:
-        if settings.flip_probability:
-            count = len(data.category.joints)
-            raise ValueError(
-                f"it is not known which of {count} landmarks are left and right: name them so (left_eye, right_eye), "
-                "or give --flip-probability 0"
-            )
         mirrored = np.arange(len(data.category.joints))
     augmentation = Augmentation(
         settings.rotation, settings.rotation_probability, settings.scale, settings.flip_probability, 0.0, uniform=True
     )
     targets = HeatmapTargets(settings.targets, settings.sigma)
     return KeypointMaker(data, spec, targets, augmentation, JointSides(mirrored, None))
+
+
+def check_sides(data: KeypointDataset, settings: Settings) -> None:
+    """Raise ValueError where faces are to be mirrored and it is not known which landmarks are left and right."""
+    if settings.flip_probability and mirrored_landmarks(data.category) is None:
+        raise ValueError(
+            f"it is not known which of {len(data.category.joints)} landmarks are left and right: name them so (left_eye, "
+            "right_eye), or give --flip-probability 0"
+        )
 
 
 def _recipe(spec: Network) -> str:
@@ -58,4 +62,5 @@ TASK = TrainingTask(
     scorer=NmeScorer,
     recipe=_recipe,
     draw=draw_heatmaps,
+    check=check_sides,
 )

@@ -43,10 +43,15 @@ class MaskMaker(Maker):
 
     def _mask(self, one: MaskedImage, image: Image) -> Image:
         mask = read_mask(one.mask_path, self.classes)
-        if mask.shape != image.shape[:2]:
-            sizes = ["x".join(map(str, shape)) for shape in (mask.shape, image.shape[:2])]
-            raise ValueError(f"mask {one.mask_path} is {sizes[0]} (height x width), but its image {one.image_path} is {sizes[1]}")
+        check_mask_size(one, mask.shape, image.shape[:2])
         return mask
+
+
+def check_mask_size(one: MaskedImage, mask: tuple[int, ...], image: tuple[int, ...]) -> None:
+    """Raise ValueError unless a mask is of the size (height, width) of its image."""
+    if mask != image:
+        sizes = ["x".join(map(str, shape)) for shape in (mask, image)]
+        raise ValueError(f"mask {one.mask_path} is {sizes[0]} (height x width), but its image {one.image_path} is {sizes[1]}")
 
 
 def random_window(shape: tuple[int, ...], size: tuple[int, int], settings: Settings, rng: np.random.Generator) -> Matrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.tasks.setting import check_not_negative, check_positive, check_shares, setting
+from training.tasks.setting import check_class_weights, check_not_negative, check_positive, check_shares, setting
 
 STRIDES = (1, 2, 4)
 
@@ -17,6 +17,7 @@ class Settings:
     largest: float = setting(2.1, "Greatest random zoom.")
     flip_probability: float = setting(0.5, "Chance to be mirrored.")
     class_weights: tuple[float, ...] = setting((), "Weight of each class in the loss, such as 0.8,1.2.")
+    class_balance: bool = setting(False, "Weigh classes by how rare they are in the training data.")
     ohem: float = setting(0.0, "Learn only where the true class is less likely than this, such as 0.9 (0: everywhere).")
     ohem_kept: int = setting(131072, "But from as many pixels of a batch at least, the hardest.")
     loss_stride: int = setting(1, "The loss looks at every pixel (1), or at every 2nd or 4th of each row and column: faster.")
@@ -29,5 +30,4 @@ class Settings:
             raise ValueError(f"smallest must be at most largest, got {self.smallest} and {self.largest}")
         if self.loss_stride not in STRIDES:
             raise ValueError(f"loss-stride must be one of {', '.join(map(str, STRIDES))}, got {self.loss_stride}")
-        if any(not weight >= 0 for weight in self.class_weights):
-            raise ValueError(f"class-weights must be at least 0, got {', '.join(map(str, self.class_weights))}")
+        check_class_weights(self)

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hrnet_tf.networks import Network
-from mobile_eval.datasets.masks import MaskedImages, read_mask
+from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.image_size import stored_size
 from mobile_eval.mask_picture import mask_overlay
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
+from mobile_eval.preprocess import read_image
+from mobile_eval.progress import tracked
+from mobile_eval.read_ahead import ahead
 from mobile_eval.tasks.asked import answer_names
 from mobile_eval.tasks.segmentation import METRIC, most_likely
-from training.tasks.segmentation.maker import MaskMaker
+from training.tasks.class_weights import weights_by_median_frequency
+from training.tasks.segmentation.maker import MaskMaker, check_mask_size
 from training.tasks.segmentation.settings import Settings
 from training.tasks.task import Array, Image, TrainingTask, divergence
 
@@ -58,6 +64,37 @@ def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
     return mask.astype(np.int64).repeat(size[0] // len(mask), axis=0).repeat(size[1] // mask.shape[1], axis=1)
 
 
+def check_masks(data: MaskedImages, settings: Settings) -> None:
+    """Raise ValueError for a mask that cannot be read, holds what is no class, or is not of its image's size.
+
+    Of images that cannot be read nothing is said: training passes over a few of these.
+    """
+
+    def checked(one: MaskedImage) -> None:
+        mask = read_mask(one.mask_path, len(data.classes))
+        try:
+            size = stored_size(one.image_path)
+            size = size if size == mask.shape else read_image(one.image_path).shape[:2]  # which is turned upright
+        except ValueError:
+            return
+        check_mask_size(one, mask.shape, size)
+
+    for _ in tracked(ahead(checked, data.images), "masks", total=len(data)):
+        pass
+
+
+def balancing_weights(data: MaskedImages) -> NDArray[np.float64]:
+    """Weights (classes,) by how many pixels of the masks are of each."""
+    classes = len(data.classes)
+
+    def counted(one: MaskedImage) -> NDArray[Any]:
+        mask = read_mask(one.mask_path, classes)
+        return np.bincount(mask[mask != IGNORED], minlength=classes)
+
+    counts = tracked(ahead(counted, data.images), "masks", total=len(data))
+    return weights_by_median_frequency(counts, classes)
+
+
 def _recipe(spec: Network) -> str:
     """The paper's for its networks."""
     return "cityscapes" if spec.name in OF_THE_PAPER else "small"
@@ -72,4 +109,6 @@ TASK = TrainingTask(
     scorer=MiouScorer,
     recipe=_recipe,
     draw=draw_masks,
+    class_weights=balancing_weights,
+    check=check_masks,
 )

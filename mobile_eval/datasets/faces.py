@@ -1,0 +1,168 @@
+"""Facial landmarks as their data sets list them: WFLW's lists, the official code's tables, and 300W's .pts files.
+
+Each becomes what a COCO keypoint file holds: one category `face`, and the sizes of the images, which are read.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from mobile_eval.datasets.folders import SUFFIXES
+from mobile_eval.files import read_bytes
+from mobile_eval.image_size import stored_size
+
+WFLW, BOX, ATTRIBUTES = 98, 4, ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
+TABLE = ("image_name", "scale", "center_w", "center_h")
+SCALE_PX = 200  # what a scale of 1 is in the official code's tables: the side of a face
+PTS = re.compile(r"\s*version:\s*\S+\s+n_points:\s*(\d+)\s*\{([^{}]*)\}\s*")
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face of a list, and `where` in it it stands: its image's name, box (x, y, width, height) and landmarks (x, y, ...)."""
+
+    where: str
+    image: str
+    box: tuple[float, float, float, float]
+    coordinates: tuple[float, ...]
+    attributes: tuple[str, ...] = ()
+
+
+def is_of_faces(annotations: Path | str) -> bool:
+    """Whether it is one of these, and not COCO JSON: a folder, or a file whose name ends in .txt or .csv."""
+    return Path(annotations).is_dir() or Path(annotations).suffix.lower() in (".txt", ".csv")
+
+
+def faces_as_coco(annotations: Path | str, images: Path | str) -> dict[str, Any]:
+    """What a COCO keypoint file of these faces would hold. ValueError names the file and line of what is not as it should be.
+
+    `annotations` is a list (.txt, WFLW's: 98 landmarks, box, six attributes and image a line), a table (.csv, as in the official
+    code: image_name, scale, center_w, center_h and x and y of each landmark) or a folder of .pts files, named as their images.
+    """
+    path, folder = Path(annotations), Path(images)
+    if not folder.is_dir():
+        raise ValueError(f"image folder {folder} does not exist")
+    if path.is_dir():
+        names, faces = _points_files(path, folder)
+    elif path.suffix.lower() == ".csv":
+        names, faces = _table(path)
+    else:
+        names, faces = [f"landmark_{index}" for index in range(WFLW)], list(_list(path))
+    if not faces:
+        raise ValueError(f"{path} holds no face")
+    return _coco(faces, names, folder)
+
+
+def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path) -> dict[str, Any]:
+    ids: dict[str, int] = {}
+    entries, annotations = [], []
+    for number, face in enumerate(faces, 1):
+        if face.image not in ids:
+            ids[face.image] = len(ids) + 1
+            try:
+                height, width = stored_size(folder / face.image)
+            except ValueError as error:
+                raise ValueError(f"{face.where}: {error}") from error
+            entries.append({"id": ids[face.image], "file_name": face.image, "height": height, "width": width})
+        keypoints = [value for x, y in zip(face.coordinates[::2], face.coordinates[1::2], strict=True) for value in (x, y, 2)]
+        known = {"id": number, "image_id": ids[face.image], "category_id": 1, "bbox": list(face.box), "keypoints": keypoints}
+        on = [name for name, flag in zip(ATTRIBUTES, face.attributes, strict=False) if flag != "0"]
+        annotations.append({**known, "attributes": on})
+    category = {"id": 1, "name": "face", "keypoints": list(names), "skeleton": []}
+    return {"images": entries, "categories": [category], "annotations": annotations}
+
+
+def _list(path: Path) -> Iterator[Face]:
+    expected = 2 * WFLW + BOX + len(ATTRIBUTES) + 1
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        where, fields = f"{path}, line {number}", line.split()
+        if not fields:
+            continue
+        if len(fields) != expected:
+            raise ValueError(
+                f"{where}: {len(fields)} entries, expected {expected}: {2 * WFLW} coordinates, {BOX} of the box, "
+                f"{len(ATTRIBUTES)} attributes and the image"
+            )
+        numbers = _numbers(fields[: 2 * WFLW + BOX], where)
+        left, top, right, bottom = numbers[2 * WFLW :]
+        box = _checked((left, top, right - left, bottom - top), where)
+        yield Face(where, fields[-1], box, numbers[: 2 * WFLW], tuple(fields[2 * WFLW + BOX : -1]))
+
+
+def _table(path: Path) -> tuple[list[str], list[Face]]:
+    rows = csv.reader(_text(path).splitlines())
+    header = [name.strip() for name in next(rows, [])]
+    starts = [index for index, (x, y) in enumerate(pairwise(header)) if x.endswith("_x") and y == f"{x[:-2]}_y"]
+    if not set(TABLE) <= set(header) or not starts:
+        raise ValueError(f"{path}, line 1: expected a header {','.join(TABLE)},original_0_x,original_0_y,...")
+    image, *square = (header.index(name) for name in TABLE)
+    names = [re.sub(r"^original_(\d+)$", r"landmark_\1", header[start][:-2]) for start in starts]
+    faces = []
+    for row in rows:
+        where = f"{path}, line {rows.line_num}"
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise ValueError(f"{where}: {len(row)} entries, but the header has {len(header)}")
+        scale, x, y = _numbers([row[index] for index in square], where)
+        side = scale * SCALE_PX
+        coordinates = _numbers([row[index] for start in starts for index in (start, start + 1)], where)
+        faces.append(Face(where, row[image].strip(), _checked((x - side / 2, y - side / 2, side, side), where), coordinates))
+    return names, faces
+
+
+def _points_files(path: Path, images: Path) -> tuple[list[str], list[Face]]:
+    """Faces of .pts files, whose boxes are those around their landmarks; these count pixels from 1."""
+    files = sorted(path.rglob("*.pts"))
+    if not files:
+        raise ValueError(f"{path} is a folder without .pts files; annotations are a file, or a folder of .pts files")
+    faces: list[Face] = []
+    for file in files:
+        match = PTS.fullmatch(_text(file))
+        if match is None:
+            raise ValueError(f"{file} is no .pts file: expected version, n_points, and the points in braces")
+        numbers = _numbers(match[2].split(), str(file))
+        if len(numbers) != 2 * int(match[1]) or len(numbers) != len(faces[0].coordinates if faces else numbers):
+            wanted = len(faces[0].coordinates) // 2 if faces else int(match[1])
+            raise ValueError(f"{file}: {len(numbers)} coordinates, expected those of {wanted} landmarks")
+        xs, ys = [x - 1 for x in numbers[::2]], [y - 1 for y in numbers[1::2]]
+        box = _checked((min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)), str(file))
+        coordinates = tuple(value for point in zip(xs, ys, strict=True) for value in point)
+        faces.append(Face(str(file), _image_of(file.relative_to(path), images), box, coordinates))
+    return [f"landmark_{index}" for index in range(len(faces[0].coordinates) // 2)], faces
+
+
+def _image_of(points: Path, images: Path) -> str:
+    name = points.with_suffix("").as_posix()
+    endings = [*SUFFIXES, *map(str.upper, SUFFIXES)]
+    found = next((f"{name}{ending}" for ending in endings if (images / f"{name}{ending}").is_file()), None)
+    if found is None:
+        raise ValueError(f"{points} has no image {name}.jpg (or .png, ...) in {images}")
+    return found
+
+
+def _numbers(fields: Sequence[str], where: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(map(float, fields))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{where}: a number is not finite")
+    return numbers
+
+
+def _checked(box: tuple[float, float, float, float], where: str) -> tuple[float, float, float, float]:
+    if not (box[2] > 0 and box[3] > 0):
+        raise ValueError(f"{where}: its box {', '.join(f'{value:g}' for value in box)} (x, y, width, height) has no area")
+    return box
+
+
+def _text(path: Path) -> str:
+    return read_bytes(path, "annotation file").decode("utf-8-sig", "replace")

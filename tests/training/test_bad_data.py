@@ -1,0 +1,184 @@
+"""Bad data of every task, and data of one task given to another: one line, exit code 2, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import hrnet_tf.__main__
+
+SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2 --output {out}"
+SEGMENT = "train segment-small-v1 --images {at}/images --masks {at}/masks " + SMALL
+NAMED = f"{SEGMENT} --classes {{at}}/classes.txt"
+CLASSIFY = "train classify-small-v1 --images {at}/animals " + SMALL
+FACES = "train landmarks-small-v1 --train-annotations {at}/faces.json --images {at}/images --batch-size 2 --output {out}"
+POSE = "train pose-small-v1 --train-annotations {at}/faces.json --images {at}/images --batch-size 2 --output {out}"
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Path:
+    """Three images, their masks of three classes, the classes' names, faces in them, and two classes of animals."""
+    folder = tmp_path / "data"
+    names = [f"left_{index}" for index in range(3)] + [f"right_{index}" for index in range(3)]
+    images, annotations = [], []
+    for number in range(3):
+        content = np.full((40, 60, 3), 50 * number, np.uint8)
+        for path in (f"images/{number}.png", f"animals/cat/{number}.png", f"animals/dog/{number}.png"):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / path), content)
+        (folder / "masks").mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / "masks" / f"{number}.png"), np.full((40, 60), number, np.uint8))
+        images.append({"id": number, "file_name": f"{number}.png", "height": 40, "width": 60})
+        one = {"id": number, "image_id": number, "category_id": 1, "bbox": [5, 5, 30, 30]}
+        annotations.append({**one, "keypoints": [10.0, 20.0, 2] * 6})
+    (folder / "classes.txt").write_text("sky\nroad\ncar\n")
+    category = {"id": 1, "name": "face", "keypoints": names, "skeleton": []}
+    (folder / "faces.json").write_text(json.dumps({"images": images, "categories": [category], "annotations": annotations}))
+    return folder
+
+
+def mask_of_another_size(at: Path) -> None:
+    cv2.imwrite(str(at / "masks" / "1.png"), np.zeros((40, 61), np.uint8))
+
+
+def mask_of_another_class(at: Path) -> None:
+    cv2.imwrite(str(at / "masks" / "1.png"), np.full((40, 60), 3, np.uint8))
+
+
+def mask_in_colours(at: Path) -> None:
+    cv2.imwrite(str(at / "masks" / "1.png"), np.zeros((40, 60, 3), np.uint8))
+
+
+def mask_that_is_damaged(at: Path) -> None:
+    (at / "masks" / "1.png").write_bytes((at / "masks" / "1.png").read_bytes()[:30])
+
+
+def no_mask(at: Path) -> None:
+    (at / "masks" / "1.png").unlink()
+
+
+def empty_class(at: Path) -> None:
+    (at / "animals" / "zebra").mkdir()
+
+
+def other_classes(at: Path) -> None:
+    (at / "val" / "horse").mkdir(parents=True)
+    (at / "val" / "cat").mkdir()
+    for name in ("horse", "cat"):
+        cv2.imwrite(str(at / "val" / name / "a.png"), np.zeros((9, 9, 3), np.uint8))
+
+
+def class_named_twice(at: Path) -> None:
+    (at / "classes.txt").write_text("sky\nroad\nsky\n")
+
+
+def other_masks_to_measure_on(at: Path) -> None:
+    (at / "val").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(at / "val" / f"{number}.png"), np.zeros((30, 30), np.uint8))
+
+
+def boxes_only(at: Path) -> None:
+    coco = json.loads((at / "faces.json").read_text())
+    coco["categories"] = [{"id": 1, "name": "face"}]
+    (at / "faces.json").write_text(json.dumps(coco))
+
+
+def landmarks_without_sides(at: Path) -> None:
+    (at / "faces.json").write_text((at / "faces.json").read_text().replace("left_", "one_").replace("right_", "two_"))
+
+
+def nothing(at: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "command", "message"),
+    [
+        (mask_of_another_size, NAMED, "1.png is 40x61 (height x width), but its image "),
+        (mask_of_another_size, SEGMENT, "1.png is 40x61 (height x width), but its image "),
+        (mask_of_another_class, NAMED, "1.png holds class 3, but the model has 3 classes, 0 to 2 (255 is ignored)"),
+        (mask_in_colours, NAMED, "1.png is uint8 (40, 60, 3); expected one channel"),
+        (mask_in_colours, SEGMENT, "1.png is uint8 (40, 60, 3); expected one channel"),
+        (mask_that_is_damaged, NAMED, "1.png is damaged"),
+        (no_mask, NAMED, "1.png has no mask: "),
+        (class_named_twice, NAMED, "classes.txt names a class twice: sky"),
+        (other_masks_to_measure_on, NAMED + " --val-masks {at}/val", "0.png is 30x30 (height x width), but its image "),
+        (nothing, SEGMENT + " --classes {at}/none.txt", "cannot read file of classes "),
+        (nothing, SEGMENT + " --class-weights 1,2", "--class-weights has 2 numbers, but the data have 3 classes"),
+        (nothing, SEGMENT + " --class-weights 1,x,2", "--class-weights takes float with commas between"),
+        (nothing, SEGMENT + " --train-annotations {at}/faces.json", "--train-annotations is not for segmentation"),
+        (nothing, SEGMENT + " --mixup 0.2", "--mixup is not for segmentation; it takes --smallest"),
+        (nothing, SEGMENT.replace("--masks {at}/masks", ""), "segmentation needs --images and --masks: --masks is missing"),
+        (nothing, SEGMENT.replace("{at}/masks", "{at}/no"), "image folder {at}/no does not exist"),
+        (nothing, SEGMENT.replace("{at}/masks", "{at}/animals"), "0.png has no mask: "),
+        (empty_class, CLASSIFY, "class folder {at}/animals/zebra has no images"),
+        (other_classes, CLASSIFY + " --val-images {at}/val", "(cat, horse, ...) than the training data (cat, dog, ...)"),
+        (nothing, CLASSIFY.replace("animals", "images"), "images holds no folder; expected one for each class"),
+        (nothing, CLASSIFY.replace("animals", "none"), "image folder {at}/none does not exist"),
+        (nothing, CLASSIFY + " --masks {at}/masks", "--masks is not for classification"),
+        (nothing, CLASSIFY + " --val-annotations {at}/faces.json", "--val-annotations is not for classification"),
+        (nothing, CLASSIFY + " --class-weights 1", "--class-weights has 1 numbers, but the data have 2 classes"),
+        (nothing, CLASSIFY + " --class-weights 1,2 --class-balance", "give one of the two"),
+        (nothing, CLASSIFY + " --crop-ratio 0.5", "crop-ratio must be at least 1, got 0.5"),
+        (nothing, CLASSIFY + " --recipe coco", "no recipe for classification named 'coco'; there are imagenet, small"),
+        (boxes_only, FACES, "faces.json has no category with keypoints"),
+        (landmarks_without_sides, FACES, "it is not known which of 6 landmarks are left and right"),
+        (nothing, FACES + " --masks {at}/masks", "--masks is not for landmarks"),
+        (nothing, FACES + " --class-balance", "--class-balance is not for landmarks; it takes --targets"),
+        (nothing, FACES.replace("faces.json", "masks"), "masks is a folder without .pts files"),
+        (nothing, FACES.replace("faces.json", "classes.txt"), "classes.txt, line 1: 1 entries, expected 207"),
+        (nothing, FACES.replace("faces.json", "images/0.png"), "0.png is not JSON"),
+        (nothing, POSE + " --classes {at}/classes.txt", "--classes is not for pose"),
+        (nothing, POSE + " --crop-smallest 0.2", "--crop-smallest is not for pose; it takes --targets"),
+        (nothing, POSE.replace("faces.json", "masks"), "masks is a folder without .pts files"),
+        (nothing, POSE.replace("pose-small-v1", "segment-tiny"), "no model named 'segment-tiny'; there are "),
+        (nothing, POSE.replace("pose-small-v1", "segment-w18"), "segmentation needs --images and --masks: --masks is missing"),
+    ],
+)
+def test_one_line_and_nothing_written(
+    spoil: Callable[[Path], None],
+    command: str,
+    message: str,
+    at: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoil(at)
+    out = tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["hrnet", *command.format(at=at, out=out).split()])
+    with pytest.raises(SystemExit) as ended:
+        hrnet_tf.__main__.main()
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "Traceback" not in error
+    lines = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert message.format(at=at) in lines[0]
+    assert not out.exists()
+
+
+def test_a_mask_that_is_spoilt_while_training_ends_it_in_one_line(at: Path) -> None:
+    from hrnet_tf.presets import customized, preset
+    from mobile_eval.tasks.asked import Source
+    from mobile_eval.tasks.registry import TASKS
+    from training.config import TrainingConfig
+    from training.data import training_dataset, unreadable_in_one_line
+    from training.examples import examples_for
+    from training.tasks.segmentation.settings import Settings
+
+    source = Source(at / "images", masks=at / "masks")
+    data = TASKS["segmentation"].load(source)
+    config = TrainingConfig(source, None, Settings(), 1, "segmentation", batch_size=3)
+    examples = examples_for(data, customized(preset("segment-small-v1"), input_size=(32, 32)), config)
+    mask_of_another_size(at)
+    with pytest.raises(ValueError, match=r"^mask \S+1.png is 40x61") as caught, unreadable_in_one_line(examples):
+        next(iter(training_dataset(examples, range(1))))
+    assert "\n" not in str(caught.value)
