@@ -210,7 +210,24 @@ def profile(
     typer.echo(result)
 
 
-COMMANDS = (evaluate, bench, profile, compare, predict)
+def links(
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="A.tflite B.tflite...", help="Files of ranked networks, of any tasks.", show_default=False),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for index.html and links.json.", show_default=False)],
+) -> None:
+    """Lay the fusion links of several networks side by side: are the same ones needed for each task?
+
+    Example: [bold]hrnet links pose.tflite segmentation.tflite --output links[/bold]
+    """
+    from mobile_eval.links import compare_links
+
+    typer.echo(compare_links(models, output))
+    typer.echo(f"page: {output / 'index.html'}")
+
+
+COMMANDS = (evaluate, bench, profile, compare, predict, links)
 for command in COMMANDS:
     app.command()(command)
 

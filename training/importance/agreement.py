@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from scipy.stats import spearmanr
-
+from mobile_eval.metrics.rank_correlation import spearman
 from training.importance.held import Scores
 
 
@@ -15,10 +14,7 @@ def rank_correlation(first: Scores, second: Scores) -> float | None:
     if set(first) != set(second):
         raise ValueError("rankings of different units cannot be compared")
     units = list(first)
-    values = [[scores[unit] for unit in units] for scores in (first, second)]
-    if len(units) < 2 or any(len(set(column)) == 1 for column in values):
-        return None
-    return float(spearmanr(*values).statistic)
+    return spearman(*([scores[unit] for unit in units] for scores in (first, second)))
 
 
 def agreement(rankings: Mapping[str, Scores]) -> dict[tuple[str, str], float | None]:
