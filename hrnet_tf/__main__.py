@@ -35,19 +35,20 @@ app.add_typer(training.unpacking.cli.app)
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the data, runs, models and report.")] = Path("runs/demo"),
+    task: Annotated[str, typer.Option(help="pose, landmarks, segmentation, classification or detection.")] = "pose",
 ) -> None:
     """The main job on drawn people, with no download: train, rank, prune, quantize, convert, compare. Five to ten minutes.
 
     Interrupted, the same command goes on where it stopped.
 
-    Example: [bold]hrnet demo --output runs/demo[/bold]
+    Example: [bold]hrnet demo --task segmentation --output runs/demo-segmentation[/bold]
     """
     from hrnet_tf.demo import run_demo
     from hrnet_tf.keras_choice import check_tf_keras
 
     check_tf_keras("hrnet demo")
     command = typer.main.get_command(app)
-    report = run_demo(output, lambda arguments: command.main(arguments, standalone_mode=False))
+    report = run_demo(output, lambda arguments: command.main(arguments, standalone_mode=False), task)
     typer.echo(f"\nreport: {report}")
 
 

@@ -1,26 +1,68 @@
-"""The main job as a list of `hrnet` commands on drawn people: the shortest way to see everything work."""
+"""The main job as a list of `hrnet` commands on drawn people: the shortest way to see everything work, for each task."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_tf.steps import Step, check_path, run_steps, step
 
-TRAIN_IMAGES, VAL_IMAGES = 1200, 200
-NETWORK = "pose-small-v1 --input-size 96x64 --stem-width 32 --stage1-width 16 --modules 1,1,2 --blocks 1"
-EPOCHS, PRUNED_EPOCHS, QUANTIZED_EPOCHS = 12, 5, 2
-KEEP_LATENCY = 0.75
 MODELS = ("full-float32", "pruned-float32", "full-int8", "pruned-int8")
 
 
-def demo_steps(output: Path) -> list[Step]:
+@dataclass(frozen=True)
+class Demo:
+    """Size of a task's demo: scenes to draw, the network and recipe as options of `hrnet train`, epochs, what is pruned."""
+
+    network: str
+    recipe: str
+    images: tuple[int, int] = (1200, 200)  # to learn from, to measure on
+    epochs: int = 12
+    pruned_epochs: int = 5
+    quantized_epochs: int = 2
+    pruning: str = "--keep-latency 0.75"
+    ranked: int = 300
+
+
+SMALL = "--stem-width 32 --stage1-width 16 --modules 1,1,2 --blocks 1"
+DEMOS = {
+    "pose": Demo(f"pose-small-v1 --input-size 96x64 {SMALL}", "--sigma 1.5 --rotation 20 --scale 0.2"),
+    "landmarks": Demo(f"landmarks-small-v1 --input-size 64x64 --head-width 32 {SMALL}", "--rotation 20 --batch-size 16"),
+    "segmentation": Demo(f"segment-small-v1 --input-size 96x96 --head-width 32 {SMALL}", "--largest 1.5", (600, 100)),
+    "classification": Demo(f"classify-small-v1 --input-size 64x64 --head-width 8 {SMALL}", ""),
+    "detection": Demo(f"detect-small-v1 --input-size 192x160 {SMALL}", "", (300, 60), epochs=10, pruned_epochs=4),
+}
+
+
+@dataclass(frozen=True)
+class DemoData:
+    """A drawn data set as options of the commands that learn, rank and measure."""
+
+    learning: str
+    ranking: str
+    measuring: str
+
+
+def demo_data(task: str, folder: Path) -> DemoData:
+    """The options for what `hrnet people --task` writes into `folder`."""
+    train, val = folder / "train", folder / "val"
+    if task == "classification":
+        return DemoData(f"--images {train} --val-images {val}", f"--images {train}", f"--images {val}")
+    if task == "segmentation":
+        first, second = (f"--images {split / 'images'} --masks {split / 'masks'}" for split in (train, val))
+        return DemoData(f"{first} --val-images {val / 'images'} --val-masks {val / 'masks'}", first, second)
+    kind = {"pose": "person_keypoints", "landmarks": "face_keypoints", "detection": "instances"}[task]
+    images, first, second = f"--images {folder / 'images'}", folder / f"{kind}_train.json", folder / f"{kind}_val.json"
+    learning = f"--train-annotations {first} --val-annotations {second} {images}"
+    return DemoData(learning, f"--annotations {first} {images}", f"--annotations {second} {images}")
+
+
+def demo_steps(output: Path, task: str, demo: Demo) -> list[Step]:
     """The commands of the demo, in order; their results lie in `output`."""
     people, report = output / "people", output / "report"
-    images = f"--images {people / 'images'}"
-    train = f"--train-annotations {people / 'person_keypoints_train.json'}"
-    val = f"--val-annotations {people / 'person_keypoints_val.json'}"
-    data = f"{train} {val} {images} --resume"
+    data = demo_data(task, people)
+    learning = f"{data.learning} --resume"
     runs = {name: output / name for name in ("full", "pruned", "full-qat", "pruned-qat")}
     files = {name: output / f"{name}.tflite" for name in MODELS}
 
@@ -30,29 +72,31 @@ def demo_steps(output: Path) -> list[Step]:
     def convert(run: str, name: str) -> Step:
         return step(f"convert {runs[run]} --format {name.split('-')[1]} --output {files[name]}", files[name])
 
+    drawn = f"people --train-images {demo.images[0]} --val-images {demo.images[1]} --output {people}"
     return [
-        step(f"people --train-images {TRAIN_IMAGES} --val-images {VAL_IMAGES} --output {people}"),
-        step(f"train {NETWORK} {data} --sigma 1.5 --rotation 20 --scale 0.2 {tune(EPOCHS, 'full')}"),
-        step(
-            f"rank {runs['full']} --annotations {people / 'person_keypoints_train.json'} {images} --limit 300",
-            runs["full"] / "ranking.json",
-        ),
-        step(f"prune {runs['full']} --keep-latency {KEEP_LATENCY} {data} {tune(PRUNED_EPOCHS, 'pruned')}"),
-        step(f"quantize {runs['full']} {data} {tune(QUANTIZED_EPOCHS, 'full-qat')}"),
-        step(f"quantize {runs['pruned']} {data} {tune(QUANTIZED_EPOCHS, 'pruned-qat')}"),
+        step(drawn if task == "pose" else f"{drawn} --task {task}"),
+        step(f"train {demo.network} {learning} {demo.recipe} {tune(demo.epochs, 'full')}"),
+        step(f"rank {runs['full']} {data.ranking} --limit {demo.ranked}", runs["full"] / "ranking.json"),
+        step(f"prune {runs['full']} {demo.pruning} {learning} {tune(demo.pruned_epochs, 'pruned')}"),
+        step(f"quantize {runs['full']} {learning} {tune(demo.quantized_epochs, 'full-qat')}"),
+        step(f"quantize {runs['pruned']} {learning} {tune(demo.quantized_epochs, 'pruned-qat')}"),
         convert("full", "full-float32"),
         convert("pruned", "pruned-float32"),
         convert("full-qat", "full-int8"),
         convert("pruned-qat", "pruned-int8"),
-        step(
-            f"compare {' '.join(map(str, files.values()))} --annotations {people / 'person_keypoints_val.json'} {images} "
-            f"--output {report}"
-        ),
+        step(f"compare {' '.join(map(str, files.values()))} {data.measuring} --output {report}"),
     ]
 
 
-def run_demo(output: Path, run: Callable[[list[str]], None]) -> Path:
+def demo_named(task: str) -> Demo:
+    """The demo of a task; ValueError where there is none."""
+    if task not in DEMOS:
+        raise ValueError(f"there is no demo of {task!r}; there are those of {', '.join(DEMOS)}")
+    return DEMOS[task]
+
+
+def run_demo(output: Path, run: Callable[[list[str]], None], task: str = "pose", demo: Demo | None = None) -> Path:
     """Run the demo's commands with `run`; those that are done already are skipped. Returns the report's path."""
     check_path(output)
-    run_steps(demo_steps(output), run)
+    run_steps(demo_steps(output, task, demo or demo_named(task)), run)
     return output / "report" / "index.html"

@@ -1,0 +1,40 @@
+"""The main job for each task, through the commands, on a micro network and a few drawn scenes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+
+from hrnet_tf.__main__ import app
+from hrnet_tf.demo import DEMOS, Demo, demo_named, run_demo
+from hrnet_tf.runs import load_ranking, load_run
+from mobile_eval.model_file import read_description
+
+pytestmark = pytest.mark.slow
+MICRO = "--input-size 64x64 --width 4 --head-width 4 --stem-width 4 --stage1-width 4 --modules 2 --blocks 1"
+NETWORKS = {"landmarks": "landmarks-small-v1", "segmentation": "segment-small-v1", "classification": "classify-small-v1"}
+METRICS = {"landmarks": "NME", "segmentation": "mIoU", "classification": "top-1"}
+
+
+@pytest.mark.parametrize("task", NETWORKS)
+def test_from_drawn_people_to_a_report(task: str, tmp_path: Path) -> None:
+    micro = Demo(f"{NETWORKS[task]} {MICRO}", "--batch-size 8", (24, 10), 1, 1, 1, "--keep-links 0.5", 16)
+    command = typer.main.get_command(app)
+    report = run_demo(tmp_path / "job", lambda arguments: command.main(arguments, standalone_mode=False), task, micro)
+    results = json.loads(report.with_name("results.json").read_text())
+    assert (results["task"], results["metric"]["name"]) == (task, METRICS[task])
+    assert [model["label"] for model in results["models"]] == ["full-float32", "pruned-float32", "full-int8", "pruned-int8"]
+    full = load_run(tmp_path / "job" / "full")
+    assert set(load_ranking(full).of()) == full.hrnet_spec.links
+    pruned = read_description(tmp_path / "job" / "pruned-int8.tflite")
+    assert len(pruned.network["links"]) <= 0.5 * len(full.hrnet_spec.links)
+    assert pruned.source["removal"]["metric"] == METRICS[task]
+
+
+def test_there_is_a_demo_of_every_task() -> None:
+    assert list(DEMOS) == ["pose", "landmarks", "segmentation", "classification", "detection"]
+    with pytest.raises(ValueError, match="there is no demo of 'depth'; there are those of pose, landmarks"):
+        demo_named("depth")
