@@ -69,6 +69,5 @@ def test_statuses_outputs_and_files(adb: Adb, phone: StandIn, tmp_path: Path) ->
 
 
 def test_hrnet_has_the_commands() -> None:
-    assert [group.typer_instance.info.name for group in hrnet_tf.__main__.app.registered_groups if group.typer_instance] == [
-        "android"
-    ]
+    groups = hrnet_tf.__main__.app.registered_groups
+    assert "android" in [group.typer_instance.info.name for group in groups if group.typer_instance]
