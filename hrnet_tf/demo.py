@@ -53,9 +53,9 @@ def demo_data(task: str, folder: Path) -> DemoData:
         first, second = (f"--images {split / 'images'} --masks {split / 'masks'}" for split in (train, val))
         return DemoData(f"{first} --val-images {val / 'images'} --val-masks {val / 'masks'}", first, second)
     kind = {"pose": "person_keypoints", "landmarks": "face_keypoints", "detection": "instances"}[task]
-    images, first, second = f"--images {folder / 'images'}", folder / f"{kind}_train.json", folder / f"{kind}_val.json"
-    learning = f"--train-annotations {first} --val-annotations {second} {images}"
-    return DemoData(learning, f"--annotations {first} {images}", f"--annotations {second} {images}")
+    images, known, other = f"--images {folder / 'images'}", folder / f"{kind}_train.json", folder / f"{kind}_val.json"
+    learning = f"--train-annotations {known} --val-annotations {other} {images}"
+    return DemoData(learning, f"--annotations {known} {images}", f"--annotations {other} {images}")
 
 
 def demo_steps(output: Path, task: str, demo: Demo) -> list[Step]:
