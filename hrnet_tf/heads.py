@@ -49,14 +49,14 @@ def classification_head(branches: Branches, classes: int, *, folded: bool = Fals
     return keras.layers.Dense(classes, name="head_logits")(pooled)
 
 
-def feature_pyramid(branches: Branches) -> dict[str, Any]:
+def feature_pyramid(branches: Branches, channels: int = PYRAMID_CHANNELS) -> dict[str, Any]:
     """HRNetV2p: the gathered branches reduced to 256 channels and average-pooled to "P2" ... "P6", strides 4 to 64."""
-    reduced = keras.layers.Conv2D(PYRAMID_CHANNELS, 1, name="neck_reduce")(gathered(branches))
+    reduced = keras.layers.Conv2D(channels, 1, name="neck_reduce")(gathered(branches))
     levels = {}
     for step in range(PYRAMID_LEVELS):
         level = f"P{step + 2}"
         pooled = keras.layers.AveragePooling2D(2**step, name=f"neck_{level}_pool")(reduced) if step else reduced
-        levels[level] = keras.layers.Conv2D(PYRAMID_CHANNELS, 3, padding="same", name=f"neck_{level}_conv")(pooled)
+        levels[level] = keras.layers.Conv2D(channels, 3, padding="same", name=f"neck_{level}_conv")(pooled)
     return levels
 
 

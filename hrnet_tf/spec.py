@@ -33,6 +33,7 @@ DETECTION_ANCHORS = 3  # aspect ratios 1/2, 1, 2 at each place of each level
 DETECTION_POOLED_SIZE = 7
 DETECTION_FEATURES = 1024
 PAPER_PROPOSALS = 500  # those for which the paper counts multiply-adds
+SMALL_PROPOSALS = 100  # those that a detector with a head width of its own looks at
 
 
 @dataclass(frozen=True, order=True)
@@ -172,7 +173,8 @@ class HRNetSpec:
     `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `classes` the
     number of joints, landmarks or classes. `stage1_width` is the bottlenecks' inner width in stage 1 (their
     output has 4 times that). `block` is the kind of the branches' residual blocks; bottleneck ones have a
-    quarter of the branch's channels inside. `interpolation` is that of links upwards. `links` are those kept,
+    quarter of the branch's channels inside. `interpolation` is that of links upwards. `head_width` is what the head's
+    channels derive from, None for the paper's: of detection those of the pyramid. `links` are those kept,
     `removed_blocks` the residual blocks of stages 2 and on that are not.
     """
 
@@ -187,6 +189,7 @@ class HRNetSpec:
     task: str = "pose"
     block: str = "basic"
     interpolation: str = "nearest"
+    head_width: int | None = None
     links: frozenset[FusionLink] = field(default=frozenset(), repr=False)
     removed_blocks: frozenset[ResidualBlock] = field(default=frozenset(), repr=False)
 
@@ -194,6 +197,8 @@ class HRNetSpec:
         for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.head_width is not None and self.head_width < 1:
+            raise ValueError(f"head_width must be at least 1, got {self.head_width}")
         for name, known in (("task", TASKS), ("block", BLOCKS), ("interpolation", INTERPOLATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
