@@ -24,7 +24,7 @@ from training.examples import Examples, examples_for, steps_per_epoch
 from training.execution import Execution
 from training.image_cache import ImageCache, read_item
 from training.keeping import KeepRun, out_of_patience
-from training.learner import compile_learner, loss_function, make_learner
+from training.learner import compile_learner, imitation_function, loss_function, make_learner
 from training.nonfinite import StopAtNonFinite
 from training.optimizers import AveragedWeights, make_optimizer
 from training.progress_line import ProgressLine
@@ -81,6 +81,9 @@ def load_data(config: TrainingConfig) -> tuple[TaskData, TaskData | None]:
     """Training and (if named) validation data; ValueError where an image to measure on cannot be read."""
     load = TASKS[config.task].load
     train = load(config.train)
+    check = training_task(config.task).check
+    if check:
+        check(train)
     steps_per_epoch(train, config.items_a_step)  # refuses data that fill no batch, before anything is written
     if config.val is None:
         return train, None
@@ -199,7 +202,8 @@ def _compiled(
     loss = task.loss(config.settings)
     learner = make_learner(task, student, loss)
     if teacher is not None:
-        learner = Distiller(student, teacher, config.distill, loss_function(learner, loss), task.imitation)
+        own, imitation = loss_function(learner, loss), imitation_function(learner, task)
+        learner = Distiller(learner, teacher, config.distill, own, imitation)
     optimizer = make_optimizer(
         learning_rates(config, moves),
         config.optimizer,

@@ -103,8 +103,8 @@ def load_instances(annotations: Path | str, images: Path | str) -> Instances:
         names = tuple(str(category["name"]) for category in categories)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{annotations} is not {KIND}: {type(error).__name__} {error}") from error
-    if not found or not of_image:
-        raise ValueError(f"{annotations} holds no {'image' if not found else 'box'}")
+    if not any(len(image.boxes) for image in found):
+        raise ValueError(f"{annotations} holds no {'box' if found else 'image'}")
     _check_files(found, annotations, Path(images))
     return Instances(found, names, tuple(labels), coco)
 

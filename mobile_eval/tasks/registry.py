@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mobile_eval.files import write_json
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks import classification, landmarks, pose, segmentation
+from mobile_eval.tasks import classification, detection, landmarks, pose, segmentation
 from mobile_eval.tasks.asked import Asked, Task, TaskResult
 
 TASKS: dict[str, Task] = {
@@ -15,6 +15,7 @@ TASKS: dict[str, Task] = {
     "landmarks": landmarks.TASK,
     "segmentation": segmentation.TASK,
     "classification": classification.TASK,
+    "detection": detection.TASK,
 }
 
 

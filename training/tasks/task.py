@@ -84,18 +84,20 @@ class TrainingTask:
     is the name of a network's own recipe. `draw` shows targets or answers (n, ...) on images (n, H, W, 3) uint8 RGB.
 
     `learner`, where there is one, makes of a network and its loss the Keras model that `fit` trains: for networks of several
-    outputs, which Keras would give a loss each.
+    outputs, which Keras would give a loss each. Such a learner knows itself how far it is from a teacher: `imitation` is None.
+    `check`, where there is one, refuses data that cannot be learnt from.
     """
 
     metric: Metric
     noun: str
     maker: Callable[[Any, Network, Any], Maker]
     loss: Callable[[Any], Any]
-    imitation: Callable[[Any, Any], Any]
+    imitation: Callable[[Any, Any], Any] | None
     scorer: Callable[[Any, Network], Scorer]
     recipe: Callable[[Network], str]
     draw: Callable[[Image, Any, dict[str, Any]], Image]
     learner: Callable[[Any, Any], Any] | None = None
+    check: Callable[[Any], None] | None = None
 
 
 def divergence(taught: Any, found: Any) -> Any:
