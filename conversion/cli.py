@@ -51,8 +51,9 @@ def convert(
     from conversion.options import ConvertOptions
     from conversion.recipe import load_recipe
     from hrnet_tf.runs import load_run
-    from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.files import check_output_file
+    from mobile_eval.tasks.asked import Source
+    from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and precision != "int8":
         raise ValueError(f"--debug-quantization goes with the format int8, not {precision}")
@@ -61,11 +62,10 @@ def convert(
     if (annotations is None) != (images is None):
         raise ValueError("calibration needs both --annotations and --images")
     check_output_file(output)
-    people = load_keypoint_dataset(annotations, images) if annotations and images else None
+    trained = load_run(run)
+    people = TASKS[trained.spec.task].load(Source(images, annotations)) if annotations and images else None
     with Console(stderr=True).status(f"converting {run} to {precision}"):
-        result = convert_run(
-            load_run(run), options, output, people, samples=samples, seed=sample_seed, recipe=chosen, runtime=runtime
-        )
+        result = convert_run(trained, options, output, people, samples=samples, seed=sample_seed, recipe=chosen, runtime=runtime)
     typer.echo(result)
     if debug_quantization:
         table, plot = write_layer_errors(result.layers, output)

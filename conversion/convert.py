@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from conversion.describe import describe
+from conversion.detector import DetectorConversion, convert_detector
 from conversion.flatbuffer import to_flatbuffer, with_camera_input, with_decoding
 from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.metadata import with_metadata
@@ -28,7 +29,6 @@ from hrnet_tf.networks import build_model, check_is_pose
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, set_model_weights
-from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import write_bytes
 from mobile_eval.model_file import ModelDescription, save_model_file
 from mobile_eval.preprocess import normalize
@@ -64,13 +64,13 @@ def convert_run(
     run: Run,
     options: ConvertOptions,
     output: Path | str,
-    people: KeypointDataset | None = None,
+    people: Any = None,
     *,
     samples: int = PERSONS,
     seed: int | None = None,
     recipe: Recipe | None = None,
     runtime: str = "auto",
-) -> ConversionResult:
+) -> ConversionResult | DetectorConversion:
     """Convert `run` and check the file against the Keras model before it is written to `output`.
 
     Ranges of an integer format, unless tuned quantization-aware, are taken on `samples` of `people` (the first, or with
@@ -80,6 +80,10 @@ def convert_run(
     was not tuned, with int8 numbers in.
     """
     check_tf_keras("conversion to TFLite")
+    if run.spec.task == "detection":
+        if recipe:
+            raise ValueError("a recipe is for networks of one file, not for detectors")
+        return convert_detector(run, options, output, people, samples=samples, seed=seed, runtime=runtime)
     check_is_pose(run.spec, "conversion")
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type and --decode")

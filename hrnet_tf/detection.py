@@ -32,7 +32,7 @@ from hrnet_tf._keras import keras, tf
 from hrnet_tf.anchors import BOX_STDS, STRIDES, Size, clip_boxes, decode_deltas
 from hrnet_tf.box_head import box_head, normal
 from hrnet_tf.detector_sizes import detection_widths, proposal_limits
-from hrnet_tf.detector_stages import ALIGNED_LEVELS
+from hrnet_tf.detector_stages import ALIGNED_LEVELS, PROPOSALS_LAYER
 from hrnet_tf.heads import Branches, feature_pyramid
 from hrnet_tf.proposals import Proposals
 from hrnet_tf.roi_align import RoIAlign
@@ -81,7 +81,7 @@ def detector_outputs(image: Any, branches: Branches, spec: HRNetSpec, *, proposa
     levels = feature_pyramid(branches, channels)
     logits, deltas = region_proposal_network(levels, channels)
     candidates, usual = proposal_limits(spec)
-    find = Proposals((height, width), proposals or usual, candidates, name="rpn_proposals")
+    find = Proposals((height, width), proposals or usual, candidates, name=PROPOSALS_LAYER)
     boxes, objectness = find([logits, deltas])
     pooled = RoIAlign(name="box_head_align")([boxes, *(levels[level] for level in ALIGNED_LEVELS)])
     class_logits, box_deltas = box_head(pooled, features, spec.classes)

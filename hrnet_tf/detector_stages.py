@@ -17,6 +17,7 @@ from hrnet_tf._keras import keras, ops
 from hrnet_tf.box_head import box_head_model
 from hrnet_tf.spec import PYRAMID_LEVELS
 
+PROPOSALS_LAYER = "rpn_proposals"
 LEVELS = tuple(f"P{step + 2}" for step in range(PYRAMID_LEVELS))
 ALIGNED_LEVELS = LEVELS[:4]  # the box head reads P2 to P5
 
@@ -39,6 +40,11 @@ def stages_of(network: Any) -> DetectorStages:
         outputs[f"{level}_objectness"] = network.get_layer(f"rpn_{level}_logits").input
         outputs[f"{level}_deltas"] = network.get_layer(f"rpn_{level}_deltas").input
     return DetectorStages(keras.Model(network.input, outputs, name="maps"), box_head_model(network))
+
+
+def is_detector(network: Any) -> bool:
+    """Whether it is a detector as `build_model` makes it."""
+    return any(layer.name == PROPOSALS_LAYER for layer in network.layers)
 
 
 def flat_answers(maps: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -79,6 +79,14 @@ Unit = Annotated[
 FailureAbove = Annotated[
     float, typer.Option(help="The error above which a face has failed, and at which AUC ends.", rich_help_panel=LANDMARKS)
 ]
+Overlays = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write pictures of the images with what was found into this folder.",
+        show_default=False,
+        rich_help_panel="Of detection",
+    ),
+]
 Json = Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)]
 
 
@@ -105,12 +113,14 @@ def evaluate(
     least_score: LeastScore = 0.0,
     unit: Unit = None,
     failure_above: FailureAbove = 0.1,
+    overlays: Overlays = None,
 ) -> None:
     """Measure a model's accuracy, as is usual for its task.
 
     Pose: AP, AP50, AP75, AR (OKS, as COCO computes them), PCK@0.1 and, where heads are measured, PCKh@0.5. With a detector's
     --boxes poses are scored by their boxes too, and those that are another's left out (OKS above 0.9).
     Landmarks: NME, failure rate, AUC. Segmentation: mIoU, IoU of every class. Classification: top-1, top-5, recall.
+    Detection: AP, AP50, AP75 and AP of small, medium and large boxes, as COCO computes them; .boxes.tflite must lie beside.
 
     Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """
@@ -136,6 +146,7 @@ def evaluate(
         unit=unit,
         failure_above=failure_above,
         predictions=predictions,
+        overlays=overlays,
         resume=resume,
     )
     loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option, reference))

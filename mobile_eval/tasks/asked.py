@@ -101,6 +101,7 @@ class Asked:
     unit: str | None = None
     failure_above: float = FAILURE_THRESHOLD
     predictions: Path | None = None
+    overlays: Path | None = None
     resume: bool = False
 
     def given(self) -> tuple[str, ...]:
