@@ -30,7 +30,7 @@ from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.detector.tensors import BEHIND_IT, LEVELS_READ, tensor_shapes
 from mobile_eval.files import sha256, write_bytes
-from mobile_eval.model_file import BoxesFile, ModelDescription, save_model_file
+from mobile_eval.model_file import BoxesFile, ModelDescription, is_described, read_description, save_model_file
 from mobile_eval.preprocess import normalize
 from mobile_eval.quantized import quantize
 from mobile_eval.runtime import TfliteModel, make_interpreter
@@ -68,6 +68,17 @@ def boxes_path(path: Path | str) -> Path:
     """Where the second file lies: detector.boxes.tflite beside detector.tflite."""
     path = Path(path)
     return path.with_name(f"{path.stem}{BEHIND_IT}{path.suffix}")
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, and of a detector's first file the second too. ValueError where that is not there."""
+    boxes = read_description(path).boxes if is_described(path) else None
+    if boxes is None or boxes.name == path.name:
+        return [path]
+    second = path.parent / boxes.name
+    if not second.is_file():
+        raise ValueError(f"{path} needs its second file, {second}, which is not there: copy both")
+    return [path, second]
 
 
 def convert_detector(

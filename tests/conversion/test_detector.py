@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from conversion.detector import DetectorConversion, boxes_path, convert_detector, load_detector
+from conversion.detector import DetectorConversion, boxes_path, convert_detector, files_of, load_detector
 from conversion.edgetpu import check
 from conversion.options import ConvertOptions
 from conversion.verify import check_fully_int8
@@ -150,7 +150,10 @@ def test_the_device_s_ap_is_training_s(
 
 def test_the_edge_tpu_check_takes_both_files(converted: Converted) -> None:
     result = converted("int8")
-    kinds = {row.kind for path in (result.path, result.boxes_path) for row in check(path).operators}
+    files = files_of(result.path)
+    assert files == [result.path, result.boxes_path]
+    assert files_of(result.boxes_path) == [result.boxes_path]
+    kinds = {row.kind for path in files for row in check(path).operators}
     assert {"CONV_2D", "FULLY_CONNECTED", "RESIZE_NEAREST_NEIGHBOR"} <= kinds
 
 
