@@ -19,7 +19,7 @@ from mobile_eval.preprocess import warp_crop
 from mobile_eval.tasks.asked import Source
 from training.config import TrainingConfig
 from training.examples import Examples
-from training.fit import load_data
+from training.fit import build_for_training, load_data
 from training.importance.held import HeldSet, TrainedNetwork
 from training.importance.taylor import Taylor
 from training.learner import compile_learner, make_learner
@@ -225,6 +225,15 @@ def test_frozen_statistics_stay(data: Instances, detector_spec: HRNetSpec) -> No
         after = network.get_layer("stem_bn1").get_weights()
         moved[norm] = [not np.array_equal(one, other) for one, other in zip(before, after, strict=True)]
     assert moved == {"frozen": [False] * 4, "updated": [False, False, True, True]}
+
+
+def test_what_a_detector_s_training_refuses(data: Instances, detector_spec: HRNetSpec, shapes: Path) -> None:
+    config = dataclasses.replace(config_on(shapes / "train.json", shapes / "val.json", shapes / "images"), link_dropout=0.2)
+    with pytest.raises(ValueError, match="--link-dropout of a detector goes with --norm updated"):
+        make_learner(TASK, build_for_training(detector_spec, config), TASK.loss(Settings()))
+    learner = make_learner(TASK, build_model(detector_spec), TASK.loss(Settings()))
+    with pytest.raises(ValueError, match="--jit: XLA has no non-maximum suppression"):
+        compile_learner(learner, learner, keras.optimizers.SGD(0.1), jit=True)
 
 
 def test_a_student_that_is_its_teacher_is_as_near_as_can_be(learnt: Learnt, data: Instances) -> None:

@@ -18,6 +18,8 @@ from training.tasks.task import divergence
 
 CANDIDATES = 2000  # of each level, before suppression (mmdetection: rpn_proposal.nms_pre)
 TAUGHT = 64  # proposals of a teacher whose classes a student imitates
+SPARSE = "prune_low_magnitude"  # how tensorflow-model-optimization calls layers that become sparse
+NORM, DROPOUT = keras.layers.BatchNormalization, keras.layers.Dropout
 ANCHORS, BOXES = 1, 2  # set what the two losses draw apart
 
 
@@ -26,6 +28,8 @@ class DetectionLearner(Learner):
 
     def __init__(self, network: Any, loss: DetectionLoss):
         super().__init__(network, name="detection_learner")
+        if any(layer.name.startswith(SPARSE) for layer in network.layers):
+            raise ValueError("--sparsity is not for detectors")
         self.settings = loss.settings
         self.stages: DetectorStages = stages_of(network)  # Keras does not see them here: their layers are the network's
         height, width = self.stages.maps.input_shape[1:3]
@@ -33,8 +37,15 @@ class DetectionLearner(Learner):
         self.find = Proposals((height, width), loss.settings.train_proposals, CANDIDATES, name="train_proposals")
         self.align = RoIAlign(name="train_align")
         self.classes = int(self.stages.boxes.output_shape["class_logits"][-1]) - 1
-        normalized = any(isinstance(layer, keras.layers.BatchNormalization) for layer in self.stages.maps.layers)
-        self.frozen = normalized and loss.settings.norm == FROZEN
+        kinds = {kind: any(isinstance(layer, kind) for layer in self.stages.maps.layers) for kind in (NORM, DROPOUT)}
+        self.frozen = kinds[NORM] and loss.settings.norm == FROZEN
+        if self.frozen and kinds[DROPOUT]:
+            raise ValueError("--link-dropout of a detector goes with --norm updated")
+
+    def compile(self, optimizer: Any, loss: Any = None, jit_compile: bool = False) -> None:
+        if jit_compile:
+            raise ValueError("--jit: XLA has no non-maximum suppression; train detectors without it")
+        super().compile(optimizer, loss, jit_compile=False)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not training:
