@@ -16,7 +16,9 @@ from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import model_weights
 from mobile_eval.datasets.instances import Instances, load_instances
 from mobile_eval.preprocess import warp_crop
+from mobile_eval.runtime import make_interpreter
 from mobile_eval.tasks.asked import Source
+from training.candidate_latency import throwaway_files
 from training.config import TrainingConfig
 from training.examples import Examples
 from training.fit import build_for_training, load_data
@@ -243,6 +245,17 @@ def test_a_student_that_is_its_teacher_is_as_near_as_can_be(learnt: Learnt, data
     same = learner.imitation_of(taught, learner.stages.maps(images, training=False))
     other = learner.imitation_of(taught, learner.stages.maps(images + 0.5, training=False))
     assert float(same) < float(other)
+
+
+@pytest.mark.slow
+def test_a_candidate_is_timed_by_both_files(detector_spec: HRNetSpec, tmp_path: Path) -> None:
+    inputs = []
+    for number, content in enumerate(throwaway_files(detector_spec)):
+        path = tmp_path / f"{number}.tflite"
+        path.write_bytes(content)
+        [details] = make_interpreter(path).get_input_details()
+        inputs.append((details["shape"].tolist(), np.dtype(details["dtype"]).name))
+    assert inputs == [([1, 64, 96, 3], "int8"), ([100, 7, 7, 8], "int8")]
 
 
 # The metric, and what is refused
