@@ -24,7 +24,7 @@ AT_ONCE_BYTES = 2**30  # of tensors that are kept at a time; networks of large i
 
 
 def with_ranges(flatbuffer: bytes, images: NDArray[np.float32]) -> bytes:
-    """The same file with the smallest and largest value that each tensor takes on `images` (N, H, W, 3)."""
+    """The same file with the smallest and largest value that each tensor takes on `images` (N, H, W, 3) or batches."""
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
@@ -65,8 +65,9 @@ def _ranges(flatbuffer: bytes, tensors: Sequence[int], images: NDArray[np.float3
         path = Path(folder, "all-tensors.tflite")
         path.write_bytes(flatbuffer)
         interpreter: Any = make_interpreter(path, Backend(threads=os.cpu_count() or 1))
+        shape = interpreter.get_input_details()[0]["shape"]
         for image in images:
-            interpreter.set_tensor(tensors[0], image[None])
+            interpreter.set_tensor(tensors[0], image.reshape(shape))
             interpreter.invoke()
             values = [interpreter.get_tensor(index) for index in tensors]
             lowest = np.minimum(lowest, [value.min() for value in values])

@@ -130,16 +130,21 @@ def edgetpu(
 
     from conversion.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
+    from mobile_eval.model_file import files_of
 
     found = find_compiler(compiler)
     if segments > 1 and not found:
         raise ValueError(f"--segments needs {COMPILER}: give it by --compiler")
-    checked = check(model)
+    files = files_of(model)
+    checked = [check(file) for file in files]
     if json:
-        write_json(json, {**asdict(checked), "path": str(model)})
-    typer.echo(checked)
+        rows = [{**asdict(one), "path": str(one.path)} for one in checked]
+        write_json(json, rows[0] if len(rows) == 1 else {"files": rows})
+    for one in checked:
+        typer.echo(one)
     if found:
-        typer.echo(compile_for_edgetpu(model, output or model.parent, found, segments))
+        for file in files:
+            typer.echo(compile_for_edgetpu(file, output or model.parent, found, segments))
     else:
         typer.echo(f"checked by the documented rules alone: no {COMPILER} on the PATH, none given by --compiler")
 

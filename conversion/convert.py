@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from conversion.describe import describe
+from conversion.detector import DetectorConversion, convert_detector
 from conversion.flatbuffer import to_flatbuffer, with_camera_input, with_decoding
 from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.recipe import Recipe, quantize_by_recipe
 from conversion.samples import CHECKED, SAMPLES, inputs_of, own_data, random_inputs
-from conversion.verify import Parity, check_fully_int8, check_loads, check_versions, parity
+from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.networks import build_model
@@ -71,7 +72,7 @@ def convert_run(
     seed: int | None = None,
     recipe: Recipe | None = None,
     runtime: str = "auto",
-) -> ConversionResult:
+) -> ConversionResult | DetectorConversion:
     """Convert `run` and check the file against the Keras model before it is written to `output`.
 
     Ranges of an integer format, unless tuned quantization-aware, are taken on `samples` of `data` (the first, or with
@@ -82,9 +83,13 @@ def convert_run(
     """
     check_tf_keras("conversion to TFLite")
     check_decodable(run, options)
+    data = data or own_data(run)
+    if run.spec.task == "detection":
+        if recipe:
+            raise ValueError("a recipe is for networks of one file, not for detectors")
+        return convert_detector(run, options, output, data, samples=samples, seed=seed, runtime=runtime)
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type and --decode")
-    data = data or own_data(run)
     tuned = run.quantized and options.format == "int8"
     if options.format in ("int8", "int16x8") and not tuned and data is None:
         raise ValueError(
@@ -138,13 +143,6 @@ def load_folded_model(run: Run, *, tuned: bool | None = None) -> Any:
     model = build_quantized_model(run.spec) if tuned else build_model(run.spec, folded=True)
     set_model_weights(model, weights if run.quantized else fold_batch_norm(weights))
     return model
-
-
-def check_finite(model: Any, run: Run) -> None:
-    """Raise ValueError, naming the first variable, where a weight is not a number."""
-    for variable in model.weights:
-        if not np.all(np.isfinite(variable.numpy())):
-            raise ValueError(f"{run.weights_path}: {variable.name.removesuffix(':0')} holds NaN or infinity; train it again")
 
 
 def _checked(draft: Path, options: ConvertOptions, recipe: Recipe | None, runtime: str) -> Any:

@@ -18,8 +18,10 @@ from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
 BYTE = 255.0
 
 
-def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None) -> bytes:
+def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None, batch: int = 1) -> bytes:
     """Convert `model`. `calibration` (N, H, W, 3) is what the model takes; None where fake quantization has the ranges.
+
+    A file for a `batch` of more than one is calibrated on whole batches (N, batch, H, W, C).
 
     Raises ValueError, naming the operation, where the model holds one that TFLite has not.
     """
@@ -28,16 +30,16 @@ def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.f
     try:
         with quiet():
             if options.format == "int8" and calibration is not None:
-                return _post_training_int8(bytes(tflite_converter(model).convert()), options, calibration)
-            return bytes(_converter(model, options, calibration).convert())
+                return _post_training_int8(bytes(tflite_converter(model, batch).convert()), options, calibration)
+            return bytes(_converter(model, options, calibration, batch).convert())
     except ConverterError as error:
         found = re.search(r"'tf\.(\w+)' op", str(error))
         what = f"TFLite has no operator for {found[1]}" if found else str(error).splitlines()[0]
         raise ValueError(f"{model.name} cannot be converted to {options.format}: {what}") from error
 
 
-def _converter(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None) -> Any:
-    converter = tflite_converter(model)
+def _converter(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None, batch: int) -> Any:
+    converter = tflite_converter(model, batch)
     if options.format != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if options.format == "float16":
@@ -45,7 +47,7 @@ def _converter(model: Any, options: ConvertOptions, calibration: NDArray[np.floa
     if options.format == "int16x8" and calibration is not None:
         operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.target_spec.supported_ops = [operators]
-        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
+        converter.representative_dataset = lambda: ([image.reshape(batch, *calibration.shape[-3:])] for image in calibration)
     if options.format == "int8":
         converter.inference_input_type = tf.as_dtype(options.input_type)
         converter.inference_output_type = tf.as_dtype(options.output_type)

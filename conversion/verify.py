@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.heads import HEATMAP_LAYER
+from hrnet_tf.runs import Run
 from mobile_eval.backend import Backend
 from mobile_eval.decode import decode_heatmaps
 from mobile_eval.model_file import HEATMAPS, KEYPOINTS, read_description
@@ -106,6 +107,13 @@ def _decoded_heatmaps(path: Path, crops: NDArray[np.uint8]) -> NDArray[np.float3
         off = np.abs(expected - found).max(axis=(0, 1))
         raise ValueError(f"decoding in the graph is off by {max(off[:2]):g} heatmap pixels, and scores by {off[2]:g}")
     return heatmaps
+
+
+def check_finite(model: Any, run: Run) -> None:
+    """Raise ValueError, naming the first variable, where a weight is not a number."""
+    for variable in model.weights:
+        if not np.all(np.isfinite(variable.numpy())):
+            raise ValueError(f"{run.weights_path}: {variable.name.removesuffix(':0')} holds NaN or infinity; train it again")
 
 
 def check_fully_int8(interpreter: Any) -> None:

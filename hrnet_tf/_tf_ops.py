@@ -11,6 +11,7 @@ import tensorflow as tf
 abs = tf.abs  # noqa: A001
 cast = tf.cast
 clip = tf.clip_by_value
+concatenate = tf.concat
 convert_to_tensor = tf.convert_to_tensor
 equal = tf.equal
 log = tf.math.log

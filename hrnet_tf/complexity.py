@@ -9,20 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hrnet_tf.spec import (
-    BOTTLENECK_EXPANSION,
-    CLASSIFICATION_FEATURES,
+from hrnet_tf.detector_sizes import (
     DETECTION_ANCHORS,
-    DETECTION_FEATURES,
     DETECTION_POOLED_SIZE,
-    FIRST_STAGE,
     PAPER_PROPOSALS,
-    PYRAMID_CHANNELS,
     PYRAMID_LEVELS,
-    BranchModule,
-    FusionLink,
-    HRNetSpec,
+    SMALL_PROPOSALS,
+    detection_widths,
 )
+from hrnet_tf.spec import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
 
 Size = tuple[int, int]
 
@@ -151,8 +146,12 @@ def pyramid_sizes(spec: HRNetSpec) -> list[Size]:
 
 
 def detection_costs(spec: HRNetSpec) -> dict[str, Cost]:
-    """HRNetV2p's pyramid, the region proposal network, and the box head on the 500 proposals that the paper counts."""
-    channels, sizes = PYRAMID_CHANNELS, pyramid_sizes(spec)
+    """HRNetV2p's pyramid, the region proposal network, and the box head on the 500 proposals that the paper counts.
+
+    A detector with a head width of its own is counted on the 100 that it looks at.
+    """
+    (channels, features), sizes = detection_widths(spec), pyramid_sizes(spec)
+    times = PAPER_PROPOSALS if spec.head_width is None else SMALL_PROPOSALS
     neck = conv_cost(spec.gathered_channels, channels, 1, sizes[0], norm=False, bias=True)
     neck += total(conv_cost(channels, channels, 3, size, norm=False, bias=True) for size in sizes)
     answers = DETECTION_ANCHORS * (1 + 4)
@@ -163,9 +162,8 @@ def detection_costs(spec: HRNetSpec) -> dict[str, Cost]:
     ]
     proposals = Cost(at_each_level[0].parameters, sum(level.multiply_adds for level in at_each_level))
     pooled = channels * DETECTION_POOLED_SIZE**2
-    boxes = dense_cost(pooled, DETECTION_FEATURES, PAPER_PROPOSALS)
-    boxes += dense_cost(DETECTION_FEATURES, DETECTION_FEATURES, PAPER_PROPOSALS)
-    boxes += dense_cost(DETECTION_FEATURES, 5 * (spec.classes + 1), PAPER_PROPOSALS)
+    boxes = dense_cost(pooled, features, times) + dense_cost(features, features, times)
+    boxes += dense_cost(features, 5 * (spec.classes + 1), times)
     return {"neck": neck, "rpn": proposals, "box_head": boxes}
 
 

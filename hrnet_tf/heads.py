@@ -9,8 +9,9 @@ from typing import Any
 
 from hrnet_tf._keras import keras
 from hrnet_tf.blocks import bottleneck_block
+from hrnet_tf.detector_sizes import PYRAMID_CHANNELS, PYRAMID_LEVELS
 from hrnet_tf.layers import Upsampling, add_all, conv_unit
-from hrnet_tf.spec import CLASSIFICATION_FEATURES, PYRAMID_CHANNELS, PYRAMID_LEVELS
+from hrnet_tf.spec import CLASSIFICATION_FEATURES
 
 Branches = dict[int, Any]
 HEATMAP_LAYER = "head_heatmaps"  # of pose and landmarks
@@ -52,14 +53,14 @@ def classification_head(branches: Branches, width: int, classes: int, *, folded:
     return keras.layers.Dense(classes, name="head_logits")(pooled)
 
 
-def feature_pyramid(branches: Branches) -> dict[str, Any]:
+def feature_pyramid(branches: Branches, channels: int = PYRAMID_CHANNELS) -> dict[str, Any]:
     """HRNetV2p: the gathered branches reduced to 256 channels and average-pooled to "P2" ... "P6", strides 4 to 64."""
-    reduced = keras.layers.Conv2D(PYRAMID_CHANNELS, 1, name="neck_reduce")(gathered(branches))
+    reduced = keras.layers.Conv2D(channels, 1, name="neck_reduce")(gathered(branches))
     levels = {}
     for step in range(PYRAMID_LEVELS):
         level = f"P{step + 2}"
         pooled = keras.layers.AveragePooling2D(2**step, name=f"neck_{level}_pool")(reduced) if step else reduced
-        levels[level] = keras.layers.Conv2D(PYRAMID_CHANNELS, 3, padding="same", name=f"neck_{level}_conv")(pooled)
+        levels[level] = keras.layers.Conv2D(channels, 3, padding="same", name=f"neck_{level}_conv")(pooled)
     return levels
 
 

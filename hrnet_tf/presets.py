@@ -21,6 +21,7 @@ _SIZES = {  # task: the paper's input size (height, width), and joints, landmark
     "classification": ((224, 224), 1000),  # ImageNet
     "detection": ((800, 1216), 80),  # COCO
 }
+SMALL_DETECTOR = ((320, 320), 64)  # input size and head width of the small detectors, for images of any aspect
 _INTERPOLATIONS = {"landmarks": "bilinear", "segmentation": "bilinear"}  # of the official code bases; nearest elsewhere
 _STANDARD = (StageSpec(1, 4), StageSpec(4, 4), StageSpec(3, 4))
 
@@ -60,6 +61,11 @@ def _hrnet(
     ).full()
 
 
+def _small_detector(spec: HRNetSpec) -> HRNetSpec:
+    input_size, head_width = SMALL_DETECTOR
+    return dataclasses.replace(spec, input_size=input_size, head_width=head_width)
+
+
 def _simple_baseline(depth: int) -> SimpleBaselineSpec:
     return SimpleBaselineSpec(f"simple-baseline-r{depth}", depth, *_SIZES["pose"])
 
@@ -84,6 +90,8 @@ _NETWORKS: tuple[Network, ...] = (
     _small_v1("landmarks-small-v1", "landmarks"),
     _small_v2("landmarks-small-v2", "landmarks"),
     *(_hrnet(f"detect-w{width}", "detection", width) for width in (18, 32, 40, 48)),
+    _small_detector(_small_v1("detect-small-v1", "detection")),
+    _small_detector(_small_v2("detect-small-v2", "detection")),
     *(_hrnet(f"classify-w{width}", "classification", width) for width in (18, 30, 32, 40, 44, 48, 64)),
     _small_v1("classify-small-v1", "classification"),
     _small_v2("classify-small-v2", "classification"),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.complexity import Cost
+from hrnet_tf.detector_sizes import PAPER_PROPOSALS
 from hrnet_tf.networks import Network, complexity
 from hrnet_tf.presets import customized, preset
-from hrnet_tf.spec import PAPER_PROPOSALS
 
 Size = tuple[int, int]
 QUANTITIES = ("parameters", "multiply-adds")

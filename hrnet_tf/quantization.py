@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
+from hrnet_tf.detector_stages import is_detector
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.layers import Upsampling
 from hrnet_tf.networks import Network, build_model
 from hrnet_tf.weights import Weights, set_model_weights
 
 Ranges = dict[str, tuple[float, float]]
-INPUT_LAYER = "image"
 QUANTIZATION = "quantization-aware training"
 
 
@@ -31,6 +31,19 @@ def build_quantized_model(spec: Network, folded_weights: Weights | None = None, 
     `keep_zeros`, kernel weights that are zero stay zero in training.
     """
     check_tf_keras(QUANTIZATION)
+    model = build_model(spec, folded=True)
+    if folded_weights is not None:
+        set_model_weights(model, folded_weights)
+    keras.backend.reset_uids()  # the input's layer is named by a counter; weights on disk need one name for it
+    if is_detector(model):
+        from hrnet_tf.quantized_detector import quantized_detector
+
+        return quantized_detector(model, spec, lambda stage: with_fake_quantization(stage, keep_zeros=keep_zeros))
+    return with_fake_quantization(model, keep_zeros=keep_zeros)
+
+
+def with_fake_quantization(model: Any, *, keep_zeros: bool = False) -> Any:
+    """A copy of a Keras model, functional and with its outputs in a list if there are several, that rounds as int8 does."""
     import tensorflow_model_optimization as tfmot
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
         default_8bit_prune_preserve_quantize_scheme as keeping,
@@ -46,13 +59,9 @@ def build_quantized_model(spec: Network, folded_weights: Weights | None = None, 
         config = copies if isinstance(layer, Upsampling) else None
         return tfmot.quantization.keras.quantize_annotate_layer(layer, quantize_config=config)
 
-    model = build_model(spec, folded=True)
-    if folded_weights is not None:
-        set_model_weights(model, folded_weights)
     with tfmot.quantization.keras.quantize_scope({"Upsampling": Upsampling, "NoOpQuantizeConfig": type(copies)}):
         annotated = keras.models.clone_model(model, clone_function=annotate)
         annotated.set_weights(model.get_weights())
-        keras.backend.reset_uids()  # the input's layer is named by a counter; weights on disk need one name for it
         plain = default_8bit_quantize_scheme.Default8BitQuantizeScheme
         scheme = keeping.Default8BitPrunePreserveQuantizeScheme() if keep_zeros else plain()
         return tfmot.quantization.keras.quantize_apply(annotated, scheme)
@@ -60,6 +69,10 @@ def build_quantized_model(spec: Network, folded_weights: Weights | None = None, 
 
 def activation_ranges(model: Any, batches: Iterable[NDArray[np.float32]]) -> Ranges:
     """Smallest and largest value of each layer's output, averaged over batches (N, H, W, 3)."""
+    if is_detector(model):
+        from hrnet_tf.quantized_detector import detector_ranges
+
+        return detector_ranges(model, batches)
     names = [layer.name for layer in model.layers]
     outputs = keras.Model(
         model.input, [[keras.backend.min(layer.output), keras.backend.max(layer.output)] for layer in model.layers]
@@ -74,8 +87,13 @@ def initialize_ranges(quantized: Any, activations: Ranges) -> None:
     tensorflow-model-optimization starts them all at -6..6 and moves those of activations by a thousandth a
     step: a short tuning would end before they arrive, and nothing before the first step is meaningful.
     """
+    stages = getattr(quantized, "stages", None)
+    if stages is not None:
+        for stage in (stages.maps, stages.boxes):
+            initialize_ranges(stage, activations)
+        return
     for layer in quantized.layers:
-        name = INPUT_LAYER if layer.name == "quantize_layer" else layer.name.removeprefix("quant_")
+        name = quantized.input_names[0] if layer.name.startswith("quantize_layer") else layer.name.removeprefix("quant_")
         variables = {v.name.removesuffix(":0").rsplit("/", 1)[-1]: v for v in layer.weights}
         for end, variable in variables.items():
             if end in ("kernel_min", "kernel_max"):

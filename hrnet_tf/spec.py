@@ -1,17 +1,17 @@
 """What an HRNet is: frozen data.
 
-A spec holds the sizes of a network, the set of its fusion links, and the residual blocks that it lost. Removing
-units (links or blocks) makes a smaller spec; `networks.build_model` makes a model of exactly what the spec's
-liveness says can reach the output. A removed block leaves the identity path that ran beside it.
+A spec holds the sizes of a network, the set of its fusion links, and the residual blocks that it lost. Removing units (links or
+blocks) makes a smaller spec; `networks.build_model` makes a model of exactly what the spec's liveness says can reach the output.
+A removed block leaves the identity path that ran beside it.
 
-Notation of the paper (arXiv 1908.07919): stage s (2, 3, 4) has s branches; branch b has `width * 2**b`
-channels at stride `4 * 2**b`; each module of a stage ends in an exchange unit, whose fusion links go from
-every `source` branch to every other `target` branch.
+Notation of the paper (arXiv 1908.07919): stage s (2, 3, 4) has s branches; branch b has `width * 2**b` channels at stride
+`4 * 2**b`; each module of a stage ends in an exchange unit, whose fusion links go from every `source` to every other `target`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,12 +27,6 @@ BOTTLENECK_EXPANSION = 4  # a bottleneck block puts out this times its inner wid
 
 CLASSIFICATION_WIDTH = 32  # inner width of the bottleneck that widens branch 0 (HRNet-W-C); it doubles from branch to branch
 CLASSIFICATION_FEATURES = 64  # times the inner width of the first of them
-PYRAMID_CHANNELS = 256
-PYRAMID_LEVELS = 5  # P2 to P6, strides 4 to 64
-DETECTION_ANCHORS = 3  # aspect ratios 1/2, 1, 2 at each place of each level
-DETECTION_POOLED_SIZE = 7
-DETECTION_FEATURES = 1024
-PAPER_PROPOSALS = 500  # those for which the paper counts multiply-adds
 
 
 @dataclass(frozen=True, order=True)
@@ -157,11 +151,9 @@ def full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> froze
 def full_blocks(stages: tuple[StageSpec, ...]) -> frozenset[ResidualBlock]:
     """All residual blocks of stages 2 and on."""
     return frozenset(
-        ResidualBlock(number, module, branch, block)
+        ResidualBlock(number, *place)
         for number, stage in enumerate(stages, FIRST_STAGE)
-        for module in range(stage.modules)
-        for branch in range(number)
-        for block in range(stage.blocks)
+        for place in itertools.product(range(stage.modules), range(number), range(stage.blocks))
     )
 
 
@@ -169,10 +161,9 @@ def full_blocks(stages: tuple[StageSpec, ...]) -> frozenset[ResidualBlock]:
 class HRNetSpec:
     """An HRNet for one task.
 
-    `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `classes` the
-    number of joints, landmarks or classes. `stage1_width` is the bottlenecks' inner width in stage 1 (their
-    output has 4 times that). `block` is the kind of the branches' residual blocks; bottleneck ones have a
-    quarter of the branch's channels inside. `interpolation` is that of links upwards. `head_width` are the channels of
+    `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `classes` the number of joints,
+    landmarks or classes. `stage1_width` is the bottlenecks' inner width in stage 1 (their output has 4 times that). `block` is
+    the kind of the branches' residual blocks; bottleneck ones have a quarter of the branch's channels inside. `interpolation` is that of links upwards. `head_width` are the channels of
     what follows the trunk, if not the paper's: of segmentation and landmarks those of the mixed maps, of classification
     the inner width of the bottleneck that widens branch 0, of detection those of the pyramid. `links` are those kept,
     `removed_blocks` the residual blocks of stages 2 and on that are not.
@@ -211,10 +202,8 @@ class HRNetSpec:
         if min(self.input_size) < multiple or any(size % multiple for size in self.input_size):
             height, width = self.input_size
             raise ValueError(f"input size {height}x{width}: height and width must be multiples of {multiple}")
-        for kind, unknown in (
-            ("link", self.links - self.possible_links),
-            ("block", self.removed_blocks - self.possible_blocks),
-        ):
+        units = ("link", self.links - self.possible_links), ("block", self.removed_blocks - self.possible_blocks)
+        for kind, unknown in units:
             if unknown:
                 raise ValueError(f"the network has no {kind} {min(map(str, unknown))}")
 
@@ -248,9 +237,8 @@ class HRNetSpec:
 
     @property
     def head_channels(self) -> int:
-        """`head_width`, or where it is not given the paper's."""
-        papers = {"classification": CLASSIFICATION_WIDTH, "detection": PYRAMID_CHANNELS}
-        return self.head_width or papers.get(self.task, self.gathered_channels)
+        """`head_width`, or where it is not given the paper's (of a detector see `detector_sizes`)."""
+        return self.head_width or (CLASSIFICATION_WIDTH if self.task == "classification" else self.gathered_channels)
 
     def resolution(self, branch: int) -> tuple[int, int]:
         """(height, width) of a branch's feature maps."""

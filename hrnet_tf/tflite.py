@@ -12,10 +12,10 @@ from hrnet_tf._keras import tf
 from hrnet_tf.keras_choice import check_tf_keras
 
 
-def tflite_converter(model: Any) -> Any:
-    """A `TFLiteConverter` of `model` for one image (1, H, W, C): all sizes are known, as accelerators want."""
+def tflite_converter(model: Any, batch: int = 1) -> Any:
+    """A `TFLiteConverter` of `model` for one image (1, H, W, C), or so many: all sizes are known, as accelerators want."""
     check_tf_keras("conversion to TFLite")
-    image = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, name=model.input_names[0])
+    image = tf.TensorSpec((batch, *model.input_shape[1:]), model.input.dtype, name=model.input_names[0])
     variables = tf.Module()  # what the function reads, and no layer of the model
     variables.held = model.variables
     converter = tf.lite.TFLiteConverter.from_concrete_functions([tf.function(model).get_concrete_function(image)], variables)

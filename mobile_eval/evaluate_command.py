@@ -88,7 +88,7 @@ Overlays = Annotated[
     typer.Option(
         help="Draw what was found and what is true into this folder, of the first 50 images.",
         show_default=False,
-        rich_help_panel="Of pose, landmarks and segmentation",
+        rich_help_panel="Of all but classification",
     ),
 ]
 HeadJoints = Annotated[
@@ -166,6 +166,7 @@ def evaluate(
     Pose: AP, AP50, AP75, AR (OKS, as COCO computes them), PCK@0.1 and, where heads are measured, PCKh@0.5. With a detector's
     --boxes poses are scored by their boxes too, and those that are another's left out (OKS above 0.9).
     Landmarks: NME, failure rate, AUC. Segmentation: mIoU, IoU of every class. Classification: top-1, top-5, recall.
+    Detection: AP, AP50, AP75 and AP of small, medium and large boxes, as COCO computes them; .boxes.tflite must lie beside.
 
     Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """

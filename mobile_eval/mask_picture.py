@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from mobile_eval.metrics.confusion import IGNORED
@@ -21,6 +22,13 @@ def class_colors(count: int) -> NDArray[np.uint8]:
     hsv = np.array([[(index * GOLDEN) % 1 * 179, *LEVELS[index % len(LEVELS)]] for index in range(count)])
     hsv[:, 1:] *= 255
     return np.asarray(cv2.cvtColor(np.rint(hsv).astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0], np.uint8)
+
+
+def class_keys(names: Sequence[str]) -> Markup:
+    """The classes with their colours, for a report."""
+    colors = (f"#{bytes(color.tolist()).hex()}" for color in class_colors(len(names)))
+    keys = (f'<span class="key" style="background:{c}"></span>{escape(n)}' for n, c in zip(names, colors, strict=True))
+    return Markup("".join(keys))
 
 
 def mask_overlay(image: NDArray[np.uint8], mask: NDArray[np.integer], classes: int) -> NDArray[np.uint8]:

@@ -25,7 +25,9 @@ FORMAT_VERSION = 1
 MEMBER = "model.json"
 JOINTS_MEMBER, CLASSES_MEMBER = "keypoints.txt", "labels.txt"
 FLATBUFFER_IDENTIFIER = b"TFL3"
-HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES = OUTPUTS = ("heatmaps", "keypoints", "class-maps", "class-scores")
+HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES = ("heatmaps", "keypoints", "class-maps", "class-scores")
+DETECTOR_MAPS, BOX_ANSWERS = OF_DETECTORS = ("detector-maps", "box-answers")
+OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *OF_DETECTORS)
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 REMEDY = "convert it again with `hrnet convert`"
 
@@ -63,7 +65,7 @@ class ModelOutput:
     HEATMAPS: (1, height / stride, width / stride, joints). KEYPOINTS, of a model with decoding in its graph: locations
     (1, joints, 2), int32 as x and y in quarters of a heatmap pixel, and scores (1, joints), which `tensor` is the format of.
     CLASS_MAPS: logits (1, height / stride, width / stride, classes). CLASS_SCORES: logits (1, classes) of the whole image, with
-    `stride` 0.
+    `stride` 0. DETECTOR_MAPS and BOX_ANSWERS are of a detector's two files, see `detector.tensors`; `tensor` is the first's.
 
     `offset` is to be added to what is found in heatmaps, in their pixels: 0.5 for a network whose targets were rounded down, as
     those of the official landmark networks.
@@ -81,7 +83,7 @@ class ModelOutput:
     @property
     def is_of_classes(self) -> bool:
         """Whether it is classes that come out, and not keypoints."""
-        return self.kind in (CLASS_MAPS, CLASS_SCORES)
+        return self.kind in (CLASS_MAPS, CLASS_SCORES, *OF_DETECTORS)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; no offset where there is none, as in files of before there were any."""
@@ -103,6 +105,21 @@ class Flatbuffer:
 
 
 @dataclass(frozen=True)
+class BoxesFile:
+    """A detector's second file, which lies beside the first: its name and the checksum of its flatbuffer.
+
+    `width` are the maps' channels, `candidates` the best anchors of a level that suppression looks at, `proposals` the boxes that
+    the second file takes.
+    """
+
+    name: str
+    sha256: str
+    width: int
+    candidates: int
+    proposals: int
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """All that evaluating a model needs to know about it, and where it came from.
 
@@ -111,7 +128,7 @@ class ModelDescription:
     links leave these out. `category` are the joints or landmarks (none of a model of classes), `classes` the names of the classes
     in the order of their indices (none of a model of keypoints).
     `importance` maps links of the full network to a number (higher is needed more).
-    `flatbuffer` is filled in when the description is embedded.
+    `flatbuffer` is filled in when the description is embedded. `boxes` is there in both files of a detector.
     """
 
     name: str
@@ -129,6 +146,7 @@ class ModelDescription:
     task: str = "pose"
     classes: tuple[str, ...] = ()
     flatbuffer: Flatbuffer | None = None
+    boxes: BoxesFile | None = None
 
     def __post_init__(self) -> None:
         if self.output.is_of_classes != bool(self.classes):
@@ -146,7 +164,8 @@ class ModelDescription:
         data["input"] |= dataclasses.asdict(source.tensor)
         data["output"], data["category"], data["classes"] = self.output.to_json(), self.category.to_json(), list(self.classes)
         data["flatbuffer"] = dataclasses.asdict(self.flatbuffer) if self.flatbuffer else None
-        return {"format_version": FORMAT_VERSION, **data}
+        boxes = data.pop("boxes")
+        return {"format_version": FORMAT_VERSION, **data, **({"boxes": dataclasses.asdict(boxes)} if boxes else {})}
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -170,6 +189,7 @@ class ModelDescription:
             fields["category"] = KeypointCategory.from_json(data["category"])
             fields["classes"] = tuple(map(str, data.get("classes", ())))
             fields["flatbuffer"] = Flatbuffer(**data["flatbuffer"]) if data.get("flatbuffer") else None
+            fields["boxes"] = BoxesFile(**data["boxes"]) if data.get("boxes") else None
             return cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the model's description is incomplete ({type(error).__name__} {error}): {REMEDY}") from error
@@ -237,6 +257,18 @@ def is_described(path: Path | str) -> bool:
     if description is not None:
         _check_flatbuffer(path, data, description)
     return description is not None
+
+
+def files_of(path: Path | str) -> list[Path]:
+    """The file itself, and of a detector's first file the second too. ValueError where that is not there."""
+    path = Path(path)
+    boxes = read_description(path).boxes if is_described(path) else None
+    if boxes is None or boxes.name == path.name:
+        return [path]
+    second = path.parent / boxes.name
+    if not second.is_file():
+        raise ValueError(f"{path} needs its second file, {second}, which is not there: copy both")
+    return [path, second]
 
 
 def _check_flatbuffer(path: Path | str, data: bytes, description: ModelDescription) -> None:

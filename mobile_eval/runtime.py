@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from mobile_eval.backend import NOT_DELEGATED, Backend, Placement, placement
 from mobile_eval.decode import decode_heatmaps, decoded_in_graph
+from mobile_eval.detector.tensors import tensor_shapes
 from mobile_eval.files import read_bytes
 from mobile_eval.model_file import (
     CLASS_MAPS,
     CLASS_SCORES,
     HEATMAPS,
+    OF_DETECTORS,
     REMEDY,
     ModelDescription,
     TensorFormat,
@@ -168,7 +170,7 @@ class TfliteModel:
         return StoredBytes(self.description.input)
 
     def run(self, stored: NDArray[Any]) -> list[NDArray[Any]]:
-        """The output tensors for one image (1, H, W, 3) of `stored`."""
+        """The output tensors for one image (1, H, W, 3) of `stored`, or for what a detector's boxes cover (R, 7, 7, C)."""
         self._interpreter.set_tensor(self._input, stored)
         self._interpreter.invoke()
         return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
@@ -177,6 +179,12 @@ class TfliteModel:
         """Real values of the one output for one image (1, H, W, 3) of `stored`: heatmaps or logits."""
         [answer] = self.run(stored)
         return dequantize(answer, self.description.output.tensor)
+
+    def outputs(self, stored: NDArray[Any]) -> list[NDArray[np.float32]]:
+        """Real values of all outputs for what the input tensor holds, each as the file itself says it is quantized."""
+        details = {entry["index"]: entry for entry in self._interpreter.get_output_details()}
+        values = zip(self.run(stored), self._outputs, strict=True)
+        return [_real(value, *details[index]["quantization"]) for value, index in values]
 
     def decoded(self, answer: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         """What `run` gave out, as keypoints (1, K, 3)."""
@@ -189,11 +197,12 @@ class TfliteModel:
 
 
 class _Expected(NamedTuple):
-    """What the description says of a tensor; without `tensor` it is plain int32."""
+    """What the description says of a tensor; without `tensor` it is of that `dtype`, however quantized."""
 
     name: str
     shape: tuple[int, ...]
     tensor: TensorFormat | None
+    dtype: str = "int32"
 
 
 def _checked_tensors(interpreter: Any, description: ModelDescription, path: Path) -> tuple[int, list[int]]:
@@ -201,7 +210,11 @@ def _checked_tensors(interpreter: Any, description: ModelDescription, path: Path
     height, width = description.input.size
     target, channels = description.output, len(description.answers)
     image = _Expected("input", (1, height, width, 3), description.input.tensor)
-    if target.kind in (HEATMAPS, CLASS_MAPS):
+    if target.kind in OF_DETECTORS:
+        taken, shapes = tensor_shapes(description)
+        image = image._replace(shape=taken)
+        answers = [_Expected("output", shape, None, target.tensor.dtype) for shape in shapes]
+    elif target.kind in (HEATMAPS, CLASS_MAPS):
         answers = [_Expected("output", (1, height // target.stride, width // target.stride, channels), target.tensor)]
     elif target.kind == CLASS_SCORES:
         answers = [_Expected("output", (1, channels), target.tensor)]
@@ -214,8 +227,9 @@ def _checked_tensors(interpreter: Any, description: ModelDescription, path: Path
 def _checked(details: list[dict[str, Any]], expected: list[_Expected], path: Path) -> list[int]:
     """Indices of the tensors that are expected, which the graph may have in another order."""
     by_shape = {tuple(map(int, entry["shape"])): entry for entry in details}
-    for name, shape, tensor in expected:
-        entry, dtype = by_shape.get(shape), tensor.dtype if tensor else "int32"
+    for one in expected:
+        name, shape, tensor, _ = one
+        entry, dtype = by_shape.get(shape), tensor.dtype if tensor else one.dtype
         if entry is None or len(details) != len(expected) or np.dtype(entry["dtype"]).name != dtype:
             found = ", ".join(f"{tuple(map(int, d['shape']))} {np.dtype(d['dtype']).name}" for d in details)
             raise ValueError(f"{path}: its {name} is {found}, but its description says {shape} {dtype}; {REMEDY}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from hrnet_tf.spec import HRNetSpec, StageSpec
@@ -43,6 +46,42 @@ def drawn_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         return folder
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def detector_spec() -> HRNetSpec:
+    """A micro detector of two classes for 64x96 images."""
+    stages = (StageSpec(1, 1),) * 3
+    sizes = {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4, "head_width": 8}
+    return HRNetSpec("micro-detector", 4, (64, 96), 2, stages, task="detection", **sizes).full()
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of red squares and blue discs on grey, as COCO instances: 16 to learn from (train.json), 6 others (val.json)."""
+    folder = tmp_path_factory.mktemp("shapes")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(7)
+    for split, count in (("train", 16), ("val", 6)):
+        images, annotations = [], []
+        for number in range(1, count + 1):
+            name = f"{split}{number}.png"
+            picture = np.full((96, 128, 3), 128, np.uint8) + rng.integers(0, 20, (96, 128, 3), dtype=np.uint8)
+            for place in range(int(rng.integers(1, 4))):
+                side, label = int(rng.integers(24, 36)), int(rng.integers(0, 2))
+                x, y = 4 + 42 * place, int(rng.integers(2, 96 - side - 2))
+                if label:
+                    cv2.circle(picture, (x + side // 2, y + side // 2), side // 2, (220, 40, 30), -1)
+                else:
+                    cv2.rectangle(picture, (x, y), (x + side, y + side), (30, 40, 220), -1)
+                entry = {"id": len(annotations) + 1, "image_id": number, "category_id": 3 + 4 * label, "iscrowd": 0}
+                annotations.append({**entry, "bbox": [x, y, side, side], "area": side * side})
+            cv2.imwrite(str(folder / "images" / name), picture)
+            images.append({"id": number, "file_name": name, "width": 128, "height": 96})
+        categories = [{"id": 3, "name": "square"}, {"id": 7, "name": "disc"}]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / f"{split}.json").write_text(json.dumps(content))
+    return folder
 
 
 @pytest.fixture(scope="session")

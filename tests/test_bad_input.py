@@ -198,3 +198,52 @@ def test_a_disk_that_takes_no_more(
     assert "cannot write" in line
     assert "weights.safetensors: File too large" in line
     assert sorted(path.name for path in out.iterdir()) == ["run.json", "spec.json"]
+
+
+DETECT = "train detect-small-v1 --input-size 64x96 --epochs 1 --batch-size 4"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (DETECT + " --images {shapes}/images --output {out}", "detection needs --train-annotations and --images: "),
+        (DETECT + " {boxes} --masks {shapes} --output {out}", "--masks is not for detection"),
+        (
+            DETECT + " --train-annotations {drawn}/person_keypoints_train.json --images {drawn}/images --output {out}",
+            "person_keypoints_train.json is a COCO keypoint file; detection takes a COCO instances file",
+        ),
+        (TRAIN + " {boxes} --output {out}", "train.json has no category with keypoints"),
+        (DETECT + " {boxes} --norm batch --output {out}", "norm must be one of frozen, updated, got 'batch'"),
+        (
+            DETECT + " {boxes} --recipe coco --output {out}",
+            "named 'coco'; there are coco-1x, coco-2x, small",
+        ),
+        (DETECT + " {boxes} --input-size 100x64 --output {out}", "multiples of 32"),
+        (DETECT + " --train-annotations {empty} --images {shapes}/images --output {out}", "have no box, the first is train3.png"),
+        (DETECT + " --train-annotations {flat} --images {shapes}/images --output {out}", "bbox [5, 5, 0, 9] has no area"),
+        (DETECT + " --train-annotations {foreign} --images {shapes}/images --output {out}", "category 5 is none of the file's"),
+    ],
+)
+def test_bad_input_of_detection(
+    command: str,
+    message: str,
+    drawn: Path,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = json.loads((shapes / "train.json").read_text())
+    first, *others = content["annotations"]
+    annotations = {
+        "empty": [entry for entry in content["annotations"] if entry["image_id"] != 3],
+        "flat": [{**first, "bbox": [5, 5, 0, 9]}, *others],
+        "foreign": [{**first, "category_id": 5}, *others],
+    }
+    for name, entries in annotations.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({**content, "annotations": entries}))
+    files = {name: tmp_path / f"{name}.json" for name in annotations}
+    boxes, out = f"--train-annotations {shapes}/train.json --images {shapes}/images", tmp_path / "out"
+    line = hrnet(command.format(boxes=boxes, shapes=shapes, drawn=drawn, out=out, **files), monkeypatch, capsys)
+    assert message in line
+    assert not out.exists()

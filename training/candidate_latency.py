@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import quiet, tf
+from hrnet_tf.detector_sizes import proposal_limits
+from hrnet_tf.detector_stages import stages_of
 from hrnet_tf.networks import build_model
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.tflite import tflite_converter
@@ -26,13 +28,28 @@ SMALL = 0.1
 
 
 def throwaway(spec: HRNetSpec, precision: str = "int8") -> bytes:
-    """The bytes of a `.tflite` of `spec` with meaningless weights, int8 or float32, good for timing only."""
+    """The bytes of a `.tflite` of `spec` with meaningless weights, int8 or float32, good for timing only.
+
+    Of a detector that is its first file, which all that can be removed is part of.
+    """
+    return throwaway_files(spec, precision)[0]
+
+
+def throwaway_files(spec: HRNetSpec, precision: str = "int8") -> list[bytes]:
+    """As `throwaway`, all files of which a network consists: of a detector two, the second for all its proposals at once."""
     model = build_model(spec, folded=True)
     _keep_alive(model)
+    if spec.task != "detection":
+        return [_converted(model, precision)]
+    stages, proposals = stages_of(model), proposal_limits(spec)[1]
+    return [_converted(stages.maps, precision), _converted(stages.boxes, precision, proposals)]
+
+
+def _converted(model: Any, precision: str, batch: int = 1) -> bytes:
     if precision == "int8":
-        return int8_with_random_calibration(model)
+        return int8_with_random_calibration(model, batch)
     with quiet():
-        return bytes(tflite_converter(model).convert())
+        return bytes(tflite_converter(model, batch).convert())
 
 
 def _keep_alive(model: Any) -> None:
@@ -47,9 +64,9 @@ def _keep_alive(model: Any) -> None:
             layer.set_weights([SMALL * weights[0], np.ones_like(weights[1])])
 
 
-def int8_with_random_calibration(model: Any) -> bytes:
+def int8_with_random_calibration(model: Any, batch: int = 1) -> bytes:
     """The bytes of a folded Keras model as int8, with ranges taken on noise: good for timing and sizes only."""
-    converter = tflite_converter(model)
+    converter = tflite_converter(model, batch)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
@@ -57,7 +74,7 @@ def int8_with_random_calibration(model: Any) -> bytes:
     def images() -> Iterator[list[NDArray[np.float32]]]:
         rng = np.random.default_rng(0)
         for _ in range(CALIBRATION_IMAGES):
-            yield [rng.standard_normal((1, *model.input_shape[1:])).astype(np.float32)]
+            yield [rng.standard_normal((batch, *model.input_shape[1:])).astype(np.float32)]
 
     converter.representative_dataset = images
     with quiet():
@@ -65,18 +82,20 @@ def int8_with_random_calibration(model: Any) -> bytes:
 
 
 class LatencyRatio:
-    """Measures candidates against one network, the full one mostly, which is converted once."""
+    """Measures candidates against one network, the full one mostly, which is converted once; all files of each together."""
 
     def __init__(self, full: HRNetSpec, threads: int = 1, rounds: int = 50):
-        self.full = throwaway(full)
+        self.full = throwaway_files(full)
         self.threads = threads
         self.rounds = rounds
 
     def __call__(self, candidate: HRNetSpec) -> float:
         """Median latency of `candidate` over that of the other."""
         with tempfile.TemporaryDirectory() as folder:
-            paths = [Path(folder, "full.tflite"), Path(folder, "candidate.tflite")]
-            paths[0].write_bytes(self.full)
-            paths[1].write_bytes(throwaway(candidate))
-            full, pruned = bench_interleaved(paths, Backend(threads=self.threads), rounds=self.rounds)
-        return pruned.p50_ms / full.p50_ms
+            contents = [*self.full, *throwaway_files(candidate)]
+            paths = [Path(folder, f"{number}.tflite") for number in range(len(contents))]
+            for path, content in zip(paths, contents, strict=True):
+                path.write_bytes(content)
+            times = [result.p50_ms for result in bench_interleaved(paths, Backend(threads=self.threads), rounds=self.rounds)]
+        full, pruned = times[: len(self.full)], times[len(self.full) :]
+        return sum(pruned) / sum(full)

@@ -24,7 +24,7 @@ from training.examples import Examples, examples_for, steps_per_epoch
 from training.execution import Execution
 from training.image_cache import ImageCache, read_item
 from training.keeping import KeepRun, out_of_patience
-from training.learner import compile_learner, loss_function, make_learner
+from training.learner import compile_learner, imitation_function, loss_function, make_learner
 from training.nonfinite import StopAtNonFinite
 from training.optimizers import AveragedWeights, make_optimizer
 from training.progress_line import ProgressLine
@@ -82,8 +82,8 @@ def load_data(config: TrainingConfig) -> tuple[TaskData, TaskData | None]:
     load = TASKS[config.task].load
     train = load(config.train)
     steps_per_epoch(train, config.items_a_step)  # refuses data that fill no batch, before anything is written
-    check = training_task(config.task).check or (lambda data, settings: None)
-    check(train, config.settings)
+    check = training_task(config.task).check or (lambda data, settings, learning: None)
+    check(train, config.settings, True)
     if config.val is None:
         return train, None
     val = load(config.val)
@@ -92,7 +92,7 @@ def load_data(config: TrainingConfig) -> tuple[TaskData, TaskData | None]:
             f"the validation data are of other joints or classes ({', '.join(val.names[:3])}, ...) than the training data "
             f"({', '.join(train.names[:3])}, ...)"
         )
-    check(val, config.settings)
+    check(val, config.settings, False)
     for item in {item.image_path: item for item in val.items}.values():
         read_item(item)  # one that is damaged would end the training after its first epoch
     return train, val
@@ -202,7 +202,8 @@ def _compiled(
     loss = task.loss(config.settings)
     learner = make_learner(task, student, loss)
     if teacher is not None:
-        learner = Distiller(student, teacher, config.distill, loss_function(learner, loss), task.imitation)
+        own, imitation = loss_function(learner, loss), imitation_function(learner, task)
+        learner = Distiller(learner, teacher, config.distill, own, imitation)
     optimizer = make_optimizer(
         learning_rates(config, moves),
         config.optimizer,

@@ -28,6 +28,10 @@ class Learner(keras.Model, abc.ABC):  # type: ignore[misc]
     def loss_of(self, x: Any, y: Any, found: Any, weight: Any = None) -> Any:
         """The loss, a scalar: of inputs, targets, the network's answers and, where the task has them, weights."""
 
+    def imitation_of(self, taught: Any, found: Any) -> Any:
+        """How far what is `found` in training is from what a teacher answered, a scalar."""
+        raise ValueError(f"{type(self).__name__} cannot learn from a teacher")
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
@@ -52,6 +56,11 @@ def make_learner(task: TrainingTask, network: Any, loss: Any) -> Any:
 def loss_function(learner: Any, loss: Any) -> LossOf:
     """The loss of that model as a function of inputs, targets, answers and weights."""
     return learner.loss_of if isinstance(learner, Learner) else lambda x, y, found, weight: loss(y, found, weight)
+
+
+def imitation_function(learner: Any, task: TrainingTask) -> Callable[[Any, Any], Any]:
+    """How far that model's answers in training are from a teacher's."""
+    return task.imitation or learner.imitation_of
 
 
 def compile_learner(learner: Any, loss: Any, optimizer: Any, *, jit: bool = False) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mobile_eval.compared.comparing import Array, Comparing, Example, Measured, Panel
 from mobile_eval.datasets.masks import MaskedImages, read_mask
-from mobile_eval.mask_picture import OPACITY, class_colors
+from mobile_eval.mask_picture import OPACITY, class_colors, class_keys
 from mobile_eval.metrics.confusion import IGNORED, accuracy, confusion, intersections_over_unions
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.pose_picture import Cutout, cut_out
@@ -89,9 +89,7 @@ def _overlay(mask: NDArray[np.uint8], classes: int, cutout: Cutout) -> Markup:
 
 
 def _key(data: MaskedImages) -> Markup:
-    colors = ["#" + bytes(color.tolist()).hex() for color in class_colors(len(data.names))]
-    keys = (f'<span class="key" style="background:{c}"></span>{escape(n)}' for n, c in zip(data.names, colors, strict=True))
-    return Markup("".join(keys))
+    return class_keys(data.names)
 
 
 COMPARING = Comparing(METRIC, "pixel accuracy", "images", "class", ABOUT, measure_masks, mean_iou, mask_example, _key)

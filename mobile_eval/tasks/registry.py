@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mobile_eval.files import write_json
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks import classification, landmarks, pose, segmentation
+from mobile_eval.tasks import classification, detection, landmarks, pose, segmentation
 from mobile_eval.tasks.asked import Asked, Task, TaskResult
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ TASKS: dict[str, Task] = {
     "landmarks": landmarks.TASK,
     "segmentation": segmentation.TASK,
     "classification": classification.TASK,
+    "detection": detection.TASK,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 
 from hrnet_tf import detection
 from hrnet_tf._keras import keras, tf
+from hrnet_tf.anchors import BOX_STDS, anchor_boxes, anchor_counts, clip_boxes, decode_deltas, encode_deltas
 from hrnet_tf.backbone import build_trunk
 from hrnet_tf.complexity import parts
-from hrnet_tf.detection import Proposals, RoIAlign, anchor_boxes, anchor_counts, decode_deltas, decode_detections
+from hrnet_tf.detection import decode_detections
+from hrnet_tf.detector_stages import flat_answers, stages_of
 from hrnet_tf.networks import build_model
 from hrnet_tf.presets import preset
+from hrnet_tf.proposals import Proposals
+from hrnet_tf.roi_align import RoIAlign
 from hrnet_tf.spec import FusionLink, HRNetSpec, StageSpec
 
 Array = NDArray[Any]
@@ -79,6 +84,51 @@ def test_parameters_of_each_part(detector: Any) -> None:
     built = {name: trainable([layer for layer in detector.layers if layer.name.startswith(name)]) for name in costs}
     assert built == costs == {"neck": 3840 * 4 + 256 + 2_950_400, "rpn": 593_935, "box_head": 14_310_805}
     assert trainable([detector]) == sum(cost.parameters for cost in parts(detector_spec()).values())
+
+
+def test_parameters_of_a_head_with_a_width_of_its_own() -> None:
+    spec = dataclasses.replace(detector_spec(), head_width=8, classes=3)
+    model, costs = build_model(spec), parts(spec)
+    gathered, features = 15 * 4, 4 * 8
+    neck = gathered * 8 + 8 + 5 * (9 * 8 * 8 + 8)
+    rpn = 9 * 8 * 8 + 8 + 8 * 15 + 15
+    boxes = 49 * 8 * features + features + features * features + features + features * 5 * 4 + 5 * 4
+    assert [costs[name].parameters for name in ("neck", "rpn", "box_head")] == [neck, rpn, boxes]
+    assert trainable([model]) == sum(cost.parameters for cost in costs.values())
+    assert costs["box_head"].multiply_adds == 100 * (49 * 8 * features + features * features + features * 5 * 4)
+    assert model.output_shape["proposals"] == (None, 100, 4)
+    assert HRNetSpec.from_json(spec.to_json()) == spec
+    of_before = {name: value for name, value in detector_spec().to_json().items() if name != "head_width"}
+    assert HRNetSpec.from_json(of_before) == detector_spec()
+    with pytest.raises(ValueError, match="head_width must be at least 1, got 0"):
+        dataclasses.replace(spec, head_width=0)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_the_stages_by_themselves_are_the_whole(folded: bool) -> None:
+    spec = dataclasses.replace(detector_spec(), head_width=8, classes=3)
+    network = build_model(spec, folded=folded)
+    image = np.random.default_rng(0).standard_normal((2, *SIZE, 3)).astype(np.float32)
+    whole, stages = network.predict_on_batch(image), stages_of(network)
+    maps = stages.maps(image)
+    assert maps["P5"].shape == (2, 2, 3, 8)
+    assert maps["P6_deltas"].shape == (2, 1, 1, 12)
+    logits, deltas = flat_answers(maps)
+    np.testing.assert_allclose(logits, whole["rpn_logits"], atol=1e-6)
+    np.testing.assert_allclose(deltas, whole["rpn_deltas"], atol=1e-6)
+    pooled = RoIAlign()([whole["proposals"], *(maps[level] for level in ("P2", "P3", "P4", "P5"))])
+    answers = stages.boxes(tf.reshape(pooled, (-1, 7, 7, 8)))
+    np.testing.assert_allclose(answers["class_logits"], whole["class_logits"].reshape(-1, 4), atol=1e-4)
+    np.testing.assert_allclose(answers["box_deltas"], whole["box_deltas"].reshape(-1, 16), atol=1e-4)
+
+
+def test_encoding_is_the_inverse_of_decoding() -> None:
+    rng = np.random.default_rng(1)
+    corners, sizes = rng.uniform(0, 50, (2, 6, 2)), rng.uniform(5, 40, (2, 6, 2))
+    boxes, wanted = np.concatenate([corners, corners + sizes], axis=-1).astype(np.float32)
+    deltas = encode_deltas(boxes, wanted, BOX_STDS)
+    np.testing.assert_allclose(decode_deltas(boxes, deltas, BOX_STDS), wanted, atol=1e-4)
+    assert not np.any(encode_deltas(boxes, np.zeros_like(boxes), BOX_STDS))
 
 
 @pytest.mark.slow
@@ -151,12 +201,12 @@ def test_anchors_where_the_pool_to_p6_rounds_down() -> None:
 def test_deltas_move_and_scale() -> None:
     boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [5, 5, 5, 5], [10, 20, 30, 60]], np.float32)
     deltas = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 2, -1], [0.7, -1.9, -0.5, 0.3], [0.5, 0.25, 100, 0]], np.float32)
-    decoded = detection.clip_boxes(decode_deltas(boxes[:4], deltas[:4], (1, 1, 1, 1.0)), (32, 32)).numpy()
+    decoded = clip_boxes(decode_deltas(boxes[:4], deltas[:4], (1, 1, 1, 1.0)), (32, 32)).numpy()
     in_mmdetection_s_docstring = [[0, 0, 1, 1], [0.1409, 0.1409, 2.8591, 2.8591], [0, 0.3161, 4.1945, 0.6839], [5, 5, 5, 5]]
     np.testing.assert_allclose(decoded, in_mmdetection_s_docstring, atol=1e-4)
     grown = 20 * 1000 / 16 / 2  # the width grows no further
     np.testing.assert_allclose(decode_deltas(boxes[4], deltas[4], (1, 1, 1, 1.0)), [30 - grown, 30, 30 + grown, 70], rtol=1e-6)
-    np.testing.assert_allclose(decode_deltas(boxes[4], [1, 1, 0, 5 * np.log(2)], detection.BOX_STDS), [12, 4, 32, 84], rtol=1e-6)
+    np.testing.assert_allclose(decode_deltas(boxes[4], [1, 1, 0, 5 * np.log(2)], BOX_STDS), [12, 4, 32, 84], rtol=1e-6)
 
 
 # Proposals
@@ -176,7 +226,7 @@ def plain_suppression(boxes: Array, scores: Array, threshold: float) -> list[int
 
 def test_proposals_are_those_of_plain_suppression(rpn_outputs: tuple[Array, Array], proposals: tuple[Array, Array]) -> None:
     logits, deltas = rpn_outputs
-    decoded = detection.clip_boxes(decode_deltas(anchor_boxes(SIZE), deltas, (1, 1, 1, 1.0)), SIZE).numpy()
+    decoded = clip_boxes(decode_deltas(anchor_boxes(SIZE), deltas, (1, 1, 1, 1.0)), SIZE).numpy()
     ends = np.cumsum(anchor_counts(SIZE))
     for image in range(2):
         expected: list[tuple[float, list[float]]] = []

@@ -40,12 +40,8 @@ COUNTS = {
     "classify-w76-bottleneck": (40_783_032, None, "7.841", "7.303"),
     "classify-w96-bottleneck": (57_481_512, None, "11.002", "10.246"),
 }
-NOT_PUBLISHED = {  # small trunks with the heads of pose and landmarks: this package's own
-    "pose-small-v1",
-    "pose-small-v2",
-    "landmarks-small-v1",
-    "landmarks-small-v2",
-}
+# Small trunks with other heads: this package's own.
+NOT_PUBLISHED = {f"{task}-small-{size}" for task in ("pose", "landmarks", "detect") for size in ("v1", "v2")}
 # classification trunks (all fusion links, no head): parameters, multiply-adds at 224x224
 TRUNKS = {
     "classify-w18": (9_562_260, 3_281_983_152),

@@ -87,7 +87,7 @@ def test_unknown_tasks(task_model: MakeModel, invoke: Invoke) -> None:
     path = task_model("classification", CLASSES, task="depth").path
     code, _, error = invoke("evaluate", path, "--images", "x")
     assert code == 2
-    assert "there is no task 'depth'; there are pose, landmarks, segmentation, classification" in one_line(error)
+    assert "there is no task 'depth'; there are pose, landmarks, segmentation, classification, detection" in one_line(error)
 
 
 def test_what_finds_keypoints_refuses_models_of_classes(

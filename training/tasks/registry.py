@@ -15,6 +15,7 @@ FOLDERS = {
     "landmarks": "training.tasks.landmarks",
     "classification": "training.tasks.classification",
     "segmentation": "training.tasks.segmentation",
+    "detection": "training.tasks.detection",
 }
 
 

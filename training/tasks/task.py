@@ -69,22 +69,23 @@ class TrainingTask:
 
     `class_weights`, of a task whose settings have `class_weights` and `class_balance`, are those that balance a data set.
 
-    `check` refuses data that cannot be learnt from with these settings before the training begins: ValueError names the file.
+    `check` refuses data, to learn from or (False) to measure on, that do not go with these settings, before the training begins:
+    ValueError names the file.
 
     `learner`, where there is one, makes of a network and its loss the Keras model that `fit` trains: for networks of several
-    outputs, which Keras would give a loss each.
+    outputs, which Keras would give a loss each. Such a learner knows itself how far it is from a teacher: `imitation` is None.
     """
 
     metric: Metric
     noun: str
     maker: Callable[[Any, Network, Any], Maker]
     loss: Callable[[Any], Any]
-    imitation: Callable[[Any, Any], Any]
+    imitation: Callable[[Any, Any], Any] | None
     scorer: Callable[[Any, Network], Scorer]
     recipe: Callable[[Network], str]
     draw: Callable[[Image, Any, dict[str, Any]], Image]
     class_weights: Callable[[Any], Any] | None = None
-    check: Callable[[Any, Any], None] | None = None
+    check: Callable[[Any, Any, bool], None] | None = None
     learner: Callable[[Any, Any], Any] | None = None
 
 

@@ -28,7 +28,7 @@ class NmeScorer(KeypointCollector):
 
 def landmark_maker(data: KeypointDataset, spec: Network, settings: Settings) -> KeypointMaker:
     """Makes examples of faces. Raises ValueError where faces are to be mirrored and it is not known how."""
-    check_sides(data, settings)
+    check_sides(data, settings, True)
     mirrored = mirrored_landmarks(data.category)
     if mirrored is None:
         mirrored = np.arange(len(data.category.joints))
@@ -39,7 +39,7 @@ def landmark_maker(data: KeypointDataset, spec: Network, settings: Settings) -> 
     return KeypointMaker(data, spec, targets, augmentation, JointSides(mirrored, None))
 
 
-def check_sides(data: KeypointDataset, settings: Settings) -> None:
+def check_sides(data: KeypointDataset, settings: Settings, learning: bool) -> None:
     """Raise ValueError where faces are to be mirrored and it is not known which landmarks are left and right."""
     if settings.flip_probability and mirrored_landmarks(data.category) is None:
         raise ValueError(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from hrnet_tf.networks import Network
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
@@ -14,8 +13,7 @@ from mobile_eval.metrics.confusion import IGNORED
 from mobile_eval.preprocess import normalize, resize, warp_crop
 from training.tasks.segmentation.settings import Settings
 from training.tasks.task import Array, Image, Maker
-
-Matrix = NDArray[np.float64]
+from training.tasks.window import Matrix, random_window
 
 
 class MaskMaker(Maker):
@@ -52,24 +50,6 @@ def check_mask_size(one: MaskedImage, mask: tuple[int, ...], image: tuple[int, .
     if mask != image:
         sizes = ["x".join(map(str, shape)) for shape in (mask, image)]
         raise ValueError(f"mask {one.mask_path} is {sizes[0]} (height x width), but its image {one.image_path} is {sizes[1]}")
-
-
-def random_window(shape: tuple[int, ...], size: tuple[int, int], settings: Settings, rng: np.random.Generator) -> Matrix:
-    """Matrix (2, 3) from pixels of an image of `shape` (height, width) to those of a random window of `size` on it.
-
-    At zoom 1 the window is the whole image, resized as the device resizes it. A larger image is cropped anywhere, a smaller
-    one lies anywhere in the window.
-    """
-    zoom = rng.uniform(settings.smallest, settings.largest)
-    scale = zoom * np.array([size[1] / shape[1], size[0] / shape[0]])  # of x and y
-    beyond = np.array([size[1], size[0]]) * (zoom - 1)
-    shift = -rng.random(2) * beyond
-    matrix = np.zeros((2, 3))
-    matrix[:, :2] = np.diag(scale)
-    matrix[:, 2] = 0.5 * scale - 0.5 + shift  # pixel centres are at halves, as resizing has them
-    if rng.random() < settings.flip_probability:
-        matrix[0] = np.array([0.0, 0.0, size[1] - 1.0]) - matrix[0]
-    return matrix
 
 
 def warp_mask(mask: Image, matrix: Matrix, size: tuple[int, int]) -> Image:

@@ -64,7 +64,7 @@ def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
     return mask.astype(np.int64).repeat(size[0] // len(mask), axis=0).repeat(size[1] // mask.shape[1], axis=1)
 
 
-def check_masks(data: MaskedImages, settings: Settings) -> None:
+def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
     """Raise ValueError for a mask that cannot be read, holds what is no class, or is not of its image's size.
 
     Of images that cannot be read nothing is said: training passes over a few of these.

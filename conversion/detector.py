@@ -1,0 +1,189 @@
+"""A detector's run made into its two `.tflite` files, which are one model for the user.
+
+`detector.tflite` takes the image and gives out the pyramid's maps and what the region proposal network says of the anchors;
+`detector.boxes.tflite` takes what the proposals cover. Suppression and RoIAlign lie between them, in `mobile_eval.detector`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conversion.detector_description import describe_boxes, describe_maps
+from conversion.flatbuffer import to_flatbuffer, with_camera_input
+from conversion.options import ConvertOptions
+from conversion.samples import SAMPLES, inputs_of, random_inputs
+from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, snr_db
+from hrnet_tf.detector_stages import LEVELS, stages_of
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.joined_detector import JoinedDetector
+from hrnet_tf.networks import build_model
+from hrnet_tf.quantization import build_quantized_model
+from hrnet_tf.runs import Run
+from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.detector.tensors import BEHIND_IT, LEVELS_READ, tensor_shapes
+from mobile_eval.files import sha256, write_bytes
+from mobile_eval.model_file import BoxesFile, ModelDescription, save_model_file
+from mobile_eval.preprocess import normalize
+from mobile_eval.quantized import quantize
+from mobile_eval.runtime import TfliteModel, make_interpreter
+from mobile_eval.tasks.asked import TaskData
+
+CHECKED = 8  # images
+BOX_IMAGES = 32  # images whose proposals the box head is calibrated on
+REJECTED = ".rejected"
+MAPS = (*LEVELS[:LEVELS_READ], *(f"{level}_objectness" for level in LEVELS), *(f"{level}_deltas" for level in LEVELS))
+ANSWERS = ("class_logits", "box_deltas")
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DetectorConversion:
+    """The two files, their sizes together by themselves and as DEFLATE makes them, and how far each output is from Keras's."""
+
+    path: Path
+    boxes_path: Path
+    size_bytes: int
+    compressed_bytes: int
+    parities: tuple[Parity, ...]
+    description: ModelDescription
+    layers: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        size = f"{self.size_bytes / 1e6:.2f} MB ({self.compressed_bytes / 1e6:.2f} MB compressed)"
+        head = f"{self.path} and {self.boxes_path.name}, which belongs beside it: {size}; load with and without XNNPACK"
+        return "\n".join([head, *(f"  {one}" for one in self.parities)])
+
+
+def boxes_path(path: Path | str) -> Path:
+    """Where the second file lies: detector.boxes.tflite beside detector.tflite."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}{BEHIND_IT}{path.suffix}")
+
+
+def convert_detector(
+    run: Run,
+    options: ConvertOptions,
+    output: Path | str,
+    data: TaskData | None = None,
+    *,
+    samples: int = SAMPLES,
+    seed: int | None = None,
+    runtime: str = "auto",
+) -> DetectorConversion:
+    """Convert both stages of `run`, and check each against Keras's before either is written; see `convert.convert_run`."""
+    if options.decode:
+        raise ValueError("--decode is for keypoints: a detector's boxes are found outside of its files")
+    tuned = run.quantized and options.format == "int8"
+    if options.format in ("int8", "int16x8") and not tuned and data is None:
+        raise ValueError(
+            f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
+            f"{options.format} needs calibration, give --annotations and --images"
+        )
+    if data:
+        images = inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed)
+    else:
+        images = random_inputs(run.spec.input_size)
+    network = load_detector(run, tuned=tuned)
+    own = dataclasses.replace(options, input=None)  # of the second file: what comes out of the first
+    maps = with_camera_input(network.maps, integer=options.format == "int8") if options.camera else network.maps
+    inputs = images.astype(np.float32) if options.camera else normalize(images)
+    pooled = _pooled(network, images[:BOX_IMAGES])
+    proposals = network.find.count
+    first = to_flatbuffer(maps, options, None if tuned else inputs)
+    second = to_flatbuffer(network.boxes, own, None if tuned else pooled, proposals)
+    boxes = BoxesFile(boxes_path(output).name, sha256(second), pooled.shape[-1], network.find.candidates, proposals)
+    with tempfile.TemporaryDirectory() as folder:
+        drafts = Path(folder, "draft.tflite"), Path(folder, boxes.name)
+        for draft, flatbuffer in zip(drafts, (first, second), strict=True):
+            draft.write_bytes(flatbuffer)
+        checked = [_checked(draft, options, runtime) for draft in drafts]
+        descriptions = describe_maps(run, options, checked[0], boxes), describe_boxes(run, own, checked[1], boxes)
+        for draft, flatbuffer, description in zip(drafts, (first, second), descriptions, strict=True):
+            check_told_apart(description)
+            save_model_file(draft, flatbuffer, description)
+        found = _parities(network, drafts, images[:CHECKED], pooled[:CHECKED])
+    _check_limits(found, options, Path(output), (first, second))
+    paths = Path(output), boxes_path(output)
+    for path, flatbuffer, description in zip(paths, (first, second), descriptions, strict=True):
+        save_model_file(path, flatbuffer, description)
+    compressed = sum(len(zlib.compress(flatbuffer, 9)) for flatbuffer in (first, second))
+    size = sum(path.stat().st_size for path in paths)
+    return DetectorConversion(*paths, size, compressed, tuple(found), descriptions[0])
+
+
+def load_detector(run: Run, *, tuned: bool) -> JoinedDetector:
+    """The trained detector of a run with BatchNorm folded; with fake quantization if `tuned`."""
+    weights = load_weights(run.weights_path)
+    model = build_quantized_model(run.spec) if tuned else build_model(run.spec, folded=True)
+    if tuned:
+        model(np.zeros((1, *run.spec.input_size, 3), np.float32))
+    set_model_weights(model, weights if run.quantized else fold_batch_norm(weights))
+    check_finite(model, run)
+    return model if tuned else JoinedDetector(stages_of(model), run.hrnet_spec)
+
+
+def _pooled(network: JoinedDetector, images: Images) -> NDArray[np.float32]:
+    """What the proposals of each image cover (N, R, 7, 7, C)."""
+    found = (network.pooled(network.maps(normalize(image[None]), training=False))["pooled"].numpy() for image in images)
+    return np.concatenate(list(found))
+
+
+def check_told_apart(description: ModelDescription) -> None:
+    """Raise ValueError where two outputs of a file have the same shape, by which the device knows them."""
+    shapes = tensor_shapes(description)[1]
+    same = next((shape for index, shape in enumerate(shapes) if shape in shapes[:index]), None)
+    if same:
+        raise ValueError(f"two outputs of the detector would be {same}: train it with another head width or input size")
+
+
+def _checked(draft: Path, options: ConvertOptions, runtime: str) -> Any:
+    check_loads(draft)
+    check_versions(draft, runtime)
+    interpreter = make_interpreter(draft)
+    if options.format == "int8" and "float32" not in (options.input_type, options.output_type):
+        check_fully_int8(interpreter)
+    return interpreter
+
+
+def _parities(network: JoinedDetector, drafts: Sequence[Path], images: Images, pooled: NDArray[np.float32]) -> list[Parity]:
+    """Each output of both files against Keras's, the levels of one kind together; both stages are given the same."""
+    first, second = map(TfliteModel, drafts)
+    maps = network.maps(normalize(images), training=False)
+    answers = [network.boxes(one, training=False) for one in pooled]
+    found_maps = [first.outputs(first.stored(image[None])) for image in images]
+    found_answers = [second.outputs(quantize(one, second.description.input.tensor)) for one in pooled]
+    groups = {"maps": MAPS[:LEVELS_READ], "objectness": MAPS[LEVELS_READ : -len(LEVELS)], "anchor deltas": MAPS[-len(LEVELS) :]}
+    parities = []
+    for said, names in groups.items():
+        expected = np.concatenate([maps[name].numpy().ravel() for name in names])
+        found = np.concatenate([np.concatenate([one[MAPS.index(name)] for one in found_maps]).ravel() for name in names])
+        parities.append(_parity(said, expected, found, len(images)))
+    for index, name in enumerate(ANSWERS):
+        expected, found = np.stack([one[name] for one in answers]), np.stack([one[index] for one in found_answers])
+        parities.append(_parity(name.replace("_", " "), expected, found, len(pooled)))
+    return parities
+
+
+def _parity(said: str, expected: NDArray[Any], found: NDArray[Any], images: int) -> Parity:
+    error = np.abs(expected - found)
+    largest = float(np.abs(expected).max())
+    return Parity(said, images, largest, float(error.max()), float(error.mean()), snr_db(expected, found))
+
+
+def _check_limits(parities: Sequence[Parity], options: ConvertOptions, output: Path, flatbuffers: Sequence[bytes]) -> None:
+    for one in parities:
+        limit = options.limit(one.largest)
+        if limit is not None and not one.max_error <= limit:
+            rejected = [Path(f"{path}{REJECTED}") for path in (output, boxes_path(output))]
+            for path, flatbuffer in zip(rejected, flatbuffers, strict=True):
+                write_bytes(path, flatbuffer)
+            raise ValueError(f"{one}: over the limit of {limit:g}, kept as {rejected[0]} and {rejected[1].name}")

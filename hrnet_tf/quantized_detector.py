@@ -1,0 +1,67 @@
+"""Fake quantization of a detector: of each of its stages, which are two files on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_tf._keras import keras, tf
+from hrnet_tf.detector_stages import ALIGNED_LEVELS, DetectorStages, stages_of
+from hrnet_tf.joined_detector import JoinedDetector
+from hrnet_tf.roi_align import RoIAlign
+from hrnet_tf.spec import HRNetSpec
+
+Ranges = dict[str, tuple[float, float]]
+BOXES_OF_AN_IMAGE = 32  # are enough to know ranges by
+
+
+def quantized_detector(network: Any, spec: Any, quantized: Callable[[Any], Any]) -> JoinedDetector:
+    """The detector whose stages are those of the folded `network` as `quantized` makes them."""
+    if not isinstance(spec, HRNetSpec):
+        raise ValueError(f"{spec.name} is not a detector")
+    stages = stages_of(network)
+    maps, boxes = (_with_names(quantized(_copy(stage)), stage) for stage in (stages.maps, stages.boxes))
+    return JoinedDetector(DetectorStages(maps, boxes), spec)
+
+
+def detector_ranges(network: Any, batches: Iterable[NDArray[np.float32]]) -> Ranges:
+    """Smallest and largest value of what each layer of both stages gives out, averaged over batches (N, H, W, 3)."""
+    stages, align = stages_of(network), RoIAlign()
+    watched = [_extremes(_copy(stage)) for stage in (stages.maps, stages.boxes)]
+    observed: list[Ranges] = []
+    for batch in batches:
+        maps, proposals = stages.maps.predict_on_batch(batch), network.predict_on_batch(batch)["proposals"]
+        pooled = align([tf.constant(proposals[:, :BOXES_OF_AN_IMAGE]), *(tf.constant(maps[level]) for level in ALIGNED_LEVELS)])
+        inputs = batch, tf.reshape(pooled, (-1, *pooled.shape[2:]))
+        found: Ranges = {}
+        for model, values in zip(watched, inputs, strict=True):
+            found |= {name: (float(low), float(high)) for name, (low, high) in model(values, training=False).items()}
+        observed.append(found)
+    means = np.mean([list(found.values()) for found in observed], axis=0).tolist()
+    return {name: (low, high) for name, (low, high) in zip(observed[0], means, strict=True)}
+
+
+def _copy(stage: Any) -> Any:
+    """The stage by itself, with its outputs in a list: what quantizes functional models does not know outputs by name."""
+    listed = keras.Model(stage.input, list(stage.output.values()), name=stage.name)
+    copy = keras.models.clone_model(listed)
+    copy.set_weights(listed.get_weights())
+    return copy
+
+
+def _with_names(model: Any, stage: Any) -> Any:
+    """The model with the outputs' names of the `stage` that it was made of."""
+    return keras.Model(model.input, dict(zip(stage.output, model.outputs, strict=True)), name=stage.name)
+
+
+def _extremes(model: Any) -> Any:
+    """A model that gives out the smallest and largest value of each layer's output, all calls of a shared layer together."""
+    ends = {}
+    for layer in model.layers:
+        outputs = [layer.get_output_at(node) for node in range(len(layer.inbound_nodes))]
+        lows, highs = ([end(output) for output in outputs] for end in (tf.reduce_min, tf.reduce_max))
+        ends[layer.name] = (tf.reduce_min(tf.stack(lows)), tf.reduce_max(tf.stack(highs)))
+    return keras.Model(model.input, ends)

@@ -1,0 +1,57 @@
+"""Anchors of a detector's levels, and boxes that deltas tell of, as the network was trained with them (mmdetection 2.x).
+
+Boxes are corners x1, y1, x2, y2 in pixels of the network's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Size = tuple[int, int]
+
+STRIDES = (4, 8, 16, 32, 64)  # P2 to P6
+SCALE = 8  # an anchor of ratio 1 is 8 strides wide
+RATIOS = (0.5, 1.0, 2.0)  # height / width
+RPN_STDS = (1.0, 1.0, 1.0, 1.0)
+BOX_STDS = (0.1, 0.1, 0.2, 0.2)
+MAX_LOG_SCALE = float(np.log(1000 / 16))
+
+
+@lru_cache(maxsize=4)
+def level_anchors(size: Size) -> tuple[Array, ...]:
+    """Anchors (A, 4) of each level for an input of `size` (height, width): row by row, place by place, ratio by ratio."""
+    roots = np.sqrt(RATIOS)
+    levels = []
+    for stride in STRIDES:
+        sides = SCALE * stride * np.stack([1 / roots, roots], axis=-1)  # width, height
+        y, x = np.mgrid[: size[0] // stride, : size[1] // stride] * stride
+        centers = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
+        levels.append(np.concatenate([centers - sides / 2, centers + sides / 2], axis=-1).reshape(-1, 4).astype(np.float32))
+    return tuple(levels)
+
+
+def decode(boxes: Array, deltas: Array, stds: Sequence[float], size: Size) -> Array:
+    """Boxes (..., 4) moved and scaled by deltas (..., 4) that are in units of `stds`, and cut at the input's borders."""
+    deltas = deltas * np.array(stds, np.float32)
+    sides = boxes[..., 2:] - boxes[..., :2]
+    centers = boxes[..., :2] + sides / 2 + deltas[..., :2] * sides
+    halves = np.exp(np.clip(deltas[..., 2:], -MAX_LOG_SCALE, MAX_LOG_SCALE)) * sides / 2
+    corners = np.concatenate([centers - halves, centers + halves], axis=-1)
+    return np.asarray(np.clip(corners, 0, np.array([size[1], size[0]] * 2, np.float32)), np.float32)
+
+
+def sigmoid(logits: NDArray[Any]) -> Array:
+    """Probabilities of logits."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80, dtype=np.float32))), np.float32)
+
+
+def softmax(logits: NDArray[Any]) -> Array:
+    """Probabilities (..., classes) of logits."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)

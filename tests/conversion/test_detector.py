@@ -1,0 +1,169 @@
+"""A detector becomes two files that find what Keras finds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hrnet_tf.__main__
+from conversion.detector import DetectorConversion, boxes_path, convert_detector, load_detector
+from conversion.edgetpu import check
+from conversion.options import ConvertOptions
+from conversion.verify import check_fully_int8
+from hrnet_tf.detection import decode_detections
+from hrnet_tf.folding import fold_batch_norm
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import Run, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
+from mobile_eval.datasets.instances import load_instances
+from mobile_eval.detector.detector import Detector
+from mobile_eval.model_file import files_of, read_description
+from mobile_eval.preprocess import normalize, read_image, resize
+from mobile_eval.runtime import TfliteModel, make_interpreter
+from training.tasks.detection.task import Ap50Scorer
+
+Converted = Callable[[str], DetectorConversion]
+
+
+@pytest.fixture(scope="module")
+def run(detector_spec: HRNetSpec, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run as training leaves it, of a network that answers something."""
+    model = build_model(detector_spec)
+    weights = model_weights(model)
+    rng = np.random.default_rng(0)
+    for name in ("box_head_logits/kernel", "box_head_deltas/kernel", "rpn_objectness/kernel", "rpn_deltas/kernel"):
+        weights[name] = (0.3 * rng.standard_normal(weights[name].shape)).astype(np.float32)
+    config = {"train": {"images": str(shapes / "images"), "annotations": str(shapes / "train.json")}}
+    category = {"name": "detection", "classes": ["square", "disc"]}
+    made = Run(tmp_path_factory.mktemp("detector") / "run", "train", detector_spec, category, config)
+    save_run(made)
+    save_weights(made.weights_path, weights)
+    return made
+
+
+@pytest.fixture(scope="module")
+def converted(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """The run's files in a format, converted once."""
+    done: dict[str, DetectorConversion] = {}
+
+    def convert(precision: str) -> DetectorConversion:
+        if precision not in done:
+            folder = tmp_path_factory.mktemp(precision)
+            done[precision] = convert_detector(run, ConvertOptions(precision), folder / "detector.tflite", samples=8)
+        return done[precision]
+
+    return convert
+
+
+def test_float32_finds_what_keras_finds(run: Run, converted: Converted, shapes: Path) -> None:
+    result = converted("float32")
+    detector, network = Detector(TfliteModel(result.path)), build_model(run.spec, folded=True)
+    set_model_weights(network, fold_batch_norm(load_weights(run.weights_path)))
+    compared = 0
+    for number in (1, 2, 3):
+        image = read_image(shapes / "images" / f"val{number}.png")
+        expected = decode_detections(network.predict_on_batch(normalize(resize(image, (64, 96)))[None]), (64, 96))
+        found, count = detector.detect(image), int(expected.counts[0])
+        assert len(found) == count
+        scale = np.array([128 / 96, 96 / 64] * 2)
+        np.testing.assert_allclose(found.boxes, expected.boxes[0, :count] * scale, atol=5e-3)
+        np.testing.assert_allclose(found.scores, expected.scores[0, :count], atol=1e-4)
+        compared += count
+    assert compared > 30
+    assert max(one.max_error / max(one.largest, 1) for one in result.parities) < 1e-4
+
+
+def test_int8_has_no_float_and_is_near(converted: Converted) -> None:
+    result = converted("int8")
+    for path in (result.path, result.boxes_path):
+        check_fully_int8(make_interpreter(path))
+    assert [one.output for one in result.parities] == ["maps", "objectness", "anchor deltas", "class logits", "box deltas"]
+    assert min(one.snr_db for one in result.parities) > 15
+    assert result.size_bytes < converted("float32").size_bytes
+
+
+def test_the_files_say_what_they_are(converted: Converted) -> None:
+    result = converted("int8")
+    first, second = read_description(result.path), read_description(result.boxes_path)
+    assert (first.task, first.classes, first.output.kind) == ("detection", ("square", "disc"), "detector-maps")
+    assert (second.output.kind, second.input.size) == ("box-answers", (7, 7))
+    assert first.boxes == second.boxes
+    assert first.boxes is not None
+    assert second.flatbuffer is not None
+    assert (first.boxes.name, first.boxes.sha256) == ("detector.boxes.tflite", second.flatbuffer.sha256)
+    assert (first.boxes.width, first.boxes.candidates, first.boxes.proposals) == (8, 400, 100)
+    assert first.network["spec"]["head_width"] == 8
+    assert "detector.boxes.tflite, which belongs beside it" in str(result)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"), [("missing", "needs its second file"), ("other", "is of another conversion than")]
+)
+def test_a_second_file_that_is_missing_or_another_s(damage: str, message: str, converted: Converted, tmp_path: Path) -> None:
+    shutil.copy(converted("int8").path, tmp_path)
+    if damage == "other":
+        shutil.copy(converted("float32").boxes_path, tmp_path)
+    with pytest.raises(ValueError, match=message) as refused:
+        Detector(TfliteModel(tmp_path / "detector.tflite"))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_second_file_alone_is_no_detector(converted: Converted) -> None:
+    with pytest.raises(ValueError, match=r"is the second file of a detector: give the first"):
+        Detector(TfliteModel(converted("int8").boxes_path))
+
+
+def test_the_device_s_ap_is_training_s(
+    run: Run,
+    converted: Converted,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = load_instances(shapes / "val.json", shapes / "images")
+    network = load_detector(run, tuned=False)
+    scorer = Ap50Scorer(data, run.spec)
+    images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
+    scorer.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
+    options = f"--annotations {shapes / 'val.json'} --images {shapes / 'images'} --json {tmp_path / 'figures.json'}"
+    options += f" --predictions {tmp_path / 'found.json'} --overlays {tmp_path / 'pictures'}"
+    monkeypatch.setattr(sys, "argv", ["hrnet", "evaluate", str(converted("float32").path), *options.split()])
+    with pytest.raises(SystemExit) as ended:
+        hrnet_tf.__main__.main()
+    assert ended.value.code in (0, None)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["box_map"]["ap50"] == pytest.approx(scorer.result(), abs=1e-3)
+    assert (figures["task"], figures["images"]) == ("detection", 6)
+    assert len(json.loads((tmp_path / "found.json").read_text())) == figures["boxes_found"] > 0
+    assert read_image(tmp_path / "pictures" / "val1_boxes.jpg").shape == (96, 128, 3)
+    assert "AP50" in capsys.readouterr().out
+
+
+def test_the_edge_tpu_check_takes_both_files(converted: Converted) -> None:
+    result = converted("int8")
+    files = files_of(result.path)
+    assert files == [result.path, result.boxes_path]
+    assert files_of(result.boxes_path) == [result.boxes_path]
+    kinds = {row.kind for path in files for row in check(path).operators}
+    assert {"CONV_2D", "FULLY_CONNECTED", "RESIZE_NEAREST_NEIGHBOR"} <= kinds
+
+
+def test_what_a_detector_s_conversion_refuses(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--decode is for keypoints"):
+        convert_detector(run, ConvertOptions("float32", decode=True), tmp_path / "detector.tflite")
+    elsewhere = dataclasses.replace(run, config={})
+    with pytest.raises(ValueError, match="int8 needs calibration, give --annotations and --images"):
+        convert_detector(elsewhere, ConvertOptions("int8"), tmp_path / "detector.tflite")
+    with pytest.raises(ValueError, match="over the limit of 1e-12, kept as"):
+        convert_detector(run, ConvertOptions("float32", max_error=1e-12), tmp_path / "detector.tflite", samples=4)
+    assert not (tmp_path / "detector.tflite").exists()
+    assert boxes_path(tmp_path / "detector.tflite").name == "detector.boxes.tflite"

@@ -1,0 +1,123 @@
+"""The device's way from maps to objects, in numpy, against the Keras detector's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hrnet_tf import anchors as theirs
+from hrnet_tf import detection
+from hrnet_tf.proposals import Proposals
+from hrnet_tf.roi_align import LEVEL_SCALES, SAMPLES, RoIAlign
+from mobile_eval.detector import anchors, boxes, roi_align, suppression
+from mobile_eval.detector.boxes import Objects, objects
+from mobile_eval.detector.proposals import RPN_IOU, proposals
+
+SIZE = (64, 96)
+Array = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def rpn() -> tuple[Array, Array]:
+    """Logits (A,) and deltas (A, 4) of all anchors, some thrown together, some out of the image."""
+    rng = np.random.default_rng(3)
+    count = sum(theirs.anchor_counts(SIZE))
+    deltas = rng.standard_normal((count, 4)).astype(np.float32)
+    deltas[:20, 0] = -50
+    return rng.standard_normal(count).astype(np.float32), deltas
+
+
+def test_the_numbers_are_those_that_networks_are_trained_with() -> None:
+    assert (anchors.STRIDES, anchors.SCALE, anchors.RATIOS) == (theirs.STRIDES, theirs.ANCHOR_SCALE, theirs.ANCHOR_RATIOS)
+    assert (anchors.RPN_STDS, anchors.BOX_STDS, anchors.MAX_LOG_SCALE) == (
+        theirs.RPN_STDS,
+        theirs.BOX_STDS,
+        theirs.MAX_LOG_SCALE,
+    )
+    assert (roi_align.LEVEL_SCALES, roi_align.SAMPLES) == (LEVEL_SCALES, SAMPLES)
+    assert RPN_IOU == 0.7
+    own = boxes.SCORE_THRESHOLD, boxes.BOX_IOU, boxes.MAX_DETECTIONS
+    assert own == (detection.SCORE_THRESHOLD, detection.BOX_IOU, detection.MAX_DETECTIONS)
+
+
+@pytest.mark.parametrize("size", [SIZE, (96, 160), (800, 1216)])
+def test_anchors(size: tuple[int, int]) -> None:
+    levels = anchors.level_anchors(size)
+    assert [len(level) for level in levels] == theirs.anchor_counts(size)
+    np.testing.assert_array_equal(np.concatenate(levels), theirs.anchor_boxes(size))
+
+
+def test_boxes_of_deltas(rpn: tuple[Array, Array]) -> None:
+    expected = theirs.clip_boxes(theirs.decode_deltas(theirs.anchor_boxes(SIZE), rpn[1], theirs.BOX_STDS), SIZE)
+    found = anchors.decode(np.concatenate(anchors.level_anchors(SIZE)), rpn[1], anchors.BOX_STDS, SIZE)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_suppression_by_hand() -> None:
+    rows = np.array([[0, 0, 10, 10], [0, 0, 10, 7], [0, 0, 10, 4.9], [20, 0, 30, 10], [0, 0, 0, 0]], np.float32)
+    assert suppression.overlaps(rows[0], rows).tolist() == pytest.approx([1, 0.7, 0.49, 0, 0])
+    assert suppression.suppress(rows, 0.5, 10).tolist() == [0, 2, 3, 4]
+    assert suppression.suppress(rows, 0.5, 2).tolist() == [0, 2]
+    assert suppression.suppress(rows[:0], 0.5, 2).tolist() == []
+
+
+@pytest.mark.parametrize(("candidates", "count"), [(1000, 1000), (200, 50)])
+def test_proposals(rpn: tuple[Array, Array], candidates: int, count: int) -> None:
+    expected, scores = (part.numpy()[0] for part in Proposals(SIZE, count, candidates)([part[None] for part in rpn]))
+    ends = np.cumsum(theirs.anchor_counts(SIZE))[:-1]
+    found, sure = proposals(np.split(rpn[0], ends), np.split(rpn[1], ends), SIZE, candidates, count)
+    np.testing.assert_allclose(sure, scores, atol=1e-6)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert found.shape == (count, 4)
+
+
+def test_what_boxes_cover() -> None:
+    rng = np.random.default_rng(0)
+    levels = [rng.standard_normal((1, 512 // stride, 256 // stride, 3)).astype(np.float32) for stride in anchors.STRIDES[:4]]
+    corners = rng.uniform(0, [200, 400], (40, 2))
+    ends = np.minimum(corners + rng.uniform(0, [256, 512], (40, 2)), [256, 512])
+    rows = np.concatenate([corners, ends], axis=1).astype(np.float32)
+    rows[:3] = [[0, 0, 256, 512], [0, 0, 0, 0], [250, 500, 256, 512]]
+    expected = RoIAlign()([rows[None], *levels]).numpy()[0]
+    np.testing.assert_allclose(roi_align.roi_align(rows, [level[0] for level in levels]), expected, atol=1e-3)
+
+
+def answers(seed: int, count: int = 60, classes: int = 3) -> tuple[Array, Array, Array, Array]:
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, [70, 40], (count, 2))
+    rows = np.concatenate([corners, corners + rng.uniform(5, 25, (count, 2))], axis=1)
+    objectness = np.where(np.arange(count) < count - 5, 0.5, 0)
+    logits, deltas = rng.standard_normal((count, classes + 1)) * 3, rng.standard_normal((count, 4 * (classes + 1)))
+    return tuple(np.asarray(values, np.float32) for values in (rows, objectness, logits, deltas))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_objects(seed: int) -> None:
+    rows = answers(seed)
+    names = ("proposals", "objectness", "class_logits", "box_deltas")
+    expected = detection.decode_detections({name: row[None] for name, row in zip(names, rows, strict=True)}, SIZE)
+    found = objects(*rows, SIZE, SIZE)
+    count = int(expected.counts[0])
+    assert len(found) == count > 20
+    np.testing.assert_allclose(found.scores, expected.scores[0, :count], atol=1e-6)
+    np.testing.assert_allclose(found.boxes, expected.boxes[0, :count], atol=1e-3)
+    np.testing.assert_array_equal(found.labels, expected.classes[0, :count])
+
+
+def test_objects_are_in_pixels_of_the_image() -> None:
+    rows = answers(0)
+    here, there = objects(*rows, SIZE, SIZE), objects(*rows, SIZE, (640, 480))
+    np.testing.assert_allclose(there.boxes, here.boxes * np.array([5, 10, 5, 10], np.float32), rtol=1e-5)
+
+
+def test_nothing_is_found_where_all_is_background() -> None:
+    rows, objectness, logits, deltas = answers(0)
+    found = objects(rows, np.zeros_like(objectness), logits, deltas, SIZE, SIZE)
+    assert len(found) == 0
+    assert found.results(1, (1, 2, 3)) == []
+
+
+def test_results_name_categories_by_the_file_s_ids() -> None:
+    found = Objects(np.array([[1, 2, 3, 4]], np.float32), np.array([0.5], np.float32), np.array([1]))
+    assert found.results(9, (3, 7)) == [{"image_id": 9, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}]

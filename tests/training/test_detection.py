@@ -1,0 +1,317 @@
+"""What a detector learns: which anchors and boxes, by which losses, and that it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf._keras import keras, tf
+from hrnet_tf.networks import build_model
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import model_weights
+from mobile_eval.datasets.instances import Instances, load_instances
+from mobile_eval.preprocess import warp_crop
+from mobile_eval.runtime import make_interpreter
+from mobile_eval.tasks.asked import Source
+from training.candidate_latency import throwaway_files
+from training.config import TrainingConfig
+from training.examples import Examples
+from training.fit import build_for_training, load_data
+from training.importance.held import HeldSet, TrainedNetwork
+from training.importance.taylor import Taylor
+from training.learner import compile_learner, make_learner
+from training.recipe import load_recipe, recipe_names
+from training.tasks.detection import losses, matching
+from training.tasks.detection.maker import BoxMaker, relit, seen_boxes
+from training.tasks.detection.settings import Settings
+from training.tasks.detection.targets import NO_BOX, pack, seeds, unpack
+from training.tasks.detection.task import TASK, Ap50Scorer
+from training.tasks.registry import training_task
+from training.tasks.window import random_window
+
+SMALL = Settings(anchors=32, train_proposals=50, boxes=16, norm="updated")
+SEED = tf.constant([3, 1])
+Learnt = tuple[Any, list[float]]
+
+
+@pytest.fixture(scope="module")
+def data(shapes: Path) -> Instances:
+    return load_instances(shapes / "train.json", shapes / "images")
+
+
+# Examples
+
+
+def test_an_image_as_the_device_sees_it_and_its_boxes(data: Instances, detector_spec: HRNetSpec) -> None:
+    maker = BoxMaker(data, detector_spec, Settings())
+    out = [np.empty(shape, np.float32) for shape in maker.shapes]
+    item = data.items[0]
+    maker.plain(0, np.zeros((96, 128, 3), np.uint8), out)
+    boxes, labels = unpack(out[1])
+    count = len(item.boxes)
+    expected = np.concatenate([item.boxes[:, :2], item.boxes[:, :2] + item.boxes[:, 2:]], axis=1)
+    np.testing.assert_allclose(boxes[:count], expected * np.tile([0.75, 64 / 96], 2), rtol=1e-6)
+    assert labels[:count].tolist() == item.labels.tolist()
+    assert labels[count:].tolist() == [NO_BOX] * (max(len(one.boxes) for one in data.items) - count)
+
+
+def test_boxes_go_with_the_pixels_of_the_window(data: Instances) -> None:
+    settings = Settings(smallest=0.6, largest=1.6)
+    item = dataclasses.replace(data.items[0], boxes=np.array([[40.0, 30, 30, 24]]), labels=np.array([1]))
+    image = np.zeros((96, 128, 3), np.uint8)
+    image[30:54, 40:70] = 255
+    compared = 0
+    for seed in range(20):
+        matrix = random_window((96, 128), (64, 96), settings, np.random.default_rng(seed))
+        boxes, labels = seen_boxes(item, matrix, (64, 96))
+        mask = warp_crop(image, matrix, (64, 96))[..., 0] > 127
+        if not len(boxes):
+            assert mask.sum() < 0.4 * 30 * 24
+            continue
+        rows, columns = np.nonzero(mask)
+        found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(boxes[0], found, atol=1.0)
+        assert labels.tolist() == [1]
+        compared += 1
+    assert compared > 10
+
+
+def test_light_changes_all_pixels_alike() -> None:
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    assert relit(image, 0.0, np.random.default_rng(0)) is image
+    changed = relit(image, 0.3, np.random.default_rng(0))
+    assert changed.shape == image.shape
+    assert np.all(np.diff(changed.reshape(-1, 3)[:, 0].astype(int)) >= 0)
+    assert not np.array_equal(changed, image)
+
+
+def test_examples_are_those_of_the_item_and_the_epoch(data: Instances, detector_spec: HRNetSpec) -> None:
+    maker = BoxMaker(data, detector_spec, SMALL)
+    first, again = (Examples(data, maker, 4, seed=1).batch(2, 1) for _ in range(2))
+    other = Examples(data, maker, 4, seed=1).batch(3, 1)
+    for one, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, same)
+    assert seeds(first[1]).tolist() != seeds(other[1]).tolist()
+    assert np.all(first[1][:, 0, 0] == np.floor(first[1][:, 0, 0]))
+
+
+# Matching
+
+
+BOXES = np.array([[[0, 0, 20, 20], [40, 40, 60, 60], [0, 0, 0, 0]]], np.float32)
+LABELS = np.array([[1, 0, NO_BOX]], np.float32)
+
+
+def test_anchors_are_matched_by_overlap() -> None:
+    anchors = np.array(
+        [[0, 0, 20, 20], [0, 0, 20, 15], [0, 0, 20, 10], [40, 40, 60, 49], [40, 52, 60, 60], [70, 70, 90, 90]], np.float32
+    )
+    found = matching.match_anchors(anchors, BOXES, LABELS)
+    # overlaps 1, 0.75, 0.5; 0.45, the most of the second box; 0.4; none
+    assert found.objects.numpy().tolist() == [[True, True, False, True, False, False]]
+    assert found.background.numpy().tolist() == [[False, False, False, False, False, True]]
+    assert found.box.numpy()[0, :5].tolist() == [0, 0, 0, 1, 1]
+
+
+def test_a_box_that_no_anchor_overlaps_by_0_3_has_none() -> None:
+    found = matching.match_anchors(np.array([[0, 0, 20, 20], [40, 40, 60, 45]], np.float32), BOXES, LABELS)
+    assert found.objects.numpy().tolist() == [[True, False]]
+    assert found.background.numpy().tolist() == [[False, True]]
+
+
+def test_proposals_without_area_are_neither() -> None:
+    proposals = np.array([[[0, 0, 20, 10], [0, 0, 20, 9], [0, 0, 0, 0]]], np.float32)
+    found = matching.match_boxes(proposals, BOXES, LABELS)
+    assert found.objects.numpy().tolist() == [[True, False, False]]
+    assert found.background.numpy().tolist() == [[False, True, False]]
+
+
+def test_so_many_are_drawn_and_at_most_a_share_are_objects() -> None:
+    objects = np.zeros((2, 100), bool)
+    objects[0, :30], objects[1, :2] = True, True
+    background = ~objects
+    background[1, 10:] = False
+    matches = matching.Matches(*map(tf.constant, (objects, background)), tf.zeros((2, 100), tf.int64))
+    drawn = matching.draw(matches, 20, 0.25, SEED)
+    assert drawn.counts.numpy().sum(axis=1).tolist() == [20, 10]
+    assert drawn.objects.numpy().sum(axis=1).tolist() == [5, 2]
+    for image in range(2):
+        places = drawn.places.numpy()[image][drawn.counts.numpy()[image]]
+        assert len(set(places.tolist())) == len(places)
+        assert np.all((objects | background)[image, places])
+        np.testing.assert_array_equal(objects[image, places], drawn.objects.numpy()[image][drawn.counts.numpy()[image]])
+    again, other = matching.draw(matches, 20, 0.25, SEED), matching.draw(matches, 20, 0.25, tf.constant([4, 1]))
+    np.testing.assert_array_equal(drawn.places, again.places)
+    assert not np.array_equal(drawn.places, other.places)
+
+
+# Losses
+
+
+def test_smooth_l1_by_hand() -> None:
+    error = tf.constant([0.05, -0.5, 0.0, 2.0])
+    assert float(losses.smooth_l1(error, 1 / 9)) == pytest.approx(0.5 * 0.05**2 * 9 + 0.5 - 1 / 18 + 2 - 1 / 18)
+    assert float(losses.smooth_l1(error, 1.0)) == pytest.approx(0.5 * 0.05**2 + 0.125 + 1.5)
+
+
+def test_the_anchors_loss_by_hand() -> None:
+    anchors = np.array([[0, 0, 20, 20], [70, 70, 90, 90]], np.float32)
+    logits, deltas = np.array([[2.0, -1.0]], np.float32), np.zeros((1, 2, 4), np.float32)
+    deltas[0, 0, 0], deltas[0, 1] = 0.3, 9.0  # the background's do not count
+    found = losses.anchor_loss(logits, deltas, anchors, BOXES, LABELS, 2, SEED)
+    is_object = (np.log1p(np.exp(-2)) + np.log1p(np.exp(-1))) / 2
+    assert float(found) == pytest.approx(is_object + (0.3 - 1 / 18) / 2, rel=1e-5)
+
+
+def test_the_box_head_s_loss_by_hand() -> None:
+    proposals = np.array([[[0, 2, 20, 22], [70, 70, 90, 90], [0, 0, 0, 0]]], np.float32)
+    sampled = losses.sample_boxes(tf.constant(proposals), tf.constant(BOXES[:, :1]), tf.constant(LABELS[:, :1]), 2, 4, SEED)
+    counts = sampled.counts.numpy()[0]
+    assert counts.sum() == 2  # one object, the share of four, and the background; nothing without area
+    order = np.argsort(sampled.labels.numpy()[0][counts])
+    assert sampled.labels.numpy()[0][counts][order].tolist() == [1, 2]
+    logits, deltas = np.zeros((1, 4, 3), np.float32), np.zeros((1, 4, 12), np.float32)
+    deltas[..., :4], deltas[..., 8:] = 7.0, 7.0  # of the other classes
+    wanted = sampled.deltas.numpy()[0][sampled.objects.numpy()[0]]
+    moved = np.where(np.abs(wanted) < 1, 0.5 * wanted**2, np.abs(wanted) - 0.5).sum() / 2
+    assert float(losses.box_loss(logits, deltas, sampled)) == pytest.approx(np.log(3) + moved, rel=1e-5)
+
+
+# Learning
+
+
+@pytest.fixture(scope="module")
+def learnt(data: Instances, detector_spec: HRNetSpec) -> Learnt:
+    """A micro detector after some steps on drawn images, and the loss on the way."""
+    keras.utils.set_random_seed(0)
+    network, loss = build_model(detector_spec), TASK.loss(SMALL)
+    learner = make_learner(TASK, network, loss)
+    compile_learner(learner, loss, keras.optimizers.Adam(5e-3))
+    examples = Examples(data, BoxMaker(data, detector_spec, SMALL), 8, seed=0)
+    return network, [float(learner.train_on_batch(*examples.batch(step // 2, step % 2))) for step in range(40)]
+
+
+def test_the_loss_falls(learnt: Learnt) -> None:
+    values = learnt[1]
+    assert np.mean(values[-5:]) < 0.6 * np.mean(values[:3])
+
+
+def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
+    held = HeldSet.prepare(data.head(8), detector_spec, SMALL)
+    first, again = held.measure(learnt[0]), held.measure(learnt[0])
+    assert first == again
+    assert 0 < first[0] < 3
+    assert 0 <= first[1] <= 1
+
+
+def test_taylor_finds_a_gradient_of_every_link(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
+    network = TrainedNetwork.of(detector_spec, model_weights(learnt[0]))
+    scores = Taylor(4)(network, HeldSet.prepare(data.head(4), detector_spec, SMALL))
+    assert len(scores) == 20
+    assert sum(score > 0 for score in scores.values()) >= 15
+
+
+def test_frozen_statistics_stay(data: Instances, detector_spec: HRNetSpec) -> None:
+    batch = Examples(data, BoxMaker(data, detector_spec, SMALL), 4, seed=0).batch(0, 0)
+    moved = {}
+    image = tf.constant(batch[0])
+    for norm in ("frozen", "updated"):
+        network, loss = build_model(detector_spec), TASK.loss(dataclasses.replace(SMALL, norm=norm))
+        before = network.get_layer("stem_bn1").get_weights()
+        make_learner(TASK, network, loss)(image, training=True)
+        after = network.get_layer("stem_bn1").get_weights()
+        moved[norm] = [not np.array_equal(one, other) for one, other in zip(before, after, strict=True)]
+    assert moved == {"frozen": [False] * 4, "updated": [False, False, True, True]}
+
+
+def test_what_a_detector_s_training_refuses(data: Instances, detector_spec: HRNetSpec, shapes: Path) -> None:
+    config = dataclasses.replace(config_on(shapes / "train.json", shapes / "val.json", shapes / "images"), link_dropout=0.2)
+    with pytest.raises(ValueError, match="--link-dropout of a detector goes with --norm updated"):
+        make_learner(TASK, build_for_training(detector_spec, config), TASK.loss(Settings()))
+    learner = make_learner(TASK, build_model(detector_spec), TASK.loss(Settings()))
+    with pytest.raises(ValueError, match="--jit: XLA has no non-maximum suppression"):
+        compile_learner(learner, learner, keras.optimizers.SGD(0.1), jit=True)
+
+
+def test_a_student_that_is_its_teacher_is_as_near_as_can_be(learnt: Learnt, data: Instances) -> None:
+    learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
+    images = tf.constant(np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32))
+    taught = learnt[0](images, training=False)
+    same = learner.imitation_of(taught, learner.stages.maps(images, training=False))
+    other = learner.imitation_of(taught, learner.stages.maps(images + 0.5, training=False))
+    assert float(same) < float(other)
+
+
+@pytest.mark.slow
+def test_a_candidate_is_timed_by_both_files(detector_spec: HRNetSpec, tmp_path: Path) -> None:
+    inputs = []
+    for number, content in enumerate(throwaway_files(detector_spec)):
+        path = tmp_path / f"{number}.tflite"
+        path.write_bytes(content)
+        [details] = make_interpreter(path).get_input_details()
+        inputs.append((details["shape"].tolist(), np.dtype(details["dtype"]).name))
+    assert inputs == [([1, 64, 96, 3], "int8"), ([100, 7, 7, 8], "int8")]
+
+
+# The metric, and what is refused
+
+
+def test_boxes_that_are_right_have_an_ap50_of_1(data: Instances, detector_spec: HRNetSpec) -> None:
+    scorer = Ap50Scorer(data, detector_spec)
+    for item in data.items:
+        corners = np.concatenate([item.boxes[:, :2], item.boxes[:, :2] + item.boxes[:, 2:]], axis=1)
+        boxes = (corners * np.tile([0.75, 64 / 96], 2)).astype(np.float32)
+        logits = np.full((1, len(boxes), 3), -20, np.float32)
+        logits[0, np.arange(len(boxes)), item.labels] = 0
+        answers = {"proposals": boxes[None], "objectness": np.ones((1, len(boxes))), "class_logits": logits}
+        scorer.update({**answers, "box_deltas": np.zeros((1, len(boxes), 12))})
+    assert scorer.result() == pytest.approx(1.0)
+    assert Ap50Scorer(data, detector_spec).result() == 0
+
+
+def config_on(train: Path, val: Path, images: Path) -> TrainingConfig:
+    return TrainingConfig(Source(images, train), Source(images, val), SMALL, 1, "detection", 4)
+
+
+def test_an_image_without_a_box_is_refused_to_learn_from_alone(shapes: Path, tmp_path: Path) -> None:
+    content = json.loads((shapes / "train.json").read_text())
+    content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] != 3]
+    (tmp_path / "some.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"1 of the images to learn from have no box, the first is train3\.png \(id 3\)"):
+        load_data(config_on(tmp_path / "some.json", shapes / "val.json", shapes / "images"))
+    train, val = load_data(config_on(shapes / "train.json", tmp_path / "some.json", shapes / "images"))
+    assert (len(train), len(val or ())) == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"smallest": 2.0}, "smallest must be at most largest, got 2.0 and 1.0"),
+        ({"norm": "batch"}, "norm must be one of frozen, updated, got 'batch'"),
+        ({"boxes": 0}, "boxes must be above 0, got 0"),
+        ({"light": 1.5}, "light must be between 0 and 1"),
+        ({"train_proposals": 2000}, "train-proposals must be at most 1000, got 2000"),
+    ],
+)
+def test_bad_settings(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Settings(**changes)
+
+
+def test_recipes() -> None:
+    assert recipe_names("detection") == ["coco-1x", "coco-2x", "small"]
+    paper = load_recipe("detection", "coco-2x")
+    assert (paper["epochs"], paper["drops"], paper["learning_rate"], paper["batch_size"]) == (24, (20, 23), 0.02, 16)
+    assert (load_recipe("detection", "coco-1x")["drops"], paper["weight_decay"], paper["norm"]) == ((8, 11), 1e-4, "frozen")
+    assert training_task("detection").metric.column == "val_ap50"
+
+
+def test_targets_without_a_box() -> None:
+    out = np.empty((3, 5), np.float32)
+    pack(np.zeros((0, 4)), np.zeros(0), 2**20 + 5, out)
+    assert out.tolist() == [[5, 0, 0, 0, 0], [0, 0, 0, 0, NO_BOX], [0, 0, 0, 0, NO_BOX]]
