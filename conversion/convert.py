@@ -83,7 +83,6 @@ def convert_run(
     """
     check_tf_keras("conversion to TFLite")
     check_decodable(run, options)
-    data = data or own_data(run)
     if run.spec.task == "detection":
         if recipe:
             raise ValueError("a recipe is for networks of one file, not for detectors")
@@ -91,6 +90,7 @@ def convert_run(
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type and --decode")
     tuned = run.quantized and options.format == "int8"
+    data = data or own_data(run)
     if options.format in ("int8", "int16x8") and not tuned and data is None:
         raise ValueError(
             f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "

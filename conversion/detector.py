@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from conversion.detector_description import describe_boxes, describe_maps
 from conversion.flatbuffer import to_flatbuffer, with_camera_input
 from conversion.options import ConvertOptions
-from conversion.samples import SAMPLES, inputs_of, random_inputs
+from conversion.samples import SAMPLES, inputs_of, own_data, random_inputs
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, snr_db
 from hrnet_tf.detector_stages import LEVELS, stages_of
 from hrnet_tf.folding import fold_batch_norm
@@ -83,6 +83,7 @@ def convert_detector(
     if options.decode:
         raise ValueError("--decode is for keypoints: a detector's boxes are found outside of its files")
     tuned = run.quantized and options.format == "int8"
+    data = data or own_data(run)
     if options.format in ("int8", "int16x8") and not tuned and data is None:
         raise ValueError(
             f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "

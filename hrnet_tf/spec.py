@@ -163,10 +163,10 @@ class HRNetSpec:
 
     `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `classes` the number of joints,
     landmarks or classes. `stage1_width` is the bottlenecks' inner width in stage 1 (their output has 4 times that). `block` is
-    the kind of the branches' residual blocks; bottleneck ones have a quarter of the branch's channels inside. `interpolation` is that of links upwards. `head_width` are the channels of
-    what follows the trunk, if not the paper's: of segmentation and landmarks those of the mixed maps, of classification
-    the inner width of the bottleneck that widens branch 0, of detection those of the pyramid. `links` are those kept,
-    `removed_blocks` the residual blocks of stages 2 and on that are not.
+    the kind of the branches' residual blocks; bottleneck ones have a quarter of the branch's channels inside. `interpolation`
+    is that of links upwards. `head_width` are the channels of what follows the trunk, if not the paper's: of segmentation and
+    landmarks those of the mixed maps, of classification the inner width of the bottleneck that widens branch 0, of detection
+    those of the pyramid. `links` are those kept, `removed_blocks` the residual blocks of stages 2 and on that are not.
     """
 
     name: str

@@ -9,10 +9,11 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from mobile_eval.compared.comparing import Array, Comparing, Example, Measured, Panel, ratio
+from mobile_eval.compared.comparing import Comparing, Example, Measured, Panel, ratio
 from mobile_eval.datasets.instances import InstanceImage, Instances
 from mobile_eval.detector.boxes import Objects
 from mobile_eval.detector.detector import Detector
+from mobile_eval.detector.suppression import overlaps
 from mobile_eval.mask_picture import class_colors, class_keys
 from mobile_eval.pose_picture import Cutout, cut_out
 from mobile_eval.preprocess import read_image
@@ -68,19 +69,16 @@ def f1(image: InstanceImage, found: Objects) -> float:
     free = np.ones(len(image.boxes), bool)
     right = 0
     for box, label in zip(boxes, labels, strict=True):  # the best first, as COCO matches
-        fits = np.where(free & (image.labels == label), overlaps(box, image.boxes), 0)
+        fits = np.where(free & (image.labels == label), overlaps(_corners(box), _corners(image.boxes)), 0)
         if len(fits) and fits.max() >= FOUND_IOU:
             free[int(fits.argmax())] = False
             right += 1
     return 2 * right / max(len(boxes) + len(image.boxes), 1) if len(boxes) + len(image.boxes) else 1.0
 
 
-def overlaps(box: NDArray[Any], others: NDArray[Any]) -> Array:
-    """Intersection over union (N,) of a box with others (N, 4), all as x, y, width, height."""
-    low = np.maximum(box[:2], others[:, :2])
-    high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=1)
-    return np.asarray(common / np.maximum(box[2:].prod() + others[:, 2:].prod(axis=1) - common, 1e-9), np.float64)
+def _corners(boxes: NDArray[Any]) -> NDArray[np.float32]:
+    """Boxes (..., 4) as x, y, width, height, by their corners."""
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1).astype(np.float32)
 
 
 def box_example(data: Instances, index: int, models: Sequence[tuple[str, Measured]]) -> Example:

@@ -23,11 +23,16 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.runs import Run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
-from mobile_eval.datasets.instances import load_instances
+from mobile_eval.compare import compare_files
+from mobile_eval.compared.detection import f1
+from mobile_eval.datasets.instances import InstanceImage, load_instances
+from mobile_eval.detector.boxes import Objects
 from mobile_eval.detector.detector import Detector
 from mobile_eval.model_file import files_of, read_description
 from mobile_eval.preprocess import normalize, read_image, resize
 from mobile_eval.runtime import TfliteModel, make_interpreter
+from mobile_eval.tasks.asked import Asked
+from mobile_eval.tasks.registry import evaluate_asked
 from training.tasks.detection.task import Ap50Scorer
 
 Converted = Callable[[str], DetectorConversion]
@@ -167,3 +172,30 @@ def test_what_a_detector_s_conversion_refuses(run: Run, tmp_path: Path) -> None:
         convert_detector(run, ConvertOptions("float32", max_error=1e-12), tmp_path / "detector.tflite", samples=4)
     assert not (tmp_path / "detector.tflite").exists()
     assert boxes_path(tmp_path / "detector.tflite").name == "detector.boxes.tflite"
+
+
+def test_two_precisions_side_by_side(converted: Converted, shapes: Path, tmp_path: Path) -> None:
+    asked = Asked(images=shapes / "images", annotations=shapes / "val.json")
+    paths = [tmp_path / name / "detector.tflite" for name in ("float32", "int8")]
+    for path in paths:
+        shutil.copytree(converted(path.parent.name).path.parent, path.parent)
+    result = compare_files(paths, asked, tmp_path / "report", rounds=2)
+    for model, path in zip(result.models, paths, strict=True):
+        own = evaluate_asked(TfliteModel(path), asked).to_json()["box_map"]
+        assert (model.measured.score, model.measured.second) == (own["ap50"], own["ap"])
+        assert model.latency.size_bytes == sum(file.stat().st_size for file in files_of(path))
+        assert set(model.measured.parts) == {"square", "disc"}
+        assert model.score_interval is None
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "2 detection models on 6 images" in page
+    assert "AP50 by class" in page
+
+
+def test_f1_of_an_image_by_hand() -> None:
+    truth = np.array([[0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10]], float)
+    image = InstanceImage(1, Path("x.png"), (60, 60), truth, np.array([0, 0, 1]))
+    boxes = np.array([[0, 0, 10, 9], [1, 0, 10, 10], [40, 0, 10, 10], [20, 0, 10, 10]], np.float32)
+    found = Objects(boxes, np.array([0.9, 0.8, 0.7, 0.1], np.float32), np.array([0, 0, 0, 0]))
+    assert f1(image, found) == pytest.approx(2 * 1 / (3 + 3))  # one right, one twice, one of another class, one too unsure
+    nothing = InstanceImage(1, Path("x.png"), (60, 60), np.zeros((0, 4)), np.zeros(0, int))
+    assert f1(nothing, Objects(boxes[:0], np.zeros(0, np.float32), np.zeros(0, int))) == 1

@@ -47,6 +47,7 @@ def sleepers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[Path
     monkeypatch.setattr(latency, "is_described", lambda path: True)
     monkeypatch.setattr(latency, "TfliteModel", lambda path, backend: None)
     monkeypatch.setattr(latency, "measure_stages", lambda model: None)
+    monkeypatch.setattr(latency, "files_of", lambda path: [Path(path)])
     monkeypatch.setattr(latency, "make_interpreter", lambda path, *_: Sleeper(path.stem, times[path.stem], calls))
     return paths, calls
 

@@ -95,13 +95,15 @@ def test_what_finds_keypoints_refuses_models_of_classes(
 ) -> None:
     path = task_model("segmentation", CLASSES).path
     for arguments in (
-        ("compare", path, "--annotations", people.annotations, "--images", people.images),
         ("predict", path, people.images / "000001.jpg"),
         ("predict", path, tmp_path / "video.mp4"),
     ):
         code, _, error = invoke(*arguments, "--output", tmp_path / "out")
         assert code == 2
         assert "is a segmentation model: it finds no keypoints" in one_line(error)
+    code, _, error = invoke("compare", path, "--annotations", people.annotations, "--images", people.images, "--output", tmp_path)
+    assert code == 2
+    assert "is a segmentation model: evaluating it needs --images and --masks" in one_line(error)
     assert invoke("bench", path, "--runs", 2, "--no-memory")[0] == 0
 
 
