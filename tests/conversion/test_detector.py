@@ -149,7 +149,7 @@ def test_the_device_s_ap_is_training_s(
     assert figures["box_map"]["ap50"] == pytest.approx(scorer.result(), abs=1e-3)
     assert (figures["task"], figures["images"]) == ("detection", 6)
     assert len(json.loads((tmp_path / "found.json").read_text())) == figures["boxes_found"] > 0
-    assert read_image(tmp_path / "pictures" / "val1_boxes.jpg").shape == (96, 128, 3)
+    assert read_image(tmp_path / "pictures" / "0000_val1.jpg").shape == (96, 128, 3)
     assert "AP50" in capsys.readouterr().out
 
 
