@@ -96,7 +96,7 @@ def convert_detector(
     network = load_detector(run, tuned=tuned)
     own = dataclasses.replace(options, input=None)  # of the second file: what comes out of the first
     maps = with_camera_input(network.maps, integer=options.format == "int8") if options.camera else network.maps
-    inputs = images.astype(np.float32) if options.camera else normalize(images)
+    inputs = all_bytes(images) if options.camera else normalize(images)
     pooled = _pooled(network, images[:BOX_IMAGES])
     proposals = network.find.count
     first = to_flatbuffer(maps, options, None if tuned else inputs)
@@ -119,6 +119,13 @@ def convert_detector(
     compressed = sum(len(zlib.compress(flatbuffer, 9)) for flatbuffer in (first, second))
     size = sum(path.stat().st_size for path in paths)
     return DetectorConversion(*paths, size, compressed, tuple(found), descriptions[0])
+
+
+def all_bytes(images: Images) -> NDArray[np.float32]:
+    """Images as a camera's bytes, of which the first has the least and the greatest: the range of the input is 0 to 255."""
+    inputs = images.astype(np.float32)
+    inputs[0, 0, :2] = [[0.0], [255.0]]
+    return inputs
 
 
 def load_detector(run: Run, *, tuned: bool) -> JoinedDetector:

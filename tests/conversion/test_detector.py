@@ -95,6 +95,16 @@ def test_int8_has_no_float_and_is_near(converted: Converted) -> None:
     assert result.size_bytes < converted("float32").size_bytes
 
 
+@pytest.mark.slow
+def test_a_camera_s_bytes_go_in(run: Run, shapes: Path, tmp_path: Path) -> None:
+    result = convert_detector(run, ConvertOptions("int8", "uint8-rgb"), tmp_path / "detector.tflite", samples=4)
+    first, second = TfliteModel(result.path), TfliteModel(result.boxes_path)
+    assert (first.description.input.tensor.dtype, second.description.input.tensor.dtype) == ("uint8", "int8")
+    assert min(one.snr_db for one in result.parities) > 15
+    image = read_image(shapes / "images" / "val1.png")
+    np.testing.assert_array_equal(Detector(first).stored(image)[0], resize(image, (64, 96)))
+
+
 def test_the_files_say_what_they_are(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.boxes_path)

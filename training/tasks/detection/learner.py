@@ -36,7 +36,7 @@ class DetectionLearner(Learner):
         self.anchors = anchor_boxes((height, width))
         self.find = Proposals((height, width), loss.settings.train_proposals, CANDIDATES, name="train_proposals")
         self.align = RoIAlign(name="train_align")
-        self.classes = int(self.stages.boxes.output_shape["class_logits"][-1]) - 1
+        self.classes = int(self.stages.boxes.output["class_logits"].shape[-1]) - 1
         kinds = {kind: any(isinstance(layer, kind) for layer in self.stages.maps.layers) for kind in (NORM, DROPOUT)}
         self.frozen = kinds[NORM] and loss.settings.norm == FROZEN
         if self.frozen and kinds[DROPOUT]:
