@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from conversion.describe import describe
 from conversion.detector import DetectorConversion, convert_detector
-from conversion.flatbuffer import to_flatbuffer, with_camera_input, with_decoding
+from conversion.flatbuffer import all_bytes, to_flatbuffer, with_camera_input, with_decoding
 from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.recipe import Recipe, quantize_by_recipe
-from conversion.samples import CHECKED, SAMPLES, inputs_of, own_data, random_inputs
+from conversion.samples import CHECKED, SAMPLES, sample_inputs
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
@@ -33,8 +31,7 @@ from mobile_eval.files import write_bytes
 from mobile_eval.model_file import ModelDescription, save_model_file
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import make_interpreter
-from mobile_eval.tasks.asked import TaskData, given_by
-from mobile_eval.tasks.registry import TASKS
+from mobile_eval.tasks.asked import TaskData
 
 REJECTED = ".rejected"
 TRACED = 4  # images that are followed layer by layer
@@ -90,21 +87,12 @@ def convert_run(
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type and --decode")
     tuned = run.quantized and options.format == "int8"
-    data = data or own_data(run)
-    if options.format in ("int8", "int16x8") and not tuned and data is None:
-        raise ValueError(
-            f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
-            f"{options.format} needs calibration, give {given_by(TASKS[run.spec.task])}"
-        )
-    if data:
-        images = inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed)
-    else:
-        images = random_inputs(run.spec.input_size)
+    images = sample_inputs(run, options, data, samples, seed)
     model = load_folded_model(run, tuned=tuned)
     check_finite(model, run)
     whole = with_camera_input(model, integer=options.format == "int8") if options.camera else model
     whole = with_decoding(whole) if options.decode else whole
-    inputs = images.astype(np.float32) if options.camera else normalize(images)
+    inputs = all_bytes(images) if options.camera else normalize(images)
     if recipe:
         flatbuffer = quantize_by_recipe(to_flatbuffer(model, ConvertOptions("float32"), None), recipe, inputs)
     else:

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.detector_description import describe_boxes, describe_maps
-from conversion.flatbuffer import to_flatbuffer, with_camera_input
+from conversion.flatbuffer import all_bytes, to_flatbuffer, with_camera_input
 from conversion.options import ConvertOptions
-from conversion.samples import SAMPLES, inputs_of, own_data, random_inputs
+from conversion.samples import SAMPLES, sample_inputs
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, snr_db
 from hrnet_tf.detector_stages import LEVELS, stages_of
 from hrnet_tf.folding import fold_batch_norm
@@ -83,16 +83,7 @@ def convert_detector(
     if options.decode:
         raise ValueError("--decode is for keypoints: a detector's boxes are found outside of its files")
     tuned = run.quantized and options.format == "int8"
-    data = data or own_data(run)
-    if options.format in ("int8", "int16x8") and not tuned and data is None:
-        raise ValueError(
-            f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
-            f"{options.format} needs calibration, give --annotations and --images"
-        )
-    if data:
-        images = inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed)
-    else:
-        images = random_inputs(run.spec.input_size)
+    images = sample_inputs(run, options, data, samples, seed)
     network = load_detector(run, tuned=tuned)
     own = dataclasses.replace(options, input=None)  # of the second file: what comes out of the first
     maps = with_camera_input(network.maps, integer=options.format == "int8") if options.camera else network.maps
@@ -119,13 +110,6 @@ def convert_detector(
     compressed = sum(len(zlib.compress(flatbuffer, 9)) for flatbuffer in (first, second))
     size = sum(path.stat().st_size for path in paths)
     return DetectorConversion(*paths, size, compressed, tuple(found), descriptions[0])
-
-
-def all_bytes(images: Images) -> NDArray[np.float32]:
-    """Images as a camera's bytes, of which the first has the least and the greatest: the range of the input is 0 to 255."""
-    inputs = images.astype(np.float32)
-    inputs[0, 0, :2] = [[0.0], [255.0]]
-    return inputs
 
 
 def load_detector(run: Run, *, tuned: bool) -> JoinedDetector:

@@ -62,6 +62,13 @@ def _post_training_int8(float32: bytes, options: ConvertOptions, calibration: ND
     return bytes(mlir_quantize(with_ranges(float32, calibration), **types))
 
 
+def all_bytes(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Images as a camera's bytes, of which the first has the least and the greatest: the range of the input is 0 to 255."""
+    inputs = images.astype(np.float32)
+    inputs[0, 0, :2] = [[0.0], [255.0]]
+    return inputs
+
+
 def with_camera_input(model: Any, *, integer: bool) -> Any:
     """`model` with normalization in front: it takes a camera's bytes, as uint8 or, if `integer`, as what quantizes to them.
 

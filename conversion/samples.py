@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.options import ConvertOptions
 from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
-from mobile_eval.tasks.asked import Source, TaskData
+from mobile_eval.tasks.asked import Source, TaskData, given_by
 from mobile_eval.tasks.registry import TASKS
 
 SAMPLES = 200
@@ -23,6 +24,23 @@ def inputs_of(data: TaskData, spec: Network, count: int = SAMPLES, seed: int | N
     if seed is not None:
         items = tuple(data.items[i] for i in np.random.default_rng(seed).permutation(len(data))[:count])
     return TASKS[spec.task].inputs(items, spec.input_size)
+
+
+def sample_inputs(run: Run, options: ConvertOptions, data: TaskData | None, samples: int, seed: int | None) -> NDArray[np.uint8]:
+    """Images (N, H, W, 3) to take the ranges of `options`' format on, or for a run that has its ranges, to check on alone.
+
+    They are of `data`, or else of what the run was trained on; random ones where neither is there and no ranges are needed.
+    """
+    tuned = run.quantized and options.format == "int8"
+    data = data or own_data(run)
+    if data:
+        return inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed)
+    if options.format in ("int8", "int16x8") and not tuned:
+        raise ValueError(
+            f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
+            f"{options.format} needs calibration, give {given_by(TASKS[run.spec.task])}"
+        )
+    return random_inputs(run.spec.input_size)
 
 
 def own_data(run: Run) -> TaskData | None:

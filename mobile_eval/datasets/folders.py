@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from mobile_eval.datasets.class_data import ClassData, check_count
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 
@@ -19,12 +20,6 @@ def images_in(folder: Path | str) -> list[Path]:
     return sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def check_count(count: int | None, of: str) -> None:
-    """Refuse to take less than one."""
-    if count is not None and count < 1:
-        raise ValueError(f"the number of {of} to take must be at least 1, got {count}")
-
-
 @dataclass(frozen=True)
 class ClassifiedImage:
     """An image and the index of its class."""
@@ -34,46 +29,19 @@ class ClassifiedImage:
     image_size: tuple[int, int] | None = None  # nothing says it
 
 
-@dataclass(frozen=True)
-class ClassFolders:
+@dataclass(frozen=True, eq=False)
+class ClassFolders(ClassData):
     """Images in a folder for each class; `classes` are the folders' names, or a model's."""
 
-    classes: tuple[str, ...]
+    task = "classification"
     images: tuple[ClassifiedImage, ...]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def items(self) -> tuple[ClassifiedImage, ...]:
-        """The images."""
-        return self.images
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The classes."""
-        return self.classes
-
-    @property
-    def answers(self) -> dict[str, Any]:
-        """The classes as plain data."""
-        return {"name": "classification", "classes": list(self.classes)}
-
-    @property
-    def left_out(self) -> str:
-        """Nothing is."""
-        return ""
-
-    def part(self, which: slice) -> ClassFolders:
-        """The images of a slice."""
-        return ClassFolders(self.classes, self.images[which])
 
     def head(self, count: int | None) -> ClassFolders:
         """Of each class its part of `count` images, taken evenly; all for None."""
         check_count(count, "images")
         if count is None or count >= len(self):
             return self
-        return ClassFolders(self.classes, tuple(self.images[index * len(self) // count] for index in range(count)))
+        return replace(self, images=tuple(self.images[index * len(self) // count] for index in range(count)))
 
     def numbered_as(self, classes: Sequence[str], *, named: bool = True) -> ClassFolders:
         """With the indices that a model of `classes` gives its classes; where these are not `named`, folders keep their order."""
@@ -85,7 +53,7 @@ class ClassFolders:
         if strange:
             raise ValueError(f"there is a folder {strange[0]!r}, but the model's classes are {', '.join(classes[:10])}")
         images = (ClassifiedImage(one.image_path, classes.index(self.classes[one.label])) for one in self.images)
-        return ClassFolders(tuple(classes), tuple(images))
+        return ClassFolders(tuple(images), tuple(classes))
 
 
 def load_class_folders(folder: Path | str) -> ClassFolders:
@@ -105,4 +73,4 @@ def load_class_folders(folder: Path | str) -> ClassFolders:
         if not found:
             raise ValueError(f"class folder {place} has no images")
         images += found
-    return ClassFolders(tuple(path.name for path in inside), tuple(images))
+    return ClassFolders(tuple(images), tuple(path.name for path in inside))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.folders import check_count
+from mobile_eval.datasets.class_data import ClassData
 from mobile_eval.files import read_json
 from mobile_eval.geometry import checked_box
 
@@ -29,34 +29,16 @@ class InstanceImage:
 
 
 @dataclass(frozen=True, eq=False)
-class Instances:
+class Instances(ClassData):
     """The images of an annotation file, its classes with their ids, and its content for COCO's own evaluation.
 
     Crowds are boxes of none of the images: COCO's evaluation passes over what is found in them.
     """
 
+    task = "detection"
     images: tuple[InstanceImage, ...]
-    classes: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    coco: dict[str, Any] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def items(self) -> tuple[InstanceImage, ...]:
-        """The images."""
-        return self.images
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The classes."""
-        return self.classes
-
-    @property
-    def answers(self) -> dict[str, Any]:
-        """The classes as plain data."""
-        return {"name": "detection", "classes": list(self.classes)}
+    category_ids: tuple[int, ...] = ()
+    coco: dict[str, Any] = field(repr=False, default_factory=dict)
 
     @property
     def left_out(self) -> str:
@@ -74,11 +56,6 @@ class Instances:
             "annotations": [annotation for annotation in self.coco["annotations"] if annotation["image_id"] in ids],
         }
         return Instances(images, self.classes, self.category_ids, coco)
-
-    def head(self, count: int | None) -> Instances:
-        """The first `count` images; all for None."""
-        check_count(count, "images")
-        return self if count is None or count >= len(self) else self.part(slice(count))
 
 
 def load_instances(annotations: Path | str, images: Path | str) -> Instances:

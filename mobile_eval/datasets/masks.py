@@ -7,14 +7,14 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.class_data import ClassData
 from mobile_eval.datasets.class_names import CITYSCAPES, class_names_beside, numbered_classes, read_class_names
-from mobile_eval.datasets.folders import check_count, images_in
+from mobile_eval.datasets.folders import images_in
 from mobile_eval.files import read_bytes
 from mobile_eval.metrics.confusion import IGNORED
 
@@ -34,44 +34,12 @@ class MaskedImage:
     image_size: tuple[int, int] | None = None  # the mask's
 
 
-@dataclass(frozen=True)
-class MaskedImages:
+@dataclass(frozen=True, eq=False)
+class MaskedImages(ClassData):
     """The images of a segmentation data set, and the names of its classes."""
 
+    task = "segmentation"
     images: tuple[MaskedImage, ...]
-    classes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def items(self) -> tuple[MaskedImage, ...]:
-        """The images."""
-        return self.images
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The classes."""
-        return self.classes
-
-    @property
-    def answers(self) -> dict[str, Any]:
-        """The classes as plain data."""
-        return {"name": "segmentation", "classes": list(self.classes)}
-
-    @property
-    def left_out(self) -> str:
-        """Nothing is."""
-        return ""
-
-    def part(self, which: slice) -> MaskedImages:
-        """The images of a slice."""
-        return MaskedImages(self.images[which], self.classes)
-
-    def head(self, count: int | None) -> MaskedImages:
-        """The first `count` images; all for None."""
-        check_count(count, "images")
-        return MaskedImages(self.images[:count], self.classes)
 
 
 def load_masked_images(images: Path | str, masks: Path | str, classes: Path | None = None) -> MaskedImages:
