@@ -83,7 +83,7 @@ def removal_svg(points: Sequence[RemovedUnits], accuracy_name: str, priced_in: s
     cost_name = "latency" if priced_in == "ms" else priced_in
     low, high = min(p.accuracy for p in points), max(p.accuracy for p in points)
     step = tick_step(max(high - low, 0.02))
-    low, high = int(low / step) * step, (int(high / step) + 1) * step
+    low, high = int(low / step) * step, min((int(high / step) + 1) * step, max(high, 1.0))  # no share is above 1
     least = max(min(p.ratio for p in points) - 0.05, 0.0)
 
     def x(ratio: float) -> float:

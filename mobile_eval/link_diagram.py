@@ -213,8 +213,8 @@ def _blocks(network: _Network, columns: dict[tuple[int, int], float]) -> list[st
                 parts.append(element("circle", {**circle, "stroke": INK if branch in read else FAINT}))
     end = _fuse_x(columns[network.modules[-1]]) + NODE + 16
     for output in network.outputs:
-        parts.append(_box(end, _y(output), True, "heatmap head", HEAD))
-        parts.append(text(end + HEAD / 2, _y(output) + 4, "heatmaps", size=11, anchor="middle"))
+        parts.append(_box(end, _y(output), True, "what the head reads", HEAD))
+        parts.append(text(end + HEAD / 2, _y(output) + 4, "head", size=11, anchor="middle"))
     return parts
 
 
