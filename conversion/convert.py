@@ -21,7 +21,7 @@ from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.recipe import Recipe, quantize_by_recipe
-from conversion.samples import CHECKED, SAMPLES, inputs_of, own_data, random_inputs
+from conversion.samples import CHECKED, SAMPLES, inputs_of, own_data, random_inputs, run_geometry
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
@@ -97,7 +97,7 @@ def convert_run(
             f"{options.format} needs calibration, give {given_by(TASKS[run.spec.task])}"
         )
     if data:
-        images = inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed)
+        images = inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed, run_geometry(run))
     else:
         images = random_inputs(run.spec.input_size)
     model = load_folded_model(run, tuned=tuned)

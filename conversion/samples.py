@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
+from mobile_eval.geometry import PLAIN, geometry_of
 from mobile_eval.tasks.asked import Source, TaskData
 from mobile_eval.tasks.registry import TASKS
 
@@ -17,12 +18,19 @@ CHECKED = 16
 RANDOM = 4
 
 
-def inputs_of(data: TaskData, spec: Network, count: int = SAMPLES, seed: int | None = None) -> NDArray[np.uint8]:
+def inputs_of(
+    data: TaskData, spec: Network, count: int = SAMPLES, seed: int | None = None, geometry: str = PLAIN
+) -> NDArray[np.uint8]:
     """What the network is given (N, H, W, 3), RGB, of `count` items: of `data.head`, or with a `seed` drawn at random."""
     items = data.head(count).items
     if seed is not None:
         items = tuple(data.items[i] for i in np.random.default_rng(seed).permutation(len(data))[:count])
-    return TASKS[spec.task].inputs(items, spec.input_size)
+    return TASKS[spec.task].inputs_in(geometry, items, spec.input_size)
+
+
+def run_geometry(run: Run) -> str:
+    """The geometry (`mobile_eval.geometry`) of what a run's network is given: its training's."""
+    return geometry_of(run.config.get("targets"))
 
 
 def own_data(run: Run) -> TaskData | None:

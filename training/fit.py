@@ -14,6 +14,7 @@ from hrnet_tf.networks import Network, build_model
 from hrnet_tf.runs import PRUNING, Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.geometry import UDP, geometry_of
 from mobile_eval.tasks.asked import TaskData, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.checkpoint import Checkpoint
@@ -33,7 +34,7 @@ from training.schedules import learning_rates
 from training.sparsity import sparsified, sparsity_callbacks
 from training.strategies import workers_in_one_line
 from training.tasks.registry import training_task
-from training.tasks.task import TrainingTask
+from training.tasks.task import TrainingTask, settings_geometry
 from training.validation import Validate
 
 ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
@@ -72,6 +73,8 @@ def build_teacher(run: Run, config: TrainingConfig) -> Any:
     """The trained network of `run`, BatchNorm folded: a teacher only looks, and so it costs least."""
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; take the run it came from as teacher: {run.parent}")
+    if geometry_of(run.config.get("targets")) != settings_geometry(config.settings):
+        raise ValueError(f"{run.path} and its student must both learn --targets {UDP}, or neither: their crops differ")
     model = build_for_training(run.spec, config, folded=True)
     set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
     return model
@@ -152,7 +155,7 @@ def fit(
     """
     how = execution or Execution()
     check_same_keras(*how.callbacks)
-    task, rows = training_task(config.task), read_history(run.path)
+    task, rows, geometry = training_task(config.task), read_history(run.path), settings_geometry(config.settings)
     if len(rows) >= config.epochs or out_of_patience(rows, config.patience, task.metric):
         return
     examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.items) if how.cache else None)
@@ -177,8 +180,8 @@ def fit(
         writes=how.devices.is_chief,
     )
     own = [StopAtNonFinite(run, examples), *(sparsity_callbacks() if config.sparsity else []), averaged]
-    own += [Validate(val, run.spec, _looking(model, run.spec, how), model)] if val else []
-    last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train) if how.tensorboard else [])]
+    own += [Validate(val, run.spec, _looking(model, run.spec, how), model, geometry)] if val else []
+    last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train, geometry) if how.tensorboard else [])]
     line = ProgressLine(config.items_a_step, examples.steps, config.epochs)
     try:
         with unreadable_in_one_line(examples), workers_in_one_line(how.devices):
@@ -221,11 +224,11 @@ def _looking(model: Any, spec: Network, how: Execution) -> Any:
     return build_model(spec) if how.devices.strategy else model
 
 
-def _watching(run: Run, examples: Examples, looked_at: TaskData) -> list[Any]:
+def _watching(run: Run, examples: Examples, looked_at: TaskData, geometry: str) -> list[Any]:
     """What TensorBoard is shown."""
     from training.tensorboard import Pictures
 
-    return [Pictures(run.path / "tensorboard", run.spec, examples.batch(0, 0)[:2], looked_at)]
+    return [Pictures(run.path / "tensorboard", run.spec, examples.batch(0, 0)[:2], looked_at, geometry)]
 
 
 def _batches(examples: Examples, epochs: range, how: Execution) -> Any:
