@@ -41,7 +41,7 @@ class TrainingConfig:
     sparsity: float = 0.0  # share of each convolution's weights that become zero
     schedule: str = "cosine"
     drops: tuple[int, ...] = ()
-    accumulate: int = 1  # batches whose gradients are averaged before the weights move
+    accumulate: int = 1  # batches whose gradients are averaged before the weights move, across epochs
     ema: float = 0.0  # momentum of the weights' moving average, which is then what is kept; 0 for none
     freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, such as stem
     keep: str = "last"  # the weights of the last epoch, or of the best by the task's metric

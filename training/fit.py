@@ -159,12 +159,12 @@ def fit(
     if len(rows) >= config.epochs or out_of_patience(rows, config.patience, task.metric):
         return
     examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.items) if how.cache else None)
-    moves = examples.steps // config.accumulate
-    if not moves:
-        raise ValueError(f"an epoch has {examples.steps} steps, fewer than the {config.accumulate} that --accumulate wants")
+    total = config.epochs * examples.steps
+    if total < config.accumulate:
+        raise ValueError(f"the training has {total} steps, fewer than the {config.accumulate} that --accumulate wants")
     with how.devices.scope():
-        student = sparsified(model, config.sparsity, config.epochs * examples.steps) if config.sparsity else model
-        learner, optimizer = _compiled(task, student, teacher, config, moves, jit=how.jit or BACKEND == "jax")
+        student = sparsified(model, config.sparsity, total) if config.sparsity else model
+        learner, optimizer = _compiled(task, student, teacher, config, examples.steps, jit=how.jit or BACKEND == "jax")
     checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
     done = checkpoint.restore()
     averaged = AveragedWeights(optimizer, student.trainable_variables)
@@ -199,16 +199,16 @@ def fit(
 
 
 def _compiled(
-    task: TrainingTask, student: Any, teacher: Any, config: TrainingConfig, moves: int, *, jit: bool
+    task: TrainingTask, student: Any, teacher: Any, config: TrainingConfig, steps: int, *, jit: bool
 ) -> tuple[Any, Any]:
-    """The Keras model that `fit` trains, ready for it, and its optimizer, whose weights move so many times an epoch."""
+    """The Keras model that `fit` trains, ready for it, and its optimizer; an epoch has so many steps."""
     loss = task.loss(config.settings)
     learner = make_learner(task, student, loss)
     if teacher is not None:
         own, imitation = loss_function(learner, loss), imitation_function(learner, task)
         learner = Distiller(learner, teacher, config.distill, own, imitation)
     optimizer = make_optimizer(
-        learning_rates(config, moves),
+        learning_rates(config, steps),
         config.optimizer,
         weight_decay=config.weight_decay,
         accumulate=config.accumulate,

@@ -1,8 +1,9 @@
 """Keras's optimizers as the official recipes have them, with what the two Keras do not share: steps over several batches.
 
 Over `accumulate` batches gradients are averaged before the weights move, as if the batch were that much larger (BatchNorm
-still sees one batch at a time). With an average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential, `ema` is its
-momentum) the weights that are validated and kept are the moving average of those that are learnt.
+still sees one batch at a time). What an epoch gathers at its end, the next one goes on with: it is in the checkpoint. With an
+average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential, `ema` is its momentum) the weights that are validated
+and kept are the moving average of those that are learnt.
 """
 
 from __future__ import annotations
