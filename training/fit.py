@@ -18,7 +18,7 @@ from mobile_eval.geometry import UDP, geometry_of
 from mobile_eval.tasks.asked import TaskData, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.checkpoint import Checkpoint
-from training.config import TrainingConfig, with_defaults
+from training.config import FLOAT16, FLOAT32, TrainingConfig, with_defaults
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
 from training.examples import Examples, examples_for, steps_per_epoch
@@ -47,7 +47,7 @@ def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = 
     links = spec.links if isinstance(spec, HRNetSpec) and not folded else frozenset()
     gate = on_units(links, unit_dropout(config.link_dropout)) if config.link_dropout and links else None
     before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+    keras.mixed_precision.set_global_policy(config.precision if config.precision == FLOAT32 else f"mixed_{config.precision}")
     try:
         model = build_model(spec, folded=folded, gate=gate)
     finally:
@@ -213,6 +213,7 @@ def _compiled(
         weight_decay=config.weight_decay,
         accumulate=config.accumulate,
         ema=config.ema,
+        scaled=config.precision == FLOAT16,
     )
     compile_learner(learner, loss, optimizer, jit=jit)
     optimizer.build(student.trainable_variables)

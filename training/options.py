@@ -45,8 +45,16 @@ BatchSize = Annotated[int, typer.Option(help="Examples a step.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Adam's peak learning rate (cosine to zero).")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 MixedPrecision = Annotated[
-    bool,
-    typer.Option("--mixed-precision", help="bfloat16 arithmetic: faster where the processor has it (AVX512-BF16, AMX, GPUs)."),
+    bool | None,
+    typer.Option(
+        "--mixed-precision",
+        help="bfloat16 arithmetic: faster where the processor has it (AVX512-BF16, AMX, GPUs).",
+        show_default=False,
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="Of arithmetic: float32, bfloat16, or float16 with a scaled loss (GPUs).", show_default=False),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
 Distill = Annotated[float, typer.Option(help="The teacher's share of what is learnt; the rest is the annotations'.")]
@@ -92,7 +100,11 @@ LinkDropout = Annotated[
 ]
 Bfloat16 = Annotated[
     bool | None,
-    typer.Option("--mixed-precision/--no-mixed-precision", help="bfloat16 arithmetic.", rich_help_panel=RECIPE),
+    typer.Option("--mixed-precision/--no-mixed-precision", help="--precision bfloat16, or float32.", rich_help_panel=RECIPE),
+]
+RecipePrecision = Annotated[
+    str | None,
+    typer.Option(help="Of arithmetic: float32, bfloat16, or float16 with a scaled loss (GPUs).", rich_help_panel=RECIPE),
 ]
 Accumulate = Annotated[
     int | None, typer.Option(help="Batches whose gradients are averaged before the weights move.", min=1, rich_help_panel=RECIPE)
