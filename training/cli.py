@@ -154,12 +154,8 @@ def prune(
         typer.Option(help="Latency by this file of `python -m mobile_eval profile` on the target, not by this machine."),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads for measuring latency here.", min=1)] = 1,
-    reassess: Annotated[
-        bool, typer.Option("--reassess", help="Measure anew after each removal what the next would cost (slower).")
-    ] = False,
-    closest: Annotated[
-        bool, typer.Option("--closest", help="Where nothing keeps to the budget, take what comes closest.")
-    ] = False,
+    reassess: given.Reassess = False,
+    closest: given.Closest = False,
     rounds: Annotated[int, typer.Option(help="Remove, tune and rank again this many times; --epochs are shared out.", min=1)] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what it would save; write nothing.")] = False,
     val_images: given.ValImages = None,
