@@ -9,11 +9,12 @@ import numpy as np
 
 from conversion.flatbuffer import BYTE
 from conversion.options import ConvertOptions
+from conversion.samples import run_geometry
 from hrnet_tf.networks import complexity, network_description
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
 from hrnet_tf.spec import STEM_STRIDE, FusionLink
 from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.decode import HEATMAP_STRIDE
+from mobile_eval.geometry import HEATMAP_STRIDE
 from mobile_eval.model_file import (
     CLASS_MAPS,
     CLASS_SCORES,
@@ -42,11 +43,12 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any) -> ModelDescri
     importance = None
     if (run.path / "ranking.json").is_file():
         importance = {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
+    tensor = _tensor_format(interpreter.get_input_details()[0])
     mean, std = AS_IT_IS if options.camera else (IMAGENET_MEAN, IMAGENET_STD)
     return ModelDescription(
         name=run.spec.name,
         precision=options.format,
-        input=ModelInput(run.spec.input_size, mean, std, _tensor_format(interpreter.get_input_details()[0])),
+        input=ModelInput(run.spec.input_size, mean, std, tensor, geometry=run_geometry(run)),
         output=_output(run, options, interpreter),
         category=_category(run),
         classes=tuple(run.category.get("classes", ())),

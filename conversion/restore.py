@@ -21,6 +21,7 @@ from hrnet_tf.normalization import BATCH_NORM
 from hrnet_tf.runs import Run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
+from mobile_eval.geometry import UDP
 from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import normalize
 from mobile_eval.tasks.asked import TaskData
@@ -49,12 +50,15 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str) -> Run:
         raise ValueError(f"{path} is a {spec.name}: only HRNets can be restored")
     folded = build_model(spec, folded=True)
     set_model_weights(folded, folded_weights(TfliteGraph(path)))
-    crops = normalize(inputs_of(data, spec, SAMPLES))
+    crops = normalize(inputs_of(data, spec, SAMPLES, geometry=description.input.geometry))
     model = build_model(spec)
     weights = unfolded(model_weights(model), folded, crops)
     set_model_weights(model, weights)
     answers = {"name": spec.task, "classes": list(description.classes)} if description.classes else description.category.to_json()
-    run = Run(output, "import", spec, answers, {"restored": str(path), "heatmap_offset": description.output.offset})
+    config = {"restored": str(path), "heatmap_offset": description.output.offset}
+    if description.input.geometry == UDP:
+        config["targets"] = UDP
+    run = Run(output, "import", spec, answers, config)
     save_run(run)
     save_weights(run.weights_path, weights)
     return run

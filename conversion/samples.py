@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from conversion.options import ConvertOptions
 from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
+from mobile_eval.geometry import PLAIN, geometry_of
 from mobile_eval.tasks.asked import Source, TaskData, given_by
 from mobile_eval.tasks.registry import TASKS
 
@@ -18,12 +19,19 @@ CHECKED = 16
 RANDOM = 4
 
 
-def inputs_of(data: TaskData, spec: Network, count: int = SAMPLES, seed: int | None = None) -> NDArray[np.uint8]:
+def inputs_of(
+    data: TaskData, spec: Network, count: int = SAMPLES, seed: int | None = None, geometry: str = PLAIN
+) -> NDArray[np.uint8]:
     """What the network is given (N, H, W, 3), RGB, of `count` items: of `data.head`, or with a `seed` drawn at random."""
     items = data.head(count).items
     if seed is not None:
         items = tuple(data.items[i] for i in np.random.default_rng(seed).permutation(len(data))[:count])
-    return TASKS[spec.task].inputs(items, spec.input_size)
+    return TASKS[spec.task].inputs_in(geometry, items, spec.input_size)
+
+
+def run_geometry(run: Run) -> str:
+    """The geometry (`mobile_eval.geometry`) of what a run's network is given: its training's."""
+    return geometry_of(run.config.get("targets"))
 
 
 def sample_inputs(run: Run, options: ConvertOptions, data: TaskData | None, samples: int, seed: int | None) -> NDArray[np.uint8]:
@@ -34,7 +42,7 @@ def sample_inputs(run: Run, options: ConvertOptions, data: TaskData | None, samp
     tuned = run.quantized and options.format == "int8"
     data = data or own_data(run)
     if data:
-        return inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed)
+        return inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed, run_geometry(run))
     if options.format in ("int8", "int16x8") and not tuned:
         raise ValueError(
             f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "

@@ -1,4 +1,7 @@
-"""From heatmaps to keypoints (official HRNet decoding: argmax and a quarter pixel towards the higher neighbour)."""
+"""From heatmaps to keypoints (official HRNet decoding: argmax and a quarter pixel towards the higher neighbour).
+
+Decoding that knows the heatmaps are Gaussian is DARK's (arXiv 1910.06278), or as networks of the geometry UDP are decoded.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.geometry import Array, invert, transform_points
+from mobile_eval.geometry import HEATMAP_STRIDE, UDP, Array, invert, transform_points
 
-HEATMAP_STRIDE = 4
 DARK_KERNEL = 11
 LEAST = np.float32(1e-10)  # of what a logarithm is taken
+UDP_RANGE = (np.float32(1e-3), np.float32(50))  # of what it is taken by UDP's decoding
+UDP_EPSILON = float(np.finfo(np.float32).eps)  # added to the second differences
 QUARTERS = 4  # a keypoint lies on a quarter of a heatmap pixel
 
 
@@ -46,9 +50,7 @@ def decode_dark(heatmaps: NDArray[np.float32]) -> Array:
     whose top follows from first and second differences at the maximum. Maxima at the border stay where they are.
     """
     count, height, width, joints = heatmaps.shape
-    flat = heatmaps.reshape(count, height * width, joints)
-    best = flat.argmax(axis=1)
-    score = np.take_along_axis(flat, best[:, None], axis=1)[:, 0].astype(np.float64)
+    best, score = _maxima(heatmaps)
     y, x = np.divmod(best, width)
     inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
     logs = np.log(np.maximum(_smoothed(heatmaps), LEAST)).reshape(count, height * width, joints)
@@ -67,9 +69,49 @@ def decode_dark(heatmaps: NDArray[np.float32]) -> Array:
     return _found(np.stack([x, y], axis=-1) + moves * usable[..., None], score)
 
 
-def _smoothed(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+def decode_udp(heatmaps: NDArray[np.float32]) -> Array:
+    """Heatmaps (N, H, W, K) to (N, K, 3) as `decode_dark`, as the networks of UDP (arXiv 1911.07524) are decoded.
+
+    By differences of neighbours, at the border too, where the map goes on as it ends. Where the logarithms have no top, the
+    maximum stays where it is.
+    """
+    count, height, width, joints = heatmaps.shape
+    best, score = _maxima(heatmaps)
+    y, x = np.divmod(best, width)
+    logs = np.log(np.clip(_smoothed(heatmaps, cv2.BORDER_CONSTANT), *UDP_RANGE)).reshape(count, height * width, joints)
+
+    def at(dx: int, dy: int) -> Array:
+        index = (x + dx).clip(0, width - 1) + width * (y + dy).clip(0, height - 1)
+        return np.take_along_axis(logs, index[:, None], axis=1)[:, 0].astype(np.float64)
+
+    top, left, right, above, below = at(0, 0), at(-1, 0), at(1, 0), at(0, -1), at(0, 1)
+    slope_x, slope_y = (right - left) / 2, (below - above) / 2
+    bend_x, bend_y = right - 2 * top + left + UDP_EPSILON, below - 2 * top + above + UDP_EPSILON
+    twist = (at(1, 1) - right - below + 2 * top - left - above + at(-1, -1)) / 2
+    determinant = bend_x * bend_y - twist**2
+    usable = (determinant > 0) & (bend_x < 0)
+    safe = np.where(usable, determinant, 1.0)
+    moves = np.stack([twist * slope_y - bend_y * slope_x, twist * slope_x - bend_x * slope_y], axis=-1) / safe[..., None]
+    return _found(np.stack([x, y], axis=-1) + moves * usable[..., None], score)
+
+
+def decode_own(heatmaps: NDArray[np.float32], geometry: str) -> Array:
+    """Heatmaps (N, H, W, K) to (N, K, 3) by the decoding of that geometry."""
+    return decode_udp(heatmaps) if geometry == UDP else decode_heatmaps(heatmaps)
+
+
+def _maxima(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.intp], Array]:
+    """Where each map (N, K) is largest, as an index into its rows, and how large it is there."""
+    count, height, width, joints = heatmaps.shape
+    flat = heatmaps.reshape(count, height * width, joints)
+    best = flat.argmax(axis=1)
+    return best, np.take_along_axis(flat, best[:, None], axis=1)[:, 0].astype(np.float64)
+
+
+def _smoothed(heatmaps: NDArray[np.float32], border: int = cv2.BORDER_DEFAULT) -> NDArray[np.float32]:
     """Blurred by a Gaussian, each map with its maximum as it was."""
-    blurred = np.stack([cv2.GaussianBlur(maps, (DARK_KERNEL, DARK_KERNEL), 0).reshape(maps.shape) for maps in heatmaps])
+    kernel = (DARK_KERNEL, DARK_KERNEL)
+    blurred = np.stack([cv2.GaussianBlur(maps, kernel, 0, borderType=border).reshape(maps.shape) for maps in heatmaps])
     before, after = heatmaps.max(axis=(1, 2), keepdims=True), blurred.max(axis=(1, 2), keepdims=True)
     return np.asarray(blurred * (before / np.maximum(after, LEAST)), np.float32)
 
@@ -87,7 +129,10 @@ def _found(points: Array, score: Array) -> Array:
     return np.concatenate([points, score[..., None]], axis=-1)
 
 
-def keypoints_in_image(decoded: Array, matrices: Array) -> Array:
-    """Decoded keypoints (N, K, 3) from heatmap to image pixels; `matrices` (N, 2, 3) go from image to crop."""
-    points = [transform_points(k[:, :2] * HEATMAP_STRIDE, invert(m)) for k, m in zip(decoded, matrices, strict=True)]
+def keypoints_in_image(decoded: Array, matrices: Array, pixel: Array | float = HEATMAP_STRIDE) -> Array:
+    """Decoded keypoints (N, K, 3) from heatmap to image pixels; `matrices` (N, 2, 3) go from image to crop.
+
+    `pixel` is what `geometry.heatmap_pixel` says.
+    """
+    points = [transform_points(k[:, :2] * pixel, invert(m)) for k, m in zip(decoded, matrices, strict=True)]
     return np.concatenate([np.reshape(points, (*decoded.shape[:2], 2)), decoded[..., 2:]], axis=-1)

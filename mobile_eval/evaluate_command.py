@@ -49,7 +49,13 @@ Annotations = Annotated[
         rich_help_panel=KEYPOINTS,
     ),
 ]
-Decoding = Annotated[str, typer.Option(help="quarter (the official one), or dark (arXiv 1910.06278).", rich_help_panel=KEYPOINTS)]
+Decoding = Annotated[
+    str,
+    typer.Option(
+        help="own (the model's), quarter (the official one), dark (arXiv 1910.06278), or udp (arXiv 1911.07524).",
+        rich_help_panel=KEYPOINTS,
+    ),
+]
 Predictions = Annotated[
     Path | None,
     typer.Option(help="Write the keypoints to this file, as COCO results JSON.", show_default=False, rich_help_panel=KEYPOINTS),
@@ -145,7 +151,7 @@ def evaluate(
     reference: ReferenceKernels = False,
     limit: Limit = None,
     json: Json = None,
-    decoding: Decoding = "quarter",
+    decoding: Decoding = "own",
     predictions: Predictions = None,
     resume: Resume = False,
     sigmas: Sigmas = None,

@@ -2,6 +2,12 @@
 
 Points are (x, y) in pixels, sizes (height, width), boxes COCO xywh. The crop follows the official HRNet
 code base: the box is extended to the input's aspect ratio, padded, and its centre becomes the input's centre.
+
+What is measured between two edges is one of GEOMETRIES:
+
+plain   pixels: a box as wide as the input is cut out as it is, and a heatmap pixel is HEATMAP_STRIDE input pixels (official)
+udp     distances of pixel centres, one fewer than pixels: the box's edges become the centres of the input's outermost pixels, and
+        these the centres of the heatmap's. Mirroring an input mirrors its heatmaps exactly (UDP, arXiv 1911.07524)
 """
 
 from __future__ import annotations
@@ -16,6 +22,31 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Numbers = Sequence[float] | Array
 BOX_PADDING = 1.25
+HEATMAP_STRIDE = 4
+PLAIN, UDP = GEOMETRIES = ("plain", "udp")
+
+
+def geometry_of(targets: object) -> str:
+    """The geometry of a network that learnt by heatmaps of that kind: the kind udp has its own."""
+    return UDP if targets == UDP else PLAIN
+
+
+def unless_plain(geometry: str) -> tuple[str, ...]:
+    """The last arguments for what may know no geometry but PLAIN, as tasks without boxes."""
+    return () if geometry == PLAIN else (geometry,)
+
+
+def distances(size: tuple[int, int], geometry: str = PLAIN) -> Array:
+    """(x, y): how much there is between the edges of an image or heatmap of (height, width)."""
+    if geometry not in GEOMETRIES:
+        raise ValueError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
+    return np.array(size[::-1], np.float64) - (geometry == UDP)
+
+
+def heatmap_pixel(input_size: tuple[int, int], geometry: str = PLAIN) -> Array:
+    """(x, y): how many input pixels a heatmap pixel is."""
+    height, width = (side // HEATMAP_STRIDE for side in input_size)
+    return np.asarray(distances(input_size, geometry) / distances((height, width), geometry), np.float64)
 
 
 def checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
@@ -37,18 +68,28 @@ def expand_box(box: Numbers, input_size: tuple[int, int], padding: float = BOX_P
     return np.array([x + width / 2, y + height / 2]), extent
 
 
-def crop_matrix(center: Numbers, extent: Numbers, input_size: tuple[int, int], rotation: float = 0.0) -> Array:
-    """2x3 affine matrix from image to crop pixels; `rotation` in radians turns the content clockwise on screen."""
-    height, width = input_size
-    x, y = map(float, center)
-    scale = width / float(extent[0])
-    cos, sin = scale * math.cos(rotation), scale * math.sin(rotation)
-    return np.array([[cos, -sin, width / 2 - cos * x + sin * y], [sin, cos, height / 2 - sin * x - cos * y]])
+def crop_matrix(
+    center: Numbers, extent: Numbers, input_size: tuple[int, int], rotation: float = 0.0, geometry: str = PLAIN
+) -> Array:
+    """2x3 affine matrix from image to crop pixels; `rotation` in radians turns the content clockwise on screen.
+
+    In PLAIN the extent's width alone sets the scale; in UDP each side has its own, which nearly are the same.
+    """
+    length = distances(input_size, geometry)
+    scale = length / np.asarray(extent, np.float64) if geometry == UDP else np.full(2, length[0] / float(extent[0]))
+    cos, sin = math.cos(rotation), math.sin(rotation)
+    linear = scale[:, None] * np.array([[cos, -sin], [sin, cos]])
+    return np.column_stack([linear, length / 2 - linear @ np.asarray(center, np.float64)])
 
 
-def box_matrix(box: Numbers, input_size: tuple[int, int]) -> Array:
+def box_matrix(box: Numbers, input_size: tuple[int, int], geometry: str = PLAIN) -> Array:
     """2x3 affine matrix from image to crop pixels for a person's box, without augmentation."""
-    return crop_matrix(*expand_box(box, input_size), input_size)
+    return crop_matrix(*expand_box(box, input_size), input_size, geometry=geometry)
+
+
+def mirrored(matrix: Array, input_size: tuple[int, int], geometry: str = PLAIN) -> Array:
+    """The 2x3 matrix to the crop's mirror image: x becomes the width less x, in UDP the last pixel's place less x."""
+    return np.stack([[0.0, 0.0, distances(input_size, geometry)[0]] - matrix[0], matrix[1]])
 
 
 def invert(matrix: Array) -> Array:

@@ -1,13 +1,13 @@
 """People in their boxes to keypoints: the way of one person, and of very many with reading, cropping and running overlapped.
 
 The official way is optional: the heatmaps of the mirrored crop mirrored back and averaged in (`flip`), and decoding
-that knows the heatmaps are Gaussian (`DARK`, arXiv 1910.06278).
+that knows the heatmaps are Gaussian (`DARK`, arXiv 1910.06278). Networks of the geometry UDP are decoded as they are by default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,14 +15,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.decode import decode_dark, decode_heatmaps, keypoints_in_image
-from mobile_eval.geometry import Array, box_matrix
+from mobile_eval.decode import decode_dark, decode_heatmaps, decode_udp, keypoints_in_image
+from mobile_eval.geometry import UDP as UDP_GEOMETRY
+from mobile_eval.geometry import Array, box_matrix, heatmap_pixel
 from mobile_eval.model_file import HEATMAPS
 from mobile_eval.preprocess import read_image, warp_crop
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 
-QUARTER, DARK = DECODINGS = ("quarter", "dark")
+OWN, QUARTER, DARK, UDP = DECODINGS = ("own", "quarter", "dark", "udp")
+DECODERS = {QUARTER: decode_heatmaps, DARK: decode_dark, UDP: decode_udp}
 
 Box = Sequence[float]
 
@@ -40,10 +42,13 @@ class InBox(Protocol):
 
 @dataclass(frozen=True)
 class PoseOptions:
-    """How heatmaps become keypoints: with the mirrored crop's averaged in or not, and by which of DECODINGS."""
+    """How heatmaps become keypoints: with the mirrored crop's averaged in or not, and by which of DECODINGS.
+
+    OWN is that of the model's geometry: UDP's, or else QUARTER.
+    """
 
     flip: bool = False
-    decoding: str = QUARTER
+    decoding: str = OWN
 
     def __post_init__(self) -> None:
         if self.decoding not in DECODINGS:
@@ -51,26 +56,38 @@ class PoseOptions:
 
     def check(self, model: TfliteModel) -> None:
         """Raise ValueError where `model` gives out no heatmaps and these options need them."""
-        if self != PoseOptions() and model.description.output.kind != HEATMAPS:
-            raise ValueError(f"{model.path.name} decodes in its graph: flip test and dark decoding need its heatmaps")
+        if model.description.output.kind != HEATMAPS and (self.flip or self.decoding not in (OWN, QUARTER)):
+            raise ValueError(f"{model.path.name} decodes in its graph: flip test and {DARK} or {UDP} decoding need its heatmaps")
+
+    def of(self, model: TfliteModel) -> PoseOptions:
+        """The same, with the decoding that the model's own is by name."""
+        if self.decoding != OWN:
+            return self
+        udp = model.description.output.kind == HEATMAPS and model.description.input.geometry == UDP_GEOMETRY
+        return replace(self, decoding=UDP if udp else QUARTER)
 
     def keypoints(self, model: TfliteModel, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Keypoints (1, K, 3) in heatmap pixels of one crop (1, H, W, 3), as the model stores it."""
-        if self == PoseOptions():
+        decoding = self.of(model).decoding
+        if not self.flip and decoding == PoseOptions().of(model).decoding:
             return model.decoded(model.run(stored))
         heatmaps = model.answer(stored)
         if self.flip:
             mirrored = model.answer(np.ascontiguousarray(stored[:, :, ::-1]))
-            heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, model.description.category.mirrored))
-        return decode_dark(heatmaps) if self.decoding == DARK else decode_heatmaps(heatmaps)
+            geometry, joints = model.description.input.geometry, model.description.category.mirrored
+            heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, joints, shift=geometry != UDP_GEOMETRY))
+        return DECODERS[decoding](heatmaps)
 
 
-def unmirrored(heatmaps: NDArray[np.float32], joints: NDArray[np.intp]) -> NDArray[np.float32]:
+def unmirrored(heatmaps: NDArray[np.float32], joints: NDArray[np.intp], *, shift: bool = True) -> NDArray[np.float32]:
     """Heatmaps (N, H, W, K) of mirrored crops as those of the crops; `joints` (K,) reorders left and right.
 
-    Moved right by a pixel, as in the official code: the centres of a mirrored grid of stride 4 do not meet the grid's.
+    With `shift` moved right by a pixel, as in the official code: the centres of a mirrored grid of stride 4 do not meet the
+    grid's. Those of the geometry UDP do.
     """
     back = heatmaps[:, :, ::-1][..., joints]
+    if not shift:
+        return back
     back[:, :, 1:] = back[:, :, :-1].copy()
     return back
 
@@ -104,11 +121,12 @@ def predict_people(
 
 
 def _cropped(model: TfliteModel, image: NDArray[np.uint8], box: Box) -> tuple[NDArray[Any], Array]:
-    matrix = box_matrix(box, model.input_size)
+    matrix = box_matrix(box, model.input_size, model.description.input.geometry)
     return model.stored(warp_crop(image, matrix, model.input_size)[None]), matrix
 
 
 def _located(model: TfliteModel, stored: NDArray[Any], matrix: Array, options: PoseOptions) -> NDArray[np.float64]:
     found = options.keypoints(model, stored)
     found[..., :2] += model.description.output.offset
-    return np.asarray(keypoints_in_image(found, matrix[None])[0])
+    pixel = heatmap_pixel(model.input_size, model.description.input.geometry)
+    return np.asarray(keypoints_in_image(found, matrix[None], pixel)[0])

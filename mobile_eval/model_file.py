@@ -20,6 +20,7 @@ from typing import Any
 
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.files import read_bytes, sha256, write_bytes, write_json
+from mobile_eval.geometry import GEOMETRIES, PLAIN
 
 FORMAT_VERSION = 1
 MEMBER = "model.json"
@@ -49,13 +50,27 @@ class TensorFormat:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """Images (1, height, width, 3) of `size` (height, width): value / 255, minus `mean`, divided by `std`."""
+    """Images (1, height, width, 3) of `size` (height, width): value / 255, minus `mean`, divided by `std`.
+
+    `geometry`, one of `mobile_eval.geometry`'s, is how a box is cut out, and how places in heatmaps are places in the image.
+    """
 
     size: tuple[int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     tensor: TensorFormat
     layout: str = "NHWC RGB"
+    geometry: str = PLAIN
+
+    def __post_init__(self) -> None:
+        if self.geometry not in GEOMETRIES:
+            raise ValueError(f"a model's geometry is one of {', '.join(GEOMETRIES)}, got {self.geometry!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; no geometry where it is the plain one, as in files of before there were others."""
+        data = {"size": list(self.size), "layout": self.layout, "mean": list(self.mean), "std": list(self.std)}
+        data |= dataclasses.asdict(self.tensor)
+        return data if self.geometry == PLAIN else {**data, "geometry": self.geometry}
 
 
 @dataclass(frozen=True)
@@ -159,10 +174,8 @@ class ModelDescription:
     def to_json(self) -> dict[str, Any]:
         """Plain data, as it is stored."""
         data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        source = self.input
-        data["input"] = {"size": list(source.size), "layout": source.layout, "mean": list(source.mean), "std": list(source.std)}
-        data["input"] |= dataclasses.asdict(source.tensor)
-        data["output"], data["category"], data["classes"] = self.output.to_json(), self.category.to_json(), list(self.classes)
+        data["input"], data["output"] = self.input.to_json(), self.output.to_json()
+        data["category"], data["classes"] = self.category.to_json(), list(self.classes)
         data["flatbuffer"] = dataclasses.asdict(self.flatbuffer) if self.flatbuffer else None
         boxes = data.pop("boxes")
         return {"format_version": FORMAT_VERSION, **data, **({"boxes": dataclasses.asdict(boxes)} if boxes else {})}
@@ -181,10 +194,7 @@ class ModelDescription:
         fields = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
         try:
             source, target = data["input"], data["output"]
-            height, width = map(int, source["size"])
-            fields["input"] = ModelInput(
-                (height, width), tuple(source["mean"]), tuple(source["std"]), _tensor(source), source["layout"]
-            )
+            fields["input"] = _input(source)
             fields["output"] = ModelOutput(target["kind"], int(target["stride"]), _tensor(target), float(target.get("offset", 0)))
             fields["category"] = KeypointCategory.from_json(data["category"])
             fields["classes"] = tuple(map(str, data.get("classes", ())))
@@ -193,6 +203,12 @@ class ModelDescription:
             return cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the model's description is incomplete ({type(error).__name__} {error}): {REMEDY}") from error
+
+
+def _input(data: dict[str, Any]) -> ModelInput:
+    height, width = map(int, data["size"])
+    mean, std = tuple(data["mean"]), tuple(data["std"])
+    return ModelInput((height, width), mean, std, _tensor(data), data["layout"], data.get("geometry", PLAIN))
 
 
 def _tensor(data: dict[str, Any]) -> TensorFormat:

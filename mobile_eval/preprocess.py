@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import Person
-from mobile_eval.geometry import Array, box_matrix
+from mobile_eval.geometry import PLAIN, Array, box_matrix
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -46,9 +46,11 @@ def warp_crop(image: NDArray[np.uint8], matrix: Array, input_size: tuple[int, in
     return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
 
 
-def person_crops(persons: Sequence[Person], input_size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
+def person_crops(
+    persons: Sequence[Person], input_size: tuple[int, int], geometry: str = PLAIN
+) -> tuple[NDArray[np.uint8], Array]:
     """RGB crops (N, H, W, 3) of persons in their boxes, and the matrices (N, 2, 3) from image to crop."""
-    matrices = np.stack([box_matrix(person.box, input_size) for person in persons])
+    matrices = np.stack([box_matrix(person.box, input_size, geometry) for person in persons])
     images = (read_image(person.image_path, person.image_size) for person in persons)
     crops = [warp_crop(image, matrix, input_size) for image, matrix in zip(images, matrices, strict=True)]
     return np.stack(crops), matrices

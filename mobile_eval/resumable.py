@@ -67,7 +67,7 @@ def _key(model: TfliteModel, people: Sequence[InBox], options: PoseOptions) -> d
     return {
         "model": sha256(read_bytes(model.path, "model")),
         "people": sha256(listed.encode()),
-        "options": dataclasses.asdict(options),
+        "options": dataclasses.asdict(options.of(model)),
     }
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.backend import NOT_DELEGATED, Backend, Placement, placement
-from mobile_eval.decode import decode_heatmaps, decoded_in_graph
+from mobile_eval.decode import decode_heatmaps, decode_udp, decoded_in_graph
 from mobile_eval.detector.tensors import tensor_shapes
 from mobile_eval.files import read_bytes
+from mobile_eval.geometry import UDP
 from mobile_eval.model_file import (
     CLASS_MAPS,
     CLASS_SCORES,
@@ -129,7 +130,7 @@ class TfliteModel:
     def keypoints(self, crops: NDArray[Any]) -> NDArray[np.float64]:
         """Crops (N, H, W, 3), uint8 RGB or already normalized float32, to keypoints (N, K, 3), one by one.
 
-        A keypoint is x and y in heatmap pixels and its score, decoded in the model's graph or by `decode_heatmaps`.
+        A keypoint is x and y in heatmap pixels and its score, decoded in the model's graph or as its geometry is.
         """
         return np.concatenate([self.decoded(self.run(image[None])) for image in self.stored(crops)])
 
@@ -191,6 +192,8 @@ class TfliteModel:
         tensor = self.description.output.tensor
         if self.description.output.kind == HEATMAPS:
             [heatmaps] = answer
+            if self.description.input.geometry == UDP:
+                return decode_udp(dequantize(heatmaps, tensor))
             return decode_heatmaps(heatmaps, lambda peaks: dequantize(peaks, tensor))
         locations, scores = answer
         return decoded_in_graph(locations, dequantize(scores, tensor))

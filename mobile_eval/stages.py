@@ -49,7 +49,8 @@ def measure_stages(model: TfliteModel, rounds: int = ROUNDS) -> StageTimes | Non
     times = []
     for _ in range(rounds):
         begun = time.perf_counter()
-        stored = model.stored(warp_crop(photograph, box_matrix(BOX, model.input_size), model.input_size)[None])
+        matrix = box_matrix(BOX, model.input_size, model.description.input.geometry)
+        stored = model.stored(warp_crop(photograph, matrix, model.input_size)[None])
         ready = time.perf_counter()
         answer = model.run(stored)
         ran = time.perf_counter()

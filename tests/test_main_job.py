@@ -138,12 +138,12 @@ def test_mixed_precision_trains_the_same_weights_in_float32(spec: HRNetSpec, con
     from hrnet_tf._keras import keras
     from training.fit import build_for_training
 
-    mixed = dataclasses.replace(config, epochs=1, mixed_precision=True)
+    mixed = dataclasses.replace(config, epochs=1, precision="bfloat16")
     assert build_for_training(spec, mixed).get_layer("stem_conv2").compute_dtype == "bfloat16"
     assert keras.mixed_precision.global_policy().name == "float32"
     weights = load_weights(train(spec, mixed, tmp_path / "run").weights_path)
     assert {array.dtype for array in weights.values()} == {np.dtype("float32")}
-    plain = load_weights(train(spec, dataclasses.replace(mixed, mixed_precision=False), tmp_path / "plain").weights_path)
+    plain = load_weights(train(spec, dataclasses.replace(mixed, precision="float32"), tmp_path / "plain").weights_path)
     difference = weights["stage1_block0_conv2/kernel"] - plain["stage1_block0_conv2/kernel"]
     assert 0 < np.abs(difference).max() < 0.05
 

@@ -11,6 +11,7 @@ import numpy as np
 from hrnet_tf._keras import NAME
 from hrnet_tf.keras_choice import active_keras
 from hrnet_tf.weights import Weights, load_weights, save_weights
+from training.optimizers import optimizer_state
 
 EPOCH = "epoch"
 
@@ -50,5 +51,6 @@ class Checkpoint:
 
     def _variables(self) -> dict[str, Any]:
         """What changes in training, seeds of dropped links included."""
-        groups = {"model": [v for layer in self.model.layers for v in layer.variables], "optimizer": self.optimizer.variables}
+        learnt = [v for layer in self.model.layers for v in layer.variables]
+        groups = {"model": learnt, "optimizer": optimizer_state(self.optimizer)}
         return {f"{NAME}/{group}/{index}": v for group, found in groups.items() for index, v in enumerate(found)}

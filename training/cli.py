@@ -71,6 +71,7 @@ def train(
     warmup_epochs: given.Warmup = None,
     drops: given.Drops = None,
     link_dropout: given.LinkDropout = None,
+    precision: given.RecipePrecision = None,
     mixed_precision: given.Bfloat16 = None,
     accumulate: given.Accumulate = None,
     ema: given.Ema = None,
@@ -153,12 +154,8 @@ def prune(
         typer.Option(help="Latency by this file of `python -m mobile_eval profile` on the target, not by this machine."),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads for measuring latency here.", min=1)] = 1,
-    reassess: Annotated[
-        bool, typer.Option("--reassess", help="Measure anew after each removal what the next would cost (slower).")
-    ] = False,
-    closest: Annotated[
-        bool, typer.Option("--closest", help="Where nothing keeps to the budget, take what comes closest.")
-    ] = False,
+    reassess: given.Reassess = False,
+    closest: given.Closest = False,
     rounds: Annotated[int, typer.Option(help="Remove, tune and rank again this many times; --epochs are shared out.", min=1)] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what it would save; write nothing.")] = False,
     val_images: given.ValImages = None,
@@ -173,7 +170,8 @@ def prune(
     teacher: Annotated[Path | None, typer.Option(help="Learn from this run's answers, if not from RUN's own.")] = None,
     distill: given.Distill = 0.5,
     sparsity: Annotated[float, typer.Option(help="Also set this share of each convolution's weights to zero.")] = 0.0,
-    mixed_precision: given.MixedPrecision = False,
+    precision: given.Precision = None,
+    mixed_precision: given.MixedPrecision = None,
     seed: given.Seed = 1,
     resume: given.Resume = False,
 ) -> None:
@@ -187,7 +185,7 @@ def prune(
 
     from hrnet_tf.runs import load_run
     from training.budget import Budget
-    from training.config import tuning_config
+    from training.config import FLOAT32, asked_precision, tuning_config
     from training.pruning import PruneOptions, summary
     from training.pruning import prune as prune_run
     from training.ranking_table import show_dry_run
@@ -196,7 +194,8 @@ def prune(
     parent = load_run(run)
     task = parent.spec.task
     config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
-    config = dataclasses.replace(config, mixed_precision=mixed_precision, distill=distill, sparsity=sparsity)
+    chosen = asked_precision(precision, mixed_precision) or FLOAT32
+    config = dataclasses.replace(config, precision=chosen, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
     options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)
     if dry_run:

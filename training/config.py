@@ -11,6 +11,7 @@ from mobile_eval.tasks.asked import Source
 from training.tasks.registry import default_settings, settings_class
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares
 
+FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 SCHEDULES, OPTIMIZERS, KEEP = ("cosine", "step", "poly"), ("adam", "sgd"), ("last", "best")
 OWN = ("train", "val", "task", "settings")  # what is stored in a form of its own
 
@@ -35,13 +36,13 @@ class TrainingConfig:
     weight_decay: float = 0.0
     warmup_epochs: float = 1.0
     seed: int = 0
-    mixed_precision: bool = False  # bfloat16 arithmetic, float32 weights; not for quantization-aware tuning
+    precision: str = FLOAT32  # of arithmetic; weights are float32. Not for quantization-aware tuning
     distill: float = 0.0  # the teacher's share of the loss, where there is a teacher
     link_dropout: float = 0.0  # chance of each fusion link to be left out of a training image
     sparsity: float = 0.0  # share of each convolution's weights that become zero
     schedule: str = "cosine"
     drops: tuple[int, ...] = ()
-    accumulate: int = 1  # batches whose gradients are averaged before the weights move
+    accumulate: int = 1  # batches whose gradients are averaged before the weights move, across epochs
     ema: float = 0.0  # momentum of the weights' moving average, which is then what is kept; 0 for none
     freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, such as stem
     keep: str = "last"  # the weights of the last epoch, or of the best by the task's metric
@@ -60,6 +61,7 @@ class TrainingConfig:
         check_choice(self, "schedule", SCHEDULES)
         check_choice(self, "optimizer", OPTIMIZERS)
         check_choice(self, "keep", KEEP)
+        check_choice(self, "precision", PRECISIONS)
         check_shares(self, "distill")
         if (self.patience or self.keep == "best") and self.val is None:
             raise ValueError("--patience and --keep best go by the accuracy on validation data: give these")
@@ -94,6 +96,7 @@ class TrainingConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingConfig:
         """What `to_json` wrote."""
+        data = as_named_today(data)
         task = data["task"]
         common = {
             field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data and field.name not in OWN
@@ -117,10 +120,27 @@ def tuning_config(
     return TrainingConfig(train, val, stored_settings(task, parent), epochs, task, batch_size, "adam", learning_rate, seed=seed)
 
 
+def as_named_today(config: dict[str, Any]) -> dict[str, Any]:
+    """A stored config or a recipe, with what once was `mixed_precision`: bfloat16 or not."""
+    if "mixed_precision" not in config:
+        return config
+    precision = BFLOAT16 if config["mixed_precision"] else FLOAT32
+    return {"precision": precision, **{name: value for name, value in config.items() if name != "mixed_precision"}}
+
+
+def asked_precision(precision: str | None, mixed: bool | None) -> str | None:
+    """What is asked for by --precision, or by its short form, --mixed-precision; None where neither is given."""
+    short = None if mixed is None else BFLOAT16 if mixed else FLOAT32
+    if short and precision not in (None, short):
+        raise ValueError(f"--mixed-precision is --precision {BFLOAT16}, which does not go with --precision {precision}")
+    return short or precision
+
+
 def with_defaults(task: str, config: dict[str, Any]) -> dict[str, Any]:
     """A stored config with the settings that came later at the values that they had before."""
     fields = [field for field in dataclasses.fields(TrainingConfig) if field.default is not dataclasses.MISSING]
-    known = {**{field.name: field.default for field in fields}, **default_settings(task), "task": task, **config}
+    defaults = {field.name: field.default for field in fields}
+    known = {**defaults, **default_settings(task), "task": task, **as_named_today(config)}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 

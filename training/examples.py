@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.geometry import PLAIN
 from mobile_eval.preprocess import normalize
 from mobile_eval.tasks.asked import TaskData
 from mobile_eval.tasks.registry import TASKS
@@ -32,9 +33,9 @@ BATCH_SEED = 0x6D6978  # sets what a batch draws as a whole apart from what its 
 Example = tuple[NDArray[np.float32], ...]
 
 
-def plain_inputs(items: Sequence[Any], spec: Network) -> NDArray[np.float32]:
-    """What a network is given of items (N, H, W, 3), as on the device, normalized."""
-    return normalize(TASKS[spec.task].inputs(items, spec.input_size))
+def plain_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN) -> NDArray[np.float32]:
+    """What a network of that geometry is given of items (N, H, W, 3), as on the device, normalized."""
+    return normalize(TASKS[spec.task].inputs_in(geometry, items, spec.input_size))
 
 
 def steps_per_epoch(data: TaskData, batch_size: int) -> int:

@@ -14,10 +14,11 @@ from hrnet_tf.networks import Network, build_model
 from hrnet_tf.runs import PRUNING, Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.geometry import UDP, geometry_of
 from mobile_eval.tasks.asked import TaskData, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.checkpoint import Checkpoint
-from training.config import TrainingConfig, with_defaults
+from training.config import FLOAT16, FLOAT32, TrainingConfig, with_defaults
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
 from training.examples import Examples, examples_for, steps_per_epoch
@@ -33,7 +34,7 @@ from training.schedules import learning_rates
 from training.sparsity import sparsified, sparsity_callbacks
 from training.strategies import workers_in_one_line
 from training.tasks.registry import training_task
-from training.tasks.task import TrainingTask
+from training.tasks.task import TrainingTask, settings_geometry
 from training.validation import Validate
 
 ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
@@ -46,7 +47,7 @@ def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = 
     links = spec.links if isinstance(spec, HRNetSpec) and not folded else frozenset()
     gate = on_units(links, unit_dropout(config.link_dropout)) if config.link_dropout and links else None
     before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+    keras.mixed_precision.set_global_policy(config.precision if config.precision == FLOAT32 else f"mixed_{config.precision}")
     try:
         model = build_model(spec, folded=folded, gate=gate)
     finally:
@@ -72,6 +73,8 @@ def build_teacher(run: Run, config: TrainingConfig) -> Any:
     """The trained network of `run`, BatchNorm folded: a teacher only looks, and so it costs least."""
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; take the run it came from as teacher: {run.parent}")
+    if geometry_of(run.config.get("targets")) != settings_geometry(config.settings):
+        raise ValueError(f"{run.path} and its student must both learn --targets {UDP}, or neither: their crops differ")
     model = build_for_training(run.spec, config, folded=True)
     set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
     return model
@@ -152,16 +155,16 @@ def fit(
     """
     how = execution or Execution()
     check_same_keras(*how.callbacks)
-    task, rows = training_task(config.task), read_history(run.path)
+    task, rows, geometry = training_task(config.task), read_history(run.path), settings_geometry(config.settings)
     if len(rows) >= config.epochs or out_of_patience(rows, config.patience, task.metric):
         return
     examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.items) if how.cache else None)
-    moves = examples.steps // config.accumulate
-    if not moves:
-        raise ValueError(f"an epoch has {examples.steps} steps, fewer than the {config.accumulate} that --accumulate wants")
+    total = config.epochs * examples.steps
+    if total < config.accumulate:
+        raise ValueError(f"the training has {total} steps, fewer than the {config.accumulate} that --accumulate wants")
     with how.devices.scope():
-        student = sparsified(model, config.sparsity, config.epochs * examples.steps) if config.sparsity else model
-        learner, optimizer = _compiled(task, student, teacher, config, moves, jit=how.jit or BACKEND == "jax")
+        student = sparsified(model, config.sparsity, total) if config.sparsity else model
+        learner, optimizer = _compiled(task, student, teacher, config, examples.steps, jit=how.jit or BACKEND == "jax")
     checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
     done = checkpoint.restore()
     averaged = AveragedWeights(optimizer, student.trainable_variables)
@@ -177,8 +180,8 @@ def fit(
         writes=how.devices.is_chief,
     )
     own = [StopAtNonFinite(run, examples), *(sparsity_callbacks() if config.sparsity else []), averaged]
-    own += [Validate(val, run.spec, _looking(model, run.spec, how), model)] if val else []
-    last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train) if how.tensorboard else [])]
+    own += [Validate(val, run.spec, _looking(model, run.spec, how), model, geometry)] if val else []
+    last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train, geometry) if how.tensorboard else [])]
     line = ProgressLine(config.items_a_step, examples.steps, config.epochs)
     try:
         with unreadable_in_one_line(examples), workers_in_one_line(how.devices):
@@ -196,20 +199,21 @@ def fit(
 
 
 def _compiled(
-    task: TrainingTask, student: Any, teacher: Any, config: TrainingConfig, moves: int, *, jit: bool
+    task: TrainingTask, student: Any, teacher: Any, config: TrainingConfig, steps: int, *, jit: bool
 ) -> tuple[Any, Any]:
-    """The Keras model that `fit` trains, ready for it, and its optimizer, whose weights move so many times an epoch."""
+    """The Keras model that `fit` trains, ready for it, and its optimizer; an epoch has so many steps."""
     loss = task.loss(config.settings)
     learner = make_learner(task, student, loss)
     if teacher is not None:
         own, imitation = loss_function(learner, loss), imitation_function(learner, task)
         learner = Distiller(learner, teacher, config.distill, own, imitation)
     optimizer = make_optimizer(
-        learning_rates(config, moves),
+        learning_rates(config, steps),
         config.optimizer,
         weight_decay=config.weight_decay,
         accumulate=config.accumulate,
         ema=config.ema,
+        scaled=config.precision == FLOAT16,
     )
     compile_learner(learner, loss, optimizer, jit=jit)
     optimizer.build(student.trainable_variables)
@@ -221,11 +225,11 @@ def _looking(model: Any, spec: Network, how: Execution) -> Any:
     return build_model(spec) if how.devices.strategy else model
 
 
-def _watching(run: Run, examples: Examples, looked_at: TaskData) -> list[Any]:
+def _watching(run: Run, examples: Examples, looked_at: TaskData, geometry: str) -> list[Any]:
     """What TensorBoard is shown."""
     from training.tensorboard import Pictures
 
-    return [Pictures(run.path / "tensorboard", run.spec, examples.batch(0, 0)[:2], looked_at)]
+    return [Pictures(run.path / "tensorboard", run.spec, examples.batch(0, 0)[:2], looked_at, geometry)]
 
 
 def _batches(examples: Examples, epochs: range, how: Execution) -> Any:

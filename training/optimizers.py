@@ -1,8 +1,9 @@
 """Keras's optimizers as the official recipes have them, with what the two Keras do not share: steps over several batches.
 
 Over `accumulate` batches gradients are averaged before the weights move, as if the batch were that much larger (BatchNorm
-still sees one batch at a time). With an average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential, `ema` is its
-momentum) the weights that are validated and kept are the moving average of those that are learnt.
+still sees one batch at a time). What an epoch gathers at its end, the next one goes on with: it is in the checkpoint. With an
+average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential, `ema` is its momentum) the weights that are validated
+and kept are the moving average of those that are learnt.
 """
 
 from __future__ import annotations
@@ -20,11 +21,18 @@ ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Ker
 
 
 def make_optimizer(
-    learning_rate: Any, kind: str = "adam", *, weight_decay: float = 0.0, accumulate: int = 1, ema: float = 0.0
+    learning_rate: Any,
+    kind: str = "adam",
+    *,
+    weight_decay: float = 0.0,
+    accumulate: int = 1,
+    ema: float = 0.0,
+    scaled: bool = False,
 ) -> Any:
     """Keras's adam or sgd (momentum 0.9); `learning_rate` is a number or a schedule that counts the weights' moves.
 
-    Kernels decay, what BatchNorm scales and shifts by and biases do not. Only adam accumulates.
+    Kernels decay, what BatchNorm scales and shifts by and biases do not. Only adam accumulates. If `scaled`, for float16, the
+    loss is multiplied by what its gradients bear (Keras's LossScaleOptimizer): where one overflows, its batch is left out.
     """
     common = {"use_ema": ema > 0, "ema_momentum": ema, "weight_decay": weight_decay or None}
     if kind == "sgd":
@@ -37,7 +45,20 @@ def make_optimizer(
         optimizer = keras.optimizers.Adam(learning_rate, epsilon=ADAM_EPSILON, **common, **several)
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    return optimizer
+    return keras.mixed_precision.LossScaleOptimizer(optimizer) if scaled else optimizer
+
+
+def unscaled(optimizer: Any) -> Any:
+    """The optimizer itself, without the one that scales its loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def optimizer_state(optimizer: Any) -> list[Any]:
+    """All variables of an optimizer (built); tf_keras keeps the scale of a loss and what counts towards it elsewhere."""
+    if NAME == TF_KERAS and unscaled(optimizer) is not optimizer:
+        scale = optimizer._loss_scale
+        return [*optimizer.variables, scale.current_loss_scale, scale.counter]
+    return list(optimizer.variables)
 
 
 class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]
@@ -48,7 +69,7 @@ class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, optimizer: Any, variables: Sequence[Any]):
         super().__init__()
-        self.optimizer = optimizer
+        self.optimizer = unscaled(optimizer)
         self.variables = list(variables)
         self._learnt: list[Any] = []
 
@@ -91,6 +112,7 @@ class AccumulatingAdam(keras.optimizers.Adam):  # type: ignore[misc]
         self._batches.assign_add(1)
 
         def move() -> Any:
+            self.iterations.assign(self._batches // self.accumulate - 1)  # a scaled loss counts what it leaves out there
             keras.optimizers.Adam.apply_gradients(self, zip(self._sums, variables, strict=True), name)
             for total in self._sums:
                 total.assign(tf.zeros_like(total))

@@ -45,9 +45,19 @@ BatchSize = Annotated[int, typer.Option(help="Examples a step.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Adam's peak learning rate (cosine to zero).")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 MixedPrecision = Annotated[
-    bool,
-    typer.Option("--mixed-precision", help="bfloat16 arithmetic: faster where the processor has it (AVX512-BF16, AMX, GPUs)."),
+    bool | None,
+    typer.Option(
+        "--mixed-precision",
+        help="bfloat16 arithmetic: faster where the processor has it (AVX512-BF16, AMX, GPUs).",
+        show_default=False,
+    ),
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="Of arithmetic: float32, bfloat16, or float16 with a scaled loss (GPUs).", show_default=False),
+]
+Reassess = Annotated[bool, typer.Option("--reassess", help="Measure anew after each removal what the next would cost (slower).")]
+Closest = Annotated[bool, typer.Option("--closest", help="Where nothing keeps to the budget, take what comes closest.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
 Distill = Annotated[float, typer.Option(help="The teacher's share of what is learnt; the rest is the annotations'.")]
 Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]
@@ -92,7 +102,11 @@ LinkDropout = Annotated[
 ]
 Bfloat16 = Annotated[
     bool | None,
-    typer.Option("--mixed-precision/--no-mixed-precision", help="bfloat16 arithmetic.", rich_help_panel=RECIPE),
+    typer.Option("--mixed-precision/--no-mixed-precision", help="--precision bfloat16, or float32.", rich_help_panel=RECIPE),
+]
+RecipePrecision = Annotated[
+    str | None,
+    typer.Option(help="Of arithmetic: float32, bfloat16, or float16 with a scaled loss (GPUs).", rich_help_panel=RECIPE),
 ]
 Accumulate = Annotated[
     int | None, typer.Option(help="Batches whose gradients are averaged before the weights move.", min=1, rich_help_panel=RECIPE)

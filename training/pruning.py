@@ -40,6 +40,7 @@ from training.recovery import reestimate_batch_norm
 from training.selection import Lost, one_by_one, removal_order, towards
 from training.sparsity import SPARSITY
 from training.tasks.registry import training_task
+from training.tasks.task import settings_geometry
 
 RANDOM = "random"  # the method by which units go one by one, whatever they save
 HELD_ITEMS = 300  # the metric after each step is measured on so many
@@ -248,7 +249,7 @@ def _prune_once(
     start_run(pruned, resume=resume)
     model = build_for_training(spec, config)
     set_model_weights(model, load_weights(run.weights_path))
-    reestimate_batch_norm(model, plain_inputs(train_data.items[:NORM_ITEMS], spec))
+    reestimate_batch_norm(model, plain_inputs(train_data.items[:NORM_ITEMS], spec, settings_geometry(config.settings)))
     fit(pruned, model, config, train_data, val_data, build_teacher(teacher, config) if config.distill else None)
     return pruned
 

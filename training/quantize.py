@@ -16,6 +16,7 @@ from hrnet_tf.weights import load_weights, set_model_weights
 from training.config import TrainingConfig
 from training.examples import plain_inputs
 from training.fit import check_category, fit, load_data, start_run
+from training.tasks.task import settings_geometry
 
 CALIBRATION_BATCHES = 8
 CALIBRATION_BATCH = 32
@@ -40,7 +41,8 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
     set_model_weights(plain, folded)
     items = train_data.items[: CALIBRATION_BATCHES * CALIBRATION_BATCH]
     starts = range(0, len(items), CALIBRATION_BATCH)
-    ranges = activation_ranges(plain, [plain_inputs(items[s : s + CALIBRATION_BATCH], run.spec) for s in starts])
+    geometry = settings_geometry(config.settings)
+    ranges = activation_ranges(plain, [plain_inputs(items[s : s + CALIBRATION_BATCH], run.spec, geometry) for s in starts])
     with Console(stderr=True).status("building the quantization-aware network"):
         model = build_quantized_model(run.spec, folded, keep_zeros=bool(run.config.get("sparsity")))
         initialize_ranges(model, ranges)

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from mobile_eval.tasks.asked import Source
-from training.config import TrainingConfig
+from training.config import TrainingConfig, as_named_today
 from training.tasks.registry import recipe_folder, settings_class
 
 COMMON = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "drops", "link_dropout",
-    "mixed_precision", "accumulate", "ema",
+    "precision", "accumulate", "ema",
 )  # fmt: skip
 KINDS: dict[str, Any] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 
@@ -49,8 +49,8 @@ def load_recipe(task: str, name: str) -> dict[str, Any]:
         raise ValueError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ValueError(f"recipe {path} must hold lines such as `epochs: 210`")
-    known = recipe_settings(task)
-    return {key: _checked(key, value, known, path) for key, value in data.items()}
+    known = {**recipe_settings(task), "mixed_precision": "bool"}  # which once was the precision
+    return as_named_today({key: _checked(key, value, known, path) for key, value in data.items()})
 
 
 def _checked(key: Any, value: Any, known: dict[str, str], path: Path) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras, tf
 from hrnet_tf.networks import Network
+from mobile_eval.geometry import PLAIN, unless_plain
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.tasks.asked import TaskData
 from mobile_eval.tasks.registry import TASKS
@@ -26,28 +27,34 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
     `example` are the images (N, H, W, 3) and targets (N, ...) of a training batch.
     """
 
-    def __init__(self, folder: Path, spec: Network, example: Sequence[NDArray[np.float32]], looked_at: TaskData):
+    def __init__(
+        self, folder: Path, spec: Network, example: Sequence[NDArray[np.float32]], looked_at: TaskData, geometry: str = PLAIN
+    ):
         super().__init__()
         self.folder = folder
         self.example = example
         self.answers = looked_at.answers
-        self.draw = training_task(spec.task).draw
-        self.images = TASKS[spec.task].inputs(looked_at.items[:SHOWN], spec.input_size)
+        self.task = training_task(spec.task)
+        self.geometry = geometry
+        self.images = TASKS[spec.task].inputs_in(geometry, looked_at.items[:SHOWN], spec.input_size)
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._writer = tf.summary.create_file_writer(str(self.folder))
         images, targets = (part[:SHOWN] for part in self.example)
         with self._writer.as_default(step=0):
-            tf.summary.image("augmented", self.draw(original_bytes(images), targets, self.answers), max_outputs=SHOWN)
+            tf.summary.image("augmented", self._drawn(original_bytes(images), targets), max_outputs=SHOWN)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         found = arrays_of(self.model.predict_on_batch(normalize(self.images)))
         with self._writer.as_default(step=epoch + 1):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, float(value))
-            tf.summary.image("found", self.draw(self.images, found, self.answers), max_outputs=SHOWN)
+            tf.summary.image("found", self._drawn(self.images, found), max_outputs=SHOWN)
         self._writer.flush()
+
+    def _drawn(self, images: NDArray[np.uint8], shown: Any) -> NDArray[np.uint8]:
+        return self.task.draw(images, shown, self.answers, *unless_plain(self.geometry))
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self._writer.close()

@@ -10,7 +10,7 @@ from hrnet_tf.building import connected_like
 from hrnet_tf.networks import Network
 from hrnet_tf.presets import customized, parse_size, preset
 from hrnet_tf.runs import load_run
-from training.config import TrainingConfig
+from training.config import TrainingConfig, asked_precision
 from training.execution import Execution
 from training.matching import narrowed
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, show_recipe
@@ -42,6 +42,7 @@ def train_as_asked(asked: dict[str, Any]) -> None:
 def _config(task: str, asked: dict[str, Any], recipe: str) -> TrainingConfig:
     """What the recipe says, and the command line instead."""
     changed = {name: asked[name] for name in COMMON} | settings_of(task, asked["settings"])
+    changed["precision"] = asked_precision(asked["precision"], asked["mixed_precision"])
     if asked["drops"] is not None:
         changed["drops"] = parse_list("drops", asked["drops"])
     sources, distill = asked_sources(task, asked), asked["distill"] if asked["teacher"] else 0.0

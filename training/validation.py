@@ -7,6 +7,7 @@ from typing import Any
 from hrnet_tf._keras import keras
 from hrnet_tf.networks import Network
 from hrnet_tf.weights import model_weights, set_model_weights
+from mobile_eval.geometry import PLAIN
 from mobile_eval.tasks.asked import TaskData
 from training.examples import plain_inputs
 from training.tasks.registry import training_task
@@ -14,11 +15,11 @@ from training.tasks.registry import training_task
 BATCH = 64
 
 
-def measure(model: Any, data: TaskData, spec: Network) -> float:
-    """The metric of the task over all of `data`."""
-    scorer = training_task(spec.task).scorer(data, spec)
+def measure(model: Any, data: TaskData, spec: Network, geometry: str = PLAIN) -> float:
+    """The metric of the task over all of `data`, for a network of that geometry."""
+    scorer = training_task(spec.task).scorer_in(geometry, data, spec)
     for start in range(0, len(data), BATCH):
-        scorer.update(model.predict_on_batch(plain_inputs(data.items[start : start + BATCH], spec)))
+        scorer.update(model.predict_on_batch(plain_inputs(data.items[start : start + BATCH], spec, geometry)))
     return scorer.result()
 
 
@@ -27,15 +28,17 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
     is given its weights.
     """
 
-    def __init__(self, data: TaskData, spec: Network, network: Any, trained: Any):
+    def __init__(self, data: TaskData, spec: Network, network: Any, trained: Any, geometry: str = PLAIN):
         super().__init__()
         self.data = data
         self.spec = spec
         self.network = network
         self.trained = trained
+        self.geometry = geometry
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.network is not self.trained:
             set_model_weights(self.network, model_weights(self.trained))
         if logs is not None:
-            logs[training_task(self.spec.task).metric.column] = measure(self.network, self.data, self.spec)
+            found = measure(self.network, self.data, self.spec, self.geometry)
+            logs[training_task(self.spec.task).metric.column] = found

@@ -98,7 +98,10 @@ def evaluate(
     xnnpack: Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N people.", show_default=False)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average in the mirrored crop's heatmaps.")] = False,
-    decoding: Annotated[str, typer.Option(help="quarter (the official one), or dark (arXiv 1910.06278).")] = "quarter",
+    decoding: Annotated[
+        str,
+        typer.Option(help="own (the model's), quarter (the official one), dark (arXiv 1910.06278), or udp (arXiv 1911.07524)."),
+    ] = "own",
     sigmas: Annotated[str | None, typer.Option(help="OKS sigmas, as `hrnet evaluate` takes them.", show_default=False)] = None,
     python: Annotated[
         str | None, typer.Option(metavar="PATH", help="The phone's Python, if not one of the usual places.", show_default=False)

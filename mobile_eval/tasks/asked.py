@@ -11,6 +11,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.geometry import unless_plain
+from mobile_eval.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.runtime import TfliteModel
 
@@ -99,7 +101,7 @@ class Asked:
     overlap: float = 0.0
     overlays: Path | None = None
     picture: Path | None = None
-    decoding: str = "quarter"
+    decoding: str = OWN
     sigmas: str | None = None
     head_joints: str | None = None
     least_score: float = 0.0
@@ -150,7 +152,8 @@ class Task:
     """A task's evaluation: the fields of Asked that it `needs`, those that it `takes` besides, and what it does with them.
 
     `load` reads a data set. `inputs` makes of items of one what a network of an input size (height, width) is given of them:
-    RGB images (N, height, width, 3). Training and calibration take both from here too. `compared` is the module that lays models
+    RGB images (N, height, width, 3), of boxes in a geometry as third argument. Training and calibration take both from here
+    too. `compared` is the module that lays models
     of the task side by side, by its `COMPARING`.
     """
 
@@ -158,8 +161,12 @@ class Task:
     takes: tuple[str, ...]
     evaluate: Evaluator
     load: Callable[[Source], TaskData]
-    inputs: Callable[[Sequence[Any], tuple[int, int]], NDArray[np.uint8]]
+    inputs: Callable[..., NDArray[np.uint8]]
     compared: str
+
+    def inputs_in(self, geometry: str, items: Sequence[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """`inputs` for a network of that geometry, which of a task without boxes is PLAIN."""
+        return self.inputs(items, size, *unless_plain(geometry))
 
     def check(self, model: TfliteModel, asked: Asked) -> None:
         """Refuse what was asked for where something that is needed is missing, or something is for another task."""

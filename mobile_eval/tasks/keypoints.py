@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointDataset, Person, load_keypoint_dataset
+from mobile_eval.geometry import PLAIN
 from mobile_eval.preprocess import person_crops
 from mobile_eval.tasks.asked import Source
 
@@ -17,6 +18,6 @@ def load_keypoints(source: Source) -> KeypointDataset:
     return load_keypoint_dataset(source.path("annotations"), source.path("images"))
 
 
-def keypoint_inputs(persons: Sequence[Person], size: tuple[int, int]) -> NDArray[np.uint8]:
+def keypoint_inputs(persons: Sequence[Person], size: tuple[int, int], geometry: str = PLAIN) -> NDArray[np.uint8]:
     """Crops (N, height, width, 3) around their boxes."""
-    return person_crops(persons, size)[0]
+    return person_crops(persons, size, geometry)[0]

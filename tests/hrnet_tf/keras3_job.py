@@ -66,15 +66,17 @@ def batches(config, spec):
 
 
 def trainings(folder, config):
-    """A training with dropped links; and the same, interrupted and resumed; and one in half precision with a teacher."""
+    """A training with dropped links; and the same, interrupted and resumed; one in bfloat16 with a teacher; one in float16."""
     config = dataclasses.replace(config, link_dropout=0.3)
     train(SMALL.full(), config, folder / "whole")
     try:
         train(SMALL.full(), config, folder / "parted", execution=Execution(callbacks=(Stop(),)))
     except KeyboardInterrupt:
         train(SMALL.full(), config, folder / "parted", resume=True)
-    taught = dataclasses.replace(config, epochs=1, mixed_precision=True, distill=0.5)
+    taught = dataclasses.replace(config, epochs=1, precision="bfloat16", distill=0.5)
     train(SMALL.full(), taught, folder / "taught", teacher=load_run(folder / "whole"))
+    half = dataclasses.replace(config, link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
+    train(SMALL.full(), half, folder / "half")
     model, run = build_model(load_run(folder / "whole").spec), load_run(folder / "whole")
     set_model_weights(model, load_weights(run.weights_path))
     return {"trained": np.asarray(model.predict_on_batch(np.load(folder / "given.npz")["images"][:, :32, :32]))}

@@ -161,6 +161,15 @@ def test_upsampling_equals_tf_keras(found: Found, interpolation: str) -> None:
     np.testing.assert_allclose(found.arrays[interpolation], expected, rtol=0, atol=0 if interpolation == "nearest" else 1e-6)
 
 
+def test_float16_keeps_its_scale(found: Found) -> None:
+    weights = load_weights(found.folder / "half" / "weights.safetensors")
+    assert {array.dtype for array in weights.values()} == {np.dtype("float32")}
+    assert all(np.isfinite(array).all() for array in weights.values())
+    saved = load_weights(found.folder / "half" / "checkpoint.safetensors")
+    scales = {2.0**power for power in range(5, 16)}
+    assert scales & {float(array) for array in saved.values() if array.shape == ()}
+
+
 def test_hard_concrete_gates_are_drawn(found: Found) -> None:
     drawn = found.arrays["drawn"]
     assert 0.75 < (drawn > 0).mean() < 0.95  # 0.83 by equation 12 at log alpha 0

@@ -88,7 +88,7 @@ def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: 
     PoseOptions().check(model)
     with pytest.raises(ValueError, match="decodes in its graph"):
         PoseOptions(flip=True).check(model)
-    with pytest.raises(ValueError, match="no decoding named 'best'; there are quarter, dark"):
+    with pytest.raises(ValueError, match="no decoding named 'best'; there are own, quarter, dark, udp"):
         PoseOptions(decoding="best")
 
 

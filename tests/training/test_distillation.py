@@ -43,11 +43,11 @@ def test_a_share_outside_0_to_1_is_refused(config: TrainingConfig) -> None:
         dataclasses.replace(config, distill=1.5)
 
 
-@pytest.mark.parametrize("mixed_precision", [False, True])
-def test_a_student_follows_its_teacher(spec: HRNetSpec, config: TrainingConfig, mixed_precision: bool) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_student_follows_its_teacher(spec: HRNetSpec, config: TrainingConfig, precision: str) -> None:
     keras.utils.set_random_seed(0)
-    precision = dataclasses.replace(config, mixed_precision=mixed_precision)
-    teacher, student = build_for_training(spec, precision), build_for_training(spec, precision)
+    chosen = dataclasses.replace(config, precision=precision)
+    teacher, student = build_for_training(spec, chosen), build_for_training(spec, chosen)
     images = np.random.default_rng(0).standard_normal((8, *spec.input_size, 3)).astype(np.float32)
     wrong = np.ones((8, *spec.resolution(0), spec.classes), np.float32)
     own = HeatmapMSE()

@@ -110,7 +110,7 @@ def test_unknown_recipes() -> None:
         ({"epochs": 30}, "cannot drop at 170, 200 of 30 epochs: give rising --drops below --epochs, or --schedule cosine"),
         ({"drops": ()}, "the schedule step needs --drops"),
         ({"schedule": "linear"}, "schedule must be one of cosine, step, poly, got 'linear'"),
-        ({"targets": "udp"}, "targets must be one of official, dark, got 'udp'"),
+        ({"targets": "sharp"}, "targets must be one of official, dark, udp, got 'sharp'"),
         ({"loss": "l1"}, "loss must be one of mse, ohkm, got 'l1'"),
         ({"half_body_probability": 2}, "half-body-probability must be between 0 and 1, got 2"),
         ({"rotation": -1.0}, "rotation must be at least 0, got -1"),

@@ -22,6 +22,19 @@ def test_steps_drop_with_the_first_step_of_their_epochs(config: TrainingConfig) 
     assert last == pytest.approx(expected)
 
 
+def test_moves_are_counted_over_the_whole_training(config: TrainingConfig) -> None:
+    """7 steps an epoch, 3 batches a move: 35 steps of 5 epochs are 11 moves, 14 of 2 epochs 4, 28 of 4 epochs 9."""
+    several = dataclasses.replace(config, epochs=5, accumulate=3, learning_rate=0.1)
+    rate = learning_rates(dataclasses.replace(several, schedule="step", drops=(2, 4)), STEPS)
+    assert [float(rate(move)) for move in range(11)] == pytest.approx([0.1] * 4 + [0.01] * 5 + [0.001] * 2)
+    rate = learning_rates(dataclasses.replace(several, schedule="poly"), STEPS)
+    assert [float(rate(move)) for move in (0, 10, 11)] == pytest.approx([0.1, 0.1 * (1 / 11) ** 0.9, 0])
+    rate = learning_rates(several, STEPS)  # one epoch's rise: 7 / 3 moves, so 2
+    assert [float(rate(move)) for move in (0, 1, 2, 11)] == pytest.approx([0, 0.05, 0.1, 0], abs=1e-6)
+    rate = learning_rates(dataclasses.replace(several, epochs=1, accumulate=7), STEPS)
+    assert float(rate(0)) == 0  # a single move
+
+
 def test_cosine_rises_and_falls_to_zero(config: TrainingConfig) -> None:
     rate = learning_rates(dataclasses.replace(config, epochs=11, learning_rate=0.1), STEPS)
     values = [float(rate(step)) for step in (0, STEPS, 6 * STEPS, 11 * STEPS)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -19,7 +20,7 @@ from rich.console import Console
 
 from hrnet_tf._keras import keras
 from hrnet_tf.runs import Run
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.spec import HRNetSpec, StageSpec
 from hrnet_tf.weights import load_weights
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.tasks.keypoints import load_keypoints
@@ -127,6 +128,47 @@ def test_everything_at_once_trains_without_tracing_again(spec: HRNetSpec, config
         for value in event.summary.value:
             tags[value.tag] = tags.get(value.tag, 0) + 1
     assert tags == {"augmented": 1, "found": 2, "loss": 2, "val_pck": 2}
+
+
+class Moves(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes how often the weights have moved after each epoch; Ctrl-C at the beginning of an epoch."""
+
+    def __init__(self, stop_at: int = -1):
+        super().__init__()
+        self.stop_at = stop_at
+        self.counted: list[int] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == self.stop_at:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.counted.append(int(self.model.optimizer.iterations.numpy()))
+
+
+def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(config: TrainingConfig, tmp_path: Path) -> None:
+    """35 persons by 11: 3 steps an epoch. By 2 batches a move these are moves 1, 3 and 4, by 4 only 0, 1 and 2."""
+    sizes = {"stem_width": 4, "stage1_blocks": 1, "stage1_width": 4}
+    spec = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), **sizes).full()  # type: ignore[arg-type]
+    several = dataclasses.replace(config, epochs=3, batch_size=11, accumulate=2, val=None, learning_rate=1e-2)
+    whole = train(spec, several, tmp_path / "whole", execution=Execution(callbacks=(counted := Moves(),)))
+    assert counted.counted == [1, 3, 4]
+    parts = []
+    for stop_at in (1, 2, -1):
+        parts.append(Moves(stop_at))
+        with contextlib.suppress(KeyboardInterrupt):
+            train(spec, several, tmp_path / "parted", execution=Execution(callbacks=(parts[-1],)), resume=True)
+    assert [part.counted for part in parts] == [[1], [3], [4]]
+    first, second = (load_weights(tmp_path / name / "weights.safetensors") for name in ("whole", "parted"))
+    for name, array in first.items():
+        np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+    assert whole.path.is_dir()
+
+    fewer = dataclasses.replace(several, accumulate=4)
+    train(spec, fewer, tmp_path / "fewer", execution=Execution(callbacks=(counted := Moves(),)))
+    assert counted.counted == [0, 1, 2]
+    with pytest.raises(ValueError, match="the training has 9 steps, fewer than the 10 that --accumulate wants"):
+        train(spec, dataclasses.replace(several, accumulate=10), tmp_path / "none")
 
 
 def test_the_best_epoch_and_patience() -> None:

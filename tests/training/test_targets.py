@@ -68,5 +68,5 @@ def test_what_is_not_labelled_is_not_learnt(targets: HeatmapTargets) -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(ValueError, match="targets must be one of official, dark, got 'udp'"):
-        HeatmapTargets("udp", 2.0)
+    with pytest.raises(ValueError, match="targets must be one of official, dark, udp, got 'sharp'"):
+        HeatmapTargets("sharp", 2.0)

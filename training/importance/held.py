@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +15,12 @@ from hrnet_tf.gates import SUFFIX, Gate, UnitGate, on_units
 from hrnet_tf.networks import Network, build_model
 from hrnet_tf.spec import HRNetSpec, Unit
 from hrnet_tf.weights import Weights, model_weights, set_model_weights
+from mobile_eval.geometry import PLAIN
 from mobile_eval.tasks.asked import TaskData
 from training.image_cache import read_item
 from training.learner import loss_function, make_learner
 from training.tasks.registry import training_task
+from training.tasks.task import settings_geometry
 
 BATCH = 64
 
@@ -61,6 +64,7 @@ class HeldSet:
     spec: Network
     loss: Any
     arrays: tuple[NDArray[np.float32], ...]
+    geometry: str = PLAIN
 
     @classmethod
     def prepare(cls, data: TaskData, spec: Network, settings: Any) -> HeldSet:
@@ -70,7 +74,7 @@ class HeldSet:
         arrays = tuple(np.empty((len(data), *shape), np.float32) for shape in maker.shapes)
         for index, item in enumerate(data.items):
             maker.plain(index, read_item(item), [array[index] for array in arrays])
-        return cls(data, spec, task.loss(settings), arrays)
+        return cls(data, spec, task.loss(settings), arrays, settings_geometry(settings))
 
     def __len__(self) -> int:
         return len(self.data)
@@ -85,7 +89,8 @@ class HeldSet:
         return self._taken(slice(0, None, 2)), self._taken(slice(1, None, 2))
 
     def _taken(self, part: slice) -> HeldSet:
-        return HeldSet(self.data.part(part), self.spec, self.loss, tuple(array[part] for array in self.arrays))
+        arrays = tuple(array[part] for array in self.arrays)
+        return dataclasses.replace(self, data=self.data.part(part), arrays=arrays)
 
     def loss_of(self, model: Any) -> Callable[[Any, Any, Any, Any], Any]:
         """The loss of a Keras model as a function of inputs, targets, answers and weights."""
@@ -93,7 +98,7 @@ class HeldSet:
 
     def measure(self, model: Any) -> tuple[float, float]:
         """Loss (the mean of batches) and metric of a Keras model."""
-        scorer, loss_of = training_task(self.spec.task).scorer(self.data, self.spec), self.loss_of(model)
+        scorer, loss_of = training_task(self.spec.task).scorer_in(self.geometry, self.data, self.spec), self.loss_of(model)
         total = 0.0
         for inputs, targets, weights in self.batches():
             found = model(inputs, training=False)

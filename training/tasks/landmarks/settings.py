@@ -12,7 +12,7 @@ from training.tasks.setting import check_choice, check_not_negative, check_posit
 class Settings:
     """Targets, loss and augmentation. Zoom and rotation are uniform here, where those of pose are normal."""
 
-    targets: str = setting("dark", "Heatmaps: official (rounded) or dark (exact).")
+    targets: str = setting("dark", "Heatmaps: official (rounded), dark (exact), or udp (exact, crops too).")
     sigma: float = setting(1.5, "Gaussian targets' standard deviation, in heatmap pixels.")
     loss: str = setting("mse", "mse, or ohkm: of each image's 8 worst landmarks.")
     scale: float = setting(0.25, "Random zoom, at most.")

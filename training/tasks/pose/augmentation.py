@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.geometry import Array, crop_matrix, expand_box
+from mobile_eval.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
 
 HALF_BODY_JOINTS = 8  # half a body is taken only where more joints than this are labelled
 HALF_BODY_PADDING = 1.5  # of the box around its joints
@@ -82,6 +82,7 @@ def random_crop(
     input_size: tuple[int, int],
     augmentation: Augmentation,
     rng: np.random.Generator,
+    geometry: str = PLAIN,
 ) -> tuple[Array, bool]:
     """Matrix (2, 3) from image to crop pixels for a person's box, and whether it mirrors: then left and right change places.
 
@@ -95,11 +96,9 @@ def random_crop(
     rotation = 0.0
     if rng.random() < augmentation.rotation_probability:
         rotation = math.radians(augmentation.rotation * _drawn(rng, 2, augmentation))
-    matrix = crop_matrix(center, extent * scale, input_size, rotation)
-    mirrored = rng.random() < augmentation.flip_probability
-    if mirrored:
-        matrix[0] = np.array([0.0, 0.0, input_size[1]]) - matrix[0]
-    return matrix, mirrored
+    matrix = crop_matrix(center, extent * scale, input_size, rotation, geometry)
+    mirror = rng.random() < augmentation.flip_probability
+    return mirrored(matrix, input_size, geometry) if mirror else matrix, mirror
 
 
 def _drawn(rng: np.random.Generator, cut: float, augmentation: Augmentation) -> float:

@@ -33,12 +33,14 @@ class KeypointMaker(Maker):
 
     def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
         person = self.persons[index]
-        matrix, mirrored = random_crop(person.box, person.keypoints, self.sides.upper, self.input_size, self.augmentation, rng)
+        matrix, mirrored = random_crop(
+            person.box, person.keypoints, self.sides.upper, self.input_size, self.augmentation, rng, self.targets.geometry
+        )
         self._write(person.keypoints[self.sides.mirrored] if mirrored else person.keypoints, image, matrix, out)
 
     def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
         person = self.persons[index]
-        self._write(person.keypoints, image, box_matrix(person.box, self.input_size), out)
+        self._write(person.keypoints, image, box_matrix(person.box, self.input_size, self.targets.geometry), out)
 
     def _write(self, keypoints: Matrix, image: Image, matrix: Matrix, out: Sequence[Array]) -> None:
         crop, heatmaps, weights = out

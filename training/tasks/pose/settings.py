@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares, setting
 
-TARGETS = ("official", "dark")
+TARGETS = ("official", "dark", "udp")
 LOSSES = ("mse", "ohkm")
 
 
@@ -14,7 +14,7 @@ LOSSES = ("mse", "ohkm")
 class Settings:
     """Targets, loss and augmentation."""
 
-    targets: str = setting("dark", "Heatmaps: official (rounded) or dark (exact).")
+    targets: str = setting("dark", "Heatmaps: official (rounded), dark (exact), or udp (exact, crops too).")
     sigma: float = setting(2.0, "Gaussian targets' standard deviation, in heatmap pixels.")
     loss: str = setting("mse", "mse, or ohkm: of each image's 8 worst joints.")
     half_body_probability: float = setting(0.0, "Chance of only a half of the body.")

@@ -1,7 +1,8 @@
-"""Heatmaps to learn: a Gaussian of peak 1 at each joint, in one of two ways.
+"""Heatmaps to learn: a Gaussian of peak 1 at each joint, in one of three ways.
 
 official    at the joint's place rounded to a heatmap pixel, in a window of 6 sigma + 1 (official pose code base)
 dark        at the exact place, over the whole map (DARK, arXiv 1910.06278)
+udp         the same in the geometry UDP, which crops and decoding are then in too (arXiv 1911.07524)
 """
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.decode import HEATMAP_STRIDE
-from mobile_eval.geometry import Array, transform_points
+from mobile_eval.geometry import HEATMAP_STRIDE, Array, geometry_of, heatmap_pixel, transform_points
 
-KINDS = ("official", "dark")
+KINDS = ("official", "dark", "udp")
 REACH = 3  # the official window's half width, in sigmas
 
 
@@ -29,6 +29,11 @@ class HeatmapTargets:
         if self.kind not in KINDS:
             raise ValueError(f"targets must be one of {', '.join(KINDS)}, got {self.kind!r}")
 
+    @property
+    def geometry(self) -> str:
+        """The geometry of the crops that they are for."""
+        return geometry_of(self.kind)
+
 
 def heatmap_target(
     keypoints: Array,
@@ -39,11 +44,12 @@ def heatmap_target(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Heatmaps (H/4, W/4, K) of keypoints (K, 3) in image pixels, and weights (K,); `size` is (H/4, W/4).
 
-    A weight is 0 where the joint is not labelled or, official, its window misses the map; dark, its place does.
+    A weight is 0 where the joint is not labelled or, official, its window misses the map; dark and udp, its place does.
     `out` is where the heatmaps go, if given.
     """
     height, width = size
-    place = transform_points(keypoints[:, :2], matrix) / HEATMAP_STRIDE
+    input_size = (height * HEATMAP_STRIDE, width * HEATMAP_STRIDE)
+    place = transform_points(keypoints[:, :2], matrix) / heatmap_pixel(input_size, targets.geometry)
     if targets.kind == "official":
         place = np.trunc(place + 0.5)
         reach = np.floor(REACH * targets.sigma)

@@ -8,8 +8,8 @@ import numpy as np
 
 from hrnet_tf.networks import Network
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
-from mobile_eval.decode import HEATMAP_STRIDE, decode_heatmaps, keypoints_in_image
-from mobile_eval.geometry import box_matrix
+from mobile_eval.decode import decode_own, keypoints_in_image
+from mobile_eval.geometry import PLAIN, box_matrix, heatmap_pixel
 from mobile_eval.metrics.pck import pck
 from mobile_eval.pose_picture import draw_skeleton
 from mobile_eval.tasks.pose import METRIC
@@ -24,19 +24,24 @@ LARGE = (384, 288)  # the papers' other input size, whose Gaussians are wider
 
 
 class KeypointCollector:
-    """Gathers the keypoints (N, K, 3), in image pixels and with their heatmap maxima as scores, that heatmaps tell of."""
+    """Gathers the keypoints (N, K, 3), in image pixels and with their heatmap maxima as scores, that heatmaps tell of.
 
-    def __init__(self, data: KeypointDataset, spec: Network):
+    `geometry` is that of the crops, and so of the decoding.
+    """
+
+    def __init__(self, data: KeypointDataset, spec: Network, geometry: str = PLAIN):
         self.data = data
         self.input_size = spec.input_size
+        self.geometry = geometry
         self._found: list[np.ndarray[Any, np.dtype[np.float64]]] = []
         self._count = 0
 
     def update(self, predicted: Array) -> None:
         """Heatmaps (n, H/4, W/4, K) of the next n persons."""
         persons = self.data.persons[self._count : self._count + len(predicted)]
-        matrices = np.stack([box_matrix(person.box, self.input_size) for person in persons])
-        self._found.append(keypoints_in_image(decode_heatmaps(np.asarray(predicted, np.float32)), matrices))
+        matrices = np.stack([box_matrix(person.box, self.input_size, self.geometry) for person in persons])
+        decoded = decode_own(np.asarray(predicted, np.float32), self.geometry)
+        self._found.append(keypoints_in_image(decoded, matrices, heatmap_pixel(self.input_size, self.geometry)))
         self._count += len(predicted)
 
     def keypoints(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -80,10 +85,11 @@ def heatmap_imitation(taught: Any, found: Any) -> Any:
     return 0.5 * ops.mean(ops.square(ops.cast(taught, "float32") - ops.cast(found, "float32")))
 
 
-def draw_heatmaps(images: Image, heatmaps: Array, answers: dict[str, Any]) -> Image:
+def draw_heatmaps(images: Image, heatmaps: Array, answers: dict[str, Any], geometry: str = PLAIN) -> Image:
     """Crops (n, H, W, 3) RGB with the skeletons of their heatmaps (n, H/4, W/4, K) drawn in."""
-    category, keypoints = KeypointCategory.from_json(answers), decode_heatmaps(np.asarray(heatmaps, np.float32))
-    keypoints[..., :2] *= HEATMAP_STRIDE
+    category, keypoints = KeypointCategory.from_json(answers), decode_own(np.asarray(heatmaps, np.float32), geometry)
+    height, width = images.shape[1:3]
+    keypoints[..., :2] *= heatmap_pixel((height, width), geometry)
     return np.stack([draw_skeleton(crop, found, category) for crop, found in zip(images, keypoints, strict=True)])
 
 

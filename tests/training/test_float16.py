@@ -1,0 +1,132 @@
+"""Training in float16: the loss is scaled, what overflows is left out, and the scale goes on with the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf._keras import keras
+from hrnet_tf.spec import HRNetSpec, StageSpec
+from hrnet_tf.weights import load_weights
+from training.checkpoint import Checkpoint
+from training.config import TrainingConfig, as_named_today, asked_precision, with_defaults
+from training.execution import Execution
+from training.fit import build_for_training
+from training.optimizers import AveragedWeights, make_optimizer, optimizer_state
+from training.recipe import load_recipe
+from training.train import train
+
+INITIAL_SCALE = 2.0**15
+SPEC = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), stem_width=4, stage1_blocks=1, stage1_width=4)
+IMAGES = np.ones((4, 5), np.float32)
+
+
+def model(accumulate: int = 1, ema: float = 0.0) -> Any:
+    """One layer in float16 with a scaled loss."""
+    layer = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(0.1), dtype="mixed_float16")
+    image = keras.Input((5,))
+    made = keras.Model(image, layer(image))
+    made.compile(make_optimizer(0.1, accumulate=accumulate, ema=ema, scaled=True), "mse")
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
+def learn(made: Any, wanted: float) -> None:
+    made.train_on_batch(IMAGES, np.full((4, 2), wanted, np.float32))
+
+
+def test_what_overflows_is_left_out_and_halves_the_scale() -> None:
+    made = model(accumulate=2)
+    before = made.get_weights()[0]
+    assert float(made.optimizer.loss_scale) == INITIAL_SCALE
+    learn(made, 1.0)
+    learn(made, 1e4)  # a gradient of 1e4 times the scale is infinite in float16
+    assert float(made.optimizer.loss_scale) == INITIAL_SCALE / 2
+    np.testing.assert_array_equal(made.get_weights()[0], before)
+    learn(made, 1.0)  # the second batch of the first move
+    assert int(made.optimizer.iterations.numpy()) == 1
+    np.testing.assert_allclose(made.get_weights()[0] - before, 0.1, rtol=1e-2)
+
+
+def test_a_checkpoint_has_the_scale(tmp_path: Path) -> None:
+    first, second = model(ema=0.5), model(ema=0.5)
+    for wanted in (1.0, 1e4, 1.0, 1.0):
+        learn(first, wanted)
+    Checkpoint(tmp_path / "state", first, first.optimizer).save(1)
+    assert Checkpoint(tmp_path / "state", second, second.optimizer).restore() == 1
+    assert float(second.optimizer.loss_scale) == INITIAL_SCALE / 2
+    assert int(second.optimizer.dynamic_counter.numpy()) == 2  # good batches since
+    for one, other in zip(optimizer_state(first.optimizer), optimizer_state(second.optimizer), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    averaged = AveragedWeights(first.optimizer, first.trainable_variables)
+    learnt = first.get_weights()[0]
+    averaged.on_epoch_end(0)
+    assert np.abs(first.get_weights()[0] - learnt).min() > 0.01
+    averaged.take_out()
+    np.testing.assert_array_equal(first.get_weights()[0], learnt)
+
+
+class Stop(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ctrl-C after the first epoch; notes the scale and what counts towards it before that of the others."""
+
+    def __init__(self, stop_at: int = -1):
+        super().__init__()
+        self.stop_at = stop_at
+        self.seen: list[tuple[float, int]] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == self.stop_at:
+            raise KeyboardInterrupt
+        scaled = self.model.optimizer
+        self.seen.append((float(scaled.loss_scale), int(scaled.dynamic_counter.numpy())))
+
+
+def test_a_run_in_float16(config: TrainingConfig, tmp_path: Path) -> None:
+    half = dataclasses.replace(config, precision="float16", batch_size=11, accumulate=2, ema=0.9, val=None)
+    assert build_for_training(SPEC.full(), half).get_layer("stem_conv2").compute_dtype == "float16"
+    assert keras.mixed_precision.global_policy().name == "float32"
+    with pytest.raises(KeyboardInterrupt):
+        train(SPEC.full(), half, tmp_path / "run", execution=Execution(callbacks=(Stop(1),)))
+    weights = load_weights(tmp_path / "run" / "weights.safetensors")
+    assert {array.dtype for array in weights.values()} == {np.dtype("float32")}
+    assert all(np.isfinite(array).all() for array in weights.values())
+    saved = load_weights(tmp_path / "run" / "checkpoint.safetensors")
+    going_on = Stop()
+    train(SPEC.full(), half, tmp_path / "run", execution=Execution(callbacks=(going_on,)), resume=True)
+    [(scale, count)] = going_on.seen
+    assert {scale, count} <= {float(array) for array in saved.values() if array.shape == ()}
+    assert scale <= INITIAL_SCALE
+    assert 0 < count <= 3  # steps of the first epoch
+
+
+def test_what_was_stored_before_there_was_a_choice(config: TrainingConfig, tmp_path: Path) -> None:
+    old = {name: value for name, value in config.to_json().items() if name != "precision"}
+    for mixed, precision in ((True, "bfloat16"), (False, "float32")):
+        stored = json.loads(json.dumps({**old, "mixed_precision": mixed}))
+        assert TrainingConfig.from_json(stored) == dataclasses.replace(config, precision=precision)
+        assert with_defaults("pose", stored) == dataclasses.replace(config, precision=precision).to_json()
+    assert as_named_today({"epochs": 1}) == {"epochs": 1}
+    (tmp_path / "mine.yaml").write_text("epochs: 3\nmixed_precision: true\n")
+    assert load_recipe("pose", str(tmp_path / "mine.yaml")) == {"epochs": 3, "precision": "bfloat16"}
+
+
+def test_what_is_asked_for() -> None:
+    assert [asked_precision(*given) for given in ((None, None), (None, True), (None, False), ("float16", None))] == [
+        None,
+        "bfloat16",
+        "float32",
+        "float16",
+    ]
+    assert asked_precision("bfloat16", True) == "bfloat16"
+    with pytest.raises(ValueError, match="--mixed-precision is --precision bfloat16, which does not go with --precision float16"):
+        asked_precision("float16", True)
+
+
+def test_other_precisions_are_refused(config: TrainingConfig) -> None:
+    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, float16, got 'int8'"):
+        dataclasses.replace(config, precision="int8")

@@ -1,0 +1,128 @@
+"""The targets udp: one geometry from the example to the file on the device."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conversion.convert import convert_run
+from conversion.flatbuffer import to_flatbuffer
+from conversion.options import ConvertOptions
+from conversion.restore import restore_run
+from hrnet_tf.runs import Run, load_run, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
+from mobile_eval.decode import decode_udp, keypoints_in_image
+from mobile_eval.evaluate import evaluate
+from mobile_eval.geometry import UDP, box_matrix, heatmap_pixel
+from mobile_eval.model_file import read_description
+from mobile_eval.runtime import TfliteModel
+from mobile_eval.tasks.keypoints import load_keypoints
+from training.config import TrainingConfig, stored_settings
+from training.examples import plain_inputs
+from training.fit import build_for_training, build_teacher
+from training.image_cache import read_item
+from training.importance.held import HeldSet
+from training.tasks.pose.settings import Settings
+from training.tasks.pose.targets import HeatmapTargets, heatmap_target
+from training.tasks.pose.task import PckScorer, draw_heatmaps, pose_maker
+from training.train import train
+from training.validation import measure
+
+STILL = Settings("udp", rotation=0, scale=0, flip_probability=0)
+SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # image pixels are crop pixels
+
+
+def test_a_target_by_hand() -> None:
+    heatmaps, weights = heatmap_target(np.array([[12.6, 33.0, 2.0]]), SAME, (16, 16), HeatmapTargets("udp", 2.0))
+    x, y = 12.6 * 15 / 63, 33.0 * 15 / 63  # 3, 7.857
+    assert weights.tolist() == [1]
+    assert heatmaps[8, 3, 0] == pytest.approx(np.exp(-((8 - y) ** 2) / 8))
+    assert heatmaps[7, 5, 0] == pytest.approx(np.exp(-((5 - x) ** 2 + (7 - y) ** 2) / 8))
+
+
+def test_from_the_image_to_heatmaps_and_back() -> None:
+    rng = np.random.default_rng(0)
+    size, box = (256, 192), (40.0, 30.0, 130.0, 220.0)
+    keypoints = np.column_stack([rng.uniform(50, 160, 17), rng.uniform(40, 240, 17), np.full(17, 2.0)])
+    matrix = box_matrix(box, size, UDP)
+    heatmaps, weights = heatmap_target(keypoints, matrix, (64, 48), HeatmapTargets("udp", 2.0))
+    found = keypoints_in_image(decode_udp(heatmaps[None]), matrix[None], heatmap_pixel(size, UDP))[0]
+    assert weights.all()
+    np.testing.assert_allclose(found[:, :2], keypoints[:, :2], atol=0.02)
+
+
+def test_mirrored_examples_are_mirror_images(spec: HRNetSpec, config: TrainingConfig) -> None:
+    people = load_keypoints(config.train)
+    crops = []
+    for flip in (0.0, 1.0):
+        maker = pose_maker(people, spec, dataclasses.replace(STILL, flip_probability=flip))
+        out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
+        maker.example(0, read_item(people.persons[0]), np.random.default_rng(0), out)
+        crops.append(out)
+    (crop, heatmaps, weights), (other, other_maps, other_weights) = crops
+    order = people.category.mirrored
+    np.testing.assert_allclose(other_maps, heatmaps[:, ::-1][..., order], atol=1e-5)
+    np.testing.assert_array_equal(other_weights, weights[..., order])
+    assert np.abs(other - crop[:, ::-1]).mean() < 0.01  # interpolated on a mirrored grid
+    np.testing.assert_array_equal(crop, plain_inputs(people.persons[:1], spec, UDP)[0])
+
+
+def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    udp = dataclasses.replace(config, settings=Settings("udp"), epochs=1, learning_rate=5e-3)
+    run = train(spec, udp, tmp_path / "run")
+    data = load_keypoints(udp.val)
+    convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
+    model = TfliteModel(tmp_path / "m.tflite")
+    assert model.description.input.geometry == UDP
+    found = evaluate(model, data)
+
+    trained = build_for_training(run.spec, udp)
+    set_model_weights(trained, load_weights(run.weights_path))
+    scorer = PckScorer(data, run.spec, UDP)
+    scorer.update(trained.predict_on_batch(plain_inputs(data.persons, run.spec, UDP)))
+    np.testing.assert_allclose(found.keypoints[..., :2], scorer.keypoints()[..., :2], atol=0.05)
+    assert found.pck.pck == scorer.result() == measure(trained, data, run.spec, UDP)
+    last = (run.path / "history.csv").read_text().splitlines()
+    assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
+    held = HeldSet.prepare(data, run.spec, udp.settings)
+    assert held.measure(trained)[1] == pytest.approx(found.pck.pck)
+
+    with pytest.raises(ValueError, match="must both learn --targets udp, or neither"):
+        build_teacher(run, config)
+    restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
+    assert stored_settings("pose", load_run(restored.path).config).targets == "udp"
+
+
+def test_int8_is_calibrated_on_its_own_crops(
+    spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    udp = dataclasses.replace(config, settings=Settings("udp"))
+    run = Run(tmp_path / "run", "train", spec, load_keypoints(config.train).answers, udp.to_json())
+    save_run(run)
+    save_weights(run.weights_path, model_weights(build_for_training(spec, udp)))
+    seen = []
+
+    def watched(model: object, options: ConvertOptions, inputs: np.ndarray) -> bytes:
+        seen.append(inputs)
+        return to_flatbuffer(model, options, inputs)
+
+    monkeypatch.setattr("conversion.convert.to_flatbuffer", watched)
+    convert_run(run, ConvertOptions("int8", max_error=float("inf")), tmp_path / "m.tflite", samples=4)
+    expected = plain_inputs(load_keypoints(config.train).head(4).items, spec, UDP)
+    np.testing.assert_array_equal(seen[0], expected)
+    assert read_description(tmp_path / "m.tflite").input.geometry == UDP
+
+
+def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingConfig) -> None:
+    people = load_keypoints(config.train)
+    maker = pose_maker(people, spec, STILL)
+    out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
+    maker.plain(0, read_item(people.persons[0]), out)
+    crop = np.zeros((1, 64, 64, 3), np.uint8)
+    drawn, other = (draw_heatmaps(crop, out[1][None], people.answers, geometry) for geometry in (UDP, "plain"))
+    assert drawn.shape == other.shape == (1, 64, 64, 3)
+    assert np.any(drawn != other)
