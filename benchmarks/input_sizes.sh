@@ -4,14 +4,14 @@
 #
 #   benchmarks/input_sizes.sh OUTPUT
 #
-# OUTPUT/report/index.html is the report, int8 is post-training. EPOCHS and IMAGES (to learn from) are 10 and 600 unless set.
+# OUTPUT/report/index.html is the report, int8 is post-training. EPOCHS and IMAGES (to learn from) are 6 and 600 unless set.
 # Interrupted, the same command goes on.
 set -euo pipefail
 out=$1
-epochs=${EPOCHS:-10}
+epochs=${EPOCHS:-6}
 images=${IMAGES:-600}
 people="--images $out/people/images"
-learning="--train-annotations $out/people/person_keypoints_train.json --val-annotations $out/people/person_keypoints_val.json $people"
+learning="--train-annotations $out/people/person_keypoints_train.json $people"
 
 [ -e "$out/people/person_keypoints_val.json" ] || hrnet people --train-images "$images" --val-images 200 --output "$out/people"
 files=()
