@@ -12,6 +12,7 @@ from markupsafe import Markup
 from mobile_eval.charts import kinds_svg, removal_points, removal_svg
 from mobile_eval.compare import ComparedModel, ComparisonResult
 from mobile_eval.compared.comparing import Example
+from mobile_eval.input_sizes import accuracy_by_size_svg, cost_by_size_svg, input_sizes, size_lines
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.scatter import Point, scatter_svg
 from mobile_eval.study import MEANING, StudyRow, study_plots, study_rows, verdicts
@@ -30,6 +31,14 @@ class StudySection:
     rows: list[StudyRow]
     verdicts: list[str]
     meaning: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SizesSection:
+    """Networks at several input sizes: the metric, and what they cost."""
+
+    accuracy: Markup
+    cost: Markup
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ def report_html(result: ComparisonResult) -> str:
         key=result.comparing.key(result.dataset),
         headline=headline(result),
         plot=Markup(accuracy_plot(result)),
+        sizes=sizes_section(result),
         diagrams=diagrams(result),
         kinds=kinds_picture(result),
         study=study_section(result),
@@ -127,6 +137,15 @@ def accuracy_plot(result: ComparisonResult) -> str:
             )
         )
     return scatter_svg(points, result.comparing.metric.name)
+
+
+def sizes_section(result: ComparisonResult) -> SizesSection | None:
+    """Accuracy and cost against input size; None where all models have the same."""
+    if len(input_sizes(result.models)) < 2:
+        return None
+    lines = size_lines(result.models)
+    accuracy = accuracy_by_size_svg(lines, result.comparing.metric.name)
+    return SizesSection(Markup(accuracy), Markup(cost_by_size_svg(lines)))
 
 
 def diagrams(result: ComparisonResult) -> list[Diagram]:

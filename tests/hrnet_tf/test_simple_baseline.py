@@ -13,6 +13,7 @@ import pytest
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
+from conversion.restore import restore_run
 from hrnet_tf._keras import keras
 from hrnet_tf.baselines import cost
 from hrnet_tf.baselines.spec import SimpleBaselineSpec
@@ -24,6 +25,7 @@ from hrnet_tf.presets import customized, preset
 from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
+from mobile_eval.compare import compare
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.budget import Budget
@@ -130,8 +132,11 @@ def test_only_the_input_size_varies() -> None:
         customized(spec, stage1_width=8)
 
 
-def a_run(path: Path, spec: Network, config: TrainingConfig) -> Run:
-    run = Run(path, "train", spec, {"name": "person", "keypoints": ["nose"]}, config.to_json())
+NOSES = {"name": "person", "keypoints": ["nose"]}
+
+
+def a_run(path: Path, spec: Network, config: TrainingConfig, category: dict[str, Any] = NOSES) -> Run:
+    run = Run(path, "train", spec, category, config.to_json())
     save_run(run)
     return run
 
@@ -158,7 +163,9 @@ def test_an_hrnet_does_not_start_from_it(
 
 
 @pytest.mark.slow
-def test_from_training_to_int8(small_baseline: SimpleBaselineSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_from_training_to_int8_beside_an_hrnet(
+    small_baseline: SimpleBaselineSpec, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
+) -> None:
     short = dataclasses.replace(config, epochs=1, batch_size=24, val=None)
     run = train(small_baseline, short, tmp_path / "run")
     assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
@@ -178,6 +185,23 @@ def test_from_training_to_int8(small_baseline: SimpleBaselineSpec, config: Train
         operators = {op["op_name"] for op in interpreter._get_ops_details()}  # none that computes a shape
         assert operators <= {"CONV_2D", "TRANSPOSE_CONV", "RELU", "MAX_POOL_2D", "ADD", "PAD", "DELEGATE"}
         assert result.size_bytes < 0.5 * float32.size_bytes
+    with pytest.raises(ValueError, match=r"float32\.tflite is a small: only HRNets can be restored"):
+        restore_run(float32.path, data, tmp_path / "restored")
+    hrnet = a_run(tmp_path / "hrnet", dataclasses.replace(spec, input_size=(96, 64)), config, run.category)
+    save_weights(hrnet.weights_path, model_weights(build_model(hrnet.spec)))
+    convert_run(hrnet, ConvertOptions("float32"), tmp_path / "hrnet.tflite")
+    names = ["float32", "int8", "q", "hrnet"]
+    compared = compare([tmp_path / f"{name}.tflite" for name in names], data, tmp_path / "report", rounds=2)
+    assert [model.reference for model in compared.models] == [0, 1, 1, 0]
+    assert [bool(model.links_possible) for model in compared.models] == [False, False, False, True]
+    scores = [model.measured.score for model in compared.models]
+    assert scores[1] == pytest.approx(scores[0], abs=0.1)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.count("<td>64×64</td>") == 3
+    assert page.count("<td>96×64</td>") == 1
+    assert "Accuracy and cost against input size" in page
+    for line in ("small, float32", "small, int8", "small (2), int8", "micro, float32"):
+        assert f">{line}</text>" in page
 
 
 @pytest.mark.slow
