@@ -1,6 +1,6 @@
 #!/bin/bash
 # HRNet beside a SimpleBaseline at three input sizes, on drawn people: accuracy, multiply-adds and latency against input size, as
-# in figure 6 of the HRNet pose paper (arXiv 1902.09212). Under 25 minutes on two free cores.
+# in figure 6 of the HRNet pose paper (arXiv 1902.09212). Meant to take 25 minutes on two free cores.
 #
 #   benchmarks/input_sizes.sh OUTPUT
 #
