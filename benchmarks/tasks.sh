@@ -9,6 +9,7 @@
 set -euo pipefail
 task=$1
 out=$3
+keep=0.78
 case $task in
   segmentation)
     data=$2/camvid
@@ -47,7 +48,8 @@ case $task in
     learn="--images $data/images --train-annotations $data/instances_train.json --val-annotations $data/instances_val.json"
     rank="--images $data/images --annotations $data/instances_train.json --limit 64"
     measure="--images $data/images --annotations $data/instances_val.json"
-    prune="--epochs 8 --batch-size 8 --mixed-precision"
+    keep=0.74
+    prune="--epochs 6 --batch-size 8 --mixed-precision"
     quantize="--epochs 2 --batch-size 8"
     ;;
   *)
@@ -58,7 +60,7 @@ esac
 
 hrnet train $network $learn $recipe --output "$out/full" --resume
 hrnet rank "$out/full" $rank --blocks
-hrnet prune "$out/full" --blocks --keep-latency 0.78 $learn $prune --output "$out/pruned" --resume
+hrnet prune "$out/full" --blocks --keep-latency $keep $learn $prune --output "$out/pruned" --resume
 for run in full pruned; do
   hrnet quantize "$out/$run" $learn $quantize --output "$out/$run-qat" --resume
   hrnet convert "$out/$run" --format float32 --output "$out/$run-float32.tflite"
