@@ -24,7 +24,7 @@ case $task in
   landmarks)
     data=$2/faces
     network="landmarks-small-v1 --modules 1,2,2 --input-size 128x128"
-    recipe="--epochs 60 --mixed-precision --keep best"
+    recipe="--epochs 60 --mixed-precision"
     learn="--images $data/images --train-annotations $data/face_keypoints_train.json --val-annotations $data/face_keypoints_val.json"
     rank="--images $data/images --annotations $data/face_keypoints_train.json --limit 200"
     measure="--images $data/images --annotations $data/face_keypoints_val.json"
