@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import TfliteModel
 from tests.drawn_tasks import CLASSES, micro_config, micro_spec
-from training.quantize import quantize
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -39,32 +37,24 @@ def trained(
     return train(micro_spec(task), micro_config(task, drawn_for(task)), tmp_path_factory.mktemp(task) / "trained")
 
 
-@pytest.fixture(scope="module")
-def tuned(trained: Run, drawn_for: Callable[[str], Path]) -> Run:
-    config = micro_config(trained.spec.task, drawn_for(trained.spec.task))
-    return quantize(trained, dataclasses.replace(config, learning_rate=1e-4), trained.path.parent / "tuned")
-
-
 @pytest.mark.parametrize("name", ["float32", "int8"])
-@pytest.mark.parametrize("source", ["trained", "tuned"])
-def test_a_file_answers_as_the_keras_model_does(name: str, source: str, trained: Run, tuned: Run, tmp_path: Path) -> None:
-    run = {"trained": trained, "tuned": tuned}[source]
-    task = run.spec.task
-    result = convert_run(run, ConvertOptions(name), tmp_path / "m.tflite")  # ranges from the run's own data
+def test_a_file_answers_as_the_keras_model_does(name: str, trained: Run, tmp_path: Path) -> None:
+    task = trained.spec.task
+    result = convert_run(trained, ConvertOptions(name), tmp_path / "m.tflite")  # ranges from the run's own data
     assert result.parity.snr_db > LEAST_SNR_DB[name]
     assert result.parity.output == KINDS[task][0]
     description = read_description(tmp_path / "m.tflite")
     assert (description.task, description.output.kind, description.output.stride) == (task, *KINDS[task])
-    assert description.answers == tuple(run.category.get("classes") or run.category["keypoints"])
-    data = own_data(run)
+    assert description.answers == tuple(trained.category.get("classes") or trained.category["keypoints"])
+    data = own_data(trained)
     assert data is not None
-    answers = TfliteModel(tmp_path / "m.tflite").answers(inputs_of(data, run.spec, 2))
-    side = (*run.spec.resolution(0), CLASSES[task])
+    answers = TfliteModel(tmp_path / "m.tflite").answers(inputs_of(data, trained.spec, 2))
+    side = (*trained.spec.resolution(0), CLASSES[task])
     assert answers.shape == ((2, CLASSES[task]) if task == "classification" else (2, *side))
 
 
-def test_the_edge_tpu_takes_it_or_the_operator_is_named(tuned: Run, tmp_path: Path) -> None:
-    convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite")
+def test_the_edge_tpu_takes_all_of_it(trained: Run, tmp_path: Path) -> None:
+    convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite")
     checked = check(tmp_path / "m.tflite")
     refused = [operator for operator in checked.operators if operator.verdict == "cpu"]
     assert {operator.kind for operator in refused} == set()
