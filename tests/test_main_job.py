@@ -31,6 +31,8 @@ SMALL = Demo(
     "pose-small-v1 --input-size 64x64 --width 8 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1",
     DEMOS["pose"].recipe,
     images=(40, 8),
+    pruning=DEMOS["pose"].pruning,
+    blocks=False,
     epochs=2,
     pruned_epochs=1,
     quantized_epochs=1,
