@@ -38,6 +38,7 @@ case $task in
     learn="--images $data/train --val-images $data/val"
     rank="--images $data/train --limit 300"
     measure="--images $data/val"
+    keep=0.74
     prune="--epochs 12 --mixed-precision"
     quantize="--epochs 2"
     ;;
