@@ -108,10 +108,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "no accelerator named 'npu'"),
         (
             "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
-            (
-                "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
-                "data of pose are given by --images and --annotations",
-            ),
+            "data of pose are given by --images and --annotations",
         ),
         (TRAIN + " {data} --masks {drawn} --output {out}", "--masks is not for pose"),
         (
