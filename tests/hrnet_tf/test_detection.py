@@ -100,7 +100,7 @@ def test_parameters_of_a_head_with_a_width_of_its_own() -> None:
     assert HRNetSpec.from_json(spec.to_json()) == spec
     of_before = {name: value for name, value in detector_spec().to_json().items() if name != "head_width"}
     assert HRNetSpec.from_json(of_before) == detector_spec()
-    with pytest.raises(ValueError, match="head_width must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="head width 0: must be at least 1"):
         dataclasses.replace(spec, head_width=0)
 
 

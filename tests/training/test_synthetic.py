@@ -4,12 +4,13 @@ import errno
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.preprocess import read_image
-from training.synthetic import dataset, write_synthetic_people
+from training.synthetic import layouts, write_synthetic_people
 from training.synthetic.body import PART, PARTS, Body, Wardrobe, draw_body, joint_visibility, place_body, random_wardrobe
 from training.synthetic.figure import JOINTS, Point, random_figure
 from training.synthetic.scene import draw_scene
@@ -182,7 +183,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     def full(path: Path, picture: np.ndarray) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(dataset, "_write_jpeg", full)
+    monkeypatch.setattr(layouts, "write_jpeg", full)
     with pytest.raises(ValueError, match=r"cannot write .*people: No space left on device"):
         write_synthetic_people(tmp_path / "people", 2, 1)
     assert list(tmp_path.iterdir()) == []
@@ -200,3 +201,22 @@ def test_bad_settings(tmp_path: Path, counts: tuple[int, int], seed: int, size: 
     with pytest.raises(ValueError, match=message):
         write_synthetic_people(tmp_path / "people", *counts, seed=seed, image_size=size)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_masks_are_of_the_parts_that_are_drawn(tmp_path: Path) -> None:
+    write_synthetic_people(tmp_path / "masks", 3, 1, seed=3, task="segmentation")
+    scene = draw_scene(np.random.default_rng((3, 0, 0)), SIZE)
+    mask = cv2.imread(str(tmp_path / "masks" / "train" / "masks" / "train_00000.png"), cv2.IMREAD_UNCHANGED)
+    drawn = sum(person.area for person in scene.people)
+    assert set(np.unique(mask)) == {0, 1, 2, 3, 4}
+    assert np.count_nonzero(mask) <= drawn  # people in front, and things, hide some
+    assert np.count_nonzero(mask) > 0.5 * drawn
+
+
+def test_faces_have_their_landmarks_in_their_box(tmp_path: Path) -> None:
+    write_synthetic_people(tmp_path / "faces", 12, 4, seed=3, task="landmarks")
+    faces = load_keypoint_dataset(tmp_path / "faces" / "face_keypoints_train.json", tmp_path / "faces" / "images")
+    assert faces.category.flip_pairs == ((0, 1), (3, 4))
+    for face in faces.persons:
+        x, y, width, height = face.box
+        assert (np.abs(face.keypoints[:, :2] - (x + width / 2, y + height / 2)) <= (width / 2, height / 2)).all()
