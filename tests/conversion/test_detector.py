@@ -176,7 +176,7 @@ def test_what_a_detector_s_conversion_refuses(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--decode is for keypoints"):
         convert_detector(run, ConvertOptions("float32", decode=True), tmp_path / "detector.tflite")
     elsewhere = dataclasses.replace(run, config={})
-    with pytest.raises(ValueError, match="int8 needs calibration, give --annotations and --images"):
+    with pytest.raises(ValueError, match="int8 needs calibration, give --images and --annotations"):
         convert_detector(elsewhere, ConvertOptions("int8"), tmp_path / "detector.tflite")
     with pytest.raises(ValueError, match="over the limit of 1e-12, kept as"):
         convert_detector(run, ConvertOptions("float32", max_error=1e-12), tmp_path / "detector.tflite", samples=4)
