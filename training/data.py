@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 import cv2
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from hrnet_tf._keras import keras, tf
-from training.examples import Example, Examples
-
-WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more would wait for Python
+from training.examples import WORKERS, Example, Examples
 
 
 def training_dataset(examples: Examples, epochs: range, own: range = range(1)) -> tf.data.Dataset:

@@ -8,6 +8,7 @@ device uses.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hrnet_tf.networks import Network
 
 ALIGNMENT = 64  # bytes
+WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more would wait for Python
 BATCH_SEED = 0x6D6978  # sets what a batch draws as a whole apart from what its items draw
 Example = tuple[NDArray[np.float32], ...]
 

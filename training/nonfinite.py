@@ -23,6 +23,8 @@ class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
     it was.
     """
 
+    async_safe = True  # Keras 3 need not wait for each step's loss before it sends off the next
+
     def __init__(self, run: Run, examples: Examples):
         super().__init__()
         self.run = run

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from hrnet_tf._keras import keras
-from training.examples import Example, Examples
+import cv2
 
-WORKERS = 2  # batches made at a time
-AHEAD = 2  # batches that are made while one is learnt from
+from hrnet_tf._keras import keras
+from training.examples import WORKERS, Example, Examples
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -25,6 +24,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         super().__init__()
         self.examples = examples
         self.epochs = epochs
+        cv2.setNumThreads(1)  # batches are made side by side already
         self._makers = ThreadPoolExecutor(WORKERS, "batches")
         self._coming: dict[int, Future[Example]] = {}
 
@@ -32,7 +32,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return self.examples.steps * len(self.epochs)
 
     def __getitem__(self, index: int) -> Example:
-        wanted = range(index, min(index + 1 + AHEAD, len(self)))
+        wanted = range(index, min(index + 1 + WORKERS, len(self)))  # one is learnt from, the others are made meanwhile
         self._coming = {number: self._coming.get(number) or self._begun(number) for number in wanted}
         return self._coming[index].result()
 

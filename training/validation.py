@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hrnet_tf._keras import keras
 from hrnet_tf.networks import Network
 from hrnet_tf.weights import model_weights, set_model_weights
@@ -18,9 +20,17 @@ BATCH = 64
 def measure(model: Any, data: TaskData, spec: Network, geometry: str = PLAIN) -> float:
     """The metric of the task over all of `data`, for a network of that geometry."""
     scorer = training_task(spec.task).scorer_in(geometry, data, spec)
-    for start in range(0, len(data), BATCH):
-        scorer.update(model.predict_on_batch(plain_inputs(data.items[start : start + BATCH], spec, geometry)))
+    size = min(BATCH, len(data))
+    for start in range(0, len(data), size):
+        inputs = plain_inputs(data.items[start : start + size], spec, geometry)
+        whole = np.resize(inputs, (size, *inputs.shape[1:]))  # a shape of its own would be compiled for the last batch
+        scorer.update(_first(model.predict_on_batch(whole), len(inputs)))
     return scorer.result()
+
+
+def _first(answers: Any, count: int) -> Any:
+    """Those of the first `count` items: one array, or several by name."""
+    return {name: array[:count] for name, array in answers.items()} if isinstance(answers, dict) else answers[:count]
 
 
 class Validate(keras.callbacks.Callback):  # type: ignore[misc]
