@@ -14,6 +14,8 @@ and measures nothing.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import itertools
 import json
 import os
 import statistics
@@ -21,14 +23,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PEER = ROOT / "benchmarks" / "peers" / "torch_gpu_training.py"
 PRECISION, NETWORK, SIZE, JOINTS = "bfloat16", "pose-w32", (256, 192), 14
-WARMUP, STEPS = 10, 150
+STEPS = 150
 
 
 def no_gpu() -> str | None:
@@ -40,38 +41,43 @@ def no_gpu() -> str | None:
     return None if "gpu" in done.stdout.split() else f"JAX sees no GPU, only {done.stdout.strip()}"
 
 
-def measure_people(annotations: str, images: str, batch: int) -> float:
-    """Images per second of `hrnet train` in this process: its second epoch."""
+def clock() -> Any:
+    """A callback that knows the `seconds` of the last epoch."""
     from hrnet_tf._keras import keras
-    from hrnet_tf.presets import customized, preset
-    from mobile_eval.tasks.asked import Source
-    from training.execution import Execution
-    from training.recipe import load_recipe, recipe_config
-    from training.train import train
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+        async_safe = True
+
         def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             self.begun = time.perf_counter()
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             self.seconds = time.perf_counter() - self.begun  # the loss in the logs has waited for the last step
 
-    people, clock = (Source(Path(images), Path(annotations)), None), Clock()
+    return Clock()
+
+
+def measure_people(annotations: str, images: str, batch: int) -> float:
+    """Images per second of `hrnet train` in this process: its second epoch."""
+    from hrnet_tf.presets import customized, preset
+    from mobile_eval.tasks.asked import Source
+    from training.execution import Execution
+    from training.recipe import load_recipe, recipe_config
+    from training.train import train
+
+    people, timed = (Source(Path(images), Path(annotations)), None), clock()
     asked = {"batch_size": batch, "precision": PRECISION, "epochs": 2, "schedule": "cosine"}
     config = recipe_config("pose", load_recipe("pose", "coco"), asked, people, seed=0, distill=0.0)
+    spec = customized(preset(NETWORK), input_size=SIZE)
     with tempfile.TemporaryDirectory() as folder:
-        run = train(
-            customized(preset(NETWORK), input_size=SIZE), config, Path(folder) / "run", execution=Execution(callbacks=(clock,))
-        )
-        assert run.spec.classes == JOINTS, "the people must have 14 joints, as the networks of a single batch"
+        run = train(spec, config, Path(folder) / "run", execution=Execution(callbacks=(timed,)))
+    assert run.spec.classes == JOINTS, "the people must have 14 joints, as the networks of a single batch"
     found = json.loads(Path(annotations).read_text(encoding="utf-8"))["annotations"]
-    return len(found) // batch * batch / clock.seconds
+    return len(found) // batch * batch / float(timed.seconds)
 
 
 def measure_batch(batch: int) -> float:
-    """Images per second of `model.fit` in this process, of one batch on the device again and again."""
-    import dataclasses
-
+    """Images per second of `model.fit` in this process, of one batch on the device again and again: its second epoch."""
     import jax
     import numpy as np
 
@@ -83,20 +89,14 @@ def measure_batch(batch: int) -> float:
 
     keras.mixed_precision.set_global_policy(f"mixed_{PRECISION}")
     spec = dataclasses.replace(customized(preset(NETWORK), input_size=SIZE), classes=JOINTS)
-    model = build_model(spec)
+    model, timed = build_model(spec), clock()
     model.compile(make_optimizer(1e-3), HeatmapMSE())
     rng = np.random.default_rng(0)
     shapes = (batch, *SIZE, 3), (batch, *spec.resolution(0), JOINTS), (batch, 1, 1, JOINTS)
     arrays = tuple(jax.device_put(rng.random(shape, np.float32)) for shape in shapes)
-
-    def batches() -> Iterator[Any]:
-        while True:
-            yield arrays
-
-    model.fit(batches(), steps_per_epoch=WARMUP, verbose=0)
-    begun = time.perf_counter()
-    model.fit(batches(), steps_per_epoch=STEPS, verbose=0)  # ends by reading the mean loss
-    return batch * STEPS / (time.perf_counter() - begun)
+    batches = (arrays for _ in itertools.count())
+    model.fit(batches, steps_per_epoch=STEPS, epochs=2, callbacks=[timed], verbose=0, shuffle=False)
+    return batch * STEPS / float(timed.seconds)
 
 
 def in_a_process(command: list[str]) -> float:
@@ -146,7 +146,7 @@ def rates(given: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     commands = {"this package (Keras 3, JAX)": own, "PyTorch": [*peer, "plain"]}
     if given.compiled:
         commands["PyTorch, torch.compile"] = [*peer, "compiled"]
-    found: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in commands} for kind in ("people", "batch")}
+    found: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in commands} for kind in ("batch", "people")}
     for _ in range(given.rounds):
         for kind, by_name in found.items():
             for name, command in commands.items():

@@ -17,6 +17,7 @@ from conversion.detector import DetectorConversion, boxes_path, convert_detector
 from conversion.edgetpu import check
 from conversion.options import ConvertOptions
 from conversion.verify import check_fully_int8
+from hrnet_tf._keras import keras
 from hrnet_tf.detection import decode_detections
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.networks import build_model
@@ -41,6 +42,7 @@ Converted = Callable[[str], DetectorConversion]
 @pytest.fixture(scope="module")
 def run(detector_spec: HRNetSpec, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run as training leaves it, of a network that answers something."""
+    keras.utils.set_random_seed(0)
     model = build_model(detector_spec)
     weights = model_weights(model)
     rng = np.random.default_rng(0)
