@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import ai_edge_litert.schema_py_generated as schema
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from flatbuffers.table import Table
 
-from conversion.convert import convert_run, load_folded_model
+from conversion.convert import ConversionResult, convert_run, load_folded_model
 from conversion.flatbuffer import to_flatbuffer, with_decoding
 from conversion.layer_errors import jumps, write_layer_errors
 from conversion.metadata import metadata
@@ -21,7 +23,7 @@ from conversion.samples import CHECKED, inputs_of
 from conversion.verify import check_fully_int8, check_versions, snr_db
 from hrnet_tf._keras import keras, tf
 from hrnet_tf.runs import Run
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.spec import HRNetSpec, StageSpec
 from hrnet_tf.weights import load_weights, save_weights
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.decode import decode_heatmaps, decoded_in_graph
@@ -35,12 +37,20 @@ from training.quantize import quantize
 from training.train import train
 
 pytestmark = pytest.mark.slow
+Plain = Callable[..., ConversionResult]
 LEAST_SNR_DB = {"float32": 80, "float16": 50, "dynamic": 15, "int8": 15, "int16x8": 20}
 
 
 @pytest.fixture(scope="module")
 def people(drawn: Path) -> KeypointDataset:
     return load_keypoint_dataset(drawn / "person_keypoints_val.json", drawn / "images")
+
+
+@pytest.fixture(scope="module")
+def spec() -> HRNetSpec:
+    """Two stages, which have every kind of layer: each conversion costs by their number."""
+    stages = StageSpec(1, 1), StageSpec(1, 1)
+    return HRNetSpec("micro", 4, (64, 64), 17, stages, stem_width=8, stage1_blocks=1, stage1_width=4).full()
 
 
 @pytest.fixture(scope="module")
@@ -53,44 +63,56 @@ def tuned(trained: Run, config: TrainingConfig) -> Run:
     return quantize(trained, dataclasses.replace(config, epochs=1, learning_rate=1e-4), trained.path.parent / "tuned")
 
 
+@pytest.fixture(scope="module")
+def plain(trained: Run, tuned: Run, people: KeypointDataset, tmp_path_factory: pytest.TempPathFactory) -> Plain:
+    """A run's file in a format, with a recipe or without, and no other options; converted once."""
+    runs, folder = {"trained": trained, "tuned": tuned}, tmp_path_factory.mktemp("plain")
+
+    @functools.cache
+    def convert(source: str, name: str, recipe: Recipe | None = None) -> ConversionResult:
+        path = folder / f"{source}-{name}-{recipe is not None}.tflite"
+        return convert_run(runs[source], ConvertOptions(name), path, people, recipe=recipe)
+
+    return convert
+
+
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("source", ["trained", "tuned"])
-def test_every_format_answers_as_the_keras_model_does(
-    name: str, source: str, request: pytest.FixtureRequest, people: KeypointDataset, tmp_path: Path
-) -> None:
-    run = request.getfixturevalue(source)
-    result = convert_run(run, ConvertOptions(name), tmp_path / "m.tflite", people)
+def test_every_format_answers_as_the_keras_model_does(name: str, source: str, plain: Plain, people: KeypointDataset) -> None:
+    result = plain(source, name)
     assert result.parity.snr_db > LEAST_SNR_DB[name]
     assert result.parity.images == len(people)
     assert result.parity.mean_error <= result.parity.max_error
-    assert read_description(tmp_path / "m.tflite").precision == name
-    graph = TfliteGraph(tmp_path / "m.tflite")
+    assert read_description(result.path).precision == name
+    graph = TfliteGraph(result.path)
     assert graph.inputs[0].dtype == graph.outputs[0].dtype == ("int8" if name == "int8" else "float32")
     assert all(tensor.static for operator in graph.operators for tensor in (*operator.inputs, *operator.outputs))
     assert result.compressed_bytes < result.size_bytes
 
 
-def test_smaller_formats_are_smaller(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    sizes = {n: convert_run(trained, ConvertOptions(n), tmp_path / f"{n}.tflite", people).size_bytes for n in FORMATS}
+def test_smaller_formats_are_smaller(plain: Plain) -> None:
+    sizes = {name: plain("trained", name).size_bytes for name in FORMATS}
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
 
 
 @pytest.mark.parametrize(("source", "target"), [("float32", "float32"), ("uint8", "uint8"), ("int8", "float32")])
-def test_int8_with_other_numbers_outside(source: str, target: str, tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
+def test_int8_with_other_numbers_outside(
+    source: str, target: str, tuned: Run, plain: Plain, people: KeypointDataset, tmp_path: Path
+) -> None:
     convert_run(tuned, ConvertOptions("int8", source, target), tmp_path / "m.tflite", people)
-    convert_run(tuned, ConvertOptions("int8"), tmp_path / "own.tflite", people)
+    own_path = plain("tuned", "int8").path
     graph = TfliteGraph(tmp_path / "m.tflite")
     assert (graph.inputs[0].dtype, graph.outputs[0].dtype) == (source, target)
     crops = inputs_of(people, tuned.spec)
-    own, other = (TfliteModel(tmp_path / name).heatmaps(crops) for name in ("own.tflite", "m.tflite"))
-    step = read_description(tmp_path / "own.tflite").output.tensor.scale
+    own, other = (TfliteModel(path).heatmaps(crops) for path in (own_path, tmp_path / "m.tflite"))
+    step = read_description(own_path).output.tensor.scale
     assert np.abs(own - other).max() <= step * 1.001
 
 
 @pytest.mark.parametrize("name", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("source", ["trained", "tuned"])
 def test_a_camera_s_bytes_are_normalized_inside(
-    name: str, source: str, request: pytest.FixtureRequest, people: KeypointDataset, tmp_path: Path
+    name: str, source: str, request: pytest.FixtureRequest, plain: Plain, people: KeypointDataset, tmp_path: Path
 ) -> None:
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, "uint8-rgb"), tmp_path / "m.tflite", people)
@@ -108,24 +130,23 @@ def test_a_camera_s_bytes_are_normalized_inside(
     assert result.parity.snr_db > LEAST_SNR_DB[name]
     if name == "int8":
         assert {t["dtype"] for t in interpreter.get_tensor_details()} <= {np.int8, np.uint8, np.int32}
-        plain = convert_run(run, ConvertOptions("int8"), tmp_path / "plain.tflite", people)
-        assert result.parity.snr_db > plain.parity.snr_db - 3
+        assert result.parity.snr_db > plain(source, "int8").parity.snr_db - 3
 
 
 @pytest.mark.parametrize("name", ["float32", "dynamic", "int8"])
 @pytest.mark.parametrize("source", ["trained", "tuned"])
 def test_keypoints_are_found_in_the_graph(
-    name: str, source: str, request: pytest.FixtureRequest, people: KeypointDataset, tmp_path: Path
+    name: str, source: str, request: pytest.FixtureRequest, plain: Plain, people: KeypointDataset, tmp_path: Path
 ) -> None:
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, decode=True), tmp_path / "m.tflite", people)
-    convert_run(run, ConvertOptions(name), tmp_path / "plain.tflite", people)
+    without = plain(source, name).path
     crops = inputs_of(people, run.spec)
     expected = load_folded_model(run, tuned=run.quantized and name == "int8").predict_on_batch(normalize(crops[:CHECKED]))
-    same_kernels = TfliteModel(tmp_path / "plain.tflite", keep_tensors=True)  # XNNPACK's round int8 another way
+    same_kernels = TfliteModel(without, keep_tensors=True)  # XNNPACK's round int8 another way
     assert result.parity.snr_db == pytest.approx(snr_db(expected, same_kernels.heatmaps(crops[:CHECKED])), abs=0.01)
     model = TfliteModel(tmp_path / "m.tflite")
-    np.testing.assert_allclose(model.keypoints(crops), TfliteModel(tmp_path / "plain.tflite").keypoints(crops), atol=1e-5)
+    np.testing.assert_allclose(model.keypoints(crops), TfliteModel(without).keypoints(crops), atol=1e-5)
     shapes = {tuple(d["shape"]): np.dtype(d["dtype"]).name for d in make_interpreter(model.path).get_output_details()}
     assert shapes == {(1, 17, 2): "int32", (1, 17): "int8" if name == "int8" else "float32"}
     with pytest.raises(ValueError, match="gives out keypoints, not heatmaps"):
@@ -209,9 +230,9 @@ def test_signal_to_noise() -> None:
     assert snr_db(signal, signal + noise) == pytest.approx(20)
 
 
-def test_where_an_int8_file_loses_accuracy(tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    result = convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people)
-    graph = TfliteGraph(tmp_path / "m.tflite")
+def test_where_an_int8_file_loses_accuracy(plain: Plain, tmp_path: Path) -> None:
+    result = plain("tuned", "int8")
+    graph = TfliteGraph(result.path)
     assert [error.index for error in result.layers] == [operator.index for operator in graph.operators]
     assert result.layers[0].loss_db is None
     assert all(10 < error.snr_db < 80 for error in result.layers)
@@ -237,27 +258,29 @@ def test_a_ruined_layer_is_named(tuned: Run, people: KeypointDataset, tmp_path: 
     assert "stage3_module0_branch0_block0_conv1 (CONV_2D) loses" in str(result)
 
 
-def test_layers_that_a_recipe_keeps_in_float(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    plain = convert_run(trained, ConvertOptions("int8"), tmp_path / "plain.tflite", people, recipe=Recipe())
+def test_layers_that_a_recipe_keeps_in_float(trained: Run, plain: Plain, people: KeypointDataset, tmp_path: Path) -> None:
+    without = plain("trained", "int8", Recipe())
     mixed = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe(("stem", "head")))
     floats = {
         o.layer for o in TfliteGraph(tmp_path / "m.tflite").operators if o.kind == "CONV_2D" and o.outputs[0].dtype == "float32"
     }
     assert floats == {"stem_conv1", "stem_conv2", "head_heatmaps"}
-    assert mixed.parity.snr_db > plain.parity.snr_db
-    check_fully_int8(make_interpreter(tmp_path / "plain.tflite"))
+    assert mixed.parity.snr_db > without.parity.snr_db
+    check_fully_int8(make_interpreter(without.path))
 
 
 @pytest.mark.parametrize(
     "recipe", [Recipe(activations="percentile", percentile=99.0), Recipe(weights="mse"), Recipe(weights="octav")]
 )
-def test_ranges_that_a_recipe_chooses(recipe: Recipe, trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    plain = convert_run(trained, ConvertOptions("int8"), tmp_path / "plain.tflite", people, recipe=Recipe())
+def test_ranges_that_a_recipe_chooses(
+    recipe: Recipe, trained: Run, plain: Plain, people: KeypointDataset, tmp_path: Path
+) -> None:
+    without = plain("trained", "int8", Recipe())
     other = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=recipe)
     assert other.parity.snr_db > 5
-    assert other.parity != plain.parity
+    assert other.parity != without.parity
     if recipe.activations == "percentile":
-        assert (other.description.output.tensor.scale or 0) < (plain.description.output.tensor.scale or 0)
+        assert (other.description.output.tensor.scale or 0) < (without.description.output.tensor.scale or 0)
 
 
 @pytest.mark.parametrize(
