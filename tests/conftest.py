@@ -25,6 +25,13 @@ def spec() -> HRNetSpec:
 
 
 @pytest.fixture(scope="session")
+def small() -> HRNetSpec:
+    """As few layers as have every kind: tracing a training costs by their number."""
+    stages = StageSpec(1, 1), StageSpec(1, 1)
+    return HRNetSpec("small", 4, (32, 32), 17, stages, stem_width=4, stage1_blocks=1, stage1_width=4).full()
+
+
+@pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of drawn people: 24 images to learn from, 6 to measure on."""
     from training.synthetic import write_synthetic_people

@@ -103,6 +103,8 @@ def main(folder, spec):
             errors[task] = refused(lambda spec=other: build_model(spec))
         else:
             names[task] = sorted(model_weights(build_model(other)))
+    wild = dataclasses.replace(config, learning_rate=1e30, warmup_epochs=0.0)
+    errors["no number"] = refused(lambda: train(SMALL.full(), wild, folder / "wild"))
     if BACKEND == "tensorflow":
         import tf_keras
 

@@ -170,6 +170,12 @@ def test_float16_keeps_its_scale(found: Found) -> None:
     assert scales & {float(array) for array in saved.values() if array.shape == ()}
 
 
+def test_a_loss_that_is_no_number_ends_it_before_anything_is_kept(found: Found) -> None:
+    message = r"the loss is (nan|inf) after step (\d+) of epoch 1; its batch is in (.*/wild/nan-batch\.npz)\. Look at it, .*"
+    assert re.fullmatch(message, found.facts["errors"]["no number"])
+    assert sorted(path.name for path in (found.folder / "wild").iterdir()) == ["nan-batch.npz", "run.json", "spec.json"]
+
+
 def test_hard_concrete_gates_are_drawn(found: Found) -> None:
     drawn = found.arrays["drawn"]
     assert 0.75 < (drawn > 0).mean() < 0.95  # 0.83 by equation 12 at log alpha 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hrnet_tf._keras import keras
-from hrnet_tf.spec import HRNetSpec, StageSpec
+from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig, as_named_today, asked_precision, with_defaults
@@ -22,7 +22,6 @@ from training.recipe import load_recipe
 from training.train import train
 
 INITIAL_SCALE = 2.0**15
-SPEC = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), stem_width=4, stage1_blocks=1, stage1_width=4)
 IMAGES = np.ones((4, 5), np.float32)
 
 
@@ -86,18 +85,18 @@ class Stop(keras.callbacks.Callback):  # type: ignore[misc]
         self.seen.append((float(scaled.loss_scale), int(scaled.dynamic_counter.numpy())))
 
 
-def test_a_run_in_float16(config: TrainingConfig, tmp_path: Path) -> None:
+def test_a_run_in_float16(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     half = dataclasses.replace(config, precision="float16", batch_size=11, accumulate=2, ema=0.9, val=None)
-    assert build_for_training(SPEC.full(), half).get_layer("stem_conv2").compute_dtype == "float16"
+    assert build_for_training(small, half).get_layer("stem_conv2").compute_dtype == "float16"
     assert keras.mixed_precision.global_policy().name == "float32"
     with pytest.raises(KeyboardInterrupt):
-        train(SPEC.full(), half, tmp_path / "run", execution=Execution(callbacks=(Stop(1),)))
+        train(small, half, tmp_path / "run", execution=Execution(callbacks=(Stop(1),)))
     weights = load_weights(tmp_path / "run" / "weights.safetensors")
     assert {array.dtype for array in weights.values()} == {np.dtype("float32")}
     assert all(np.isfinite(array).all() for array in weights.values())
     saved = load_weights(tmp_path / "run" / "checkpoint.safetensors")
     going_on = Stop()
-    train(SPEC.full(), half, tmp_path / "run", execution=Execution(callbacks=(going_on,)), resume=True)
+    train(small, half, tmp_path / "run", execution=Execution(callbacks=(going_on,)), resume=True)
     [(scale, count)] = going_on.seen
     assert {scale, count} <= {float(array) for array in saved.values() if array.shape == ()}
     assert scale <= INITIAL_SCALE

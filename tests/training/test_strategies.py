@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.spec import HRNetSpec, StageSpec
+from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights
 from training.config import TrainingConfig
 from training.execution import Execution
@@ -32,31 +32,24 @@ STEP = {"settings": Settings(rotation=0.0, scale=0.0), "epochs": 1, "learning_ra
 
 
 @pytest.fixture(scope="module")
-def spec() -> HRNetSpec:
-    """Few layers: each process traces them anew."""
-    stages = (StageSpec(1, 1), StageSpec(1, 1))
-    return HRNetSpec("small", 4, (32, 32), 17, stages, stem_width=4, stage1_blocks=1, stage1_width=4).full()
-
-
-@pytest.fixture(scope="module")
 def settings(config: TrainingConfig) -> TrainingConfig:
     """A training of one step of 32 persons an epoch, on one device."""
     return dataclasses.replace(config, batch_size=32, **STEP)
 
 
 @pytest.fixture(scope="module")
-def folder(spec: HRNetSpec, settings: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(small: HRNetSpec, settings: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the jobs find what to do."""
     path = tmp_path_factory.mktemp("devices")
-    (path / "spec.json").write_text(json.dumps(spec.to_json()))
+    (path / "spec.json").write_text(json.dumps(small.to_json()))
     (path / "config.json").write_text(json.dumps(settings.to_json()))
     return path
 
 
 @pytest.fixture(scope="module")
-def alone(spec: HRNetSpec, settings: TrainingConfig, folder: Path) -> Path:
+def alone(small: HRNetSpec, settings: TrainingConfig, folder: Path) -> Path:
     """The run of one device."""
-    return train(spec, settings, folder / "alone").path
+    return train(small, settings, folder / "alone").path
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -156,6 +149,6 @@ def test_the_batches_of_a_worker_are_its_own() -> None:
     assert [list(Devices(None, 4, worker, 2).own) for worker in range(2)] == [[0, 1], [2, 3]]
 
 
-def test_a_config_of_other_devices_is_refused(spec: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
+def test_a_config_of_other_devices_is_refused(small: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the config is for 2 devices, but there are 1"):
-        train(spec, dataclasses.replace(settings, devices=2, batch_size=16), tmp_path / "run", execution=Execution())
+        train(small, dataclasses.replace(settings, devices=2, batch_size=16), tmp_path / "run", execution=Execution())
