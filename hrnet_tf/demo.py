@@ -29,18 +29,26 @@ class Demo:
     ranked: int = 300
 
 
-SMALL = "--stem-width 32 --stage1-width 16 --modules 1,1,2 --blocks 1"
+SMALL = "--stem-width 32 --stage1-width 16 --blocks 1 --modules"
 DEMOS = {
     "pose": Demo(
-        f"pose-small-v1 --input-size 96x64 {SMALL}",
+        f"pose-small-v1 --input-size 96x64 {SMALL} 1,1,2",
         "--sigma 1.5 --rotation 20 --scale 0.2",
         pruning="--keep-latency 0.75",
         blocks=False,
     ),
-    "landmarks": Demo(f"landmarks-small-v1 --input-size 64x64 --head-width 32 {SMALL}", "--rotation 20 --batch-size 16"),
-    "segmentation": Demo(f"segment-small-v1 --input-size 96x96 --head-width 32 {SMALL}", "--largest 1.5", (600, 100)),
-    "classification": Demo(f"classify-small-v1 --input-size 64x64 --head-width 8 {SMALL}", ""),
-    "detection": Demo(f"detect-small-v1 --input-size 192x160 {SMALL}", "", (300, 60), epochs=10, pruned_epochs=4),
+    "landmarks": Demo(f"landmarks-small-v1 --input-size 64x64 --head-width 32 {SMALL} 1,1,2", "--rotation 20 --batch-size 16"),
+    "segmentation": Demo(f"segment-small-v1 --input-size 96x96 --head-width 32 {SMALL} 1,1,2", "--largest 1.5", (600, 100)),
+    "classification": Demo(f"classify-small-v1 --input-size 64x64 --head-width 8 {SMALL} 1,1,2", "", (500, 150), ranked=150),
+    "detection": Demo(
+        f"detect-small-v1 --input-size 160x128 {SMALL} 1,1,1",
+        "",
+        (300, 60),
+        epochs=10,
+        pruned_epochs=3,
+        quantized_epochs=1,
+        ranked=60,
+    ),
 }
 
 

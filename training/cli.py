@@ -24,7 +24,7 @@ def people(
 ) -> None:
     """Draw people with exact truth, as a data set of any task for trying things out.
 
-    pose: joints; landmarks: faces; segmentation: parts of the body; classification: the side that a person shows; detection:
+    pose: joints; landmarks: faces; segmentation: parts of the body; classification: the side that a head shows; detection:
     people and heads.
 
     Example: [bold]hrnet people --train-images 1200 --val-images 200 --output people[/bold]

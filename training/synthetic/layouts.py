@@ -3,7 +3,7 @@
 pose            COCO keypoints: images/, person_keypoints_{train,val}.json
 landmarks       COCO keypoints of the faces that look at the viewer: images/, face_keypoints_{train,val}.json
 segmentation    {train,val}/images, {train,val}/masks, classes.json: parts of the body
-classification  {train,val}/CLASS: single people, by the side that they show
+classification  {train,val}/CLASS: cut-out heads, by the side that they show
 detection       COCO instances, people and their heads: images/, instances_{train,val}.json
 """
 
@@ -23,7 +23,7 @@ from training.synthetic.body import PARTS, Image
 from training.synthetic.figure import Array, Point
 from training.synthetic.scene import OCCLUDER, DrawnPerson, Scene
 
-VERSION = 1  # of what is drawn: a change of pictures or truth is a new version
+VERSION = 2  # of what is drawn: a change of pictures or truth is a new version
 JPEG_QUALITY = 92
 FACE_POINTS = {  # landmarks, and the joints that a face is taken by
     "left_eye": Point.LEFT_EYE,
@@ -34,8 +34,9 @@ FACE_POINTS = {  # landmarks, and the joints that a face is taken by
 }
 SEEN = 2  # COCO's visibility
 PART_CLASSES = ("background", "head", "torso", "arm", "leg")
+_HEAD = PART_CLASSES.index("head")
 SIDES = ("back", "front", "side")
-_FACE_MARGIN, _PERSON_MARGIN = 2.2, 0.08  # around the head in its radii, around a person in shares of its box
+_FACE_MARGIN = 2.2  # around the head, in its radii
 _CLASS_OF_PART = {
     "torso": 2, "placket": 2, "pelvis": 4, "upper_arm": 3, "forearm": 3, "hand": 3, "thigh": 4, "shin": 4, "foot": 4,
 }  # fmt: skip
@@ -154,12 +155,17 @@ class MaskLayout(Layout):
 
 
 class SideLayout(Layout):
-    """Single people, in a folder for the side that they show."""
+    """Cut-out heads whose middle is seen, in a folder for the side that they show."""
+
+    zoom = 3
 
     def add(self, name: str, scene: Scene) -> None:
+        height, width = scene.labels.shape
         for number, person in enumerate(scene.people):
-            picture, _ = cut_out(scene.image, np.array(person.box), _PERSON_MARGIN)
-            write_jpeg(self.folder / self.split / SIDES[side_of(person)] / f"{name}_{number}.jpg", picture)
+            column, row = person.points[Point.HEAD, :2].round().astype(int)
+            if 0 <= column < width and 0 <= row < height and CLASS_OF_LABEL[scene.labels[row, column]] == _HEAD:
+                picture, _ = cut_out(scene.image, head_box(person), _FACE_MARGIN / 2 - 1)
+                write_jpeg(self.folder / self.split / SIDES[side_of(person)] / f"{name}_{number}.jpg", picture)
 
 
 LAYOUTS: dict[str, type[Layout]] = {
@@ -184,9 +190,8 @@ CLASS_OF_LABEL = _classes_of_labels()
 
 
 def side_of(person: DrawnPerson) -> int:
-    """The index in SIDES of what is seen of the trunk."""
-    hips = person.points[[Point.LEFT_HIP, Point.RIGHT_HIP]].mean(axis=0)
-    x, _, z = person.points[Point.BUCKLE] - hips
+    """The index in SIDES of what is seen of the head."""
+    x, _, z = person.points[Point.NOSE] - person.points[Point.HEAD]
     return 2 if abs(x) > abs(z) else int(z > 0)
 
 
