@@ -38,7 +38,9 @@ DEMOS = {
         blocks=False,
     ),
     "landmarks": Demo(f"landmarks-small-v1 --input-size 64x64 --head-width 32 {SMALL} 1,1,2", "--rotation 20 --batch-size 16"),
-    "segmentation": Demo(f"segment-small-v1 --input-size 96x96 --head-width 32 {SMALL} 1,1,2", "--largest 1.5", (600, 100)),
+    "segmentation": Demo(
+        f"segment-small-v1 --input-size 96x96 --head-width 32 {SMALL} 1,1,2", "--largest 1.5 --class-balance", (600, 100)
+    ),
     "classification": Demo(f"classify-small-v1 --input-size 64x64 --head-width 8 {SMALL} 1,1,2", "", (500, 150), ranked=150),
     "detection": Demo(
         f"detect-small-v1 --input-size 160x128 {SMALL} 1,1,1",
