@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.compared.comparing import Array, Comparing, Example, Measured, Panel
 from mobile_eval.datasets.masks import MaskedImages, read_mask
-from mobile_eval.mask_picture import OPACITY, class_colors, class_keys
+from mobile_eval.mask_picture import OPACITY, class_keys, tints
 from mobile_eval.metrics.confusion import IGNORED, accuracy, confusion, intersections_over_unions
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.pose_picture import Cutout, cut_out
@@ -70,19 +70,17 @@ def mask_example(data: MaskedImages, index: int, models: Sequence[tuple[str, Mea
     one = data.images[index]
     image = read_image(one.image_path)
     cutout = cut_out(image, (0, 0, image.shape[1], image.shape[0]))
-    classes = len(data.names)
-    panels = [Panel("ground truth", "", _overlay(small(read_mask(one.mask_path, classes)), classes, cutout))]
+    panels = [Panel("ground truth", "", _overlay(small(read_mask(one.mask_path, len(data.names))), data.names, cutout))]
     for label, measured in models:
         share = float(measured.right[index, 0])
-        panels.append(Panel(label, f"{share * 100:.1f} % of pixels", _overlay(measured.answers[index], classes, cutout)))
+        panels.append(Panel(label, f"{share * 100:.1f} % of pixels", _overlay(measured.answers[index], data.names, cutout)))
     return Example(index, one.image_path.name, cutout, tuple(panels))
 
 
-def _overlay(mask: NDArray[np.uint8], classes: int, cutout: Cutout) -> Markup:
-    known = mask != IGNORED
-    colors = class_colors(classes)[np.where(known, mask, 0)][..., ::-1]
-    alpha = np.where(known, round(255 * OPACITY), 0)[..., None]
-    data = cv2.imencode(".png", np.concatenate([colors, alpha], axis=-1).astype(np.uint8))[1].tobytes()
+def _overlay(mask: NDArray[np.uint8], names: Sequence[str], cutout: Cutout) -> Markup:
+    colors, tinted = tints(mask, names)
+    alpha = np.where(tinted, round(255 * OPACITY), 0)[..., None]
+    data = cv2.imencode(".png", np.concatenate([colors[..., ::-1], alpha], axis=-1).astype(np.uint8))[1].tobytes()
     uri = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
     place = {"width": cutout.width, "height": cutout.height, "preserveAspectRatio": "none"}
     return Markup(element("image", {"href": uri, **place}))

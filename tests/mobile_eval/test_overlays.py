@@ -24,7 +24,7 @@ def test_masks_lie_side_by_side_over_their_image() -> None:
     truth, found = np.zeros((20, 40), np.uint8), np.full((20, 40), 2)
     truth[:5] = 255
     picture = compared(image, truth, found, CLASSES)
-    np.testing.assert_array_equal(picture[:20, :40], mask_overlay(image, truth, 3))
+    np.testing.assert_array_equal(picture[:20, :40], mask_overlay(image, truth, CLASSES))
     assert (picture[:5, :80] == 100).all()  # ignored: as it is, on both sides
     expected = np.rint(100 + 0.55 * (class_colors(3)[2].astype(float) - 100))
     assert (picture[5:20, 40:] == expected).all()
@@ -32,6 +32,14 @@ def test_masks_lie_side_by_side_over_their_image() -> None:
     first, road, third = (tuple(color) for color in class_colors(3).tolist())
     assert {first, third} <= key
     assert road not in key  # it neither occurs nor was found
+
+
+def test_background_stays_as_it_is() -> None:
+    image = np.full((4, 6, 3), 100, np.uint8)
+    mask = np.repeat([[0, 0, 1, 1, 255, 255]], 4, axis=0)
+    picture = mask_overlay(image, mask, ("Background", "person"))
+    assert (picture[:, [0, 1, 4, 5]] == 100).all()
+    assert (picture[:, 2:4] != 100).any(axis=-1).all()
 
 
 def test_true_and_found_keypoints_in_their_colors() -> None:

@@ -55,9 +55,9 @@ def pixel_loss(settings: Settings) -> Any:
 
 def draw_masks(images: Image, maps: Array, answers: dict[str, Any]) -> Image:
     """Images (n, H, W, 3) RGB under the classes of targets (n, h, w) or of logits (n, h, w, classes)."""
-    size, classes = images.shape[1:3], len(answer_names(answers))
+    size, names = images.shape[1:3], answer_names(answers)
     masks = [most_likely(one, size) if one.ndim == len("HWC") else _enlarged(one, size) for one in np.asarray(maps, np.float32)]
-    return np.stack([mask_overlay(image, mask, classes) for image, mask in zip(images, masks, strict=True)])
+    return np.stack([mask_overlay(image, mask, names) for image, mask in zip(images, masks, strict=True)])
 
 
 def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
