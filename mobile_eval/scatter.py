@@ -110,7 +110,7 @@ def _marker(point: Point, axes: _Axes) -> str:
 
 
 def _labels(points: Sequence[Point], axes: _Axes) -> list[str]:
-    """Each label at the first free one of several places around its point."""
+    """Each label at the first free one of several places around its point, those away from it with a line; else none."""
     markers = [(axes.x(p.latency_ms), axes.y(p.accuracy)) for p in points]
     taken = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in markers]
     taken += [(x, y - 2, axes.x(p.p90_ms), y + 2) for p, (x, y) in zip(points, markers, strict=True)]
@@ -119,10 +119,16 @@ def _labels(points: Sequence[Point], axes: _Axes) -> list[str]:
         width = CHARACTER * len(point.label)
         places = [(max(x + 12, axes.x(point.p90_ms) + 6), y + 4), (x - 12 - width, y + 4)]
         places += [(x - width / 2, y + sign * (18 + 16 * away) + 4) for away in range(6) for sign in (-1, 1)]
+        beside = len(places)
+        places += [(x + 30, y + sign * 16 * away + 4) for away in range(1, 12) for sign in (-1, 1)]
         boxes = [(left, base - LABEL_SIZE, left + width, base + 4) for left, base in places]
-        free = [box for box in boxes if _inside(box) and not any(_overlap(box, other) for other in taken)]
-        left, _, right, bottom = (free or boxes)[0]
-        taken.append((left, bottom - 4 - LABEL_SIZE, right, bottom))
+        free = [at for at, box in enumerate(boxes) if _inside(box) and not any(_overlap(box, other) for other in taken)]
+        if not free:
+            continue  # its marker tells when pointed at
+        left, top, right, bottom = boxes[free[0]]
+        taken.append((left, top, right, bottom))
+        if free[0] >= beside:
+            parts.append(line(x, y, left - 3, (top + bottom) / 2, MUTED, 0.75))
         parts.append(text(left, bottom - 4, point.label, size=LABEL_SIZE, color=INK))
     return parts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -154,6 +155,15 @@ def test_plot_is_true_to_scale_and_readable() -> None:
     for index, (left, base) in enumerate(boxes):
         for other_left, other_base in boxes[:index]:
             assert abs(base - other_base) >= 12 or abs(left - other_left) >= 45
+
+
+def test_labels_at_the_left_border_are_set_apart() -> None:
+    points = [Point(f"a model with a long name {index}", 0.3, 0.35, 0.7 + 0.001 * index, "#123456") for index in range(8)]
+    points.append(Point("slow", 50.0, 51.0, 0.75, "#654321"))
+    root = ElementTree.fromstring(scatter_svg(points, "PCK"))
+    lines = sorted(float(text.get("y", "")) for text in root.iter(f"{SVG}text") if "long name" in (text.text or ""))
+    assert len(lines) == 8
+    assert min(below - above for above, below in itertools.pairwise(lines)) >= 12
 
 
 @pytest.mark.parametrize(("extent", "step"), [(10, 2), (1, 0.2), (0.05, 0.01), (12, 2.5), (37, 10)])
