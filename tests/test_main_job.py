@@ -28,7 +28,7 @@ from training.train import train
 
 pytestmark = pytest.mark.slow
 SMALL = Demo(
-    "pose-small-v1 --input-size 64x64 --width 8 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1",
+    "pose-small-v1 --input-size 64x64 --width 8 --stem-width 8 --stage1-width 4 --modules 1,1 --blocks 1",
     DEMOS["pose"].recipe,
     images=(40, 8),
     pruning=f"{DEMOS['pose'].pruning} --closest",  # what so small a network takes depends on what else runs

@@ -16,7 +16,7 @@ DRIVER = """
 import sys
 import hrnet_tf.study as study
 from hrnet_tf.__main__ import main
-net = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 1,1,1 --blocks 1"
+net = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 2 --blocks 1"
 study.PRESETS["small"] = study.StudyPreset(net, "", 1, 1, 1, 8, 1e-3, 1e-3, (0.9,), (), ranked=8, people=(16, 4))
 if sys.argv[-1] == "stop":  # stop before the first pruning
     sys.argv.pop()
