@@ -220,3 +220,21 @@ def test_faces_have_their_landmarks_in_their_box(tmp_path: Path) -> None:
     for face in faces.persons:
         x, y, width, height = face.box
         assert (np.abs(face.keypoints[:, :2] - (x + width / 2, y + height / 2)) <= (width / 2, height / 2)).all()
+
+
+def test_heads_lie_in_the_folder_of_the_side_that_they_show(tmp_path: Path) -> None:
+    rng, found = np.random.default_rng(3), dict.fromkeys(layouts.SIDES, 0)
+    layout = layouts.SideLayout(tmp_path, "train")
+    for index in range(60):
+        scene = draw_scene(rng, (192, 160))
+        layout.add(str(index), scene)
+        for number, person in enumerate(scene.people):
+            paths = list(tmp_path.glob(f"train/*/{index}_{number}.jpg"))
+            assert len(paths) <= 1
+            if not paths:
+                continue
+            found[paths[0].parent.name] += 1
+            eyes = person.keypoints[[Point.LEFT_EYE, Point.RIGHT_EYE], 2]
+            if (eyes == layouts.SEEN).all():
+                assert paths[0].parent.name != "back"
+    assert min(found.values()) > 10
