@@ -5,7 +5,7 @@ python benchmarks/gpu_training.py ANNOTATIONS IMAGES --repository REPOSITORY [--
 
 REPOSITORY is a checkout of the official pose repository (leoxiaobin/deep-high-resolution-net.pytorch), PYTHON one that has torch
 for this GPU, numpy, opencv and yacs (this one if not said). `people`: an epoch, the second, of all of `hrnet train` with the
-paper's recipe, against a plain loop over PyTorch's DataLoader with the same augmentation. `one batch`: steps alone, by
+paper's recipe, against a plain loop over PyTorch's DataLoader with the same augmentation. `batch`: steps alone, by
 `model.fit` and by that loop, of a batch that stays on the GPU. PyTorch is channels last, and with --compiled the same through
 torch.compile too. All run in turn, each as a process of its own; medians count. Where JAX sees no GPU the script says so
 and measures nothing.
