@@ -21,6 +21,7 @@ from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.examples import Examples
 from training.execution import Execution
+from training.importance.ranking import rank_run
 from training.pydataset import TrainingBatches
 from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.settings import Settings
@@ -79,6 +80,8 @@ def trainings(folder, config):
     train(SMALL.full(), half, folder / "half")
     model, run = build_model(load_run(folder / "whole").spec), load_run(folder / "whole")
     set_model_weights(model, load_weights(run.weights_path))
+    ranking = rank_run(run, load_keypoints(config.train).head(8))
+    (folder / "scores.json").write_text(json.dumps({str(unit): score for unit, score in ranking.of().items()}))
     return {"trained": np.asarray(model.predict_on_batch(np.load(folder / "given.npz")["images"][:, :32, :32]))}
 
 

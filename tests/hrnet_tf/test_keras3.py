@@ -27,6 +27,7 @@ from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.data import training_dataset
 from training.examples import Examples
+from training.importance.ranking import rank_run
 from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.task import pose_maker
@@ -209,6 +210,13 @@ def test_the_run_is_read_by_tf_keras(found: Found, given: Path) -> None:
     set_model_weights(model, load_weights(run.weights_path))
     images = np.load(given / "given.npz")["images"][:, :32, :32]
     np.testing.assert_allclose(model.predict_on_batch(images), found.arrays["trained"], rtol=0, atol=1e-5)
+
+
+def test_links_are_ranked_as_tf_keras_ranks_them(found: Found, config: TrainingConfig) -> None:
+    scores = rank_run(load_run(found.folder / "whole"), load_keypoints(config.train).head(8)).of()
+    there = json.loads((found.folder / "scores.json").read_text())
+    assert there == pytest.approx({str(unit): score for unit, score in scores.items()}, rel=1e-2, abs=1e-7)
+    assert len(set(there.values())) > 1
 
 
 def test_objects_of_tf_keras_are_refused(found: Found) -> None:
