@@ -12,6 +12,7 @@ from conversion.convert import convert_run
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from conversion.restore import restore_run
+from hrnet_tf.inference import Inference
 from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
@@ -85,7 +86,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     scorer = PckScorer(data, run.spec, UDP)
     scorer.update(trained.predict_on_batch(plain_inputs(data.persons, run.spec, UDP)))
     np.testing.assert_allclose(found.keypoints[..., :2], scorer.keypoints()[..., :2], atol=0.05)
-    assert found.pck.pck == scorer.result() == measure(trained, data, run.spec, UDP)
+    assert found.pck.pck == scorer.result() == measure(Inference(trained, run.spec.input_size), data, run.spec, UDP)
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
     held = HeldSet.prepare(data, run.spec, udp.settings)

@@ -19,7 +19,7 @@ from training.importance.held import HeldSet, Scores, TrainedNetwork
 
 @dataclass(frozen=True)
 class Taylor:
-    """`batch` items make one gradient."""
+    """`batch` items make one gradient, or as many of them as memory allows."""
 
     batch: int = 8
 
@@ -37,8 +37,10 @@ class Taylor:
                 loss = loss_of(inputs, targets, model(inputs, training=False), weights)
             return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
 
-        batches = data.batches(self.batch)
-        sizes = [np.abs(gradients(*(None if part is None else tf.constant(part) for part in batch)).numpy()) for batch in batches]
-        means = np.average(sizes, axis=0, weights=[len(inputs) for inputs, _, _ in batches])
+        total = np.zeros(len(variables))
+        for batch in data.batches(self.batch, training=True):
+            sizes = np.abs(gradients(*(None if part is None else tf.constant(part) for part in batch)).numpy())
+            total += len(batch[0]) * sizes
+        means = total / len(data)
         found = dict(zip(gates, map(float, means), strict=True))
         return {unit: found[unit] for unit in network.units}
