@@ -22,6 +22,7 @@ from mobile_eval.inference import predict_box
 from mobile_eval.pose_picture import draw_skeleton
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
+from mobile_eval.words import noun_for
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 SURE_JOINTS = 4  # fewer do not tell where a person is
@@ -42,7 +43,7 @@ class VideoResult:
 
     def __str__(self) -> str:
         ended = f"; the video ends early, it promises {self.expected}" if self.frames < self.expected else ""
-        return f"{self.video}: {self.frames} frames, {self.rate:.1f} a second{ended}"
+        return f"{self.video}: {self.frames} {noun_for(self.frames, 'frames')}, {self.rate:.1f} a second{ended}"
 
 
 def is_video(source: Path | str) -> bool:
