@@ -1,8 +1,9 @@
-"""Ranges of activations from real images, for post-training int8, written into a float32 `.tflite`.
+"""Ranges of activations from real images, for every format that is quantized post-training: int8, int16x8, int8 by a recipe.
 
 TFLite's own calibrator runs reference kernels on one thread, and it looks at what went into an ADD after the ADD has written
-over it: the range of the sum is added to that of the summand (TensorFlow 2.21; int16x8 still has its ranges from there). Here
-the file is run as a device runs it, by XNNPACK on every core, with every tensor an output of the graph, so that it is kept.
+over it: the range of the sum is added to that of the summand (TensorFlow 2.21). That of LiteRT's quantizer gives each image's
+range a twentieth of the weight, so that the outermost values of most images are cut off. Here the float32 file is run as a
+device runs it, by XNNPACK on every core, with every tensor an output of the graph, so that it is kept.
 """
 
 from __future__ import annotations
@@ -23,22 +24,37 @@ from mobile_eval.runtime import make_interpreter
 AT_ONCE_BYTES = 2**30  # of tensors that are kept at a time; networks of large images are run several times
 
 
+Ranges = dict[int, tuple[float, float]]  # of tensors by their indices
+
+
 def with_ranges(flatbuffer: bytes, images: NDArray[np.float32]) -> bytes:
     """The same file with the smallest and largest value that each tensor takes on `images` (N, H, W, 3) or batches."""
     from tensorflow.lite.tools import flatbuffer_utils
 
+    measured = activation_ranges(flatbuffer, images)
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
     [graph] = model.subgraphs
-    outputs, signatures = graph.outputs, model.signatureDefs
-    model.signatureDefs = []  # they name the graph's outputs
-    measured: dict[int, tuple[float, float]] = {}
-    for tensors in _groups(graph):
-        graph.outputs = tensors
-        measured |= _ranges(flatbuffer_utils.convert_object_to_bytearray(model), [*graph.inputs, *tensors], images)
-    graph.outputs, model.signatureDefs = outputs, signatures
     for index, (low, high) in measured.items():
         graph.tensors[index].quantization = schema.QuantizationParametersT(min=[low], max=[high])
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def activation_ranges(flatbuffer: bytes, images: NDArray[np.float32], percentile: float | None = None) -> Ranges:
+    """The smallest and the largest value that each float tensor takes on `images` (N, H, W, 3) or batches.
+
+    With a `percentile` those between which this share of an image's values lies, both sides together, averaged over images.
+    """
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
+    [graph] = model.subgraphs
+    model.signatureDefs = []  # they name the graph's outputs
+    measured: Ranges = {}
+    for tensors in _groups(graph):
+        graph.outputs = tensors
+        keeping = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+        measured |= _ranges(keeping, [*graph.inputs, *tensors], images, percentile)
+    return measured
 
 
 def _groups(graph: Any) -> Iterator[list[int]]:
@@ -59,8 +75,8 @@ def _groups(graph: Any) -> Iterator[list[int]]:
         yield group
 
 
-def _ranges(flatbuffer: bytes, tensors: Sequence[int], images: NDArray[np.float32]) -> dict[int, tuple[float, float]]:
-    lowest, highest = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
+def _ranges(flatbuffer: bytes, tensors: Sequence[int], images: NDArray[np.float32], percentile: float | None) -> Ranges:
+    ends: list[NDArray[np.float64]] = []  # of each image, (tensors, 2)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "all-tensors.tflite")
         path.write_bytes(flatbuffer)
@@ -69,7 +85,19 @@ def _ranges(flatbuffer: bytes, tensors: Sequence[int], images: NDArray[np.float3
         for image in images:
             interpreter.set_tensor(tensors[0], image.reshape(shape))
             interpreter.invoke()
-            values = [interpreter.get_tensor(index) for index in tensors]
-            lowest = np.minimum(lowest, [value.min() for value in values])
-            highest = np.maximum(highest, [value.max() for value in values])
-    return {index: (float(low), float(high)) for index, low, high in zip(tensors, lowest, highest, strict=True)}
+            ends.append(np.array([_ends(interpreter.get_tensor(index), percentile) for index in tensors], np.float64))
+    together = np.stack(ends)
+    if percentile is None:
+        low, high = together[..., 0].min(axis=0), together[..., 1].max(axis=0)
+    else:
+        low, high = together.mean(axis=0).T
+    return {index: (float(least), float(most)) for index, least, most in zip(tensors, low, high, strict=True)}
+
+
+def _ends(values: NDArray[np.float32], percentile: float | None) -> tuple[float, float]:
+    """What counts as the smallest and as the largest of one image's values."""
+    if percentile is None:
+        return float(values.min()), float(values.max())
+    outside = (100 - percentile) / 2
+    low, high = np.percentile(values, [outside, 100 - outside])
+    return float(low), float(high)

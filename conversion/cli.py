@@ -31,6 +31,9 @@ def convert(
     ] = None,
     target: Annotated[str | None, typer.Option("--output-type", help="Numbers that come out: int8, uint8 or float32.")] = None,
     decode: Annotated[bool, typer.Option("--decode", help="Keypoints come out, found in the model, not heatmaps.")] = False,
+    softmax: Annotated[
+        bool, typer.Option("--softmax", help="Probabilities of classes come out, not logits (classification).")
+    ] = False,
     images: Images = None,
     annotations: Annotations = None,
     masks: Masks = None,
@@ -51,6 +54,9 @@ def convert(
     int8 of a run from `hrnet quantize` needs nothing more. int8 of any other run, and int16x8, is calibrated post-training
     on --images and what goes with them or, without these, on the data that the run was trained on.
 
+    Google's TFLite Task Library and MediaPipe run classifiers and segmenters with --input uint8-rgb and --output-type uint8 (or
+    float32), of classifiers with --softmax; they refuse int8 numbers, and MediaPipe a float32 input.
+
     Example: [bold]hrnet convert runs/full-qat --format int8 --output full-int8.tflite[/bold]
     """
     from rich.console import Console
@@ -69,7 +75,7 @@ def convert(
 
     if debug_quantization and precision != "int8":
         raise ValueError(f"--debug-quantization goes with the format int8, not {precision}")
-    options = ConvertOptions(precision, source, target, max_error, decode)
+    options = ConvertOptions(precision, source, target, max_error, decode, softmax)
     chosen = load_recipe(recipe) if recipe else None
     check_output_file(output)
     loaded = load_run(run)

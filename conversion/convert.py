@@ -6,20 +6,29 @@ take their ranges from quantization-aware tuning, or from real images through th
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conversion.describe import describe
+from conversion.describe import ANSWERS, describe
 from conversion.detector import DetectorConversion, convert_detector
-from conversion.flatbuffer import all_bytes, to_flatbuffer, with_camera_input, with_decoding
+from conversion.flatbuffer import (
+    all_bytes,
+    to_flatbuffer,
+    with_camera_input,
+    with_decoding,
+    with_output_name,
+    with_softmax,
+)
 from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
+from conversion.outputs import output_name
 from conversion.recipe import Recipe, quantize_by_recipe
-from conversion.samples import CHECKED, SAMPLES, sample_inputs
+from conversion.samples import CHECKED, CHECKED_ON_RANDOM, RANDOM_IMAGES, SAMPLES, sample_inputs
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
@@ -54,6 +63,8 @@ class ConversionResult:
     def __str__(self) -> str:
         size = f"{self.size_bytes / 1e6:.2f} MB ({self.compressed_bytes / 1e6:.2f} MB compressed)"
         lines = [f"{self.path}: {size}; loads with and without XNNPACK", f"  {self.parity}"]
+        if self.parity.of == RANDOM_IMAGES:
+            lines.append(f"  {CHECKED_ON_RANDOM}")
         for layer in jumps(self.layers):
             lines.append(f"  {layer.layer} ({layer.kind}) loses {layer.loss_db:.0f} dB: SNR {layer.snr_db:.1f} dB behind it")
         return "\n".join(lines)
@@ -79,31 +90,31 @@ def convert_run(
     was not tuned, with int8 numbers in.
     """
     check_tf_keras("conversion to TFLite")
-    check_decodable(run, options)
+    check_endings(run, options)
     if run.spec.task == "detection":
         if recipe:
             raise ValueError("a recipe is for networks of one file, not for detectors")
         return convert_detector(run, options, output, data, samples=samples, seed=seed, runtime=runtime)
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
-        raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type and --decode")
+        raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type, --decode, --softmax")
     tuned = run.quantized and options.format == "int8"
-    images = sample_inputs(run, options, data, samples, seed)
+    drawn = sample_inputs(run, options, data, samples, seed)
+    images, checked = drawn.images, dataclasses.replace(drawn, images=drawn.images[:CHECKED])
     model = load_folded_model(run, tuned=tuned)
     check_finite(model, run)
-    whole = with_camera_input(model, integer=options.format == "int8") if options.camera else model
-    whole = with_decoding(whole) if options.decode else whole
+    exported = export_model(model, options, ANSWERS[run.spec.task][0])
     inputs = all_bytes(images) if options.camera else normalize(images)
     if recipe:
-        flatbuffer = quantize_by_recipe(to_flatbuffer(model, ConvertOptions("float32"), None), recipe, inputs)
+        flatbuffer = quantize_by_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs)
     else:
-        flatbuffer = to_flatbuffer(whole, options, None if tuned else inputs)
+        flatbuffer = to_flatbuffer(exported, options, None if tuned else inputs)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, "draft.tflite")
         draft.write_bytes(flatbuffer)
-        description = describe(run, options, _checked(draft, options, recipe, runtime))
+        description = describe(run, options, _checked(draft, options, recipe, runtime), checked)
         flatbuffer = with_metadata(flatbuffer, description)
         save_model_file(draft, flatbuffer, description)
-        found = parity(model, draft, images[:CHECKED])
+        found = parity(model, draft, checked)
         errors = layer_errors(load_folded_model(run, tuned=False), draft, images[:TRACED]) if options.format == "int8" else []
     limit = options.limit(found.largest)
     if limit is not None and not found.max_error <= limit:
@@ -115,10 +126,21 @@ def convert_run(
     return ConversionResult(Path(output), Path(output).stat().st_size, compressed, found, tuple(errors), description)
 
 
-def check_decodable(run: Run, options: ConvertOptions) -> None:
-    """Raise ValueError where keypoints are to come out of a network that answers with something else."""
+def check_endings(run: Run, options: ConvertOptions) -> None:
+    """Raise ValueError where the network's task has no keypoints to decode, or no class scores for softmax."""
     if options.decode and run.spec.task not in ("pose", "landmarks"):
         raise ValueError(f"--decode finds keypoints in heatmaps; {run.spec.name} is a {run.spec.task} network")
+    if options.softmax and run.spec.task != "classification":
+        raise ValueError(f"--softmax is for classification; {run.spec.name} is a {run.spec.task} network")
+
+
+def export_model(model: Any, options: ConvertOptions, kind: str) -> Any:
+    """`model`, whose output is of that `kind`, with all that the file holds before and behind it, and its outputs named."""
+    exported = with_camera_input(model, integer=options.format == "int8") if options.camera else model
+    if options.decode:
+        return with_decoding(exported)
+    exported = with_softmax(exported) if options.softmax else exported
+    return with_output_name(exported, output_name(kind, softmax=options.softmax))
 
 
 def load_folded_model(run: Run, *, tuned: bool | None = None) -> Any:

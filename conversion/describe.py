@@ -9,7 +9,8 @@ import numpy as np
 
 from conversion.flatbuffer import BYTE
 from conversion.options import ConvertOptions
-from conversion.samples import run_geometry
+from conversion.outputs import output_tensors
+from conversion.samples import Samples, run_geometry
 from hrnet_tf.networks import complexity, network_description
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
 from hrnet_tf.spec import STEM_STRIDE, FusionLink
@@ -37,26 +38,28 @@ ANSWERS = {  # what comes out of a task's network, and at which stride
 AS_IT_IS = ((0.0, 0.0, 0.0), (1 / BYTE, 1 / BYTE, 1 / BYTE))  # mean and standard deviation of bytes that stay bytes
 
 
-def describe(run: Run, options: ConvertOptions, interpreter: Any) -> ModelDescription:
-    """The description of a file that `interpreter` runs, made of `run`."""
+def describe(run: Run, options: ConvertOptions, interpreter: Any, checked: Samples) -> ModelDescription:
+    """The description of a file that `interpreter` runs, made of `run` and compared with Keras on `checked`."""
     cost = complexity(run.spec)
     importance = None
     if (run.path / "ranking.json").is_file():
         importance = {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
     tensor = _tensor_format(interpreter.get_input_details()[0])
     mean, std = AS_IT_IS if options.camera else (IMAGENET_MEAN, IMAGENET_STD)
+    output = _output(run, options, interpreter)
     return ModelDescription(
         name=run.spec.name,
         precision=options.format,
         input=ModelInput(run.spec.input_size, mean, std, tensor, geometry=run_geometry(run)),
-        output=_output(run, options, interpreter),
+        output=output,
+        outputs=output_tensors(interpreter, output),
         category=_category(run),
         classes=tuple(run.category.get("classes", ())),
         network=network_description(run.spec),
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         importance=importance,
-        source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal(run)},
+        source=source_of(run, checked),
         task=run.spec.task,
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
     )
@@ -72,7 +75,13 @@ def _output(run: Run, options: ConvertOptions, interpreter: Any) -> ModelOutput:
     kind, stride = ANSWERS[run.spec.task]
     values = next(details for details in interpreter.get_output_details() if details["dtype"] != np.int32)  # not the locations
     offset = float(run.config.get("heatmap_offset", 0.0))
-    return ModelOutput(KEYPOINTS if options.decode else kind, stride, _tensor_format(values), offset)
+    return ModelOutput(KEYPOINTS if options.decode else kind, stride, _tensor_format(values), offset, options.softmax)
+
+
+def source_of(run: Run, checked: Samples) -> dict[str, Any]:
+    """Where a file came from: its run, and what it was compared with Keras on."""
+    history = {"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal(run)}
+    return {**history, "checked_on": {"count": len(checked.images), "inputs": checked.kind}}
 
 
 def _removal(run: Run) -> dict[str, Any] | None:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from conversion.detector_description import describe_boxes, describe_maps
 from conversion.flatbuffer import all_bytes, to_flatbuffer, with_camera_input
+from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
-from conversion.samples import SAMPLES, sample_inputs
+from conversion.samples import CHECKED_ON_RANDOM, RANDOM_IMAGES, SAMPLES, Samples, sample_inputs
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, snr_db
 from hrnet_tf.detector_stages import LEVELS, stages_of
 from hrnet_tf.folding import fold_batch_norm
@@ -60,7 +61,8 @@ class DetectorConversion:
     def __str__(self) -> str:
         size = f"{self.size_bytes / 1e6:.2f} MB ({self.compressed_bytes / 1e6:.2f} MB compressed)"
         head = f"{self.path} and {self.boxes_path.name}, which belongs beside it: {size}; load with and without XNNPACK"
-        return "\n".join([head, *(f"  {one}" for one in self.parities)])
+        lines = [head, *(f"  {one}" for one in self.parities)]
+        return "\n".join([*lines, f"  {CHECKED_ON_RANDOM}"] if self.parities[0].of == RANDOM_IMAGES else lines)
 
 
 def boxes_path(path: Path | str) -> Path:
@@ -80,10 +82,9 @@ def convert_detector(
     runtime: str = "auto",
 ) -> DetectorConversion:
     """Convert both stages of `run`, and check each against Keras's before either is written; see `convert.convert_run`."""
-    if options.decode:
-        raise ValueError("--decode is for keypoints: a detector's boxes are found outside of its files")
     tuned = run.quantized and options.format == "int8"
-    images = sample_inputs(run, options, data, samples, seed)
+    drawn = sample_inputs(run, options, data, samples, seed)
+    images, checked = drawn.images, dataclasses.replace(drawn, images=drawn.images[:CHECKED])
     network = load_detector(run, tuned=tuned)
     own = dataclasses.replace(options, input=None)  # of the second file: what comes out of the first
     maps = with_camera_input(network.maps, integer=options.format == "int8") if options.camera else network.maps
@@ -92,17 +93,22 @@ def convert_detector(
     proposals = network.find.count
     first = to_flatbuffer(maps, options, None if tuned else inputs)
     second = to_flatbuffer(network.boxes, own, None if tuned else pooled, proposals)
-    boxes = BoxesFile(boxes_path(output).name, sha256(second), pooled.shape[-1], network.find.candidates, proposals)
+    boxes = BoxesFile(boxes_path(output).name, "", pooled.shape[-1], network.find.candidates, proposals)
     with tempfile.TemporaryDirectory() as folder:
         drafts = Path(folder, "draft.tflite"), Path(folder, boxes.name)
         for draft, flatbuffer in zip(drafts, (first, second), strict=True):
             draft.write_bytes(flatbuffer)
-        checked = [_checked(draft, options, runtime) for draft in drafts]
-        descriptions = describe_maps(run, options, checked[0], boxes), describe_boxes(run, own, checked[1], boxes)
+        interpreters = [_checked(draft, options, runtime) for draft in drafts]
+        of_boxes = describe_boxes(run, own, interpreters[1], boxes, checked)
+        second = with_metadata(second, of_boxes)
+        boxes = dataclasses.replace(boxes, sha256=sha256(second))
+        of_maps = describe_maps(run, options, interpreters[0], boxes, checked)
+        first = with_metadata(first, of_maps)
+        descriptions = of_maps, dataclasses.replace(of_boxes, boxes=boxes)
         for draft, flatbuffer, description in zip(drafts, (first, second), descriptions, strict=True):
             check_told_apart(description)
             save_model_file(draft, flatbuffer, description)
-        found = _parities(network, drafts, images[:CHECKED], pooled[:CHECKED])
+        found = _parities(network, drafts, checked, pooled[:CHECKED])
     _check_limits(found, options, Path(output), (first, second))
     paths = Path(output), boxes_path(output)
     for path, flatbuffer, description in zip(paths, (first, second), descriptions, strict=True):
@@ -146,8 +152,9 @@ def _checked(draft: Path, options: ConvertOptions, runtime: str) -> Any:
     return interpreter
 
 
-def _parities(network: JoinedDetector, drafts: Sequence[Path], images: Images, pooled: NDArray[np.float32]) -> list[Parity]:
+def _parities(network: JoinedDetector, drafts: Sequence[Path], checked: Samples, pooled: NDArray[np.float32]) -> list[Parity]:
     """Each output of both files against Keras's, the levels of one kind together; both stages are given the same."""
+    images = checked.images
     first, second = map(TfliteModel, drafts)
     maps = network.maps(normalize(images), training=False)
     answers = [network.boxes(one, training=False) for one in pooled]
@@ -158,17 +165,18 @@ def _parities(network: JoinedDetector, drafts: Sequence[Path], images: Images, p
     for said, names in groups.items():
         expected = np.concatenate([maps[name].numpy().ravel() for name in names])
         found = np.concatenate([np.concatenate([one[MAPS.index(name)] for one in found_maps]).ravel() for name in names])
-        parities.append(_parity(said, expected, found, len(images)))
+        parities.append(_parity(said, expected, found, checked))
     for index, name in enumerate(ANSWERS):
         expected, found = np.stack([one[name] for one in answers]), np.stack([one[index] for one in found_answers])
-        parities.append(_parity(name.replace("_", " "), expected, found, len(pooled)))
+        parities.append(_parity(name.replace("_", " "), expected, found, checked))
     return parities
 
 
-def _parity(said: str, expected: NDArray[Any], found: NDArray[Any], images: int) -> Parity:
+def _parity(said: str, expected: NDArray[Any], found: NDArray[Any], checked: Samples) -> Parity:
     error = np.abs(expected - found)
     largest = float(np.abs(expected).max())
-    return Parity(said, images, largest, float(error.max()), float(error.mean()), snr_db(expected, found))
+    errors = float(error.max()), float(error.mean()), snr_db(expected, found)
+    return Parity(said, len(checked.images), largest, *errors, checked.kind)
 
 
 def _check_limits(parities: Sequence[Parity], options: ConvertOptions, output: Path, flatbuffers: Sequence[bytes]) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from conversion.describe import AS_IT_IS, PACKAGES
+from conversion.describe import AS_IT_IS, PACKAGES, source_of
 from conversion.options import ConvertOptions
+from conversion.outputs import output_tensors
+from conversion.samples import Samples
 from hrnet_tf.networks import complexity, network_description
-from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
+from hrnet_tf.runs import Run, load_ranking
 from hrnet_tf.spec import FusionLink
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.detector.anchors import STRIDES
@@ -29,41 +31,47 @@ from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
 AS_REAL = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # what is pooled is not normalized
 
 
-def describe_maps(run: Run, options: ConvertOptions, interpreter: Any, boxes: BoxesFile) -> ModelDescription:
+def describe_maps(run: Run, options: ConvertOptions, interpreter: Any, boxes: BoxesFile, checked: Samples) -> ModelDescription:
     """Of the first file, which stands for the whole detector."""
     mean, std = AS_IT_IS if options.camera else (IMAGENET_MEAN, IMAGENET_STD)
     source = ModelInput(run.spec.input_size, mean, std, _format(interpreter.get_input_details()[0]))
     largest = max(interpreter.get_output_details(), key=lambda details: int(np.prod(details["shape"])))
-    return _described(run, options, source, ModelOutput(DETECTOR_MAPS, STRIDES[0], _format(largest)), boxes)
+    return _described(run, options, source, ModelOutput(DETECTOR_MAPS, STRIDES[0], _format(largest)), interpreter, boxes, checked)
 
 
-def describe_boxes(run: Run, options: ConvertOptions, interpreter: Any, boxes: BoxesFile) -> ModelDescription:
+def describe_boxes(run: Run, options: ConvertOptions, interpreter: Any, boxes: BoxesFile, checked: Samples) -> ModelDescription:
     """Of the second file."""
     layout = f"{boxes.proposals} boxes, NHWC"
     source = ModelInput((POOLED, POOLED), *AS_REAL, _format(interpreter.get_input_details()[0]), layout)
-    return _described(run, options, source, ModelOutput(BOX_ANSWERS, 0, _format(interpreter.get_output_details()[0])), boxes)
+    output = ModelOutput(BOX_ANSWERS, 0, _format(interpreter.get_output_details()[0]))
+    return _described(run, options, source, output, interpreter, boxes, checked)
 
 
-def _described(run: Run, options: ConvertOptions, source: ModelInput, output: ModelOutput, boxes: BoxesFile) -> ModelDescription:
+def _described(
+    run: Run,
+    options: ConvertOptions,
+    source: ModelInput,
+    output: ModelOutput,
+    interpreter: Any,
+    boxes: BoxesFile,
+    checked: Samples,
+) -> ModelDescription:
     cost = complexity(run.spec)
     importance = None
     if (run.path / "ranking.json").is_file():
         importance = {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
-    removal = None
-    if (run.path / PRUNING).is_file():
-        plan = read_json(run.path / PRUNING)
-        removal = {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")}
     return ModelDescription(
         name=run.spec.name,
         precision=options.format,
         input=source,
         output=output,
+        outputs=output_tensors(interpreter, output),
         category=KeypointCategory(run.category["name"], ()),
         network=network_description(run.spec),
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         importance=importance,
-        source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": removal},
+        source=source_of(run, checked),
         task=run.spec.task,
         classes=tuple(run.category["classes"]),
         versions={name: importlib.metadata.version(name) for name in PACKAGES},

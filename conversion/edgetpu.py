@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conversion.edgetpu_rules import CPU, MAPS_IF, verdict
+from mobile_eval.compiled import check_not_compiled
 from mobile_eval.files import write_bytes
+from mobile_eval.model_file import hand_on_description
 from mobile_eval.profile import part_of
 from mobile_eval.tflite_graph import TfliteGraph
 
@@ -108,7 +110,8 @@ def _mebibytes(size: int) -> str:
 
 
 def check(path: Path | str) -> EdgeTpuCheck:
-    """Judge every operator of the file at `path` by the documented rules."""
+    """Judge every operator of the file at `path` by the documented rules; ValueError where it was compiled already."""
+    check_not_compiled(path)
     rows = []
     for operator in TfliteGraph(path).operators:
         said = verdict(operator)
@@ -196,6 +199,8 @@ def compile_for_edgetpu(path: Path | str, output: Path | str, compiler: str, seg
         for file in made:
             paths.append(Path(output, file.name))
             write_bytes(paths[-1], file.read_bytes())
+            if segments == 1:
+                hand_on_description(path, paths[-1])
     return CompileResult(result.version, tuple(paths), result.operators, result.on_chip, result.off_chip, result.subgraphs)
 
 

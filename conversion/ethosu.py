@@ -16,8 +16,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from mobile_eval.compiled import check_not_compiled
 from mobile_eval.files import read_bytes, write_bytes
-from mobile_eval.model_file import check_is_tflite
+from mobile_eval.model_file import check_is_tflite, hand_on_description
 
 NEEDS_VELA = "compiling for Ethos-U needs Arm's Vela: `pip install 'hrnet-tf[ethosu]'`"
 ACCELERATORS = (
@@ -73,6 +74,7 @@ def compile_for_ethosu(path: Path | str, output: Path | str, accelerator: str = 
     if accelerator not in ACCELERATORS:
         raise ValueError(f"no accelerator named {accelerator!r}; there are {', '.join(ACCELERATORS)}")
     check_is_tflite(path, read_bytes(path, "model"))
+    check_not_compiled(path)
     if importlib.util.find_spec("ethosu") is None:
         raise ValueError(NEEDS_VELA)
     with tempfile.TemporaryDirectory() as folder:
@@ -88,6 +90,7 @@ def compile_for_ethosu(path: Path | str, output: Path | str, accelerator: str = 
         target = Path(output, made[0].name)
         result = _result(target, accelerator, summaries[0], done.stdout)
         write_bytes(target, made[0].read_bytes())
+        hand_on_description(path, target)
     return result
 
 

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from conversion.calibration import with_ranges
 from conversion.options import ConvertOptions
+from conversion.outputs import LOCATIONS, SCORES
 from hrnet_tf._keras import keras, quiet, tf
 from hrnet_tf.tflite import tflite_converter
 from mobile_eval.decode import QUARTERS
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 BYTE = 255.0
+INTEGER_FORMATS = ("int8", "int16x8")
 
 
 def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None, batch: int = 1) -> bytes:
@@ -29,37 +31,42 @@ def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.f
 
     try:
         with quiet():
-            if options.format == "int8" and calibration is not None:
-                return _post_training_int8(bytes(tflite_converter(model, batch).convert()), options, calibration)
-            return bytes(_converter(model, options, calibration, batch).convert())
+            if options.format in INTEGER_FORMATS and calibration is not None:
+                return _quantized(bytes(tflite_converter(model, batch).convert()), options, calibration)
+            return bytes(_converter(model, options, batch).convert())
     except ConverterError as error:
         found = re.search(r"'tf\.(\w+)' op", str(error))
         what = f"TFLite has no operator for {found[1]}" if found else str(error).splitlines()[0]
         raise ValueError(f"{model.name} cannot be converted to {options.format}: {what}") from error
 
 
-def _converter(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None, batch: int) -> Any:
+def _converter(model: Any, options: ConvertOptions, batch: int) -> Any:
     converter = tflite_converter(model, batch)
     if options.format != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if options.format == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if options.format == "int16x8" and calibration is not None:
-        operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        converter.target_spec.supported_ops = [operators]
-        converter.representative_dataset = lambda: ([image.reshape(batch, *calibration.shape[-3:])] for image in calibration)
     if options.format == "int8":
         converter.inference_input_type = tf.as_dtype(options.input_type)
         converter.inference_output_type = tf.as_dtype(options.output_type)
     return converter
 
 
-def _post_training_int8(float32: bytes, options: ConvertOptions, calibration: NDArray[np.float32]) -> bytes:
+def _quantized(float32: bytes, options: ConvertOptions, calibration: NDArray[np.float32]) -> bytes:
     """What TFLiteConverter does once it has a float32 file, but for where the ranges come from."""
-    from tensorflow.lite.python.convert import mlir_quantize
+    measured, outside = with_ranges(float32, calibration), (tf.as_dtype(options.input_type), tf.as_dtype(options.output_type))
+    if options.format == "int8":
+        from tensorflow.lite.python.convert import mlir_quantize
 
-    types = {"input_data_type": tf.as_dtype(options.input_type), "output_data_type": tf.as_dtype(options.output_type)}
-    return bytes(mlir_quantize(with_ranges(float32, calibration), **types))
+        return bytes(mlir_quantize(measured, input_data_type=outside[0], output_data_type=outside[1]))
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+    quantizer = Calibrator(measured)._calibrator  # given no images, it quantizes by the ranges that are there
+    numbers = [np.dtype(kind).num for kind in (*(one.as_numpy_dtype for one in outside), np.int16, np.int64)]
+    float_operators = channel_by_channel_off = dense_channel_by_channel_off = False
+    return bytes(
+        quantizer.QuantizeModel(*numbers[:2], float_operators, *numbers[2:], channel_by_channel_off, dense_channel_by_channel_off)
+    )
 
 
 def all_bytes(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -89,8 +96,8 @@ def with_camera_input(model: Any, *, integer: bool) -> Any:
 
 
 def with_decoding(model: Any) -> Any:
-    """`model` with `mobile_eval.decode.decode_heatmaps` behind it, in whole numbers: of heatmaps (1, H, W, K) it gives out
-    locations (1, K, 2), int32 as x and y in quarters of a heatmap pixel, and scores (1, K), the heatmaps' maxima.
+    """`model` with `mobile_eval.decode.decode_heatmaps` behind it, in whole numbers: its outputs are by name "locations"
+    (1, K, 2), int32 as x and y in quarters of a heatmap pixel of heatmaps (1, H, W, K), and "scores" (1, K), their maxima.
 
     Locations stand also where the score is not positive, which decoding takes for no joint.
     """
@@ -113,4 +120,15 @@ def with_decoding(model: Any) -> Any:
 
     locations = tf.stack([quarters(x, 1), quarters(y, width)], axis=1)
     scores = tf.reduce_max(flat, axis=0)
-    return keras.Model(model.input, [tf.reshape(locations, (1, joints, 2)), tf.reshape(scores, (1, joints))])
+    outputs = {LOCATIONS: tf.reshape(locations, (1, joints, 2)), SCORES: tf.reshape(scores, (1, joints))}
+    return keras.Model(model.input, outputs)
+
+
+def with_softmax(model: Any) -> Any:
+    """`model`, whose output is logits (N, classes), with softmax behind it."""
+    return keras.Model(model.input, keras.layers.Softmax(name="head_softmax")(model.output))
+
+
+def with_output_name(model: Any, name: str) -> Any:
+    """`model` with its one output called `name`, as which the file's signature knows it."""
+    return keras.Model(model.input, {name: model.output}, name=model.name)

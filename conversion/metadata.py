@@ -1,8 +1,12 @@
-"""TFLite metadata: the description in the form that Android's and MediaPipe's readers know.
+"""TFLite metadata: the description in the form that Google's readers know (TFLite Task Library, MediaPipe Tasks, ML Kit).
 
 A flatbuffer of its own schema (metadata_schema.fbs of tflite-support, version 1.1.0, identifier M001) in the model's
 buffer TFLITE_METADATA; the files it names lie in the zip at the model's end. tflite-support, which would write it, cannot
 be installed beside TensorFlow; these few tables are written with the flatbuffers library.
+
+The readers classify and segment with such a file where its input is a camera's bytes (`--input uint8-rgb`) and its output
+uint8 or float32. Poses and landmarks, and detectors of two stages, have no reader of Google's: there the metadata says what
+goes in and what comes out, and pretends no more.
 """
 
 from __future__ import annotations
@@ -14,25 +18,35 @@ import flatbuffers
 import numpy as np
 
 from conversion.flatbuffer import BYTE
-from mobile_eval.model_file import HEATMAPS, JOINTS_MEMBER, MEMBER, ModelDescription
+from conversion.outputs import LOCATIONS, LOGITS, OUTPUT_NAMES, PROBABILITIES, SCORES
+from mobile_eval.geometry import BOX_PADDING
+from mobile_eval.model_file import BOX_ANSWERS, CLASS_MAPS, MEMBER, ModelDescription, names_member
+from mobile_eval.output_tensors import OutputTensor
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
 PARSER_VERSION = "1.0.0"
-IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1  # their numbers in the unions ContentProperties and ProcessUnitOptions
-RGB = 1
+FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2  # their numbers in the union ContentProperties
+NORMALIZATION_OPTIONS, SCORE_THRESHOLDING_OPTIONS = 1, 3  # in ProcessUnitOptions
+NO_THRESHOLD = float(np.finfo(np.float32).min)  # readers would leave out classes whose logits are negative
+RGB, GRAYSCALE = 1, 2
 DESCRIPTIONS, TENSOR_AXIS_LABELS = 1, 2  # AssociatedFileType
+NAMED_AXIS = (*OUTPUT_NAMES.values(), PROBABILITIES, LOCATIONS, SCORES)  # outputs with an entry for each keypoint or class
+SEGMENTER, SEGMENTER_IDENTIFIER, SOFTMAX = "SEGMENTER_METADATA", b"V001", 2  # of MediaPipe's image_segmenter_metadata_schema.fbs
+CROPS = {
+    "pose": "RGB crop around one person: the box extended to the input's aspect ratio, then {padding:g} times as large",
+    "landmarks": "RGB crop around one face: the box extended to the input's aspect ratio, then {padding:g} times as large",
+}
 
-OFFSET, UINT32, UINT8, INT8 = "UOffsetTRelative", "Uint32", "Uint8", "Int8"  # as flatbuffers calls kinds of fields
-Slot = tuple[int, str, int]  # number of the field, its kind, its value or offset
+OFFSET, UINT32, UINT8, INT8, INT32, FLOAT = "UOffsetTRelative", "Uint32", "Uint8", "Int8", "Int32", "Float32"  # for flatbuffers
+Slot = tuple[int, str, float]  # number of the field, its kind, its value or offset
 
 
 def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
     """The same model with `description` as TFLite metadata in it."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    graph = model.subgraphs[0]
-    buffer.data = np.frombuffer(metadata(description, [len(graph.tensors[i].shape) for i in graph.outputs]), np.uint8)
+    buffer.data = np.frombuffer(metadata(description), np.uint8)
     model.buffers.append(buffer)
     entry.name, entry.buffer = BUFFER_NAME, len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
@@ -41,45 +55,55 @@ def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
     return bytes(builder.Output())
 
 
-def metadata(description: ModelDescription, outputs: Sequence[int] = ()) -> bytes:
-    """The metadata flatbuffer. `outputs` are the numbers of axes of the model's outputs, in its order, where it decodes."""
+def metadata(description: ModelDescription) -> bytes:
+    """The metadata flatbuffer; outputs are in the order of the description's, which is the file's."""
     builder = flatbuffers.Builder(1024)
-    image = _input(builder, description)
-    joints = _file(builder, JOINTS_MEMBER, "the keypoints, in the model's order", TENSOR_AXIS_LABELS)
-    answers = [_output(builder, name, said, joints) for name, said in _answers(description, outputs)]
-    graph = _table(builder, 7, (2, OFFSET, _vector(builder, [image])), (3, OFFSET, _vector(builder, answers)))
-    whole = _file(builder, MEMBER, "the whole description, for hrnet_tf", DESCRIPTIONS)
-    said = f"{description.task}, {description.precision}, {len(description.category.joints)} keypoints"
+    takes_images = description.output.kind != BOX_ANSWERS
+    source = _image(builder, description) if takes_images else _features(builder)
+    outputs = [_output(builder, tensor, description) for tensor in description.outputs]
+    slots: list[Slot] = [(2, OFFSET, _vector(builder, [source])), (3, OFFSET, _vector(builder, outputs))]
+    if description.output.kind == CLASS_MAPS:
+        slots.append((9, OFFSET, _vector(builder, [_segmenter(builder)])))
+    graph = _table(builder, 10, *slots)
+    files = [_file(builder, MEMBER, "the whole description, as JSON", DESCRIPTIONS)]
+    files.append(_file(builder, names_member(description), _said_of_names(description), DESCRIPTIONS))
+    summary = f"{description.task}, {description.precision}, {_said_of_names(description)}"
     model = _table(
         builder,
         8,
         (0, OFFSET, builder.CreateString(description.name)),
-        (1, OFFSET, builder.CreateString(said)),
+        (1, OFFSET, builder.CreateString(summary)),
         (3, OFFSET, _vector(builder, [graph])),
         (5, OFFSET, builder.CreateString(description.license)),
-        (6, OFFSET, _vector(builder, [whole])),
+        (6, OFFSET, _vector(builder, files)),
         (7, OFFSET, builder.CreateString(PARSER_VERSION)),
     )
     builder.Finish(model, IDENTIFIER)
     return bytes(builder.Output())
 
 
-def _answers(description: ModelDescription, outputs: Sequence[int]) -> list[tuple[str, str]]:
-    """Name and meaning of each output."""
-    stride = description.output.stride
-    if description.output.kind == HEATMAPS:
-        return [(HEATMAPS, f"one heatmap a keypoint, at stride {stride}")]
-    locations = ("locations", f"x and y of each keypoint in quarters of a heatmap pixel, at stride {stride}")
-    scores = ("scores", "score of each keypoint; not there where it is not positive")
-    return [locations if axes == len("NKC") else scores for axes in outputs]
+def _said_of_names(description: ModelDescription) -> str:
+    return f"{len(description.answers)} {'classes' if description.classes else 'keypoints'}"
 
 
-def _output(builder: flatbuffers.Builder, name: str, said: str, joints: int) -> int:
-    names = builder.CreateString(name), builder.CreateString(said)
-    return _table(builder, 7, (0, OFFSET, names[0]), (1, OFFSET, names[1]), (6, OFFSET, _vector(builder, [joints])))
+def _output(builder: flatbuffers.Builder, tensor: OutputTensor, description: ModelDescription) -> int:
+    slots: list[Slot] = [
+        (0, OFFSET, builder.CreateString(tensor.name)),
+        (1, OFFSET, builder.CreateString(tensor.holds)),
+    ]
+    if tensor.name == OUTPUT_NAMES[CLASS_MAPS]:
+        slots.append((3, OFFSET, _masks(builder)))
+    if tensor.name in NAMED_AXIS:
+        labels = _file(builder, names_member(description), _said_of_names(description), TENSOR_AXIS_LABELS)
+        slots.append((6, OFFSET, _vector(builder, [labels])))
+    if tensor.name == LOGITS:
+        threshold = _table(builder, 1, (0, FLOAT, NO_THRESHOLD))
+        unit = _table(builder, 2, (0, UINT8, SCORE_THRESHOLDING_OPTIONS), (1, OFFSET, threshold))
+        slots.append((4, OFFSET, _vector(builder, [unit])))
+    return _table(builder, 7, *slots)
 
 
-def _input(builder: flatbuffers.Builder, description: ModelDescription) -> int:
+def _image(builder: flatbuffers.Builder, description: ModelDescription) -> int:
     """An RGB image, and its normalization: (value - mean) / std of values from 0 to 255."""
     source = description.input
     height, width = source.size
@@ -91,15 +115,38 @@ def _input(builder: flatbuffers.Builder, description: ModelDescription) -> int:
     unit = _table(builder, 2, (0, UINT8, NORMALIZATION_OPTIONS), (1, OFFSET, normalization))
     least, most = ([(end - m) / s for m, s in zip(mean, std, strict=True)] for end in (0.0, BYTE))
     stats = _table(builder, 2, (0, OFFSET, _floats(builder, most)), (1, OFFSET, _floats(builder, least)))
+    text = CROPS.get(description.task, "RGB image").format(padding=BOX_PADDING)
     return _table(
         builder,
         7,
         (0, OFFSET, builder.CreateString("image")),
-        (1, OFFSET, builder.CreateString("RGB crop around one person")),
+        (1, OFFSET, builder.CreateString(text)),
         (3, OFFSET, content),
         (4, OFFSET, _vector(builder, [unit])),
         (5, OFFSET, stats),
     )
+
+
+def _features(builder: flatbuffers.Builder) -> int:
+    """What a detector's second file takes."""
+    properties = builder.CreateString("features"), builder.CreateString("what each proposal covers of the first file's maps")
+    content = _table(builder, 3, (0, UINT8, FEATURE_PROPERTIES), (1, OFFSET, _table(builder, 0)))
+    return _table(builder, 7, (0, OFFSET, properties[0]), (1, OFFSET, properties[1]), (3, OFFSET, content))
+
+
+def _masks(builder: flatbuffers.Builder) -> int:
+    """The content of class maps: axes 1 and 2 are a grey image's, one for each class."""
+    properties = _table(builder, 2, (0, INT8, GRAYSCALE))
+    axes = _table(builder, 2, (0, INT32, 1), (1, INT32, 2))
+    return _table(builder, 3, (0, UINT8, IMAGE_PROPERTIES), (1, OFFSET, properties), (2, OFFSET, axes))
+
+
+def _segmenter(builder: flatbuffers.Builder) -> int:
+    """Tells MediaPipe that probabilities are the softmax of what comes out."""
+    options = flatbuffers.Builder(64)
+    options.Finish(_table(options, 2, (0, INT8, SOFTMAX)), SEGMENTER_IDENTIFIER)
+    data = builder.CreateByteVector(bytes(options.Output()))
+    return _table(builder, 2, (0, OFFSET, builder.CreateString(SEGMENTER)), (1, OFFSET, data))
 
 
 def _file(builder: flatbuffers.Builder, name: str, description: str, kind: int) -> int:

@@ -20,9 +20,9 @@ FLOAT_TOLERANCE = 1e-4  # of the largest value, or of 1, the peak of a heatmap, 
 class ConvertOptions:
     """`format` is one of FORMATS. `input` and `output` are the numbers (or CAMERA) that an app exchanges with the file.
 
-    None means int8 for the format int8, else float32. With `decode` keypoints come out, not heatmaps. `max_error` is the
-    largest error of any value of the heatmaps that is let pass; None means FLOAT_TOLERANCE for float32 and no limit
-    otherwise, as what a format costs in accuracy is for `hrnet evaluate` to say.
+    None means int8 for the format int8, else float32. With `decode` keypoints come out, not heatmaps, with `softmax`
+    probabilities of classes, not logits. `max_error` is the largest error of any output value that is accepted; None means
+    FLOAT_TOLERANCE for float32 and no limit otherwise: `hrnet evaluate` measures what a format costs in accuracy.
     """
 
     format: str = "int8"
@@ -30,6 +30,7 @@ class ConvertOptions:
     output: str | None = None
     max_error: float | None = None
     decode: bool = False
+    softmax: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -41,6 +42,8 @@ class ConvertOptions:
                 raise ValueError(f"{given} as {name} goes with the format int8, not {self.format}")
         if self.format == "int16x8" and self.input == CAMERA:
             raise ValueError(f"{CAMERA} as input goes with float formats and int8, not int16x8")
+        if self.format == "int16x8" and self.decode:
+            raise ValueError("decoding keypoints in the graph goes with float formats and int8, not int16x8")
         if self.max_error is not None and not self.max_error > 0:
             raise ValueError(f"the largest error must be above 0, got {self.max_error}")
 

@@ -1,12 +1,12 @@
-"""Post-training int8 by a recipe: layers that stay float, and how ranges are chosen; done by ai-edge-quantizer.
+"""Post-training int8 by a recipe: layers that stay float, and how ranges are chosen; done by LiteRT's quantizer.
 
 A recipe is JSON, for example
 
     {"float": ["stem_conv1", "head"], "activations": "percentile", "percentile": 99.99, "weights": "mse"}
 
 `float` names layers by their whole name or its beginning, as `convert --debug-quantization` lists them. `activations` are
-ranges from the smallest to the largest value met ("min-max"), or such that a share of an image's values lies outside
-("percentile", both sides together); averaged over images. `weights` is "min-max", "mse" (the scale of least squared
+ranges from the smallest to the largest value met ("min-max"), or such that a share of an image's values lies inside
+("percentile", both sides together), averaged over images. `weights` is "min-max", "mse" (the scale of least squared
 error) or "octav" (Sakr et al., arXiv 2206.06501).
 """
 
@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
+import importlib.util
 import io
 import re
 import tempfile
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.calibration import Ranges, activation_ranges
 from hrnet_tf._keras import quiet
-from mobile_eval.backend import Backend
 from mobile_eval.files import read_json
-from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
 
 ACTIVATIONS = ("min-max", "percentile")
@@ -78,31 +78,43 @@ def quantize_by_recipe(flatbuffer: bytes, recipe: Recipe, calibration: NDArray[n
 
     Raises ValueError where the recipe names a layer that is not there.
     """
-    from ai_edge_quantizer import qtyping
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-    from ai_edge_quantizer.quantizer import Quantizer
-
+    library = _quantizer_library()
+    operations, algorithms = library.qtyping.TFLOperationName, library.algorithm_manager.AlgorithmName
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "float32.tflite")
         path.write_bytes(flatbuffer)
-        graph, interpreter = TfliteGraph(path), make_interpreter(path)
-        everything = qtyping.TFLOperationName.ALL_SUPPORTED
+        graph = TfliteGraph(path)
         with quiet(), contextlib.redirect_stdout(io.StringIO()):
-            quantizer = Quantizer(str(path))
-            quantizer.add_static_config(".*", everything, BITS, BITS)
+            quantizer = library.quantizer.Quantizer(str(path))
+            quantizer.add_static_config(".*", operations.ALL_SUPPORTED, BITS, BITS)
             if recipe.weights != "min-max":
-                algorithm = getattr(AlgorithmName, WEIGHTS[recipe.weights])
-                quantizer.add_static_config(".*", qtyping.TFLOperationName.CONV_2D, BITS, BITS, algorithm_key=algorithm)
+                algorithm = getattr(algorithms, WEIGHTS[recipe.weights])
+                quantizer.add_static_config(".*", operations.CONV_2D, BITS, BITS, algorithm_key=algorithm)
             for name in _tensors_of(graph, recipe.keep_float):
-                quantizer.update_quantization_recipe(f"^{re.escape(name)}", everything, algorithm_key=AlgorithmName.NO_QUANTIZE)
-            [(signature, ends)] = interpreter.get_signature_list().items()
-            ranges = quantizer.calibrate({signature: [{ends["inputs"][0]: image[None]} for image in calibration]})
-            if recipe.activations == "percentile":
-                for name, (low, high) in _percentiles(path, graph, calibration, recipe.percentile).items():
-                    if name in ranges:
-                        ranges[name] = {**ranges[name], "min": np.full_like(ranges[name]["min"], low)}
-                        ranges[name]["max"] = np.full_like(ranges[name]["max"], high)
-            return bytes(quantizer.quantize(ranges).quantized_model)
+                scope, kept = f"^{re.escape(name)}", algorithms.NO_QUANTIZE
+                quantizer.update_quantization_recipe(scope, operations.ALL_SUPPORTED, algorithm_key=kept)
+            percentile = recipe.percentile if recipe.activations == "percentile" else None
+            measured = activation_ranges(flatbuffer, calibration, percentile)
+            return bytes(quantizer.quantize(_by_name(graph, measured)).quantized_model)
+
+
+def _quantizer_library() -> Any:
+    """LiteRT's quantizer, which was called ai-edge-quantizer up to its version 0.10."""
+    name = "litert_quantizer" if importlib.util.find_spec("litert_quantizer") else "ai_edge_quantizer"
+    for module in ("qtyping", "algorithm_manager", "quantizer"):
+        importlib.import_module(f"{name}.{module}")
+    return importlib.import_module(name)
+
+
+def _by_name(graph: TfliteGraph, measured: Ranges) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Ranges as the quantizer takes them: by tensors' names, of as many axes as these have."""
+    tensors = {t.index: t for t in (*graph.inputs, *(t for o in graph.operators for t in o.outputs))}
+    ranges = {}
+    for index, ends in measured.items():
+        tensor = tensors[index]
+        low, high = (np.full((1,) * len(tensor.shape), end, np.float32) for end in ends)
+        ranges[tensor.name] = {"min": low, "max": high}
+    return ranges
 
 
 def _tensors_of(graph: TfliteGraph, layers: tuple[str, ...]) -> list[str]:
@@ -114,19 +126,3 @@ def _tensors_of(graph: TfliteGraph, layers: tuple[str, ...]) -> list[str]:
             raise ValueError(f"the recipe keeps {layer!r} in float, but there is no such layer")
         found += own
     return found
-
-
-def _percentiles(
-    path: Path, graph: TfliteGraph, calibration: NDArray[np.float32], percentile: float
-) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value of each tensor, without the outermost, averaged over images."""
-    outside = (100 - percentile) / 2
-    interpreter: Any = make_interpreter(path, Backend(xnnpack=False), keep_tensors=True)
-    tensors = {t.index: t.name for o in graph.operators for t in o.outputs}
-    met: dict[str, list[NDArray[Any]]] = defaultdict(list)
-    for image in calibration:
-        interpreter.set_tensor(graph.inputs[0].index, image[None])
-        interpreter.invoke()
-        for index, name in tensors.items():
-            met[name].append(np.percentile(interpreter.get_tensor(index), [outside, 100 - outside]))
-    return {name: (float(low), float(high)) for name, (low, high) in ((n, np.mean(v, axis=0)) for n, v in met.items())}

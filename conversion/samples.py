@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from mobile_eval.tasks.registry import TASKS
 SAMPLES = 200
 CHECKED = 16
 RANDOM = 4
+IMAGES, RANDOM_IMAGES = "images", "random images"
+CHECKED_ON_RANDOM = "checked on random images: the data that the run was trained on are not there, and no --images were given"
 
 
 def inputs_of(
@@ -34,21 +37,30 @@ def run_geometry(run: Run) -> str:
     return geometry_of(run.config.get("targets"))
 
 
-def sample_inputs(run: Run, options: ConvertOptions, data: TaskData | None, samples: int, seed: int | None) -> NDArray[np.uint8]:
-    """Images (N, H, W, 3) to take the ranges of `options`' format on, or for a run that has its ranges, to check on alone.
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs (N, H, W, 3), uint8 RGB, and what they are: IMAGES or RANDOM_IMAGES."""
+
+    images: NDArray[np.uint8]
+    kind: str
+
+
+def sample_inputs(run: Run, options: ConvertOptions, data: TaskData | None, samples: int, seed: int | None) -> Samples:
+    """Inputs to take the ranges of `options`' format on, or for a run that has its ranges, to check on alone.
 
     They are of `data`, or else of what the run was trained on; random ones where neither is there and no ranges are needed.
     """
     tuned = run.quantized and options.format == "int8"
     data = data or own_data(run)
     if data:
-        return inputs_of(data, run.spec, CHECKED if tuned else samples, None if tuned else seed, run_geometry(run))
+        count, drawn = (CHECKED, None) if tuned else (samples, seed)
+        return Samples(inputs_of(data, run.spec, count, drawn, run_geometry(run)), IMAGES)
     if options.format in ("int8", "int16x8") and not tuned:
         raise ValueError(
             f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
             f"{options.format} needs calibration, give {given_by(TASKS[run.spec.task])}"
         )
-    return random_inputs(run.spec.input_size)
+    return Samples(random_inputs(run.spec.input_size), RANDOM_IMAGES)
 
 
 def own_data(run: Run) -> TaskData | None:

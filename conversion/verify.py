@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.samples import IMAGES, Samples
 from hrnet_tf.heads import HEATMAP_LAYER
 from hrnet_tf.runs import Run
 from mobile_eval.backend import Backend
 from mobile_eval.decode import decode_heatmaps
+from mobile_eval.detector.anchors import softmax
 from mobile_eval.model_file import HEATMAPS, KEYPOINTS, read_description
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import TfliteModel, make_interpreter
@@ -56,7 +58,7 @@ KNOWN_VERSIONS = {
 class Parity:
     """How far an output of the file is from the Keras model's, on `images` images: absolute errors, and SNR in dB.
 
-    `largest` is the largest absolute value of the Keras model's.
+    `largest` is the largest absolute value of the Keras model's. `of` says what images: real ones, or random ones.
     """
 
     output: str
@@ -65,11 +67,12 @@ class Parity:
     max_error: float
     mean_error: float
     snr_db: float
+    of: str = IMAGES
 
     def __str__(self) -> str:
         return (
             f"{self.output}: error at most {self.max_error:.2g}, {self.mean_error:.2g} on average, "
-            f"SNR {self.snr_db:.1f} dB, on {self.images} images"
+            f"SNR {self.snr_db:.1f} dB, on {self.images} {self.of}"
         )
 
 
@@ -80,21 +83,23 @@ def snr_db(expected: NDArray[Any], found: NDArray[Any]) -> float:
     return float("inf") if noise == 0 else float(10 * np.log10(max(signal, np.finfo(float).tiny) / noise))
 
 
-def parity(model: Any, path: Path, crops: NDArray[np.uint8]) -> Parity:
-    """Compare what the file answers with the Keras model's, which takes normalized images, on RGB crops (N, H, W, 3).
+def parity(model: Any, path: Path, samples: Samples) -> Parity:
+    """Compare the file's output with the Keras model's, which takes normalized images, on RGB crops (N, H, W, 3).
 
-    Where it decodes heatmaps in its graph, its keypoints must be what `decode_heatmaps` makes of them: else ValueError.
+    Where it decodes heatmaps in its graph, its keypoints must be what `decode_heatmaps` makes of them: else ValueError. Where it
+    ends in softmax, probabilities are compared.
     """
-    expected = model.predict_on_batch(normalize(crops))
-    kind = read_description(path).output.kind
+    crops = samples.images
+    expected = model(normalize(crops), training=False).numpy()  # once: predict would trace the network first
+    output = read_description(path).output
+    kind, expected = output.kind, softmax(expected) if output.softmax else expected
     if kind == KEYPOINTS:
         kind, found = HEATMAPS, _decoded_heatmaps(path, crops)
     else:
         found = TfliteModel(path).answers(crops)
     error = np.abs(expected - found)
-    return Parity(
-        kind, len(crops), float(np.abs(expected).max()), float(error.max()), float(error.mean()), snr_db(expected, found)
-    )
+    errors = float(error.max()), float(error.mean()), snr_db(expected, found)
+    return Parity(kind, len(crops), float(np.abs(expected).max()), *errors, samples.kind)
 
 
 def _decoded_heatmaps(path: Path, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

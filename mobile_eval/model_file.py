@@ -2,9 +2,10 @@
 
 The description is JSON, in a zip appended to the flatbuffer as member `model.json`: runtimes read the
 flatbuffer and ignore what follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same. A second
-member, `keypoints.txt` (`labels.txt` of a model of classes), has the names of what it finds line by line, for readers of TFLite
-metadata.
-Length and checksum of the flatbuffer are part of it, so that damage is noticed before a runtime crashes on it.
+member, `keypoints.txt` or `labels.txt`, has the names of the keypoints or classes line by line, for readers of TFLite
+metadata. Members are stored, not deflated: Google's native readers take nothing else.
+Length and checksum of the flatbuffer are part of the description, so that damage is noticed before a runtime crashes on it.
+A file that another tool wrote anew has lost its description, which is then read from `M.json`; see `description_beside`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.compiled import compiled_for
 from mobile_eval.datasets.coco import KeypointCategory
+from mobile_eval.description_beside import candidates, check_whole, description_beside
 from mobile_eval.files import read_bytes, sha256, write_bytes, write_json
 from mobile_eval.geometry import GEOMETRIES, PLAIN
+from mobile_eval.output_tensors import OutputTensor
 
 FORMAT_VERSION = 1
 MEMBER = "model.json"
@@ -83,13 +87,14 @@ class ModelOutput:
     `stride` 0. DETECTOR_MAPS and BOX_ANSWERS are of a detector's two files, see `detector.tensors`; `tensor` is the first's.
 
     `offset` is to be added to what is found in heatmaps, in their pixels: 0.5 for a network whose targets were rounded down, as
-    those of the official landmark networks.
+    those of the official landmark networks. With `softmax` CLASS_SCORES are probabilities.
     """
 
     kind: str
     stride: int
     tensor: TensorFormat
     offset: float = 0.0
+    softmax: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in OUTPUTS:
@@ -101,9 +106,10 @@ class ModelOutput:
         return self.kind in (CLASS_MAPS, CLASS_SCORES, *OF_DETECTORS)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; no offset where there is none, as in files of before there were any."""
+        """Plain data; no offset and no softmax where there is none."""
         data = {"kind": self.kind, "stride": self.stride, **dataclasses.asdict(self.tensor)}
-        return {**data, "offset": self.offset} if self.offset else data
+        data |= {"offset": self.offset} if self.offset else {}
+        return data | ({"softmax": True} if self.softmax else {})
 
 
 def unnamed_classes(count: int) -> tuple[str, ...]:
@@ -143,7 +149,8 @@ class ModelDescription:
     links leave these out. `category` are the joints or landmarks (none of a model of classes), `classes` the names of the classes
     in the order of their indices (none of a model of keypoints).
     `importance` maps links of the full network to a number (higher is needed more).
-    `flatbuffer` is filled in when the description is embedded. `boxes` is there in both files of a detector.
+    `outputs` are the output tensors in the file's order. `flatbuffer` is filled in when the description is embedded, and None
+    where another tool wrote the file anew. `boxes` is there in both files of a detector.
     """
 
     name: str
@@ -160,6 +167,7 @@ class ModelDescription:
     license: str = ""
     task: str = "pose"
     classes: tuple[str, ...] = ()
+    outputs: tuple[OutputTensor, ...] = ()
     flatbuffer: Flatbuffer | None = None
     boxes: BoxesFile | None = None
 
@@ -175,6 +183,7 @@ class ModelDescription:
         """Plain data, as it is stored."""
         data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         data["input"], data["output"] = self.input.to_json(), self.output.to_json()
+        data["outputs"] = [tensor.to_json() for tensor in self.outputs]
         data["category"], data["classes"] = self.category.to_json(), list(self.classes)
         data["flatbuffer"] = dataclasses.asdict(self.flatbuffer) if self.flatbuffer else None
         boxes = data.pop("boxes")
@@ -195,7 +204,8 @@ class ModelDescription:
         try:
             source, target = data["input"], data["output"]
             fields["input"] = _input(source)
-            fields["output"] = ModelOutput(target["kind"], int(target["stride"]), _tensor(target), float(target.get("offset", 0)))
+            fields["output"] = _output(target)
+            fields["outputs"] = tuple(map(OutputTensor.from_json, data.get("outputs", ())))
             fields["category"] = KeypointCategory.from_json(data["category"])
             fields["classes"] = tuple(map(str, data.get("classes", ())))
             fields["flatbuffer"] = Flatbuffer(**data["flatbuffer"]) if data.get("flatbuffer") else None
@@ -211,6 +221,11 @@ def _input(data: dict[str, Any]) -> ModelInput:
     return ModelInput((height, width), mean, std, _tensor(data), data["layout"], data.get("geometry", PLAIN))
 
 
+def _output(data: dict[str, Any]) -> ModelOutput:
+    softmax = bool(data.get("softmax", False))
+    return ModelOutput(data["kind"], int(data["stride"]), _tensor(data), float(data.get("offset", 0)), softmax)
+
+
 def _tensor(data: dict[str, Any]) -> TensorFormat:
     return TensorFormat(data["dtype"], data.get("scale"), data.get("zero_point"))
 
@@ -218,6 +233,11 @@ def _tensor(data: dict[str, Any]) -> TensorFormat:
 def description_path(path: Path | str) -> Path:
     """Where the copy of the description lies: `M.json` beside `M.tflite`."""
     return Path(path).with_suffix(".json")
+
+
+def names_member(description: ModelDescription) -> str:
+    """The member of the zip that holds the names of what the model finds."""
+    return CLASSES_MEMBER if description.classes else JOINTS_MEMBER
 
 
 def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescription) -> ModelDescription:
@@ -231,10 +251,9 @@ def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescr
     buffer = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(buffer, "a") as tail:
         names = "".join(f"{name}\n" for name in description.answers)
-        names_member = CLASSES_MEMBER if description.classes else JOINTS_MEMBER
-        for name, content in ((MEMBER, json.dumps(stored.to_json(), indent=1)), (names_member, names)):
+        for name, content in ((MEMBER, json.dumps(stored.to_json(), indent=1)), (names_member(description), names)):
             member = zipfile.ZipInfo(name)  # a fixed date: the same model gives the same bytes
-            member.compress_type = zipfile.ZIP_DEFLATED
+            member.compress_type = zipfile.ZIP_STORED
             tail.writestr(member, content)
     write_bytes(path, buffer.getvalue())
     write_json(description_path(path), stored.to_json())
@@ -251,28 +270,60 @@ def embed_description(path: Path | str, description: ModelDescription) -> ModelD
     return save_model_file(path, data, description)
 
 
+def hand_on_description(source: Path | str, compiled: Path | str) -> None:
+    """Give the file that was compiled from `source` its description, if `source` has one."""
+    if is_described(source):
+        embed_description(compiled, read_description(source))
+
+
 def read_description(path: Path | str) -> ModelDescription:
-    """The description inside a `.tflite`; ValueError for a file that is truncated, damaged or of another origin."""
+    """The description inside a `.tflite`, or where another tool dropped it, the one beside it.
+
+    Raises ValueError for a file that is truncated, damaged or of another origin.
+    """
     data = read_bytes(path, "model")
+    description = _known(path, data)
+    if description is None:
+        device = compiled_for(data)
+        names = " or ".join(place.name for place in candidates(Path(path)))
+        raise ValueError(
+            f"model {path} was compiled for {device} and has no description: copy {names} of the file that was compiled beside it"
+            if device
+            else f"model {path} has no description at its end: it is truncated or not of this package; {REMEDY}"
+        )
+    return description
+
+
+def is_described(path: Path | str) -> bool:
+    """Whether the `.tflite` has a description, inside or beside it; ValueError where it is damaged."""
+    return _known(path, read_bytes(path, "model")) is not None
+
+
+def _known(path: Path | str, data: bytes) -> ModelDescription | None:
+    """The description of the model at `path`, whose bytes are `data`; None where it has none."""
     check_is_tflite(path, data)
     try:
         description = _embedded(data)
     except ValueError as error:
         raise ValueError(f"model {path}: {error}") from error
-    if description is None:
-        raise ValueError(f"model {path} has no description at its end: it is truncated or not of this package; {REMEDY}")
-    _check_flatbuffer(path, data, description)
-    return description
-
-
-def is_described(path: Path | str) -> bool:
-    """Whether the `.tflite` describes itself, in which case it is undamaged; ValueError where it is damaged."""
-    data = read_bytes(path, "model")
-    check_is_tflite(path, data)
-    description = _embedded(data)
     if description is not None:
         _check_flatbuffer(path, data, description)
-    return description is not None
+        return description
+    beside = description_beside(path)
+    return _rewritten(path, data, *beside) if beside else None
+
+
+def _rewritten(path: Path | str, data: bytes, place: Path, content: dict[str, Any]) -> ModelDescription:
+    """The description at `place` as that of a file without one: without a checksum, unless it is the flatbuffer's as it was."""
+    try:
+        description = ModelDescription.from_json(content)
+    except ValueError as error:
+        raise ValueError(f"{place}, which lies beside model {path}: {error}") from error
+    known = description.flatbuffer
+    if known is not None and sha256(data[: known.size_bytes]) == known.sha256:
+        return description
+    check_whole(path, data)
+    return dataclasses.replace(description, flatbuffer=None)
 
 
 def files_of(path: Path | str) -> list[Path]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.backend import NOT_DELEGATED, Backend, Placement, placement
+from mobile_eval.compiled import EDGETPU_OPERATOR
 from mobile_eval.decode import decode_heatmaps, decode_udp, decoded_in_graph
 from mobile_eval.detector.tensors import tensor_shapes
 from mobile_eval.files import read_bytes
@@ -35,7 +37,7 @@ from mobile_eval.quantized import StoredBytes, dequantize, quantize
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 CPU = Backend()
-EDGETPU_OPERATOR = "edgetpu-custom-op"
+REWRITTEN = "{path} was written anew by another tool: its description is the one beside it"
 NUMPY_2_NEEDS = "tflite-runtime 2.14 needs numpy below 2: `pip install 'numpy<2'`, or install ai-edge-litert"
 
 
@@ -101,6 +103,12 @@ def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
     return interpreter
 
 
+@cache
+def _note_rewritten(path: Path) -> None:
+    """Say once that a description is not known to be of the file as it is."""
+    logging.getLogger(__name__).warning(REWRITTEN.format(path=path))
+
+
 def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
     values = stored.astype(np.float32)
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
@@ -113,6 +121,8 @@ class TfliteModel:
         self.path = Path(path)
         self.backend = dataclasses.replace(backend, xnnpack=backend.xnnpack and not keep_tensors)
         self.description: ModelDescription = read_description(path)
+        if self.description.flatbuffer is None:
+            _note_rewritten(self.path)
         self.runtime: Runtime = find_runtime(backend.runtime)
         self._interpreter = make_interpreter(path, self.backend, keep_tensors=keep_tensors)
         self._input, self._outputs = _checked_tensors(self._interpreter, self.description, self.path)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from mobile_eval.compared.comparing import Comparing, Example, Measured, Panel, ratio
 from mobile_eval.datasets.folders import ClassFolders
@@ -16,7 +17,7 @@ from mobile_eval.preprocess import read_image
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, TaskData
-from mobile_eval.tasks.classification import METRIC, TASK, measure_classification, rank
+from mobile_eval.tasks.classification import METRIC, TASK, likeliest, measure_classification, rank
 
 ABOUT = (
     "top-1 is the share of images whose class is the likeliest, mean recall the mean over classes of the share of their images "
@@ -40,14 +41,14 @@ def measure_images(model: TfliteModel, data: ClassFolders, asked: Asked, progres
         sums=np.column_stack([right, np.ones(len(right))]),
         parts={name: number_or_none(float(share)) for name, share in zip(data.classes, result.recall, strict=True)},
         right=right,
-        answers=[_said(logits, data.classes) for logits in answers],
+        answers=[_said(outputs, data.classes, probabilities=model.description.output.softmax) for outputs in answers],
     )
 
 
-def _said(logits: np.ndarray, classes: Sequence[str]) -> str:
+def _said(outputs: NDArray[np.float32], classes: Sequence[str], *, probabilities: bool) -> str:
     """The likeliest class and its probability."""
-    shares = np.exp(logits - logits.max())
-    return f"{classes[int(logits.argmax())]}, {100 * shares.max() / shares.sum():.0f} %"
+    label, share = likeliest(outputs, probabilities=probabilities)
+    return f"{classes[label]}, {100 * share:.0f} %"
 
 
 def image_example(data: ClassFolders, index: int, models: Sequence[tuple[str, Measured]]) -> Example:

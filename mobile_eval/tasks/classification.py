@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.confusion_picture import confusion_svg
 from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage, load_class_folders
+from mobile_eval.detector.anchors import softmax
 from mobile_eval.files import check_output_file, write_text
 from mobile_eval.metrics.confusion import class_table, confusion, mean_known, shares_found
 from mobile_eval.metrics.figures import number_or_none, show
@@ -92,6 +93,12 @@ def measure_classification(
     labels, predicted, ranks = found.T
     top5 = float((ranks < TOP).mean()) if len(classes) > TOP else None
     return ClassificationResult(name, classes, float((ranks < 1).mean()), top5, confusion(labels, predicted, len(classes)))
+
+
+def likeliest(outputs: NDArray[np.float32], *, probabilities: bool) -> tuple[int, float]:
+    """The class of the largest output (classes,), and its probability: the output itself, or logits' softmax."""
+    best = int(outputs.argmax())
+    return best, float(outputs[best]) if probabilities else float(softmax(outputs)[best])
 
 
 def rank(logits: NDArray[np.float32], label: int) -> int:

@@ -1,0 +1,73 @@
+"""What the output tensors of a file are called, and what they hold.
+
+A tensor has the same name in the file's signature, in its description (`outputs` in model.json) and in its TFLite metadata.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hrnet_tf.detector_stages import LEVELS
+from mobile_eval.decode import QUARTERS
+from mobile_eval.detector.anchors import RATIOS, STRIDES
+from mobile_eval.model_file import BOX_ANSWERS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
+from mobile_eval.output_tensors import OutputTensor
+
+LOCATIONS, SCORES = "locations", "scores"
+LOGITS, PROBABILITIES = "logits", "probabilities"
+OUTPUT_NAMES = {HEATMAPS: "heatmaps", CLASS_MAPS: "class_maps", CLASS_SCORES: LOGITS}  # of models with one output
+
+
+def output_name(kind: str, *, softmax: bool = False) -> str:
+    """Name of the one output of a model whose output is of that kind."""
+    return PROBABILITIES if softmax else OUTPUT_NAMES[kind]
+
+
+def output_tensors(interpreter: Any, output: ModelOutput) -> tuple[OutputTensor, ...]:
+    """The output tensors of the file that `interpreter` runs, in the file's order, by the names in its signature."""
+    runner = interpreter.get_signature_runner()
+    names = {int(details["index"]): name for name, details in runner.get_output_details().items()}
+    texts = meanings(output)
+    tensors = []
+    for details in interpreter.get_output_details():
+        name = names[int(details["index"])]
+        shape, dtype = tuple(map(int, details["shape"])), np.dtype(details["dtype"]).name
+        scale, zero_point = details["quantization"]
+        quantization = (float(scale), int(zero_point)) if scale else (None, None)
+        tensors.append(OutputTensor(name, shape, dtype, texts[name], *quantization))
+    return tuple(tensors)
+
+
+def meanings(output: ModelOutput) -> dict[str, str]:
+    """What the tensors of a model with such an output hold, by name."""
+    if output.kind == KEYPOINTS:
+        offset = f"; add {QUARTERS * output.offset:g}" if output.offset else ""
+        return {
+            LOCATIONS: f"x and y of each keypoint in quarters of a heatmap pixel of {output.stride} input pixels{offset}",
+            SCORES: "score of each keypoint; a score of 0 or less means that the keypoint was not found",
+        }
+    if output.kind == DETECTOR_MAPS:
+        return _pyramid()
+    if output.kind == BOX_ANSWERS:
+        return {
+            "class_logits": "logits of each proposal's classes; the background is the last",
+            "box_deltas": "shift and log scale (x, y, width, height) of each proposal's box for each class",
+        }
+    at = f"at 1/{output.stride} of the input's size"
+    return {
+        "heatmaps": f"one heatmap for each keypoint, {at}; its maximum is the keypoint's score",
+        "class_maps": f"logits of each class, {at}",
+        LOGITS: "logit of each class",
+        PROBABILITIES: "probability of each class, by softmax",
+    }
+
+
+def _pyramid() -> dict[str, str]:
+    texts = {}
+    for level, stride in zip(LEVELS, STRIDES, strict=True):
+        texts[level] = f"feature map at 1/{stride} of the input's size"
+        texts[f"{level}_objectness"] = f"objectness logits of {len(RATIOS)} anchors at each place, 1/{stride} of the input's size"
+        texts[f"{level}_deltas"] = f"box deltas (x, y, width, height) of these {len(RATIOS)} anchors"
+    return texts
