@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -240,11 +241,19 @@ def command_line() -> str:
     return f"{name} {shlex.join(sys.argv[1:])}"
 
 
+def print_any_text() -> None:
+    """Print what the terminal's encoding has no place for as escapes: a name of a file need not be text."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run(application: typer.Typer) -> None:
     """Run an application; bad input and failing disks end in one line on stderr and exit code 2, Ctrl-C in 130.
 
     The environment variable HRNET_DEBUG=1 brings the traceback back.
     """
+    print_any_text()
     try:
         application()
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -89,7 +90,7 @@ def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
         resolver = resolvers.AUTO if backend.uses_xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         resolver = resolvers.BUILTIN_REF if backend.reference else resolver
         interpreter = module.Interpreter(
-            str(path),
+            os.fsencode(path),  # a name need not be UTF-8, of which the runtime would make a str
             num_threads=backend.threads,
             experimental_delegates=delegates,
             experimental_op_resolver_type=resolver,

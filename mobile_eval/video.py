@@ -124,7 +124,7 @@ def _opened(source: Path | str) -> cv2.VideoCapture:
         return capture
     if not Path(source).is_file():
         raise ValueError(f"cannot read video {source}: no such file")
-    capture = cv2.VideoCapture(str(source))
+    capture = cv2.VideoCapture(os.fsencode(source))  # type: ignore[call-overload]  # a str that is not UTF-8 ends the process
     if not capture.isOpened():
         raise ValueError(f"video {source} is damaged or of a format that opencv cannot read")
     return capture
@@ -153,7 +153,7 @@ class _Drawn:
     def add(self, image: NDArray[np.uint8]) -> None:
         if self.writer is None:
             size = (image.shape[1], image.shape[0])
-            self.writer = cv2.VideoWriter(str(self.beside), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
+            self.writer = cv2.VideoWriter(os.fsencode(self.beside), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
             if not self.writer.isOpened():
                 raise ValueError(f"cannot write {self.path}: opencv has no encoder for it here, or the folder refuses")
         self.writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
