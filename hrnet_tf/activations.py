@@ -134,10 +134,9 @@ def _exchange(spec: HRNetSpec, links: list[FusionLink]) -> int:
         own = maps(spec.channels(target), spec.resolution(target))
         outputs += sum(_link_down(spec, link) for link in down)
         outputs += sum(maps(spec.channels(target), spec.resolution(source)) for source in up)  # 1x1, before they are enlarged
-        if spec.interpolation == "nearest":
-            enlarged, brought = sum(2 * maps(spec.channels(target), spec.resolution(source)) for source in up[1:]), min(len(up), 1)
-        else:
-            enlarged, brought = 0, len(up)
+        brought, enlarged = len(up), 0
+        if spec.interpolation == "nearest" and up:  # up in a tree: enlarged to the next branch that has a link, and added there
+            brought, enlarged = 1, 2 * sum(maps(spec.channels(target), spec.resolution(source)) for source in up[1:])
         terms = 1 + len(down) + brought
         outputs += enlarged + own * (brought + (terms - 1) + 1)  # enlarged to the target's size, sums, ReLU
     return outputs

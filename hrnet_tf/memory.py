@@ -14,7 +14,8 @@ from hrnet_tf.baselines.spec import SimpleBaselineSpec
 from hrnet_tf.networks import Network
 
 FLOAT_BYTES = 4
-UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+UNITS |= {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 MEMORY_BUDGET = 2**30  # bytes
 
 

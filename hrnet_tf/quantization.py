@@ -78,10 +78,7 @@ def activation_ranges(model: Any, groups: Iterable[Iterable[NDArray[np.float32]]
 
         extremes = detector_extremes(model)
     else:
-        outputs = {
-            layer.name: [keras.backend.min(layer.output), keras.backend.max(layer.output)]
-            for layer in model.layers
-        }
+        outputs = {layer.name: [keras.backend.min(layer.output), keras.backend.max(layer.output)] for layer in model.layers}
         extremes = functools.partial(keras.Model(model.input, outputs), training=False)
     observed = [_widest([_pairs(extremes(batch)) for batch in group]) for group in groups]
     means = np.mean([list(found.values()) for found in observed], axis=0).tolist()

@@ -164,7 +164,7 @@ def predict(
     from mobile_eval.predict import predict as predict_images
     from mobile_eval.runtime import TfliteModel
     from mobile_eval.video import is_video, predict_video
-    from mobile_eval.words import noun_for
+    from mobile_eval.words import number_of
 
     loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
     if is_video(images[0]):
@@ -175,7 +175,7 @@ def predict(
     known = load_boxes(boxes, images) if boxes else None
     results = predict_images(loaded, images, output, boxes=known, progress=True)
     for result in results:
-        typer.echo(f"{result.picture}: {len(result.scores)} {noun_for(len(result.scores), 'people')}")
+        typer.echo(f"{result.picture}: {number_of(len(result.scores), 'people')}")
     typer.echo(f"keypoints: {output / KEYPOINTS_FILE}")
 
 

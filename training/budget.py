@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hrnet_tf.networks import complexity
 from hrnet_tf.spec import HRNetSpec
-from mobile_eval.words import noun_for
+from mobile_eval.words import number_of
 
 SHARES = ("keep_latency", "keep_macs", "keep_links")
 MEASUREMENTS = 8
@@ -95,7 +95,9 @@ def within_latency(
         spec = order[index]
         found = measured(spec)
         giga, guess = complexity(spec).multiply_adds / 1e9, predicted(spec)
-        say(f"{len(spec.links)} {noun_for(len(spec.links), 'links')}, {giga:.3f} G multiply-adds: {found:.3f} of full's latency (predicted {guess:.3f})")
+        say(
+            f"{number_of(len(spec.links), 'links')}, {giga:.3f} G multiply-adds: {found:.3f} of full's latency (predicted {guess:.3f})"
+        )
         return found
 
     over, within, ratio, limit = -1, len(order), 1.0, share

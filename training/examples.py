@@ -40,9 +40,7 @@ def plain_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN) -> 
     return normalize(TASKS[spec.task].inputs_in(geometry, items, spec.input_size))
 
 
-def plain_batches(
-    items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN
-) -> Iterator[NDArray[np.float32]]:
+def plain_batches(items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN) -> Iterator[NDArray[np.float32]]:
     """`plain_inputs` of `size` items at a time, made when they are asked for."""
     for start in range(0, len(items), size):
         yield plain_inputs(items[start : start + size], spec, geometry)

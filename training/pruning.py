@@ -203,9 +203,7 @@ def prune(
         if number > 1 and load_ranking(at).of_run:
             before = load_ranking(run)
             looked_at = train_data.head(before.persons)
-            rank_run(
-                at, looked_at, before.methods, blocks=options.blocks, seed=before.seed, memory_budget=memory_budget
-            )
+            rank_run(at, looked_at, before.methods, blocks=options.blocks, seed=before.seed, memory_budget=memory_budget)
         part = dataclasses.replace(options, budget=options.budget.part(number, options.rounds))
         epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
         if epochs < 1:

@@ -12,7 +12,7 @@ from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
 from mobile_eval.tasks.asked import TaskData
-from mobile_eval.words import noun_for
+from mobile_eval.words import number_of
 from training.balance import balanced, weights_line
 from training.config import TrainingConfig
 from training.execution import Execution
@@ -67,7 +67,7 @@ def train(
 
 def items_line(data: TaskData, noun: str) -> str:
     """How many items there are, and what of the files is none."""
-    return f"{len(data):,} {noun_for(len(data), noun)} to learn from{f' ({data.left_out})' if data.left_out else ''}"
+    return f"{number_of(len(data), noun)} to learn from{f' ({data.left_out})' if data.left_out else ''}"
 
 
 def take_over_weights(model: Any, run: Run) -> None:

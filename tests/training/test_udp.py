@@ -12,6 +12,7 @@ from conversion.convert import convert_run
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from conversion.restore import restore_run
+from conversion.samples import Inputs
 from hrnet_tf.inference import Inference
 from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
@@ -107,9 +108,9 @@ def test_int8_is_calibrated_on_its_own_crops(
     save_weights(run.weights_path, model_weights(build_for_training(spec, udp)))
     seen = []
 
-    def watched(model: object, options: ConvertOptions, inputs: np.ndarray) -> bytes:
-        seen.append(inputs)
-        return to_flatbuffer(model, options, inputs)
+    def watched(model: object, options: ConvertOptions, inputs: Inputs, *, memory_budget: int) -> bytes:
+        seen.append(np.stack(list(inputs)))
+        return to_flatbuffer(model, options, inputs, memory_budget=memory_budget)
 
     monkeypatch.setattr("conversion.convert.to_flatbuffer", watched)
     convert_run(run, ConvertOptions("int8", max_error=float("inf")), tmp_path / "m.tflite", samples=4)

@@ -66,7 +66,7 @@ class HeldSet:
     """Items without augmentation: inputs (N, H, W, 3), targets (N, ...) and, of some tasks, weights (N, ...).
 
     Where all of them fit into `memory_budget` (bytes) they are made ready once and kept as `arrays`; where not, `arrays` is None
-    and each batch is made when it is asked for. `loss` is the task's Keras loss, by the `settings` that the network was trained by.
+    and each batch is made when it is asked for. `loss` is the task's Keras loss by `settings`, those of the network's training.
     """
 
     data: TaskData

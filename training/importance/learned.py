@@ -45,7 +45,7 @@ class ShuffledBatches(keras.utils.Sequence):  # type: ignore[misc]
         return math.ceil(len(self.data) / self.size)
 
     def __getitem__(self, number: int) -> Arrays:
-        return self.data.made(self._order[number * self.size : (number + 1) * self.size])
+        return self.data.made(self._order[number * self.size : (number + 1) * self.size].tolist())
 
     def on_epoch_end(self) -> None:
         self._order = self._random.permutation(len(self.data))
