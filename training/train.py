@@ -15,6 +15,7 @@ from mobile_eval.tasks.asked import TaskData
 from mobile_eval.words import number_of
 from training.balance import balanced, weights_line
 from training.config import TrainingConfig
+from training.device import device_line
 from training.execution import Execution
 from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
 from training.tasks.registry import training_task
@@ -58,6 +59,7 @@ def train(
         check_category(teacher, train_data)
     if how.devices.is_chief:
         start_run(run, resume=resume)
+        print(device_line(how.devices))
         print(items_line(train_data, training_task(spec.task).noun))
         if config is not asked:
             print(weights_line(config.settings.class_weights, train_data.names))

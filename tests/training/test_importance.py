@@ -169,8 +169,11 @@ def test_examples_that_do_not_fit_are_made_anew(network: TrainedNetwork, spec: H
 
 
 def test_gates_learn_from_examples_that_are_made_anew(network: TrainedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
-    streamed = HeldSet.prepare(load_keypoints(config.train).head(5), spec, Settings(), memory_budget=3 * activation_bytes(spec))
-    assert streamed.arrays is None
+    streamed = dataclasses.replace(
+        HeldSet.prepare(load_keypoints(config.train).head(5), spec, Settings()),
+        arrays=None,
+        memory_budget=3 * activation_bytes(spec),
+    )
     batches = ShuffledBatches(streamed, streamed.batch_size(16, training=True), seed=0)
     assert [len(batches[number][0]) for number in range(len(batches))] == [3, 2]
     before = np.concatenate([batches[number][0] for number in range(2)])
