@@ -16,7 +16,9 @@ LOOK_FOR_GPUS = "import tensorflow; tensorflow.config.list_physical_devices('GPU
 TIMEOUT_S = 180
 LIBRARY = re.compile(r"(?:[Cc]ould not load|[Cc]annot load|dlopen)[^']*'(lib[^']+)'")
 FAILURES = ("Cannot dlopen", "failed call to cuInit", "Could not find cuda drivers", "no supported devices", "driver version")
-LOG_PREFIX = re.compile(r"^(?:[\d-]+ [\d:.]+: )?[IWEF]\S*(?: +[\d:.]+ +\d+)? \S+\] ?")  # time, severity, source of TensorFlow's lines
+LOG_PREFIX = re.compile(
+    r"^(?:[\d-]+ [\d:.]+: )?[IWEF]\S*(?: +[\d:.]+ +\d+)? \S+\] ?"
+)  # time, severity, source of TensorFlow's lines
 
 
 def device_line(devices: Devices) -> str:
@@ -74,7 +76,9 @@ def _tensorflow_log() -> str:
 
 def _has_nvidia(root: Path) -> bool:
     """Whether the system has an NVIDIA GPU: its driver's files, or those of Windows' Linux."""
-    return (root / "proc/driver/nvidia/version").exists() or any((root / "dev").glob("nvidia[0-9]*")) or (root / "dev/dxg").exists()
+    return (
+        (root / "proc/driver/nvidia/version").exists() or any((root / "dev").glob("nvidia[0-9]*")) or (root / "dev/dxg").exists()
+    )
 
 
 def _tensorflow_names() -> list[str]:

@@ -25,7 +25,7 @@ from mobile_eval.charts import removal_points, removal_svg
 from mobile_eval.files import write_text
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.profile import ProfileResult, load_profile
-from mobile_eval.progress import tracked
+from mobile_eval.progress import tracked, working
 from mobile_eval.tasks.asked import TaskData
 from training.budget import SHARES, Budget, within_drop
 from training.budget_search import BudgetSearch
@@ -150,7 +150,8 @@ def plan(
     importance = {unit: value for unit, value in units.items() if options.blocks or isinstance(unit, FusionLink)}
     full_price = table.price(spec.full())
     blind = options.method == RANDOM
-    order = one_by_one(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
+    with working("measuring what each removal costs", show=lost is not None):
+        order = one_by_one(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
     network, metric = TrainedNetwork.of(spec, load_weights(run.weights_path)), training_task(spec.task).metric
     loss, score = held.measure(network.gated(), progress=True)
     search = BudgetSearch(options.budget, table, measured, say, closest=options.closest)
@@ -231,7 +232,7 @@ class _Pricing:
         """Measures on this machine, unless the target is another."""
         if self.options.budget.name != "keep_latency" or self.options.profile:
             return None
-        self._ratio = self._ratio or LatencyRatio(self.run.hrnet_spec.full(), self.options.threads)
+        self._ratio = self._ratio or LatencyRatio(self.run.hrnet_spec.full(), self.options.threads, progress=True)
         return self._ratio
 
 
