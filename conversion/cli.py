@@ -15,6 +15,18 @@ Annotations = Annotated[
     Path | None, typer.Option(help="COCO JSON, of pose, landmarks and detection.", show_default=False, rich_help_panel=DATA)
 ]
 Masks = Annotated[Path | None, typer.Option(help="Folder of masks, of segmentation.", show_default=False, rich_help_panel=DATA)]
+Category = Annotated[
+    str | None,
+    typer.Option(
+        help="Name or id of the category to take, where several have keypoints.", show_default=False, rich_help_panel=DATA
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Refuse annotations at the first bad label; without it up to 1 % are left out.", rich_help_panel=DATA
+    ),
+]
 Classes = Annotated[
     Path | None, typer.Option(help="File of the classes' names, of segmentation.", show_default=False, rich_help_panel=DATA)
 ]
@@ -35,6 +47,8 @@ def convert(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    category: Category = None,
+    strict: Strict = False,
     samples: Annotated[int, typer.Option(help="Persons or images to calibrate on.", min=1)] = 200,
     sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
     recipe: Annotated[
@@ -74,7 +88,8 @@ def convert(
     check_output_file(output)
     loaded = load_run(run)
     task = loaded.spec.task
-    data = load_given(task, TASKS[task], Source(images, annotations, masks, classes))
+    given = Source(images, annotations, masks, classes, category, strict, loaded.category.get("name"))
+    data = load_given(task, TASKS[task], given)
     with Console(stderr=True).status(f"converting {run} to {precision}"):
         result = convert_run(loaded, options, output, data, samples=samples, seed=sample_seed, recipe=chosen, runtime=runtime)
     typer.echo(result)
@@ -91,6 +106,8 @@ def restore(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    category: Category = None,
+    strict: Strict = False,
 ) -> None:
     """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
 
@@ -106,8 +123,10 @@ def restore(
     from mobile_eval.tasks.asked import Source, given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named
 
-    name = read_description(model).task
-    data = load_given(name, task_named(name), Source(images, annotations, masks, classes))
+    description = read_description(model)
+    name = description.task
+    given = Source(images, annotations, masks, classes, category, strict, description.category.name)
+    data = load_given(name, task_named(name), given)
     if data is None:
         raise ValueError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")
     run = restore_run(model, data, output)

@@ -13,6 +13,7 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, write_json
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.tasks.asked import say_left_out
 from training.config import TrainingConfig
 from training.examples import plain_inputs
 from training.fit import check_category, fit, load_data, start_run
@@ -29,6 +30,8 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
     train_data, val_data = load_data(config)
     check_category(run, train_data)
+    say_left_out(config.train, train_data)
+    say_left_out(config.val, val_data)
     folded = fold_batch_norm(load_weights(run.weights_path))
     quantized = Run(Path(output), "quantize", run.spec, run.category, config.to_json(), str(run.path))
     start_run(quantized, resume=resume)

@@ -175,7 +175,7 @@ def keypoints_in(image: dict[str, Any], annotation: dict[str, Any], joints: int,
     points = np.array([math.nan if value is None else number(value) for value in values], np.float64).reshape(-1, 3)
     labelled = points[(points[:, 2] > 0) & np.isfinite(points).all(axis=1), :2]
     if len(labelled) > 1 and labelled.min() >= 0 and labelled.max() <= 1 and _has_pixels(image):
-        raise ValueError(f"{where}: keypoints must be in pixels of the image, not in shares of it; all lie between 0 and 1")
+        raise ValueError(f"{where}: keypoints must be in pixels, not in shares of the image; all lie between 0 and 1")
     return points
 
 
