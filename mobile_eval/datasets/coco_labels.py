@@ -125,7 +125,7 @@ class LabelReader:
         self._areas += annotation.get("area") is not None and not usable_area(annotation["area"])
         self._counts += annotation.get("num_keypoints") is not None and number(annotation["num_keypoints"]) != said
         keypoints = _without(found, bad)
-        entry = self._keep(annotation, image, keypoints, place)
+        entry = self._keep({**annotation, HEAD_BOX: head}, image, keypoints, place)
         return LabelledPerson(entry, image, (box, keypoints, head)) if entry["num_keypoints"] else None
 
     def _keep_unlabelled(self, annotation: dict[str, Any], place: int) -> None:
@@ -139,17 +139,25 @@ class LabelReader:
         self._keep(annotation, image, _without(keypoints, self._is_bad(keypoints, image)), place)
 
     def _keep(self, annotation: dict[str, Any], image: dict[str, Any], keypoints: Array, place: int) -> dict[str, Any]:
-        own = {"id": place, "image_id": image["id"], "category_id": self.category["id"]}
-        count = int((keypoints[:, VISIBLE] > 0).sum())
-        self.kept.append({**annotation, **own, "keypoints": keypoints.reshape(-1).tolist(), "num_keypoints": count})
+        area = annotation.get("area")
+        own = {
+            "id": place,
+            "image_id": image["id"],
+            "category_id": self.category["id"],
+            "iscrowd": int(is_of_crowd(annotation)),
+            "area": area if usable_area(area) else None,
+            "keypoints": keypoints.reshape(-1).tolist(),
+            "num_keypoints": int((keypoints[:, VISIBLE] > 0).sum()),
+        }
+        self.kept.append({**annotation, **own})
         return self.kept[-1]
 
     def _is_bad(self, keypoints: Array, image: dict[str, Any]) -> NDArray[np.bool_]:
         """Which joints (K,) are labelled, but not in the image."""
-        x, y, _ = keypoints.T
+        x, y, visible = keypoints.T
         low, right, bottom = -self.margin, image["width"] + self.margin, image["height"] + self.margin
-        outside = (x < low) | (x > right) | (y < low) | (y > bottom)
-        return np.asarray(is_labelled(keypoints) & (outside | ~np.isfinite(keypoints).all(axis=1)))
+        inside = (x >= low) & (x <= right) & (y >= low) & (y <= bottom) & np.isfinite(visible)  # False where one is NaN
+        return np.asarray(is_labelled(keypoints) & ~inside)
 
     def _why_bad(self, joint: int, keypoint: Array, image: dict[str, Any]) -> str:
         x, y, visible = keypoint
@@ -174,13 +182,12 @@ class LabelReader:
 
 def is_labelled(keypoints: Array) -> NDArray[np.bool_]:
     """Which of keypoints (K, 3) are labelled: those of a visibility above 0, and those with a place whose visibility is NaN."""
-    has_place = np.isfinite(keypoints[:, :VISIBLE]).all(axis=1)
-    return (keypoints[:, VISIBLE] > 0) | (np.isnan(keypoints[:, VISIBLE]) & has_place)
+    x, y, visible = keypoints.T
+    return np.asarray((visible > 0) | (np.isnan(visible) & np.isfinite(x) & np.isfinite(y)))
 
 
 def _without(keypoints: Array, bad: NDArray[np.bool_]) -> Array:
     """Keypoints (K, 3) of which the bad ones (K,) and those without a place are [0, 0, 0]."""
-    unusable = bad | ~np.isfinite(keypoints).all(axis=1)
-    cleaned = np.where(unusable[:, None], 0.0, keypoints)
+    cleaned = np.where((bad | ~np.isfinite(keypoints).all(axis=1))[:, None], 0.0, keypoints)
     cleaned[:, VISIBLE] = np.maximum(cleaned[:, VISIBLE], 0)
     return cleaned

@@ -172,9 +172,13 @@ def keypoints_in(image: dict[str, Any], annotation: dict[str, Any], joints: int,
         raise ValueError(f"{where}: keypoints must be numbers, got {brief(wrong)}")
     if len(values) != 3 * joints:
         raise ValueError(f"{where}: {len(values)} keypoint numbers, expected 3 x {joints}")
-    points = np.array([math.nan if value is None else number(value) for value in values], np.float64).reshape(-1, 3)
-    labelled = points[(points[:, 2] > 0) & np.isfinite(points).all(axis=1), :2]
-    if len(labelled) > 1 and labelled.min() >= 0 and labelled.max() <= 1 and _has_pixels(image):
+    try:
+        points = np.array(values, np.float64).reshape(-1, 3)  # null becomes NaN
+    except OverflowError:
+        points = np.array([math.nan if value is None else number(value) for value in values], np.float64).reshape(-1, 3)
+    labelled = points[points[:, 2] > 0, :2]
+    labelled = labelled[np.isfinite(labelled).all(axis=1)]
+    if len(labelled) > 1 and labelled.max() <= 1 and labelled.min() >= 0 and _has_pixels(image):
         raise ValueError(f"{where}: keypoints must be in pixels, not in shares of the image; all lie between 0 and 1")
     return points
 

@@ -144,8 +144,9 @@ class _BoxReader:
         return image, self.categories[label], box_in(image, annotation, f"{where} ({image['file_name']})")
 
     def _keep(self, entry: dict[str, Any], place: int, image: dict[str, Any], category: dict[str, Any], box: Box) -> None:
-        own = {"id": place, "image_id": image["id"], "category_id": category["id"], "bbox": list(box)}
-        self.kept.append({**entry, **own})
+        own = {"id": place, "image_id": image["id"], "category_id": category["id"], "iscrowd": int(is_of_crowd(entry))}
+        area = entry.get("area")
+        self.kept.append({**entry, **own, "bbox": list(box), "area": area if usable_area(area) else None})
 
     def remarks(self) -> tuple[str, ...]:
         """What was left out, and what was taken otherwise than the file says."""

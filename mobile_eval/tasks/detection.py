@@ -127,7 +127,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectionR
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("strict", "limit", "predictions", "overlays"),
+    takes=("limit", "predictions", "overlays", "strict"),
     evaluate=_evaluate,
     load=_load,
     inputs=_inputs,

@@ -152,7 +152,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkRe
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("category", "strict", "limit", "decoding", "unit", "failure_above", "predictions", "resume", "overlays"),
+    takes=("limit", "decoding", "unit", "failure_above", "predictions", "resume", "overlays", "category", "strict"),
     evaluate=_evaluate,
     load=load_keypoints,
     inputs=keypoint_inputs,

@@ -50,8 +50,6 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
 TASK = Task(
     needs=("annotations", "images"),
     takes=(
-        "category",
-        "strict",
         "limit",
         "flip",
         "decoding",
@@ -62,6 +60,8 @@ TASK = Task(
         "predictions",
         "resume",
         "overlays",
+        "category",
+        "strict",
     ),
     evaluate=evaluate_pose,
     load=load_keypoints,
