@@ -18,6 +18,18 @@ Masks = Annotated[Path | None, typer.Option(help="Folder of masks, of segmentati
 MemoryBudget = Annotated[
     str, typer.Option(help="Memory for images and for the activations that are looked at, such as 1GiB or 512MiB.")
 ]
+Category = Annotated[
+    str | None,
+    typer.Option(
+        help="Name or id of the category to take, where several have keypoints.", show_default=False, rich_help_panel=DATA
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Refuse annotations at the first bad label; without it up to 1 % are left out.", rich_help_panel=DATA
+    ),
+]
 Classes = Annotated[
     Path | None, typer.Option(help="File of the classes' names, of segmentation.", show_default=False, rich_help_panel=DATA)
 ]
@@ -41,6 +53,8 @@ def convert(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    category: Category = None,
+    strict: Strict = False,
     samples: Annotated[int, typer.Option(help="Persons or images to calibrate on.", min=1)] = 200,
     sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
     recipe: Annotated[
@@ -86,7 +100,8 @@ def convert(
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     task = loaded.spec.task
-    data = load_given(task, TASKS[task], Source(images, annotations, masks, classes))
+    given = Source(images, annotations, masks, classes, category, strict, loaded.category.get("name"))
+    data = load_given(task, TASKS[task], given)
     with Console(stderr=True).status(f"converting {run} to {precision}"):
         result = convert_run(
             loaded,
@@ -114,6 +129,8 @@ def restore(
     masks: Masks = None,
     classes: Classes = None,
     memory_budget: MemoryBudget = "1GiB",
+    category: Category = None,
+    strict: Strict = False,
 ) -> None:
     """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
 
@@ -130,8 +147,10 @@ def restore(
     from mobile_eval.tasks.asked import Source, given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named
 
-    name = read_description(model).task
-    data = load_given(name, task_named(name), Source(images, annotations, masks, classes))
+    description = read_description(model)
+    name = description.task
+    given = Source(images, annotations, masks, classes, category, strict, description.category.name)
+    data = load_given(name, task_named(name), given)
     if data is None:
         raise ValueError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")
     run = restore_run(model, data, output, memory_budget=parse_memory(memory_budget))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,10 +122,10 @@ def sample_inputs(
 
 def own_data(run: Run) -> TaskData | None:
     """The data that a run was trained on; None where they are not there (any more)."""
-    paths = run.config.get("train", {})
-    if not paths or not all(Path(path).exists() for path in paths.values()):
+    source = Source.from_json(run.config.get("train") or {})
+    if not source.paths or not all(path.exists() for path in source.paths):
         return None
-    return TASKS[run.spec.task].load(Source.from_json(paths))
+    return TASKS[run.spec.task].load(dataclasses.replace(source, expected=run.category.get("name")))
 
 
 def random_inputs(size: tuple[int, int]) -> Inputs:

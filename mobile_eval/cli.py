@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from mobile_eval.evaluate_command import evaluate
-from mobile_eval.options import DelegateLibrary, DelegateOptions, Limit, Model, RuntimeName, Sigmas, Threads, Xnnpack
+from mobile_eval.options import (
+    Category,
+    DelegateLibrary,
+    DelegateOptions,
+    Limit,
+    Model,
+    RuntimeName,
+    Sigmas,
+    Strict,
+    Threads,
+    Xnnpack,
+)
 
 DEBUG_VARIABLE = "HRNET_DEBUG"
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -86,6 +97,8 @@ def compare(
     ] = None,
     masks: Annotated[Path | None, typer.Option(help="Folder of the images' masks (segmentation).", show_default=False)] = None,
     classes: Annotated[Path | None, typer.Option(help="File of the classes' names (segmentation).", show_default=False)] = None,
+    category: Category = None,
+    strict: Strict = False,
     threads: Threads = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each model; the models take turns.")] = 50,
     runtime: RuntimeName = "auto",
@@ -118,7 +131,16 @@ def compare(
         return
     result = compare_files(
         models,
-        Asked(images=images, annotations=annotations, masks=masks, classes=classes, limit=limit, sigmas=sigmas),
+        Asked(
+            images=images,
+            annotations=annotations,
+            masks=masks,
+            classes=classes,
+            category=category,
+            strict=strict,
+            limit=limit,
+            sigmas=sigmas,
+        ),
         output,
         backend=parse_backend(runtime, threads, xnnpack, delegate, delegate_option),
         rounds=rounds,

@@ -19,7 +19,7 @@ from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.model_file import CLASS_SCORES, ModelDescription, unnamed_classes
 from mobile_eval.runtime import CPU, TfliteModel
 from mobile_eval.study import StudyArm, load_arms
-from mobile_eval.tasks.asked import Asked, TaskData
+from mobile_eval.tasks.asked import Asked, TaskData, read_asked
 from mobile_eval.tasks.registry import comparing_of, task_named, task_of
 
 FORMAT_VERSION = 1
@@ -194,7 +194,7 @@ def compare_files(
     first = TfliteModel(paths[0], backend)
     task = task_of(first)
     task.check(first, asked)
-    data = task.load(asked.source).head(asked.limit)
+    data = read_asked(task.load, first, asked)
     return compare(
         paths, data, output, asked=asked, backend=backend, rounds=rounds, command=command, arms=arms, progress=progress
     )

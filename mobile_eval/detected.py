@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.datasets.coco_ids import Id
 from mobile_eval.datasets.detections import Detection
 from mobile_eval.evaluate import Predicted, check_joints, person_score, predict_persons
 from mobile_eval.geometry import BOX_PADDING, expand_box
@@ -61,7 +62,7 @@ def evaluate_detected(
 
 
 def kept_results(
-    category_id: int,
+    category_id: Id,
     detections: Sequence[Detection],
     keypoints: NDArray[np.float64],
     sigmas: Sequence[float],

@@ -20,6 +20,7 @@ from mobile_eval.options import (
 )
 
 KEYPOINTS, POSE, LANDMARKS, MASKS = "Of pose and landmarks", "Of pose", "Of landmarks", "Of segmentation"  # headings in --help
+ANNOTATED = "Of pose, landmarks and detection"
 
 Images = Annotated[
     Path | None,
@@ -47,6 +48,22 @@ Annotations = Annotated[
         help="COCO keypoint JSON of the model's joints or landmarks; of faces also WFLW's list, a .csv, a folder of .pts files.",
         show_default=False,
         rich_help_panel=KEYPOINTS,
+    ),
+]
+Category = Annotated[
+    str | None,
+    typer.Option(
+        help="Name or id of the category to take, where several have keypoints; the model's if not given.",
+        show_default=False,
+        rich_help_panel=KEYPOINTS,
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse annotations at the first bad label; without it up to 1 % are left out.",
+        rich_help_panel=ANNOTATED,
     ),
 ]
 Decoding = Annotated[
@@ -143,6 +160,8 @@ def evaluate(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    category: Category = None,
+    strict: Strict = False,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
     xnnpack: Xnnpack = True,

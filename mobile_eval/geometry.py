@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ Array = NDArray[np.float64]
 Numbers = Sequence[float] | Array
 BOX_PADDING = 1.25
 HEATMAP_STRIDE = 4
+FURTHEST_PX = 1e6  # what lies further out is no place in an image
 PLAIN, UDP = GEOMETRIES = ("plain", "udp")
 
 
@@ -50,11 +52,15 @@ def heatmap_pixel(input_size: tuple[int, int], geometry: str = PLAIN) -> Array:
 
 
 def checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
-    """A box (x, y, width, height) of four numbers with an area; else ValueError, which begins with `where`."""
+    """A box (x, y, width, height) of four finite numbers with an area; else ValueError, which begins with `where`."""
     try:
+        if any(isinstance(value, str | bool) for value in box):
+            raise TypeError
         x, y, width, height = map(float, box)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: bbox must be [x, y, width, height], got {box!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{where}: bbox must be [x, y, width, height], got {brief(box)}") from None
+    if not max(map(abs, (x, y, width, height))) <= FURTHEST_PX or math.isnan(x + y + width + height):
+        raise ValueError(f"{where}: bbox must be finite and within {FURTHEST_PX:,.0f} pixels, got {brief(box)}")
     if not (width > 0 and height > 0):
         raise ValueError(f"{where}: bbox {box} has no area")
     return x, y, width, height

@@ -20,6 +20,11 @@ DelegateOptions = Annotated[
 ReferenceKernels = Annotated[
     bool, typer.Option("--reference-kernels", help="The runtime's plain kernels: slow, but int8 is the same everywhere.")
 ]
+Category = Annotated[
+    str | None,
+    typer.Option(help="Name or id of the category to take, where several have keypoints.", show_default=False),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse annotations at the first bad label; else up to 1 % are left out.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take only N people or images.", show_default=False)]
 Sigmas = Annotated[
     str | None,

@@ -222,7 +222,6 @@ DETECT = "train detect-small-v1 --input-size 64x96 --epochs 1 --batch-size 4"
             "named 'coco'; there are coco-1x, coco-2x, small",
         ),
         (DETECT + " {boxes} --input-size 100x64 --output {out}", "multiples of 32"),
-        (DETECT + " --train-annotations {empty} --images {shapes}/images --output {out}", "have no box, the first is train3.png"),
         (DETECT + " --train-annotations {flat} --images {shapes}/images --output {out}", "bbox [5, 5, 0, 9] has no area"),
         (DETECT + " --train-annotations {foreign} --images {shapes}/images --output {out}", "category 5 is none of the file's"),
     ],
@@ -239,7 +238,6 @@ def test_bad_input_of_detection(
     content = json.loads((shapes / "train.json").read_text())
     first, *others = content["annotations"]
     annotations = {
-        "empty": [entry for entry in content["annotations"] if entry["image_id"] != 3],
         "flat": [{**first, "bbox": [5, 5, 0, 9]}, *others],
         "foreign": [{**first, "category_id": 5}, *others],
     }

@@ -48,6 +48,8 @@ def train(
     masks: given.Masks = None,
     val_masks: given.ValMasks = None,
     classes: given.Classes = None,
+    category: given.Category = None,
+    strict: given.Strict = False,
     input_size: given.InputSize = None,
     width: given.Width = None,
     modules: given.Modules = None,
@@ -107,6 +109,8 @@ def rank(
     annotations: given.Annotations = None,
     masks: given.Masks = None,
     classes: given.Classes = None,
+    category: given.Category = None,
+    strict: given.Strict = False,
     method: Annotated[
         list[str] | None,
         typer.Option(help="leave-one-out (default), taylor, l0, l1, random, or all; several may be given, the first counts."),
@@ -125,6 +129,7 @@ def rank(
     """
     from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
+    from mobile_eval.tasks.asked import say_left_out
     from mobile_eval.tasks.registry import TASKS
     from training.importance.ranking import METHODS, rank_run
     from training.ranking_table import show_ranking
@@ -132,8 +137,11 @@ def rank(
 
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
-    task, data = loaded.spec.task, {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
-    held = TASKS[task].load(asked_source(task, data)).head(limit)
+    task, files = loaded.spec.task, {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
+    source = asked_source(task, {**files, "category": category, "strict": strict}, run=loaded)
+    data = TASKS[task].load(source)
+    say_left_out(source, data)
+    held = data.head(limit)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
     ranking = rank_run(loaded, held, methods, blocks=blocks, seed=seed, memory_budget=budget_bytes)
     show_ranking(ranking)
@@ -168,6 +176,8 @@ def prune(
     masks: given.Masks = None,
     val_masks: given.ValMasks = None,
     classes: given.Classes = None,
+    category: given.Category = None,
+    strict: given.Strict = False,
     epochs: given.Epochs = 10,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 5e-4,
@@ -200,7 +210,7 @@ def prune(
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
     task = parent.spec.task
-    config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
+    config = tuning_config(task, parent.config, asked_sources(task, asked, parent), epochs, batch_size, learning_rate, seed)
     chosen = asked_precision(precision, mixed_precision) or FLOAT32
     config = dataclasses.replace(config, precision=chosen, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
@@ -226,6 +236,8 @@ def quantize(
     masks: given.Masks = None,
     val_masks: given.ValMasks = None,
     classes: given.Classes = None,
+    category: given.Category = None,
+    strict: given.Strict = False,
     epochs: given.Epochs = 3,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 2e-5,
@@ -248,7 +260,7 @@ def quantize(
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
     task = parent.spec.task
-    config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
+    config = tuning_config(task, parent.config, asked_sources(task, asked, parent), epochs, batch_size, learning_rate, seed)
     tuned = quantize_run(parent, config, output, resume=resume, memory_budget=budget_bytes)
     typer.echo(f"run: {tuned.path}")
 

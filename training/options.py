@@ -23,6 +23,20 @@ ValAnnotations = Annotated[
 Annotations = Annotated[
     Path | None, typer.Option(help="Annotations to measure on, as COCO JSON.", show_default=False, rich_help_panel=OF_KEYPOINTS)
 ]
+Category = Annotated[
+    str | None,
+    typer.Option(
+        help="Name or id of the category to take, where several have keypoints.", show_default=False, rich_help_panel=OF_KEYPOINTS
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse annotations at the first bad label; without it up to 1 % are left out.",
+        rich_help_panel=OF_KEYPOINTS,
+    ),
+]
 Masks = Annotated[
     Path | None,
     typer.Option(help="Folder of a mask of class indices for each image.", show_default=False, rich_help_panel=OF_MASKS),

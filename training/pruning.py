@@ -26,7 +26,7 @@ from mobile_eval.files import write_text
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.profile import ProfileResult, load_profile
 from mobile_eval.progress import tracked, working
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.tasks.asked import TaskData, say_left_out
 from training.budget import SHARES, Budget, within_drop
 from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
@@ -36,7 +36,7 @@ from training.execution import Execution
 from training.fit import ROUNDS, build_for_training, build_teacher, check_category, check_startable, fit, load_data, start_run
 from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
-from training.importance.ranking import rank_run
+from training.importance.ranking import check_finite, rank_run
 from training.pricing import PriceTable, latency_table, multiply_adds_table, profile_here
 from training.reassessment import ITEMS as REASSESSED
 from training.reassessment import Reassessment
@@ -115,6 +115,7 @@ def check_prunable(run: Run, options: PruneOptions) -> Ranking:
     if ranking.of_run:
         raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `hrnet rank {run.path}`")
     units = ranking.of(options.method)
+    check_finite(units, f"{run.path / 'ranking.json'}", f"rank it again with `hrnet rank {run.path}`")
     if options.blocks and all(isinstance(unit, FusionLink) for unit in units):
         raise ValueError(f"the residual blocks of {run.path} were not ranked: rank it again with --blocks")
     if not links:
@@ -195,6 +196,8 @@ def prune(
     check_prunable(run, options)
     train_data, val_data = load_data(config)
     check_category(run, train_data)
+    say_left_out(config.train, train_data)
+    say_left_out(config.val, val_data)
     load_weights(run.weights_path)
     pricing = _Pricing(run, options)
     at = run

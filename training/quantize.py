@@ -18,7 +18,7 @@ from hrnet_tf.quantization import QUANTIZATION, activation_ranges, build_quantiz
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, write_json
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.tasks.asked import TaskData, say_left_out
 from training.config import TrainingConfig
 from training.examples import plain_batches
 from training.execution import Execution
@@ -40,6 +40,8 @@ def quantize(
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
     train_data, val_data = load_data(config)
     check_category(run, train_data)
+    say_left_out(config.train, train_data)
+    say_left_out(config.val, val_data)
     folded = fold_batch_norm(load_weights(run.weights_path))
     quantized = Run(Path(output), "quantize", run.spec, run.category, config.to_json(), str(run.path))
     start_run(quantized, resume=resume)

@@ -11,7 +11,7 @@ from hrnet_tf.keras_choice import check_same_keras
 from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.tasks.asked import TaskData, say_left_out
 from mobile_eval.words import number_of
 from training.balance import balanced, weights_line
 from training.config import TrainingConfig
@@ -61,6 +61,7 @@ def train(
         start_run(run, resume=resume)
         print(device_line(how.devices))
         print(items_line(train_data, training_task(spec.task).noun))
+        say_left_out(config.val, val_data)
         if config is not asked:
             print(weights_line(config.settings.class_weights, train_data.names))
     fit(run, model, config, train_data, val_data, taught_by, how)

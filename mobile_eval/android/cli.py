@@ -96,6 +96,15 @@ def evaluate(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")] = 1,
     runtime: Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")] = "auto",
     xnnpack: Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")] = True,
+    category: Annotated[
+        str | None,
+        typer.Option(
+            help="Name or id of the category to take, where several have keypoints; the model's if not given.", show_default=False
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse annotations at the first bad label; without it up to 1 % are left out.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N people.", show_default=False)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average in the mirrored crop's heatmaps.")] = False,
     decoding: Annotated[
@@ -122,9 +131,14 @@ def evaluate(
     from mobile_eval.evaluate import parse_sigmas
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.inference import PoseOptions
+    from mobile_eval.model_file import read_description
 
     check_output_file(json)
-    dataset = load_keypoint_dataset(annotations, images).head(limit)
+    expected = read_description(model).category.name
+    data = load_keypoint_dataset(annotations, images, category=category, strict=strict, expected=expected)
+    if data.left_out:
+        _say(f"{annotations}: {data.left_out}")
+    dataset = data.head(limit)
     parse_sigmas(sigmas, len(dataset.category.joints))
     PoseOptions(flip, decoding)
     options = ["--threads", str(threads), "--runtime", runtime, "--decoding", decoding]

@@ -16,6 +16,7 @@ from typing import Any
 
 from mobile_eval.android.adb import TEMPORARY, Phone, killable
 from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.datasets.coco_ids import Id
 from mobile_eval.files import read_json, write_json
 from mobile_eval.model_file import read_description
 from mobile_eval.words import number_of
@@ -112,7 +113,7 @@ def _python(path: str, folder: str) -> str:
     return f"env PYTHONPATH={folder} PYTHONDONTWRITEBYTECODE=1 TMPDIR={folder} {shlex.quote(path)}"
 
 
-def _images(dataset: KeypointDataset) -> dict[int, Path]:
+def _images(dataset: KeypointDataset) -> dict[Id, Path]:
     """The files of the images that have people, by id."""
     return {person.image_id: person.image_path for person in dataset.persons}
 
@@ -121,7 +122,7 @@ def _stage(dataset: KeypointDataset, folder: Path) -> None:
     """Lay out what is copied: the package, the images under numbers for names, and the annotations that name them so."""
     shutil.copytree(PACKAGE, folder / "mobile_eval", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "images").mkdir()
-    names: dict[int, str] = {}
+    names: dict[Id, str] = {}
     for image_id, path in _images(dataset).items():
         names[image_id] = f"{len(names):06d}{path.suffix}"
         _link(path, folder / "images" / names[image_id])

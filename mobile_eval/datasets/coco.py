@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.coco_categories import bones, choice_remark, choose_category
+from mobile_eval.datasets.coco_ids import Id
+from mobile_eval.datasets.coco_labels import LabelReader
+from mobile_eval.datasets.coco_schema import checked_coco
 from mobile_eval.datasets.faces import faces_as_coco, is_of_faces
 from mobile_eval.files import read_json
-from mobile_eval.geometry import checked_box
 
 # COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name
 # without its side.
@@ -21,7 +24,6 @@ OKS_SIGMAS = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
     "hip": 0.107, "knee": 0.087, "ankle": 0.089, "head": 0.079, "head_top": 0.079, "neck": 0.079,
 }  # fmt: skip
-HEAD_BOX = "bbox_head"
 MARGIN_PX = 2.0  # rounding and hand-made labels put joints a little over the border
 
 
@@ -72,7 +74,7 @@ class KeypointCategory:
         return cls(
             name=data["name"],
             joints=joints,
-            skeleton=tuple((a - 1, b - 1) for a, b in data.get("skeleton") or ()),
+            skeleton=bones(data.get("skeleton"), len(joints))[0],
             sigmas=tuple(map(float, sigmas)) if sigmas and min(sigmas) > 0 else None,
         )
 
@@ -85,12 +87,13 @@ def _without_side(joint: str) -> str:
 class Person:
     """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels.
 
-    `image_size` is (height, width) as the annotation file gives it, if it does; `head_box` is the head's, where the annotation
-    has one (as "bbox_head", PoseTrack's name for it).
+    `annotation_id` counts the annotations of the file from 1, whatever ids they have there. `image_size` is (height, width) as
+    the annotation file gives it, if it does; `head_box` is the head's, where the annotation has one (as "bbox_head", PoseTrack's
+    name for it).
     """
 
     annotation_id: int
-    image_id: int
+    image_id: Id
     image_path: Path
     image_size: tuple[int, int] | None
     box: tuple[float, float, float, float]
@@ -100,11 +103,16 @@ class Person:
 
 @dataclass(frozen=True)
 class KeypointDataset:
-    """The labelled persons of an annotation file, and the file's content for COCO's own evaluation."""
+    """The labelled persons of an annotation file, and the file's content for COCO's own evaluation.
+
+    `coco` holds the annotations of this category alone, numbered from 1. `remarks` say what of the file is left out or taken
+    otherwise than it says.
+    """
 
     category: KeypointCategory
     persons: tuple[Person, ...]
     coco: dict[str, Any]
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.persons)
@@ -125,15 +133,15 @@ class KeypointDataset:
         return self.category.to_json()
 
     @property
-    def category_id(self) -> int:
+    def category_id(self) -> Id:
         """The id that the annotation file gives to the category."""
-        return int(next(c["id"] for c in self.coco["categories"] if c.get("keypoints")))
+        own: Id = self.coco["categories"][0]["id"]
+        return own
 
     @property
     def left_out(self) -> str:
-        """How many annotations are no labelled person, and why."""
-        count = len(self.coco["annotations"]) - len(self)
-        return f"{count:,} annotations left out: a crowd, or no labelled joint" if count else ""
+        """What of the file is left out or taken otherwise than it says."""
+        return "; ".join(self.remarks)
 
     def head(self, count: int | None) -> KeypointDataset:
         """The first `count` persons, annotations to match; all for None."""
@@ -154,54 +162,51 @@ class KeypointDataset:
         return KeypointDataset(self.category, persons, coco)
 
 
-def load_keypoint_dataset(annotations: Path | str, images: Path | str) -> KeypointDataset:
+def load_keypoint_dataset(
+    annotations: Path | str,
+    images: Path | str,
+    *,
+    category: str | None = None,
+    strict: bool = False,
+    expected: str | None = None,
+) -> KeypointDataset:
     """Read a COCO keypoint file, or faces as their data sets list them; persons without a labelled joint and crowds are left out.
 
-    Raises ValueError, naming the file and the entry, for a file that is empty or of another kind, a missing
-    image, a box without area or outside its image, and labelled keypoints outside their image. Of lists of faces
+    Labelled keypoints outside their image or without a place count as not labelled, and annotations without keypoints or
+    without a box in their image are left out, as long as these are no more than 1 % of the file's. Of lists of faces
     (`faces_as_coco`) landmarks may lie outside, as those of faces at the border do.
+
+    Args:
+        annotations: The file, or the folder of .pts files.
+        images: The folder that it names images in.
+        category: Name or id of the category to take, where several have keypoints and annotations.
+        strict: Refuse the file at the first bad label.
+        expected: Name of the category to take where several have annotations and `category` is None: that of a model.
+
+    Raises:
+        ValueError: The file is empty or of another kind, an image is missing, or there are too many bad labels; it names the
+            file and the first bad annotation.
     """
     of_faces = is_of_faces(annotations)
-    coco = faces_as_coco(annotations, images) if of_faces else read_json(annotations, "annotation file")
-    margin = math.inf if of_faces else MARGIN_PX
-    try:
-        annotated = next(c for c in coco["categories"] if c.get("keypoints"))
-        category = KeypointCategory.from_json(annotated)
-        entries = {image["id"]: image for image in coco["images"]}
-        of_category = [a for a in coco["annotations"] if a.get("category_id", annotated["id"]) == annotated["id"]]
-        labelled = [a for a in of_category if not a.get("iscrowd") and any(a["keypoints"][2::3])]
-        persons = tuple(_person(a, entries[a["image_id"]], category, Path(images), margin) for a in labelled)
-    except StopIteration:
-        raise ValueError(f"{annotations} has no category with keypoints") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{annotations} is not a COCO keypoint file: {type(error).__name__} {error}") from error
+    content = faces_as_coco(annotations, images) if of_faces else read_json(annotations, "annotation file")
+    file = checked_coco(content, str(annotations), "a COCO keypoint file")
+    chosen = choose_category(file, category, expected)
+    known = KeypointCategory.from_json(chosen)
+    reader = LabelReader(file, chosen, known.joints, math.inf if of_faces else MARGIN_PX, strict=strict)
+    persons = tuple(
+        Person(one.entry["id"], one.image["id"], Path(images) / one.image["file_name"], _size(one.image), *one.places)
+        for one in reader.labelled()
+    )
     if not persons:
         raise ValueError(f"{annotations} holds no person with a labelled keypoint")
     _check_files(persons, annotations, Path(images))
-    return KeypointDataset(category, persons, coco)
+    coco = {**content, "images": list(file.images.values()), "categories": [chosen], "annotations": reader.kept}
+    remarks = choice_remark(file, chosen), bones(chosen.get("skeleton"), len(known.joints))[1], *reader.remarks()
+    return KeypointDataset(known, persons, coco, tuple(filter(None, remarks)))
 
 
-def _person(annotation: dict[str, Any], image: dict[str, Any], category: KeypointCategory, folder: Path, margin: float) -> Person:
-    where = f"annotation {annotation['id']} ({image['file_name']})"
-    if len(annotation["keypoints"]) != 3 * len(category.joints):
-        raise ValueError(f"{where}: {len(annotation['keypoints'])} keypoint numbers, expected 3 x {len(category.joints)}")
-    keypoints = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
-    x, y, visible = keypoints.T
-    outside = (x < -margin) | (x > image["width"] + margin) | (y < -margin) | (y > image["height"] + margin)
-    if np.any(outside & (visible > 0)):
-        joint = int(np.argmax(outside & (visible > 0)))
-        raise ValueError(
-            f"{where}: {category.joints[joint]} at ({x[joint]:g}, {y[joint]:g}) lies outside the "
-            f"{image['width']}x{image['height']} image; set its visibility to 0 or correct it"
-        )
-    box = checked_box(annotation["bbox"], where)
-    left, top, wide, high = box
-    if left >= image["width"] or top >= image["height"] or left + wide <= 0 or top + high <= 0:
-        raise ValueError(f"{where}: bbox {annotation['bbox']} lies outside the {image['width']}x{image['height']} image")
-    size = (int(image["height"]), int(image["width"]))
-    head = annotation.get(HEAD_BOX)
-    head_box = checked_box(head, f"{where}, {HEAD_BOX}") if head else None
-    return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], size, box, keypoints, head_box)
+def _size(image: dict[str, Any]) -> tuple[int, int]:
+    return image["height"], image["width"]
 
 
 def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
 from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.datasets.coco_ids import Id, key_of
+from mobile_eval.datasets.coco_schema import number
 from mobile_eval.files import read_json
 from mobile_eval.geometry import checked_box
 
@@ -15,7 +19,7 @@ from mobile_eval.geometry import checked_box
 class Detection:
     """A box (x, y, width, height) in pixels and the detector's `score` of it, in an image of `image_size` (height, width)."""
 
-    image_id: int
+    image_id: Id
     image_path: Path
     image_size: tuple[int, int] | None
     box: tuple[float, float, float, float]
@@ -31,16 +35,15 @@ def load_detections(path: Path | str, dataset: KeypointDataset, images: Path | s
     entries = read_json(path, "detections")
     if not isinstance(entries, list):
         raise ValueError(f"{path} is not a COCO detection results file, a list of image_id, category_id, bbox and score")
-    known = {image["id"]: image for image in dataset.coco["images"]}
+    known = {str(image["id"]): image for image in dataset.coco["images"]}
     found = []
-    for number, entry in enumerate(entries):
+    for place, entry in enumerate(entries):
         try:
-            if entry.get("category_id", dataset.category_id) != dataset.category_id or entry["score"] < least:
-                continue
-            found.append(_detection(entry, known, Path(images)))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            why = f"{type(error).__name__} {error}" if not isinstance(error, ValueError) else str(error)
-            raise ValueError(f"{path}, entry {number}: {why}") from error
+            one = _detection(entry, known, dataset.category_id, Path(images), least)
+        except ValueError as error:
+            raise ValueError(f"{path}, entry {place}: {error}") from error
+        if one:
+            found.append(one)
     if not found:
         raise ValueError(f"{path} holds no box of {dataset.category.name!r} with a score of at least {least:g}")
     missing = next((one.image_path for one in found if not one.image_path.is_file()), None)
@@ -49,15 +52,18 @@ def load_detections(path: Path | str, dataset: KeypointDataset, images: Path | s
     return tuple(sorted(found, key=lambda one: str(one.image_path)))
 
 
-def _detection(entry: dict[str, Any], known: dict[int, dict[str, Any]], folder: Path) -> Detection:
-    image = known.get(entry["image_id"])
+def _detection(entry: Any, known: dict[str, dict[str, Any]], category_id: Id, folder: Path, least: float) -> Detection | None:
+    """The box of an entry; None where it is of another category or scores less than `least`."""
+    lacking = [name for name in ("image_id", "bbox", "score") if not isinstance(entry, dict) or name not in entry]
+    if lacking:
+        raise ValueError(f"it has no {lacking[0]}")
+    score = number(entry["score"])
+    if score is None or not math.isfinite(score):
+        raise ValueError(f"its score must be a finite number, got {brief(entry['score'])}")
+    if key_of(entry.get("category_id", category_id)) != str(category_id) or score < least:
+        return None
+    image = known.get(key_of(entry["image_id"]) or "")
     if image is None:
-        raise ValueError(f"image {entry['image_id']} is not in the annotations")
-    size = (int(image["height"]), int(image["width"]))
-    return Detection(
-        entry["image_id"],
-        folder / image["file_name"],
-        size,
-        checked_box(entry["bbox"], f"image {image['file_name']}"),
-        float(entry["score"]),
-    )
+        raise ValueError(f"image {brief(entry['image_id'])} is not in the annotations")
+    box = checked_box(entry["bbox"], f"image {image['file_name']}")
+    return Detection(image["id"], folder / image["file_name"], (image["height"], image["width"]), box, score)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.coco_ids import Id
 from mobile_eval.detector.anchors import BOX_STDS, Array, Size, decode, softmax
 from mobile_eval.detector.suppression import suppress
 
@@ -27,7 +28,7 @@ class Objects:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def results(self, image_id: int, category_ids: tuple[int, ...]) -> list[dict[str, Any]]:
+    def results(self, image_id: Id, category_ids: tuple[Id, ...]) -> list[dict[str, Any]]:
         """COCO detection results."""
         return [
             {"image_id": image_id, "category_id": category_ids[label], "bbox": box, "score": score}

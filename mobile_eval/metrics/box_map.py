@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
+from mobile_eval.datasets.coco_ids import as_id, key_of, numbered
+from mobile_eval.datasets.coco_schema import usable_area
 from mobile_eval.files import read_json
 from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.oks import NOT_DEFINED
 
 FIGURES = 12
+TABLES = {"image": "images", "category": "categories"}  # what ids are of, and where it is listed
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,21 @@ def box_map_of_files(annotations: Path | str, results: Path | str) -> BoxMapResu
 def box_map(coco: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxMapResult:
     """AP and AR of `results` (COCO detection results: image_id, category_id, bbox, score) against a COCO annotation file.
 
-    Annotations without area get their box's. Raises ValueError, naming the entry, for results of images or categories that
-    the annotations do not know, and for what is no box.
+    Annotations without an area above 0 get their box's, and crowds without a box are left out. Images and categories are numbered
+    anew: the evaluation takes numbers only. Raises ValueError, naming the entry, for results of images or categories that the
+    annotations do not know, and for what is no box.
     """
-    categories, images = ({entry["id"] for entry in coco[kind]} for kind in ("categories", "images"))
-    truth = [_annotation(entry, number) for number, entry in enumerate(coco["annotations"], 1)]
-    found = [_result(entry, number, images, categories) for number, entry in enumerate(results, 1)]
-    tables = {"images": [dict(image) for image in coco["images"]], "categories": list(coco["categories"])}
+    numbers = {f"{kind}_id": numbered(entry["id"] for entry in coco[table]) for kind, table in TABLES.items()}
+    truth = [
+        _numbered(_annotation(entry, number), f"annotation {number}", numbers)
+        for number, entry in enumerate(coco["annotations"], 1)
+        if not (entry.get("iscrowd") and "bbox" not in entry)
+    ]
+    found = [_numbered(_result(entry, number), f"result {number}", numbers) for number, entry in enumerate(results, 1)]
+    tables = {
+        table: [{**entry, "id": numbers[f"{kind}_id"][str(as_id(entry["id"]))]} for entry in coco[table]]
+        for kind, table in TABLES.items()
+    }
     evaluation = COCOeval_faster(COCO({**tables, "annotations": truth}), COCO({**tables, "annotations": found}), iouType="bbox")
     evaluation.evaluate()
     evaluation.accumulate()
@@ -72,18 +84,24 @@ def box_map(coco: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxMapRe
 def _annotation(entry: dict[str, Any], number: int) -> dict[str, Any]:
     """An annotation with all that COCO's evaluation reads."""
     box = _box(entry, f"annotation {number}")
-    area = entry.get("area")
-    completed = {"area": box[2] * box[3] if area is None else area, "iscrowd": int(entry.get("iscrowd") or 0)}
+    area = entry["area"] if usable_area(entry.get("area")) else box[2] * box[3]
+    completed = {"area": area, "iscrowd": int(entry.get("iscrowd") or 0)}
     return {**entry, "id": number, "bbox": box, **completed}
 
 
-def _result(entry: dict[str, Any], number: int, images: set[Any], categories: set[Any]) -> dict[str, Any]:
+def _numbered(entry: dict[str, Any], where: str, numbers: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """An annotation or a result with the numbers of its image and category."""
+    own = {name: known.get(key_of(entry[name]) or "") for name, known in numbers.items()}
+    for name, number in own.items():
+        if number is None:
+            raise ValueError(f"{where}: {name} {entry[name]!r} is not in the annotations")
+    return {**entry, **own}
+
+
+def _result(entry: dict[str, Any], number: int) -> dict[str, Any]:
     """A result as an annotation."""
     where = f"result {number}"
     box = _box(entry, where)
-    for name, known in (("image_id", images), ("category_id", categories)):
-        if entry[name] not in known:
-            raise ValueError(f"{where}: {name} {entry[name]!r} is not in the annotations")
     if not isinstance(entry.get("score"), int | float):
         raise ValueError(f"{where}: its score must be a number, got {entry.get('score')!r}")
     return {**entry, "id": number, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
@@ -98,6 +116,8 @@ def _box(entry: dict[str, Any], where: str) -> list[float]:
         x, y, width, height = map(float, entry["bbox"])
     except (TypeError, ValueError):
         raise ValueError(f"{where}: bbox must be [x, y, width, height], got {entry['bbox']!r}") from None
+    if not all(map(math.isfinite, (x, y, width, height))):
+        raise ValueError(f"{where}: bbox must be finite, got {entry['bbox']}")
     if not (width >= 0 and height >= 0):
         raise ValueError(f"{where}: bbox {entry['bbox']} is inside out")
     return [x, y, width, height]

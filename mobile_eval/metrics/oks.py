@@ -1,14 +1,15 @@
 """AP and AR by object keypoint similarity, exactly as COCO computes them (faster-coco-eval, a port of pycocotools).
 
-Annotation files are completed where they lack what COCO's evaluation reads: an area becomes 0.53 times that of
-the box (as for CrowdPose), `num_keypoints` is counted.
+Annotation files are completed where they lack what COCO's evaluation reads: an area that is missing or not above 0 becomes 0.53
+times that of the box (as for CrowdPose), `num_keypoints` is counted. Annotations, images and categories are numbered anew: the
+evaluation takes numbers only, and an annotation 0 for none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,13 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.coco_ids import Id, as_id, key_of, numbered
+from mobile_eval.datasets.coco_schema import usable_area
 from mobile_eval.metrics.figures import show
 
 AREA_OF_BOX = 0.53
 COUNTED = 20  # predictions of an image, the best ones
+CATEGORY = 1  # the number of the one that is evaluated
 NOT_DEFINED = -1.0  # what COCO's evaluation answers where there is nothing to find
 
 
@@ -42,20 +46,22 @@ class OksResult:
         return f"AP {show(self.ap)}  AP50 {show(self.ap50)}  AP75 {show(self.ap75)}  AR {show(self.ar)}"
 
 
-def oks(coco: dict[str, Any], predictions: Sequence[dict[str, Any]], sigmas: Sequence[float], category_id: int) -> OksResult:
+def oks(coco: dict[str, Any], predictions: Sequence[dict[str, Any]], sigmas: Sequence[float], category_id: Id) -> OksResult:
     """AP and AR of predictions (COCO results: image_id, category_id, keypoints, score) against a COCO annotation file.
 
     `sigmas` (K,) are the OKS constants of the joints, in COCO's convention (0.026 for the nose).
     """
-    truth = completed(coco, category_id)
-    unknown = {one["image_id"] for one in predictions} - {image["id"] for image in truth["images"]}
-    if unknown:
-        raise ValueError(f"there are results for image {min(unknown)}, which is not in the annotations")
+    images = numbered(image["id"] for image in coco["images"])
+    truth = completed(coco, category_id, images)
+    predictions = [one for one in predictions if key_of(one.get("category_id", category_id)) == key_of(category_id)]
+    unknown = next((one["image_id"] for one in predictions if key_of(one["image_id"]) not in images), None)
+    if unknown is not None:
+        raise ValueError(f"there are results for image {unknown}, which is not in the annotations")
     with _no_garbage():
-        annotations, points = as_annotations(predictions)
+        annotations, points = as_annotations(predictions, images)
         similar = pairwise_oks(truth["annotations"], [one["image_id"] for one in annotations], points, sigmas)
         evaluation = _WithOks(COCO(truth), COCO({**truth, "annotations": annotations}), similar)
-        evaluation.params.catIds = [category_id]
+        evaluation.params.catIds = [CATEGORY]
         evaluation.evaluate()
         evaluation.accumulate()
     evaluation.summarize()
@@ -86,26 +92,29 @@ class _WithOks(COCOeval_faster):  # type: ignore[misc]
         return self.similar.get(imgId, [])
 
 
-def as_annotations(predictions: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
+def as_annotations(
+    predictions: Sequence[dict[str, Any]], numbers: Mapping[str, int]
+) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
     """COCO results as annotations, with boxes and areas of their joints, as `loadRes` makes them, and those joints (N, K, 2).
 
-    By image, of each only those that are counted: the best first, of equal ones what came first.
+    By image, whose `numbers` are by their ids' keys; of each only those that are counted: the best first, of equal ones what came
+    first.
     """
     if not predictions:
         return [], np.zeros((0, 0, 2))
-    images = np.array([one["image_id"] for one in predictions])
+    images = np.array([numbers[str(as_id(one["image_id"]))] for one in predictions])
     order = np.lexsort((-np.array([one["score"] for one in predictions], np.float64), images))
     images = images[order]
-    counted = order[np.arange(len(order)) - np.searchsorted(images, images) < COUNTED].tolist()
+    kept = np.arange(len(order)) - np.searchsorted(images, images) < COUNTED
+    counted = order[kept].tolist()
     points = np.array([predictions[i]["keypoints"] for i in counted], np.float64).reshape(len(counted), -1, 3)[..., :2]
     by_joint = np.ascontiguousarray(points.swapaxes(0, 1))  # (K, N, 2): several times as fast to look through
     low = by_joint.min(axis=0)
     size = by_joint.max(axis=0) - low
     boxes, areas = np.concatenate([low, size], axis=1).tolist(), size.prod(axis=1).tolist()
     found = []
-    for number, (i, box, area) in enumerate(zip(counted, boxes, areas, strict=True), 1):
-        one = predictions[i]
-        place = {"id": number, "image_id": one["image_id"], "category_id": one["category_id"], "score": one["score"]}
+    for number, (i, image, box, area) in enumerate(zip(counted, images[kept].tolist(), boxes, areas, strict=True), 1):
+        place = {"id": number, "image_id": image, "category_id": CATEGORY, "score": predictions[i]["score"]}
         found.append({**place, "bbox": box, "area": area, "iscrowd": 0})
     return found, points
 
@@ -161,25 +170,31 @@ def oks_of_pairs(
         labelled[unlabelled] = True
     variances = np.square(2 * np.asarray(sigmas))
     similar = np.exp(-np.square(apart).sum(axis=-1) / variances / (areas[:, None] + np.spacing(1)) / 2)
-    return np.asarray((similar * labelled).sum(axis=-1) / labelled.sum(axis=-1))
+    return np.asarray(np.where(labelled, similar, 0.0).sum(axis=-1) / labelled.sum(axis=-1))
 
 
-def completed(coco: dict[str, Any], category_id: int) -> dict[str, Any]:
-    """A copy of an annotation file that has every entry COCO's evaluation reads, of this category only."""
-    annotations = []
+def completed(coco: dict[str, Any], category_id: Id, images: Mapping[str, int]) -> dict[str, Any]:
+    """A copy of an annotation file that has every entry COCO's evaluation reads, of this category only.
+
+    Images have the numbers that `images` gives by the keys of their ids. Crowds without keypoints or box are left out.
+    """
+    annotations: list[dict[str, Any]] = []
     for annotation in coco["annotations"]:
-        if annotation.get("category_id", category_id) != category_id:
+        image = images.get(key_of(annotation["image_id"]) or "")
+        of_category = key_of(annotation.get("category_id", category_id)) == key_of(category_id)
+        if image is None or not of_category or not (annotation.get("keypoints") and annotation.get("bbox")):
             continue
         width, height = annotation["bbox"][2:]
         area = annotation.get("area")
+        numbers = {"id": len(annotations) + 1, "image_id": image, "category_id": CATEGORY}
         annotations.append(
             {
                 **annotation,
-                "category_id": category_id,
+                **numbers,
                 "iscrowd": int(annotation.get("iscrowd") or 0),
-                "area": AREA_OF_BOX * width * height if area is None else area,
-                "num_keypoints": annotation.get("num_keypoints", sum(v > 0 for v in annotation["keypoints"][2::3])),
+                "area": area if usable_area(area) else AREA_OF_BOX * width * height,
+                "num_keypoints": sum(v is not None and v > 0 for v in annotation["keypoints"][2::3]),
             }
         )
-    images = [dict(image) for image in coco["images"]]
-    return {"images": images, "categories": [c for c in coco["categories"] if c["id"] == category_id], "annotations": annotations}
+    entries = [{**image, "id": images[str(as_id(image["id"]))]} for image in coco["images"]]
+    return {"images": entries, "categories": [{"id": CATEGORY, "name": "evaluated"}], "annotations": annotations}

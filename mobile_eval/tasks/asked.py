@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +17,26 @@ from mobile_eval.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.runtime import TfliteModel
 
+PATHS = ("images", "annotations", "masks", "classes")
+Data = TypeVar("Data", bound="TaskData")
+
 
 @dataclass(frozen=True)
 class Source:
     """Where a data set lies: a folder of `images`, and beside it what its task needs.
 
-    `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them.
+    `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them. `category` is
+    the name or id of the one to take of several with keypoints; `expected`, the name of a model's, is taken where the file does
+    not say which either. `strict` refuses the annotations at the first bad label.
     """
 
     images: Path | None = None
     annotations: Path | None = None
     masks: Path | None = None
     classes: Path | None = None
+    category: str | None = None
+    strict: bool = False
+    expected: str | None = None
 
     def path(self, name: str) -> Path:
         """The file or folder of that name; ValueError where it is not given."""
@@ -36,15 +45,22 @@ class Source:
             raise ValueError(f"give --{name}")
         return value
 
-    def to_json(self) -> dict[str, str]:
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders that are given."""
+        return tuple(value for name in PATHS if (value := getattr(self, name)) is not None)
+
+    def to_json(self) -> dict[str, Any]:
         """Plain data of what is given."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: str(value) for name, value in values.items() if value is not None}
+        paths = {name: str(value) for name in PATHS if (value := getattr(self, name)) is not None}
+        chosen = {"category": self.category} if self.category is not None else {}
+        return {**paths, **chosen, **({"strict": True} if self.strict else {})}
 
     @classmethod
-    def from_json(cls, data: dict[str, str]) -> Source:
+    def from_json(cls, data: dict[str, Any]) -> Source:
         """What `to_json` wrote."""
-        return cls(**{name: Path(value) for name, value in data.items()})
+        values: dict[str, Any] = {name: Path(value) if name in PATHS else value for name, value in data.items()}
+        return cls(**values)
 
 
 class Item(Protocol):
@@ -93,6 +109,8 @@ class Asked:
     annotations: Path | None = None
     masks: Path | None = None
     classes: Path | None = None
+    category: str | None = None
+    strict: bool = False
     boxes: Path | None = None
     limit: int | None = None
     flip: bool = False
@@ -122,7 +140,7 @@ class Asked:
     @property
     def source(self) -> Source:
         """Where the data set lies."""
-        return Source(self.images, self.annotations, self.masks, self.classes)
+        return Source(self.images, self.annotations, self.masks, self.classes, self.category, self.strict)
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
         """Plain data of those of these names: "options", and "data" the files and folders that were given."""
@@ -179,9 +197,22 @@ class Task:
             raise ValueError(f"{what}: {_listed(foreign)} is not for it; it takes {_listed(self.needs + self.takes)}")
 
 
+def read_asked(load: Callable[[Source], Data], model: TfliteModel, asked: Asked) -> Data:
+    """The data that are asked for, as many items as are, for `model`; what is left out of the files is said on stderr."""
+    data = load(dataclasses.replace(asked.source, expected=model.description.category.name))
+    say_left_out(asked.source, data)
+    return data.head(asked.limit)
+
+
+def say_left_out(source: Source | None, data: TaskData | None) -> None:
+    """Say on stderr what is left out of the files of a data set, or taken otherwise than they say."""
+    if source and data and data.left_out:
+        print(f"{source.annotations or source.images}: {data.left_out}", file=sys.stderr)
+
+
 def given_by(task: Task) -> str:
     """The options that a data set of the task is given by, as they are typed."""
-    return _listed(tuple(field.name for field in dataclasses.fields(Source) if field.name in task.needs), " and ")
+    return _listed(tuple(name for name in PATHS if name in task.needs), " and ")
 
 
 def load_given(name: str, task: Task, source: Source) -> TaskData | None:
@@ -193,9 +224,11 @@ def load_given(name: str, task: Task, source: Source) -> TaskData | None:
     foreign = [one for one in given if one not in task.needs + task.takes]
     if foreign:
         raise ValueError(f"{_listed(foreign)} is not for {name}; its data are given by {given_by(task)}")
-    if given and any(getattr(source, field.name) is None for field in dataclasses.fields(Source) if field.name in task.needs):
+    if given and any(getattr(source, name) is None for name in PATHS if name in task.needs):
         raise ValueError(f"data of {name} are given by {given_by(task)}")
-    return task.load(source) if given else None
+    data = task.load(source) if given else None
+    say_left_out(source, data)
+    return data
 
 
 def _listed(names: Sequence[str], between: str = ", ") -> str:

@@ -21,7 +21,7 @@ from mobile_eval.preprocess import read_image, resized_centre
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked, Source, Task
+from mobile_eval.tasks.asked import Asked, Source, Task, read_asked
 from mobile_eval.words import number_of
 
 TOP = 5
@@ -116,7 +116,7 @@ def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int]) -> NDArray
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> ClassificationResult:
     check_output_file(asked.picture)
-    dataset = _load(asked.source).head(asked.limit)
+    dataset = read_asked(_load, model, asked)
     result = evaluate_classification(model, dataset, progress=progress)
     if asked.picture:
         write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "images"))

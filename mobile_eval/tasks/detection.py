@@ -25,7 +25,7 @@ from mobile_eval.preprocess import read_image, resize
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked, Source, Task
+from mobile_eval.tasks.asked import Asked, Source, Task, read_asked
 from mobile_eval.words import number_of
 
 METRIC = Metric("AP50", "ap50")
@@ -110,7 +110,7 @@ def _draw(folder: Path, index: int, one: InstanceImage, image: NDArray[np.uint8]
 
 
 def _load(source: Source) -> Instances:
-    return load_instances(source.path("annotations"), source.path("images"))
+    return load_instances(source.path("annotations"), source.path("images"), strict=source.strict)
 
 
 def _inputs(images: Sequence[InstanceImage], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -120,7 +120,7 @@ def _inputs(images: Sequence[InstanceImage], size: tuple[int, int]) -> NDArray[n
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectionResult:
     if asked.overlays:
         check_output_folder(asked.overlays)
-    dataset = _load(asked.source).head(asked.limit)
+    dataset = read_asked(_load, model, asked)
     result = evaluate_detection(model, dataset, overlays=asked.overlays, progress=progress)
     if asked.predictions:
         write_json(asked.predictions, result.results)
@@ -129,7 +129,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectionR
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "predictions", "overlays"),
+    takes=("limit", "predictions", "overlays", "strict"),
     evaluate=_evaluate,
     load=_load,
     inputs=_inputs,

@@ -19,7 +19,7 @@ from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
 from mobile_eval.overlays import draw_keypoints
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked, Task
+from mobile_eval.tasks.asked import Asked, Task, read_asked
 from mobile_eval.tasks.keypoints import keypoint_inputs, load_keypoints
 from mobile_eval.words import number_of
 
@@ -131,7 +131,7 @@ def _indices(text: str, count: int) -> tuple[int, ...]:
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkResult:
     predicted = resumable(asked.predictions, resume=asked.resume)
-    dataset = load_keypoints(asked.source).head(asked.limit)
+    dataset = read_asked(load_keypoints, model, asked)
     options = PoseOptions(decoding=asked.decoding)
     options.check(model)
     if asked.overlays:
@@ -154,7 +154,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkRe
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "decoding", "unit", "failure_above", "predictions", "resume", "overlays"),
+    takes=("limit", "decoding", "unit", "failure_above", "predictions", "resume", "overlays", "category", "strict"),
     evaluate=_evaluate,
     load=load_keypoints,
     inputs=keypoint_inputs,

@@ -12,7 +12,7 @@ from mobile_eval.metrics.pck import PCK_THRESHOLD
 from mobile_eval.overlays import draw_keypoints
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked, Task
+from mobile_eval.tasks.asked import Asked, Task, read_asked
 from mobile_eval.tasks.keypoints import keypoint_inputs, load_keypoints
 
 METRIC = Metric(f"PCK@{PCK_THRESHOLD:g}", "pck")
@@ -23,7 +23,7 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
     if asked.boxes and asked.head_joints:
         raise ValueError("--head-joints is for PCKh, which is measured in annotated boxes; leave --boxes out")
     predicted = resumable(asked.predictions, resume=asked.resume)
-    dataset = load_keypoints(asked.source).head(asked.limit)
+    dataset = read_asked(load_keypoints, model, asked)
     sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
     options = PoseOptions(asked.flip, asked.decoding)
     options.check(model)
@@ -49,7 +49,20 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "flip", "decoding", "sigmas", "head_joints", "boxes", "least_score", "predictions", "resume", "overlays"),
+    takes=(
+        "limit",
+        "flip",
+        "decoding",
+        "sigmas",
+        "head_joints",
+        "boxes",
+        "least_score",
+        "predictions",
+        "resume",
+        "overlays",
+        "category",
+        "strict",
+    ),
     evaluate=evaluate_pose,
     load=load_keypoints,
     inputs=keypoint_inputs,

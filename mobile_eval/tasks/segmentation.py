@@ -31,7 +31,7 @@ from mobile_eval.preprocess import read_image, resize
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked, Source, Task
+from mobile_eval.tasks.asked import Asked, Source, Task, read_asked
 from mobile_eval.windows import MapOptions, View, answer_view, likeliest, make_views, parse_scales, upsampled
 from mobile_eval.words import number_of
 
@@ -166,7 +166,7 @@ def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
     check_output_file(asked.picture)
     options = MapOptions(asked.windows, parse_scales(asked.scales), asked.overlap, asked.flip)
-    dataset = _load(asked.source).head(asked.limit)
+    dataset = read_asked(_load, model, asked)
     result = evaluate_segmentation(model, dataset, options=options, overlays=asked.overlays, progress=progress)
     if asked.picture:
         write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "pixels"))

@@ -54,12 +54,15 @@ def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bbox": [5, 5, 0, 9]}, r"changed\.json, annotation 1 \(train1\.png\): bbox \[5, 5, 0, 9\] has no area"),
+        (
+            {"bbox": [5, 5, 0, 9]},
+            r"changed\.json: 1 of 31 annotations .* first: annotation 1 \(train1\.png\): bbox \[5, 5, 0, 9\] has no area",
+        ),
         ({"bbox": [5, 5, 9, -1]}, "has no area"),
         ({"bbox": [5, 5]}, r"bbox must be \[x, y, width, height\], got \[5, 5\]"),
         ({"bbox": [500, 5, 9, 9]}, r"annotation 1 \(train1\.png\): bbox .* lies outside the 128x96 image"),
-        ({"category_id": 5}, r"changed\.json, annotation 1: category 5 is none of the file's \(3, 7\)"),
-        ({"image_id": 99}, "annotation 1: image 99 is none of the file's images"),
+        ({"category_id": 5}, r"annotation 1: category 5 is none of the file's \(3, 7\)"),
+        ({"image_id": 99}, "annotation 1: image_id 99 is none of the file's images"),
     ],
 )
 def test_annotations_that_are_refused(changes: dict[str, Any], message: str, shapes: Path, tmp_path: Path) -> None:
@@ -71,10 +74,13 @@ def test_annotations_that_are_refused(changes: dict[str, Any], message: str, sha
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "is not a COCO instances file: KeyError 'categories'"),
-        ([], "is not a COCO instances file: TypeError"),
+        ({}, "is not a COCO instances file: its images must be a list, got None"),
+        ([], "is not a COCO instances file: it must be an object with images, categories, annotations, got"),
         ({"categories": [], "images": [], "annotations": []}, "holds no image"),
-        ({"categories": [{"id": 1, "name": "person", "keypoints": ["nose"]}]}, "is a COCO keypoint file; detection takes a COCO"),
+        (
+            {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person", "keypoints": ["nose"]}]},
+            "is a COCO keypoint file; detection takes a COCO",
+        ),
     ],
 )
 def test_files_of_another_kind(content: Any, message: str, shapes: Path, tmp_path: Path) -> None:

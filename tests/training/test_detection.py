@@ -278,14 +278,32 @@ def config_on(train: Path, val: Path, images: Path) -> TrainingConfig:
     return TrainingConfig(Source(images, train), Source(images, val), SMALL, 1, "detection", 4)
 
 
-def test_an_image_without_a_box_is_refused_to_learn_from_alone(shapes: Path, tmp_path: Path) -> None:
+def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_path: Path, detector_spec: HRNetSpec) -> None:
     content = json.loads((shapes / "train.json").read_text())
-    content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] != 3]
+    content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] != 1]
     (tmp_path / "some.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"1 of the images to learn from have no box, the first is train3\.png \(id 3\)"):
-        load_data(config_on(tmp_path / "some.json", shapes / "val.json", shapes / "images"))
-    train, val = load_data(config_on(shapes / "train.json", tmp_path / "some.json", shapes / "images"))
-    assert (len(train), len(val or ())) == (16, 16)
+    train, val = load_data(config_on(tmp_path / "some.json", shapes / "val.json", shapes / "images"))
+    assert (len(train), len(val or ())) == (16, 6)
+    assert train.left_out == "1 images without boxes are background"
+    held = HeldSet.prepare(train.head(1), detector_spec, SMALL)  # the background alone
+    learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
+    images, targets, _ = held.batches()[0]
+    assert np.all(unpack(targets)[1] == NO_BOX)
+    with tf.GradientTape() as tape:
+        loss = learner.loss_of(images, targets, learner.stages.maps(images, training=False))
+    gradients = [one for one in tape.gradient(loss, learnt[0].trainable_variables) if one is not None]
+    assert 0 < float(loss) < 5
+    assert len(gradients) > 20
+    assert all(np.isfinite(tf.convert_to_tensor(one)).all() for one in gradients)
+
+
+def test_the_anchors_loss_of_background_by_hand() -> None:
+    anchors = np.array([[0, 0, 20, 20], [70, 70, 90, 90]], np.float32)
+    logits, deltas = np.array([[2.0, -1.0]], np.float32), np.full((1, 2, 4), 9, np.float32)
+    found = losses.anchor_loss(
+        logits, deltas, anchors, np.zeros((1, 1, 4), np.float32), np.full((1, 1), NO_BOX, np.float32), 2, SEED
+    )
+    assert float(found) == pytest.approx((np.log1p(np.exp(2)) + np.log1p(np.exp(-1))) / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize(

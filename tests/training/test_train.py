@@ -132,5 +132,5 @@ def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path:
     coco["annotations"][1]["iscrowd"] = 1
     (tmp_path / "train.json").write_text(json.dumps(coco))
     line = items_line(load_keypoint_dataset(tmp_path / "train.json", config.train.path("images")), "persons")
-    assert line == f"{count - 2} persons to learn from (2 annotations left out: a crowd, or no labelled joint)"
+    assert line == f"{count - 2} persons to learn from (2 annotations left out: 1 of crowds, 1 without a labelled joint)"
     assert items_line(load_keypoints(config.train), "persons") == f"{count} persons to learn from"

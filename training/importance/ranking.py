@@ -7,6 +7,7 @@ correlation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,8 +62,16 @@ def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed
         score = RandomScores(seed) if name == "random" else METHODS[name]
         first, second = (score(network, half) for half in data.halves())
         mean = {unit: float(np.mean([first[unit], second[unit]])) for unit in network.units}
+        check_finite(mean, f"by {name}", "the loss on these data is not a number; check the run's weights and the annotations")
         results[name] = MethodResult(mean, None if name == "random" else rank_correlation(first, second))
     return results
+
+
+def check_finite(scores: Scores, source: str, advice: str) -> None:
+    """Raise ValueError, which names `source` and ends with `advice`, where a score is NaN or infinite: there is no order then."""
+    unit = next((unit for unit, value in scores.items() if not math.isfinite(value)), None)
+    if unit is not None:
+        raise ValueError(f"{source}, the importance of {unit} is {scores[unit]}: {advice}")
 
 
 def rank_run(

@@ -27,7 +27,7 @@ class BoxMaker(Maker):
         self.size = spec.input_size
         self.settings = settings
         height, width = spec.input_size
-        most = max(len(image.boxes) for image in data.images)
+        most = max([1, *(len(image.boxes) for image in data.images)])  # one row at least, of images that are all background
         self.shapes = ((height, width, 3), (1 + most, 5))
 
     def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:

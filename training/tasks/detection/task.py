@@ -47,16 +47,6 @@ class Ap50Scorer:
         return box_map(self.data.coco, self._results).ap50 or 0.0 if self._results else 0.0
 
 
-def check_boxes(data: Instances, settings: Settings, learning: bool) -> None:
-    """Raise ValueError, naming the first, where an image has nothing to learn from."""
-    empty = [image for image in data.images if not len(image.boxes)]
-    if empty and learning:
-        raise ValueError(
-            f"{len(empty)} of the images to learn from have no box, the first is {empty[0].image_path.name} "
-            f"(id {empty[0].image_id}); leave them out of the annotation file"
-        )
-
-
 def detection_loss(settings: Settings) -> Any:
     """What the learner makes the loss of."""
     from training.tasks.detection.losses import DetectionLoss
@@ -108,5 +98,4 @@ TASK = TrainingTask(
     recipe=_recipe,
     draw=draw_objects,
     learner=detection_learner,
-    check=check_boxes,
 )

@@ -1,0 +1,187 @@
+"""Training on annotations as other tools write them, and the choice of a category that a run remembers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hrnet_tf.__main__
+from conversion.samples import own_data
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import model_weights
+from mobile_eval.tasks.asked import Source
+from mobile_eval.tasks.keypoints import load_keypoints
+from training.budget import Budget
+from training.config import TrainingConfig
+from training.examples import Example, examples_for
+from training.fit import load_data
+from training.importance.held import HeldSet, TrainedNetwork
+from training.importance.ranking import rank
+from training.pruning import PruneOptions, check_prunable
+from training.records import read_history
+from training.sources import asked_sources
+from training.tasks.pose.settings import Settings
+from training.train import train
+
+NAN = math.nan
+DOG = {"id": 2, "name": "dog", "keypoints": ["nose", "tail"], "skeleton": [[1, 2]]}
+
+
+def rewritten(config: TrainingConfig, path: Path, change: Callable[[dict[str, Any]], Any]) -> TrainingConfig:
+    """The same training on annotations that are changed."""
+    coco = json.loads(config.train.path("annotations").read_text())
+    change(coco)
+    path.write_text(json.dumps(coco))
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, annotations=path))
+
+
+def with_unlabelled(place: list[Any]) -> Callable[[dict[str, Any]], None]:
+    """Leaves the first joint of everybody unlabelled, at that place."""
+
+    def change(coco: dict[str, Any]) -> None:
+        for annotation in coco["annotations"]:
+            annotation["keypoints"][:3] = place
+
+    return change
+
+
+def first_batch(config: TrainingConfig, spec: HRNetSpec) -> Example:
+    return examples_for(load_keypoints(config.train), spec, config).batch(0, 0)
+
+
+@pytest.mark.parametrize("place", [[NAN, NAN, 0], [None, None, 0], [None, None, None], [math.inf, 3, 0]])
+@pytest.mark.parametrize("targets", ["official", "dark", "udp"])
+def test_unlabelled_joints_without_a_place_are_as_at_0_0(
+    place: list[Any], targets: str, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(config, settings=Settings(targets=targets, half_body_probability=0.5))
+    odd = first_batch(rewritten(config, tmp_path / "odd.json", with_unlabelled(place)), spec)
+    plain = first_batch(rewritten(config, tmp_path / "plain.json", with_unlabelled([0, 0, 0])), spec)
+    for found, expected in zip(odd, plain, strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert np.isfinite(found).all()
+
+
+def test_a_bad_joint_is_not_learnt(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
+    def change(coco: dict[str, Any]) -> None:
+        coco["annotations"][0]["keypoints"][:3] = [9999, 5, 2]
+
+    data = load_keypoints(rewritten(config, tmp_path / "odd.json", change).train)
+    held = HeldSet.prepare(data.head(2), spec, config.settings)
+    assert held.arrays[2][:, 0, 0, 0].tolist() == [0, 1]  # weights of the first joint
+    assert not held.arrays[1][0, ..., 0].any()
+    assert "1 of 595 labelled joints taken as not labelled, the first: annotation 1 (" in data.left_out
+
+
+@pytest.mark.slow
+def test_training_with_nan_is_training_with_0(config: TrainingConfig, small: HRNetSpec, tmp_path: Path) -> None:
+    rows = []
+    for name, place in (("nan", [NAN, NAN, 0]), ("zero", [0, 0, 0])):
+        own = rewritten(config, tmp_path / f"{name}.json", with_unlabelled(place))
+        rows.append(read_history(train(small, own, tmp_path / name).path))
+    assert len(rows[0]) == 2
+    for nan, zero in zip(*rows, strict=True):
+        assert nan["loss"] == pytest.approx(zero["loss"], rel=1e-5)
+
+
+def test_ranking_refuses_what_is_no_number(config: TrainingConfig, small: HRNetSpec) -> None:
+    weights = dict(model_weights(build_model(small)))
+    weights["head_heatmaps/bias"] = np.full_like(weights["head_heatmaps/bias"], NAN)
+    held = HeldSet.prepare(load_keypoints(config.train).head(2), small, config.settings)
+    with pytest.raises(ValueError, match="by leave-one-out, the importance of stage2_module0_link0to1 is nan: the loss"):
+        rank(TrainedNetwork.of(small, weights), held, ["leave-one-out"])
+
+
+@pytest.mark.parametrize("value", [NAN, math.inf])
+def test_pruning_refuses_a_ranking_of_what_is_no_number(
+    value: float, config: TrainingConfig, small: HRNetSpec, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run", "train", small, {"name": "person"}, config.to_json())
+    save_run(run)
+    links = sorted(small.links)
+    save_ranking(run, Ranking(2, 0, {"taylor": {**dict.fromkeys(links, 1.0), links[1]: value}}, {"taylor": None}, {}))
+    with pytest.raises(
+        ValueError, match=rf"ranking.json, the importance of {links[1]} is {value}: rank it again with `hrnet rank"
+    ):
+        check_prunable(run, PruneOptions(Budget(keep_macs=0.5)))
+
+
+@pytest.fixture
+def both(config: TrainingConfig, tmp_path: Path) -> Source:
+    """The drawn people, two of whom are dogs."""
+
+    def change(coco: dict[str, Any]) -> None:
+        coco["categories"].append(DOG)
+        for annotation in coco["annotations"][:2]:
+            annotation.update(category_id=2, keypoints=[50, 50, 2, 60, 60, 2])
+
+    return rewritten(config, tmp_path / "both.json", change).train
+
+
+def typed(source: Source, **options: Any) -> dict[str, Any]:
+    """The options of a command of training, by name."""
+    files = {"images": source.images, "train_annotations": source.annotations}
+    none = dict.fromkeys(("masks", "classes", "val_images", "val_annotations", "val_masks", "category"))
+    return {**none, **files, "strict": False, **options}
+
+
+def test_a_category_is_chosen_and_goes_into_the_run(both: Source, config: TrainingConfig) -> None:
+    with pytest.raises(ValueError, match="choose one with --category"):
+        load_data(dataclasses.replace(config, train=both))
+    sources = asked_sources("pose", typed(both, category="dog", val_annotations=both.annotations))
+    chosen = dataclasses.replace(config, train=sources[0], val=sources[1], batch_size=2)
+    assert [len(data or ()) for data in load_data(chosen)] == [2, 2]
+    stored = json.loads(json.dumps(chosen.to_json()))
+    assert stored["train"]["category"] == stored["val"]["category"] == "dog"
+    again = TrainingConfig.from_json(stored)
+    assert (again.train, again.val) == sources
+    with pytest.raises(ValueError, match="--category is not for detection"):
+        asked_sources("detection", typed(both, category="dog"))
+    assert asked_sources("detection", typed(both, strict=True))[0].strict
+
+
+def test_a_run_s_category_is_taken_where_none_is_given(
+    both: Source, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run", "train", spec, {"name": "dog", "keypoints": DOG["keypoints"]}, {"train": both.to_json()})
+    train_source, _ = asked_sources("pose", typed(both), run)
+    train_data, _ = load_data(dataclasses.replace(config, train=train_source, batch_size=2))
+    assert train_data.names == ("nose", "tail")
+    calibrated = own_data(run)
+    assert calibrated is not None
+    assert calibrated.names == ("nose", "tail")
+
+
+@pytest.mark.slow
+def test_commands_take_the_run_s_category(
+    both: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hrnet(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            hrnet_tf.__main__.main()
+        written = capsys.readouterr()
+        assert not ended.value.code, written.err
+        return written.out + written.err
+
+    size = "--input-size=32x32", "--width=4", "--modules=1,1,1", "--blocks=1", "--stem-width=4", "--stage1-width=4"
+    data, run = ("--train-annotations", both.annotations, "--images", both.images), tmp_path / "run"
+    one_epoch = "--epochs", 1, "--batch-size", 8
+    said = hrnet("train", "pose-small-v1", *size, *data, *one_epoch, "--category", "person", "--output", run)
+    assert "22 persons to learn from (category 'person' is used, not 'dog' (2 annotations))" in said
+    assert load_run(run).config["train"]["category"] == "person"
+    said = hrnet("rank", run, "--annotations", both.annotations, "--images", both.images, "--limit", 4, "--method", "random")
+    assert "both.json: category 'person' is used, not 'dog' (2 annotations)" in said
+    assert load_ranking(load_run(run)).persons == 4
+    said = hrnet("prune", run, *data, *one_epoch, "--keep-macs", 0.9, "--output", tmp_path / "pruned")
+    assert "both.json: category 'person' is used, not 'dog' (2 annotations)" in said
