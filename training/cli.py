@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from training import options as given
-from training.task_options import with_task_settings
+from training.task_options import with_given, with_task_settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -164,6 +164,7 @@ def prune(
     masks: given.Masks = None,
     val_masks: given.ValMasks = None,
     classes: given.Classes = None,
+    flip_pairs: given.FlipPairs = None,
     epochs: given.Epochs = 10,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 5e-4,
@@ -194,6 +195,7 @@ def prune(
     parent = load_run(run)
     task = parent.spec.task
     config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
+    config = with_given(config, {"flip_pairs": flip_pairs})
     chosen = asked_precision(precision, mixed_precision) or FLOAT32
     config = dataclasses.replace(config, precision=chosen, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
@@ -218,6 +220,7 @@ def quantize(
     masks: given.Masks = None,
     val_masks: given.ValMasks = None,
     classes: given.Classes = None,
+    flip_pairs: given.FlipPairs = None,
     epochs: given.Epochs = 3,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 2e-5,
@@ -238,6 +241,7 @@ def quantize(
     parent = load_run(run)
     task = parent.spec.task
     config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
+    config = with_given(config, {"flip_pairs": flip_pairs})
     tuned = quantize_run(parent, config, output, resume=resume)
     typer.echo(f"run: {tuned.path}")
 

@@ -29,7 +29,17 @@ from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig, stored_settings
 from training.examples import plain_inputs
-from training.fit import ROUNDS, build_for_training, build_teacher, check_category, check_startable, fit, load_data, start_run
+from training.fit import (
+    ROUNDS,
+    build_for_training,
+    build_teacher,
+    check_category,
+    check_startable,
+    fit,
+    known_category,
+    load_data,
+    start_run,
+)
 from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
 from training.importance.ranking import rank_run
@@ -186,7 +196,7 @@ def prune(
     if config.sparsity:
         check_tf_keras(SPARSITY)
     check_prunable(run, options)
-    train_data, val_data = load_data(config)
+    train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
     load_weights(run.weights_path)
     pricing = _Pricing(run, options)
@@ -242,7 +252,7 @@ def _prune_once(
     chosen = resume and (output / "run.json").is_file()
     made = None if chosen else plan_here(run, options, train_data, val_data, pricing)
     spec = made.spec if made else load_run(output).hrnet_spec
-    pruned = Run(output, "prune", spec, run.category, config.to_json(), str(run.path))
+    pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path))
     check_startable(pruned, resume=resume)
     if made:
         write_plan(made, run, options, output)

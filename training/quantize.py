@@ -15,7 +15,7 @@ from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, w
 from hrnet_tf.weights import load_weights, set_model_weights
 from training.config import TrainingConfig
 from training.examples import plain_inputs
-from training.fit import check_category, fit, load_data, start_run
+from training.fit import check_category, fit, known_category, load_data, start_run
 from training.tasks.task import settings_geometry
 
 CALIBRATION_BATCHES = 8
@@ -27,10 +27,10 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
     check_tf_keras(QUANTIZATION)
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
-    train_data, val_data = load_data(config)
+    train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
     folded = fold_batch_norm(load_weights(run.weights_path))
-    quantized = Run(Path(output), "quantize", run.spec, run.category, config.to_json(), str(run.path))
+    quantized = Run(Path(output), "quantize", run.spec, known_category(run, train_data), config.to_json(), str(run.path))
     start_run(quantized, resume=resume)
     if (run.path / "ranking.json").is_file():
         ranking = load_ranking(run)

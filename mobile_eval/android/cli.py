@@ -98,6 +98,7 @@ def evaluate(
     xnnpack: Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N people.", show_default=False)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average in the mirrored crop's heatmaps.")] = False,
+    flip_pairs: Annotated[str, typer.Option(help="With --flip, as `hrnet evaluate` takes them.")] = "auto",
     decoding: Annotated[
         str,
         typer.Option(help="own (the model's), quarter (the official one), dark (arXiv 1910.06278), or udp (arXiv 1911.07524)."),
@@ -126,9 +127,9 @@ def evaluate(
     check_output_file(json)
     dataset = load_keypoint_dataset(annotations, images).head(limit)
     parse_sigmas(sigmas, len(dataset.category.joints))
-    PoseOptions(flip, decoding)
+    PoseOptions(flip, decoding, flip_pairs)
     options = ["--threads", str(threads), "--runtime", runtime, "--decoding", decoding]
-    options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip"] if flip else [])]
+    options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip", "--flip-pairs", flip_pairs] if flip else [])]
     options += ["--sigmas", sigmas] if sigmas else []
     phone = find_phone(adb, serial)
     try:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.faces import faces_as_coco, is_of_faces
+from mobile_eval.datasets.sides import Pairs, checked_pairs, name_words, named_pairs
 from mobile_eval.files import read_json
 from mobile_eval.geometry import checked_box
 
 # COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name
-# without its side.
+# without its side, words joined by "_".
 OKS_SIGMAS = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
     "hip": 0.107, "knee": 0.087, "ankle": 0.089, "head": 0.079, "head_top": 0.079, "neck": 0.079,
@@ -27,58 +28,56 @@ MARGIN_PX = 2.0  # rounding and hand-made labels put joints a little over the bo
 
 @dataclass(frozen=True)
 class KeypointCategory:
-    """What the joints of a category are: names, bones (0-based pairs), left/right pairs and OKS sigmas (or none)."""
+    """What the joints of a category are: names, bones (0-based pairs), OKS sigmas (or none) and left/right pairs.
+
+    `flip_pairs` (left, right) change places in a mirrored image: () where the object has no sides, None where it is not known.
+    """
 
     name: str
     joints: tuple[str, ...]
     skeleton: tuple[tuple[int, int], ...] = ()
     sigmas: tuple[float, ...] | None = None
-
-    @property
-    def flip_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Pairs (left, right) of joints that change places in a mirrored image."""
-        pairs = []
-        for left, name in enumerate(self.joints):
-            mirrored = name.replace("left", "right")
-            if mirrored != name and mirrored in self.joints:
-                pairs.append((left, self.joints.index(mirrored)))
-        return tuple(pairs)
+    flip_pairs: Pairs | None = None
 
     @property
     def mirrored(self) -> NDArray[np.intp]:
-        """Index (K,) that reorders joints into those of the mirrored image."""
+        """Index (K,) that reorders joints into those of the mirrored image; each stays where no pairs are known."""
         order = np.arange(len(self.joints))
-        for left, right in self.flip_pairs:
+        for left, right in self.flip_pairs or ():
             order[[left, right]] = right, left
         return order
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as COCO writes a category (skeleton 1-based)."""
+        """Plain data, as COCO writes a category (skeleton 1-based); flip pairs by name, and none where they are not known."""
         skeleton = [[a + 1, b + 1] for a, b in self.skeleton]
-        return {
+        data: dict[str, Any] = {
             "name": self.name,
             "keypoints": list(self.joints),
             "skeleton": skeleton,
             "sigmas": list(self.sigmas) if self.sigmas else None,
         }
+        if self.flip_pairs is not None:
+            labels = self.joints if len(set(self.joints)) == len(self.joints) else range(len(self.joints))
+            data["flip_pairs"] = [[labels[a], labels[b]] for a, b in self.flip_pairs]
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> KeypointCategory:
-        """From a COCO category; sigmas from the category, else by joint name, else none."""
+        """From a COCO category; sigmas and flip pairs from the category, else by joint name, else none."""
         joints = tuple(data["keypoints"])
-        sigmas = data.get("sigmas") or [OKS_SIGMAS.get(_without_side(joint), 0.0) for joint in joints]
+        sigmas = data.get("sigmas") or [OKS_SIGMAS.get("_".join(name_words(joint)), 0.0) for joint in joints]
         if len(sigmas) != len(joints):
             raise ValueError(f"category {data['name']!r}: {len(joints)} keypoints but {len(sigmas)} sigmas")
+        stated = data.get("flip_pairs")
         return cls(
             name=data["name"],
             joints=joints,
             skeleton=tuple((a - 1, b - 1) for a, b in data.get("skeleton") or ()),
             sigmas=tuple(map(float, sigmas)) if sigmas and min(sigmas) > 0 else None,
+            flip_pairs=named_pairs(joints) or None
+            if stated is None
+            else checked_pairs(stated, joints, f"category {data['name']!r}, flip_pairs"),
         )
-
-
-def _without_side(joint: str) -> str:
-    return joint.replace("left_", "").replace("right_", "")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.sides import AUTO
 from mobile_eval.geometry import unless_plain
 from mobile_eval.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
@@ -96,6 +97,7 @@ class Asked:
     boxes: Path | None = None
     limit: int | None = None
     flip: bool = False
+    flip_pairs: str = AUTO
     windows: bool = False
     scales: str | None = None
     overlap: float = 0.0

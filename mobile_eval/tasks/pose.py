@@ -25,7 +25,7 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
     predicted = resumable(asked.predictions, resume=asked.resume)
     dataset = load_keypoints(asked.source).head(asked.limit)
     sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
-    options = PoseOptions(asked.flip, asked.decoding)
+    options = PoseOptions(asked.flip, asked.decoding, asked.flip_pairs)
     options.check(model)
     if asked.overlays:
         check_output_folder(asked.overlays)  # before the work, not after
@@ -49,7 +49,10 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "flip", "decoding", "sigmas", "head_joints", "boxes", "least_score", "predictions", "resume", "overlays"),
+    takes=(
+        "limit", "flip", "flip_pairs", "decoding", "sigmas", "head_joints", "boxes", "least_score", "predictions", "resume",
+        "overlays",
+    ),  # fmt: skip
     evaluate=evaluate_pose,
     load=load_keypoints,
     inputs=keypoint_inputs,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory
+from mobile_eval.datasets.sides import name_words, unknown_sides
 from mobile_eval.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
 
 HALF_BODY_JOINTS = 8  # half a body is taken only where more joints than this are labelled
@@ -33,22 +34,16 @@ class Augmentation:
     uniform: bool = False  # zoom and rotation are drawn evenly up to these, not normally
 
 
-@dataclass(frozen=True)
-class JointSides:
-    """Index (K,) of each joint's mirror image, and which joints (K,) are of the upper body (None where that is not known)."""
-
-    mirrored: NDArray[np.intp]
-    upper: NDArray[np.bool_] | None
-
-    @classmethod
-    def of(cls, category: KeypointCategory) -> JointSides:
-        """By the joints' names."""
-        return cls(category.mirrored, upper_body(category.joints))
+def mirrored_keypoints(keypoints: Array, category: KeypointCategory) -> Array:
+    """Keypoints (K, 3) in the order of the mirrored image; ValueError where it is not known which are left and right."""
+    if category.flip_pairs is None:
+        raise ValueError(unknown_sides(category.joints))
+    return keypoints[category.mirrored]
 
 
 def upper_body(joints: tuple[str, ...]) -> NDArray[np.bool_] | None:
     """Which joints (K,) are of the upper body, the others being of the lower; None where a joint's name does not tell."""
-    words = [set(joint.split("_")) for joint in joints]
+    words = [set(name_words(joint)) for joint in joints]
     if not all(word & (UPPER | LOWER) for word in words):
         return None
     return np.array([bool(word & UPPER) for word in words])
