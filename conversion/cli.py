@@ -18,6 +18,15 @@ Masks = Annotated[Path | None, typer.Option(help="Folder of masks, of segmentati
 Classes = Annotated[
     Path | None, typer.Option(help="File of the classes' names, of segmentation.", show_default=False, rich_help_panel=DATA)
 ]
+Exif = Annotated[
+    str | None,
+    typer.Option(
+        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell, "
+        "or as for the run's training.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 
 
 @app.command()
@@ -35,6 +44,7 @@ def convert(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    exif: Exif = None,
     samples: Annotated[int, typer.Option(help="Persons or images to calibrate on.", min=1)] = 200,
     sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
     recipe: Annotated[
@@ -74,7 +84,7 @@ def convert(
     check_output_file(output)
     loaded = load_run(run)
     task = loaded.spec.task
-    data = load_given(task, TASKS[task], Source(images, annotations, masks, classes))
+    data = load_given(task, TASKS[task], Source(images, annotations, masks, classes, exif).read_as(loaded.config))
     with Console(stderr=True).status(f"converting {run} to {precision}"):
         result = convert_run(loaded, options, output, data, samples=samples, seed=sample_seed, recipe=chosen, runtime=runtime)
     typer.echo(result)
@@ -91,6 +101,7 @@ def restore(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    exif: Exif = None,
 ) -> None:
     """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
 
@@ -107,7 +118,7 @@ def restore(
     from mobile_eval.tasks.registry import TASKS, task_named
 
     name = read_description(model).task
-    data = load_given(name, task_named(name), Source(images, annotations, masks, classes))
+    data = load_given(name, task_named(name), Source(images, annotations, masks, classes, exif))
     if data is None:
         raise ValueError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")
     run = restore_run(model, data, output)

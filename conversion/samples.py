@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,10 +51,10 @@ def sample_inputs(run: Run, options: ConvertOptions, data: TaskData | None, samp
 
 def own_data(run: Run) -> TaskData | None:
     """The data that a run was trained on; None where they are not there (any more)."""
-    paths = run.config.get("train", {})
-    if not paths or not all(Path(path).exists() for path in paths.values()):
+    source = Source.from_json(run.config.get("train", {}))
+    if not source.files or not all(path.exists() for path in source.files):
         return None
-    return TASKS[run.spec.task].load(Source.from_json(paths))
+    return TASKS[run.spec.task].load(source)
 
 
 def random_inputs(size: tuple[int, int]) -> NDArray[np.uint8]:

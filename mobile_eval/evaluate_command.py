@@ -10,6 +10,7 @@ import typer
 from mobile_eval.options import (
     DelegateLibrary,
     DelegateOptions,
+    Exif,
     Limit,
     Model,
     ReferenceKernels,
@@ -151,6 +152,7 @@ def evaluate(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    exif: Exif = None,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
     xnnpack: Xnnpack = True,

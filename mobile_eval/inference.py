@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +19,7 @@ from mobile_eval.decode import decode_dark, decode_heatmaps, decode_udp, keypoin
 from mobile_eval.geometry import UDP as UDP_GEOMETRY
 from mobile_eval.geometry import Array, box_matrix, heatmap_pixel
 from mobile_eval.model_file import HEATMAPS
-from mobile_eval.preprocess import read_image, warp_crop
+from mobile_eval.preprocess import ImageItem, read_item, warp_crop
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 
@@ -30,13 +29,9 @@ DECODERS = {QUARTER: decode_heatmaps, DARK: decode_dark, UDP: decode_udp}
 Box = Sequence[float]
 
 
-class InBox(Protocol):
-    """A person to look for: a box (x, y, width, height) in an image of `image_size` (height, width; None: not known)."""
+class InBox(ImageItem, Protocol):
+    """A person to look for: a box (x, y, width, height) in an image."""
 
-    @property
-    def image_path(self) -> Path: ...
-    @property
-    def image_size(self) -> tuple[int, int] | None: ...
     @property
     def box(self) -> tuple[float, float, float, float]: ...
 
@@ -127,7 +122,7 @@ def predict_people(
     of_images = (list(group) for _, group in groupby(people, key=lambda one: one.image_path))
 
     def crops(group: list[InBox]) -> list[tuple[NDArray[Any], Array]]:
-        image = read_image(group[0].image_path, group[0].image_size)
+        image = read_item(group[0])
         return [_cropped(model, image, one.box) for one in group]
 
     for cropped in ahead(crops, of_images):

@@ -20,6 +20,13 @@ DelegateOptions = Annotated[
 ReferenceKernels = Annotated[
     bool, typer.Option("--reference-kernels", help="The runtime's plain kernels: slow, but int8 is the same everywhere.")
 ]
+Exif = Annotated[
+    str | None,
+    typer.Option(
+        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell.",
+        show_default=False,
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take only N people or images.", show_default=False)]
 Sigmas = Annotated[
     str | None,

@@ -48,6 +48,7 @@ def train(
     masks: given.Masks = None,
     val_masks: given.ValMasks = None,
     classes: given.Classes = None,
+    exif: given.Exif = None,
     input_size: given.InputSize = None,
     width: given.Width = None,
     modules: given.Modules = None,
@@ -106,6 +107,7 @@ def rank(
     annotations: given.Annotations = None,
     masks: given.Masks = None,
     classes: given.Classes = None,
+    exif: given.Exif = None,
     method: Annotated[
         list[str] | None,
         typer.Option(help="leave-one-out (default), taylor, l0, l1, random, or all; several may be given, the first counts."),
@@ -128,8 +130,11 @@ def rank(
     from training.sources import asked_source
 
     loaded = load_run(run)
-    task, data = loaded.spec.task, {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
-    held = TASKS[task].load(asked_source(task, data)).head(limit)
+    task, data = (
+        loaded.spec.task,
+        {"images": images, "annotations": annotations, "masks": masks, "classes": classes, "exif": exif},
+    )
+    held = TASKS[task].load(asked_source(task, data).read_as(loaded.config)).head(limit)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
     ranking = rank_run(loaded, held, methods, blocks=blocks, seed=seed)
     show_ranking(ranking)
@@ -164,6 +169,7 @@ def prune(
     masks: given.Masks = None,
     val_masks: given.ValMasks = None,
     classes: given.Classes = None,
+    exif: given.Exif = None,
     flip_pairs: given.FlipPairs = None,
     epochs: given.Epochs = 10,
     batch_size: given.BatchSize = 32,
@@ -220,6 +226,7 @@ def quantize(
     masks: given.Masks = None,
     val_masks: given.ValMasks = None,
     classes: given.Classes = None,
+    exif: given.Exif = None,
     flip_pairs: given.FlipPairs = None,
     epochs: given.Epochs = 3,
     batch_size: given.BatchSize = 32,

@@ -15,6 +15,7 @@ from hrnet_tf.runs import PRUNING, Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.geometry import UDP, geometry_of
+from mobile_eval.preprocess import read_item
 from mobile_eval.tasks.asked import Source, TaskData, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
 from training.examples import Examples, examples_for, steps_per_epoch
 from training.execution import Execution
-from training.image_cache import ImageCache, read_item
+from training.image_cache import ImageCache
 from training.keeping import KeepRun, out_of_patience
 from training.learner import compile_learner, imitation_function, loss_function, make_learner
 from training.nonfinite import StopAtNonFinite

@@ -35,6 +35,14 @@ Classes = Annotated[
     Path | None,
     typer.Option(help="File of the classes' names: a JSON list, or one a line.", show_default=False, rich_help_panel=OF_MASKS),
 ]
+Exif = Annotated[
+    str | None,
+    typer.Option(
+        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell, "
+        "or as for the run's training.",
+        show_default=False,
+    ),
+]
 Images = Annotated[
     Path,
     typer.Option(help="Folder of the images; of classification, with a folder for each class.", show_default=False),

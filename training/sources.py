@@ -11,9 +11,9 @@ from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 
 # The options of a source's files: of training data, of validation data, and of data to rank on.
-TRAIN = {"images": "images", "annotations": "train_annotations", "masks": "masks", "classes": "classes"}
+TRAIN = {"images": "images", "annotations": "train_annotations", "masks": "masks", "classes": "classes", "exif": "exif"}
 VAL = {"images": "val_images", "annotations": "val_annotations", "masks": "val_masks"}
-RANK = {"images": "images", "annotations": "annotations", "masks": "masks", "classes": "classes"}
+RANK = {"images": "images", "annotations": "annotations", "masks": "masks", "classes": "classes", "exif": "exif"}
 
 
 def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> Source:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.options import Exif
+
 app = typer.Typer(
     name="android",
     help="Measure on an Android phone over adb: latency with TFLite's benchmark_model, accuracy where a Python is on it.",
@@ -92,6 +94,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)],
     annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON of the model's joints.", show_default=False)],
     images: Annotated[Path, typer.Option(help="Folder with the images that the annotations name.", show_default=False)],
+    exif: Exif = None,
     serial: Serial = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")] = 1,
     runtime: Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")] = "auto",
@@ -125,12 +128,13 @@ def evaluate(
     from mobile_eval.inference import PoseOptions
 
     check_output_file(json)
-    dataset = load_keypoint_dataset(annotations, images).head(limit)
+    dataset = load_keypoint_dataset(annotations, images, exif=exif).head(limit)
     parse_sigmas(sigmas, len(dataset.category.joints))
     PoseOptions(flip, decoding, flip_pairs)
     options = ["--threads", str(threads), "--runtime", runtime, "--decoding", decoding]
     options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip", "--flip-pairs", flip_pairs] if flip else [])]
     options += ["--sigmas", sigmas] if sigmas else []
+    options += ["--exif", dataset.frame.name] if exif or dataset.frame.stored else []
     phone = find_phone(adb, serial)
     try:
         figures, printed = evaluate_phone(phone, model, dataset, python=python, options=options, say=_say)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.faces import faces_as_coco, is_of_faces
+from mobile_eval.datasets.frames import ALL_UPRIGHT, Frame, find_frame
 from mobile_eval.datasets.sides import Pairs, checked_pairs, name_words, named_pairs
 from mobile_eval.files import read_json
 from mobile_eval.geometry import checked_box
@@ -85,7 +86,8 @@ class Person:
     """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels.
 
     `image_size` is (height, width) as the annotation file gives it, if it does; `head_box` is the head's, where the annotation
-    has one (as "bbox_head", PoseTrack's name for it).
+    has one (as "bbox_head", PoseTrack's name for it). `upright` is whether annotations are of the image as EXIF turns it, or else
+    as it is stored.
     """
 
     annotation_id: int
@@ -95,15 +97,17 @@ class Person:
     box: tuple[float, float, float, float]
     keypoints: NDArray[np.float64]
     head_box: tuple[float, float, float, float] | None = None
+    upright: bool = True
 
 
 @dataclass(frozen=True)
 class KeypointDataset:
-    """The labelled persons of an annotation file, and the file's content for COCO's own evaluation."""
+    """The labelled persons of an annotation file, how its images are read, and its content for COCO's own evaluation."""
 
     category: KeypointCategory
     persons: tuple[Person, ...]
     coco: dict[str, Any]
+    frame: Frame = ALL_UPRIGHT
 
     def __len__(self) -> int:
         return len(self.persons)
@@ -150,18 +154,20 @@ class KeypointDataset:
             "images": [image for image in self.coco["images"] if image["id"] in images],
             "annotations": [a for a in self.coco["annotations"] if a["id"] in kept],
         }
-        return KeypointDataset(self.category, persons, coco)
+        return replace(self, persons=persons, coco=coco)
 
 
-def load_keypoint_dataset(annotations: Path | str, images: Path | str) -> KeypointDataset:
+def load_keypoint_dataset(annotations: Path | str, images: Path | str, *, exif: str | None = None) -> KeypointDataset:
     """Read a COCO keypoint file, or faces as their data sets list them; persons without a labelled joint and crowds are left out.
+
+    `exif` is how images are annotated that EXIF turns, one of `frames.FRAMES`; None leaves it to the sizes in the file.
 
     Raises ValueError, naming the file and the entry, for a file that is empty or of another kind, a missing
     image, a box without area or outside its image, and labelled keypoints outside their image. Of lists of faces
     (`faces_as_coco`) landmarks may lie outside, as those of faces at the border do.
     """
     of_faces = is_of_faces(annotations)
-    coco = faces_as_coco(annotations, images) if of_faces else read_json(annotations, "annotation file")
+    coco, frame = faces_as_coco(annotations, images, exif) if of_faces else (read_json(annotations, "annotation file"), None)
     margin = math.inf if of_faces else MARGIN_PX
     try:
         annotated = next(c for c in coco["categories"] if c.get("keypoints"))
@@ -177,7 +183,10 @@ def load_keypoint_dataset(annotations: Path | str, images: Path | str) -> Keypoi
     if not persons:
         raise ValueError(f"{annotations} holds no person with a labelled keypoint")
     _check_files(persons, annotations, Path(images))
-    return KeypointDataset(category, persons, coco)
+    frame = frame or _find_frame(persons, annotations, exif)
+    if frame.stored:
+        persons = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in persons)
+    return KeypointDataset(category, persons, coco, frame)
 
 
 def _person(annotation: dict[str, Any], image: dict[str, Any], category: KeypointCategory, folder: Path, margin: float) -> Person:
@@ -201,6 +210,11 @@ def _person(annotation: dict[str, Any], image: dict[str, Any], category: Keypoin
     head = annotation.get(HEAD_BOX)
     head_box = checked_box(head, f"{where}, {HEAD_BOX}") if head else None
     return Person(annotation["id"], annotation["image_id"], folder / image["file_name"], size, box, keypoints, head_box)
+
+
+def _find_frame(persons: Sequence[Person], annotations: Path | str, exif: str | None) -> Frame:
+    sizes = {one.image_path: one.image_size for one in persons}
+    return find_frame(sizes, sizes.get, annotations, exif)
 
 
 def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.class_data import ClassData
+from mobile_eval.datasets.frames import find_frame
 from mobile_eval.files import read_json
 from mobile_eval.geometry import checked_box
 
@@ -26,6 +27,7 @@ class InstanceImage:
     image_size: tuple[int, int] | None
     boxes: NDArray[np.float64] = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
+    upright: bool = True  # annotated as EXIF turns it, or else as it is stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +60,10 @@ class Instances(ClassData):
         return Instances(images, self.classes, self.category_ids, coco)
 
 
-def load_instances(annotations: Path | str, images: Path | str) -> Instances:
+def load_instances(annotations: Path | str, images: Path | str, *, exif: str | None = None) -> Instances:
     """Read a COCO instances file; its classes are in the order of their ids.
+
+    `exif` is how images are annotated that EXIF turns, one of `frames.FRAMES`; None leaves it to the sizes in the file.
 
     Raises ValueError, naming the file and the entry, for a file that is empty or of another kind, categories that it does not
     list, a box without area or outside its image, and a missing image.
@@ -83,6 +87,10 @@ def load_instances(annotations: Path | str, images: Path | str) -> Instances:
     if not any(len(image.boxes) for image in found):
         raise ValueError(f"{annotations} holds no {'box' if found else 'image'}")
     _check_files(found, annotations, Path(images))
+    sizes = {one.image_path: one.image_size for one in found}
+    frame = find_frame(sizes, sizes.get, annotations, exif)
+    if frame.stored:
+        found = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in found)
     return Instances(found, names, tuple(labels), coco)
 
 

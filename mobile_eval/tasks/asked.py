@@ -22,13 +22,25 @@ from mobile_eval.runtime import TfliteModel
 class Source:
     """Where a data set lies: a folder of `images`, and beside it what its task needs.
 
-    `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them.
+    `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them. `exif` is what
+    annotations are of where EXIF turns an image, one of `datasets.frames`; None leaves that to the sizes in the file.
     """
 
     images: Path | None = None
     annotations: Path | None = None
     masks: Path | None = None
     classes: Path | None = None
+    exif: str | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files and folders that are given."""
+        return tuple(value for value in (self.images, self.annotations, self.masks, self.classes) if value is not None)
+
+    def read_as(self, config: Mapping[str, Any]) -> Source:
+        """With the choice of a run's config how images are read that EXIF turns, where none is given here."""
+        known = config.get("train", {}).get("exif")
+        return dataclasses.replace(self, exif=known) if self.files and self.exif is None and known else self
 
     def path(self, name: str) -> Path:
         """The file or folder of that name; ValueError where it is not given."""
@@ -45,16 +57,7 @@ class Source:
     @classmethod
     def from_json(cls, data: dict[str, str]) -> Source:
         """What `to_json` wrote."""
-        return cls(**{name: Path(value) for name, value in data.items()})
-
-
-class Item(Protocol):
-    """What a network looks at once: an image, or a part of one. `image_size` is (height, width) where the data set says it."""
-
-    @property
-    def image_path(self) -> Path: ...
-    @property
-    def image_size(self) -> tuple[int, int] | None: ...
+        return cls(**{name: value if name == "exif" else Path(value) for name, value in data.items()})  # type: ignore[arg-type]
 
 
 class TaskData(Protocol):
@@ -94,6 +97,7 @@ class Asked:
     annotations: Path | None = None
     masks: Path | None = None
     classes: Path | None = None
+    exif: str | None = None
     boxes: Path | None = None
     limit: int | None = None
     flip: bool = False
@@ -124,7 +128,7 @@ class Asked:
     @property
     def source(self) -> Source:
         """Where the data set lies."""
-        return Source(self.images, self.annotations, self.masks, self.classes)
+        return Source(self.images, self.annotations, self.masks, self.classes, self.exif)
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
         """Plain data of those of these names: "options", and "data" the files and folders that were given."""

@@ -15,7 +15,7 @@ from mobile_eval.tasks.asked import Source
 
 def load_keypoints(source: Source) -> KeypointDataset:
     """The persons or faces of an annotation file."""
-    return load_keypoint_dataset(source.path("annotations"), source.path("images"))
+    return load_keypoint_dataset(source.path("annotations"), source.path("images"), exif=source.exif)
 
 
 def keypoint_inputs(persons: Sequence[Person], size: tuple[int, int], geometry: str = PLAIN) -> NDArray[np.uint8]:

@@ -163,7 +163,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkRe
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "decoding", "unit", "failure_above", "predictions", "resume", "overlays"),
+    takes=("limit", "exif", "decoding", "unit", "failure_above", "predictions", "resume", "overlays"),
     evaluate=_evaluate,
     load=load_faces,
     inputs=keypoint_inputs,

@@ -50,9 +50,19 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
 TASK = Task(
     needs=("annotations", "images"),
     takes=(
-        "limit", "flip", "flip_pairs", "decoding", "sigmas", "head_joints", "boxes", "least_score", "predictions", "resume",
+        "limit",
+        "exif",
+        "flip",
+        "flip_pairs",
+        "decoding",
+        "sigmas",
+        "head_joints",
+        "boxes",
+        "least_score",
+        "predictions",
+        "resume",
         "overlays",
-    ),  # fmt: skip
+    ),
     evaluate=evaluate_pose,
     load=load_keypoints,
     inputs=keypoint_inputs,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.datasets.sides import name_words, unknown_sides
+from mobile_eval.datasets.sides import name_words
 from mobile_eval.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
 
 HALF_BODY_JOINTS = 8  # half a body is taken only where more joints than this are labelled
@@ -34,11 +34,17 @@ class Augmentation:
     uniform: bool = False  # zoom and rotation are drawn evenly up to these, not normally
 
 
-def mirrored_keypoints(keypoints: Array, category: KeypointCategory) -> Array:
-    """Keypoints (K, 3) in the order of the mirrored image; ValueError where it is not known which are left and right."""
-    if category.flip_pairs is None:
-        raise ValueError(unknown_sides(category.joints))
-    return keypoints[category.mirrored]
+@dataclass(frozen=True)
+class JointSides:
+    """Index (K,) of each joint's mirror image, and which joints (K,) are of the upper body; None of what is not known."""
+
+    mirrored: NDArray[np.intp] | None
+    upper: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, category: KeypointCategory) -> JointSides:
+        """By the category's pairs, and the joints' names."""
+        return cls(None if category.flip_pairs is None else category.mirrored, upper_body(category.joints))
 
 
 def upper_body(joints: tuple[str, ...]) -> NDArray[np.bool_] | None:
