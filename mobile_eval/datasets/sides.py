@@ -21,6 +21,7 @@ LEFT, RIGHT = "left", "right"
 WORDS = {"left": LEFT, "right": RIGHT}
 SHORT = {"l": LEFT, "r": RIGHT, "lt": LEFT, "rt": RIGHT, "lft": LEFT, "rgt": RIGHT}
 NAME_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
+PLACE = "*"  # where the side was in a name
 SERIES = {"k", "q"}  # beside l and r these tell a row of letters from sides
 # How a name may say its side. What comes first is the stronger sign, and pairs are made by it first.
 WORD, LETTER, JOINED_WORD, JOINED_CAPITAL, JOINED_LETTER = range(5)
@@ -76,9 +77,8 @@ def name_words(name: str) -> tuple[str, ...]:
     """The words of a keypoint's name without its side, in lower case: ("hip",) of `LHip`, `left_hip` and `hipL`."""
     kept = []
     for word in map(str.lower, NAME_WORDS.findall(name)):
-        rest = next((rest for _, rest in _joined(word)), word)
         if word not in WORDS and word not in SHORT:
-            kept.append(rest)
+            kept.append(next((rest.replace(PLACE, "") for _, rest in _joined(word)), word))
     return tuple(kept)
 
 
@@ -146,8 +146,8 @@ def _signs(name: str) -> Iterator[tuple[int, Key, str]]:
     lower = [word.lower() for word in words]
     for place, (word, low) in enumerate(zip(words, lower, strict=True)):
 
-        def key(rest: str = "", place: int = place) -> Key:
-            return (*lower[:place], f"*{rest}", *lower[place + 1 :])
+        def key(rest: str = PLACE, place: int = place) -> Key:
+            return (*lower[:place], rest, *lower[place + 1 :])
 
         if low in WORDS:
             yield WORD, key(), WORDS[low]
@@ -157,20 +157,20 @@ def _signs(name: str) -> Iterator[tuple[int, Key, str]]:
             yield from ((JOINED_WORD, key(rest), side) for side, rest in _joined(low))
             if len(low) > 1 and low[0] in SHORT:
                 one_case = word.islower() or word.isupper()
-                yield JOINED_LETTER if one_case else JOINED_CAPITAL, key(low[1:]), SHORT[low[0]]
+                yield JOINED_LETTER if one_case else JOINED_CAPITAL, key(PLACE + low[1:]), SHORT[low[0]]
 
 
 def _joined(word: str) -> Iterator[tuple[str, str]]:
-    """Side and rest of `leftear` and `earleft`."""
+    """Side and rest of `leftear` and `earleft`, PLACE where the side was."""
     for side in (LEFT, RIGHT):
         if word != side and word.startswith(side):
-            yield side, word.removeprefix(side)
+            yield side, PLACE + word.removeprefix(side)
         elif word != side and word.endswith(side):
-            yield side, word.removesuffix(side)
+            yield side, word.removesuffix(side) + PLACE
 
 
 def _is_series(key: Key, names: Sequence[str]) -> bool:
     """Whether l and r are letters of a row such as `point_a`, `point_b`, ... and no sides."""
-    place = key.index("*")
+    place = key.index(PLACE)
     others = (tuple(map(str.lower, NAME_WORDS.findall(name))) for name in names)
-    return {other[place] for other in others if (*other[:place], "*", *other[place + 1 :]) == key} >= SERIES
+    return {other[place] for other in others if (*other[:place], PLACE, *other[place + 1 :]) == key} >= SERIES
