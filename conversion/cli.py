@@ -33,6 +33,15 @@ Strict = Annotated[
 Classes = Annotated[
     Path | None, typer.Option(help="File of the classes' names, of segmentation.", show_default=False, rich_help_panel=DATA)
 ]
+Exif = Annotated[
+    str | None,
+    typer.Option(
+        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell, "
+        "or as for the run's training.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 
 
 @app.command()
@@ -55,6 +64,7 @@ def convert(
     classes: Classes = None,
     category: Category = None,
     strict: Strict = False,
+    exif: Exif = None,
     samples: Annotated[int, typer.Option(help="Persons or images to calibrate on.", min=1)] = 200,
     sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
     recipe: Annotated[
@@ -100,8 +110,8 @@ def convert(
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     task = loaded.spec.task
-    given = Source(images, annotations, masks, classes, category, strict, loaded.category.get("name"))
-    data = load_given(task, TASKS[task], given)
+    given = Source(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
+    data = load_given(task, TASKS[task], given.read_as(loaded.config))
     with Console(stderr=True).status(f"converting {run} to {precision}"):
         result = convert_run(
             loaded,
@@ -131,6 +141,7 @@ def restore(
     memory_budget: MemoryBudget = "1GiB",
     category: Category = None,
     strict: Strict = False,
+    exif: Exif = None,
 ) -> None:
     """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
 
@@ -149,7 +160,7 @@ def restore(
 
     description = read_description(model)
     name = description.task
-    given = Source(images, annotations, masks, classes, category, strict, description.category.name)
+    given = Source(images, annotations, masks, classes, category, strict, description.category.name, exif)
     data = load_given(name, task_named(name), given)
     if data is None:
         raise ValueError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")

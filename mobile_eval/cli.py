@@ -13,10 +13,12 @@ from typing import Annotated
 import typer
 
 from mobile_eval.evaluate_command import evaluate
+from mobile_eval.notices import show_in_one_line
 from mobile_eval.options import (
     Category,
     DelegateLibrary,
     DelegateOptions,
+    Exif,
     Limit,
     Model,
     RuntimeName,
@@ -99,6 +101,7 @@ def compare(
     classes: Annotated[Path | None, typer.Option(help="File of the classes' names (segmentation).", show_default=False)] = None,
     category: Category = None,
     strict: Strict = False,
+    exif: Exif = None,
     threads: Threads = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each model; the models take turns.")] = 50,
     runtime: RuntimeName = "auto",
@@ -138,6 +141,7 @@ def compare(
             classes=classes,
             category=category,
             strict=strict,
+            exif=exif,
             limit=limit,
             sigmas=sigmas,
         ),
@@ -167,6 +171,14 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    exif: Annotated[
+        str | None,
+        typer.Option(
+            help="How pictures are read that EXIF turns, and what their boxes are of: upright, or stored. Without it as the "
+            "sizes in --boxes tell, or else upright.",
+            show_default=False,
+        ),
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Frames of a video or camera, at most.", show_default=False)] = None,
     whole_frame: Annotated[
         bool, typer.Option("--whole-frame", help="Look at each frame of a video as a whole; do not follow the person.")
@@ -182,7 +194,7 @@ def predict(
     Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
     """
     from mobile_eval.backend import parse_backend
-    from mobile_eval.predict import KEYPOINTS_FILE, load_boxes
+    from mobile_eval.predict import KEYPOINTS_FILE, load_boxes, pictures_frame
     from mobile_eval.predict import predict as predict_images
     from mobile_eval.runtime import TfliteModel
     from mobile_eval.video import is_video, predict_video
@@ -190,12 +202,12 @@ def predict(
 
     loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
     if is_video(images[0]):
-        if boxes or len(images) > 1:
-            raise ValueError("a video or camera goes alone, and without --boxes: its boxes follow the person")
+        if boxes or exif or len(images) > 1:
+            raise ValueError("a video or camera goes alone, without --boxes and --exif: its boxes follow the person")
         typer.echo(predict_video(loaded, images[0], output, frames=frames, track=not whole_frame, progress=True))
         return
     known = load_boxes(boxes, images) if boxes else None
-    results = predict_images(loaded, images, output, boxes=known, progress=True)
+    results = predict_images(loaded, images, output, boxes=known, frame=pictures_frame(images, boxes, exif), progress=True)
     for result in results:
         typer.echo(f"{result.picture}: {number_of(len(result.scores), 'people')}")
     typer.echo(f"keypoints: {output / KEYPOINTS_FILE}")
@@ -276,6 +288,7 @@ def run(application: typer.Typer) -> None:
     The environment variable HRNET_DEBUG=1 brings the traceback back.
     """
     print_any_text()
+    show_in_one_line()
     try:
         application()
     except KeyboardInterrupt:

@@ -46,8 +46,9 @@ def decode_heatmaps(heatmaps: NDArray[Any], real: Callable[[NDArray[Any]], NDArr
 def decode_dark(heatmaps: NDArray[np.float32]) -> Array:
     """Heatmaps (N, H, W, K) to (N, K, 3) as `decode_heatmaps`, with the place by Taylor's formula (DARK, arXiv 1910.06278).
 
-    Smoothed as the Gaussians they are trained to be (kernel 11, the peak's height kept), their logarithm is a paraboloid,
-    whose top follows from first and second differences at the maximum. Maxima at the border stay where they are.
+    Smoothed as the Gaussians they are trained to be (kernel 11, zeros around the map, the peak's height kept), their logarithm
+    is a paraboloid, whose top follows from first and second differences at the maximum. A maximum within two pixels of the
+    border stays where it is, as in the official code.
     """
     count, height, width, joints = heatmaps.shape
     best, score = _maxima(heatmaps)
@@ -70,15 +71,15 @@ def decode_dark(heatmaps: NDArray[np.float32]) -> Array:
 
 
 def decode_udp(heatmaps: NDArray[np.float32]) -> Array:
-    """Heatmaps (N, H, W, K) to (N, K, 3) as `decode_dark`, as the networks of UDP (arXiv 1911.07524) are decoded.
+    """Heatmaps (N, H, W, K) to (N, K, 3) as `decode_dark`, as mmpose decodes the networks of UDP (arXiv 1911.07524).
 
-    By differences of neighbours, at the border too, where the map goes on as it ends. Where the logarithms have no top, the
-    maximum stays where it is.
+    One Newton step by differences of neighbours, at the border too, where the map goes on as it ends. A step that leaves the
+    smoothing kernel says nothing about the maximum, which then stays where it is; mmpose takes it, however far it leads.
     """
     count, height, width, joints = heatmaps.shape
     best, score = _maxima(heatmaps)
     y, x = np.divmod(best, width)
-    logs = np.log(np.clip(_smoothed(heatmaps, cv2.BORDER_CONSTANT), *UDP_RANGE)).reshape(count, height * width, joints)
+    logs = np.log(np.clip(_smoothed(heatmaps), *UDP_RANGE)).reshape(count, height * width, joints)
 
     def at(dx: int, dy: int) -> Array:
         index = (x + dx).clip(0, width - 1) + width * (y + dy).clip(0, height - 1)
@@ -89,9 +90,9 @@ def decode_udp(heatmaps: NDArray[np.float32]) -> Array:
     bend_x, bend_y = right - 2 * top + left + UDP_EPSILON, below - 2 * top + above + UDP_EPSILON
     twist = (at(1, 1) - right - below + 2 * top - left - above + at(-1, -1)) / 2
     determinant = bend_x * bend_y - twist**2
-    usable = (determinant > 0) & (bend_x < 0)
-    safe = np.where(usable, determinant, 1.0)
+    safe = np.where(determinant != 0, determinant, 1.0)
     moves = np.stack([twist * slope_y - bend_y * slope_x, twist * slope_x - bend_x * slope_y], axis=-1) / safe[..., None]
+    usable = (determinant != 0) & np.all(np.abs(moves) <= DARK_KERNEL // 2, axis=-1)
     return _found(np.stack([x, y], axis=-1) + moves * usable[..., None], score)
 
 
@@ -108,10 +109,10 @@ def _maxima(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.intp], Array]:
     return best, np.take_along_axis(flat, best[:, None], axis=1)[:, 0].astype(np.float64)
 
 
-def _smoothed(heatmaps: NDArray[np.float32], border: int = cv2.BORDER_DEFAULT) -> NDArray[np.float32]:
-    """Blurred by a Gaussian, each map with its maximum as it was."""
-    kernel = (DARK_KERNEL, DARK_KERNEL)
-    blurred = np.stack([cv2.GaussianBlur(maps, kernel, 0, borderType=border).reshape(maps.shape) for maps in heatmaps])
+def _smoothed(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Blurred by a Gaussian with zeros around the map, each map with its maximum as it was."""
+    kernel, zeros = (DARK_KERNEL, DARK_KERNEL), cv2.BORDER_CONSTANT
+    blurred = np.stack([cv2.GaussianBlur(maps, kernel, 0, borderType=zeros).reshape(maps.shape) for maps in heatmaps])
     before, after = heatmaps.max(axis=(1, 2), keepdims=True), blurred.max(axis=(1, 2), keepdims=True)
     return np.asarray(blurred * (before / np.maximum(after, LEAST)), np.float32)
 

@@ -10,6 +10,7 @@ import typer
 from mobile_eval.options import (
     DelegateLibrary,
     DelegateOptions,
+    Exif,
     Limit,
     Model,
     ReferenceKernels,
@@ -89,6 +90,14 @@ Flip = Annotated[
         rich_help_panel="Of pose and segmentation",
     ),
 ]
+FlipPairs = Annotated[
+    str,
+    typer.Option(
+        help="With --flip, keypoints that change places in the mirrored image: auto (the model's), such pairs as "
+        "nose_a:nose_b,2:5 besides (names, or numbers from 0), or none of an object without sides.",
+        rich_help_panel=POSE,
+    ),
+]
 Windows = Annotated[
     bool,
     typer.Option(
@@ -162,6 +171,7 @@ def evaluate(
     classes: Classes = None,
     category: Category = None,
     strict: Strict = False,
+    exif: Exif = None,
     threads: Threads = 1,
     runtime: RuntimeName = "auto",
     xnnpack: Xnnpack = True,
@@ -175,6 +185,7 @@ def evaluate(
     resume: Resume = False,
     sigmas: Sigmas = None,
     flip: Flip = False,
+    flip_pairs: FlipPairs = "auto",
     windows: Windows = False,
     scales: Scales = None,
     overlap: Overlap = 0.0,

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.sides import AUTO, pairs_with, unknown_sides
 from mobile_eval.decode import decode_dark, decode_heatmaps, decode_udp, keypoints_in_image
 from mobile_eval.geometry import UDP as UDP_GEOMETRY
 from mobile_eval.geometry import Array, box_matrix, heatmap_pixel
 from mobile_eval.model_file import HEATMAPS
-from mobile_eval.preprocess import read_image, warp_crop
+from mobile_eval.preprocess import ImageItem, read_item, warp_crop
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 
@@ -29,13 +29,9 @@ DECODERS = {QUARTER: decode_heatmaps, DARK: decode_dark, UDP: decode_udp}
 Box = Sequence[float]
 
 
-class InBox(Protocol):
-    """A person to look for: a box (x, y, width, height) in an image of `image_size` (height, width; None: not known)."""
+class InBox(ImageItem, Protocol):
+    """A person to look for: a box (x, y, width, height) in an image."""
 
-    @property
-    def image_path(self) -> Path: ...
-    @property
-    def image_size(self) -> tuple[int, int] | None: ...
     @property
     def box(self) -> tuple[float, float, float, float]: ...
 
@@ -44,20 +40,34 @@ class InBox(Protocol):
 class PoseOptions:
     """How heatmaps become keypoints: with the mirrored crop's averaged in or not, and by which of DECODINGS.
 
-    OWN is that of the model's geometry: UDP's, or else QUARTER.
+    OWN is that of the model's geometry: UDP's, or else QUARTER. `flip_pairs` are keypoints that change places in the mirrored
+    crop, as typed ("a:b,2:5", "none" or "auto", see `datasets.sides`), beside those that the model's description tells.
     """
 
     flip: bool = False
     decoding: str = OWN
+    flip_pairs: str = AUTO
 
     def __post_init__(self) -> None:
         if self.decoding not in DECODINGS:
             raise ValueError(f"no decoding named {self.decoding!r}; there are {', '.join(DECODINGS)}")
+        if self.flip_pairs != AUTO and not self.flip:
+            raise ValueError("--flip-pairs goes with --flip, the test with mirrored images")
 
     def check(self, model: TfliteModel) -> None:
-        """Raise ValueError where `model` gives out no heatmaps and these options need them."""
+        """Raise ValueError where these options need heatmaps and `model` gives out none, or pairs and none are known."""
         if model.description.output.kind != HEATMAPS and (self.flip or self.decoding not in (OWN, QUARTER)):
             raise ValueError(f"{model.path.name} decodes in its graph: flip test and {DARK} or {UDP} decoding need its heatmaps")
+        if self.flip:
+            self.mirrored(model)
+
+    def mirrored(self, model: TfliteModel) -> NDArray[np.intp]:
+        """Index (K,) that reorders the model's keypoints into those of the mirrored crop; ValueError where it is not known."""
+        category = model.description.category
+        pairs = pairs_with(self.flip_pairs, category.flip_pairs, category.joints)
+        if pairs is None:
+            raise ValueError(f"{model.path.name}: {unknown_sides(category.joints)}")
+        return replace(category, flip_pairs=pairs).mirrored
 
     def of(self, model: TfliteModel) -> PoseOptions:
         """The same, with the decoding that the model's own is by name."""
@@ -74,8 +84,8 @@ class PoseOptions:
         heatmaps = model.answer(stored)
         if self.flip:
             mirrored = model.answer(np.ascontiguousarray(stored[:, :, ::-1]))
-            geometry, joints = model.description.input.geometry, model.description.category.mirrored
-            heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, joints, shift=geometry != UDP_GEOMETRY))
+            shift = model.description.input.geometry != UDP_GEOMETRY
+            heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, self.mirrored(model), shift=shift))
         return DECODERS[decoding](heatmaps)
 
 
@@ -112,7 +122,7 @@ def predict_people(
     of_images = (list(group) for _, group in groupby(people, key=lambda one: one.image_path))
 
     def crops(group: list[InBox]) -> list[tuple[NDArray[Any], Array]]:
-        image = read_image(group[0].image_path, group[0].image_size)
+        image = read_item(group[0])
         return [_cropped(model, image, one.box) for one in group]
 
     for cropped in ahead(crops, of_images):

@@ -25,6 +25,13 @@ Category = Annotated[
     typer.Option(help="Name or id of the category to take, where several have keypoints.", show_default=False),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse annotations at the first bad label; else up to 1 % are left out.")]
+Exif = Annotated[
+    str | None,
+    typer.Option(
+        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell.",
+        show_default=False,
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take only N people or images.", show_default=False)]
 Sigmas = Annotated[
     str | None,

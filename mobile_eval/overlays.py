@@ -15,7 +15,7 @@ from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
 from mobile_eval.files import write_bytes
 from mobile_eval.geometry import Array
 from mobile_eval.pose_picture import encode_image
-from mobile_eval.preprocess import read_image
+from mobile_eval.preprocess import read_item
 
 PICTURES = 50  # images that are drawn, the first ones
 TRUE, FOUND = (64, 220, 96), (255, 59, 92)  # RGB
@@ -33,7 +33,7 @@ def draw_keypoints(folder: Path, dataset: KeypointDataset, results: Sequence[dic
     for index, (image_id, person) in enumerate(islice(images.items(), PICTURES)):
         true = [one.keypoints for one in dataset.persons if one.image_id == image_id]
         found = [np.reshape(one["keypoints"], (-1, 3)) for one in results if one["image_id"] == image_id]
-        image = read_image(person.image_path, person.image_size)
+        image = read_item(person)
         write_picture(folder, index, person.image_path, with_keypoints(image, true, found, dataset.category))
 
 

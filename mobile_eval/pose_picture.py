@@ -56,14 +56,18 @@ def encode_image(image: NDArray[np.uint8], suffix: str) -> bytes:
     return bytes(data.tobytes())
 
 
-def joint_color(name: str) -> str:
-    """Left blue, right orange, the rest green."""
-    return LEFT_COLOR if "left" in name else RIGHT_COLOR if "right" in name else CENTER_COLOR
+def joint_colors(category: KeypointCategory) -> list[str]:
+    """Of each joint: left blue, right orange, the rest green."""
+    colors = [CENTER_COLOR] * len(category.joints)
+    for left, right in category.flip_pairs or ():
+        colors[left], colors[right] = LEFT_COLOR, RIGHT_COLOR
+    return colors
 
 
-def bone_color(first: str, second: str) -> str:
-    """That of the side the bone is on; green where its ends differ."""
-    return joint_color(first) if joint_color(first) == joint_color(second) else CENTER_COLOR
+def bone_colors(category: KeypointCategory) -> list[str]:
+    """Of each bone: that of the side it is on; green where its ends differ."""
+    colors = joint_colors(category)
+    return [colors[first] if colors[first] == colors[second] else CENTER_COLOR for first, second in category.skeleton]
 
 
 def skeleton_svg(keypoints: Array, category: KeypointCategory, cutout: Cutout, wrong: NDArray[np.bool_] | None = None) -> str:
@@ -71,18 +75,19 @@ def skeleton_svg(keypoints: Array, category: KeypointCategory, cutout: Cutout, w
     points = (keypoints[:, :2] + 0.5 - cutout.origin) * cutout.scale
     strength = np.where(keypoints[:, 2] <= 0, 0.0, np.where(keypoints[:, 2] > DRAWN_SCORE, 1.0, 0.35))
     parts = []
-    for color_of, width in ((lambda a, b: HALO, 4.5), (bone_color, 2.5)):
-        for first, second in category.skeleton:
+    for colors, width in (([HALO] * len(category.skeleton), 4.5), (bone_colors(category), 2.5)):
+        for (first, second), color in zip(category.skeleton, colors, strict=True):
             opacity = min(strength[first], strength[second])
             if opacity > 0:
                 ends = {"x1": points[first, 0], "y1": points[first, 1], "x2": points[second, 0], "y2": points[second, 1]}
-                stroke = {"stroke": color_of(category.joints[first], category.joints[second]), "stroke-width": width}
+                stroke = {"stroke": color, "stroke-width": width}
                 parts.append(element("line", {**_plain(ends), **stroke, "stroke-linecap": "round", "opacity": float(opacity)}))
+    dots = joint_colors(category)
     for joint, (name, (x, y)) in enumerate(zip(category.joints, points, strict=True)):
         if strength[joint] > 0:
             title = f"{name.replace('_', ' ')}, {keypoints[joint, 2]:.2f}"
             place = _plain({"cx": x, "cy": y})
-            dot = {**place, "r": 3.5, "fill": joint_color(name), "stroke": HALO, "opacity": float(strength[joint])}
+            dot = {**place, "r": 3.5, "fill": dots[joint], "stroke": HALO, "opacity": float(strength[joint])}
             if wrong is not None and wrong[joint]:
                 parts.append(element("circle", {**place, "r": 7.5, "fill": "none", "stroke": WRONG_COLOR, "stroke-width": 2.5}))
             parts.append(element("circle", dot, title=title))
@@ -111,15 +116,14 @@ def draw_skeleton(image: NDArray[np.uint8], keypoints: Array, category: Keypoint
     size = np.ptp(keypoints[sure, :2], axis=0).max() if sure.any() else 0
     thick = max(2, round(float(size) / 80))
     for halo in (2, 0):
-        for first, second in category.skeleton:
+        for (first, second), color in zip(category.skeleton, bone_colors(category), strict=True):
             if sure[first] and sure[second]:
-                color = HALO if halo else bone_color(category.joints[first], category.joints[second])
                 ends = (_pixel(keypoints[first]), _pixel(keypoints[second]))
-                cv2.line(drawn, *ends, _rgb(color), thick + halo, cv2.LINE_AA)
-    for joint, name in enumerate(category.joints):
+                cv2.line(drawn, *ends, _rgb(HALO if halo else color), thick + halo, cv2.LINE_AA)
+    for joint, color in enumerate(joint_colors(category)):
         if sure[joint]:
             cv2.circle(drawn, _pixel(keypoints[joint]), round(thick * 1.4) + 1, _rgb(HALO), -1, cv2.LINE_AA)
-            cv2.circle(drawn, _pixel(keypoints[joint]), round(thick * 1.4), _rgb(joint_color(name)), -1, cv2.LINE_AA)
+            cv2.circle(drawn, _pixel(keypoints[joint]), round(thick * 1.4), _rgb(color), -1, cv2.LINE_AA)
     return drawn
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory
+from mobile_eval.datasets.frames import ALL_UPRIGHT, UPRIGHT, Frame, find_frame
 from mobile_eval.evaluate import check_finds_keypoints, person_score
 from mobile_eval.files import check_output_folder, read_json, write_bytes, write_json
 from mobile_eval.geometry import checked_box
@@ -42,12 +43,14 @@ def predict(
     output: Path | str,
     *,
     boxes: Mapping[Path, Sequence[Box]] | None = None,
+    frame: Frame = ALL_UPRIGHT,
     progress: bool = False,
 ) -> list[PredictionResult]:
     """Find the people in `images`; write pictures with skeletons and `keypoints.json` (COCO format) into folder `output`.
 
     Without `boxes` (see `load_boxes`) each image is taken to show one person; with them, images without a box are
-    written as they are.
+    written as they are. `frame` (see `pictures_frame`) is how images are read that EXIF turns: boxes and keypoints are of what
+    is read, and so is drawn.
     """
     check_finds_keypoints(model)
     paths = [Path(image) for image in images]
@@ -57,7 +60,7 @@ def predict(
     pictures = _picture_paths(paths, folder)
     results = []
     for path, picture in zip(tracked(paths, "predict", show=progress), pictures, strict=True):
-        image = read_image(path)
+        image = read_image(path, upright=frame.is_upright(path))
         height, width = image.shape[:2]
         people = [(0.0, 0.0, float(width), float(height))] if boxes is None else [tuple(box) for box in boxes.get(path, ())]
         found = [predict_box(model, image, box) for box in people]
@@ -118,6 +121,17 @@ def load_boxes(path: Path | str, images: Sequence[Path | str]) -> dict[Path, lis
     if not boxes:
         raise ValueError(f"boxes file {path} holds no box for {', '.join(list(by_name)[:3])}; entries need file_name or image_id")
     return boxes
+
+
+def pictures_frame(images: Sequence[Path | str], boxes: Path | str | None, exif: str | None) -> Frame:
+    """How images are read that EXIF turns: as `exif` says ("upright", "stored"), or as the sizes tell that a boxes file names."""
+    paths = [Path(image) for image in images]
+    if boxes is None:
+        return find_frame(paths, lambda path: None, "the images", exif or UPRIGHT)
+    data = read_json(boxes, "boxes file")
+    entries = data.get("images", ()) if isinstance(data, dict) else ()
+    sizes = {Path(one["file_name"]).name: (one.get("height"), one.get("width")) for one in entries}
+    return find_frame(paths, lambda path: sizes.get(path.name), boxes, exif)
 
 
 def _picture_paths(images: Sequence[Path], folder: Path) -> list[Path]:

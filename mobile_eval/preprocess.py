@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import Person
+from mobile_eval.exif import decoded
 from mobile_eval.geometry import PLAIN, Array, box_matrix
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -17,11 +19,30 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CENTRE_SHARE = 0.875  # of the resized image's shorter side is what classification networks look at
 
 
-def read_image(path: Path | str, size: tuple[int, int] | None = None, because: str = "its annotations say") -> NDArray[np.uint8]:
-    """The image as (H, W, 3) uint8 RGB, turned upright as its EXIF orientation says.
+class ImageItem(Protocol):
+    """An item of a data set: `image_size` is (height, width) where the data set says it, `upright` whether its annotations are of
+    the image turned as EXIF says, or else of the stored one (`datasets.frames`).
+    """
 
-    `size` (height, width) is what annotations say of it. Where only the image as it is stored has that size, it stays as it is
-    stored, as COCO's tools read images; ValueError, with `because` before the size, where neither has.
+    @property
+    def image_path(self) -> Path: ...
+    @property
+    def image_size(self) -> tuple[int, int] | None: ...
+    @property
+    def upright(self) -> bool: ...
+
+
+def read_item(item: ImageItem) -> NDArray[np.uint8]:
+    """The image (H, W, 3) uint8 RGB that an item of a data set is of, as its annotations see it."""
+    return read_image(item.image_path, item.image_size, upright=item.upright)
+
+
+def read_image(
+    path: Path | str, size: tuple[int, int] | None = None, because: str = "its annotations say", *, upright: bool = True
+) -> NDArray[np.uint8]:
+    """The image as (H, W, 3) uint8 RGB, turned upright as its EXIF orientation says, or else as it is stored.
+
+    `size` (height, width) is what annotations say of it; ValueError, with `because` before the size, where it has another.
     """
     try:
         data = Path(path).read_bytes()
@@ -29,14 +50,12 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None, because: s
         raise ValueError(f"cannot read image {path}: {error.strerror}") from error
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]:  # opencv would fill the rest with grey, silently
         raise ValueError(f"image {path} is truncated: it has no end-of-image marker; copy it again")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    image = decoded(data, upright=upright)
     if image is None:
         raise ValueError(f"image {path} is damaged or of a format that opencv cannot read; copy or convert it again")
     if size is not None and image.shape[:2] != size:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image is None or image.shape[:2] != size:
-            found, said = ("x".join(map(str, shape)) for shape in (image.shape[:2] if image is not None else (), size))
-            raise ValueError(f"image {path} is {found} (height x width), but {because} {said}: is it another image?")
+        found, said = ("x".join(map(str, shape)) for shape in (image.shape[:2], size))
+        raise ValueError(f"image {path} is {found} (height x width), but {because} {said}: is it another image?")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -51,7 +70,7 @@ def person_crops(
 ) -> tuple[NDArray[np.uint8], Array]:
     """RGB crops (N, H, W, 3) of persons in their boxes, and the matrices (N, 2, 3) from image to crop."""
     matrices = np.stack([box_matrix(person.box, input_size, geometry) for person in persons])
-    images = (read_image(person.image_path, person.image_size) for person in persons)
+    images = map(read_item, persons)
     crops = [warp_crop(image, matrix, input_size) for image, matrix in zip(images, matrices, strict=True)]
     return np.stack(crops), matrices
 

@@ -63,7 +63,7 @@ def resumable(output: Path | None, *, resume: bool) -> Predicted:
 
 
 def _key(model: TfliteModel, people: Sequence[InBox], options: PoseOptions) -> dict[str, Any]:
-    listed = json.dumps([[str(person.image_path), *person.box] for person in people])
+    listed = json.dumps([[str(person.image_path), person.upright, *person.box] for person in people])
     return {
         "model": sha256(read_bytes(model.path, "model")),
         "people": sha256(listed.encode()),

@@ -5,6 +5,7 @@ The next frame's box is that of the last frame's sure keypoints, with room aroun
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -27,23 +28,34 @@ from mobile_eval.words import number_of
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 SURE_JOINTS = 4  # fewer do not tell where a person is
 ROOM = 0.25  # of the joints' extent, on each side
-RATE = 30.0  # frames a second of what does not tell its own
+RATE = 30.0  # frames a second of what does not tell its own, or one that is none
+SLOWEST, FASTEST = 0.1, 240.0  # frames a second that cameras take and players show
+TIMED = 120  # frames whose times are looked at
+AGREE = 0.1  # share by which the rate of a header may differ from that of the frames' times
+FINE, BASE = 3, 65.0  # MPEG-4 counts time in 1/65535 s at the finest: three decimals of slower rates, two of faster ones
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class VideoResult:
-    """What was written, how many frames of how many (0: not known) it has, and how fast they came: frames a second."""
+    """What was written, how many frames of how many (0: not known) it has, and how fast they came: frames a second.
+
+    `header_rate` are the frames a second that the source says it has, `written_rate` those of what was written.
+    """
 
     video: Path
     frames: int
     expected: int
     rate: float
+    header_rate: float
+    written_rate: float
 
     def __str__(self) -> str:
         ended = f"; the video ends early, it promises {self.expected}" if self.frames < self.expected else ""
-        return f"{self.video}: {number_of(self.frames, 'frames')}, {self.rate:.1f} a second{ended}"
+        other = abs(self.written_rate - self.header_rate) > AGREE * self.header_rate
+        plays = f"; it plays at {self.written_rate:g} a second, not at the {self.header_rate:g} of its header" if other else ""
+        return f"{self.video}: {number_of(self.frames, 'frames')}, {self.rate:.1f} a second{ended}{plays}"
 
 
 def is_video(source: Path | str) -> bool:
@@ -62,33 +74,37 @@ def predict_video(
 ) -> VideoResult:
     """Draw the pose into every frame of `source`, a video or a camera's number: `STEM_pose.mp4`, and the keypoints as JSON.
 
-    `frames` is how many at most. Without `track` each frame is looked at as a whole. Ctrl-C ends a camera; what was drawn stays.
+    `frames` is how many at most. Without `track` each frame is looked at as a whole. Ctrl-C ends a camera, and what was drawn
+    stays; of a file that is interrupted nothing does.
     """
     check_finds_keypoints(model)
     folder = check_output_folder(output)
     capture = _opened(source)
     camera = str(source).isdecimal()
     expected = 0 if camera else max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-    rate = capture.get(cv2.CAP_PROP_FPS) or RATE
+    header_rate = _number(capture.get(cv2.CAP_PROP_FPS))
+    rate = output_rate(header_rate, None if camera else _timed_rate(source))
     path = folder / f"{'camera' if camera else ''}{Path(source).stem}_pose.mp4"
     found: list[dict[str, Any]] = []
     drawn = _Drawn(path, rate)
     images = tracked(_frames(capture, frames), path.name, frames or expected or None, show=progress)
-    begun = time.perf_counter()
+    begun, done = time.perf_counter(), False
     try:
         for number, keypoints in enumerate(_poses(model, images, drawn, track=track)):
             found.append({"frame": number, "keypoints": keypoints.reshape(-1).tolist()})
+        done = True
     except KeyboardInterrupt:
         if not camera:
             raise
+        done = True
     finally:
         capture.release()
-        drawn.close(keep=bool(found))
+        drawn.close(keep=done)
     if not found:
         raise ValueError(f"{source} has no frame that can be read")
     write_json(path.with_suffix(".json"), {"category": model.description.category.to_json(), "frames": found})
     wanted = min(expected, frames) if frames and expected else expected
-    return VideoResult(path, len(found), wanted, len(found) / (time.perf_counter() - begun))
+    return VideoResult(path, len(found), wanted, len(found) / (time.perf_counter() - begun), header_rate, rate)
 
 
 def _poses(
@@ -135,6 +151,36 @@ def _name(path: Path | str) -> Any:
     return os.fsencode(path)
 
 
+def output_rate(header: float, timed: float | None) -> float:
+    """Frames a second to write: those of the header where frames' times agree with it, else the times', else RATE.
+
+    Headers of videos of variable rate say 1000, or what is between the two frames that are closest. What is faster than FASTEST
+    is written at RATE, and so in slow motion. Rounded to what MPEG-4 can say.
+    """
+    likely = [rate for rate in (header, timed) if rate is not None and SLOWEST <= rate <= FASTEST]
+    agreeing = timed is None or abs(header - timed) <= AGREE * timed
+    rate = RATE if not likely else likely[0] if agreeing else likely[-1]
+    return round(rate, FINE if rate <= BASE else FINE - 1)
+
+
+def _timed_rate(source: Path | str) -> float | None:
+    """Frames a second by the times of a video's first frames; None where it tells no times."""
+    capture = _opened(source)
+    try:
+        times: list[float] = []
+        while len(times) < TIMED and capture.grab():
+            times.append(_number(capture.get(cv2.CAP_PROP_POS_MSEC)))
+    finally:
+        capture.release()
+    length_ms = times[-1] - times[0] if times else 0.0
+    return 1000 * (len(times) - 1) / length_ms if length_ms > 0 else None
+
+
+def _number(value: float) -> float:
+    """A property of a capture; 0 where there is none."""
+    return value if math.isfinite(value) and value > 0 else 0.0
+
+
 def _frames(capture: cv2.VideoCapture, most: int | None) -> Iterator[NDArray[np.uint8]]:
     """RGB frames."""
     count = 0
@@ -154,6 +200,7 @@ class _Drawn:
         self.beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
         self.rate = rate
         self.writer: cv2.VideoWriter | None = None
+        self.frames = 0
 
     def add(self, image: NDArray[np.uint8]) -> None:
         if self.writer is None:
@@ -162,10 +209,20 @@ class _Drawn:
             if not self.writer.isOpened():
                 raise ValueError(f"cannot write {self.path}: opencv has no encoder for it here, or the folder refuses")
         self.writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        self.frames += 1
 
     def close(self, *, keep: bool) -> None:
-        if self.writer is not None:
+        """End the video and, with `keep`, give it its name if all of it is there: opencv does not say where a disk is full."""
+        if self.writer is None:
+            return
+        try:
             self.writer.release()
+            written = int(cv2.VideoCapture(str(self.beside)).get(cv2.CAP_PROP_FRAME_COUNT))
+            if keep and written < self.frames:
+                raise ValueError(
+                    f"cannot write {self.path}: {max(written, 0)} of {self.frames} frames are there; is the disk full?"
+                )
             if keep:
                 os.replace(self.beside, self.path)
+        finally:
             self.beside.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from training import options as given
-from training.task_options import with_task_settings
+from training.task_options import with_given, with_task_settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -50,6 +50,7 @@ def train(
     classes: given.Classes = None,
     category: given.Category = None,
     strict: given.Strict = False,
+    exif: given.Exif = None,
     input_size: given.InputSize = None,
     width: given.Width = None,
     modules: given.Modules = None,
@@ -111,6 +112,7 @@ def rank(
     classes: given.Classes = None,
     category: given.Category = None,
     strict: given.Strict = False,
+    exif: given.Exif = None,
     method: Annotated[
         list[str] | None,
         typer.Option(help="leave-one-out (default), taylor, l0, l1, random, or all; several may be given, the first counts."),
@@ -138,7 +140,8 @@ def rank(
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     task, files = loaded.spec.task, {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
-    source = asked_source(task, {**files, "category": category, "strict": strict}, run=loaded)
+    choice = {"category": category, "strict": strict, "exif": exif}
+    source = asked_source(task, {**files, **choice}, run=loaded).read_as(loaded.config)
     data = TASKS[task].load(source)
     say_left_out(source, data)
     held = data.head(limit)
@@ -178,6 +181,8 @@ def prune(
     classes: given.Classes = None,
     category: given.Category = None,
     strict: given.Strict = False,
+    exif: given.Exif = None,
+    flip_pairs: given.FlipPairs = None,
     epochs: given.Epochs = 10,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 5e-4,
@@ -211,6 +216,7 @@ def prune(
     parent = load_run(run)
     task = parent.spec.task
     config = tuning_config(task, parent.config, asked_sources(task, asked, parent), epochs, batch_size, learning_rate, seed)
+    config = with_given(config, {"flip_pairs": flip_pairs})
     chosen = asked_precision(precision, mixed_precision) or FLOAT32
     config = dataclasses.replace(config, precision=chosen, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
@@ -238,6 +244,8 @@ def quantize(
     classes: given.Classes = None,
     category: given.Category = None,
     strict: given.Strict = False,
+    exif: given.Exif = None,
+    flip_pairs: given.FlipPairs = None,
     epochs: given.Epochs = 3,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 2e-5,
@@ -261,6 +269,7 @@ def quantize(
     parent = load_run(run)
     task = parent.spec.task
     config = tuning_config(task, parent.config, asked_sources(task, asked, parent), epochs, batch_size, learning_rate, seed)
+    config = with_given(config, {"flip_pairs": flip_pairs})
     tuned = quantize_run(parent, config, output, resume=resume, memory_budget=budget_bytes)
     typer.echo(f"run: {tuned.path}")
 

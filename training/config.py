@@ -117,6 +117,7 @@ def tuning_config(
 ) -> TrainingConfig:
     """The parent run's task settings (the defaults where it was imported) with these others; training and validation data."""
     train, val = sources
+    train, val = train.read_as(parent), val.read_as(parent) if val else None
     return TrainingConfig(train, val, stored_settings(task, parent), epochs, task, batch_size, "adam", learning_rate, seed=seed)
 
 

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.geometry import PLAIN
-from mobile_eval.preprocess import normalize
+from mobile_eval.preprocess import normalize, read_item
 from mobile_eval.tasks.asked import TaskData
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
-from training.image_cache import Image, ImageCache, read_item
+from training.image_cache import Image, ImageCache
 from training.tasks.registry import training_task
 from training.tasks.task import Maker
 from training.unreadable import Unreadable

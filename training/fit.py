@@ -15,7 +15,8 @@ from hrnet_tf.runs import PRUNING, Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.geometry import UDP, geometry_of
-from mobile_eval.tasks.asked import TaskData, answer_names
+from mobile_eval.preprocess import read_item
+from mobile_eval.tasks.asked import Source, TaskData, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.checkpoint import Checkpoint
 from training.config import FLOAT16, FLOAT32, TrainingConfig, with_defaults
@@ -23,7 +24,7 @@ from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
 from training.examples import Examples, examples_for, steps_per_epoch
 from training.execution import Execution
-from training.image_cache import ImageCache, read_item
+from training.image_cache import ImageCache
 from training.keeping import KeepRun, out_of_patience
 from training.learner import compile_learner, imitation_function, loss_function, make_learner
 from training.nonfinite import StopAtNonFinite
@@ -80,9 +81,17 @@ def build_teacher(run: Run, config: TrainingConfig) -> Any:
     return model
 
 
-def load_data(config: TrainingConfig) -> tuple[TaskData, TaskData | None]:
-    """Training and (if named) validation data; ValueError where an image to measure on cannot be read."""
-    load = TASKS[config.task].load
+def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) -> tuple[TaskData, TaskData | None]:
+    """Training and (if named) validation data; ValueError where an image to measure on cannot be read.
+
+    `category` is that of the run that is trained on, if any: what it knows of its keypoints holds for the data.
+    """
+
+    def load(source: Source) -> TaskData:
+        data = TASKS[config.task].load(source)
+        return prepare(data, config.settings, category) if prepare else data
+
+    prepare = training_task(config.task).prepare
     train = load(config.train)
     steps_per_epoch(train, config.items_a_step)  # refuses data that fill no batch, before anything is written
     check = training_task(config.task).check or (lambda data, settings, learning: None)
@@ -109,6 +118,12 @@ def check_category(run: Run, data: TaskData) -> None:
             f"{run.path} was trained for {run.spec.classes} {kind} of {run.category['name']!r}; "
             f"the data have others ({', '.join(data.names[:3])}, ...)"
         )
+
+
+def known_category(run: Run, data: TaskData) -> dict[str, Any]:
+    """The run's category, with the flip pairs that it is trained with."""
+    pairs = data.answers.get("flip_pairs")
+    return run.category if pairs is None else {**run.category, "flip_pairs": pairs}
 
 
 def check_startable(run: Run, *, resume: bool) -> None:

@@ -12,17 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.files import check_output_folder, write_atomically, write_bytes
-from mobile_eval.preprocess import read_image
-from mobile_eval.tasks.asked import Item
+from mobile_eval.preprocess import ImageItem, read_item
 
 Image = NDArray[np.uint8]
 
 PIXELS, DONE = "pixels.rgb", "done.bin"
-
-
-def read_item(item: Item) -> Image:
-    """The image (H, W, 3) that an item is of."""
-    return read_image(item.image_path, item.image_size)
 
 
 class ImageCache:
@@ -32,7 +26,7 @@ class ImageCache:
     again. An image that is not of the size that its annotations say is not kept.
     """
 
-    def __init__(self, folder: Path, items: Sequence[Item]):
+    def __init__(self, folder: Path, items: Sequence[ImageItem]):
         self.folder = folder / _key(items)
         images = {item.image_path: item.image_size or (0, 0) for item in items}
         ends = np.cumsum([3 * height * width for height, width in images.values()])
@@ -42,7 +36,7 @@ class ImageCache:
         self._map = self._opened()
         self._done = self._noted()
 
-    def read(self, item: Item) -> Image:
+    def read(self, item: ImageItem) -> Image:
         """The image (H, W, 3) that an item is of, as `read_item` does."""
         number = self._index[item.image_path]
         if item.image_size is None:
@@ -89,10 +83,10 @@ class ImageCache:
         return noted
 
 
-def _key(items: Sequence[Item]) -> str:
+def _key(items: Sequence[ImageItem]) -> str:
     """A name for these images as they lie on the disk now: other images, or changed ones, have another."""
     digest = hashlib.sha256()
-    for path, size in dict.fromkeys((item.image_path, item.image_size) for item in items):
+    for path, size, upright in dict.fromkeys((item.image_path, item.image_size, item.upright) for item in items):
         state = path.stat()
-        digest.update(f"{path} {size} {state.st_size} {state.st_mtime_ns}\n".encode())
+        digest.update(f"{path} {size} {upright} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]

@@ -49,11 +49,27 @@ Classes = Annotated[
     Path | None,
     typer.Option(help="File of the classes' names: a JSON list, or one a line.", show_default=False, rich_help_panel=OF_MASKS),
 ]
+Exif = Annotated[
+    str | None,
+    typer.Option(
+        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell, "
+        "or as for the run's training.",
+        show_default=False,
+    ),
+]
 Images = Annotated[
     Path,
     typer.Option(help="Folder of the images; of classification, with a folder for each class.", show_default=False),
 ]
 ValImages = Annotated[Path | None, typer.Option(help="Folder of the validation images, if another.")]
+FlipPairs = Annotated[
+    str | None,
+    typer.Option(
+        help="Keypoints that change places in a mirrored image, as nose_a:nose_b,2:5, or none; those of the run if not given.",
+        show_default=False,
+        rich_help_panel=OF_KEYPOINTS,
+    ),
+]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.", min=1)]
 BatchSize = Annotated[int, typer.Option(help="Examples a step.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Adam's peak learning rate (cosine to zero).")]

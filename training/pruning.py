@@ -33,7 +33,17 @@ from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig, stored_settings
 from training.examples import plain_batches
 from training.execution import Execution
-from training.fit import ROUNDS, build_for_training, build_teacher, check_category, check_startable, fit, load_data, start_run
+from training.fit import (
+    ROUNDS,
+    build_for_training,
+    build_teacher,
+    check_category,
+    check_startable,
+    fit,
+    known_category,
+    load_data,
+    start_run,
+)
 from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
 from training.importance.ranking import check_finite, rank_run
@@ -194,7 +204,7 @@ def prune(
     if config.sparsity:
         check_tf_keras(SPARSITY)
     check_prunable(run, options)
-    train_data, val_data = load_data(config)
+    train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
     say_left_out(config.train, train_data)
     say_left_out(config.val, val_data)
@@ -255,7 +265,7 @@ def _prune_once(
     chosen = resume and (output / "run.json").is_file()
     made = None if chosen else plan_here(run, options, train_data, val_data, pricing, memory_budget)
     spec = made.spec if made else load_run(output).hrnet_spec
-    pruned = Run(output, "prune", spec, run.category, config.to_json(), str(run.path))
+    pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path))
     check_startable(pruned, resume=resume)
     if made:
         write_plan(made, run, options, output)

@@ -22,7 +22,7 @@ from mobile_eval.tasks.asked import TaskData, say_left_out
 from training.config import TrainingConfig
 from training.examples import plain_batches
 from training.execution import Execution
-from training.fit import check_category, fit, load_data, start_run
+from training.fit import check_category, fit, known_category, load_data, start_run
 from training.tasks.task import settings_geometry
 
 RANGE_GROUPS, GROUP_ITEMS = 8, 32  # ranges are those of a group's items together, averaged over groups
@@ -38,12 +38,12 @@ def quantize(
     check_tf_keras(QUANTIZATION)
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
-    train_data, val_data = load_data(config)
+    train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
     say_left_out(config.train, train_data)
     say_left_out(config.val, val_data)
     folded = fold_batch_norm(load_weights(run.weights_path))
-    quantized = Run(Path(output), "quantize", run.spec, run.category, config.to_json(), str(run.path))
+    quantized = Run(Path(output), "quantize", run.spec, known_category(run, train_data), config.to_json(), str(run.path))
     start_run(quantized, resume=resume)
     if (run.path / "ranking.json").is_file():
         ranking = load_ranking(run)

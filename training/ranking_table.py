@@ -33,7 +33,7 @@ def show_ranking(ranking: Ranking) -> None:
 def show_dry_run(run: Run, options: PruneOptions, config: TrainingConfig, memory_budget: int = MEMORY_BUDGET) -> None:
     """What would go, step by step, and what it would save."""
     check_prunable(run, options)
-    train, val = load_data(config)
+    train, val = load_data(config, run.category)
     show_plan(plan_here(run, options, train, val, memory_budget=memory_budget))
 
 

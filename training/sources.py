@@ -12,7 +12,7 @@ from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 
 # The options of a source: of training data, of validation data, and of data to rank on.
-CHOICE = {"category": "category", "strict": "strict"}
+CHOICE = {"category": "category", "strict": "strict", "exif": "exif"}
 TRAIN = {"images": "images", "annotations": "train_annotations", "masks": "masks", "classes": "classes", **CHOICE}
 VAL = {"images": "val_images", "annotations": "val_annotations", "masks": "val_masks"}
 RANK = {"images": "images", "annotations": "annotations", "masks": "masks", "classes": "classes", **CHOICE}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from training.tasks.registry import FOLDERS, settings_class
+
+if TYPE_CHECKING:
+    from training.config import TrainingConfig
 
 TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 SETTINGS = "settings"
@@ -49,6 +52,12 @@ def _option(field: dataclasses.Field[Any], tasks: list[str]) -> inspect.Paramete
     kind: Any = TYPES.get(str(field.type), str)
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def with_given(config: TrainingConfig, given: dict[str, Any]) -> TrainingConfig:
+    """The config with what was given (not None) of its task's settings in place of what it has."""
+    settings = settings_of(config.task, {name: value for name, value in given.items() if value is not None})
+    return dataclasses.replace(config, settings=dataclasses.replace(config.settings, **settings))
 
 
 def settings_of(task: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.options import Exif
+
 app = typer.Typer(
     name="android",
     help="Measure on an Android phone over adb: latency with TFLite's benchmark_model, accuracy where a Python is on it.",
@@ -92,6 +94,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)],
     annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON of the model's joints.", show_default=False)],
     images: Annotated[Path, typer.Option(help="Folder with the images that the annotations name.", show_default=False)],
+    exif: Exif = None,
     serial: Serial = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")] = 1,
     runtime: Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")] = "auto",
@@ -107,6 +110,7 @@ def evaluate(
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N people.", show_default=False)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average in the mirrored crop's heatmaps.")] = False,
+    flip_pairs: Annotated[str, typer.Option(help="With --flip, as `hrnet evaluate` takes them.")] = "auto",
     decoding: Annotated[
         str,
         typer.Option(help="own (the model's), quarter (the official one), dark (arXiv 1910.06278), or udp (arXiv 1911.07524)."),
@@ -135,15 +139,16 @@ def evaluate(
 
     check_output_file(json)
     expected = read_description(model).category.name
-    data = load_keypoint_dataset(annotations, images, category=category, strict=strict, expected=expected)
+    data = load_keypoint_dataset(annotations, images, category=category, strict=strict, expected=expected, exif=exif)
     if data.left_out:
         _say(f"{annotations}: {data.left_out}")
     dataset = data.head(limit)
     parse_sigmas(sigmas, len(dataset.category.joints))
-    PoseOptions(flip, decoding)
+    PoseOptions(flip, decoding, flip_pairs)
     options = ["--threads", str(threads), "--runtime", runtime, "--decoding", decoding]
-    options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip"] if flip else [])]
+    options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip", "--flip-pairs", flip_pairs] if flip else [])]
     options += ["--sigmas", sigmas] if sigmas else []
+    options += ["--exif", dataset.frame.name] if exif or dataset.frame.stored else []
     phone = find_phone(adb, serial)
     try:
         figures, printed = evaluate_phone(phone, model, dataset, python=python, options=options, say=_say)

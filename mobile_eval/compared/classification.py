@@ -13,7 +13,7 @@ from mobile_eval.datasets.folders import ClassFolders
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.model_file import unnamed_classes
 from mobile_eval.pose_picture import cut_out
-from mobile_eval.preprocess import read_image
+from mobile_eval.preprocess import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, TaskData
@@ -54,7 +54,7 @@ def _said(outputs: NDArray[np.float32], classes: Sequence[str], *, probabilities
 def image_example(data: ClassFolders, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """An image's class, and those that models took it for."""
     one = data.images[index]
-    image = read_image(one.image_path)
+    image = read_item(one)
     cutout = cut_out(image, (0, 0, image.shape[1], image.shape[0]))
     panels = [Panel("ground truth", data.classes[one.label], Markup(""))]
     panels += [Panel(label, measured.answers[index], Markup("")) for label, measured in models]

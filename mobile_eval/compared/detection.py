@@ -16,7 +16,7 @@ from mobile_eval.detector.detector import Detector
 from mobile_eval.detector.suppression import overlaps
 from mobile_eval.mask_picture import class_colors, class_keys
 from mobile_eval.pose_picture import Cutout, cut_out
-from mobile_eval.preprocess import read_image
+from mobile_eval.preprocess import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.svg import element
@@ -35,7 +35,7 @@ def measure_boxes(model: TfliteModel, data: Instances, asked: Asked, progress: b
     detector = Detector(model)
     check_classes(model, data)
     shown = tracked(data.images, model.path.name, total=len(data), show=progress)
-    answers = [detector.detect(read_image(one.image_path, one.image_size)) for one in shown]
+    answers = [detector.detect(read_item(one)) for one in shown]
     pairs = list(zip(data.images, answers, strict=True))
     results = [entry for one, found in pairs for entry in found.results(one.image_id, data.category_ids)]
     figures = measured(data, results)
@@ -84,7 +84,7 @@ def _corners(boxes: NDArray[Any]) -> NDArray[np.float32]:
 def box_example(data: Instances, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """An image's boxes, and those that models found."""
     one = data.images[index]
-    image = read_image(one.image_path, one.image_size)
+    image = read_item(one)
     cutout = cut_out(image, (0, 0, image.shape[1], image.shape[0]))
     said = f"{len(one.boxes)} object{'s' if len(one.boxes) != 1 else ''}"
     panels = [Panel("ground truth", said, boxes_svg(one.boxes, one.labels, data.classes, cutout))]

@@ -13,7 +13,7 @@ from mobile_eval.metrics.distance import normalized_distances
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.pose_picture import cut_out, points_svg
-from mobile_eval.preprocess import read_image
+from mobile_eval.preprocess import read_item
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, TaskData
 from mobile_eval.tasks.landmarks import METRIC, evaluate_landmarks, face_units
@@ -48,7 +48,7 @@ def measure_faces(model: TfliteModel, data: KeypointDataset, asked: Asked, progr
 def face_example(data: KeypointDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """A face's landmarks, and those that models found."""
     face = data.persons[index]
-    cutout = cut_out(read_image(face.image_path), face.box)
+    cutout = cut_out(read_item(face), face.box)
     labelled = face.keypoints[:, 2] > 0
     panels = [Panel("ground truth", f"{int(labelled.sum())} labelled", Markup(points_svg(face.keypoints, data.category, cutout)))]
     for label, measured in models:

@@ -13,7 +13,7 @@ from mobile_eval.evaluate import evaluate, parse_sigmas
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.metrics.pck import found_joints
 from mobile_eval.pose_picture import cut_out, skeleton_svg
-from mobile_eval.preprocess import read_image
+from mobile_eval.preprocess import read_item
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, TaskData
 from mobile_eval.tasks.pose import METRIC
@@ -45,7 +45,7 @@ def measure_pose(model: TfliteModel, data: KeypointDataset, asked: Asked, progre
 def pose_example(data: KeypointDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """A person's skeleton, and those that models found."""
     person, category = data.persons[index], data.category
-    cutout = cut_out(read_image(person.image_path), person.box)
+    cutout = cut_out(read_item(person), person.box)
     labelled = person.keypoints[:, 2] > 0
     truth = Markup(skeleton_svg(person.keypoints, category, cutout))
     panels = [Panel("ground truth", f"{int(labelled.sum())} labelled", truth)]

@@ -16,7 +16,7 @@ from mobile_eval.mask_picture import OPACITY, class_keys, tints
 from mobile_eval.metrics.confusion import IGNORED, accuracy, confusion, intersections_over_unions
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.pose_picture import Cutout, cut_out
-from mobile_eval.preprocess import read_image
+from mobile_eval.preprocess import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.svg import element
@@ -68,7 +68,7 @@ def small(mask: NDArray[np.integer]) -> NDArray[np.uint8]:
 def mask_example(data: MaskedImages, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """An image with its true classes, and with those that models found."""
     one = data.images[index]
-    image = read_image(one.image_path)
+    image = read_item(one)
     cutout = cut_out(image, (0, 0, image.shape[1], image.shape[0]))
     panels = [Panel("ground truth", "", _overlay(small(read_mask(one.mask_path, len(data.names))), data.names, cutout))]
     for label, measured in models:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
@@ -24,6 +24,7 @@ class Detection:
     image_size: tuple[int, int] | None
     box: tuple[float, float, float, float]
     score: float
+    upright: bool = True
 
 
 def load_detections(path: Path | str, dataset: KeypointDataset, images: Path | str, least: float = 0.0) -> tuple[Detection, ...]:
@@ -49,6 +50,9 @@ def load_detections(path: Path | str, dataset: KeypointDataset, images: Path | s
     missing = next((one.image_path for one in found if not one.image_path.is_file()), None)
     if missing is not None:
         raise ValueError(f"{path} has boxes in {missing.name}, which is not in {images}")
+    sizes = {one.image_path: one.image_size for one in found}
+    frame = dataset.frame.with_images(sizes, sizes.get)
+    found = [replace(one, upright=frame.is_upright(one.image_path)) for one in found] if frame.stored else found
     return tuple(sorted(found, key=lambda one: str(one.image_path)))
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mobile_eval.datasets.folders import SUFFIXES
+from mobile_eval.datasets.frames import STORED, Frame, find_frame, size_as_read
 from mobile_eval.files import read_bytes
-from mobile_eval.image_size import stored_size
 
 WFLW, BOX, ATTRIBUTES = 98, 4, ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 TABLE = ("image_name", "scale", "center_w", "center_h")
@@ -40,8 +40,11 @@ def is_of_faces(annotations: Path | str) -> bool:
     return Path(annotations).is_dir() or Path(annotations).suffix.lower() in (".txt", ".csv")
 
 
-def faces_as_coco(annotations: Path | str, images: Path | str) -> dict[str, Any]:
+def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None = None) -> tuple[dict[str, Any], Frame]:
     """What a COCO keypoint file of these faces would hold. ValueError names the file and line of what is not as it should be.
+
+    Of images that EXIF turns these lists name no size: they are read as `exif` says ("upright", "stored"), or else as they are
+    stored, which the official face code does; that is the frame.
 
     `annotations` is a list (.txt, WFLW's: 98 landmarks, box, six attributes and image a line), a table (.csv, as in the official
     code: image_name, scale, center_w, center_h and x and y of each landmark) or a folder of .pts files, named as their images.
@@ -57,17 +60,19 @@ def faces_as_coco(annotations: Path | str, images: Path | str) -> dict[str, Any]
         names, faces = [f"landmark_{index}" for index in range(WFLW)], list(_list(path))
     if not faces:
         raise ValueError(f"{path} holds no face")
-    return _coco(faces, names, folder)
+    frame = find_frame((folder / face.image for face in faces), lambda image: None, path, exif, STORED)
+    return _coco(faces, names, folder, frame), frame
 
 
-def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path) -> dict[str, Any]:
+def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path, frame: Frame) -> dict[str, Any]:
     ids: dict[str, int] = {}
     entries, annotations = [], []
     for number, face in enumerate(faces, 1):
         if face.image not in ids:
             ids[face.image] = len(ids) + 1
             try:
-                height, width = stored_size(folder / face.image)
+                image = folder / face.image
+                height, width = size_as_read(image, upright=frame.is_upright(image))
             except ValueError as error:
                 raise ValueError(f"{face.where}: {error}") from error
             entries.append({"id": ids[face.image], "file_name": face.image, "height": height, "width": width})

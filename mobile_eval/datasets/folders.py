@@ -27,6 +27,7 @@ class ClassifiedImage:
     image_path: Path
     label: int
     image_size: tuple[int, int] | None = None  # nothing says it
+    upright: bool = True  # a class is of the image as it is shown
 
 
 @dataclass(frozen=True, eq=False)

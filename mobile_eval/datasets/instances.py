@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
@@ -16,6 +16,7 @@ from mobile_eval.datasets.bad_labels import BadLabels
 from mobile_eval.datasets.class_data import ClassData
 from mobile_eval.datasets.coco_ids import Id, key_of
 from mobile_eval.datasets.coco_schema import CocoFile, as_annotation, box_in, checked_coco, is_crowd, is_of_crowd, usable_area
+from mobile_eval.datasets.frames import find_frame
 from mobile_eval.files import read_json
 
 KIND = "a COCO instances file"
@@ -35,6 +36,7 @@ class InstanceImage:
     image_size: tuple[int, int] | None
     boxes: NDArray[np.float64] = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
+    upright: bool = True  # annotated as EXIF turns it, or else as it is stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ class Instances(ClassData):
         return Instances(images, self.classes, self.category_ids, coco)
 
 
-def load_instances(annotations: Path | str, images: Path | str, *, strict: bool = False) -> Instances:
+def load_instances(annotations: Path | str, images: Path | str, *, strict: bool = False, exif: str | None = None) -> Instances:
     """Read a COCO instances file; its classes are in the order of their ids.
 
     Annotations without a box in one of the images, or of an unknown category, are left out as long as they are no more than
@@ -78,6 +80,7 @@ def load_instances(annotations: Path | str, images: Path | str, *, strict: bool 
         annotations: The file.
         images: The folder that it names images in.
         strict: Refuse the file at the first bad annotation.
+        exif: How images are annotated that EXIF turns, one of `frames.FRAMES`; None leaves it to the sizes in the file.
 
     Raises:
         ValueError: The file is empty or of another kind, an image is missing, or there are too many bad annotations; it names
@@ -92,6 +95,10 @@ def load_instances(annotations: Path | str, images: Path | str, *, strict: bool 
     if not any(len(image.boxes) for image in found):
         raise ValueError(f"{annotations} holds no {'box' if found else 'image'}")
     _check_files(found, annotations, Path(images))
+    sizes = {one.image_path: one.image_size for one in found}
+    frame = find_frame(sizes, sizes.get, annotations, exif)
+    if frame.stored:
+        found = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in found)
     categories = reader.categories
     tables = {"images": list(file.images.values()), "categories": categories, "annotations": reader.kept}
     names, ids = (tuple(category[key] for category in categories) for key in ("name", "id"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.class_data import ClassData
 from mobile_eval.datasets.class_names import CITYSCAPES, class_names_beside, numbered_classes, read_class_names
 from mobile_eval.datasets.folders import images_in
+from mobile_eval.datasets.frames import find_frame
 from mobile_eval.files import read_bytes
+from mobile_eval.image_size import stored_size
 from mobile_eval.metrics.confusion import IGNORED
 
 CITYSCAPES_IMAGE, CITYSCAPES_MASK = "_leftImg8bit", "_gtFine_labelTrainIds"
@@ -32,6 +34,7 @@ class MaskedImage:
     image_path: Path
     mask_path: Path
     image_size: tuple[int, int] | None = None  # the mask's
+    upright: bool = True  # the mask is of the image as EXIF turns it, or else as it is stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +45,16 @@ class MaskedImages(ClassData):
     images: tuple[MaskedImage, ...]
 
 
-def load_masked_images(images: Path | str, masks: Path | str, classes: Path | None = None) -> MaskedImages:
+def load_masked_images(
+    images: Path | str, masks: Path | str, classes: Path | None = None, *, exif: str | None = None
+) -> MaskedImages:
     """Every image in the folder `images` with its mask in the folder `masks`: the file of the same name, in the same subfolder.
 
     Cityscapes' layout is known too: `aachen/NAME_leftImg8bit.png` goes with `aachen/NAME_gtFine_labelTrainIds.png`. The classes
     are named by the file `classes`; without it by a `classes.json` in the folder of masks or at most two above it, as Cityscapes'
-    in its layout, or else by number, as many as the masks hold. Raises ValueError where there are no images, and names an image
-    without mask.
+    in its layout, or else by number, as many as the masks hold. `exif` is how images are masked that EXIF turns, one of
+    `frames.FRAMES`; None leaves it to the masks' sizes. Raises ValueError where there are no images, and names an image without
+    mask.
     """
     found = images_in(images)
     if not found:
@@ -60,7 +66,16 @@ def load_masked_images(images: Path | str, masks: Path | str, classes: Path | No
         if name not in by_name:
             raise ValueError(f"image {path} has no mask: {Path(masks) / name}.png is not there")
         pairs.append(MaskedImage(path, by_name[name]))
-    return MaskedImages(tuple(pairs), _class_names(pairs, Path(masks), classes))
+    return MaskedImages(_in_frame(pairs, masks, exif), _class_names(pairs, Path(masks), classes))
+
+
+def _in_frame(pairs: Sequence[MaskedImage], masks: Path | str, exif: str | None) -> tuple[MaskedImage, ...]:
+    """The images with what the masks' sizes tell of how those are read that EXIF turns."""
+    by_image = {pair.image_path: pair.mask_path for pair in pairs}
+    frame = find_frame(by_image, lambda image: stored_size(by_image[image]), masks, exif)
+    if not frame.stored:
+        return tuple(pairs)
+    return tuple(replace(pair, upright=frame.is_upright(pair.image_path)) for pair in pairs)
 
 
 def _class_names(pairs: list[MaskedImage], masks: Path, classes: Path | None) -> tuple[str, ...]:

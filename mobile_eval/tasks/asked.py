@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.sides import AUTO
 from mobile_eval.geometry import unless_plain
 from mobile_eval.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
@@ -27,7 +28,8 @@ class Source:
 
     `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them. `category` is
     the name or id of the one to take of several with keypoints; `expected`, the name of a model's, is taken where the file does
-    not say which either. `strict` refuses the annotations at the first bad label.
+    not say which either. `strict` refuses the annotations at the first bad label. `exif` is what annotations are of where EXIF
+    turns an image, one of `datasets.frames`; None leaves that to the sizes in the file.
     """
 
     images: Path | None = None
@@ -37,6 +39,12 @@ class Source:
     category: str | None = None
     strict: bool = False
     expected: str | None = None
+    exif: str | None = None
+
+    def read_as(self, config: Mapping[str, Any]) -> Source:
+        """With the choice of a run's config how images are read that EXIF turns, where none is given here."""
+        known = config.get("train", {}).get("exif")
+        return dataclasses.replace(self, exif=known) if self.paths and self.exif is None and known else self
 
     def path(self, name: str) -> Path:
         """The file or folder of that name; ValueError where it is not given."""
@@ -53,23 +61,18 @@ class Source:
     def to_json(self) -> dict[str, Any]:
         """Plain data of what is given."""
         paths = {name: str(value) for name in PATHS if (value := getattr(self, name)) is not None}
-        chosen = {"category": self.category} if self.category is not None else {}
-        return {**paths, **chosen, **({"strict": True} if self.strict else {})}
+        choices = ("category", self.category), ("exif", self.exif)
+        return {
+            **paths,
+            **{name: value for name, value in choices if value is not None},
+            **({"strict": True} if self.strict else {}),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Source:
         """What `to_json` wrote."""
         values: dict[str, Any] = {name: Path(value) if name in PATHS else value for name, value in data.items()}
         return cls(**values)
-
-
-class Item(Protocol):
-    """What a network looks at once: an image, or a part of one. `image_size` is (height, width) where the data set says it."""
-
-    @property
-    def image_path(self) -> Path: ...
-    @property
-    def image_size(self) -> tuple[int, int] | None: ...
 
 
 class TaskData(Protocol):
@@ -111,9 +114,11 @@ class Asked:
     classes: Path | None = None
     category: str | None = None
     strict: bool = False
+    exif: str | None = None
     boxes: Path | None = None
     limit: int | None = None
     flip: bool = False
+    flip_pairs: str = AUTO
     windows: bool = False
     scales: str | None = None
     overlap: float = 0.0
@@ -140,7 +145,7 @@ class Asked:
     @property
     def source(self) -> Source:
         """Where the data set lies."""
-        return Source(self.images, self.annotations, self.masks, self.classes, self.category, self.strict)
+        return Source(self.images, self.annotations, self.masks, self.classes, self.category, self.strict, exif=self.exif)
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
         """Plain data of those of these names: "options", and "data" the files and folders that were given."""

@@ -17,7 +17,7 @@ from mobile_eval.metrics.confusion import class_table, confusion, mean_known, sh
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model_file import unnamed_classes
-from mobile_eval.preprocess import read_image, resized_centre
+from mobile_eval.preprocess import read_item, resized_centre
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
@@ -78,7 +78,7 @@ def evaluate_classification(model: TfliteModel, dataset: ClassFolders, *, progre
     dataset = dataset.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
 
     def read(one: ClassifiedImage) -> tuple[NDArray[Any], int]:
-        return model.stored(resized_centre(read_image(one.image_path), model.input_size)[None]), one.label
+        return model.stored(resized_centre(read_item(one), model.input_size)[None]), one.label
 
     answers = ((model.answer(stored)[0], label) for stored, label in ahead(read, dataset.images))
     shown = tracked(answers, model.path.name, total=len(dataset), show=progress)
@@ -111,7 +111,7 @@ def _load(source: Source) -> ClassFolders:
 
 
 def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.stack([resized_centre(read_image(one.image_path), size) for one in images])
+    return np.stack([resized_centre(read_item(one), size) for one in images])
 
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> ClassificationResult:

@@ -21,7 +21,7 @@ from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model_file import unnamed_classes
 from mobile_eval.overlays import PICTURES, write_picture
-from mobile_eval.preprocess import read_image, resize
+from mobile_eval.preprocess import read_item, resize
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
@@ -70,7 +70,7 @@ def evaluate_detection(
     check_classes(model, dataset)
 
     def read(one: InstanceImage) -> tuple[InstanceImage, NDArray[np.uint8], NDArray[Any]]:
-        image = read_image(one.image_path, one.image_size)
+        image = read_item(one)
         return one, image, detector.stored(image)
 
     results: list[dict[str, Any]] = []
@@ -110,11 +110,11 @@ def _draw(folder: Path, index: int, one: InstanceImage, image: NDArray[np.uint8]
 
 
 def _load(source: Source) -> Instances:
-    return load_instances(source.path("annotations"), source.path("images"), strict=source.strict)
+    return load_instances(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
 
 
 def _inputs(images: Sequence[InstanceImage], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.stack([resize(read_image(one.image_path, one.image_size), size) for one in images])
+    return np.stack([resize(read_item(one), size) for one in images])
 
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectionResult:
@@ -129,7 +129,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectionR
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "predictions", "overlays", "strict"),
+    takes=("limit", "exif", "predictions", "overlays", "strict"),
     evaluate=_evaluate,
     load=_load,
     inputs=_inputs,

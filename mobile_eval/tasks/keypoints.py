@@ -15,8 +15,14 @@ from mobile_eval.tasks.asked import Source
 
 def load_keypoints(source: Source) -> KeypointDataset:
     """The persons or faces of an annotation file."""
-    files = source.path("annotations"), source.path("images")
-    return load_keypoint_dataset(*files, category=source.category, strict=source.strict, expected=source.expected)
+    return load_keypoint_dataset(
+        source.path("annotations"),
+        source.path("images"),
+        category=source.category,
+        strict=source.strict,
+        expected=source.expected,
+        exif=source.exif,
+    )
 
 
 def keypoint_inputs(persons: Sequence[Person], size: tuple[int, int], geometry: str = PLAIN) -> NDArray[np.uint8]:

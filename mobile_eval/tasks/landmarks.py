@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.datasets.sides import FACE_PAIRS
 from mobile_eval.evaluate import Predicted, check_joints, coco_results, predict_persons
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.inference import PoseOptions, predict_people
@@ -19,7 +21,7 @@ from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
 from mobile_eval.overlays import draw_keypoints
 from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked, Task, read_asked
+from mobile_eval.tasks.asked import Asked, Source, Task, read_asked
 from mobile_eval.tasks.keypoints import keypoint_inputs, load_keypoints
 from mobile_eval.words import number_of
 
@@ -32,6 +34,15 @@ EYES: dict[int, dict[str, Pair]] = {
     98: {CORNERS: ((60,), (72,)), CENTRES: ((96,), (97,))},  # WFLW
     29: {CORNERS: ((8,), (9,))},  # COFW
 }
+
+
+def load_faces(source: Source) -> KeypointDataset:
+    """The faces of an annotation file; where their landmarks' names tell no sides, those of the markup of so many landmarks."""
+    data = load_keypoints(source)
+    if data.category.flip_pairs is not None:
+        return data
+    pairs = FACE_PAIRS.get(len(data.category.joints))
+    return dataclasses.replace(data, category=dataclasses.replace(data.category, flip_pairs=pairs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +142,7 @@ def _indices(text: str, count: int) -> tuple[int, ...]:
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkResult:
     predicted = resumable(asked.predictions, resume=asked.resume)
-    dataset = read_asked(load_keypoints, model, asked)
+    dataset = read_asked(load_faces, model, asked)
     options = PoseOptions(decoding=asked.decoding)
     options.check(model)
     if asked.overlays:
@@ -154,9 +165,9 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkRe
 
 TASK = Task(
     needs=("annotations", "images"),
-    takes=("limit", "decoding", "unit", "failure_above", "predictions", "resume", "overlays", "category", "strict"),
+    takes=("limit", "exif", "decoding", "unit", "failure_above", "predictions", "resume", "overlays", "category", "strict"),
     evaluate=_evaluate,
-    load=load_keypoints,
+    load=load_faces,
     inputs=keypoint_inputs,
     compared="mobile_eval.compared.landmarks",
 )

@@ -25,7 +25,7 @@ def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> Detect
     predicted = resumable(asked.predictions, resume=asked.resume)
     dataset = read_asked(load_keypoints, model, asked)
     sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
-    options = PoseOptions(asked.flip, asked.decoding)
+    options = PoseOptions(asked.flip, asked.decoding, asked.flip_pairs)
     options.check(model)
     if asked.overlays:
         check_output_folder(asked.overlays)  # before the work, not after
@@ -51,7 +51,9 @@ TASK = Task(
     needs=("annotations", "images"),
     takes=(
         "limit",
+        "exif",
         "flip",
+        "flip_pairs",
         "decoding",
         "sigmas",
         "head_joints",

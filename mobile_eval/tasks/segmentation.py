@@ -27,7 +27,7 @@ from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model_file import unnamed_classes
 from mobile_eval.overlays import PICTURES, write_picture
-from mobile_eval.preprocess import read_image, resize
+from mobile_eval.preprocess import read_image, read_item, resize
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
@@ -108,7 +108,7 @@ def evaluate_segmentation(
     def read(one: MaskedImage) -> tuple[NDArray[np.uint8], list[View], NDArray[np.uint8]]:
         mask = read_mask(one.mask_path, len(classes))
         height, width = mask.shape
-        image = read_image(one.image_path, (height, width), f"its mask {one.mask_path} is")
+        image = read_image(one.image_path, (height, width), f"its mask {one.mask_path} is", upright=one.upright)
         return image, make_views(image, model.input_size, how, padding), mask
 
     counts = np.zeros((len(classes), len(classes)), np.int64)
@@ -156,11 +156,11 @@ def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
 
 
 def _load(source: Source) -> MaskedImages:
-    return load_masked_images(source.path("images"), source.path("masks"), source.classes)
+    return load_masked_images(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
 
 
 def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.stack([resize(read_image(one.image_path), size) for one in images])
+    return np.stack([resize(read_item(one), size) for one in images])
 
 
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
@@ -175,7 +175,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> Segmentati
 
 TASK = Task(
     needs=("images", "masks"),
-    takes=("limit", "classes", "flip", "windows", "scales", "overlap", "overlays", "picture"),
+    takes=("limit", "classes", "exif", "flip", "windows", "scales", "overlap", "overlays", "picture"),
     evaluate=_evaluate,
     load=_load,
     inputs=_inputs,

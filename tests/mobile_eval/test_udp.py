@@ -1,4 +1,4 @@
-"""The geometry UDP: matrices by hand, its decoding against plain loops, mirroring without a shift, and the description."""
+"""The geometry UDP: matrices by hand, mirroring without a shift, and the description."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from mobile_eval.decode import decode_own, decode_udp, keypoints_in_image
+from mobile_eval.decode import decode_udp, keypoints_in_image
 from mobile_eval.geometry import UDP, box_matrix, crop_matrix, distances, heatmap_pixel, mirrored, transform_points
 from mobile_eval.inference import PoseOptions, predict_box, unmirrored
 from mobile_eval.model_file import ModelDescription, ModelInput, TensorFormat, read_description
@@ -20,14 +19,9 @@ from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
 from mobile_eval.runtime import TfliteModel
 
 from .conftest import SIZE
+from .test_decode import gaussian
 
 IN_UDP = ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"), geometry=UDP)
-
-
-def gaussian(x: float, y: float, height: int = 64, width: int = 48, sigma: float = 2.0, peak: float = 0.9) -> NDArray[np.float32]:
-    """A heatmap (1, H, W, 1)."""
-    rows, columns = np.mgrid[:height, :width]
-    return (peak * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2)))[None, ..., None].astype(np.float32)
 
 
 def test_the_box_s_edges_become_the_outermost_pixels_centres() -> None:
@@ -74,41 +68,6 @@ def test_what_is_drawn_comes_back_to_where_it_was() -> None:
     heatmap = cv2.warpAffine(crop, shrink, (48, 64), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)[None, ..., None]
     found = keypoints_in_image(decode_udp(heatmap), matrix[None], pixel)[0, 0]
     np.testing.assert_allclose(found[:2], spot, atol=0.05)
-
-
-@pytest.mark.parametrize(("x", "y"), [(20.0, 30.0), (20.3, 30.45), (9.8, 50.2), (40.49, 12.51)])
-def test_udp_finds_a_gaussian_s_centre(x: float, y: float) -> None:
-    found = decode_udp(gaussian(x, y))[0, 0]
-    np.testing.assert_allclose(found[:2], [x, y], atol=0.01)
-    assert found[2] == pytest.approx(gaussian(x, y).max())
-
-
-def naive_udp(heatmap: NDArray[np.float32]) -> list[float]:
-    """One heatmap (H, W), as mmpose goes about it: blurred with zeros around, edges repeated, a Newton step."""
-    y, x = map(int, np.unravel_index(heatmap.argmax(), heatmap.shape))
-    peak = float(heatmap[y, x])
-    if peak <= 0:
-        return [0.0, 0.0, peak]
-    blurred = cv2.GaussianBlur(np.pad(heatmap, 5), (11, 11), 0)[5:-5, 5:-5]
-    logs = np.pad(np.log(np.clip(blurred * (peak / blurred.max()), 1e-3, 50)), 1, mode="edge").astype(np.float64)
-    a = logs[y : y + 3, x : x + 3]
-    slope = np.array([a[1, 2] - a[1, 0], a[2, 1] - a[0, 1]]) / 2
-    twist = (a[2, 2] - a[1, 2] - a[2, 1] + 2 * a[1, 1] - a[1, 0] - a[0, 1] + a[0, 0]) / 2
-    bend = np.array([[a[1, 2] - 2 * a[1, 1] + a[1, 0], twist], [twist, a[2, 1] - 2 * a[1, 1] + a[0, 1]]])
-    bend += np.finfo(np.float32).eps * np.eye(2)
-    if np.linalg.eigvalsh(bend).max() >= 0:
-        return [x, y, peak]  # ours: no top
-    return [*(np.array([x, y]) - np.linalg.solve(bend, slope)), peak]
-
-
-def test_udp_on_noisy_maps_and_at_borders() -> None:
-    rng = np.random.default_rng(0)
-    maps = np.concatenate([gaussian(*rng.uniform(0, [47, 63]), peak=rng.uniform(0.1, 1)) for _ in range(60)])
-    maps += rng.normal(0, 0.02, maps.shape).astype(np.float32)
-    maps[0], maps[1] = -1, 1e-4  # nothing, and so little that no logarithm is taken of it
-    expected = np.array([naive_udp(one[..., 0]) for one in maps])
-    np.testing.assert_allclose(decode_udp(maps)[:, 0], expected, atol=1e-3)
-    np.testing.assert_array_equal(decode_own(maps, UDP), decode_udp(maps))
 
 
 def test_mirrored_heatmaps_meet_without_a_shift() -> None:

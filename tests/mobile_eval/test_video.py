@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +18,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.inference import predict_box
 from mobile_eval.runtime import TfliteModel
-from mobile_eval.video import SUFFIXES, box_around, is_video, predict_video
+from mobile_eval.video import SUFFIXES, _Drawn, box_around, is_video, output_rate, predict_video
 
 FRAMES, HEIGHT, WIDTH = 7, 96, 128
 
@@ -54,6 +59,105 @@ def test_fewer_frames_on_request_and_a_video_that_ends_early(
     assert predict_video(model, clip, tmp_path / "out", frames=3).frames == 3
     monkeypatch.setattr("mobile_eval.video._frames", lambda capture, most: iter([np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4))
     assert str(predict_video(model, clip, tmp_path / "out")).endswith("the video ends early, it promises 7")
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "header", "written"),
+    [
+        pytest.param("avi", "MJPG", 211.222, 211.22, id="more decimals than MPEG-4 has"),
+        pytest.param("mkv", "MJPG", 23.976, 23.976, id="film"),
+        pytest.param("avi", "MJPG", 59.94, 59.94, id="television"),
+        pytest.param("mp4", "mp4v", 1000.0, 30.0, id="1000 a second"),
+        pytest.param("mkv", "MJPG", 90000.0, 30.0, id="no times"),
+    ],
+)
+def test_rates_that_headers_say(
+    ending: str, codec: str, header: float, written: float, model_path: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / f"clip.{ending}"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), header, (WIDTH, HEIGHT))
+    for _ in range(FRAMES):
+        writer.write(np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
+    writer.release()
+    result = predict_video(TfliteModel(model_path()), path, tmp_path / "out")
+    drawn = cv2.VideoCapture(str(result.video))
+    assert int(drawn.get(cv2.CAP_PROP_FRAME_COUNT)) == FRAMES
+    assert drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(written, rel=1e-5)
+    assert ("not at the" in str(result)) == (written == 30.0)
+
+
+@pytest.mark.parametrize(
+    ("header", "timed", "written"),
+    [
+        (25.0, 25.02, 25.0),
+        (1000.0, 24.93, 24.93),  # a phone's variable rate in 1/1000 s
+        (211.222, 29.87, 29.87),
+        (120.0, 30.0, 30.0),
+        (30.0, None, 30.0),  # a camera
+        (0.0, None, 30.0),
+        (0.0, 12.5, 12.5),
+        (0.001, 0.001, 30.0),
+        (600.0, 600.0, 30.0),
+        (239.7606, 240.1, 239.76),
+        (29.97002997, 29.97, 29.97),
+    ],
+)
+def test_the_rate_that_is_written(header: float, timed: float | None, written: float) -> None:
+    assert output_rate(header, timed) == pytest.approx(written)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_video_leaves_nothing(
+    error: type[BaseException], clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def interrupted(image: NDArray[np.uint8], *_: object) -> NDArray[np.uint8]:
+        if len(drawn) == FRAMES // 2:
+            raise error("stop")
+        drawn.append(1)
+        return image
+
+    monkeypatch.setattr("mobile_eval.video.draw_skeleton", interrupted)
+    with pytest.raises(error, match="stop"):
+        predict_video(TfliteModel(model_path()), clip, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_ctrl_c_leaves_no_half_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
+    """The command as a process of its own, interrupted while it writes."""
+    path, out = tmp_path / "long.avi", tmp_path / "out"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (WIDTH, HEIGHT))
+    for _ in range(4000):
+        writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    writer.release()
+    command = [sys.executable, "-m", "mobile_eval", "predict", model_path(), path, "--output", out]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 60
+        while not list(out.glob(".*.part.mp4")) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert list(out.iterdir()) == []
+
+
+def test_a_video_that_the_disk_has_no_room_for_is_refused(
+    clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mobile_eval.video._Drawn.add", add_half)
+    with pytest.raises(ValueError, match=f"clip_pose.mp4: {FRAMES // 2 + 1} of {FRAMES} frames are there; is the disk full"):
+        predict_video(TfliteModel(model_path()), clip, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def add_half(drawn: Any, image: NDArray[np.uint8], add: Callable[..., None] = _Drawn.add) -> None:
+    """Every other frame is lost on the way to the disk."""
+    if drawn.frames % 2 == 0:
+        add(drawn, image)
+    else:
+        drawn.frames += 1
 
 
 def test_what_is_no_video(model_path: Callable[..., Path], tmp_path: Path) -> None:

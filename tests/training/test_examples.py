@@ -14,8 +14,8 @@ from hrnet_tf.spec import HRNetSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import box_matrix
+from mobile_eval.preprocess import read_item
 from training.examples import Examples, plain_inputs, steps_per_epoch
-from training.image_cache import read_item
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 from training.tasks.pose.task import pose_maker

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from training.image_cache import DONE, PIXELS, ImageCache, read_item
+from mobile_eval.preprocess import read_item
+from training.image_cache import DONE, PIXELS, ImageCache
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,12 @@ from mobile_eval.decode import decode_udp, keypoints_in_image
 from mobile_eval.evaluate import evaluate
 from mobile_eval.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.model_file import read_description
+from mobile_eval.preprocess import read_item
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig, stored_settings
 from training.examples import plain_inputs
 from training.fit import build_for_training, build_teacher
-from training.image_cache import read_item
 from training.importance.held import HeldSet
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target

@@ -21,10 +21,10 @@ from hrnet_tf.networks import Network, build_model
 from hrnet_tf.spec import HRNetSpec, Unit
 from hrnet_tf.weights import Weights, model_weights, set_model_weights
 from mobile_eval.geometry import PLAIN
+from mobile_eval.preprocess import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.tasks.asked import TaskData
-from training.image_cache import read_item
 from training.learner import loss_function, make_learner
 from training.tasks.registry import training_task
 from training.tasks.task import Maker, settings_geometry

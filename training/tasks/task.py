@@ -72,6 +72,9 @@ class TrainingTask:
 
     `class_weights`, of a task whose settings have `class_weights` and `class_balance`, are those that balance a data set.
 
+    `prepare` makes of a data set what these settings say of it, and the category (plain data) of the run that is trained on, if
+    there is one.
+
     `check` refuses data, to learn from or (False) to measure on, that do not go with these settings, before the training begins:
     ValueError names the file.
 
@@ -88,6 +91,7 @@ class TrainingTask:
     recipe: Callable[[Network], str]
     draw: Callable[..., Image]
     class_weights: Callable[[Any], Any] | None = None
+    prepare: Callable[[Any, Any, dict[str, Any] | None], Any] | None = None
     check: Callable[[Any, Any, bool], None] | None = None
     learner: Callable[[Any, Any], Any] | None = None
 

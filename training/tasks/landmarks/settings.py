@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.tasks.pose.settings import LOSSES, TARGETS
+from training.tasks.pose.settings import FLIP_PAIRS, LOSSES, TARGETS
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares, setting
 
 
@@ -19,6 +19,7 @@ class Settings:
     rotation: float = setting(30.0, "Random rotation, at most, in degrees.")
     rotation_probability: float = setting(0.6, "Chance to be rotated.")
     flip_probability: float = setting(0.5, "Chance to be mirrored.")
+    flip_pairs: str = setting("auto", FLIP_PAIRS)
 
     def __post_init__(self) -> None:
         check_choice(self, "targets", TARGETS)

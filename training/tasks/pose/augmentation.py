@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import KeypointCategory
+from mobile_eval.datasets.sides import name_words
 from mobile_eval.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
 
 HALF_BODY_JOINTS = 8  # half a body is taken only where more joints than this are labelled
@@ -35,20 +36,20 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class JointSides:
-    """Index (K,) of each joint's mirror image, and which joints (K,) are of the upper body (None where that is not known)."""
+    """Index (K,) of each joint's mirror image, and which joints (K,) are of the upper body; None of what is not known."""
 
-    mirrored: NDArray[np.intp]
+    mirrored: NDArray[np.intp] | None
     upper: NDArray[np.bool_] | None
 
     @classmethod
     def of(cls, category: KeypointCategory) -> JointSides:
-        """By the joints' names."""
-        return cls(category.mirrored, upper_body(category.joints))
+        """By the category's pairs, and the joints' names."""
+        return cls(None if category.flip_pairs is None else category.mirrored, upper_body(category.joints))
 
 
 def upper_body(joints: tuple[str, ...]) -> NDArray[np.bool_] | None:
     """Which joints (K,) are of the upper body, the others being of the lower; None where a joint's name does not tell."""
-    words = [set(joint.split("_")) for joint in joints]
+    words = [set(name_words(joint)) for joint in joints]
     if not all(word & (UPPER | LOWER) for word in words):
         return None
     return np.array([bool(word & UPPER) for word in words])

@@ -8,6 +8,7 @@ from training.tasks.setting import check_choice, check_not_negative, check_posit
 
 TARGETS = ("official", "dark", "udp")
 LOSSES = ("mse", "ohkm")
+FLIP_PAIRS = "Keypoints that change places when mirrored: auto (by their names), such as nose_a:nose_b,2:5 besides, or none."
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Settings:
     rotation: float = setting(45.0, "Random rotation, standard deviation in degrees.")
     rotation_probability: float = setting(0.6, "Chance to be rotated.")
     flip_probability: float = setting(0.5, "Chance to be mirrored.")
+    flip_pairs: str = setting("auto", FLIP_PAIRS)
 
     def __post_init__(self) -> None:
         check_choice(self, "targets", TARGETS)

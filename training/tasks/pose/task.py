@@ -13,9 +13,10 @@ from mobile_eval.geometry import PLAIN, box_matrix, heatmap_pixel
 from mobile_eval.metrics.pck import pck
 from mobile_eval.pose_picture import draw_skeleton
 from mobile_eval.tasks.pose import METRIC
-from training.tasks.pose.augmentation import Augmentation, JointSides
+from training.tasks.pose.augmentation import Augmentation
 from training.tasks.pose.maker import KeypointMaker
 from training.tasks.pose.settings import Settings
+from training.tasks.pose.sides import check_sides, with_flip_pairs
 from training.tasks.pose.targets import HeatmapTargets
 from training.tasks.task import Array, Image, TrainingTask
 
@@ -68,7 +69,7 @@ def pose_maker(data: KeypointDataset, spec: Network, settings: Settings) -> Keyp
         settings.half_body_probability,
     )
     targets = HeatmapTargets(settings.targets, settings.sigma)
-    return KeypointMaker(data, spec, targets, augmentation, JointSides.of(data.category))
+    return KeypointMaker(data, spec, targets, augmentation)
 
 
 def heatmap_loss(settings: Any) -> Any:
@@ -109,4 +110,6 @@ TASK = TrainingTask(
     scorer=PckScorer,
     recipe=_recipe,
     draw=draw_heatmaps,
+    prepare=with_flip_pairs,
+    check=check_sides,
 )

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.networks import Network
+from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
-from mobile_eval.image_size import stored_size
 from mobile_eval.mask_picture import mask_overlay
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
-from mobile_eval.preprocess import read_image
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.tasks.asked import answer_names
@@ -73,9 +72,8 @@ def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
     def checked(one: MaskedImage) -> None:
         mask = read_mask(one.mask_path, len(data.classes))
         try:
-            size = stored_size(one.image_path)
-            size = size if size == mask.shape else read_image(one.image_path).shape[:2]  # which is turned upright
-        except ValueError:
+            size = size_as_read(one.image_path, upright=one.upright)
+        except (ValueError, OSError):
             return
         check_mask_size(one, mask.shape, size)
 

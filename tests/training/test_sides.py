@@ -1,0 +1,169 @@
+"""Left and right in training: what is mirrored, what is refused, and that every later step knows what was said."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import hrnet_tf.__main__
+from hrnet_tf.runs import load_run
+from hrnet_tf.spec import HRNetSpec
+from mobile_eval.datasets.sides import FACE_PAIRS
+from mobile_eval.model_file import read_description
+from mobile_eval.preprocess import read_item
+from mobile_eval.tasks.asked import Source
+from mobile_eval.tasks.landmarks import load_faces
+from training.config import TrainingConfig, tuning_config
+from training.examples import examples_for
+from training.fit import load_data
+from training.task_options import with_given
+from training.tasks.landmarks.settings import Settings as FaceSettings
+from training.tasks.pose.augmentation import upper_body
+from training.tasks.pose.settings import Settings
+from training.tasks.pose.task import pose_maker
+from training.tasks.segmentation.settings import Settings as MaskSettings
+
+HALVES = Settings(sigma=1.5, rotation=0, scale=0, flip_probability=0.5)
+MICRO = "--width 4 --modules 1,1,1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64"
+WORDS = {"left": "near", "right": "far"}  # sides that no name tells
+
+
+def renamed(drawn: Path, at: Path, split: str = "train", task: str = "person") -> Path:
+    """The drawn people's annotations, with sides that no name tells."""
+    coco = json.loads((drawn / f"{task}_keypoints_{split}.json").read_text())
+    [category] = coco["categories"]
+    for side, word in WORDS.items():
+        category["keypoints"] = [name.replace(f"{side}_", f"{word}_") for name in category["keypoints"]]
+    path = at / f"{split}.json"
+    path.write_text(json.dumps(coco))
+    return path
+
+
+@pytest.fixture
+def config(drawn: Path, tmp_path: Path) -> TrainingConfig:
+    """One epoch on people whose sides are not known."""
+    return TrainingConfig(Source(drawn / "images", renamed(drawn, tmp_path)), None, HALVES, epochs=1, batch_size=8)
+
+
+TYPED = ",".join(f"near_{part}:far_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
+
+
+def test_pose_refuses_to_mirror_without_pairs(config: TrainingConfig, spec: HRNetSpec) -> None:
+    with pytest.raises(ValueError, match=r"which of 17 keypoints \(nose, near_eye, far_eye, ...\) are left and right.*none"):
+        load_data(config)
+    still, _ = load_data(dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=0.0)))
+    assert still.answers.get("flip_pairs") is None
+    with pytest.raises(ValueError, match="which of 17 keypoints"):  # nor where nobody asked before
+        examples_for(still, spec, dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=1.0))).batch(
+            0, 0
+        )
+    one_sided, _ = load_data(with_given(config, {"flip_pairs": "none"}))
+    assert one_sided.answers["flip_pairs"] == []
+    with pytest.raises(ValueError, match="--flip-pairs 1:99: '99' is neither a keypoint"):
+        load_data(with_given(config, {"flip_pairs": "1:99"}))
+
+
+def mirrored_example(config: TrainingConfig, spec: HRNetSpec, typed: str) -> tuple[np.ndarray, ...]:
+    """Crop, heatmaps and weights of the first person, mirrored, by these pairs."""
+    config = with_given(config, {"flip_pairs": typed, "flip_probability": 1.0})
+    data, _ = load_data(config)
+    maker = pose_maker(data, spec, config.settings)
+    out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
+    maker.example(0, read_item(data.items[0]), np.random.default_rng(0), out)
+    return out
+
+
+def test_mirrored_examples_exchange_the_pairs(config: TrainingConfig, spec: HRNetSpec) -> None:
+    crop, heatmaps, weights = mirrored_example(config, spec, "none")
+    same, exchanged, other = mirrored_example(config, spec, TYPED)
+    order = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]  # COCO's joints: the nose, then pairs
+    np.testing.assert_array_equal(same, crop)
+    np.testing.assert_array_equal(exchanged, heatmaps[..., order])
+    np.testing.assert_array_equal(other, weights[..., order])
+    assert not np.array_equal(exchanged, heatmaps)
+
+
+def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig) -> None:
+    parent = with_given(config, {"flip_pairs": "near_eye:far_eye"})
+    tuned = tuning_config("pose", parent.to_json(), (config.train, None), 1, 8, 1e-4, 0)
+    assert tuned.settings.flip_pairs == "near_eye:far_eye"
+    data, _ = load_data(tuned)
+    category = data.answers
+    assert category["flip_pairs"] == [["near_eye", "far_eye"]]
+    imported, _ = load_data(config, category)  # a restored run: its category alone tells
+    assert imported.answers["flip_pairs"] == [["near_eye", "far_eye"]]
+    more, _ = load_data(with_given(config, {"flip_pairs": "near_hip:far_hip"}), category)
+    assert more.answers["flip_pairs"] == [["near_eye", "far_eye"], ["near_hip", "far_hip"]]
+    other = {**category, "keypoints": category["keypoints"][::-1]}
+    with pytest.raises(ValueError, match="which of 17 keypoints"):
+        load_data(config, other)
+
+
+def test_options_of_other_tasks_are_refused() -> None:
+    segmentation = TrainingConfig(Source(), None, MaskSettings(), 1, "segmentation")
+    with pytest.raises(ValueError, match="--flip-pairs is not for segmentation"):
+        with_given(segmentation, {"flip_pairs": "none"})
+    assert with_given(segmentation, {"flip_pairs": None}) == segmentation
+
+
+def test_faces_are_mirrored_by_their_number(tmp_path: Path) -> None:
+    """A table of 98 landmarks without names."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    header = ",".join(f"original_{index}_x,original_{index}_y" for index in range(98))
+    (tmp_path / "t.csv").write_text(
+        f"image_name,scale,center_w,center_h,{header}\n" + "\n".join(["a.png,0.2,30,30," + ",".join(["30"] * 196)] * 8)
+    )
+    source = Source(tmp_path, tmp_path / "t.csv")
+    assert load_faces(source).category.flip_pairs == FACE_PAIRS[98]
+    config = TrainingConfig(source, None, FaceSettings(), 1, "landmarks", 8)
+    data, _ = load_data(config)
+    assert data.answers["flip_pairs"][0] == ["landmark_0", "landmark_32"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["l_{}", "{}L", "L{}", "Left {}", "left{}"],
+)
+def test_half_bodies_are_known_by_such_names(name: str) -> None:
+    parts = ["Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"]
+    names = tuple(name.format(part.lower() if name == "l_{}" else part) for part in parts)
+    assert upper_body(names) is not None
+    assert upper_body(names).tolist() == [True] * 3 + [False] * 3  # type: ignore[union-attr]
+
+
+def hrnet(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])
+    try:
+        hrnet_tf.__main__.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+@pytest.mark.slow
+def test_every_step_from_train_to_the_model_file(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("--train-annotations", renamed(drawn, tmp_path), "--images", drawn / "images")
+    size = ("--epochs", 1, "--batch-size", 8)
+    full, tuned, file = tmp_path / "full", tmp_path / "tuned", tmp_path / "m.tflite"
+    train = ("train", "pose-small-v1", *MICRO.split(), *data, *size, "--output", full)
+    assert hrnet(monkeypatch, *train) == 2
+    assert "--flip-pairs nose_a:nose_b,2:5" in capsys.readouterr().err
+    assert not full.exists()
+    assert hrnet(monkeypatch, *train, "--flip-pairs", TYPED) == 0
+    pairs = [part.split(":") for part in TYPED.split(",")]
+    assert load_run(full).category["flip_pairs"] == pairs
+    assert load_run(full).config["flip_pairs"] == TYPED
+    assert hrnet(monkeypatch, "quantize", full, *data, *size, "--output", tuned) == 0
+    assert load_run(tuned).category["flip_pairs"] == pairs
+    assert hrnet(monkeypatch, "convert", tuned, "--output", file) == 0
+    assert read_description(file).category.to_json()["flip_pairs"] == pairs
+    evaluate = ("evaluate", file, "--annotations", renamed(drawn, tmp_path, "val"), "--images", drawn / "images")
+    assert hrnet(monkeypatch, *evaluate, "--flip") == 0
