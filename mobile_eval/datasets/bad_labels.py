@@ -5,6 +5,11 @@ from __future__ import annotations
 TOO_MANY = 0.01  # of the labels of a file
 
 
+def how_many(count: int, noun: str) -> str:
+    """Such as "1 annotation" and "1,234 annotations"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class BadLabels:
     """Counts the bad ones among the labels of a file.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from reprlib import repr as brief
 from typing import Any
 
+from mobile_eval.datasets.bad_labels import how_many
 from mobile_eval.datasets.coco_ids import key_of
 from mobile_eval.datasets.coco_schema import CocoFile, number
 
@@ -32,7 +33,7 @@ def choose_category(file: CocoFile, category: str | None = None, expected: str |
     used = [one for one in candidates if counts[str(one["id"])]] or candidates
     named = [one for one in used if one["name"] == expected]
     if len(used) > 1 and len(named) != 1:
-        several = ", ".join(f"{_called(one)}: {counts[str(one['id'])]:,} annotations" for one in used)
+        several = ", ".join(f"{_called(one)}: {how_many(counts[str(one['id'])], 'annotation')}" for one in used)
         raise ValueError(f"{file.source} has several categories with keypoints ({several}); choose one with --category")
     return _checked(used[0] if len(used) == 1 else named[0], file.source)
 
@@ -76,7 +77,7 @@ def choice_remark(file: CocoFile, chosen: dict[str, Any]) -> str:
     others = [one for one in file.categories if one is not chosen and (one.get("keypoints") or counts[str(one["id"])])]
     if not others:
         return ""
-    listed = [f"{one['name']!r} ({counts[str(one['id'])]:,} annotations)" for one in others]
+    listed = [f"{one['name']!r} with {how_many(counts[str(one['id'])], 'annotation')}" for one in others]
     return f"category {chosen['name']!r} is used, not {', '.join(listed[:NAMED])}{', ...' if len(listed) > NAMED else ''}"
 
 
@@ -91,7 +92,7 @@ def bones(skeleton: Any, joints: int) -> tuple[tuple[Bone, ...], str]:
     known = tuple((a - first, b - first) for a, b in pairs if first <= min(a, b) and max(a, b) < joints + first)
     remarks = ["the skeleton names keypoint 0 and is taken to count from 0"] if first == 0 else []
     left_out = len(entries) - len(known) if entries or not skeleton else 1
-    remarks += [f"{left_out} pairs of the skeleton name no keypoints and are left out"] if left_out else []
+    remarks += [f"{how_many(left_out, 'pair')} of the skeleton left out: unknown keypoints"] if left_out else []
     return known, "; ".join(remarks)
 
 

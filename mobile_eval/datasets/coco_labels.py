@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.bad_labels import BadLabels
+from mobile_eval.datasets.bad_labels import BadLabels, how_many
 from mobile_eval.datasets.coco_ids import key_of
 from mobile_eval.datasets.coco_schema import (
     CocoFile,
@@ -90,12 +90,14 @@ class LabelReader:
         reasons = [f"{self._crowds:,} of crowds"] if self._crowds else []
         reasons += [f"{self._unlabelled:,} without a labelled joint"] if self._unlabelled else []
         return (
-            f"{self._crowds + self._unlabelled:,} annotations left out: {', '.join(reasons)}" if reasons else "",
+            f"{how_many(self._crowds + self._unlabelled, 'annotation')} left out: {', '.join(reasons)}" if reasons else "",
             self.bad.remark(),
             self.bad_joints.remark(),
             self.bad_heads.remark(),
-            f"the area of {self._areas:,} annotations is not above 0: taken as 0.53 of the box" if self._areas else "",
-            f"num_keypoints of {self._counts:,} annotations is not that of labelled joints: counted" if self._counts else "",
+            f"the area of {how_many(self._areas, 'annotation')} is not above 0: taken as 0.53 of the box" if self._areas else "",
+            f"num_keypoints of {how_many(self._counts, 'annotation')} is not that of labelled joints: counted"
+            if self._counts
+            else "",
         )
 
     def _read(self, entry: Any, place: int) -> tuple[str, dict[str, Any], dict[str, Any], Array, Box] | None:

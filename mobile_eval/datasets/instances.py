@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.bad_labels import BadLabels
+from mobile_eval.datasets.bad_labels import BadLabels, how_many
 from mobile_eval.datasets.class_data import ClassData
 from mobile_eval.datasets.coco_ids import Id, key_of
 from mobile_eval.datasets.coco_schema import CocoFile, as_annotation, box_in, checked_coco, is_crowd, is_of_crowd, usable_area
@@ -103,7 +103,7 @@ def load_instances(annotations: Path | str, images: Path | str, *, strict: bool 
     tables = {"images": list(file.images.values()), "categories": categories, "annotations": reader.kept}
     names, ids = (tuple(category[key] for category in categories) for key in ("name", "id"))
     background = sum(not len(image.boxes) for image in found)
-    remarks = (*reader.remarks(), f"{background:,} images without boxes are background" if background else "")
+    remarks = (*reader.remarks(), f"{how_many(background, 'image')} without boxes: background" if background else "")
     return Instances(found, names, ids, tables, tuple(filter(None, remarks)))
 
 
@@ -158,9 +158,9 @@ class _BoxReader:
     def remarks(self) -> tuple[str, ...]:
         """What was left out, and what was taken otherwise than the file says."""
         return (
-            f"{self._crowds:,} annotations of crowds left out" if self._crowds else "",
+            f"{how_many(self._crowds, 'annotation')} of crowds left out" if self._crowds else "",
             self.bad.remark(),
-            f"the area of {self._areas:,} annotations is not above 0: taken as that of the box" if self._areas else "",
+            f"the area of {how_many(self._areas, 'annotation')} is not above 0: taken as that of the box" if self._areas else "",
         )
 
 

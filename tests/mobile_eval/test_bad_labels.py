@@ -144,7 +144,7 @@ def test_a_person_whose_only_joint_is_bad_is_left_out(coco: dict[str, Any], imag
     data = keypoints_of(coco, images)
     assert len(data) == PEOPLE - 1
     assert data.coco["annotations"][6]["num_keypoints"] == 0
-    assert data.left_out.startswith("1 annotations left out: 1 without a labelled joint; 1 of 199 labelled joints")
+    assert data.left_out.startswith("1 annotation left out: 1 without a labelled joint; 1 of 199 labelled joints")
 
 
 def test_head_boxes_are_left_out_alone(coco: dict[str, Any], images: Path) -> None:
@@ -171,9 +171,9 @@ def test_what_is_completed_is_told(coco: dict[str, Any], images: Path) -> None:
     coco["categories"][0]["skeleton"] = [[0, 1], [1, 2]]
     data = keypoints_of(coco, images)
     assert data.remarks == (
-        "the skeleton names keypoint 0 and is taken to count from 0; 1 pairs of the skeleton name no keypoints and are left out",
+        "the skeleton names keypoint 0 and is taken to count from 0; 1 pair of the skeleton left out: unknown keypoints",
         "the area of 2 annotations is not above 0: taken as 0.53 of the box",
-        "num_keypoints of 1 annotations is not that of labelled joints: counted",
+        "num_keypoints of 1 annotation is not that of labelled joints: counted",
     )
     assert data.category.skeleton == ((0, 1),)
     assert boxes_of(coco, images).left_out == "the area of 2 annotations is not above 0: taken as that of the box"
@@ -184,7 +184,7 @@ def test_crowds_and_background_of_detection(coco: dict[str, Any], images: Path) 
     coco["annotations"] += [{"id": 1, "iscrowd": 1, "segmentation": {"counts": [], "size": [1, 1]}}]
     coco["annotations"] += [{"image_id": 6, "category_id": 1, "bbox": [9, 9, 5, 5], "iscrowd": 1}]
     data = boxes_of(coco, images)
-    assert data.left_out == "2 annotations of crowds left out; 2 images without boxes are background"
+    assert data.left_out == "2 annotations of crowds left out; 2 images without boxes: background"
     assert [len(image.boxes) for image in data.images] == [IN_IMAGE] * 5 + [0, 0]
     perfect = [{**one, "score": 0.9} for one in data.coco["annotations"] if not one.get("iscrowd")]
     false = {"image_id": 7, "category_id": 1, "bbox": [9, 9, 50, 50], "score": 1.0}
@@ -201,7 +201,7 @@ def test_evaluate_tells_and_strict_refuses(people: People, model_path: Callable[
     command = "evaluate", model_path(), "--annotations", people.annotations, "--images", people.images, "--limit", 3
     code, _, error = invoke(*command)
     assert code == 0
-    assert f"{people.annotations}: 1 annotations left out: 1 without a labelled joint; 1 of 1,768 labelled joints" in error
+    assert f"{people.annotations}: 1 annotation left out: 1 without a labelled joint; 1 of 1,768 labelled joints" in error
     assert "nose at (-90, 5) lies outside the 160x130 image" in error
     code, _, error = invoke(*command, "--strict")
     assert code == 2

@@ -29,7 +29,7 @@ def both(people: People) -> People:
 
 
 def test_several_that_are_used_ask_for_a_choice(both: People) -> None:
-    several = re.escape("several categories with keypoints ('dog' (id 2): 1 annotations, 'person' (id 1): 4 annotations)")
+    several = re.escape("several categories with keypoints ('dog' (id 2): 1 annotation, 'person' (id 1): 4 annotations)")
     with pytest.raises(ValueError, match=f"people.json has {several}; choose one with --category"):
         load_keypoint_dataset(both.annotations, both.images)
 
@@ -37,11 +37,11 @@ def test_several_that_are_used_ask_for_a_choice(both: People) -> None:
 @pytest.mark.parametrize(
     ("options", "joints", "count", "remark"),
     [
-        ({"category": "dog"}, 2, 1, "category 'dog' is used, not 'person' (4 annotations)"),
-        ({"category": "2"}, 2, 1, "category 'dog' is used, not 'person' (4 annotations)"),
-        ({"category": "person"}, 17, 3, "category 'person' is used, not 'dog' (1 annotations)"),
-        ({"expected": "person"}, 17, 3, "category 'person' is used, not 'dog' (1 annotations)"),
-        ({"category": "dog", "expected": "person"}, 2, 1, "category 'dog' is used, not 'person' (4 annotations)"),
+        ({"category": "dog"}, 2, 1, "category 'dog' is used, not 'person' with 4 annotations"),
+        ({"category": "2"}, 2, 1, "category 'dog' is used, not 'person' with 4 annotations"),
+        ({"category": "person"}, 17, 3, "category 'person' is used, not 'dog' with 1 annotation"),
+        ({"expected": "person"}, 17, 3, "category 'person' is used, not 'dog' with 1 annotation"),
+        ({"category": "dog", "expected": "person"}, 2, 1, "category 'dog' is used, not 'person' with 4 annotations"),
     ],
 )
 def test_the_choice(both: People, options: dict[str, str], joints: int, count: int, remark: str) -> None:
@@ -75,7 +75,7 @@ def test_the_only_one_that_is_used_needs_no_choice(people: People) -> None:
     people.rewrite()
     data = load_keypoint_dataset(people.annotations, people.images)
     assert (data.category.name, len(data)) == ("person", 4)
-    assert data.remarks[0] == "category 'person' is used, not 'dog' (0 annotations)"
+    assert data.remarks[0] == "category 'person' is used, not 'dog' with 0 annotations"
 
 
 @pytest.mark.parametrize("command", ["evaluate", "compare"])
@@ -88,7 +88,7 @@ def test_a_model_s_category_is_taken(
         more = ("--output", tmp_path / "report", "--rounds", 1)
     code, _, error = invoke(command, model, *data, *more)
     assert code == 0
-    assert f"{both.annotations}: category 'person' is used, not 'dog' (1 annotations)" in error
+    assert f"{both.annotations}: category 'person' is used, not 'dog' with 1 annotation" in error
     code, _, error = invoke(command, model, *data, "--category", "dog", *more)
     assert code == 2
     assert "finds 17 joints (nose, " in one_line(error)

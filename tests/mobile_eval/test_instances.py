@@ -47,7 +47,7 @@ def written(shapes: Path, folder: Path, **changes: Any) -> Path:
 
 def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
     data = load_instances(written(shapes, tmp_path, iscrowd=1), shapes / "images")
-    assert data.left_out == "1 annotations of crowds left out"
+    assert data.left_out == "1 annotation of crowds left out"
     assert sum(len(item.boxes) for item in data.items) == len(data.coco["annotations"]) - 1
 
 

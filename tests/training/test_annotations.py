@@ -155,7 +155,7 @@ def test_a_run_s_category_is_taken_where_none_is_given(
 ) -> None:
     run = Run(tmp_path / "run", "train", spec, {"name": "dog", "keypoints": DOG["keypoints"]}, {"train": both.to_json()})
     train_source, _ = asked_sources("pose", typed(both), run)
-    train_data, _ = load_data(dataclasses.replace(config, train=train_source, batch_size=2))
+    train_data, _ = load_data(dataclasses.replace(config, train=train_source, val=None, batch_size=2))
     assert train_data.names == ("nose", "tail")
     calibrated = own_data(run)
     assert calibrated is not None
@@ -178,10 +178,10 @@ def test_commands_take_the_run_s_category(
     data, run = ("--train-annotations", both.annotations, "--images", both.images), tmp_path / "run"
     one_epoch = "--epochs", 1, "--batch-size", 8
     said = hrnet("train", "pose-small-v1", *size, *data, *one_epoch, "--category", "person", "--output", run)
-    assert "22 persons to learn from (category 'person' is used, not 'dog' (2 annotations))" in said
+    assert "33 persons to learn from (category 'person' is used, not 'dog' with 2 annotations)" in said
     assert load_run(run).config["train"]["category"] == "person"
     said = hrnet("rank", run, "--annotations", both.annotations, "--images", both.images, "--limit", 4, "--method", "random")
-    assert "both.json: category 'person' is used, not 'dog' (2 annotations)" in said
+    assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in said
     assert load_ranking(load_run(run)).persons == 4
     said = hrnet("prune", run, *data, *one_epoch, "--keep-macs", 0.9, "--output", tmp_path / "pruned")
-    assert "both.json: category 'person' is used, not 'dog' (2 annotations)" in said
+    assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in said
