@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -16,9 +17,8 @@ LOOK_FOR_GPUS = "import tensorflow; tensorflow.config.list_physical_devices('GPU
 TIMEOUT_S = 180
 LIBRARY = re.compile(r"(?:[Cc]ould not load|[Cc]annot load|dlopen)[^']*'(lib[^']+)'")
 FAILURES = ("Cannot dlopen", "failed call to cuInit", "Could not find cuda drivers", "no supported devices", "driver version")
-LOG_PREFIX = re.compile(
-    r"^(?:[\d-]+ [\d:.]+: )?[IWEF]\S*(?: +[\d:.]+ +\d+)? \S+\] ?"
-)  # time, severity, source of TensorFlow's lines
+# Time, severity and source, with which the lines of TensorFlow's log begin.
+LOG_PREFIX = re.compile(r"^(?:[\d-]+ [\d:.]+: )?[IWEF]\S*(?: +[\d:.]+ +\d+)? \S+\] ?")
 
 
 def device_line(devices: Devices) -> str:
@@ -76,9 +76,8 @@ def _tensorflow_log() -> str:
 
 def _has_nvidia(root: Path) -> bool:
     """Whether the system has an NVIDIA GPU: its driver's files, or those of Windows' Linux."""
-    return (
-        (root / "proc/driver/nvidia/version").exists() or any((root / "dev").glob("nvidia[0-9]*")) or (root / "dev/dxg").exists()
-    )
+    files = (root / "proc" / "driver" / "nvidia" / "version", root / "dev" / "dxg")
+    return any(file.exists() for file in files) or any((root / "dev").glob("nvidia[0-9]*"))
 
 
 def _tensorflow_names() -> list[str]:
@@ -93,6 +92,5 @@ def _tensorflow_names() -> list[str]:
 
 
 def _jax_names() -> list[str]:
-    import jax
-
+    jax = importlib.import_module("jax")
     return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
