@@ -2,7 +2,7 @@
 
 The description is JSON, in a zip appended to the flatbuffer as member `model.json`: runtimes read the flatbuffer and ignore what
 follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same. `keypoints.txt` or `labels.txt` has the
-names, for readers of TFLite metadata, which take no deflated members. Length and checksum of the flatbuffer are in the description.
+names, for readers of TFLite metadata, which take no deflated members. The flatbuffer's length and checksum are in it too.
 """
 
 from __future__ import annotations
