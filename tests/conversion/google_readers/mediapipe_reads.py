@@ -10,7 +10,7 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 
 def read(path, image):
-    """Classes and scores, or the classes of pixels and their probabilities; a text where MediaPipe refuses the model."""
+    """Classes and scores, or the probabilities of pixels' classes; a text where MediaPipe refuses the model."""
     picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
     base = BaseOptions(model_asset_path=str(path))
     try:
@@ -18,12 +18,11 @@ def read(path, image):
             with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
                 [head] = classifier.classify(picture).classifications
                 return {"scores": {found.category_name: found.score for found in head.categories}}
-        options = vision.ImageSegmenterOptions(base_options=base, output_category_mask=True, output_confidence_masks=True)
+        options = vision.ImageSegmenterOptions(base_options=base, output_confidence_masks=True)
         with vision.ImageSegmenter.create_from_options(options) as segmenter:
-            result = segmenter.segment(picture)
-            masks = [mask.numpy_view().reshape(image.shape[:2]).tolist() for mask in result.confidence_masks]
-            mask = result.category_mask.numpy_view().reshape(image.shape[:2]).tolist()
-            return {"names": segmenter.labels, "mask": mask, "probabilities": masks}
+            masks = segmenter.segment(picture).confidence_masks
+            shares = [mask.numpy_view().reshape(image.shape[:2]).tolist() for mask in masks]
+            return {"names": segmenter.labels, "probabilities": shares}
     except (RuntimeError, ValueError, NotImplementedError) as error:
         return {"refused": str(error)}
 
