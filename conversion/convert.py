@@ -90,11 +90,11 @@ def convert_run(
     was not tuned, with int8 numbers in.
     """
     check_tf_keras("conversion to TFLite")
-    check_endings(run, options)
     if run.spec.task == "detection":
         if recipe:
             raise ValueError("a recipe is for networks of one file, not for detectors")
         return convert_detector(run, options, output, data, samples=samples, seed=seed, runtime=runtime)
+    check_endings(run, options)
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type, --decode, --softmax")
     tuned = run.quantized and options.format == "int8"

@@ -82,6 +82,10 @@ def convert_detector(
     runtime: str = "auto",
 ) -> DetectorConversion:
     """Convert both stages of `run`, and check each against Keras's before either is written; see `convert.convert_run`."""
+    if options.decode:
+        raise ValueError("--decode is for keypoints: a detector's boxes are found outside of its files")
+    if options.softmax:
+        raise ValueError("--softmax is for classification: a detector's probabilities are found outside of its files")
     tuned = run.quantized and options.format == "int8"
     drawn = sample_inputs(run, options, data, samples, seed)
     images, checked = drawn.images, dataclasses.replace(drawn, images=drawn.images[:CHECKED])
