@@ -21,7 +21,7 @@ from conversion.detector_description import describe_boxes, describe_maps
 from conversion.flatbuffer import all_bytes, to_flatbuffer, with_camera_input
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
-from conversion.samples import CHECKED_ON_RANDOM, RANDOM_IMAGES, SAMPLES, Samples, sample_inputs
+from conversion.samples import CHECKED_ON_RANDOM, SAMPLES, Samples, sample_inputs
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, snr_db
 from hrnet_tf.detector_stages import LEVELS, stages_of
 from hrnet_tf.folding import fold_batch_norm
@@ -30,6 +30,7 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.checked_inputs import RANDOM_IMAGES
 from mobile_eval.detector.tensors import BEHIND_IT, LEVELS_READ, tensor_shapes
 from mobile_eval.files import sha256, write_bytes
 from mobile_eval.model_file import BoxesFile, ModelDescription, save_model_file

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.known_versions import KNOWN_VERSIONS
-from conversion.samples import IMAGES, Samples
+from conversion.samples import Samples
 from hrnet_tf.heads import HEATMAP_LAYER
 from hrnet_tf.runs import Run
 from mobile_eval.backend import Backend
+from mobile_eval.checked_inputs import IMAGES
 from mobile_eval.decode import decode_heatmaps
 from mobile_eval.detector.anchors import softmax
 from mobile_eval.model_file import HEATMAPS, KEYPOINTS, read_description
