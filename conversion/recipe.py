@@ -1,4 +1,4 @@
-"""Post-training int8 by a recipe: layers that stay float, and how ranges are chosen; done by ai-edge-quantizer.
+"""Post-training int8 by a recipe: layers that stay float, and how ranges are chosen; done by litert-quantizer.
 
 A recipe is JSON, for example
 
@@ -78,9 +78,9 @@ def quantize_by_recipe(flatbuffer: bytes, recipe: Recipe, calibration: NDArray[n
 
     Raises ValueError where the recipe names a layer that is not there.
     """
-    from ai_edge_quantizer import qtyping
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-    from ai_edge_quantizer.quantizer import Quantizer
+    from litert_quantizer import qtyping
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.quantizer import Quantizer
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "float32.tflite")

@@ -2,4 +2,6 @@
 
 from hrnet_tf.keras_choice import use_keras
 
-__all__ = ["use_keras"]
+__all__ = ["__version__", "use_keras"]
+
+__version__ = "0.1.0"
