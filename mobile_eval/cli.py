@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 
@@ -242,8 +244,10 @@ def command_line() -> str:
 def run(application: typer.Typer) -> None:
     """Run an application; bad input and failing disks end in one line on stderr and exit code 2, Ctrl-C in 130.
 
-    The environment variable HRNET_DEBUG=1 brings the traceback back.
+    The environment variable HRNET_DEBUG=1 brings the traceback back. What the terminal's encoding lacks is shown as "?".
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # stderr replaces as it is
     try:
         application()
     except KeyboardInterrupt:
