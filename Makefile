@@ -2,7 +2,7 @@
 # make test   everything that is checked
 SHELL := /bin/bash
 VENV := .venv
-PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
+PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 
 .PHONY: venv demo test lint format clean
 
@@ -12,7 +12,7 @@ venv: $(VENV)/.installed
 $(VENV)/.installed: setup.py constraints.txt
 	@if ! $(VENV)/bin/python -c '$(PYTHON_OK)' 2>/dev/null; then \
 	  found=; bare=; \
-	  for python in $(PYTHON) python3.11 python3.12 python3.10 python3; do \
+	  for python in $(PYTHON) python3.11 python3.12 python3.13 python3.10 python3; do \
 	    $$python -c '$(PYTHON_OK)' 2>/dev/null || continue; \
 	    if $$python -c 'import ensurepip, venv' 2>/dev/null; then found=$$python; break; fi; \
 	    bare=$${bare:-$$($$python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')}; \
@@ -20,7 +20,7 @@ $(VENV)/.installed: setup.py constraints.txt
 	  if [ -z "$$found" ] && [ -n "$$bare" ]; then \
 	    echo "$$bare cannot make virtual environments: install its venv module (Debian, Ubuntu: apt install $$bare-venv)" >&2; exit 2; \
 	  elif [ -z "$$found" ]; then \
-	    echo "no Python 3.10, 3.11 or 3.12 found: install one, or name it (make venv PYTHON=/path/to/python3.11)" >&2; exit 2; \
+	    echo "no Python 3.10 to 3.13 found: install one, or name it (make venv PYTHON=/path/to/python3.12)" >&2; exit 2; \
 	  fi; \
 	  echo "Making $(VENV) with $$($$found --version)"; \
 	  $$found -m venv --clear $(VENV); \

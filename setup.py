@@ -1,58 +1,75 @@
 """The distribution `hrnet-tf`: hrnet_tf, training, conversion and mobile_eval, with the command `hrnet`."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).parent
 PACKAGES = ("hrnet_tf", "training", "conversion", "mobile_eval")
 
-# What mobile_eval needs on a device besides a TFLite runtime: all of it has wheels for ARM, with numpy 1 and 2.
+# All that mobile_eval needs besides a TFLite runtime: it has wheels for ARM, with numpy 1 and 2. Python 3.10 and later.
 BASE = [
     "numpy>=1.23",
     "opencv-python-headless>=4.8",
     "typer>=0.12",
     "rich>=13",
     "jinja2>=3.1",
+    "markupsafe>=2.1",
     "faster-coco-eval>=1.6.5",
 ]
+LITERT = ["ai-edge-litert>=1.2", "flatbuffers>=24"]  # flatbuffers reads the schema that comes with it
+# Its last version, built against numpy 1; opencv 4.12 and later ask for numpy 2. Up to Python 3.11.
+TFLITE_RUNTIME = ["tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4.12"]
+# LiteRT has no wheels for 32-bit ARM.
+DEVICE = [f"{name}; platform_machine != 'armv7l'" for name in LITERT]
+DEVICE += [f"{name}; platform_machine == 'armv7l'" for name in TFLITE_RUNTIME]
+
+LEARNING = ["safetensors>=0.4", "pyyaml>=6", "pillow>=9.4", "matplotlib>=3.8"]  # with either Keras
 TRAIN = [
-    "tensorflow>=2.18",
+    *LEARNING,
+    *LITERT,
+    "tensorflow>=2.18",  # up to Python 3.13
     "tf_keras>=2.18",
     "tensorflow-model-optimization>=0.8.0",
-    "keras-cv>=0.9.0",
-    "safetensors>=0.4",
-    "scipy>=1.10",
-    "pyyaml>=6",
-    "matplotlib>=3.8",
+    "setuptools>=65",  # tensorflow-model-optimization imports distutils, which left the standard library in Python 3.12
     "tensorboard>=2.18",
-    "pycocotools>=2.0.8",
-    "ai-edge-litert>=1.2",
-    "ai-edge-quantizer>=0.5",
+    "protobuf>=4.21",
+    "litert-quantizer>=0.11",
 ]
 # Training on Keras 3 instead, without TensorFlow unless that is its backend.
-KERAS3 = ["keras>=3.5", "safetensors>=0.4", "scipy>=1.10", "pyyaml>=6"]
+KERAS3 = [*LEARNING, "keras>=3.5"]
 JAX = [*KERAS3, "jax>=0.4.30"]
-# tflite-runtime 2.14.0 is its last version, built against numpy 1; opencv 4.12 and later ask for numpy 2.
-DEVICE = [
-    "tflite-runtime==2.14.0; python_version < '3.12'",
-    "numpy<2; python_version < '3.12'",
-    "opencv-python-headless<4.12; python_version < '3.12'",
-    "ai-edge-litert>=1.2; python_version >= '3.12'",
-]
+# Training of detectors. keras-cv brings tensorflow-datasets, keras-core, pyarrow and kagglehub, and `promise`, which is built
+# from source: nobody else should need to install them.
+DETECTION = ["keras-cv>=0.9.0"]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data tfds`
-DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.9", "mypy>=1.14"]
+DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.9", "mypy>=1.14", "pycocotools>=2.0.8", "scipy>=1.10"]
+
+
+def version() -> str:
+    """`__version__` of hrnet_tf, read without importing it."""
+    [found] = re.findall(r'^__version__ = "(.+)"$', (ROOT / "hrnet_tf" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+    return found
+
+
+def readme() -> str:
+    """The text of README.md, which a device's copy of the source may lack."""
+    path = ROOT / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
 
 setup(
     name="hrnet-tf",
-    version="0.1.0",
+    version=version(),
     description="HRNet pose networks for Keras that lose the fusion links they do not need, become int8 .tflite files, "
     "and are measured with nothing but a TFLite runtime",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8")
-    if Path(__file__).with_name("README.md").is_file()
-    else "",
+    long_description=readme(),
     long_description_content_type="text/markdown",
+    author="The hrnet_tf authors",
+    project_urls={"HRNet's paper": "https://arxiv.org/abs/1908.07919"},
     license="Apache-2.0",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
@@ -60,25 +77,34 @@ setup(
         "mobile_eval": ["py.typed", "templates/*"],
         "training": ["py.typed", "tasks/*/recipes/*"],
     },
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10",
     install_requires=BASE,
     extras_require={
         "train": TRAIN,
+        "detection": DETECTION,
         "keras3": KERAS3,
         "jax": JAX,
         "device": DEVICE,
+        "tflite-runtime": TFLITE_RUNTIME,
         "torch": TORCH,
         "ethosu": ETHOSU,
         "tfds": TFDS,
-        "dev": DEV + ETHOSU,
+        "all": [*TRAIN, *DETECTION, *JAX, *TORCH, *ETHOSU, *TFDS],
+        "dev": [*DEV, *DETECTION, *ETHOSU, *TFDS],
     },
     entry_points={"console_scripts": ["hrnet = hrnet_tf.__main__:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

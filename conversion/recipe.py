@@ -1,4 +1,4 @@
-"""Post-training int8 by a recipe: layers that stay float, and how ranges are chosen; done by LiteRT's quantizer.
+"""Post-training int8 by a recipe: layers that stay float, and how ranges are chosen; done by litert-quantizer.
 
 A recipe is JSON, for example
 
@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
-import importlib.util
 import io
 import re
 import tempfile
@@ -82,32 +80,27 @@ def quantize_by_recipe(
 
     Raises ValueError where the recipe names a layer that is not there.
     """
-    library = _quantizer_library()
-    operations, algorithms = library.qtyping.TFLOperationName, library.algorithm_manager.AlgorithmName
+    from litert_quantizer import qtyping
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.quantizer import Quantizer
+
+    operations = qtyping.TFLOperationName
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "float32.tflite")
         path.write_bytes(flatbuffer)
         graph = TfliteGraph(path)
         with quiet(), contextlib.redirect_stdout(io.StringIO()):
-            quantizer = library.quantizer.Quantizer(str(path))
+            quantizer = Quantizer(str(path))
             quantizer.add_static_config(".*", operations.ALL_SUPPORTED, BITS, BITS)
             if recipe.weights != "min-max":
-                algorithm = getattr(algorithms, WEIGHTS[recipe.weights])
+                algorithm = getattr(AlgorithmName, WEIGHTS[recipe.weights])
                 quantizer.add_static_config(".*", operations.CONV_2D, BITS, BITS, algorithm_key=algorithm)
             for name in _tensors_of(graph, recipe.keep_float):
-                scope, kept = f"^{re.escape(name)}", algorithms.NO_QUANTIZE
+                scope, kept = f"^{re.escape(name)}", AlgorithmName.NO_QUANTIZE
                 quantizer.update_quantization_recipe(scope, operations.ALL_SUPPORTED, algorithm_key=kept)
             percentile = recipe.percentile if recipe.activations == "percentile" else None
             measured = activation_ranges(flatbuffer, calibration, percentile, memory_budget)
             return bytes(quantizer.quantize(_by_name(graph, measured)).quantized_model)
-
-
-def _quantizer_library() -> Any:
-    """LiteRT's quantizer, which was called ai-edge-quantizer up to its version 0.10."""
-    name = "litert_quantizer" if importlib.util.find_spec("litert_quantizer") else "ai_edge_quantizer"
-    for module in ("qtyping", "algorithm_manager", "quantizer"):
-        importlib.import_module(f"{name}.{module}")
-    return importlib.import_module(name)
 
 
 def _by_name(graph: TfliteGraph, measured: Ranges) -> dict[str, dict[str, NDArray[np.float32]]]:

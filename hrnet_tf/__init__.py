@@ -1,5 +1,12 @@
 """HRNet for Keras, its fusion links, and what the edge makes of them."""
 
 from hrnet_tf.keras_choice import use_keras
+from hrnet_tf.registration import register_classes
+from hrnet_tf.shadowing import check_import
 
-__all__ = ["use_keras"]
+__all__ = ["__version__", "use_keras"]
+
+__version__ = "0.1.0"
+
+check_import()
+register_classes()

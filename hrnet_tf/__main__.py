@@ -10,6 +10,11 @@ from typing import Annotated
 
 import typer
 
+from hrnet_tf import __version__
+from hrnet_tf.shadowing import check_command
+
+check_command()  # before any of the packages is imported
+
 import conversion.cli
 import hrnet_tf.checkpoints.cli
 import hrnet_tf.cli
@@ -20,16 +25,31 @@ import training.unpacking.cli
 
 app = typer.Typer(
     name="hrnet",
-    help="HRNet for Keras: train it, prune its fusion links, quantize, convert, and measure what that was worth.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 for package in (hrnet_tf, hrnet_tf.checkpoints, training, conversion, mobile_eval):
     app.registered_commands += package.cli.app.registered_commands
 app.add_typer(mobile_eval.android.cli.app)
 app.add_typer(training.unpacking.cli.app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hrnet_tf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """HRNet for Keras: train it, prune its fusion links, quantize, convert, and measure what that was worth."""
 
 
 @app.command()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrnet_tf.steps import Step, check_path, run_steps, step
+from hrnet_tf.steps import Part, Step, run_steps, step
 
 MODELS = ("full-float32", "pruned-float32", "full-int8", "pruned-int8")
 
@@ -58,53 +58,53 @@ DEMOS = {
 class DemoData:
     """A drawn data set as options of the commands that learn, rank and measure."""
 
-    learning: str
-    ranking: str
-    measuring: str
+    learning: tuple[Part, ...]
+    ranking: tuple[Part, ...]
+    measuring: tuple[Part, ...]
 
 
 def demo_data(task: str, folder: Path) -> DemoData:
     """The options for what `hrnet people --task` writes into `folder`."""
     train, val = folder / "train", folder / "val"
     if task == "classification":
-        return DemoData(f"--images {train} --val-images {val}", f"--images {train}", f"--images {val}")
+        return DemoData(("--images", train, "--val-images", val), ("--images", train), ("--images", val))
     if task == "segmentation":
-        first, second = (f"--images {split / 'images'} --masks {split / 'masks'}" for split in (train, val))
-        return DemoData(f"{first} --val-images {val / 'images'} --val-masks {val / 'masks'}", first, second)
+        first, second = (("--images", split / "images", "--masks", split / "masks") for split in (train, val))
+        return DemoData((*first, "--val-images", val / "images", "--val-masks", val / "masks"), first, second)
     kind = {"pose": "person_keypoints", "landmarks": "face_keypoints", "detection": "instances"}[task]
-    images, known, other = f"--images {folder / 'images'}", folder / f"{kind}_train.json", folder / f"{kind}_val.json"
-    learning = f"--train-annotations {known} --val-annotations {other} {images}"
-    return DemoData(learning, f"--annotations {known} {images}", f"--annotations {other} {images}")
+    images, known, other = ("--images", folder / "images"), folder / f"{kind}_train.json", folder / f"{kind}_val.json"
+    learning = ("--train-annotations", known, "--val-annotations", other, *images)
+    return DemoData(learning, ("--annotations", known, *images), ("--annotations", other, *images))
 
 
 def demo_steps(output: Path, task: str, demo: Demo) -> list[Step]:
     """The commands of the demo, in order; their results lie in `output`."""
     people, report = output / "people", output / "report"
     data = demo_data(task, people)
-    learning = f"{data.learning} --resume"
+    learning = (*data.learning, "--resume")
     units = "--blocks" if demo.blocks else ""
     runs = {name: output / name for name in ("full", "pruned", "full-qat", "pruned-qat")}
     files = {name: output / f"{name}.tflite" for name in MODELS}
 
-    def tune(epochs: int, run: str) -> str:
-        return f"--epochs {epochs} --output {runs[run]}"
+    def tune(epochs: int, run: str) -> tuple[Part, ...]:
+        return f"--epochs {epochs} --output", runs[run]
 
     def convert(run: str, name: str) -> Step:
-        return step(f"convert {runs[run]} --format {name.split('-')[1]} --output {files[name]}", files[name])
+        return step("convert", runs[run], f"--format {name.split('-')[1]} --output", files[name], result=files[name])
 
-    drawn = f"people --train-images {demo.images[0]} --val-images {demo.images[1]} --output {people}"
+    drawn = (f"people --train-images {demo.images[0]} --val-images {demo.images[1]} --output", people)
     return [
-        step(drawn if task == "pose" else f"{drawn} --task {task}"),
-        step(f"train {demo.network} {learning} {demo.recipe} {tune(demo.epochs, 'full')}"),
-        step(f"rank {runs['full']} {data.ranking} {units} --limit {demo.ranked}", runs["full"] / "ranking.json"),
-        step(f"prune {runs['full']} {units} {demo.pruning} {learning} {tune(demo.pruned_epochs, 'pruned')}"),
-        step(f"quantize {runs['full']} {learning} {tune(demo.quantized_epochs, 'full-qat')}"),
-        step(f"quantize {runs['pruned']} {learning} {tune(demo.quantized_epochs, 'pruned-qat')}"),
+        step(*drawn, "" if task == "pose" else f"--task {task}"),
+        step(f"train {demo.network}", *learning, demo.recipe, *tune(demo.epochs, "full")),
+        step("rank", runs["full"], *data.ranking, units, f"--limit {demo.ranked}", result=runs["full"] / "ranking.json"),
+        step("prune", runs["full"], units, demo.pruning, *learning, *tune(demo.pruned_epochs, "pruned")),
+        step("quantize", runs["full"], *learning, *tune(demo.quantized_epochs, "full-qat")),
+        step("quantize", runs["pruned"], *learning, *tune(demo.quantized_epochs, "pruned-qat")),
         convert("full", "full-float32"),
         convert("pruned", "pruned-float32"),
         convert("full-qat", "full-int8"),
         convert("pruned-qat", "pruned-int8"),
-        step(f"compare {' '.join(map(str, files.values()))} {data.measuring} --output {report}"),
+        step("compare", *files.values(), *data.measuring, "--output", report),
     ]
 
 
@@ -117,6 +117,5 @@ def demo_named(task: str) -> Demo:
 
 def run_demo(output: Path, run: Callable[[list[str]], None], task: str = "pose", demo: Demo | None = None) -> Path:
     """Run the demo's commands with `run`; those that are done already are skipped. Returns the report's path."""
-    check_path(output)
     run_steps(demo_steps(output, task, demo or demo_named(task)), run)
     return output / "report" / "index.html"

@@ -46,6 +46,17 @@ def active_keras() -> str:
     return f"Keras 3 ({backend})" if backend else "Keras 3"
 
 
+def open_for_loading(name: str) -> None:
+    """Choose the Keras `name`, which loads a model, unless one is chosen; ValueError where that is the other one."""
+    if not _opened() and not os.environ.get(VARIABLE):
+        use_keras(name)
+    if chosen_keras() != name:
+        raise ValueError(
+            f"{_words(name)} cannot load a model of hrnet_tf while {active_keras()} is active: "
+            f"load it with {chosen_keras()}, or set {VARIABLE}={name}"
+        )
+
+
 def check_tf_keras(what: str) -> None:
     """Raise ValueError unless tf_keras is active, which alone can do `what`."""
     if chosen_keras() != TF_KERAS:
@@ -69,10 +80,10 @@ def check_same_keras(*objects: Any) -> None:
             check_same_keras(*one)
         found = next((base for base in type(one).__mro__ if base.__module__.split(".")[0] == other), None)
         if found:
-            whose = "Keras 3" if other == KERAS_3 else TF_KERAS
+            wanted = "import tf_keras as keras" if other == KERAS_3 else "import keras"
             raise ValueError(
-                f"{type(one).__name__} is of {whose} ({found.__module__}), but {active_keras()} is active: "
-                f"set {VARIABLE}={other}, or make it of {chosen_keras()}"
+                f"{type(one).__name__} is of {_words(other)} ({found.__module__}), but {active_keras()} is active: "
+                f"make it of {chosen_keras()} (`{wanted}`, not tf.keras), or set {VARIABLE}={other}"
             )
 
 
@@ -80,6 +91,10 @@ def _check(name: str) -> str:
     if name not in (TF_KERAS, KERAS_3):
         raise ValueError(f"{VARIABLE} is {TF_KERAS} or {KERAS_3} (Keras 3), got {name!r}")
     return name
+
+
+def _words(name: str) -> str:
+    return "Keras 3" if name == KERAS_3 else TF_KERAS
 
 
 def _opened() -> Any:

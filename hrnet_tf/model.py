@@ -18,10 +18,14 @@ class HRNetModel(keras.Model):  # type: ignore[misc]
         check_same_keras(*arguments, *named.values())
         super().compile(*arguments, **named)
 
+    def get_compile_config(self) -> Any:
+        return super().get_compile_config()
+
+    def compile_from_config(self, config: Any) -> None:  # Keras's own leaves models that define `compile` without
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def fit(self, *arguments: Any, **named: Any) -> Any:
         callbacks = arguments[CALLBACKS] if len(arguments) > CALLBACKS else named.get("callbacks")
         check_same_keras(callbacks)
         return super().fit(*arguments, **named)
-
-
-keras.utils.get_custom_objects()[HRNetModel.__name__] = HRNetModel  # HDF5 files keep the name alone

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,12 @@ class Step:
     result: Path | None = None
 
 
-def step(command: str, result: Path | None = None) -> Step:
-    """The step of a command line without quotes."""
-    return Step(tuple(command.split()), result)
+Part = str | Path  # of a command line: words without quotes, or a path, which may have spaces
 
 
-def check_path(path: Path | str) -> None:
-    """Refuse a path that a command line cannot be split around."""
-    if any(character.isspace() for character in str(path)):
-        raise ValueError(f"the path must have no space in it, got {str(path)!r}")
+def step(*parts: Part, result: Path | None = None) -> Step:
+    """The step of a command line in parts: strings are split into words, paths are one argument each."""
+    return Step(tuple(word for part in parts for word in (part.split() if isinstance(part, str) else [str(part)])), result)
 
 
 def run_steps(steps: Sequence[Step], run: Callable[[list[str]], None]) -> None:
@@ -33,8 +32,8 @@ def run_steps(steps: Sequence[Step], run: Callable[[list[str]], None]) -> None:
     console = Console()
     for number, one in enumerate(steps, 1):
         console.rule(f"step {number} of {len(steps)}")
-        console.print(f"[bold]hrnet {' '.join(one.arguments)}[/bold]", soft_wrap=True, highlight=False)
+        console.print(f"[bold]hrnet {escape(shlex.join(one.arguments))}[/bold]", soft_wrap=True, highlight=False)
         if one.result is not None and one.result.exists():
-            console.print(f"done already: {one.result}")
+            console.print(f"done already: {escape(str(one.result))}")
         else:
             run(list(one.arguments))

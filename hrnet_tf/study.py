@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hrnet_tf.steps import Step, check_path, step
+from hrnet_tf.steps import Part, Step, step
 
 MANIFEST = "study.json"
 PRECISIONS = ("float32", "int8")
@@ -141,8 +141,6 @@ def study_setup(
 
 def study_steps(size: StudyPreset, data: StudyData, output: Path, *, mixed_precision: bool = False) -> list[Step]:
     """The commands, in order; their results lie in `output`."""
-    for path in (output, data.train, data.val, data.images):
-        check_path(path)
     return list(_Study(size, data, output, mixed_precision).steps())
 
 
@@ -159,15 +157,17 @@ class _Study:
         """The base, each network made of it with its files, the same with dropped links, then the measurement of all."""
         if self.size.people:
             train, val = self.size.people
-            yield step(f"people --train-images {train} --val-images {val} --output {self.data.images.parent}", self.data.train)
+            drawn = f"people --train-images {train} --val-images {val} --output"
+            yield step(drawn, self.data.images.parent, result=self.data.train)
         yield self.train("base", self.size.epochs)
         yield self.rank("base", "--method leave-one-out --method taylor --method l0 --method l1 --method random --blocks")
         for arm in arms(self.size):
             if arm.kind == "dropped" and arm.budget == self.size.link_budgets[0]:
-                yield self.train("dropped-base", self.size.epochs, f"--link-dropout {self.size.link_dropout}")
+                yield self.train("dropped-base", self.size.epochs, (f"--link-dropout {self.size.link_dropout}",))
                 yield self.rank("dropped-base", "")
             yield self.made(arm)
-            yield self.command(f"quantize {self.run(arm.name)}", self.size.quantized_epochs, self.run(f"{arm.name}-qat"), "")
+            quantized = self.run(f"{arm.name}-qat")
+            yield self.command(("quantize", self.run(arm.name)), self.size.quantized_epochs, quantized)
             yield from self.converted(arm)
         yield self.compared()
 
@@ -175,46 +175,50 @@ class _Study:
         """The command that trains or prunes one network."""
         tuning, total = self.size.tuning_epochs, self.size.epochs + self.size.tuning_epochs
         if arm.kind == "full":
-            again = f"--init {self.run('base')} --teacher {self.run('base')}"
+            again = ("--init", self.run("base"), "--teacher", self.run("base"))
             return self.train(arm.name, tuning, again, self.size.tuning_rate)
         if arm.kind == "narrow":
             like = next(a for a in arms(self.size) if a.budget == arm.budget and a.kind in ("links", "blocks"))
-            return self.train(arm.name, total, f"--width-like {self.run(like.name)}", precise=True)
+            return self.train(arm.name, total, ("--width-like", self.run(like.name)), precise=True)
         how = {"random": "--method random --closest", "blocks": "--blocks"}.get(arm.kind, "")
         base = "dropped-base" if arm.kind == "dropped" else "base"
         options = f"--keep-latency {arm.budget} {how} --learning-rate {self.size.tuning_rate} {self.common()}"
-        return self.command(f"prune {self.run(base)}", tuning, self.run(arm.name), options)
+        return self.command(("prune", self.run(base)), tuning, self.run(arm.name), (options,))
 
-    def train(self, name: str, epochs: int, more: str = "", learning_rate: float | None = None, *, precise: bool = False) -> Step:
+    def train(
+        self, name: str, epochs: int, more: tuple[Part, ...] = (), learning_rate: float | None = None, *, precise: bool = False
+    ) -> Step:
         """Train the study's network; `precise` in float32 at any rate: odd widths are slower in bfloat16."""
         rate = learning_rate or self.size.learning_rate
-        options = f"{self.size.recipe} --learning-rate {rate} {more} {'' if precise else self.common()}"
-        return self.command(f"train {self.size.network}", epochs, self.run(name), options)
+        options = (f"{self.size.recipe} --learning-rate {rate}", *more, "" if precise else self.common())
+        return self.command((f"train {self.size.network}",), epochs, self.run(name), options)
 
     def rank(self, name: str, methods: str) -> Step:
         """Rank a base network's units on people that it learned from."""
         run = self.run(name)
-        people = f"--annotations {self.data.train} --images {self.data.images} --limit {self.size.ranked}"
-        return step(f"rank {run} {people} {methods}", run / "ranking.json")
+        people = ("--annotations", self.data.train, "--images", self.data.images, f"--limit {self.size.ranked}")
+        return step("rank", run, *people, methods, result=run / "ranking.json")
 
-    def command(self, begin: str, epochs: int, run: Path, options: str) -> Step:
+    def command(self, begin: tuple[Part, ...], epochs: int, run: Path, options: tuple[Part, ...] = ()) -> Step:
         """A command that trains on the people into `run`, and goes on where it was interrupted."""
-        people = f"--train-annotations {self.data.train} --val-annotations {self.data.val} --images {self.data.images}"
+        data = self.data
+        people = ("--train-annotations", data.train, "--val-annotations", data.val, "--images", data.images)
         sizes = f"--epochs {epochs} --batch-size {self.size.batch_size}"
-        return step(f"{begin} {people} {sizes} {options} --output {run} --resume")
+        return step(*begin, *people, sizes, *options, "--output", run, "--resume")
 
     def converted(self, arm: Arm) -> Iterator[Step]:
         """Both files of one network."""
         for precision, label in arm.labels.items():
             run, file = self.run(arm.name if precision == "float32" else f"{arm.name}-qat"), self.output / f"{label}.tflite"
-            yield step(f"convert {run} --format {precision} --output {file}", file)
+            yield step("convert", run, f"--format {precision} --output", file, result=file)
 
     def compared(self) -> Step:
         """All files in one interleaved run, and the report."""
-        files = " ".join(str(self.output / f"{label}.tflite") for arm in arms(self.size) for label in arm.labels.values())
-        people = f"--annotations {self.data.val} --images {self.data.images}"
-        report = f"--arms {self.output / MANIFEST} --rounds {self.size.rounds} --output {self.output / 'report'}"
-        return step(f"compare {files} {people} {report}", self.output / "report" / "index.html")
+        files = [self.output / f"{label}.tflite" for arm in arms(self.size) for label in arm.labels.values()]
+        people = ("--annotations", self.data.val, "--images", self.data.images)
+        folder = self.output / "report"
+        report = ("--arms", self.output / MANIFEST, f"--rounds {self.size.rounds} --output", folder)
+        return step("compare", *files, *people, *report, result=folder / "index.html")
 
     def run(self, name: str) -> Path:
         """The folder of a run."""

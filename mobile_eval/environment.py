@@ -56,6 +56,20 @@ def current_environment() -> Environment:
     )
 
 
+def state_line(before: Environment, after: Environment) -> str:
+    """Cores, governor, and frequency and temperature before and after a measurement; without what is unavailable."""
+    cores = ",".join(map(str, after.allowed_cores))
+    parts = [f"cores {cores}"] if cores else []
+    if after.governor != UNAVAILABLE:
+        parts.append(f"governor {after.governor}")
+    for unit in ("frequency_mhz", "temperature_celsius"):
+        values = [str(getattr(moment, unit)) for moment in (before, after)]
+        if values != [UNAVAILABLE, UNAVAILABLE]:
+            name = {"frequency_mhz": "MHz", "temperature_celsius": "degrees Celsius"}[unit]
+            parts.append(f"before, after: {', '.join(values)} {name}")
+    return "   ".join(parts)
+
+
 def processor_name() -> str:
     """The processor's name on x86, the board's on ARM."""
     lines = (_read(CPU_INFO) or "").splitlines()

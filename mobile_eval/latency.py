@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mobile_eval.backend import Backend, Placement, placement
-from mobile_eval.environment import UNAVAILABLE, Environment, current_environment
+from mobile_eval.environment import Environment, current_environment, state_line
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model_file import files_of, is_described
 from mobile_eval.peak_memory import PeakMemory, measure_peak_memory
@@ -137,7 +137,7 @@ class LatencyResult:
         return {**{name: getattr(self, name) for name in SUMMARY}, **dataclasses.asdict(self)}
 
     def __str__(self) -> str:
-        memory = f"{self.memory.peak_bytes / 2**20:.1f} MiB" if self.memory else "unavailable"
+        memory = f"{self.memory.peak_bytes / 2**20:.1f} MiB" if self.memory else ""
         if self.memory:
             memory += f" (of it {self.memory.before_loading_bytes / 2**20:.1f} MiB before the model was loaded)"
         seconds = sum(self.samples_ms) / 1000
@@ -152,14 +152,10 @@ class LatencyResult:
         ]
         if self.stages:
             lines.append(f"  {self.stages}")
-        cores = ",".join(map(str, self.after.allowed_cores)) or UNAVAILABLE
-        lines += [
-            f"  peak memory {memory}",
-            f"  cores {cores}   governor {self.after.governor}   before, after: "
-            f"{self.before.frequency_mhz}, {self.after.frequency_mhz} MHz   "
-            f"{self.before.temperature_celsius}, {self.after.temperature_celsius} degrees Celsius",
-        ]
-        return "\n".join(lines)
+        if memory:
+            lines.append(f"  peak memory {memory}")
+        state = state_line(self.before, self.after)
+        return "\n".join([*lines, f"  {state}"] if state else lines)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from mobile_eval.model_file import (
     check_is_tflite,
     read_description,
 )
+from mobile_eval.native_output import without_info_lines
 from mobile_eval.preprocess import normalize
 from mobile_eval.quantized import StoredBytes, dequantize, quantize
 
@@ -89,14 +90,15 @@ def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
         resolvers = module.OpResolverType
         resolver = resolvers.AUTO if backend.uses_xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         resolver = resolvers.BUILTIN_REF if backend.reference else resolver
-        interpreter = module.Interpreter(
-            os.fsencode(path),  # a name need not be UTF-8, of which the runtime would make a str
-            num_threads=backend.threads,
-            experimental_delegates=delegates,
-            experimental_op_resolver_type=resolver,
-            experimental_preserve_all_tensors=keep_tensors,
-        )
-        interpreter.allocate_tensors()
+        with without_info_lines():
+            interpreter = module.Interpreter(
+                os.fsencode(path),  # a name need not be UTF-8, of which the runtime would make a str
+                num_threads=backend.threads,
+                experimental_delegates=delegates,
+                experimental_op_resolver_type=resolver,
+                experimental_preserve_all_tensors=keep_tensors,
+            )
+            interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         if EDGETPU_OPERATOR in str(error):
             raise ValueError(NOT_DELEGATED.format(path=path)) from error

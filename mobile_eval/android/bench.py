@@ -26,7 +26,7 @@ from mobile_eval.android.benchmark_tool import (
 )
 from mobile_eval.android.programs import check_program
 from mobile_eval.android.state import PhoneInfo, phone_environment, phone_info
-from mobile_eval.environment import UNAVAILABLE, Environment
+from mobile_eval.environment import UNAVAILABLE, Environment, state_line
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.latency import QUICK, WARMUP_RUNS, Effort
 from mobile_eval.model_file import check_is_tflite
@@ -96,8 +96,6 @@ class PhoneLatencyResult:
     def __str__(self) -> str:
         steady, measured = self.measured.steady, self.measured
         threads = f"{self.target.threads} thread{'s' if self.target.threads > 1 else ''}"
-        cores = ",".join(map(str, self.after.allowed_cores)) or UNAVAILABLE
-        memory = f"{self.peak_bytes / 2**20:.1f} MiB" if self.peak_bytes else UNAVAILABLE
         lines = [
             f"{self.model}: {TOOL}, {threads}, {self.phone}",
             f"  p50 {_shown(steady.p50_ms)} ms   p5 {_shown(steady.p5_ms)}   p95 {_shown(steady.p95_ms)}   "
@@ -105,12 +103,11 @@ class PhoneLatencyResult:
             f"  mean {steady.mean_ms:.2f}   std {_shown(steady.std_ms)}   min {steady.min_ms:.2f}   max {steady.max_ms:.2f}",
             f"  load {measured.load_ms:.1f} ms   first {measured.first_ms:.2f} ms   size {self.size_bytes / 1e6:.3f} MB",
             f"  {measured.placement}",
-            f"  peak memory {memory}",
-            f"  cores {cores}   governor {self.after.governor}   before, after: "
-            f"{self.before.frequency_mhz}, {self.after.frequency_mhz} MHz   "
-            f"{self.before.temperature_celsius}, {self.after.temperature_celsius} degrees Celsius",
         ]
-        return "\n".join(lines + self._kinds())
+        if self.peak_bytes:
+            lines.append(f"  peak memory {self.peak_bytes / 2**20:.1f} MiB")
+        state = state_line(self.before, self.after)
+        return "\n".join([*lines, *([f"  {state}"] if state else []), *self._kinds()])
 
     def _kinds(self) -> list[str]:
         """The kinds of operators that take the most time."""

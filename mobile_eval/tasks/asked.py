@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from mobile_eval.geometry import unless_plain
 from mobile_eval.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.runtime import TfliteModel
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in `typing` from Python 3.11 on
 
 PATHS = ("images", "annotations", "masks", "classes")
 Data = TypeVar("Data", bound="TaskData")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -57,7 +60,9 @@ def test_objects_of_keras_3_are_refused(spec: HRNetSpec, config: TrainingConfig,
         pass
 
     model = build_model(spec)
-    switch = "but tf_keras is active: set HRNET_KERAS=keras, or make it of tf_keras"
+    switch = (
+        r"but tf_keras is active: make it of tf_keras \(`import tf_keras as keras`, not tf\.keras\), or set HRNET_KERAS=keras"
+    )
     with pytest.raises(ValueError, match=rf"Adam is of Keras 3 \(keras\.src\.optimizers\.adam\), {switch}"):
         model.compile(keras_3.optimizers.Adam(), HeatmapMSE())
     with pytest.raises(ValueError, match=rf"MeanSquaredError is of Keras 3 \(.*\), {switch}"):
@@ -72,3 +77,34 @@ def test_objects_of_keras_3_are_refused(spec: HRNetSpec, config: TrainingConfig,
     assert not (tmp_path / "run").exists()
     check_same_keras(keras.callbacks.TerminateOnNaN(), keras.optimizers.Adam(), None, "adam")
     assert "tf_keras" in sys.modules
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "tf_keras_is"),
+    [("import hrnet_tf", "tf_keras"), ("import tensorflow", "tf_keras"), ("import tensorflow as tf; tf.keras.layers", "keras")],
+)
+def test_the_order_of_imports(before: str, tf_keras_is: str) -> None:
+    """`tf.keras` follows the package unless it was looked at before; detectors are trained, and keras-cv opens, in any order."""
+    code = f"""{before}
+from hrnet_tf._keras import keras
+import tensorflow as tf
+from training.tasks.detection.matching import overlaps
+places = tf.constant([[[0.0, 0.0, 2.0, 2.0]]])
+overlap = float(overlaps(places, places + 1, tf.zeros((1, 1)))[0, 0, 0])
+print(keras.__name__, tf.keras.layers.Layer.__module__.split(".")[0], overlap)
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in ("HRNET_KERAS", "TF_USE_LEGACY_KERAS")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    opened, routed, overlap = done.stdout.split()
+    assert (opened, routed) == ("tf_keras", tf_keras_is)
+    assert float(overlap) == pytest.approx(1 / 7)
+
+
+def test_training_a_detector_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("keras_cv", "training.tasks.detection.matching"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "keras_cv", None)  # as where it is not installed
+    with pytest.raises(ValueError, match=r"needs keras-cv .*pip install 'hrnet-tf\[detection\]'"):
+        importlib.import_module("training.tasks.detection.matching")

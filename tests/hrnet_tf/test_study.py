@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from pathlib import Path
 
 import pytest
 
+from hrnet_tf.demo import DEMOS, demo_steps
+from hrnet_tf.steps import run_steps
 from hrnet_tf.study import PRESETS, StudyData, arms, manifest, study_setup, study_steps
 
 DATA = StudyData(Path("d/train.json"), Path("d/val.json"), Path("d/images"))
@@ -64,5 +67,20 @@ def test_own_people_take_the_drawn_ones_place(tmp_path: Path) -> None:
     size, data = study_setup("small", tmp_path, DATA.train, DATA.val, DATA.images)
     assert size.people is None
     assert data == DATA
-    with pytest.raises(ValueError, match="must have no space in it"):
-        study_steps(size, data, tmp_path / "a b")
+
+
+@pytest.mark.parametrize("folder", ["my study", "a  b", "it's", 'say "this"', "[bold]x", "Übung"])
+def test_a_path_of_any_characters_is_one_argument(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    at = Path(folder)
+    size = PRESETS["lspet"]
+    study = study_steps(size, StudyData(at / "train.json", at / "val.json", at / "images"), at)
+    for task in DEMOS:
+        for one in demo_steps(at, task, DEMOS[task]) + study:
+            paths = [word for word in one.arguments if word.startswith(f"{folder}/")]
+            rest = " ".join(word for word in one.arguments if word not in paths)
+            assert folder not in rest
+            assert len(paths) >= (1 if one.arguments[0] == "people" else 2)
+    ran: list[list[str]] = []
+    run_steps(study, ran.append)
+    printed = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("hrnet ")]
+    assert printed == ran == [list(one.arguments) for one in study]

@@ -180,6 +180,10 @@ def test_environment_of_an_arm_board(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = environment.current_environment()
     assert found.processor == "Raspberry Pi 5 Model B"
     assert (found.governor, found.frequency_mhz, found.temperature_celsius) == ("performance", 2400, 52.5)
+    line = environment.state_line(dataclasses.replace(found, temperature_celsius="unavailable"), found)
+    assert line.endswith(
+        "governor performance   before, after: 2400.0, 2400.0 MHz   before, after: unavailable, 52.5 degrees Celsius"
+    )
 
 
 def test_environment_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +191,5 @@ def test_environment_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(environment, name, tmp_path / "absent")
     found = environment.current_environment()
     assert found.governor == found.temperature_celsius == found.frequency_mhz == "unavailable"
+    assert environment.state_line(found, dataclasses.replace(found, allowed_cores=())) == ""
+    assert environment.state_line(found, dataclasses.replace(found, allowed_cores=(0, 2))) == "cores 0,2"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +14,14 @@ import pytest
 from mobile_eval import runtime
 from mobile_eval.backend import Backend
 from mobile_eval.model_file import ModelInput, ModelOutput, TensorFormat
+from mobile_eval.native_output import without_info_lines
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.quantized import dequantize, quantize
 from mobile_eval.runtime import TfliteModel, find_runtime, make_interpreter
 
 from .conftest import SIZE, MicroModels
 
+ROOT = Path(__file__).parents[2]
 CROPS = np.random.default_rng(5).integers(0, 256, (3, *SIZE, 3), np.uint8)
 
 
@@ -79,6 +84,19 @@ def test_settings_are_checked(model_path: Callable[..., Path], tmp_path: Path, m
     monkeypatch.setattr(runtime, "RUNTIMES", {"ai-edge-litert": "no_such_module.interpreter"})
     with pytest.raises(ValueError, match="no TFLite runtime found"):
         find_runtime()
+
+
+def test_litert_is_taken_before_tflite_runtime() -> None:
+    assert list(runtime.RUNTIMES) == ["ai-edge-litert", "tflite-runtime"]
+
+
+def test_native_code_prints_no_info_lines(model_path: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
+    with without_info_lines():
+        os.write(2, b"INFO: Created a delegate.\nERROR: out of memory\n")
+    assert capfd.readouterr().err == "ERROR: out of memory\n"
+    program = f"from mobile_eval.runtime import make_interpreter; make_interpreter({str(model_path())!r})"
+    fresh = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert fresh.stderr == fresh.stdout == ""
 
 
 def test_runtime_names_itself() -> None:

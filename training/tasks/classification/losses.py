@@ -8,6 +8,7 @@ from typing import Any
 from hrnet_tf._keras import keras, ops
 
 
+@keras.utils.register_keras_serializable("hrnet_tf")
 class ClassCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     """Cross-entropy of labels (N, classes), distributions, and logits (N, classes), in float32 whatever the logits are in.
 
@@ -19,6 +20,9 @@ class ClassCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         super().__init__(name="class_cross_entropy")
         self.label_smoothing = label_smoothing
         self.class_weights = tuple(class_weights)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"label_smoothing": self.label_smoothing, "class_weights": self.class_weights}
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         labels = ops.cast(y_true, "float32")

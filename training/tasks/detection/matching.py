@@ -13,8 +13,11 @@ from typing import Any
 from hrnet_tf._keras import quiet, tf
 from training.tasks.detection.targets import NO_BOX
 
-with quiet(), contextlib.redirect_stdout(io.StringIO()):  # after hrnet_tf._keras: it takes the Keras that is open
-    from keras_cv.bounding_box import compute_iou
+try:
+    with quiet(), contextlib.redirect_stdout(io.StringIO()):  # after hrnet_tf._keras: it takes the Keras that is open
+        from keras_cv.bounding_box import compute_iou
+except ImportError as error:
+    raise ValueError(f"training a detector needs keras-cv ({error}): pip install 'hrnet-tf[detection]'") from error
 
 ANCHOR_IS_OBJECT, ANCHOR_IS_BACKGROUND = 0.7, 0.3
 BEST_ANCHOR = 0.3  # the anchors that overlap a box most are objects from here on

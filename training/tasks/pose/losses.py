@@ -7,6 +7,7 @@ from typing import Any
 from hrnet_tf._keras import keras, ops
 
 
+@keras.utils.register_keras_serializable("hrnet_tf")
 class HeatmapMSE(keras.losses.Loss):  # type: ignore[misc]
     """Half the mean squared error of heatmaps (N, H, W, K), averaged over everything (official JointsMSELoss).
 
@@ -16,10 +17,14 @@ class HeatmapMSE(keras.losses.Loss):  # type: ignore[misc]
     def __init__(self, name: str = "heatmap_mse"):
         super().__init__(name=name)
 
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return 0.5 * ops.square(y_true - ops.cast(y_pred, y_true.dtype))
 
 
+@keras.utils.register_keras_serializable("hrnet_tf")
 class HeatmapOHKM(HeatmapMSE):
     """`HeatmapMSE` of each image's `top` worst joints only (online hard keypoint mining, CPN, arXiv 1711.07319).
 
@@ -30,6 +35,9 @@ class HeatmapOHKM(HeatmapMSE):
     def __init__(self, top: int = 8, name: str = "heatmap_ohkm"):
         super().__init__(name=name)
         self.top = top
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "top": self.top}
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         joints = ops.mean(self.call(y_true, y_pred), axis=(1, 2))

@@ -10,6 +10,7 @@ from hrnet_tf._keras import keras, ops
 from mobile_eval.metrics.confusion import IGNORED
 
 
+@keras.utils.register_keras_serializable("hrnet_tf")
 class PixelCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     """Mean cross-entropy of class indices (N, H, W) and logits (N, h, w, classes), upsampled bilinearly to the targets' size.
 
@@ -23,6 +24,9 @@ class PixelCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         self.class_weights = tuple(class_weights)
         self.ohem = ohem
         self.ohem_kept = ohem_kept
+
+    def get_config(self) -> dict[str, Any]:
+        return {"class_weights": self.class_weights, "ohem": self.ohem, "ohem_kept": self.ohem_kept}
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         found = self.call(y_true, y_pred)
