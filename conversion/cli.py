@@ -20,6 +20,23 @@ Classes = Annotated[
 ]
 
 
+def _limit_pixels(pixels: int | None) -> None:
+    from mobile_eval.image_limit import set_max_pixels
+
+    set_max_pixels(pixels)
+
+
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        callback=_limit_pixels,
+        help="Most pixels of an image or mask; larger files are not decoded.",
+        show_default="100000000",
+        rich_help_panel=DATA,
+    ),
+]
+
+
 @app.command()
 def convert(
     run: Annotated[Path, typer.Argument(help="A trained, pruned or quantized run.")],
@@ -45,6 +62,7 @@ def convert(
         bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
     ] = False,
     runtime: Annotated[str, typer.Option(help="tflite-runtime: refuse what its last version does not know.")] = "auto",
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Convert a run to a .tflite that describes itself, checked against the Keras model before it is written.
 
@@ -91,6 +109,7 @@ def restore(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
 

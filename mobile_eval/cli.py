@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 
 from mobile_eval.evaluate_command import evaluate
-from mobile_eval.options import DelegateLibrary, DelegateOptions, Limit, Model, RuntimeName, Sigmas, Threads, Xnnpack
+from mobile_eval.options import (
+    DelegateLibrary,
+    DelegateOptions,
+    LeastScore,
+    Limit,
+    MaxPixels,
+    Model,
+    RuntimeName,
+    Sigmas,
+    Threads,
+    Xnnpack,
+)
 
 DEBUG_VARIABLE = "HRNET_DEBUG"
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -96,6 +107,7 @@ def compare(
     arms: Annotated[
         Path | None, typer.Option(help="Manifest of the study that the models are of, by `hrnet study`.", show_default=False)
     ] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Measure several models of a task on the same data and machine, and write a report to look at in a browser.
 
@@ -139,11 +151,17 @@ def predict(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="People's boxes: COCO annotations, or a JSON list of entries with file_name (or image_id) and bbox "
-            "(x, y, width, height). Without it each picture is taken to show one person.",
+            help="People's boxes: COCO annotations, or a JSON list of entries with file_name (the end of an image's path) or "
+            "image_id, and bbox (x, y, width, height). Without it each picture is taken to show one person.",
             show_default=False,
         ),
     ] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(help="Name or id of the boxes' category, if not the model's, such as person.", show_default=False),
+    ] = None,
+    least_score: LeastScore = 0.3,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the keypoints.json of an earlier call.")] = False,
     frames: Annotated[int | None, typer.Option(min=1, help="Frames of a video or camera, at most.", show_default=False)] = None,
     whole_frame: Annotated[
         bool, typer.Option("--whole-frame", help="Look at each frame of a video as a whole; do not follow the person.")
@@ -153,13 +171,16 @@ def predict(
     xnnpack: Xnnpack = True,
     delegate: DelegateLibrary = None,
     delegate_option: DelegateOptions = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Draw the poses a model finds into pictures, and write them as COCO keypoint JSON; or into a video, of one person.
 
     Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
     """
     from mobile_eval.backend import parse_backend
-    from mobile_eval.predict import KEYPOINTS_FILE, load_boxes
+    from mobile_eval.boxes_file import BoxChoice, load_boxes
+    from mobile_eval.metrics.figures import counted
+    from mobile_eval.predict import KEYPOINTS_FILE
     from mobile_eval.predict import predict as predict_images
     from mobile_eval.runtime import TfliteModel
     from mobile_eval.video import is_video, predict_video
@@ -170,10 +191,13 @@ def predict(
             raise ValueError("a video or camera goes alone, and without --boxes: its boxes follow the person")
         typer.echo(predict_video(loaded, images[0], output, frames=frames, track=not whole_frame, progress=True))
         return
-    known = load_boxes(boxes, images) if boxes else None
-    results = predict_images(loaded, images, output, boxes=known, progress=True)
+    if category is not None and boxes is None:
+        raise ValueError("--category chooses among the boxes of --boxes: give these")
+    choice = BoxChoice(category, loaded.description.category.name, least_score)
+    known = load_boxes(boxes, images, choice) if boxes else None
+    results = predict_images(loaded, images, output, boxes=known, overwrite=overwrite, progress=True)
     for result in results:
-        typer.echo(f"{result.picture}: {len(result.scores)} people")
+        typer.echo(f"{result.picture}: {counted(len(result.scores), 'person', 'people')}")
     typer.echo(f"keypoints: {output / KEYPOINTS_FILE}")
 
 

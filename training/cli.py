@@ -85,6 +85,7 @@ def train(
     seed: given.Seed = 0,
     cache: given.Cache = None,
     resume: given.Resume = False,
+    max_pixels: given.MaxPixels = None,
     *,
     settings: dict[str, object],
 ) -> None:
@@ -113,6 +114,7 @@ def rank(
     blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
     limit: Annotated[int, typer.Option(help="Measure on this many persons or images, the first ones.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
+    max_pixels: given.MaxPixels = None,
 ) -> None:
     """Measure how much each fusion link is needed, in one or several ways. Writes ranking.json and ranking.svg.
 
@@ -174,6 +176,7 @@ def prune(
     mixed_precision: given.MixedPrecision = None,
     seed: given.Seed = 1,
     resume: given.Resume = False,
+    max_pixels: given.MaxPixels = None,
 ) -> None:
     """Remove the links that a run needs least, with the branches that fall dead, and fine-tune the smaller network.
 
@@ -223,6 +226,7 @@ def quantize(
     learning_rate: given.LearningRate = 2e-5,
     seed: given.Seed = 2,
     resume: given.Resume = False,
+    max_pixels: given.MaxPixels = None,
 ) -> None:
     """Tune a run quantization-aware (tensorflow-model-optimization), so that it loses little as int8.
 

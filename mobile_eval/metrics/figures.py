@@ -1,4 +1,4 @@
-"""How figures are written: shares with four digits, and no NaN in JSON."""
+"""How figures are written: shares with four digits, numbers with their noun, and no NaN in JSON."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def number_or_none(value: float) -> float | None:
 def show(value: float | None) -> str:
     """A share with four digits, or a dash for None and NaN."""
     return "-" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """How many of something: "1 image", "1,200 images", "2 people"."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
