@@ -266,8 +266,10 @@ def command_line() -> str:
 def run(application: typer.Typer) -> None:
     """Run an application; bad input and failing disks end in one line on stderr and exit code 2, Ctrl-C in 130.
 
-    The environment variable HRNET_DEBUG=1 brings the traceback back.
+    The environment variable HRNET_DEBUG=1 brings the traceback back, and opencv's own lines on damaged images.
     """
+    if not os.environ.get(DEBUG_VARIABLE):
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when opencv is imported, by the command
     try:
         application()
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.latency import ROUNDS, LatencyResult, bench_interleaved
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.model_file import CLASS_SCORES, ModelDescription, unnamed_classes
+from mobile_eval.progress import note
 from mobile_eval.runtime import CPU, TfliteModel
 from mobile_eval.study import StudyArm, load_arms
 from mobile_eval.tasks.asked import Asked, TaskData
@@ -195,6 +196,7 @@ def compare_files(
     task = task_of(first)
     task.check(first, asked)
     data = task.load(asked.source).head(asked.limit)
+    note(data.left_out, show=progress)
     return compare(
         paths, data, output, asked=asked, backend=backend, rounds=rounds, command=command, arms=arms, progress=progress
     )

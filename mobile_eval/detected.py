@@ -16,6 +16,7 @@ from mobile_eval.datasets.detections import Detection
 from mobile_eval.evaluate import Predicted, check_joints, person_score, predict_persons
 from mobile_eval.geometry import BOX_PADDING, expand_box
 from mobile_eval.inference import PoseOptions, predict_people
+from mobile_eval.metrics.figures import counted
 from mobile_eval.metrics.oks import OksResult, oks
 from mobile_eval.metrics.oks_nms import oks_nms
 from mobile_eval.runtime import TfliteModel
@@ -35,7 +36,8 @@ class DetectedResult:
         return {"model": self.model, "boxes": self.boxes, "poses": len(self.results), "oks": dataclasses.asdict(self.oks)}
 
     def __str__(self) -> str:
-        return f"{self.model}: {self.boxes} boxes of a detector, {len(self.results)} poses kept\n{self.oks}"
+        boxes, poses = counted(self.boxes, "box", "boxes"), counted(len(self.results), "pose")
+        return f"{self.model}: {boxes} of a detector, {poses} kept\n{self.oks}"
 
 
 def evaluate_detected(

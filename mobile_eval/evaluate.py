@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
 from mobile_eval.inference import InBox, PoseOptions, predict_people
 from mobile_eval.metrics.distance import between, head_sizes
-from mobile_eval.metrics.figures import show
+from mobile_eval.metrics.figures import counted, show
 from mobile_eval.metrics.oks import OksResult, oks
 from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.progress import tracked
@@ -60,7 +60,8 @@ class EvaluationResult:
         shares = [one for one in (self.pck, self.pckh) if one]
         columns = zip(self.joints, *(one.per_joint for one in shares), strict=True)
         joints = [f"  {joint:<16} {'  '.join(map(show, values))}" for joint, *values in columns]
-        return "\n".join([f"{self.model}: {self.persons} persons in {self.images} images", found, *map(str, shares), *joints])
+        data = f"{self.model}: {counted(self.persons, 'person')} in {counted(self.images, 'image')}"
+        return "\n".join([data, found, *map(str, shares), *joints])
 
 
 def evaluate(

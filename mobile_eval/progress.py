@@ -20,11 +20,21 @@ class Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed else "")
 
 
+def note(text: str, *, show: bool = True) -> None:
+    """Write a line to stderr, where there is one and `show`."""
+    if text and show:
+        Console(stderr=True).print(text, soft_wrap=True, markup=False, highlight=False)
+
+
 def tracked(items: Sequence[Item] | Iterable[Item], label: str, total: int | None = None, *, show: bool = True) -> Iterator[Item]:
-    """Yield `items`; where `show`, with a progress bar named `label`."""
+    """Yield `items`; where `show`, with a progress bar named `label`, which an error takes away with it."""
     if not show:
         yield from items
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(items, total=total, description=label)
+        try:
+            yield from progress.track(items, total=total, description=label)
+        except (Exception, GeneratorExit):
+            progress.live.transient = True  # beside the line that says what is wrong a half bar says nothing
+            raise

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.metrics.figures import counted, number_or_none, show
 
 FAILURE_THRESHOLD = 0.1  # WFLW's (arXiv 1805.10483); 300W's is 0.08 (Sagonas et al., 2016)
 
@@ -42,7 +42,8 @@ class NmeResult:
 
     def __str__(self) -> str:
         at = f"@{self.threshold:g}"
-        return f"NME {show(self.nme)}  FR{at} {show(self.failure_rate)}  AUC{at} {show(self.auc)} over {self.faces_counted} faces"
+        faces = counted(self.faces_counted, "face")
+        return f"NME {show(self.nme)}  FR{at} {show(self.failure_rate)}  AUC{at} {show(self.auc)} over {faces}"
 
 
 def nme(distances: NDArray[np.float64], threshold: float = FAILURE_THRESHOLD) -> NmeResult:

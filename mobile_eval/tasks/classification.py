@@ -13,11 +13,11 @@ from mobile_eval.confusion_picture import confusion_svg
 from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage, load_class_folders
 from mobile_eval.files import check_output_file, write_text
 from mobile_eval.metrics.confusion import class_table, confusion, mean_known, shares_found
-from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.metrics.figures import counted, number_or_none, show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model_file import unnamed_classes
 from mobile_eval.preprocess import read_image, resized_centre
-from mobile_eval.progress import tracked
+from mobile_eval.progress import note, tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Source, Task
@@ -67,7 +67,7 @@ class ClassificationResult:
 
     def __str__(self) -> str:
         shares = f"top-1 {show(self.top1)}  top-5 {show(self.top5)}  mean recall {show(self.mean_recall)}"
-        return "\n".join([f"{self.model}: {self.images} images", shares, *class_table(self.classes, self.recall)])
+        return "\n".join([f"{self.model}: {counted(self.images, 'image')}", shares, *class_table(self.classes, self.recall)])
 
 
 def evaluate_classification(model: TfliteModel, dataset: ClassFolders, *, progress: bool = False) -> ClassificationResult:
@@ -109,6 +109,7 @@ def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int]) -> NDArray
 def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> ClassificationResult:
     check_output_file(asked.picture)
     dataset = _load(asked.source).head(asked.limit)
+    note(dataset.left_out, show=progress)
     result = evaluate_classification(model, dataset, progress=progress)
     if asked.picture:
         write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "images"))

@@ -17,7 +17,7 @@ from mobile_eval.detector.boxes import Objects
 from mobile_eval.detector.detector import Detector
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.metrics.box_map import BoxMapResult, box_map
-from mobile_eval.metrics.figures import show
+from mobile_eval.metrics.figures import counted, show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model_file import unnamed_classes
 from mobile_eval.overlays import PICTURES, write_picture
@@ -54,7 +54,7 @@ class DetectionResult:
     def __str__(self) -> str:
         figures = self.figures
         sizes = f"AP small {show(figures.ap_small)}  medium {show(figures.ap_medium)}  large {show(figures.ap_large)}"
-        return f"{self.model}: {self.objects} objects in {self.images} images\n{figures}\n{sizes}"
+        return f"{self.model}: {counted(self.objects, 'object')} in {counted(self.images, 'image')}\n{figures}\n{sizes}"
 
 
 def evaluate_detection(

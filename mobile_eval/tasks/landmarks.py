@@ -14,6 +14,7 @@ from mobile_eval.evaluate import Predicted, check_joints, coco_results, predict_
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.inference import PoseOptions, predict_people
 from mobile_eval.metrics.distance import between, box_roots, normalized_distances
+from mobile_eval.metrics.figures import counted
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
 from mobile_eval.overlays import draw_keypoints
@@ -52,13 +53,14 @@ class LandmarkResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without the keypoints; NaN becomes null."""
-        counted = {"model": self.model, "faces": self.faces, "images": self.images, "unit": self.unit}
-        return {**counted, **self.nme.to_json(self.landmarks)}
+        measured = {"model": self.model, "faces": self.faces, "images": self.images, "unit": self.unit}
+        return {**measured, **self.nme.to_json(self.landmarks)}
 
     def __str__(self) -> str:
         left_out = self.faces - self.nme.faces_counted
         why = f" ({left_out} without the landmarks that measure a face are left out)" if left_out else ""
-        return f"{self.model}: {self.faces} faces in {self.images} images, errors by {self.unit}\n{self.nme}{why}"
+        data = f"{counted(self.faces, 'face')} in {counted(self.images, 'image')}"
+        return f"{self.model}: {data}, errors by {self.unit}\n{self.nme}{why}"
 
 
 def evaluate_landmarks(

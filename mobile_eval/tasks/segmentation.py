@@ -23,12 +23,12 @@ from mobile_eval.metrics.confusion import (
     mean_known,
     shares_found,
 )
-from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.metrics.figures import counted, number_or_none, show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model_file import unnamed_classes
 from mobile_eval.overlays import PICTURES, write_picture
 from mobile_eval.preprocess import read_image, resize
-from mobile_eval.progress import tracked
+from mobile_eval.progress import note, tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Source, Task
@@ -83,7 +83,7 @@ class SegmentationResult:
 
     def __str__(self) -> str:
         means = f"mIoU {show(self.miou)}  pixel accuracy {show(self.pixel_accuracy)}  mean accuracy {show(self.mean_accuracy)}"
-        return "\n".join([f"{self.model}: {self.images} images", means, *class_table(self.classes, self.iou)])
+        return "\n".join([f"{self.model}: {counted(self.images, 'image')}", means, *class_table(self.classes, self.iou)])
 
 
 def evaluate_segmentation(
@@ -166,6 +166,7 @@ def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> Segmentati
     check_output_file(asked.picture)
     options = MapOptions(asked.windows, parse_scales(asked.scales), asked.overlap, asked.flip)
     dataset = _load(asked.source).head(asked.limit)
+    note(dataset.left_out, show=progress)
     result = evaluate_segmentation(model, dataset, options=options, overlays=asked.overlays, progress=progress)
     if asked.picture:
         write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "pixels"))

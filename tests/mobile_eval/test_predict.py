@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobile_eval.boxes_file import load_boxes
 from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.predict import load_boxes, predict
+from mobile_eval.predict import predict
 from mobile_eval.preprocess import read_image
 from mobile_eval.runtime import TfliteModel
 
