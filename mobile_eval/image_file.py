@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval import png
-from mobile_eval.image_limit import LONGEST_SIDE, max_pixels
+from mobile_eval.image_limit import LONGEST_SIDE, MOST_PIXELS, max_pixels
 from mobile_eval.image_size import FORMATS, JPEG, header_size, jpeg_ends
 
 
@@ -51,12 +51,9 @@ def decode(data: bytes, flags: int, name: str) -> NDArray[Any]:
 def check_size(size: tuple[int, int], name: str) -> None:
     """Raise ValueError for a (height, width) of more pixels than `max_pixels` allows, or more than opencv warps."""
     height, width = size
+    what = f"{name} is {height}x{width} (height x width)"
     if height * width > max_pixels():
-        raise ValueError(
-            f"{name} is {height}x{width} (height x width), {height * width / 1e6:,.0f} megapixels, more than the "
-            f"{max_pixels():,} pixels that are allowed: scale it down, or raise --max-pixels"
-        )
+        how = "scale it down" if height * width > MOST_PIXELS else "scale it down, or raise --max-pixels"
+        raise ValueError(f"{what}, {height * width:,} pixels where --max-pixels is {max_pixels():,}: {how}")
     if max(size) > LONGEST_SIDE:
-        raise ValueError(
-            f"{name} is {height}x{width} (height x width), and opencv warps no side over {LONGEST_SIDE:,} pixels: scale it down"
-        )
+        raise ValueError(f"{what}, and opencv warps no side over {LONGEST_SIDE:,} pixels: scale it down")

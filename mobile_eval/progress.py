@@ -32,9 +32,12 @@ def tracked(items: Sequence[Item] | Iterable[Item], label: str, total: int | Non
         yield from items
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        try:
-            yield from progress.track(items, total=total, description=label)
-        except (Exception, GeneratorExit):
-            progress.live.transient = True  # beside the line that says what is wrong a half bar says nothing
-            raise
+    progress = Progress(*columns, console=Console(stderr=True))
+    progress.start()
+    try:
+        yield from progress.track(items, total=total, description=label)
+    except BaseException:
+        progress.live.transient = True
+        progress.live.stop()  # that of `progress` would write an empty line
+        raise
+    progress.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -16,18 +15,10 @@ from mobile_eval.image_file import decode
 from mobile_eval.image_limit import LONGEST_SIDE, MAX_PIXELS, MOST_PIXELS, max_pixels, set_max_pixels
 from mobile_eval.image_size import header_size, stored_size
 from mobile_eval.preprocess import read_image
-
-from .image_files import FORMATS, SIGNATURE, chunk, encoded, photograph, png_header, png_of_samples, png_that_claims
+from tests.image_files import FORMATS, SIGNATURE, chunk, encoded, photograph, png_header, png_of_samples, png_that_claims
 
 READS_GIF = tuple(map(int, cv2.__version__.split(".")[:2])) >= (4, 12)
 JPEG = encoded(photograph(90, 120), format="JPEG")
-
-
-@pytest.fixture
-def limit() -> Iterator[Callable[[int | None], None]]:
-    before = max_pixels()
-    yield set_max_pixels
-    set_max_pixels(before)
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -56,7 +47,9 @@ def test_sizes_of_other_modes(mode: str) -> None:
         assert header_size(file.getvalue()) == (30, 41)
 
 
-@pytest.mark.parametrize("data", [b"P1\n# by hand\n3 2\n1 0 1\n0 1 0\n", b"P5 3\n#\n2 255 ABCDEF", b"P6\t3  2\r\n255\n" + bytes(18)])
+@pytest.mark.parametrize(
+    "data", [b"P1\n# by hand\n3 2\n1 0 1\n0 1 0\n", b"P5 3\n#\n2 255 ABCDEF", b"P6\t3  2\r\n255\n" + bytes(18)]
+)
 def test_sizes_of_portable_maps(data: bytes) -> None:
     assert header_size(data) == Image.open(io.BytesIO(data)).size[::-1] == (2, 3)
 
@@ -88,7 +81,7 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
 def test_a_small_file_that_claims_a_large_image_is_not_decoded(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(with_size(encoded(photograph(90, 120), **FORMATS[name]), 16000, 15000))
-    with pytest.raises(ValueError, match=rf"{name} is 15000x16000 \(height x width\), 240 megapixels, .* raise --max-pixels"):
+    with pytest.raises(ValueError, match=rf"{name} is 15000x16000 \(height x width\), 240,000,000 pixels .* raise --max-pixels"):
         read_image(path)
 
 
@@ -99,22 +92,22 @@ def test_a_small_file_that_claims_a_large_image_is_not_decoded(name: str, tmp_pa
 def test_png_bombs(width: int, height: int, depth: int, colour: int) -> None:
     data = png_that_claims(width, height, depth, colour)
     for flags in (cv2.IMREAD_COLOR, cv2.IMREAD_UNCHANGED):
-        with pytest.raises(ValueError, match=f"image x is {height}x{width} .* raise --max-pixels"):
+        with pytest.raises(ValueError, match=f"image x is {height}x{width} .* where --max-pixels is 100,000,000: scale it down$"):
             decode(data, flags, "image x")
 
 
-def test_the_limit_can_be_moved(limit: Callable[[int | None], None]) -> None:
+def test_the_limit_can_be_moved() -> None:
     assert max_pixels() == MAX_PIXELS == 10**8
     data = encoded(photograph(90, 120), format="PNG")
-    limit(90 * 120)
-    limit(None)  # as it is
+    set_max_pixels(90 * 120)
+    set_max_pixels(None)  # as it is
     assert pixels(data).shape == (90, 120, 3)
-    limit(90 * 120 - 1)
-    with pytest.raises(ValueError, match="more than the 10,799 pixels that are allowed"):
+    set_max_pixels(90 * 120 - 1)
+    with pytest.raises(ValueError, match="10,800 pixels where --max-pixels is 10,799"):
         pixels(data)
     for wrong in (0, -1, MOST_PIXELS + 1):
         with pytest.raises(ValueError, match="max-pixels must be from 1 to 715,827,882"):
-            limit(wrong)
+            set_max_pixels(wrong)
 
 
 def test_sides_that_cannot_be_warped() -> None:
@@ -143,7 +136,7 @@ def test_data_after_the_end_of_a_jpeg(trailer: bytes, progressive: bool) -> None
 def test_truncated_jpegs(share: float, after: bytes) -> None:
     for data in (encoded(photograph(300, 200, 2), format="JPEG", progressive=progressive) for progressive in (False, True)):
         for whole in (data, data[:2] + THUMBNAIL + data[2:]):
-            with pytest.raises(ValueError, match="image x is (truncated|damaged)"):
+            with pytest.raises(ValueError, match=r"image x is (truncated|damaged)"):
                 pixels(whole[: int(share * len(whole))] + after)
 
 
@@ -153,8 +146,8 @@ def test_png_s_are_read_to_their_end_and_no_further() -> None:
     for length in range(8, len(data), 97):
         with pytest.raises(ValueError, match="image x is damaged"):
             pixels(data[:length])
-    for place in range(40, len(data) - 12, 97):
-        with pytest.raises(ValueError, match="image x is damaged: the checksum of its chunk|image x is damaged"):
+    for place in range(41, len(data) - 16, 97):
+        with pytest.raises(ValueError, match="image x is damaged: the checksum of its chunk IDAT is wrong"):
             pixels(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
 
 
@@ -168,13 +161,15 @@ def test_opencv_and_libpng_add_no_lines(capfd: pytest.CaptureFixture[str]) -> No
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("data", [b"", b"\0", b"GIF", b"BM", b"P6", b"RIFF", b"II*\0", b"\xff\xd8\xff", b"text", b"\0\0\0\x0cjP  "])
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", b"GIF", b"BM", b"P6", b"RIFF", b"II*\0", b"\xff\xd8\xff", b"text", b"\0\0\0\x0cjP  "]
+)
 def test_what_is_no_image(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(data)
     assert header_size(data) is None
     for read in (read_image, stored_size):
-        with pytest.raises(ValueError, match="x.jpg is (damaged|truncated)"):
+        with pytest.raises(ValueError, match=r"x.jpg is (damaged|truncated)"):
             read(path)
 
 
@@ -182,7 +177,7 @@ def test_what_is_no_image(data: bytes, tmp_path: Path) -> None:
 def test_mutants_are_read_or_refused(name: str) -> None:
     rng = np.random.default_rng(len(name))
     data = encoded(photograph(40, 60), **FORMATS[name])
-    refused = 0
+    refused: list[str] = []
     for _ in range(60):
         mutant = bytearray(data[: rng.integers(1, len(data) + 1)] if rng.random() < 0.3 else data)
         for _ in range(rng.integers(1, 6)):
@@ -190,9 +185,9 @@ def test_mutants_are_read_or_refused(name: str) -> None:
         try:
             read = pixels(bytes(mutant))
         except ValueError as error:
-            assert str(error).startswith("image x is ")
-            refused += 1
+            refused.append(str(error))
         else:
             assert read.dtype == np.uint8
             assert read.ndim == 3
-    assert refused > 0
+    assert refused
+    assert all(line.startswith("image x is ") for line in refused)

@@ -10,9 +10,9 @@ import pytest
 
 from mobile_eval.datasets.folders import image_files, load_class_folders, skipped_line
 from mobile_eval.datasets.masks import load_masked_images
+from tests.image_files import encoded, photograph, png_of_samples
 
 from .conftest import Invoke, TaskModel, one_line
-from .image_files import encoded, photograph, png_of_samples
 
 PNG = encoded(photograph(40, 50), format="PNG")
 GIF = encoded(photograph(40, 50), format="GIF")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobile_eval.datasets.masks import load_masked_images, read_mask
+from tests.image_files import chunk, encoded, photograph, png_of_samples, png_that_claims
 
 from .conftest import Invoke, TaskModel, one_line
-from .image_files import chunk, encoded, photograph, png_of_samples, png_that_claims
 
 HEIGHT, WIDTH = 45, 61
 
@@ -74,9 +74,9 @@ def test_other_formats_of_one_channel(options: dict[str, str], tmp_path: Path) -
         (encoded(indices(3), format="JPEG"), "is a JPEG, whose compression changes the indices of classes: write masks as PNG"),
         (encoded(photograph(9, 9), format="PNG"), r"is uint8 \(9, 9, 3\); expected one channel of bytes"),
         (encoded(indices(3).astype(np.uint16), format="PNG"), r"is uint16 \(45, 61\); expected one channel of bytes"),
-        (png_that_claims(40000, 30000, 1, 0), r"is 30000x40000 .* raise --max-pixels"),
-        (png_that_claims(40000, 30000, 8, 3), r"is 30000x40000 .* raise --max-pixels"),
-        (png_that_claims(100000, 100000), r"is 100000x100000 .* raise --max-pixels"),
+        (png_that_claims(40000, 30000, 1, 0), r"is 30000x40000 .* where --max-pixels is 100,000,000: scale it down$"),
+        (png_that_claims(40000, 30000, 8, 3), r"is 30000x40000 .* where --max-pixels is 100,000,000: scale it down$"),
+        (png_that_claims(100000, 100000), r"is 100000x100000 .* where --max-pixels is 100,000,000: scale it down$"),
         (png_of_samples(indices(3), 8)[:-30], "is damaged: it is truncated"),
         (b"", "is damaged, or of another format"),
     ],

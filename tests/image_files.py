@@ -51,7 +51,7 @@ def png_header(width: int, height: int, depth: int = 8, colour: int = 0) -> byte
 
 
 def png_of_samples(samples: NDArray[np.uint8], depth: int, palette: bytes = b"", more: bytes = b"") -> bytes:
-    """A PNG that stores these numbers (H, W) in `depth` bits each: greys, or with `palette` (RGB each) the indices of its colours."""
+    """A PNG that stores these numbers (H, W) in `depth` bits each: greys, or indices of the colours (RGB each) of `palette`."""
     height, width = samples.shape
     bits = np.unpackbits(samples[..., None], axis=2)[..., 8 - depth :].reshape(height, width * depth)
     rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bits, axis=1))
