@@ -44,6 +44,23 @@ Exif = Annotated[
 ]
 
 
+def _limit_pixels(pixels: int | None) -> None:
+    from mobile_eval.image_limit import set_max_pixels
+
+    set_max_pixels(pixels)
+
+
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        callback=_limit_pixels,
+        help="Most pixels of an image or mask; larger files are not decoded.",
+        show_default="100000000",
+        rich_help_panel=DATA,
+    ),
+]
+
+
 @app.command()
 def convert(
     run: Annotated[Path, typer.Argument(help="A trained, pruned or quantized run.")],
@@ -76,6 +93,7 @@ def convert(
     ] = False,
     runtime: Annotated[str, typer.Option(help="tflite-runtime: refuse what its last version does not know.")] = "auto",
     memory_budget: MemoryBudget = "1GiB",
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Convert a run to a .tflite that describes itself, checked against the Keras model before it is written.
 
@@ -142,6 +160,7 @@ def restore(
     category: Category = None,
     strict: Strict = False,
     exif: Exif = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
 

@@ -22,6 +22,7 @@ import mobile_eval.android.cli
 import mobile_eval.cli
 import training.cli
 import training.unpacking.cli
+from mobile_eval.options import MaxPixels
 
 app = typer.Typer(
     name="hrnet",
@@ -82,6 +83,7 @@ def study(
     epochs: Annotated[int | None, typer.Option(help="Epochs of the base networks, if not the preset's.", min=1)] = None,
     tuning_epochs: Annotated[int | None, typer.Option(help="Epochs after pruning, if not the preset's.", min=1)] = None,
     mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="bfloat16 arithmetic while training.")] = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Is it worth it? Full, pruned by importance, at random, narrower and made for pruning, all on equal terms, in one report.
 

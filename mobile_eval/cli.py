@@ -19,7 +19,9 @@ from mobile_eval.options import (
     DelegateLibrary,
     DelegateOptions,
     Exif,
+    LeastScore,
     Limit,
+    MaxPixels,
     Model,
     RuntimeName,
     Sigmas,
@@ -114,6 +116,7 @@ def compare(
     arms: Annotated[
         Path | None, typer.Option(help="Manifest of the study that the models are of, by `hrnet study`.", show_default=False)
     ] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Measure several models of a task on the same data and machine, and write a report to look at in a browser.
 
@@ -167,8 +170,8 @@ def predict(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="People's boxes: COCO annotations, or a JSON list of entries with file_name (or image_id) and bbox "
-            "(x, y, width, height). Without it each picture is taken to show one person.",
+            help="People's boxes: COCO annotations, or a JSON list of entries with file_name (the end of an image's path) or "
+            "image_id, and bbox (x, y, width, height). Without it each picture is taken to show one person.",
             show_default=False,
         ),
     ] = None,
@@ -180,6 +183,12 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(help="Name or id of the boxes' category, if not the model's, such as person.", show_default=False),
+    ] = None,
+    least_score: LeastScore = 0.3,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the keypoints.json of an earlier call.")] = False,
     frames: Annotated[int | None, typer.Option(min=1, help="Frames of a video or camera, at most.", show_default=False)] = None,
     whole_frame: Annotated[
         bool, typer.Option("--whole-frame", help="Look at each frame of a video as a whole; do not follow the person.")
@@ -189,13 +198,15 @@ def predict(
     xnnpack: Xnnpack = True,
     delegate: DelegateLibrary = None,
     delegate_option: DelegateOptions = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Draw the poses a model finds into pictures, and write them as COCO keypoint JSON; or into a video, of one person.
 
     Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
     """
     from mobile_eval.backend import parse_backend
-    from mobile_eval.predict import KEYPOINTS_FILE, load_boxes, pictures_frame
+    from mobile_eval.boxes_file import BoxChoice, load_boxes
+    from mobile_eval.predict import KEYPOINTS_FILE, pictures_frame
     from mobile_eval.predict import predict as predict_images
     from mobile_eval.runtime import TfliteModel
     from mobile_eval.video import is_video, predict_video
@@ -207,8 +218,12 @@ def predict(
             raise ValueError("a video or camera goes alone, without --boxes and --exif: its boxes follow the person")
         typer.echo(predict_video(loaded, images[0], output, frames=frames, track=not whole_frame, progress=True))
         return
-    known = load_boxes(boxes, images) if boxes else None
-    results = predict_images(loaded, images, output, boxes=known, frame=pictures_frame(images, boxes, exif), progress=True)
+    if category is not None and boxes is None:
+        raise ValueError("--category chooses among the boxes of --boxes: give these")
+    choice = BoxChoice(category, loaded.description.category.name, least_score)
+    known = load_boxes(boxes, images, choice) if boxes else None
+    frame = pictures_frame(images, boxes, exif)
+    results = predict_images(loaded, images, output, boxes=known, frame=frame, overwrite=overwrite, progress=True)
     for result in results:
         typer.echo(f"{result.picture}: {number_of(len(result.scores), 'people')}")
     typer.echo(f"keypoints: {output / KEYPOINTS_FILE}")
@@ -286,10 +301,12 @@ def print_any_text() -> None:
 def run(application: typer.Typer) -> None:
     """Run an application; bad input and failing disks end in one line on stderr and exit code 2, Ctrl-C in 130.
 
-    The environment variable HRNET_DEBUG=1 brings the traceback back.
+    The environment variable HRNET_DEBUG=1 brings the traceback back, and opencv's own lines on damaged images.
     """
     print_any_text()
     show_in_one_line()
+    if not os.environ.get(DEBUG_VARIABLE):
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when opencv is imported, by the command
     try:
         application()
     except KeyboardInterrupt:

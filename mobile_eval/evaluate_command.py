@@ -12,6 +12,7 @@ from mobile_eval.options import (
     DelegateOptions,
     Exif,
     Limit,
+    MaxPixels,
     Model,
     ReferenceKernels,
     RuntimeName,
@@ -196,6 +197,7 @@ def evaluate(
     least_score: LeastScore = 0.0,
     unit: Unit = None,
     failure_above: FailureAbove = 0.1,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Measure a model's accuracy, as is usual for its task.
 

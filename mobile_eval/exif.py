@@ -10,7 +10,6 @@ import io
 import struct
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,12 +63,9 @@ def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return (size[1], size[0]) if orientation in SIDEWAYS else size
 
 
-def decoded(data: bytes, *, upright: bool) -> NDArray[np.uint8] | None:
-    """An image file's pixels (H, W, 3) BGR, as they are to be shown or as they are stored; None where opencv cannot read it."""
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data else None
-    if found is None:
-        return None
-    image, said = np.asarray(found, np.uint8), orientation(io.BytesIO(data))
+def oriented(image: NDArray[np.uint8], data: bytes, *, upright: bool) -> NDArray[np.uint8]:
+    """The pixels (H, W, 3) that opencv made of an image file's content `data`, told not to turn them: upright, or as stored."""
+    said = orientation(io.BytesIO(data))
     if data.startswith(TIFFS):  # which opencv turns, whatever it is told
         return image if upright else turned(image, BACK[said])
     return turned(image, said) if upright else image

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.image_limit import MAX_PIXELS, set_max_pixels
+
 Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")]
 RuntimeName = Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")]
@@ -39,3 +41,13 @@ Sigmas = Annotated[
         help="OKS sigmas, where the annotations name none: one for all joints, or one a joint (0.08,0.1,...).", show_default=False
     ),
 ]
+
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        callback=set_max_pixels,
+        help="Most pixels of an image or mask; larger files are not decoded.",
+        show_default=f"{MAX_PIXELS}",
+    ),
+]
+LeastScore = Annotated[float, typer.Option(help="Leave out boxes that the detector scores lower.")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.boxes_file import Box, image_sizes
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.datasets.frames import ALL_UPRIGHT, UPRIGHT, Frame, find_frame
 from mobile_eval.evaluate import check_finds_keypoints, person_score
-from mobile_eval.files import check_output_folder, read_json, write_bytes, write_json
-from mobile_eval.geometry import checked_box
+from mobile_eval.files import check_output_folder, write_bytes, write_json
 from mobile_eval.inference import predict_box
 from mobile_eval.pose_picture import draw_skeleton, encode_image
 from mobile_eval.preprocess import read_image
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
 
-Box = tuple[float, float, float, float]
 KEYPOINTS_FILE = "keypoints.json"
 
 
@@ -44,39 +45,70 @@ def predict(
     *,
     boxes: Mapping[Path, Sequence[Box]] | None = None,
     frame: Frame = ALL_UPRIGHT,
+    overwrite: bool = False,
     progress: bool = False,
 ) -> list[PredictionResult]:
     """Find the people in `images`; write pictures with skeletons and `keypoints.json` (COCO format) into folder `output`.
 
-    Without `boxes` (see `load_boxes`) each image is taken to show one person; with them, images without a box are
+    Without `boxes` (see `boxes_file.load_boxes`) each image is taken to show one person; with them, images without a box are
     written as they are. `frame` (see `pictures_frame`) is how images are read that EXIF turns: boxes and keypoints are of what
-    is read, and so is drawn.
+    is read, and so is drawn. A folder that holds the keypoints of an earlier call is refused, unless it is to `overwrite`. Where
+    an image or box is refused, nothing is left of the others.
     """
     check_finds_keypoints(model)
     paths = [Path(image) for image in images]
     if not paths:
         raise ValueError("expected at least one image, got none")
-    folder = check_output_folder(output)
-    pictures = _picture_paths(paths, folder)
-    results = []
-    for path, picture in zip(tracked(paths, "predict", show=progress), pictures, strict=True):
-        image = read_image(path, upright=frame.is_upright(path))
-        height, width = image.shape[:2]
-        people = [(0.0, 0.0, float(width), float(height))] if boxes is None else [tuple(box) for box in boxes.get(path, ())]
-        found = [predict_box(model, image, box) for box in people]
-        drawn = image
-        for keypoints in found:
-            drawn = draw_skeleton(drawn, keypoints, model.description.category)
-        write_bytes(picture, encode_image(drawn, picture.suffix))
-        stacked = np.reshape(found, (len(found), len(model.description.category.joints), 3))
-        scores = tuple(person_score(keypoints) for keypoints in found)
-        results.append(PredictionResult(path, picture, (height, width), tuple(people), stacked, scores))  # type: ignore[arg-type]
-    write_json(folder / KEYPOINTS_FILE, coco_file(results, model.description.category))
+    names = _picture_names(paths)
+    folder = _new_output(output, overwrite=overwrite)
+    results: list[PredictionResult] = []
+    try:
+        for path, name in zip(tracked(paths, "predict", show=progress), names, strict=True):
+            image = read_image(path, upright=frame.is_upright(path))
+            results.append(_predicted(model, path, image, folder / name, None if boxes is None else boxes.get(path, ())))
+        write_json(folder / KEYPOINTS_FILE, coco_file(results, model.description.category))
+    except ValueError:
+        _remove(results, folder)
+        raise
     return results
 
 
+def _predicted(
+    model: TfliteModel, path: Path, image: NDArray[np.uint8], picture: Path, boxes: Sequence[Box] | None
+) -> PredictionResult:
+    """The people in `boxes` of an image, or without these of all of it, drawn into `picture`."""
+    height, width = image.shape[:2]
+    people = [(0.0, 0.0, float(width), float(height))] if boxes is None else list(boxes)
+    for left, top, wide, high in people:
+        if left >= width or top >= height or left + wide <= 0 or top + high <= 0:
+            raise ValueError(
+                f"box [{left:g}, {top:g}, {wide:g}, {high:g}] lies outside its image {path}, {width}x{height} pixels"
+            )
+    found = [predict_box(model, image, box) for box in people]
+    drawn = image
+    for keypoints in found:
+        drawn = draw_skeleton(drawn, keypoints, model.description.category)
+    write_bytes(picture, encode_image(drawn, picture.suffix))
+    stacked = np.reshape(found, (len(found), len(model.description.category.joints), 3))
+    scores = tuple(person_score(keypoints) for keypoints in found)
+    return PredictionResult(path, picture, (height, width), tuple(people), stacked, scores)
+
+
+def _remove(results: Sequence[PredictionResult], folder: Path) -> None:
+    """Remove pictures that were written, and the folders that are empty then."""
+    for result in results:
+        result.picture.unlink(missing_ok=True)
+    inside = {parent for result in results for parent in result.picture.parents if folder in parent.parents}
+    for place in sorted({folder, *inside}, reverse=True):
+        with contextlib.suppress(OSError):  # it holds something else
+            place.rmdir()
+
+
 def coco_file(results: Sequence[PredictionResult], category: KeypointCategory) -> dict[str, Any]:
-    """The predictions as a COCO keypoint file; a keypoint's third number is its score."""
+    """The predictions as a COCO keypoint file; a keypoint's third number is its score.
+
+    Images are named by their path in the folder that all of them lie in.
+    """
     annotations: list[dict[str, Any]] = []
     for image_id, result in enumerate(results, 1):
         for box, keypoints, score in zip(result.boxes, result.keypoints, result.scores, strict=True):
@@ -90,37 +122,43 @@ def coco_file(results: Sequence[PredictionResult], category: KeypointCategory) -
                     "score": score,
                 }
             )
-    sizes = enumerate(results, 1)
-    images = [{"id": i, "file_name": r.image.name, "height": r.size[0], "width": r.size[1]} for i, r in sizes]
+    names = _within_common_folder([result.image for result in results])
+    images = [
+        {"id": image_id, "file_name": name.as_posix(), "height": result.size[0], "width": result.size[1]}
+        for image_id, (name, result) in enumerate(zip(names, results, strict=True), 1)
+    ]
     return {"images": images, "categories": [{"id": 1, **category.to_json()}], "annotations": annotations}
 
 
-def load_boxes(path: Path | str, images: Sequence[Path | str]) -> dict[Path, list[Box]]:
-    """The boxes of a JSON file, by image.
+def _new_output(output: Path | str, *, overwrite: bool) -> Path:
+    """The output folder; ValueError where it holds the keypoints of other images, which would be lost."""
+    if (Path(output) / KEYPOINTS_FILE).exists() and not overwrite:
+        raise ValueError(f"{output} holds {KEYPOINTS_FILE} of an earlier call; give another --output, or --overwrite")
+    return check_output_folder(output)
 
-    The file is a COCO annotation file, or a list of entries (COCO detection results) with "bbox" [x, y, width,
-    height] and "file_name" or "image_id". Without a COCO file's table of images, an `image_id` is that of the image
-    whose file name is this number (`000000000139.jpg` is 139). Entries of other images are passed over.
+
+def _within_common_folder(images: Sequence[Path]) -> list[Path]:
+    """The paths of images from the folder that all of them lie in."""
+    absolute = [Path(os.path.abspath(image)) for image in images]
+    common = os.path.commonpath([image.parent for image in absolute])
+    return [image.relative_to(common) for image in absolute]
+
+
+def _picture_names(images: Sequence[Path]) -> list[Path]:
+    """Where each image's picture goes in the output folder: STEM_pose.jpg; where stems are not unique, at its place in the folder
+    that all images lie in, as FOLDER/STEM_pose.jpg.
     """
-    data = read_json(path, "boxes file")
-    entries = data.get("annotations") if isinstance(data, dict) else data
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(
-            f"boxes file {path} must hold COCO annotations, or a list of entries with bbox and file_name or image_id"
-        )
-    known = {image["id"]: image["file_name"] for image in data.get("images", ())} if isinstance(data, dict) else {}
-    by_name = {Path(image).name: Path(image) for image in images}
-    by_number = {int(Path(image).stem): Path(image) for image in images if Path(image).stem.isdecimal()}
-    boxes: dict[Path, list[Box]] = {}
-    for number, entry in enumerate(entries):
-        name = entry.get("file_name") or known.get(entry.get("image_id"))
-        image = by_name.get(Path(name).name) if name else by_number.get(entry.get("image_id", -1))
-        box = checked_box(entry.get("bbox"), f"{path}, entry {number}")
-        if image is not None:
-            boxes.setdefault(image, []).append(box)
-    if not boxes:
-        raise ValueError(f"boxes file {path} holds no box for {', '.join(list(by_name)[:3])}; entries need file_name or image_id")
-    return boxes
+    within = _within_common_folder(images)
+    for names in (
+        [Path(f"{image.stem}_pose.jpg") for image in images],
+        [path.with_name(f"{path.stem}_pose.jpg") for path in within],
+        [path.with_name(f"{path.name}_pose.jpg") for path in within],
+    ):
+        keys = [str(name).casefold() for name in names]  # not every disk tells a.jpg from A.jpg
+        if len(set(keys)) == len(images):
+            return names
+    second = next(index for index, key in enumerate(keys) if key in keys[:index])
+    raise ValueError(f"{images[keys.index(keys[second])]} and {images[second]} would both be written to {names[second]}")
 
 
 def pictures_frame(images: Sequence[Path | str], boxes: Path | str | None, exif: str | None) -> Frame:
@@ -128,17 +166,4 @@ def pictures_frame(images: Sequence[Path | str], boxes: Path | str | None, exif:
     paths = [Path(image) for image in images]
     if boxes is None:
         return find_frame(paths, lambda path: None, "the images", exif or UPRIGHT)
-    data = read_json(boxes, "boxes file")
-    entries = data.get("images", ()) if isinstance(data, dict) else ()
-    sizes = {Path(one["file_name"]).name: (one.get("height"), one.get("width")) for one in entries}
-    return find_frame(paths, lambda path: sizes.get(path.name), boxes, exif)
-
-
-def _picture_paths(images: Sequence[Path], folder: Path) -> list[Path]:
-    """`STEM_pose.jpg` in `folder` for each image; two images of one name would overwrite each other."""
-    pictures = [folder / f"{image.stem}_pose.jpg" for image in images]
-    for index, picture in enumerate(pictures):
-        if picture in pictures[:index]:
-            first = images[pictures.index(picture)]
-            raise ValueError(f"{first} and {images[index]} would both be written to {picture}; give them in two calls")
-    return pictures
+    return find_frame(paths, image_sizes(boxes, paths).get, boxes, exif)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco import Person
-from mobile_eval.exif import decoded
+from mobile_eval.exif import oriented
 from mobile_eval.geometry import PLAIN, Array, box_matrix
+from mobile_eval.image_file import decode
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CENTRE_SHARE = 0.875  # of the resized image's shorter side is what classification networks look at
+MOST_STRIP_PIXELS = 2**22
 
 
 class ImageItem(Protocol):
@@ -48,11 +50,8 @@ def read_image(
         data = Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read image {path}: {error.strerror}") from error
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]:  # opencv would fill the rest with grey, silently
-        raise ValueError(f"image {path} is truncated: it has no end-of-image marker; copy it again")
-    image = decoded(data, upright=upright)
-    if image is None:
-        raise ValueError(f"image {path} is damaged or of a format that opencv cannot read; copy or convert it again")
+    stored = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, f"image {path}")
+    image = oriented(stored, data, upright=upright)
     if size is not None and image.shape[:2] != size:
         found, said = ("x".join(map(str, shape)) for shape in (image.shape[:2], size))
         raise ValueError(f"image {path} is {found} (height x width), but {because} {said}: is it another image?")
@@ -93,20 +92,37 @@ def resized_centre(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[n
     sides = [max(side, int(own * scale)) for side, own in zip(wanted, image.shape[:2], strict=True)]
     starts = [round((whole - part) / 2) for whole, part in zip(sides, size, strict=True)]
     rows, columns = (
-        _triangles(own, whole)[start : start + part]
-        for own, whole, start, part in zip(image.shape[:2], sides, starts, size, strict=True)
+        _triangles(own, whole, start, part) for own, whole, start, part in zip(image.shape[:2], sides, starts, size, strict=True)
     )
-    narrow = np.tensordot(columns, image.astype(np.float32), (1, 1))  # (width, H, 3)
+    narrow = np.concatenate([_across(columns, strip) for strip in _strips(image)], axis=1)  # (width, H, 3)
     resized = np.tensordot(rows, narrow, (1, 1))  # (height, width, 3)
     return np.asarray(np.clip(np.rint(resized), 0, 255), np.uint8)
 
 
-def _triangles(own: int, wanted: int) -> NDArray[np.float32]:
-    """Weights (wanted, own) of pixels for each one they are resized to: triangles as wide as two of the larger pixels."""
+def _strips(image: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """The image in strips of rows, of MOST_STRIP_PIXELS at most or one row: as float32 it would need 12 bytes a pixel."""
+    rows = max(MOST_STRIP_PIXELS // image.shape[1], 1)
+    return (image[top : top + rows] for top in range(0, image.shape[0], rows))
+
+
+def _across(columns: NDArray[np.float32], strip: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Weights (width, W) on a strip (h, W, 3) of an image: (width, h, 3)."""
+    return np.tensordot(columns, strip.astype(np.float32), (1, 1))
+
+
+def _triangles(own: int, wanted: int, start: int, count: int) -> NDArray[np.float32]:
+    """Weights (count, own) of pixels for those from `start` on of the `wanted` that a side of `own` pixels is resized to.
+
+    They are triangles as wide as two of the larger pixels, and zero elsewhere: a row of them is worked out where it is not, since
+    `own` times `wanted` numbers of a strip of 1 x 20,000 pixels would need hundreds of gigabytes.
+    """
     step = own / wanted
-    apart = np.arange(own) + 0.5 - (np.arange(wanted)[:, None] + 0.5) * step
-    weights = np.maximum(1 - np.abs(apart) / max(step, 1), 0)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+    weights = np.zeros((count, own), np.float32)
+    for row, centre in zip(weights, (np.arange(start, start + count) + 0.5) * step, strict=True):
+        first, end = max(int(centre - max(step, 1)), 0), min(int(centre + max(step, 1)) + 1, own)
+        near = np.maximum(1 - np.abs(np.arange(first, end) + 0.5 - centre) / max(step, 1), 0)
+        row[first:end] = near / near.sum()
+    return weights
 
 
 def normalize(

@@ -32,10 +32,17 @@ def working(label: str, *, show: bool = True) -> Iterator[None]:
 
 
 def tracked(items: Sequence[Item] | Iterable[Item], label: str, total: int | None = None, *, show: bool = True) -> Iterator[Item]:
-    """Yield `items`; where `show`, with a progress bar named `label`."""
+    """Yield `items`; where `show`, with a progress bar named `label`, which an error takes away with it."""
     if not show:
         yield from items
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True))
+    progress.start()
+    try:
         yield from progress.track(items, total=total, description=label)
+    except BaseException:
+        progress.live.transient = True
+        progress.live.stop()  # that of `progress` would write an empty line
+        raise
+    progress.stop()

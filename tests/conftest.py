@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,9 +12,18 @@ import numpy as np
 import pytest
 
 from hrnet_tf.spec import HRNetSpec, StageSpec
+from mobile_eval.image_limit import max_pixels, set_max_pixels
 from mobile_eval.tasks.asked import Source
 from training.config import TrainingConfig
 from training.tasks.pose.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def limit_of_pixels() -> Iterator[None]:
+    """A command's --max-pixels is the process's."""
+    before = max_pixels()
+    yield
+    set_max_pixels(before)
 
 
 @pytest.fixture(scope="session")

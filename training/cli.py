@@ -89,6 +89,7 @@ def train(
     cache: given.Cache = None,
     memory_budget: given.MemoryBudget = "1GiB",
     resume: given.Resume = False,
+    max_pixels: given.MaxPixels = None,
     *,
     settings: dict[str, object],
 ) -> None:
@@ -121,6 +122,7 @@ def rank(
     limit: Annotated[int, typer.Option(help="Measure on this many persons or images, the first ones.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
     memory_budget: given.MemoryBudget = "1GiB",
+    max_pixels: given.MaxPixels = None,
 ) -> None:
     """Measure how much each fusion link is needed, in one or several ways. Writes ranking.json and ranking.svg.
 
@@ -194,6 +196,7 @@ def prune(
     seed: given.Seed = 1,
     memory_budget: given.MemoryBudget = "1GiB",
     resume: given.Resume = False,
+    max_pixels: given.MaxPixels = None,
 ) -> None:
     """Remove the links that a run needs least, with the branches that fall dead, and fine-tune the smaller network.
 
@@ -252,6 +255,7 @@ def quantize(
     seed: given.Seed = 2,
     memory_budget: given.MemoryBudget = "1GiB",
     resume: given.Resume = False,
+    max_pixels: given.MaxPixels = None,
 ) -> None:
     """Tune a run quantization-aware (tensorflow-model-optimization), so that it loses little as int8.
 

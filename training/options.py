@@ -93,6 +93,22 @@ Distill = Annotated[float, typer.Option(help="The teacher's share of what is lea
 Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]
 
 
+def limit_pixels(pixels: int | None) -> None:
+    """Make it the limit of images and masks that this process reads."""
+    from mobile_eval.image_limit import set_max_pixels
+
+    set_max_pixels(pixels)
+
+
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        callback=limit_pixels,
+        help="Most pixels of an image or mask; larger files are not decoded.",
+        show_default="100000000",
+    ),
+]
+
 # The sizes of the network to train.
 InputSize = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, multiples of 32; the model's own if not given.")]
 Width = Annotated[int | None, typer.Option(help="Channels of the first branch, if not the model's own.", min=1)]

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mobile_eval.datasets.class_data import ClassData, check_count
+from mobile_eval.words import number_of
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
+NOTES = (".json", ".txt", ".md", ".csv", ".ini", ".db")  # what often lies beside images and is none
+NAMED = 3  # of what is skipped
 
 
-def images_in(folder: Path | str) -> list[Path]:
-    """The image files in a folder and those within it, by name; hidden ones are passed over."""
+@dataclass(frozen=True)
+class ImageFiles:
+    """The image files of a folder and of those within it, by path; and the files that are skipped, since they are none."""
+
+    images: tuple[Path, ...]
+    skipped: tuple[Path, ...]
+
+
+def image_files(folder: Path | str) -> ImageFiles:
+    """The files in a folder and those within it; links are followed, hidden files and folders are not looked at."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"image folder {folder} does not exist")
-    inside = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    files = sorted(_files_within(folder))
+    images = tuple(path for path in files if path.suffix.lower() in SUFFIXES and path.is_file())
+    others = set(files) - set(images)
+    return ImageFiles(images, tuple(path for path in files if path in others and path.suffix.lower() not in NOTES))
+
+
+def _files_within(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    real = os.path.realpath(folder)
+    if real in above:  # a link to a folder that it lies in
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _files_within(folder / entry.name, (*above, real))
+            else:
+                yield folder / entry.name
+
+
+def skipped_line(skipped: Sequence[Path]) -> str:
+    """How many files are skipped, and the first of them; "" for none."""
+    if not skipped:
+        return ""
+    names = ", ".join(path.name for path in skipped[:NAMED]) + (", ..." if len(skipped) > NAMED else "")
+    return f"{number_of(len(skipped), 'files')} skipped: {names}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +74,12 @@ class ClassFolders(ClassData):
 
     task = "classification"
     images: tuple[ClassifiedImage, ...]
+    skipped: tuple[Path, ...] = ()
+
+    @property
+    def left_out(self) -> str:
+        """The files that are skipped."""
+        return skipped_line(self.skipped)
 
     def head(self, count: int | None) -> ClassFolders:
         """Of each class its part of `count` images, taken evenly; all for None."""
@@ -54,24 +98,32 @@ class ClassFolders(ClassData):
         if strange:
             raise ValueError(f"there is a folder {strange[0]!r}, but the model's classes are {', '.join(classes[:10])}")
         images = (ClassifiedImage(one.image_path, classes.index(self.classes[one.label])) for one in self.images)
-        return ClassFolders(tuple(images), tuple(classes))
+        return replace(self, images=tuple(images), classes=tuple(classes))
 
 
 def load_class_folders(folder: Path | str) -> ClassFolders:
     """A folder with a folder of images for each class, classes in the order of their names, as ImageNet is laid out.
 
-    Raises ValueError for a folder that does not exist or holds no folders, and names a class that has no images.
+    Raises ValueError for a folder that does not exist or holds less than two folders, and names a class that has no images.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"image folder {folder} does not exist")
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    inside = [path for path in visible if path.is_dir()]
     if not inside:
         raise ValueError(f"{folder} holds no folder; expected one for each class, with its images inside")
+    if len(inside) == 1:
+        raise ValueError(
+            f"{folder} holds one class folder, {inside[0].name}; expected two at least: images of one are always right"
+        )
     images: list[ClassifiedImage] = []
+    skipped = [path for path in visible if not path.is_dir() and path.suffix.lower() not in NOTES]
     for label, place in enumerate(inside):
-        found = [ClassifiedImage(path, label) for path in images_in(place)]
-        if not found:
-            raise ValueError(f"class folder {place} has no images")
-        images += found
-    return ClassFolders(tuple(images), tuple(path.name for path in inside))
+        found = image_files(place)
+        if not found.images:
+            why = f" ({skipped_line(found.skipped)})" if found.skipped else ""
+            raise ValueError(f"class folder {place} has no images{why}")
+        images += [ClassifiedImage(path, label) for path in found.images]
+        skipped += found.skipped
+    return ClassFolders(tuple(images), tuple(path.name for path in inside), tuple(skipped))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,19 +11,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval import png
 from mobile_eval.datasets.class_data import ClassData
 from mobile_eval.datasets.class_names import CITYSCAPES, class_names_beside, numbered_classes, read_class_names
-from mobile_eval.datasets.folders import images_in
+from mobile_eval.datasets.folders import image_files, skipped_line
 from mobile_eval.datasets.frames import find_frame
 from mobile_eval.files import read_bytes
-from mobile_eval.image_size import stored_size
+from mobile_eval.image_file import decode
+from mobile_eval.image_size import JPEG, stored_size
 from mobile_eval.metrics.confusion import IGNORED
+from mobile_eval.words import number_of
 
 CITYSCAPES_IMAGE, CITYSCAPES_MASK = "_leftImg8bit", "_gtFine_labelTrainIds"
-PNG = b"\x89PNG\r\n\x1a\n"
-IHDR_DEPTH, IHDR_COLOUR = 8, 9  # where these lie in PNG's header chunk
-PALETTE, BYTE_DEEP = 3, 8
-SHOWN = b"IHDR", b"IDAT", b"IEND"
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,14 @@ class MaskedImages(ClassData):
 
     task = "segmentation"
     images: tuple[MaskedImage, ...]
+    skipped: tuple[Path, ...] = ()  # files that are no images
+    masks_alone: int = 0  # masks without an image
+
+    @property
+    def left_out(self) -> str:
+        """The files that are skipped, and how many masks have no image."""
+        alone = f"{number_of(self.masks_alone, 'masks')} without an image" if self.masks_alone else ""
+        return ", ".join(filter(None, (skipped_line(self.skipped), alone)))
 
 
 def load_masked_images(
@@ -52,21 +58,31 @@ def load_masked_images(
 
     Cityscapes' layout is known too: `aachen/NAME_leftImg8bit.png` goes with `aachen/NAME_gtFine_labelTrainIds.png`. The classes
     are named by the file `classes`; without it by a `classes.json` in the folder of masks or at most two above it, as Cityscapes'
-    in its layout, or else by number, as many as the masks hold. `exif` is how images are masked that EXIF turns, one of
-    `frames.FRAMES`; None leaves it to the masks' sizes. Raises ValueError where there are no images, and names an image without
-    mask.
+    in its layout, or else by number, as many as the masks hold. One of the two folders may lie in the other. `exif` is how images
+    are masked that EXIF turns, one of `frames.FRAMES`; None leaves it to the masks' sizes.
+
+    Raises ValueError where there are no images or the two are one folder, names an image without mask and files of one name, and
+    refuses masks that hold nothing but 0 and IGNORED.
     """
-    found = images_in(images)
-    if not found:
-        raise ValueError(f"there are no images in {images}")
-    by_name = _masks_by_name(masks)
+    image_folder, mask_folder = Path(images), Path(masks)
+    found, mask_files = image_files(image_folder), image_files(mask_folder).images
+    real = {folder: folder.resolve() for folder in (image_folder, mask_folder)}
+    if real[image_folder] == real[mask_folder]:
+        raise ValueError(
+            f"images and masks are both in {images}, where masks would be taken for images: give each its own folder"
+        )
+    by_name = _masks_by_name(_outside(mask_files, mask_folder, image_folder), mask_folder)
     pairs = []
-    for path in found:
-        name = _name(path, Path(images), CITYSCAPES_IMAGE)
+    for name, path in _by_name(_outside(found.images, image_folder, mask_folder), image_folder, CITYSCAPES_IMAGE).items():
         if name not in by_name:
-            raise ValueError(f"image {path} has no mask: {Path(masks) / name}.png is not there")
+            raise ValueError(f"image {path} has no mask: {mask_folder / name}.png is not there")
         pairs.append(MaskedImage(path, by_name[name]))
-    return MaskedImages(_in_frame(pairs, masks, exif), _class_names(pairs, Path(masks), classes))
+    if not pairs:
+        raise ValueError(f"there are no images in {images}")
+    names = _class_names(pairs, mask_folder, classes)
+    _check_more_than_ignored(pairs, mask_folder)
+    skipped = _outside(found.skipped, image_folder, mask_folder)
+    return MaskedImages(_in_frame(pairs, masks, exif), names, tuple(skipped), len(by_name) - len(pairs))
 
 
 def _in_frame(pairs: Sequence[MaskedImage], masks: Path | str, exif: str | None) -> tuple[MaskedImage, ...]:
@@ -78,6 +94,15 @@ def _in_frame(pairs: Sequence[MaskedImage], masks: Path | str, exif: str | None)
     return tuple(replace(pair, upright=frame.is_upright(pair.image_path)) for pair in pairs)
 
 
+def _outside(paths: Sequence[Path], folder: Path, other: Path) -> list[Path]:
+    """Those of `folder` that are not in the folder `other`, which may lie in it, or be linked to from it."""
+    apart = other.resolve()
+    if apart in folder.resolve().parents:
+        return list(paths)
+    real = {parent: parent.resolve() for parent in {path.parent for path in paths}}
+    return [path for path in paths if apart not in (real[path.parent], *real[path.parent].parents)]
+
+
 def _class_names(pairs: list[MaskedImage], masks: Path, classes: Path | None) -> tuple[str, ...]:
     known = read_class_names(classes) if classes else class_names_beside(masks)
     if known:
@@ -87,17 +112,39 @@ def _class_names(pairs: list[MaskedImage], masks: Path, classes: Path | None) ->
     return numbered_classes(read_mask(pair.mask_path, IGNORED) for pair in pairs)
 
 
-def _masks_by_name(masks: Path | str) -> dict[str, Path]:
-    paths = images_in(masks)
+def _check_more_than_ignored(pairs: list[MaskedImage], masks: Path) -> None:
+    """Refuse masks whose foreground is 255: it would count for nothing. Other data are known by their first mask."""
+    ignored = False
+    for pair in pairs:
+        mask = read_mask(pair.mask_path, IGNORED)
+        if np.any((mask > 0) & (mask != IGNORED)):
+            return
+        ignored |= bool(np.any(mask == IGNORED))
+    if ignored:
+        raise ValueError(
+            f"the masks in {masks} hold nothing but 0 and {IGNORED}, and {IGNORED} is the label of pixels that do not count: "
+            f"write the index of a class in its place, as cv2.imwrite(name, mask // {IGNORED}) does for a foreground of {IGNORED}"
+        )
+
+
+def _masks_by_name(paths: Sequence[Path], masks: Path) -> dict[str, Path]:
     cityscapes = [path for path in paths if path.stem.endswith(CITYSCAPES_MASK)]
     if not cityscapes and any("_gtFine_" in path.stem for path in paths):
         raise ValueError(f"{masks} holds no {CITYSCAPES_MASK}.png: make them with cityscapesscripts' createTrainIdLabelImgs")
-    return {_name(path, Path(masks), CITYSCAPES_MASK): path for path in cityscapes or paths}
+    return _by_name(cityscapes or paths, masks, CITYSCAPES_MASK)
 
 
-def _name(path: Path, folder: Path, ending: str) -> str:
-    """What an image and its mask have in common."""
-    return path.relative_to(folder).with_suffix("").as_posix().removesuffix(ending)
+def _by_name(paths: Sequence[Path], folder: Path, ending: str) -> dict[str, Path]:
+    """The paths by what an image and its mask have in common."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        name = path.relative_to(folder).with_suffix("").as_posix().removesuffix(ending)
+        if name in named:
+            raise ValueError(
+                f"{named[name]} and {path.name} have one name: which of them is the image, and which the mask? Keep one"
+            )
+        named[name] = path
+    return named
 
 
 def read_mask(path: Path | str, classes: int) -> NDArray[np.uint8]:
@@ -105,42 +152,21 @@ def read_mask(path: Path | str, classes: int) -> NDArray[np.uint8]:
 
     Raises ValueError, naming the file, where it is of another kind or holds an index that is no class.
     """
-    data = read_bytes(path, "mask")
-    mask = cv2.imdecode(np.frombuffer(_without_palette(data), np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if mask is None:
-        raise ValueError(f"mask {path} is damaged or of a format that opencv cannot read")
+    data, apart = read_bytes(path, "mask"), 1
+    if data.startswith(JPEG):
+        raise ValueError(f"mask {path} is a JPEG, whose compression changes the indices of classes: write masks as PNG")
+    if data.startswith(png.SIGNATURE):
+        with contextlib.suppress(png.DamagedPngError):  # decode says it
+            data, apart = png.with_indices(data)
+    mask = decode(data, cv2.IMREAD_UNCHANGED, f"mask {path}")
     if mask.ndim != len("HW") or mask.dtype != np.uint8:
-        raise ValueError(f"mask {path} is {mask.dtype} {mask.shape}; expected one channel of bytes, the indices of classes")
+        raise ValueError(
+            f"mask {path} is {mask.dtype} {mask.shape}; expected one channel of bytes, the indices of classes, or a PNG's palette"
+        )
+    mask = mask // np.uint8(apart)
     wrong = mask[(mask >= classes) & (mask != IGNORED)]
     if wrong.size:
         raise ValueError(
             f"mask {path} holds class {wrong[0]}, but the model has {classes} classes, 0 to {classes - 1} ({IGNORED} is ignored)"
         )
     return np.asarray(mask, np.uint8)
-
-
-def _without_palette(data: bytes) -> bytes:
-    """A PNG with one byte a pixel and a palette (as PASCAL VOC's masks are) as greyscale, so that the indices are read.
-
-    opencv would give the palette's colours. Anything else stays as it is.
-    """
-    chunks = list(_chunks(data))
-    header = bytearray(chunks[0][1]) if chunks else bytearray()
-    if len(header) <= IHDR_COLOUR or (header[IHDR_DEPTH], header[IHDR_COLOUR]) != (BYTE_DEEP, PALETTE):
-        return data
-    header[IHDR_COLOUR] = 0
-    kept = [(b"IHDR", bytes(header)), *(chunk for chunk in chunks[1:] if chunk[0] in SHOWN)]
-    pieces = (struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in kept)
-    return PNG + b"".join(pieces)
-
-
-def _chunks(data: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """Kind and body of each chunk of a PNG; none of another file, and those before its damage of one that is cut off."""
-    place = len(PNG)
-    while data.startswith(PNG) and place + 12 <= len(data):
-        [length] = struct.unpack(">I", data[place : place + 4])
-        body = data[place + 8 : place + 8 + length]
-        if len(body) < length:
-            return
-        yield data[place + 4 : place + 8], body
-        place += length + 12

@@ -64,8 +64,8 @@ class LandmarkResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without the keypoints; NaN becomes null."""
-        counted = {"model": self.model, "faces": self.faces, "images": self.images, "unit": self.unit}
-        return {**counted, **self.nme.to_json(self.landmarks)}
+        measured = {"model": self.model, "faces": self.faces, "images": self.images, "unit": self.unit}
+        return {**measured, **self.nme.to_json(self.landmarks)}
 
     def __str__(self) -> str:
         left_out = self.faces - self.nme.faces_counted

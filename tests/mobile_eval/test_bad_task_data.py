@@ -24,7 +24,8 @@ def at(tmp_path: Path) -> Path:
     for name in ("images/a.png", "images/b.png", "animals/cat/a.png", "animals/dog/a.png", "animals/cow/a.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / name), np.zeros((30, 40, 3), np.uint8))
-    (folder / "empty" / "car").mkdir(parents=True)
+    for name in ("car", "road"):
+        (folder / "empty" / name).mkdir(parents=True)
     (folder / "masks").mkdir()
     for name, index in (("a", 1), ("b", 2)):
         cv2.imwrite(str(folder / "masks" / f"{name}.png"), np.full((30, 40), index, np.uint8))
@@ -42,7 +43,7 @@ def at(tmp_path: Path) -> Path:
         ("segmentation", "--images {at}/images --masks {at}/masks --classes {at}/no.txt", "cannot read file of classes"),
         ("segmentation", "--images {at}/images --masks {at}/animals", "a.png has no mask: "),
         ("segmentation", "--images {at}/masks --masks {at}/none", "image folder {at}/none does not exist"),
-        ("segmentation", "--images {at}/images --masks {at}/images", "a.png is uint8 (30, 40, 3); expected one channel"),
+        ("segmentation", "--images {at}/images --masks {at}/images", "data/images, where masks would be taken for images"),
         ("classification", "--images {at}/images", "images holds no folder; expected one for each class"),
         ("classification", "--images {at}/animals", "there is a folder 'cat', but the model's classes are sky, road, car"),
         ("classification", "--images {at}/empty", "class folder {at}/empty/car has no images"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from mobile_eval.preprocess import normalize, read_image
+from mobile_eval.image_limit import LONGEST_SIDE
+from mobile_eval.preprocess import normalize, read_image, resized_centre
+from tests.image_files import photograph
 
 HEIGHT, WIDTH = 24, 40
 # 16x8 pixels of (200, 40, 90), saved as CMYK with Adobe's inverted ink
@@ -78,6 +82,45 @@ def test_photographs_are_turned_upright_unless_their_annotations_are_of_the_stor
     assert np.abs(stored.astype(int) - rgb).mean() < 12
     with pytest.raises(ValueError, match=r"turned.jpg is 24x40 \(height x width\), but its annotations say 30x30"):
         read_image(path, (30, 30))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (224, 224), (96, 160)])
+@pytest.mark.parametrize("shape", [(300, 400), (401, 77), (30, 50), (1000, 1333), (2600, 1800)])
+def test_the_resized_centre_is_pillow_s(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    image = photograph(*shape)
+    shorter = [round(side / 0.875) for side in size]
+    scale = max(side / own for side, own in zip(shorter, shape, strict=True))
+    height, width = (max(side, int(own * scale)) for side, own in zip(shorter, shape, strict=True))
+    top, left = round((height - size[0]) / 2), round((width - size[1]) / 2)
+    resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    expected = resized[top : top + size[0], left : left + size[1]].astype(int)
+    assert np.abs(resized_centre(image, size) - expected).max() <= 1  # Pillow rounds after each direction
+
+
+@pytest.mark.parametrize("shape", [(120, 90), (37, 500), (640, 480), (2100, 2100)])
+def test_the_resized_centre_is_what_all_weights_at_once_make_it(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    scale = max(110 / side for side in shape)
+    weights = []
+    for own in shape:
+        whole = max(110, int(own * scale))
+        apart = np.arange(own) + 0.5 - (np.arange(whole)[:, None] + 0.5) * own / whole
+        triangles = np.maximum(1 - np.abs(apart) / max(own / whole, 1), 0)
+        start = round((whole - 96) / 2)
+        weights.append((triangles / triangles.sum(axis=1, keepdims=True)).astype(np.float32)[start : start + 96])
+    across = np.tensordot(weights[1], image.astype(np.float32), (1, 1))
+    np.testing.assert_array_equal(resized_centre(image, (96, 96)), np.rint(np.tensordot(weights[0], across, (1, 1))))
+
+
+@pytest.mark.parametrize("shape", [(1, 20000), (20000, 1), (5000, 125), (1, LONGEST_SIDE)])
+def test_thin_images_need_little_memory(shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 77, np.uint8)
+    tracemalloc.start()
+    found = resized_centre(image, (64, 64))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found, np.full((64, 64, 3), 77))
+    assert peak < 100 * 2**20
 
 
 def test_normalization() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
+from tests.image_files import png_that_claims
 
 SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2 --output {out}"
 SEGMENT = "train segment-small-v1 --images {at}/images --masks {at}/masks " + SMALL
@@ -57,6 +58,33 @@ def mask_in_colours(at: Path) -> None:
 
 def mask_that_is_damaged(at: Path) -> None:
     (at / "masks" / "1.png").write_bytes((at / "masks" / "1.png").read_bytes()[:30])
+
+
+def masks_of_0_and_255(at: Path) -> None:
+    for path in (at / "masks").iterdir():
+        cv2.imwrite(str(path), np.tile(np.array([0, 255], np.uint8), (40, 30)))
+
+
+def masks_of_one_class(at: Path) -> None:
+    for path in (at / "masks").iterdir():
+        cv2.imwrite(str(path), np.zeros((40, 60), np.uint8))
+
+
+def masks_of_greys(at: Path) -> None:
+    for number, path in enumerate((at / "masks").iterdir()):
+        cv2.imwrite(str(path), np.full((40, 60), 60 * number, np.uint8))
+
+
+def mask_too_large(at: Path) -> None:
+    (at / "masks" / "1.png").write_bytes(png_that_claims(40000, 30000, 1, 0))
+
+
+def image_too_large(at: Path) -> None:
+    (at / "images" / "1.png").write_bytes(png_that_claims(100000, 100000))
+
+
+def one_class_folder(at: Path) -> None:
+    (at / "animals" / "dog").rename(at / "dog")
 
 
 def no_mask(at: Path) -> None:
@@ -107,6 +135,28 @@ def nothing(at: Path) -> None:
         (mask_in_colours, NAMED, "1.png is uint8 (40, 60, 3); expected one channel"),
         (mask_in_colours, SEGMENT, "1.png is uint8 (40, 60, 3); expected one channel"),
         (mask_that_is_damaged, NAMED, "1.png is damaged"),
+        (masks_of_0_and_255, SEGMENT, "masks hold nothing but 0 and 255"),
+        (masks_of_0_and_255, NAMED, "masks hold nothing but 0 and 255"),
+        (masks_of_one_class, SEGMENT, "segmentation needs two classes, and there is one, class_0"),
+        (
+            masks_of_greys,
+            SEGMENT,
+            "the masks hold 3 of the class indices 0 to 120 (0, 60, 120): write 0, 1, ... in place of greys",
+        ),
+        (mask_too_large, NAMED, "1.png is 30000x40000 (height x width)"),
+        (mask_too_large, SEGMENT, "1.png is 30000x40000 (height x width)"),
+        (
+            image_too_large,
+            SEGMENT + " --val-images {at}/images --val-masks {at}/masks",
+            "1.png is 100000x100000 (height",
+        ),
+        (nothing, SEGMENT.replace("{at}/masks", "{at}/images"), "where masks would be taken for images"),
+        (one_class_folder, CLASSIFY, "animals holds one class folder, cat; expected two at least"),
+        (
+            nothing,
+            CLASSIFY + " --val-images {at}/animals --max-pixels 9",
+            "40x60 (height x width), 2,400 pixels where",
+        ),
         (no_mask, NAMED, "1.png has no mask: "),
         (class_named_twice, NAMED, "classes.txt names a class twice: sky"),
         (other_masks_to_measure_on, NAMED + " --val-masks {at}/val", "0.png is 30x30 (height x width), but its image "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,16 @@ def test_a_damaged_image_is_skipped_and_reported(people: KeypointDataset, spec: 
     assert line.startswith(f"epoch 1: 1 of {8 * part.steps} examples skipped, the first: image ")
     assert "half.jpg is truncated" in line
     assert part.unreadable.report(1) is None
+
+
+def test_an_image_that_is_too_large_is_skipped_and_reported(people: KeypointDataset, spec: HRNetSpec, damaged: Path) -> None:
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    damaged.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header)
+    data = examples(many(people, damaged, {17}), spec, settings=NONE)
+    data.batch(0, data.order(0).tolist().index(17) // 8)
+    line = data.unreadable.report(0)
+    assert line is not None
+    assert "half.jpg is 100000x100000 (height x width), 10,000,000,000 pixels" in line
 
 
 def test_more_than_one_in_a_hundred_stops(people: KeypointDataset, spec: HRNetSpec, damaged: Path) -> None:

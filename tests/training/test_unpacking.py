@@ -14,7 +14,7 @@ import pytest
 import hrnet_tf.__main__
 from mobile_eval.datasets.folders import load_class_folders
 from training.unpacking.layout import LabelledImage, folder_name, write_class_folders
-from training.unpacking.tfrecord import record_files, unpack_tfrecords
+from training.unpacking.tfrecord import compression, record_files, unpack_tfrecords
 
 
 def picture(seed: int, ending: str = ".jpg") -> bytes:
@@ -128,6 +128,36 @@ def test_bad_records_end_in_one_line(
     last = error.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["GZIP", "ZLIB", ""])
+@pytest.mark.parametrize("name", ["train-00000-of-00001", "a.tfrecord.gz"])
+def test_compressed_files_by_their_content(kind: str, name: str, tmp_path: Path) -> None:
+    write_records(tmp_path / name, [record(0, 0), record(1, 1)], kind)
+    assert unpack_tfrecords([str(tmp_path / name)], tmp_path / "out") == 2
+    data = load_class_folders(tmp_path / "out")
+    assert [one.image_path.read_bytes() for one in data.images] == [picture(0), picture(1)]
+
+
+@pytest.mark.parametrize("begins", [b"\x1f\x8b", b"\x78\x9c"])
+def test_a_record_whose_length_looks_like_the_beginning_of_a_compressed_file(begins: bytes, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    path = tmp_path / "a.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(bytes(int.from_bytes(begins, "little")))
+    assert path.read_bytes()[:2] == begins
+    assert compression(path) is None
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_images_without_a_class_are_refused(names: bool, tmp_path: Path) -> None:
+    path, listed = tmp_path / "a.tfrecord", tmp_path / "names.txt"
+    listed.write_text("one\ntwo\n")
+    write_records(path, [record(0, 0), record(1, -1, text=b"unknown")])
+    with pytest.raises(ValueError, match=r"a.tfrecord, record 1: its image/class/label is -1: images without a class"):
+        unpack_tfrecords([str(path)], tmp_path / "out", classes=listed if names else None)
     assert not (tmp_path / "out").exists()
 
 

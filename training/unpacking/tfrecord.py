@@ -13,6 +13,7 @@ from mobile_eval.progress import tracked
 from training.unpacking.layout import LabelledImage, write_class_folders
 
 IMAGE, LABEL, SYNSET, TEXT = "image/encoded", "image/class/label", "image/class/synset", "image/class/text"
+GZIP, ZLIB = b"\x1f\x8b", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # how compressed files begin
 
 
 def unpack_tfrecords(sources: Sequence[str], output: Path, *, classes: Path | None = None, progress: bool = False) -> int:
@@ -49,7 +50,7 @@ def labelled_images(
 ) -> Iterator[LabelledImage]:
     """The images of TFRecord files in turn, with their classes; ValueError names a file and record that cannot be read."""
     for number, file in enumerate(tracked(files, "unpack", show=progress)):
-        dataset = tf.data.TFRecordDataset(str(file), compression_type="GZIP" if file.suffix == ".gz" else None)
+        dataset = tf.data.TFRecordDataset(str(file), compression_type=compression(file))
         index = -1
         try:
             for index, record in enumerate(dataset.as_numpy_iterator()):
@@ -60,12 +61,32 @@ def labelled_images(
             raise ValueError(f"{file} is damaged after record {index}, or no TFRecord file: {_reason(error)}") from error
 
 
+def compression(file: Path) -> str | None:
+    """GZIP or ZLIB, as tf.data calls them, of a file that is compressed, whatever its name; None of one that is not.
+
+    TFRecord begins with the length of its first record, which may look like the beginning of a compressed file: only where its
+    checksum is wrong is the file one.
+    """
+    with file.open("rb") as opened:
+        begins = opened.read(2)
+    kind = "GZIP" if begins == GZIP else "ZLIB" if begins in ZLIB else None
+    if kind is None:
+        return None
+    try:
+        next(iter(tf.data.TFRecordDataset(str(file)).take(1)), None)
+    except tf.errors.OpError:
+        return kind
+    return None
+
+
 def _labelled(example: Any, place: str, names: Sequence[str] | None) -> LabelledImage:
     features = example.features.feature
     data, label = features[IMAGE].bytes_list.value, features[LABEL].int64_list.value
     if len(data) != 1 or len(label) != 1:
         raise ValueError(f"expected one {IMAGE} and one {LABEL}, found {len(data)} and {len(label)}; it has {_listed(features)}")
     number = int(label[0])
+    if number < 0:
+        raise ValueError(f"its {LABEL} is {number}: images without a class, as of a test set, have no folder to go to")
     if names is not None and not 0 <= number < len(names):
         raise ValueError(f"it is of class {number}, but --classes names {len(names)} classes, 0 to {len(names) - 1}")
     said = next((features[key].bytes_list.value[0] for key in (SYNSET, TEXT) if features[key].bytes_list.value), b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
 from mobile_eval.mask_picture import mask_overlay
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
+from mobile_eval.model_file import unnamed_classes
 from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.tasks.asked import answer_names
@@ -21,6 +23,7 @@ from training.tasks.segmentation.maker import MaskMaker, check_mask_size
 from training.tasks.segmentation.settings import Settings
 from training.tasks.task import Array, Image, TrainingTask, divergence
 
+LEAST_HELD = 0.25  # of the indices of classes that are not named
 OF_THE_PAPER = ("segment-w40", "segment-w48")
 
 
@@ -66,19 +69,31 @@ def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
 def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
     """Raise ValueError for a mask that cannot be read, holds what is no class, or is not of its image's size.
 
-    Of images that cannot be read nothing is said: training passes over a few of these.
+    Data to learn from need two classes, and where these are not named, masks that hold more than a few of their indices: others
+    are greys to look at. Of images that cannot be read nothing is said: training passes over a few of these.
     """
 
-    def checked(one: MaskedImage) -> None:
+    def checked(one: MaskedImage) -> NDArray[np.bool_]:
         mask = read_mask(one.mask_path, len(data.classes))
-        try:
-            size = size_as_read(one.image_path, upright=one.upright)
-        except (ValueError, OSError):
-            return
-        check_mask_size(one, mask.shape, size)
+        with contextlib.suppress(ValueError):  # an image that cannot be read
+            check_mask_size(one, mask.shape, size_as_read(one.image_path, upright=one.upright))
+        return np.bincount(mask.ravel(), minlength=IGNORED + 1)[: len(data.classes)] > 0
 
-    for _ in tracked(ahead(checked, data.images), "masks", total=len(data)):
-        pass
+    held = np.zeros(len(data.classes), np.bool_)
+    for classes in tracked(ahead(checked, data.images), "masks", total=len(data)):
+        held |= classes
+    if not learning:
+        return
+    if len(held) < 2:
+        raise ValueError(
+            f"segmentation needs two classes, and there is one, {data.classes[0]}: do the masks hold indices 0, 1, ...?"
+        )
+    if data.classes == unnamed_classes(len(held)) and held.sum() < len(held) * LEAST_HELD:
+        few = ", ".join(map(str, np.flatnonzero(held)))
+        raise ValueError(
+            f"the masks hold {held.sum()} of the class indices 0 to {len(held) - 1} ({few}): write 0, 1, ... in place of greys "
+            "to look at, or name all classes by --classes"
+        )
 
 
 def balancing_weights(data: MaskedImages) -> NDArray[np.float64]:
