@@ -11,7 +11,7 @@ from conversion.flatbuffer import BYTE
 from conversion.options import ConvertOptions
 from conversion.samples import run_geometry
 from hrnet_tf.networks import complexity, network_description
-from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
+from hrnet_tf.runs import Run, load_pruning, load_ranking
 from hrnet_tf.spec import STEM_STRIDE, FusionLink
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.geometry import HEATMAP_STRIDE
@@ -56,7 +56,7 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any) -> ModelDescri
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         importance=importance,
-        source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal(run)},
+        source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": removal_of(run)},
         task=run.spec.task,
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
     )
@@ -75,12 +75,10 @@ def _output(run: Run, options: ConvertOptions, interpreter: Any) -> ModelOutput:
     return ModelOutput(KEYPOINTS if options.decode else kind, stride, _tensor_format(values), offset)
 
 
-def _removal(run: Run) -> dict[str, Any] | None:
+def removal_of(run: Run) -> dict[str, Any] | None:
     """The way to a pruned network, as `hrnet prune` wrote it."""
-    if not (run.path / PRUNING).is_file():
-        return None
-    plan = read_json(run.path / PRUNING)
-    return {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")}
+    plan = load_pruning(run)
+    return {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")} if plan else None
 
 
 def _tensor_format(details: dict[str, Any]) -> TensorFormat:

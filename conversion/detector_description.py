@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from conversion.describe import AS_IT_IS, PACKAGES
+from conversion.describe import AS_IT_IS, PACKAGES, removal_of
 from conversion.options import ConvertOptions
 from hrnet_tf.networks import complexity, network_description
-from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
+from hrnet_tf.runs import Run, load_ranking
 from hrnet_tf.spec import FusionLink
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.detector.anchors import STRIDES
@@ -49,10 +49,6 @@ def _described(run: Run, options: ConvertOptions, source: ModelInput, output: Mo
     importance = None
     if (run.path / "ranking.json").is_file():
         importance = {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
-    removal = None
-    if (run.path / PRUNING).is_file():
-        plan = read_json(run.path / PRUNING)
-        removal = {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")}
     return ModelDescription(
         name=run.spec.name,
         precision=options.format,
@@ -63,7 +59,7 @@ def _described(run: Run, options: ConvertOptions, source: ModelInput, output: Mo
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         importance=importance,
-        source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": removal},
+        source={"run": str(run.path), "step": run.step, "parent": run.parent, "removal": removal_of(run)},
         task=run.spec.task,
         classes=tuple(run.category["classes"]),
         versions={name: importlib.metadata.version(name) for name in PACKAGES},

@@ -89,7 +89,7 @@ class TrainingConfig:
     def to_json(self) -> dict[str, Any]:
         """Plain data, the task's settings among the others."""
         common = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in OWN}
-        sources = {"train": self.train.to_json(), "val": self.val.to_json() if self.val else None}
+        sources = {"train": self.train.absolute().to_json(), "val": self.val.absolute().to_json() if self.val else None}
         data = {"task": self.task, **sources, **common, **dataclasses.asdict(self.settings)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf._keras import keras
-from hrnet_tf.runs import Run, write_atomically
+from hrnet_tf.runs import Run
+from mobile_eval.files import write_atomically
 from training.examples import Examples
 
 BATCH_FILE = "nan-batch.npz"

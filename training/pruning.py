@@ -7,6 +7,7 @@ in the folder `rounds`, so that an interrupted pruning goes on where it stopped.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ from rich.console import Console
 
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.networks import complexity
-from hrnet_tf.runs import PRUNING, Ranking, Run, load_ranking, load_run, save_ranking, write_json
+from hrnet_tf.runs import PRUNING, RUN, Ranking, Run, load_pruning, load_ranking, load_run, rank_command, save_ranking
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.charts import removal_points, removal_svg
-from mobile_eval.files import write_text
+from mobile_eval.files import write_json, write_text
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.profile import ProfileResult, load_profile
 from mobile_eval.tasks.asked import TaskData
@@ -29,16 +30,18 @@ from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig, stored_settings
 from training.examples import plain_inputs
-from training.fit import ROUNDS, build_for_training, build_teacher, check_category, check_startable, fit, load_data, start_run
+from training.fit import build_for_training, build_teacher, check_category, fit, load_data
 from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
 from training.importance.ranking import rank_run
+from training.inputs import inputs_of
 from training.pricing import PriceTable, latency_table, multiply_adds_table, profile_here
 from training.reassessment import ITEMS as REASSESSED
 from training.reassessment import Reassessment
 from training.recovery import reestimate_batch_norm
 from training.selection import Lost, one_by_one, removal_order, towards
 from training.sparsity import SPARSITY
+from training.starting import ROUNDS, check_same, check_settings, check_startable
 from training.tasks.registry import training_task
 from training.tasks.task import settings_geometry
 
@@ -109,10 +112,10 @@ def check_prunable(run: Run, options: PruneOptions) -> Ranking:
     links = run.hrnet_spec.links
     ranking = load_ranking(run)
     if ranking.of_run:
-        raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `hrnet rank {run.path}`")
+        raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `{rank_command(run)}`")
     units = ranking.of(options.method)
     if options.blocks and all(isinstance(unit, FusionLink) for unit in units):
-        raise ValueError(f"the residual blocks of {run.path} were not ranked: rank it again with --blocks")
+        raise ValueError(f"the residual blocks of {run.path} were not ranked: run `{rank_command(run, blocks=True)}`")
     if not links:
         raise ValueError(f"{run.path} has no fusion links left to remove")
     return ranking
@@ -185,6 +188,9 @@ def prune(
     output = Path(output)
     if config.sparsity:
         check_tf_keras(SPARSITY)
+    check_startable(output, resume=resume)
+    if config.epochs < options.rounds:
+        raise ValueError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
     check_prunable(run, options)
     train_data, val_data = load_data(config)
     check_category(run, train_data)
@@ -199,8 +205,6 @@ def prune(
             rank_run(at, train_data.head(before.persons), before.methods, blocks=options.blocks, seed=before.seed)
         part = dataclasses.replace(options, budget=options.budget.part(number, options.rounds))
         epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
-        if epochs < 1:
-            raise ValueError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
         tuning = dataclasses.replace(config, epochs=epochs)
         at = _prune_once(at, part, tuning, folder, pricing, teacher or run, (train_data, val_data), resume=resume)
     return at
@@ -239,19 +243,29 @@ def _prune_once(
     resume: bool,
 ) -> Run:
     train_data, val_data = data
-    chosen = resume and (output / "run.json").is_file()
-    made = None if chosen else plan_here(run, options, train_data, val_data, pricing)
-    spec = made.spec if made else load_run(output).hrnet_spec
-    pruned = Run(output, "prune", spec, run.category, config.to_json(), str(run.path))
-    check_startable(pruned, resume=resume)
-    if made:
-        write_plan(made, run, options, output)
-    start_run(pruned, resume=resume)
+    check_startable(output, resume=resume)
+    made = None if (output / RUN).is_file() else plan_here(run, options, train_data, val_data, pricing)
+    spec = made.spec if made else chosen_before(output, options)
+    inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if config.distill else None)
+    pruned = Run(output, "prune", spec, run.category, config.to_json(), str(run.path), inputs)
+    check_same(pruned)
     model = build_for_training(spec, config)
     set_model_weights(model, load_weights(run.weights_path))
     reestimate_batch_norm(model, plain_inputs(train_data.items[:NORM_ITEMS], spec, settings_geometry(config.settings)))
-    fit(pruned, model, config, train_data, val_data, build_teacher(teacher, config) if config.distill else None)
+    taught_by = build_teacher(teacher, config) if config.distill else None
+    companions = functools.partial(write_plan, made, run, options, output) if made else None
+    fit(pruned, model, config, train_data, val_data, taught_by, companions=companions)
     return pruned
+
+
+def chosen_before(output: Path, options: PruneOptions) -> HRNetSpec:
+    """The network that an interrupted pruning chose; ValueError where it was asked for something else."""
+    pruned = load_run(output)
+    plan = load_pruning(pruned)
+    if plan is None:
+        raise ValueError(f"{output} was made by `hrnet {pruned.step}`, not by `hrnet prune`; give another --output")
+    check_settings(output, plan["options"], options.to_json())
+    return pruned.hrnet_spec
 
 
 def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> None:

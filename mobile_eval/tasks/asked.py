@@ -36,6 +36,11 @@ class Source:
             raise ValueError(f"give --{name}")
         return value
 
+    def absolute(self) -> Source:
+        """The same, found from any working directory."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Source(**{name: path.absolute() if path else None for name, path in given.items()})
+
     def to_json(self) -> dict[str, str]:
         """Plain data of what is given."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
