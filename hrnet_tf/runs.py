@@ -26,6 +26,7 @@ from mobile_eval.typed import checked, checked_entry
 
 RUN, SPEC, RANKING, PRUNING = "run.json", "spec.json", "ranking.json", "pruning.json"
 PAIR = " ~ "  # between the names of two methods
+SOURCE = ("images", "annotations", "masks", "classes")  # what a data set's files and folders are called
 STEPS = ("build", "train", "prune", "quantize", "import")
 
 
@@ -105,8 +106,10 @@ def _category(category: dict[str, Any], place: str) -> dict[str, Any]:
 
 def _config(config: dict[str, Any], place: str) -> dict[str, Any]:
     """The settings of its training, with sources of the types that readers rely on."""
-    for source in ("train", "val"):
-        checked(config.get(source), dict[str, str] | None, f"{place}: {source}")
+    for name in ("train", "val"):
+        source = checked(config.get(name), dict[str, str] | None, f"{place}: {name}") or {}
+        if unknown := source.keys() - set(SOURCE):
+            raise ValueError(f"{place}: {name} has {min(unknown)!r:.60}, expected {', '.join(SOURCE)}")
     checked(config.get("targets"), str | None, f"{place}: targets")
     checked(config.get("heatmap_offset"), float | None, f"{place}: heatmap_offset")
     return config

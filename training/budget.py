@@ -94,7 +94,8 @@ def within_latency(
         spec = order[index]
         found = measured(spec)
         giga, guess = complexity(spec).multiply_adds / 1e9, predicted(spec)
-        say(f"{len(spec.links)} links, {giga:.3f} G multiply-adds: {found:.3f} of full's latency (predicted {guess:.3f})")
+        links = f"{len(spec.links)} of {len(spec.possible_links)} links"
+        say(f"{links}, {giga:.3f} G multiply-adds: {found:.3f} of full's latency (predicted {guess:.3f})")
         return found
 
     over, within, ratio, limit = -1, len(order), 1.0, share

@@ -39,6 +39,10 @@ Images = Annotated[
     Path,
     typer.Option(help="Folder of the images; of classification, with a folder for each class.", show_default=False),
 ]
+RunImages = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the images; the data that the run was trained on if no data are given.", show_default=False),
+]
 ValImages = Annotated[Path | None, typer.Option(help="Folder of the validation images, if another.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.", min=1)]
 BatchSize = Annotated[int, typer.Option(help="Examples a step.", min=1)]

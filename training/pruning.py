@@ -28,7 +28,7 @@ from mobile_eval.tasks.asked import TaskData
 from training.budget import SHARES, Budget, within_drop
 from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
-from training.config import TrainingConfig, stored_settings
+from training.config import TrainingConfig, run_settings
 from training.examples import plain_inputs
 from training.fit import build_for_training, build_teacher, check_category, fit, load_data
 from training.history import RemovalStep, counted, measured_steps, steps_of
@@ -282,7 +282,7 @@ def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> Non
 
 def plan_here(run: Run, options: PruneOptions, train: TaskData, val: TaskData | None, pricing: _Pricing | None = None) -> Plan:
     """The plan with the metric on the first of `val`, and latency measured on this machine unless a profile is given."""
-    pricing, settings = pricing or _Pricing(run, options), stored_settings(run.spec.task, run.config)
+    pricing, settings = pricing or _Pricing(run, options), run_settings(run)
     held = HeldSet.prepare((val or train).head(HELD_ITEMS), run.spec, settings)
     console, lost = Console(stderr=True), None
     if options.reassess:
