@@ -12,7 +12,7 @@ from conversion.options import ConvertOptions
 from conversion.outputs import output_tensors
 from conversion.samples import Samples, run_geometry
 from hrnet_tf.networks import complexity, network_description
-from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
+from hrnet_tf.runs import Run, load_pruning, load_ranking
 from hrnet_tf.spec import STEM_STRIDE, FusionLink
 from mobile_eval.checked_inputs import checked_on
 from mobile_eval.datasets.coco import KeypointCategory
@@ -81,16 +81,14 @@ def _output(run: Run, options: ConvertOptions, interpreter: Any) -> ModelOutput:
 
 def source_of(run: Run, checked: Samples) -> dict[str, Any]:
     """Where a file came from: its run, and what it was compared with Keras on."""
-    history = {"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal(run)}
+    history = {"run": str(run.path), "step": run.step, "parent": run.parent, "removal": removal_of(run)}
     return history | checked_on(len(checked.images), checked.kind)
 
 
-def _removal(run: Run) -> dict[str, Any] | None:
+def removal_of(run: Run) -> dict[str, Any] | None:
     """The way to a pruned network, as `hrnet prune` wrote it."""
-    if not (run.path / PRUNING).is_file():
-        return None
-    plan = read_json(run.path / PRUNING)
-    return {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")}
+    plan = load_pruning(run)
+    return {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")} if plan else None
 
 
 def _tensor_format(details: dict[str, Any]) -> TensorFormat:

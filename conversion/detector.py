@@ -119,8 +119,8 @@ def convert_detector(
         found = _parities(network, drafts, checked, pooled.head(CHECKED))
     _check_limits(found, options, Path(output), (first, second))
     paths = Path(output), boxes_path(output)
-    for path, flatbuffer, description in zip(paths, (first, second), descriptions, strict=True):
-        save_model_file(path, flatbuffer, description)
+    save_model_file(paths[1], second, descriptions[1])
+    save_model_file(paths[0], first, descriptions[0])  # last: where the first file is, the detector is complete
     compressed = sum(len(zlib.compress(flatbuffer, 9)) for flatbuffer in (first, second))
     size = sum(path.stat().st_size for path in paths)
     return DetectorConversion(*paths, size, compressed, tuple(found), descriptions[0])

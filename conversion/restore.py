@@ -7,6 +7,7 @@ function, and one that training finds as it would have been.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from hrnet_tf.normalization import BATCH_NORM
 from hrnet_tf.runs import Run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
+from mobile_eval.files import complete_folder
 from mobile_eval.geometry import UDP
 from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import normalize
@@ -63,8 +65,9 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_
     if description.input.geometry == UDP:
         config["targets"] = UDP
     run = Run(output, "import", spec, answers, config)
-    save_run(run)
-    save_weights(run.weights_path, weights)
+    with complete_folder(output) as draft:
+        save_run(dataclasses.replace(run, path=draft))
+        save_weights(draft / run.weights_path.name, weights)
     return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from hrnet_tf._keras import keras
@@ -10,6 +11,7 @@ from hrnet_tf.networks import Network, build_model
 from hrnet_tf.runs import Run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import model_weights, save_weights
+from mobile_eval.files import complete_folder
 
 
 def connected_like(spec: Network, run: Run | None) -> Network:
@@ -29,6 +31,8 @@ def build_run(spec: Network, output: Path | str, *, links_from: Run | None = Non
     spec = connected_like(spec, links_from)
     keras.utils.set_random_seed(seed)
     run = Run(output, "build", spec, category_for(spec.task, spec.classes), {"seed": seed})
-    save_run(run)
-    save_weights(run.weights_path, model_weights(build_model(spec)))
+    weights = model_weights(build_model(spec))
+    with complete_folder(output) as draft:
+        save_run(dataclasses.replace(run, path=draft))
+        save_weights(draft / run.weights_path.name, weights)
     return run

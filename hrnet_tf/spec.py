@@ -18,13 +18,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from mobile_eval.typed import checked, checked_entry
+
 TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")
 BLOCKS = ("basic", "bottleneck")
 INTERPOLATIONS = ("nearest", "bilinear")
 STEM_STRIDE = 4
 FIRST_STAGE = 2  # the first stage with more than one branch
+LARGEST_SIZE = 65536  # pixels, channels or classes: a larger number is a mistake
+MOST_MODULES = 64  # of a stage, and blocks of a branch
 BOTTLENECK_EXPANSION = 4  # a bottleneck block puts out this times its inner width
-
 CLASSIFICATION_WIDTH = 32  # inner width of the bottleneck that widens branch 0 (HRNet-W-C); it doubles from branch to branch
 CLASSIFICATION_FEATURES = 64  # times the inner width of the first of them
 
@@ -123,8 +126,8 @@ class StageSpec:
     blocks: int
 
     def __post_init__(self) -> None:
-        if self.modules < 1 or self.blocks < 1:
-            raise ValueError(f"a stage needs at least one module and one block, got {self.modules} and {self.blocks}")
+        if not (1 <= self.modules <= MOST_MODULES and 1 <= self.blocks <= MOST_MODULES):
+            raise ValueError(f"a stage has 1 to {MOST_MODULES} modules and blocks, got {self.modules} and {self.blocks}")
 
 
 @dataclass(frozen=True)
@@ -186,8 +189,8 @@ class HRNetSpec:
 
     def __post_init__(self) -> None:
         for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            if not 1 <= getattr(self, name) <= LARGEST_SIZE:
+                raise ValueError(f"{name} must be between 1 and {LARGEST_SIZE}, got {getattr(self, name)}")
         if self.head_width is not None and (self.head_width < 1 or self.task == "pose"):
             expected = "there is none to set of pose" if self.task == "pose" else "must be at least 1"
             raise ValueError(f"head width {self.head_width}: {expected}")
@@ -199,9 +202,11 @@ class HRNetSpec:
         if not 1 <= len(self.stages) <= 3:
             raise ValueError(f"an HRNet has 1 to 3 stages after the first, got {len(self.stages)}")
         multiple = self.size_multiple
-        if min(self.input_size) < multiple or any(size % multiple for size in self.input_size):
+        if min(self.input_size) < multiple or any(size % multiple or size > LARGEST_SIZE for size in self.input_size):
             height, width = self.input_size
-            raise ValueError(f"input size {height}x{width}: height and width must be multiples of {multiple}")
+            raise ValueError(
+                f"input size {height}x{width}: height and width must be multiples of {multiple}, up to {LARGEST_SIZE}"
+            )
         units = ("link", self.links - self.possible_links), ("block", self.removed_blocks - self.possible_blocks)
         for kind, unknown in units:
             if unknown:
@@ -322,17 +327,12 @@ class HRNetSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> HRNetSpec:
         """The spec that `to_json` wrote."""
-        data = dict(data)
-        try:
-            removed = [FusionLink.parse(name) for name in data.pop("removed_links")]
-            blocks = [ResidualBlock.parse(name) for name in data.pop("removed_blocks", [])]
-            data["stages"] = tuple(StageSpec(**stage) for stage in data["stages"])
-            data["input_size"] = tuple(data["input_size"])
-            spec = cls(**data).full()
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not the spec of an HRNet: {error}") from error
-        unknown = frozenset(removed) - spec.links
-        if unknown:
+        place = "not the spec of an HRNet"
+        removed = [FusionLink.parse(name) for name in checked_entry(data, "removed_links", list[str], place)]
+        blocks = [ResidualBlock.parse(name) for name in checked(data.get("removed_blocks", []), list[str], place)]
+        rest = {name: value for name, value in data.items() if name not in ("removed_links", "removed_blocks")}
+        spec: HRNetSpec = checked(rest, cls, place).full()
+        if unknown := frozenset(removed) - spec.links:
             raise ValueError(f"the network has no link {min(unknown).name}")
         return dataclasses.replace(spec, links=spec.links - frozenset(removed), removed_blocks=frozenset(blocks))
 

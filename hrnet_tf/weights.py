@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from hrnet_tf.runs import write_atomically
+from mobile_eval.files import write_atomically
 
 Weights = dict[str, NDArray[Any]]
 

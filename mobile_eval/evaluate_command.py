@@ -211,6 +211,7 @@ def evaluate(
     given = dict(locals())
     from mobile_eval.backend import parse_backend
     from mobile_eval.files import check_output_file
+    from mobile_eval.resumable import finish
     from mobile_eval.runtime import TfliteModel
     from mobile_eval.tasks.asked import Asked
     from mobile_eval.tasks.registry import evaluate_asked, save_figures
@@ -222,5 +223,6 @@ def evaluate(
     result = evaluate_asked(loaded, asked, progress=True)
     if json:
         save_figures(json, loaded, asked, result)
+    finish(predictions)
     typer.echo(result)
     typer.echo(f"{loaded.runtime}: {loaded.placement}")

@@ -237,7 +237,7 @@ def names_member(description: ModelDescription) -> str:
 
 
 def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescription) -> ModelDescription:
-    """Write `flatbuffer` with the description inside to `path`, and the description beside it.
+    """Write the description beside `path`, then `flatbuffer` with the description inside to `path`: where that is, all is.
 
     Returns the description as stored, with the flatbuffer's length and checksum.
     """
@@ -251,8 +251,8 @@ def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescr
             member = zipfile.ZipInfo(name)  # a fixed date: the same model gives the same bytes
             member.compress_type = zipfile.ZIP_STORED
             tail.writestr(member, content)
-    write_bytes(path, buffer.getvalue())
     write_json(description_path(path), stored.to_json())
+    write_bytes(path, buffer.getvalue())
     return stored
 
 

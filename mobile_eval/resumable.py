@@ -1,7 +1,7 @@
 """Keypoints on disk while they are found, so that an evaluation that is interrupted goes on where it stopped.
 
 Beside the file that the evaluation writes at its end lies `FILE.part`: a line that says of what the keypoints are (model,
-people, options), then a line for each person in turn. It is gone when the evaluation is done.
+people, options), then a line for each person in turn. It is removed once everything that the evaluation writes is written.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def predict_resumably(
     Raises ValueError where what is there is of another model, other people or other options.
     """
     path, key = part_path(output), _key(model, people, options)
-    found = _read(path, key) if resume and path.exists() else []
+    found = _read(path, key, len(model.description.category.joints)) if resume and path.exists() else []
+    found = found[: len(people)]
     yield from found
     lines = [key, *(keypoints.tolist() for keypoints in found)]
     write_text(path, "".join(f"{json.dumps(line)}\n" for line in lines))  # whole or not at all: what was found stays
@@ -50,7 +51,12 @@ def predict_resumably(
                 yield keypoints
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror or error}") from error
-    path.unlink()
+
+
+def finish(output: Path | str | None) -> None:
+    """Remove the unfinished keypoints beside `output`: all that the evaluation writes is written."""
+    if output is not None:
+        part_path(output).unlink(missing_ok=True)
 
 
 def resumable(output: Path | None, *, resume: bool) -> Predicted:
@@ -71,8 +77,8 @@ def _key(model: TfliteModel, people: Sequence[InBox], options: PoseOptions) -> d
     }
 
 
-def _read(path: Path, key: dict[str, Any]) -> list[NDArray[np.float64]]:
-    """The keypoints of a part file; of a line that was not written to its end, none."""
+def _read(path: Path, key: dict[str, Any], joints: int) -> list[NDArray[np.float64]]:
+    """The keypoints of a part file, up to the first line that was not written to its end or is damaged."""
     lines = read_bytes(path, "unfinished keypoints").decode("utf-8", "replace").split("\n")[:-1]
     try:
         there = json.loads(lines[0]) if lines else None
@@ -81,4 +87,13 @@ def _read(path: Path, key: dict[str, Any]) -> list[NDArray[np.float64]]:
     if there != key:
         other = [name for name in key if not isinstance(there, dict) or there.get(name) != key[name]]
         raise ValueError(f"{path} is of another evaluation ({' and '.join(other)} differ): remove it, or leave --resume out")
-    return [np.array(json.loads(line), np.float64) for line in lines[1:]]
+    found: list[NDArray[np.float64]] = []
+    for line in lines[1:]:
+        try:
+            keypoints = np.array(json.loads(line), np.float64)
+        except (ValueError, TypeError, RecursionError):
+            break
+        if keypoints.shape != (joints, len("xys")):
+            break
+        found.append(keypoints)
+    return found

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.evaluate import SCORE_THRESHOLD, check_finds_keypoints
-from mobile_eval.files import check_output_folder, write_json
+from mobile_eval.files import check_output_folder, part_path, remove_stale_parts, write_json
 from mobile_eval.inference import predict_box
 from mobile_eval.pose_picture import draw_skeleton
 from mobile_eval.progress import tracked
@@ -197,7 +197,8 @@ class _Drawn:
 
     def __init__(self, path: Path, rate: float):
         self.path = path
-        self.beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self.beside = part_path(path, path.suffix)  # opencv goes by the ending
+        remove_stale_parts(path.parent.absolute())
         self.rate = rate
         self.writer: cv2.VideoWriter | None = None
         self.frames = 0

@@ -9,11 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("hrnet_tf", "training", "conversion", "mobile_eval")
 MAY_IMPORT = {
-    "hrnet_tf": {"hrnet_tf"},
+    "hrnet_tf": {"hrnet_tf", "mobile_eval"},  # of mobile_eval, LENT alone
     "mobile_eval": {"mobile_eval"},
     "training": {"training", "hrnet_tf", "mobile_eval"},
     "conversion": {"conversion", "hrnet_tf", "mobile_eval"},
 }
+LENT = {"mobile_eval.files", "mobile_eval.typed", "mobile_eval.errors"}  # what every package uses of the device part
 MOUNTS_ALL = Path("hrnet_tf/__main__.py")
 # The base dependencies of setup.py and the runtimes; all of them have wheels for ARM.
 ON_A_DEVICE = {"numpy", "cv2", "typer", "rich", "jinja2", "markupsafe", "faster_coco_eval", "tflite_runtime", "ai_edge_litert"}
@@ -83,6 +84,14 @@ def test_a_package_imports_only_what_it_may(path: Path) -> None:
         return
     unwanted = (imports(path) & {*PACKAGES, "tests", "benchmarks"}) - MAY_IMPORT[path.parts[0]]
     assert unwanted == set()
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parts[0] == "hrnet_tf"], ids=str)
+def test_the_networks_take_only_files_from_the_device_part(path: Path) -> None:
+    if path == MOUNTS_ALL:
+        return
+    froms = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module]
+    assert {node.module for node in froms if (node.module or "").split(".")[0] == "mobile_eval"} <= LENT
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.parts[0] == "mobile_eval"], ids=str)

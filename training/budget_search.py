@@ -77,8 +77,10 @@ class BudgetSearch:
             if larger == chosen or ratio is None or self.measured is None:
                 return larger, ratio
             found = self.measured(larger)
-            self.say(f"{counted(larger)}, some given back: {found:.3f} of full's latency")
-            if found <= share:
+            fits = found <= share
+            verdict = "kept" if fits else f"over the budget of {share:g}, not kept"
+            self.say(f"{counted(larger)} with some given back: {found:.3f} of full's latency, {verdict}")
+            if fits:
                 return larger, found
             most = share * table.price(larger) / found
         return chosen, ratio

@@ -107,7 +107,7 @@ def train(
 @app.command()
 def rank(
     run: Annotated[Path, typer.Argument(help="A trained or pruned run.")],
-    images: given.Images,
+    images: given.RunImages = None,
     annotations: given.Annotations = None,
     masks: given.Masks = None,
     classes: given.Classes = None,
@@ -129,7 +129,9 @@ def rank(
     leave-one-out: what the loss becomes without it. taylor: gate times gradient. l0, l1: gates that learn to close.
     Each is measured on two halves of the data; how far the halves and the methods agree is part of the result.
 
-    Example: [bold]hrnet rank runs/full --annotations train.json --images images --method all[/bold]
+    Measured on the data that the run was trained on, or on those given.
+
+    Example: [bold]hrnet rank runs/full --method all[/bold]
     """
     from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
@@ -137,14 +139,13 @@ def rank(
     from mobile_eval.tasks.registry import TASKS
     from training.importance.ranking import METHODS, rank_run
     from training.ranking_table import show_ranking
-    from training.sources import asked_source
+    from training.sources import run_source
 
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
-    task, files = loaded.spec.task, {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
-    choice = {"category": category, "strict": strict, "exif": exif}
-    source = asked_source(task, {**files, **choice}, run=loaded).read_as(loaded.config)
-    data = TASKS[task].load(source)
+    asked = {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
+    source = run_source(loaded, {**asked, "category": category, "strict": strict, "exif": exif})
+    data = TASKS[loaded.spec.task].load(source)
     say_left_out(source, data)
     held = data.head(limit)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
@@ -156,7 +157,7 @@ def rank(
 @app.command()
 def prune(
     run: Annotated[Path, typer.Argument(help="A ranked run.")],
-    images: given.Images,
+    images: given.RunImages = None,
     output: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)] = None,
     keep_latency: Annotated[float | None, typer.Option(help="Share of the full network's latency that may stay.")] = None,
     keep_macs: Annotated[float | None, typer.Option(help="Share of its multiply-adds that may stay.")] = None,
@@ -200,8 +201,9 @@ def prune(
 ) -> None:
     """Remove the links that a run needs least, with the branches that fall dead, and fine-tune the smaller network.
 
-    Example: [bold]hrnet prune runs/full --keep-latency 0.75 --train-annotations train.json --images images
-    --epochs 10 --output runs/pruned[/bold]
+    It learns from the data that the run was trained on, or from those given.
+
+    Example: [bold]hrnet prune runs/full --keep-latency 0.75 --epochs 10 --output runs/pruned[/bold]
     """
     asked = dict(locals())
     import dataclasses
@@ -213,12 +215,11 @@ def prune(
     from training.pruning import PruneOptions, summary
     from training.pruning import prune as prune_run
     from training.ranking_table import show_dry_run
-    from training.sources import asked_sources
+    from training.sources import run_sources
 
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
-    task = parent.spec.task
-    config = tuning_config(task, parent.config, asked_sources(task, asked, parent), epochs, batch_size, learning_rate, seed)
+    config = tuning_config(parent, run_sources(parent, asked), epochs, batch_size, learning_rate, seed)
     config = with_given(config, {"flip_pairs": flip_pairs})
     chosen = asked_precision(precision, mixed_precision) or FLOAT32
     config = dataclasses.replace(config, precision=chosen, distill=distill, sparsity=sparsity)
@@ -237,8 +238,8 @@ def prune(
 @app.command()
 def quantize(
     run: Annotated[Path, typer.Argument(help="A trained or pruned run.")],
-    images: given.Images,
     output: given.Output,
+    images: given.RunImages = None,
     val_images: given.ValImages = None,
     train_annotations: given.TrainAnnotations = None,
     val_annotations: given.ValAnnotations = None,
@@ -259,20 +260,20 @@ def quantize(
 ) -> None:
     """Tune a run quantization-aware (tensorflow-model-optimization), so that it loses little as int8.
 
-    Example: [bold]hrnet quantize runs/pruned --train-annotations train.json --images images
-    --epochs 3 --output runs/pruned-qat[/bold]
+    It learns from the data that the run was trained on, or from those given.
+
+    Example: [bold]hrnet quantize runs/pruned --epochs 3 --output runs/pruned-qat[/bold]
     """
     asked = dict(locals())
     from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
     from training.config import tuning_config
     from training.quantize import quantize as quantize_run
-    from training.sources import asked_sources
+    from training.sources import run_sources
 
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
-    task = parent.spec.task
-    config = tuning_config(task, parent.config, asked_sources(task, asked, parent), epochs, batch_size, learning_rate, seed)
+    config = tuning_config(parent, run_sources(parent, asked), epochs, batch_size, learning_rate, seed)
     config = with_given(config, {"flip_pairs": flip_pairs})
     tuned = quantize_run(parent, config, output, resume=resume, memory_budget=budget_bytes)
     typer.echo(f"run: {tuned.path}")

@@ -7,12 +7,16 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
+from hrnet_tf.runs import RUN, Run
 from mobile_eval.tasks.asked import Source
+from mobile_eval.typed import checked
 from training.tasks.registry import default_settings, settings_class
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares
 
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 SCHEDULES, OPTIMIZERS, KEEP = ("cosine", "step", "poly"), ("adam", "sgd"), ("last", "best")
+MOST_EPOCHS = 1_000_000
+SEEDS = 2**32  # numpy's are below it
 OWN = ("train", "val", "task", "settings")  # what is stored in a form of its own
 
 
@@ -53,6 +57,10 @@ class TrainingConfig:
         kind = settings_class(self.task)
         if not isinstance(self.settings, kind):
             raise TypeError(f"the settings of {self.task} are {kind.__module__}.{kind.__name__}, got {self.settings!r}")
+        if self.epochs > MOST_EPOCHS:
+            raise ValueError(f"epochs must be at most {MOST_EPOCHS:,}, got {self.epochs}")
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"seed must be at least 0 and below {SEEDS}, got {self.seed}")
         check_positive(self, "epochs", "batch_size", "learning_rate", "accumulate", "devices")
         check_not_negative(self, "warmup_epochs", "weight_decay", "patience")
         for name in ("link_dropout", "sparsity", "ema"):
@@ -89,7 +97,7 @@ class TrainingConfig:
     def to_json(self) -> dict[str, Any]:
         """Plain data, the task's settings among the others."""
         common = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in OWN}
-        sources = {"train": self.train.to_json(), "val": self.val.to_json() if self.val else None}
+        sources = {"train": self.train.absolute().to_json(), "val": self.val.absolute().to_json() if self.val else None}
         data = {"task": self.task, **sources, **common, **dataclasses.asdict(self.settings)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
@@ -107,18 +115,12 @@ class TrainingConfig:
 
 
 def tuning_config(
-    task: str,
-    parent: dict[str, Any],
-    sources: tuple[Source, Source | None],
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
+    parent: Run, sources: tuple[Source, Source | None], epochs: int, batch_size: int, learning_rate: float, seed: int
 ) -> TrainingConfig:
     """The parent run's task settings (the defaults where it was imported) with these others; training and validation data."""
     train, val = sources
-    train, val = train.read_as(parent), val.read_as(parent) if val else None
-    return TrainingConfig(train, val, stored_settings(task, parent), epochs, task, batch_size, "adam", learning_rate, seed=seed)
+    task = parent.spec.task
+    return TrainingConfig(train, val, run_settings(parent), epochs, task, batch_size, "adam", learning_rate, seed=seed)
 
 
 def as_named_today(config: dict[str, Any]) -> dict[str, Any]:
@@ -145,8 +147,14 @@ def with_defaults(task: str, config: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 
-def stored_settings(task: str, config: dict[str, Any]) -> Any:
-    """The task's settings that a run with that config learnt by; the defaults where it was imported."""
-    defaults = default_settings(task)
-    stored = {name: config.get(name, default) for name, default in defaults.items()}
-    return settings_class(task)(**{name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()})
+def stored_settings(task: str, config: dict[str, Any], place: str = "config") -> Any:
+    """The task's settings that a run with that config learnt by; the defaults where it was imported.
+
+    Raises ValueError, naming `place` and the setting, where one is of another type.
+    """
+    return checked({name: config[name] for name in default_settings(task) if name in config}, settings_class(task), place)
+
+
+def run_settings(run: Run) -> Any:
+    """The task's settings that `run` learnt by."""
+    return stored_settings(run.spec.task, run.config, f"{run.path / RUN}: config")

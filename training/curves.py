@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.runs import Run, write_atomically
+from hrnet_tf.runs import Run
+from mobile_eval.files import write_atomically
 from training.records import read_history
 
 COLUMNS, PANEL_INCHES = 2, (5.2, 3.4)

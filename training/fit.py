@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from hrnet_tf._keras import BACKEND, keras
@@ -11,7 +10,7 @@ from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.gates import on_units, unit_dropout
 from hrnet_tf.keras_choice import check_same_keras
 from hrnet_tf.networks import Network, build_model
-from hrnet_tf.runs import PRUNING, Run, load_run, save_run
+from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.geometry import UDP, geometry_of
@@ -19,7 +18,7 @@ from mobile_eval.preprocess import read_item
 from mobile_eval.tasks.asked import Source, TaskData, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.checkpoint import Checkpoint
-from training.config import FLOAT16, FLOAT32, TrainingConfig, with_defaults
+from training.config import FLOAT16, FLOAT32, TrainingConfig
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.distillation import Distiller
 from training.examples import Examples, examples_for, steps_per_epoch
@@ -33,14 +32,11 @@ from training.progress_line import ProgressLine
 from training.records import read_history
 from training.schedules import learning_rates
 from training.sparsity import sparsified, sparsity_callbacks
+from training.starting import CHECKPOINT, check_same, started
 from training.strategies import workers_in_one_line
 from training.tasks.registry import training_task
 from training.tasks.task import TrainingTask, settings_geometry
 from training.validation import Validate
-
-ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
-CHECKPOINT = "checkpoint.safetensors"
-BEFORE_A_RUN = (ROUNDS, PRUNING, "ranking.json", "links.svg", "removal.svg")
 
 
 def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = False) -> Any:
@@ -126,34 +122,6 @@ def known_category(run: Run, data: TaskData) -> dict[str, Any]:
     return run.category if pairs is None else {**run.category, "flip_pairs": pairs}
 
 
-def check_startable(run: Run, *, resume: bool) -> None:
-    """Raise ValueError where the run's folder holds something else, or, to resume, another run.
-
-    What pruning leaves before its run starts (its plan, and earlier rounds) is not something else.
-    """
-    if not (run.path / "run.json").exists():
-        found = [entry.name for entry in run.path.iterdir()] if run.path.is_dir() else []
-        if any(name not in BEFORE_A_RUN and not name.endswith(".part") for name in found):
-            raise ValueError(f"{run.path} exists and is not a run folder; give another --output")
-        return
-    if not resume:
-        raise ValueError(f"{run.path} exists already; go on with --resume or give another --output")
-    before = load_run(run.path)
-    before = dataclasses.replace(before, config=with_defaults(before.spec.task, before.config))
-    for name in ("step", "spec", "category", "config"):
-        if getattr(before, name) != getattr(run, name):
-            raise ValueError(
-                f"{run.path} is a run of another model or other settings (its {name} differs); give another --output"
-            )
-
-
-def start_run(run: Run, *, resume: bool) -> None:
-    """Write the run's description, or, to resume, check that the folder holds the same run."""
-    check_startable(run, resume=resume)
-    if not (run.path / "run.json").exists():
-        save_run(run)
-
-
 def fit(
     run: Run,
     model: Any,
@@ -162,14 +130,18 @@ def fit(
     val: TaskData | None,
     teacher: Any | None = None,
     execution: Execution | None = None,
+    companions: Callable[[], None] | None = None,
 ) -> None:
     """Train `model` until `config.epochs`, or until patience ends, from the run's checkpoint where there is one.
 
     With a `teacher` (a Keras model of the same answers), `config.distill` is its share of the loss. Callbacks of the
-    user's are called with the validation's figures, before the epoch is kept.
+    user's are called with the validation's figures, before the epoch is kept. The run's folder is begun, with what `companions`
+    writes, once all that can be refused beforehand has been checked.
     """
     how = execution or Execution()
     check_same_keras(*how.callbacks)
+    if how.devices.is_chief:
+        check_same(run)
     task, rows, geometry = training_task(config.task), read_history(run.path), settings_geometry(config.settings)
     if len(rows) >= config.epochs or out_of_patience(rows, config.patience, task.metric):
         return
@@ -199,7 +171,11 @@ def fit(
     last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train, geometry) if how.tensorboard else [])]
     line = ProgressLine(config.items_a_step, examples.steps, config.epochs)
     try:
-        with unreadable_in_one_line(examples), workers_in_one_line(how.devices):
+        with (
+            started(run, companions=companions, writes=how.devices.is_chief),
+            unreadable_in_one_line(examples),
+            workers_in_one_line(how.devices),
+        ):
             learner.fit(
                 _batches(examples, range(done, config.epochs), how),
                 steps_per_epoch=examples.steps,

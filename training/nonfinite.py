@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf._keras import keras
-from hrnet_tf.runs import Run, write_atomically
+from hrnet_tf.runs import Run
+from mobile_eval.files import write_atomically
 from training.examples import Examples
 
 BATCH_FILE = "nan-batch.npz"
@@ -50,5 +51,5 @@ class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
         write_atomically(path, lambda beside: beside.write_bytes(content.getvalue()))
         raise ValueError(
             f"the loss is {loss} after step {batch + 1} of epoch {self._epoch + 1}; its batch is in {path}. Look at it, or "
-            "start again with a smaller --learning-rate; --resume goes on from the last whole epoch"
+            "start again with a smaller --learning-rate and another --output"
         )

@@ -61,6 +61,10 @@ Images = Annotated[
     Path,
     typer.Option(help="Folder of the images; of classification, with a folder for each class.", show_default=False),
 ]
+RunImages = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the images; the data that the run was trained on if no data are given.", show_default=False),
+]
 ValImages = Annotated[Path | None, typer.Option(help="Folder of the validation images, if another.")]
 FlipPairs = Annotated[
     str | None,

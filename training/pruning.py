@@ -7,6 +7,7 @@ in the folder `rounds`, so that an interrupted pruning goes on where it stopped.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from rich.console import Console
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.networks import complexity
-from hrnet_tf.runs import PRUNING, Ranking, Run, load_ranking, load_run, save_ranking, write_json
+from hrnet_tf.runs import PRUNING, RUN, Ranking, Run, load_pruning, load_ranking, load_run, rank_command, save_ranking
 from hrnet_tf.spec import FusionLink, HRNetSpec
 from hrnet_tf.weights import load_weights, set_model_weights
 from mobile_eval.charts import removal_points, removal_svg
-from mobile_eval.files import write_text
+from mobile_eval.files import write_json, write_text
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.profile import ProfileResult, load_profile
 from mobile_eval.progress import tracked, working
@@ -30,29 +31,21 @@ from mobile_eval.tasks.asked import TaskData, say_left_out
 from training.budget import SHARES, Budget, within_drop
 from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
-from training.config import TrainingConfig, stored_settings
+from training.config import TrainingConfig, run_settings
 from training.examples import plain_batches
 from training.execution import Execution
-from training.fit import (
-    ROUNDS,
-    build_for_training,
-    build_teacher,
-    check_category,
-    check_startable,
-    fit,
-    known_category,
-    load_data,
-    start_run,
-)
+from training.fit import build_for_training, build_teacher, check_category, fit, known_category, load_data
 from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
 from training.importance.ranking import check_finite, rank_run
+from training.inputs import inputs_of
 from training.pricing import PriceTable, latency_table, multiply_adds_table, profile_here
 from training.reassessment import ITEMS as REASSESSED
 from training.reassessment import Reassessment
 from training.recovery import LARGEST_BATCH, reestimate_batch_norm
 from training.selection import Lost, one_by_one, removal_order, towards
 from training.sparsity import SPARSITY
+from training.starting import ROUNDS, check_same, check_settings, check_startable
 from training.tasks.registry import training_task
 from training.tasks.task import settings_geometry
 
@@ -123,11 +116,11 @@ def check_prunable(run: Run, options: PruneOptions) -> Ranking:
     links = run.hrnet_spec.links
     ranking = load_ranking(run)
     if ranking.of_run:
-        raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `hrnet rank {run.path}`")
+        raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `{rank_command(run)}`")
     units = ranking.of(options.method)
     check_finite(units, f"{run.path / 'ranking.json'}", f"rank it again with `hrnet rank {run.path}`")
     if options.blocks and all(isinstance(unit, FusionLink) for unit in units):
-        raise ValueError(f"the residual blocks of {run.path} were not ranked: rank it again with --blocks")
+        raise ValueError(f"the residual blocks of {run.path} were not ranked: run `{rank_command(run, blocks=True)}`")
     if not links:
         raise ValueError(f"{run.path} has no fusion links left to remove")
     return ranking
@@ -203,6 +196,9 @@ def prune(
     output = Path(output)
     if config.sparsity:
         check_tf_keras(SPARSITY)
+    check_startable(output, resume=resume)
+    if config.epochs < options.rounds:
+        raise ValueError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
     check_prunable(run, options)
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
@@ -220,8 +216,6 @@ def prune(
             rank_run(at, looked_at, before.methods, blocks=options.blocks, seed=before.seed, memory_budget=memory_budget)
         part = dataclasses.replace(options, budget=options.budget.part(number, options.rounds))
         epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
-        if epochs < 1:
-            raise ValueError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
         tuning = dataclasses.replace(config, epochs=epochs)
         data = train_data, val_data
         at = _prune_once(at, part, tuning, folder, pricing, teacher or run, data, resume=resume, memory_budget=memory_budget)
@@ -262,22 +256,32 @@ def _prune_once(
     memory_budget: int,
 ) -> Run:
     train_data, val_data = data
-    chosen = resume and (output / "run.json").is_file()
-    made = None if chosen else plan_here(run, options, train_data, val_data, pricing, memory_budget)
-    spec = made.spec if made else load_run(output).hrnet_spec
-    pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path))
-    check_startable(pruned, resume=resume)
-    if made:
-        write_plan(made, run, options, output)
-    start_run(pruned, resume=resume)
+    check_startable(output, resume=resume)
+    made = None if (output / RUN).is_file() else plan_here(run, options, train_data, val_data, pricing, memory_budget)
+    spec = made.spec if made else chosen_before(output, options)
+    inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if config.distill else None)
+    pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path), inputs)
+    check_same(pruned)
     model = build_for_training(spec, config)
     set_model_weights(model, load_weights(run.weights_path))
     items, size = train_data.items[:NORM_ITEMS], batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
     batches = plain_batches(items, size, spec, settings_geometry(config.settings))
     reestimate_batch_norm(model, tracked(batches, "BatchNorm's statistics", math.ceil(len(items) / size)))
     taught_by = build_teacher(teacher, config) if config.distill else None
-    fit(pruned, model, config, train_data, val_data, taught_by, Execution(memory_budget=memory_budget))
+    companions = functools.partial(write_plan, made, run, options, output) if made else None
+    how = Execution(memory_budget=memory_budget)
+    fit(pruned, model, config, train_data, val_data, taught_by, how, companions=companions)
     return pruned
+
+
+def chosen_before(output: Path, options: PruneOptions) -> HRNetSpec:
+    """The network that an interrupted pruning chose; ValueError where it was asked for something else."""
+    pruned = load_run(output)
+    plan = load_pruning(pruned)
+    if plan is None:
+        raise ValueError(f"{output} was made by `hrnet {pruned.step}`, not by `hrnet prune`; give another --output")
+    check_settings(output, plan["options"], options.to_json())
+    return pruned.hrnet_spec
 
 
 def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> None:
@@ -301,7 +305,7 @@ def plan_here(
     memory_budget: int = MEMORY_BUDGET,
 ) -> Plan:
     """The plan with the metric on the first of `val`, and latency measured on this machine unless a profile is given."""
-    pricing, settings = pricing or _Pricing(run, options), stored_settings(run.spec.task, run.config)
+    pricing, settings = pricing or _Pricing(run, options), run_settings(run)
     held = HeldSet.prepare((val or train).head(HELD_ITEMS), run.spec, settings, memory_budget, progress=True)
     console, lost = Console(stderr=True), None
     if options.reassess:

@@ -15,14 +15,17 @@ from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.networks import Network, build_model
 from hrnet_tf.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
-from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, write_json
+from hrnet_tf.runs import PRUNING, RANKING, Run, load_pruning, load_ranking, save_ranking
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.files import write_json
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.asked import TaskData, say_left_out
 from training.config import TrainingConfig
 from training.examples import plain_batches
 from training.execution import Execution
-from training.fit import check_category, fit, known_category, load_data, start_run
+from training.fit import check_category, fit, known_category, load_data
+from training.inputs import inputs_of
+from training.starting import check_same, check_startable
 from training.tasks.task import settings_geometry
 
 RANGE_GROUPS, GROUP_ITEMS = 8, 32  # ranges are those of a group's items together, averaged over groups
@@ -36,6 +39,8 @@ def quantize(
     `memory_budget` is how many bytes a batch's activations may take, but for those of the training itself.
     """
     check_tf_keras(QUANTIZATION)
+    output = Path(output)
+    check_startable(output, resume=resume)
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
     train_data, val_data = load_data(config, run.category)
@@ -43,20 +48,27 @@ def quantize(
     say_left_out(config.train, train_data)
     say_left_out(config.val, val_data)
     folded = fold_batch_norm(load_weights(run.weights_path))
-    quantized = Run(Path(output), "quantize", run.spec, known_category(run, train_data), config.to_json(), str(run.path))
-    start_run(quantized, resume=resume)
-    if (run.path / "ranking.json").is_file():
-        ranking = load_ranking(run)
-        save_ranking(quantized, dataclasses.replace(ranking, of_run=ranking.of_run or str(run.path)))
-    if (run.path / PRUNING).is_file():
-        write_json(quantized.path / PRUNING, read_json(run.path / PRUNING))
+    inputs = inputs_of(config, train_data, val_data, parent=run)
+    category = known_category(run, train_data)
+    quantized = Run(output, "quantize", run.spec, category, config.to_json(), str(run.path), inputs)
+    check_same(quantized)
+    ranking, pruning = load_ranking(run) if (run.path / RANKING).is_file() else None, load_pruning(run)
+
+    def companions() -> None:
+        """What is known of the network before: it is that of this one too."""
+        if ranking:
+            save_ranking(quantized, dataclasses.replace(ranking, of_run=ranking.of_run or str(run.path)))
+        if pruning:
+            write_json(quantized.path / PRUNING, pruning)
+
     plain = build_model(run.spec, folded=True)
     set_model_weights(plain, folded)
     ranges = activation_ranges(plain, range_groups(train_data, run.spec, settings_geometry(config.settings), memory_budget))
     with Console(stderr=True).status("building the quantization-aware network"):
         model = build_quantized_model(run.spec, folded, keep_zeros=bool(run.config.get("sparsity")))
         initialize_ranges(model, ranges)
-    fit(quantized, model, config, train_data, val_data, execution=Execution(memory_budget=memory_budget))
+    how = Execution(memory_budget=memory_budget)
+    fit(quantized, model, config, train_data, val_data, execution=how, companions=companions)
     return quantized
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from hrnet_tf.runs import write_atomically
+from mobile_eval.files import write_atomically
 
 
 def write_history(run: Path, rows: list[dict[str, float]]) -> None:

@@ -1,4 +1,4 @@
-"""Where training and validation data lie, from what was typed."""
+"""Where training and validation data lie: from what was typed and, of a run, from what it was trained on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
+
 from hrnet_tf.runs import Run
-from mobile_eval.tasks.asked import Source
+from mobile_eval.tasks.asked import PATHS, Source
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 
@@ -19,33 +21,94 @@ RANK = {"images": "images", "annotations": "annotations", "masks": "masks", "cla
 ABSENT = (None, False)
 
 
-def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str] = RANK, run: Run | None = None) -> Source:
-    """The data that these options name; ValueError for what the task needs and is not given, and for what is another task's.
-
-    Of several categories that of `run` is taken where none is asked for.
-    """
+def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> Source:
+    """The data that these options name; ValueError for what the task needs and is not given, and for what is another task's."""
     needs, takes = TASKS[task].needs, TASKS[task].takes
     training_task(task)  # refuses a task that cannot be trained before it asks for data
     for name, option in options.items():
         if name in needs and asked[option] is None:
             raise ValueError(f"{task} needs {_listed(options[need] for need in needs)}: --{_typed(option)} is missing")
     _check_own(task, asked, options, (*needs, *takes))
-    expected = run.category.get("name") if run else None
-    return Source(**{name: asked[option] for name, option in options.items()}, expected=expected)
+    return Source(**{name: asked[option] for name, option in options.items()})
 
 
-def asked_sources(task: str, asked: Mapping[str, Any], run: Run | None = None) -> tuple[Source, Source | None]:
+def asked_sources(task: str, asked: Mapping[str, Any]) -> tuple[Source, Source | None]:
     """Training data, and validation data: None where nothing of them is given; what is not given of them is the training's.
 
     Raises ValueError as `asked_source` does, and where the images to validate on are without what goes with them.
     """
-    train, needs = asked_source(task, asked, TRAIN, run), TASKS[task].needs
+    train = asked_source(task, asked, TRAIN)
+    return train, _val_source(task, asked, train)
+
+
+def _val_source(task: str, asked: Mapping[str, Any], train: Source) -> Source | None:
+    """Validation data: None where nothing of them is given; what is not given of them is the training's."""
+    needs = TASKS[task].needs
     _check_own(task, asked, VAL, (*needs, *TASKS[task].takes))
     others = {name: asked[option] for name, option in VAL.items() if asked[option] is not None}
     beside = [name for name in needs if name != "images"]
     if others and beside and not any(name in others for name in beside):
         raise ValueError(f"--val-images goes with {_listed(VAL[name] for name in beside)}")
-    return train, dataclasses.replace(train, **others) if others else None
+    return dataclasses.replace(train, **others) if others else None
+
+
+def run_source(run: Run, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> Source:
+    """The data that a run was trained on, with those that these options name in their place.
+
+    Raises ValueError for what is needed and neither known nor given, what is another task's, and what is not there.
+    """
+    task = run.spec.task
+    source = _overridden(run, "train", task, asked, options)
+    needs = TASKS[task].needs
+    if lacking := next((name for name in needs if getattr(source, name) is None), None):
+        needed = _listed(options[name] for name in needs)
+        raise ValueError(
+            f"{run.path} does not say what it was trained on: give {needed}; --{_typed(options[lacking])} is missing"
+        )
+    if missing := _missing(source):
+        where = source.path(missing)
+        raise ValueError(f"the data that {run.path} was trained on are not at {where}: give --{_typed(options[missing])}")
+    return source
+
+
+def run_sources(run: Run, asked: Mapping[str, Any]) -> tuple[Source, Source | None]:
+    """The training and validation data of a run, with those that the options name in their place.
+
+    What the run's two sets have in common stays in common. Validation data that are not there any more are left out, with a
+    line that says so, where other training data are given.
+    """
+    task, train = run.spec.task, run_source(run, asked, TRAIN)
+    if not run.config.get("val"):
+        return train, _val_source(task, asked, train)
+    known = {name: _source(run, name) for name in ("train", "val")}
+    val = _overridden(run, "val", task, asked, VAL)
+    shared = [name for name in (*PATHS, *CHOICE) if getattr(known["val"], name) == getattr(known["train"], name)]
+    val = dataclasses.replace(val, **{name: getattr(train, name) for name in shared if asked.get(VAL.get(name, "")) is None})
+    missing = _missing(val)
+    if missing and any(asked[option] for option in TRAIN.values()) and not any(asked[option] for option in VAL.values()):
+        Console(stderr=True).print(f"no validation: {val.path(missing)} is not there", soft_wrap=True, markup=False)
+        return train, None
+    if missing:
+        raise ValueError(f"the validation data of {run.path} are not at {val.path(missing)}: give --{_typed(VAL[missing])}")
+    return train, val
+
+
+def _overridden(run: Run, name: str, task: str, asked: Mapping[str, Any], options: Mapping[str, str]) -> Source:
+    """A source that the run knows, with what is given in place."""
+    training_task(task)  # refuses a task that cannot be trained before it asks for data
+    _check_own(task, asked, options, (*TASKS[task].needs, *TASKS[task].takes))
+    given = {field: asked[option] for field, option in options.items() if asked[option] not in ABSENT}
+    return dataclasses.replace(_source(run, name), **given)
+
+
+def _source(run: Run, name: str) -> Source:
+    return dataclasses.replace(Source.from_json(run.config.get(name) or {}), expected=run.category["name"])
+
+
+def _missing(source: Source) -> str | None:
+    """The first part of a source that is not there."""
+    given = {name: getattr(source, name) for name in PATHS}
+    return next((name for name, path in given.items() if path is not None and not path.exists()), None)
 
 
 def _check_own(task: str, asked: Mapping[str, Any], options: Mapping[str, str], own: tuple[str, ...]) -> None:

@@ -17,7 +17,9 @@ from training.balance import balanced, weights_line
 from training.config import TrainingConfig
 from training.device import device_line
 from training.execution import Execution
-from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
+from training.fit import build_for_training, build_teacher, check_category, fit, load_data
+from training.inputs import inputs_of
+from training.starting import check_startable
 from training.tasks.registry import training_task
 
 
@@ -44,11 +46,14 @@ def train(
         raise ValueError("--accumulate goes with one device: with several, a larger --batch-size does the same")
     if config.task != spec.task:
         raise ValueError(f"{spec.name} is for {spec.task}, but the settings are for {config.task}")
+    if how.devices.is_chief:
+        check_startable(Path(output), resume=resume)
     train_data, val_data = load_data(config)
     asked, config = config, balanced(config, train_data)
     spec = dataclasses.replace(spec, classes=len(train_data.names))
     parent = str(init.path) if init else None
-    run = Run(Path(output), "train", spec, train_data.answers, config.to_json(), parent)
+    inputs = inputs_of(config, train_data, val_data, parent=init, teacher=teacher)
+    run = Run(Path(output), "train", spec, train_data.answers, config.to_json(), parent, inputs)
     keras.utils.set_random_seed(config.seed)
     with how.devices.scope():
         model = build_for_training(spec, config)
@@ -58,7 +63,6 @@ def train(
     if teacher:
         check_category(teacher, train_data)
     if how.devices.is_chief:
-        start_run(run, resume=resume)
         print(device_line(how.devices))
         print(items_line(train_data, training_task(spec.task).noun))
         say_left_out(config.val, val_data)

@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_tf.spec import FusionLink
+from hrnet_tf.spec import LARGEST_SIZE, FusionLink
+from mobile_eval.typed import checked
 
 RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # bottleneck blocks of each stage
 RESNET_STRIDE = 32
@@ -31,13 +32,15 @@ class SimpleBaselineSpec:
     def __post_init__(self) -> None:
         if self.depth not in RESNET_BLOCKS:
             raise ValueError(f"depth must be one of {', '.join(map(str, RESNET_BLOCKS))}, got {self.depth}")
-        if self.classes < 1:
-            raise ValueError(f"classes must be at least 1, got {self.classes}")
+        if not 1 <= self.classes <= LARGEST_SIZE:
+            raise ValueError(f"classes must be between 1 and {LARGEST_SIZE}, got {self.classes}")
         if self.task != "pose":
             raise ValueError(f"a SimpleBaseline is for pose, got task {self.task!r}")
-        if min(self.input_size) < RESNET_STRIDE or any(size % RESNET_STRIDE for size in self.input_size):
+        if min(self.input_size) < RESNET_STRIDE or any(size % RESNET_STRIDE or size > LARGEST_SIZE for size in self.input_size):
             height, width = self.input_size
-            raise ValueError(f"input size {height}x{width}: height and width must be multiples of {RESNET_STRIDE}")
+            raise ValueError(
+                f"input size {height}x{width}: height and width must be multiples of {RESNET_STRIDE}, up to {LARGEST_SIZE}"
+            )
 
     @property
     def links(self) -> frozenset[FusionLink]:
@@ -65,7 +68,5 @@ class SimpleBaselineSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SimpleBaselineSpec:
         """The spec that `to_json` wrote."""
-        try:
-            return cls(**{**data, "input_size": tuple(data["input_size"])})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not the spec of a SimpleBaseline: {error}") from error
+        spec: SimpleBaselineSpec = checked(data, cls, "not the spec of a SimpleBaseline")
+        return spec

@@ -11,9 +11,10 @@ from safetensors.numpy import save_file
 from hrnet_tf.checkpoints.layout import Entry, entries, from_variable
 from hrnet_tf.checkpoints.reading import Arrays
 from hrnet_tf.networks import Network, build_model
-from hrnet_tf.runs import Run, write_atomically
+from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, load_weights, model_weights
+from mobile_eval.files import write_atomically
 
 LAYOUTS = ("official",)
 DETECTION_PARTS = ("neck.", "rpn_head.", "bbox_head.")  # beside `backbone.`, in the detection repository

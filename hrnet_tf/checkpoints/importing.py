@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from hrnet_tf.checkpoints.naming import has_counters, official_names
 from hrnet_tf.checkpoints.reading import Arrays, read_checkpoint
 from hrnet_tf.keypoints import category_for
 from hrnet_tf.networks import Network, build_model
-from hrnet_tf.runs import Run, save_run, write_json
+from hrnet_tf.runs import Run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import Weights, model_weights, save_weights
+from mobile_eval.files import check_writable, complete_folder, write_json
 
 NORM_SCALE_FLOOR = 1e-5  # InPlaceABN scales by |gamma| + this
 SHOWN = 5
@@ -63,29 +63,21 @@ def import_checkpoint(
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output} exists already; give another --output")
+    check_writable(output)
     try:
         spec, weights, report = load_into_network(read_checkpoint(path), model, inplace_abn=inplace_abn)
         spec = dataclasses.replace(spec, input_size=input_size or spec.input_size)
     except ValueError as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     category = category_for(spec.task, spec.classes)
-    draft = output.with_name(f".{output.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        # the official landmark networks learnt targets that were rounded down
-        offset = 0.5 if spec.task == "landmarks" else 0.0
-        run = Run(draft, "import", spec, category, {"checkpoint": str(path), "heatmap_offset": offset})
-        save_run(run)
-        save_weights(run.weights_path, weights)
+    # the official landmark networks learnt targets that were rounded down
+    offset = 0.5 if spec.task == "landmarks" else 0.0
+    run = Run(output, "import", spec, category, {"checkpoint": str(path), "heatmap_offset": offset})
+    with complete_folder(output) as draft:
+        save_run(dataclasses.replace(run, path=draft))
+        save_weights(draft / run.weights_path.name, weights)
         write_json(draft / "import.json", dataclasses.asdict(report))
-        if output.is_dir():
-            output.rmdir()
-        draft.rename(output)
-    except OSError as error:
-        raise ValueError(f"cannot write {output}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return dataclasses.replace(run, path=output), report
+    return run, report
 
 
 def load_into_network(

@@ -61,6 +61,11 @@ class Source:
         """The files and folders that are given."""
         return tuple(value for name in PATHS if (value := getattr(self, name)) is not None)
 
+    def absolute(self) -> Source:
+        """The same, found from any working directory."""
+        given = {name: getattr(self, name) for name in PATHS}
+        return dataclasses.replace(self, **{name: path.absolute() for name, path in given.items() if path is not None})
+
     def to_json(self) -> dict[str, Any]:
         """Plain data of what is given."""
         paths = {name: str(value) for name in PATHS if (value := getattr(self, name)) is not None}

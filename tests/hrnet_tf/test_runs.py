@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run, write_atomically
+from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
 from hrnet_tf.weights import load_weights, save_weights
+from mobile_eval.files import write_atomically
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_ranking_round_trips(run: Run) -> None:
 
 def test_a_ranking_of_another_version_is_refused(run: Run) -> None:
     (run.path / "ranking.json").write_text('{"importance": {}}')
-    with pytest.raises(ValueError, match=r"ranking\.json is damaged or of another version: KeyError 'methods'"):
+    with pytest.raises(ValueError, match=r"ranking\.json is damaged or of another version: unknown entry 'importance'"):
         load_ranking(run)
 
 
@@ -86,7 +87,7 @@ def test_a_folder_that_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="step must be one of build, train, prune, quantize"):
         load_run(run.path)
     (run.path / "run.json").write_text('{"step": ')
-    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+    with pytest.raises(ValueError, match=r"run\.json is not JSON"):
         load_run(run.path)
 
 

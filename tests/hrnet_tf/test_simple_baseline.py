@@ -113,7 +113,7 @@ def test_json_round_trip() -> None:
     ("change", "message"),
     [
         ({"depth": 34}, "depth must be one of 50, 101, 152, got 34"),
-        ({"classes": 0}, "classes must be at least 1, got 0"),
+        ({"classes": 0}, "classes must be between 1 and 65536, got 0"),
         ({"task": "segmentation"}, "a SimpleBaseline is for pose, got task 'segmentation'"),
         ({"input_size": (100, 64)}, "input size 100x64: height and width must be multiples of 32"),
     ],

@@ -69,7 +69,7 @@ def test_link_names_round_trip() -> None:
     ("change", "message"),
     [
         ({"input_size": (100, 64)}, "input size 100x64"),
-        ({"width": 0}, "width must be at least 1, got 0"),
+        ({"width": 0}, "width must be between 1 and 65536, got 0"),
         ({"task": "jumping"}, "task must be one of pose, landmarks, .*, got 'jumping'"),
         ({"interpolation": "cubic"}, "interpolation must be one of nearest, bilinear, got 'cubic'"),
         ({"block": "bottleneck", "width": 6}, "a multiple of 4, got 6"),
@@ -89,7 +89,7 @@ def test_bad_names_and_numbers_are_refused(spec: HRNetSpec) -> None:
         parse_size("128")
     with pytest.raises(ValueError, match="not numbers of modules: '1;2'"):
         customized(spec, modules="1;2")
-    with pytest.raises(ValueError, match="at least one module"):
+    with pytest.raises(ValueError, match="has 1 to 64 modules and blocks, got 0 and 1"):
         StageSpec(0, 1)
     with pytest.raises(ValueError, match="not a fusion link: 'stage3'"):
         FusionLink.parse("stage3")

@@ -13,7 +13,7 @@ import pytest
 from mobile_eval import resumable
 from mobile_eval.datasets.coco import Person, load_keypoint_dataset
 from mobile_eval.inference import PoseOptions, predict_people
-from mobile_eval.resumable import part_path, predict_resumably
+from mobile_eval.resumable import finish, part_path, predict_resumably
 from mobile_eval.runtime import TfliteModel
 
 from .conftest import People
@@ -44,6 +44,8 @@ def test_what_was_found_is_not_found_again(
     assert asked == [len(persons) - 3]
     np.testing.assert_array_equal(found, list(predict_people(model, persons)))
     np.testing.assert_array_equal(found[:3], first)
+    assert part_path(output).exists()  # until all that the evaluation writes is written
+    finish(output)
     assert not part_path(output).exists()
 
 

@@ -78,12 +78,16 @@ def test_rounds_remove_tune_and_rank_again(trained: Run, config: TrainingConfig,
 def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options, one = PruneOptions(Budget(keep_links=0.5)), dataclasses.replace(config, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.pruning.fit", _stop)
+        patch.setattr("training.keeping.KeepRun.on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
             prune(trained, options, one, tmp_path / "pruned")
     chosen = load_run(tmp_path / "pruned").hrnet_spec
     assert len(chosen.links) <= 0.5 * len(chosen.possible_links)
-    pruned = prune(trained, PruneOptions(Budget(keep_links=0.9)), one, tmp_path / "pruned", resume=True)
+    with pytest.raises(ValueError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
+        prune(trained, PruneOptions(Budget(keep_links=0.9)), one, tmp_path / "pruned", resume=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.pruning.plan_here", _stop)  # it is not chosen again
+        pruned = prune(trained, options, one, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
 

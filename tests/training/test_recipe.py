@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hrnet_tf.presets import customized, preset
+from hrnet_tf.runs import Run
 from mobile_eval.tasks.asked import Source
 from training.config import TrainingConfig, stored_settings, tuning_config, with_defaults
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, recipe_names, show_recipe
@@ -61,7 +63,8 @@ def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
     config = configured(load_recipe("pose", "coco"), given, seed=3)
     assert (config.epochs, config.drops, config.seed) == (12, (8, 10), 3)
     assert (config.settings.sigma, config.settings.flip_probability) == (2.0, 0.0)
-    assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    stored = dataclasses.replace(config, train=config.train.absolute())  # found from any working directory
+    assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == stored
     show_recipe("coco", config)
     lines = {line.split()[0]: line.split(None, 1)[1].strip() for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert lines["epochs"].split(None, 1) == ["12", "instead of 210"]
@@ -121,10 +124,14 @@ def test_settings_that_cannot_be(given: dict[str, object], message: str) -> None
         configured(load_recipe("pose", "coco"), given)
 
 
+def trained_by(config: dict[str, Any]) -> Run:
+    return Run(Path("run"), "train", preset("pose-w32"), {"name": "person", "keypoints": []}, config)
+
+
 def test_runs_of_before_have_what_they_had() -> None:
     old = {"sigma": 1.5, "rotation": 20.0, "scale": 0.2, "epochs": 3}
     assert with_defaults("pose", old)["drops"] == []
-    tuned = tuning_config("pose", old, PEOPLE, 2, 8, 1e-4, 1)
+    tuned = tuning_config(trained_by(old), PEOPLE, 2, 8, 1e-4, 1)
     assert tuned.settings == Settings("dark", 1.5, "mse", 0.0, 0.2, 20.0)
     assert tuned.schedule == "cosine"
     assert stored_settings("pose", {"checkpoint": "model.pth"}) == Settings("dark", 2.0)
@@ -132,6 +139,6 @@ def test_runs_of_before_have_what_they_had() -> None:
 
 def test_tuning_keeps_the_parent_s_targets_and_augmentation() -> None:
     parent = configured(load_recipe("pose", "coco"), {"loss": "ohkm"})
-    tuned = tuning_config("pose", parent.to_json(), PEOPLE, 2, 8, 1e-4, 1)
+    tuned = tuning_config(trained_by(parent.to_json()), PEOPLE, 2, 8, 1e-4, 1)
     assert tuned.settings == parent.settings
     assert (tuned.schedule, tuned.learning_rate, tuned.epochs) == ("cosine", 1e-4, 2)

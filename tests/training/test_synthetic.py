@@ -2,6 +2,9 @@
 
 import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco import load_keypoint_dataset
+from mobile_eval.files import part_path
 from mobile_eval.preprocess import read_image
 from training.synthetic import layouts, write_synthetic_people
 from training.synthetic.body import PART, PARTS, Body, Wardrobe, draw_body, joint_visibility, place_body, random_wardrobe
@@ -171,7 +175,10 @@ def test_a_folder_of_something_else_is_left_alone(folder: Path, tmp_path: Path) 
 
 
 def test_what_an_interrupted_run_left_is_replaced(tmp_path: Path) -> None:
-    stale = tmp_path / ".people.part" / "images"
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    name = part_path(tmp_path / "people").name.replace(f".{os.getpid()}-", f".{ended.pid}-")
+    stale = tmp_path / name / "images"
     stale.mkdir(parents=True)
     (stale / "train_00099.jpg").write_bytes(b"half")
     write_synthetic_people(tmp_path / "people", 2, 1)

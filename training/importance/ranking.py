@@ -15,14 +15,14 @@ import numpy as np
 
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.memory import MEMORY_BUDGET
-from hrnet_tf.runs import Ranking, Run, save_ranking
+from hrnet_tf.runs import RANKING, Ranking, Run, save_ranking
 from hrnet_tf.spec import FusionLink
 from hrnet_tf.weights import load_weights
 from mobile_eval.charts import kinds_svg
-from mobile_eval.files import write_text
+from mobile_eval.files import check_writable, write_text
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.tasks.asked import TaskData
-from training.config import stored_settings
+from training.config import run_settings
 from training.fit import check_category
 from training.importance.agreement import agreement, rank_correlation
 from training.importance.control import RandomScores
@@ -92,8 +92,9 @@ def rank_run(
         raise ValueError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
     spec = run.hrnet_spec
     check_category(run, data)
+    check_writable(run.path / RANKING)
     network = TrainedNetwork.of(spec, load_weights(run.weights_path), blocks=blocks)
-    held = HeldSet.prepare(data, spec, stored_settings(spec.task, run.config), memory_budget, progress=True)
+    held = HeldSet.prepare(data, spec, run_settings(run), memory_budget, progress=True)
     results = rank(network, held, methods, seed=seed)
     ranking = Ranking(
         persons=len(data),
@@ -102,8 +103,8 @@ def rank_run(
         stability={name: result.stability for name, result in results.items()},
         agreement=agreement({name: result.scores for name, result in results.items()}),
     )
-    save_ranking(run, ranking)
     links = {str(unit): value for unit, value in ranking.of().items() if isinstance(unit, FusionLink)}
     write_text(run.path / "ranking.svg", link_diagram_svg(spec.network_description(), links))
     write_text(run.path / "ranking_by_kind.svg", kinds_svg(links))
+    save_ranking(run, ranking)  # last: where it is, all is
     return ranking

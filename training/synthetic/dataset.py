@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.progress import Progress, TaskID
 
-from hrnet_tf.runs import write_json
+from mobile_eval.files import complete_folder, write_json
 from training.synthetic.layouts import LAYOUTS, VERSION, Layout
 from training.synthetic.scene import draw_scene
 
@@ -47,20 +45,11 @@ def write_synthetic_people(
     settings |= {"task": task} if task != "pose" else {}  # as in folders of before there were others
     if _is_complete(folder, settings):
         return
-    beside = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(beside, ignore_errors=True)  # of a run that was interrupted
-        beside.mkdir(parents=True)
-        with Progress() as progress:
-            for index, (split, count) in enumerate(counts.items()):
-                shown = progress.add_task(f"Drawing people ({split})", total=count)
-                _write_split(LAYOUTS[task](beside, split), count, (seed, index), image_size, progress, shown)
-        write_json(beside / SETTINGS_FILE, settings)
-        os.replace(beside, folder)
-    except OSError as error:
-        raise ValueError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    with complete_folder(folder) as draft, Progress() as progress:
+        for index, (split, count) in enumerate(counts.items()):
+            shown = progress.add_task(f"Drawing people ({split})", total=count)
+            _write_split(LAYOUTS[task](draft, split), count, (seed, index), image_size, progress, shown)
+        write_json(draft / SETTINGS_FILE, settings)
 
 
 def _is_complete(folder: Path, settings: dict[str, Any]) -> bool:

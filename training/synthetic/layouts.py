@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.keypoints import COCO_PERSON
-from hrnet_tf.runs import write_json
+from mobile_eval.files import write_json
 from training.synthetic.body import PARTS, Image
 from training.synthetic.figure import Array, Point
 from training.synthetic.scene import OCCLUDER, DrawnPerson, Scene

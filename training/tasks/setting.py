@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 
@@ -22,9 +23,9 @@ def check_shares(settings: Any, *names: str) -> None:
 
 
 def check_positive(settings: Any, *names: str) -> None:
-    """Raise ValueError unless these settings are above 0."""
+    """Raise ValueError unless these settings are above 0, and finite."""
     for name in names:
-        if not getattr(settings, name) > 0:
+        if not 0 < getattr(settings, name) < math.inf:
             raise ValueError(f"{option(name)} must be above 0, got {getattr(settings, name)}")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobile_eval.files import check_output_folder, read_json, write_bytes, write_json
+from mobile_eval.files import check_output_folder, read_json, remove_all_parts, write_bytes, write_json
 
 ORIGIN = "origin.json"  # what the folder was made of
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif"}
@@ -62,7 +62,11 @@ def write_class_folders(images: Iterable[LabelledImage], output: Path, origin: d
         count += 1
     if not count:
         raise ValueError("there are no images in it")
-    os.replace(part, output)
+    try:
+        remove_all_parts(part)  # of images whose writing was interrupted
+        os.replace(part, output)
+    except OSError as error:
+        raise ValueError(f"cannot write {output}: {error.strerror or error}") from error
     return count
 
 
