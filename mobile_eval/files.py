@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ def parse_json(data: bytes | str, what: str) -> Any:
         raise ValueError(f"{what} is not JSON that can be read: it is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"{what} is not JSON: {error}") from error
+
+
+def numbered_rows(text: str, path: Path | str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of CSV that are not empty, each with the number of its line; ValueError names the line that cannot be read."""
+    rows = csv.reader(text.splitlines())
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {rows.line_num}, is not CSV: {error}") from error
+        if row is None:
+            return
+        if row:
+            yield rows.line_num, row
 
 
 def sha256(data: bytes) -> str:

@@ -190,7 +190,14 @@ class TfliteGraph:
         tensor = self._graph.tensors[index]
         shape, signature = tuple(map(int, tensor.shape)), tensor.shapeSignature
         static = signature is None or all(size >= 0 for size in signature)
-        return Tensor(int(index), tensor.name.decode(errors="replace"), shape, DTYPES.get(tensor.type, OTHER), self._is_constant(index), static)
+        return Tensor(
+            int(index),
+            tensor.name.decode(errors="replace"),
+            shape,
+            DTYPES.get(tensor.type, OTHER),
+            self._is_constant(index),
+            static,
+        )
 
     def _layer(self, operator: Any) -> str | None:
         """From the kernel's name where there is one (the last output's is replaced by the signature's), else the output's."""

@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 NAMES = {int: "an integer", float: "a finite number", str: "a string", bool: "true or false", NoneType: "null"}
+LONGEST = 100  # characters of a value in a message
 INT64 = range(-(2**63), 2**63)
 
 _SHORT = reprlib.Repr()
@@ -19,7 +20,8 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 4
 
 def brief(value: Any) -> str:
     """The value for a message: its `repr`, shortened where it is long or deep."""
-    return _SHORT.repr(value)
+    text = _SHORT.repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def typed(data: Any, kind: Any, where: str) -> Any:
@@ -29,7 +31,8 @@ def typed(data: Any, kind: Any, where: str) -> Any:
         data: What `json.loads` returns.
         kind: int, float, str, bool, None, Any, a dataclass, or `list[X]`, `tuple[X, ...]`, `tuple[X, Y]`, `dict[str, X]` and
             `X | Y` of these. Integers have 64 bits, numbers are finite, strings can be encoded. A dataclass is read from an
-            object with an entry for each field; those with a default may be missing, and other entries are ignored.
+            object with an entry for each field; those with a default may be missing, and other entries are ignored. An entry
+            that is such a dataclass already is taken as it is.
         where: What the data are of, such as the file's name; the message begins with it.
     """
     return _typed(data, kind, where, "")
@@ -42,8 +45,10 @@ def _typed(data: Any, kind: Any, where: str, place: str) -> Any:
     if origin in (Union, UnionType):
         return _one_of(data, kind, where, place)
     if dataclasses.is_dataclass(kind):
+        if isinstance(data, kind):  # type: ignore[arg-type]
+            return data
         return _record(data, kind, where, place)
-    if origin in (list, tuple) and isinstance(data, list):
+    if origin in (list, tuple) and isinstance(data, list | tuple):
         kinds = [arguments[0]] * len(data) if origin is list or arguments[-1] is Ellipsis else arguments
         if len(kinds) == len(data):
             return origin(_typed(v, k, where, f"{place}[{i}]") for i, (v, k) in enumerate(zip(data, kinds, strict=True)))
@@ -79,7 +84,7 @@ def _record(data: Any, kind: Any, where: str, place: str) -> Any:
         if field.name in data:
             values[field.name] = _typed(data[field.name], _hints(kind)[field.name], where, _within(place, field.name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ValueError(f"{where}: {f'{place} has' if place else 'there is'} no {field.name}")
+            raise ValueError(f"{where}: {_within(place, field.name)} is missing")
     try:
         return kind(**values)
     except ValueError as error:  # the dataclass checks its values
