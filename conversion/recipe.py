@@ -30,7 +30,7 @@ from mobile_eval.backend import Backend
 from mobile_eval.files import read_json
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
-from mobile_eval.typed_data import brief, typed
+from mobile_eval.typed import brief, checked
 
 ACTIVATIONS = ("min-max", "percentile")
 WEIGHTS = {"min-max": "MIN_MAX_UNIFORM_QUANT", "mse": "MSE", "octav": "OCTAV"}
@@ -67,7 +67,7 @@ def load_recipe(path: Path | str) -> Recipe:
     layers: Any = data.get("float", [])
     if not isinstance(layers, list) or not all(isinstance(layer, str) and layer for layer in layers):
         raise ValueError(f"recipe {path}: float is a list of layers' names, got {brief(layers)}")
-    recipe: Recipe = typed({names[key]: value for key, value in data.items()}, Recipe, f"recipe {path}")
+    recipe: Recipe = checked({names[key]: value for key, value in data.items()}, Recipe, f"recipe {path}")
     return recipe
 
 

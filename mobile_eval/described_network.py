@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from mobile_eval.typed_data import brief, typed
+from mobile_eval.typed import brief, checked
 
 FIRST_STAGE = 2
 MOST_STAGES, MOST_MODULES, MOST_CHANNELS = 3, 256, 65_536  # far above any network's: what is larger is damage
@@ -49,7 +49,7 @@ class DescribedNetwork:
     @classmethod
     def from_json(cls, data: Any, where: str) -> DescribedNetwork:
         """The "network" of a description; ValueError, which begins with `where`, for an entry that is missing or wrong."""
-        network: DescribedNetwork = typed(data, cls, where)
+        network: DescribedNetwork = checked(data, cls, where, extra=True)
         return network
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mobile_eval.bootstrap import Interval
 from mobile_eval.files import read_json
-from mobile_eval.typed_data import brief, typed
+from mobile_eval.typed import brief, checked
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class DeviceResults:
 def read_results(path: Path) -> DeviceResults:
     """The results at `path`, with the score of each model. ValueError names the file and the entry that is wrong."""
     where = f"{path} is not the results.json of `hrnet compare`"
-    results: DeviceResults = typed(read_json(path, "results"), DeviceResults, where)
+    results: DeviceResults = checked(read_json(path, "results"), DeviceResults, where, extra=True)
     return results
 
 
@@ -111,5 +111,5 @@ def score_of(model: MeasuredModel, path: Path) -> float:
     if model.score is not None:
         return model.score
     where = f"{path}: {model.label} has no score to compare, and no evaluation of before there were scores"
-    old: OldEvaluation = typed(model.evaluation, OldEvaluation, where)
+    old: OldEvaluation = checked(model.evaluation, OldEvaluation, where, extra=True)
     return old.pck.pck

@@ -23,7 +23,7 @@ from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.files import parse_json, read_bytes, sha256, write_bytes, write_json
 from mobile_eval.geometry import GEOMETRIES, PLAIN
 from mobile_eval.stored_description import StoredParts
-from mobile_eval.typed_data import brief, typed
+from mobile_eval.typed import brief, checked
 
 FORMAT_VERSION = 1
 MEMBER = "model.json"
@@ -215,7 +215,7 @@ class ModelDescription:
             "output": {**parts.output, "tensor": parts.output},
             "category": KeypointCategory.from_json(data["category"]),  # parts.category has been checked
         }
-        description: ModelDescription = typed(fields, cls, where)
+        description: ModelDescription = checked(fields, cls, where, extra=True)
         return description
 
 

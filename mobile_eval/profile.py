@@ -25,7 +25,7 @@ from mobile_eval.latency import ROUNDS, bench_interleaved
 from mobile_eval.model_file import is_described, read_description
 from mobile_eval.runtime import CPU
 from mobile_eval.tflite_graph import Operator, TfliteGraph
-from mobile_eval.typed_data import typed
+from mobile_eval.typed import checked
 
 FORMAT_VERSION = 1
 COPIES = 4
@@ -92,7 +92,7 @@ class ProfileResult:
         """The profile that `to_json` wrote; ValueError for anything else."""
         if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION or "operators" not in data:
             raise ValueError("not a profile; `python -m mobile_eval profile M.tflite --json profile.json` makes one")
-        result: ProfileResult = typed(data, cls, "not a profile")
+        result: ProfileResult = checked(data, cls, "not a profile", extra=True)
         if min((operator.ms for operator in result.operators), default=-1.0) < 0 or not (result.sum_ms > 0 < result.whole_ms):
             raise ValueError("not a profile: expected operators whose times, and that of the whole network, are above 0 ms")
         return result

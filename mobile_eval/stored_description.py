@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mobile_eval.described_network import DescribedNetwork
-from mobile_eval.typed_data import typed
+from mobile_eval.typed import checked
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class StoredParts:
     @classmethod
     def from_json(cls, data: Any, where: str) -> StoredParts:
         """Check these entries of a description; ValueError, which begins with `where`, names the first that is wrong."""
-        parts: StoredParts = typed(data, cls, where)
+        parts: StoredParts = checked(data, cls, where, extra=True)
         if {"links", "removed_links"} & set(parts.network):  # an HRNet's
             DescribedNetwork.from_json(parts.network, f"{where}, network")
         return parts

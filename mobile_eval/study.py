@@ -9,7 +9,7 @@ from typing import Any
 
 from mobile_eval.files import read_json
 from mobile_eval.scatter import Point, scatter_svg
-from mobile_eval.typed_data import typed
+from mobile_eval.typed import checked
 
 FULL, PRUNED = "full", "links"
 COLORS = {
@@ -61,7 +61,8 @@ class StudyRow:
 
 def load_arms(path: Path | str, labels: Sequence[str]) -> tuple[StudyArm, ...]:
     """Read the manifest of `hrnet study`; ValueError where it names other models than those compared."""
-    manifest: Manifest = typed(read_json(path, "study manifest"), Manifest, f"{path} is not the manifest of a study")
+    data, place = read_json(path, "study manifest"), f"{path} is not the manifest of a study"
+    manifest: Manifest = checked(data, Manifest, place, extra=True)
     arms = manifest.arms
     named = {label for arm in arms for label in arm.labels}
     if named != set(labels):

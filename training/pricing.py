@@ -20,7 +20,7 @@ from hrnet_tf.spec import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNet
 from mobile_eval.backend import Backend
 from mobile_eval.latency import ROUNDS
 from mobile_eval.profile import ProfileResult, profile
-from mobile_eval.typed_data import brief
+from mobile_eval.typed import brief
 from training.candidate_latency import throwaway
 
 MILLISECONDS, MULTIPLY_ADDS = "ms", "multiply-adds"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hrnet_tf.runs import write_atomically
 from mobile_eval.files import numbered_rows, read_bytes
-from mobile_eval.typed_data import brief
+from mobile_eval.typed import brief
 
 
 def write_history(run: Path, rows: list[dict[str, float]]) -> None:

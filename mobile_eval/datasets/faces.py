@@ -16,7 +16,7 @@ from typing import Any
 from mobile_eval.datasets.folders import SUFFIXES
 from mobile_eval.files import numbered_rows, read_bytes
 from mobile_eval.image_size import stored_size
-from mobile_eval.typed_data import brief
+from mobile_eval.typed import brief
 
 WFLW, BOX, ATTRIBUTES = 98, 4, ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 TABLE = ("image_name", "scale", "center_w", "center_h")
