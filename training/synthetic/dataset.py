@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.progress import Progress, TaskID
 
-from mobile_eval.files import complete_folder, write_json
+from mobile_eval.files import complete_folder, read_json, write_json
 from training.synthetic.layouts import LAYOUTS, VERSION, Layout
 from training.synthetic.scene import draw_scene
 
@@ -55,8 +54,8 @@ def write_synthetic_people(
 def _is_complete(folder: Path, settings: dict[str, Any]) -> bool:
     """Whether `folder` holds what `settings` would draw; ValueError where it holds anything else."""
     try:
-        found = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(folder / SETTINGS_FILE, "settings")
+    except ValueError:
         found = None
     if found == settings:
         return True
