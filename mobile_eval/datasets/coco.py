@@ -232,5 +232,5 @@ def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Pat
         first = missing[0]
         raise ValueError(
             f"{annotations} names {len({p.image_path for p in missing})} image files that are not in {folder}, "
-            f"the first is {first.image_path.name} (annotation {first.annotation_id})"
+            f"the first is {first.image_path.name} (annotation number {first.annotation_id})"
         )

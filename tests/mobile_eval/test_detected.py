@@ -57,6 +57,11 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
         ({"image_id": 999}, "entry 0: image 999 is not in the annotations"),
         ({"score": -1}, "holds no box of 'person' with a score of at least 0"),
         ({"bbox": None}, "entry 0: image .*: bbox must be .*, got None"),
+        ({"bbox": [1, 2, float("nan"), 5]}, "entry 0: image .*: bbox must be finite"),
+        ({"bbox": [1, 2, float("inf"), 5]}, "entry 0: image .*: bbox must be finite"),
+        ({"image_id": []}, r"entry 0: image \[\] is not in the annotations"),
+        ({"score": "0.9"}, "entry 0: its score must be a finite number, got '0.9'"),
+        ({"score": float("nan")}, "entry 0: its score must be a finite number, got nan"),
     ],
 )
 def test_detections_that_are_none(
@@ -66,6 +71,20 @@ def test_detections_that_are_none(
         load_detections(write(entries(dataset, **changes)), dataset, people.images)
     with pytest.raises(ValueError, match="is not a COCO detection results file"):
         load_detections(write({"annotations": []}), dataset, people.images)
+
+
+def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) -> None:
+    for entry in people.coco["images"]:
+        entry["id"] = f"img-{entry['id']}"
+    for entry in people.coco["annotations"]:
+        entry["image_id"] = f"img-{entry['image_id']}"
+    people.rewrite()
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    found = load_detections(write(entries(dataset, category_id="1")), dataset, people.images)
+    assert sorted(one.image_id for one in found) == sorted(person.image_id for person in dataset.persons)
+    keypoints = np.stack([person.keypoints for person in dataset.persons])
+    results = kept_results(dataset.category_id, found, keypoints, [0.05] * 17, SIZE)
+    assert oks(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
 
 
 def naive_nms(poses: Any, scores: Any, areas: Any, sigmas: Any, threshold: float) -> list[int]:
