@@ -161,7 +161,7 @@ def _timed_rate(source: Path | str) -> float | None:
     """Frames a second by the times of a video's first frames; None where it tells no times."""
     capture = _opened(source)
     try:
-        times = []
+        times: list[float] = []
         while len(times) < TIMED and capture.grab():
             times.append(_number(capture.get(cv2.CAP_PROP_POS_MSEC)))
     finally:

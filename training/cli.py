@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -188,8 +189,6 @@ def prune(
     --epochs 10 --output runs/pruned[/bold]
     """
     asked = dict(locals())
-    import dataclasses
-
     from hrnet_tf.runs import load_run
     from training.budget import Budget
     from training.config import FLOAT32, asked_precision, tuning_config
@@ -201,8 +200,8 @@ def prune(
     parent = load_run(run)
     task = parent.spec.task
     config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
-    config = with_given(config, {"flip_pairs": flip_pairs})
     chosen = asked_precision(precision, mixed_precision) or FLOAT32
+    config = with_given(config, {"flip_pairs": flip_pairs})
     config = dataclasses.replace(config, precision=chosen, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
     options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)
