@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -207,7 +208,6 @@ def prune(
     """
     asked = dict(locals())
     import dataclasses
-
     from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
     from training.budget import Budget
@@ -220,8 +220,8 @@ def prune(
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
     config = tuning_config(parent, run_sources(parent, asked), epochs, batch_size, learning_rate, seed)
-    config = with_given(config, {"flip_pairs": flip_pairs})
     chosen = asked_precision(precision, mixed_precision) or FLOAT32
+    config = with_given(config, {"flip_pairs": flip_pairs})
     config = dataclasses.replace(config, precision=chosen, distill=distill, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
     options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)

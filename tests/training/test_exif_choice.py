@@ -1,0 +1,88 @@
+"""The choice of how images are read that EXIF turns: an option of training, and known to what follows a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conversion.samples import own_data
+from hrnet_tf.runs import Run
+from hrnet_tf.spec import HRNetSpec
+from mobile_eval.tasks.asked import Source, load_given
+from mobile_eval.tasks.registry import TASKS
+from training.config import TrainingConfig, tuning_config
+from training.image_cache import ImageCache
+from training.sources import TRAIN, asked_source, asked_sources
+from training.tasks.classification.settings import Settings as ClassSettings
+from training.tasks.pose.settings import Settings
+
+UPSIDE_DOWN = 3
+
+
+@pytest.fixture
+def turned(drawn: Path, tmp_path: Path) -> Path:
+    """The drawn people, their images stored upside down with an EXIF orientation that turns them back: no size tells that."""
+    exif = Image.Exif()
+    exif[0x0112] = UPSIDE_DOWN
+    (tmp_path / "images").mkdir()
+    for path in (drawn / "images").iterdir():
+        Image.fromarray(np.array(Image.open(path))[::-1, ::-1]).save(tmp_path / "images" / path.name, quality=95, exif=exif)
+    for path in drawn.glob("person_keypoints_*.json"):
+        (tmp_path / path.name).write_text(path.read_text())
+    return tmp_path
+
+
+def options(folder: Path, exif: str | None) -> dict[str, object]:
+    """Those of `hrnet train`."""
+    names = {"images": folder / "images", "exif": exif}
+    return {**dict.fromkeys(("masks", "classes", "val_images", "val_masks")), **names} | {
+        f"{split}_annotations": folder / f"person_keypoints_{split}.json" for split in ("train", "val")
+    }
+
+
+@pytest.mark.parametrize("exif", ["stored", "upright"])
+def test_training_and_validation_data_are_read_so_and_what_follows_too(
+    exif: str, turned: Path, spec: HRNetSpec, tmp_path: Path
+) -> None:
+    train, val = asked_sources("pose", options(turned, exif))
+    assert val is not None
+    assert (train.exif, val.exif) == (exif, exif)
+    config = TrainingConfig(train, val, Settings(), 1)
+    stored = TrainingConfig.from_json(json.loads(json.dumps(config.to_json())))
+    assert stored == config
+    load = TASKS["pose"].load
+    assert {person.upright for one in (stored.train, val) for person in load(one).persons} == {exif == "upright"}
+    again = tuning_config("pose", config.to_json(), asked_sources("pose", options(turned, None)), 1, 8, 1e-3, 0)
+    assert (again.train.exif, again.val and again.val.exif) == (exif, exif)
+    changed = tuning_config("pose", config.to_json(), asked_sources("pose", options(turned, "upright")), 1, 8, 1e-3, 0)
+    assert changed.train.exif == "upright"
+    run = Run(tmp_path / "run", "train", spec, {}, config.to_json())
+    data = own_data(run)
+    assert data is not None
+    assert {person.upright for person in data.items} == {exif == "upright"}
+    assert own_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
+
+
+def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
+    source = asked_source("pose", options(turned, "upright"), TRAIN)
+    persons = [TASKS["pose"].load(dataclasses.replace(source, exif=exif)).items[:3] for exif in ("upright", "stored")]
+    caches = [ImageCache(tmp_path / "cache", some) for some in persons]
+    assert caches[0].folder != caches[1].folder
+    upright, stored = (cache.read(some[0]) for cache, some in zip(caches, persons, strict=True))
+    np.testing.assert_array_equal(upright, stored[::-1, ::-1])
+
+
+def test_where_there_is_no_choice(tmp_path: Path) -> None:
+    asked = {"images": tmp_path, "train_annotations": None, "masks": None, "classes": None, "exif": "stored"}
+    with pytest.raises(ValueError, match="--exif is not for classification"):
+        asked_source("classification", asked, TRAIN)
+    with pytest.raises(ValueError, match="--exif is not for classification"):
+        load_given("classification", TASKS["classification"], Source(tmp_path, exif="stored"))
+    config = TrainingConfig(Source(tmp_path), None, ClassSettings(), 1, "classification").to_json()
+    assert Source(tmp_path).read_as(config) == Source(tmp_path)
+    assert Source().read_as({"train": {"images": "x", "exif": "stored"}}) == Source()  # nothing given: nothing to be read
