@@ -53,7 +53,7 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any, checked: Sampl
         precision=options.format,
         input=ModelInput(run.spec.input_size, mean, std, tensor, geometry=run_geometry(run)),
         output=output,
-        outputs=output_tensors(interpreter, output),
+        outputs=output_tensors(interpreter, output, run_geometry(run)),
         category=_category(run),
         classes=tuple(run.category.get("classes", ())),
         network=network_description(run.spec),
