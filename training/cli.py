@@ -207,7 +207,6 @@ def prune(
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --epochs 10 --output runs/pruned[/bold]
     """
     asked = dict(locals())
-    import dataclasses
     from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
     from training.budget import Budget
