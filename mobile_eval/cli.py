@@ -138,17 +138,7 @@ def compare(
         return
     result = compare_files(
         models,
-        Asked(
-            images=images,
-            annotations=annotations,
-            masks=masks,
-            classes=classes,
-            category=category,
-            strict=strict,
-            exif=exif,
-            limit=limit,
-            sigmas=sigmas,
-        ),
+        Asked(images, annotations, masks, classes, category, strict, exif=exif, limit=limit, sigmas=sigmas),
         output,
         backend=parse_backend(runtime, threads, xnnpack, delegate, delegate_option),
         rounds=rounds,
