@@ -63,7 +63,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 def jpeg_ends(data: bytes) -> bool:
     """Whether all of a JPEG is there; more may follow it, as the video of a motion photo does."""
-    return any(marker == END_OF_IMAGE for marker, _ in jpeg_segments(data))
+    return data.endswith(bytes([0xFF, END_OF_IMAGE])) or any(marker == END_OF_IMAGE for marker, _ in jpeg_segments(data))
 
 
 def _jpeg(data: bytes) -> Size | None:

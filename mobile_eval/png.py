@@ -27,18 +27,22 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     place, kind = len(SIGNATURE), b""
     while kind != b"IEND":
         length, kind = struct.unpack(">I4s", data[place : place + 8]) if place + FRAME <= len(data) else (0, b"")
-        body = data[place + 8 : place + 8 + length]
-        if not kind or place + FRAME + length > len(data):
+        end = place + 8 + length
+        body, checksum = data[place + 8 : end], data[end : end + 4]
+        if not kind or len(checksum) < 4:
             raise DamagedPngError("it is truncated: it has no end chunk (IEND)")
-        if kind in CRITICAL and struct.pack(">I", zlib.crc32(body, zlib.crc32(kind))) != data[place + 8 + length :][:4]:
+        if kind in CRITICAL and struct.pack(">I", zlib.crc32(body, zlib.crc32(kind))) != checksum:
             raise DamagedPngError(f"the checksum of its chunk {kind.decode('ascii')} is wrong")
         yield kind, body
-        place += FRAME + length
+        place = end + 4
 
 
 def rewritten(data: bytes, kinds: Collection[bytes]) -> bytes:
-    """The same file with its chunks of these kinds only."""
-    return SIGNATURE + b"".join(_chunk(kind, body) for kind, body in chunks(data) if kind in kinds)
+    """The same file with its chunks of these kinds only; as it is, where it has no others."""
+    parts = list(chunks(data))
+    if all(kind in kinds for kind, _ in parts):
+        return data
+    return SIGNATURE + b"".join(_chunk(kind, body) for kind, body in parts if kind in kinds)
 
 
 def with_indices(data: bytes) -> tuple[bytes, int]:

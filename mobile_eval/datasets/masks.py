@@ -65,15 +65,14 @@ def load_masked_images(
     refuses masks that hold nothing but 0 and IGNORED.
     """
     image_folder, mask_folder = Path(images), Path(masks)
-    found, mask_files = image_files(image_folder), image_files(mask_folder).images
-    real = {folder: folder.resolve() for folder in (image_folder, mask_folder)}
-    if real[image_folder] == real[mask_folder]:
+    listed, mask_files = image_files(image_folder), image_files(mask_folder).images
+    if image_folder.resolve() == mask_folder.resolve():
         raise ValueError(
             f"images and masks are both in {images}, where masks would be taken for images: give each its own folder"
         )
     by_name = _masks_by_name(_outside(mask_files, mask_folder, image_folder), mask_folder)
     pairs = []
-    for name, path in _by_name(_outside(found.images, image_folder, mask_folder), image_folder, CITYSCAPES_IMAGE).items():
+    for name, path in _by_name(_outside(listed.images, image_folder, mask_folder), image_folder, CITYSCAPES_IMAGE).items():
         if name not in by_name:
             raise ValueError(f"image {path} has no mask: {mask_folder / name}.png is not there")
         pairs.append(MaskedImage(path, by_name[name]))
@@ -81,7 +80,7 @@ def load_masked_images(
         raise ValueError(f"there are no images in {images}")
     names = _class_names(pairs, mask_folder, classes)
     _check_more_than_ignored(pairs, mask_folder)
-    skipped = _outside(found.skipped, image_folder, mask_folder)
+    skipped = _outside(listed.skipped, image_folder, mask_folder)
     return MaskedImages(_in_frame(pairs, masks, exif), names, tuple(skipped), len(by_name) - len(pairs))
 
 
@@ -96,11 +95,11 @@ def _in_frame(pairs: Sequence[MaskedImage], masks: Path | str, exif: str | None)
 
 def _outside(paths: Sequence[Path], folder: Path, other: Path) -> list[Path]:
     """Those of `folder` that are not in the folder `other`, which may lie in it, or be linked to from it."""
-    apart = other.resolve()
-    if apart in folder.resolve().parents:
+    excluded = other.resolve()
+    if excluded in folder.resolve().parents:
         return list(paths)
     real = {parent: parent.resolve() for parent in {path.parent for path in paths}}
-    return [path for path in paths if apart not in (real[path.parent], *real[path.parent].parents)]
+    return [path for path in paths if excluded not in (real[path.parent], *real[path.parent].parents)]
 
 
 def _class_names(pairs: list[MaskedImage], masks: Path, classes: Path | None) -> tuple[str, ...]:
@@ -152,18 +151,18 @@ def read_mask(path: Path | str, classes: int) -> NDArray[np.uint8]:
 
     Raises ValueError, naming the file, where it is of another kind or holds an index that is no class.
     """
-    data, apart = read_bytes(path, "mask"), 1
+    data, step = read_bytes(path, "mask"), 1
     if data.startswith(JPEG):
         raise ValueError(f"mask {path} is a JPEG, whose compression changes the indices of classes: write masks as PNG")
     if data.startswith(png.SIGNATURE):
         with contextlib.suppress(png.DamagedPngError):  # decode says it
-            data, apart = png.with_indices(data)
+            data, step = png.with_indices(data)
     mask = decode(data, cv2.IMREAD_UNCHANGED, f"mask {path}")
     if mask.ndim != len("HW") or mask.dtype != np.uint8:
         raise ValueError(
             f"mask {path} is {mask.dtype} {mask.shape}; expected one channel of bytes, the indices of classes, or a PNG's palette"
         )
-    mask = mask // np.uint8(apart)
+    mask = mask // np.uint8(step)
     wrong = mask[(mask >= classes) & (mask != IGNORED)]
     if wrong.size:
         raise ValueError(

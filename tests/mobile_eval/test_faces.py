@@ -133,7 +133,7 @@ def test_faces_of_a_list_are_measured(images: Path, tmp_path: Path, task_model: 
     model = task_model("landmarks", [f"landmark_{index}" for index in range(98)]).path
     code, out, _ = invoke("evaluate", model, "--annotations", path, "--images", images)
     assert code == 0
-    assert "2 faces in 1 images, errors by inter-ocular" in out
+    assert "2 faces in 1 image, errors by inter-ocular" in out
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp", ".webp", ".tif"])
@@ -152,5 +152,5 @@ def test_sizes_behind_long_comments_and_of_damaged_files(tmp_path: Path) -> None
     assert stored_size(path) == (33, 71)
     for damaged in (b"", b"\xff\xd8\xff", b"text"):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="is damaged or of a format"):
+        with pytest.raises(ValueError, match="is damaged, or of another format"):
             stored_size(path)

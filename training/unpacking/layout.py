@@ -12,7 +12,7 @@ from typing import Any
 from mobile_eval.files import check_output_folder, read_json, remove_all_parts, write_bytes, write_json
 
 ORIGIN = "origin.json"  # what the folder was made of
-MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif"}
+MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"GIF8": ".gif", b"II*\0": ".tif", b"MM\0*": ".tif"}
 FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
 
 
@@ -27,7 +27,7 @@ class LabelledImage:
 
     def __post_init__(self) -> None:
         if not self.ending:
-            raise ValueError(f"image {self.place} is no JPEG, PNG, BMP, TIFF or WebP: it begins with {self.data[:4]!r}")
+            raise ValueError(f"image {self.place} is no JPEG, PNG, BMP, GIF, TIFF or WebP: it begins with {self.data[:4]!r}")
 
     @property
     def ending(self) -> str:
