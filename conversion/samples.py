@@ -52,7 +52,7 @@ def sample_inputs(run: Run, options: ConvertOptions, data: TaskData | None, samp
 def own_data(run: Run) -> TaskData | None:
     """The data that a run was trained on; None where they are not there (any more)."""
     source = Source.from_json(run.config.get("train", {}))
-    if not source.files or not all(path.exists() for path in source.files):
+    if not source.paths or not all(path.exists() for path in source.paths):
         return None
     return TASKS[run.spec.task].load(source)
 

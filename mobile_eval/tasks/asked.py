@@ -17,6 +17,8 @@ from mobile_eval.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.runtime import TfliteModel
 
+PATHS = ("images", "annotations", "masks", "classes")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -32,15 +34,10 @@ class Source:
     classes: Path | None = None
     exif: str | None = None
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files and folders that are given."""
-        return tuple(value for value in (self.images, self.annotations, self.masks, self.classes) if value is not None)
-
     def read_as(self, config: Mapping[str, Any]) -> Source:
         """With the choice of a run's config how images are read that EXIF turns, where none is given here."""
         known = config.get("train", {}).get("exif")
-        return dataclasses.replace(self, exif=known) if self.files and self.exif is None and known else self
+        return dataclasses.replace(self, exif=known) if self.paths and self.exif is None and known else self
 
     def path(self, name: str) -> Path:
         """The file or folder of that name; ValueError where it is not given."""
@@ -48,6 +45,11 @@ class Source:
         if not isinstance(value, Path):
             raise ValueError(f"give --{name}")
         return value
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders that are given."""
+        return tuple(value for name in PATHS if (value := getattr(self, name)) is not None)
 
     def to_json(self) -> dict[str, str]:
         """Plain data of what is given."""
@@ -57,7 +59,8 @@ class Source:
     @classmethod
     def from_json(cls, data: dict[str, str]) -> Source:
         """What `to_json` wrote."""
-        return cls(**{name: value if name == "exif" else Path(value) for name, value in data.items()})  # type: ignore[arg-type]
+        values: dict[str, Any] = {name: Path(value) if name in PATHS else value for name, value in data.items()}
+        return cls(**values)
 
 
 class TaskData(Protocol):
