@@ -1,4 +1,4 @@
-"""Warnings about data, for users of the functions by Python's warnings, and for those of the command line in one line each."""
+"""Warnings about data: Python's for those who call functions, one line each for those who type commands."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ class DataWarning(UserWarning):
 
 
 def show_in_one_line() -> None:
-    """From now on print each DataWarning as one line on stderr, and other warnings as before."""
-    before = warnings.showwarning
+    """From now on print each DataWarning as one line on stderr, and other warnings as Python does."""
+    warnings.showwarning = _show
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, DataWarning):
-            print(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
-        else:
-            before(message, category, filename, lineno, file, line)
 
-    warnings.showwarning = show
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    said = f"warning: {' '.join(str(message).split())}\n"
+    if not issubclass(category, DataWarning):
+        said = warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(said)

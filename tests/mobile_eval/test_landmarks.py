@@ -132,7 +132,7 @@ def test_command(drawn_faces: tuple[Path, Path], task_model: MakeModel, invoke: 
         (("--unit", "nose"), "--unit is one of inter-ocular, inter-pupil, box"),
         (
             ("--flip",),
-            "is a landmarks model: --flip is not for it; it takes --annotations, --images, --limit, --decoding, --unit",
+            "is a landmarks model: --flip is not for it; it takes --annotations, --images, --limit, --exif, --decoding",
         ),
         (("--sigmas", "0.1"), "--sigmas is not for it"),
     ],

@@ -57,7 +57,7 @@ def test_data_of_another_task(task: str, options: str, message: str, task_model:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--masks x", "is a pose model: --masks is not for it; it takes --annotations, --images, --limit, --flip"),
+        ("--masks x", "is a pose model: --masks is not for it; it takes --annotations, --images, --limit, --exif, --flip"),
         ("--unit box", "--unit is not for it"),
         ("--head-joints nose,antenna", "--head-joints takes two of the joints nose, left_eye"),
         ("--head-joints nose,left_eye --boxes x", "--head-joints is for PCKh, which is measured in annotated boxes"),

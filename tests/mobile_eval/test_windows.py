@@ -173,7 +173,7 @@ def test_command(streets: tuple[Path, Path], task_model: MakeModel, invoke: Invo
         ("--windows --scales nan", "--scales takes numbers above 0"),
         ("--windows --overlap 1", "--overlap must be at least 0 and below 1, got 1"),
         ("--overlays {images}/a.png", "cannot make the folder"),
-        ("--decoding dark", "--decoding is not for it; it takes --images, --masks, --limit, --classes, --flip, --windows"),
+        ("--decoding dark", "--decoding is not for it; it takes --images, --masks, --limit, --classes, --exif, --flip"),
     ],
 )
 def test_bad_options(options: str, message: str, streets: tuple[Path, Path], task_model: MakeModel, invoke: Invoke) -> None:

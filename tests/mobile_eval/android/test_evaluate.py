@@ -50,12 +50,15 @@ def test_evaluate_finds_what_it_finds_here(
 def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path) -> None:
     give_python(phone, "other-python")
     json = tmp_path / "figures.json"
-    options = ("--flip", "--decoding", "dark", "--no-xnnpack", "--sigmas", "0.1", "--threads", 2, "--python", "other-python")
-    code, _, error = invoke("evaluate", model_path(), *on(people), *options, "--json", json)
+    options = ("--flip", "--flip-pairs", "0:1", "--exif", "stored", "--decoding", "dark", "--no-xnnpack")
+    more = ("--sigmas", "0.1", "--threads", 2, "--python", "other-python")
+    code, _, error = invoke("evaluate", model_path(), *on(people), *options, *more, "--json", json)
     assert code == 0, error
     there = read(json)
-    assert {name: there["options"][name] for name in ("flip", "decoding", "sigmas")} == {
+    assert {name: there["options"][name] for name in ("flip", "flip_pairs", "exif", "decoding", "sigmas")} == {
         "flip": True,
+        "flip_pairs": "0:1",
+        "exif": "stored",
         "decoding": "dark",
         "sigmas": "0.1",
     }

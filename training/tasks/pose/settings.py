@@ -8,7 +8,7 @@ from training.tasks.setting import check_choice, check_not_negative, check_posit
 
 TARGETS = ("official", "dark", "udp")
 LOSSES = ("mse", "ohkm")
-FLIP_PAIRS = "Keypoints that change places when mirrored: auto (by their names), such as nose_a:nose_b,2:5 besides, or none."
+FLIP_PAIRS = "Keypoints that change places when mirrored: auto (by name), as nose_a:nose_b,2:5 besides (from 0), or none."
 
 
 @dataclass(frozen=True)
