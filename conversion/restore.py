@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from conversion.samples import inputs_of
 from hrnet_tf._keras import keras
+from hrnet_tf.inference import Inference
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.networks import build_model, network_from_json
@@ -112,13 +113,15 @@ def _statistics(
         maps = keras.backend.reshape(alone(layer.input), (-1, layer.filters))
         alone.set_weights([layer.get_weights()[0]])
         outputs.append(keras.backend.stack([keras.backend.mean(maps, 0), keras.backend.mean(maps**2, 0)]))
-    model = keras.Model(folded.input, outputs)
-    sums, count = [np.zeros((2, folded.get_layer(name).filters)) for name in layers], 0
+    model = keras.Model(folded.input, dict(zip(layers, outputs, strict=True)))
+    inference = Inference(model, folded.input_shape[1:])
+    sums, count = {name: np.zeros((2, folded.get_layer(name).filters)) for name in layers}, 0
     for batch in batches:
-        for moments, found in zip(sums, model(batch, training=False), strict=True):
-            moments += len(batch) * found.numpy().astype(np.float64)
+        for name, moments in inference(batch).items():
+            sums[name] += len(batch) * moments.astype(np.float64)
         count += len(batch)
     result = {}
-    for name, (mean, square) in zip(layers, (moments / count for moments in sums), strict=True):
+    for name, moments in sums.items():
+        mean, square = moments / count
         result[name] = mean.astype(np.float32), np.maximum(square - mean**2, 0).astype(np.float32)
     return result
