@@ -27,7 +27,7 @@ from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.outputs import output_name
 from conversion.recipe import Recipe, quantize_by_recipe
-from conversion.samples import CHECKED, CHECKED_ON_RANDOM, RANDOM_IMAGES, SAMPLES, sample_inputs
+from conversion.samples import CHECKED, CHECKED_ON_RANDOM, SAMPLES, sample_inputs
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
@@ -36,6 +36,7 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.checked_inputs import RANDOM_IMAGES
 from mobile_eval.files import write_bytes
 from mobile_eval.model_file import ModelDescription, save_model_file
 from mobile_eval.preprocess import normalize
@@ -92,13 +93,13 @@ def convert_run(
     take at a time.
     """
     check_tf_keras("conversion to TFLite")
-    check_endings(run, options)
     if run.spec.task == "detection":
         if recipe:
             raise ValueError("a recipe is for networks of one file, not for detectors")
         return convert_detector(
             run, options, output, data, samples=samples, seed=seed, runtime=runtime, memory_budget=memory_budget
         )
+    check_endings(run, options)
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type, --decode, --softmax")
     tuned = run.quantized and options.format == "int8"

@@ -14,6 +14,7 @@ from conversion.samples import Samples, run_geometry
 from hrnet_tf.networks import complexity, network_description
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json
 from hrnet_tf.spec import STEM_STRIDE, FusionLink
+from mobile_eval.checked_inputs import checked_on
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.geometry import HEATMAP_STRIDE
 from mobile_eval.model_file import (
@@ -52,7 +53,7 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any, checked: Sampl
         precision=options.format,
         input=ModelInput(run.spec.input_size, mean, std, tensor, geometry=run_geometry(run)),
         output=output,
-        outputs=output_tensors(interpreter, output),
+        outputs=output_tensors(interpreter, output, run_geometry(run)),
         category=_category(run),
         classes=tuple(run.category.get("classes", ())),
         network=network_description(run.spec),
@@ -81,7 +82,7 @@ def _output(run: Run, options: ConvertOptions, interpreter: Any) -> ModelOutput:
 def source_of(run: Run, checked: Samples) -> dict[str, Any]:
     """Where a file came from: its run, and what it was compared with Keras on."""
     history = {"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal(run)}
-    return {**history, "checked_on": {"count": len(checked.images), "inputs": checked.kind}}
+    return history | checked_on(len(checked.images), checked.kind)
 
 
 def _removal(run: Run) -> dict[str, Any] | None:

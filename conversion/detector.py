@@ -22,7 +22,7 @@ from conversion.detector_description import describe_boxes, describe_maps
 from conversion.flatbuffer import all_bytes, to_flatbuffer, with_camera_input
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
-from conversion.samples import CHECKED_ON_RANDOM, RANDOM_IMAGES, SAMPLES, Inputs, Samples, sample_inputs
+from conversion.samples import CHECKED_ON_RANDOM, SAMPLES, Inputs, Samples, sample_inputs
 from conversion.verify import ErrorSums, Parity, check_finite, check_fully_int8, check_loads, check_versions
 from hrnet_tf.detector_sizes import detection_widths
 from hrnet_tf.detector_stages import LEVELS, stages_of
@@ -33,6 +33,7 @@ from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.checked_inputs import RANDOM_IMAGES
 from mobile_eval.detector.tensors import BEHIND_IT, LEVELS_READ, tensor_shapes
 from mobile_eval.files import sha256, write_bytes
 from mobile_eval.model_file import BoxesFile, ModelDescription, save_model_file
@@ -85,6 +86,10 @@ def convert_detector(
     memory_budget: int = MEMORY_BUDGET,
 ) -> DetectorConversion:
     """Convert both stages of `run`, and check each against Keras's before either is written; see `convert.convert_run`."""
+    if options.decode:
+        raise ValueError("--decode is for keypoints: a detector's boxes are found outside of its files")
+    if options.softmax:
+        raise ValueError("--softmax is for classification: a detector's probabilities are found outside of its files")
     tuned = run.quantized and options.format == "int8"
     drawn = sample_inputs(run, options, data, samples, seed, memory_budget)
     images, checked = drawn.images, drawn.head(CHECKED)

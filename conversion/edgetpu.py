@@ -15,10 +15,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conversion.compiled_file import save_compiled
 from conversion.edgetpu_rules import CPU, MAPS_IF, verdict
 from mobile_eval.compiled import check_not_compiled
 from mobile_eval.files import write_bytes
-from mobile_eval.model_file import hand_on_description
 from mobile_eval.profile import part_of
 from mobile_eval.tflite_graph import TfliteGraph
 
@@ -198,9 +198,10 @@ def compile_for_edgetpu(path: Path | str, output: Path | str, compiler: str, seg
         paths = []
         for file in made:
             paths.append(Path(output, file.name))
-            write_bytes(paths[-1], file.read_bytes())
             if segments == 1:
-                hand_on_description(path, paths[-1])
+                save_compiled(file.read_bytes(), paths[-1], path)
+            else:  # a part of the network, which the description is not of
+                write_bytes(paths[-1], file.read_bytes())
     return CompileResult(result.version, tuple(paths), result.operators, result.on_chip, result.off_chip, result.subgraphs)
 
 

@@ -16,9 +16,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from conversion.compiled_file import save_compiled
 from mobile_eval.compiled import check_not_compiled
-from mobile_eval.files import read_bytes, write_bytes
-from mobile_eval.model_file import check_is_tflite, hand_on_description
+from mobile_eval.files import read_bytes
+from mobile_eval.model_file import check_is_tflite
 
 NEEDS_VELA = "compiling for Ethos-U needs Arm's Vela: `pip install 'hrnet-tf[ethosu]'`"
 ACCELERATORS = (
@@ -89,8 +90,7 @@ def compile_for_ethosu(path: Path | str, output: Path | str, accelerator: str = 
             raise ValueError(f"Vela refused {path}: {_complaint(done.stdout + done.stderr, done.returncode)}")
         target = Path(output, made[0].name)
         result = _result(target, accelerator, summaries[0], done.stdout)
-        write_bytes(target, made[0].read_bytes())
-        hand_on_description(path, target)
+        save_compiled(made[0].read_bytes(), target, path)
     return result
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from hrnet_tf.detector_stages import LEVELS
 from mobile_eval.decode import QUARTERS
 from mobile_eval.detector.anchors import RATIOS, STRIDES
+from mobile_eval.geometry import PLAIN
 from mobile_eval.model_file import BOX_ANSWERS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
 from mobile_eval.output_tensors import OutputTensor
 
@@ -25,11 +26,14 @@ def output_name(kind: str, *, softmax: bool = False) -> str:
     return PROBABILITIES if softmax else OUTPUT_NAMES[kind]
 
 
-def output_tensors(interpreter: Any, output: ModelOutput) -> tuple[OutputTensor, ...]:
-    """The output tensors of the file that `interpreter` runs, in the file's order, by the names in its signature."""
+def output_tensors(interpreter: Any, output: ModelOutput, geometry: str = PLAIN) -> tuple[OutputTensor, ...]:
+    """The output tensors of the file that `interpreter` runs, in the file's order, by the names in its signature.
+
+    `geometry` is one of `mobile_eval.geometry`'s, which says how many input pixels a heatmap pixel is.
+    """
     runner = interpreter.get_signature_runner()
     names = {int(details["index"]): name for name, details in runner.get_output_details().items()}
-    texts = meanings(output)
+    texts = meanings(output, geometry)
     tensors = []
     for details in interpreter.get_output_details():
         name = names[int(details["index"])]
@@ -40,12 +44,13 @@ def output_tensors(interpreter: Any, output: ModelOutput) -> tuple[OutputTensor,
     return tuple(tensors)
 
 
-def meanings(output: ModelOutput) -> dict[str, str]:
+def meanings(output: ModelOutput, geometry: str = PLAIN) -> dict[str, str]:
     """What the tensors of a model with such an output hold, by name."""
     if output.kind == KEYPOINTS:
         offset = f"; add {QUARTERS * output.offset:g}" if output.offset else ""
+        pixel = f"{output.stride}" if geometry == PLAIN else "(width - 1) / (width / 4 - 1)"
         return {
-            LOCATIONS: f"x and y of each keypoint in quarters of a heatmap pixel of {output.stride} input pixels{offset}",
+            LOCATIONS: f"x and y of each keypoint in quarters of a heatmap pixel of {pixel} input pixels{offset}",
             SCORES: "score of each keypoint; a score of 0 or less means that the keypoint was not found",
         }
     if output.kind == DETECTOR_MAPS:

@@ -14,6 +14,7 @@ from conversion.options import ConvertOptions
 from hrnet_tf.memory import MEMORY_BUDGET
 from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
+from mobile_eval.checked_inputs import IMAGES, RANDOM_IMAGES
 from mobile_eval.geometry import PLAIN, geometry_of
 from mobile_eval.tasks.asked import Source, TaskData, given_by
 from mobile_eval.tasks.registry import TASKS
@@ -21,7 +22,6 @@ from mobile_eval.tasks.registry import TASKS
 SAMPLES = 200
 CHECKED = 16
 RANDOM = 4
-IMAGES, RANDOM_IMAGES = "images", "random images"
 CHECKED_ON_RANDOM = "checked on random images: the data that the run was trained on are not there, and no --images were given"
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.samples import CHECKED, IMAGES, Samples
+from conversion.known_versions import KNOWN_VERSIONS
+from conversion.samples import CHECKED, Samples
 from hrnet_tf.heads import HEATMAP_LAYER
 from hrnet_tf.runs import Run
 from mobile_eval.backend import Backend
+from mobile_eval.checked_inputs import IMAGES
 from mobile_eval.decode import decode_heatmaps
 from mobile_eval.detector.anchors import softmax
 from mobile_eval.model_file import HEATMAPS, KEYPOINTS, read_description
@@ -21,38 +23,7 @@ from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import TfliteModel, make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
 
-# The highest version of each operator that TensorFlow Lite 2.13 registers, as in its register.cc: tflite-runtime 2.14
-# knows these at least. Of the operators that this package's networks become.
 TFLITE_RUNTIME = "tflite-runtime"
-KNOWN_VERSIONS = {
-    "ADD": 5,
-    "ARG_MAX": 3,
-    "AVERAGE_POOL_2D": 3,
-    "CAST": 5,
-    "CONCATENATION": 4,
-    "CONV_2D": 7,
-    "DEPTHWISE_CONV_2D": 7,
-    "DEQUANTIZE": 5,
-    "FLOOR_DIV": 2,
-    "FULLY_CONNECTED": 10,
-    "GATHER": 4,
-    "GREATER": 2,
-    "LESS": 2,
-    "LOGICAL_AND": 1,
-    "MEAN": 3,
-    "MUL": 7,
-    "PACK": 3,
-    "PAD": 4,
-    "QUANTIZE": 3,
-    "REDUCE_MAX": 2,
-    "RELU": 3,
-    "RESHAPE": 1,
-    "RESIZE_BILINEAR": 4,
-    "RESIZE_NEAREST_NEIGHBOR": 4,
-    "SOFTMAX": 3,
-    "SUB": 3,
-    "TRANSPOSE_CONV": 4,
-}
 
 
 @dataclass(frozen=True)
@@ -170,13 +141,12 @@ def check_loads(path: Path) -> None:
 
 
 def check_versions(path: Path, runtime: str) -> None:
-    """Raise ValueError, naming the operator, where `runtime` is tflite-runtime and would not know an operator's version."""
+    """Raise ValueError, naming the operator, where `runtime` is tflite-runtime and does not know an operator or its version."""
     if runtime != TFLITE_RUNTIME:
         return
     for operator in TfliteGraph(path).operators:
-        known = KNOWN_VERSIONS.get(operator.kind, 0)
-        if operator.version > known:
+        known = KNOWN_VERSIONS.get(operator.kind)
+        if known is None or operator.version > known:
             name = operator.layer or f"operator {operator.index}"
-            raise ValueError(
-                f"{name} is {operator.kind} version {operator.version}; {runtime} 2.14 knows it up to version {known}"
-            )
+            knows = f"knows it up to version {known}" if known else "does not know it"
+            raise ValueError(f"{name} is {operator.kind} version {operator.version}; {runtime} 2.14 {knows}")

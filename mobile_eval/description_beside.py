@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mobile_eval.compiled import COMPILED_ENDS
+from mobile_eval.compiled import COMPILED_ENDS, compiled_for
 from mobile_eval.files import read_json
 
 LOST = "the description at its end is gone"
@@ -32,6 +32,15 @@ def description_beside(path: Path | str) -> tuple[Path, dict[str, Any]] | None:
         if isinstance(data, dict) and "format_version" in data:
             return place, data
     return None
+
+
+def why_none(path: Path | str, data: bytes) -> str | None:
+    """Why the model at `path` has no description, inside or beside, and what to do; None where its bytes do not tell."""
+    device = compiled_for(data)
+    if device is None:
+        return None
+    names = " or ".join(place.name for place in candidates(Path(path)))
+    return f"was compiled for {device} and has no description: copy {names} of the file that was compiled beside it"
 
 
 def check_whole(path: Path | str, data: bytes) -> None:

@@ -1,11 +1,8 @@
 """A `.tflite` file that describes itself.
 
-The description is JSON, in a zip appended to the flatbuffer as member `model.json`: runtimes read the
-flatbuffer and ignore what follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same. A second
-member, `keypoints.txt` or `labels.txt`, has the names of the keypoints or classes line by line, for readers of TFLite
-metadata. Members are stored, not deflated: Google's native readers take nothing else.
-Length and checksum of the flatbuffer are part of the description, so that damage is noticed before a runtime crashes on it.
-A file that another tool wrote anew has lost its description, which is then read from `M.json`; see `description_beside`.
+The description is JSON, in a zip appended to the flatbuffer as member `model.json`: runtimes read the flatbuffer and ignore what
+follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same. `keypoints.txt` or `labels.txt` has the
+names, for readers of TFLite metadata, which take no deflated members. The flatbuffer's length and checksum are in it too.
 """
 
 from __future__ import annotations
@@ -19,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobile_eval.compiled import compiled_for
 from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.description_beside import candidates, check_whole, description_beside
+from mobile_eval.description_beside import check_whole, description_beside, why_none
 from mobile_eval.files import read_bytes, sha256, write_bytes, write_json
 from mobile_eval.geometry import GEOMETRIES, PLAIN
 from mobile_eval.output_tensors import OutputTensor
@@ -35,6 +31,7 @@ DETECTOR_MAPS, BOX_ANSWERS = OF_DETECTORS = ("detector-maps", "box-answers")
 OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *OF_DETECTORS)
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 REMEDY = "convert it again with `hrnet convert`"
+NOT_OF_THIS_PACKAGE = f"has no description at its end: it is truncated or not of this package; {REMEDY}"
 
 
 @dataclass(frozen=True)
@@ -108,8 +105,7 @@ class ModelOutput:
     def to_json(self) -> dict[str, Any]:
         """Plain data; no offset and no softmax where there is none."""
         data = {"kind": self.kind, "stride": self.stride, **dataclasses.asdict(self.tensor)}
-        data |= {"offset": self.offset} if self.offset else {}
-        return data | ({"softmax": True} if self.softmax else {})
+        return {**data, **({"offset": self.offset} if self.offset else {}), **({"softmax": True} if self.softmax else {})}
 
 
 def unnamed_classes(count: int) -> tuple[str, ...]:
@@ -270,12 +266,6 @@ def embed_description(path: Path | str, description: ModelDescription) -> ModelD
     return save_model_file(path, data, description)
 
 
-def hand_on_description(source: Path | str, compiled: Path | str) -> None:
-    """Give the file that was compiled from `source` its description, if `source` has one."""
-    if is_described(source):
-        embed_description(compiled, read_description(source))
-
-
 def read_description(path: Path | str) -> ModelDescription:
     """The description inside a `.tflite`, or where another tool dropped it, the one beside it.
 
@@ -284,13 +274,7 @@ def read_description(path: Path | str) -> ModelDescription:
     data = read_bytes(path, "model")
     description = _known(path, data)
     if description is None:
-        device = compiled_for(data)
-        names = " or ".join(place.name for place in candidates(Path(path)))
-        raise ValueError(
-            f"model {path} was compiled for {device} and has no description: copy {names} of the file that was compiled beside it"
-            if device
-            else f"model {path} has no description at its end: it is truncated or not of this package; {REMEDY}"
-        )
+        raise ValueError(f"model {path} {why_none(path, data) or NOT_OF_THIS_PACKAGE}")
     return description
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from mobile_eval.charts import kinds_svg, removal_points, removal_svg
+from mobile_eval.checked_inputs import is_checked_on_random
 from mobile_eval.compare import ComparedModel, ComparisonResult
 from mobile_eval.compared.comparing import Example
 from mobile_eval.input_sizes import accuracy_by_size_svg, cost_by_size_svg, input_sizes, size_lines
@@ -80,6 +81,7 @@ def report_html(result: ComparisonResult) -> str:
         data=result.asked.source.to_json(),
         key=result.comparing.key(result.dataset),
         headline=headline(result),
+        randomly_checked=randomly_checked(result),
         plot=Markup(accuracy_plot(result)),
         sizes=sizes_section(result),
         diagrams=diagrams(result),
@@ -126,6 +128,11 @@ def headline(result: ComparisonResult) -> str | None:
         f"({other.latency.p50_ms:.2f} against {full.latency.p50_ms:.2f} ms){links}; "
         f"{result.comparing.metric.name} is {percent(other.measured.score)} against {percent(full.measured.score)} %."
     )
+
+
+def randomly_checked(result: ComparisonResult) -> list[str]:
+    """The models that were compared with Keras on random images when they were converted, by label."""
+    return [model.label for model in result.models if is_checked_on_random(model.description.source)]
 
 
 def accuracy_plot(result: ComparisonResult) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from mobile_eval.android.adb import TEMPORARY, Phone, killable
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import read_json, write_json
-from mobile_eval.model_file import read_description
+from mobile_eval.model_file import description_path, read_description
 from mobile_eval.words import number_of
 
 PACKAGE = Path(__file__).parents[1]
@@ -68,7 +68,7 @@ def evaluate(
 
     `options` are further ones of that command. Only the images of `dataset` are copied.
     """
-    read_description(model)  # a damaged model is refused here
+    description = read_description(model)  # a damaged model is refused here
     found = find_python(phone, python)
     with phone.folder() as folder, tempfile.TemporaryDirectory() as here:
         local = Path(here)
@@ -78,6 +78,8 @@ def evaluate(
         phone.push([local / "mobile_eval", local / "people.json"], f"{folder}/")
         phone.push([local / "images"], f"{folder}/")
         phone.push([model], f"{folder}/{_safe(model)}")
+        write_json(local / "description.json", description.to_json())  # it may lie beside the model, and not be inside
+        phone.push([local / "description.json"], str(description_path(f"{folder}/{_safe(model)}")))
         runtime = _runtime(phone, found, folder)
         say(f"{phone.serial}: {number_of(len(dataset), 'people')}, {runtime.path}, {runtime.runtime}")
         data = f"--annotations {folder}/people.json --images {folder}/images --json {folder}/figures.json"

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import ai_edge_litert.schema_py_generated as schema
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tensorflow.lite.tools import flatbuffer_utils
 
-from conversion.calibration import with_ranges
+from conversion.calibration import activation_ranges, with_ranges
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from hrnet_tf._keras import keras
@@ -79,3 +80,28 @@ def test_the_file_is_otherwise_the_same(float32: bytes, images: NDArray[np.float
         [output] = interpreter.get_output_details()
         answers.append(interpreter.get_tensor(output["index"]))
     np.testing.assert_array_equal(answers[0], answers[1])
+
+
+def test_int16x8_has_the_ranges_of_the_keras_model(model: Any, images: NDArray[np.float32]) -> None:
+    """Symmetric 16-bit numbers: a layer's largest value is 32767 steps. TFLite's calibrator widens what goes into an ADD."""
+    file = to_flatbuffer(model, ConvertOptions("int16x8"), images)
+    [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(file)).subgraphs
+    layers = {layer.name: layer for layer in model.layers}
+    compared, steps = {}, {}
+    for operator in graph.operators:
+        tensor = graph.tensors[operator.outputs[0]]
+        name = re.split("[;/]", tensor.name.decode().split("/", 1)[-1])[0]
+        if tensor.type == schema.TensorType.INT16 and name in layers:
+            compared[name], steps[name] = layers[name].output, float(tensor.quantization.scale[0])
+    values = keras.Model(model.input, list(compared.values())).predict_on_batch(images)
+    assert sum("conv" in name for name in compared) > 20
+    for name, value in zip(compared, values, strict=True):
+        assert 32767 * steps[name] == pytest.approx(np.abs(value).max(), rel=1e-3), name
+
+
+def test_percentiles_cut_off_an_image_s_outermost_values(model: Any, float32: bytes, images: NDArray[np.float32]) -> None:
+    [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(float32)).subgraphs
+    found = activation_ranges(float32, images, percentile=90.0)[graph.outputs[0]]
+    heatmaps = model.predict_on_batch(images).reshape(len(images), -1)
+    expected = np.mean([np.percentile(one, [5, 95]) for one in heatmaps], axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)

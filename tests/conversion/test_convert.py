@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import ai_edge_litert.schema_py_generated as schema
 import numpy as np
 import pytest
-from flatbuffers.table import Table
 
 from conversion.convert import ConversionResult, convert_run, load_folded_model
 from conversion.flatbuffer import to_flatbuffer, with_decoding
 from conversion.layer_errors import jumps, layer_errors, write_layer_errors
-from conversion.metadata import metadata
 from conversion.options import FORMATS, ConvertOptions
 from conversion.recipe import Recipe, load_recipe
 from conversion.samples import CHECKED, inputs_of
@@ -155,6 +151,16 @@ def test_keypoints_are_found_in_the_graph(
     np.testing.assert_allclose(model.keypoints(crops), TfliteModel(without).keypoints(crops), atol=1e-5)
     shapes = {tuple(d["shape"]): np.dtype(d["dtype"]).name for d in make_interpreter(model.path).get_output_details()}
     assert shapes == {(1, 17, 2): "int32", (1, 17): "int8" if name == "int8" else "float32"}
+    named = [(tensor.name, tensor.shape, tensor.dtype) for tensor in result.description.outputs]
+    scores_type = "int8" if name == "int8" else "float32"
+    assert named == [("scores", (1, 17), scores_type), ("locations", (1, 17, 2), "int32")]  # as the docs list them
+    signature = make_interpreter(model.path).get_signature_runner()(image=model.stored(crops[:1]))
+    order = [details["index"] for details in make_interpreter(model.path).get_output_details()]
+    runner = make_interpreter(model.path).get_signature_runner().get_output_details()
+    assert [runner[tensor.name]["index"] for tensor in result.description.outputs] == order
+    locations, scores = model.run(model.stored(crops[:1]))
+    np.testing.assert_array_equal(signature["locations"], locations)
+    np.testing.assert_array_equal(signature["scores"], scores)
     with pytest.raises(ValueError, match="gives out keypoints, not heatmaps"):
         model.heatmaps(crops)
     if name == "int8":
@@ -169,7 +175,8 @@ def test_decoding_in_the_graph_is_the_official_one(tmp_path: Path) -> None:
     heatmaps[8:16] -= 9  # and nothing found
     image = keras.Input(heatmaps.shape[1:])
     model = with_decoding(keras.Model(image, keras.layers.Activation("linear")(image)))
-    locations, scores = (np.concatenate(v) for v in zip(*(model(h[None]) for h in heatmaps), strict=True))
+    found = [model(h[None]) for h in heatmaps]
+    locations, scores = (np.concatenate([one[name] for one in found]) for name in ("locations", "scores"))
     np.testing.assert_allclose(decoded_in_graph(locations, scores), decode_heatmaps(heatmaps), atol=1e-6)
 
 
@@ -214,6 +221,7 @@ def test_a_layer_that_tflite_has_not_is_named() -> None:
         (("float32", "int8"), "int8 as input goes with the format int8, not float32"),
         (("float16", None, "uint8"), "uint8 as output goes with the format int8"),
         (("int16x8", "uint8-rgb"), "not int16x8"),
+        (("int16x8", None, None, None, True), "decoding keypoints in the graph goes with float formats and int8, not int16x8"),
         (("int8", None, None, 0.0), "must be above 0, got 0.0"),
     ],
 )
@@ -360,16 +368,21 @@ def test_a_recipe_s_layers_must_be_there(trained: Run, tuned: Run, people: Keypo
     assert not any(tmp_path.iterdir())
 
 
-def test_android_s_readers_find_their_metadata(trained: Run, tmp_path: Path) -> None:
-    result = convert_run(trained, ConvertOptions("float32"), tmp_path / "m.tflite")
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel((tmp_path / "m.tflite").read_bytes(), 0))
-    [place] = [entry.buffer for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
-    data = bytes(model.buffers[place].data)
-    assert data[4:8] == b"M001"
-    assert data == metadata(result.description)
-    root = Table(data, int.from_bytes(data[:4], "little"))
-    assert root.String(root.Offset(4) + root.Pos) == b"micro"  # ModelMetadata.name
-    with zipfile.ZipFile(tmp_path / "m.tflite") as tail:
-        assert tail.read("keypoints.txt").decode().split() == list(result.description.category.joints)
-    for word in (b"heatmaps", b"keypoints.txt", b"model.json", np.float32([123.675, 116.28, 103.53]).tobytes()):
-        assert word in data
+def test_random_images_are_called_so(trained: Run, plain: Plain, tmp_path: Path) -> None:
+    moved = dataclasses.replace(trained, config={"train": {"images": str(tmp_path / "none")}})
+    result = convert_run(moved, ConvertOptions("float32"), tmp_path / "m.tflite")
+    assert "on 4 random images" in str(result)
+    assert "checked on random images: the data that the run was trained on are not there" in str(result)
+    assert read_description(tmp_path / "m.tflite").source["checked_on"] == {"count": 4, "inputs": "random images"}
+    real = plain("trained", "float32")
+    assert "random" not in str(real)
+    assert real.description.source["checked_on"] == {"count": real.parity.images, "inputs": "images"}
+
+
+def test_a_recipe_s_ranges_are_from_the_smallest_to_the_largest_value(
+    trained: Run, plain: Plain, people: KeypointDataset
+) -> None:
+    """The heatmaps' scale is their range on the calibration images over 255 steps; the quantizer's own was an average."""
+    heatmaps = load_folded_model(trained).predict_on_batch(normalize(np.stack(list(inputs_of(people, trained.spec)))))
+    tensor = plain("trained", "int8", Recipe()).description.output.tensor
+    assert tensor.scale == pytest.approx((max(heatmaps.max(), 0) - min(heatmaps.min(), 0)) / 255, rel=0.02)

@@ -177,6 +177,8 @@ def test_the_edge_tpu_check_takes_both_files(converted: Converted) -> None:
 def test_what_a_detector_s_conversion_refuses(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--decode is for keypoints"):
         convert_detector(run, ConvertOptions("float32", decode=True), tmp_path / "detector.tflite")
+    with pytest.raises(ValueError, match="--softmax is for classification"):
+        convert_detector(run, ConvertOptions("float32", softmax=True), tmp_path / "detector.tflite")
     elsewhere = dataclasses.replace(run, config={})
     with pytest.raises(ValueError, match="int8 needs calibration, give --images and --annotations"):
         convert_detector(elsewhere, ConvertOptions("int8"), tmp_path / "detector.tflite")
@@ -184,6 +186,29 @@ def test_what_a_detector_s_conversion_refuses(run: Run, tmp_path: Path) -> None:
         convert_detector(run, ConvertOptions("float32", max_error=1e-12), tmp_path / "detector.tflite", samples=4)
     assert not (tmp_path / "detector.tflite").exists()
     assert boxes_path(tmp_path / "detector.tflite").name == "detector.boxes.tflite"
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_every_output_is_named_in_the_file_s_order(precision: str, converted: Converted) -> None:
+    result = converted(precision)
+    maps, anchors = (2, 3, 4, 5), (2, 3, 4, 5, 6)
+    levels = [f"P{level}" for level in maps] + [f"P{level}_{what}" for what in ("objectness", "deltas") for level in anchors]
+    for path, names in ((result.path, levels), (result.boxes_path, ["class_logits", "box_deltas"])):
+        tensors, interpreter = read_description(path).outputs, make_interpreter(path)
+        signature = interpreter.get_signature_runner().get_output_details()
+        assert {tensor.name for tensor in tensors} == set(names) == set(signature)
+        for tensor, details in zip(tensors, interpreter.get_output_details(), strict=True):
+            assert signature[tensor.name]["index"] == details["index"]
+            assert tensor.shape == tuple(details["shape"])
+            assert (tensor.scale or 0, tensor.zero_point or 0) == pytest.approx(details["quantization"])
+
+
+def test_random_images_are_called_so(run: Run, tmp_path: Path) -> None:
+    elsewhere = dataclasses.replace(run, config={})
+    result = convert_detector(elsewhere, ConvertOptions("float32"), tmp_path / "detector.tflite")
+    assert "on 4 random images" in str(result)
+    for path in (result.path, result.boxes_path):
+        assert read_description(path).source["checked_on"] == {"count": 4, "inputs": "random images"}
 
 
 def test_two_precisions_side_by_side(converted: Converted, shapes: Path, tmp_path: Path) -> None:

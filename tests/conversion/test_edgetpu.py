@@ -132,7 +132,7 @@ def test_the_compiler_s_log_is_read() -> None:
 
 
 def test_a_compiler_is_run_and_its_file_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "m.tflite").write_bytes(b"model")
+    (tmp_path / "m.tflite").write_bytes(b"\0\0\0\0TFL3")
     told = LOG.format(name="m")
     script = f'echo "$@" > {tmp_path}/asked\nprintf compiled > "$3/m_edgetpu.tflite"\ncat <<"EOF"\n{told}\nEOF\n'
     result = compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", compiler(tmp_path, script), segments=2)
@@ -142,7 +142,7 @@ def test_a_compiler_is_run_and_its_file_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_compiler_that_refuses_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "m.tflite").write_bytes(b"model")
+    (tmp_path / "m.tflite").write_bytes(b"\0\0\0\0TFL3")
     script = 'echo "Edge TPU Compiler version 16.0"\necho "ERROR: :61 op_context.input->type unsupported" >&2\nexit 1\n'
     with pytest.raises(ValueError, match=r"refused .*: ERROR: :61 op_context"):
         compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", compiler(tmp_path, script))

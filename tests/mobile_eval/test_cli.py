@@ -61,6 +61,10 @@ def test_bad_models_end_in_one_line(invoke: Invoke, people: People, model_path: 
     path.write_bytes(whole[: len(whole) // 2])
     code, _, error = invoke("evaluate", path, *on(people))
     assert code == 2
+    assert "truncated or damaged" in one_line(error)
+    path.with_suffix(".json").unlink()
+    code, _, error = invoke("evaluate", path, *on(people))
+    assert code == 2
     assert "truncated or not of this package" in one_line(error)
     path.write_text("hello")
     for arguments in (("evaluate", path, *on(people)), ("bench", path), ("predict", path, "x.jpg", "--output", "y")):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobile_eval.checked_inputs import IMAGES, RANDOM_IMAGES, checked_on
 from mobile_eval.compare import compare, labels
 from mobile_eval.datasets.coco import KeypointCategory, load_keypoint_dataset
 from mobile_eval.link_diagram import THICKEST, THINNEST, UNRANKED, link_diagram_svg
@@ -58,6 +59,17 @@ def test_report(four: list[Path], people: People, tmp_path: Path) -> None:
     assert page.count("data:image/jpeg;base64,") >= 4
     assert page.count("<svg") > 10
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "results.json"]
+
+
+def test_the_page_says_what_was_checked_on_random_images_alone(
+    model_path: Callable[..., Path], people: People, tmp_path: Path
+) -> None:
+    sources = {"drawn": checked_on(4, RANDOM_IMAGES), "real": checked_on(16, IMAGES), "older": {}}
+    models = [model_path("float32", name, source=source) for name, source in sources.items()]
+    result = compare(models, load_keypoint_dataset(people.annotations, people.images), tmp_path / "report", rounds=2)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "on random images only when converted: drawn.</p>" in page
+    assert [model["description"]["source"] for model in result.to_json()["models"]] == list(sources.values())
 
 
 def test_page_needs_nothing_beside_it(four: list[Path], people: People, tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""The program in docs/files.md, which knows nothing of this package, against the package's own keypoints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conversion.convert import convert_run
+from conversion.options import ConvertOptions
+from hrnet_tf._keras import keras
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import Run, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import model_weights, save_weights
+from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
+from mobile_eval.inference import predict_people
+from mobile_eval.model_file import read_description
+from mobile_eval.preprocess import read_image
+from mobile_eval.runtime import TfliteModel
+
+pytestmark = pytest.mark.slow
+PAGE = Path(__file__).parents[2] / "docs" / "files.md"
+FILES = {
+    "float32": ConvertOptions("float32"),
+    "int8": ConvertOptions("int8"),
+    "camera": ConvertOptions("int8", "uint8-rgb", "float32"),
+}
+
+
+@pytest.fixture(scope="module")
+def people(drawn: Path) -> KeypointDataset:
+    return load_keypoint_dataset(drawn / "person_keypoints_val.json", drawn / "images")
+
+
+@pytest.fixture(scope="module")
+def run(small: HRNetSpec, people: KeypointDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of a network with drawn weights, whose heatmaps have their maxima anywhere."""
+    keras.utils.set_random_seed(2)
+    weights = model_weights(build_model(small))
+    head = "head_heatmaps/kernel"
+    weights[head] = np.random.default_rng(2).normal(0, 1, weights[head].shape).astype(np.float32)
+    made = Run(tmp_path_factory.mktemp("doc") / "run", "train", small, people.category.to_json(), {})
+    save_run(made)
+    save_weights(made.weights_path, weights)
+    return made
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_page_s_program_finds_what_the_package_finds(name: str, run: Run, people: KeypointDataset, tmp_path: Path) -> None:
+    [program] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert "mobile_eval" not in program
+    page: dict[str, Any] = {}
+    exec(program, page)
+    path = convert_run(run, FILES[name], tmp_path / "m.tflite", people).path
+    expected = list(predict_people(TfliteModel(path), people.persons))
+    found = [page["keypoints"](str(path), read_image(person.image_path), person.box) for person in people.persons]
+    there = np.stack(expected)[..., 2] > 0.05  # a score of 0 or less: not found
+    apart = np.abs(np.stack(found) - np.stack(expected))[there]
+    assert len(apart) > 60
+    step = read_description(path).output.tensor.scale or 0
+    assert apart[..., 2].max() <= 1e-5 + step
+    assert (apart[..., :2].max(axis=-1) < 1e-3).mean() > 0.95  # the others have equal maxima in flat parts of the image

@@ -1,0 +1,104 @@
+"""The list of what tflite-runtime 2.14 runs, against that runtime itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import ai_edge_litert.schema_py_generated as schema
+import flatbuffers
+import numpy as np
+import pytest
+
+from conversion.flatbuffer import to_flatbuffer
+from conversion.known_versions import KNOWN_VERSIONS
+from conversion.options import ConvertOptions
+from conversion.verify import check_versions
+from hrnet_tf._keras import keras
+from mobile_eval.runtime import make_interpreter
+from mobile_eval.tflite_graph import TfliteGraph
+from tests.environments import make_environment, python_of, run_script
+
+pytestmark = pytest.mark.slow
+OPERATORS = {name: value for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_") and name != "CUSTOM"}
+TRIED = 12  # versions; the highest that is known is 10
+ASK = """
+import json, pathlib, sys
+import numpy, tflite_runtime.interpreter as runtime
+known = {}
+for path in pathlib.Path(sys.argv[1]).glob("*.tflite"):
+    name, version = path.stem.split("-")
+    try:
+        runtime.Interpreter(str(path))
+    except (RuntimeError, ValueError) as error:
+        if "Didn't find op for builtin opcode" in str(error) or "unsupported" in str(error).lower():
+            continue
+    known[name] = max(known.get(name, 0), int(version))
+pathlib.Path(sys.argv[2]).write_text(json.dumps(known))
+"""
+RUN = """
+import sys
+import numpy, tflite_runtime.interpreter as runtime
+interpreter = runtime.Interpreter(sys.argv[1])
+interpreter.allocate_tensors()
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], numpy.load(sys.argv[2]))
+interpreter.invoke()
+numpy.save(sys.argv[3], interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tflite-runtime")
+    return make_environment(folder / "env", python_of(((3, 11), (3, 10))), "tflite-runtime==2.14.0", "numpy<2")
+
+
+def single(operator: int, version: int) -> bytes:
+    """A model of one operator."""
+    code, source, target = schema.OperatorCodeT(), schema.TensorT(), schema.TensorT()
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = operator, min(operator, 127), version
+    source.shape, target.shape, source.name, target.name = [1], [1], "source", "target"
+    graph, node, model = schema.SubGraphT(), schema.OperatorT(), schema.ModelT()
+    node.inputs, node.outputs = [0], [1]
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = [source, target], [0], [1], [node]
+    model.version, model.operatorCodes, model.buffers, model.subgraphs = 3, [code], [schema.BufferT()], [graph]
+    builder = flatbuffers.Builder(512)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_the_list_is_what_the_runtime_registers(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    for name, value in OPERATORS.items():
+        for version in range(1, TRIED + 1):
+            (tmp_path / "models" / f"{name}-{version}.tflite").write_bytes(single(value, version))
+    (tmp_path / "ask.py").write_text(ASK)
+    run_script(python, tmp_path / "ask.py", tmp_path / "models", tmp_path / "known.json")
+    known = json.loads((tmp_path / "known.json").read_text())
+    assert {name: version for name, version in known.items() if version < TRIED} == KNOWN_VERSIONS
+    assert all(
+        name.startswith("STABLEHLO_") or name in ("DILATE", "REDUCE_WINDOW") for name in known.keys() - KNOWN_VERSIONS.keys()
+    )
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("name", ["MaxPooling2D", "AveragePooling2D", "Softmax"])
+def test_pooling_and_softmax_run_there(name: str, precision: str, python: Path, tmp_path: Path) -> None:
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, getattr(keras.layers, name)()(keras.layers.Conv2D(4, 3)(image)))
+    images = np.random.default_rng(0).standard_normal((4, 8, 8, 3)).astype(np.float32)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(to_flatbuffer(model, ConvertOptions(precision, "float32", "float32"), images))
+    check_versions(path, "tflite-runtime")
+    operators = TfliteGraph(path).operators
+    assert len(operators) >= 2
+    np.save(tmp_path / "image.npy", images[:1])
+    (tmp_path / "run.py").write_text(RUN)
+    run_script(python, tmp_path / "run.py", path, tmp_path / "image.npy", tmp_path / "found.npy")
+    interpreter = make_interpreter(path)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images[:1])
+    interpreter.invoke()
+    here = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    scales = {details["index"]: details["quantization"][0] for details in interpreter.get_tensor_details()}
+    step = scales[operators[-1].inputs[0].index]  # of the last int8 values; 0 in float32
+    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), here, rtol=1e-5, atol=1e-5 + 2 * step)
