@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,21 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from hrnet_tf.memory import MEMORY_BUDGET
 from mobile_eval.backend import Backend
 from mobile_eval.runtime import make_interpreter
-
-AT_ONCE_BYTES = 2**30  # of tensors that are kept at a time; networks of large images are run several times
-
 
 Ranges = dict[int, tuple[float, float]]  # of tensors by their indices
 
 
-def with_ranges(flatbuffer: bytes, images: NDArray[np.float32]) -> bytes:
-    """The same file with the smallest and largest value that each tensor takes on `images` (N, H, W, 3) or batches."""
+def with_ranges(flatbuffer: bytes, images: Iterable[NDArray[np.float32]], memory_budget: int = MEMORY_BUDGET) -> bytes:
+    """The same file with the smallest and largest value that each tensor takes on `images` (H, W, 3) or batches.
+
+    See `activation_ranges` for `memory_budget`.
+    """
     from tensorflow.lite.tools import flatbuffer_utils
 
-    measured = activation_ranges(flatbuffer, images)
+    measured = activation_ranges(flatbuffer, images, memory_budget=memory_budget)
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
     [graph] = model.subgraphs
     for index, (low, high) in measured.items():
@@ -39,9 +40,15 @@ def with_ranges(flatbuffer: bytes, images: NDArray[np.float32]) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def activation_ranges(flatbuffer: bytes, images: NDArray[np.float32], percentile: float | None = None) -> Ranges:
-    """The smallest and the largest value that each float tensor takes on `images` (N, H, W, 3) or batches.
+def activation_ranges(
+    flatbuffer: bytes,
+    images: Iterable[NDArray[np.float32]],
+    percentile: float | None = None,
+    memory_budget: int = MEMORY_BUDGET,
+) -> Ranges:
+    """The smallest and the largest value that each float tensor takes on `images` (H, W, 3) or batches.
 
+    Only so many tensors are kept at a time as fit into `memory_budget` (bytes): of large images the network is run several times.
     With a `percentile` those between which this share of an image's values lies, both sides together, averaged over images.
     """
     from tensorflow.lite.tools import flatbuffer_utils
@@ -50,14 +57,14 @@ def activation_ranges(flatbuffer: bytes, images: NDArray[np.float32], percentile
     [graph] = model.subgraphs
     model.signatureDefs = []  # they name the graph's outputs
     measured: Ranges = {}
-    for tensors in _groups(graph):
+    for tensors in _groups(graph, memory_budget):
         graph.outputs = tensors
         keeping = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
         measured |= _ranges(keeping, [*graph.inputs, *tensors], images, percentile)
     return measured
 
 
-def _groups(graph: Any) -> Iterator[list[int]]:
+def _groups(graph: Any, memory_budget: int) -> Iterator[list[int]]:
     """The float tensors that are computed, in groups that are not too large to be kept."""
     group: list[int] = []
     size = 0
@@ -66,7 +73,7 @@ def _groups(graph: Any) -> Iterator[list[int]]:
         if tensor.type != schema.TensorType.FLOAT32:
             continue
         own = 4 * int(np.prod(tensor.shape))
-        if group and size + own > AT_ONCE_BYTES:
+        if group and size + own > memory_budget:
             yield group
             group, size = [], 0
         group.append(index)
@@ -75,7 +82,7 @@ def _groups(graph: Any) -> Iterator[list[int]]:
         yield group
 
 
-def _ranges(flatbuffer: bytes, tensors: Sequence[int], images: NDArray[np.float32], percentile: float | None) -> Ranges:
+def _ranges(flatbuffer: bytes, tensors: Sequence[int], images: Iterable[NDArray[np.float32]], percentile: float | None) -> Ranges:
     ends: list[NDArray[np.float64]] = []  # of each image, (tensors, 2)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "all-tensors.tflite")

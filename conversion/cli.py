@@ -15,6 +15,9 @@ Annotations = Annotated[
     Path | None, typer.Option(help="COCO JSON, of pose, landmarks and detection.", show_default=False, rich_help_panel=DATA)
 ]
 Masks = Annotated[Path | None, typer.Option(help="Folder of masks, of segmentation.", show_default=False, rich_help_panel=DATA)]
+MemoryBudget = Annotated[
+    str, typer.Option(help="Memory for images and for the activations that are looked at, such as 1GiB or 512MiB.")
+]
 Classes = Annotated[
     Path | None, typer.Option(help="File of the classes' names, of segmentation.", show_default=False, rich_help_panel=DATA)
 ]
@@ -48,6 +51,7 @@ def convert(
         bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
     ] = False,
     runtime: Annotated[str, typer.Option(help="tflite-runtime: refuse what its last version does not know.")] = "auto",
+    memory_budget: MemoryBudget = "1GiB",
 ) -> None:
     """Convert a run to a .tflite that describes itself, checked against the Keras model before it is written.
 
@@ -68,6 +72,7 @@ def convert(
     from conversion.layer_errors import write_layer_errors
     from conversion.options import ConvertOptions
     from conversion.recipe import load_recipe
+    from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
     from mobile_eval.files import check_output_file
     from mobile_eval.tasks.asked import Source, load_given
@@ -78,11 +83,22 @@ def convert(
     options = ConvertOptions(precision, source, target, max_error, decode, softmax)
     chosen = load_recipe(recipe) if recipe else None
     check_output_file(output)
+    budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     task = loaded.spec.task
     data = load_given(task, TASKS[task], Source(images, annotations, masks, classes))
     with Console(stderr=True).status(f"converting {run} to {precision}"):
-        result = convert_run(loaded, options, output, data, samples=samples, seed=sample_seed, recipe=chosen, runtime=runtime)
+        result = convert_run(
+            loaded,
+            options,
+            output,
+            data,
+            samples=samples,
+            seed=sample_seed,
+            recipe=chosen,
+            runtime=runtime,
+            memory_budget=budget_bytes,
+        )
     typer.echo(result)
     if debug_quantization:
         table, plot = write_layer_errors(result.layers, output)
@@ -97,6 +113,7 @@ def restore(
     annotations: Annotations = None,
     masks: Masks = None,
     classes: Classes = None,
+    memory_budget: MemoryBudget = "1GiB",
 ) -> None:
     """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
 
@@ -108,6 +125,7 @@ def restore(
 
     check_tf_keras("restoring from a .tflite file")
     from conversion.restore import restore_run
+    from hrnet_tf.memory import parse_memory
     from mobile_eval.model_file import read_description
     from mobile_eval.tasks.asked import Source, given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named
@@ -116,7 +134,7 @@ def restore(
     data = load_given(name, task_named(name), Source(images, annotations, masks, classes))
     if data is None:
         raise ValueError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")
-    run = restore_run(model, data, output)
+    run = restore_run(model, data, output, memory_budget=parse_memory(memory_budget))
     typer.echo(f"run: {run.path}")
 
 

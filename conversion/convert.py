@@ -6,7 +6,6 @@ take their ranges from quantization-aware tuning, or from real images through th
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 import zlib
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from conversion.samples import CHECKED, CHECKED_ON_RANDOM, SAMPLES, sample_input
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
+from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run
@@ -81,6 +81,7 @@ def convert_run(
     seed: int | None = None,
     recipe: Recipe | None = None,
     runtime: str = "auto",
+    memory_budget: int = MEMORY_BUDGET,
 ) -> ConversionResult | DetectorConversion:
     """Convert `run` and check the file against the Keras model before it is written to `output`.
 
@@ -88,35 +89,38 @@ def convert_run(
     `seed` drawn at random), the checks on the first of them; None means the data that the run was trained on. A file
     that is further from the Keras model than the options allow is kept as `output`.rejected, and ValueError raised. With
     tflite-runtime as `runtime` an operator version that it does not know is refused. A `recipe` makes int8 of a run that
-    was not tuned, with int8 numbers in.
+    was not tuned, with int8 numbers in. `memory_budget` is how many bytes images, and the activations that are looked at, may
+    take at a time.
     """
     check_tf_keras("conversion to TFLite")
     if run.spec.task == "detection":
         if recipe:
             raise ValueError("a recipe is for networks of one file, not for detectors")
-        return convert_detector(run, options, output, data, samples=samples, seed=seed, runtime=runtime)
+        return convert_detector(
+            run, options, output, data, samples=samples, seed=seed, runtime=runtime, memory_budget=memory_budget
+        )
     check_endings(run, options)
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
         raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type, --decode, --softmax")
     tuned = run.quantized and options.format == "int8"
-    drawn = sample_inputs(run, options, data, samples, seed)
-    images, checked = drawn.images, dataclasses.replace(drawn, images=drawn.images[:CHECKED])
+    drawn = sample_inputs(run, options, data, samples, seed, memory_budget)
+    images, checked = drawn.images, drawn.head(CHECKED)
     model = load_folded_model(run, tuned=tuned)
     check_finite(model, run)
     exported = export_model(model, options, ANSWERS[run.spec.task][0])
-    inputs = all_bytes(images) if options.camera else normalize(images)
+    inputs = all_bytes(images) if options.camera else images.map(normalize)
     if recipe:
-        flatbuffer = quantize_by_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs)
+        flatbuffer = quantize_by_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs, memory_budget)
     else:
-        flatbuffer = to_flatbuffer(exported, options, None if tuned else inputs)
+        flatbuffer = to_flatbuffer(exported, options, None if tuned else inputs, memory_budget=memory_budget)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, "draft.tflite")
         draft.write_bytes(flatbuffer)
         description = describe(run, options, _checked(draft, options, recipe, runtime), checked)
         flatbuffer = with_metadata(flatbuffer, description)
         save_model_file(draft, flatbuffer, description)
-        found = parity(model, draft, checked)
-        errors = layer_errors(load_folded_model(run, tuned=False), draft, images[:TRACED]) if options.format == "int8" else []
+        found = parity(model, draft, checked, batch_size_for(run.spec, memory_budget, most=CHECKED))
+        errors = layer_errors(load_folded_model(run, tuned=False), draft, images.head(TRACED)) if options.format == "int8" else []
     limit = options.limit(found.largest)
     if limit is not None and not found.max_error <= limit:
         rejected = Path(f"{output}{REJECTED}")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tempfile
 import zlib
 from collections.abc import Sequence
@@ -21,11 +22,13 @@ from conversion.detector_description import describe_boxes, describe_maps
 from conversion.flatbuffer import all_bytes, to_flatbuffer, with_camera_input
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
-from conversion.samples import CHECKED_ON_RANDOM, SAMPLES, Samples, sample_inputs
-from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, snr_db
+from conversion.samples import CHECKED_ON_RANDOM, SAMPLES, Inputs, Samples, sample_inputs
+from conversion.verify import ErrorSums, Parity, check_finite, check_fully_int8, check_loads, check_versions
+from hrnet_tf.detector_sizes import detection_widths
 from hrnet_tf.detector_stages import LEVELS, stages_of
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.joined_detector import JoinedDetector
+from hrnet_tf.memory import MEMORY_BUDGET
 from hrnet_tf.networks import build_model
 from hrnet_tf.quantization import build_quantized_model
 from hrnet_tf.runs import Run
@@ -44,7 +47,6 @@ BOX_IMAGES = 32  # images whose proposals the box head is calibrated on
 REJECTED = ".rejected"
 MAPS = (*LEVELS[:LEVELS_READ], *(f"{level}_objectness" for level in LEVELS), *(f"{level}_deltas" for level in LEVELS))
 ANSWERS = ("class_logits", "box_deltas")
-Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def convert_detector(
     samples: int = SAMPLES,
     seed: int | None = None,
     runtime: str = "auto",
+    memory_budget: int = MEMORY_BUDGET,
 ) -> DetectorConversion:
     """Convert both stages of `run`, and check each against Keras's before either is written; see `convert.convert_run`."""
     if options.decode:
@@ -88,17 +91,17 @@ def convert_detector(
     if options.softmax:
         raise ValueError("--softmax is for classification: a detector's probabilities are found outside of its files")
     tuned = run.quantized and options.format == "int8"
-    drawn = sample_inputs(run, options, data, samples, seed)
-    images, checked = drawn.images, dataclasses.replace(drawn, images=drawn.images[:CHECKED])
+    drawn = sample_inputs(run, options, data, samples, seed, memory_budget)
+    images, checked = drawn.images, drawn.head(CHECKED)
     network = load_detector(run, tuned=tuned)
     own = dataclasses.replace(options, input=None)  # of the second file: what comes out of the first
     maps = with_camera_input(network.maps, integer=options.format == "int8") if options.camera else network.maps
-    inputs = all_bytes(images) if options.camera else normalize(images)
-    pooled = _pooled(network, images[:BOX_IMAGES])
-    proposals = network.find.count
-    first = to_flatbuffer(maps, options, None if tuned else inputs)
-    second = to_flatbuffer(network.boxes, own, None if tuned else pooled, proposals)
-    boxes = BoxesFile(boxes_path(output).name, "", pooled.shape[-1], network.find.candidates, proposals)
+    inputs = all_bytes(images) if options.camera else images.map(normalize)
+    pooled = images.head(BOX_IMAGES).map(functools.partial(_pooled, network)).kept_within(memory_budget)
+    proposals, channels = network.find.count, detection_widths(run.hrnet_spec)[0]
+    first = to_flatbuffer(maps, options, None if tuned else inputs, memory_budget=memory_budget)
+    second = to_flatbuffer(network.boxes, own, None if tuned else pooled, proposals, memory_budget)
+    boxes = BoxesFile(boxes_path(output).name, "", channels, network.find.candidates, proposals)
     with tempfile.TemporaryDirectory() as folder:
         drafts = Path(folder, "draft.tflite"), Path(folder, boxes.name)
         for draft, flatbuffer in zip(drafts, (first, second), strict=True):
@@ -113,7 +116,7 @@ def convert_detector(
         for draft, flatbuffer, description in zip(drafts, (first, second), descriptions, strict=True):
             check_told_apart(description)
             save_model_file(draft, flatbuffer, description)
-        found = _parities(network, drafts, checked, pooled[:CHECKED])
+        found = _parities(network, drafts, checked, pooled.head(CHECKED))
     _check_limits(found, options, Path(output), (first, second))
     paths = Path(output), boxes_path(output)
     for path, flatbuffer, description in zip(paths, (first, second), descriptions, strict=True):
@@ -134,10 +137,10 @@ def load_detector(run: Run, *, tuned: bool) -> JoinedDetector:
     return model if tuned else JoinedDetector(stages_of(model), run.hrnet_spec)
 
 
-def _pooled(network: JoinedDetector, images: Images) -> NDArray[np.float32]:
-    """What the proposals of each image cover (N, R, 7, 7, C)."""
-    found = (network.pooled(network.maps(normalize(image[None]), training=False))["pooled"].numpy() for image in images)
-    return np.concatenate(list(found))
+def _pooled(network: JoinedDetector, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the proposals of an image (H, W, 3) cover (R, 7, 7, C)."""
+    found = network.pooled(network.maps(normalize(image[None]), training=False))
+    return np.asarray(found["pooled"].numpy()[0])
 
 
 def check_told_apart(description: ModelDescription) -> None:
@@ -157,31 +160,22 @@ def _checked(draft: Path, options: ConvertOptions, runtime: str) -> Any:
     return interpreter
 
 
-def _parities(network: JoinedDetector, drafts: Sequence[Path], checked: Samples, pooled: NDArray[np.float32]) -> list[Parity]:
+def _parities(network: JoinedDetector, drafts: Sequence[Path], checked: Samples, pooled: Inputs) -> list[Parity]:
     """Each output of both files against Keras's, the levels of one kind together; both stages are given the same."""
-    images = checked.images
     first, second = map(TfliteModel, drafts)
-    maps = network.maps(normalize(images), training=False)
-    answers = [network.boxes(one, training=False) for one in pooled]
-    found_maps = [first.outputs(first.stored(image[None])) for image in images]
-    found_answers = [second.outputs(quantize(one, second.description.input.tensor)) for one in pooled]
     groups = {"maps": MAPS[:LEVELS_READ], "objectness": MAPS[LEVELS_READ : -len(LEVELS)], "anchor deltas": MAPS[-len(LEVELS) :]}
-    parities = []
-    for said, names in groups.items():
-        expected = np.concatenate([maps[name].numpy().ravel() for name in names])
-        found = np.concatenate([np.concatenate([one[MAPS.index(name)] for one in found_maps]).ravel() for name in names])
-        parities.append(_parity(said, expected, found, checked))
-    for index, name in enumerate(ANSWERS):
-        expected, found = np.stack([one[name] for one in answers]), np.stack([one[index] for one in found_answers])
-        parities.append(_parity(name.replace("_", " "), expected, found, checked))
-    return parities
-
-
-def _parity(said: str, expected: NDArray[Any], found: NDArray[Any], checked: Samples) -> Parity:
-    error = np.abs(expected - found)
-    largest = float(np.abs(expected).max())
-    errors = float(error.max()), float(error.mean()), snr_db(expected, found)
-    return Parity(said, len(checked.images), largest, *errors, checked.kind)
+    sums = {name: ErrorSums() for name in (*groups, *ANSWERS)}
+    for image in checked.images:
+        maps, found = network.maps(normalize(image[None]), training=False), first.outputs(first.stored(image[None]))
+        for group, names in groups.items():
+            for name in names:
+                sums[group].add(maps[name].numpy(), found[MAPS.index(name)])
+    for one in pooled:
+        answers = network.boxes(one, training=False)
+        found = second.outputs(quantize(one, second.description.input.tensor))
+        for index, name in enumerate(ANSWERS):
+            sums[name].add(answers[name].numpy(), found[index])
+    return [one.parity(name.replace("_", " "), checked) for name, one in sums.items()]
 
 
 def _check_limits(parities: Sequence[Parity], options: ConvertOptions, output: Path, flatbuffers: Sequence[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from conversion.calibration import with_ranges
 from conversion.options import ConvertOptions
 from conversion.outputs import LOCATIONS, SCORES
+from conversion.samples import Inputs
 from hrnet_tf._keras import keras, quiet, tf
+from hrnet_tf.memory import MEMORY_BUDGET
 from hrnet_tf.tflite import tflite_converter
 from mobile_eval.decode import QUARTERS
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -20,10 +23,17 @@ BYTE = 255.0
 INTEGER_FORMATS = ("int8", "int16x8")
 
 
-def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.float32] | None, batch: int = 1) -> bytes:
-    """Convert `model`. `calibration` (N, H, W, 3) is what the model takes; None where fake quantization has the ranges.
+def to_flatbuffer(
+    model: Any,
+    options: ConvertOptions,
+    calibration: Iterable[NDArray[np.float32]] | None,
+    batch: int = 1,
+    memory_budget: int = MEMORY_BUDGET,
+) -> bytes:
+    """Convert `model`. `calibration` is what the model takes (H, W, 3), which is gone through several times where the tensors of
+    one do not fit into `memory_budget` (bytes); None where fake quantization has the ranges.
 
-    A file for a `batch` of more than one is calibrated on whole batches (N, batch, H, W, C).
+    A file for a `batch` of more than one is calibrated on full batches (batch, H, W, C).
 
     Raises ValueError, naming the operation, where the model holds one that TFLite has not.
     """
@@ -32,7 +42,7 @@ def to_flatbuffer(model: Any, options: ConvertOptions, calibration: NDArray[np.f
     try:
         with quiet():
             if options.format in INTEGER_FORMATS and calibration is not None:
-                return _quantized(bytes(tflite_converter(model, batch).convert()), options, calibration)
+                return _quantized(bytes(tflite_converter(model, batch).convert()), options, calibration, memory_budget)
             return bytes(_converter(model, options, batch).convert())
     except ConverterError as error:
         found = re.search(r"'tf\.(\w+)' op", str(error))
@@ -52,9 +62,10 @@ def _converter(model: Any, options: ConvertOptions, batch: int) -> Any:
     return converter
 
 
-def _quantized(float32: bytes, options: ConvertOptions, calibration: NDArray[np.float32]) -> bytes:
+def _quantized(float32: bytes, options: ConvertOptions, calibration: Iterable[NDArray[np.float32]], memory_budget: int) -> bytes:
     """What TFLiteConverter does once it has a float32 file, but for where the ranges come from."""
-    measured, outside = with_ranges(float32, calibration), (tf.as_dtype(options.input_type), tf.as_dtype(options.output_type))
+    measured = with_ranges(float32, calibration, memory_budget)
+    outside = tf.as_dtype(options.input_type), tf.as_dtype(options.output_type)
     if options.format == "int8":
         from tensorflow.lite.python.convert import mlir_quantize
 
@@ -69,11 +80,16 @@ def _quantized(float32: bytes, options: ConvertOptions, calibration: NDArray[np.
     )
 
 
-def all_bytes(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def all_bytes(images: Inputs) -> Inputs:
     """Images as a camera's bytes, of which the first has the least and the greatest: the range of the input is 0 to 255."""
-    inputs = images.astype(np.float32)
-    inputs[0, 0, :2] = [[0.0], [255.0]]
-    return inputs
+
+    def as_bytes(index: int) -> NDArray[np.float32]:
+        image = images[index].astype(np.float32)
+        if index == 0:
+            image[0, :2] = [[0.0], [BYTE]]
+        return image
+
+    return Inputs(len(images), as_bytes)
 
 
 def with_camera_input(model: Any, *, integer: bool) -> Any:

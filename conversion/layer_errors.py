@@ -7,7 +7,8 @@ loss is large compared with what its inputs brought is where to look, and what a
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.verify import snr_db
+from conversion.verify import ErrorSums
 from hrnet_tf._keras import keras
 from mobile_eval.files import write_atomically, write_text
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.svg import GRID, MUTED, PAPER, element, line, picture, text
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.tflite_graph import Operator, TfliteGraph
 
 JUMP_DB = 6.0  # half of the amplitude
 SHOWN = 3
@@ -41,26 +42,58 @@ class LayerError:
     loss_db: float | None
 
 
-def layer_errors(floating: Any, path: Path, crops: NDArray[np.uint8]) -> list[LayerError]:
+def layer_errors(floating: Any, path: Path, crops: Iterable[NDArray[np.uint8]]) -> list[LayerError]:
     """Every operator of the int8 file at `path` whose layer the folded Keras model `floating` has, in order.
 
-    `crops` are RGB (N, H, W, 3); memory holds every layer of all of them.
+    `crops` are RGB (H, W, 3). They are compared layer by layer: memory holds what the file makes of one of them, and of the
+    Keras model the layers that are still read.
     """
-    operators = TfliteGraph(path).operators
     names = {layer.name for layer in floating.layers}
-    compared = [operator for operator in operators if operator.layer in names]
-    wanted = list(dict.fromkeys(operator.layer for operator in compared))
-    model = keras.Model(floating.input, [floating.get_layer(name).output for name in wanted])
-    expected = dict(zip(wanted, model.predict_on_batch(normalize(crops)), strict=True))
-    found = TfliteModel(path, keep_tensors=True).tensors(crops, [operator.outputs[0].index for operator in compared])
+    compared = [operator for operator in TfliteGraph(path).operators if operator.layer in names]
+    of_layer: dict[str, list[Operator]] = {}
+    for operator in compared:
+        of_layer.setdefault(str(operator.layer), []).append(operator)
+    sums = {operator.index: ErrorSums() for operator in compared}
+    model = TfliteModel(path, keep_tensors=True)
+    for crop in crops:
+        model.run(model.stored(crop[None]))
+        for name, expected in outputs_in_turn(floating, normalize(crop[None])):
+            for operator in of_layer.get(name, ()):
+                sums[operator.index].add(expected, model.tensor(operator.outputs[0].index))
     errors: list[LayerError] = []
     at_tensor: dict[int, float] = {}
-    for operator, values in zip(compared, found, strict=True):
-        own = snr_db(expected[operator.layer], values)
+    for operator in compared:
+        own = sums[operator.index].snr_db
         before = [at_tensor[tensor.index] for tensor in operator.inputs if tensor.index in at_tensor]
         at_tensor[operator.outputs[0].index] = own
         errors.append(LayerError(operator.index, str(operator.layer), operator.kind, own, min(before) - own if before else None))
     return errors
+
+
+def outputs_in_turn(model: Any, images: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Name and output (N, ...) of each layer of a functional Keras model, whose layers have one output and are called once.
+
+    An output is dropped as soon as no layer is left that reads it.
+    """
+    readers = Counter(id(tensor) for layer in model.layers for tensor in _read_by(layer))
+    values: dict[int, Any] = {id(model.input): images}
+    for layer in model.layers:
+        read = _read_by(layer)
+        if read:
+            given = [values[id(tensor)] for tensor in read]
+            values[id(layer.output)] = layer(given if isinstance(layer.input, list) else given[0])
+            yield layer.name, values[id(layer.output)].numpy()
+        for tensor in read:
+            readers[id(tensor)] -= 1
+            if not readers[id(tensor)]:
+                del values[id(tensor)]
+
+
+def _read_by(layer: Any) -> list[Any]:
+    """The tensors that a layer reads: none where it is the input."""
+    if isinstance(layer, keras.layers.InputLayer):
+        return []
+    return layer.input if isinstance(layer.input, list) else [layer.input]
 
 
 def jumps(errors: Sequence[LayerError]) -> list[LayerError]:

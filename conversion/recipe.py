@@ -19,6 +19,7 @@ import importlib.util
 import io
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 
 from conversion.calibration import Ranges, activation_ranges
 from hrnet_tf._keras import quiet
+from hrnet_tf.memory import MEMORY_BUDGET
 from mobile_eval.files import read_json
 from mobile_eval.tflite_graph import TfliteGraph
 
@@ -73,8 +75,10 @@ def load_recipe(path: Path | str) -> Recipe:
         raise ValueError(f"recipe {path}: {error}") from error
 
 
-def quantize_by_recipe(flatbuffer: bytes, recipe: Recipe, calibration: NDArray[np.float32]) -> bytes:
-    """Quantize a float32 `.tflite` with ranges from `calibration` (N, H, W, 3), inputs as the file takes them.
+def quantize_by_recipe(
+    flatbuffer: bytes, recipe: Recipe, calibration: Iterable[NDArray[np.float32]], memory_budget: int = MEMORY_BUDGET
+) -> bytes:
+    """Quantize a float32 `.tflite` with ranges from `calibration` (H, W, 3), inputs as the file takes them.
 
     Raises ValueError where the recipe names a layer that is not there.
     """
@@ -94,7 +98,7 @@ def quantize_by_recipe(flatbuffer: bytes, recipe: Recipe, calibration: NDArray[n
                 scope, kept = f"^{re.escape(name)}", algorithms.NO_QUANTIZE
                 quantizer.update_quantization_recipe(scope, operations.ALL_SUPPORTED, algorithm_key=kept)
             percentile = recipe.percentile if recipe.activations == "percentile" else None
-            measured = activation_ranges(flatbuffer, calibration, percentile)
+            measured = activation_ranges(flatbuffer, calibration, percentile, memory_budget)
             return bytes(quantizer.quantize(_by_name(graph, measured)).quantized_model)
 
 

@@ -7,6 +7,7 @@ function, and one that training finds as it would have been.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from conversion.samples import inputs_of
 from hrnet_tf._keras import keras
+from hrnet_tf.inference import Inference
 from hrnet_tf.keras_choice import check_tf_keras
+from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.networks import build_model, network_from_json
 from hrnet_tf.normalization import BATCH_NORM
 from hrnet_tf.runs import Run, save_run
@@ -28,13 +31,14 @@ from mobile_eval.tasks.asked import TaskData
 from mobile_eval.tflite_graph import TfliteGraph
 
 SAMPLES = 256
-BATCH = 64
+LARGEST_BATCH = 64
 
 
-def restore_run(path: Path | str, data: TaskData, output: Path | str) -> Run:
+def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_budget: int = MEMORY_BUDGET) -> Run:
     """Write the network in the float32 `.tflite` at `path` as a run into the folder `output`.
 
-    BatchNorm's statistics are those of the first items of `data`. Raises ValueError for a file of another
+    BatchNorm's statistics are those of the first items of `data`, taken on as many at a time as `memory_budget` (bytes) has room
+    for the activations of. Raises ValueError for a file of another
     precision or of a version that did not store the whole spec, and where `output` exists.
     """
     check_tf_keras("restoring from a .tflite file")
@@ -50,9 +54,10 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str) -> Run:
         raise ValueError(f"{path} is a {spec.name}: only HRNets can be restored")
     folded = build_model(spec, folded=True)
     set_model_weights(folded, folded_weights(TfliteGraph(path)))
-    crops = normalize(inputs_of(data, spec, SAMPLES, geometry=description.input.geometry))
+    crops = inputs_of(data, spec, SAMPLES, geometry=description.input.geometry).map(normalize)
     model = build_model(spec)
-    weights = unfolded(model_weights(model), folded, crops)
+    batches = crops.batches(batch_size_for(spec, memory_budget, most=LARGEST_BATCH))
+    weights = unfolded(model_weights(model), folded, batches)
     set_model_weights(model, weights)
     answers = {"name": spec.task, "classes": list(description.classes)} if description.classes else description.category.to_json()
     config = {"restored": str(path), "heatmap_offset": description.output.offset}
@@ -78,11 +83,12 @@ def folded_weights(graph: TfliteGraph) -> Weights:
     return weights
 
 
-def unfolded(weights: Weights, folded: Any, crops: NDArray[np.float32]) -> Weights:
-    """`weights` (those of the network with BatchNorm) made to compute what `folded` does, with statistics on `crops`."""
+def unfolded(weights: Weights, folded: Any, batches: Iterable[NDArray[np.float32]]) -> Weights:
+    """`weights` (those of the network with BatchNorm) made to compute what `folded` does, with statistics on `batches`
+    (N, H, W, 3)."""
     result, plain = dict(weights), model_weights(folded)
     norms = {name: name.replace("_bn", "_conv").removesuffix("/gamma") for name in weights if name.endswith("/gamma")}
-    statistics = _statistics(folded, sorted(set(norms.values())), crops)
+    statistics = _statistics(folded, sorted(set(norms.values())), batches)
     for name, value in plain.items():
         if name in result:
             result[name] = value
@@ -96,7 +102,9 @@ def unfolded(weights: Weights, folded: Any, crops: NDArray[np.float32]) -> Weigh
     return result
 
 
-def _statistics(folded: Any, layers: list[str], crops: NDArray[np.float32]) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+def _statistics(
+    folded: Any, layers: list[str], batches: Iterable[NDArray[np.float32]]
+) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     """Mean and variance (channels,) of what each convolution puts out, without its bias and activation."""
     outputs = []
     for name in layers:
@@ -105,10 +113,15 @@ def _statistics(folded: Any, layers: list[str], crops: NDArray[np.float32]) -> d
         maps = keras.backend.reshape(alone(layer.input), (-1, layer.filters))
         alone.set_weights([layer.get_weights()[0]])
         outputs.append(keras.backend.stack([keras.backend.mean(maps, 0), keras.backend.mean(maps**2, 0)]))
-    model = keras.Model(folded.input, outputs)
-    batches = [model.predict_on_batch(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
+    model = keras.Model(folded.input, dict(zip(layers, outputs, strict=True)))
+    inference = Inference(model, folded.input_shape[1:])
+    sums, count = {name: np.zeros((2, folded.get_layer(name).filters)) for name in layers}, 0
+    for batch in batches:
+        for name, moments in inference(batch).items():
+            sums[name] += len(batch) * moments.astype(np.float64)
+        count += len(batch)
     result = {}
-    for name, moments in zip(layers, zip(*batches, strict=True), strict=True):
-        mean, square = np.mean([np.asarray(moment, np.float64) for moment in moments], axis=0)
+    for name, moments in sums.items():
+        mean, square = moments / count
         result[name] = mean.astype(np.float32), np.maximum(square - mean**2, 0).astype(np.float32)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.known_versions import KNOWN_VERSIONS
-from conversion.samples import Samples
+from conversion.samples import CHECKED, Samples
 from hrnet_tf._keras import quiet
 from hrnet_tf.heads import HEATMAP_LAYER
 from hrnet_tf.runs import Run
@@ -48,42 +49,69 @@ class Parity:
         )
 
 
-def snr_db(expected: NDArray[Any], found: NDArray[Any]) -> float:
-    """Signal-to-noise ratio in decibel: the power of `expected` over that of its difference to `found`."""
-    signal = float(np.sum(np.square(expected, dtype=np.float64)))
-    noise = float(np.sum(np.square(expected.astype(np.float64) - found)))
-    return float("inf") if noise == 0 else float(10 * np.log10(max(signal, np.finfo(float).tiny) / noise))
+@dataclass
+class ErrorSums:
+    """What is known of the differences of two arrays of which only parts are there at a time."""
+
+    largest: float = 0.0
+    max_error: float = 0.0
+    absolute: float = 0.0
+    signal: float = 0.0
+    noise: float = 0.0
+    count: int = 0
+
+    def add(self, expected: NDArray[Any], found: NDArray[Any]) -> None:
+        """Another part of both, of the same shape. NaN in any of them stays in what is known."""
+        exact = expected.astype(np.float64)
+        error = np.abs(exact - found)
+        self.largest = float(np.maximum(self.largest, np.abs(exact).max()))
+        self.max_error = float(np.maximum(self.max_error, error.max()))
+        self.absolute += float(error.sum())
+        self.signal += float(np.sum(np.square(exact)))
+        self.noise += float(np.sum(np.square(error)))
+        self.count += error.size
+
+    @property
+    def snr_db(self) -> float:
+        """Signal-to-noise ratio in decibel: the power of what was expected over that of the differences."""
+        tiny = np.finfo(float).tiny
+        return float("inf") if self.noise == 0 else float(10 * np.log10(max(self.signal, tiny) / self.noise))
+
+    def parity(self, output: str, samples: Samples) -> Parity:
+        """The same of an output on these samples."""
+        errors = self.max_error, self.absolute / self.count, self.snr_db
+        return Parity(output, len(samples.images), self.largest, *errors, samples.kind)
 
 
-def parity(model: Any, path: Path, samples: Samples) -> Parity:
-    """Compare the file's output with the Keras model's, which takes normalized images, on RGB crops (N, H, W, 3).
+def parity(model: Any, path: Path, samples: Samples, batch_size: int = CHECKED) -> Parity:
+    """Compare the file's output with the Keras model's, which takes normalized images, on RGB crops (H, W, 3).
 
-    Where it decodes heatmaps in its graph, its keypoints must be what `decode_heatmaps` makes of them: else ValueError. Where it
-    ends in softmax, probabilities are compared.
+    The Keras model is given `batch_size` of them at a time. Where the file decodes heatmaps in its graph, its keypoints must be
+    what `decode_heatmaps` makes of them: else ValueError. Where it ends in softmax, probabilities are compared.
     """
-    crops = samples.images
-    expected = model(normalize(crops), training=False).numpy()  # once: predict would trace the network first
-    output = read_description(path).output
-    kind, expected = output.kind, softmax(expected) if output.softmax else expected
-    if kind == KEYPOINTS:
-        kind, found = HEATMAPS, _decoded_heatmaps(path, crops)
-    else:
-        found = TfliteModel(path).answers(crops)
-    error = np.abs(expected - found)
-    errors = float(error.max()), float(error.mean()), snr_db(expected, found)
-    return Parity(kind, len(crops), float(np.abs(expected).max()), *errors, samples.kind)
+    output, sums = read_description(path).output, ErrorSums()
+    answers = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TfliteModel(path).answers
+    for crops in samples.images.batches(batch_size):
+        expected = model(normalize(crops), training=False).numpy()  # predict would trace the network first
+        sums.add(softmax(expected) if output.softmax else expected, answers(crops))
+    return sums.parity(HEATMAPS if output.kind == KEYPOINTS else output.kind, samples)
 
 
-def _decoded_heatmaps(path: Path, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The heatmaps inside a file that decodes them, after comparing what it makes of them with `decode_heatmaps`."""
+def _decoded_heatmaps(path: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """The heatmaps of crops (N, H, W, 3) inside a file that decodes them, after comparing what it makes of them with
+    `decode_heatmaps`."""
     model = TfliteModel(path, keep_tensors=True)
     head = [operator for operator in TfliteGraph(path).operators if operator.layer == HEATMAP_LAYER][-1]
-    [heatmaps] = model.tensors(crops, [head.outputs[0].index])
-    expected, found = decode_heatmaps(heatmaps), model.keypoints(crops)
-    if not np.allclose(expected, found, rtol=0, atol=1e-6):
-        off = np.abs(expected - found).max(axis=(0, 1))
-        raise ValueError(f"decoding in the graph is off by {max(off[:2]):g} heatmap pixels, and scores by {off[2]:g}")
-    return heatmaps
+
+    def compared(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        [heatmaps] = model.tensors(crops, [head.outputs[0].index])
+        expected, found = decode_heatmaps(heatmaps), model.keypoints(crops)
+        if not np.allclose(expected, found, rtol=0, atol=1e-6):
+            off = np.abs(expected - found).max(axis=(0, 1))
+            raise ValueError(f"decoding in the graph is off by {max(off[:2]):g} heatmap pixels, and scores by {off[2]:g}")
+        return heatmaps
+
+    return compared
 
 
 def check_finite(model: Any, run: Run) -> None:

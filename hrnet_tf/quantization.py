@@ -6,7 +6,7 @@ that quantizing and converting have half the layers to work through.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
 from hrnet_tf.detector_stages import is_detector
+from hrnet_tf.inference import Inference
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.layers import Upsampling
 from hrnet_tf.networks import Network, build_model
@@ -67,18 +68,33 @@ def with_fake_quantization(model: Any, *, keep_zeros: bool = False) -> Any:
         return tfmot.quantization.keras.quantize_apply(annotated, scheme)
 
 
-def activation_ranges(model: Any, batches: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Smallest and largest value of each layer's output, averaged over batches (N, H, W, 3)."""
-    if is_detector(model):
-        from hrnet_tf.quantized_detector import detector_ranges
+def activation_ranges(model: Any, groups: Iterable[Iterable[NDArray[np.float32]]]) -> Ranges:
+    """Smallest and largest value of each layer's output in each of `groups`, averaged over these.
 
-        return detector_ranges(model, batches)
-    names = [layer.name for layer in model.layers]
-    outputs = keras.Model(
-        model.input, [[keras.backend.min(layer.output), keras.backend.max(layer.output)] for layer in model.layers]
-    )
-    observed = np.mean([np.array(outputs.predict_on_batch(batch), np.float64) for batch in batches], axis=0)
-    return {name: (float(low), float(high)) for name, (low, high) in zip(names, observed, strict=True)}
+    A group is made of batches (N, H, W, 3), as few images at a time as memory allows; how it is divided makes no difference.
+    """
+    if is_detector(model):
+        from hrnet_tf.quantized_detector import detector_extremes
+
+        extremes = detector_extremes(model)
+    else:
+        ends = {
+            layer.name: keras.backend.stack([keras.backend.min(layer.output), keras.backend.max(layer.output)])
+            for layer in model.layers
+        }
+        extremes = Inference(keras.Model(model.input, ends), model.input_shape[1:])
+    observed = [_widest([_pairs(extremes(batch)) for batch in group]) for group in groups]
+    means = np.mean([list(found.values()) for found in observed], axis=0).tolist()
+    return {name: (low, high) for name, (low, high) in zip(observed[0], means, strict=True)}
+
+
+def _pairs(extremes: Mapping[str, Sequence[Any]]) -> Ranges:
+    return {name: (float(low), float(high)) for name, (low, high) in extremes.items()}
+
+
+def _widest(ranges: Sequence[Ranges]) -> Ranges:
+    """Ranges that hold those of all batches."""
+    return {name: (min(one[name][0] for one in ranges), max(one[name][1] for one in ranges)) for name in ranges[0]}
 
 
 def initialize_ranges(quantized: Any, activations: Ranges) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras, tf
 from hrnet_tf.detector_stages import ALIGNED_LEVELS, DetectorStages, stages_of
+from hrnet_tf.inference import Inference
 from hrnet_tf.joined_detector import JoinedDetector
 from hrnet_tf.roi_align import RoIAlign
 from hrnet_tf.spec import HRNetSpec
 
-Ranges = dict[str, tuple[float, float]]
 BOXES_OF_AN_IMAGE = 32  # are enough to know ranges by
 
 
@@ -27,21 +27,17 @@ def quantized_detector(network: Any, spec: Any, quantized: Callable[[Any], Any])
     return JoinedDetector(DetectorStages(maps, boxes), spec)
 
 
-def detector_ranges(network: Any, batches: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Smallest and largest value of what each layer of both stages gives out, averaged over batches (N, H, W, 3)."""
+def detector_extremes(network: Any) -> Callable[[NDArray[np.float32]], dict[str, Any]]:
+    """A function from a batch (N, H, W, 3) to the smallest and largest value of what each layer of both stages gives out."""
     stages, align = stages_of(network), RoIAlign()
-    watched = [_extremes(_copy(stage)) for stage in (stages.maps, stages.boxes)]
-    observed: list[Ranges] = []
-    for batch in batches:
-        maps, proposals = stages.maps.predict_on_batch(batch), network.predict_on_batch(batch)["proposals"]
-        pooled = align([tf.constant(proposals[:, :BOXES_OF_AN_IMAGE]), *(tf.constant(maps[level]) for level in ALIGNED_LEVELS)])
-        inputs = batch, tf.reshape(pooled, (-1, *pooled.shape[2:]))
-        found: Ranges = {}
-        for model, values in zip(watched, inputs, strict=True):
-            found |= {name: (float(low), float(high)) for name, (low, high) in model(values, training=False).items()}
-        observed.append(found)
-    means = np.mean([list(found.values()) for found in observed], axis=0).tolist()
-    return {name: (low, high) for name, (low, high) in zip(observed[0], means, strict=True)}
+    maps_ends, boxes_ends = (Inference(_extremes(_copy(stage)), stage.input_shape[1:]) for stage in (stages.maps, stages.boxes))
+
+    def extremes(batch: NDArray[np.float32]) -> dict[str, Any]:
+        maps, proposals = stages.maps(batch, training=False), network(batch, training=False)["proposals"]
+        pooled = align([proposals[:, :BOXES_OF_AN_IMAGE], *(maps[level] for level in ALIGNED_LEVELS)])
+        return {**maps_ends(batch), **boxes_ends(tf.reshape(pooled, (-1, *pooled.shape[2:])).numpy())}
+
+    return extremes
 
 
 def _copy(stage: Any) -> Any:
@@ -63,5 +59,5 @@ def _extremes(model: Any) -> Any:
     for layer in model.layers:
         outputs = [layer.get_output_at(node) for node in range(len(layer.inbound_nodes))]
         lows, highs = ([end(output) for output in outputs] for end in (tf.reduce_min, tf.reduce_max))
-        ends[layer.name] = (tf.reduce_min(tf.stack(lows)), tf.reduce_max(tf.stack(highs)))
+        ends[layer.name] = tf.stack([tf.reduce_min(tf.stack(lows)), tf.reduce_max(tf.stack(highs))])
     return keras.Model(model.input, ends)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mobile_eval.scatter import tick_step
 from mobile_eval.svg import GRID, INK, MUTED, PAPER, element, line, picture, text
+from mobile_eval.words import number_of
 
 WIDTH, LABEL, ROW, BAR, TOP = 620.0, 170.0, 24.0, 14.0, 12.0
 CURVE_HEIGHT, LEFT, RIGHT, BOTTOM = 300.0, 64.0, 24.0, 52.0
@@ -59,9 +60,10 @@ def kinds_svg(importance: Mapping[str, float]) -> str:
         y += 8 if before and before.group != kind.group else 0
         width = max((WIDTH - LABEL - 130) * max(kind.mean, 0.0) / most, 1.0)
         bar = {"x": LABEL, "y": y, "width": width, "height": BAR, "rx": 2, "fill": COLORS[groups.index(kind.group)]}
+        links = f"{number_of(kind.count, 'links')}"
         parts.append(text(LABEL - 10, y + 11, kind.name, anchor="end"))
-        parts.append(element("rect", bar, title=f"{kind.name}: mean importance {kind.mean:.3g} of {kind.count} links"))
-        parts.append(text(LABEL + width + 8, y + 11, f"{kind.mean:.2g}  ({kind.count} links)", size=11, color=MUTED))
+        parts.append(element("rect", bar, title=f"{kind.name}: mean importance {kind.mean:.3g} of {links}"))
+        parts.append(text(LABEL + width + 8, y + 11, f"{kind.mean:.2g}  ({links})", size=11, color=MUTED))
         y += ROW
     return picture(WIDTH, y + 6, parts, "importance of fusion links by kind")
 

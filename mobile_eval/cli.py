@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -163,6 +164,7 @@ def predict(
     from mobile_eval.predict import predict as predict_images
     from mobile_eval.runtime import TfliteModel
     from mobile_eval.video import is_video, predict_video
+    from mobile_eval.words import number_of
 
     loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
     if is_video(images[0]):
@@ -173,7 +175,7 @@ def predict(
     known = load_boxes(boxes, images) if boxes else None
     results = predict_images(loaded, images, output, boxes=known, progress=True)
     for result in results:
-        typer.echo(f"{result.picture}: {len(result.scores)} people")
+        typer.echo(f"{result.picture}: {number_of(len(result.scores), 'people')}")
     typer.echo(f"keypoints: {output / KEYPOINTS_FILE}")
 
 
@@ -239,11 +241,19 @@ def command_line() -> str:
     return f"{name} {shlex.join(sys.argv[1:])}"
 
 
+def print_any_text() -> None:
+    """Print what the terminal's encoding has no place for as escapes: a name of a file need not be text."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run(application: typer.Typer) -> None:
     """Run an application; bad input and failing disks end in one line on stderr and exit code 2, Ctrl-C in 130.
 
     The environment variable HRNET_DEBUG=1 brings the traceback back.
     """
+    print_any_text()
     try:
         application()
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from mobile_eval.inference import PoseOptions, predict_people
 from mobile_eval.metrics.oks import OksResult, oks
 from mobile_eval.metrics.oks_nms import oks_nms
 from mobile_eval.runtime import TfliteModel
+from mobile_eval.words import number_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,8 @@ class DetectedResult:
         return {"model": self.model, "boxes": self.boxes, "poses": len(self.results), "oks": dataclasses.asdict(self.oks)}
 
     def __str__(self) -> str:
-        return f"{self.model}: {self.boxes} boxes of a detector, {len(self.results)} poses kept\n{self.oks}"
+        boxes, poses = number_of(self.boxes, "boxes"), number_of(len(self.results), "poses")
+        return f"{self.model}: {boxes} of a detector, {poses} kept\n{self.oks}"
 
 
 def evaluate_detected(

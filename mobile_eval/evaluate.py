@@ -18,6 +18,7 @@ from mobile_eval.metrics.oks import OksResult, oks
 from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
+from mobile_eval.words import number_of
 
 Predicted = Callable[[TfliteModel, Sequence[InBox], PoseOptions], Iterator[NDArray[np.float64]]]
 SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
@@ -60,7 +61,8 @@ class EvaluationResult:
         shares = [one for one in (self.pck, self.pckh) if one]
         columns = zip(self.joints, *(one.per_joint for one in shares), strict=True)
         joints = [f"  {joint:<16} {'  '.join(map(show, values))}" for joint, *values in columns]
-        return "\n".join([f"{self.model}: {self.persons} persons in {self.images} images", found, *map(str, shares), *joints])
+        persons, images = number_of(self.persons, "persons"), number_of(self.images, "images")
+        return "\n".join([f"{self.model}: {persons} in {images}", found, *map(str, shares), *joints])
 
 
 def evaluate(

@@ -24,6 +24,7 @@ from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.rank_correlation import ranks, spearman
 from mobile_eval.model_file import ModelDescription, read_description
 from mobile_eval.report import template
+from mobile_eval.words import number_of
 
 LEAST = 0.25  # the share of links that are called the least needed
 
@@ -53,7 +54,7 @@ class Pair:
     by_chance: float | None
 
     def __str__(self) -> str:
-        said = f"{self.first} and {self.second}: rank correlation {show(self.correlation)} over {self.links} links"
+        said = f"{self.first} and {self.second}: rank correlation {show(self.correlation)} over {number_of(self.links, 'links')}"
         if self.same_least is None:
             return said
         return f"{said}, {self.same_least} of the least needed in common ({self.by_chance:.1f} by chance)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -18,6 +19,16 @@ class Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:.1f}/s" if speed else "")
+
+
+@contextlib.contextmanager
+def working(label: str, *, show: bool = True) -> Iterator[None]:
+    """While this lasts and where `show`, say on a terminal that it does: for work whose parts cannot be counted."""
+    if not show:
+        yield
+        return
+    with Console(stderr=True).status(label):
+        yield
 
 
 def tracked(items: Sequence[Item] | Iterable[Item], label: str, total: int | None = None, *, show: bool = True) -> Iterator[Item]:

@@ -17,6 +17,7 @@ from mobile_eval.input_sizes import accuracy_by_size_svg, cost_by_size_svg, inpu
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.scatter import Point, scatter_svg
 from mobile_eval.study import MEANING, StudyRow, study_plots, study_rows, verdicts
+from mobile_eval.svg import visible
 
 TYPICAL, DISAGREEING = 6, 3
 MANY_MODELS = 6
@@ -58,11 +59,17 @@ def template(name: str) -> jinja2.Template:
         loader=jinja2.PackageLoader("mobile_eval"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, count=count, points=points_difference)
     return environment.get_template(name)
+
+
+def _visible(value: object) -> object:
+    """Text without the characters that a page cannot show; Markup stays Markup."""
+    return type(value)(visible(value)) if isinstance(value, str) else value
 
 
 def report_html(result: ComparisonResult) -> str:

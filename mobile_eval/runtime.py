@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -89,7 +90,7 @@ def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
         resolver = resolvers.AUTO if backend.uses_xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         resolver = resolvers.BUILTIN_REF if backend.reference else resolver
         interpreter = module.Interpreter(
-            str(path),
+            os.fsencode(path),  # a name need not be UTF-8, of which the runtime would make a str
             num_threads=backend.threads,
             experimental_delegates=delegates,
             experimental_op_resolver_type=resolver,
@@ -156,13 +157,20 @@ class TfliteModel:
 
     def tensors(self, crops: NDArray[Any], indices: Sequence[int]) -> list[NDArray[np.float32]]:
         """Real values (N, ...) of the tensors of these indices, for crops as `keypoints` takes them; needs `keep_tensors`."""
-        formats = {details["index"]: details for details in self._interpreter.get_tensor_details()}
-        found: list[list[NDArray[Any]]] = [[] for _ in indices]
+        found: list[list[NDArray[np.float32]]] = [[] for _ in indices]
         for image in self.stored(crops):
             self.run(image[None])
             for values, index in zip(found, indices, strict=True):
-                values.append(self._interpreter.get_tensor(index))
-        return [_real(np.concatenate(v), *formats[i]["quantization"]) for v, i in zip(found, indices, strict=True)]
+                values.append(self.tensor(index))
+        return [np.concatenate(values) for values in found]
+
+    def tensor(self, index: int) -> NDArray[np.float32]:
+        """Real values (1, ...) of the tensor of that index after the last `run`; needs `keep_tensors`."""
+        return _real(self._interpreter.get_tensor(index), *self._quantization[index])
+
+    @cached_property
+    def _quantization(self) -> dict[int, tuple[float, int]]:
+        return {details["index"]: details["quantization"] for details in self._interpreter.get_tensor_details()}
 
     def stored(self, crops: NDArray[Any]) -> NDArray[Any]:
         """Crops (N, H, W, 3) as the input tensor holds them."""

@@ -22,6 +22,7 @@ from mobile_eval.inference import predict_box
 from mobile_eval.pose_picture import draw_skeleton
 from mobile_eval.progress import tracked
 from mobile_eval.runtime import TfliteModel
+from mobile_eval.words import number_of
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 SURE_JOINTS = 4  # fewer do not tell where a person is
@@ -42,7 +43,7 @@ class VideoResult:
 
     def __str__(self) -> str:
         ended = f"; the video ends early, it promises {self.expected}" if self.frames < self.expected else ""
-        return f"{self.video}: {self.frames} frames, {self.rate:.1f} a second{ended}"
+        return f"{self.video}: {number_of(self.frames, 'frames')}, {self.rate:.1f} a second{ended}"
 
 
 def is_video(source: Path | str) -> bool:
@@ -117,16 +118,21 @@ def box_around(keypoints: NDArray[np.float64] | None, size: tuple[int, int]) -> 
 
 def _opened(source: Path | str) -> cv2.VideoCapture:
     if str(source).isdecimal():
-        capture = cv2.VideoCapture(int(str(source)))
-        if not capture.isOpened():
+        camera = cv2.VideoCapture(int(str(source)))
+        if not camera.isOpened():
             raise ValueError(f"there is no camera {source}, or another program has it")
-        return capture
+        return camera
     if not Path(source).is_file():
         raise ValueError(f"cannot read video {source}: no such file")
-    capture = cv2.VideoCapture(str(source))
+    capture: cv2.VideoCapture = cv2.VideoCapture(_name(source))
     if not capture.isOpened():
         raise ValueError(f"video {source} is damaged or of a format that opencv cannot read")
     return capture
+
+
+def _name(path: Path | str) -> Any:
+    """The path as opencv takes it: as bytes, which its types do not know of. A str that is not UTF-8 ends the process."""
+    return os.fsencode(path)
 
 
 def _frames(capture: cv2.VideoCapture, most: int | None) -> Iterator[NDArray[np.uint8]]:
@@ -152,7 +158,7 @@ class _Drawn:
     def add(self, image: NDArray[np.uint8]) -> None:
         if self.writer is None:
             size = (image.shape[1], image.shape[0])
-            self.writer = cv2.VideoWriter(str(self.beside), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
+            self.writer = cv2.VideoWriter(_name(self.beside), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
             if not self.writer.isOpened():
                 raise ValueError(f"cannot write {self.path}: opencv has no encoder for it here, or the folder refuses")
         self.writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hrnet_tf.networks import complexity
 from hrnet_tf.spec import HRNetSpec
+from mobile_eval.words import number_of
 
 SHARES = ("keep_latency", "keep_macs", "keep_links")
 MEASUREMENTS = 8
@@ -94,7 +95,8 @@ def within_latency(
         spec = order[index]
         found = measured(spec)
         giga, guess = complexity(spec).multiply_adds / 1e9, predicted(spec)
-        say(f"{len(spec.links)} links, {giga:.3f} G multiply-adds: {found:.3f} of full's latency (predicted {guess:.3f})")
+        size = f"{number_of(len(spec.links), 'links')}, {giga:.3f} G multiply-adds"
+        say(f"{size}: {found:.3f} of full's latency (predicted {guess:.3f})")
         return found
 
     over, within, ratio, limit = -1, len(order), 1.0, share

@@ -22,6 +22,7 @@ from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.tflite import tflite_converter
 from mobile_eval.backend import Backend
 from mobile_eval.latency import bench_interleaved
+from mobile_eval.progress import working
 
 CALIBRATION_IMAGES = 2
 SMALL = 0.1
@@ -84,18 +85,22 @@ def int8_with_random_calibration(model: Any, batch: int = 1) -> bytes:
 class LatencyRatio:
     """Measures candidates against one network, the full one mostly, which is converted once; all files of each together."""
 
-    def __init__(self, full: HRNetSpec, threads: int = 1, rounds: int = 50):
-        self.full = throwaway_files(full)
+    def __init__(self, full: HRNetSpec, threads: int = 1, rounds: int = 50, *, progress: bool = False):
+        with working("converting the full network", show=progress):
+            self.full = throwaway_files(full)
         self.threads = threads
         self.rounds = rounds
+        self.progress = progress
 
     def __call__(self, candidate: HRNetSpec) -> float:
         """Median latency of `candidate` over that of the other."""
         with tempfile.TemporaryDirectory() as folder:
-            contents = [*self.full, *throwaway_files(candidate)]
+            with working("converting a candidate", show=self.progress):
+                contents = [*self.full, *throwaway_files(candidate)]
             paths = [Path(folder, f"{number}.tflite") for number in range(len(contents))]
             for path, content in zip(paths, contents, strict=True):
                 path.write_bytes(content)
-            times = [result.p50_ms for result in bench_interleaved(paths, Backend(threads=self.threads), rounds=self.rounds)]
+            results = bench_interleaved(paths, Backend(threads=self.threads), rounds=self.rounds, progress=self.progress)
+        times = [result.p50_ms for result in results]
         full, pruned = times[: len(self.full)], times[len(self.full) :]
         return sum(pruned) / sum(full)

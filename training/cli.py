@@ -84,6 +84,7 @@ def train(
     tensorboard: given.TensorBoard = False,
     seed: given.Seed = 0,
     cache: given.Cache = None,
+    memory_budget: given.MemoryBudget = "1GiB",
     resume: given.Resume = False,
     *,
     settings: dict[str, object],
@@ -113,6 +114,7 @@ def rank(
     blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
     limit: Annotated[int, typer.Option(help="Measure on this many persons or images, the first ones.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
+    memory_budget: given.MemoryBudget = "1GiB",
 ) -> None:
     """Measure how much each fusion link is needed, in one or several ways. Writes ranking.json and ranking.svg.
 
@@ -121,17 +123,19 @@ def rank(
 
     Example: [bold]hrnet rank runs/full --annotations train.json --images images --method all[/bold]
     """
+    from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
     from mobile_eval.tasks.registry import TASKS
     from training.importance.ranking import METHODS, rank_run
     from training.ranking_table import show_ranking
     from training.sources import asked_source
 
+    budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     task, data = loaded.spec.task, {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
     held = TASKS[task].load(asked_source(task, data)).head(limit)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
-    ranking = rank_run(loaded, held, methods, blocks=blocks, seed=seed)
+    ranking = rank_run(loaded, held, methods, blocks=blocks, seed=seed, memory_budget=budget_bytes)
     show_ranking(ranking)
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
@@ -173,6 +177,7 @@ def prune(
     precision: given.Precision = None,
     mixed_precision: given.MixedPrecision = None,
     seed: given.Seed = 1,
+    memory_budget: given.MemoryBudget = "1GiB",
     resume: given.Resume = False,
 ) -> None:
     """Remove the links that a run needs least, with the branches that fall dead, and fine-tune the smaller network.
@@ -183,6 +188,7 @@ def prune(
     asked = dict(locals())
     import dataclasses
 
+    from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
     from training.budget import Budget
     from training.config import FLOAT32, asked_precision, tuning_config
@@ -191,6 +197,7 @@ def prune(
     from training.ranking_table import show_dry_run
     from training.sources import asked_sources
 
+    budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
     task = parent.spec.task
     config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
@@ -199,11 +206,12 @@ def prune(
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
     options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)
     if dry_run:
-        show_dry_run(parent, options, config)
+        show_dry_run(parent, options, config, budget_bytes)
         return
     if output is None:
         raise ValueError("give --output, the run folder to write (or --dry-run, to look only)")
-    pruned = prune_run(parent, options, config, output, teacher=load_run(teacher) if teacher else None, resume=resume)
+    taught_by = load_run(teacher) if teacher else None
+    pruned = prune_run(parent, options, config, output, teacher=taught_by, resume=resume, memory_budget=budget_bytes)
     typer.echo(f"run: {pruned.path}, {summary(parent, pruned.hrnet_spec)}")
 
 
@@ -222,6 +230,7 @@ def quantize(
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 2e-5,
     seed: given.Seed = 2,
+    memory_budget: given.MemoryBudget = "1GiB",
     resume: given.Resume = False,
 ) -> None:
     """Tune a run quantization-aware (tensorflow-model-optimization), so that it loses little as int8.
@@ -230,15 +239,17 @@ def quantize(
     --epochs 3 --output runs/pruned-qat[/bold]
     """
     asked = dict(locals())
+    from hrnet_tf.memory import parse_memory
     from hrnet_tf.runs import load_run
     from training.config import tuning_config
     from training.quantize import quantize as quantize_run
     from training.sources import asked_sources
 
+    budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
     task = parent.spec.task
     config = tuning_config(task, parent.config, asked_sources(task, asked), epochs, batch_size, learning_rate, seed)
-    tuned = quantize_run(parent, config, output, resume=resume)
+    tuned = quantize_run(parent, config, output, resume=resume, memory_budget=budget_bytes)
     typer.echo(f"run: {tuned.path}")
 
 

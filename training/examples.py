@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,12 @@ Example = tuple[NDArray[np.float32], ...]
 def plain_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN) -> NDArray[np.float32]:
     """What a network of that geometry is given of items (N, H, W, 3), as on the device, normalized."""
     return normalize(TASKS[spec.task].inputs_in(geometry, items, spec.input_size))
+
+
+def plain_batches(items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN) -> Iterator[NDArray[np.float32]]:
+    """`plain_inputs` of `size` items at a time, made when they are asked for."""
+    for start in range(0, len(items), size):
+        yield plain_inputs(items[start : start + size], spec, geometry)
 
 
 def steps_per_epoch(data: TaskData, batch_size: int) -> int:

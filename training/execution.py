@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hrnet_tf.memory import MEMORY_BUDGET
 from training.strategies import Devices
 
 
@@ -13,7 +14,8 @@ from training.strategies import Devices
 class Execution:
     """`jit` compiles the step by XLA. `cache` is a folder for decoded images. `callbacks` are Keras's, your own.
 
-    With `tensorboard` curves and pictures are written to the run's folder of that name.
+    With `tensorboard` curves and pictures are written to the run's folder of that name. `memory_budget` is how many bytes a
+    batch's activations may take in validation.
     """
 
     devices: Devices = field(default_factory=Devices)
@@ -21,3 +23,4 @@ class Execution:
     cache: Path | None = None
     tensorboard: bool = False
     callbacks: tuple[Any, ...] = ()
+    memory_budget: int = MEMORY_BUDGET

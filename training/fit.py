@@ -180,7 +180,7 @@ def fit(
         writes=how.devices.is_chief,
     )
     own = [StopAtNonFinite(run, examples), *(sparsity_callbacks() if config.sparsity else []), averaged]
-    own += [Validate(val, run.spec, _looking(model, run.spec, how), model, geometry)] if val else []
+    own += [Validate(val, run.spec, _looking(model, run.spec, how), model, geometry, how.memory_budget)] if val else []
     last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train, geometry) if how.tensorboard else [])]
     line = ProgressLine(config.items_a_step, examples.steps, config.epochs)
     try:

@@ -129,4 +129,11 @@ Freeze = Annotated[str | None, typer.Option(help="Parts that stay as they are, s
 Keep = Annotated[str, typer.Option(help="The weights of the last epoch, or of the best by the task's metric.")]
 Patience = Annotated[int, typer.Option(help="End after so many epochs that were no better (0: never).", min=0)]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves and pictures to OUTPUT/tensorboard.")]
+MemoryBudget = Annotated[
+    str,
+    typer.Option(
+        help="Memory for examples and a batch's activations, but for those of training steps, such as 1GiB or 512MiB.",
+        rich_help_panel=MACHINE,
+    ),
+]
 Cache = Annotated[Path | None, typer.Option(help="Keep decoded images in this folder, so that each is read once.")]

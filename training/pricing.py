@@ -19,6 +19,7 @@ from hrnet_tf.spec import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNet
 from mobile_eval.backend import Backend
 from mobile_eval.latency import ROUNDS
 from mobile_eval.profile import ProfileResult, profile
+from mobile_eval.progress import working
 from training.candidate_latency import throwaway
 
 MILLISECONDS, MULTIPLY_ADDS = "ms", "multiply-adds"
@@ -117,6 +118,7 @@ def profile_here(
     full = spec.full()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{spec.name}.tflite")
-        path.write_bytes(throwaway(full, precision))
+        with working("converting the full network", show=progress):
+            path.write_bytes(throwaway(full, precision))
         measured = profile(path, Backend(threads=threads), rounds=rounds, progress=progress)
     return dataclasses.replace(measured, network=network_description(full))

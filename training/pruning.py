@@ -7,6 +7,7 @@ in the folder `rounds`, so that an interrupted pruning goes on where it stopped.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from hrnet_tf.keras_choice import check_tf_keras
+from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.networks import complexity
 from hrnet_tf.runs import PRUNING, Ranking, Run, load_ranking, load_run, save_ranking, write_json
 from hrnet_tf.spec import FusionLink, HRNetSpec
@@ -23,12 +25,14 @@ from mobile_eval.charts import removal_points, removal_svg
 from mobile_eval.files import write_text
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.profile import ProfileResult, load_profile
+from mobile_eval.progress import tracked, working
 from mobile_eval.tasks.asked import TaskData
 from training.budget import SHARES, Budget, within_drop
 from training.budget_search import BudgetSearch
 from training.candidate_latency import LatencyRatio
 from training.config import TrainingConfig, stored_settings
-from training.examples import plain_inputs
+from training.examples import plain_batches
+from training.execution import Execution
 from training.fit import ROUNDS, build_for_training, build_teacher, check_category, check_startable, fit, load_data, start_run
 from training.history import RemovalStep, counted, measured_steps, steps_of
 from training.importance.held import HeldSet, TrainedNetwork
@@ -36,7 +40,7 @@ from training.importance.ranking import rank_run
 from training.pricing import PriceTable, latency_table, multiply_adds_table, profile_here
 from training.reassessment import ITEMS as REASSESSED
 from training.reassessment import Reassessment
-from training.recovery import reestimate_batch_norm
+from training.recovery import LARGEST_BATCH, reestimate_batch_norm
 from training.selection import Lost, one_by_one, removal_order, towards
 from training.sparsity import SPARSITY
 from training.tasks.registry import training_task
@@ -146,9 +150,10 @@ def plan(
     importance = {unit: value for unit, value in units.items() if options.blocks or isinstance(unit, FusionLink)}
     full_price = table.price(spec.full())
     blind = options.method == RANDOM
-    order = one_by_one(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
+    with working("measuring what each removal costs", show=lost is not None):
+        order = one_by_one(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
     network, metric = TrainedNetwork.of(spec, load_weights(run.weights_path)), training_task(spec.task).metric
-    loss, score = held.measure(network.gated())
+    loss, score = held.measure(network.gated(), progress=True)
     search = BudgetSearch(options.budget, table, measured, say, closest=options.closest)
     index, ratio = search.first(order)
     worth = (lambda spec: 1.0) if blind else table.price
@@ -176,11 +181,13 @@ def prune(
     *,
     teacher: Run | None = None,
     resume: bool = False,
+    memory_budget: int = MEMORY_BUDGET,
 ) -> Run:
     """Prune `run` to the budget and fine-tune; `output` gets pruning.json (what went, and why) beside the run's files.
 
     `teacher` (`run` itself if None) is asked where `config.distill` is above 0. The budget is a share of the
-    network before anything was removed. Interrupted, it goes on with the choice it made.
+    network before anything was removed. Interrupted, it goes on with the choice it made. `memory_budget` is how many bytes
+    examples and a batch's activations may take, but for those of the training itself.
     """
     output = Path(output)
     if config.sparsity:
@@ -196,13 +203,15 @@ def prune(
         folder = output if last else output / ROUNDS / str(number)
         if number > 1 and load_ranking(at).of_run:
             before = load_ranking(run)
-            rank_run(at, train_data.head(before.persons), before.methods, blocks=options.blocks, seed=before.seed)
+            looked_at = train_data.head(before.persons)
+            rank_run(at, looked_at, before.methods, blocks=options.blocks, seed=before.seed, memory_budget=memory_budget)
         part = dataclasses.replace(options, budget=options.budget.part(number, options.rounds))
         epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
         if epochs < 1:
             raise ValueError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
         tuning = dataclasses.replace(config, epochs=epochs)
-        at = _prune_once(at, part, tuning, folder, pricing, teacher or run, (train_data, val_data), resume=resume)
+        data = train_data, val_data
+        at = _prune_once(at, part, tuning, folder, pricing, teacher or run, data, resume=resume, memory_budget=memory_budget)
     return at
 
 
@@ -223,7 +232,7 @@ class _Pricing:
         """Measures on this machine, unless the target is another."""
         if self.options.budget.name != "keep_latency" or self.options.profile:
             return None
-        self._ratio = self._ratio or LatencyRatio(self.run.hrnet_spec.full(), self.options.threads)
+        self._ratio = self._ratio or LatencyRatio(self.run.hrnet_spec.full(), self.options.threads, progress=True)
         return self._ratio
 
 
@@ -237,10 +246,11 @@ def _prune_once(
     data: tuple[TaskData, TaskData | None],
     *,
     resume: bool,
+    memory_budget: int,
 ) -> Run:
     train_data, val_data = data
     chosen = resume and (output / "run.json").is_file()
-    made = None if chosen else plan_here(run, options, train_data, val_data, pricing)
+    made = None if chosen else plan_here(run, options, train_data, val_data, pricing, memory_budget)
     spec = made.spec if made else load_run(output).hrnet_spec
     pruned = Run(output, "prune", spec, run.category, config.to_json(), str(run.path))
     check_startable(pruned, resume=resume)
@@ -249,8 +259,11 @@ def _prune_once(
     start_run(pruned, resume=resume)
     model = build_for_training(spec, config)
     set_model_weights(model, load_weights(run.weights_path))
-    reestimate_batch_norm(model, plain_inputs(train_data.items[:NORM_ITEMS], spec, settings_geometry(config.settings)))
-    fit(pruned, model, config, train_data, val_data, build_teacher(teacher, config) if config.distill else None)
+    items, size = train_data.items[:NORM_ITEMS], batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
+    batches = plain_batches(items, size, spec, settings_geometry(config.settings))
+    reestimate_batch_norm(model, tracked(batches, "BatchNorm's statistics", math.ceil(len(items) / size)))
+    taught_by = build_teacher(teacher, config) if config.distill else None
+    fit(pruned, model, config, train_data, val_data, taught_by, Execution(memory_budget=memory_budget))
     return pruned
 
 
@@ -266,14 +279,21 @@ def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> Non
     write_text(output / "removal.svg", removal_svg(points, metric, made.priced_in))
 
 
-def plan_here(run: Run, options: PruneOptions, train: TaskData, val: TaskData | None, pricing: _Pricing | None = None) -> Plan:
+def plan_here(
+    run: Run,
+    options: PruneOptions,
+    train: TaskData,
+    val: TaskData | None,
+    pricing: _Pricing | None = None,
+    memory_budget: int = MEMORY_BUDGET,
+) -> Plan:
     """The plan with the metric on the first of `val`, and latency measured on this machine unless a profile is given."""
     pricing, settings = pricing or _Pricing(run, options), stored_settings(run.spec.task, run.config)
-    held = HeldSet.prepare((val or train).head(HELD_ITEMS), run.spec, settings)
+    held = HeldSet.prepare((val or train).head(HELD_ITEMS), run.spec, settings, memory_budget, progress=True)
     console, lost = Console(stderr=True), None
     if options.reassess:
         network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path), blocks=options.blocks)
-        lost = Reassessment(network, HeldSet.prepare(train.head(REASSESSED), run.spec, settings))
+        lost = Reassessment(network, HeldSet.prepare(train.head(REASSESSED), run.spec, settings, memory_budget, progress=True))
     return plan(run, options, held, pricing.table(), pricing.measured(), console.print, lost)
 
 

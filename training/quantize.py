@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from hrnet_tf.folding import fold_batch_norm
 from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.networks import build_model
+from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
+from hrnet_tf.networks import Network, build_model
 from hrnet_tf.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs import PRUNING, Run, load_ranking, read_json, save_ranking, write_json
 from hrnet_tf.weights import load_weights, set_model_weights
+from mobile_eval.progress import tracked
+from mobile_eval.tasks.asked import TaskData
 from training.config import TrainingConfig
-from training.examples import plain_inputs
+from training.examples import plain_batches
+from training.execution import Execution
 from training.fit import check_category, fit, load_data, start_run
 from training.tasks.task import settings_geometry
 
-CALIBRATION_BATCHES = 8
-CALIBRATION_BATCH = 32
+RANGE_GROUPS, GROUP_ITEMS = 8, 32  # ranges are those of a group's items together, averaged over groups
 
 
-def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bool = False) -> Run:
-    """Tune `run` with fake quantization, from activation ranges measured on the first training items."""
+def quantize(
+    run: Run, config: TrainingConfig, output: Path | str, *, resume: bool = False, memory_budget: int = MEMORY_BUDGET
+) -> Run:
+    """Tune `run` with fake quantization, from activation ranges measured on the first training items.
+
+    `memory_budget` is how many bytes a batch's activations may take, but for those of the training itself.
+    """
     check_tf_keras(QUANTIZATION)
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
@@ -39,12 +50,22 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
         write_json(quantized.path / PRUNING, read_json(run.path / PRUNING))
     plain = build_model(run.spec, folded=True)
     set_model_weights(plain, folded)
-    items = train_data.items[: CALIBRATION_BATCHES * CALIBRATION_BATCH]
-    starts = range(0, len(items), CALIBRATION_BATCH)
-    geometry = settings_geometry(config.settings)
-    ranges = activation_ranges(plain, [plain_inputs(items[s : s + CALIBRATION_BATCH], run.spec, geometry) for s in starts])
+    ranges = activation_ranges(plain, range_groups(train_data, run.spec, settings_geometry(config.settings), memory_budget))
     with Console(stderr=True).status("building the quantization-aware network"):
         model = build_quantized_model(run.spec, folded, keep_zeros=bool(run.config.get("sparsity")))
         initialize_ranges(model, ranges)
-    fit(quantized, model, config, train_data, val_data)
+    fit(quantized, model, config, train_data, val_data, execution=Execution(memory_budget=memory_budget))
     return quantized
+
+
+def range_groups(
+    data: TaskData, spec: Network, geometry: str, memory_budget: int = MEMORY_BUDGET
+) -> Iterator[Iterator[NDArray[np.float32]]]:
+    """Inputs (N, H, W, 3) of the first items, in groups of batches that fit into the budget.
+
+    What a group is does not depend on the budget, nor do the ranges.
+    """
+    size = batch_size_for(spec, memory_budget, most=GROUP_ITEMS)
+    items = data.items[: RANGE_GROUPS * GROUP_ITEMS]
+    starts = tracked(range(0, len(items), GROUP_ITEMS), "ranges of activations")
+    return (plain_batches(items[start : start + GROUP_ITEMS], size, spec, geometry) for start in starts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Column, Table
 
+from hrnet_tf.memory import MEMORY_BUDGET
 from hrnet_tf.runs import Ranking, Run
 from training.config import TrainingConfig
 from training.fit import load_data
@@ -29,11 +30,11 @@ def show_ranking(ranking: Ranking) -> None:
     console.print(agree)
 
 
-def show_dry_run(run: Run, options: PruneOptions, config: TrainingConfig) -> None:
+def show_dry_run(run: Run, options: PruneOptions, config: TrainingConfig, memory_budget: int = MEMORY_BUDGET) -> None:
     """What would go, step by step, and what it would save."""
     check_prunable(run, options)
     train, val = load_data(config)
-    show_plan(plan_here(run, options, train, val))
+    show_plan(plan_here(run, options, train, val, memory_budget=memory_budget))
 
 
 def show_plan(plan: Plan) -> None:

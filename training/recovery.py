@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,21 @@ from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
 
-BATCH = 64
+LARGEST_BATCH = 64
 
 
-def reestimate_batch_norm(model: Any, inputs: NDArray[np.float32]) -> None:
-    """Give every BatchNorm the mean and variance that it now sees on `inputs` (N, H, W, 3), averaged over batches.
+def reestimate_batch_norm(model: Any, batches: Iterable[NDArray[np.float32]]) -> None:
+    """Give every BatchNorm the mean and variance that it now sees on `batches` (N, H, W, 3): their means, weighted by N.
 
     Sums that lost a term have other statistics than those stored, and inference goes by the stored ones.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     kept = [layer.momentum for layer in norms]
-    for number, start in enumerate(range(0, len(inputs), BATCH)):
+    seen = 0
+    for batch in batches:
         for layer in norms:
-            layer.momentum = number / (number + 1)  # together: the mean of all batches
-        model(inputs[start : start + BATCH], training=True)
+            layer.momentum = seen / (seen + len(batch))  # together: the mean of all images
+        model(batch, training=True)
+        seen += len(batch)
     for layer, momentum in zip(norms, kept, strict=True):
         layer.momentum = momentum

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras, tf
+from hrnet_tf.inference import as_arrays
 from hrnet_tf.networks import Network
 from mobile_eval.geometry import PLAIN, unless_plain
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.tasks.asked import TaskData
 from mobile_eval.tasks.registry import TASKS
-from training.importance.held import arrays_of
 from training.tasks.registry import training_task
 
 SHOWN = 8  # images
@@ -46,7 +46,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
             tf.summary.image("augmented", self._drawn(original_bytes(images), targets), max_outputs=SHOWN)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        found = arrays_of(self.model.predict_on_batch(normalize(self.images)))
+        found = as_arrays(self.model(normalize(self.images), training=False))
         with self._writer.as_default(step=epoch + 1):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, float(value))

@@ -12,8 +12,10 @@ from hrnet_tf.networks import Network
 from hrnet_tf.runs import Run
 from hrnet_tf.weights import load_weights, model_weights, set_model_weights
 from mobile_eval.tasks.asked import TaskData
+from mobile_eval.words import number_of
 from training.balance import balanced, weights_line
 from training.config import TrainingConfig
+from training.device import device_line
 from training.execution import Execution
 from training.fit import build_for_training, build_teacher, check_category, fit, load_data, start_run
 from training.tasks.registry import training_task
@@ -57,6 +59,7 @@ def train(
         check_category(teacher, train_data)
     if how.devices.is_chief:
         start_run(run, resume=resume)
+        print(device_line(how.devices))
         print(items_line(train_data, training_task(spec.task).noun))
         if config is not asked:
             print(weights_line(config.settings.class_weights, train_data.names))
@@ -66,7 +69,7 @@ def train(
 
 def items_line(data: TaskData, noun: str) -> str:
     """How many items there are, and what of the files is none."""
-    return f"{len(data):,} {noun} to learn from{f' ({data.left_out})' if data.left_out else ''}"
+    return f"{number_of(len(data), noun)} to learn from{f' ({data.left_out})' if data.left_out else ''}"
 
 
 def take_over_weights(model: Any, run: Run) -> None:

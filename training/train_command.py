@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf.building import connected_like
+from hrnet_tf.memory import parse_memory
 from hrnet_tf.networks import Network
 from hrnet_tf.presets import customized, parse_size, preset
 from hrnet_tf.runs import load_run
@@ -25,6 +26,7 @@ SIZES = ("width", "modules", "blocks", "stem_width", "stage1_blocks", "stage1_wi
 
 def train_as_asked(asked: dict[str, Any]) -> None:
     """Train with the options of the command, by their names in Python; "settings" are those of tasks."""
+    budget_bytes = parse_memory(asked["memory_budget"])
     devices = make_devices(asked["strategy"], asked["devices"])
     output: Path = asked["output"]
     spec = _network(asked, output)
@@ -33,7 +35,7 @@ def train_as_asked(asked: dict[str, Any]) -> None:
     if devices.is_chief:
         show_recipe(name, config)
     init, teacher = (load_run(asked[name]) if asked[name] else None for name in ("init", "teacher"))
-    how = Execution(devices, asked["jit"], asked["cache"], asked["tensorboard"])
+    how = Execution(devices, asked["jit"], asked["cache"], asked["tensorboard"], memory_budget=budget_bytes)
     run = train(spec, config, output, init=init, teacher=teacher, execution=how, resume=asked["resume"])
     if devices.is_chief:
         print(f"run: {run.path}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from hrnet_tf._keras import keras
+from hrnet_tf.inference import Inference
+from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.networks import Network
 from hrnet_tf.weights import model_weights, set_model_weights
 from mobile_eval.geometry import PLAIN
@@ -14,23 +15,30 @@ from mobile_eval.tasks.asked import TaskData
 from training.examples import plain_inputs
 from training.tasks.registry import training_task
 
-BATCH = 64
+LARGEST_BATCH = 64
 
 
-def measure(model: Any, data: TaskData, spec: Network, geometry: str = PLAIN) -> float:
-    """The metric of the task over all of `data`, for a network of that geometry."""
+def measure(
+    network: Callable[[Any], Any],
+    data: TaskData,
+    spec: Network,
+    geometry: str = PLAIN,
+    memory_budget: int = MEMORY_BUDGET,
+) -> float:
+    """The metric of the task over all of `data`.
+
+    Args:
+        network: What the network answers for normalized images (N, H, W, 3), such as an `Inference`.
+        data: Validation set.
+        spec: The network's.
+        geometry: The network's (see `mobile_eval.geometry`).
+        memory_budget: Bytes that a batch's activations may take.
+    """
     scorer = training_task(spec.task).scorer_in(geometry, data, spec)
-    size = min(BATCH, len(data))
+    size = batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
     for start in range(0, len(data), size):
-        inputs = plain_inputs(data.items[start : start + size], spec, geometry)
-        whole = np.resize(inputs, (size, *inputs.shape[1:]))  # a shape of its own would be compiled for the last batch
-        scorer.update(_first(model.predict_on_batch(whole), len(inputs)))
+        scorer.update(network(plain_inputs(data.items[start : start + size], spec, geometry)))
     return scorer.result()
-
-
-def _first(answers: Any, count: int) -> Any:
-    """Those of the first `count` items: one array, or several by name."""
-    return {name: array[:count] for name, array in answers.items()} if isinstance(answers, dict) else answers[:count]
 
 
 class Validate(keras.callbacks.Callback):  # type: ignore[misc]
@@ -38,17 +46,27 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
     is given its weights.
     """
 
-    def __init__(self, data: TaskData, spec: Network, network: Any, trained: Any, geometry: str = PLAIN):
+    def __init__(
+        self,
+        data: TaskData,
+        spec: Network,
+        network: Any,
+        trained: Any,
+        geometry: str = PLAIN,
+        memory_budget: int = MEMORY_BUDGET,
+    ):
         super().__init__()
         self.data = data
         self.spec = spec
         self.network = network
         self.trained = trained
         self.geometry = geometry
+        self.memory_budget = memory_budget
+        self.inference = Inference(network, (*spec.input_size, 3))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.network is not self.trained:
             set_model_weights(self.network, model_weights(self.trained))
         if logs is not None:
-            found = measure(self.network, self.data, self.spec, self.geometry)
-            logs[training_task(self.spec.task).metric.column] = found
+            score = measure(self.inference, self.data, self.spec, self.geometry, self.memory_budget)
+            logs[training_task(self.spec.task).metric.column] = score

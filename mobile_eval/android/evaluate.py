@@ -18,6 +18,7 @@ from mobile_eval.android.adb import TEMPORARY, Phone, killable
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.files import read_json, write_json
 from mobile_eval.model_file import description_path, read_description
+from mobile_eval.words import number_of
 
 PACKAGE = Path(__file__).parents[1]
 PYTHONS = (
@@ -71,7 +72,8 @@ def evaluate(
     found = find_python(phone, python)
     with phone.folder() as folder, tempfile.TemporaryDirectory() as here:
         local = Path(here)
-        say(f"{phone.serial}: copying the evaluator, the model and {len(_images(dataset))} images")
+        images = len(_images(dataset))
+        say(f"{phone.serial}: copying the evaluator, the model and {number_of(images, 'images')}")
         _stage(dataset, local)
         phone.push([local / "mobile_eval", local / "people.json"], f"{folder}/")
         phone.push([local / "images"], f"{folder}/")
@@ -79,7 +81,7 @@ def evaluate(
         write_json(local / "description.json", description.to_json())  # it may lie beside the model, and not be inside
         phone.push([local / "description.json"], str(description_path(f"{folder}/{_safe(model)}")))
         runtime = _runtime(phone, found, folder)
-        say(f"{phone.serial}: {len(dataset)} people, {runtime.path}, {runtime.runtime}")
+        say(f"{phone.serial}: {number_of(len(dataset), 'people')}, {runtime.path}, {runtime.runtime}")
         data = f"--annotations {folder}/people.json --images {folder}/images --json {folder}/figures.json"
         line = f"{_python(found, folder)} -m mobile_eval evaluate {folder}/{_safe(model)} {data} {shlex.join(options)}"
         done = phone.shell(killable(line, folder), timeout_s=None)

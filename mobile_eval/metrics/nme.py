@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.words import number_of
 
 FAILURE_THRESHOLD = 0.1  # WFLW's (arXiv 1805.10483); 300W's is 0.08 (Sagonas et al., 2016)
 
@@ -42,7 +43,8 @@ class NmeResult:
 
     def __str__(self) -> str:
         at = f"@{self.threshold:g}"
-        return f"NME {show(self.nme)}  FR{at} {show(self.failure_rate)}  AUC{at} {show(self.auc)} over {self.faces_counted} faces"
+        faces = f"{number_of(self.faces_counted, 'faces')}"
+        return f"NME {show(self.nme)}  FR{at} {show(self.failure_rate)}  AUC{at} {show(self.auc)} over {faces}"
 
 
 def nme(distances: NDArray[np.float64], threshold: float = FAILURE_THRESHOLD) -> NmeResult:

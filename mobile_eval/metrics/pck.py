@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mobile_eval.metrics.distance import longer_sides, normalized_distances
 from mobile_eval.metrics.figures import number_or_none
+from mobile_eval.words import number_of
 
 PCK_THRESHOLD = 0.1
 PCKH_THRESHOLD = 0.5
@@ -40,7 +41,7 @@ class PckResult:
         }
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.threshold:g} {self.pck:.4f} over {self.joints_counted} joints"
+        return f"{self.name}@{self.threshold:g} {self.pck:.4f} over {number_of(self.joints_counted, 'joints')}"
 
 
 def found_joints(

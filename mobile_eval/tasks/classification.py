@@ -22,6 +22,7 @@ from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Source, Task
+from mobile_eval.words import number_of
 
 TOP = 5
 METRIC = Metric("top-1", "top1")
@@ -68,7 +69,7 @@ class ClassificationResult:
 
     def __str__(self) -> str:
         shares = f"top-1 {show(self.top1)}  top-5 {show(self.top5)}  mean recall {show(self.mean_recall)}"
-        return "\n".join([f"{self.model}: {self.images} images", shares, *class_table(self.classes, self.recall)])
+        return "\n".join([f"{self.model}: {number_of(self.images, 'images')}", shares, *class_table(self.classes, self.recall)])
 
 
 def evaluate_classification(model: TfliteModel, dataset: ClassFolders, *, progress: bool = False) -> ClassificationResult:

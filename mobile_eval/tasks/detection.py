@@ -26,6 +26,7 @@ from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Source, Task
+from mobile_eval.words import number_of
 
 METRIC = Metric("AP50", "ap50")
 LEAST_SCORE = 0.3  # of a box that is drawn
@@ -54,7 +55,8 @@ class DetectionResult:
     def __str__(self) -> str:
         figures = self.figures
         sizes = f"AP small {show(figures.ap_small)}  medium {show(figures.ap_medium)}  large {show(figures.ap_large)}"
-        return f"{self.model}: {self.objects} objects in {self.images} images\n{figures}\n{sizes}"
+        objects, images = number_of(self.objects, "objects"), number_of(self.images, "images")
+        return f"{self.model}: {objects} in {images}\n{figures}\n{sizes}"
 
 
 def evaluate_detection(

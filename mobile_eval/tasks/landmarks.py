@@ -21,6 +21,7 @@ from mobile_eval.resumable import resumable
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Task
 from mobile_eval.tasks.keypoints import keypoint_inputs, load_keypoints
+from mobile_eval.words import number_of
 
 METRIC = Metric("NME", "nme", rises=False)
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
@@ -58,7 +59,8 @@ class LandmarkResult:
     def __str__(self) -> str:
         left_out = self.faces - self.nme.faces_counted
         why = f" ({left_out} without the landmarks that measure a face are left out)" if left_out else ""
-        return f"{self.model}: {self.faces} faces in {self.images} images, errors by {self.unit}\n{self.nme}{why}"
+        faces, images = number_of(self.faces, "faces"), number_of(self.images, "images")
+        return f"{self.model}: {faces} in {images}, errors by {self.unit}\n{self.nme}{why}"
 
 
 def evaluate_landmarks(

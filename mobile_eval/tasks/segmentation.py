@@ -33,6 +33,7 @@ from mobile_eval.read_ahead import ahead
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Asked, Source, Task
 from mobile_eval.windows import MapOptions, View, answer_view, likeliest, make_views, parse_scales, upsampled
+from mobile_eval.words import number_of
 
 METRIC = Metric("mIoU", "miou")
 
@@ -83,7 +84,7 @@ class SegmentationResult:
 
     def __str__(self) -> str:
         means = f"mIoU {show(self.miou)}  pixel accuracy {show(self.pixel_accuracy)}  mean accuracy {show(self.mean_accuracy)}"
-        return "\n".join([f"{self.model}: {self.images} images", means, *class_table(self.classes, self.iou)])
+        return "\n".join([f"{self.model}: {number_of(self.images, 'images')}", means, *class_table(self.classes, self.iou)])
 
 
 def evaluate_segmentation(

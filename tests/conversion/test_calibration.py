@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 from tensorflow.lite.tools import flatbuffer_utils
 
-from conversion import calibration
 from conversion.calibration import activation_ranges, with_ranges
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
@@ -61,12 +60,9 @@ def test_ranges_are_those_of_the_keras_model(model: Any, float32: bytes, images:
         np.testing.assert_allclose(found[layer.name], (value.min(), value.max()), rtol=1e-4, atol=1e-5, err_msg=layer.name)
 
 
-def test_many_tensors_are_measured_in_groups(
-    float32: bytes, images: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_tensors_are_measured_in_groups(float32: bytes, images: NDArray[np.float32]) -> None:
     whole = written(with_ranges(float32, images))
-    monkeypatch.setattr(calibration, "AT_ONCE_BYTES", 200_000)
-    parts = written(with_ranges(float32, images))
+    parts = written(with_ranges(float32, images, memory_budget=200_000))
     assert whole.keys() == parts.keys()
     for name, (low, high) in whole.items():
         np.testing.assert_allclose(parts[name], (low, high), rtol=1e-5, atol=1e-6, err_msg=name)

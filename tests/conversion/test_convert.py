@@ -12,11 +12,11 @@ import pytest
 
 from conversion.convert import ConversionResult, convert_run, load_folded_model
 from conversion.flatbuffer import to_flatbuffer, with_decoding
-from conversion.layer_errors import jumps, write_layer_errors
+from conversion.layer_errors import jumps, layer_errors, write_layer_errors
 from conversion.options import FORMATS, ConvertOptions
 from conversion.recipe import Recipe, load_recipe
 from conversion.samples import CHECKED, inputs_of
-from conversion.verify import check_fully_int8, check_versions, snr_db
+from conversion.verify import ErrorSums, check_fully_int8, check_versions
 from hrnet_tf._keras import keras, tf
 from hrnet_tf.runs import Run
 from hrnet_tf.spec import HRNetSpec, StageSpec
@@ -35,6 +35,12 @@ from training.train import train
 pytestmark = pytest.mark.slow
 Plain = Callable[..., ConversionResult]
 LEAST_SNR_DB = {"float32": 80, "float16": 50, "dynamic": 15, "int8": 15, "int16x8": 20}
+
+
+def snr_db(expected: np.ndarray, found: np.ndarray) -> float:
+    """Signal-to-noise ratio of whole arrays."""
+    signal, noise = (np.linalg.norm(values.astype(np.float64)) for values in (expected, expected - found))
+    return float(20 * np.log10(signal / noise))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +105,7 @@ def test_int8_with_other_numbers_outside(
     own_path = plain("tuned", "int8").path
     graph = TfliteGraph(tmp_path / "m.tflite")
     assert (graph.inputs[0].dtype, graph.outputs[0].dtype) == (source, target)
-    crops = inputs_of(people, tuned.spec)
+    crops = np.stack(list(inputs_of(people, tuned.spec)))
     own, other = (TfliteModel(path).heatmaps(crops) for path in (own_path, tmp_path / "m.tflite"))
     step = read_description(own_path).output.tensor.scale
     assert np.abs(own - other).max() <= step * 1.001
@@ -112,7 +118,7 @@ def test_a_camera_s_bytes_are_normalized_inside(
 ) -> None:
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, "uint8-rgb"), tmp_path / "m.tflite", people)
-    crops = inputs_of(people, run.spec)
+    crops = np.stack(list(inputs_of(people, run.spec)))
     interpreter = make_interpreter(tmp_path / "m.tflite")
     [details] = interpreter.get_input_details()
     interpreter.set_tensor(details["index"], crops[:1])  # the bytes as they are
@@ -137,7 +143,7 @@ def test_keypoints_are_found_in_the_graph(
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, decode=True), tmp_path / "m.tflite", people)
     without = plain(source, name).path
-    crops = inputs_of(people, run.spec)
+    crops = np.stack(list(inputs_of(people, run.spec)))
     expected = load_folded_model(run, tuned=run.quantized and name == "int8").predict_on_batch(normalize(crops[:CHECKED]))
     same_kernels = TfliteModel(without, keep_tensors=True)  # XNNPACK's round int8 another way
     assert result.parity.snr_db == pytest.approx(snr_db(expected, same_kernels.heatmaps(crops[:CHECKED])), abs=0.01)
@@ -234,8 +240,26 @@ def test_versions_are_known_to_the_last_tflite_runtime(tuned: Run, tmp_path: Pat
 
 def test_signal_to_noise() -> None:
     signal, noise = np.array([3.0, 4.0]), np.array([0.3, 0.4])
-    assert snr_db(signal, signal) == float("inf")
-    assert snr_db(signal, signal + noise) == pytest.approx(20)
+    same, other = ErrorSums(), ErrorSums()
+    same.add(signal, signal)
+    other.add(signal, signal + noise)
+    assert same.snr_db == float("inf")
+    assert other.snr_db == pytest.approx(20)
+    assert (other.largest, other.max_error) == (4.0, pytest.approx(0.4))
+
+
+def test_errors_of_parts_are_those_of_all() -> None:
+    random = np.random.default_rng(0)
+    expected = random.normal(size=(7, 5, 3)).astype(np.float32)
+    found = expected + random.normal(0, 0.1, expected.shape).astype(np.float32)
+    sums = ErrorSums()
+    for part in (slice(0, 4), slice(4, 7)):
+        sums.add(expected[part], found[part])
+    assert sums.snr_db == pytest.approx(snr_db(expected, found), abs=1e-4)
+    assert sums.max_error == pytest.approx(np.abs(expected - found).max(), rel=1e-6)
+    assert sums.absolute / sums.count == pytest.approx(np.abs(expected - found).mean(), rel=1e-6)
+    sums.add(np.full((1, 2), np.nan), np.zeros((1, 2)))
+    assert np.isnan(sums.max_error)
 
 
 def test_where_an_int8_file_loses_accuracy(plain: Plain, tmp_path: Path) -> None:
@@ -252,6 +276,32 @@ def test_where_an_int8_file_loses_accuracy(plain: Plain, tmp_path: Path) -> None
     assert table.read_text().splitlines()[0] == "index,layer,kind,snr_db,loss_db"
     assert len(table.read_text().splitlines()) == len(result.layers) + 1
     assert plot.read_text().count("<circle") == len(result.layers) + 3
+
+
+def test_layer_errors_are_those_of_all_layers_at_once(tuned: Run, plain: Plain, people: KeypointDataset) -> None:
+    path = plain("tuned", "int8").path
+    floating, crops = load_folded_model(tuned, tuned=False), inputs_of(people, tuned.spec, 3)
+    stacked = np.stack(list(crops))
+    operators = [
+        operator for operator in TfliteGraph(path).operators if operator.layer in {layer.name for layer in floating.layers}
+    ]
+    outputs = keras.Model(floating.input, [floating.get_layer(operator.layer).output for operator in operators])
+    expected = outputs.predict_on_batch(normalize(stacked))
+    found = TfliteModel(path, keep_tensors=True).tensors(stacked, [operator.outputs[0].index for operator in operators])
+    errors = layer_errors(floating, path, crops)
+    assert [error.layer for error in errors] == [operator.layer for operator in operators]
+    for error, values, stored in zip(errors, expected, found, strict=True):
+        assert error.snr_db == pytest.approx(snr_db(values, stored), abs=1e-3), error.layer
+
+
+def test_little_memory_makes_the_same_file(trained: Run, tmp_path: Path) -> None:
+    wide, narrow = (
+        convert_run(trained, ConvertOptions("int8"), tmp_path / f"{budget}.tflite", samples=12, memory_budget=budget)
+        for budget in (2**30, 60_000)
+    )
+    assert narrow.path.read_bytes() == wide.path.read_bytes()
+    assert narrow.parity.snr_db == pytest.approx(wide.parity.snr_db, abs=1e-3)
+    assert narrow.layers == wide.layers
 
 
 def test_a_ruined_layer_is_named(tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
@@ -333,6 +383,6 @@ def test_a_recipe_s_ranges_are_from_the_smallest_to_the_largest_value(
     trained: Run, plain: Plain, people: KeypointDataset
 ) -> None:
     """The heatmaps' scale is their range on the calibration images over 255 steps; the quantizer's own was an average."""
-    heatmaps = load_folded_model(trained).predict_on_batch(normalize(inputs_of(people, trained.spec)))
+    heatmaps = load_folded_model(trained).predict_on_batch(normalize(np.stack(list(inputs_of(people, trained.spec)))))
     tensor = plain("trained", "int8", Recipe()).description.output.tensor
     assert tensor.scale == pytest.approx((max(heatmaps.max(), 0) - min(heatmaps.min(), 0)) / 255, rel=0.02)

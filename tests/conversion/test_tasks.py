@@ -48,7 +48,7 @@ def test_a_file_answers_as_the_keras_model_does(name: str, trained: Run, tmp_pat
     assert description.answers == tuple(trained.category.get("classes") or trained.category["keypoints"])
     data = own_data(trained)
     assert data is not None
-    answers = TfliteModel(tmp_path / "m.tflite").answers(inputs_of(data, trained.spec, 2))
+    answers = TfliteModel(tmp_path / "m.tflite").answers(np.stack(list(inputs_of(data, trained.spec, 2))))
     side = (*trained.spec.resolution(0), CLASSES[task])
     assert answers.shape == ((2, CLASSES[task]) if task == "classification" else (2, *side))
 
@@ -66,7 +66,7 @@ def test_a_file_is_a_run_again(trained: Run, tmp_path: Path) -> None:
     assert data is not None
     restored = load_run(restore_run(tmp_path / "m.tflite", data, tmp_path / "again").path)
     assert (restored.spec, restored.category["name"]) == (trained.spec, trained.category["name"])
-    images = normalize(inputs_of(data, trained.spec, 4))
+    images = normalize(np.stack(list(inputs_of(data, trained.spec, 4))))
     found = []
     for run in (trained, restored):
         model = build_model(run.spec)

@@ -51,7 +51,7 @@ def test_the_quantized_network_starts_where_the_folded_one_is(spec: HRNetSpec, r
     weights = fold_batch_norm(random_weights(model))
     set_model_weights(folded, weights)
     quantized = build_quantized_model(spec, weights)
-    initialize_ranges(quantized, activation_ranges(folded, [images(spec)]))
+    initialize_ranges(quantized, activation_ranges(folded, [[images(spec)]]))
     expected = folded.predict_on_batch(images(spec))
     difference = np.abs(quantized.predict_on_batch(images(spec)) - expected)
     assert difference.max() < 0.2 * np.ptp(expected)

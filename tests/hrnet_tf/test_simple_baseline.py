@@ -215,7 +215,7 @@ def test_the_quantized_network_starts_where_the_folded_one_is(
     set_model_weights(folded, weights)
     images = np.random.default_rng(1).standard_normal((2, 64, 64, 3)).astype(np.float32)
     quantized = build_quantized_model(small_baseline, weights)
-    initialize_ranges(quantized, activation_ranges(folded, [images]))
+    initialize_ranges(quantized, activation_ranges(folded, [[images]]))
     expected = folded.predict_on_batch(images)
     assert np.abs(quantized.predict_on_batch(images) - expected).mean() < 0.03 * np.ptp(expected)
     largest = np.abs(weights["deconvolution1_conv1/kernel"]).max()

@@ -27,8 +27,8 @@ def test_links_are_grouped_by_direction_stage_and_distance() -> None:
 
 def test_bars_name_their_kind() -> None:
     svg = kinds_svg(IMPORTANCE)
-    assert svg.count("<rect") == 6
-    assert "2 steps: mean importance 6 of 1 links" in svg
+    assert svg.count("<rect") == 6 + 1  # and the background
+    assert "2 steps: mean importance 6 of 1 link<" in svg
     with pytest.raises(ValueError, match="at least one fusion link"):
         kinds_svg({"stage3_module1_branch0_block0": 1.0})
 

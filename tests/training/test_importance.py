@@ -10,6 +10,7 @@ import pytest
 
 from hrnet_tf._keras import keras
 from hrnet_tf.gates import gates_of
+from hrnet_tf.memory import activation_bytes, live_bytes
 from hrnet_tf.networks import build_model
 from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock, Unit
 from hrnet_tf.weights import Weights, model_weights, set_model_weights
@@ -18,7 +19,7 @@ from training.config import TrainingConfig
 from training.importance.agreement import agreement, rank_correlation
 from training.importance.control import RandomScores
 from training.importance.held import HeldSet, TrainedNetwork
-from training.importance.learned import LearnedGates, unit_multiply_adds
+from training.importance.learned import LearnedGates, ShuffledBatches, unit_multiply_adds
 from training.importance.leave_one_out import LeaveOneOut, effects
 from training.importance.ranking import METHODS, rank
 from training.importance.taylor import Taylor
@@ -150,11 +151,55 @@ def test_rank_correlation_by_hand() -> None:
         rank_correlation(scores[0], {units[0]: 1.0})
 
 
+def test_examples_that_do_not_fit_are_made_anew(network: TrainedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
+    data = load_keypoints(config.train).head(7)
+    kept = HeldSet.prepare(data, spec, Settings())
+    streamed = HeldSet.prepare(data, spec, Settings(), memory_budget=2 * live_bytes(spec))
+    assert kept.arrays is not None
+    assert streamed.arrays is None
+    assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
+    for place, array in enumerate(kept.arrays):
+        np.testing.assert_array_equal(np.concatenate([batch[place] for batch in streamed.batches()]), array)
+    for half, other in zip(streamed.halves(), kept.halves(), strict=True):
+        np.testing.assert_array_equal(np.concatenate([batch[1] for batch in half.batches()]), other.arrays[1])
+    model = network.gated()
+    assert streamed.measure(model) == pytest.approx(kept.measure(model), rel=1e-5)
+    scores, others = (Taylor(batch=1)(network, held) for held in (streamed, kept))
+    assert list(scores.values()) == pytest.approx(list(others.values()), rel=1e-4, abs=1e-12)
+
+
+def test_gates_learn_from_examples_that_are_made_anew(network: TrainedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
+    streamed = dataclasses.replace(
+        HeldSet.prepare(load_keypoints(config.train).head(5), spec, Settings()),
+        arrays=None,
+        memory_budget=3 * activation_bytes(spec),
+    )
+    batches = ShuffledBatches(streamed, streamed.batch_size(16, training=True), seed=0)
+    assert [len(batches[number][0]) for number in range(len(batches))] == [3, 2]
+    before = np.concatenate([batches[number][0] for number in range(2)])
+    batches.on_epoch_end()
+    after = np.concatenate([batches[number][0] for number in range(2)])
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(np.sort(before, axis=0), np.sort(after, axis=0))
+    scores = LearnedGates("l0", epochs=1)(network, streamed)
+    assert set(scores) == set(network.units)
+    assert all(0 < score < 1 for score in scores.values())
+
+
+def test_the_last_batch_counts_as_much_as_its_images() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.BatchNormalization(input_shape=(4, 4, 3))])
+    crops = np.random.default_rng(0).normal(0, 1, (65, 4, 4, 3)).astype(np.float32)
+    crops[64] += 100
+    reestimate_batch_norm(model, [crops[:64], crops[64:]])
+    np.testing.assert_allclose(model.layers[0].moving_mean.numpy(), crops.mean((0, 1, 2)), rtol=1e-4)
+
+
 def test_reestimated_statistics_are_those_of_the_data() -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.layers.BatchNormalization(input_shape=(4, 4, 3))])
     crops = np.random.default_rng(0).normal(3.0, 2.0, (128, 4, 4, 3)).astype(np.float32)
-    reestimate_batch_norm(model, crops)
+    reestimate_batch_norm(model, [crops[:64], crops[64:]])
     norm = model.layers[0]
     np.testing.assert_allclose(norm.moving_mean.numpy(), crops.mean((0, 1, 2)), rtol=1e-3)
     np.testing.assert_allclose(norm.moving_variance.numpy(), crops.var((0, 1, 2)), rtol=0.02)

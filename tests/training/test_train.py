@@ -48,6 +48,7 @@ def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
     assert hrnet(f"{command} --output {tmp_path / 'run'}", monkeypatch) == 0
     shown = capsys.readouterr().out
     assert "recipe coco" in shown
+    assert "\ndevice: " in f"\n{shown}"
     assert " persons to learn from" in shown
     assert "instead of 170, 200" in " ".join(shown.split())
     config = load_run(tmp_path / "run").config
@@ -134,3 +135,4 @@ def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path:
     line = items_line(load_keypoint_dataset(tmp_path / "train.json", config.train.path("images")), "persons")
     assert line == f"{count - 2} persons to learn from (2 annotations left out: a crowd, or no labelled joint)"
     assert items_line(load_keypoints(config.train), "persons") == f"{count} persons to learn from"
+    assert items_line(load_keypoints(config.train).head(1), "persons") == "1 person to learn from"

@@ -12,6 +12,8 @@ from conversion.convert import convert_run
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from conversion.restore import restore_run
+from conversion.samples import Inputs
+from hrnet_tf.inference import Inference
 from hrnet_tf.runs import Run, load_run, save_run
 from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
@@ -85,7 +87,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     scorer = PckScorer(data, run.spec, UDP)
     scorer.update(trained.predict_on_batch(plain_inputs(data.persons, run.spec, UDP)))
     np.testing.assert_allclose(found.keypoints[..., :2], scorer.keypoints()[..., :2], atol=0.05)
-    assert found.pck.pck == scorer.result() == measure(trained, data, run.spec, UDP)
+    assert found.pck.pck == scorer.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
     held = HeldSet.prepare(data, run.spec, udp.settings)
@@ -106,9 +108,9 @@ def test_int8_is_calibrated_on_its_own_crops(
     save_weights(run.weights_path, model_weights(build_for_training(spec, udp)))
     seen = []
 
-    def watched(model: object, options: ConvertOptions, inputs: np.ndarray) -> bytes:
-        seen.append(inputs)
-        return to_flatbuffer(model, options, inputs)
+    def watched(model: object, options: ConvertOptions, inputs: Inputs, *, memory_budget: int) -> bytes:
+        seen.append(np.stack(list(inputs)))
+        return to_flatbuffer(model, options, inputs, memory_budget=memory_budget)
 
     monkeypatch.setattr("conversion.convert.to_flatbuffer", watched)
     convert_run(run, ConvertOptions("int8", max_error=float("inf")), tmp_path / "m.tflite", samples=4)

@@ -7,18 +7,21 @@ multiply-adds of the units: what is cheap may stay open for less.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from hrnet_tf._keras import keras
 from hrnet_tf.complexity import branch_cost, link_cost
 from hrnet_tf.gates import Gate, HardConcreteGate, UnitGate, gates_of
 from hrnet_tf.spec import FusionLink, HRNetSpec, Unit
-from training.importance.held import HeldSet, Scores, TrainedNetwork
+from training.importance.held import Arrays, HeldSet, Scores, TrainedNetwork
 from training.learner import compile_learner, make_learner
 from training.tasks.registry import training_task
 
-BATCH = 16
+LARGEST_BATCH = 16
 
 
 def unit_multiply_adds(spec: HRNetSpec, unit: Unit) -> int:
@@ -26,6 +29,26 @@ def unit_multiply_adds(spec: HRNetSpec, unit: Unit) -> int:
     if isinstance(unit, FusionLink):
         return link_cost(spec, unit).multiply_adds
     return branch_cost(spec, unit.place).multiply_adds // len(spec.blocks(unit.place))
+
+
+class ShuffledBatches(keras.utils.Sequence):  # type: ignore[misc]
+    """Batches of items that are too many to keep, made when Keras asks for them, in another order each epoch."""
+
+    def __init__(self, data: HeldSet, size: int, seed: int):
+        super().__init__()
+        self.data = data
+        self.size = size
+        self._random = np.random.default_rng(seed)
+        self._order = self._random.permutation(len(data))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.data) / self.size)
+
+    def __getitem__(self, number: int) -> Arrays:
+        return self.data.made(self._order[number * self.size : (number + 1) * self.size].tolist())
+
+    def on_epoch_end(self) -> None:
+        self._order = self._random.permutation(len(self.data))
 
 
 @dataclass(frozen=True)
@@ -52,10 +75,14 @@ class LearnedGates:
             layer.trainable = layer in gates.values()
         learner = make_learner(training_task(data.spec.task), model, data.loss)
         compile_learner(learner, data.loss, keras.optimizers.Adam(self.learning_rate))
-        inputs, targets, *weights = data.arrays
-        learner.fit(
-            inputs, targets, sample_weight=weights[0] if weights else None, batch_size=BATCH, epochs=self.epochs, verbose=0
-        )
+        size = data.batch_size(LARGEST_BATCH, training=True)
+        if data.arrays is None:
+            learner.fit(ShuffledBatches(data, size, self.seed), epochs=self.epochs, verbose=0)
+        else:
+            inputs, targets, *weights = data.arrays
+            learner.fit(
+                inputs, targets, sample_weight=weights[0] if weights else None, batch_size=size, epochs=self.epochs, verbose=0
+            )
         found = {unit: gate.importance() for unit, gate in gates.items()}
         return {unit: found[unit] for unit in network.units}
 

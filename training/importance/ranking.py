@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrnet_tf.keras_choice import check_tf_keras
+from hrnet_tf.memory import MEMORY_BUDGET
 from hrnet_tf.runs import Ranking, Run, save_ranking
 from hrnet_tf.spec import FusionLink
 from hrnet_tf.weights import load_weights
@@ -65,18 +66,25 @@ def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed
 
 
 def rank_run(
-    run: Run, data: TaskData, methods: Sequence[str] = ("leave-one-out",), *, blocks: bool = False, seed: int = 0
+    run: Run,
+    data: TaskData,
+    methods: Sequence[str] = ("leave-one-out",),
+    *,
+    blocks: bool = False,
+    seed: int = 0,
+    memory_budget: int = MEMORY_BUDGET,
 ) -> Ranking:
     """Rank a run's links, and with `blocks` its residual blocks, on `data`; leaves ranking.json and its pictures in the run.
 
-    The first of `methods` is the one that pruning goes by unless told otherwise.
+    The first of `methods` is the one that pruning goes by unless told otherwise. `memory_budget` is how many bytes the examples
+    that are kept, and the activations of a batch, may take.
     """
     if run.quantized:
         raise ValueError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
     spec = run.hrnet_spec
     check_category(run, data)
     network = TrainedNetwork.of(spec, load_weights(run.weights_path), blocks=blocks)
-    held = HeldSet.prepare(data, spec, stored_settings(spec.task, run.config))
+    held = HeldSet.prepare(data, spec, stored_settings(spec.task, run.config), memory_budget, progress=True)
     results = rank(network, held, methods, seed=seed)
     ranking = Ranking(
         persons=len(data),

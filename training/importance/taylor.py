@@ -19,7 +19,7 @@ from training.importance.held import HeldSet, Scores, TrainedNetwork
 
 @dataclass(frozen=True)
 class Taylor:
-    """`batch` items make one gradient."""
+    """`batch` items make one gradient, or as many of them as memory allows."""
 
     batch: int = 8
 
@@ -29,16 +29,19 @@ class Taylor:
         gates = gates_of(model)
         variables, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
 
-        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-        def gradients(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+        def gradients(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 for variable in variables:
                     tape.watch(variable)
                 loss = loss_of(inputs, targets, model(inputs, training=False), weights)
             return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
 
-        batches = data.batches(self.batch)
-        sizes = [np.abs(gradients(*(None if part is None else tf.constant(part) for part in batch)).numpy()) for batch in batches]
-        means = np.average(sizes, axis=0, weights=[len(inputs) for inputs, _, _ in batches])
+        batches = [tf.TensorSpec((None, *shape), tf.float32) for shape in data.maker().shapes]
+        compiled = tf.function(gradients).get_concrete_function(*batches)  # once, for batches of any size
+        total = np.zeros(len(variables))
+        for batch in data.batches(self.batch, training=True):
+            arrays = [tf.constant(part) for part in batch if part is not None]
+            total += len(batch[0]) * np.abs(compiled(*arrays).numpy())
+        means = total / len(data)
         found = dict(zip(gates, map(float, means), strict=True))
         return {unit: found[unit] for unit in network.units}

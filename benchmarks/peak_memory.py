@@ -1,0 +1,183 @@
+"""Peak memory of what runs a network outside of its training steps, each in a process of its own.
+
+    python benchmarks/peak_memory.py [--preset segment-w18] [--input-size 1024x2048] [--images 20] [--memory-budget 1GiB]
+
+Images and weights are random. Steps, as the commands take them:
+
+    validate    what `hrnet train` does after an epoch, on --images images
+    rank        `hrnet rank --limit IMAGES`; here one link is left out and not each of them, which would take no more memory
+    ranges      `hrnet quantize`'s calibration, on --images images
+    statistics  `hrnet prune`'s new statistics of BatchNorm, on --images images
+    convert     `hrnet convert --format int8 --samples IMAGES` of a run without quantization-aware tuning
+    restore     `hrnet restore` of a float32 file
+
+Peak is the largest resident memory of the process (VmHWM), TensorFlow's own some 0.6 GiB among it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+FOLDER, CLASSES = "data", 19
+LIMIT_GIB = 6.0
+
+
+def prepared(folder: Path, name: str, size: str, images: int) -> None:
+    """A run with random weights, and random images with random masks."""
+    from hrnet_tf._keras import keras
+    from hrnet_tf.networks import build_model
+    from hrnet_tf.presets import parse_size, preset
+    from hrnet_tf.runs import Run, save_run
+    from hrnet_tf.weights import model_weights, save_weights
+
+    spec = dataclasses.replace(preset(name), input_size=parse_size(size), classes=CLASSES)
+    random, (height, width) = np.random.default_rng(0), spec.input_size
+    for kind in ("images", "masks"):
+        (folder / FOLDER / kind).mkdir(parents=True)
+    for number in range(images):
+        colors = random.integers(0, 256, (height // 32, width // 32, 3), np.uint8)
+        picture = cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)
+        mask = cv2.resize(colors[..., 0] % CLASSES, (width, height), interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(folder / FOLDER / "images" / f"{number:03d}.jpg"), picture)
+        cv2.imwrite(str(folder / FOLDER / "masks" / f"{number:03d}.png"), mask)
+    names = [f"class{index}" for index in range(CLASSES)]
+    (folder / FOLDER / "classes.txt").write_text("\n".join(names))
+    keras.utils.set_random_seed(0)
+    run = Run(folder / "run", "train", spec, {"name": spec.task, "classes": names}, {})
+    save_run(run)
+    save_weights(run.weights_path, model_weights(build_model(spec)))
+
+
+def step(folder: Path, name: str, budget: int, images: int) -> None:
+    """Run one step in this process."""
+    from hrnet_tf.runs import load_run
+    from mobile_eval.tasks.asked import Source
+    from mobile_eval.tasks.registry import TASKS
+
+    run = load_run(folder / "run")
+    source = Source(folder / FOLDER / "images", None, folder / FOLDER / "masks", folder / FOLDER / "classes.txt")
+    data = TASKS[run.spec.task].load(source).head(images)
+    STEPS[name](run, data, budget, folder)
+
+
+def validate(run: Any, data: Any, budget: int, folder: Path) -> None:
+    from hrnet_tf.inference import Inference
+    from hrnet_tf.networks import build_model
+    from training.validation import measure
+
+    print("mIoU", measure(Inference(build_model(run.spec), (*run.spec.input_size, 3)), data, run.spec, memory_budget=budget))
+
+
+def rank(run: Any, data: Any, budget: int, folder: Path) -> None:
+    from hrnet_tf.weights import load_weights
+    from training.config import stored_settings
+    from training.importance.held import HeldSet, TrainedNetwork
+    from training.importance.leave_one_out import effects
+
+    network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path))
+    held = HeldSet.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
+    print(effects(dataclasses.replace(network, units=network.units[:1]), held))
+
+
+def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
+    from hrnet_tf.folding import fold_batch_norm
+    from hrnet_tf.networks import build_model
+    from hrnet_tf.quantization import activation_ranges
+    from hrnet_tf.weights import load_weights, set_model_weights
+    from mobile_eval.geometry import PLAIN
+    from training.quantize import range_groups
+
+    model = build_model(run.spec, folded=True)
+    set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
+    print(len(activation_ranges(model, range_groups(data, run.spec, PLAIN, budget))), "ranges")
+
+
+def statistics(run: Any, data: Any, budget: int, folder: Path) -> None:
+    from hrnet_tf.memory import batch_size_for
+    from hrnet_tf.networks import build_model
+    from training.examples import plain_batches
+    from training.recovery import LARGEST_BATCH, reestimate_batch_norm
+
+    size = batch_size_for(run.spec, budget, most=LARGEST_BATCH)
+    reestimate_batch_norm(build_model(run.spec), plain_batches(data.items, size, run.spec))
+
+
+def convert(run: Any, data: Any, budget: int, folder: Path) -> None:
+    from conversion.convert import convert_run
+    from conversion.options import ConvertOptions
+
+    options = ConvertOptions("int8", max_error=float("inf"))
+    print(convert_run(run, options, folder / "int8.tflite", data, samples=len(data), memory_budget=budget))
+
+
+def restore(run: Any, data: Any, budget: int, folder: Path) -> None:
+    from conversion.convert import convert_run
+    from conversion.options import ConvertOptions
+    from conversion.restore import restore_run
+
+    path = folder / "float32.tflite"
+    convert_run(run, ConvertOptions("float32", max_error=float("inf")), path, data.head(1), memory_budget=budget)
+    restore_run(path, data, folder / "restored", memory_budget=budget)
+
+
+STEPS = {
+    "validate": validate,
+    "rank": rank,
+    "ranges": ranges,
+    "statistics": statistics,
+    "convert": convert,
+    "restore": restore,
+}
+
+
+def peak_gib() -> float:
+    """The largest resident memory of this process so far."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--preset", default="segment-w18", help="A segmentation network of `hrnet models`.")
+    parser.add_argument("--input-size", default="1024x2048")
+    parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--memory-budget", default="1GiB")
+    parser.add_argument("--steps", default=",".join(STEPS))
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    from hrnet_tf.memory import activation_bytes, live_bytes, parse_memory
+    from hrnet_tf.presets import parse_size, preset
+
+    if given.folder:  # the process of one step
+        step(given.folder, given.steps, parse_memory(given.memory_budget), given.images)
+        print(f"peak {peak_gib():.3f}")
+        return
+    spec = dataclasses.replace(preset(given.preset), input_size=parse_size(given.input_size), classes=CLASSES)
+    print(f"{given.preset} at {given.input_size}, {given.images} images, memory budget {given.memory_budget}; of one image")
+    print(f"all layers' outputs {activation_bytes(spec) / 2**30:.2f} GiB, at once at most {live_bytes(spec) / 2**30:.2f} GiB")
+    with tempfile.TemporaryDirectory() as folder:
+        prepared(Path(folder), given.preset, given.input_size, given.images)
+        for name in given.steps.split(","):
+            command = [sys.executable, __file__, "--folder", folder, "--steps", name]
+            command += ["--memory-budget", given.memory_budget, "--images", str(given.images)]
+            begun = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(f"{name} failed: {done.stderr[-2000:]}")
+            peak = float(done.stdout.split()[-1])
+            took = time.perf_counter() - begun
+            print(f"{name:<10}  peak {peak:5.2f} GiB, {peak / LIMIT_GIB:.2f} of {LIMIT_GIB:g} GiB   {took:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

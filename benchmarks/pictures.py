@@ -1,0 +1,31 @@
+"""Draw the SVG pictures of README anew from the stored results, without measuring anything.
+
+python benchmarks/pictures.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from mobile_eval.charts import kinds_svg
+from mobile_eval.files import write_text
+from mobile_eval.link_diagram import link_diagram_svg
+from mobile_eval.model_file import read_description
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "lspet"
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
+    pruned = read_description(RESULTS / "links-int8.tflite")
+    write_text(folder / "links.svg", link_diagram_svg(pruned.network, pruned.importance))
+    ranking = json.loads((RESULTS / "ranking.json").read_text(encoding="utf-8"))
+    first = next(iter(ranking["methods"].values()))
+    write_text(folder / "ranking_by_kind.svg", kinds_svg(first["importance"]))
+
+
+if __name__ == "__main__":
+    main()

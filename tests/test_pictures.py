@@ -1,0 +1,23 @@
+"""The pictures in the documentation are those that the stored results give, and can be read on a dark page."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_pictures_are_those_of_the_stored_results(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "pictures.py"), str(tmp_path)]
+    subprocess.run(command, check=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    drawn = sorted(path.name for path in tmp_path.iterdir())
+    assert drawn == sorted(path.name for path in (ROOT / "docs").glob("*.svg"))
+    for name in drawn:
+        assert (tmp_path / name).read_text() == (ROOT / "docs" / name).read_text(), f"run {' '.join(command[:2])}"
+        root = ElementTree.parse(ROOT / "docs" / name).getroot()
+        background = root[0]
+        assert background.get("fill") == "#ffffff"
+        assert [background.get(side) for side in ("x", "y", "width", "height")] == root.get("viewBox", "").split()

@@ -1,0 +1,70 @@
+"""Batches that a memory budget makes small change no figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf._keras import keras
+from hrnet_tf.inference import Inference
+from hrnet_tf.memory import live_bytes
+from hrnet_tf.networks import build_model
+from hrnet_tf.quantization import activation_ranges
+from hrnet_tf.spec import HRNetSpec
+from mobile_eval.geometry import PLAIN
+from mobile_eval.tasks.keypoints import load_keypoints
+from training import quantize
+from training.config import TrainingConfig
+from training.examples import plain_inputs
+from training.quantize import range_groups
+from training.validation import measure
+
+
+@pytest.fixture(scope="module")
+def folded(spec: HRNetSpec) -> Any:
+    keras.utils.set_random_seed(1)
+    model = build_model(spec, folded=True)
+    kernel, bias = model.get_layer("head_heatmaps").get_weights()
+    model.get_layer("head_heatmaps").set_weights([np.random.default_rng(0).normal(0, 0.3, kernel.shape), bias])
+    return model
+
+
+def test_validation_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingConfig) -> None:
+    data, sizes = load_keypoints(config.train).head(10), []
+    inference = Inference(folded, (*spec.input_size, 3))
+
+    def watched(images: np.ndarray) -> Any:
+        sizes.append(len(images))
+        return inference(images)
+
+    score = measure(watched, data, spec)
+    assert measure(watched, data, spec, memory_budget=4 * live_bytes(spec)) == pytest.approx(score, abs=1e-9)
+    assert sizes == [10, 4, 4, 2]
+    inputs = plain_inputs(data.items, spec)
+    np.testing.assert_allclose(inference(inputs), folded.predict_on_batch(inputs), atol=1e-5)
+
+
+def test_inference_sees_weights_that_change(folded: Any, spec: HRNetSpec) -> None:
+    inference, images = Inference(folded, (*spec.input_size, 3)), np.zeros((2, *spec.input_size, 3), np.float32)
+    before, layer = inference(images), folded.get_layer("head_heatmaps")
+    layer.bias.assign_add(np.ones(17, np.float32))
+    np.testing.assert_allclose(inference(images), before + 1, atol=1e-5)
+    layer.bias.assign_sub(np.ones(17, np.float32))
+
+
+def test_ranges_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize, "GROUP_ITEMS", 8)
+    data = load_keypoints(config.train).head(20)
+    ranges, others = (
+        activation_ranges(folded, range_groups(data, spec, PLAIN, budget)) for budget in (2**30, 3 * live_bytes(spec))
+    )
+    assert ranges.keys() == others.keys() == {layer.name for layer in folded.layers}
+    inputs = plain_inputs(data.items, spec)
+    outputs = keras.Model(folded.input, [layer.output for layer in folded.layers]).predict_on_batch(inputs)
+    groups = (slice(0, 8), slice(8, 16), slice(16, 20))
+    for layer, values in zip(folded.layers, outputs, strict=True):
+        expected = np.mean([[values[group].min(), values[group].max()] for group in groups], axis=0)
+        np.testing.assert_allclose(ranges[layer.name], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(others[layer.name], expected, rtol=1e-4, atol=1e-5)
