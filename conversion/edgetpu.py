@@ -20,7 +20,7 @@ from conversion.edgetpu_rules import CPU, MAPS_IF, verdict
 from mobile_eval.compiled import check_not_compiled
 from mobile_eval.files import write_bytes
 from mobile_eval.profile import part_of
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.tflite_graph import DAMAGED, Operator, TfliteGraph
 
 COMPILER = "edgetpu_compiler"
 ON_CHIP_BYTES = int(7.7 * 2**20)  # what is usable of 8 MB for parameters
@@ -114,23 +114,29 @@ def check(path: Path | str) -> EdgeTpuCheck:
     check_not_compiled(path)
     rows = []
     for operator in TfliteGraph(path).operators:
-        said = verdict(operator)
-        computed = [t for t in (*operator.inputs, *operator.outputs) if not t.constant]
-        rows.append(
-            OperatorCheck(
-                operator.index,
-                operator.kind,
-                operator.layer,
-                part_of(operator.layer),
-                said.what,
-                said.reason,
-                operator.multiply_adds,
-                sum(t.size_bytes for t in operator.inputs if t.constant),
-                sum(t.size_bytes for t in computed),
-            )
-        )
+        try:
+            rows.append(_judged(operator))
+        except (IndexError, ValueError) as error:
+            what = f"{operator.kind} {operator.index} lacks an input, an output or a dimension"
+            raise ValueError(DAMAGED.format(path=path, reason=what)) from error
     break_at = next((row.index for row in rows if row.verdict == CPU), None)
     return EdgeTpuCheck(Path(path), tuple(rows), break_at, _streamed(rows[:break_at]))
+
+
+def _judged(operator: Operator) -> OperatorCheck:
+    said = verdict(operator)
+    computed = [t for t in (*operator.inputs, *operator.outputs) if not t.constant]
+    return OperatorCheck(
+        operator.index,
+        operator.kind,
+        operator.layer,
+        part_of(operator.layer),
+        said.what,
+        said.reason,
+        operator.multiply_adds,
+        sum(t.size_bytes for t in operator.inputs if t.constant),
+        sum(t.size_bytes for t in computed),
+    )
 
 
 def _streamed(rows: list[OperatorCheck]) -> dict[str, int]:

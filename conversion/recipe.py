@@ -32,6 +32,7 @@ from hrnet_tf._keras import quiet
 from hrnet_tf.memory import MEMORY_BUDGET
 from mobile_eval.files import read_json
 from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.typed import brief, checked
 
 ACTIVATIONS = ("min-max", "percentile")
 WEIGHTS = {"min-max": "MIN_MAX_UNIFORM_QUANT", "mse": "MSE", "octav": "OCTAV"}
@@ -64,15 +65,12 @@ def load_recipe(path: Path | str) -> Recipe:
         raise ValueError(f"recipe {path} is not an object of {', '.join(names)}")
     for key in data:
         if key not in names:
-            raise ValueError(f"recipe {path} has an unknown entry {key!r}; there are {', '.join(names)}")
+            raise ValueError(f"recipe {path} has an unknown entry {brief(key)}; there are {', '.join(names)}")
     layers: Any = data.get("float", [])
     if not isinstance(layers, list) or not all(isinstance(layer, str) and layer for layer in layers):
-        raise ValueError(f"recipe {path}: float is a list of layers' names, got {layers!r}")
-    try:
-        fields: dict[str, Any] = {names[key]: value for key, value in data.items()}
-        return Recipe(**{**fields, "keep_float": tuple(layers)})
-    except TypeError as error:
-        raise ValueError(f"recipe {path}: {error}") from error
+        raise ValueError(f"recipe {path}: float is a list of layers' names, got {brief(layers)}")
+    recipe: Recipe = checked({names[key]: value for key, value in data.items()}, Recipe, f"recipe {path}")
+    return recipe
 
 
 def quantize_by_recipe(

@@ -49,11 +49,7 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_
         raise ValueError(f"{path} does not hold the network's spec: it was converted by an older version")
     if output.exists():
         raise ValueError(f"{output} exists already; give another --output")
-    spec = network_from_json(description.network["spec"])
-    if not isinstance(spec, HRNetSpec):
-        raise ValueError(f"{path} is a {spec.name}: only HRNets can be restored")
-    folded = build_model(spec, folded=True)
-    set_model_weights(folded, folded_weights(TfliteGraph(path)))
+    spec, folded = _folded_network(path, description.network["spec"])
     crops = inputs_of(data, spec, SAMPLES, geometry=description.input.geometry).map(normalize)
     model = build_model(spec)
     batches = crops.batches(batch_size_for(spec, memory_budget, most=LARGEST_BATCH))
@@ -67,6 +63,19 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_
     save_run(run)
     save_weights(run.weights_path, weights)
     return run
+
+
+def _folded_network(path: Path | str, described: Any) -> tuple[HRNetSpec, Any]:
+    """The spec that the file's description holds, and its folded model with the file's weights."""
+    try:
+        spec = network_from_json(described)
+        if not isinstance(spec, HRNetSpec):
+            raise ValueError(f"{path} is a {spec.name}: only HRNets can be restored")
+        folded = build_model(spec, folded=True)
+        set_model_weights(folded, folded_weights(TfliteGraph(path)))
+    except ValueError as error:
+        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    return spec, folded
 
 
 def folded_weights(graph: TfliteGraph) -> Weights:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mobile_eval.described_network import LINK
 from mobile_eval.scatter import tick_step
 from mobile_eval.svg import GRID, INK, MUTED, PAPER, element, line, picture, text
 from mobile_eval.words import number_of
@@ -13,7 +13,6 @@ from mobile_eval.words import number_of
 WIDTH, LABEL, ROW, BAR, TOP = 620.0, 170.0, 24.0, 14.0, 12.0
 CURVE_HEIGHT, LEFT, RIGHT, BOTTOM = 300.0, 64.0, 24.0, 52.0
 COLORS = ("#2458d3", "#c2570c", "#0f8a6d")
-LINK = re.compile(r"stage(\d+)_module(\d+)_link(\d+)to(\d+)")
 
 
 @dataclass(frozen=True)

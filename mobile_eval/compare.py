@@ -18,7 +18,7 @@ from mobile_eval.latency import ROUNDS, LatencyResult, bench_interleaved
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.model_file import CLASS_SCORES, ModelDescription, unnamed_classes
 from mobile_eval.runtime import CPU, TfliteModel
-from mobile_eval.study import StudyArm, load_arms
+from mobile_eval.study import StudyArm, check_references, load_arms
 from mobile_eval.tasks.asked import Asked, TaskData
 from mobile_eval.tasks.registry import comparing_of, task_named, task_of
 
@@ -161,6 +161,9 @@ def compare(
     task = models[0].description.task
     for model in models:
         check_answers(model, task, dataset)
+    if arms:
+        precisions = [model.description.precision for model in models]
+        check_references(study, dict(zip(labels(paths), precisions, strict=True)), arms)
     folder = check_output_folder(output)
     comparing, asked = comparing_of(task), asked or Asked()
     latencies = bench_interleaved(paths, backend, rounds=rounds, progress=progress)

@@ -15,7 +15,8 @@ from typing import Any
 from markupsafe import Markup
 
 from mobile_eval.bootstrap import Interval
-from mobile_eval.files import check_output_folder, read_json, write_json, write_text
+from mobile_eval.device_results import DeviceResults, MeasuredModel, read_results, score_of
+from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.report import COLORS, template
 from mobile_eval.scatter import Point, scatter_svg
 
@@ -96,29 +97,23 @@ class DevicesResult:
 
 def compare_devices(results: Sequence[Path], output: Path | str) -> DevicesResult:
     """Read `results.json` files of several devices and write `index.html` and `devices.json` into the folder `output`."""
-    folder = check_output_folder(output)
-    read = [(path, read_json(path, "results")) for path in results]
-    names = _names([_device_name(path, data) for path, data in read], [path for path, _ in read])
+    read = [read_results(path) for path in results]
+    names = _names([data.environment.processor for data in read], results)
     devices = [
-        _device(path, data, name, COLORS[i % len(COLORS)]) for i, ((path, data), name) in enumerate(zip(read, names, strict=True))
+        _device(path, data, name, COLORS[i % len(COLORS)])
+        for i, (path, data, name) in enumerate(zip(results, read, names, strict=True))
     ]
     result = DevicesResult(tuple(devices))
     measured = sorted({device.metric for device in devices})
     if len(measured) > 1:
         raise ValueError(f"these are of several tasks, measured by {' and '.join(measured)}: lay those of one side by side")
+    folder = check_output_folder(output)
     page = template("devices.html.j2").render(
         devices=result.devices, rows=result.rows, plot=Markup(_plot(result, measured[0])), metric=measured[0]
     )
     write_json(folder / "devices.json", result.to_json())
     write_text(folder / "index.html", page)
     return result
-
-
-def _device_name(path: Path, data: Any) -> str:
-    try:
-        return str(data["environment"]["processor"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not the results.json of `hrnet compare`") from error
 
 
 def _names(processors: Sequence[str], paths: Sequence[Path]) -> list[str]:
@@ -130,40 +125,37 @@ def _names(processors: Sequence[str], paths: Sequence[Path]) -> list[str]:
     ]
 
 
-def _device(path: Path, data: dict[str, Any], name: str, color: str) -> Device:
-    try:
-        references = {model["label"]: model for model in data["models"]}
-        models = {model["label"]: _cell(model, references[model["reference"]]) for model in data["models"]}
-        environment = data["environment"]
-        items = int(data["items"] if "items" in data else data["persons"])  # persons, before there were tasks
-        metric = data["metric"]["name"] if "metric" in data else PCK
-        about = (environment["architecture"], data["runtime"], int(data["threads"]), environment["date"], items, metric)
-        return Device(name, str(path), *about, models, color)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not the results.json of `hrnet compare`: {type(error).__name__} {error}") from error
-
-
-def _cell(model: dict[str, Any], reference: dict[str, Any]) -> Cell:
-    def interval(name: str) -> Interval | None:
-        return Interval(**model[name]) if model.get(name) else None  # results from before there were any
-
-    latency, (own, other) = model["latency"], map(_score, (model, reference))
-    return Cell(
-        precision=model["description"]["precision"],
-        p50_ms=latency["p50_ms"],
-        p90_ms=latency["p90_ms"],
-        ratio=model["latency_ratio"],
-        ratio_interval=interval("latency_ratio_interval"),
-        score=own,
-        score_difference=own - other,
-        score_interval=interval("score_difference_interval") or interval("pck_difference_interval"),
-        is_reference=model["label"] == reference["label"],
-        reference=reference["label"],
+def _device(path: Path, results: DeviceResults, name: str, color: str) -> Device:
+    by_label = {model.label: model for model in results.models}
+    environment = results.environment
+    return Device(
+        name=name,
+        source=str(path),
+        architecture=environment.architecture,
+        runtime=results.runtime,
+        threads=results.threads,
+        date=environment.date,
+        items=results.items or results.persons or 0,
+        metric=results.metric.name if results.metric else PCK,
+        models={model.label: _cell(model, by_label[model.reference], path) for model in results.models},
+        color=color,
     )
 
 
-def _score(model: dict[str, Any]) -> float:
-    return float(model["score"] if "score" in model else model["evaluation"]["pck"]["pck"])  # before there were tasks
+def _cell(model: MeasuredModel, reference: MeasuredModel, path: Path) -> Cell:
+    score = score_of(model, path)
+    return Cell(
+        precision=model.description.precision,
+        p50_ms=model.latency.p50_ms,
+        p90_ms=model.latency.p90_ms,
+        ratio=model.latency_ratio,
+        ratio_interval=model.latency_ratio_interval,
+        score=score,
+        score_difference=score - score_of(reference, path),
+        score_interval=model.score_difference_interval or model.pck_difference_interval,
+        is_reference=model.label == reference.label,
+        reference=reference.label,
+    )
 
 
 def _plot(result: DevicesResult, metric: str) -> str:

@@ -7,7 +7,6 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 UNAVAILABLE = "unavailable"
 CPU_INFO = Path("/proc/cpuinfo")
@@ -32,11 +31,6 @@ class Environment:
     temperature_celsius: float | str
     date: str
     allowed_cores: tuple[int, ...] = ()
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Environment:
-        """From plain data."""
-        return cls(**{**data, "allowed_cores": tuple(data.get("allowed_cores", ()))})
 
 
 def current_environment() -> Environment:

@@ -23,8 +23,9 @@ from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model_file import files_of, is_described
 from mobile_eval.peak_memory import PeakMemory, measure_peak_memory
 from mobile_eval.progress import tracked
-from mobile_eval.runtime import CPU, TfliteModel, find_runtime, load_delegate, make_interpreter
+from mobile_eval.runtime import CPU, TfliteModel, find_runtime, load_delegate, open_interpreter
 from mobile_eval.stages import StageTimes, measure_stages
+from mobile_eval.trial import check_sound
 
 WARMUP_RUNS = 5
 ROUNDS = 50
@@ -177,9 +178,9 @@ def bench(
 ) -> LatencyResult:
     """Time one model after warming up, alone; peak memory in a process of its own."""
     load_delegate(backend)  # fails here, with its reason, and not in another process
-    # Runtimes may crash on a damaged file, so one that does not vouch for itself runs in a process of its own first.
     described = is_described(path)
-    used = measure_peak_memory(path, backend) if memory or not described else None
+    used = measure_peak_memory(path, backend) if memory else None
+    check_sound(files_of(path), backend)
     before = current_environment()
     started = _start(path, backend)
     begun = time.perf_counter()
@@ -188,7 +189,7 @@ def bench(
         samples.append(_timed_ms(started.interpreters))
     result = _result(started, samples, backend, effort.mode, before)
     stages = measure_stages(TfliteModel(path, backend)) if described else None
-    return dataclasses.replace(result, memory=used if memory else None, stages=stages)
+    return dataclasses.replace(result, memory=used, stages=stages)
 
 
 def bench_interleaved(
@@ -206,6 +207,7 @@ def bench_interleaved(
     """
     if rounds < 1 or not paths:
         raise ValueError(f"expected at least 1 round and 1 model, got {rounds} and {len(paths)}")
+    check_sound([file for path in paths for file in files_of(path)], backend)
     before = current_environment()
     started = [_start(path, backend) for path in paths]
     samples: list[list[float]] = [[] for _ in started]
@@ -241,7 +243,7 @@ def _start(path: Path | str, backend: Backend) -> _Started:
     find_runtime(backend.runtime)  # importing it is no part of loading the model
     files = files_of(path)
     begun = time.perf_counter()
-    interpreters = [make_interpreter(file, backend) for file in files]
+    interpreters = [open_interpreter(file, backend) for file in files]
     load_ms = (time.perf_counter() - begun) * 1000
     for interpreter in interpreters:
         feed_random(interpreter)

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from mobile_eval.described_network import BRANCH, FIRST_STAGE, LINK, DescribedNetwork
 from mobile_eval.svg import FAINT, GRID, INK, MUTED, PAPER, element, line, picture, text
 
-FIRST_STAGE = 2
 STEM_STRIDE = 4
 LEFT, TOP, ROW, BLOCK, EXCHANGE, GAP, STAGE_GAP, TAIL = 150, 74, 62, 30, 74, 20, 12, 84
 BLOCK_HEIGHT, NODE, LEGEND_WIDTH, HEAD = 24, 5, 740, 60
-TO_LOWER, TO_HIGHER, BRANCH = "#c2570c", "#2458d3", "#dfe5ee"
+TO_LOWER, TO_HIGHER, BUILT = "#c2570c", "#2458d3", "#dfe5ee"
 THINNEST, THICKEST, UNRANKED = 1.0, 6.5, 2.0
 
 
@@ -78,24 +78,21 @@ def link_diagram_svg(network: dict[str, Any], importance: dict[str, float] | Non
 
 
 def _parse(network: dict[str, Any]) -> _Network:
-    try:
-        links = [_link_of(name, True) for name in network["links"]] + [_link_of(name, False) for name in network["removed_links"]]
-        live = frozenset(_numbers(r"stage(\d+)_module(\d+)_branch(\d+)", name) for name in network["live_branches"])
-        stages = tuple((int(stage["stage"]), int(stage["modules"])) for stage in network["stages"])
-        return _Network(int(network["width"]), stages, tuple(network["outputs"]), tuple(links), live)  # type: ignore[arg-type]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the description of the network is incomplete: {type(error).__name__} {error}") from error
+    described = DescribedNetwork.from_json(network, "the network")
+    links = [_link_of(name, True) for name in described.links] + [_link_of(name, False) for name in described.removed_links]
+    live: frozenset[Any] = frozenset(tuple(_numbers(BRANCH, name)) for name in described.live_branches)
+    stages = tuple((stage.stage, stage.modules) for stage in described.stages)
+    return _Network(described.width, stages, described.outputs, tuple(links), live)
 
 
 def _link_of(name: str, kept: bool) -> _Link:
-    return _Link(*_numbers(r"stage(\d+)_module(\d+)_link(\d+)to(\d+)", name), name, kept)  # type: ignore[call-arg, arg-type]
+    stage, module, source, target = _numbers(LINK, name)
+    return _Link(stage, module, source, target, name, kept)
 
 
-def _numbers(pattern: str, name: str) -> tuple[int, ...]:
-    match = re.fullmatch(pattern, name)
-    if match is None:
-        raise ValueError(f"not the name of a fusion link or branch: {name!r}, expected one such as stage3_module2_link0to2")
-    return tuple(map(int, match.groups()))
+def _numbers(pattern: re.Pattern[str], name: str) -> list[int]:
+    """The numbers in a name that `DescribedNetwork` has checked."""
+    return [int(number) for number in pattern.findall(name)[0]]
 
 
 def _columns(network: _Network) -> dict[tuple[int, int], float]:
@@ -220,7 +217,7 @@ def _blocks(network: _Network, columns: dict[tuple[int, int], float]) -> list[st
 
 def _box(x: float, y: float, built: bool, title: str, width: float = BLOCK) -> str:
     place = {"x": x, "y": y - BLOCK_HEIGHT / 2, "width": width, "height": BLOCK_HEIGHT, "rx": 4}
-    fill, stroke = (BRANCH, MUTED) if built else (PAPER, FAINT)
+    fill, stroke = (BUILT, MUTED) if built else (PAPER, FAINT)
     return element("rect", {**place, "fill": fill, "stroke": stroke, "stroke-dasharray": None if built else "3 3"}, title=title)
 
 

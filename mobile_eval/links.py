@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from mobile_eval.charts import LINK, importance_by_kind
+from mobile_eval.charts import importance_by_kind
 from mobile_eval.compare import labels
+from mobile_eval.described_network import LINK
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.link_diagram import link_diagram_svg
 from mobile_eval.metrics.figures import show

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from typing import Any
 
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.description_beside import check_whole, description_beside, why_none
-from mobile_eval.files import read_bytes, sha256, write_bytes, write_json
+from mobile_eval.files import parse_json, read_bytes, sha256, write_bytes, write_json
 from mobile_eval.geometry import GEOMETRIES, PLAIN
 from mobile_eval.output_tensors import OutputTensor
+from mobile_eval.stored_description import StoredParts
+from mobile_eval.typed import brief, checked
 
 FORMAT_VERSION = 1
 MEMBER = "model.json"
@@ -29,6 +32,8 @@ FLATBUFFER_IDENTIFIER = b"TFL3"
 HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES = ("heatmaps", "keypoints", "class-maps", "class-scores")
 DETECTOR_MAPS, BOX_ANSWERS = OF_DETECTORS = ("detector-maps", "box-answers")
 OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *OF_DETECTORS)
+LARGEST_SIDE = 65_536
+LARGEST_DESCRIPTION = 2**26  # bytes
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 REMEDY = "convert it again with `hrnet convert`"
 NOT_OF_THIS_PACKAGE = f"has no description at its end: it is truncated or not of this package; {REMEDY}"
@@ -45,7 +50,7 @@ class TensorFormat:
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "int8", "uint8"):
             raise ValueError(f"a model's input and output are float32, int8 or uint8, got {self.dtype!r}")
-        if self.dtype != "float32" and (not self.scale or self.zero_point is None):
+        if self.dtype != "float32" and (self.scale is None or self.scale <= 0 or self.zero_point is None):
             raise ValueError(f"{self.dtype} needs a scale and a zero point, got {self.scale} and {self.zero_point}")
 
 
@@ -64,6 +69,10 @@ class ModelInput:
     geometry: str = PLAIN
 
     def __post_init__(self) -> None:
+        if not all(1 <= side <= LARGEST_SIDE for side in self.size):
+            raise ValueError(f"a model's input is 1 to {LARGEST_SIDE} pixels high and wide, got {self.size[0]}x{self.size[1]}")
+        if min(self.std) <= 0:
+            raise ValueError(f"standard deviations are above 0, got {', '.join(f'{value:g}' for value in self.std)}")
         if self.geometry not in GEOMETRIES:
             raise ValueError(f"a model's geometry is one of {', '.join(GEOMETRIES)}, got {self.geometry!r}")
 
@@ -96,6 +105,9 @@ class ModelOutput:
     def __post_init__(self) -> None:
         if self.kind not in OUTPUTS:
             raise ValueError(f"a model's output is one of {', '.join(OUTPUTS)}, got {self.kind!r}")
+        least = 0 if self.kind in (CLASS_SCORES, BOX_ANSWERS) else 1
+        if self.stride < least:
+            raise ValueError(f"the stride of {self.kind} is at least {least}, got {self.stride}")
 
     @property
     def is_of_classes(self) -> bool:
@@ -134,6 +146,10 @@ class BoxesFile:
     width: int
     candidates: int
     proposals: int
+
+    def __post_init__(self) -> None:
+        if Path(self.name).name != self.name:
+            raise ValueError(f"a detector's second file lies beside the first, got {self.name!r}")
 
 
 @dataclass(frozen=True)
@@ -195,35 +211,17 @@ class ModelDescription:
         """The description that `to_json` wrote; ValueError where an entry is missing or of another version."""
         if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION:
             version = data.get("format_version") if isinstance(data, dict) else None
-            raise ValueError(f"the model's description has format version {version}, expected {FORMAT_VERSION}: {REMEDY}")
-        fields = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
-        try:
-            source, target = data["input"], data["output"]
-            fields["input"] = _input(source)
-            fields["output"] = _output(target)
-            fields["outputs"] = tuple(map(OutputTensor.from_json, data.get("outputs", ())))
-            fields["category"] = KeypointCategory.from_json(data["category"])
-            fields["classes"] = tuple(map(str, data.get("classes", ())))
-            fields["flatbuffer"] = Flatbuffer(**data["flatbuffer"]) if data.get("flatbuffer") else None
-            fields["boxes"] = BoxesFile(**data["boxes"]) if data.get("boxes") else None
-            return cls(**fields)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the model's description is incomplete ({type(error).__name__} {error}): {REMEDY}") from error
-
-
-def _input(data: dict[str, Any]) -> ModelInput:
-    height, width = map(int, data["size"])
-    mean, std = tuple(data["mean"]), tuple(data["std"])
-    return ModelInput((height, width), mean, std, _tensor(data), data["layout"], data.get("geometry", PLAIN))
-
-
-def _output(data: dict[str, Any]) -> ModelOutput:
-    softmax = bool(data.get("softmax", False))
-    return ModelOutput(data["kind"], int(data["stride"]), _tensor(data), float(data.get("offset", 0)), softmax)
-
-
-def _tensor(data: dict[str, Any]) -> TensorFormat:
-    return TensorFormat(data["dtype"], data.get("scale"), data.get("zero_point"))
+            raise ValueError(f"the model's description has format version {brief(version)}, expected {FORMAT_VERSION}")
+        where = "the model's description"
+        parts = StoredParts.from_json(data, where)
+        fields = {
+            **data,
+            "input": {**parts.input, "tensor": parts.input},
+            "output": {**parts.output, "tensor": parts.output},
+            "category": KeypointCategory.from_json(data["category"]),  # parts.category has been checked
+        }
+        description: ModelDescription = checked(fields, cls, where, extra=True)
+        return description
 
 
 def description_path(path: Path | str) -> Path:
@@ -260,7 +258,7 @@ def embed_description(path: Path | str, description: ModelDescription) -> ModelD
     """Put `description` into the `.tflite` at `path` (in place of one that is there), and beside it."""
     data = read_bytes(path, "model")
     check_is_tflite(path, data)
-    known = _embedded(data)
+    known = _embedded(path, data)
     if known is not None and known.flatbuffer is not None:
         data = data[: known.flatbuffer.size_bytes]
     return save_model_file(path, data, description)
@@ -286,10 +284,7 @@ def is_described(path: Path | str) -> bool:
 def _known(path: Path | str, data: bytes) -> ModelDescription | None:
     """The description of the model at `path`, whose bytes are `data`; None where it has none."""
     check_is_tflite(path, data)
-    try:
-        description = _embedded(data)
-    except ValueError as error:
-        raise ValueError(f"model {path}: {error}") from error
+    description = _embedded(path, data)
     if description is not None:
         _check_flatbuffer(path, data, description)
         return description
@@ -337,14 +332,16 @@ def check_is_tflite(path: Path | str, data: bytes) -> None:
         raise ValueError(f"{path} {what} (expected {FLATBUFFER_IDENTIFIER.decode()!r} at byte 4)")
 
 
-def _embedded(data: bytes) -> ModelDescription | None:
-    """The description in the zip at the end of `data`; None where there is no such zip."""
+def _embedded(path: Path | str, data: bytes) -> ModelDescription | None:
+    """The description in the zip at the end of `data`; None where there is no such zip. ValueError names the file."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as tail:
-            text = tail.read(MEMBER)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, NotImplementedError, EOFError, RuntimeError):
+        with zipfile.ZipFile(io.BytesIO(data)) as tail, tail.open(MEMBER) as member:
+            text = member.read(LARGEST_DESCRIPTION + 1)  # a few bytes can be made to unpack to more than memory holds
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, NotImplementedError, EOFError, RuntimeError, struct.error):
         return None  # what zipfile raises for ends that are none, or damaged
     try:
-        return ModelDescription.from_json(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"its description is not JSON ({error}): {REMEDY}") from error
+        if len(text) > LARGEST_DESCRIPTION:
+            raise ValueError(f"its description has more than {LARGEST_DESCRIPTION} bytes")
+        return ModelDescription.from_json(parse_json(text, "its description"))
+    except ValueError as error:
+        raise ValueError(f"model {path}: {error}; {REMEDY}") from error

@@ -25,9 +25,3 @@ class OutputTensor:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {**dataclasses.asdict(self), "shape": list(self.shape)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> OutputTensor:
-        """The tensor that `to_json` wrote; KeyError or TypeError where an entry is missing or wrong."""
-        shape = tuple(map(int, data["shape"]))
-        return cls(str(data["name"]), shape, str(data["dtype"]), str(data["holds"]), data["scale"], data["zero_point"])

@@ -25,6 +25,7 @@ from mobile_eval.latency import ROUNDS, bench_interleaved
 from mobile_eval.model_file import is_described, read_description
 from mobile_eval.runtime import CPU
 from mobile_eval.tflite_graph import Operator, TfliteGraph
+from mobile_eval.typed import checked
 
 FORMAT_VERSION = 1
 COPIES = 4
@@ -91,13 +92,10 @@ class ProfileResult:
         """The profile that `to_json` wrote; ValueError for anything else."""
         if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION or "operators" not in data:
             raise ValueError("not a profile; `python -m mobile_eval profile M.tflite --json profile.json` makes one")
-        fields = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
-        try:
-            fields["operators"] = tuple(OperatorTime(**operator) for operator in data["operators"])
-            fields["environment"] = Environment.from_json(data["environment"])
-            return cls(**fields)
-        except TypeError as error:
-            raise ValueError(f"the profile is incomplete: {error}") from error
+        result: ProfileResult = checked(data, cls, "not a profile", extra=True)
+        if min((operator.ms for operator in result.operators), default=-1.0) < 0 or not (result.sum_ms > 0 < result.whole_ms):
+            raise ValueError("not a profile: expected operators whose times, and that of the whole network, are above 0 ms")
+        return result
 
     def __str__(self) -> str:
         lines = [f"{self.model}: {self.runtime}, {self.threads} thread{'s' if self.threads > 1 else ''}"]

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -35,10 +36,12 @@ from mobile_eval.model_file import (
 )
 from mobile_eval.preprocess import normalize
 from mobile_eval.quantized import StoredBytes, dequantize, quantize
+from mobile_eval.trial import check_sound
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 CPU = Backend()
 REWRITTEN = "{path} was written anew by another tool: its description is the one beside it"
+LONGEST_REASON = 240  # characters
 NUMPY_2_NEEDS = "tflite-runtime 2.14 needs numpy below 2: `pip install 'numpy<2'`, or install ai-edge-litert"
 
 
@@ -77,8 +80,15 @@ def load_delegate(backend: Backend) -> list[Any]:
 def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: bool = False) -> Any:
     """An interpreter with its tensors allocated, for any `.tflite`, with or without a description.
 
-    With `keep_tensors` all between input and output can be read after a run.
+    With `keep_tensors` all between input and output can be read after a run. The file is tried in a process of its own first
+    (`check_sound`).
     """
+    check_sound([path], backend)
+    return open_interpreter(path, backend, keep_tensors=keep_tensors)
+
+
+def open_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: bool = False) -> Any:
+    """As `make_interpreter`, for a file that is known to be sound: runtimes may crash on others, and take this process along."""
     check_is_tflite(path, read_bytes(path, "model")[:8])
     chosen = find_runtime(backend.runtime)
     if chosen.name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
@@ -100,7 +110,7 @@ def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
     except (RuntimeError, ValueError) as error:
         if EDGETPU_OPERATOR in str(error):
             raise ValueError(NOT_DELEGATED.format(path=path)) from error
-        raise ValueError(f"{chosen} cannot run {path}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{chosen} cannot run {path}: {_reason(error)}") from error
     return interpreter
 
 
@@ -108,6 +118,19 @@ def make_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
 def _note_rewritten(path: Path) -> None:
     """Say once that a description is not known to be of the file as it is."""
     logging.getLogger(__name__).warning(REWRITTEN.format(path=path))
+
+
+def invoke(interpreter: Any, path: Path | str) -> None:
+    """Run the interpreter on the inputs that it was given; ValueError names the file where an operator fails."""
+    try:
+        interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"the TFLite runtime failed to run {path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """A runtime's message in one line; it repeats itself for every tensor that is wrong."""
+    return textwrap.shorten(str(error), LONGEST_REASON, placeholder=" ...")
 
 
 def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
@@ -191,7 +214,7 @@ class TfliteModel:
     def run(self, stored: NDArray[Any]) -> list[NDArray[Any]]:
         """The output tensors for one image (1, H, W, 3) of `stored`, or for what a detector's boxes cover (R, 7, 7, C)."""
         self._interpreter.set_tensor(self._input, stored)
-        self._interpreter.invoke()
+        invoke(self._interpreter, self.path)
         return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
 
     def answer(self, stored: NDArray[Any]) -> NDArray[np.float32]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mobile_eval.files import read_json
 from mobile_eval.scatter import Point, scatter_svg
+from mobile_eval.typed import checked
 
 FULL, PRUNED = "full", "links"
 COLORS = {
@@ -39,6 +40,13 @@ class StudyArm:
 
 
 @dataclass(frozen=True)
+class Manifest:
+    """What the report needs to know of a study."""
+
+    arms: tuple[StudyArm, ...]
+
+
+@dataclass(frozen=True)
 class StudyRow:
     """One model: its score, the difference to the full model of the same precision, latency over the full model's."""
 
@@ -53,17 +61,23 @@ class StudyRow:
 
 def load_arms(path: Path | str, labels: Sequence[str]) -> tuple[StudyArm, ...]:
     """Read the manifest of `hrnet study`; ValueError where it names other models than those compared."""
-    data = read_json(path, "study manifest")
-    try:
-        arms = tuple(StudyArm(arm["kind"], arm["budget"], tuple(arm["labels"])) for arm in data["arms"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not the manifest of a study: {type(error).__name__} {error}") from error
+    data, place = read_json(path, "study manifest"), f"{path} is not the manifest of a study"
+    manifest: Manifest = checked(data, Manifest, place, extra=True)
+    arms = manifest.arms
     named = {label for arm in arms for label in arm.labels}
     if named != set(labels):
         raise ValueError(f"{path} names other models than those compared: {', '.join(sorted(named ^ set(labels))[:4])}")
     if not any(arm.kind == FULL for arm in arms):
         raise ValueError(f"{path} has no full network to compare with")
     return arms
+
+
+def check_references(arms: Sequence[StudyArm], precisions: Mapping[str, str], path: Path | str) -> None:
+    """Raise ValueError where a model, of labels to `precisions`, has no full network of its precision to be compared with."""
+    full = {precisions[label] for arm in arms if arm.kind == FULL for label in arm.labels}
+    for label, precision in precisions.items():
+        if precision not in full:
+            raise ValueError(f"{path} has no full network in {precision} to compare {label} with")
 
 
 def study_rows(arms: Sequence[StudyArm], models: Sequence[Any]) -> list[StudyRow]:

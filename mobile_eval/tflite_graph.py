@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,12 @@ from mobile_eval.model_file import check_is_tflite
 
 NEEDS_SCHEMA = "reading a .tflite's operators needs the schema that comes with ai-edge-litert: `pip install ai-edge-litert`"
 LAYER = re.compile(r"(?:^|/)(?:quant_)?((?:stem|stage\d|transition\d|head)[A-Za-z0-9_]*)(?:/|$)")
-DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}  # TensorType
+DAMAGED = "{path} is truncated or damaged ({reason}); copy it again"
+DTYPES = {  # TensorType
+    0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 8: "complex64", 9: "int8",
+    10: "float64", 11: "complex128", 12: "uint64", 15: "uint32", 16: "uint16",
+}  # fmt: skip
+OTHER = "other"  # strings, resources, and what is smaller than a byte
 FLOATS = ("float16", "float32")
 
 
@@ -38,8 +44,8 @@ class Tensor:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of its values."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        """Bytes of its values; 0 of a dtype whose values numpy has no size for."""
+        return 0 if self.dtype == OTHER else math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -85,10 +91,8 @@ class TfliteGraph:
         check_is_tflite(path, data)
         self.path = Path(path)
         self._schema = _schema()
-        self._model = self._schema.ModelT.InitFromObj(self._schema.Model.GetRootAsModel(data, 0))
+        self._model = _read(self._schema, data, path)
         self._graph = self._model.subgraphs[0]
-        if not self._graph.operators:
-            raise ValueError(f"{path} holds no operators")
 
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
@@ -104,7 +108,10 @@ class TfliteGraph:
         data = self._model.buffers[tensor.buffer].data
         if data is None or not len(data):
             return None
-        return np.frombuffer(bytes(data), DTYPES[tensor.type]).reshape(tensor.shape)
+        dtype = DTYPES.get(tensor.type)
+        if dtype is None or len(data) != math.prod(map(int, tensor.shape)) * np.dtype(dtype).itemsize:
+            raise ValueError(DAMAGED.format(path=self.path, reason=f"tensor {inputs[position]} does not fill its shape"))
+        return np.frombuffer(bytes(data), dtype).reshape(tensor.shape)
 
     def cut_out(self, index: int, copies: int = 1) -> bytes:
         """A model of that operator alone, `copies` times side by side on the same input."""
@@ -171,7 +178,7 @@ class TfliteGraph:
         kind = names.get(number, f"operator {number}")
         return Operator(
             index,
-            code.customCode.decode() if kind == "CUSTOM" and code.customCode else kind,
+            code.customCode.decode(errors="replace") if kind == "CUSTOM" and code.customCode else kind,
             code.version,
             self._layer(operator),
             tuple(self._tensor(i) for i in operator.inputs if i >= 0),
@@ -183,12 +190,19 @@ class TfliteGraph:
         tensor = self._graph.tensors[index]
         shape, signature = tuple(map(int, tensor.shape)), tensor.shapeSignature
         static = signature is None or all(size >= 0 for size in signature)
-        return Tensor(int(index), tensor.name.decode(), shape, DTYPES.get(tensor.type, "other"), self._is_constant(index), static)
+        return Tensor(
+            int(index),
+            tensor.name.decode(errors="replace"),
+            shape,
+            DTYPES.get(tensor.type, OTHER),
+            self._is_constant(index),
+            static,
+        )
 
     def _layer(self, operator: Any) -> str | None:
         """From the kernel's name where there is one (the last output's is replaced by the signature's), else the output's."""
         for i in (*operator.inputs[1:2], *operator.outputs):
-            for name in self._graph.tensors[i].name.decode().split(";") if i >= 0 else ():
+            for name in self._graph.tensors[i].name.decode(errors="replace").split(";") if i >= 0 else ():
                 if (i in operator.outputs or self._is_constant(i)) and (match := LAYER.search(name)):
                     return match[1]
         return None
@@ -197,6 +211,44 @@ class TfliteGraph:
 def _add_tensor(graph: Any, tensor: Any) -> int:
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
+
+
+def _read(schema: Any, data: bytes, path: Path | str) -> Any:
+    """The flatbuffer as objects of the schema, whose indices all lead somewhere."""
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    except (struct.error, IndexError, TypeError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        # offsets that lead out of the data, or to what is of another kind
+        raise ValueError(DAMAGED.format(path=path, reason="its graph cannot be read to its end")) from error
+    if not model.subgraphs or not model.subgraphs[0].operators:
+        raise ValueError(f"{path} holds no operators")
+    if reason := _broken_reference(model):
+        raise ValueError(DAMAGED.format(path=path, reason=reason))
+    return model
+
+
+def _broken_reference(model: Any) -> str | None:
+    """What is wrong with the first index of the first subgraph that leads nowhere, and with its tensors; None if nothing is."""
+    graph = model.subgraphs[0]
+    tensors, codes, buffers = graph.tensors or [], model.operatorCodes or [], model.buffers or []
+    for index, tensor in enumerate(tensors):
+        tensor.shape = np.zeros(0, np.int32) if tensor.shape is None else tensor.shape  # a scalar's is not stored
+        tensor.name = tensor.name or b""
+        if not 0 <= tensor.buffer < len(buffers):
+            return f"tensor {index} is in buffer {tensor.buffer} of {len(buffers)}"
+        if min(tensor.shape, default=0) < 0:
+            return f"tensor {index} has shape {list(map(int, tensor.shape))}"
+    for name in ("inputs", "outputs"):
+        own = [] if getattr(graph, name) is None else getattr(graph, name)
+        if not all(0 <= i < len(tensors) for i in own):
+            return f"its {name} are tensors {list(map(int, own))} of {len(tensors)}"
+    for index, operator in enumerate(graph.operators):
+        operator.inputs, operator.outputs = (() if ends is None else ends for ends in (operator.inputs, operator.outputs))
+        if not 0 <= operator.opcodeIndex < len(codes):
+            return f"operator {index} is of kind {operator.opcodeIndex} of {len(codes)}"
+        if not all(-1 <= i < len(tensors) for i in (*operator.inputs, *operator.outputs)):
+            return f"operator {index} reads or writes a tensor that is none of {len(tensors)}"
+    return None
 
 
 def _schema() -> Any:

@@ -53,7 +53,7 @@ def parse_tf_config(text: str) -> Cluster:
         cluster, task = config["cluster"], config["task"]
         chiefs, others = list(cluster.get(CHIEF, [])), list(cluster.get(WORKER, []))
         kind, index = task["type"], task["index"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{TF_CONFIG} is not as TensorFlow documents it ({type(error).__name__} {error}): {EXAMPLE}") from error
     unknown = set(cluster) - {CHIEF, WORKER}
     if unknown:

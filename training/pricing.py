@@ -6,6 +6,7 @@ The price of a spec is the sum over what is built of it, so that a set of links 
 from __future__ import annotations
 
 import dataclasses
+import json
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from mobile_eval.backend import Backend
 from mobile_eval.latency import ROUNDS
 from mobile_eval.profile import ProfileResult, profile
 from mobile_eval.progress import working
+from mobile_eval.typed import brief
 from training.candidate_latency import throwaway
 
 MILLISECONDS, MULTIPLY_ADDS = "ms", "multiply-adds"
@@ -97,16 +99,15 @@ def latency_table(spec: HRNetSpec, profiled: ProfileResult) -> PriceTable:
 
 def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
     """Raise ValueError unless `profiled` is of the full network that `spec` is part of."""
-    own = spec.full().to_json()
-    theirs = (profiled.network or {}).get("spec")
-    if theirs is None:
+    own, theirs = (json.loads(json.dumps(data)) for data in (spec.full().to_json(), (profiled.network or {}).get("spec")))
+    if not isinstance(theirs, dict):
         raise ValueError(
             f"the profile of {profiled.model} does not say of which network it is; profile a file from `hrnet convert`"
         )
     for name in ("width", "input_size", "stages", "stem_width", "stage1_blocks", "stage1_width", "task", "block", "head_width"):
         mine, given = own[name], theirs.get(name)
-        if list(mine) != list(given or ()) if isinstance(mine, list | tuple) else mine != given:
-            raise ValueError(f"the profile of {profiled.model} is of another network: its {name} is {given}, not {mine}")
+        if mine != given:
+            raise ValueError(f"the profile of {profiled.model} is of another network: its {name} is {brief(given)}, not {mine}")
     if theirs.get("removed_links") or theirs.get("removed_blocks"):
         raise ValueError(f"the profile of {profiled.model} is of a pruned network; profile the full one")
 

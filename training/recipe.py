@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mobile_eval.tasks.asked import Source
+from mobile_eval.typed import brief
 from training.config import TrainingConfig, as_named_today
 from training.tasks.registry import recipe_folder, settings_class
 
@@ -21,6 +22,8 @@ COMMON = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "drops", "link_dropout",
     "precision", "accumulate", "ema",
 )  # fmt: skip
+# What PyYAML raises besides its own errors, for values such as `!!bool x`, `!!timestamp x` and 2001-99-99.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 KINDS: dict[str, Any] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 
 
@@ -41,33 +44,58 @@ def load_recipe(task: str, name: str) -> dict[str, Any]:
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if path.parent == folder and not path.is_file():
         raise ValueError(f"no recipe for {task} named {name!r}; there are {', '.join(recipe_names(task))}, or give a .yaml file")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read recipe {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
+    data = _parsed(path)
     if not isinstance(data, dict):
         raise ValueError(f"recipe {path} must hold lines such as `epochs: 210`")
     known = {**recipe_settings(task), "mixed_precision": "bool"}  # which once was the precision
     return as_named_today({key: _checked(key, value, known, path) for key, value in data.items()})
 
 
+def _parsed(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text)
+    except OSError as error:
+        raise ValueError(f"cannot read recipe {path}: {error.strerror}") from error
+    except RecursionError:
+        raise ValueError(f"recipe {path} is not YAML that can be read: it is nested too deeply") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
+    except UNREADABLE as error:
+        raise ValueError(
+            f"recipe {path}, line {_unreadable_line(text)}: the value is not of the kind that its form or tag says"
+        ) from error
+
+
+def _unreadable_line(text: str) -> int:
+    """The number of the first line whose value PyYAML cannot make, in YAML of one setting a line."""
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            yaml.safe_load(line)
+        except UNREADABLE:
+            return number
+        except yaml.YAMLError:
+            continue
+    return 1
+
+
 def _checked(key: Any, value: Any, known: dict[str, str], path: Path) -> Any:
     if key not in known:
-        raise ValueError(f"recipe {path}: no setting named {key!r}; there are {', '.join(known)}")
+        raise ValueError(f"recipe {path}: no setting named {brief(key)}; there are {', '.join(known)}")
     kind = known[key]
     if kind.startswith("tuple["):
         own = kind.removeprefix("tuple[").split(",")[0]
         if not isinstance(value, list) or not all(_is_of(kind=own, value=entry) for entry in value):
-            raise ValueError(f"recipe {path}: {key} must be a list of kind {own} such as [170, 200], got {value!r}")
+            raise ValueError(f"recipe {path}: {key} must be a list of kind {own} such as [170, 200], got {brief(value)}")
         return tuple(KINDS[own][-1](entry) for entry in value)
     if not _is_of(kind=kind, value=value):
-        raise ValueError(f"recipe {path}: {key} must be of kind {kind}, got {value!r}")
+        raise ValueError(f"recipe {path}: {key} must be of kind {kind}, got {brief(value)}")
     return float(value) if kind == "float" else value
 
 
 def _is_of(kind: str, value: Any) -> bool:
+    if isinstance(value, float | int) and not (abs(value) < 2**63):  # NaN, infinite, or beyond what a number is stored in
+        return False
     return isinstance(value, KINDS[kind]) and (kind == "bool" or not isinstance(value, bool))
 
 

@@ -21,6 +21,7 @@ _SIGNATURES = {  # the entry that only a network of this kind has, and the one t
     "detection": ("neck.reduction_conv.0.weight", "bbox_head.fc_cls.weight"),
     "pose": ("final_layer.weight", "final_layer.weight"),
 }
+MOST = 1024  # blocks or modules in a row: far above any network's
 KNOWN = "the official HRNet and SimpleBaseline repositories', timm's, and OpenMMLab's (mmpose, mmseg, mmdet, mmpretrain)"
 
 
@@ -102,10 +103,15 @@ def _stage(arrays: Arrays, number: int) -> StageSpec:
 def _count(arrays: Iterable[str], pattern: str) -> int:
     """One more than the largest index that `pattern` finds at the start of a name."""
     found = (re.match(pattern, name) for name in arrays)
-    return max((int(match[1]) + 1 for match in found if match), default=0)
+    count = max((int(match[1]) + 1 for match in found if match), default=0)
+    if count > MOST:
+        raise ValueError(f"the checkpoint's names count up to {count - 1} ({pattern}): it is of no network that is known")
+    return count
 
 
 def _rows(arrays: Arrays, name: str) -> int:
     if name not in arrays:
         raise ValueError(f"the checkpoint has no {name}: it is of no network that is known")
+    if not arrays[name].ndim:
+        raise ValueError(f"{name} is a single number, expected an array")
     return int(arrays[name].shape[0])

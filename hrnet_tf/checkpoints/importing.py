@@ -93,6 +93,7 @@ def load_into_network(
 ) -> tuple[Network, Weights, ImportReport]:
     """A checkpoint's arrays (any known layout) as this package's weights, and the network they are of."""
     arrays = official_names(raw)
+    _check_values(arrays)
     kind = kind_of(arrays)
     if model is None:
         spec = derive_network(arrays)
@@ -101,9 +102,6 @@ def load_into_network(
     else:
         _check_task(kind, model)
         spec = dataclasses.replace(model, classes=classes_of(arrays, kind))
-    for name, array in arrays.items():
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise ValueError(f"{name} holds values that are not finite (NaN or infinity)")
     notes = []
     if inplace_abn is None:
         inplace_abn = kind == "segmentation" and not has_counters(raw)
@@ -112,6 +110,15 @@ def load_into_network(
         notes.append(f"trained with InPlaceABN: BatchNorm's scales became |scale| + {NORM_SCALE_FLOOR:g}")
     weights, report = _fill(spec, arrays, pretraining=model is not None and _starts(kind, model), notes=tuple(notes))
     return spec, weights, report
+
+
+def _check_values(arrays: Arrays) -> None:
+    for name, array in arrays.items():
+        if not array.size:
+            raise ValueError(f"{name} has shape {array.shape}: it holds no values")
+        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused
+            if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array.astype(np.float32, copy=False)).all():
+                raise ValueError(f"{name} holds values that are not finite (NaN or infinity)")
 
 
 def _starts(kind: str, model: Network) -> bool:
@@ -148,6 +155,8 @@ def _fill(spec: Network, arrays: Arrays, *, pretraining: bool, notes: tuple[str,
 def _checked(entry: Entry, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
     if tuple(array.shape) != _official_shape(entry, shape):
         raise ValueError(f"{entry.name} has shape {tuple(array.shape)}, expected {_official_shape(entry, shape)}")
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{entry.name} is of dtype {array.dtype}, expected numbers")
     return np.ascontiguousarray(to_variable(entry, array.astype(np.float32)))
 
 

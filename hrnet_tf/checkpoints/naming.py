@@ -12,7 +12,10 @@ import numpy as np
 
 from hrnet_tf.checkpoints.reading import Arrays
 
-WRAPPERS = ("module.", "model.")  # DataParallel's and the segmentation repository's FullModel's
+# What code bases put in front of a network's names: the segmentation repository's FullModel, Lightning, averages of weights.
+WRAPPERS = ("model", "net", "network", "ema", "ema_model", "averaged_model")
+# What PyTorch puts where a module is wrapped, at any depth: DataParallel, torch.compile, FSDP, activation checkpointing, Fabric.
+WRAPPED = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 IGNORED = re.compile(r"(.*\.)?num_batches_tracked|loss\..*")
 
 _COMMON = [
@@ -39,12 +42,19 @@ _POSE = [(r"(?:keypoint_head|head)\.final_layer\.(.*)", r"final_layer.\1")]
 
 
 def official_names(arrays: Arrays) -> Arrays:
-    """The same arrays under official names; wrappers and what no network needs (counters, losses) are left out."""
+    """The same arrays under official names; wrappers and what no network needs (counters, losses) are left out.
+
+    Raises ValueError where two entries have one name without their wrappers, as weights and their average saved together have.
+    """
     bare: Arrays = {}
+    found: dict[str, str] = {}
     for name, array in arrays.items():
         stripped = _without_wrappers(name)
-        if not IGNORED.fullmatch(stripped):
-            bare[stripped] = array
+        if IGNORED.fullmatch(stripped):
+            continue
+        if stripped in bare:
+            raise ValueError(f"the checkpoint holds two networks, {found[stripped]} and {name}: save the wanted one alone")
+        bare[stripped], found[stripped] = array, name
     mixes = any(name.startswith("head.conv_layers.") for name in bare)
     rules = _COMMON + (_LANDMARKS if mixes else _POSE)
     return _background_first({_renamed(name, rules): array for name, array in bare.items()})
@@ -57,8 +67,11 @@ def has_counters(arrays: Arrays) -> bool:
 
 def _background_first(arrays: Arrays) -> Arrays:
     """mmdetection 2 has the background last, and no deltas for it; the official detection repository has it first."""
-    logits, deltas = (arrays.get(f"bbox_head.{name}.bias") for name in ("fc_cls", "fc_reg"))
-    if logits is None or deltas is None or len(deltas) != 4 * (len(logits) - 1):
+    names = [f"bbox_head.{name}.{part}" for part in ("bias", "weight") for name in ("fc_cls", "fc_reg")]
+    if not all(name in arrays and arrays[name].ndim for name in names):
+        return arrays
+    logits, deltas, *_ = (arrays[name] for name in names)
+    if len(deltas) != 4 * (len(logits) - 1):
         return arrays
     moved = dict(arrays)
     for part in ("weight", "bias"):
@@ -69,11 +82,10 @@ def _background_first(arrays: Arrays) -> Arrays:
 
 
 def _without_wrappers(name: str) -> str:
-    while True:
-        wrapper = next((prefix for prefix in WRAPPERS if name.startswith(prefix)), None)
-        if wrapper is None:
-            return name
-        name = name.removeprefix(wrapper)
+    parts = [part for part in name.split(".") if part not in WRAPPED]
+    while len(parts) > 1 and parts[0] in WRAPPERS:
+        del parts[0]
+    return ".".join(parts)
 
 
 def _renamed(name: str, rules: list[tuple[str, str]]) -> str:

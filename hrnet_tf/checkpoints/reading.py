@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.files import read_bytes
+
 Arrays = dict[str, NDArray[Any]]
 
 TORCH_SUFFIXES = (".pth", ".pt", ".tar", ".bin", ".ckpt")
-CONTAINERS = ("state_dict", "best_state_dict", "model_state", "model")
+CONTAINERS = (
+    "state_dict", "best_state_dict", "model_state", "model_state_dict", "model", "module", "net", "network", "ema_state_dict",
+    "state_dict_ema", "ema",
+)  # fmt: skip
+SAFETENSORS_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4",
+    "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
 SUFFIXES = ".pth, .pt, .pth.tar, .safetensors or .npz"
 
 
@@ -37,22 +46,40 @@ def read_checkpoint(path: Path | str) -> Arrays:
 
 
 def _read_safetensors(path: Path) -> Arrays:
-    from safetensors.numpy import load_file
+    from safetensors import deserialize
 
+    data = read_bytes(path, "checkpoint")
     try:
-        return dict(load_file(path))
+        tensors = deserialize(data)
     except Exception as error:  # safetensors raises its own error for truncated and foreign files
-        raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
+        raise ValueError(f"{path} is damaged or not a safetensors file: {_first_line(error)}") from error
+    return {name: _decoded(tensor["data"], tensor["dtype"], tensor["shape"], f"{path}: {name}") for name, tensor in tensors}
+
+
+def _decoded(data: bytes, dtype: str, shape: list[int], where: str) -> NDArray[Any]:
+    """One tensor of a safetensors file. numpy has no bfloat16: it is the upper half of a float32."""
+    if dtype == "BF16":
+        halves = np.frombuffer(data, "<u2").astype(np.uint32)
+        return (halves << 16).view(np.float32).reshape(shape)
+    if dtype not in SAFETENSORS_DTYPES:
+        raise ValueError(f"{where} is of dtype {dtype}, expected BF16, {', '.join(SAFETENSORS_DTYPES)}; save it as F32")
+    return np.frombuffer(data, SAFETENSORS_DTYPES[dtype]).reshape(shape)
 
 
 def _read_npz(path: Path) -> Arrays:
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is damaged or not an .npz file: it has no list of its arrays at its end")
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # zipfile and numpy raise many kinds for damaged ends, members and headers
         if "allow_pickle" in str(error):
             raise ValueError(f"{path} holds pickled objects, which could run code: refused; save plain arrays") from error
-        raise ValueError(f"{path} is damaged or not an .npz file: {error}") from error
+        raise ValueError(f"{path} is damaged or not an .npz file: {_first_line(error)}") from error
+    foreign = next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None)
+    if foreign is not None:
+        raise ValueError(f"{path} holds {foreign!r}, which is no array")
+    return arrays
 
 
 def _read_torch(path: Path) -> Arrays:
@@ -67,20 +94,33 @@ def _read_torch(path: Path) -> Arrays:
     except pickle.UnpicklingError as error:
         raise ValueError(_unpickling_message(path, error)) from error
     except Exception as error:  # PyTorch raises many kinds for truncated and foreign files
-        raise ValueError(f"{path} is damaged or not a PyTorch checkpoint: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{path} is damaged or not a PyTorch checkpoint: {_first_line(error)}") from error
     tensors = _state_dict(content, path)
-    return {
-        name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-        for name, tensor in tensors.items()
-        if isinstance(tensor, torch.Tensor)
-    }
+    return {name: _dense(tensor, f"{path}: {name}") for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+
+
+def _dense(tensor: Any, where: str) -> NDArray[Any]:
+    """A tensor's values, of every kind of storage that has them; floating point as float32."""
+    if tensor.is_meta:
+        raise ValueError(f"{where} is a meta tensor, which has a shape and no values; save the state dict of a loaded model")
+    try:
+        values = tensor.detach()
+        values = values.dequantize() if values.is_quantized else values.to_dense()
+        return np.asarray((values.float() if values.is_floating_point() else values).numpy())
+    except (RuntimeError, TypeError, NotImplementedError) as error:  # PyTorch's, for kinds without a dense form
+        raise ValueError(f"{where} cannot be read as an array: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of an error's text; of one without, its kind."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _unpickling_message(path: Path, error: Exception) -> str:
     """What the refused file holds, from PyTorch's long explanation."""
     text = str(error)
     if "GLOBAL" not in text and "global" not in text:
-        return f"{path} is damaged or not a PyTorch checkpoint: {text.splitlines()[0]}"
+        return f"{path} is damaged or not a PyTorch checkpoint: {_first_line(error)}"
     words = text.split("GLOBAL ")
     culprit = words[1].split()[0].rstrip(".,") if len(words) > 1 else "objects"
     return (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from mobile_eval.files import read_bytes
+from mobile_eval.files import parse_json, read_bytes
 from mobile_eval.metrics.confusion import IGNORED
 
 BESIDE = "classes.json"
@@ -22,10 +21,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     """The names in a file, in the order of the classes' indices: a JSON list of them, or one a line."""
     text = read_bytes(path, "file of classes").decode("utf-8", "replace")
     if path.suffix == ".json":
-        try:
-            names = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not JSON: {error}") from error
+        names = parse_json(text, str(path))
     else:
         names = [line.strip() for line in text.splitlines() if line.strip()]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):

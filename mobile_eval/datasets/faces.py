@@ -5,7 +5,6 @@ Each becomes what a COCO keypoint file holds: one category `face`, and the sizes
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mobile_eval.datasets.folders import SUFFIXES
-from mobile_eval.files import read_bytes
+from mobile_eval.files import numbered_rows, read_bytes
 from mobile_eval.image_size import stored_size
+from mobile_eval.typed import brief
 
 WFLW, BOX, ATTRIBUTES = 98, 4, ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 TABLE = ("image_name", "scale", "center_w", "center_h")
@@ -97,18 +97,16 @@ def _list(path: Path) -> Iterator[Face]:
 
 
 def _table(path: Path) -> tuple[list[str], list[Face]]:
-    rows = csv.reader(_text(path).splitlines())
-    header = [name.strip() for name in next(rows, [])]
+    rows = numbered_rows(_text(path), path)
+    header = [name.strip() for name in next(rows, (0, []))[1]]
     starts = [index for index, (x, y) in enumerate(pairwise(header)) if x.endswith("_x") and y == f"{x[:-2]}_y"]
     if not set(TABLE) <= set(header) or not starts:
         raise ValueError(f"{path}, line 1: expected a header {','.join(TABLE)},original_0_x,original_0_y,...")
     image, *square = (header.index(name) for name in TABLE)
     names = [re.sub(r"^original_(\d+)$", r"landmark_\1", header[start][:-2]) for start in starts]
     faces = []
-    for row in rows:
-        where = f"{path}, line {rows.line_num}"
-        if not row:
-            continue
+    for line, row in rows:
+        where = f"{path}, line {line}"
         if len(row) != len(header):
             raise ValueError(f"{where}: {len(row)} entries, but the header has {len(header)}")
         scale, x, y = _numbers([row[index] for index in square], where)
@@ -149,13 +147,17 @@ def _image_of(points: Path, images: Path) -> str:
 
 
 def _numbers(fields: Sequence[str], where: str) -> tuple[float, ...]:
+    return tuple(_number(field, where) for field in fields)
+
+
+def _number(field: str, where: str) -> float:
     try:
-        numbers = tuple(map(float, fields))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{where}: a number is not finite")
-    return numbers
+        number = float(field)
+    except ValueError:
+        raise ValueError(f"{where}: {brief(field)} is not a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{where}: a number is not finite, {brief(field)}")
+    return number
 
 
 def _checked(box: tuple[float, float, float, float], where: str) -> tuple[float, float, float, float]:

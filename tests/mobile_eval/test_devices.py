@@ -65,4 +65,4 @@ def test_what_is_no_result(content: str, tmp_path: Path) -> None:
     path.write_text(content)
     with pytest.raises(ValueError, match=r"results.json is not the results.json of `hrnet compare`"):
         compare_devices([path], tmp_path / "report")
-    assert not list((tmp_path / "report").iterdir())
+    assert not (tmp_path / "report").exists()

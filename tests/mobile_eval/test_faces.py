@@ -87,7 +87,7 @@ HEADER = "image_name,scale,center_w,center_h,a_x,a_y"
     [
         ("list.txt", "{good}\n1 2 3", "list.txt, line 2: 3 entries, expected 207: 196 coordinates, 4 of the box, 6 attributes"),
         ("list.txt", "{good} more", "list.txt, line 1: 208 entries, expected 207"),
-        ("list.txt", "{letter}", "list.txt, line 1: could not convert string to float: 'x'"),
+        ("list.txt", "{letter}", "list.txt, line 1: 'x' is not a number"),
         ("list.txt", "{flat}", "list.txt, line 1: its box 10, 20, 0, 80 (x, y, width, height) has no area"),
         ("list.txt", "\n{missing}", "list.txt, line 2: cannot read image "),
         ("list.txt", "", "list.txt holds no face"),

@@ -16,8 +16,9 @@ import pytest
 from mobile_eval import environment, latency
 from mobile_eval.backend import Backend
 from mobile_eval.latency import MODES, Effort, bench, bench_interleaved, effort, feed_random
-from mobile_eval.peak_memory import STATUS, measure_peak_memory
+from mobile_eval.peak_memory import measure_peak_memory
 from mobile_eval.runtime import make_interpreter
+from mobile_eval.trial import STATUS
 
 from .conftest import MicroModels
 
@@ -48,7 +49,8 @@ def sleepers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[Path
     monkeypatch.setattr(latency, "TfliteModel", lambda path, backend: None)
     monkeypatch.setattr(latency, "measure_stages", lambda model: None)
     monkeypatch.setattr(latency, "files_of", lambda path: [Path(path)])
-    monkeypatch.setattr(latency, "make_interpreter", lambda path, *_: Sleeper(path.stem, times[path.stem], calls))
+    monkeypatch.setattr(latency, "check_sound", lambda paths, backend: None)
+    monkeypatch.setattr(latency, "open_interpreter", lambda path, *_: Sleeper(path.stem, times[path.stem], calls))
     return paths, calls
 
 
@@ -134,7 +136,7 @@ def test_peak_memory_is_that_of_another_process(model_path: Callable[..., Path],
     assert memory.peak_bytes > memory.before_loading_bytes > 5_000_000
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
-    with pytest.raises(ValueError, match=r"memory of .*broken.tflite failed: .*not a TFLite model"):
+    with pytest.raises(ValueError, match=r"broken.tflite is not a TFLite model"):
         measure_peak_memory(broken, Backend())
 
 
@@ -145,7 +147,7 @@ def test_runtime_that_crashes_takes_nobody_with_it(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(sys, "executable", str(crash))
     foreign = tmp_path / "foreign.tflite"
     foreign.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200))
-    with pytest.raises(ValueError, match=r"the TFLite runtime crashed on .*: it is truncated or damaged"):
+    with pytest.raises(ValueError, match=r"the TFLite runtime crashed on .* \(SIGSEGV\): it is truncated or damaged"):
         bench(foreign, memory=False)
 
 

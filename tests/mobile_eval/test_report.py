@@ -149,7 +149,7 @@ def test_diagram_refuses_other_names() -> None:
     with pytest.raises(ValueError, match="not the name of a fusion link or branch: 'stage2/link'"):
         link_diagram_svg(network)
     del network["links"]
-    with pytest.raises(ValueError, match="incomplete"):
+    with pytest.raises(ValueError, match="links is missing"):
         link_diagram_svg(network)
 
 

@@ -39,7 +39,7 @@ def test_a_manifest_is_of_the_models_compared(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no full network"):
         load_arms(manifest(tmp_path / "no.json", ("links", 0.8, ["b"])), ["b"])
     path.write_text('{"arms": [{"kind": "full"}]}')
-    with pytest.raises(ValueError, match="is not the manifest of a study: KeyError 'budget'"):
+    with pytest.raises(ValueError, match=r"is not the manifest of a study: arms\[0\]: budget is missing"):
         load_arms(path, ["a"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from rich.progress import Progress, TaskID
 
 from hrnet_tf.runs import write_json
+from mobile_eval.files import read_json
 from training.synthetic.layouts import LAYOUTS, VERSION, Layout
 from training.synthetic.scene import draw_scene
 
@@ -66,8 +66,8 @@ def write_synthetic_people(
 def _is_complete(folder: Path, settings: dict[str, Any]) -> bool:
     """Whether `folder` holds what `settings` would draw; ValueError where it holds anything else."""
     try:
-        found = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(folder / SETTINGS_FILE, "settings")
+    except ValueError:
         found = None
     if found == settings:
         return True

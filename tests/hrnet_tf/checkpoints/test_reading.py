@@ -1,0 +1,183 @@
+"""Checkpoints as users have them: other dtypes, wrapped networks, every kind of PyTorch tensor; and damaged ones."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from hrnet_tf.checkpoints.importing import import_checkpoint
+from hrnet_tf.checkpoints.naming import official_names
+from hrnet_tf.checkpoints.reading import Arrays, read_checkpoint
+from hrnet_tf.networks import Network
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import load_weights
+
+Make = Callable[[Network], Arrays]
+Micro = Callable[..., HRNetSpec]
+
+
+CODES = {"bfloat16": "BF16", "float16": "F16", "float64": "F64", "uint8": "U8"}
+
+
+def save_as(dtype: str, arrays: Arrays, path: Path, code: str = "") -> None:
+    """Write a safetensors file of that dtype by hand: length of the header, header, arrays."""
+    stored = {name: array.astype(dtype).tobytes() for name, array in arrays.items()}
+    header: dict[str, Any] = {}
+    end = 0
+    for name, data in stored.items():
+        header[name] = {"dtype": code or CODES[dtype], "shape": arrays[name].shape, "data_offsets": [end, end + len(data)]}
+        end += len(data)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(stored.values()))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_safetensors_of_other_dtypes(micro: Micro, checkpoint: Make, tmp_path: Path, dtype: str) -> None:
+    arrays = checkpoint(micro("pose"))
+    save_as(dtype, arrays, tmp_path / "given.safetensors")
+    run, report = import_checkpoint(tmp_path / "given.safetensors", tmp_path / "run", input_size=(64, 64))
+    assert report.missing == ()
+    expected = arrays["conv2.weight"].astype(np.dtype(dtype)).astype(np.float32).transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(load_weights(run.weights_path)["stem_conv2/kernel"], expected)
+
+
+def test_bfloat16_is_that_of_ml_dtypes(tmp_path: Path) -> None:
+    bits = np.arange(2**16, dtype=np.uint16)
+    save_as("bfloat16", {"all": bits.view(ml_dtypes.bfloat16)}, tmp_path / "all.safetensors")
+    np.testing.assert_array_equal(
+        read_checkpoint(tmp_path / "all.safetensors")["all"], bits.view(ml_dtypes.bfloat16).astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "_orig_mod.{}", "module._orig_mod.{}", "_orig_mod.module.{}", "net.{}", "ema.{}", "ema.module.{}", "model._orig_mod.{}",
+        "module.model.{}", "network.{}", "ema_model.module.{}", "model.backbone._orig_mod.{}", "backbone.{}",
+        "_fsdp_wrapped_module.{}", "module.net.{}",
+    ],
+)  # fmt: skip
+def test_wrappers_are_stripped(wrapped: str) -> None:
+    names = ("conv1.weight", "stage2.0.branches.0.0.conv1.weight", "layer1.0.bn1.num_batches_tracked")
+    arrays = {wrapped.format(name): np.full(3, index) for index, name in enumerate(names)}
+    assert set(official_names(arrays)) == set(names[:2])
+
+
+def test_compiled_parts_are_stripped_where_they_are() -> None:
+    assert set(official_names({"stage2._orig_mod.0.branches.0.module.0.conv1.weight": np.zeros(3)})) == {
+        "stage2.0.branches.0.0.conv1.weight"
+    }
+
+
+def test_two_networks_in_one_file_are_not_mixed() -> None:
+    with pytest.raises(ValueError, match=r"two networks, model\.conv1\.weight and ema\.conv1\.weight"):
+        official_names({"model.conv1.weight": np.zeros(3), "ema.conv1.weight": np.ones(3)})
+
+
+def npz(path: Path, header: bytes) -> Path:
+    """An .npz of one member, which begins with that header."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("conv1.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
+    return path
+
+
+HEADERS = {
+    "cut": b"{'descr': '<f4', 'fortran_order': False, 'shape': (4",
+    "no-dtype": b"{'descr': 'nonsense', 'fortran_order': False, 'shape': (4,), }",
+    "negative": b"{'descr': '<f4', 'fortran_order': False, 'shape': (-4,), }",
+    "text-shape": b"{'descr': '<f4', 'fortran_order': False, 'shape': ('a',), }",
+    "deep": b"(" * 5000,
+    "huge": b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }",
+    "larger-than-file": b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000,), }",
+    "not-latin": bytes(range(128, 256)),
+    "object": b"{'descr': '|O', 'fortran_order': False, 'shape': (4,), }",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_damaged_npz_headers(header: str, tmp_path: Path) -> None:
+    path = npz(tmp_path / f"{header}.npz", HEADERS[header])
+    with pytest.raises(ValueError, match=rf"{header}\.npz (is damaged or not an \.npz file: \S|holds pickled objects)") as raised:
+        read_checkpoint(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_npz_of_other_files(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "given.npz", "w") as file:
+        file.writestr("readme.txt", "hello")
+    with pytest.raises(ValueError, match=r"given\.npz holds 'readme\.txt', which is no array"):
+        read_checkpoint(tmp_path / "given.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("conv1.weight", np.zeros((8, 0, 3, 3), np.float32), r"conv1\.weight has shape \(8, 0, 3, 3\): it holds no values"),
+        ("bn1.bias", np.full(8, 1e300), r"bn1\.bias holds values that are not finite"),
+        ("bn1.bias", np.array(["a"] * 8), r"bn1\.bias is of dtype <U1, expected numbers"),
+        ("conv1.weight", np.float32(1), r"conv1\.weight is a single number"),
+        ("stage2.999999999.branches.0.0.conv1.weight", np.zeros(3), "count up to 999999999"),
+    ],
+)
+def test_arrays_that_no_network_has(micro: Micro, checkpoint: Make, tmp_path: Path, name: str, array: Any, message: str) -> None:
+    np.savez(tmp_path / "given.npz", **{**checkpoint(micro("pose")), name: array})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"given\.npz: .*{message}"):
+        import_checkpoint(tmp_path / "given.npz", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dtype_that_numpy_has_not(tmp_path: Path) -> None:
+    save_as("uint8", {"conv1.weight": np.zeros(4)}, tmp_path / "eight.safetensors", "F8_E4M3")
+    with pytest.raises(ValueError, match=r"eight\.safetensors: conv1\.weight is of dtype F8_E4M3, expected BF16, F64"):
+        read_checkpoint(tmp_path / "eight.safetensors")
+
+
+def test_every_kind_of_pytorch_tensor(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    values = torch.tensor([[0.0, 1.5], [0.0, -2.0]])
+    given = {
+        "trained": values.clone().requires_grad_(),
+        "parameter": torch.nn.Parameter(values),
+        "sparse": values.to_sparse(),
+        "compressed": values.to_sparse_csr(),
+        "quantized": torch.quantize_per_tensor(values, 0.5, 0, torch.qint8),
+        "half": values.to(torch.bfloat16),
+        "double": values.double(),
+        "turned": values.T.contiguous().T,
+    }
+    torch.save({"state_dict": given}, tmp_path / "given.pth")
+    found = read_checkpoint(tmp_path / "given.pth")
+    assert set(found) == set(given)
+    for name, array in found.items():
+        assert array.dtype == np.float32, name
+        np.testing.assert_array_equal(array, values.numpy(), err_msg=name)
+
+
+def test_pytorch_files_without_values(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"empty\.pth is damaged or not a PyTorch checkpoint: \S"):
+        read_checkpoint(tmp_path / "empty.pth")
+    torch.save({"conv1.weight": torch.zeros(3, device="meta")}, tmp_path / "meta.pth")
+    with pytest.raises(ValueError, match=r"meta\.pth: conv1\.weight is a meta tensor"):
+        read_checkpoint(tmp_path / "meta.pth")
+
+
+def test_cut_checkpoints_name_their_file(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **checkpoint(micro("pose")))  # type: ignore[arg-type]
+    whole = buffer.getvalue()
+    for keep in (0, 1, 30, 500, len(whole) // 2, len(whole) - 1):
+        path = tmp_path / f"{keep}.npz"
+        path.write_bytes(whole[:keep])
+        with pytest.raises(ValueError, match=rf"{keep}\.npz is damaged") as raised:
+            read_checkpoint(path)
+        assert "\n" not in str(raised.value)
