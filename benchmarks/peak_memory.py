@@ -75,7 +75,7 @@ def validate(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.networks import build_model
     from training.validation import measure
 
-    print("mIoU", measure(Inference(build_model(run.spec), run.spec.input_size), data, run.spec, memory_budget=budget))
+    print("mIoU", measure(Inference(build_model(run.spec), (*run.spec.input_size, 3)), data, run.spec, memory_budget=budget))
 
 
 def rank(run: Any, data: Any, budget: int, folder: Path) -> None:

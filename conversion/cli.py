@@ -60,21 +60,28 @@ MaxPixels = Annotated[
     ),
 ]
 
+InputNumbers = Annotated[
+    str | None,
+    typer.Option("--input", help="uint8-rgb (a camera's bytes, normalized in the model), int8, uint8 or float32."),
+]
+Softmax = Annotated[bool, typer.Option("--softmax", help="Probabilities of classes come out, not logits (classification).")]
+RecipeFile = Annotated[
+    Path | None, typer.Option(help="JSON: layers that stay float, and how ranges are chosen (int8 without QAT).")
+]
+DebugQuantization = Annotated[
+    bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
+]
+
 
 @app.command()
 def convert(
     run: Annotated[Path, typer.Argument(help="A trained, pruned or quantized run.")],
     output: Annotated[Path, typer.Option(help="The .tflite to write; its description goes inside, and beside as .json.")],
     precision: Annotated[str, typer.Option("--format", help="float32, float16, dynamic, int8 or int16x8.")] = "int8",
-    source: Annotated[
-        str | None,
-        typer.Option("--input", help="uint8-rgb (a camera's bytes, normalized in the model), int8, uint8 or float32."),
-    ] = None,
+    source: InputNumbers = None,
     target: Annotated[str | None, typer.Option("--output-type", help="Numbers that come out: int8, uint8 or float32.")] = None,
     decode: Annotated[bool, typer.Option("--decode", help="Keypoints come out, found in the model, not heatmaps.")] = False,
-    softmax: Annotated[
-        bool, typer.Option("--softmax", help="Probabilities of classes come out, not logits (classification).")
-    ] = False,
+    softmax: Softmax = False,
     images: Images = None,
     annotations: Annotations = None,
     masks: Masks = None,
@@ -84,13 +91,9 @@ def convert(
     exif: Exif = None,
     samples: Annotated[int, typer.Option(help="Persons or images to calibrate on.", min=1)] = 200,
     sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(help="JSON: layers that stay float, and how ranges are chosen (int8 without QAT).")
-    ] = None,
+    recipe: RecipeFile = None,
     max_error: Annotated[float | None, typer.Option(help="Refuse a file further than this from the Keras model.")] = None,
-    debug_quantization: Annotated[
-        bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
-    ] = False,
+    debug_quantization: DebugQuantization = False,
     runtime: Annotated[str, typer.Option(help="tflite-runtime: refuse what its last version does not know.")] = "auto",
     memory_budget: MemoryBudget = "1GiB",
     max_pixels: MaxPixels = None,

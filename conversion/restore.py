@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from conversion.samples import inputs_of
 from hrnet_tf._keras import keras
+from hrnet_tf.inference import Inference
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.networks import build_model, network_from_json
@@ -50,11 +51,7 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_
         raise ValueError(f"{path} does not hold the network's spec: it was converted by an older version")
     if output.exists():
         raise ValueError(f"{output} exists already; give another --output")
-    spec = network_from_json(description.network["spec"])
-    if not isinstance(spec, HRNetSpec):
-        raise ValueError(f"{path} is a {spec.name}: only HRNets can be restored")
-    folded = build_model(spec, folded=True)
-    set_model_weights(folded, folded_weights(TfliteGraph(path)))
+    spec, folded = _folded_network(path, description.network["spec"])
     crops = inputs_of(data, spec, SAMPLES, geometry=description.input.geometry).map(normalize)
     model = build_model(spec)
     batches = crops.batches(batch_size_for(spec, memory_budget, most=LARGEST_BATCH))
@@ -69,6 +66,19 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_
         save_run(dataclasses.replace(run, path=draft))
         save_weights(draft / run.weights_path.name, weights)
     return run
+
+
+def _folded_network(path: Path | str, described: Any) -> tuple[HRNetSpec, Any]:
+    """The spec that the file's description holds, and its folded model with the file's weights."""
+    try:
+        spec = network_from_json(described)
+        if not isinstance(spec, HRNetSpec):
+            raise ValueError(f"{path} is a {spec.name}: only HRNets can be restored")
+        folded = build_model(spec, folded=True)
+        set_model_weights(folded, folded_weights(TfliteGraph(path)))
+    except ValueError as error:
+        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    return spec, folded
 
 
 def folded_weights(graph: TfliteGraph) -> Weights:
@@ -115,13 +125,15 @@ def _statistics(
         maps = keras.backend.reshape(alone(layer.input), (-1, layer.filters))
         alone.set_weights([layer.get_weights()[0]])
         outputs.append(keras.backend.stack([keras.backend.mean(maps, 0), keras.backend.mean(maps**2, 0)]))
-    model = keras.Model(folded.input, outputs)
-    sums, count = [np.zeros((2, folded.get_layer(name).filters)) for name in layers], 0
+    model = keras.Model(folded.input, dict(zip(layers, outputs, strict=True)))
+    inference = Inference(model, folded.input_shape[1:])
+    sums, count = {name: np.zeros((2, folded.get_layer(name).filters)) for name in layers}, 0
     for batch in batches:
-        for moments, found in zip(sums, model(batch, training=False), strict=True):
-            moments += len(batch) * found.numpy().astype(np.float64)
+        for name, moments in inference(batch).items():
+            sums[name] += len(batch) * moments.astype(np.float64)
         count += len(batch)
     result = {}
-    for name, (mean, square) in zip(layers, (moments / count for moments in sums), strict=True):
+    for name, moments in sums.items():
+        mean, square = moments / count
         result[name] = mean.astype(np.float32), np.maximum(square - mean**2, 0).astype(np.float32)
     return result

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from conversion.known_versions import KNOWN_VERSIONS
 from conversion.samples import CHECKED, Samples
+from hrnet_tf._keras import quiet
 from hrnet_tf.heads import HEATMAP_LAYER
 from hrnet_tf.runs import Run
 from mobile_eval.backend import Backend
@@ -132,7 +133,8 @@ def check_fully_int8(interpreter: Any) -> None:
 def check_loads(path: Path) -> None:
     """Raise ValueError unless the runtime runs the file with XNNPACK and without."""
     for xnnpack in (True, False):
-        interpreter = make_interpreter(path, Backend(xnnpack=xnnpack))
+        with quiet():  # the runtime announces its delegate
+            interpreter = make_interpreter(path, Backend(xnnpack=xnnpack))
         try:
             interpreter.invoke()
         except (RuntimeError, ValueError) as error:

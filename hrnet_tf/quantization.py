@@ -6,7 +6,6 @@ that quantizing and converting have half the layers to work through.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras
 from hrnet_tf.detector_stages import is_detector
+from hrnet_tf.inference import Inference
 from hrnet_tf.keras_choice import check_tf_keras
 from hrnet_tf.layers import Upsampling
 from hrnet_tf.networks import Network, build_model
@@ -78,8 +78,11 @@ def activation_ranges(model: Any, groups: Iterable[Iterable[NDArray[np.float32]]
 
         extremes = detector_extremes(model)
     else:
-        outputs = {layer.name: [keras.backend.min(layer.output), keras.backend.max(layer.output)] for layer in model.layers}
-        extremes = functools.partial(keras.Model(model.input, outputs), training=False)
+        ends = {
+            layer.name: keras.backend.stack([keras.backend.min(layer.output), keras.backend.max(layer.output)])
+            for layer in model.layers
+        }
+        extremes = Inference(keras.Model(model.input, ends), model.input_shape[1:])
     observed = [_widest([_pairs(extremes(batch)) for batch in group]) for group in groups]
     means = np.mean([list(found.values()) for found in observed], axis=0).tolist()
     return {name: (low, high) for name, (low, high) in zip(observed[0], means, strict=True)}

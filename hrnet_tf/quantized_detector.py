@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf._keras import keras, tf
 from hrnet_tf.detector_stages import ALIGNED_LEVELS, DetectorStages, stages_of
+from hrnet_tf.inference import Inference
 from hrnet_tf.joined_detector import JoinedDetector
 from hrnet_tf.roi_align import RoIAlign
 from hrnet_tf.spec import HRNetSpec
@@ -29,15 +30,12 @@ def quantized_detector(network: Any, spec: Any, quantized: Callable[[Any], Any])
 def detector_extremes(network: Any) -> Callable[[NDArray[np.float32]], dict[str, Any]]:
     """A function from a batch (N, H, W, 3) to the smallest and largest value of what each layer of both stages gives out."""
     stages, align = stages_of(network), RoIAlign()
-    maps_ends, boxes_ends = (_extremes(_copy(stage)) for stage in (stages.maps, stages.boxes))
+    maps_ends, boxes_ends = (Inference(_extremes(_copy(stage)), stage.input_shape[1:]) for stage in (stages.maps, stages.boxes))
 
     def extremes(batch: NDArray[np.float32]) -> dict[str, Any]:
         maps, proposals = stages.maps(batch, training=False), network(batch, training=False)["proposals"]
         pooled = align([proposals[:, :BOXES_OF_AN_IMAGE], *(maps[level] for level in ALIGNED_LEVELS)])
-        return {
-            **maps_ends(batch, training=False),
-            **boxes_ends(tf.reshape(pooled, (-1, *pooled.shape[2:])), training=False),
-        }
+        return {**maps_ends(batch), **boxes_ends(tf.reshape(pooled, (-1, *pooled.shape[2:])).numpy())}
 
     return extremes
 
@@ -61,5 +59,5 @@ def _extremes(model: Any) -> Any:
     for layer in model.layers:
         outputs = [layer.get_output_at(node) for node in range(len(layer.inbound_nodes))]
         lows, highs = ([end(output) for output in outputs] for end in (tf.reduce_min, tf.reduce_max))
-        ends[layer.name] = (tf.reduce_min(tf.stack(lows)), tf.reduce_max(tf.stack(highs)))
+        ends[layer.name] = tf.stack([tf.reduce_min(tf.stack(lows)), tf.reduce_max(tf.stack(highs))])
     return keras.Model(model.input, ends)

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -41,6 +42,7 @@ from mobile_eval.trial import check_sound
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 CPU = Backend()
 REWRITTEN = "{path} was written anew by another tool: its description is the one beside it"
+LONGEST_REASON = 240  # characters
 NUMPY_2_NEEDS = "tflite-runtime 2.14 needs numpy below 2: `pip install 'numpy<2'`, or install ai-edge-litert"
 
 
@@ -110,7 +112,7 @@ def open_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
     except (RuntimeError, ValueError) as error:
         if EDGETPU_OPERATOR in str(error):
             raise ValueError(NOT_DELEGATED.format(path=path)) from error
-        raise ValueError(f"{chosen} cannot run {path}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{chosen} cannot run {path}: {_reason(error)}") from error
     return interpreter
 
 
@@ -125,7 +127,12 @@ def invoke(interpreter: Any, path: Path | str) -> None:
     try:
         interpreter.invoke()
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"the TFLite runtime failed to run {path}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"the TFLite runtime failed to run {path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """A runtime's message in one line; it repeats itself for every tensor that is wrong."""
+    return textwrap.shorten(str(error), LONGEST_REASON, placeholder=" ...")
 
 
 def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:

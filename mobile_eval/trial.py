@@ -1,9 +1,7 @@
 """Models tried in a process of its own before this one runs them: TFLite runtimes crash on some damaged files.
 
-    python -m mobile_eval.trial '{"threads": 1}' 1 A.tflite B.tflite
-
-runs each model once on random input, by the same code and with the same backend as here. It prints one line of JSON for each: the
-file that is being tried, then the peak memory that was needed or what was wrong.
+That process runs each model on random input, by the same code and with the same backend as here. It prints lines of JSON: the file
+that is being tried, then the peak memory that was needed or what was wrong.
 """
 
 from __future__ import annotations
@@ -24,6 +22,8 @@ from mobile_eval.backend import Backend, Delegate
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model_file import check_is_tflite
 
+# Modules in the user's folder must not hide those of the standard library.
+PROCESS = "import sys; sys.path = [entry for entry in sys.path if entry]; from mobile_eval.trial import main; main()"
 STATUS = Path("/proc/self/status")
 
 _sound: set[tuple[str, Backend]] = set()  # checksums of what this process has tried
@@ -45,9 +45,8 @@ def run_apart(paths: Sequence[Path | str], backend: Backend, invocations: int = 
     keys = [_key(path, backend) for path in paths]
     package_parent = str(Path(__file__).resolve().parent.parent)
     path_entries = os.pathsep.join(filter(None, (package_parent, os.environ.get("PYTHONPATH"))))
-    # Modules in the user's folder must not hide those of the standard library.
-    environment = {**os.environ, "PYTHONPATH": path_entries, "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-m", "mobile_eval.trial", "--", json.dumps(asdict(backend)), str(invocations), *map(str, paths)]
+    environment = {**os.environ, "PYTHONPATH": path_entries}
+    command = [sys.executable, "-c", PROCESS, "--", json.dumps(asdict(backend)), str(invocations), *map(str, paths)]
     try:
         done = subprocess.run(command, capture_output=True, env=environment, check=False)
     except OSError as error:
@@ -128,7 +127,3 @@ def _forbid_core_dumps() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-if __name__ == "__main__":
-    main()

@@ -22,6 +22,8 @@ COMMON = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "drops", "link_dropout",
     "precision", "accumulate", "ema",
 )  # fmt: skip
+# What PyYAML raises besides its own errors, for values such as `!!bool x`, `!!timestamp x` and 2001-99-99.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 KINDS: dict[str, Any] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 
 
@@ -42,21 +44,39 @@ def load_recipe(task: str, name: str) -> dict[str, Any]:
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if path.parent == folder and not path.is_file():
         raise ValueError(f"no recipe for {task} named {name!r}; there are {', '.join(recipe_names(task))}, or give a .yaml file")
+    data = _parsed(path)
+    if not isinstance(data, dict):
+        raise ValueError(f"recipe {path} must hold lines such as `epochs: 210`")
+    known = {**recipe_settings(task), "mixed_precision": "bool"}  # which once was the precision
+    return as_named_today({key: _checked(key, value, known, path) for key, value in data.items()})
+
+
+def _parsed(path: Path) -> Any:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text)
     except OSError as error:
         raise ValueError(f"cannot read recipe {path}: {error.strerror}") from error
     except RecursionError:
         raise ValueError(f"recipe {path} is not YAML that can be read: it is nested too deeply") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        # what PyYAML raises for a value that is not of the kind that its tag says, such as `!!bool x`
-        raise ValueError(f"recipe {path} holds a value that is not of the kind that its form or tag says ({error})") from error
-    if not isinstance(data, dict):
-        raise ValueError(f"recipe {path} must hold lines such as `epochs: 210`")
-    known = {**recipe_settings(task), "mixed_precision": "bool"}  # which once was the precision
-    return as_named_today({key: _checked(key, value, known, path) for key, value in data.items()})
+    except UNREADABLE as error:
+        raise ValueError(
+            f"recipe {path}, line {_unreadable_line(text)}: the value is not of the kind that its form or tag says"
+        ) from error
+
+
+def _unreadable_line(text: str) -> int:
+    """The number of the first line whose value PyYAML cannot make, in YAML of one setting a line."""
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            yaml.safe_load(line)
+        except UNREADABLE:
+            return number
+        except yaml.YAMLError:
+            continue
+    return 1
 
 
 def _checked(key: Any, value: Any, known: dict[str, str], path: Path) -> Any:

@@ -62,7 +62,7 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         self.trained = trained
         self.geometry = geometry
         self.memory_budget = memory_budget
-        self.inference = Inference(network, spec.input_size)
+        self.inference = Inference(network, (*spec.input_size, 3))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.network is not self.trained:

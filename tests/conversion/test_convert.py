@@ -383,6 +383,6 @@ def test_a_recipe_s_ranges_are_from_the_smallest_to_the_largest_value(
     trained: Run, plain: Plain, people: KeypointDataset
 ) -> None:
     """The heatmaps' scale is their range on the calibration images over 255 steps; the quantizer's own was an average."""
-    heatmaps = load_folded_model(trained).predict_on_batch(normalize(inputs_of(people, trained.spec)))
+    heatmaps = load_folded_model(trained).predict_on_batch(normalize(np.stack(list(inputs_of(people, trained.spec)))))
     tensor = plain("trained", "int8", Recipe()).description.output.tensor
     assert tensor.scale == pytest.approx((max(heatmaps.max(), 0) - min(heatmaps.min(), 0)) / 255, rel=0.02)

@@ -6,6 +6,7 @@ Each reader has an environment of its own: their dependencies do not go together
 from __future__ import annotations
 
 import json
+import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -18,15 +19,17 @@ import pytest
 from numpy.typing import NDArray
 
 from conversion.convert import convert_run
+from conversion.detector import DetectorConversion
 from conversion.options import ConvertOptions
 from conversion.samples import inputs_of
 from hrnet_tf._keras import keras
 from hrnet_tf.networks import build_model
 from hrnet_tf.runs import Run, save_run
+from hrnet_tf.spec import HRNetSpec
 from hrnet_tf.weights import model_weights, save_weights
 from mobile_eval.detector.anchors import softmax
 from mobile_eval.model_file import read_description
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.runtime import TfliteModel, make_interpreter
 from mobile_eval.tasks.registry import TASKS
 from tests.drawn_tasks import CLASSES, drawn_source, micro_spec
 from tests.environments import make_environment, python_of, run_script
@@ -50,6 +53,30 @@ SOFTMAX_FILES = {
 }
 READ_BY_ALL = ("camera-uint8", "camera-float32", "float32-camera", *SOFTMAX_FILES)
 Answers = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def others(detector_spec: HRNetSpec, small: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files that these readers do not run, but whose metadata they show: keypoints, and a detector's two."""
+    folder = tmp_path_factory.mktemp("others")
+    joints = {"name": "person", "keypoints": [f"joint_{index}" for index in range(17)], "skeleton": []}
+    pose = untrained_run(small, joints, folder / "pose")
+    found = untrained_run(detector_spec, {"name": "detection", "classes": ["square", "disc"]}, folder / "detector")
+    result = convert_run(found, ConvertOptions("float32"), folder / "detection-maps.tflite")
+    assert isinstance(result, DetectorConversion)
+    return {
+        "pose-decoded": convert_run(pose, ConvertOptions("float32", decode=True), folder / "pose-decoded.tflite").path,
+        "detection-maps": result.path,
+        "detection-boxes": result.boxes_path,
+    }
+
+
+def untrained_run(spec: HRNetSpec, category: dict[str, Any], folder: Path) -> Run:
+    keras.utils.set_random_seed(4)
+    run = Run(folder, "train", spec, category, {})
+    save_run(run)
+    save_weights(run.weights_path, model_weights(build_model(spec)))
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +113,9 @@ def image(drawn_for: Callable[[str], Path]) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def task_library(files: dict[str, Path], image: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Answers:
+def task_library(
+    files: dict[str, Path], others: dict[str, Path], image: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
+) -> Answers:
     """What tflite-support reads and finds. It wants libusb, which its wheel does not hold."""
     folder = tmp_path_factory.mktemp("tflite-support")
     packages = ("tflite-support==0.4.4", "numpy<2", "libusb-package")
@@ -94,7 +123,7 @@ def task_library(files: dict[str, Path], image: NDArray[np.uint8], tmp_path_fact
     (folder / "lib").mkdir()
     [libusb] = (folder / "env").glob("lib/python*/site-packages/libusb_package/libusb-1.0.so*")
     (folder / "lib" / "libusb-1.0.so.0").symlink_to(libusb)
-    return answers(python, "tflite_support_reads.py", files, image, folder, folder / "lib")
+    return answers(python, "tflite_support_reads.py", files | others, image, folder, folder / "lib")
 
 
 @pytest.fixture(scope="module")
@@ -165,12 +194,35 @@ def test_a_float_input_is_normalized_by_the_task_library(
     )
 
 
-def test_the_files_that_metadata_names_are_there(files: dict[str, Path]) -> None:
-    for name, path in files.items():
-        task = name.partition("-")[0]
+def test_metadata_is_of_the_task_and_the_files_it_names_are_there(
+    files: dict[str, Path], others: dict[str, Path], task_library: Answers
+) -> None:
+    for name, path in (files | others).items():
+        found, description = task_library[name], read_description(path)
+        names = "keypoints.txt" if name.startswith("pose") else "labels.txt"
+        assert set(found["files"]) == {"model.json", names}
+        assert set(re.findall(r"[\w.]+\.(?:txt|json)", json.dumps(found["metadata"]))) == {"model.json", names}
         with zipfile.ZipFile(path) as tail:
-            assert tail.read("labels.txt").decode().split() == list(NAMES[task])
-        softmax_ending = "softmax" in name
-        assert read_description(path).output.softmax == softmax_ending
-        [output] = read_description(path).outputs
-        assert output.name == ("class_maps" if task == "segmentation" else "probabilities" if softmax_ending else "logits")
+            assert tail.read(names).decode().splitlines() == list(description.answers)
+        [graph] = found["metadata"]["subgraph_metadata"]
+        outputs = [(tensor["name"], tensor["description"]) for tensor in graph["output_tensor_metadata"]]
+        assert outputs == [(tensor.name, tensor.holds) for tensor in description.outputs]
+        interpreter = make_interpreter(path)
+        signature = interpreter.get_signature_runner().get_output_details()
+        order = [details["index"] for details in interpreter.get_output_details()]
+        assert [signature[tensor]["index"] for tensor, _ in outputs] == order
+
+
+def test_metadata_says_what_goes_in(task_library: Answers) -> None:
+    of = {name: found["metadata"]["subgraph_metadata"][0]["input_tensor_metadata"][0] for name, found in task_library.items()}
+    assert "one person" in of["pose-decoded"]["description"]
+    assert "1.25 times" in of["pose-decoded"]["description"]
+    assert not any("person" in of[name]["description"] for name in of if not name.startswith("pose"))
+    assert of["detection-maps"]["content"]["content_properties"]["default_size"] == {"width": 96, "height": 64}
+    assert of["detection-boxes"]["content"]["content_properties_type"] == "FeatureProperties"
+    camera, plain = (of[f"classification-{name}"]["process_units"][0]["options"] for name in ("camera-uint8", "float32"))
+    assert (camera["mean"], camera["std"]) == ([0.0] * 3, [1.0] * 3)
+    assert (plain["mean"], plain["std"]) == (
+        pytest.approx([123.675, 116.28, 103.53], abs=1e-3),
+        pytest.approx([58.395, 57.12, 57.375], abs=1e-3),
+    )

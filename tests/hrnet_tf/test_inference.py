@@ -40,7 +40,7 @@ def models(count: int) -> list[Any]:
 
 def test_many_models_in_one_process(warnings: list[str]) -> None:
     for model in models(8):
-        inference = Inference(model, SIZE)
+        inference = Inference(model, (*SIZE, 3))
         for count in (4, 1, 3):
             images = np.random.default_rng(count).normal(size=(count, *SIZE, 3)).astype(np.float32)
             np.testing.assert_allclose(inference(images), np.asarray(model(images)), atol=1e-5)

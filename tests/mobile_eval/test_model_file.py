@@ -155,7 +155,7 @@ def test_json_beside_that_is_no_description(model_path: Callable[..., Path], mic
     path = model_path()
     path.write_bytes(micro.flatbuffers["float32"])
     path.with_suffix(".json").write_text(content)
-    with pytest.raises(ValueError, match=r"not of this package|format version 9|is incomplete") as error:
+    with pytest.raises(ValueError, match=r"not of this package|format version 9|input is missing") as error:
         read_description(path)
     assert str(path) in str(error.value)
 

@@ -33,7 +33,7 @@ def folded(spec: HRNetSpec) -> Any:
 
 def test_validation_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingConfig) -> None:
     data, sizes = load_keypoints(config.train).head(10), []
-    inference = Inference(folded, spec.input_size)
+    inference = Inference(folded, (*spec.input_size, 3))
 
     def watched(images: np.ndarray) -> Any:
         sizes.append(len(images))
@@ -47,7 +47,7 @@ def test_validation_in_small_batches(folded: Any, spec: HRNetSpec, config: Train
 
 
 def test_inference_sees_weights_that_change(folded: Any, spec: HRNetSpec) -> None:
-    inference, images = Inference(folded, spec.input_size), np.zeros((2, *spec.input_size, 3), np.float32)
+    inference, images = Inference(folded, (*spec.input_size, 3)), np.zeros((2, *spec.input_size, 3), np.float32)
     before, layer = inference(images), folded.get_layer("head_heatmaps")
     layer.bias.assign_add(np.ones(17, np.float32))
     np.testing.assert_allclose(inference(images), before + 1, atol=1e-5)

@@ -1,10 +1,14 @@
-"""What the TFLite Task Library makes of models and an image: `python tflite_support_reads.py IMAGE.npy OUT.json MODEL...`."""
+"""What tflite-support makes of models and an image: `python tflite_support_reads.py IMAGE.npy OUT.json MODEL...`.
+
+Of each the metadata and the files that lie in it; of classifiers and segmenters also what the Task Library finds.
+"""
 
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
+from tflite_support import metadata
 from tflite_support.task import vision
 
 
@@ -22,5 +26,14 @@ def read(path, image):
         return {"refused": str(error)}
 
 
-image = np.load(sys.argv[1])
-Path(sys.argv[2]).write_text(json.dumps({path: read(Path(path), image) for path in sys.argv[3:]}))
+def metadata_of(path):
+    """The metadata as JSON, and the names of the files that lie in the model."""
+    shown = metadata.MetadataDisplayer.with_model_file(path)
+    return {"metadata": json.loads(shown.get_metadata_json()), "files": shown.get_packed_associated_file_list()}
+
+
+image, found = np.load(sys.argv[1]), {}
+for path in sys.argv[3:]:
+    task = Path(path).stem.partition("-")[0]
+    found[path] = metadata_of(path) | (read(Path(path), image) if task in ("classification", "segmentation") else {})
+Path(sys.argv[2]).write_text(json.dumps(found))
