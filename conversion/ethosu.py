@@ -20,6 +20,7 @@ from conversion.compiled_file import save_compiled
 from mobile_eval.compiled import check_not_compiled
 from mobile_eval.files import read_bytes
 from mobile_eval.model_file import check_is_tflite
+from mobile_eval.tflite_graph import TfliteGraph
 
 NEEDS_VELA = "compiling for Ethos-U needs Arm's Vela: `pip install 'hrnet-tf[ethosu]'`"
 ACCELERATORS = (
@@ -76,6 +77,7 @@ def compile_for_ethosu(path: Path | str, output: Path | str, accelerator: str = 
         raise ValueError(f"no accelerator named {accelerator!r}; there are {', '.join(ACCELERATORS)}")
     check_is_tflite(path, read_bytes(path, "model"))
     check_not_compiled(path)
+    TfliteGraph(path)  # refuses a damaged file, of which Vela shows a traceback
     if importlib.util.find_spec("ethosu") is None:
         raise ValueError(NEEDS_VELA)
     with tempfile.TemporaryDirectory() as folder:

@@ -148,7 +148,7 @@ class BoxesFile:
     proposals: int
 
     def __post_init__(self) -> None:
-        if Path(self.name).name != self.name:
+        if Path(self.name).name != self.name or self.name in ("", ".."):
             raise ValueError(f"a detector's second file lies beside the first, got {self.name!r}")
 
 

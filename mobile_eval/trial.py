@@ -1,7 +1,7 @@
 """Models tried in a process of its own before this one runs them: TFLite runtimes crash on some damaged files.
 
-That process runs each model on random input, by the same code and with the same backend as here. It prints lines of JSON: the file
-that is being tried, then the peak memory that was needed or what was wrong.
+That process runs each model on random input, by the same code and with the same backend as here. It prints lines of JSON: the
+file that is being tried, then the peak memory that was needed or what was wrong.
 """
 
 from __future__ import annotations

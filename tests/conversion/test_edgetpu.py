@@ -161,3 +161,14 @@ def test_command(int8_file: Path, tmp_path: Path) -> None:
     assert "no compiler that can be run at" in str(missing.exception)
     alone = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--segments", "2"])
     assert "--segments needs edgetpu_compiler" in str(alone.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["edgetpu", "ethosu"])
+def test_a_file_cut_off(command: str, int8_file: Path, tmp_path: Path) -> None:
+    whole, path = int8_file.read_bytes(), tmp_path / "cut.tflite"
+    for share in (0.1, 0.5, 0.9, 0.999):
+        path.write_bytes(whole[: int(share * len(whole))])
+        ended = CliRunner().invoke(app, [command, str(path)])
+        assert isinstance(ended.exception, ValueError)
+        assert str(ended.exception).startswith(f"{path} is truncated or damaged")

@@ -186,8 +186,8 @@ def _measurements(folder: Path) -> dict[str, Reader]:
         str(result)
         try:
             latency_table(spec(), result)
-        except ValueError as error:
-            assert f"the profile of {result.model}" in str(error)
+        except ValueError as error:  # it names the model that was profiled
+            raise ValueError(f"{path}: {error}") from error
 
     full = {"label": "full", "reference": "full", "score": 0.7, "latency_ratio": 1.0, "latency": {"p50_ms": 2.0, "p90_ms": 2.5}}
     full |= {"description": {"precision": "int8"}, "latency_ratio_interval": None, "evaluation": {}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mobile_eval.cli import app
-from mobile_eval.profile import ProfileResult, group_of, grouped_ms, load_profile, part_of, profile
+from mobile_eval.environment import current_environment
+from mobile_eval.profile import OperatorTime, ProfileResult, group_of, grouped_ms, load_profile, part_of, profile
 from mobile_eval.profile_picture import profile_svg
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
@@ -105,6 +107,38 @@ def test_the_command_writes_what_can_be_read(model_path: ModelPath, tmp_path: Pa
     assert picture.read_text() == profile_svg(result)
     path.write_text('{"format_version": 1}')
     with pytest.raises(ValueError, match=r"profile\.json: not a profile; `python -m mobile_eval profile"):
+        load_profile(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (["operators"], [], "expected operators whose times"),
+        (["operators"], "x", "operators must be a list, got 'x'"),
+        (["operators", 2, "ms"], "x", r"operators\[2\]: ms must be a number, got 'x'"),
+        (["operators", 2, "ms"], float("nan"), r"operators\[2\]: ms must be a number, got nan"),
+        (["operators", 2, "ms"], -1, "expected operators whose times"),
+        (["operators", 1], None, r"operators\[1\] must be an object, got None"),
+        (["network"], "x", "network must be an object or null, got 'x'|network must be an object, got 'x'"),
+        (["whole_ms"], 0, "expected operators whose times"),
+        (["threads"], 10**30, "threads must be a whole number"),
+        (["environment", "allowed_cores"], "0", "environment: allowed_cores must be a list"),
+        (["environment"], [], "environment must be an object"),
+        (["format_version"], 2, "not a profile; `python -m mobile_eval profile"),
+    ],
+)
+def test_damaged_profiles_name_the_entry(place: list[Any], value: object, message: str, tmp_path: Path) -> None:
+    operators = [OperatorTime(index, "ADD", None, "other", 0.5) for index in range(3)]
+    result = ProfileResult("m", "0", "litert", 1, None, tuple(operators), 2.0, current_environment())
+    data: Any = json.loads(json.dumps(result.to_json()))
+    assert ProfileResult.from_json(data) == result
+    inner = data
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=rf"profile\.json: not a profile.*({message})|profile\.json: {message}"):
         load_profile(path)
 
 

@@ -54,8 +54,11 @@ def test_profiles_of_other_networks_are_refused(spec: HRNetSpec, profiled: Profi
     assert again.parts_ms() == profiled.parts_ms()
     with pytest.raises(ValueError, match="is of another network: its width is 4, not 8"):
         latency_table(dataclasses.replace(spec, width=8), again)
-    with pytest.raises(ValueError, match="does not say of which network it is"):
+    with pytest.raises(ValueError, match=r"does not say of which network it is"):
         latency_table(spec, dataclasses.replace(profiled, network=None))
+    for foreign in ("x", [1], {"width": None}):
+        with pytest.raises(ValueError, match=r"does not say of which network it is|is of another network: its width is None"):
+            latency_table(spec, dataclasses.replace(profiled, network={"spec": foreign}))
     pruned = {**(profiled.network or {}), "spec": spec.without({FusionLink(4, 0, 3, 0)}).to_json()}
     with pytest.raises(ValueError, match="of a pruned network; profile the full one"):
         latency_table(spec, dataclasses.replace(profiled, network=pruned))

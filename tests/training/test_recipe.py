@@ -85,11 +85,24 @@ def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
         ("drops: [a]", "drops must be a list of kind int such as"),
         ("- 3", "must hold lines such as `epochs: 210`"),
         ("a: [", "is not YAML"),
+        ("epochs: 3\nema: !!bool x", "line 2: the value is not of the kind that its form or tag says"),
+        ("epochs: !!timestamp x", "line 1: the value is not"),
+        ("epochs: 2001-99-99", "line 1: the value is not"),
+        ("learning_rate: !!float x", "line 1: the value is not"),
+        ("learning_rate: .nan", "learning_rate must be of kind float, got nan"),
+        ("learning_rate: -.inf", "learning_rate must be of kind float, got -inf"),
+        (f"learning_rate: {'1' * 400}", "learning_rate must be of kind float, got 111111"),
+        ("epochs: !!python/object/apply:os.getcwd []", "is not YAML"),
+        ("? [1]\n: 2", "is not YAML"),
+        ("&a epochs: &b [*b]", "epochs must be of kind int, got [[[...]]]"),
+        ("[" * 20_000, "is nested too deeply"),
+        ("epochs: \ud800", "is not YAML"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_what_is_no_recipe(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(text)
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ValueError, match=r"mine\.yaml") as refused:
         load_recipe("pose", str(path))
     assert message in str(refused.value)

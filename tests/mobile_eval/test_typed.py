@@ -1,0 +1,97 @@
+"""Data from JSON as declared types: what does not fit is named by its place."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobile_eval.files import numbered_rows, parse_json, read_json
+from mobile_eval.typed import SHOWN, brief, checked
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    ms: float
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        if self.ms < 0:
+            raise ValueError(f"ms must be at least 0, got {self.ms}")
+
+
+@dataclass(frozen=True)
+class Whole:
+    parts: tuple[Part, ...]
+    size: tuple[int, int]
+    labels: dict[str, float | None]
+    note: str | float | None = None
+    free: Any = None
+
+
+SOUND: dict[str, Any] = {"parts": [{"name": "stem", "ms": 1}], "size": [64, 48], "labels": {"a": None, "b": 2}}
+
+
+def test_lists_become_tuples_and_whole_numbers_floats() -> None:
+    found = checked(SOUND, Whole, "w.json")
+    assert found == Whole((Part("stem", 1.0),), (64, 48), {"a": None, "b": 2.0})
+    assert type(found.parts[0].ms) is float
+    assert checked({**SOUND, "note": 3}, Whole, "w.json").note == 3.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": [64]}, "w.json: size must have 2 entries, got [64]"),
+        ({"size": [64, 48.0]}, "w.json: size[1] must be a whole number, got 48.0"),
+        ({"size": [64, True]}, "w.json: size[1] must be a whole number, got True"),
+        ({"size": [64, 2**63]}, "w.json: size[1] must be a whole number"),
+        ({"parts": "stem"}, "w.json: parts must be a list, got 'stem'"),
+        ({"parts": [7]}, "w.json: parts[0] must be an object, got 7"),
+        ({"parts": [{"name": "stem"}]}, "w.json: parts[0]: ms is missing, expected a number"),
+        ({"parts": [{"name": "stem", "ms": math.nan}]}, "w.json: parts[0]: ms must be a number, got nan"),
+        ({"parts": [{"name": "stem", "ms": 10**400}]}, "w.json: parts[0]: ms must be a number, got 1000"),
+        ({"parts": [{"name": "stem", "ms": -1}]}, "w.json: parts[0]: ms must be at least 0, got -1.0"),
+        ({"parts": [{"name": "\ud800", "ms": 1}]}, r"w.json: parts[0]: name must be a text, got '\ud800'"),
+        ({"parts": [{"name": "stem", "ms": 1, "more": 1}]}, "w.json: parts[0]: unknown entry 'more'"),
+        ({"labels": {"a": "x"}}, "w.json: labels: a must be a number, got 'x'"),
+        ({"note": []}, "w.json: note must be a text or a number or null, got []"),
+    ],
+)
+def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        checked({**SOUND, **change}, Whole, "w.json")
+    assert str(raised.value).startswith(message)
+
+
+def test_other_entries_are_ignored_where_that_is_said() -> None:
+    assert checked({**SOUND, "more": 1}, Whole, "w.json", extra=True) == checked(SOUND, Whole, "w.json")
+
+
+def test_values_in_messages_are_short() -> None:
+    deep: list[Any] = []
+    for _ in range(500):
+        deep = [deep]
+    for value in (deep, "x" * 10_000, list(range(10_000)), {str(number): number for number in range(1000)}):
+        assert len(brief(value)) <= SHOWN + len("...")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "", " \n", "{", "nul", "1" * 5000, "[1, 2"])
+def test_json_that_is_none(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"^thing {path} is (empty|not JSON)") as raised:
+        read_json(path, "thing")
+    assert "\n" not in str(raised.value)
+    assert parse_json(json.dumps(SOUND), "text") == SOUND
+
+
+def test_csv_fields_that_are_too_long() -> None:
+    assert list(numbered_rows("a,b\n\n1,2\n", "t.csv")) == [(1, ["a", "b"]), (3, ["1", "2"])]
+    with pytest.raises(ValueError, match=r"^t\.csv, line 2, is not CSV: field larger than field limit"):
+        list(numbered_rows(f"a,b\n1,{'2' * 200_000}\n", "t.csv"))

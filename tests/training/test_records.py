@@ -1,0 +1,56 @@
+"""history.csv of a run: as it was written, or refused in one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import hrnet_tf.__main__
+from hrnet_tf.runs import Run, save_run
+from hrnet_tf.spec import HRNetSpec
+from training.records import read_history, write_history
+
+ROWS = [{"epoch": 1, "loss": 0.5, "val_pck": 0.25}, {"epoch": 2, "loss": 0.25, "val_pck": float("nan")}]
+
+
+def test_rows_come_back(tmp_path: Path) -> None:
+    assert read_history(tmp_path) == []
+    write_history(tmp_path, ROWS)
+    assert str(read_history(tmp_path)) == str(ROWS)  # NaN is equal to nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch,loss,val_pck\n1,0.5\n", "line 2 has 2 values, expected 3"),
+        ("epoch,loss\n1,0.5,0.25\n", "line 2 has 3 values, expected 2"),
+        ("epoch,loss\n1,0.5\n2,x\n", "line 3: loss is 'x', expected a number"),
+        ("epoch,loss\n1.5,0.5\n", "line 2: epoch is 1.5, expected an integer"),
+        ("epoch,loss\ninf,0.5\n", "line 2: epoch is inf, expected an integer"),
+        ("loss\n0.5\n", "line 1 names the columns ['loss']"),
+        ("epoch,epoch\n1,1\n", "line 1 names the columns ['epoch', 'epoch']"),
+        (f"epoch,loss\n1,{'5' * 200_000}\n", "line 2, is not CSV: field larger than field limit"),
+        ("\x00\xff", "line 1 "),
+    ],
+)
+def test_damage_is_named(
+    text: str,
+    message: str,
+    small: HRNetSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_run(Run(tmp_path / "run", "train", small, {"name": "person", "keypoints": ["nose"]}, {}))
+    path = tmp_path / "run" / "history.csv"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=str(path)) as raised:
+        read_history(path.parent)
+    assert message in str(raised.value)
+    monkeypatch.setattr(sys, "argv", ["hrnet", "plot", str(path.parent), "--output", str(tmp_path / "c.png")])
+    with pytest.raises(SystemExit) as ended:
+        hrnet_tf.__main__.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.strip() == f"error: {raised.value}"
