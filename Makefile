@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 
-.PHONY: venv demo test lint format clean
+.PHONY: venv demo test pythons lint format clean
 
 venv: $(VENV)/.installed
 
@@ -39,6 +39,10 @@ lint: venv
 
 test: lint
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+# The device part with every Python that this machine has.
+pythons:
+	tools/every_python.sh
 
 format: venv
 	$(VENV)/bin/ruff check --fix .

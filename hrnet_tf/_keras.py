@@ -71,13 +71,13 @@ def _open_tf_keras() -> tuple[Any, Any, Any, str, Any]:
 def _route_to_tf_keras(tensorflow: Any) -> None:
     """Make `tensorflow.keras` tf_keras also where TensorFlow was imported before it was told so, as keras-cv needs it.
 
-    As TensorFlow's own __init__.py does. Where `tf.keras` was looked at already, it stays Keras 3.
+    As TensorFlow's own __init__.py does. Where `tf.keras` was used already, it stays Keras 3.
     """
     from tensorflow.python.tools import module_util
 
-    folder = module_util.get_parent_dir_for_name("tf_keras.api._v2.keras")
-    if "tensorflow.keras" not in sys.modules and tensorflow.__path__[0] != folder:
-        tensorflow.__path__ = [folder, *tensorflow.__path__]
+    version = getattr(tensorflow.keras, "version", None)  # which tf_keras does not have
+    if version is None:
+        tensorflow.__path__ = [module_util.get_parent_dir_for_name("tf_keras.api._v2.keras"), *tensorflow.__path__]
 
 
 def _open_keras_3() -> tuple[Any, Any, Any, str, Any]:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 TFLITE_RUNTIME_ENDS = (3, 12)  # it has no wheels from this Python on
-RUNTIMES = ("tflite-runtime", "ai-edge-litert")
+RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 HEIGHT_WIDTH = (64, 64)
 
 
@@ -31,29 +31,37 @@ def run(python: Path | str, *arguments: str | Path, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The distribution, built from a copy: building writes into its source."""
-    folder = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns(".*", "runs", "build", "dist", "*.egg-info", "__pycache__", "benchmarks", "tests")
-    shutil.copytree(ROOT, folder / "source", ignore=ignored)
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, folder / "source", folder=folder)
-    return next(folder.glob("hrnet_tf-*.whl"))
+def on_device(folder: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`tools/on_device.sh` with this machine for the device: its ssh runs the command in `folder`, with this Python."""
+    ssh, tools = folder / "ssh", folder / "tools"
+    tools.mkdir(exist_ok=True)
+    (tools / "python3").unlink(missing_ok=True)
+    (tools / "python3").symlink_to(sys.executable)
+    (tools / "ssh").write_text(f'#!/bin/sh\nshift\nmkdir -p {ssh} && cd {ssh} && exec sh -c "$*"\n')
+    (tools / "ssh").chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", **variables}
+    command = [ROOT / "tools" / "on_device.sh", "pi@device", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
-def python(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment that holds the distribution and one TFLite runtime."""
-    old = sys.version_info < TFLITE_RUNTIME_ENDS
-    if request.param == "tflite-runtime" and not old:
+    if request.param == "tflite-runtime" and sys.version_info >= TFLITE_RUNTIME_ENDS:
         pytest.skip("tflite-runtime 2.14.0 has no wheel for Python 3.12 and later")
     folder = tmp_path_factory.mktemp("device")
-    run(sys.executable, "-m", "venv", folder / "env", folder=folder)
-    python = folder / "env" / "bin" / "python"
-    extra = request.param == ("tflite-runtime" if old else "ai-edge-litert")  # what [device] means on this Python
-    wanted = [f"{wheel}[device]"] if extra else [str(wheel), request.param]
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted, folder=folder)
-    return python
+    default = request.param == "ai-edge-litert"
+    done = on_device(folder, **({} if default else {"RUNTIME": request.param}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"ready: {request.param} ")
+    return folder / "ssh" / "mobile_eval" / "bin" / "python"
+
+
+def test_on_device_refuses_a_runtime_that_there_is_not(tmp_path: Path) -> None:
+    done = on_device(tmp_path, RUNTIME="onnx")
+    assert (done.returncode, done.stderr) == (2, "RUNTIME is ai-edge-litert or tflite-runtime, got onnx\n")
+    assert not (tmp_path / "ssh").exists()
 
 
 @pytest.fixture(scope="module")

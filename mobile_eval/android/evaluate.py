@@ -28,18 +28,18 @@ PYTHONS = (
     f"{TEMPORARY}/python/bin/python3",
     "/data/data/com.termux/files/usr/bin/python3",  # adb's user gets there on rooted phones and emulators (`adb root`)
 )
-NEEDS = "import numpy, cv2, typer, rich, faster_coco_eval"
+NEEDS = "import numpy, cv2, typer, rich, jinja2, markupsafe, faster_coco_eval"
 NEEDS_RUNTIME = "from mobile_eval.runtime import find_runtime; print(find_runtime())"
 HOW = """No Python that adb can start on this phone has what the evaluator needs. What can be done:
   - Over ssh, with Termux (https://termux.dev) on the phone. Wheels of TFLite runtimes need glibc, so an Ubuntu goes there:
       pkg install proot-distro && proot-distro install ubuntu && proot-distro login ubuntu
-      apt install python3-venv openssh-server     # its Python has to be 3.10 to 3.12; start sshd on port 8022
+      apt install python3-venv openssh-server     # its Python has to be 3.10 or later; start sshd on port 8022
     and on this machine, with Port 8022 and User root for a host `phone` in ~/.ssh/config:
       adb forward tcp:8022 tcp:8022
       tools/on_device.sh phone M.tflite
       ssh phone mobile_eval/bin/python -m mobile_eval evaluate mobile_eval/M.tflite --annotations val.json --images images
-  - Over adb, with a Python that holds numpy, opencv, typer, rich, faster-coco-eval and a TFLite runtime, copied to
-    {folder}/python, on the PATH, or named by --python."""
+  - Over adb, with a Python that holds numpy, opencv, typer, rich, jinja2, faster-coco-eval and a TFLite runtime, copied
+    to {folder}/python, on the PATH, or named by --python."""
 
 
 @dataclass(frozen=True)
