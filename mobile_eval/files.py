@@ -162,6 +162,8 @@ def read_json(path: Path | str, what: str) -> Any:
         return json.loads(data)
     except ValueError as error:
         raise ValueError(f"{what} {path} is not JSON: {error}") from error
+    except RecursionError:
+        raise ValueError(f"{what} {path} is nested too deeply") from None
 
 
 def sha256(data: bytes) -> str:
