@@ -32,15 +32,16 @@ def as_of_a_killed_process(part: Path) -> Path:
 DEAD = ended_process()
 
 
-def kill_before_rename(patch: pytest.MonkeyPatch, number: int) -> None:
-    """Raise KilledError in place of the rename of that `number` (from 1), and leave the unfinished file as a kill does."""
+def kill_before_rename(patch: pytest.MonkeyPatch, which: int | str) -> None:
+    """Raise KilledError in place of a rename, by its number (from 1) or the file's name; the unfinished file is left."""
     rename, seen = os.replace, []
 
     def counted(source: Path, target: Path) -> None:
         seen.append(target)
-        if len(seen) == number:
-            left = as_of_a_killed_process(Path(source))
-            (shutil.copytree if Path(source).is_dir() else shutil.copy)(source, left)
+        if which in (len(seen), Path(target).name):
+            source, left = Path(source), as_of_a_killed_process(Path(source))
+            if left != source:  # else it is no unfinished file of this process's own
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, left)
             mobile_eval.files.remove_stale_parts.cache_clear()  # the next command is another process
             raise KilledError(str(target))
         rename(source, target)

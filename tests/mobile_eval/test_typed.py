@@ -56,7 +56,7 @@ def test_what_is_as_declared(value: Any, kind: Any, expected: Any) -> None:
         ([1], tuple[int, int], r"f must have 2 entries, got \[1\]"),
         ({"a": None}, dict[str, float], "f: a must be a number, got None"),
         (None, int | str, "f must be a whole number or a text, got None"),
-        ("x" * 500, int, "f must be a whole number, got 'x+\.\.\.x+'$"),
+        ("x" * 500, int, r"f must be a whole number, got 'x+\.\.\.x+'$"),
         ([], Spec, "f must be an object, got "),
         ({"name": "n", "size": [1, 2]}, Spec, "f: stages is missing, expected a list"),
         ({"name": "n", "size": [1, 2], "stages": [], "width": 3}, Spec, "f: unknown entry 'width'; expected name, size, sta"),
