@@ -23,6 +23,15 @@ def fold_batch_norm(weights: Weights) -> Weights:
         if match is None:
             continue
         norm, conv = name.removesuffix("/gamma"), f"{match[1]}_conv{match[2]}"
+        needed = [f"{norm}/{part}" for part in ("beta", "moving_mean", "moving_variance")]
+        for entry in (*needed, f"{conv}/kernel"):
+            if entry not in weights:
+                raise ValueError(f"the weights hold {name} but no {entry}: they are damaged")
+        for entry in needed:
+            if weights[entry].shape != weights[name].shape:
+                raise ValueError(
+                    f"{entry} has shape {weights[entry].shape}, expected {weights[name].shape}: the weights are damaged"
+                )
         gamma, beta, mean, variance = (
             weights[f"{norm}/{part}"].astype(np.float64) for part in ("gamma", "beta", "moving_mean", "moving_variance")
         )

@@ -62,7 +62,7 @@ def network_to_json(spec: Network) -> dict[str, Any]:
 
 def network_from_json(data: dict[str, Any]) -> Network:
     """The spec that `network_to_json` wrote."""
-    if not isinstance(data, dict) or data.get("architecture") not in _ARCHITECTURES:
+    if not isinstance(data, dict) or data.get("architecture") not in list(_ARCHITECTURES):
         raise ValueError(f"not a network: its architecture must be one of {', '.join(_ARCHITECTURES)}")
     rest = {name: value for name, value in data.items() if name != "architecture"}
     return _ARCHITECTURES[data["architecture"]].from_json(rest)

@@ -45,9 +45,12 @@ class Checkpoint:
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         if shapes != {name: array.shape for name, array in saved.items() if name != EPOCH}:
             raise ValueError(f"{self.path} is of another model or optimizer: give another --output")
+        epochs = saved[EPOCH]
+        if epochs.shape or not np.issubdtype(epochs.dtype, np.integer) or epochs < 0:
+            raise ValueError(f"{self.path} is damaged: its {EPOCH} is {epochs}, expected a whole number: give another --output")
         for name, variable in variables.items():
             variable.assign(saved[name])
-        return int(saved[EPOCH])
+        return int(epochs)
 
     def _variables(self) -> dict[str, Any]:
         """What changes in training, seeds of dropped links included."""

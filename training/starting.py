@@ -11,7 +11,7 @@ from typing import Any
 
 from hrnet_tf.networks import network_to_json
 from hrnet_tf.runs import PRUNING, RANKING, RUN, SPEC, Run, load_run, save_run
-from mobile_eval.files import check_writable
+from mobile_eval.files import check_writable, remove_stale_parts
 from mobile_eval.tasks.asked import answer_names
 from training.config import with_defaults
 from training.inputs import Inputs
@@ -33,6 +33,8 @@ def check_startable(output: Path, *, resume: bool) -> None:
     What an interrupted command leaves before its run starts (spec.json, a plan, earlier rounds) is not something else.
     """
     check_writable(output / RUN, output)
+    if output.is_dir():
+        remove_stale_parts(output.absolute())
     if (output / RUN).exists():
         if not resume:
             raise ValueError(f"{output} exists already; go on with --resume or give another --output")

@@ -99,3 +99,21 @@ def test_bad_rounds_are_refused() -> None:
         PruneOptions(Budget(keep_macs=0.5), rounds=0)
     with pytest.raises(ValueError, match="goes with one round"):
         PruneOptions(Budget(max_drop=0.5), rounds=2)
+
+
+@pytest.mark.parametrize("slower", [1.0, 2.0])
+def test_what_is_said_of_giving_back_is_what_is_kept(order: list[HRNetSpec], spec: HRNetSpec, slower: float) -> None:
+    """Networks with more given back are measured; the last line that says so, and no other, is of the network that is kept."""
+    said: list[str] = []
+    chosen = order[len(order) // 2]
+    table = multiply_adds_table(spec)
+    search = BudgetSearch(Budget(keep_latency=0.95), table, lambda larger: share(larger) * slower, said.append)
+    kept, _ = search.filled_up(chosen, share(chosen), spec, dict.fromkeys(spec.links, 1.0), multiply_adds)
+    verdicts = [line.endswith(", kept") for line in said]
+    assert verdicts == ([True] if slower == 1 else [False] * len(said))
+    assert len(said) > 0
+    if verdicts[-1]:
+        assert said[-1].startswith(f"{len(kept.links)} of {len(spec.possible_links)} links with some given back")
+    else:
+        assert "over the budget of 0.95, not kept" in said[-1]
+        assert kept == chosen

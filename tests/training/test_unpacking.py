@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ import pytest
 
 import hrnet_tf.__main__
 from mobile_eval.datasets.folders import load_class_folders
+from tests.killing import KilledError, kill_before_rename
 from training.unpacking.layout import LabelledImage, folder_name, write_class_folders
 from training.unpacking.tfrecord import compression, record_files, unpack_tfrecords
 
@@ -105,6 +107,29 @@ def test_interrupted_it_goes_on(tmp_path: Path) -> None:
         unpack_tfrecords([str(path)], out)
 
 
+def test_a_kill_leaves_nothing_in_the_finished_folder(tmp_path: Path) -> None:
+    images = [LabelledImage(f"{index}", picture(index), index % 2, f"c{index % 2}") for index in range(4)]
+
+    def unpack(output: Path) -> int:
+        return write_class_folders(images, output, {"made": "here"})
+
+    for number in count(1):
+        output = tmp_path / str(number) / "out"
+        with pytest.MonkeyPatch.context() as patch:
+            kill_before_rename(patch, number)
+            try:
+                unpack(output)
+                break
+            except KilledError:
+                assert not output.exists()
+        assert unpack(output) == len(images)
+        assert unpack(output) == len(images)  # killed when all was done: nothing is to do
+        files = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
+        assert files == {"origin.json", "c0/0.jpg", "c1/1.jpg", "c0/2.jpg", "c1/3.jpg"}
+        assert [path.name for path in output.parent.iterdir()] == ["out"]
+    assert number > len(("origin.json", *images, "out"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -181,6 +206,9 @@ def test_a_folder_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(ValueError, match="out is there already"):
         write_class_folders([], tmp_path / "out", {})
+    (tmp_path / "out" / "origin.json").write_text('{"made": "elsewhere"}')
+    with pytest.raises(ValueError, match="out is there already, of other data"):
+        write_class_folders([], tmp_path / "out", {"made": "here"})
 
 
 @pytest.fixture

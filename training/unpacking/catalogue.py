@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mobile_eval.progress import tracked
-from training.unpacking.layout import LabelledImage, write_class_folders
+from training.unpacking.layout import LabelledImage, check_new_or_unpacked, write_class_folders
 
 INSTALL = "tensorflow-datasets is not installed: `pip install 'hrnet-tf[tfds]'`"
 
@@ -22,8 +22,7 @@ def unpack_catalogued(name: str, split: str, output: Path, *, data: Path | None 
     except ImportError as error:
         raise ValueError(INSTALL) from error
 
-    if output.exists():
-        raise ValueError(f"{output} is there already; give the name of a new folder")  # before the download, not after
+    check_new_or_unpacked(output)
     try:
         builder = tfds.builder(name, data_dir=str(data) if data else None)
         builder.download_and_prepare()

@@ -15,7 +15,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Output = Annotated[Path, typer.Option(help="Folder to write; it must not be there yet.", show_default=False)]
+Output = Annotated[Path, typer.Option(help="Folder to write; a new one, or one that is being written.", show_default=False)]
 
 
 @app.command()

@@ -41,11 +41,11 @@ def write_class_folders(images: Iterable[LabelledImage], output: Path, origin: d
     """Write `images` to `output`/CLASS/PLACE.jpg (or what they are) as they are encoded; how many there are.
 
     They go to `OUTPUT.part`, which gets its name when all are there. An interrupted one is gone on with where its `origin` is
-    the same: files that are there are whole. Raises ValueError where `output` is there already, and for an image without class
-    or of a format that the package does not read.
+    the same: files that are there are whole. An `output` of the same origin is left as it is. Raises ValueError where something
+    else is there, and for an image without class or of a format that the package does not read.
     """
     if output.exists():
-        raise ValueError(f"{output} is there already; give the name of a new folder")
+        return _unpacked_before(output, origin)
     part = check_output_folder(output.with_name(f"{output.name}.part"))
     _check_origin(part, origin)
     labels: dict[str, int] = {}
@@ -68,6 +68,20 @@ def write_class_folders(images: Iterable[LabelledImage], output: Path, origin: d
     except OSError as error:
         raise ValueError(f"cannot write {output}: {error.strerror or error}") from error
     return count
+
+
+def check_new_or_unpacked(output: Path) -> None:
+    """Raise ValueError where `output` holds something that was not unpacked: before a download, not after."""
+    if output.exists() and not (output / ORIGIN).is_file():
+        raise ValueError(f"{output} is there already; give the name of a new folder")
+
+
+def _unpacked_before(output: Path, origin: dict[str, Any]) -> int:
+    """How many images there are in a finished folder; ValueError where it is not of this origin."""
+    check_new_or_unpacked(output)
+    if read_json(output / ORIGIN, "origin of a data set") != origin:
+        raise ValueError(f"{output} is there already, of other data; give the name of a new folder")
+    return sum(path.is_file() for path in output.glob("*/*"))
 
 
 def folder_name(class_name: str) -> str:

@@ -1,0 +1,120 @@
+"""A damaged file of a run ends in one line that names the file and the entry, and in nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf.runs import Ranking, Run, load_pruning, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "run.json": load_run,
+    "spec.json": load_run,
+    "ranking.json": lambda path: load_ranking(load_run(path)),
+    "pruning.json": lambda path: load_pruning(load_run(path)),
+}
+OTHERS = (None, True, -1, 10**30, 0.5, float("nan"), "x", [], ["x"], {}, {"x": 1})
+STEP = {
+    "removed": ["stage4_module0_link3to0"],
+    "freed": [],
+    "importance": 0.1,
+    "price": 3.0,
+    "ratio": 0.9,
+    "loss": None,
+    "score": 0.5,
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, spec: HRNetSpec) -> Run:
+    category = {"name": "person", "keypoints": ["nose", "neck"], "skeleton": [[1, 2]], "sigmas": None}
+    config = {"train": {"images": "i", "annotations": "a"}, "val": None, "targets": "dark", "heatmap_offset": 0.5}
+    made = Run(tmp_path / "run", "prune", spec, category, config, "runs/full", {"train": {"items": 3, "sha256": "0"}})
+    save_run(made)
+    scores = {FusionLink(2, 0, 0, 1): 0.25, ResidualBlock(2, 0, 1, 0): 0.1}
+    ranks = {"taylor": scores, "random": scores}
+    save_ranking(made, Ranking(7, 3, ranks, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"))
+    plan = {"metric": "PCK@0.1", "priced_in": "ms", "whole_score": 0.9, "options": {"method": None}, "steps": [STEP]}
+    (made.path / "pruning.json").write_text(json.dumps(plan))
+    return made
+
+
+def places(data: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in JSON."""
+    yield way
+    for key in data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ():
+        yield from places(data[key], (*way, key))
+
+
+def mutated(data: Any, way: tuple[Any, ...], rng: np.random.Generator) -> Any:
+    """The JSON without the entry at a place, or with another value there."""
+    data, other = copy.deepcopy(data), OTHERS[rng.integers(len(OTHERS))]
+    if not way:
+        return other
+    at = data
+    for key in way[:-1]:
+        at = at[key]
+    if rng.random() < 0.3:
+        del at[way[-1]]
+    else:
+        at[way[-1]] = other
+    return data
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_only_one_line_comes_of_any_mutant(name: str, run: Run) -> None:
+    path, rng = run.path / name, np.random.default_rng(0)
+    data, messages = json.loads(path.read_text()), []
+    ways = list(places(data))
+    for _ in range(200):
+        path.write_text(json.dumps(mutated(data, ways[rng.integers(len(ways))], rng)))
+        try:
+            READERS[name](run.path)
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > 100
+    assert [message for message in messages if name not in message or "\n" in message] == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[" * 100_000, "\x00\xff", '{"a": 1e999999}', "9" * 10_000])
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_no_json_is_refused(name: str, content: str, run: Run) -> None:
+    (run.path / name).write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match=name):
+        READERS[name](run.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("pruning.json", lambda data: data.pop("priced_in"), "priced_in is missing, expected a text"),
+        ("pruning.json", lambda data: data["steps"][0].update(removed=["stem"]), r"steps\[0\]: not a fusion link: 'stem'"),
+        ("ranking.json", lambda data: data.update(methods={}), "methods is empty"),
+        ("ranking.json", lambda data: data.update(agreement={"taylor": 1.0}), "agreement of 'taylor'"),
+        (
+            "ranking.json",
+            lambda data: data["methods"]["taylor"]["importance"].update(stage9_module0_link0to1=1.0),
+            "'stage9_module0_link0to1' is no link or block of micro",
+        ),
+        ("run.json", lambda data: data.pop("config"), "config is missing, expected an object"),
+        ("run.json", lambda data: data["category"].update(skeleton=[[0, 1]]), r"joins \[0, 1\], but there are keypoints 1 to 2"),
+        ("run.json", lambda data: data["config"]["train"].update(pictures="p"), "train has 'pictures', expected images, anno"),
+        ("spec.json", lambda data: data.update(width="4"), "width must be a whole number, got '4'"),
+        ("spec.json", lambda data: data.update(input_size=[64]), r"input_size must have 2 entries, got \[64\]"),
+        ("spec.json", lambda data: data["stages"][0].update(modules=10**9), "has 1 to 64 modules and blocks, got 1000000000"),
+    ],
+)  # fmt: skip
+def test_the_entry_is_named(name: str, change: Callable[[Any], Any], message: str, run: Run) -> None:
+    path = run.path / name
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=rf"{name}.*{message}"):
+        READERS[name](run.path)

@@ -1,0 +1,194 @@
+"""Where a training may begin or go on: a refused command leaves nothing, an interrupted one goes on, a changed one is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hrnet_tf.networks import build_model
+from hrnet_tf.runs import Ranking, Run, load_run, save_ranking, save_run
+from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.weights import model_weights, save_weights
+from mobile_eval.tasks.asked import Source
+from mobile_eval.tasks.keypoints import load_keypoints
+from tests.killing import KilledError, kill_before_rename
+from training.config import TrainingConfig
+from training.inputs import data_identity, inputs_of
+from training.quantize import quantize
+from training.starting import check_same, check_startable, discard, started
+from training.train import train
+
+
+@pytest.fixture
+def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+    """What a training is about to begin; nothing of it is on disk."""
+    data = [load_keypoints(source) for source in (config.train, config.val) if source]
+    return Run(tmp_path / "run", "train", spec, data[0].answers, config.to_json(), None, inputs_of(config, *data))
+
+
+def with_config(run: Run, **changes: Any) -> Run:
+    return dataclasses.replace(run, config={**run.config, **changes})
+
+
+def test_a_kill_before_any_file_leaves_a_folder_that_can_be_begun_again(run: Run) -> None:
+    for number in (1, 2):  # spec.json and run.json
+        with pytest.MonkeyPatch.context() as patch:
+            kill_before_rename(patch, number)
+            with pytest.raises(KilledError):
+                save_run(run)
+        for resume in (False, True):
+            check_startable(run.path, resume=resume)
+        check_same(run)
+    with started(run):
+        pass
+    assert load_run(run.path).config == run.config
+    assert {path.name for path in run.path.iterdir()} == {"spec.json", "run.json"}  # what the killed one left is gone
+
+
+def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
+    run.path.mkdir()
+    (run.path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="exists and is not a run folder; give another --output"):
+        check_startable(run.path, resume=True)
+    (run.path / "notes.txt").unlink()
+    save_run(run)
+    with pytest.raises(ValueError, match="exists already; go on with --resume or give another --output"):
+        check_startable(run.path, resume=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 16}, "batch-size was 8, is now 16. Give the earlier ones, or another --output"),
+        ({"epochs": 3, "learning_rate": 0.5}, "learning-rate was 0.001, is now 0.5; epochs was 2, is now 3"),
+        ({"targets": "udp"}, "targets was dark, is now udp"),
+    ],
+)
+def test_other_settings_are_named_with_both_values(change: dict[str, Any], message: str, run: Run) -> None:
+    save_run(run)
+    check_same(run)
+    with pytest.raises(ValueError, match=message):
+        check_same(with_config(run, **change))
+
+
+def test_another_network_step_or_joints_are_refused(run: Run) -> None:
+    save_run(run)
+    wider = dataclasses.replace(run, spec=dataclasses.replace(run.hrnet_spec, width=8))
+    with pytest.raises(ValueError, match="width was 4, is now 8"):
+        check_same(wider)
+    with pytest.raises(ValueError, match="was made by `hrnet train`, not by `hrnet quantize`"):
+        check_same(dataclasses.replace(run, step="quantize"))
+    with pytest.raises(ValueError, match="is of other joints or classes than the data"):
+        check_same(dataclasses.replace(run, category={**run.category, "keypoints": ["nose"] * 17}))
+
+
+def test_moved_data_go_on_and_are_found_where_they_are_now(run: Run, drawn: Path, config: TrainingConfig, tmp_path: Path) -> None:
+    save_run(run)
+    shutil.copytree(drawn, tmp_path / "moved")
+    sources = [
+        Source(tmp_path / "moved" / "images", tmp_path / "moved" / f"person_keypoints_{split}.json") for split in ("train", "val")
+    ]
+    moved = dataclasses.replace(config, train=sources[0], val=sources[1])
+    again = dataclasses.replace(run, config=moved.to_json(), inputs=inputs_of(moved, *map(load_keypoints, sources)))
+    assert again.inputs == run.inputs
+    check_same(again)
+    with started(again):
+        pass
+    assert load_run(run.path).config["train"]["images"] == str(tmp_path / "moved" / "images")
+
+
+def test_changed_annotations_are_refused(run: Run, drawn: Path, config: TrainingConfig, tmp_path: Path) -> None:
+    save_run(run)
+    path = tmp_path / "train.json"
+    coco = json.loads((drawn / "person_keypoints_train.json").read_text())
+    count = len(coco["annotations"])
+    coco["annotations"][0]["keypoints"][0] += 1
+    path.write_text(json.dumps(coco))
+    source = Source(drawn / "images", path)
+
+    def changed() -> Run:
+        identity = data_identity(source, load_keypoints(source))
+        return dataclasses.replace(run, inputs={**run.inputs, "train": identity})
+
+    with pytest.raises(ValueError, match="training data have changed since"):
+        check_same(changed())
+    coco["annotations"].pop()
+    path.write_text(json.dumps(coco))
+    with pytest.raises(ValueError, match=f"training data had {count} items, have now {count - 1}"):
+        check_same(changed())
+    without = {name: inputs for name, inputs in run.inputs.items() if name != "val"}
+    with pytest.raises(ValueError, match="validation data were given, are now not given"):
+        check_same(dataclasses.replace(run, inputs=without))
+
+
+def test_masks_of_another_size_are_other_data(tmp_path: Path) -> None:
+    from mobile_eval.datasets.folders import load_class_folders
+
+    for name in ("a", "b"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "1.png").write_bytes(b"x")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "1.png").write_bytes(b"12")
+    data, source = load_class_folders(tmp_path / "images"), Source(tmp_path / "images", masks=tmp_path / "masks")
+    before = data_identity(source, data)
+    assert before["items"] == 2
+    assert data_identity(source, data) == before
+    (tmp_path / "masks" / "1.png").write_bytes(b"123")
+    assert data_identity(source, data) != before
+
+
+def test_what_fails_before_its_first_epoch_leaves_no_run(run: Run) -> None:
+    def companions() -> None:
+        save_ranking(run, Ranking(2, 0, {"random": {}}, {"random": None}, {}))
+
+    def fail() -> None:
+        with started(run, companions=companions):
+            assert (run.path / "run.json").is_file()
+            assert (run.path / "ranking.json").is_file()
+            raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        fail()
+    assert not run.path.exists()
+    save_run(run)
+    companions()
+    with pytest.raises(ValueError, match="refused"):
+        fail()
+    assert (run.path / "run.json").is_file()  # it began earlier
+    (run.path / "notes.txt").write_text("mine")
+    discard(run.path)
+    assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("damaged", ["ranking.json", "pruning.json", "weights.safetensors", "run.json", "spec.json"])
+def test_a_refused_quantization_leaves_no_folder(damaged: str, run: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    save_run(run)
+    save_weights(run.weights_path, model_weights(build_model(run.spec)))
+    (run.path / damaged).write_text("x")
+    with pytest.raises(ValueError, match=damaged.replace(".", r"\.")):
+        quantize(load_run(run.path), config, tmp_path / "tuned")
+    assert not (tmp_path / "tuned").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 10**20}, "epochs must be at most 1,000,000"),
+        ({"batch_size": 10**20}, "fill no batch|batch"),
+        ({"accumulate": 10**6}, "fewer than the 1000000"),
+        ({"freeze": ("stage9",)}, "no part 'stage9'"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"learning_rate": float("inf")}, "learning-rate must be above 0"),
+    ],
+)
+def test_a_refused_training_leaves_no_folder(
+    change: dict[str, Any], message: str, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(spec, dataclasses.replace(config, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
