@@ -14,7 +14,6 @@ from mobile_eval.geometry import checked_box
 Box = tuple[float, float, float, float]
 LEAST_SCORE = 0.3  # of a box that is looked into
 PERSON, COCO_PERSON_ID = "person", 1  # the category's id in COCO's detection results, which name no categories
-LARGEST = 2.0**20  # opencv reads no image with a longer side
 KINDS = "COCO annotations, or a list of entries with bbox and file_name or image_id"
 
 
@@ -179,8 +178,6 @@ def _checked_pixels(box: Any, where: str) -> Box:
     if not isinstance(box, list):
         raise ValueError(f"{where}: bbox must be [x, y, width, height], got {box!r}")
     numbers = checked_box([_number(value, "bbox", where) for value in box], where)
-    if max(map(abs, numbers)) > LARGEST:
-        raise ValueError(f"{where}: bbox {box} lies in no image: a side has at most {LARGEST:,.0f} pixels")
     if min(numbers[2:]) < 1:
         raise ValueError(f"{where}: bbox {box} is smaller than a pixel; expected x, y, width and height in pixels")
     return numbers
