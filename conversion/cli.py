@@ -15,9 +15,7 @@ Annotations = Annotated[
     Path | None, typer.Option(help="COCO JSON, of pose, landmarks and detection.", show_default=False, rich_help_panel=DATA)
 ]
 Masks = Annotated[Path | None, typer.Option(help="Folder of masks, of segmentation.", show_default=False, rich_help_panel=DATA)]
-MemoryBudget = Annotated[
-    str, typer.Option(help="Memory for images and for the activations that are looked at, such as 1GiB or 512MiB.")
-]
+MemoryBudget = Annotated[str, typer.Option(help="Memory for images and activations, such as 1GiB or 512MiB.")]
 Category = Annotated[
     str | None,
     typer.Option(

@@ -182,7 +182,7 @@ TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves a
 MemoryBudget = Annotated[
     str,
     typer.Option(
-        help="Memory for examples and a batch's activations, but for those of training steps, such as 1GiB or 512MiB.",
+        help="Memory for examples and activations outside of training steps, such as 1GiB or 512MiB.",
         rich_help_panel=MACHINE,
     ),
 ]
