@@ -41,10 +41,10 @@ SMALL = Demo(
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished demo, made small."""
+    """The folder of a finished demo, made small; its name has a space."""
     import typer
 
-    output = tmp_path_factory.mktemp("demo") / "demo"
+    output = tmp_path_factory.mktemp("demo") / "my demo"
     command = typer.main.get_command(app)
     report = run_demo(output, lambda arguments: command.main(arguments, standalone_mode=False), demo=SMALL)
     assert report == output / "report" / "index.html"

@@ -13,15 +13,15 @@ import='import importlib, pkgutil, mobile_eval
 for module in pkgutil.walk_packages(mobile_eval.__path__, "mobile_eval."):
     if not module.name.endswith("__main__"): importlib.import_module(module.name)'
 
-try() { # one Python; what it prints is shown where it fails
+try() ( # one Python; what it prints is shown where it fails
   local python=$1 place=$2
   mkdir -p "$place/source" && cp -r "${packages[@]/#/$project/}" "$project"/{setup.py,pyproject.toml,README.md} "$place/source" &&
-    "$python" -m compileall -q "$place/source" || return
-  "$python" -c 'import ensurepip, venv' 2> /dev/null || { echo "no venv module: compiled alone"; return 0; }
+    "$python" -m compileall -q "$place/source" || exit
+  "$python" -c 'import ensurepip, venv' 2> /dev/null || { echo "no venv module: compiled alone"; exit 0; }
   "$python" -m venv "$place/env" && cd "$place" && "$place/env/bin/python" -m pip install --quiet "$place/source[device]" &&
     "$place/env/bin/python" -W error::SyntaxWarning -c "$import" &&
     "$place/env/bin/python" -m mobile_eval bench "$model" --runs 3 --seconds 0 --no-memory
-}
+)
 
 unset PYTHONPATH
 status=0 seen=" "
