@@ -32,12 +32,13 @@ def working(label: str, *, show: bool = True) -> Iterator[None]:
 
 
 def tracked(items: Sequence[Item] | Iterable[Item], label: str, total: int | None = None, *, show: bool = True) -> Iterator[Item]:
-    """Yield `items`; where `show`, with a progress bar named `label`, which an error takes away with it."""
-    if not show:
+    """Yield `items`; where `show`, with a progress bar named `label` on a terminal, which an error takes away with it."""
+    console = Console(stderr=True)
+    if not show or not console.is_terminal:
         yield from items
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    progress = Progress(*columns, console=Console(stderr=True))
+    progress = Progress(*columns, console=console)
     progress.start()
     try:
         yield from progress.track(items, total=total, description=label)
