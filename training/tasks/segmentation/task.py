@@ -75,8 +75,11 @@ def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
 
     def checked(one: MaskedImage) -> NDArray[np.bool_]:
         mask = read_mask(one.mask_path, len(data.classes))
+        size = None
         with contextlib.suppress(ValueError):  # an image that cannot be read
-            check_mask_size(one, mask.shape, size_as_read(one.image_path, upright=one.upright))
+            size = size_as_read(one.image_path, upright=one.upright)
+        if size is not None:
+            check_mask_size(one, mask.shape, size)
         return np.bincount(mask.ravel(), minlength=IGNORED + 1)[: len(data.classes)] > 0
 
     held = np.zeros(len(data.classes), np.bool_)
