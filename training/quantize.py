@@ -29,7 +29,7 @@ def quantize(run: Run, config: TrainingConfig, output: Path | str, *, resume: bo
     """Tune `run` with fake quantization, from activation ranges measured on the first training items."""
     check_tf_keras(QUANTIZATION)
     output = Path(output)
-    check_startable(output, resume=resume)
+    check_startable(output, "quantize", resume=resume)
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
     train_data, val_data = load_data(config)
