@@ -79,7 +79,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ),
         ("prune {run} {data} --keep-macs 0.5 --max-drop 0.1 --output {out}", "got --keep-macs and --max-drop"),
         ("prune {run} {data} --keep-latency 7 --output {out}", "--keep-latency must be between 0 and 1, got 7"),
-        ("prune {run} {data} --keep-macs 0.9 --blocks --output {out}", "were not ranked: run `hrnet rank "),
+        ("prune {run} {data} --keep-macs 0.9 --blocks --output {out}", "/run --blocks`"),
         ("prune {run} {data} --keep-macs 0.9 --method taylor --output {out}", "not ranked by 'taylor', only by leave-one-out"),
         ("prune {run} {data} --keep-macs 0.9 --epochs 1 --rounds 2 --output {out}", "1 epochs are not enough for 2 rounds"),
         ("prune {run} {data} --max-drop 0.1 --rounds 2 --output {out}", "it goes with one round"),
@@ -200,7 +200,7 @@ def test_a_disk_that_takes_no_more(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "cannot write" in line
     assert "weights.safetensors: File too large" in line
-    assert sorted(path.name for path in out.iterdir()) == ["run.json", "spec.json"]
+    assert not out.exists()  # the same command can be given again
 
 
 DETECT = "train detect-small-v1 --input-size 64x96 --epochs 1 --batch-size 4"

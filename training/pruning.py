@@ -196,7 +196,7 @@ def prune(
     output = Path(output)
     if config.sparsity:
         check_tf_keras(SPARSITY)
-    check_startable(output, resume=resume)
+    check_startable(output, "prune", resume=resume)
     if config.epochs < options.rounds:
         raise ValueError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
     check_prunable(run, options)
@@ -256,7 +256,7 @@ def _prune_once(
     memory_budget: int,
 ) -> Run:
     train_data, val_data = data
-    check_startable(output, resume=resume)
+    check_startable(output, "prune", resume=resume)
     made = None if (output / RUN).is_file() else plan_here(run, options, train_data, val_data, pricing, memory_budget)
     spec = made.spec if made else chosen_before(output, options)
     inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if config.distill else None)
@@ -279,7 +279,7 @@ def chosen_before(output: Path, options: PruneOptions) -> HRNetSpec:
     pruned = load_run(output)
     plan = load_pruning(pruned)
     if plan is None:
-        raise ValueError(f"{output} was made by `hrnet {pruned.step}`, not by `hrnet prune`; give another --output")
+        raise ValueError(f"{output} has no {PRUNING}, which says what was chosen; give another --output")
     check_settings(output, plan["options"], options.to_json())
     return pruned.hrnet_spec
 

@@ -40,7 +40,7 @@ def quantize(
     """
     check_tf_keras(QUANTIZATION)
     output = Path(output)
-    check_startable(output, resume=resume)
+    check_startable(output, "quantize", resume=resume)
     if run.quantized:
         raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
     train_data, val_data = load_data(config, run.category)

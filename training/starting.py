@@ -27,8 +27,8 @@ SHOWN = 60  # characters of a value in a message
 DATA = {"train": "training data", "val": "validation data"}
 
 
-def check_startable(output: Path, *, resume: bool) -> None:
-    """Raise ValueError where the folder holds something else, or a run and `resume` is not requested, or refuses files.
+def check_startable(output: Path, step: str, *, resume: bool) -> None:
+    """Raise ValueError where the folder holds something else, a run of another step or one not to `resume`, or refuses files.
 
     What an interrupted command leaves before its run starts (spec.json, a plan, earlier rounds) is not something else.
     """
@@ -36,6 +36,9 @@ def check_startable(output: Path, *, resume: bool) -> None:
     if output.is_dir():
         remove_stale_parts(output.absolute())
     if (output / RUN).exists():
+        before = load_run(output).step
+        if before != step:
+            raise ValueError(f"{output} was made by `hrnet {before}`, not by `hrnet {step}`; give another --output")
         if not resume:
             raise ValueError(f"{output} exists already; go on with --resume or give another --output")
         return
@@ -49,8 +52,6 @@ def check_same(run: Run) -> None:
     if not (run.path / RUN).exists():
         return
     before = load_run(run.path)
-    if before.step != run.step:
-        raise ValueError(f"{run.path} was made by `hrnet {before.step}`, not by `hrnet {run.step}`; give another --output")
     if answer_names(before.category) != answer_names(run.category):
         raise ValueError(f"{run.path} is of other joints or classes than the data; give another --output")
     differing = [

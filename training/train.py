@@ -47,7 +47,7 @@ def train(
     if config.task != spec.task:
         raise ValueError(f"{spec.name} is for {spec.task}, but the settings are for {config.task}")
     if how.devices.is_chief:
-        check_startable(Path(output), resume=resume)
+        check_startable(Path(output), "train", resume=resume)
     train_data, val_data = load_data(config)
     asked, config = config, balanced(config, train_data)
     spec = dataclasses.replace(spec, classes=len(train_data.names))

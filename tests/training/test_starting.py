@@ -42,7 +42,7 @@ def test_a_kill_before_any_file_leaves_a_folder_that_can_be_begun_again(run: Run
             with pytest.raises(KilledError):
                 save_run(run)
         for resume in (False, True):
-            check_startable(run.path, resume=resume)
+            check_startable(run.path, "train", resume=resume)
         check_same(run)
     with started(run):
         pass
@@ -54,11 +54,11 @@ def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
     run.path.mkdir()
     (run.path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="exists and is not a run folder; give another --output"):
-        check_startable(run.path, resume=True)
+        check_startable(run.path, "train", resume=True)
     (run.path / "notes.txt").unlink()
     save_run(run)
     with pytest.raises(ValueError, match="exists already; go on with --resume or give another --output"):
-        check_startable(run.path, resume=False)
+        check_startable(run.path, "train", resume=False)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,9 @@ def test_another_network_step_or_joints_are_refused(run: Run) -> None:
     wider = dataclasses.replace(run, spec=dataclasses.replace(run.hrnet_spec, width=8))
     with pytest.raises(ValueError, match="width was 4, is now 8"):
         check_same(wider)
-    with pytest.raises(ValueError, match="was made by `hrnet train`, not by `hrnet quantize`"):
-        check_same(dataclasses.replace(run, step="quantize"))
+    for resume in (False, True):
+        with pytest.raises(ValueError, match="was made by `hrnet train`, not by `hrnet quantize`"):
+            check_startable(run.path, "quantize", resume=resume)
     with pytest.raises(ValueError, match="is of other joints or classes than the data"):
         check_same(dataclasses.replace(run, category={**run.category, "keypoints": ["nose"] * 17}))
 

@@ -58,7 +58,7 @@ def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
     assert len(list((tmp_path / "cache").glob("*/done.bin"))) == 1
     assert hrnet(f"{command} --output {tmp_path / 'run'} --resume", monkeypatch) == 0  # the same settings
     assert hrnet(f"{command} --output {tmp_path / 'run'} --resume --sigma 3", monkeypatch) == 2
-    assert "run of another model or other settings (its config differs)" in capsys.readouterr().err
+    assert "run cannot be resumed with other settings: sigma was 2.0, is now 3.0" in capsys.readouterr().err
 
 
 def test_an_imagenet_trunk_starts_a_pose_network(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
