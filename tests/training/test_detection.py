@@ -287,7 +287,7 @@ def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_p
     assert train.left_out == "1 image without boxes: background"
     held = HeldSet.prepare(train.head(1), detector_spec, SMALL)  # the background alone
     learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
-    images, targets, _ = held.batches()[0]
+    images, targets, _ = next(iter(held.batches()))
     assert np.all(unpack(targets)[1] == NO_BOX)
     with tf.GradientTape() as tape:
         loss = learner.loss_of(images, targets, learner.stages.maps(images, training=False))

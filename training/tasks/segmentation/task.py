@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hrnet_tf.networks import Network
 from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.image_file import check_size
 from mobile_eval.mask_picture import mask_overlay
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
 from mobile_eval.model_file import unnamed_classes
@@ -77,7 +78,9 @@ def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
         mask = read_mask(one.mask_path, len(data.classes))
         size = None
         with contextlib.suppress(ValueError):  # an image that cannot be read
-            size = size_as_read(one.image_path, upright=one.upright)
+            named = size_as_read(one.image_path, upright=one.upright)
+            check_size(named, f"image {one.image_path}")
+            size = named
         if size is not None:
             check_mask_size(one, mask.shape, size)
         return np.bincount(mask.ravel(), minlength=IGNORED + 1)[: len(data.classes)] > 0
