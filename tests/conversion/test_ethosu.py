@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import ai_edge_litert.schema_py_generated as schema
+import flatbuffers
 import pytest
 from typer.testing import CliRunner
 
@@ -53,10 +55,23 @@ def test_what_cannot_be_compiled(int8_file: Path, tmp_path: Path, monkeypatch: p
     with pytest.raises(ValueError, match="is not a TFLite model"):
         compile_for_ethosu(tmp_path / "text.tflite", tmp_path)
     (tmp_path / "cut.tflite").write_bytes(int8_file.read_bytes()[:900])
-    with pytest.raises(ValueError, match="Vela refused"):
+    with pytest.raises(ValueError, match=r"cut\.tflite is truncated or damaged"):
         compile_for_ethosu(tmp_path / "cut.tflite", tmp_path)
+    (tmp_path / "kernel.tflite").write_bytes(_without_kernel(int8_file.read_bytes()))
+    with pytest.raises(ValueError, match=r"Vela refused .*kernel\.tflite"):
+        compile_for_ethosu(tmp_path / "kernel.tflite", tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install") as raised:
         compile_for_ethosu(int8_file, tmp_path)
     assert str(raised.value) == NEEDS_VELA
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.tflite", "text.tflite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.tflite", "kernel.tflite", "text.tflite"]
+
+
+def _without_kernel(flatbuffer: bytes) -> bytes:
+    """The model with a convolution that reads its image alone: a sound flatbuffer of no sound graph."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
+    convolution = next(one for one in model.subgraphs[0].operators if len(one.inputs) == len(("image", "kernel", "bias")))
+    convolution.inputs = convolution.inputs[:1]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
