@@ -46,7 +46,16 @@ DETECTION = ["keras-cv>=0.9.0"]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data tfds`
-DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.9", "mypy>=1.14", "pycocotools>=2.0.8", "scipy>=1.10", *KERAS3]
+DEV = [
+    "ml_dtypes>=0.4",
+    "pytest>=8",
+    "pytest-xdist>=3.5",
+    "ruff>=0.9",
+    "mypy>=1.14",
+    "pycocotools>=2.0.8",
+    "scipy>=1.10",
+    *KERAS3,
+]
 
 
 def version() -> str:

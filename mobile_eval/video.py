@@ -218,7 +218,7 @@ class _Drawn:
             return
         try:
             self.writer.release()
-            written = int(cv2.VideoCapture(str(self.beside)).get(cv2.CAP_PROP_FRAME_COUNT))
+            written = int(cv2.VideoCapture(_name(self.beside)).get(cv2.CAP_PROP_FRAME_COUNT))
             if keep and written < self.frames:
                 raise ValueError(
                     f"cannot write {self.path}: {max(written, 0)} of {self.frames} frames are there; is the disk full?"

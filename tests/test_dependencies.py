@@ -26,6 +26,7 @@ EXTRAS = {
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "google": "protobuf", "yaml": "pyyaml"}
 # Of what training imports, what is made of TensorFlow.
 OF_TENSORFLOW = {"tensorflow", "tf-keras", "tensorflow-model-optimization", "tensorflow-datasets", "keras-cv", "protobuf"}
+OWN_ENVIRONMENTS = ("google_readers",)  # programs that tests run in environments of their own
 # Declared for another reason than an import statement.
 NOT_IMPORTED = {
     "setuptools": "tensorflow-model-optimization imports its distutils",
@@ -69,6 +70,8 @@ def third_party(folder: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     here = {*EXTRAS, "tests", *sys.stdlib_module_names}
     for path in (ROOT / folder).rglob("*.py"):
+        if path.parent.name in OWN_ENVIRONMENTS:
+            continue
         for node in statements(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

@@ -26,10 +26,10 @@ def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str]
     needs, takes = TASKS[task].needs, TASKS[task].takes
     training_task(task)  # refuses a task that cannot be trained before it asks for data
     for name, option in options.items():
-        if name in needs and asked[option] is None:
+        if name in needs and asked.get(option) is None:
             raise ValueError(f"{task} needs {_listed(options[need] for need in needs)}: --{_typed(option)} is missing")
     _check_own(task, asked, options, (*needs, *takes))
-    return Source(**{name: asked[option] for name, option in options.items()})
+    return Source(**{name: asked[option] for name, option in options.items() if asked.get(option) not in ABSENT})
 
 
 def asked_sources(task: str, asked: Mapping[str, Any]) -> tuple[Source, Source | None]:
@@ -45,7 +45,7 @@ def _val_source(task: str, asked: Mapping[str, Any], train: Source) -> Source | 
     """Validation data: None where nothing of them is given; what is not given of them is the training's."""
     needs = TASKS[task].needs
     _check_own(task, asked, VAL, (*needs, *TASKS[task].takes))
-    others = {name: asked[option] for name, option in VAL.items() if asked[option] is not None}
+    others = {name: asked[option] for name, option in VAL.items() if asked.get(option) is not None}
     beside = [name for name in needs if name != "images"]
     if others and beside and not any(name in others for name in beside):
         raise ValueError(f"--val-images goes with {_listed(VAL[name] for name in beside)}")
@@ -85,7 +85,7 @@ def run_sources(run: Run, asked: Mapping[str, Any]) -> tuple[Source, Source | No
     shared = [name for name in (*PATHS, *CHOICE) if getattr(known["val"], name) == getattr(known["train"], name)]
     val = dataclasses.replace(val, **{name: getattr(train, name) for name in shared if asked.get(VAL.get(name, "")) is None})
     missing = _missing(val)
-    if missing and any(asked[option] for option in TRAIN.values()) and not any(asked[option] for option in VAL.values()):
+    if missing and any(map(asked.get, TRAIN.values())) and not any(map(asked.get, VAL.values())):
         Console(stderr=True).print(f"no validation: {val.path(missing)} is not there", soft_wrap=True, markup=False)
         return train, None
     if missing:
@@ -97,7 +97,7 @@ def _overridden(run: Run, name: str, task: str, asked: Mapping[str, Any], option
     """A source that the run knows, with what is given in place."""
     training_task(task)  # refuses a task that cannot be trained before it asks for data
     _check_own(task, asked, options, (*TASKS[task].needs, *TASKS[task].takes))
-    given = {field: asked[option] for field, option in options.items() if asked[option] not in ABSENT}
+    given = {field: asked[option] for field, option in options.items() if asked.get(option) not in ABSENT}
     return dataclasses.replace(_source(run, name), **given)
 
 
@@ -113,7 +113,7 @@ def _missing(source: Source) -> str | None:
 
 def _check_own(task: str, asked: Mapping[str, Any], options: Mapping[str, str], own: tuple[str, ...]) -> None:
     for name, option in options.items():
-        if asked[option] not in ABSENT and name not in own:
+        if asked.get(option) not in ABSENT and name not in own:
             raise ValueError(f"--{_typed(option)} is not for {task}")
 
 

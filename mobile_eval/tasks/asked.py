@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -41,7 +41,7 @@ class Source:
     classes: Path | None = None
     category: str | None = None
     strict: bool = False
-    expected: str | None = None
+    expected: str | None = field(default=None, compare=False)
     exif: str | None = None
 
     def read_as(self, config: Mapping[str, Any]) -> Source:

@@ -32,7 +32,7 @@ def test_cells_say_shares_of_their_row() -> None:
     assert [written.count(name) for name in NAMES] == [2, 2, 2]
     assert "75.0 % of 8" in written
     assert "-" in written  # there is no horse
-    assert len(list(root.iter(f"{SVG}rect"))) == 9
+    assert len(list(root.iter(f"{SVG}rect"))) == 9 + 1  # and the background
 
 
 def test_of_many_classes_those_with_most_mistakes() -> None:
@@ -40,7 +40,7 @@ def test_of_many_classes_those_with_most_mistakes() -> None:
     counts[[7, 93, 50], [8, 7, 50]] = 3, 5, 900
     assert most_confused(counts, 3) == [7, 8, 93]
     root = ElementTree.fromstring(confusion_svg(counts, [f"class_{i}" for i in range(100)], "m", "images"))
-    assert len(list(root.iter(f"{SVG}rect"))) == 40 * 40
+    assert len(list(root.iter(f"{SVG}rect"))) == 40 * 40 + 1
     assert any("the 40 of 100 classes" in (text.text or "") for text in root.iter(f"{SVG}text"))
 
 

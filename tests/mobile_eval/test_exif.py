@@ -15,15 +15,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mobile_eval.boxes_file import load_boxes
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.datasets.detections import load_detections
 from mobile_eval.datasets.frames import STORED, UPRIGHT, find_frame, size_as_read
 from mobile_eval.datasets.instances import load_instances
 from mobile_eval.datasets.masks import load_masked_images
-from mobile_eval.exif import decoded, orientation
+from mobile_eval.exif import orientation
 from mobile_eval.inference import predict_people
 from mobile_eval.notices import DataWarning
-from mobile_eval.predict import load_boxes, pictures_frame, predict
+from mobile_eval.predict import pictures_frame, predict
 from mobile_eval.preprocess import person_crops, read_image, read_item
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.asked import Source
@@ -103,7 +104,6 @@ def test_what_says_no_orientation(tmp_path: Path) -> None:
         assert orientation(io.BytesIO(data)) == 1, name
     little_endian = jpeg[:at] + b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x08\0\0\0" + bytes(4)
     assert orientation(io.BytesIO(little_endian)) == 8
-    assert decoded(b"", upright=True) is None
 
 
 # --- which frame

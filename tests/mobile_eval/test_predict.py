@@ -43,7 +43,7 @@ def test_written_keypoints_are_a_coco_file(people: People, model_path: Callable[
     np.testing.assert_allclose(np.reshape(data["annotations"][2]["keypoints"], (17, 3)), results[1].keypoints[0])
     assert data["annotations"][2]["image_id"] == 2
     for annotation in data["annotations"]:
-        annotation["keypoints"] = [0.0, 0.0, 1.0] * 17
+        annotation["keypoints"] = [10.0, 10.0, 1.0] * 17
     copy = tmp_path / "copy.json"
     copy.write_text(json.dumps(data))
     assert len(load_keypoint_dataset(copy, people.images)) == 5

@@ -158,7 +158,7 @@ def test_plot_is_true_to_scale_and_readable() -> None:
     points.append(Point("half", 5.0, 5.5, 0.69, "#654321", square=True, reference=0))
     root = ElementTree.fromstring(scatter_svg(points, "PCK"))
     x = [float(circle.get("cx", "")) for circle in root.iter(f"{SVG}circle")]
-    rectangle = next(root.iter(f"{SVG}rect"))
+    rectangle = next(rect for rect in root.iter(f"{SVG}rect") if rect.get("fill") == "#654321")
     half = float(rectangle.get("x", "")) + float(rectangle.get("width", "")) / 2
     zero = next(float(text.get("x", "")) for text in root.iter(f"{SVG}text") if text.text == "0")
     assert (half - zero) / (x[0] - zero) == pytest.approx(0.5, abs=0.002)

@@ -29,7 +29,8 @@ from training.importance.held import HeldSet, TrainedNetwork
 from training.importance.ranking import rank
 from training.pruning import PruneOptions, check_prunable
 from training.records import read_history
-from training.sources import asked_sources
+from training.sources import asked_sources, run_sources
+from training.task_options import with_given
 from training.tasks.pose.settings import Settings
 from training.train import train
 
@@ -106,13 +107,16 @@ def test_ranking_refuses_what_is_no_number(config: TrainingConfig, small: HRNetS
 def test_pruning_refuses_a_ranking_of_what_is_no_number(
     value: float, config: TrainingConfig, small: HRNetSpec, tmp_path: Path
 ) -> None:
-    run = Run(tmp_path / "run", "train", small, {"name": "person"}, config.to_json())
+    category = {"name": "person", "keypoints": [f"joint{index}" for index in range(17)]}
+    run = Run(tmp_path / "run", "train", small, category, config.to_json())
     save_run(run)
     links = sorted(small.links)
-    save_ranking(run, Ranking(2, 0, {"taylor": {**dict.fromkeys(links, 1.0), links[1]: value}}, {"taylor": None}, {}))
-    with pytest.raises(
-        ValueError, match=rf"ranking.json, the importance of {links[1]} is {value}: rank it again with `hrnet rank"
-    ):
+    save_ranking(run, Ranking(2, 0, {"taylor": dict.fromkeys(links, 1.0)}, {"taylor": None}, {}))
+    file = run.path / "ranking.json"
+    content = json.loads(file.read_text())
+    content["methods"]["taylor"]["importance"][str(links[1])] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"ranking.json .*{links[1]} must be a number, got {value}"):
         check_prunable(run, PruneOptions(Budget(keep_macs=0.5)))
 
 
@@ -131,7 +135,7 @@ def both(config: TrainingConfig, tmp_path: Path) -> Source:
 def typed(source: Source, **options: Any) -> dict[str, Any]:
     """The options of a command of training, by name."""
     files = {"images": source.images, "train_annotations": source.annotations}
-    none = dict.fromkeys(("masks", "classes", "val_images", "val_annotations", "val_masks", "category"))
+    none = dict.fromkeys(("masks", "classes", "val_images", "val_annotations", "val_masks", "category", "exif"))
     return {**none, **files, "strict": False, **options}
 
 
@@ -139,7 +143,7 @@ def test_a_category_is_chosen_and_goes_into_the_run(both: Source, config: Traini
     with pytest.raises(ValueError, match="choose one with --category"):
         load_data(dataclasses.replace(config, train=both))
     sources = asked_sources("pose", typed(both, category="dog", val_annotations=both.annotations))
-    chosen = dataclasses.replace(config, train=sources[0], val=sources[1], batch_size=2)
+    chosen = with_given(dataclasses.replace(config, train=sources[0], val=sources[1], batch_size=2), {"flip_pairs": "none"})
     assert [len(data or ()) for data in load_data(chosen)] == [2, 2]
     stored = json.loads(json.dumps(chosen.to_json()))
     assert stored["train"]["category"] == stored["val"]["category"] == "dog"
@@ -154,8 +158,9 @@ def test_a_run_s_category_is_taken_where_none_is_given(
     both: Source, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run", "train", spec, {"name": "dog", "keypoints": DOG["keypoints"]}, {"train": both.to_json()})
-    train_source, _ = asked_sources("pose", typed(both), run)
-    train_data, _ = load_data(dataclasses.replace(config, train=train_source, val=None, batch_size=2))
+    train_source, _ = run_sources(run, typed(both))
+    chosen = with_given(dataclasses.replace(config, train=train_source, val=None, batch_size=2), {"flip_pairs": "none"})
+    train_data, _ = load_data(chosen)
     assert train_data.names == ("nose", "tail")
     calibrated = own_data(run)
     assert calibrated is not None

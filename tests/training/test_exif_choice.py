@@ -17,7 +17,7 @@ from mobile_eval.tasks.asked import Source, load_given
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig, tuning_config
 from training.image_cache import ImageCache
-from training.sources import TRAIN, asked_source, asked_sources
+from training.sources import TRAIN, asked_source, asked_sources, run_sources
 from training.tasks.classification.settings import Settings as ClassSettings
 from training.tasks.pose.settings import Settings
 
@@ -57,11 +57,11 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
     assert stored == config
     load = TASKS["pose"].load
     assert {person.upright for one in (stored.train, val) for person in load(one).persons} == {exif == "upright"}
-    again = tuning_config("pose", config.to_json(), asked_sources("pose", options(turned, None)), 1, 8, 1e-3, 0)
+    run = Run(tmp_path / "run", "train", spec, {"name": "person"}, config.to_json())
+    again = tuning_config(run, run_sources(run, options(turned, None)), 1, 8, 1e-3, 0)
     assert (again.train.exif, again.val and again.val.exif) == (exif, exif)
-    changed = tuning_config("pose", config.to_json(), asked_sources("pose", options(turned, "upright")), 1, 8, 1e-3, 0)
+    changed = tuning_config(run, run_sources(run, options(turned, "upright")), 1, 8, 1e-3, 0)
     assert changed.train.exif == "upright"
-    run = Run(tmp_path / "run", "train", spec, {}, config.to_json())
     data = own_data(run)
     assert data is not None
     assert {person.upright for person in data.items} == {exif == "upright"}

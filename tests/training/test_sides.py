@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from hrnet_tf.runs import load_run
+from hrnet_tf.runs import Run, load_run
 from hrnet_tf.spec import HRNetSpec
 from mobile_eval.datasets.sides import FACE_PAIRS
 from mobile_eval.model_file import read_description
@@ -89,9 +89,10 @@ def test_mirrored_examples_exchange_the_pairs(config: TrainingConfig, spec: HRNe
     assert not np.array_equal(exchanged, heatmaps)
 
 
-def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig) -> None:
+def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
     parent = with_given(config, {"flip_pairs": "near_eye:far_eye"})
-    tuned = tuning_config("pose", parent.to_json(), (config.train, None), 1, 8, 1e-4, 0)
+    run = Run(tmp_path / "run", "train", spec, {"name": "person"}, parent.to_json())
+    tuned = tuning_config(run, (config.train, None), 1, 8, 1e-4, 0)
     assert tuned.settings.flip_pairs == "near_eye:far_eye"
     data, _ = load_data(tuned)
     category = data.answers

@@ -43,7 +43,7 @@ def test_evaluate_finds_what_it_finds_here(
     assert there["oks"] == pytest.approx(here["oks"])
     assert there["annotations"] == str(people.annotations)
     assert "PCK@0.1" in out
-    assert "copying the evaluator, the model and 1 images" in error
+    assert "copying the evaluator, the model and 1 image" in error
     assert phone.left() == []
 
 
