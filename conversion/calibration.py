@@ -23,6 +23,7 @@ from mobile_eval.backend import Backend
 from mobile_eval.runtime import make_interpreter
 
 Ranges = dict[int, tuple[float, float]]  # of tensors by their indices
+BYTES = (schema.TensorType.INT8, schema.TensorType.UINT8)  # types of one byte
 
 
 def with_ranges(flatbuffer: bytes, images: Iterable[NDArray[np.float32]], memory_budget: int = MEMORY_BUDGET) -> bytes:
@@ -51,28 +52,49 @@ def activation_ranges(
     Only so many tensors are kept at a time as fit into `memory_budget` (bytes): of large images the network is run several times.
     With a `percentile` those between which this share of an image's values lies, both sides together, averaged over images.
     """
+    measured: Ranges = {}
+    graph_inputs = _graph(flatbuffer).inputs
+    for tensors, keeping in files_keeping(flatbuffer, computed_floats(flatbuffer), memory_budget):
+        measured |= _ranges(keeping, [*graph_inputs, *tensors], images, percentile)
+    return measured
+
+
+def _graph(flatbuffer: bytes) -> Any:
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer)).subgraphs
+    return graph
+
+
+def computed_floats(flatbuffer: bytes) -> list[int]:
+    """Indices of the float tensors that are computed, in the order of the operators."""
+    graph = _graph(flatbuffer)
+    outputs = (int(index) for operator in graph.operators for index in operator.outputs)
+    return [index for index in outputs if graph.tensors[index].type == schema.TensorType.FLOAT32]
+
+
+def files_keeping(flatbuffer: bytes, tensors: Iterable[int], memory_budget: int) -> Iterator[tuple[list[int], bytes]]:
+    """`tensors` (indices) in groups that fit into `memory_budget` (bytes), each with a file whose outputs they are.
+
+    An interpreter that preserves all tensors would do it at once, but it also preserves what each convolution unfolds its input
+    into, nine times as large.
+    """
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
     [graph] = model.subgraphs
     model.signatureDefs = []  # they name the graph's outputs
-    measured: Ranges = {}
-    for tensors in _groups(graph, memory_budget):
-        graph.outputs = tensors
-        keeping = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-        measured |= _ranges(keeping, [*graph.inputs, *tensors], images, percentile)
-    return measured
+    for group in _groups(graph, tensors, memory_budget):
+        graph.outputs = group
+        yield group, bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _groups(graph: Any, memory_budget: int) -> Iterator[list[int]]:
-    """The float tensors that are computed, in groups that are not too large to be kept."""
+def _groups(graph: Any, tensors: Iterable[int], memory_budget: int) -> Iterator[list[int]]:
     group: list[int] = []
     size = 0
-    for index in (int(index) for operator in graph.operators for index in operator.outputs):
+    for index in tensors:
         tensor = graph.tensors[index]
-        if tensor.type != schema.TensorType.FLOAT32:
-            continue
-        own = 4 * int(np.prod(tensor.shape))
+        own = (1 if tensor.type in BYTES else 4) * int(np.prod(tensor.shape))
         if group and size + own > memory_budget:
             yield group
             group, size = [], 0

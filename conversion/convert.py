@@ -120,7 +120,8 @@ def convert_run(
         flatbuffer = with_metadata(flatbuffer, description)
         save_model_file(draft, flatbuffer, description)
         found = parity(model, draft, checked, batch_size_for(run.spec, memory_budget, most=CHECKED))
-        errors = layer_errors(load_folded_model(run, tuned=False), draft, images.head(TRACED)) if options.format == "int8" else []
+        traced, floating = images.head(TRACED), load_folded_model(run, tuned=False) if options.format == "int8" else None
+        errors = layer_errors(floating, draft, traced, memory_budget) if floating else []
     limit = options.limit(found.largest)
     if limit is not None and not found.max_error <= limit:
         rejected = Path(f"{output}{REJECTED}")

@@ -7,6 +7,8 @@ loss is large compared with what its inputs brought is where to look, and what a
 from __future__ import annotations
 
 import csv
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -16,11 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.calibration import files_keeping
 from conversion.verify import ErrorSums
 from hrnet_tf._keras import keras
+from hrnet_tf.memory import MEMORY_BUDGET
+from mobile_eval.backend import Backend
 from mobile_eval.files import write_atomically, write_text
 from mobile_eval.preprocess import normalize
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.runtime import TfliteModel, make_interpreter, real_values
 from mobile_eval.svg import GRID, MUTED, PAPER, element, line, picture, text
 from mobile_eval.tflite_graph import Operator, TfliteGraph
 
@@ -42,11 +47,13 @@ class LayerError:
     loss_db: float | None
 
 
-def layer_errors(floating: Any, path: Path, crops: Iterable[NDArray[np.uint8]]) -> list[LayerError]:
+def layer_errors(
+    floating: Any, path: Path, crops: Iterable[NDArray[np.uint8]], memory_budget: int = MEMORY_BUDGET
+) -> list[LayerError]:
     """Every operator of the int8 file at `path` whose layer the folded Keras model `floating` has, in order.
 
-    `crops` are RGB (H, W, 3). They are compared layer by layer: memory holds what the file makes of one of them, and of the
-    Keras model the layers that are still read.
+    `crops` are RGB (H, W, 3). They are compared layer by layer: memory holds as many of the file's tensors as `memory_budget`
+    (bytes) has room for, and of the Keras model the layers that are still read.
     """
     names = {layer.name for layer in floating.layers}
     compared = [operator for operator in TfliteGraph(path).operators if operator.layer in names]
@@ -54,12 +61,19 @@ def layer_errors(floating: Any, path: Path, crops: Iterable[NDArray[np.uint8]]) 
     for operator in compared:
         of_layer.setdefault(str(operator.layer), []).append(operator)
     sums = {operator.index: ErrorSums() for operator in compared}
-    model = TfliteModel(path, keep_tensors=True)
-    for crop in crops:
-        model.run(model.stored(crop[None]))
-        for name, expected in outputs_in_turn(floating, normalize(crop[None])):
-            for operator in of_layer.get(name, ()):
-                sums[operator.index].add(expected, model.tensor(operator.outputs[0].index))
+    stored, flatbuffer = TfliteModel(path).stored, path.read_bytes()
+    tensors = dict.fromkeys(operator.outputs[0].index for operator in compared)
+    for group, keeping in files_keeping(flatbuffer, tensors, memory_budget):
+        interpreter = _interpreter_of(keeping)
+        for crop in crops:
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], stored(crop[None]))
+            interpreter.invoke()
+            formats = {details["index"]: details["quantization"] for details in interpreter.get_output_details()}
+            for name, expected in outputs_in_turn(floating, normalize(crop[None])):
+                for operator in of_layer.get(name, ()):
+                    index = operator.outputs[0].index
+                    if index in group:
+                        sums[operator.index].add(expected, real_values(interpreter.get_tensor(index), *formats[index]))
     errors: list[LayerError] = []
     at_tensor: dict[int, float] = {}
     for operator in compared:
@@ -68,6 +82,14 @@ def layer_errors(floating: Any, path: Path, crops: Iterable[NDArray[np.uint8]]) 
         at_tensor[operator.outputs[0].index] = own
         errors.append(LayerError(operator.index, str(operator.layer), operator.kind, own, min(before) - own if before else None))
     return errors
+
+
+def _interpreter_of(flatbuffer: bytes) -> Any:
+    """One that runs every operator by itself: XNNPACK has some of them computed together."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kept.tflite")
+        path.write_bytes(flatbuffer)
+        return make_interpreter(path, Backend(xnnpack=False, threads=os.cpu_count() or 1))
 
 
 def outputs_in_turn(model: Any, images: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -49,6 +49,9 @@ class Parity:
         )
 
 
+CHUNK = 2**20  # values
+
+
 @dataclass
 class ErrorSums:
     """What is known of the differences of two arrays of which only parts are there at a time."""
@@ -62,7 +65,11 @@ class ErrorSums:
 
     def add(self, expected: NDArray[Any], found: NDArray[Any]) -> None:
         """Another part of both, of the same shape. NaN in any of them stays in what is known."""
-        exact = expected.astype(np.float64)
+        for start in range(0, expected.size, CHUNK):  # float64 of all of it would be twice as large as it is
+            part = slice(start, start + CHUNK)
+            self._add(expected.reshape(-1)[part].astype(np.float64), found.reshape(-1)[part])
+
+    def _add(self, exact: NDArray[np.float64], found: NDArray[Any]) -> None:
         error = np.abs(exact - found)
         self.largest = float(np.maximum(self.largest, np.abs(exact).max()))
         self.max_error = float(np.maximum(self.max_error, error.max()))

@@ -135,7 +135,8 @@ def _reason(error: Exception) -> str:
     return textwrap.shorten(str(error), LONGEST_REASON, placeholder=" ...")
 
 
-def _real(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
+def real_values(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
+    """What numbers of a tensor stand for; a `scale` of 0 is that of a tensor that is not quantized."""
     values = stored.astype(np.float32)
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
 
@@ -186,12 +187,8 @@ class TfliteModel:
         for image in self.stored(crops):
             self.run(image[None])
             for values, index in zip(found, indices, strict=True):
-                values.append(self.tensor(index))
+                values.append(real_values(self._interpreter.get_tensor(index), *self._quantization[index]))
         return [np.concatenate(values) for values in found]
-
-    def tensor(self, index: int) -> NDArray[np.float32]:
-        """Real values (1, ...) of the tensor of that index after the last `run`; needs `keep_tensors`."""
-        return _real(self._interpreter.get_tensor(index), *self._quantization[index])
 
     @cached_property
     def _quantization(self) -> dict[int, tuple[float, int]]:
@@ -228,7 +225,7 @@ class TfliteModel:
         """Real values of all outputs for what the input tensor holds, each as the file itself says it is quantized."""
         details = {entry["index"]: entry for entry in self._interpreter.get_output_details()}
         values = zip(self.run(stored), self._outputs, strict=True)
-        return [_real(value, *details[index]["quantization"]) for value, index in values]
+        return [real_values(value, *details[index]["quantization"]) for value, index in values]
 
     def decoded(self, answer: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         """What `run` gave out, as keypoints (1, K, 3)."""
