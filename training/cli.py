@@ -264,12 +264,15 @@ def quantize(
     Example: [bold]hrnet quantize runs/pruned --epochs 3 --output runs/pruned-qat[/bold]
     """
     asked = dict(locals())
+    from hrnet_tf.keras_choice import check_tf_keras
     from hrnet_tf.memory import parse_memory
+    from hrnet_tf.quantization import QUANTIZATION
     from hrnet_tf.runs import load_run
     from training.config import tuning_config
     from training.quantize import quantize as quantize_run
     from training.sources import run_sources
 
+    check_tf_keras(QUANTIZATION)  # before the data are looked for
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
     config = tuning_config(parent, run_sources(parent, asked), epochs, batch_size, learning_rate, seed)
