@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -36,21 +37,33 @@ def check_sound(paths: Sequence[Path | str], backend: Backend) -> None:
     once for each backend; those that are new are tried together.
     """
     new = {key: path for path in paths if (key := _key(path, backend)) not in _sound}
-    if new:
-        run_apart(list(new.values()), backend)
+    if not new:
+        return
+    try:
+        _tried(list(new.values()), backend, invocations=1)
+    except OSError as error:  # Python cannot be started again, as in an emulator: the runtime is trusted with the file
+        logging.getLogger(__name__).info("models are not tried in a process of their own: %s", error)
+    _sound.update(new)
 
 
 def run_apart(paths: Sequence[Path | str], backend: Backend, invocations: int = 1) -> list[dict[str, Any]]:
     """Run models so many times in a process of its own; what it reports of each. ValueError where one fails or crashes."""
     keys = [_key(path, backend) for path in paths]
+    try:
+        reports = _tried(paths, backend, invocations)
+    except OSError as error:
+        raise ValueError(f"cannot start the process that tries {paths[0]}: {error.strerror or error}") from error
+    _sound.update(keys)
+    return [report for report in reports if "peak_bytes" in report]
+
+
+def _tried(paths: Sequence[Path | str], backend: Backend, invocations: int) -> list[dict[str, Any]]:
+    """All reports of that process; OSError where it cannot be started."""
     package_parent = str(Path(__file__).resolve().parent.parent)
     path_entries = os.pathsep.join(filter(None, (package_parent, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path_entries}
     command = [sys.executable, "-c", PROCESS, "--", json.dumps(asdict(backend)), str(invocations), *map(str, paths)]
-    try:
-        done = subprocess.run(command, capture_output=True, env=environment, check=False)
-    except OSError as error:
-        raise ValueError(f"cannot start the process that tries {paths[0]}: {error.strerror or error}") from error
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     reports = [json.loads(line) for line in lines if line.startswith("{")]
     failed = next((report["error"] for report in reports if "error" in report), None)
@@ -59,8 +72,7 @@ def run_apart(paths: Sequence[Path | str], backend: Backend, invocations: int = 
     if done.returncode:
         tried = reports[-1]["path"] if reports else paths[0]
         raise ValueError(_death(tried, done.returncode, done.stderr.decode("utf-8", "replace")))
-    _sound.update(keys)
-    return [report for report in reports if "peak_bytes" in report]
+    return reports
 
 
 def _key(path: Path | str, backend: Backend) -> tuple[str, Backend]:
