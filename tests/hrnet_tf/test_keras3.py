@@ -223,8 +223,10 @@ def test_objects_of_tf_keras_are_refused(found: Found) -> None:
     if found.facts["backend"] == "jax":
         pytest.skip("tf_keras needs TensorFlow")
     for kind in ("optimizer", "callback"):
-        message = r"(Adam|Callback) is of tf_keras \(tf_keras.src\..*\), but Keras 3 \(tensorflow\) is active: "
+        message = (
+            r"(Adam|Callback) is of tf_keras \(tf_keras.src\..*\), but Keras 3 \(tensorflow\) is active: "
             r"make it of keras .*, or set HRNET_KERAS=tf_keras"
+        )
         assert re.match(message, found.facts["errors"][kind])
 
 
