@@ -9,8 +9,8 @@ import statistics
 import sys
 import time
 
-from hrnet_tf.networks import build_model
-from hrnet_tf.presets import preset
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.presets import preset
 
 ROUNDS = 3
 REFERENCE = "pose-w32"

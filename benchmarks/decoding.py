@@ -17,7 +17,7 @@ import numpy as np
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from conversion.samples import random_inputs
-from hrnet_tf.runs import load_run
+from hrnet_tf.runs.run import load_run
 from mobile_eval.runtime import TfliteModel
 
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from hrnet_tf.networks import build_model
-from hrnet_tf.presets import preset
-from hrnet_tf.runs import Run, save_run
-from hrnet_tf.weights import model_weights, save_weights
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.run import Run, save_run
+from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.presets import preset
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.inference import predict_people
 from mobile_eval.runtime import TfliteModel

@@ -43,7 +43,7 @@ def no_gpu() -> str | None:
 
 def clock() -> Any:
     """A callback that knows the `seconds` of the last epoch."""
-    from hrnet_tf._keras import keras
+    from hrnet_tf.backend.keras_module import keras
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         async_safe = True
@@ -59,7 +59,7 @@ def clock() -> Any:
 
 def measure_people(annotations: str, images: str, batch: int) -> float:
     """Images per second of `hrnet train` in this process: its second epoch."""
-    from hrnet_tf.presets import customized, preset
+    from hrnet_tf.spec.presets import customized, preset
     from mobile_eval.tasks.asked import Source
     from training.execution import Execution
     from training.recipe import load_recipe, recipe_config
@@ -81,9 +81,9 @@ def measure_batch(batch: int) -> float:
     import jax
     import numpy as np
 
-    from hrnet_tf._keras import keras
-    from hrnet_tf.networks import build_model
-    from hrnet_tf.presets import customized, preset
+    from hrnet_tf.backend.keras_module import keras
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.spec.presets import customized, preset
     from training.optimizers import make_optimizer
     from training.tasks.pose.losses import HeatmapMSE
 

@@ -28,7 +28,7 @@ BATCH, WORKERS, FIRST = 32, 2, 8  # the first batches are the start-up's
 
 def measure(annotations: str, images: str, batches: int, cache: str | None) -> float:
     """Samples per second of this package, in this process."""
-    from hrnet_tf.presets import preset
+    from hrnet_tf.spec.presets import preset
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.tasks.asked import Source
     from training.data import training_dataset

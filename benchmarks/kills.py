@@ -29,7 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hrnet_tf.weights import load_weights
+from hrnet_tf.runs.weights import load_weights
 from mobile_eval.model_file import read_description
 from mobile_eval.runtime import TfliteModel
 from training.synthetic import write_synthetic_people
@@ -39,7 +39,7 @@ READY = "imports are done"
 NETWORK = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 1,1 --blocks 1"
 DRIVER = f"""
 import sys
-import hrnet_tf.demo as demo
+import hrnet_tf.workflows.demo as demo
 from hrnet_tf.__main__ import main
 if not sys.argv[1] in ("data", "evaluate"):
     import tensorflow, training.pruning, training.quantize, training.train, conversion.convert

@@ -34,11 +34,11 @@ LIMIT_GIB = 6.0
 
 def prepared(folder: Path, name: str, size: str, images: int) -> None:
     """A run with random weights, and random images with random masks."""
-    from hrnet_tf._keras import keras
-    from hrnet_tf.networks import build_model
-    from hrnet_tf.presets import parse_size, preset
-    from hrnet_tf.runs import Run, save_run
-    from hrnet_tf.weights import model_weights, save_weights
+    from hrnet_tf.backend.keras_module import keras
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.runs.run import Run, save_run
+    from hrnet_tf.runs.weights import model_weights, save_weights
+    from hrnet_tf.spec.presets import parse_size, preset
 
     spec = dataclasses.replace(preset(name), input_size=parse_size(size), classes=CLASSES)
     random, (height, width) = np.random.default_rng(0), spec.input_size
@@ -60,7 +60,7 @@ def prepared(folder: Path, name: str, size: str, images: int) -> None:
 
 def step(folder: Path, name: str, budget: int, images: int) -> None:
     """Run one step in this process."""
-    from hrnet_tf.runs import load_run
+    from hrnet_tf.runs.run import load_run
     from mobile_eval.tasks.asked import Source
     from mobile_eval.tasks.registry import TASKS
 
@@ -71,15 +71,15 @@ def step(folder: Path, name: str, budget: int, images: int) -> None:
 
 
 def validate(run: Any, data: Any, budget: int, folder: Path) -> None:
-    from hrnet_tf.inference import Inference
-    from hrnet_tf.networks import build_model
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.models.inference import Inference
     from training.validation import measure
 
     print("mIoU", measure(Inference(build_model(run.spec), (*run.spec.input_size, 3)), data, run.spec, memory_budget=budget))
 
 
 def rank(run: Any, data: Any, budget: int, folder: Path) -> None:
-    from hrnet_tf.weights import load_weights
+    from hrnet_tf.runs.weights import load_weights
     from training.config import stored_settings
     from training.importance.held import HeldSet, TrainedNetwork
     from training.importance.leave_one_out import effects
@@ -90,10 +90,10 @@ def rank(run: Any, data: Any, budget: int, folder: Path) -> None:
 
 
 def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
-    from hrnet_tf.folding import fold_batch_norm
-    from hrnet_tf.networks import build_model
-    from hrnet_tf.quantization import activation_ranges
-    from hrnet_tf.weights import load_weights, set_model_weights
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.models.folding import fold_batch_norm
+    from hrnet_tf.models.quantization import activation_ranges
+    from hrnet_tf.runs.weights import load_weights, set_model_weights
     from mobile_eval.geometry import PLAIN
     from training.quantize import range_groups
 
@@ -103,8 +103,8 @@ def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
 
 
 def statistics(run: Any, data: Any, budget: int, folder: Path) -> None:
-    from hrnet_tf.memory import batch_size_for
-    from hrnet_tf.networks import build_model
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.spec.memory import batch_size_for
     from training.examples import plain_batches
     from training.recovery import LARGEST_BATCH, reestimate_batch_norm
 
@@ -155,8 +155,8 @@ def main() -> None:
     parser.add_argument("--steps", default=",".join(STEPS))
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    from hrnet_tf.memory import activation_bytes, live_bytes, parse_memory
-    from hrnet_tf.presets import parse_size, preset
+    from hrnet_tf.spec.memory import activation_bytes, live_bytes, parse_memory
+    from hrnet_tf.spec.presets import parse_size, preset
 
     if given.folder:  # the process of one step
         step(given.folder, given.steps, parse_memory(given.memory_budget), given.images)

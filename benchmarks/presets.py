@@ -18,7 +18,7 @@ from typing import Any
 
 from conversion.edgetpu import check
 from conversion.verify import check_fully_int8, check_loads
-from hrnet_tf.presets import PRESETS, preset
+from hrnet_tf.spec.presets import PRESETS, preset
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
 from training.candidate_latency import throwaway

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.presets import preset
-from hrnet_tf.spec import HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec, Unit
+from hrnet_tf.spec.presets import preset
 from mobile_eval.latency import bench_interleaved
 from training.candidate_latency import throwaway
 from training.pricing import PriceTable, latency_table, profile_here

@@ -25,9 +25,9 @@ def measure(steps: int, precision: str) -> float:
     """Images per second of this package in this process: `model.fit` of the same batch again and again."""
     import numpy as np
 
-    from hrnet_tf._keras import keras, tf
-    from hrnet_tf.networks import build_model
-    from hrnet_tf.presets import customized, preset
+    from hrnet_tf.backend.keras_module import keras, tf
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.spec.presets import customized, preset
     from training.optimizers import make_optimizer
     from training.tasks.pose.losses import HeatmapMSE
 

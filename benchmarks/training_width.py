@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf._keras import keras
-from hrnet_tf.networks import build_model, complexity
-from hrnet_tf.presets import customized, preset
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model, complexity
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.presets import customized, preset
 from training.tasks.pose.losses import HeatmapMSE
 
 BATCH, WARMUP = 32, 3

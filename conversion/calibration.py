@@ -18,7 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from hrnet_tf.memory import MEMORY_BUDGET
+from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.backend import Backend
 from mobile_eval.runtime import make_interpreter
 

@@ -108,15 +108,15 @@ def convert(
     """
     from rich.console import Console
 
-    from hrnet_tf.keras_choice import check_tf_keras
+    from hrnet_tf.backend.choice import check_tf_keras
 
     check_tf_keras("conversion to TFLite")
     from conversion.convert import convert_run
     from conversion.layer_errors import write_layer_errors
     from conversion.options import ConvertOptions
     from conversion.recipe import load_recipe
-    from hrnet_tf.memory import parse_memory
-    from hrnet_tf.runs import load_run
+    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.files import check_output_file
     from mobile_eval.tasks.asked import Source, load_given
     from mobile_eval.tasks.registry import TASKS
@@ -169,11 +169,11 @@ def restore(
 
     Example: [bold]hrnet restore full-float32.tflite --annotations train.json --images images --output runs/full[/bold]
     """
-    from hrnet_tf.keras_choice import check_tf_keras
+    from hrnet_tf.backend.choice import check_tf_keras
 
     check_tf_keras("restoring from a .tflite file")
     from conversion.restore import restore_run
-    from hrnet_tf.memory import parse_memory
+    from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.model_file import read_description
     from mobile_eval.tasks.asked import Source, given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named

@@ -29,13 +29,13 @@ from conversion.outputs import output_name
 from conversion.recipe import Recipe, quantize_by_recipe
 from conversion.samples import CHECKED, CHECKED_ON_RANDOM, SAMPLES, sample_inputs
 from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
-from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
-from hrnet_tf.networks import build_model
-from hrnet_tf.quantization import build_quantized_model
-from hrnet_tf.runs import Run
-from hrnet_tf.weights import load_weights, set_model_weights
+from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.quantization import build_quantized_model
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.checked_inputs import RANDOM_IMAGES
 from mobile_eval.files import write_bytes
 from mobile_eval.model_file import ModelDescription, save_model_file

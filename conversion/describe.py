@@ -11,9 +11,9 @@ from conversion.flatbuffer import BYTE
 from conversion.options import ConvertOptions
 from conversion.outputs import output_tensors
 from conversion.samples import Samples, run_geometry
-from hrnet_tf.networks import complexity, network_description
-from hrnet_tf.runs import Run, load_pruning, load_ranking
-from hrnet_tf.spec import STEM_STRIDE, FusionLink
+from hrnet_tf.models.build import complexity, network_description
+from hrnet_tf.runs.run import Run, load_pruning, load_ranking
+from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
 from mobile_eval.checked_inputs import checked_on
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.geometry import HEATMAP_STRIDE

@@ -24,15 +24,15 @@ from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.samples import CHECKED_ON_RANDOM, SAMPLES, Inputs, Samples, sample_inputs
 from conversion.verify import ErrorSums, Parity, check_finite, check_fully_int8, check_loads, check_versions
-from hrnet_tf.detector_sizes import detection_widths
-from hrnet_tf.detector_stages import LEVELS, stages_of
-from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.joined_detector import JoinedDetector
-from hrnet_tf.memory import MEMORY_BUDGET
-from hrnet_tf.networks import build_model
-from hrnet_tf.quantization import build_quantized_model
-from hrnet_tf.runs import Run
-from hrnet_tf.weights import load_weights, set_model_weights
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.detection.joined import JoinedDetector
+from hrnet_tf.models.detection.sizes import detection_widths
+from hrnet_tf.models.detection.stages import LEVELS, stages_of
+from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.quantization import build_quantized_model
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.checked_inputs import RANDOM_IMAGES
 from mobile_eval.detector.tensors import BEHIND_IT, LEVELS_READ, tensor_shapes
 from mobile_eval.files import sha256, write_bytes

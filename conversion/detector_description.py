@@ -11,9 +11,9 @@ from conversion.describe import AS_IT_IS, PACKAGES, source_of
 from conversion.options import ConvertOptions
 from conversion.outputs import output_tensors
 from conversion.samples import Samples
-from hrnet_tf.networks import complexity, network_description
-from hrnet_tf.runs import Run, load_ranking
-from hrnet_tf.spec import FusionLink
+from hrnet_tf.models.build import complexity, network_description
+from hrnet_tf.runs.run import Run, load_ranking
+from hrnet_tf.spec.network import FusionLink
 from mobile_eval.datasets.coco import KeypointCategory
 from mobile_eval.detector.anchors import STRIDES
 from mobile_eval.detector.tensors import POOLED

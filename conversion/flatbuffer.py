@@ -13,9 +13,9 @@ from conversion.calibration import with_ranges
 from conversion.options import ConvertOptions
 from conversion.outputs import LOCATIONS, SCORES
 from conversion.samples import Inputs
-from hrnet_tf._keras import keras, quiet, tf
-from hrnet_tf.memory import MEMORY_BUDGET
-from hrnet_tf.tflite import tflite_converter
+from hrnet_tf.backend.keras_module import keras, quiet, tf
+from hrnet_tf.models.export import tflite_converter
+from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.decode import QUARTERS
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from conversion.calibration import files_keeping
 from conversion.verify import ErrorSums
-from hrnet_tf._keras import keras
-from hrnet_tf.memory import MEMORY_BUDGET
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.backend import Backend
 from mobile_eval.files import write_atomically, write_text
 from mobile_eval.preprocess import normalize

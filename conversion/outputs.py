@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf.detector_stages import LEVELS
+from hrnet_tf.models.detection.stages import LEVELS
 from mobile_eval.decode import QUARTERS
 from mobile_eval.detector.anchors import RATIOS, STRIDES
 from mobile_eval.geometry import PLAIN

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.calibration import Ranges, activation_ranges
-from hrnet_tf._keras import quiet
-from hrnet_tf.memory import MEMORY_BUDGET
+from hrnet_tf.backend.keras_module import quiet
+from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.files import read_json
 from mobile_eval.tflite_graph import TfliteGraph
 from mobile_eval.typed import brief, checked

@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.samples import inputs_of
-from hrnet_tf._keras import keras
-from hrnet_tf.inference import Inference
-from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
-from hrnet_tf.networks import build_model, network_from_json
-from hrnet_tf.normalization import BATCH_NORM
-from hrnet_tf.runs import Run, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model, network_from_json
+from hrnet_tf.models.inference import Inference
+from hrnet_tf.models.normalization import BATCH_NORM
+from hrnet_tf.runs.run import Run, save_run
+from hrnet_tf.runs.weights import Weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.files import complete_folder
 from mobile_eval.geometry import UDP
 from mobile_eval.model_file import read_description

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.options import ConvertOptions
-from hrnet_tf.memory import MEMORY_BUDGET
-from hrnet_tf.networks import Network
-from hrnet_tf.runs import Run
+from hrnet_tf.models.build import Network
+from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.checked_inputs import IMAGES, RANDOM_IMAGES
 from mobile_eval.geometry import PLAIN, geometry_of
 from mobile_eval.tasks.asked import Source, TaskData, given_by

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from conversion.known_versions import KNOWN_VERSIONS
 from conversion.samples import CHECKED, Samples
-from hrnet_tf._keras import quiet
-from hrnet_tf.heads import HEATMAP_LAYER
-from hrnet_tf.runs import Run
+from hrnet_tf.backend.keras_module import quiet
+from hrnet_tf.models.heads import HEATMAP_LAYER
+from hrnet_tf.runs.run import Run
 from mobile_eval.backend import Backend
 from mobile_eval.checked_inputs import IMAGES
 from mobile_eval.decode import decode_heatmaps

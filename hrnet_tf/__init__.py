@@ -1,7 +1,7 @@
 """HRNet for Keras, its fusion links, and what the edge makes of them."""
 
-from hrnet_tf.keras_choice import use_keras
-from hrnet_tf.registration import register_classes
+from hrnet_tf.backend.choice import use_keras
+from hrnet_tf.backend.registration import register_classes
 from hrnet_tf.shadowing import check_import
 
 __all__ = ["__version__", "use_keras"]

@@ -16,8 +16,8 @@ from hrnet_tf.shadowing import check_command
 check_command()  # before any of the packages is imported
 
 import conversion.cli
-import hrnet_tf.checkpoints.cli
-import hrnet_tf.cli
+import hrnet_tf.cli.app
+import hrnet_tf.cli.checkpoints
 import mobile_eval.android.cli
 import mobile_eval.cli
 import training.cli
@@ -64,8 +64,8 @@ def demo(
 
     Example: [bold]hrnet demo --task segmentation --output runs/demo-segmentation[/bold]
     """
-    from hrnet_tf.demo import run_demo
-    from hrnet_tf.keras_choice import check_tf_keras
+    from hrnet_tf.backend.choice import check_tf_keras
+    from hrnet_tf.workflows.demo import run_demo
 
     check_tf_keras("hrnet demo")
     command = typer.main.get_command(app)
@@ -91,9 +91,9 @@ def study(
 
     Example: [bold]hrnet study --preset small --output runs/study[/bold]
     """
-    from hrnet_tf.keras_choice import check_tf_keras
-    from hrnet_tf.steps import run_steps
-    from hrnet_tf.study import MANIFEST, manifest, study_setup, study_steps
+    from hrnet_tf.backend.choice import check_tf_keras
+    from hrnet_tf.workflows.steps import run_steps
+    from hrnet_tf.workflows.study import MANIFEST, manifest, study_setup, study_steps
     from mobile_eval.files import write_json
 
     check_tf_keras("hrnet study")

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hrnet_tf.spec import HRNetSpec, StageSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.image_limit import max_pixels, set_max_pixels
 from mobile_eval.tasks.asked import Source
 from training.config import TrainingConfig

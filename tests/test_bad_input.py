@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import hrnet_tf.__main__
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Ranking, Run, save_ranking, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import model_weights, save_weights
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.run import Ranking, Run, save_ranking, save_run
+from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
 
 

@@ -10,7 +10,7 @@ import typer
 
 from conversion.verify import check_fully_int8
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs import load_ranking, load_run
+from hrnet_tf.runs.run import load_ranking, load_run
 from mobile_eval.model_file import read_description
 from mobile_eval.runtime import make_interpreter
 from training.records import read_history

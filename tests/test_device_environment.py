@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hrnet_tf.spec import HRNetSpec, StageSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
 pytestmark = pytest.mark.slow
 
@@ -80,10 +80,10 @@ def write_models(spec: HRNetSpec, folder: Path) -> None:
     """An untrained network as a float32 and as an int8 file."""
     from conversion.convert import convert_run
     from conversion.options import ConvertOptions
-    from hrnet_tf._keras import keras
-    from hrnet_tf.networks import build_model
-    from hrnet_tf.runs import Run, save_run
-    from hrnet_tf.weights import model_weights, save_weights
+    from hrnet_tf.backend.keras_module import keras
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.runs.run import Run, save_run
+    from hrnet_tf.runs.weights import model_weights, save_weights
     from mobile_eval.datasets.coco import load_keypoint_dataset
 
     people = load_keypoint_dataset(folder / "people" / "person_keypoints_val.json", folder / "people" / "images")

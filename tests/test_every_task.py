@@ -9,8 +9,8 @@ import pytest
 import typer
 
 from hrnet_tf.__main__ import app
-from hrnet_tf.demo import DEMOS, Demo, demo_named, run_demo
-from hrnet_tf.runs import load_ranking, load_run
+from hrnet_tf.runs.run import load_ranking, load_run
+from hrnet_tf.workflows.demo import DEMOS, Demo, demo_named, run_demo
 from mobile_eval.model_file import read_description
 
 pytestmark = pytest.mark.slow

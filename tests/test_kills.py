@@ -20,10 +20,10 @@ import pytest
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from hrnet_tf.building import build_run
-from hrnet_tf.runs import Ranking, Run, save_ranking
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights
+from hrnet_tf.runs.create import build_run
+from hrnet_tf.runs.run import Ranking, Run, save_ranking
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.model_file import read_description
 from tests.killing import KilledError, kill_before_rename
 from training.budget import Budget

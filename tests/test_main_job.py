@@ -14,11 +14,11 @@ import pytest
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.__main__ import app
-from hrnet_tf.demo import DEMOS, Demo, run_demo
-from hrnet_tf.networks import network_from_json
-from hrnet_tf.runs import load_ranking, load_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights
+from hrnet_tf.models.build import network_from_json
+from hrnet_tf.runs.run import load_ranking, load_run
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.workflows.demo import DEMOS, Demo, run_demo
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.model_file import read_description
 from mobile_eval.runtime import make_interpreter
@@ -138,7 +138,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config:
 
 
 def test_mixed_precision_trains_the_same_weights_in_float32(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    from hrnet_tf._keras import keras
+    from hrnet_tf.backend.keras_module import keras
     from training.fit import build_for_training
 
     mixed = dataclasses.replace(config, epochs=1, precision="bfloat16")

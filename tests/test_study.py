@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.slow
 DRIVER = """
 import sys
-import hrnet_tf.study as study
+import hrnet_tf.workflows.study as study
 from hrnet_tf.__main__ import main
 net = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 2 --blocks 1"
 study.PRESETS["small"] = study.StudyPreset(net, "", 1, 1, 1, 8, 1e-3, 1e-3, (0.9,), (), ranked=8, people=(16, 4))

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hrnet_tf.networks import complexity
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.network import HRNetSpec
 
 SHARES = ("keep_latency", "keep_macs", "keep_links")
 MEASUREMENTS = 8

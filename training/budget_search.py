@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hrnet_tf.spec import HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec, Unit
 from training.budget import Budget, UnreachableError, within_latency, within_share
 from training.history import counted
 from training.pricing import PriceTable

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf._keras import quiet, tf
-from hrnet_tf.detector_sizes import proposal_limits
-from hrnet_tf.detector_stages import stages_of
-from hrnet_tf.networks import build_model
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.tflite import tflite_converter
+from hrnet_tf.backend.keras_module import quiet, tf
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.detection.sizes import proposal_limits
+from hrnet_tf.models.detection.stages import stages_of
+from hrnet_tf.models.export import tflite_converter
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.backend import Backend
 from mobile_eval.latency import bench_interleaved
 from mobile_eval.progress import working

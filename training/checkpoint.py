@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf._keras import NAME
-from hrnet_tf.keras_choice import active_keras
-from hrnet_tf.weights import Weights, load_weights, save_weights
+from hrnet_tf.backend.choice import active_keras
+from hrnet_tf.backend.keras_module import NAME
+from hrnet_tf.runs.weights import Weights, load_weights, save_weights
 from training.optimizers import optimizer_state
 
 EPOCH = "epoch"

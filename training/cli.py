@@ -30,7 +30,7 @@ def people(
 
     Example: [bold]hrnet people --train-images 1200 --val-images 200 --output people[/bold]
     """
-    from hrnet_tf.presets import parse_size
+    from hrnet_tf.spec.presets import parse_size
     from training.synthetic import write_synthetic_people
 
     write_synthetic_people(output, train_images, val_images, seed=seed, image_size=parse_size(image_size), task=task)
@@ -134,8 +134,8 @@ def rank(
 
     Example: [bold]hrnet rank runs/full --method all[/bold]
     """
-    from hrnet_tf.memory import parse_memory
-    from hrnet_tf.runs import load_run
+    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.tasks.asked import say_left_out
     from mobile_eval.tasks.registry import TASKS
     from training.importance.ranking import METHODS, rank_run
@@ -207,8 +207,8 @@ def prune(
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --epochs 10 --output runs/pruned[/bold]
     """
     asked = dict(locals())
-    from hrnet_tf.memory import parse_memory
-    from hrnet_tf.runs import load_run
+    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.spec.memory import parse_memory
     from training.budget import Budget
     from training.config import FLOAT32, asked_precision, tuning_config
     from training.pruning import PruneOptions, summary
@@ -264,10 +264,10 @@ def quantize(
     Example: [bold]hrnet quantize runs/pruned --epochs 3 --output runs/pruned-qat[/bold]
     """
     asked = dict(locals())
-    from hrnet_tf.keras_choice import check_tf_keras
-    from hrnet_tf.memory import parse_memory
-    from hrnet_tf.quantization import QUANTIZATION
-    from hrnet_tf.runs import load_run
+    from hrnet_tf.backend.choice import check_tf_keras
+    from hrnet_tf.models.quantization import QUANTIZATION
+    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.spec.memory import parse_memory
     from training.config import tuning_config
     from training.quantize import quantize as quantize_run
     from training.sources import run_sources
@@ -290,7 +290,7 @@ def plot(
 
     Example: [bold]hrnet plot runs/full runs/pruned --output curves.png[/bold]
     """
-    from hrnet_tf.runs import load_run
+    from hrnet_tf.runs.run import load_run
     from training.curves import plot_runs
 
     typer.echo(f"curves: {plot_runs([load_run(run) for run in runs], output)}")

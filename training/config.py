@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_tf.runs import RUN, Run
+from hrnet_tf.runs.run import RUN, Run
 from mobile_eval.tasks.asked import Source
 from mobile_eval.typed import checked
 from training.tasks.registry import default_settings, settings_class

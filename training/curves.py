@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.runs import Run
+from hrnet_tf.runs.run import Run
 from mobile_eval.files import write_atomically
 from training.records import read_history
 

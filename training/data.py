@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from hrnet_tf._keras import keras, tf
+from hrnet_tf.backend.keras_module import keras, tf
 from training.examples import WORKERS, Example, Examples
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf._keras import BACKEND, tf
+from hrnet_tf.backend.keras_module import BACKEND, tf
 from training.strategies import Devices
 
 LOOK_FOR_GPUS = "import tensorflow; tensorflow.config.list_physical_devices('GPU')"

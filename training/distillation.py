@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hrnet_tf._keras import ops
+from hrnet_tf.backend.keras_module import ops
 from training.learner import Learner, LossOf
 
 

@@ -27,7 +27,7 @@ from training.tasks.task import Maker
 from training.unreadable import Unreadable
 
 if TYPE_CHECKING:
-    from hrnet_tf.networks import Network
+    from hrnet_tf.models.build import Network
 
 ALIGNMENT = 64  # bytes
 WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more would wait for Python

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.memory import MEMORY_BUDGET
+from hrnet_tf.spec.memory import MEMORY_BUDGET
 from training.strategies import Devices
 
 

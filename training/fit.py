@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from hrnet_tf._keras import BACKEND, keras
-from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.gates import on_units, unit_dropout
-from hrnet_tf.keras_choice import check_same_keras
-from hrnet_tf.networks import Network, build_model
-from hrnet_tf.runs import Run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights, set_model_weights
+from hrnet_tf.backend.choice import check_same_keras
+from hrnet_tf.backend.keras_module import BACKEND, keras
+from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.gates import on_units, unit_dropout
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.geometry import UDP, geometry_of
 from mobile_eval.preprocess import read_item
 from mobile_eval.tasks.asked import Source, TaskData, answer_names

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_tf.gates import gates_of
-from hrnet_tf.spec import HRNetSpec, Unit, parse_unit
+from hrnet_tf.models.gates import gates_of
+from hrnet_tf.spec.network import HRNetSpec, Unit, parse_unit
 from mobile_eval.progress import tracked
 from training.importance.held import HeldSet, TrainedNetwork
 

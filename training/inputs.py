@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.runs import Run
+from hrnet_tf.runs.run import Run
 from mobile_eval.tasks.asked import Source, TaskData
 from training.config import TrainingConfig
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hrnet_tf._keras import keras
-from hrnet_tf.runs import Run
-from hrnet_tf.weights import model_weights, save_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import model_weights, save_weights
 from mobile_eval.metrics.metric import Metric
 from training.checkpoint import Checkpoint
 from training.optimizers import AveragedWeights

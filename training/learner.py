@@ -6,8 +6,8 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
-from hrnet_tf._keras import NAME, keras, ops, tf
-from hrnet_tf.keras_choice import TF_KERAS
+from hrnet_tf.backend.choice import TF_KERAS
+from hrnet_tf.backend.keras_module import NAME, keras, ops, tf
 from training.tasks.task import TrainingTask
 
 LossOf = Callable[[Any, Any, Any, Any], Any]

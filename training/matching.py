@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hrnet_tf.networks import Network
-from hrnet_tf.runs import Run, load_run
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.models.build import Network
+from hrnet_tf.runs.run import Run, load_run
+from hrnet_tf.spec.network import HRNetSpec
 from training.candidate_latency import LatencyRatio
 
 SLOWER = 1.05  # how much longer it may take

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf._keras import keras
-from hrnet_tf.runs import Run
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.runs.run import Run
 from mobile_eval.files import write_atomically
 from training.examples import Examples
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf._keras import NAME, keras, tf
-from hrnet_tf.keras_choice import TF_KERAS
+from hrnet_tf.backend.choice import TF_KERAS
+from hrnet_tf.backend.keras_module import NAME, keras, tf
 
 MOMENTUM = 0.9  # of sgd, the official recipes'
 ADAM_EPSILON = 1e-8  # PyTorch's; heatmap gradients are small enough to feel Keras's 1e-7

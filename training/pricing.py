@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hrnet_tf.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
-from hrnet_tf.complexity import parts as cost_parts
-from hrnet_tf.networks import network_description
-from hrnet_tf.spec import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
+from hrnet_tf.models.build import network_description
+from hrnet_tf.spec.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
+from hrnet_tf.spec.complexity import parts as cost_parts
+from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
 from mobile_eval.backend import Backend
 from mobile_eval.latency import ROUNDS
 from mobile_eval.profile import ProfileResult, profile

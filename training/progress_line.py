@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from hrnet_tf._keras import keras
+from hrnet_tf.backend.keras_module import keras
 
 REFRESH_S = 0.25  # between looks at the loss, which may wait for a GPU
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from rich.console import Console
 
-from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
-from hrnet_tf.networks import complexity
-from hrnet_tf.runs import PRUNING, RUN, Ranking, Run, load_pruning, load_ranking, load_run, rank_command, save_ranking
-from hrnet_tf.spec import FusionLink, HRNetSpec
-from hrnet_tf.weights import load_weights, set_model_weights
+from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.models.build import complexity
+from hrnet_tf.runs.run import PRUNING, RUN, Ranking, Run, load_pruning, load_ranking, load_run, rank_command, save_ranking
+from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from mobile_eval.charts import removal_points, removal_svg
 from mobile_eval.files import write_json, write_text
 from mobile_eval.link_diagram import link_diagram_svg

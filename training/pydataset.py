@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import cv2
 
-from hrnet_tf._keras import keras
+from hrnet_tf.backend.keras_module import keras
 from training.examples import WORKERS, Example, Examples
 
 

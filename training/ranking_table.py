@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Column, Table
 
-from hrnet_tf.memory import MEMORY_BUDGET
-from hrnet_tf.runs import Ranking, Run
+from hrnet_tf.runs.run import Ranking, Run
+from hrnet_tf.spec.memory import MEMORY_BUDGET
 from training.config import TrainingConfig
 from training.fit import load_data
 from training.history import counted

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hrnet_tf.gates import gates_of
-from hrnet_tf.spec import HRNetSpec, Unit
+from hrnet_tf.models.gates import gates_of
+from hrnet_tf.spec.network import HRNetSpec, Unit
 from training.importance.held import HeldSet, TrainedNetwork
 
 ITEMS = 128

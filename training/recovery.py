@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf._keras import keras
+from hrnet_tf.backend.keras_module import keras
 
 LARGEST_BATCH = 64
 

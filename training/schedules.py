@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrnet_tf._keras import keras
+from hrnet_tf.backend.keras_module import keras
 from training.config import TrainingConfig
 
 POWER = 0.9  # of the schedule poly (the official segmentation recipes)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
 
 Move = frozenset[Unit]
 Price = Callable[[HRNetSpec], float]

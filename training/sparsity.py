@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrnet_tf._keras import keras
-from hrnet_tf.keras_choice import check_tf_keras
+from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.backend.keras_module import keras
 
 SPARSITY = "--sparsity (tensorflow-model-optimization)"
 RAMP = 0.5  # the zeros are all there after this share of the steps; the rest of the training recovers

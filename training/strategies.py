@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_tf._keras import tf
+from hrnet_tf.backend.keras_module import tf
 from training.cluster import TF_CONFIG, Cluster, find_cluster
 
 ONE, MIRRORED, MULTI_WORKER = STRATEGIES = ("one", "mirrored", "multi-worker")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf._keras import keras, tf
-from hrnet_tf.inference import as_arrays
-from hrnet_tf.networks import Network
+from hrnet_tf.backend.keras_module import keras, tf
+from hrnet_tf.models.build import Network
+from hrnet_tf.models.inference import as_arrays
 from mobile_eval.geometry import PLAIN, unless_plain
 from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.tasks.asked import TaskData

@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf._keras import keras
-from hrnet_tf.keras_choice import check_same_keras
-from hrnet_tf.networks import Network
-from hrnet_tf.runs import Run
-from hrnet_tf.weights import load_weights, model_weights, set_model_weights
+from hrnet_tf.backend.choice import check_same_keras
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import Network
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
 from mobile_eval.tasks.asked import TaskData, say_left_out
 from mobile_eval.words import number_of
 from training.balance import balanced, weights_line

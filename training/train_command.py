@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.building import connected_like
-from hrnet_tf.memory import parse_memory
-from hrnet_tf.networks import Network
-from hrnet_tf.presets import customized, parse_size, preset
-from hrnet_tf.runs import load_run
+from hrnet_tf.models.build import Network
+from hrnet_tf.runs.create import connected_like
+from hrnet_tf.runs.run import load_run
+from hrnet_tf.spec.memory import parse_memory
+from hrnet_tf.spec.presets import customized, parse_size, preset
 from training.config import TrainingConfig, asked_precision
 from training.execution import Execution
 from training.matching import narrowed

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hrnet_tf._keras import keras
-from hrnet_tf.inference import Inference
-from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
-from hrnet_tf.networks import Network
-from hrnet_tf.weights import model_weights, set_model_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import Network
+from hrnet_tf.models.inference import Inference
+from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.geometry import PLAIN
 from mobile_eval.tasks.asked import TaskData
 from training.examples import plain_inputs

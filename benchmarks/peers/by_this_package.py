@@ -11,7 +11,7 @@ import numpy as np
 from conversion.convert import load_folded_model
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
-from hrnet_tf.runs import load_run
+from hrnet_tf.runs.run import load_run
 
 
 def main() -> None:

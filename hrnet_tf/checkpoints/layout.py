@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.baselines.spec import RESNET_BLOCKS, SimpleBaselineSpec
-from hrnet_tf.detector_sizes import DETECTION_POOLED_SIZE, PYRAMID_LEVELS
-from hrnet_tf.networks import Network
-from hrnet_tf.spec import FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from hrnet_tf.models.build import Network
+from hrnet_tf.models.detection.sizes import DETECTION_POOLED_SIZE, PYRAMID_LEVELS
+from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
+from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
 
 BATCH_NORM_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 

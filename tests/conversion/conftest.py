@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec
 from training.candidate_latency import throwaway
 
 

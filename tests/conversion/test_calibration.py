@@ -15,9 +15,9 @@ from tensorflow.lite.tools import flatbuffer_utils
 from conversion.calibration import activation_ranges, with_ranges
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
-from hrnet_tf._keras import keras
-from hrnet_tf.networks import build_model
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.runtime import make_interpreter
 
 pytestmark = pytest.mark.slow

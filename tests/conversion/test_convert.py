@@ -17,10 +17,10 @@ from conversion.options import FORMATS, ConvertOptions
 from conversion.recipe import Recipe, load_recipe
 from conversion.samples import CHECKED, inputs_of
 from conversion.verify import ErrorSums, check_fully_int8, check_versions
-from hrnet_tf._keras import keras, tf
-from hrnet_tf.runs import Run
-from hrnet_tf.spec import HRNetSpec, StageSpec
-from hrnet_tf.weights import load_weights, save_weights
+from hrnet_tf.backend.keras_module import keras, tf
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import load_weights, save_weights
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.decode import decode_heatmaps, decoded_in_graph
 from mobile_eval.model_file import read_description

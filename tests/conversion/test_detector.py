@@ -17,13 +17,13 @@ from conversion.detector import DetectorConversion, boxes_path, convert_detector
 from conversion.edgetpu import check
 from conversion.options import ConvertOptions
 from conversion.verify import check_fully_int8
-from hrnet_tf._keras import keras
-from hrnet_tf.detection import decode_detections
-from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Run, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.detection.faster_rcnn import decode_detections
+from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.runs.run import Run, save_run
+from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.compare import compare_files
 from mobile_eval.compared.detection import f1
 from mobile_eval.datasets.instances import InstanceImage, load_instances

@@ -12,8 +12,8 @@ import conversion.edgetpu
 from conversion.cli import app
 from conversion.edgetpu import check, compile_for_edgetpu, parse_log
 from conversion.edgetpu_rules import CPU, MAPS, MAPS_IF, verdict
-from hrnet_tf.networks import complexity
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tflite_graph import Operator, Tensor
 
 LOG = """Edge TPU Compiler version 16.0.384591198

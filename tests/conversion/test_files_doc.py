@@ -11,11 +11,11 @@ import pytest
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from hrnet_tf._keras import keras
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Run, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import model_weights, save_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.run import Run, save_run
+from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.inference import predict_people
 from mobile_eval.model_file import read_description

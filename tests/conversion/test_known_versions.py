@@ -14,7 +14,7 @@ from conversion.flatbuffer import to_flatbuffer
 from conversion.known_versions import KNOWN_VERSIONS
 from conversion.options import ConvertOptions
 from conversion.verify import check_versions
-from hrnet_tf._keras import keras
+from hrnet_tf.backend.keras_module import keras
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
 from tests.environments import make_environment, python_of, run_script

@@ -13,9 +13,9 @@ from conversion.edgetpu import check
 from conversion.options import ConvertOptions
 from conversion.restore import restore_run
 from conversion.samples import inputs_of, own_data
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Run, load_run
-from hrnet_tf.weights import load_weights, set_model_weights
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.run import Run, load_run
+from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import normalize
 from mobile_eval.runtime import TfliteModel

@@ -18,12 +18,12 @@ from safetensors.numpy import save
 
 from conversion.edgetpu import check
 from conversion.recipe import load_recipe as load_quantization_recipe
-from hrnet_tf.checkpoints.deriving import derive_network
-from hrnet_tf.checkpoints.naming import official_names
-from hrnet_tf.checkpoints.reading import read_checkpoint
-from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run
-from hrnet_tf.spec import HRNetSpec, StageSpec
-from hrnet_tf.weights import load_weights
+from hrnet_tf.checkpoints.infer_spec import derive_network
+from hrnet_tf.checkpoints.layer_names import official_names
+from hrnet_tf.checkpoints.torch_reader import read_checkpoint
+from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.backend import Backend
 from mobile_eval.datasets.class_names import read_class_names
 from mobile_eval.datasets.coco import load_keypoint_dataset

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras
-from hrnet_tf.baselines import cost, simple_baseline
-from hrnet_tf.baselines import spec as baseline_spec
-from hrnet_tf.baselines.spec import SimpleBaselineSpec
-from hrnet_tf.complexity import Cost
-from hrnet_tf.networks import Network, build_model, parts
-from hrnet_tf.weights import Weights, model_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.baselines import simple_baseline
+from hrnet_tf.models.build import Network, build_model, parts
+from hrnet_tf.runs.weights import Weights, model_weights
+from hrnet_tf.spec import baseline as baseline_spec
+from hrnet_tf.spec import baseline_complexity as cost
+from hrnet_tf.spec.baseline import SimpleBaselineSpec
+from hrnet_tf.spec.complexity import Cost
 
 Counts = dict[str, Cost]
 

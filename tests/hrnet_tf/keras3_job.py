@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hrnet_tf._keras import BACKEND, keras
-from hrnet_tf.gates import HardConcreteGate
-from hrnet_tf.layers import Upsampling
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import load_run
-from hrnet_tf.spec import HRNetSpec, StageSpec
-from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.backend.keras_module import BACKEND, keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.gates import HardConcreteGate
+from hrnet_tf.models.layers import Upsampling
+from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.examples import Examples

@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 
 import hrnet_tf.__main__
-from hrnet_tf.model_table import WIDE, entries, models_table, parts_table, show
-from hrnet_tf.networks import complexity, parts
-from hrnet_tf.presets import PRESETS, preset
+from hrnet_tf.models.build import complexity, parts
+from hrnet_tf.spec.presets import PRESETS, preset
+from hrnet_tf.spec.size_table import WIDE, entries, models_table, parts_table, show
 
 
 def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch, columns: int = 120) -> int:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hrnet_tf.complexity import Cost, link_cost, parts
-from hrnet_tf.networks import Network, build_model, complexity
-from hrnet_tf.presets import preset
-from hrnet_tf.spec import FusionLink, HRNetSpec
+from hrnet_tf.models.build import Network, build_model, complexity
+from hrnet_tf.spec.complexity import Cost, link_cost, parts
+from hrnet_tf.spec.network import FusionLink, HRNetSpec
+from hrnet_tf.spec.presets import preset
 
 Counted = Callable[[Network], dict[str, Cost]]
 

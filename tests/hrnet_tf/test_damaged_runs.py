@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.runs import Ranking, Run, load_pruning, load_ranking, load_run, save_ranking, save_run
-from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.runs.run import Ranking, Run, load_pruning, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "run.json": load_run,

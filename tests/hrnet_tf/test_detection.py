@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hrnet_tf import detection
-from hrnet_tf._keras import keras, tf
-from hrnet_tf.anchors import BOX_STDS, anchor_boxes, anchor_counts, clip_boxes, decode_deltas, encode_deltas
-from hrnet_tf.backbone import build_trunk
-from hrnet_tf.complexity import parts
-from hrnet_tf.detection import decode_detections
-from hrnet_tf.detector_stages import flat_answers, stages_of
-from hrnet_tf.networks import build_model
-from hrnet_tf.presets import preset
-from hrnet_tf.proposals import Proposals
-from hrnet_tf.roi_align import RoIAlign
-from hrnet_tf.spec import FusionLink, HRNetSpec, StageSpec
+from hrnet_tf.backend.keras_module import keras, tf
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.detection import faster_rcnn as detection
+from hrnet_tf.models.detection.anchors import BOX_STDS, anchor_boxes, anchor_counts, clip_boxes, decode_deltas, encode_deltas
+from hrnet_tf.models.detection.faster_rcnn import decode_detections
+from hrnet_tf.models.detection.proposals import Proposals
+from hrnet_tf.models.detection.roi_align import RoIAlign
+from hrnet_tf.models.detection.stages import flat_answers, stages_of
+from hrnet_tf.models.hrnet import build_trunk
+from hrnet_tf.spec.complexity import parts
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
+from hrnet_tf.spec.presets import preset
 
 Array = NDArray[Any]
 SIZE = (64, 96)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hrnet_tf._keras import keras
-from hrnet_tf.gates import HardConcreteGate, UnitGate, gates_of, on_units, unit_dropout, without_gates
-from hrnet_tf.networks import build_model
-from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock, Unit
-from hrnet_tf.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.gates import HardConcreteGate, UnitGate, gates_of, on_units, unit_dropout, without_gates
+from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
 
 RandomWeights = Callable[[Any], Weights]
 
@@ -89,7 +89,7 @@ def test_dropped_links_keep_their_mean_and_go_per_image() -> None:
 
 
 def test_a_baseline_has_no_links_for_gates() -> None:
-    from hrnet_tf.presets import preset
+    from hrnet_tf.spec.presets import preset
 
     with pytest.raises(ValueError, match="has no fusion links to put gates on"):
         build_model(preset("simple-baseline-r50"), gate=on_units(set(), lambda name, unit: keras.layers.Layer(name=name)))

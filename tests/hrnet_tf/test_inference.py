@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras
-from hrnet_tf.inference import Inference
-from hrnet_tf.quantization import activation_ranges
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.inference import Inference
+from hrnet_tf.models.quantization import activation_ranges
 
 SIZE = (8, 8)
 

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras
-from hrnet_tf.layers import Upsampling
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import load_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import Weights, load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.layers import Upsampling
+from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.weights import Weights, load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.data import training_dataset
@@ -233,7 +233,7 @@ def test_objects_of_tf_keras_are_refused(found: Found) -> None:
 def test_a_keras_that_is_not_there_says_what_to_do(jax_python: Path, tmp_path: Path) -> None:
     if jax_python == Path(sys.executable):
         pytest.skip("TensorFlow is there")
-    build = "import hrnet_tf.layers"
+    build = "import hrnet_tf.models.layers"
     for choice, message in (
         ("", r"cannot open tf_keras \(.*\): pip install 'hrnet-tf\[train\]', or set HRNET_KERAS=keras for Keras 3"),
         ("import hrnet_tf; hrnet_tf.use_keras('keras', 'tensorflow'); ", r"cannot open Keras 3 with the backend tensorflow \(.*"),

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_tf import keras_choice, use_keras
-from hrnet_tf._keras import keras
-from hrnet_tf.keras_choice import check_same_keras, check_tf_keras, chosen_keras
-from hrnet_tf.networks import build_model
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf import use_keras
+from hrnet_tf.backend import choice as keras_choice
+from hrnet_tf.backend.choice import check_same_keras, check_tf_keras, chosen_keras
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
 from training.execution import Execution
 from training.tasks.pose.losses import HeatmapMSE
@@ -87,7 +88,7 @@ def test_objects_of_keras_3_are_refused(spec: HRNetSpec, config: TrainingConfig,
 def test_the_order_of_imports(before: str, tf_keras_is: str) -> None:
     """`tf.keras` follows the package unless it was looked at before; detectors are trained, and keras-cv opens, in any order."""
     code = f"""{before}
-from hrnet_tf._keras import keras
+from hrnet_tf.backend.keras_module import keras
 import tensorflow as tf
 from training.tasks.detection.matching import overlaps
 places = tf.constant([[[0.0, 0.0, 2.0, 2.0]]])

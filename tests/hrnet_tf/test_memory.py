@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.baselines.spec import SimpleBaselineSpec
-from hrnet_tf.memory import MEMORY_BUDGET, activation_bytes, batch_size_for, live_bytes, parse_memory
-from hrnet_tf.networks import Network, build_model
-from hrnet_tf.presets import preset
-from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.spec.baseline import SimpleBaselineSpec
+from hrnet_tf.spec.memory import MEMORY_BUDGET, activation_bytes, batch_size_for, live_bytes, parse_memory
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.presets import preset
 
 REMOVED = (FusionLink(4, 0, 3, 0), FusionLink(3, 1, 0, 2), FusionLink(2, 0, 1, 0), ResidualBlock(3, 0, 1, 0))
 

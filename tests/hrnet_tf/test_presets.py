@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_tf.complexity import parts as hrnet_parts
-from hrnet_tf.complexity import total
-from hrnet_tf.networks import complexity
-from hrnet_tf.presets import PRESETS, customized, preset
-from hrnet_tf.spec import BLOCKS, INTERPOLATIONS, TASKS, HRNetSpec
+from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import parts as hrnet_parts
+from hrnet_tf.spec.complexity import total
+from hrnet_tf.spec.network import BLOCKS, INTERPOLATIONS, TASKS, HRNetSpec
+from hrnet_tf.spec.presets import PRESETS, customized, preset
 
 # name: parameters, multiply-adds where they are known to the last (else None), by 1e9 and by 2**30 to three digits
 COUNTS = {

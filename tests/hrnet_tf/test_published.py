@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_tf.complexity import Cost
-from hrnet_tf.presets import PRESETS
-from hrnet_tf.published import (
+from hrnet_tf.spec.complexity import Cost
+from hrnet_tf.spec.presets import PRESETS
+from hrnet_tf.spec.reference_sizes import (
     CLOSE_PERCENT,
     DECONVOLUTIONS_AT_OUTPUT,
     FIGURES,

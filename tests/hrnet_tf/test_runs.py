@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run
-from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
-from hrnet_tf.weights import load_weights, save_weights
+from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.weights import load_weights, save_weights
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.files import write_atomically
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_tf.registration import CLASSES
+from hrnet_tf.backend.registration import CLASSES
 
 ROOT = Path(__file__).parents[2]
 IMPORT = {"tf_keras": "import tf_keras as keras", "keras": "import keras"}
@@ -19,10 +19,10 @@ SAVE = """
 import sys
 import hrnet_tf
 hrnet_tf.use_keras(sys.argv[1])
-from hrnet_tf._keras import keras
-from hrnet_tf.gates import UnitGate, on_units
-from hrnet_tf.networks import build_model
-from hrnet_tf.presets import customized, preset
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.gates import UnitGate, on_units
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.presets import customized, preset
 from training.tasks.classification.losses import ClassCrossEntropy
 from training.tasks.pose.losses import HeatmapOHKM
 from training.tasks.segmentation.losses import PixelCrossEntropy

@@ -14,17 +14,17 @@ import pytest
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from conversion.restore import restore_run
-from hrnet_tf._keras import keras
-from hrnet_tf.baselines import cost
-from hrnet_tf.baselines.spec import SimpleBaselineSpec
-from hrnet_tf.complexity import Cost
-from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.layers import deconv_unit
-from hrnet_tf.networks import Network, build_model, complexity, network_from_json, network_to_json
-from hrnet_tf.presets import customized, preset
-from hrnet_tf.runs import Run, load_run, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import Weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import Network, build_model, complexity, network_from_json, network_to_json
+from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.layers import deconv_unit
+from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.weights import Weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.spec import baseline_complexity as cost
+from hrnet_tf.spec.baseline import SimpleBaselineSpec
+from hrnet_tf.spec.complexity import Cost
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.compare import compare
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tasks.keypoints import load_keypoints
@@ -208,7 +208,7 @@ def test_from_training_to_int8_beside_an_hrnet(
 def test_the_quantized_network_starts_where_the_folded_one_is(
     small_baseline: SimpleBaselineSpec, random_weights: RandomWeights
 ) -> None:
-    from hrnet_tf.quantization import activation_ranges, build_quantized_model, initialize_ranges
+    from hrnet_tf.models.quantization import activation_ranges, build_quantized_model, initialize_ranges
 
     weights = fold_batch_norm(random_weights(build_model(small_baseline)))
     folded = build_model(small_baseline, folded=True)

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from hrnet_tf.presets import customized, parse_size, preset
-from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit, parse_unit
+from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit, parse_unit
+from hrnet_tf.spec.presets import customized, parse_size, preset
 
 
 @pytest.mark.parametrize(("name", "links", "up"), [("pose-w32", 53, 28), ("pose-w48", 53, 28), ("pose-small-v1", 11, 7)])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_tf.demo import DEMOS, demo_steps
-from hrnet_tf.steps import run_steps
-from hrnet_tf.study import PRESETS, StudyData, arms, manifest, study_setup, study_steps
+from hrnet_tf.workflows.demo import DEMOS, demo_steps
+from hrnet_tf.workflows.steps import run_steps
+from hrnet_tf.workflows.study import PRESETS, StudyData, arms, manifest, study_setup, study_steps
 
 DATA = StudyData(Path("d/train.json"), Path("d/val.json"), Path("d/images"))
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from conversion.verify import check_fully_int8
-from hrnet_tf._keras import tf
-from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.heads import full_size
-from hrnet_tf.layers import Upsampling
-from hrnet_tf.networks import build_model
-from hrnet_tf.spec import FusionLink, HRNetSpec, StageSpec
-from hrnet_tf.weights import model_weights, set_model_weights
+from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.heads import full_size
+from hrnet_tf.models.layers import Upsampling
+from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
 from mobile_eval.runtime import make_interpreter
 from training.candidate_latency import throwaway
 

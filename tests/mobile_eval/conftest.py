@@ -63,9 +63,9 @@ class People:
 @pytest.fixture(scope="session")
 def micro(tmp_path_factory: pytest.TempPathFactory) -> MicroModels:
     """Built once; random weights."""
-    from hrnet_tf._keras import keras, tf
-    from hrnet_tf.networks import build_model
-    from hrnet_tf.spec import HRNetSpec, StageSpec
+    from hrnet_tf.backend.keras_module import keras, tf
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
     keras.utils.set_random_seed(3)
     stages = (StageSpec(1, 1), StageSpec(1, 1))
@@ -204,10 +204,10 @@ KINDS = {"landmarks": ("heatmaps", 4), "segmentation": ("class-maps", 4), "class
 @lru_cache
 def converted(task: str, channels: int, precision: str) -> tuple[Any, bytes]:
     """A micro HRNet of that task with random weights, and what it converts to."""
-    from hrnet_tf._keras import keras, tf
-    from hrnet_tf.networks import build_model
-    from hrnet_tf.spec import HRNetSpec, StageSpec
-    from hrnet_tf.tflite import tflite_converter
+    from hrnet_tf.backend.keras_module import keras, tf
+    from hrnet_tf.models.build import build_model
+    from hrnet_tf.models.export import tflite_converter
+    from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
     keras.utils.set_random_seed(3)
     spec = HRNetSpec("micro", 4, TASK_SIZE, channels, (StageSpec(1, 1),) * 3, 8, 1, 4, task=task, interpolation="bilinear").full()

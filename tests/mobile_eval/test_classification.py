@@ -62,7 +62,7 @@ def test_class_255_counts_too() -> None:
 
 @pytest.mark.parametrize("shape", [(500, 375), (300, 400), (100, 64), (37, 41), (256, 300)])
 def test_the_centre_is_imagenets(shape: tuple[int, int]) -> None:
-    from hrnet_tf._keras import tf
+    from hrnet_tf.backend.keras_module import tf
 
     image = cv2.resize(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8), shape[::-1])
     short = min(shape)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hrnet_tf import anchors as theirs
-from hrnet_tf import detection
-from hrnet_tf.proposals import Proposals
-from hrnet_tf.roi_align import LEVEL_SCALES, SAMPLES, RoIAlign
+from hrnet_tf.models.detection import anchors as theirs
+from hrnet_tf.models.detection import faster_rcnn as detection
+from hrnet_tf.models.detection.proposals import Proposals
+from hrnet_tf.models.detection.roi_align import LEVEL_SCALES, SAMPLES, RoIAlign
 from mobile_eval.detector import anchors, boxes, roi_align, suppression
 from mobile_eval.detector.boxes import Objects, objects
 from mobile_eval.detector.proposals import RPN_IOU, proposals

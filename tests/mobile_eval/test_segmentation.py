@@ -51,7 +51,7 @@ def streets(tmp_path: Path) -> Streets:
 
 def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
     """By the Keras model, TensorFlow's bilinear resizing, and plain counting."""
-    from hrnet_tf._keras import tf
+    from hrnet_tf.backend.keras_module import tf
 
     counts = np.zeros((3, 3), np.int64)
     for image in sorted(streets.images.rglob("*.png")):
@@ -84,7 +84,7 @@ def test_int8_finds_nearly_the_same(streets: Streets, task_model: MakeModel) -> 
 
 @pytest.mark.parametrize("size", [(16, 16), (64, 64), (50, 37), (9, 40)])
 def test_logits_are_upsampled_with_half_pixel_centres(size: tuple[int, int]) -> None:
-    from hrnet_tf._keras import tf
+    from hrnet_tf.backend.keras_module import tf
 
     logits = np.random.default_rng(1).standard_normal((16, 16, 5)).astype(np.float32)
     wanted = tf.image.resize(logits, size).numpy()

@@ -62,7 +62,7 @@ def test_views(image: NDArray[np.uint8]) -> None:
 
 def softmax_of(keras: Any, crop: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float64]:
     """By the Keras model, TensorFlow's bilinear resizing, and numpy."""
-    from hrnet_tf._keras import tf
+    from hrnet_tf.backend.keras_module import tf
 
     logits = tf.image.resize(keras.predict_on_batch(normalize(crop[None])), size).numpy()[0].astype(np.float64)
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -92,7 +92,7 @@ def test_probabilities_are_averaged_over_windows_and_mirror_images(image: NDArra
 
 
 def test_scales_are_summed(image: NDArray[np.uint8], task_model: MakeModel) -> None:
-    from hrnet_tf._keras import tf
+    from hrnet_tf.backend.keras_module import tf
 
     made = task_model("segmentation", CLASSES)
     padded = np.full((64, 75, 3), (124, 116, 104), np.uint8)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.cli import run
 from training.config import TrainingConfig
 from training.execution import Execution

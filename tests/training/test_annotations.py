@@ -15,10 +15,10 @@ import pytest
 
 import hrnet_tf.__main__
 from conversion.samples import own_data
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import model_weights
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.weights import model_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.asked import Source
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.budget import Budget

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hrnet_tf.keypoints import COCO_PERSON, MPII_PERSON
+from hrnet_tf.spec.keypoint_categories import COCO_PERSON, MPII_PERSON
 from mobile_eval.geometry import transform_points
 from training.tasks.pose.augmentation import Augmentation, half_body, random_crop, upper_body
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_tf.networks import complexity
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.network import HRNetSpec
 from training.budget import Budget, UnreachableError, within_drop, within_latency, within_share
 from training.budget_search import BudgetSearch
 from training.pricing import multiply_adds_table

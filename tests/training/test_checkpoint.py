@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras
-from hrnet_tf.weights import load_weights, save_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.runs.weights import load_weights, save_weights
 from training.checkpoint import Checkpoint
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hrnet_tf.runs import Run
+from hrnet_tf.runs.run import Run
 from training.curves import plot_runs
 from training.records import read_history, write_history
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import tf
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.preprocess import normalize, person_crops
 from training.data import AfterEpoch, training_dataset, unreadable_in_one_line

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras, tf
-from hrnet_tf.networks import build_model
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import model_weights
+from hrnet_tf.backend.keras_module import keras, tf
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.weights import model_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.instances import Instances, load_instances
 from mobile_eval.preprocess import warp_crop
 from mobile_eval.runtime import make_interpreter

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_tf._keras import tf
+from hrnet_tf.backend.keras_module import tf
 from training.device import device_line, reason_in, why_no_gpu
 from training.strategies import Devices
 

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras, tf
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.backend.keras_module import keras, tf
+from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
 from training.distillation import Distiller
 from training.fit import build_for_training

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import box_matrix

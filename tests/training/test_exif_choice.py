@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from conversion.samples import own_data
-from hrnet_tf.runs import Run
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.asked import Source, load_given
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig, tuning_config

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig, as_named_today, asked_precision, with_defaults
 from training.execution import Execution

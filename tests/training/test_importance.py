@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras
-from hrnet_tf.gates import gates_of
-from hrnet_tf.memory import activation_bytes, live_bytes
-from hrnet_tf.networks import build_model
-from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock, Unit
-from hrnet_tf.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.gates import gates_of
+from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.spec.memory import activation_bytes, live_bytes
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
 from training.importance.agreement import agreement, rank_correlation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras
+from hrnet_tf.backend.keras_module import keras
 from training.tasks.pose.losses import HeatmapMSE, HeatmapOHKM
 
 # Two images of 2 x 1 pixels and three joints, whose halved mean squares are 1, 4, 9 and 16, 0, 0.25.

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf._keras import keras
-from hrnet_tf.inference import Inference
-from hrnet_tf.memory import live_bytes
-from hrnet_tf.networks import build_model
-from hrnet_tf.quantization import activation_ranges
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.inference import Inference
+from hrnet_tf.models.quantization import activation_ranges
+from hrnet_tf.spec.memory import live_bytes
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.geometry import PLAIN
 from mobile_eval.tasks.keypoints import load_keypoints
 from training import quantize

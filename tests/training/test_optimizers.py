@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hrnet_tf._keras import keras
+from hrnet_tf.backend.keras_module import keras
 from training.optimizers import ADAM_EPSILON, AccumulatingAdam, AveragedWeights, make_optimizer
 
 IMAGES = np.random.default_rng(0).standard_normal((24, 5)).astype(np.float32)

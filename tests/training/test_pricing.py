@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hrnet_tf.networks import complexity
-from hrnet_tf.presets import preset
-from hrnet_tf.spec import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.presets import preset
 from mobile_eval.profile import ProfileResult
 from training.candidate_latency import LatencyRatio
 from training.matching import scaled, widest_within

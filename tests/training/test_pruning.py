@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from hrnet_tf.networks import build_model, complexity
-from hrnet_tf.runs import Ranking, Run, load_ranking, load_run, save_ranking, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights, model_weights, save_weights
+from hrnet_tf.models.build import build_model, complexity
+from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
+from hrnet_tf.spec.network import HRNetSpec
 from training.budget import Budget
 from training.config import TrainingConfig
 from training.history import RemovalStep, replay

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hrnet_tf.presets import customized, preset
-from hrnet_tf.runs import Run
+from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.tasks.asked import Source
 from training.config import TrainingConfig, stored_settings, tuning_config, with_defaults
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, recipe_names, show_recipe

@@ -8,8 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from hrnet_tf.networks import complexity
-from hrnet_tf.spec import BranchModule, FusionLink, HRNetSpec, Unit
+from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
 from training.selection import give_back, keeping_alive, moves, one_by_one, removal_order, towards
 
 

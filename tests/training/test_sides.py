@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from hrnet_tf.runs import Run, load_run
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.runs.run import Run, load_run
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.sides import FACE_PAIRS
 from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import read_item

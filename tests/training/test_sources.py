@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import hrnet_tf.__main__
-from hrnet_tf.keypoints import COCO_PERSON
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Run, load_ranking, load_run, rank_command, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import model_weights, save_weights
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.run import Run, load_ranking, load_run, rank_command, save_run
+from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.keypoint_categories import COCO_PERSON
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.asked import Source
 from training.config import TrainingConfig
 from training.sources import RANK, TRAIN, VAL, run_source, run_sources

@@ -10,8 +10,8 @@ import pytest
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from hrnet_tf.spec import HRNetSpec, StageSpec
-from hrnet_tf.weights import load_weights
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.tflite_graph import TfliteGraph
 from training.config import TrainingConfig
 from training.quantize import quantize

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Ranking, Run, load_run, save_ranking, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import model_weights, save_weights
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.run import Ranking, Run, load_run, save_ranking, save_run
+from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.asked import Source
 from mobile_eval.tasks.keypoints import load_keypoints
 from tests.killing import KilledError, kill_before_rename

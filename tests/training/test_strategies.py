@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
 from training.execution import Execution
 from training.strategies import Devices, make_devices

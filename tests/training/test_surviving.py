@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from hrnet_tf._keras import keras
-from hrnet_tf.runs import Run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig

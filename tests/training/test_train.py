@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from hrnet_tf.checkpoints.exporting import export_run
-from hrnet_tf.checkpoints.importing import import_checkpoint
-from hrnet_tf.networks import build_model
-from hrnet_tf.runs import Run, load_run, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights, model_weights, save_weights
+from hrnet_tf.checkpoints.from_torch import import_checkpoint
+from hrnet_tf.checkpoints.to_torch import export_run
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.tasks.asked import Source
 from mobile_eval.tasks.keypoints import load_keypoints

@@ -13,10 +13,10 @@ from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from conversion.restore import restore_run
 from conversion.samples import Inputs
-from hrnet_tf.inference import Inference
-from hrnet_tf.runs import Run, load_run, save_run
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.models.inference import Inference
+from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.decode import decode_udp, keypoints_in_image
 from mobile_eval.evaluate import evaluate
 from mobile_eval.geometry import UDP, box_matrix, heatmap_pixel

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf._keras import BACKEND
-from hrnet_tf.folding import fold_batch_norm
-from hrnet_tf.gates import SUFFIX, Gate, UnitGate, on_units
-from hrnet_tf.inference import as_arrays
-from hrnet_tf.memory import MEMORY_BUDGET, batch_size_for
-from hrnet_tf.networks import Network, build_model
-from hrnet_tf.spec import HRNetSpec, Unit
-from hrnet_tf.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.backend.keras_module import BACKEND
+from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.gates import SUFFIX, Gate, UnitGate, on_units
+from hrnet_tf.models.inference import as_arrays
+from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.geometry import PLAIN
 from mobile_eval.preprocess import read_item
 from mobile_eval.progress import tracked

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_tf._keras import keras
-from hrnet_tf.complexity import branch_cost, link_cost
-from hrnet_tf.gates import Gate, HardConcreteGate, UnitGate, gates_of
-from hrnet_tf.spec import FusionLink, HRNetSpec, Unit
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.gates import Gate, HardConcreteGate, UnitGate, gates_of
+from hrnet_tf.spec.complexity import branch_cost, link_cost
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from training.importance.held import Arrays, HeldSet, Scores, TrainedNetwork
 from training.learner import compile_learner, make_learner
 from training.tasks.registry import training_task

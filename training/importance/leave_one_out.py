@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrnet_tf.gates import gates_of
-from hrnet_tf.spec import Unit
+from hrnet_tf.models.gates import gates_of
+from hrnet_tf.spec.network import Unit
 from mobile_eval.progress import tracked
 from training.importance.held import HeldSet, Scores, TrainedNetwork
 from training.tasks.registry import training_task

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_tf.keras_choice import check_tf_keras
-from hrnet_tf.memory import MEMORY_BUDGET
-from hrnet_tf.runs import RANKING, Ranking, Run, save_ranking
-from hrnet_tf.spec import FusionLink
-from hrnet_tf.weights import load_weights
+from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.runs.run import RANKING, Ranking, Run, save_ranking
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.memory import MEMORY_BUDGET
+from hrnet_tf.spec.network import FusionLink
 from mobile_eval.charts import kinds_svg
 from mobile_eval.files import check_writable, write_text
 from mobile_eval.link_diagram import link_diagram_svg

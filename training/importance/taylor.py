@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_tf._keras import tf
-from hrnet_tf.gates import gates_of
+from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.models.gates import gates_of
 from training.importance.held import HeldSet, Scores, TrainedNetwork
 
 

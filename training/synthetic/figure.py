@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.keypoints import COCO_PERSON
+from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 
 Array = NDArray[np.float64]
 

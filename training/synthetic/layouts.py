@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.keypoints import COCO_PERSON
+from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 from mobile_eval.files import write_json
 from training.synthetic.body import PARTS, Image
 from training.synthetic.figure import Array, Point

@@ -23,7 +23,7 @@ from mobile_eval.geometry import geometry_of, unless_plain
 from mobile_eval.metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from hrnet_tf.networks import Network
+    from hrnet_tf.models.build import Network
 
 Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -107,7 +107,7 @@ def settings_geometry(settings: Any) -> str:
 
 def divergence(taught: Any, found: Any) -> Any:
     """Cross-entropy of logits (..., classes) with a teacher's distribution: their divergence, up to a constant."""
-    from hrnet_tf._keras import ops
+    from hrnet_tf.backend.keras_module import ops
 
     distribution = ops.softmax(ops.cast(taught, "float32"))
     return -ops.mean(ops.sum(distribution * ops.log_softmax(ops.cast(found, "float32")), axis=-1))

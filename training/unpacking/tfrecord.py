@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf._keras import tf
+from hrnet_tf.backend.keras_module import tf
 from mobile_eval.datasets.class_names import read_class_names
 from mobile_eval.progress import tracked
 from training.unpacking.layout import LabelledImage, write_class_folders

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hrnet_tf.checkpoints.exporting import official_arrays
-from hrnet_tf.checkpoints.reading import Arrays
-from hrnet_tf.networks import Network, build_model
-from hrnet_tf.spec import HRNetSpec, StageSpec
-from hrnet_tf.weights import model_weights
+from hrnet_tf.checkpoints.to_torch import official_arrays
+from hrnet_tf.checkpoints.torch_reader import Arrays
+from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.runs.weights import model_weights
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
 Micro = Callable[..., HRNetSpec]
 

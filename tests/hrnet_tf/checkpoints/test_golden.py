@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.checkpoints.importing import import_checkpoint
-from hrnet_tf.networks import build_model
-from hrnet_tf.presets import preset
-from hrnet_tf.weights import load_weights, set_model_weights
+from hrnet_tf.checkpoints.from_torch import import_checkpoint
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.presets import preset
 
 pytestmark = pytest.mark.slow
 GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))

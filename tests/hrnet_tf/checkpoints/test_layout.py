@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.baselines.spec import SimpleBaselineSpec
-from hrnet_tf.checkpoints.deriving import derive_network, kind_of
-from hrnet_tf.checkpoints.exporting import official_arrays
-from hrnet_tf.checkpoints.importing import load_into_network
+from hrnet_tf.checkpoints.from_torch import load_into_network
+from hrnet_tf.checkpoints.infer_spec import derive_network, kind_of
+from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.layout import entries
-from hrnet_tf.checkpoints.naming import official_names
-from hrnet_tf.checkpoints.reading import Arrays
-from hrnet_tf.networks import Network, build_model
-from hrnet_tf.presets import PRESETS, preset
-from hrnet_tf.spec import FusionLink, HRNetSpec, StageSpec
-from hrnet_tf.weights import model_weights
+from hrnet_tf.checkpoints.to_torch import official_arrays
+from hrnet_tf.checkpoints.torch_reader import Arrays
+from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.runs.weights import model_weights
+from hrnet_tf.spec.baseline import SimpleBaselineSpec
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
+from hrnet_tf.spec.presets import PRESETS, preset
 
 Make = Callable[[Network], Arrays]
 Micro = Callable[..., HRNetSpec]

@@ -13,12 +13,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from hrnet_tf.checkpoints.importing import import_checkpoint
-from hrnet_tf.checkpoints.naming import official_names
-from hrnet_tf.checkpoints.reading import Arrays, read_checkpoint
-from hrnet_tf.networks import Network
-from hrnet_tf.spec import HRNetSpec
-from hrnet_tf.weights import load_weights
+from hrnet_tf.checkpoints.from_torch import import_checkpoint
+from hrnet_tf.checkpoints.layer_names import official_names
+from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
+from hrnet_tf.models.build import Network
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec
 
 Make = Callable[[Network], Arrays]
 Micro = Callable[..., HRNetSpec]

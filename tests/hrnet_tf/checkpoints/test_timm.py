@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.checkpoints.importing import import_checkpoint
-from hrnet_tf.networks import build_model
-from hrnet_tf.weights import load_weights, set_model_weights
+from hrnet_tf.checkpoints.from_torch import import_checkpoint
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.weights import load_weights, set_model_weights
 
 pytestmark = pytest.mark.slow
 

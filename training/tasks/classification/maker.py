@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hrnet_tf.networks import Network
+from hrnet_tf.models.build import Network
 from mobile_eval.datasets.folders import ClassFolders
 from mobile_eval.preprocess import normalize, resized_centre
 from training.tasks.classification.mixing import cutmix, mixup

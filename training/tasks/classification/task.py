@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.networks import Network
+from hrnet_tf.models.build import Network
 from mobile_eval.datasets.folders import ClassFolders
 from mobile_eval.tasks.asked import answer_names
 from mobile_eval.tasks.classification import METRIC, rank

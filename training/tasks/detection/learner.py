@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hrnet_tf._keras import keras, tf
-from hrnet_tf.anchors import anchor_boxes
-from hrnet_tf.detector_stages import ALIGNED_LEVELS, DetectorStages, flat_answers, stages_of
-from hrnet_tf.proposals import Proposals
-from hrnet_tf.roi_align import RoIAlign
+from hrnet_tf.backend.keras_module import keras, tf
+from hrnet_tf.models.detection.anchors import anchor_boxes
+from hrnet_tf.models.detection.proposals import Proposals
+from hrnet_tf.models.detection.roi_align import RoIAlign
+from hrnet_tf.models.detection.stages import ALIGNED_LEVELS, DetectorStages, flat_answers, stages_of
 from training.learner import Learner
 from training.tasks.detection.losses import DetectionLoss, anchor_loss, box_loss, sample_boxes
 from training.tasks.detection.settings import FROZEN

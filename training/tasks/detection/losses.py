@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_tf._keras import tf
-from hrnet_tf.anchors import BOX_STDS, RPN_STDS, encode_deltas
+from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.models.detection.anchors import BOX_STDS, RPN_STDS, encode_deltas
 from training.tasks.detection.matching import draw, match_anchors, match_boxes
 from training.tasks.detection.settings import Settings
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.networks import Network
+from hrnet_tf.models.build import Network
 from mobile_eval.datasets.instances import InstanceImage, Instances
 from mobile_eval.preprocess import normalize, resize, warp_crop
 from training.tasks.detection.settings import Settings

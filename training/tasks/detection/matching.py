@@ -10,11 +10,14 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_tf._keras import quiet, tf
+from hrnet_tf.backend.keras_module import quiet, tf
 from training.tasks.detection.targets import NO_BOX
 
 try:
-    with quiet(), contextlib.redirect_stdout(io.StringIO()):  # after hrnet_tf._keras: it takes the Keras that is open
+    with (
+        quiet(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):  # after hrnet_tf.backend.keras_module: it takes the Keras that is open
         from keras_cv.bounding_box import compute_iou
 except ImportError as error:
     raise ValueError(f"training a detector needs keras-cv ({error}): pip install 'hrnet-tf[detection]'") from error

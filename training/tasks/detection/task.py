@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf.networks import Network
-from hrnet_tf.spec import HRNetSpec
+from hrnet_tf.models.build import Network
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.box_picture import draw_boxes
 from mobile_eval.datasets.instances import Instances
 from mobile_eval.detector.boxes import Objects, objects

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hrnet_tf.networks import Network
+from hrnet_tf.models.build import Network
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.tasks.landmarks import METRIC, measure_landmarks
 from training.tasks.landmarks.settings import Settings

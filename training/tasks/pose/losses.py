@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrnet_tf._keras import keras, ops
+from hrnet_tf.backend.keras_module import keras, ops
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hrnet_tf.networks import Network
+from hrnet_tf.models.build import Network
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.datasets.sides import unknown_sides
 from mobile_eval.geometry import Array as Matrix

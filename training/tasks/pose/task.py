@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf.networks import Network
+from hrnet_tf.models.build import Network
 from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
 from mobile_eval.decode import decode_own, keypoints_in_image
 from mobile_eval.geometry import PLAIN, box_matrix, heatmap_pixel
@@ -81,7 +81,7 @@ def heatmap_loss(settings: Any) -> Any:
 
 def heatmap_imitation(taught: Any, found: Any) -> Any:
     """Half the mean squared difference of heatmaps, as the loss measures it."""
-    from hrnet_tf._keras import ops
+    from hrnet_tf.backend.keras_module import ops
 
     return 0.5 * ops.mean(ops.square(ops.cast(taught, "float32") - ops.cast(found, "float32")))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hrnet_tf._keras import keras, ops
+from hrnet_tf.backend.keras_module import keras, ops
 from mobile_eval.metrics.confusion import IGNORED
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hrnet_tf.networks import Network
+from hrnet_tf.models.build import Network
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
 from mobile_eval.metrics.confusion import IGNORED
 from mobile_eval.preprocess import normalize, resize, warp_crop

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.networks import Network
+from hrnet_tf.models.build import Network
 from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
 from mobile_eval.image_file import check_size

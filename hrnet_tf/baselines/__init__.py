@@ -1,1 +1,0 @@
-"""The networks that HRNet is compared with."""

@@ -1,0 +1,1 @@
+"""Networks that HRNet is compared with."""

@@ -1,0 +1,1 @@
+"""Runs on disk: description and weights."""

@@ -1,0 +1,1 @@
+"""Networks as data: links, blocks and widths, presets and complexity."""

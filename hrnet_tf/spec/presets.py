@@ -1,0 +1,157 @@
+"""Names and the networks they stand for, and how to vary one.
+
+Sizes: Deep High-Resolution Representation Learning (arXiv 1908.07919) and the official repositories. The
+bottleneck networks are those of the paper's table, not the repositories' W44; the small pose networks are
+the classification repository's small trunks with the pose head.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from hrnet_tf.models.build import Network
+from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
+
+_SIZES = {  # task: the paper's input size (height, width), and joints, landmarks or classes
+    "pose": ((256, 192), 17),  # COCO
+    "landmarks": ((256, 256), 98),  # WFLW
+    "segmentation": ((1024, 2048), 19),  # Cityscapes
+    "classification": ((224, 224), 1000),  # ImageNet
+    "detection": ((800, 1216), 80),  # COCO
+}
+SMALL_DETECTOR = ((320, 320), 64)  # input size and head width of the small detectors, for images of any aspect
+_INTERPOLATIONS = {"landmarks": "bilinear", "segmentation": "bilinear"}  # of the official code bases; nearest elsewhere
+_STANDARD = (StageSpec(1, 4), StageSpec(4, 4), StageSpec(3, 4))
+
+
+def default_size(task: str) -> tuple[int, int]:
+    """The papers' input size (height, width) for a task."""
+    return _SIZES[task][0]
+
+
+def interpolation_of(task: str) -> str:
+    """How the official network for a task upsamples in its fusion links."""
+    return _INTERPOLATIONS.get(task, "nearest")
+
+
+def _hrnet(
+    name: str,
+    task: str,
+    width: int,
+    stages: tuple[StageSpec, ...] = _STANDARD,
+    *,
+    stage1_blocks: int = 4,
+    stage1_width: int = 64,
+    block: str = "basic",
+) -> HRNetSpec:
+    input_size, classes = _SIZES[task]
+    return HRNetSpec(
+        name,
+        width,
+        input_size,
+        classes,
+        stages,
+        stage1_blocks=stage1_blocks,
+        stage1_width=stage1_width,
+        task=task,
+        block=block,
+        interpolation=interpolation_of(task),
+    ).full()
+
+
+def _small_detector(spec: HRNetSpec) -> HRNetSpec:
+    input_size, head_width = SMALL_DETECTOR
+    return dataclasses.replace(spec, input_size=input_size, head_width=head_width)
+
+
+def _simple_baseline(depth: int) -> SimpleBaselineSpec:
+    return SimpleBaselineSpec(f"simple-baseline-r{depth}", depth, *_SIZES["pose"])
+
+
+def _small_v1(name: str, task: str) -> HRNetSpec:
+    return _hrnet(name, task, 16, (StageSpec(1, 2),) * 3, stage1_blocks=1, stage1_width=32)
+
+
+def _small_v2(name: str, task: str) -> HRNetSpec:
+    return _hrnet(name, task, 18, (StageSpec(1, 2), StageSpec(3, 2), StageSpec(2, 2)), stage1_blocks=2)
+
+
+_NETWORKS: tuple[Network, ...] = (
+    *(_hrnet(f"pose-w{width}", "pose", width) for width in (32, 48)),
+    _small_v1("pose-small-v1", "pose"),
+    _small_v2("pose-small-v2", "pose"),
+    *map(_simple_baseline, RESNET_BLOCKS),
+    *(_hrnet(f"segment-w{width}", "segmentation", width) for width in (18, 40, 48)),
+    _small_v1("segment-small-v1", "segmentation"),
+    _small_v2("segment-small-v2", "segmentation"),
+    _hrnet("landmarks-w18", "landmarks", 18),
+    _small_v1("landmarks-small-v1", "landmarks"),
+    _small_v2("landmarks-small-v2", "landmarks"),
+    *(_hrnet(f"detect-w{width}", "detection", width) for width in (18, 32, 40, 48)),
+    _small_detector(_small_v1("detect-small-v1", "detection")),
+    _small_detector(_small_v2("detect-small-v2", "detection")),
+    *(_hrnet(f"classify-w{width}", "classification", width) for width in (18, 30, 32, 40, 44, 48, 64)),
+    _small_v1("classify-small-v1", "classification"),
+    _small_v2("classify-small-v2", "classification"),
+    *(_hrnet(f"classify-w{width}-bottleneck", "classification", width, block="bottleneck") for width in (44, 76, 96)),
+)
+PRESETS = {network.name: network for network in _NETWORKS}
+
+
+def preset(name: str) -> Network:
+    """The network of that name, at full connectivity."""
+    if name not in PRESETS:
+        raise ValueError(f"no model named {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) from "256x192"."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise ValueError(f"not a size: {text!r}, expected HEIGHTxWIDTH such as 256x192")
+    return int(match[1]), int(match[2])
+
+
+def customized(
+    spec: Network,
+    *,
+    input_size: tuple[int, int] | None = None,
+    width: int | None = None,
+    modules: str | None = None,
+    blocks: int | None = None,
+    stem_width: int | None = None,
+    stage1_blocks: int | None = None,
+    stage1_width: int | None = None,
+    head_width: int | None = None,
+) -> Network:
+    """The full-connectivity network like `spec` but for what is given; `modules` as in "1,4,3".
+
+    A SimpleBaseline only has an `input_size` to vary.
+    """
+    if isinstance(spec, SimpleBaselineSpec):
+        options = {"width": width, "modules": modules, "blocks": blocks, "stem width": stem_width}
+        options |= {"stage 1 blocks": stage1_blocks, "stage 1 width": stage1_width, "head width": head_width}
+        given = [name for name, value in options.items() if value is not None]
+        if given:
+            raise ValueError(f"{spec.name} has no {' or '.join(given)} to set: of a SimpleBaseline only the input size varies")
+        return dataclasses.replace(spec, input_size=input_size or spec.input_size)
+    counts = [stage.modules for stage in spec.stages]
+    if modules is not None:
+        if not re.fullmatch(r"\d+(,\d+){0,2}", modules):
+            raise ValueError(f"not numbers of modules: {modules!r}, expected one a stage such as 1,4,3")
+        counts = [int(count) for count in modules.split(",")]
+    depth = spec.stages[0].blocks if blocks is None else blocks
+    return dataclasses.replace(
+        spec,
+        input_size=input_size or spec.input_size,
+        width=width or spec.width,
+        stages=tuple(StageSpec(count, depth) for count in counts),
+        stem_width=stem_width or spec.stem_width,
+        stage1_blocks=stage1_blocks or spec.stage1_blocks,
+        stage1_width=stage1_width or spec.stage1_width,
+        head_width=head_width or spec.head_width,
+        links=frozenset(),
+    ).full()

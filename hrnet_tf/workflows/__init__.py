@@ -1,0 +1,1 @@
+"""Jobs of several commands: demo and study."""
