@@ -84,7 +84,7 @@ def measure_batch(batch: int) -> float:
     from hrnet_tf.backend.keras_module import keras
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.presets import customized, preset
-    from training.optimizers import make_optimizer
+    from training.optim.optimizers import make_optimizer
     from training.tasks.pose.losses import HeatmapMSE
 
     keras.mixed_precision.set_global_policy(f"mixed_{PRECISION}")

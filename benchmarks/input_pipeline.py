@@ -31,9 +31,9 @@ def measure(annotations: str, images: str, batches: int, cache: str | None) -> f
     from hrnet_tf.spec.presets import preset
     from mobile_eval.datasets.coco import load_keypoint_dataset
     from mobile_eval.tasks.asked import Source
-    from training.data import training_dataset
-    from training.examples import examples_for
-    from training.image_cache import ImageCache
+    from training.data.examples import examples_for
+    from training.data.image_cache import ImageCache
+    from training.data.tf_pipeline import training_dataset
     from training.recipe import load_recipe, recipe_config
 
     people = Source(Path(images), Path(annotations)), None

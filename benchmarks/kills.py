@@ -32,7 +32,7 @@ from rich.table import Table
 from hrnet_tf.runs.weights import load_weights
 from mobile_eval.model_file import read_description
 from mobile_eval.runtime import TfliteModel
-from training.synthetic import write_synthetic_people
+from training.data.synthetic import write_synthetic_people
 
 LIMIT = 1e-5
 READY = "imports are done"
@@ -42,7 +42,7 @@ import sys
 import hrnet_tf.workflows.demo as demo
 from hrnet_tf.__main__ import main
 if not sys.argv[1] in ("data", "evaluate"):
-    import tensorflow, training.pruning, training.quantize, training.train, conversion.convert
+    import tensorflow, training.pruning.prune, training.quantize, training.train, conversion.convert
 demo.DEMOS["pose"] = demo.Demo("{NETWORK}", "--batch-size 8", (24, 6), 2, 1, 1, "--keep-macs 0.9", False, 8)
 print("{READY}", file=sys.stderr, flush=True)
 main()

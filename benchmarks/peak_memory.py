@@ -73,7 +73,7 @@ def step(folder: Path, name: str, budget: int, images: int) -> None:
 def validate(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.build import build_model
     from hrnet_tf.models.inference import Inference
-    from training.validation import measure
+    from training.callbacks.validation import measure
 
     print("mIoU", measure(Inference(build_model(run.spec), (*run.spec.input_size, 3)), data, run.spec, memory_budget=budget))
 
@@ -81,8 +81,8 @@ def validate(run: Any, data: Any, budget: int, folder: Path) -> None:
 def rank(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.runs.weights import load_weights
     from training.config import stored_settings
-    from training.importance.held import HeldSet, TrainedNetwork
-    from training.importance.leave_one_out import effects
+    from training.ranking.data import HeldSet, TrainedNetwork
+    from training.ranking.leave_one_out import effects
 
     network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path))
     held = HeldSet.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
@@ -105,8 +105,8 @@ def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
 def statistics(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.memory import batch_size_for
-    from training.examples import plain_batches
-    from training.recovery import LARGEST_BATCH, reestimate_batch_norm
+    from training.data.examples import plain_batches
+    from training.pruning.batch_norm import LARGEST_BATCH, reestimate_batch_norm
 
     size = batch_size_for(run.spec, budget, most=LARGEST_BATCH)
     reestimate_batch_norm(build_model(run.spec), plain_batches(data.items, size, run.spec))

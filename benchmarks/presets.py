@@ -21,7 +21,7 @@ from conversion.verify import check_fully_int8, check_loads
 from hrnet_tf.spec.presets import PRESETS, preset
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph
-from training.candidate_latency import throwaway
+from training.pruning.candidate_latency import throwaway
 
 TWO_STAGES = "proposals and regions of changing number: not converted whole"
 

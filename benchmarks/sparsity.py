@@ -21,7 +21,7 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.runs.weights import Weights, load_weights, set_model_weights
 from mobile_eval.latency import bench_interleaved
-from training.candidate_latency import int8_with_random_calibration
+from training.pruning.candidate_latency import int8_with_random_calibration
 
 
 def with_zeros(weights: Weights, sparsity: float) -> Weights:

@@ -28,7 +28,7 @@ def measure(steps: int, precision: str) -> float:
     from hrnet_tf.backend.keras_module import keras, tf
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.presets import customized, preset
-    from training.optimizers import make_optimizer
+    from training.optim.optimizers import make_optimizer
     from training.tasks.pose.losses import HeatmapMSE
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]

@@ -20,8 +20,8 @@ import hrnet_tf.cli.app
 import hrnet_tf.cli.checkpoints
 import mobile_eval.android.cli
 import mobile_eval.cli
-import training.cli
-import training.unpacking.cli
+import training.cli.app
+import training.data.imports.cli
 from mobile_eval.options import MaxPixels
 
 app = typer.Typer(
@@ -35,7 +35,7 @@ app = typer.Typer(
 for package in (hrnet_tf, hrnet_tf.checkpoints, training, conversion, mobile_eval):
     app.registered_commands += package.cli.app.registered_commands
 app.add_typer(mobile_eval.android.cli.app)
-app.add_typer(training.unpacking.cli.app)
+app.add_typer(training.data.imports.cli.app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -43,7 +43,7 @@ def small() -> HRNetSpec:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of drawn people: 24 images to learn from, 6 to measure on."""
-    from training.synthetic import write_synthetic_people
+    from training.data.synthetic import write_synthetic_people
 
     folder = tmp_path_factory.mktemp("drawn") / "people"
     write_synthetic_people(folder, 24, 6, seed=5)
@@ -53,7 +53,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def drawn_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A folder of drawn data of a task: 24 scenes to learn from, 10 to measure on."""
-    from training.synthetic import write_synthetic_people
+    from training.data.synthetic import write_synthetic_people
 
     @functools.cache
     def draw(task: str) -> Path:

@@ -13,7 +13,7 @@ from hrnet_tf.__main__ import app
 from hrnet_tf.runs.run import load_ranking, load_run
 from mobile_eval.model_file import read_description
 from mobile_eval.runtime import make_interpreter
-from training.records import read_history
+from training.engine.history import read_history
 
 pytestmark = pytest.mark.slow
 NETWORK = "detect-small-v1 --input-size 64x96 --width 4 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1"

@@ -67,7 +67,7 @@ def test_on_device_refuses_a_runtime_that_there_is_not(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with drawn people in `people` and models: `float32.tflite`, `int8.tflite`, `decoding.tflite`."""
-    from training.synthetic import write_synthetic_people
+    from training.data.synthetic import write_synthetic_people
 
     folder = tmp_path_factory.mktemp("work")
     write_synthetic_people(folder / "people", 1, 24, seed=5)

@@ -26,11 +26,11 @@ from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.model_file import read_description
 from tests.killing import KilledError, kill_before_rename
-from training.budget import Budget
 from training.config import TrainingConfig
-from training.pruning import PruneOptions, prune
+from training.engine.starting import CHECKPOINT
+from training.pruning.budget import Budget
+from training.pruning.prune import PruneOptions, prune
 from training.quantize import quantize
-from training.starting import CHECKPOINT
 from training.train import train
 
 TOLERANCE = 1e-5

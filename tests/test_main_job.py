@@ -23,7 +23,7 @@ from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.model_file import read_description
 from mobile_eval.runtime import make_interpreter
 from training.config import TrainingConfig
-from training.history import RemovalStep, replay
+from training.pruning.removal_steps import RemovalStep, replay
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -126,7 +126,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.validation.Validate.on_epoch_end", _after_first_epoch(stop))
+        patch.setattr("training.callbacks.validation.Validate.on_epoch_end", _after_first_epoch(stop))
         with pytest.raises(KeyboardInterrupt):
             train(spec, config, copy)
     resumed = train(spec, config, copy, resume=True)
@@ -139,7 +139,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config:
 
 def test_mixed_precision_trains_the_same_weights_in_float32(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     from hrnet_tf.backend.keras_module import keras
-    from training.fit import build_for_training
+    from training.engine.fit import build_for_training
 
     mixed = dataclasses.replace(config, epochs=1, precision="bfloat16")
     assert build_for_training(spec, mixed).get_layer("stem_conv2").compute_dtype == "bfloat16"
@@ -152,7 +152,7 @@ def test_mixed_precision_trains_the_same_weights_in_float32(spec: HRNetSpec, con
 
 
 def _after_first_epoch(stop: object):  # type: ignore[no-untyped-def]
-    from training.validation import Validate
+    from training.callbacks.validation import Validate
 
     original = Validate.on_epoch_end
 

@@ -20,10 +20,10 @@ net = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 
 study.PRESETS["small"] = study.StudyPreset(net, "", 1, 1, 1, 8, 1e-3, 1e-3, (0.9,), (), ranked=8, people=(16, 4))
 if sys.argv[-1] == "stop":  # stop before the first pruning
     sys.argv.pop()
-    import training.pruning
+    import training.pruning.prune
     def stop(*arguments, **options):
         raise ValueError("reached pruning")
-    training.pruning.prune = stop
+    training.pruning.prune.prune = stop
 main()
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from training.strategies import Devices
+from training.engine.strategies import Devices
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from mobile_eval.files import write_json
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.asked import TaskData, say_left_out
 from training.config import TrainingConfig
-from training.examples import plain_batches
+from training.data.examples import plain_batches
+from training.engine.fit import check_category, fit, known_category, load_data
+from training.engine.inputs import inputs_of
+from training.engine.starting import check_same, check_startable
 from training.execution import Execution
-from training.fit import check_category, fit, known_category, load_data
-from training.inputs import inputs_of
-from training.starting import check_same, check_startable
-from training.tasks.task import settings_geometry
+from training.tasks.base import settings_geometry
 
 RANGE_GROUPS, GROUP_ITEMS = 8, 32  # ranges are those of a group's items together, averaged over groups
 

@@ -13,13 +13,13 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
 from mobile_eval.tasks.asked import TaskData, say_left_out
 from mobile_eval.words import number_of
-from training.balance import balanced, weights_line
 from training.config import TrainingConfig
-from training.device import device_line
+from training.engine.device import device_line
+from training.engine.fit import build_for_training, build_teacher, check_category, fit, load_data
+from training.engine.inputs import inputs_of
+from training.engine.starting import check_startable
 from training.execution import Execution
-from training.fit import build_for_training, build_teacher, check_category, fit, load_data
-from training.inputs import inputs_of
-from training.starting import check_startable
+from training.optim.class_balance import balanced, weights_line
 from training.tasks.registry import training_task
 
 

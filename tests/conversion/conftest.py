@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hrnet_tf.spec.network import HRNetSpec
-from training.candidate_latency import throwaway
+from training.pruning.candidate_latency import throwaway
 
 
 @pytest.fixture(scope="session")

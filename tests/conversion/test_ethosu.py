@@ -14,7 +14,7 @@ from conversion.cli import app
 from conversion.ethosu import NEEDS_VELA, compile_for_ethosu
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
-from training.candidate_latency import throwaway
+from training.pruning.candidate_latency import throwaway
 
 pytestmark = pytest.mark.slow
 

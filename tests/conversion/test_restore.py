@@ -18,7 +18,7 @@ from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.model_file import embed_description, read_description
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
-from training.examples import plain_inputs
+from training.data.examples import plain_inputs
 
 pytestmark = pytest.mark.slow
 

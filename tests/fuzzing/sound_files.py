@@ -43,9 +43,9 @@ from mobile_eval.runtime import TfliteModel
 from mobile_eval.study import load_arms
 from mobile_eval.tflite_graph import TfliteGraph
 from mobile_eval.trial import check_sound
-from training.pricing import latency_table, removable_parts
+from training.engine.history import read_history, write_history
+from training.pruning.cost_model import latency_table, removable_parts
 from training.recipe import load_recipe
-from training.records import read_history, write_history
 
 from .mutations import damaged_bytes, damaged_csv, damaged_json, damaged_yaml
 from .tiny_model import JOINTS, description, flatbuffer

@@ -19,10 +19,10 @@ from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
-from training.examples import Examples
+from training.data.examples import Examples
+from training.data.keras_dataset import TrainingBatches
 from training.execution import Execution
-from training.importance.ranking import rank_run
-from training.pydataset import TrainingBatches
+from training.ranking.rank import rank_run
 from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.task import pose_maker

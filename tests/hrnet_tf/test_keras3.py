@@ -25,9 +25,9 @@ from hrnet_tf.runs.weights import Weights, load_weights, model_weights, save_wei
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
-from training.data import training_dataset
-from training.examples import Examples
-from training.importance.ranking import rank_run
+from training.data.examples import Examples
+from training.data.tf_pipeline import training_dataset
+from training.ranking.rank import rank_run
 from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.task import pose_maker

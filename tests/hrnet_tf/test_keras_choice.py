@@ -90,7 +90,7 @@ def test_the_order_of_imports(before: str, tf_keras_is: str) -> None:
     code = f"""{before}
 from hrnet_tf.backend.keras_module import keras
 import tensorflow as tf
-from training.tasks.detection.matching import overlaps
+from training.tasks.detection.assignment import overlaps
 places = tf.constant([[[0.0, 0.0, 2.0, 2.0]]])
 overlap = float(overlaps(places, places + 1, tf.zeros((1, 1)))[0, 0, 0])
 print(keras.__name__, tf.keras.layers.Layer.__module__.split(".")[0], overlap)
@@ -104,8 +104,8 @@ print(keras.__name__, tf.keras.layers.Layer.__module__.split(".")[0], overlap)
 
 
 def test_training_a_detector_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith(("keras_cv", "training.tasks.detection.matching"))]:
+    for name in [name for name in sys.modules if name.startswith(("keras_cv", "training.tasks.detection.assignment"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "keras_cv", None)  # as where it is not installed
     with pytest.raises(ValueError, match=r"needs keras-cv .*pip install 'hrnet-tf\[detection\]'"):
-        importlib.import_module("training.tasks.detection.matching")
+        importlib.import_module("training.tasks.detection.assignment")

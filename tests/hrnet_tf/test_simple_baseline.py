@@ -28,11 +28,11 @@ from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.compare import compare
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tasks.keypoints import load_keypoints
-from training.budget import Budget
 from training.config import TrainingConfig
-from training.importance.ranking import rank_run
-from training.pruning import PruneOptions, prune
+from training.pruning.budget import Budget
+from training.pruning.prune import PruneOptions, prune
 from training.quantize import quantize
+from training.ranking.rank import rank_run
 from training.train import take_over_weights, train
 
 Counted = Callable[[Network], dict[str, Cost]]

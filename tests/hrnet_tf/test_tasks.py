@@ -16,7 +16,7 @@ from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
 from mobile_eval.runtime import make_interpreter
-from training.candidate_latency import throwaway
+from training.pruning.candidate_latency import throwaway
 
 ANSWERS = {
     "landmarks": (None, 16, 16, 5),

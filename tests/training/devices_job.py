@@ -13,8 +13,8 @@ import typer
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.cli import run
 from training.config import TrainingConfig
+from training.engine.strategies import MIRRORED, make_devices
 from training.execution import Execution
-from training.strategies import MIRRORED, make_devices
 
 
 def main(folder: Path, name: str, strategy: str, options: Annotated[list[str] | None, typer.Argument()] = None) -> None:

@@ -21,16 +21,16 @@ from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.asked import Source
 from mobile_eval.tasks.keypoints import load_keypoints
-from training.budget import Budget
+from training.cli.task_options import with_given
 from training.config import TrainingConfig
-from training.examples import Example, examples_for
-from training.fit import load_data
-from training.importance.held import HeldSet, TrainedNetwork
-from training.importance.ranking import rank
-from training.pruning import PruneOptions, check_prunable
-from training.records import read_history
-from training.sources import asked_sources, run_sources
-from training.task_options import with_given
+from training.data.examples import Example, examples_for
+from training.data.sources import asked_sources, run_sources
+from training.engine.fit import load_data
+from training.engine.history import read_history
+from training.pruning.budget import Budget
+from training.pruning.prune import PruneOptions, check_prunable
+from training.ranking.data import HeldSet, TrainedNetwork
+from training.ranking.rank import rank
 from training.tasks.pose.settings import Settings
 from training.train import train
 

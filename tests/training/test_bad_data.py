@@ -220,8 +220,8 @@ def test_a_mask_that_is_spoilt_while_training_ends_it_in_one_line(at: Path) -> N
     from mobile_eval.tasks.asked import Source
     from mobile_eval.tasks.registry import TASKS
     from training.config import TrainingConfig
-    from training.data import training_dataset, unreadable_in_one_line
-    from training.examples import examples_for
+    from training.data.examples import examples_for
+    from training.data.tf_pipeline import training_dataset, unreadable_in_one_line
     from training.tasks.segmentation.settings import Settings
 
     source = Source(at / "images", masks=at / "masks")

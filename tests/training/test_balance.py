@@ -15,8 +15,8 @@ import hrnet_tf.__main__
 from mobile_eval.datasets.folders import load_class_folders
 from mobile_eval.datasets.masks import load_masked_images
 from mobile_eval.tasks.asked import Source
-from training.balance import balanced, weights_line
 from training.config import TrainingConfig
+from training.optim.class_balance import balanced, weights_line
 from training.tasks.class_weights import weights_by_count, weights_by_median_frequency
 from training.tasks.classification.losses import ClassCrossEntropy
 from training.tasks.classification.settings import Settings as ClassSettings

@@ -6,11 +6,11 @@ import pytest
 
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
-from training.budget import Budget, UnreachableError, within_drop, within_latency, within_share
-from training.budget_search import BudgetSearch
-from training.pricing import multiply_adds_table
-from training.pruning import PruneOptions
-from training.selection import removal_order
+from training.pruning.budget import Budget, UnreachableError, within_drop, within_latency, within_share
+from training.pruning.budget_search import BudgetSearch
+from training.pruning.cost_model import multiply_adds_table
+from training.pruning.prune import PruneOptions
+from training.pruning.removal_order import removal_order
 
 
 def multiply_adds(spec: HRNetSpec) -> float:

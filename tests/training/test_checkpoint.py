@@ -10,7 +10,7 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.weights import load_weights, save_weights
-from training.checkpoint import Checkpoint
+from training.engine.checkpoint import Checkpoint
 
 
 def learner(path: Path, channels: int = 3) -> Checkpoint:

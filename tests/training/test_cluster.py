@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from training.cluster import Cluster, find_cluster, parse_tf_config
+from training.engine.cluster import Cluster, find_cluster, parse_tf_config
 
 
 def tf_config(kind: str = "worker", index: Any = 0, **cluster: list[str]) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hrnet_tf.runs.run import Run
-from training.curves import plot_runs
-from training.records import read_history, write_history
+from training.engine.history import read_history, write_history
+from training.plotting import plot_runs
 
 
 def run(folder: Path, rows: list[dict[str, float]]) -> Run:

@@ -12,8 +12,8 @@ from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.preprocess import normalize, person_crops
-from training.data import AfterEpoch, training_dataset, unreadable_in_one_line
-from training.examples import Examples
+from training.data.examples import Examples
+from training.data.tf_pipeline import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.task import pose_maker
 

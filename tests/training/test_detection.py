@@ -18,21 +18,22 @@ from mobile_eval.datasets.instances import Instances, load_instances
 from mobile_eval.preprocess import warp_crop
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tasks.asked import Source
-from training.candidate_latency import throwaway_files
 from training.config import TrainingConfig
-from training.examples import Examples
-from training.fit import build_for_training, load_data
-from training.importance.held import HeldSet, TrainedNetwork
-from training.importance.taylor import Taylor
-from training.learner import compile_learner, make_learner
+from training.data.examples import Examples
+from training.engine.fit import build_for_training, load_data
+from training.optim.trainer_models import compile_learner, make_learner
+from training.pruning.candidate_latency import throwaway_files
+from training.ranking.data import HeldSet, TrainedNetwork
+from training.ranking.taylor import Taylor
 from training.recipe import load_recipe, recipe_names
-from training.tasks.detection import losses, matching
-from training.tasks.detection.maker import BoxMaker, relit, seen_boxes
+from training.tasks.crop import random_window
+from training.tasks.detection import assignment as matching
+from training.tasks.detection import losses
+from training.tasks.detection.examples import BoxMaker, relit, seen_boxes
 from training.tasks.detection.settings import Settings
 from training.tasks.detection.targets import NO_BOX, pack, seeds, unpack
 from training.tasks.detection.task import TASK, Ap50Scorer
 from training.tasks.registry import training_task
-from training.tasks.window import random_window
 
 SMALL = Settings(anchors=32, train_proposals=50, boxes=16, norm="updated")
 SEED = tf.constant([3, 1])

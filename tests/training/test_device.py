@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hrnet_tf.backend.keras_module import tf
-from training.device import device_line, reason_in, why_no_gpu
-from training.strategies import Devices
+from training.engine.device import device_line, reason_in, why_no_gpu
+from training.engine.strategies import Devices
 
 # TensorFlow 2.21 and 2.17 where the driver is there and cuDNN is not.
 NO_CUDNN = """

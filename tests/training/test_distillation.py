@@ -10,9 +10,9 @@ import pytest
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
-from training.distillation import Distiller
-from training.fit import build_for_training
-from training.optimizers import make_optimizer
+from training.engine.fit import build_for_training
+from training.optim.distillation import Distiller
+from training.optim.optimizers import make_optimizer
 from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.task import heatmap_imitation
 

@@ -16,7 +16,7 @@ from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.geometry import box_matrix
 from mobile_eval.preprocess import read_item
-from training.examples import Examples, plain_inputs, steps_per_epoch
+from training.data.examples import Examples, plain_inputs, steps_per_epoch
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 from training.tasks.pose.task import pose_maker
@@ -141,5 +141,5 @@ def test_more_than_one_in_a_hundred_stops(people: KeypointDataset, spec: HRNetSp
 
 
 def test_examples_need_no_tensorflow() -> None:
-    code = "import sys, training.examples; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, training.data.examples; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0

@@ -16,8 +16,8 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.asked import Source, load_given
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig, tuning_config
-from training.image_cache import ImageCache
-from training.sources import TRAIN, asked_source, asked_sources, run_sources
+from training.data.image_cache import ImageCache
+from training.data.sources import TRAIN, asked_source, asked_sources, run_sources
 from training.tasks.classification.settings import Settings as ClassSettings
 from training.tasks.pose.settings import Settings
 

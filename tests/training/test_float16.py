@@ -13,11 +13,11 @@ import pytest
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
-from training.checkpoint import Checkpoint
 from training.config import TrainingConfig, as_named_today, asked_precision, with_defaults
+from training.engine.checkpoint import Checkpoint
+from training.engine.fit import build_for_training
 from training.execution import Execution
-from training.fit import build_for_training
-from training.optimizers import AveragedWeights, make_optimizer, optimizer_state
+from training.optim.optimizers import AveragedWeights, make_optimizer, optimizer_state
 from training.recipe import load_recipe
 from training.train import train
 

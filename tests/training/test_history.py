@@ -14,10 +14,10 @@ from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
-from training.history import RemovalStep, counted, measured_steps, replay, steps_of
-from training.importance.held import HeldSet, TrainedNetwork
-from training.reassessment import Reassessment
-from training.selection import removal_order
+from training.pruning.removal_order import removal_order
+from training.pruning.removal_steps import RemovalStep, counted, measured_steps, replay, steps_of
+from training.pruning.rescoring import Reassessment
+from training.ranking.data import HeldSet, TrainedNetwork
 from training.tasks.pose.settings import Settings
 
 TARGETS = Settings()

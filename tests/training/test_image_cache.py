@@ -11,7 +11,7 @@ import pytest
 
 from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
 from mobile_eval.preprocess import read_item
-from training.image_cache import DONE, PIXELS, ImageCache
+from training.data.image_cache import DONE, PIXELS, ImageCache
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_images_are_read_once_and_are_the_same(people: KeypointDataset, tmp_path
             np.testing.assert_array_equal(cache.read(person), read_item(person))
     cache.save()
     assert cache.size_bytes == 24 * 192 * 160 * 3 == (cache.folder / PIXELS).stat().st_size
-    monkeypatch.setattr("training.image_cache.read_item", no_reading)
+    monkeypatch.setattr("training.data.image_cache.read_item", no_reading)
     again = ImageCache(tmp_path, people.persons)
     assert sum(int(again.read(person).sum()) for person in people.persons[:4]) > 0
 
@@ -41,7 +41,7 @@ def test_what_was_not_noted_is_read_again(people: KeypointDataset, tmp_path: Pat
     cache.save()
     last = next(person for person in people.persons if person.image_path != people.persons[0].image_path)
     cache.read(last)  # and then the training is killed
-    monkeypatch.setattr("training.image_cache.read_item", no_reading)
+    monkeypatch.setattr("training.data.image_cache.read_item", no_reading)
     again = ImageCache(tmp_path, people.persons)
     again.read(people.persons[0])
     with pytest.raises(ValueError, match="read again"):

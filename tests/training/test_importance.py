@@ -16,14 +16,14 @@ from hrnet_tf.spec.memory import activation_bytes, live_bytes
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
-from training.importance.agreement import agreement, rank_correlation
-from training.importance.control import RandomScores
-from training.importance.held import HeldSet, TrainedNetwork
-from training.importance.learned import LearnedGates, ShuffledBatches, unit_multiply_adds
-from training.importance.leave_one_out import LeaveOneOut, effects
-from training.importance.ranking import METHODS, rank
-from training.importance.taylor import Taylor
-from training.recovery import reestimate_batch_norm
+from training.pruning.batch_norm import reestimate_batch_norm
+from training.ranking.agreement import agreement, rank_correlation
+from training.ranking.data import HeldSet, TrainedNetwork
+from training.ranking.learned_gates import LearnedGates, ShuffledBatches, unit_multiply_adds
+from training.ranking.leave_one_out import LeaveOneOut, effects
+from training.ranking.random_control import RandomScores
+from training.ranking.rank import METHODS, rank
+from training.ranking.taylor import Taylor
 from training.tasks.pose.settings import Settings
 
 DEAD: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0))

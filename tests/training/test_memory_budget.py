@@ -16,10 +16,10 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.geometry import PLAIN
 from mobile_eval.tasks.keypoints import load_keypoints
 from training import quantize
+from training.callbacks.validation import measure
 from training.config import TrainingConfig
-from training.examples import plain_inputs
+from training.data.examples import plain_inputs
 from training.quantize import range_groups
-from training.validation import measure
 
 
 @pytest.fixture(scope="module")

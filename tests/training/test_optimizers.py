@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras
-from training.optimizers import ADAM_EPSILON, AccumulatingAdam, AveragedWeights, make_optimizer
+from training.optim.optimizers import ADAM_EPSILON, AccumulatingAdam, AveragedWeights, make_optimizer
 
 IMAGES = np.random.default_rng(0).standard_normal((24, 5)).astype(np.float32)
 WANTED = np.random.default_rng(1).standard_normal((24, 2)).astype(np.float32)

@@ -11,9 +11,9 @@ from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from hrnet_tf.spec.presets import preset
 from mobile_eval.profile import ProfileResult
-from training.candidate_latency import LatencyRatio
-from training.matching import scaled, widest_within
-from training.pricing import latency_table, multiply_adds_table, profile_here
+from training.pruning.candidate_latency import LatencyRatio
+from training.pruning.cost_model import latency_table, multiply_adds_table, profile_here
+from training.pruning.width_matching import scaled, widest_within
 
 
 @pytest.mark.parametrize("name", ["pose-w32", "pose-small-v2", "segment-w18", "classify-w44-bottleneck"])

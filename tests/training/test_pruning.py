@@ -15,11 +15,11 @@ from hrnet_tf.models.build import build_model, complexity
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
-from training.budget import Budget
 from training.config import TrainingConfig
-from training.history import RemovalStep, replay
-from training.pruning import PruneOptions, prune
-from training.records import read_history
+from training.engine.history import read_history
+from training.pruning.budget import Budget
+from training.pruning.prune import PruneOptions, prune
+from training.pruning.removal_steps import RemovalStep, replay
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_rounds_remove_tune_and_rank_again(trained: Run, config: TrainingConfig,
         return complexity(spec).multiply_adds / complexity(full).multiply_adds
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.importance.ranking.rank", _stop)
+        patch.setattr("training.ranking.rank.rank", _stop)
         with pytest.raises(KeyboardInterrupt):  # after the first round, before it is ranked
             prune(trained, options, config, out)
     first = load_run(out / "rounds" / "1")
@@ -78,7 +78,7 @@ def test_rounds_remove_tune_and_rank_again(trained: Run, config: TrainingConfig,
 def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options, one = PruneOptions(Budget(keep_links=0.5)), dataclasses.replace(config, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.keeping.KeepRun.on_epoch_end", _stop)
+        patch.setattr("training.callbacks.run_checkpoint.KeepRun.on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
             prune(trained, options, one, tmp_path / "pruned")
     chosen = load_run(tmp_path / "pruned").hrnet_spec
@@ -86,7 +86,7 @@ def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp
     with pytest.raises(ValueError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
         prune(trained, PruneOptions(Budget(keep_links=0.9)), one, tmp_path / "pruned", resume=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.pruning.plan_here", _stop)  # it is not chosen again
+        patch.setattr("training.pruning.prune.plan_here", _stop)  # it is not chosen again
         pruned = prune(trained, options, one, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))

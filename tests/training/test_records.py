@@ -10,7 +10,7 @@ import pytest
 import hrnet_tf.__main__
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.spec.network import HRNetSpec
-from training.records import read_history, write_history
+from training.engine.history import read_history, write_history
 
 ROWS = [{"epoch": 1, "loss": 0.5, "val_pck": 0.25}, {"epoch": 2, "loss": 0.25, "val_pck": float("nan")}]
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from training.config import TrainingConfig
-from training.schedules import learning_rates
+from training.optim.schedules import learning_rates
 
 STEPS = 7  # an epoch
 

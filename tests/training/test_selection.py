@@ -10,7 +10,7 @@ import pytest
 
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
-from training.selection import give_back, keeping_alive, moves, one_by_one, removal_order, towards
+from training.pruning.removal_order import give_back, keeping_alive, moves, one_by_one, removal_order, towards
 
 
 def multiply_adds(spec: HRNetSpec) -> float:

@@ -19,10 +19,10 @@ from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import read_item
 from mobile_eval.tasks.asked import Source
 from mobile_eval.tasks.landmarks import load_faces
+from training.cli.task_options import with_given
 from training.config import TrainingConfig, tuning_config
-from training.examples import examples_for
-from training.fit import load_data
-from training.task_options import with_given
+from training.data.examples import examples_for
+from training.engine.fit import load_data
 from training.tasks.landmarks.settings import Settings as FaceSettings
 from training.tasks.pose.augmentation import upper_body
 from training.tasks.pose.settings import Settings

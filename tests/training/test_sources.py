@@ -19,7 +19,7 @@ from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.asked import Source
 from training.config import TrainingConfig
-from training.sources import RANK, TRAIN, VAL, run_source, run_sources
+from training.data.sources import RANK, TRAIN, VAL, run_source, run_sources
 
 NOTHING: dict[str, Any] = dict.fromkeys((*RANK.values(), *TRAIN.values(), *VAL.values()))
 

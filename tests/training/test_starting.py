@@ -18,9 +18,9 @@ from mobile_eval.tasks.asked import Source
 from mobile_eval.tasks.keypoints import load_keypoints
 from tests.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
-from training.inputs import data_identity, inputs_of
+from training.engine.inputs import data_identity, inputs_of
+from training.engine.starting import check_same, check_startable, discard, started
 from training.quantize import quantize
-from training.starting import check_same, check_startable, discard, started
 from training.train import train
 
 

@@ -20,8 +20,8 @@ import pytest
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
+from training.engine.strategies import Devices, make_devices
 from training.execution import Execution
-from training.strategies import Devices, make_devices
 from training.tasks.pose.settings import Settings
 from training.train import train
 

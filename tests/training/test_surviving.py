@@ -24,14 +24,14 @@ from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.tasks.keypoints import load_keypoints
+from training.callbacks.progress import ProgressLine
+from training.callbacks.run_checkpoint import KeepRun, best_epoch, out_of_patience
+from training.callbacks.terminate_on_nan import BATCH_FILE, StopAtNonFinite
 from training.config import TrainingConfig
-from training.examples import Examples
+from training.data.examples import Examples
+from training.engine.fit import build_for_training
 from training.execution import Execution
-from training.fit import build_for_training
-from training.keeping import KeepRun, best_epoch, out_of_patience
-from training.nonfinite import BATCH_FILE, StopAtNonFinite
-from training.optimizers import AveragedWeights, make_optimizer
-from training.progress_line import ProgressLine
+from training.optim.optimizers import AveragedWeights, make_optimizer
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.task import pose_maker
 from training.train import train
@@ -183,7 +183,7 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: P
     model = keras.Model(image, keras.layers.Dense(1, name="only")(image))
     model.compile(make_optimizer(0.1), "mse")
     model.optimizer.build(model.trainable_variables)
-    from training.checkpoint import Checkpoint
+    from training.engine.checkpoint import Checkpoint
 
     run = Run(tmp_path, "train", None, {}, {})  # type: ignore[arg-type]
     checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors", model, model.optimizer)

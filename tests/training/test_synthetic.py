@@ -14,10 +14,10 @@ import pytest
 from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.files import part_path
 from mobile_eval.preprocess import read_image
-from training.synthetic import layouts, write_synthetic_people
-from training.synthetic.body import PART, PARTS, Body, Wardrobe, draw_body, joint_visibility, place_body, random_wardrobe
-from training.synthetic.figure import JOINTS, Point, random_figure
-from training.synthetic.scene import draw_scene
+from training.data.synthetic import layouts, write_synthetic_people
+from training.data.synthetic.body import PART, PARTS, Body, Wardrobe, draw_body, joint_visibility, place_body, random_wardrobe
+from training.data.synthetic.figure import JOINTS, Point, random_figure
+from training.data.synthetic.scene import draw_scene
 
 SIZE = (192, 160)
 SCENES = 60

@@ -22,7 +22,7 @@ from mobile_eval.datasets.coco import load_keypoint_dataset
 from mobile_eval.tasks.asked import Source
 from mobile_eval.tasks.keypoints import load_keypoints
 from training.config import TrainingConfig
-from training.fit import read_history
+from training.engine.fit import read_history
 from training.train import items_line, train
 
 pytestmark = pytest.mark.slow

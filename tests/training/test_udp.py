@@ -24,15 +24,15 @@ from mobile_eval.model_file import read_description
 from mobile_eval.preprocess import read_item
 from mobile_eval.runtime import TfliteModel
 from mobile_eval.tasks.keypoints import load_keypoints
+from training.callbacks.validation import measure
 from training.config import TrainingConfig, stored_settings
-from training.examples import plain_inputs
-from training.fit import build_for_training, build_teacher
-from training.importance.held import HeldSet
+from training.data.examples import plain_inputs
+from training.engine.fit import build_for_training, build_teacher
+from training.ranking.data import HeldSet
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 from training.tasks.pose.task import PckScorer, draw_heatmaps, pose_maker
 from training.train import train
-from training.validation import measure
 
 STILL = Settings("udp", rotation=0, scale=0, flip_probability=0)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # image pixels are crop pixels

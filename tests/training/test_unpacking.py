@@ -15,8 +15,8 @@ import pytest
 import hrnet_tf.__main__
 from mobile_eval.datasets.folders import load_class_folders
 from tests.killing import KilledError, kill_before_rename
-from training.unpacking.layout import LabelledImage, folder_name, write_class_folders
-from training.unpacking.tfrecord import compression, record_files, unpack_tfrecords
+from training.data.imports.layout import LabelledImage, folder_name, write_class_folders
+from training.data.imports.tfrecord import compression, record_files, unpack_tfrecords
 
 
 def picture(seed: int, ending: str = ".jpg") -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training.tasks.task import TrainingTask
+    from training.tasks.base import TrainingTask
 
 FOLDERS = {
     "pose": "training.tasks.pose",

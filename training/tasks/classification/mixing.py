@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.tasks.task import Array
+from training.tasks.base import Array
 
 
 def mixup(images: Array, labels: Array, alpha: float, rng: np.random.Generator) -> None:

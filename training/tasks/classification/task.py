@@ -12,10 +12,10 @@ from hrnet_tf.models.build import Network
 from mobile_eval.datasets.folders import ClassFolders
 from mobile_eval.tasks.asked import answer_names
 from mobile_eval.tasks.classification import METRIC, rank
+from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_count
-from training.tasks.classification.maker import ClassMaker
+from training.tasks.classification.examples import ClassMaker
 from training.tasks.classification.settings import Settings
-from training.tasks.task import Array, Image, TrainingTask, divergence
 
 
 class TopOneScorer:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.models.detection.anchors import BOX_STDS, RPN_STDS, encode_deltas
-from training.tasks.detection.matching import draw, match_anchors, match_boxes
+from training.tasks.detection.assignment import draw, match_anchors, match_boxes
 from training.tasks.detection.settings import Settings
 
 ANCHOR_BETA, BOX_BETA = 1 / 9, 1.0  # up to here an error counts by its square

@@ -15,10 +15,10 @@ from mobile_eval.detector.boxes import Objects, objects
 from mobile_eval.metrics.box_map import box_map
 from mobile_eval.tasks.asked import answer_names
 from mobile_eval.tasks.detection import METRIC
-from training.tasks.detection.maker import BoxMaker
+from training.tasks.base import Array, Image, TrainingTask
+from training.tasks.detection.examples import BoxMaker
 from training.tasks.detection.settings import Settings
 from training.tasks.detection.targets import NO_BOX, unpack
-from training.tasks.task import Array, Image, TrainingTask
 
 ANSWERS = ("proposals", "objectness", "class_logits", "box_deltas")  # of a detector
 LEAST_SCORE = 0.3  # of a box that is drawn
@@ -56,7 +56,7 @@ def detection_loss(settings: Settings) -> Any:
 
 def detection_learner(network: Any, loss: Any) -> Any:
     """The Keras model that is trained."""
-    from training.tasks.detection.learner import DetectionLearner
+    from training.tasks.detection.trainer import DetectionLearner
 
     return DetectionLearner(network, loss)
 

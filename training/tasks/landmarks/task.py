@@ -5,13 +5,13 @@ from __future__ import annotations
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.coco import KeypointDataset
 from mobile_eval.tasks.landmarks import METRIC, measure_landmarks
+from training.tasks.base import TrainingTask
 from training.tasks.landmarks.settings import Settings
 from training.tasks.pose.augmentation import Augmentation
-from training.tasks.pose.maker import KeypointMaker
-from training.tasks.pose.sides import check_sides, with_flip_pairs
+from training.tasks.pose.examples import KeypointMaker
+from training.tasks.pose.flip_pairs import check_sides, with_flip_pairs
 from training.tasks.pose.targets import HeatmapTargets
 from training.tasks.pose.task import KeypointCollector, draw_heatmaps, heatmap_imitation, heatmap_loss
-from training.tasks.task import TrainingTask
 
 PAPER = "landmarks-w18"
 

@@ -13,12 +13,12 @@ from mobile_eval.geometry import PLAIN, box_matrix, heatmap_pixel
 from mobile_eval.metrics.pck import pck
 from mobile_eval.pose_picture import draw_skeleton
 from mobile_eval.tasks.pose import METRIC
+from training.tasks.base import Array, Image, TrainingTask
 from training.tasks.pose.augmentation import Augmentation
-from training.tasks.pose.maker import KeypointMaker
+from training.tasks.pose.examples import KeypointMaker
+from training.tasks.pose.flip_pairs import check_sides, with_flip_pairs
 from training.tasks.pose.settings import Settings
-from training.tasks.pose.sides import check_sides, with_flip_pairs
 from training.tasks.pose.targets import HeatmapTargets
-from training.tasks.task import Array, Image, TrainingTask
 
 OF_THE_PAPER = ("pose-w32", "pose-w48")
 LARGE = (384, 288)  # the papers' other input size, whose Gaussians are wider

@@ -19,10 +19,10 @@ from mobile_eval.progress import tracked
 from mobile_eval.read_ahead import ahead
 from mobile_eval.tasks.asked import answer_names
 from mobile_eval.tasks.segmentation import METRIC, most_likely
+from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_median_frequency
-from training.tasks.segmentation.maker import MaskMaker, check_mask_size
+from training.tasks.segmentation.examples import MaskMaker, check_mask_size
 from training.tasks.segmentation.settings import Settings
-from training.tasks.task import Array, Image, TrainingTask, divergence
 
 LEAST_HELD = 0.25  # of the indices of classes that are not named
 OF_THE_PAPER = ("segment-w40", "segment-w48")

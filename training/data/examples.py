@@ -1,0 +1,132 @@
+"""From the items of a data set to examples to learn from; numpy and opencv only.
+
+Everything random is drawn from (seed, epoch, item), so that a resumed run sees what it would have seen, whoever asks
+for its batches. What an example is, the task's `Maker` says; geometry and preprocessing are `mobile_eval`'s, the same that the
+device uses.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.geometry import PLAIN
+from mobile_eval.preprocess import normalize, read_item
+from mobile_eval.tasks.asked import TaskData
+from mobile_eval.tasks.registry import TASKS
+from training.config import TrainingConfig
+from training.data.damaged_images import Unreadable
+from training.data.image_cache import Image, ImageCache
+from training.tasks.base import Maker
+from training.tasks.registry import training_task
+
+if TYPE_CHECKING:
+    from hrnet_tf.models.build import Network
+
+ALIGNMENT = 64  # bytes
+WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more would wait for Python
+BATCH_SEED = 0x6D6978  # sets what a batch draws as a whole apart from what its items draw
+Example = tuple[NDArray[np.float32], ...]
+
+
+def plain_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN) -> NDArray[np.float32]:
+    """What a network of that geometry is given of items (N, H, W, 3), as on the device, normalized."""
+    return normalize(TASKS[spec.task].inputs_in(geometry, items, spec.input_size))
+
+
+def plain_batches(items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN) -> Iterator[NDArray[np.float32]]:
+    """`plain_inputs` of `size` items at a time, made when they are asked for."""
+    for start in range(0, len(items), size):
+        yield plain_inputs(items[start : start + size], spec, geometry)
+
+
+def steps_per_epoch(data: TaskData, batch_size: int) -> int:
+    """Full batches in one pass over the data."""
+    steps = len(data) // batch_size
+    if not steps:
+        raise ValueError(f"{len(data)} examples are less than one batch of {batch_size}; give a smaller --batch-size")
+    return steps
+
+
+class Examples:
+    """Batches of augmented examples by (epoch, number), each made anew when asked for, and always the same.
+
+    `together` batches make a step, one for each device. The items after an epoch's last full step only stand in for
+    those whose image cannot be read.
+    """
+
+    def __init__(
+        self,
+        data: TaskData,
+        maker: Maker,
+        batch_size: int,
+        seed: int,
+        cache: ImageCache | None = None,
+        together: int = 1,
+    ):
+        self.data = data
+        self.maker = maker
+        self.batch_size = batch_size
+        self.seed = seed
+        self.cache = cache
+        self.read = cache.read if cache else read_item
+        self.together = together
+        self.steps = steps_per_epoch(data, batch_size * together)
+        self.unreadable = Unreadable(self.steps * together * batch_size)
+        self.order = lru_cache(maxsize=2)(self._permutation)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Those of a batch's arrays: images (B, H, W, 3), targets (B, ...) and, where the task has them, weights (B, ...)."""
+        return [(self.batch_size, *shape) for shape in self.maker.shapes]
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
+
+    def batch(self, epoch: int, number: int) -> Example:
+        """The arrays of a batch, of these `shapes`.
+
+        In the place of an item whose image cannot be read comes the next of the epoch's order that can be.
+        """
+        arrays = tuple(map(aligned, self.shapes))
+        for own in range(self.batch_size):
+            index, image = self._readable(epoch, number * self.batch_size + own)
+            rng = np.random.default_rng((self.seed, epoch, index))
+            try:
+                self.maker.example(index, image, rng, [array[own] for array in arrays])
+            except ValueError as error:
+                self.unreadable.failed = self.unreadable.failed or error
+                raise
+        self.maker.mix(arrays, np.random.default_rng((self.seed, epoch, number, BATCH_SEED)))
+        return arrays
+
+    def _readable(self, epoch: int, place: int) -> tuple[int, Image]:
+        """The first item from that place of the epoch's order on whose image can be read, and the image."""
+        order = self.order(epoch)
+        while True:  # ends at the latest where `unreadable` has had enough
+            index = int(order[place % len(order)])
+            try:
+                return index, self.read(self.data.items[index])
+            except (ValueError, OSError) as error:
+                self.unreadable.add(epoch, index, str(error))
+            place += 1
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An empty array on whose address TensorFlow can work without copying it."""
+    size = 4 * math.prod(shape)
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(np.float32).reshape(shape)
+
+
+def examples_for(data: TaskData, spec: Network, config: TrainingConfig, cache: ImageCache | None = None) -> Examples:
+    """The examples that a config asks for."""
+    maker = training_task(spec.task).maker(data, spec, config.settings)
+    return Examples(data, maker, config.batch_size, config.seed, cache, config.devices)

@@ -1,0 +1,158 @@
+"""A picture with people in it: background, bodies from far to near, things in front, and the noise of a camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from training.data.synthetic.body import PARTS, Body, Image, Wardrobe, draw_body, joint_visibility, place_body, random_wardrobe
+from training.data.synthetic.figure import JOINTS, Array, random_figure
+
+OCCLUDER = 255  # in the label map
+MAX_PEOPLE = 3
+_LEAST_JOINTS = 8  # inside the image, of a person that is drawn at all
+_MOST_OVERLAP = 0.35  # of the smaller of two people's boxes
+_TRIES = 6  # at a place for one more person
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnPerson:
+    """Ground truth of one person, in pixels: keypoints (17, 3) as x, y, visibility; box x, y, width, height; drawn area.
+
+    `points` (len(Point), 3) are all its points, z towards the viewer.
+    """
+
+    keypoints: Array
+    box: tuple[float, float, float, float]
+    area: int
+    points: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A picture `image` (H, W, 3) RGB of `people`; `labels` (H, W) are 0 or OCCLUDER, or as `draw_body` numbers parts."""
+
+    image: Image
+    labels: Image
+    people: list[DrawnPerson]
+
+
+def draw_scene(rng: np.random.Generator, image_size: tuple[int, int]) -> Scene:
+    """A picture of that size (height, width) with one to three people."""
+    image = _background(rng, image_size)
+    labels = np.zeros(image_size, np.uint8)
+    light = float(rng.uniform(0.75, 1.1))
+    people = _people(rng, image_size)
+    areas = []
+    for index, (body, wardrobe) in enumerate(people):
+        draw_body(image, labels, body, wardrobe, index, light)
+        first = index * len(PARTS) + 1
+        areas.append(int(np.count_nonzero((labels >= first) & (labels < first + len(PARTS)))))
+    for body, _ in people:
+        if rng.random() < 0.3:
+            _put_in_front(rng, image, labels, body)
+    truth = [_truth(body, labels, index, areas[index]) for index, (body, _) in enumerate(people)]
+    return Scene(_camera(rng, image), labels, truth)
+
+
+def _truth(body: Body, labels: Image, index: int, area: int) -> DrawnPerson:
+    height, width = labels.shape
+    seen = joint_visibility(body, labels, index)
+    keypoints = np.asarray(np.column_stack([body.points[: len(JOINTS), :2].round(2), seen]) * (seen > 0)[:, None], np.float64)
+    x0, y0, x1, y1 = np.clip(body.box, 0, [width - 1, height - 1] * 2).tolist()
+    box = (round(x0, 2), round(y0, 2), round(x1 - x0, 2), round(y1 - y0, 2))
+    return DrawnPerson(keypoints, box, area, body.points)
+
+
+def _people(rng: np.random.Generator, image_size: tuple[int, int]) -> list[tuple[Body, Wardrobe]]:
+    """One to three people, the far (small) ones first, none much in front of another, none mostly outside."""
+    height, width = image_size
+    wanted = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
+    low, high = ((0.6, 1.05), (0.45, 0.85), (0.35, 0.7))[wanted - 1]
+    people: list[tuple[Body, Wardrobe]] = []
+    for scale in np.sort(rng.uniform(low, high, wanted)) * height:
+        wardrobe = random_wardrobe(rng)
+        figure = random_figure(rng, wardrobe.build)
+        body = place_body(figure, wardrobe, float(scale))
+        free = np.array([width, height]) - body.box[2:] + body.box[:2]
+        for _ in range(_TRIES):
+            slack = rng.uniform(-0.12, 0.12, 2) * scale * (rng.random() < 0.5)  # over the border, half of the time
+            place = rng.uniform(0, 1, 2) * np.maximum(free, 0) + np.minimum(free, 0) / 2
+            moved = body.moved(place - body.box[:2] + slack)
+            if _fits(moved, [other for other, _ in people], image_size):
+                people.append((moved, wardrobe))
+                break
+    return people or _people(rng, image_size)
+
+
+def _fits(body: Body, others: list[Body], image_size: tuple[int, int]) -> bool:
+    x, y = body.points[: len(JOINTS), :2].T
+    inside = (x >= 0) & (x <= image_size[1] - 1) & (y >= 0) & (y <= image_size[0] - 1)
+    return int(inside.sum()) >= _LEAST_JOINTS and all(_overlap(body.box, other.box) < _MOST_OVERLAP for other in others)
+
+
+def _overlap(a: Array, b: Array) -> float:
+    """Common area of two boxes (x0, y0, x1, y1), of that of the smaller."""
+    common = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0).prod()
+    return float(common / min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()))
+
+
+def _smooth(rng: np.random.Generator, cells: tuple[int, int], image_size: tuple[int, int], low: float, high: float) -> Image:
+    """Random colours on a coarse grid, smoothly between."""
+    coarse = rng.uniform(low, high, (*cells, 3)).astype(np.uint8)
+    return np.asarray(cv2.resize(coarse, image_size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _background(rng: np.random.Generator, image_size: tuple[int, int]) -> Image:
+    """A gradient with things lying about, some as long and as coloured as limbs."""
+    height, width = image_size
+    middle = rng.uniform(40, 215)
+    image = _smooth(rng, (2 + int(rng.integers(3)), 2), image_size, max(middle - 70, 0), min(middle + 70, 255))
+    if rng.random() < 0.5:  # a floor
+        horizon = int(rng.uniform(0.5, 0.9) * height)
+        image[horizon:] = image[horizon:] // 2 + (rng.uniform(10, 110, 3)).astype(np.uint8)
+    for _ in range(int(rng.integers(2, 14))):
+        colour = np.array([225.0, 180, 150]) * rng.uniform(0.5, 1.1) if rng.random() < 0.2 else rng.uniform(0, 255, 3)
+        _thing(rng, image, colour, rng.uniform(0, (width, height)), float(rng.uniform(0.04, 0.25)) * height)
+    if rng.random() < 0.4:
+        image = np.asarray(cv2.blur(image, (5, 5)), np.uint8)
+    return image
+
+
+def _thing(rng: np.random.Generator, image: Image, colour: Array, center: Array, size: float) -> None:
+    """A box, an ellipse or a bar of about `size` pixels."""
+    shade = np.clip(colour, 0, 255).tolist()
+    angle = float(rng.uniform(0, 180))
+    kind = rng.integers(3)
+    if kind == 0:
+        axes = (np.array([size, size]) * rng.uniform(0.2, 0.6, 2)).astype(int) + 1
+        cv2.ellipse(image, center.astype(int).tolist(), axes.tolist(), angle, 0, 360, shade, -1, cv2.LINE_AA)
+        return
+    shape = rng.uniform(0.4, 1.2, 2) * size if kind == 1 else (rng.uniform(0.05, 0.2) * size, rng.uniform(0.8, 2.2) * size)
+    corners = cv2.boxPoints((tuple(center), tuple(shape), angle if rng.random() < 0.6 else 0.0))
+    cv2.fillConvexPoly(image, np.round(corners * 16).astype(np.int32), shade, cv2.LINE_AA, 4)
+
+
+def _put_in_front(rng: np.random.Generator, image: Image, labels: Image, body: Body) -> None:
+    """Something that covers a part of the body: a box, or a post across it."""
+    x0, y0, x1, y1 = body.box
+    center = rng.uniform((x0, y0), (x1, y1))
+    size = (y1 - y0) * rng.uniform(0.08, 0.2, 2)
+    if rng.random() < 0.4:
+        size = np.array([rng.uniform(0.03, 0.06), rng.uniform(0.6, 1.4)]) * (y1 - y0)
+    corners = np.round(cv2.boxPoints((tuple(center), tuple(size), float(rng.uniform(0, 180)))) * 16).astype(np.int32)
+    cv2.fillConvexPoly(image, corners, rng.uniform(0, 255, 3).tolist(), cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(labels, corners, OCCLUDER, cv2.LINE_8, 4)
+
+
+def _camera(rng: np.random.Generator, image: Image) -> Image:
+    """Uneven light, sometimes blur, and noise."""
+    height, width = image.shape[:2]
+    lit = cv2.multiply(image, _smooth(rng, (4, 3), (height, width), 200, 255), scale=1 / 232)
+    if rng.random() < 0.25:
+        lit = cv2.GaussianBlur(lit, (3, 3), 0)
+    strength = int(rng.integers(3, 16))
+    noise = rng.integers(0, 2 * strength + 1, image.shape, dtype=np.uint8)
+    return np.asarray(cv2.subtract(cv2.add(lit, noise), np.full_like(lit, strength)), np.uint8)

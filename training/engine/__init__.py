@@ -1,0 +1,1 @@
+"""Running a training: model.fit, checkpoints, history, devices."""

@@ -1,0 +1,1 @@
+"""Choosing and removing links and blocks."""

@@ -1,0 +1,125 @@
+"""What a network costs, by the links and blocks that it has: in multiply-adds, or in milliseconds of a profiled target.
+
+The price of a spec is the sum over what is built of it, so that a set of links saves what falls dead with it too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hrnet_tf.models.build import network_description
+from hrnet_tf.spec.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
+from hrnet_tf.spec.complexity import parts as cost_parts
+from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
+from mobile_eval.backend import Backend
+from mobile_eval.latency import ROUNDS
+from mobile_eval.profile import ProfileResult, profile
+from mobile_eval.progress import working
+from mobile_eval.typed import brief
+from training.pruning.candidate_latency import throwaway
+
+MILLISECONDS, MULTIPLY_ADDS = "ms", "multiply-adds"
+
+
+@dataclass(frozen=True)
+class PriceTable:
+    """Price of every removable part by name, and of what is always there (`fixed`); `unit` says in what."""
+
+    unit: str
+    fixed: float
+    parts: Mapping[str, float] = field(repr=False)
+
+    def price(self, spec: HRNetSpec) -> float:
+        """What is built of `spec`. Raises ValueError, naming the part, where the table does not know it."""
+        return self.fixed + sum(self._part(name) for name in removable_parts(spec))
+
+    def _part(self, name: str) -> float:
+        if name not in self.parts:
+            raise ValueError(f"the profile is of another network: it has no {name}; profile this network's full one")
+        return self.parts[name]
+
+
+def removable_parts(spec: HRNetSpec) -> list[str]:
+    """Names of the links, blocks and branches' beginnings that are built."""
+    live = spec.liveness()
+    names = [link.name for link in live.links]
+    names += [block.name for place in live.branches for block in spec.blocks(place)]
+    for stage in range(FIRST_STAGE, spec.last_stage + 1):
+        if BranchModule(stage, 0, stage - 1) in live.branches:
+            names.append(f"transition{stage - 1}_branch{stage - 1}")
+    return names
+
+
+def multiply_adds_table(spec: HRNetSpec) -> PriceTable:
+    """Multiply-adds, in closed form."""
+    full = spec.full()
+    costs = {name: cost.multiply_adds for name, cost in cost_parts(full).items()}
+    parts: dict[str, float] = {link.name: costs[link.name] for link in full.links}
+    for block in full.possible_blocks:
+        parts[block.name] = costs[block.place.name] / full.stage(block.stage).blocks
+    fixed = total([stem_cost(full), stage1_cost(full), *head_costs(full).values()]).multiply_adds
+    for stage in range(FIRST_STAGE, full.last_stage + 1):
+        newest, before = stage - 1, f"transition{stage - 1}"
+        source = BOTTLENECK_EXPANSION * full.stage1_width if stage == FIRST_STAGE else full.channels(newest - 1)
+        start = conv_cost(source, full.channels(newest), 3, full.resolution(newest)).multiply_adds
+        parts[f"{before}_branch{newest}"] = start
+        fixed += costs[before] - start
+    return PriceTable(MULTIPLY_ADDS, fixed, parts)
+
+
+def latency_table(spec: HRNetSpec, profiled: ProfileResult) -> PriceTable:
+    """Milliseconds on the profiled target; each link pays for its own addition into its target.
+
+    The sum of a profile's operators is not quite its whole network's time: what lies between operators is shared
+    out among them equally, and so goes with them; where the sum is the larger, all are scaled down. Raises
+    ValueError where the profile is not one of the same network before anything was removed.
+    """
+    check_profile(spec, profiled)
+    full, scale = spec.full(), min(profiled.whole_ms / profiled.sum_ms, 1.0)
+    between_ms = max(profiled.whole_ms - profiled.sum_ms, 0.0) / len(profiled.operators)
+    measured: dict[str, float] = defaultdict(float)
+    for operator in profiled.operators:
+        measured[operator.part] += operator.ms * scale + between_ms
+    into = Counter((link.stage, link.module, link.target) for link in full.links)
+    parts: dict[str, float] = {}
+    for link in full.links:
+        sums = measured[f"stage{link.stage}_module{link.module}_fuse{link.target}"]
+        parts[link.name] = measured[link.name] + sums / into[link.stage, link.module, link.target]
+    parts |= {block.name: measured[block.name] for block in full.possible_blocks}
+    starts = {f"transition{stage - 1}_branch{stage - 1}" for stage in range(FIRST_STAGE, full.last_stage + 1)}
+    parts |= {name: measured[name] for name in starts}
+    return PriceTable(MILLISECONDS, profiled.whole_ms - sum(parts.values()), parts)
+
+
+def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
+    """Raise ValueError unless `profiled` is of the full network that `spec` is part of."""
+    own, theirs = (json.loads(json.dumps(data)) for data in (spec.full().to_json(), (profiled.network or {}).get("spec")))
+    if not isinstance(theirs, dict):
+        raise ValueError(
+            f"the profile of {profiled.model} does not say of which network it is; profile a file from `hrnet convert`"
+        )
+    for name in ("width", "input_size", "stages", "stem_width", "stage1_blocks", "stage1_width", "task", "block", "head_width"):
+        mine, given = own[name], theirs.get(name)
+        if mine != given:
+            raise ValueError(f"the profile of {profiled.model} is of another network: its {name} is {brief(given)}, not {mine}")
+    if theirs.get("removed_links") or theirs.get("removed_blocks"):
+        raise ValueError(f"the profile of {profiled.model} is of a pruned network; profile the full one")
+
+
+def profile_here(
+    spec: HRNetSpec, threads: int = 1, *, precision: str = "int8", rounds: int = ROUNDS, progress: bool = True
+) -> ProfileResult:
+    """The profile of the full network of `spec` on this machine; latency does not depend on the weights."""
+    full = spec.full()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"{spec.name}.tflite")
+        with working("converting the full network", show=progress):
+            path.write_bytes(throwaway(full, precision))
+        measured = profile(path, Backend(threads=threads), rounds=rounds, progress=progress)
+    return dataclasses.replace(measured, network=network_description(full))

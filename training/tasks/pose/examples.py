@@ -1,0 +1,54 @@
+"""Examples of people (or of anything with keypoints) in boxes: a crop at random, its heatmaps, the joints' weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hrnet_tf.models.build import Network
+from mobile_eval.datasets.coco import KeypointDataset
+from mobile_eval.datasets.sides import unknown_sides
+from mobile_eval.geometry import Array as Matrix
+from mobile_eval.geometry import box_matrix
+from mobile_eval.preprocess import normalize, warp_crop
+from training.tasks.base import Array, Image, Maker
+from training.tasks.pose.augmentation import Augmentation, JointSides, random_crop
+from training.tasks.pose.targets import HeatmapTargets, heatmap_target
+
+
+class KeypointMaker(Maker):
+    """Crops (H, W, 3), heatmaps (H/4, W/4, K) and joint weights (1, 1, K)."""
+
+    def __init__(self, data: KeypointDataset, spec: Network, targets: HeatmapTargets, augmentation: Augmentation):
+        self.persons = data.persons
+        self.joints = data.category.joints
+        self.input_size = spec.input_size
+        self.heatmap_size = spec.resolution(0)
+        self.targets = targets
+        self.augmentation = augmentation
+        self.sides = JointSides.of(data.category)
+        joints = len(data.category.joints)
+        self.shapes = ((*spec.input_size, 3), (*self.heatmap_size, joints), (1, 1, joints))
+
+    def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
+        person = self.persons[index]
+        matrix, mirrored = random_crop(
+            person.box, person.keypoints, self.sides.upper, self.input_size, self.augmentation, rng, self.targets.geometry
+        )
+        self._write(self._mirrored(person.keypoints) if mirrored else person.keypoints, image, matrix, out)
+
+    def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
+        person = self.persons[index]
+        self._write(person.keypoints, image, box_matrix(person.box, self.input_size, self.targets.geometry), out)
+
+    def _mirrored(self, keypoints: Matrix) -> Matrix:
+        """Keypoints (K, 3) in the order of the mirrored image."""
+        if self.sides.mirrored is None:
+            raise ValueError(unknown_sides(self.joints))
+        return keypoints[self.sides.mirrored]
+
+    def _write(self, keypoints: Matrix, image: Image, matrix: Matrix, out: Sequence[Array]) -> None:
+        crop, heatmaps, weights = out
+        normalize(warp_crop(image, matrix, self.input_size), out=crop)
+        weights[:] = heatmap_target(keypoints, matrix, self.heatmap_size, self.targets, heatmaps)[1]
