@@ -16,7 +16,7 @@ import numpy as np
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from conversion.samples import random_inputs
+from conversion.quantization.samples import random_inputs
 from hrnet_tf.runs.run import load_run
 from mobile_eval.runtime import TfliteModel
 

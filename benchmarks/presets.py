@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conversion.edgetpu import check
-from conversion.verify import check_fully_int8, check_loads
+from conversion.checks.verify import check_fully_int8, check_loads
+from conversion.targets.edgetpu import check
 from hrnet_tf.spec.presets import PRESETS, preset
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph

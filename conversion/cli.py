@@ -111,10 +111,10 @@ def convert(
     from hrnet_tf.backend.choice import check_tf_keras
 
     check_tf_keras("conversion to TFLite")
+    from conversion.checks.layer_errors import write_layer_errors
     from conversion.convert import convert_run
-    from conversion.layer_errors import write_layer_errors
     from conversion.options import ConvertOptions
-    from conversion.recipe import load_recipe
+    from conversion.quantization.recipe import load_recipe
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.files import check_output_file
@@ -202,7 +202,7 @@ def edgetpu(
     """
     from dataclasses import asdict
 
-    from conversion.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
+    from conversion.targets.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
     from mobile_eval.model_file import files_of
 
@@ -237,7 +237,7 @@ def ethosu(
     """
     from dataclasses import asdict
 
-    from conversion.ethosu import compile_for_ethosu
+    from conversion.targets.ethosu import compile_for_ethosu
     from mobile_eval.files import write_json
 
     results = [compile_for_ethosu(m, output or m.parent, accelerator) for m in (model, against) if m]

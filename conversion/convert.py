@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conversion.describe import ANSWERS, describe
+from conversion.checks.layer_errors import LayerError, jumps, layer_errors
+from conversion.checks.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
+from conversion.description import ANSWERS, describe
 from conversion.detector import DetectorConversion, convert_detector
 from conversion.flatbuffer import (
     all_bytes,
@@ -22,13 +24,11 @@ from conversion.flatbuffer import (
     with_output_name,
     with_softmax,
 )
-from conversion.layer_errors import LayerError, jumps, layer_errors
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.outputs import output_name
-from conversion.recipe import Recipe, quantize_by_recipe
-from conversion.samples import CHECKED, CHECKED_ON_RANDOM, SAMPLES, sample_inputs
-from conversion.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
+from conversion.quantization.recipe import Recipe, quantize_by_recipe
+from conversion.quantization.samples import CHECKED, CHECKED_ON_RANDOM, SAMPLES, sample_inputs
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm

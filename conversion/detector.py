@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.checks.verify import ErrorSums, Parity, check_finite, check_fully_int8, check_loads, check_versions
 from conversion.detector_description import describe_boxes, describe_maps
 from conversion.flatbuffer import all_bytes, to_flatbuffer, with_camera_input
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
-from conversion.samples import CHECKED_ON_RANDOM, SAMPLES, Inputs, Samples, sample_inputs
-from conversion.verify import ErrorSums, Parity, check_finite, check_fully_int8, check_loads, check_versions
+from conversion.quantization.samples import CHECKED_ON_RANDOM, SAMPLES, Inputs, Samples, sample_inputs
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.joined import JoinedDetector
 from hrnet_tf.models.detection.sizes import detection_widths

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from conversion.describe import AS_IT_IS, PACKAGES, source_of
+from conversion.description import AS_IT_IS, PACKAGES, source_of
 from conversion.options import ConvertOptions
 from conversion.outputs import output_tensors
-from conversion.samples import Samples
+from conversion.quantization.samples import Samples
 from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import Run, load_ranking
 from hrnet_tf.spec.network import FusionLink

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.calibration import with_ranges
 from conversion.options import ConvertOptions
 from conversion.outputs import LOCATIONS, SCORES
-from conversion.samples import Inputs
+from conversion.quantization.calibration import with_ranges
+from conversion.quantization.samples import Inputs
 from hrnet_tf.backend.keras_module import keras, quiet, tf
 from hrnet_tf.models.export import tflite_converter
 from hrnet_tf.spec.memory import MEMORY_BUDGET

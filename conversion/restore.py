@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.samples import inputs_of
+from conversion.quantization.samples import inputs_of
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model, network_from_json

@@ -33,7 +33,7 @@ NOT_IMPORTED = {
     "tensorboard": "Keras's callback writes with it",
     "jax": "Keras 3 imports it",
     "tflite-runtime": "mobile_eval.runtime imports it by name",
-    "ethos-u-vela": "conversion.ethosu runs it as a command",
+    "ethos-u-vela": "conversion.targets.ethosu runs it as a command",
     "pytest-xdist": "options of pytest",
     "ruff": "a command",
     "mypy": "a command",

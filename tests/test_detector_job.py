@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from conversion.verify import check_fully_int8
+from conversion.checks.verify import check_fully_int8
 from hrnet_tf.__main__ import app
 from hrnet_tf.runs.run import load_ranking, load_run
 from mobile_eval.model_file import read_description

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from tensorflow.lite.tools import flatbuffer_utils
 
-from conversion.calibration import activation_ranges, with_ranges
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
+from conversion.quantization.calibration import activation_ranges, with_ranges
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.network import HRNetSpec

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conversion.checks.layer_errors import jumps, layer_errors, write_layer_errors
+from conversion.checks.verify import ErrorSums, check_fully_int8, check_versions
 from conversion.convert import ConversionResult, convert_run, load_folded_model
 from conversion.flatbuffer import to_flatbuffer, with_decoding
-from conversion.layer_errors import jumps, layer_errors, write_layer_errors
 from conversion.options import FORMATS, ConvertOptions
-from conversion.recipe import Recipe, load_recipe
-from conversion.samples import CHECKED, inputs_of
-from conversion.verify import ErrorSums, check_fully_int8, check_versions
+from conversion.quantization.recipe import Recipe, load_recipe
+from conversion.quantization.samples import CHECKED, inputs_of
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, save_weights
@@ -232,7 +232,7 @@ def test_options_that_do_not_go_together(values: tuple[object, ...], message: st
 
 def test_versions_are_known_to_the_last_tflite_runtime(tuned: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", runtime="tflite-runtime")
-    monkeypatch.setattr("conversion.verify.KNOWN_VERSIONS", {"PAD": 4, "CONV_2D": 1})
+    monkeypatch.setattr("conversion.checks.verify.KNOWN_VERSIONS", {"PAD": 4, "CONV_2D": 1})
     check_versions(tmp_path / "m.tflite", "auto")
     with pytest.raises(ValueError, match=r"stem_conv1 is CONV_2D version 3; tflite-runtime 2\.14 knows it up to version 1"):
         check_versions(tmp_path / "m.tflite", "tflite-runtime")

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
+from conversion.checks.verify import check_fully_int8
 from conversion.detector import DetectorConversion, boxes_path, convert_detector, load_detector
-from conversion.edgetpu import check
 from conversion.options import ConvertOptions
-from conversion.verify import check_fully_int8
+from conversion.targets.edgetpu import check
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.faster_rcnn import decode_detections

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import conversion.edgetpu
+import conversion.targets.edgetpu
 from conversion.cli import app
-from conversion.edgetpu import check, compile_for_edgetpu, parse_log
-from conversion.edgetpu_rules import CPU, MAPS, MAPS_IF, verdict
+from conversion.targets.edgetpu import check, compile_for_edgetpu, parse_log
+from conversion.targets.edgetpu_rules import CPU, MAPS, MAPS_IF, verdict
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tflite_graph import Operator, Tensor
@@ -71,7 +71,7 @@ def test_a_float_network_breaks_at_once(float32_file: Path) -> None:
 
 @pytest.mark.slow
 def test_what_does_not_fit_is_streamed(int8_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversion.edgetpu, "ON_CHIP_BYTES", 4000)
+    monkeypatch.setattr(conversion.targets.edgetpu, "ON_CHIP_BYTES", 4000)
     checked = check(int8_file)
     kept = checked.parameter_bytes - sum(checked.streamed.values())
     assert 0 < kept <= 4000

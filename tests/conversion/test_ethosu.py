@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from conversion.cli import app
-from conversion.ethosu import NEEDS_VELA, compile_for_ethosu
+from conversion.targets.ethosu import NEEDS_VELA, compile_for_ethosu
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from training.pruning.candidate_latency import throwaway

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from conversion.convert import convert_run
 from conversion.detector import DetectorConversion
 from conversion.options import ConvertOptions
-from conversion.samples import inputs_of
+from conversion.quantization.samples import inputs_of
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run

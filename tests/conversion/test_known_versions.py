@@ -10,10 +10,10 @@ import flatbuffers
 import numpy as np
 import pytest
 
+from conversion.checks.known_versions import KNOWN_VERSIONS
+from conversion.checks.verify import check_versions
 from conversion.flatbuffer import to_flatbuffer
-from conversion.known_versions import KNOWN_VERSIONS
 from conversion.options import ConvertOptions
-from conversion.verify import check_versions
 from hrnet_tf.backend.keras_module import keras
 from mobile_eval.runtime import make_interpreter
 from mobile_eval.tflite_graph import TfliteGraph

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from conversion.convert import convert_run
-from conversion.edgetpu import check
 from conversion.options import ConvertOptions
+from conversion.quantization.samples import inputs_of, own_data
 from conversion.restore import restore_run
-from conversion.samples import inputs_of, own_data
+from conversion.targets.edgetpu import check
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, load_run
 from hrnet_tf.runs.weights import load_weights, set_model_weights

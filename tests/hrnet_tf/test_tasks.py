@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conversion.verify import check_fully_int8
+from conversion.checks.verify import check_fully_int8
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from conversion.samples import own_data
+from conversion.quantization.samples import own_data
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conversion.samples import own_data
+from conversion.quantization.samples import own_data
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.asked import Source, load_given

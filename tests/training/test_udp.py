@@ -11,8 +11,8 @@ import pytest
 from conversion.convert import convert_run
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
+from conversion.quantization.samples import Inputs
 from conversion.restore import restore_run
-from conversion.samples import Inputs
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.known_versions import KNOWN_VERSIONS
-from conversion.samples import CHECKED, Samples
+from conversion.checks.known_versions import KNOWN_VERSIONS
+from conversion.quantization.samples import CHECKED, Samples
 from hrnet_tf.backend.keras_module import quiet
 from hrnet_tf.models.heads import HEATMAP_LAYER
 from hrnet_tf.runs.run import Run

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.calibration import Ranges, activation_ranges
+from conversion.quantization.calibration import Ranges, activation_ranges
 from hrnet_tf.backend.keras_module import quiet
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.files import read_json

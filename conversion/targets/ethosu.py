@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from conversion.compiled_file import save_compiled
+from conversion.targets.compiled_file import save_compiled
 from mobile_eval.compiled import check_not_compiled
 from mobile_eval.files import read_bytes
 from mobile_eval.model_file import check_is_tflite

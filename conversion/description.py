@@ -10,7 +10,7 @@ import numpy as np
 from conversion.flatbuffer import BYTE
 from conversion.options import ConvertOptions
 from conversion.outputs import output_tensors
-from conversion.samples import Samples, run_geometry
+from conversion.quantization.samples import Samples, run_geometry
 from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import Run, load_pruning, load_ranking
 from hrnet_tf.spec.network import STEM_STRIDE, FusionLink

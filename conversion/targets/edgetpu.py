@@ -15,8 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conversion.compiled_file import save_compiled
-from conversion.edgetpu_rules import CPU, MAPS_IF, verdict
+from conversion.targets.compiled_file import save_compiled
+from conversion.targets.edgetpu_rules import CPU, MAPS_IF, verdict
 from mobile_eval.compiled import check_not_compiled
 from mobile_eval.files import write_bytes
 from mobile_eval.profile import part_of

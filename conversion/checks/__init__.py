@@ -1,0 +1,1 @@
+"""A converted file against the Keras model."""

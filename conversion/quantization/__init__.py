@@ -1,0 +1,1 @@
+"""Ranges for post-training quantization."""

@@ -1,0 +1,1 @@
+"""Rules and compilers of accelerators."""
