@@ -27,8 +27,8 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
-from mobile_eval.latency import bench_interleaved
-from mobile_eval.runtime import make_interpreter
+from mobile_eval.benchmark.latency import bench_interleaved
+from mobile_eval.runtime.interpreter import make_interpreter
 
 
 def plain(spec: HRNetSpec, weights: Weights, images: Any | None) -> bytes:

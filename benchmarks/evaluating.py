@@ -23,10 +23,10 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.presets import preset
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.inference import predict_people
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.stages import measure_stages
+from mobile_eval.benchmark.pipeline_timing import measure_stages
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.keypoints.inference import predict_people
+from mobile_eval.runtime.interpreter import TfliteModel
 
 
 def untrained(name: str, dataset: KeypointDataset, folder: Path) -> TfliteModel:

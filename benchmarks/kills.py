@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hrnet_tf.runs.weights import load_weights
-from mobile_eval.model_file import read_description
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.model.description import read_description
+from mobile_eval.runtime.interpreter import TfliteModel
 from training.data.synthetic import write_synthetic_people
 
 LIMIT = 1e-5

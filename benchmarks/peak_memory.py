@@ -61,7 +61,7 @@ def prepared(folder: Path, name: str, size: str, images: int) -> None:
 def step(folder: Path, name: str, budget: int, images: int) -> None:
     """Run one step in this process."""
     from hrnet_tf.runs.run import load_run
-    from mobile_eval.tasks.asked import Source
+    from mobile_eval.tasks.base import Source
     from mobile_eval.tasks.registry import TASKS
 
     run = load_run(folder / "run")
@@ -94,7 +94,7 @@ def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.folding import fold_batch_norm
     from hrnet_tf.models.quantization import activation_ranges
     from hrnet_tf.runs.weights import load_weights, set_model_weights
-    from mobile_eval.geometry import PLAIN
+    from mobile_eval.image.geometry import PLAIN
     from training.quantize import range_groups
 
     model = build_model(run.spec, folded=True)

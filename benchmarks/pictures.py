@@ -9,10 +9,10 @@ import json
 import sys
 from pathlib import Path
 
-from mobile_eval.charts import kinds_svg
 from mobile_eval.files import write_text
-from mobile_eval.link_diagram import link_diagram_svg
-from mobile_eval.model_file import read_description
+from mobile_eval.model.description import read_description
+from mobile_eval.viz.charts import kinds_svg
+from mobile_eval.viz.link_diagram import link_diagram_svg
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "lspet"

@@ -19,8 +19,8 @@ from typing import Any
 from conversion.checks.verify import check_fully_int8, check_loads
 from conversion.targets.edgetpu import check
 from hrnet_tf.spec.presets import PRESETS, preset
-from mobile_eval.runtime import make_interpreter
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.runtime.interpreter import make_interpreter
 from training.pruning.candidate_latency import throwaway
 
 TWO_STAGES = "proposals and regions of changing number: not converted whole"

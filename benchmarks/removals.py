@@ -17,7 +17,7 @@ from typing import Any
 
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from hrnet_tf.spec.presets import preset
-from mobile_eval.latency import bench_interleaved
+from mobile_eval.benchmark.latency import bench_interleaved
 from training.pruning.candidate_latency import throwaway
 from training.pruning.cost_model import PriceTable, latency_table, profile_here
 from training.pruning.removal_order import keeping_alive

@@ -43,7 +43,7 @@ Exif = Annotated[
 
 
 def _limit_pixels(pixels: int | None) -> None:
-    from mobile_eval.image_limit import set_max_pixels
+    from mobile_eval.image.image_limit import set_max_pixels
 
     set_max_pixels(pixels)
 
@@ -118,7 +118,7 @@ def convert(
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.files import check_output_file
-    from mobile_eval.tasks.asked import Source, load_given
+    from mobile_eval.tasks.base import Source, load_given
     from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and precision != "int8":
@@ -174,8 +174,8 @@ def restore(
     check_tf_keras("restoring from a .tflite file")
     from conversion.restore import restore_run
     from hrnet_tf.spec.memory import parse_memory
-    from mobile_eval.model_file import read_description
-    from mobile_eval.tasks.asked import Source, given_by, load_given
+    from mobile_eval.model.description import read_description
+    from mobile_eval.tasks.base import Source, given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named
 
     description = read_description(model)
@@ -204,7 +204,7 @@ def edgetpu(
 
     from conversion.targets.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
-    from mobile_eval.model_file import files_of
+    from mobile_eval.model.description import files_of
 
     found = find_compiler(compiler)
     if segments > 1 and not found:

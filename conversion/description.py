@@ -14,10 +14,11 @@ from conversion.quantization.samples import Samples, run_geometry
 from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import Run, load_pruning, load_ranking
 from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
-from mobile_eval.checked_inputs import checked_on
-from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.geometry import HEATMAP_STRIDE
-from mobile_eval.model_file import (
+from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.image.geometry import HEATMAP_STRIDE
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mobile_eval.model.checked_inputs import checked_on
+from mobile_eval.model.description import (
     CLASS_MAPS,
     CLASS_SCORES,
     HEATMAPS,
@@ -27,7 +28,6 @@ from mobile_eval.model_file import (
     ModelOutput,
     TensorFormat,
 )
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
 ANSWERS = {  # what comes out of a task's network, and at which stride

@@ -33,14 +33,14 @@ from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from mobile_eval.checked_inputs import RANDOM_IMAGES
-from mobile_eval.detector.tensors import BEHIND_IT, LEVELS_READ, tensor_shapes
 from mobile_eval.files import sha256, write_bytes
-from mobile_eval.model_file import BoxesFile, ModelDescription, save_model_file
-from mobile_eval.preprocess import normalize
-from mobile_eval.quantized import quantize
-from mobile_eval.runtime import TfliteModel, make_interpreter
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.image.preprocess import normalize
+from mobile_eval.model.checked_inputs import RANDOM_IMAGES
+from mobile_eval.model.description import BoxesFile, ModelDescription, save_model_file
+from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.runtime.quantization import quantize
+from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.detection.constants import BEHIND_IT, LEVELS_READ, tensor_shapes
 
 CHECKED = 8  # images
 BOX_IMAGES = 32  # images whose proposals the box head is calibrated on

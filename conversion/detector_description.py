@@ -14,10 +14,9 @@ from conversion.quantization.samples import Samples
 from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import Run, load_ranking
 from hrnet_tf.spec.network import FusionLink
-from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.detector.anchors import STRIDES
-from mobile_eval.detector.tensors import POOLED
-from mobile_eval.model_file import (
+from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mobile_eval.model.description import (
     BOX_ANSWERS,
     DETECTOR_MAPS,
     BoxesFile,
@@ -26,7 +25,8 @@ from mobile_eval.model_file import (
     ModelOutput,
     TensorFormat,
 )
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mobile_eval.tasks.detection.anchors import STRIDES
+from mobile_eval.tasks.detection.constants import POOLED
 
 AS_REAL = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # what is pooled is not normalized
 

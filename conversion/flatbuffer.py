@@ -16,8 +16,8 @@ from conversion.quantization.samples import Inputs
 from hrnet_tf.backend.keras_module import keras, quiet, tf
 from hrnet_tf.models.export import tflite_converter
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from mobile_eval.decode import QUARTERS
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mobile_eval.keypoints.decode import QUARTERS
 
 BYTE = 255.0
 INTEGER_FORMATS = ("int8", "int16x8")
@@ -112,7 +112,7 @@ def with_camera_input(model: Any, *, integer: bool) -> Any:
 
 
 def with_decoding(model: Any) -> Any:
-    """`model` with `mobile_eval.decode.decode_heatmaps` behind it, in whole numbers: its outputs are by name "locations"
+    """`model` with `mobile_eval.keypoints.decode.decode_heatmaps` behind it, in whole numbers: its outputs are by name "locations"
     (1, K, 2), int32 as x and y in quarters of a heatmap pixel of heatmaps (1, H, W, K), and "scores" (1, K), their maxima.
 
     Locations stand also where the score is not positive, which decoding takes for no joint.

@@ -19,9 +19,9 @@ import numpy as np
 
 from conversion.flatbuffer import BYTE
 from conversion.outputs import LOCATIONS, LOGITS, OUTPUT_NAMES, PROBABILITIES, SCORES
-from mobile_eval.geometry import BOX_PADDING
-from mobile_eval.model_file import BOX_ANSWERS, CLASS_MAPS, MEMBER, ModelDescription, names_member
-from mobile_eval.output_tensors import OutputTensor
+from mobile_eval.image.geometry import BOX_PADDING
+from mobile_eval.model.description import BOX_ANSWERS, CLASS_MAPS, MEMBER, ModelDescription, names_member
+from mobile_eval.model.output_tensors import OutputTensor
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf.models.detection.stages import LEVELS
-from mobile_eval.decode import QUARTERS
-from mobile_eval.detector.anchors import RATIOS, STRIDES
-from mobile_eval.geometry import PLAIN
-from mobile_eval.model_file import BOX_ANSWERS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
-from mobile_eval.output_tensors import OutputTensor
+from mobile_eval.image.geometry import PLAIN
+from mobile_eval.keypoints.decode import QUARTERS
+from mobile_eval.model.description import BOX_ANSWERS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
+from mobile_eval.model.output_tensors import OutputTensor
+from mobile_eval.tasks.detection.anchors import RATIOS, STRIDES
 
 LOCATIONS, SCORES = "locations", "scores"
 LOGITS, PROBABILITIES = "logits", "probabilities"
@@ -29,7 +29,7 @@ def output_name(kind: str, *, softmax: bool = False) -> str:
 def output_tensors(interpreter: Any, output: ModelOutput, geometry: str = PLAIN) -> tuple[OutputTensor, ...]:
     """The output tensors of the file that `interpreter` runs, in the file's order, by the names in its signature.
 
-    `geometry` is one of `mobile_eval.geometry`'s, which says how many input pixels a heatmap pixel is.
+    `geometry` is one of `mobile_eval.image.geometry`'s, which says how many input pixels a heatmap pixel is.
     """
     runner = interpreter.get_signature_runner()
     names = {int(details["index"]): name for name, details in runner.get_output_details().items()}

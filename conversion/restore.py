@@ -26,11 +26,11 @@ from hrnet_tf.runs.weights import Weights, model_weights, save_weights, set_mode
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.files import complete_folder
-from mobile_eval.geometry import UDP
-from mobile_eval.model_file import read_description
-from mobile_eval.preprocess import normalize
-from mobile_eval.tasks.asked import TaskData
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.image.geometry import UDP
+from mobile_eval.image.preprocess import normalize
+from mobile_eval.model.description import read_description
+from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.tasks.base import TaskData
 
 SAMPLES = 256
 LARGEST_BATCH = 64

@@ -19,10 +19,10 @@ import conversion.cli
 import hrnet_tf.cli.app
 import hrnet_tf.cli.checkpoints
 import mobile_eval.android.cli
-import mobile_eval.cli
+import mobile_eval.cli.app
 import training.cli.app
 import training.data.imports.cli
-from mobile_eval.options import MaxPixels
+from mobile_eval.cli.options import MaxPixels
 
 app = typer.Typer(
     name="hrnet",
@@ -107,7 +107,7 @@ def study(
 
 def main() -> None:
     """Run the command line; bad input is one line and exit code 2."""
-    mobile_eval.cli.run(app)
+    mobile_eval.cli.app.run(app)
 
 
 if __name__ == "__main__":

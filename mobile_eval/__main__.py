@@ -1,7 +1,7 @@
 """`python -m mobile_eval`."""
 
 from mobile_eval.android.cli import app as android
-from mobile_eval.cli import app, run
+from mobile_eval.cli.app import app, run
 
 app.add_typer(android)
 

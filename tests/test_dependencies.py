@@ -32,7 +32,7 @@ NOT_IMPORTED = {
     "setuptools": "tensorflow-model-optimization imports its distutils",
     "tensorboard": "Keras's callback writes with it",
     "jax": "Keras 3 imports it",
-    "tflite-runtime": "mobile_eval.runtime imports it by name",
+    "tflite-runtime": "mobile_eval.runtime.interpreter imports it by name",
     "ethos-u-vela": "conversion.targets.ethosu runs it as a command",
     "pytest-xdist": "options of pytest",
     "ruff": "a command",

@@ -84,7 +84,7 @@ def write_models(spec: HRNetSpec, folder: Path) -> None:
     from hrnet_tf.models.build import build_model
     from hrnet_tf.runs.run import Run, save_run
     from hrnet_tf.runs.weights import model_weights, save_weights
-    from mobile_eval.datasets.coco import load_keypoint_dataset
+    from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 
     people = load_keypoint_dataset(folder / "people" / "person_keypoints_val.json", folder / "people" / "images")
     run = Run(folder / "run", "train", spec, people.category.to_json(), {})
@@ -111,9 +111,9 @@ def test_only_one_runtime_and_no_tensorflow_is_there(python: Path, work: Path, r
 
 @pytest.mark.parametrize("name", ["float32", "int8", "decoding"])
 def test_evaluate_finds_what_it_finds_here(python: Path, work: Path, name: str) -> None:
-    from mobile_eval.datasets.coco import load_keypoint_dataset
-    from mobile_eval.evaluate import evaluate as evaluate_here
-    from mobile_eval.runtime import TfliteModel
+    from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+    from mobile_eval.runtime.interpreter import TfliteModel
+    from mobile_eval.tasks.pose.evaluate import evaluate as evaluate_here
 
     people = load_keypoint_dataset(work / "people" / "person_keypoints_val.json", work / "people" / "images")
     here = evaluate_here(TfliteModel(work / f"{name}.tflite"), people).to_json()["pck"]

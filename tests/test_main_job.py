@@ -19,9 +19,9 @@ from hrnet_tf.runs.run import load_ranking, load_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.workflows.demo import DEMOS, Demo, run_demo
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.model_file import read_description
-from mobile_eval.runtime import make_interpreter
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.model.description import read_description
+from mobile_eval.runtime.interpreter import make_interpreter
 from training.config import TrainingConfig
 from training.pruning.removal_steps import RemovalStep, replay
 from training.train import train

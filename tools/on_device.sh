@@ -29,4 +29,4 @@ tar -C "$project" -cz setup.py pyproject.toml README.md hrnet_tf training conver
 for model in "$@"; do
   ssh "$host" "cat > 'mobile_eval/$(basename "$model")'" < "$model"
 done
-ssh "$host" 'mobile_eval/bin/python -c "from mobile_eval.runtime import find_runtime; print(\"ready:\", find_runtime())"' < /dev/null
+ssh "$host" 'mobile_eval/bin/python -c "from mobile_eval.runtime.interpreter import find_runtime; print(\"ready:\", find_runtime())"' < /dev/null

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.runs.run import RUN, Run
-from mobile_eval.tasks.asked import Source
+from mobile_eval.tasks.base import Source
 from mobile_eval.typed import checked
 from training.tasks.registry import default_settings, settings_class
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares

@@ -19,7 +19,7 @@ from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.files import write_json
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.asked import TaskData, say_left_out
+from mobile_eval.tasks.base import TaskData, say_left_out
 from training.config import TrainingConfig
 from training.data.examples import plain_batches
 from training.engine.fit import check_category, fit, known_category, load_data

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from mobile_eval.tasks.asked import Source
+from mobile_eval.tasks.base import Source
 from mobile_eval.typed import brief
 from training.config import TrainingConfig, as_named_today
 from training.tasks.registry import recipe_folder, settings_class

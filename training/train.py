@@ -11,7 +11,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
-from mobile_eval.tasks.asked import TaskData, say_left_out
+from mobile_eval.tasks.base import TaskData, say_left_out
 from mobile_eval.words import number_of
 from training.config import TrainingConfig
 from training.engine.device import device_line

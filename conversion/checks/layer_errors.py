@@ -22,12 +22,12 @@ from conversion.checks.verify import ErrorSums
 from conversion.quantization.calibration import files_keeping
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from mobile_eval.backend import Backend
 from mobile_eval.files import write_atomically, write_text
-from mobile_eval.preprocess import normalize
-from mobile_eval.runtime import TfliteModel, make_interpreter, real_values
-from mobile_eval.svg import GRID, MUTED, PAPER, element, line, picture, text
-from mobile_eval.tflite_graph import Operator, TfliteGraph
+from mobile_eval.image.preprocess import normalize
+from mobile_eval.model.graph import Operator, TfliteGraph
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter, real_values
+from mobile_eval.viz.svg import GRID, MUTED, PAPER, element, line, picture, text
 
 JUMP_DB = 6.0  # half of the amplitude
 SHOWN = 3

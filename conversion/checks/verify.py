@@ -15,14 +15,14 @@ from conversion.quantization.samples import CHECKED, Samples
 from hrnet_tf.backend.keras_module import quiet
 from hrnet_tf.models.heads import HEATMAP_LAYER
 from hrnet_tf.runs.run import Run
-from mobile_eval.backend import Backend
-from mobile_eval.checked_inputs import IMAGES
-from mobile_eval.decode import decode_heatmaps
-from mobile_eval.detector.anchors import softmax
-from mobile_eval.model_file import HEATMAPS, KEYPOINTS, read_description
-from mobile_eval.preprocess import normalize
-from mobile_eval.runtime import TfliteModel, make_interpreter
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.image.preprocess import normalize
+from mobile_eval.keypoints.decode import decode_heatmaps
+from mobile_eval.model.checked_inputs import IMAGES
+from mobile_eval.model.description import HEATMAPS, KEYPOINTS, read_description
+from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.tasks.detection.anchors import softmax
 
 TFLITE_RUNTIME = "tflite-runtime"
 

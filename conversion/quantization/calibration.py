@@ -19,8 +19,8 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from mobile_eval.backend import Backend
-from mobile_eval.runtime import make_interpreter
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.interpreter import make_interpreter
 
 Ranges = dict[int, tuple[float, float]]  # of tensors by their indices
 BYTES = (schema.TensorType.INT8, schema.TensorType.UINT8)  # types of one byte

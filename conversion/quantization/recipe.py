@@ -29,7 +29,7 @@ from conversion.quantization.calibration import Ranges, activation_ranges
 from hrnet_tf.backend.keras_module import quiet
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.files import read_json
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.model.graph import TfliteGraph
 from mobile_eval.typed import brief, checked
 
 ACTIVATIONS = ("min-max", "percentile")

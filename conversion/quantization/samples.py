@@ -14,9 +14,9 @@ from conversion.options import ConvertOptions
 from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from mobile_eval.checked_inputs import IMAGES, RANDOM_IMAGES
-from mobile_eval.geometry import PLAIN, geometry_of
-from mobile_eval.tasks.asked import Source, TaskData, given_by
+from mobile_eval.image.geometry import PLAIN, geometry_of
+from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES
+from mobile_eval.tasks.base import Source, TaskData, given_by
 from mobile_eval.tasks.registry import TASKS
 
 SAMPLES = 200
@@ -77,7 +77,7 @@ def inputs_of(data: TaskData, spec: Network, count: int = SAMPLES, seed: int | N
 
 
 def run_geometry(run: Run) -> str:
-    """The geometry (`mobile_eval.geometry`) of what a run's network is given: its training's."""
+    """The geometry (`mobile_eval.image.geometry`) of what a run's network is given: its training's."""
     return geometry_of(run.config.get("targets"))
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from conversion.targets.compiled_file import save_compiled
 from conversion.targets.edgetpu_rules import CPU, MAPS_IF, verdict
-from mobile_eval.compiled import check_not_compiled
+from mobile_eval.benchmark.profile import part_of
 from mobile_eval.files import write_bytes
-from mobile_eval.profile import part_of
-from mobile_eval.tflite_graph import DAMAGED, Operator, TfliteGraph
+from mobile_eval.model.compiled import check_not_compiled
+from mobile_eval.model.graph import DAMAGED, Operator, TfliteGraph
 
 COMPILER = "edgetpu_compiler"
 ON_CHIP_BYTES = int(7.7 * 2**20)  # what is usable of 8 MB for parameters

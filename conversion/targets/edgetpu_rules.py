@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mobile_eval.tflite_graph import Operator
+from mobile_eval.model.graph import Operator
 
 MAPS, MAPS_IF, CPU = "maps", "maps if", "cpu"
 EIGHT_BIT = ("int8", "uint8")

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conversion.targets.compiled_file import save_compiled
-from mobile_eval.compiled import check_not_compiled
 from mobile_eval.files import read_bytes
-from mobile_eval.model_file import check_is_tflite
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.model.compiled import check_not_compiled
+from mobile_eval.model.description import check_is_tflite
+from mobile_eval.model.graph import TfliteGraph
 
 NEEDS_VELA = "compiling for Ethos-U needs Arm's Vela: `pip install 'hrnet-tf[ethosu]'`"
 ACCELERATORS = (

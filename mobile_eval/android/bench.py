@@ -26,11 +26,11 @@ from mobile_eval.android.benchmark_tool import (
 )
 from mobile_eval.android.programs import check_program
 from mobile_eval.android.state import PhoneInfo, phone_environment, phone_info
-from mobile_eval.environment import UNAVAILABLE, Environment, state_line
+from mobile_eval.benchmark.environment import UNAVAILABLE, Environment, state_line
+from mobile_eval.benchmark.latency import QUICK, WARMUP_RUNS, Effort
+from mobile_eval.benchmark.peak_memory import INVOCATIONS
 from mobile_eval.files import read_bytes, sha256
-from mobile_eval.latency import QUICK, WARMUP_RUNS, Effort
-from mobile_eval.model_file import check_is_tflite
-from mobile_eval.peak_memory import INVOCATIONS
+from mobile_eval.model.description import check_is_tflite
 
 TOOL = "benchmark_model"
 PROFILE = Effort(20)

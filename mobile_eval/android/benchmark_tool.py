@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mobile_eval.backend import XNNPACK
-from mobile_eval.latency import Effort
+from mobile_eval.benchmark.latency import Effort
+from mobile_eval.runtime.backend import XNNPACK
 
 NO_END_S = 86400  # benchmark_model stops after --max_secs, 150 unless told; how much to measure is ours to say
 GPU, NNAPI = "GPU", "NNAPI"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mobile_eval.options import Exif
+from mobile_eval.cli.options import Exif
 
 app = typer.Typer(
     name="android",
@@ -68,9 +68,9 @@ def bench(
     from mobile_eval.android.adb import find_phone
     from mobile_eval.android.bench import bench as bench_phone
     from mobile_eval.android.benchmark_tool import Target
-    from mobile_eval.backend import parse_threads
+    from mobile_eval.benchmark.latency import effort
     from mobile_eval.files import check_output_file, write_json
-    from mobile_eval.latency import effort
+    from mobile_eval.runtime.backend import parse_threads
 
     check_output_file(json)
     chosen = [name for name, wanted in zip(Delegates, (use_gpu, use_nnapi), strict=True) if wanted]
@@ -131,11 +131,11 @@ def evaluate(
     from mobile_eval.android.adb import find_phone
     from mobile_eval.android.evaluate import NoPythonError
     from mobile_eval.android.evaluate import evaluate as evaluate_phone
-    from mobile_eval.datasets.coco import load_keypoint_dataset
-    from mobile_eval.evaluate import parse_sigmas
+    from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
     from mobile_eval.files import check_output_file, write_json
-    from mobile_eval.inference import PoseOptions
-    from mobile_eval.model_file import read_description
+    from mobile_eval.keypoints.inference import PoseOptions
+    from mobile_eval.model.description import read_description
+    from mobile_eval.tasks.pose.evaluate import parse_sigmas
 
     check_output_file(json)
     expected = read_description(model).category.name

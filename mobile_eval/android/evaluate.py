@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mobile_eval.android.adb import TEMPORARY, Phone, killable
-from mobile_eval.datasets.coco import KeypointDataset
-from mobile_eval.datasets.coco_ids import Id
+from mobile_eval.datasets.coco.ids import Id
+from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.files import read_json, write_json
-from mobile_eval.model_file import description_path, read_description
+from mobile_eval.model.description import description_path, read_description
 from mobile_eval.words import number_of
 
 PACKAGE = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ PYTHONS = (
     "/data/data/com.termux/files/usr/bin/python3",  # adb's user gets there on rooted phones and emulators (`adb root`)
 )
 NEEDS = "import numpy, cv2, typer, rich, jinja2, markupsafe, faster_coco_eval"
-NEEDS_RUNTIME = "from mobile_eval.runtime import find_runtime; print(find_runtime())"
+NEEDS_RUNTIME = "from mobile_eval.runtime.interpreter import find_runtime; print(find_runtime())"
 HOW = """No Python that adb can start on this phone has what the evaluator needs. What can be done:
   - Over ssh, with Termux (https://termux.dev) on the phone. Wheels of TFLite runtimes need glibc, so an Ubuntu goes there:
       pkg install proot-distro && proot-distro install ubuntu && proot-distro login ubuntu

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mobile_eval.android.adb import Phone
-from mobile_eval.environment import UNAVAILABLE, Environment
+from mobile_eval.benchmark.environment import UNAVAILABLE, Environment
 
 PROPERTIES = (
     "ro.product.manufacturer", "ro.product.model", "ro.soc.manufacturer", "ro.soc.model", "ro.board.platform",

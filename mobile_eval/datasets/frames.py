@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mobile_eval.exif import AS_STORED, SIDEWAYS, orientation, turned_size
-from mobile_eval.image_size import stored_size
+from mobile_eval.image.exif import AS_STORED, SIDEWAYS, orientation, turned_size
+from mobile_eval.image.image_size import stored_size
 from mobile_eval.notices import DataWarning
 
 UPRIGHT, STORED = FRAMES = ("upright", "stored")

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval import png
 from mobile_eval.datasets.class_data import ClassData
 from mobile_eval.datasets.class_names import CITYSCAPES, class_names_beside, numbered_classes, read_class_names
 from mobile_eval.datasets.folders import image_files, skipped_line
 from mobile_eval.datasets.frames import find_frame
 from mobile_eval.files import read_bytes
-from mobile_eval.image_file import decode
-from mobile_eval.image_size import JPEG, stored_size
+from mobile_eval.image import png
+from mobile_eval.image.image_file import decode
+from mobile_eval.image.image_size import JPEG, stored_size
 from mobile_eval.metrics.confusion import IGNORED
 from mobile_eval.words import number_of
 

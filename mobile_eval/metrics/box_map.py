@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from mobile_eval.datasets.coco_ids import as_id, key_of, numbered
-from mobile_eval.datasets.coco_schema import usable_area
+from mobile_eval.datasets.coco.ids import as_id, key_of, numbered
+from mobile_eval.datasets.coco.schema import usable_area
 from mobile_eval.files import read_json
 from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.oks import NOT_DEFINED

@@ -17,8 +17,8 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco_ids import Id, as_id, key_of, numbered
-from mobile_eval.datasets.coco_schema import usable_area
+from mobile_eval.datasets.coco.ids import Id, as_id, key_of, numbered
+from mobile_eval.datasets.coco.schema import usable_area
 from mobile_eval.metrics.figures import show
 
 AREA_OF_BOX = 0.53

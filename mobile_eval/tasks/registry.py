@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobile_eval.files import write_json
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks import classification, detection, landmarks, pose, segmentation
-from mobile_eval.tasks.asked import Asked, Task, TaskResult
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.base import Asked, Task, TaskResult
+from mobile_eval.tasks.classification import evaluate as classification
+from mobile_eval.tasks.detection import evaluate as detection
+from mobile_eval.tasks.landmarks import evaluate as landmarks
+from mobile_eval.tasks.pose import task as pose
+from mobile_eval.tasks.segmentation import evaluate as segmentation
 
 if TYPE_CHECKING:
-    from mobile_eval.compared.comparing import Comparing
+    from mobile_eval.report.task_report import Comparing
 
 TASKS: dict[str, Task] = {
     "pose": pose.TASK,

@@ -18,7 +18,7 @@ from conversion.quantization.calibration import activation_ranges, with_ranges
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.runtime import make_interpreter
+from mobile_eval.runtime.interpreter import make_interpreter
 
 pytestmark = pytest.mark.slow
 Ranges = dict[str, tuple[float, float]]

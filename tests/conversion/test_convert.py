@@ -21,13 +21,13 @@ from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.decode import decode_heatmaps, decoded_in_graph
-from mobile_eval.model_file import read_description
-from mobile_eval.preprocess import normalize
-from mobile_eval.profile import profile
-from mobile_eval.runtime import TfliteModel, make_interpreter
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.benchmark.profile import profile
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.image.preprocess import normalize
+from mobile_eval.keypoints.decode import decode_heatmaps, decoded_in_graph
+from mobile_eval.model.description import read_description
+from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
 from training.config import TrainingConfig
 from training.quantize import quantize
 from training.train import train

@@ -24,15 +24,15 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.compare import compare_files
-from mobile_eval.compared.detection import f1
-from mobile_eval.datasets.instances import InstanceImage, load_instances
-from mobile_eval.detector.boxes import Objects
-from mobile_eval.detector.detector import Detector
-from mobile_eval.model_file import files_of, read_description
-from mobile_eval.preprocess import normalize, read_image, resize
-from mobile_eval.runtime import TfliteModel, make_interpreter
-from mobile_eval.tasks.asked import Asked
+from mobile_eval.datasets.coco.instances import InstanceImage, load_instances
+from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.model.description import files_of, read_description
+from mobile_eval.report.comparison import compare_files
+from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.tasks.base import Asked
+from mobile_eval.tasks.detection.boxes import Objects
+from mobile_eval.tasks.detection.detector import Detector
+from mobile_eval.tasks.detection.report import f1
 from mobile_eval.tasks.registry import evaluate_asked
 from training.tasks.detection.task import Ap50Scorer
 

@@ -14,7 +14,7 @@ from conversion.targets.edgetpu import check, compile_for_edgetpu, parse_log
 from conversion.targets.edgetpu_rules import CPU, MAPS, MAPS_IF, verdict
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.tflite_graph import Operator, Tensor
+from mobile_eval.model.graph import Operator, Tensor
 
 LOG = """Edge TPU Compiler version 16.0.384591198
 

@@ -16,11 +16,11 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.inference import predict_people
-from mobile_eval.model_file import read_description
-from mobile_eval.preprocess import read_image
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.image.preprocess import read_image
+from mobile_eval.keypoints.inference import predict_people
+from mobile_eval.model.description import read_description
+from mobile_eval.runtime.interpreter import TfliteModel
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[2] / "docs" / "files.md"

@@ -27,9 +27,9 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.detector.anchors import softmax
-from mobile_eval.model_file import read_description
-from mobile_eval.runtime import TfliteModel, make_interpreter
+from mobile_eval.model.description import read_description
+from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.tasks.registry import TASKS
 from tests.drawn_tasks import CLASSES, drawn_source, micro_spec
 from tests.environments import make_environment, python_of, run_script

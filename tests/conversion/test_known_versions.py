@@ -15,8 +15,8 @@ from conversion.checks.verify import check_versions
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from hrnet_tf.backend.keras_module import keras
-from mobile_eval.runtime import make_interpreter
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.runtime.interpreter import make_interpreter
 from tests.environments import make_environment, python_of, run_script
 
 pytestmark = pytest.mark.slow

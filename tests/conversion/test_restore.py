@@ -15,8 +15,8 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
-from mobile_eval.model_file import embed_description, read_description
-from mobile_eval.tasks.keypoints import load_keypoints
+from mobile_eval.model.description import embed_description, read_description
+from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.data.examples import plain_inputs
 

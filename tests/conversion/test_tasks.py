@@ -16,9 +16,9 @@ from conversion.targets.edgetpu import check
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, load_run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
-from mobile_eval.model_file import read_description
-from mobile_eval.preprocess import normalize
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.image.preprocess import normalize
+from mobile_eval.model.description import read_description
+from mobile_eval.runtime.interpreter import TfliteModel
 from tests.drawn_tasks import CLASSES, micro_config, micro_spec
 from training.train import train
 

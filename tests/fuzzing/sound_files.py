@@ -24,25 +24,25 @@ from hrnet_tf.checkpoints.torch_reader import read_checkpoint
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
-from mobile_eval.backend import Backend
+from mobile_eval.benchmark.environment import Environment
+from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, load_profile
 from mobile_eval.datasets.class_names import read_class_names
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.datasets.detections import load_detections
-from mobile_eval.datasets.instances import load_instances
+from mobile_eval.datasets.coco.detections import load_detections
+from mobile_eval.datasets.coco.instances import load_instances
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.masks import read_mask
-from mobile_eval.devices import compare_devices
-from mobile_eval.environment import Environment
-from mobile_eval.image_size import stored_size
-from mobile_eval.link_diagram import link_diagram_svg
-from mobile_eval.links import compare_links
-from mobile_eval.model_file import MEMBER, is_described, read_description, save_model_file
-from mobile_eval.preprocess import read_image
-from mobile_eval.profile import OperatorTime, ProfileResult, load_profile
-from mobile_eval.profile_picture import profile_svg
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.study import load_arms
-from mobile_eval.tflite_graph import TfliteGraph
-from mobile_eval.trial import check_sound
+from mobile_eval.image.image_size import stored_size
+from mobile_eval.image.preprocess import read_image
+from mobile_eval.model.description import MEMBER, is_described, read_description, save_model_file
+from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.report.devices import compare_devices
+from mobile_eval.report.links import compare_links
+from mobile_eval.report.study import load_arms
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.trial import check_sound
+from mobile_eval.viz.link_diagram import link_diagram_svg
+from mobile_eval.viz.profile_chart import profile_svg
 from training.engine.history import read_history, write_history
 from training.pruning.cost_model import latency_table, removable_parts
 from training.recipe import load_recipe

@@ -8,9 +8,9 @@ import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
 
-from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.model_file import ModelDescription, ModelInput, ModelOutput, TensorFormat
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from mobile_eval.model.description import ModelDescription, ModelInput, ModelOutput, TensorFormat
 
 SIZE, STRIDE, JOINTS = 32, 4, ("left_eye", "right_eye")
 LINKS = ["stage2_module0_link0to1", "stage2_module0_link1to0"]

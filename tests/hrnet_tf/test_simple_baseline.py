@@ -25,9 +25,9 @@ from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.complexity import Cost
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
-from mobile_eval.compare import compare
-from mobile_eval.runtime import make_interpreter
-from mobile_eval.tasks.keypoints import load_keypoints
+from mobile_eval.report.comparison import compare
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.budget import Budget
 from training.pruning.prune import PruneOptions, prune

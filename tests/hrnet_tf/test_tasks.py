@@ -15,7 +15,7 @@ from hrnet_tf.models.heads import full_size
 from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
-from mobile_eval.runtime import make_interpreter
+from mobile_eval.runtime.interpreter import make_interpreter
 from training.pruning.candidate_latency import throwaway
 
 ANSWERS = {

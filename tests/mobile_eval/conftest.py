@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.cli import app, run
-from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.model_file import ModelDescription, ModelInput, ModelOutput, TensorFormat, save_model_file
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.runtime import make_interpreter
+from mobile_eval.cli.app import app, run
+from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from mobile_eval.model.description import ModelDescription, ModelInput, ModelOutput, TensorFormat, save_model_file
+from mobile_eval.runtime.interpreter import make_interpreter
 
 Invoke = Callable[..., tuple[int, str, str]]
 SIZE = (64, 48)

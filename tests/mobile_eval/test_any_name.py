@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.svg import element, picture, text
+from mobile_eval.viz.svg import element, picture, text
 from tests.mobile_eval.conftest import People
 
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mobile_eval.backend import Backend, Delegate, Placement, parse_delegate, parse_threads, placement
-from mobile_eval.latency import Effort, bench
-from mobile_eval.runtime import make_interpreter
+from mobile_eval.benchmark.latency import Effort, bench
+from mobile_eval.runtime.backend import Backend, Delegate, Placement, parse_delegate, parse_threads, placement
+from mobile_eval.runtime.interpreter import make_interpreter
 
 
 def test_a_delegate_as_it_is_typed() -> None:

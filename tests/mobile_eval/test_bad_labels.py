@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.datasets.instances import Instances, load_instances
-from mobile_eval.evaluate import measure
-from mobile_eval.tasks.detection import measured
+from mobile_eval.datasets.coco.instances import Instances, load_instances
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.tasks.detection.evaluate import measured
+from mobile_eval.tasks.pose.evaluate import measure
 
 from .conftest import Invoke, People, one_line
 

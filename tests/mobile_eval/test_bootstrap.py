@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mobile_eval.bootstrap import difference_of_scores, ratio_of_medians
-from mobile_eval.compared.comparing import ratio, sums_of_groups
+from mobile_eval.benchmark.bootstrap import difference_of_scores, ratio_of_medians
+from mobile_eval.report.task_report import ratio, sums_of_groups
 
 
 def sums(found: np.ndarray, groups: list[int] | range) -> np.ndarray:

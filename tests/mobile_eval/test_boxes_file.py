@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.boxes_file import BoxChoice, load_boxes
+from mobile_eval.keypoints.boxes_file import BoxChoice, load_boxes
 
 from .conftest import Invoke, People, one_line
 

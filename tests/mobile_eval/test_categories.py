@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mobile_eval.datasets.coco import KeypointCategory, load_keypoint_dataset
-from mobile_eval.tasks.asked import Source
+from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.tasks.base import Source
 from mobile_eval.tasks.registry import TASKS
 
 from .conftest import JOINTS, Invoke, People, one_line

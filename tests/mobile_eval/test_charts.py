@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mobile_eval.charts import Kind, RemovedUnits, importance_by_kind, kinds_svg, removal_points, removal_svg
+from mobile_eval.viz.charts import Kind, RemovedUnits, importance_by_kind, kinds_svg, removal_points, removal_svg
 
 IMPORTANCE = {
     "stage2_module0_link0to1": 1.0,

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.folders import load_class_folders
-from mobile_eval.model_file import unnamed_classes
-from mobile_eval.preprocess import normalize, read_image, resized_centre
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.classification import evaluate_classification, measure_classification, rank
+from mobile_eval.image.preprocess import normalize, read_image, resized_centre
+from mobile_eval.model.description import unnamed_classes
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.classification.evaluate import evaluate_classification, measure_classification, rank
 
 from .conftest import TASK_SIZE, Invoke, TaskModel, one_line
 

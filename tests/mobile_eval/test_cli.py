@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from mobile_eval.cli import run
+from mobile_eval.cli.app import run
 from mobile_eval.files import write_json, write_text
 
 from .conftest import Invoke, People, one_line
@@ -196,7 +196,7 @@ def test_imports_stay_light() -> None:
         for path in (ROOT / "mobile_eval").rglob("*.py")
         if path.name not in ("__init__.py", "__main__.py")
     ]
-    code = "import sys, mobile_eval.cli; assert 'numpy' not in sys.modules and 'cv2' not in sys.modules, 'cli is heavy'\n"
+    code = "import sys, mobile_eval.cli.app; assert 'numpy' not in sys.modules and 'cv2' not in sys.modules, 'cli is heavy'\n"
     code += f"import {', '.join(modules)}\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr

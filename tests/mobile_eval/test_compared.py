@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobile_eval.compare import compare_files
-from mobile_eval.compared.segmentation import mean_iou
 from mobile_eval.datasets.class_names import read_class_names
 from mobile_eval.metrics.confusion import intersections_over_unions, mean_known
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked
+from mobile_eval.report.comparison import compare_files
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.registry import evaluate_asked
+from mobile_eval.tasks.segmentation.report import mean_iou
 from tests.drawn_tasks import drawn_source
 
 from .conftest import Invoke, TaskModel, one_line

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.confusion_picture import confusion_svg, most_confused
+from mobile_eval.viz.confusion_matrix import confusion_svg, most_confused
 
 from .conftest import Invoke, TaskModel, one_line
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval.decode import decode_dark, decode_heatmaps, decode_own, decode_udp
-from mobile_eval.geometry import UDP
+from mobile_eval.image.geometry import UDP
+from mobile_eval.keypoints.decode import decode_dark, decode_heatmaps, decode_own, decode_udp
 
 HEIGHT, WIDTH = 32, 24
 RADIUS, SIGMA = 5, 2.0  # of opencv's Gaussian kernel of 11: 0.3 * ((11 - 1) / 2 - 1) + 0.8

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.datasets.detections import Detection, load_detections
-from mobile_eval.detected import evaluate_detected, kept_results
+from mobile_eval.datasets.coco.detections import Detection, load_detections
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.metrics.oks import oks
 from mobile_eval.metrics.oks_nms import oks_nms
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose.detector_boxes import evaluate_detected, kept_results
 
 from .conftest import SIZE, People
 
@@ -132,7 +132,7 @@ def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> No
 def test_with_the_annotated_boxes_it_is_the_same_accuracy(
     dataset: KeypointDataset, people: People, model_path: Callable[..., Path], write: Callable[[Any], Path]
 ) -> None:
-    from mobile_eval.evaluate import evaluate
+    from mobile_eval.tasks.pose.evaluate import evaluate
 
     model = TfliteModel(model_path())
     detections = load_detections(write(entries(dataset, score=1.0)), dataset, people.images)

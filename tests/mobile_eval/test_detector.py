@@ -10,9 +10,10 @@ from hrnet_tf.models.detection import anchors as theirs
 from hrnet_tf.models.detection import faster_rcnn as detection
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import LEVEL_SCALES, SAMPLES, RoIAlign
-from mobile_eval.detector import anchors, boxes, roi_align, suppression
-from mobile_eval.detector.boxes import Objects, objects
-from mobile_eval.detector.proposals import RPN_IOU, proposals
+from mobile_eval.tasks.detection import anchors, boxes, roi_align
+from mobile_eval.tasks.detection import nms as suppression
+from mobile_eval.tasks.detection.boxes import Objects, objects
+from mobile_eval.tasks.detection.proposals import RPN_IOU, proposals
 
 SIZE = (64, 96)
 Array = NDArray[np.float32]

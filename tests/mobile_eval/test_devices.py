@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mobile_eval.backend import Backend
-from mobile_eval.compare import compare
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.devices import compare_devices
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.report.comparison import compare
+from mobile_eval.report.devices import compare_devices
+from mobile_eval.runtime.backend import Backend
 
 from .conftest import People
 

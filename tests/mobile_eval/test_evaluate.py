@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco import KeypointCategory, load_keypoint_dataset
-from mobile_eval.decode import decode_heatmaps
-from mobile_eval.evaluate import coco_results, evaluate, measure, parse_sigmas, person_score
-from mobile_eval.geometry import box_matrix, transform_points
-from mobile_eval.inference import predict_box
-from mobile_eval.model_file import HEATMAPS
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.image.geometry import box_matrix, transform_points
+from mobile_eval.keypoints.decode import decode_heatmaps
+from mobile_eval.keypoints.inference import predict_box
+from mobile_eval.model.description import HEATMAPS
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose.evaluate import coco_results, evaluate, measure, parse_sigmas, person_score
 
 from .conftest import SIZE, People
 

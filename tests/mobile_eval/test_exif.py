@@ -15,20 +15,20 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mobile_eval.boxes_file import load_boxes
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.datasets.detections import load_detections
+from mobile_eval.datasets.coco.detections import load_detections
+from mobile_eval.datasets.coco.instances import load_instances
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.frames import STORED, UPRIGHT, find_frame, size_as_read
-from mobile_eval.datasets.instances import load_instances
 from mobile_eval.datasets.masks import load_masked_images
-from mobile_eval.exif import orientation
-from mobile_eval.inference import predict_people
+from mobile_eval.image.exif import orientation
+from mobile_eval.image.preprocess import person_crops, read_image, read_item
+from mobile_eval.keypoints.boxes_file import load_boxes
+from mobile_eval.keypoints.inference import predict_people
+from mobile_eval.keypoints.predict import pictures_frame, predict
 from mobile_eval.notices import DataWarning
-from mobile_eval.predict import pictures_frame, predict
-from mobile_eval.preprocess import person_crops, read_image, read_item
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Source
-from mobile_eval.tasks.keypoints import load_keypoints
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.pose.inputs import load_keypoints
 
 from .conftest import Invoke, People, TaskModel, one_line
 

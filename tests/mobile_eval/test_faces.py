@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.image_size import stored_size
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.image.image_size import stored_size
 
 from .conftest import Invoke, TaskModel, one_line
 

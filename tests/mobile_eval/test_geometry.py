@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mobile_eval.decode import decode_heatmaps, keypoints_in_image
-from mobile_eval.geometry import box_matrix, crop_matrix, expand_box, invert, transform_points
+from mobile_eval.image.geometry import box_matrix, crop_matrix, expand_box, invert, transform_points
+from mobile_eval.image.preprocess import normalize, warp_crop
+from mobile_eval.keypoints.decode import decode_heatmaps, keypoints_in_image
 from mobile_eval.metrics.pck import pck
-from mobile_eval.preprocess import normalize, warp_crop
 
 
 def test_box_is_extended_to_the_aspect_ratio_and_padded() -> None:

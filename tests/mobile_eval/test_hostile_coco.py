@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.evaluate import measure
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose.evaluate import measure
 
 from .conftest import Invoke, People, one_line
 from .hostile_coco import REFUSED, Scene, draw_scene, spelled_otherwise

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.instances import load_instances
+from mobile_eval.datasets.coco.instances import load_instances
 from mobile_eval.metrics.box_map import box_map
-from mobile_eval.tasks.detection import measured
+from mobile_eval.tasks.detection.evaluate import measured
 
 FILES = 60
 Coco = dict[str, Any]

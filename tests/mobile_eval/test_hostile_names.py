@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mobile_eval.compare import compare
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.devices import compare_devices
-from mobile_eval.links import compare_links
-from mobile_eval.model_file import BoxesFile, ModelDescription, files_of
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.model.description import BoxesFile, ModelDescription, files_of
+from mobile_eval.report.comparison import compare
+from mobile_eval.report.devices import compare_devices
+from mobile_eval.report.links import compare_links
 
 from .conftest import JOINTS, People
 

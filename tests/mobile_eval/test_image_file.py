@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobile_eval.image_file import decode
-from mobile_eval.image_limit import LONGEST_SIDE, MAX_PIXELS, MOST_PIXELS, max_pixels, set_max_pixels
-from mobile_eval.image_size import header_size, stored_size
-from mobile_eval.preprocess import read_image
+from mobile_eval.image.image_file import decode
+from mobile_eval.image.image_limit import LONGEST_SIDE, MAX_PIXELS, MOST_PIXELS, max_pixels, set_max_pixels
+from mobile_eval.image.image_size import header_size, stored_size
+from mobile_eval.image.preprocess import read_image
 from tests.image_files import FORMATS, SIGNATURE, chunk, encoded, photograph, png_header, png_of_samples, png_that_claims
 
 READS_GIF = tuple(map(int, cv2.__version__.split(".")[:2])) >= (4, 12)

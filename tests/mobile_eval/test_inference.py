@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.decode import decode_heatmaps
-from mobile_eval.inference import PoseOptions, predict_box, predict_people, unmirrored
-from mobile_eval.model_file import ModelOutput, TensorFormat
-from mobile_eval.preprocess import read_image
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.image.preprocess import read_image
+from mobile_eval.keypoints.decode import decode_heatmaps
+from mobile_eval.keypoints.inference import PoseOptions, predict_box, predict_people, unmirrored
+from mobile_eval.model.description import ModelOutput, TensorFormat
+from mobile_eval.runtime.interpreter import TfliteModel
 
 from .conftest import SIZE, People
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.datasets.instances import load_instances
+from mobile_eval.datasets.coco.instances import load_instances
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 
 
 def test_boxes_and_classes(shapes: Path) -> None:

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.inference import predict_box
-from mobile_eval.model_file import ModelOutput, TensorFormat
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.landmarks import evaluate_landmarks, face_units, measure_landmarks
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.keypoints.inference import predict_box
+from mobile_eval.model.description import ModelOutput, TensorFormat
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.landmarks.evaluate import evaluate_landmarks, face_units, measure_landmarks
 
 from .conftest import Invoke, TaskModel, one_line
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval import environment, latency
-from mobile_eval.backend import Backend
-from mobile_eval.latency import MODES, Effort, bench, bench_interleaved, effort, feed_random
-from mobile_eval.peak_memory import measure_peak_memory
-from mobile_eval.runtime import make_interpreter
-from mobile_eval.trial import STATUS
+from mobile_eval.benchmark import environment, latency
+from mobile_eval.benchmark.latency import MODES, Effort, bench, bench_interleaved, effort, feed_random
+from mobile_eval.benchmark.peak_memory import measure_peak_memory
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.trial import STATUS
 
 from .conftest import MicroModels
 

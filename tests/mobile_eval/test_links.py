@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from mobile_eval.links import compare_links
 from mobile_eval.metrics.rank_correlation import spearman
+from mobile_eval.report.links import compare_links
 
 from .conftest import NETWORK, Invoke, one_line
 

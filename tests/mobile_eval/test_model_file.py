@@ -13,15 +13,15 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from mobile_eval.compiled import check_not_compiled
-from mobile_eval.model_file import (
+from mobile_eval.model.compiled import check_not_compiled
+from mobile_eval.model.description import (
     ModelDescription,
     TensorFormat,
     embed_description,
     read_description,
     save_model_file,
 )
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.runtime.interpreter import TfliteModel
 
 from .conftest import SIZE, MicroModels
 

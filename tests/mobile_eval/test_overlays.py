@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval import overlays
-from mobile_eval.datasets.coco import KeypointCategory, load_keypoint_dataset
-from mobile_eval.mask_picture import class_colors, compared, mask_overlay
-from mobile_eval.overlays import FOUND, TRUE, draw_keypoints, with_keypoints
+from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.viz import overlays
+from mobile_eval.viz.masks import class_colors, compared, mask_overlay
+from mobile_eval.viz.overlays import FOUND, TRUE, draw_keypoints, with_keypoints
 
 from .conftest import Invoke, People
 

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.evaluate import measure, parse_head_joints
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.metrics.distance import between, head_sizes, normalized_distances
 from mobile_eval.metrics.pck import pckh
+from mobile_eval.tasks.pose.evaluate import measure, parse_head_joints
 
 from .conftest import People
 

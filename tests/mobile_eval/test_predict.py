@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobile_eval.boxes_file import load_boxes
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.predict import predict
-from mobile_eval.preprocess import read_image
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.image.preprocess import read_image
+from mobile_eval.keypoints.boxes_file import load_boxes
+from mobile_eval.keypoints.predict import predict
+from mobile_eval.runtime.interpreter import TfliteModel
 from tests.image_files import encoded, png_that_claims
 
 from .conftest import Invoke, People, one_line

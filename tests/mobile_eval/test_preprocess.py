@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobile_eval.image_limit import LONGEST_SIDE
-from mobile_eval.preprocess import normalize, read_image, resized_centre
+from mobile_eval.image.image_limit import LONGEST_SIDE
+from mobile_eval.image.preprocess import normalize, read_image, resized_centre
 from tests.image_files import photograph
 
 HEIGHT, WIDTH = 24, 40

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mobile_eval.cli import app
-from mobile_eval.environment import current_environment
-from mobile_eval.profile import OperatorTime, ProfileResult, group_of, grouped_ms, load_profile, part_of, profile
-from mobile_eval.profile_picture import profile_svg
-from mobile_eval.runtime import make_interpreter
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.benchmark.environment import current_environment
+from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, group_of, grouped_ms, load_profile, part_of, profile
+from mobile_eval.cli.app import app
+from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.viz.profile_chart import profile_svg
 
 ModelPath = Callable[..., Path]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mobile_eval.model_file import ModelInput, TensorFormat
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.quantized import StoredBytes, quantize
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from mobile_eval.model.description import ModelInput, TensorFormat
+from mobile_eval.runtime.quantization import StoredBytes, quantize
 
 CAMERA = ((0.0, 0.0, 0.0), (1 / 255,) * 3)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mobile_eval.read_ahead import AHEAD, ahead
+from mobile_eval.image.prefetch import AHEAD, ahead
 
 
 def test_no_more_images_are_read_ahead_than_wait() -> None:

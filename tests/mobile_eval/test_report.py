@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.checked_inputs import IMAGES, RANDOM_IMAGES, checked_on
-from mobile_eval.compare import compare, labels
-from mobile_eval.datasets.coco import KeypointCategory, load_keypoint_dataset
-from mobile_eval.link_diagram import THICKEST, THINNEST, UNRANKED, link_diagram_svg
-from mobile_eval.pose_picture import cut_out, draw_skeleton, skeleton_svg
-from mobile_eval.scatter import Point, scatter_svg, tick_step
+from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES, checked_on
+from mobile_eval.report.comparison import compare, labels
+from mobile_eval.viz.link_diagram import THICKEST, THINNEST, UNRANKED, link_diagram_svg
+from mobile_eval.viz.poses import cut_out, draw_skeleton, skeleton_svg
+from mobile_eval.viz.scatter import Point, scatter_svg, tick_step
 
 from .conftest import NETWORK, People
 

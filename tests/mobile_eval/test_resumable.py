@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval import resumable
-from mobile_eval.datasets.coco import Person, load_keypoint_dataset
-from mobile_eval.inference import PoseOptions, predict_people
-from mobile_eval.resumable import finish, part_path, predict_resumably
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.datasets.coco.keypoints import Person, load_keypoint_dataset
+from mobile_eval.keypoints.inference import PoseOptions, predict_people
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose import prediction_log as resumable
+from mobile_eval.tasks.pose.prediction_log import finish, part_path, predict_resumably
 from tests.killing import KilledError, kill_before_rename
 
 from .conftest import Invoke, People

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobile_eval import runtime
-from mobile_eval.backend import Backend
-from mobile_eval.model_file import ModelInput, ModelOutput, TensorFormat
-from mobile_eval.native_output import without_info_lines
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.quantized import dequantize, quantize
-from mobile_eval.runtime import TfliteModel, find_runtime, make_interpreter
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from mobile_eval.model.description import ModelInput, ModelOutput, TensorFormat
+from mobile_eval.runtime import interpreter as runtime
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.interpreter import TfliteModel, find_runtime, make_interpreter
+from mobile_eval.runtime.native_output import without_info_lines
+from mobile_eval.runtime.quantization import dequantize, quantize
 
 from .conftest import SIZE, MicroModels
 
@@ -94,7 +94,7 @@ def test_native_code_prints_no_info_lines(model_path: Callable[..., Path], capfd
     with without_info_lines():
         os.write(2, b"INFO: Created a delegate.\nERROR: out of memory\n")
     assert capfd.readouterr().err == "ERROR: out of memory\n"
-    program = f"from mobile_eval.runtime import make_interpreter; make_interpreter({str(model_path())!r})"
+    program = f"from mobile_eval.runtime.interpreter import make_interpreter; make_interpreter({str(model_path())!r})"
     fresh = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert fresh.stderr == fresh.stdout == ""
 

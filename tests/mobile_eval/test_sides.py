@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco import KeypointCategory, load_keypoint_dataset
-from mobile_eval.datasets.sides import FACE_PAIRS, name_words, named_pairs, pairs_with, parse_flip_pairs
-from mobile_eval.decode import decode_heatmaps
-from mobile_eval.inference import PoseOptions, predict_box, unmirrored
-from mobile_eval.model_file import read_description
-from mobile_eval.pose_picture import CENTER_COLOR, LEFT_COLOR, RIGHT_COLOR, bone_colors, joint_colors
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.datasets.flip_pairs import FACE_PAIRS, name_words, named_pairs, pairs_with, parse_flip_pairs
+from mobile_eval.keypoints.decode import decode_heatmaps
+from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
+from mobile_eval.model.description import read_description
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.viz.poses import CENTER_COLOR, LEFT_COLOR, RIGHT_COLOR, bone_colors, joint_colors
 
 from .conftest import JOINTS, SIZE, Invoke, People, one_line
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mobile_eval.compare import compare
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.study import StudyArm, StudyRow, load_arms, verdicts
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.report.comparison import compare
+from mobile_eval.report.study import StudyArm, StudyRow, load_arms, verdicts
 
 
 def row(kind: str, budget: float | None, pck: float) -> StudyRow:

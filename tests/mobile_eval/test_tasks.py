@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mobile_eval.evaluate_command import evaluate
-from mobile_eval.model_file import ModelOutput, TensorFormat, read_description
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.asked import Asked
+from mobile_eval.cli.evaluate import evaluate
+from mobile_eval.model.description import ModelOutput, TensorFormat, read_description
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.registry import TASKS
 
 from .conftest import Invoke, People, TaskModel, one_line

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from mobile_eval import trial
-from mobile_eval.backend import Backend
-from mobile_eval.compare import compare
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.model_file import read_description, save_model_file
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.trial import check_sound
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.model.description import read_description, save_model_file
+from mobile_eval.report.comparison import compare
+from mobile_eval.runtime import trial
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.trial import check_sound
 
 from .conftest import Invoke, MicroModels, People, one_line
 from .hostile_models import crashing, failing

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.decode import decode_udp, keypoints_in_image
-from mobile_eval.geometry import UDP, box_matrix, crop_matrix, distances, heatmap_pixel, mirrored, transform_points
-from mobile_eval.inference import PoseOptions, predict_box, unmirrored
-from mobile_eval.model_file import ModelDescription, ModelInput, TensorFormat, read_description
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.image.geometry import UDP, box_matrix, crop_matrix, distances, heatmap_pixel, mirrored, transform_points
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
+from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
+from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
+from mobile_eval.model.description import ModelDescription, ModelInput, TensorFormat, read_description
+from mobile_eval.runtime.interpreter import TfliteModel
 
 from .conftest import SIZE
 from .test_decode import gaussian

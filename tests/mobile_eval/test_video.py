@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval.inference import predict_box
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.video import SUFFIXES, _Drawn, box_around, is_video, output_rate, predict_video
+from mobile_eval.keypoints.inference import predict_box
+from mobile_eval.keypoints.video import SUFFIXES, _Drawn, box_around, is_video, output_rate, predict_video
+from mobile_eval.runtime.interpreter import TfliteModel
 
 FRAMES, HEIGHT, WIDTH = 7, 96, 128
 
@@ -57,7 +57,9 @@ def test_fewer_frames_on_request_and_a_video_that_ends_early(
 ) -> None:
     model = TfliteModel(model_path())
     assert predict_video(model, clip, tmp_path / "out", frames=3).frames == 3
-    monkeypatch.setattr("mobile_eval.video._frames", lambda capture, most: iter([np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4))
+    monkeypatch.setattr(
+        "mobile_eval.keypoints.video._frames", lambda capture, most: iter([np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4)
+    )
     assert str(predict_video(model, clip, tmp_path / "out")).endswith("the video ends early, it promises 7")
 
 
@@ -118,7 +120,7 @@ def test_an_interrupted_video_leaves_nothing(
         drawn.append(1)
         return image
 
-    monkeypatch.setattr("mobile_eval.video.draw_skeleton", interrupted)
+    monkeypatch.setattr("mobile_eval.keypoints.video.draw_skeleton", interrupted)
     with pytest.raises(error, match="stop"):
         predict_video(TfliteModel(model_path()), clip, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
@@ -146,7 +148,7 @@ def test_ctrl_c_leaves_no_half_video(model_path: Callable[..., Path], tmp_path: 
 def test_a_video_that_the_disk_has_no_room_for_is_refused(
     clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mobile_eval.video._Drawn.add", add_half)
+    monkeypatch.setattr("mobile_eval.keypoints.video._Drawn.add", add_half)
     with pytest.raises(ValueError, match=f"clip_pose.mp4: {FRAMES // 2 + 1} of {FRAMES} frames are there; is the disk full"):
         predict_video(TfliteModel(model_path()), clip, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -13,10 +13,18 @@ import pytest
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.masks import load_masked_images, read_mask
-from mobile_eval.preprocess import normalize, read_image, resize
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.segmentation import evaluate_segmentation, most_likely
-from mobile_eval.windows import MapOptions, answer_view, likeliest, log_sums, make_views, parse_scales, window_starts
+from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.segmentation.evaluate import evaluate_segmentation, most_likely
+from mobile_eval.tasks.segmentation.sliding_window import (
+    MapOptions,
+    answer_view,
+    likeliest,
+    log_sums,
+    make_views,
+    parse_scales,
+    window_starts,
+)
 
 from .conftest import TASK_SIZE, Invoke, TaskModel, one_line
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON, MPII_PERSON
-from mobile_eval.geometry import transform_points
+from mobile_eval.image.geometry import transform_points
 from training.tasks.pose.augmentation import Augmentation, half_body, random_crop, upper_body
 
 SIZE = (256, 192)

@@ -14,7 +14,7 @@ import pytest
 import hrnet_tf.__main__
 from mobile_eval.datasets.folders import load_class_folders
 from mobile_eval.datasets.masks import load_masked_images
-from mobile_eval.tasks.asked import Source
+from mobile_eval.tasks.base import Source
 from training.config import TrainingConfig
 from training.optim.class_balance import balanced, weights_line
 from training.tasks.class_weights import weights_by_count, weights_by_median_frequency

@@ -10,8 +10,8 @@ import pytest
 
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.preprocess import normalize, person_crops
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.image.preprocess import normalize, person_crops
 from training.data.examples import Examples
 from training.data.tf_pipeline import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.tasks.pose.settings import Settings

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.coco import KeypointDataset, load_keypoint_dataset
-from mobile_eval.decode import decode_heatmaps, keypoints_in_image
-from mobile_eval.geometry import box_matrix
-from mobile_eval.preprocess import read_item
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.image.geometry import box_matrix
+from mobile_eval.image.preprocess import read_item
+from mobile_eval.keypoints.decode import decode_heatmaps, keypoints_in_image
 from training.data.examples import Examples, plain_inputs, steps_per_epoch
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target

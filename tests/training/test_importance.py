@@ -14,7 +14,7 @@ from hrnet_tf.models.gates import gates_of
 from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
 from hrnet_tf.spec.memory import activation_bytes, live_bytes
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
-from mobile_eval.tasks.keypoints import load_keypoints
+from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.batch_norm import reestimate_batch_norm
 from training.ranking.agreement import agreement, rank_correlation

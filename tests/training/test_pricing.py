@@ -10,7 +10,7 @@ import pytest
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from hrnet_tf.spec.presets import preset
-from mobile_eval.profile import ProfileResult
+from mobile_eval.benchmark.profile import ProfileResult
 from training.pruning.candidate_latency import LatencyRatio
 from training.pruning.cost_model import latency_table, multiply_adds_table, profile_here
 from training.pruning.width_matching import scaled, widest_within

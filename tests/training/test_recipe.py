@@ -11,7 +11,7 @@ import pytest
 
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.presets import customized, preset
-from mobile_eval.tasks.asked import Source
+from mobile_eval.tasks.base import Source
 from training.config import TrainingConfig, stored_settings, tuning_config, with_defaults
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, recipe_names, show_recipe
 from training.tasks.pose.settings import Settings

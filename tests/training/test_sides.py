@@ -14,11 +14,11 @@ import pytest
 import hrnet_tf.__main__
 from hrnet_tf.runs.run import Run, load_run
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.sides import FACE_PAIRS
-from mobile_eval.model_file import read_description
-from mobile_eval.preprocess import read_item
-from mobile_eval.tasks.asked import Source
-from mobile_eval.tasks.landmarks import load_faces
+from mobile_eval.datasets.flip_pairs import FACE_PAIRS
+from mobile_eval.image.preprocess import read_item
+from mobile_eval.model.description import read_description
+from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.landmarks.evaluate import load_faces
 from training.cli.task_options import with_given
 from training.config import TrainingConfig, tuning_config
 from training.data.examples import examples_for

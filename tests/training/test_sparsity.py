@@ -12,7 +12,7 @@ from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
-from mobile_eval.tflite_graph import TfliteGraph
+from mobile_eval.model.graph import TfliteGraph
 from training.config import TrainingConfig
 from training.quantize import quantize
 from training.train import train

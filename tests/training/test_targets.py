@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mobile_eval.decode import decode_dark
+from mobile_eval.keypoints.decode import decode_dark
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # image pixels are crop pixels

@@ -17,13 +17,13 @@ from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.decode import decode_udp, keypoints_in_image
-from mobile_eval.evaluate import evaluate
-from mobile_eval.geometry import UDP, box_matrix, heatmap_pixel
-from mobile_eval.model_file import read_description
-from mobile_eval.preprocess import read_item
-from mobile_eval.runtime import TfliteModel
-from mobile_eval.tasks.keypoints import load_keypoints
+from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
+from mobile_eval.image.preprocess import read_item
+from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
+from mobile_eval.model.description import read_description
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose.evaluate import evaluate
+from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.callbacks.validation import measure
 from training.config import TrainingConfig, stored_settings
 from training.data.examples import plain_inputs

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import as_arrays
-from mobile_eval.geometry import PLAIN, unless_plain
-from mobile_eval.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.image.geometry import PLAIN, unless_plain
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from mobile_eval.tasks.base import TaskData
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 

@@ -10,8 +10,8 @@ from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
-from mobile_eval.geometry import PLAIN
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.image.geometry import PLAIN
+from mobile_eval.tasks.base import TaskData
 from training.data.examples import plain_inputs
 from training.tasks.registry import training_task
 
@@ -31,7 +31,7 @@ def measure(
         network: What the network answers for normalized images (N, H, W, 3), such as an `Inference`.
         data: Validation set.
         spec: The network's.
-        geometry: The network's (see `mobile_eval.geometry`).
+        geometry: The network's (see `mobile_eval.image.geometry`).
         memory_budget: Bytes that a batch's activations may take.
     """
     scorer = training_task(spec.task).scorer_in(geometry, data, spec)

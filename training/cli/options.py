@@ -99,7 +99,7 @@ Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=
 
 def limit_pixels(pixels: int | None) -> None:
     """Make it the limit of images and masks that this process reads."""
-    from mobile_eval.image_limit import set_max_pixels
+    from mobile_eval.image.image_limit import set_max_pixels
 
     set_max_pixels(pixels)
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.geometry import PLAIN
-from mobile_eval.preprocess import normalize, read_item
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.preprocess import normalize, read_item
+from mobile_eval.tasks.base import TaskData
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
 from training.data.damaged_images import Unreadable

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.files import check_output_folder, write_atomically, write_bytes
-from mobile_eval.preprocess import ImageItem, read_item
+from mobile_eval.image.preprocess import ImageItem, read_item
 
 Image = NDArray[np.uint8]
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from hrnet_tf.runs.run import Run
-from mobile_eval.tasks.asked import PATHS, Source
+from mobile_eval.tasks.base import PATHS, Source
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 

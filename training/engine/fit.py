@@ -13,9 +13,9 @@ from hrnet_tf.models.gates import on_units, unit_dropout
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.geometry import UDP, geometry_of
-from mobile_eval.preprocess import read_item
-from mobile_eval.tasks.asked import Source, TaskData, answer_names
+from mobile_eval.image.geometry import UDP, geometry_of
+from mobile_eval.image.preprocess import read_item
+from mobile_eval.tasks.base import Source, TaskData, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.callbacks.progress import ProgressLine
 from training.callbacks.run_checkpoint import KeepRun, out_of_patience

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf.runs.run import Run
-from mobile_eval.tasks.asked import Source, TaskData
+from mobile_eval.tasks.base import Source, TaskData
 from training.config import TrainingConfig
 
 Inputs = dict[str, dict[str, Any]]

@@ -12,7 +12,7 @@ from typing import Any
 from hrnet_tf.models.build import network_to_json
 from hrnet_tf.runs.run import PRUNING, RANKING, RUN, SPEC, Run, load_run, save_run
 from mobile_eval.files import check_writable, remove_stale_parts
-from mobile_eval.tasks.asked import answer_names
+from mobile_eval.tasks.base import answer_names
 from training.callbacks.terminate_on_nan import BATCH_FILE
 from training.config import with_defaults
 from training.engine.inputs import Inputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.tasks.base import TaskData
 from training.config import TrainingConfig
 from training.tasks.registry import training_task
 

@@ -20,9 +20,9 @@ from hrnet_tf.models.detection.sizes import proposal_limits
 from hrnet_tf.models.detection.stages import stages_of
 from hrnet_tf.models.export import tflite_converter
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.backend import Backend
-from mobile_eval.latency import bench_interleaved
+from mobile_eval.benchmark.latency import bench_interleaved
 from mobile_eval.progress import working
+from mobile_eval.runtime.backend import Backend
 
 CALIBRATION_IMAGES = 2
 SMALL = 0.1

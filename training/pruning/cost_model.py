@@ -17,10 +17,10 @@ from hrnet_tf.models.build import network_description
 from hrnet_tf.spec.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
 from hrnet_tf.spec.complexity import parts as cost_parts
 from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
-from mobile_eval.backend import Backend
-from mobile_eval.latency import ROUNDS
-from mobile_eval.profile import ProfileResult, profile
+from mobile_eval.benchmark.latency import ROUNDS
+from mobile_eval.benchmark.profile import ProfileResult, profile
 from mobile_eval.progress import working
+from mobile_eval.runtime.backend import Backend
 from mobile_eval.typed import brief
 from training.pruning.candidate_latency import throwaway
 

@@ -22,12 +22,12 @@ from hrnet_tf.runs.run import PRUNING, RUN, Ranking, Run, load_pruning, load_ran
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
-from mobile_eval.charts import removal_points, removal_svg
+from mobile_eval.benchmark.profile import ProfileResult, load_profile
 from mobile_eval.files import write_json, write_text
-from mobile_eval.link_diagram import link_diagram_svg
-from mobile_eval.profile import ProfileResult, load_profile
 from mobile_eval.progress import tracked, working
-from mobile_eval.tasks.asked import TaskData, say_left_out
+from mobile_eval.tasks.base import TaskData, say_left_out
+from mobile_eval.viz.charts import removal_points, removal_svg
+from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig, run_settings
 from training.data.examples import plain_batches
 from training.engine.fit import build_for_training, build_teacher, check_category, fit, known_category, load_data

@@ -18,10 +18,10 @@ from hrnet_tf.runs.run import RANKING, Ranking, Run, save_ranking
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import FusionLink
-from mobile_eval.charts import kinds_svg
 from mobile_eval.files import check_writable, write_text
-from mobile_eval.link_diagram import link_diagram_svg
-from mobile_eval.tasks.asked import TaskData
+from mobile_eval.tasks.base import TaskData
+from mobile_eval.viz.charts import kinds_svg
+from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import run_settings
 from training.engine.fit import check_category
 from training.ranking.agreement import agreement, rank_correlation

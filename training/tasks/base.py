@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.geometry import geometry_of, unless_plain
+from mobile_eval.image.geometry import geometry_of, unless_plain
 from mobile_eval.metrics.metric import Metric
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class TrainingTask:
 
 
 def settings_geometry(settings: Any) -> str:
-    """The geometry (`mobile_eval.geometry`) of networks that learn by these settings of any task."""
+    """The geometry (`mobile_eval.image.geometry`) of networks that learn by these settings of any task."""
     return geometry_of(getattr(settings, "targets", None))
 
 

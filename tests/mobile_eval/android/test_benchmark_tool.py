@@ -15,7 +15,7 @@ from mobile_eval.android.benchmark_tool import (
     parse_profile,
 )
 from mobile_eval.android.state import parse_cores, parse_temperature
-from mobile_eval.latency import MODES
+from mobile_eval.benchmark.latency import MODES
 
 from .conftest import OUTPUTS
 

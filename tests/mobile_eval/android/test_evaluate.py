@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mobile_eval.datasets.coco import load_keypoint_dataset
-from mobile_eval.evaluate import evaluate
-from mobile_eval.runtime import TfliteModel
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose.evaluate import evaluate
 
 from ..conftest import Invoke, People, one_line
 from .conftest import read

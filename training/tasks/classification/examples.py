@@ -11,7 +11,7 @@ import numpy as np
 
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.folders import ClassFolders
-from mobile_eval.preprocess import normalize, resized_centre
+from mobile_eval.image.preprocess import normalize, resized_centre
 from training.tasks.base import Array, Image, Maker
 from training.tasks.classification.mixing import cutmix, mixup
 from training.tasks.classification.settings import Settings

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.instances import InstanceImage, Instances
-from mobile_eval.preprocess import normalize, resize, warp_crop
+from mobile_eval.datasets.coco.instances import InstanceImage, Instances
+from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from training.tasks.base import Array, Image, Maker
 from training.tasks.crop import Matrix, random_window
 from training.tasks.detection.settings import Settings

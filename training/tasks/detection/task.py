@@ -9,12 +9,12 @@ import numpy as np
 
 from hrnet_tf.models.build import Network
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.box_picture import draw_boxes
-from mobile_eval.datasets.instances import Instances
-from mobile_eval.detector.boxes import Objects, objects
+from mobile_eval.datasets.coco.instances import Instances
 from mobile_eval.metrics.box_map import box_map
-from mobile_eval.tasks.asked import answer_names
-from mobile_eval.tasks.detection import METRIC
+from mobile_eval.tasks.base import answer_names
+from mobile_eval.tasks.detection.boxes import Objects, objects
+from mobile_eval.tasks.detection.evaluate import METRIC
+from mobile_eval.viz.boxes import draw_boxes
 from training.tasks.base import Array, Image, TrainingTask
 from training.tasks.detection.examples import BoxMaker
 from training.tasks.detection.settings import Settings

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco import KeypointCategory
-from mobile_eval.datasets.sides import name_words
-from mobile_eval.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
+from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.datasets.flip_pairs import name_words
+from mobile_eval.image.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
 
 HALF_BODY_JOINTS = 8  # half a body is taken only where more joints than this are labelled
 HALF_BODY_PADDING = 1.5  # of the box around its joints

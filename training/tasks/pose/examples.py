@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.coco import KeypointDataset
-from mobile_eval.datasets.sides import unknown_sides
-from mobile_eval.geometry import Array as Matrix
-from mobile_eval.geometry import box_matrix
-from mobile_eval.preprocess import normalize, warp_crop
+from mobile_eval.datasets.coco.keypoints import KeypointDataset
+from mobile_eval.datasets.flip_pairs import unknown_sides
+from mobile_eval.image.geometry import Array as Matrix
+from mobile_eval.image.geometry import box_matrix
+from mobile_eval.image.preprocess import normalize, warp_crop
 from training.tasks.base import Array, Image, Maker
 from training.tasks.pose.augmentation import Augmentation, JointSides, random_crop
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target

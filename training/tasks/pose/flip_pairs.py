@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Protocol
 
-from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
-from mobile_eval.datasets.sides import pairs_with, unknown_sides
+from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
+from mobile_eval.datasets.flip_pairs import pairs_with, unknown_sides
 
 
 class MirrorSettings(Protocol):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.geometry import HEATMAP_STRIDE, Array, geometry_of, heatmap_pixel, transform_points
+from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, geometry_of, heatmap_pixel, transform_points
 
 KINDS = ("official", "dark", "udp")
 REACH = 3  # the official window's half width, in sigmas

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.coco import KeypointCategory, KeypointDataset
-from mobile_eval.decode import decode_own, keypoints_in_image
-from mobile_eval.geometry import PLAIN, box_matrix, heatmap_pixel
+from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
+from mobile_eval.image.geometry import PLAIN, box_matrix, heatmap_pixel
+from mobile_eval.keypoints.decode import decode_own, keypoints_in_image
 from mobile_eval.metrics.pck import pck
-from mobile_eval.pose_picture import draw_skeleton
-from mobile_eval.tasks.pose import METRIC
+from mobile_eval.tasks.pose.task import METRIC
+from mobile_eval.viz.poses import draw_skeleton
 from training.tasks.base import Array, Image, TrainingTask
 from training.tasks.pose.augmentation import Augmentation
 from training.tasks.pose.examples import KeypointMaker

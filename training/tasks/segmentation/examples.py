@@ -9,8 +9,8 @@ import numpy as np
 
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from mobile_eval.metrics.confusion import IGNORED
-from mobile_eval.preprocess import normalize, resize, warp_crop
 from training.tasks.base import Array, Image, Maker
 from training.tasks.crop import Matrix, random_window
 from training.tasks.segmentation.settings import Settings

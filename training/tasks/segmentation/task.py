@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
-from mobile_eval.image_file import check_size
-from mobile_eval.mask_picture import mask_overlay
+from mobile_eval.image.image_file import check_size
+from mobile_eval.image.prefetch import ahead
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
-from mobile_eval.model_file import unnamed_classes
+from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
-from mobile_eval.read_ahead import ahead
-from mobile_eval.tasks.asked import answer_names
-from mobile_eval.tasks.segmentation import METRIC, most_likely
+from mobile_eval.tasks.base import answer_names
+from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
+from mobile_eval.viz.masks import mask_overlay
 from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_median_frequency
 from training.tasks.segmentation.examples import MaskMaker, check_mask_size

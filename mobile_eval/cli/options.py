@@ -1,0 +1,53 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mobile_eval.image.image_limit import MAX_PIXELS, set_max_pixels
+
+Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")]
+RuntimeName = Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")]
+Xnnpack = Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")]
+DelegateLibrary = Annotated[
+    str | None, typer.Option("--delegate", help="edgetpu, or the path of a delegate library.", show_default=False)
+]
+DelegateOptions = Annotated[
+    list[str] | None, typer.Option(help="An option of the delegate, as NAME=VALUE; may be repeated.", show_default=False)
+]
+ReferenceKernels = Annotated[
+    bool, typer.Option("--reference-kernels", help="The runtime's plain kernels: slow, but int8 is the same everywhere.")
+]
+Category = Annotated[
+    str | None,
+    typer.Option(help="Name or id of the category to take, where several have keypoints.", show_default=False),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse annotations at the first bad label; else up to 1 % are left out.")]
+Exif = Annotated[
+    str | None,
+    typer.Option(
+        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Take only N people or images.", show_default=False)]
+Sigmas = Annotated[
+    str | None,
+    typer.Option(
+        help="OKS sigmas, where the annotations name none: one for all joints, or one a joint (0.08,0.1,...).", show_default=False
+    ),
+]
+
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        callback=set_max_pixels,
+        help="Most pixels of an image or mask; larger files are not decoded.",
+        show_default=f"{MAX_PIXELS}",
+    ),
+]
+LeastScore = Annotated[float, typer.Option(help="Leave out boxes that the detector scores lower.")]

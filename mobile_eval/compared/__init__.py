@@ -1,1 +1,0 @@
-"""What laying models side by side wants of each task, a file each."""

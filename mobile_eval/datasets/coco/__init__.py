@@ -1,0 +1,1 @@
+"""COCO files: keypoints, instances and detections."""

@@ -1,0 +1,102 @@
+"""Categories with keypoints in COCO files: which one is used, its skeleton, and its sigmas."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from reprlib import repr as brief
+from typing import Any
+
+from mobile_eval.datasets.coco.bad_labels import how_many
+from mobile_eval.datasets.coco.ids import key_of
+from mobile_eval.datasets.coco.schema import CocoFile, number
+
+Bone = tuple[int, int]
+NAMED = 5  # categories in a message
+
+
+def choose_category(file: CocoFile, category: str | None = None, expected: str | None = None) -> dict[str, Any]:
+    """The category with keypoints that is used of a file.
+
+    Args:
+        file: The annotation file.
+        category: Its name or id, as the user gives it; None for the only one that has annotations.
+        expected: The name of a model's category, which decides where several have annotations and `category` is None.
+    """
+    candidates = [one for one in file.categories if one.get("keypoints")]
+    if not candidates:
+        raise ValueError(f"{file.source} has no category with keypoints")
+    if category is not None:
+        return _checked(_named(candidates, category, file.source), file.source)
+    counts = counted(file)
+    used = [one for one in candidates if counts[str(one["id"])]] or candidates
+    named = [one for one in used if one["name"] == expected]
+    if len(used) > 1 and len(named) != 1:
+        several = ", ".join(f"{_called(one)}: {how_many(counts[str(one['id'])], 'annotation')}" for one in used)
+        raise ValueError(f"{file.source} has several categories with keypoints ({several}); choose one with --category")
+    return _checked(used[0] if len(used) == 1 else named[0], file.source)
+
+
+def _named(candidates: Sequence[dict[str, Any]], category: str, source: str) -> dict[str, Any]:
+    for key in ("name", "id"):
+        named = [one for one in candidates if str(one[key]) == category]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            break
+    known = ", ".join(map(_called, candidates))
+    many = f"{len(named)} categories are" if named else "no category with keypoints is"
+    raise ValueError(f"{source}: {many} named {category!r}; give --category the name or id of one of {known}")
+
+
+def _called(category: dict[str, Any]) -> str:
+    return f"{category['name']!r} (id {category['id']})"
+
+
+def _checked(category: dict[str, Any], source: str) -> dict[str, Any]:
+    """The category, if its keypoints and sigmas are what they should be."""
+    where, joints, sigmas = f"{source}, category {category['name']!r}", category["keypoints"], category.get("sigmas")
+    if not isinstance(joints, list) or not all(isinstance(joint, str) for joint in joints):
+        raise ValueError(f"{where}: its keypoints must be a list of names, got {brief(joints)}")
+    if sigmas:
+        numbers = list(map(number, sigmas)) if isinstance(sigmas, list) else [None]
+        if not all(sigma is not None and 0 <= sigma < math.inf for sigma in numbers):
+            raise ValueError(f"{where}: its sigmas must be a list of numbers above 0, got {brief(sigmas)}")
+    return category
+
+
+def counted(file: CocoFile) -> Counter[str | None]:
+    """How many annotations there are of each category, by the key of its id."""
+    return Counter(key_of(one.get("category_id")) for one in file.annotations if isinstance(one, dict))
+
+
+def choice_remark(file: CocoFile, chosen: dict[str, Any]) -> str:
+    """Which category is used and how many annotations of others are not; "" where there is nothing to choose from."""
+    counts = counted(file)
+    others = [one for one in file.categories if one is not chosen and (one.get("keypoints") or counts[str(one["id"])])]
+    if not others:
+        return ""
+    listed = [f"{one['name']!r} with {how_many(counts[str(one['id'])], 'annotation')}" for one in others]
+    return f"category {chosen['name']!r} is used, not {', '.join(listed[:NAMED])}{', ...' if len(listed) > NAMED else ''}"
+
+
+def bones(skeleton: Any, joints: int) -> tuple[tuple[Bone, ...], str]:
+    """A skeleton's pairs of joints, counted from 0, and a remark where the file's are not COCO's pairs, which count from 1.
+
+    A skeleton that names joint 0 is counted from 0; pairs that name no joints of the category are left out.
+    """
+    entries = skeleton if isinstance(skeleton, list | tuple) else []
+    pairs = [(int(a), int(b)) for a, b in (pair for pair in entries if _is_pair(pair))]
+    first = 0 if any(0 in pair for pair in pairs) else 1
+    known = tuple((a - first, b - first) for a, b in pairs if first <= min(a, b) and max(a, b) < joints + first)
+    remarks = ["the skeleton names keypoint 0 and is taken to count from 0"] if first == 0 else []
+    left_out = len(entries) - len(known) if entries or not skeleton else 1
+    remarks += [f"{how_many(left_out, 'pair')} of the skeleton left out: unknown keypoints"] if left_out else []
+    return known, "; ".join(remarks)
+
+
+def _is_pair(pair: Any) -> bool:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    return all((value := number(one)) is not None and value.is_integer() for one in pair)

@@ -1,0 +1,236 @@
+"""Keypoint data sets in COCO's format, of any category and number of joints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.coco.categories import bones, choice_remark, choose_category
+from mobile_eval.datasets.coco.ids import Id
+from mobile_eval.datasets.coco.labels import LabelReader
+from mobile_eval.datasets.coco.schema import checked_coco
+from mobile_eval.datasets.faces import faces_as_coco, is_of_faces
+from mobile_eval.datasets.flip_pairs import Pairs, checked_pairs, name_words, named_pairs
+from mobile_eval.datasets.frames import ALL_UPRIGHT, Frame, find_frame
+from mobile_eval.files import read_json
+
+# COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name
+# without its side, words joined by "_".
+OKS_SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "head": 0.079, "head_top": 0.079, "neck": 0.079,
+}  # fmt: skip
+MARGIN_PX = 2.0  # rounding and hand-made labels put joints a little over the border
+
+
+@dataclass(frozen=True)
+class KeypointCategory:
+    """What the joints of a category are: names, bones (0-based pairs), OKS sigmas (or none) and left/right pairs.
+
+    `flip_pairs` (left, right) change places in a mirrored image: () where the object has no sides, None where it is not known.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...] = ()
+    sigmas: tuple[float, ...] | None = None
+    flip_pairs: Pairs | None = None
+
+    @property
+    def mirrored(self) -> NDArray[np.intp]:
+        """Index (K,) that reorders joints into those of the mirrored image; each stays where no pairs are known."""
+        order = np.arange(len(self.joints))
+        for left, right in self.flip_pairs or ():
+            order[[left, right]] = right, left
+        return order
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as COCO writes a category (skeleton 1-based); flip pairs by name, and none where they are not known."""
+        skeleton = [[a + 1, b + 1] for a, b in self.skeleton]
+        data: dict[str, Any] = {
+            "name": self.name,
+            "keypoints": list(self.joints),
+            "skeleton": skeleton,
+            "sigmas": list(self.sigmas) if self.sigmas else None,
+        }
+        if self.flip_pairs is not None:
+            labels = self.joints if len(set(self.joints)) == len(self.joints) else range(len(self.joints))
+            data["flip_pairs"] = [[labels[a], labels[b]] for a, b in self.flip_pairs]
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> KeypointCategory:
+        """From a COCO category; sigmas and flip pairs from the category, else by joint name, else none."""
+        joints = tuple(data["keypoints"])
+        sigmas = data.get("sigmas") or [OKS_SIGMAS.get("_".join(name_words(joint)), 0.0) for joint in joints]
+        if len(sigmas) != len(joints):
+            raise ValueError(f"category {data['name']!r}: {len(joints)} keypoints but {len(sigmas)} sigmas")
+        stated = data.get("flip_pairs")
+        return cls(
+            name=data["name"],
+            joints=joints,
+            skeleton=bones(data.get("skeleton"), len(joints))[0],
+            sigmas=tuple(map(float, sigmas)) if sigmas and min(sigmas) > 0 else None,
+            flip_pairs=named_pairs(joints) or None
+            if stated is None
+            else checked_pairs(stated, joints, f"category {data['name']!r}, flip_pairs"),
+        )
+
+
+@dataclass(frozen=True)
+class Person:
+    """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels.
+
+    `annotation_id` counts the annotations of the file from 1, whatever ids they have there. `image_size` is (height, width) as
+    the annotation file gives it, if it does; `head_box` is the head's, where the annotation has one (as "bbox_head", PoseTrack's
+    name for it). `upright` is whether annotations are of the image as EXIF turns it, or else as it is stored.
+    """
+
+    annotation_id: int
+    image_id: Id
+    image_path: Path
+    image_size: tuple[int, int] | None
+    box: tuple[float, float, float, float]
+    keypoints: NDArray[np.float64]
+    head_box: tuple[float, float, float, float] | None = None
+    upright: bool = True
+
+
+@dataclass(frozen=True)
+class KeypointDataset:
+    """The labelled persons of an annotation file, how its images are read, and its content for COCO's own evaluation.
+
+    `coco` holds the annotations of this category alone, numbered from 1. `remarks` say what of the file is left out or taken
+    otherwise than it says.
+    """
+
+    category: KeypointCategory
+    persons: tuple[Person, ...]
+    coco: dict[str, Any]
+    remarks: tuple[str, ...] = ()
+    frame: Frame = ALL_UPRIGHT
+
+    def __len__(self) -> int:
+        return len(self.persons)
+
+    @property
+    def items(self) -> tuple[Person, ...]:
+        """The persons."""
+        return self.persons
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The joints."""
+        return self.category.joints
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The category as plain data."""
+        return self.category.to_json()
+
+    @property
+    def category_id(self) -> Id:
+        """The id that the annotation file gives to the category."""
+        own: Id = self.coco["categories"][0]["id"]
+        return own
+
+    @property
+    def left_out(self) -> str:
+        """What of the file is left out or taken otherwise than it says."""
+        return "; ".join(self.remarks)
+
+    def head(self, count: int | None) -> KeypointDataset:
+        """The first `count` persons, annotations to match; all for None."""
+        if count is not None and count < 1:
+            raise ValueError(f"the number of persons to take must be at least 1, got {count}")
+        return self if count is None or count >= len(self.persons) else self.part(slice(count))
+
+    def part(self, which: slice) -> KeypointDataset:
+        """The persons of a slice, annotations to match."""
+        persons = self.persons[which]
+        kept = {person.annotation_id for person in persons}
+        images = {person.image_id for person in persons}
+        coco = {
+            **self.coco,
+            "images": [image for image in self.coco["images"] if image["id"] in images],
+            "annotations": [a for a in self.coco["annotations"] if a["id"] in kept],
+        }
+        return replace(self, persons=persons, coco=coco)
+
+
+def load_keypoint_dataset(
+    annotations: Path | str,
+    images: Path | str,
+    *,
+    category: str | None = None,
+    strict: bool = False,
+    expected: str | None = None,
+    exif: str | None = None,
+) -> KeypointDataset:
+    """Read a COCO keypoint file, or faces as their data sets list them; persons without a labelled joint and crowds are left out.
+
+    Labelled keypoints outside their image or without a place count as not labelled, and annotations without keypoints or
+    without a box in their image are left out, as long as these are no more than 1 % of the file's. Of lists of faces
+    (`faces_as_coco`) landmarks may lie outside, as those of faces at the border do.
+
+    Args:
+        annotations: The file, or the folder of .pts files.
+        images: The folder that it names images in.
+        category: Name or id of the category to take, where several have keypoints and annotations.
+        strict: Refuse the file at the first bad label.
+        expected: Name of the category to take where several have annotations and `category` is None: that of a model.
+        exif: How images are annotated that EXIF turns, one of `frames.FRAMES`; None leaves it to the sizes in the file.
+
+    Raises:
+        ValueError: The file is empty or of another kind, an image is missing, or there are too many bad labels; it names the
+            file and the first bad annotation.
+    """
+    of_faces = is_of_faces(annotations)
+    if of_faces:
+        content, frame = faces_as_coco(annotations, images, exif)
+    else:
+        content, frame = read_json(annotations, "annotation file"), None
+    file = checked_coco(content, str(annotations), "a COCO keypoint file")
+    chosen = choose_category(file, category, expected)
+    known = KeypointCategory.from_json(chosen)
+    reader = LabelReader(file, chosen, known.joints, math.inf if of_faces else MARGIN_PX, strict=strict)
+    persons = tuple(
+        Person(one.entry["id"], one.image["id"], Path(images) / one.image["file_name"], _size(one.image), *one.places)
+        for one in reader.labelled()
+    )
+    if not persons:
+        raise ValueError(f"{annotations} holds no person with a labelled keypoint")
+    _check_files(persons, annotations, Path(images))
+    frame = frame or _find_frame(persons, annotations, exif)
+    if frame.stored:
+        persons = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in persons)
+    coco = {**content, "images": list(file.images.values()), "categories": [chosen], "annotations": reader.kept}
+    remarks = choice_remark(file, chosen), bones(chosen.get("skeleton"), len(known.joints))[1], *reader.remarks()
+    return KeypointDataset(known, persons, coco, tuple(filter(None, remarks)), frame)
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int]:
+    return image["height"], image["width"]
+
+
+def _find_frame(persons: Sequence[Person], annotations: Path | str, exif: str | None) -> Frame:
+    sizes = {one.image_path: one.image_size for one in persons}
+    return find_frame(sizes, sizes.get, annotations, exif)
+
+
+def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:
+    if not folder.is_dir():
+        raise ValueError(f"image folder {folder} does not exist")
+    missing = [person for person in persons if not person.image_path.is_file()]
+    if missing:
+        first = missing[0]
+        raise ValueError(
+            f"{annotations} names {len({p.image_path for p in missing})} image files that are not in {folder}, "
+            f"the first is {first.image_path.name} (annotation number {first.annotation_id})"
+        )

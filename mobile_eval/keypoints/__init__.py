@@ -1,0 +1,1 @@
+"""Heatmaps to keypoints, on images and videos."""

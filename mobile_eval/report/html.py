@@ -1,0 +1,238 @@
+"""The comparison as one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from mobile_eval.model.checked_inputs import is_checked_on_random
+from mobile_eval.report.comparison import ComparedModel, ComparisonResult
+from mobile_eval.report.input_sizes import accuracy_by_size_svg, cost_by_size_svg, input_sizes, size_lines
+from mobile_eval.report.study import MEANING, StudyRow, study_plots, study_rows, verdicts
+from mobile_eval.report.task_report import Example
+from mobile_eval.viz.charts import kinds_svg, removal_points, removal_svg
+from mobile_eval.viz.link_diagram import link_diagram_svg
+from mobile_eval.viz.scatter import Point, scatter_svg
+from mobile_eval.viz.svg import visible
+
+TYPICAL, DISAGREEING = 6, 3
+MANY_MODELS = 6
+MANY_PARTS, WORST_PARTS = 40, 20
+COLORS = ("#2458d3", "#c2570c", "#0f8a6d", "#8b3fb5", "#b8860b", "#c02652", "#3a7ca5", "#6b7280")
+
+
+@dataclass(frozen=True)
+class StudySection:
+    """The arms of a study: a plot for each precision, rows by budget, and what they come to."""
+
+    plots: dict[str, Markup]
+    rows: list[StudyRow]
+    verdicts: list[str]
+    meaning: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SizesSection:
+    """Networks at several input sizes: the metric, and what they cost."""
+
+    accuracy: Markup
+    cost: Markup
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """The links of one network and the models that have it; the way there, where it was pruned and measured."""
+
+    models: str
+    summary: str
+    svg: Markup
+    removal: Markup | None
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of this package, with the filters that they share."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mobile_eval"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, count=count, points=points_difference)
+    return environment.get_template(name)
+
+
+def _visible(value: object) -> object:
+    """Text without the characters that a page cannot show; Markup stays Markup."""
+    return type(value)(visible(value)) if isinstance(value, str) else value
+
+
+def report_html(result: ComparisonResult) -> str:
+    """The page's text."""
+    typical, disagreeing = examples(result)
+    return template("report.html.j2").render(
+        result=result,
+        comparing=result.comparing,
+        data=result.asked.source.to_json(),
+        key=result.comparing.key(result.dataset),
+        headline=headline(result),
+        randomly_checked=randomly_checked(result),
+        plot=Markup(accuracy_plot(result)),
+        sizes=sizes_section(result),
+        diagrams=diagrams(result),
+        kinds=kinds_picture(result),
+        study=study_section(result),
+        parts=part_table(result),
+        part_models=part_models(result),
+        colors=[COLORS[index % len(COLORS)] for index in range(len(result.models))],
+        typical=typical,
+        disagreeing=disagreeing,
+    )
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as percent; a dash for None."""
+    return "–" if value is None else f"{value * 100:.{digits}f}"
+
+
+def points_difference(value: float | None, reference: float | None) -> str:
+    """The difference of two shares in percentage points, with its sign."""
+    if value is None or reference is None:
+        return ""
+    return f"{(value - reference) * 100:+.1f}".replace("-", "−")
+
+
+def count(value: float) -> str:
+    """A large number with three digits and a unit: 28.5 M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:g}"
+
+
+def headline(result: ComparisonResult) -> str | None:
+    """What the pair of interest comes to, in one sentence; None for a single model."""
+    pair = result.picture_pair()
+    if len(pair) < 2:
+        return None
+    full, other = (result.models[index] for index in pair)
+    ratio = other.latency.p50_ms / full.latency.p50_ms
+    links = f", with {other.links_kept} of {other.links_possible} fusion links" if other.links_possible else ""
+    return (
+        f"{other.label} takes {ratio:.2f} of {full.label}’s time "
+        f"({other.latency.p50_ms:.2f} against {full.latency.p50_ms:.2f} ms){links}; "
+        f"{result.comparing.metric.name} is {percent(other.measured.score)} against {percent(full.measured.score)} %."
+    )
+
+
+def randomly_checked(result: ComparisonResult) -> list[str]:
+    """The models that were compared with Keras on random images when they were converted, by label."""
+    return [model.label for model in result.models if is_checked_on_random(model.description.source)]
+
+
+def accuracy_plot(result: ComparisonResult) -> str:
+    """The metric against latency; each model is joined to the one its ratio is to."""
+    points = []
+    for index, model in enumerate(result.models):
+        points.append(
+            Point(
+                label=model.label,
+                latency_ms=model.latency.p50_ms,
+                p90_ms=model.latency.p90_ms,
+                accuracy=model.measured.score,
+                color=COLORS[index % len(COLORS)],
+                square=model.description.precision == "int8",
+                reference=model.reference if model.reference != index else None,
+            )
+        )
+    return scatter_svg(points, result.comparing.metric.name)
+
+
+def sizes_section(result: ComparisonResult) -> SizesSection | None:
+    """Accuracy and cost against input size; None where all models have the same."""
+    if len(input_sizes(result.models)) < 2:
+        return None
+    lines = size_lines(result.models)
+    accuracy = accuracy_by_size_svg(lines, result.comparing.metric.name)
+    return SizesSection(Markup(accuracy), Markup(cost_by_size_svg(lines)))
+
+
+def diagrams(result: ComparisonResult) -> list[Diagram]:
+    """One picture for each network among the models; several models may share one."""
+    groups: dict[str, list[ComparedModel]] = {}
+    for model in result.models:
+        if model.links_possible:
+            groups.setdefault(json.dumps(model.description.network, sort_keys=True), []).append(model)
+    ranked = next((m.description.importance for m in result.models if m.description.importance), None)
+    drawn = []
+    for models in groups.values():
+        first = models[0]
+        importance = next((m.description.importance for m in models if m.description.importance), ranked)
+        built = len(first.description.network["live_branches"])
+        summary = f"{first.links_kept} of {first.links_possible} links, {built} branch modules"
+        svg = Markup(link_diagram_svg(first.description.network, importance))
+        drawn.append(Diagram(", ".join(model.label for model in models), summary, svg, _removal(models)))
+    return drawn
+
+
+def _removal(models: list[ComparedModel]) -> Markup | None:
+    """Accuracy after each step of the removal, from the first model that knows it."""
+    known = next((m.description.source["removal"] for m in models if m.description.source.get("removal")), None)
+    if known is None:
+        return None
+    whole = known["whole_score"] if "whole_score" in known else known["whole_pck"]  # before there were tasks
+    points = removal_points(whole, known["steps"])
+    return Markup(removal_svg(points, known.get("metric", "PCK@0.1"), known["priced_in"])) if len(points) > 1 else None
+
+
+def study_section(result: ComparisonResult) -> StudySection | None:
+    """The study that the models are of, if they are of one."""
+    if not result.arms:
+        return None
+    rows = study_rows(result.arms, result.models)
+    plots = study_plots(rows, result.models, result.comparing.metric.name)
+    meaning = {kind: MEANING.get(kind, "") for kind in dict.fromkeys(row.kind for row in rows)}
+    return StudySection({name: Markup(svg) for name, svg in plots.items()}, rows, verdicts(rows), meaning)
+
+
+def kinds_picture(result: ComparisonResult) -> Markup | None:
+    """Importance by kind of link, from the first model that was ranked."""
+    ranked = next((m.description.importance for m in result.models if m.description.importance), None)
+    return Markup(kinds_svg(ranked)) if ranked else None
+
+
+def part_models(result: ComparisonResult) -> list[int]:
+    """The models whose joints or classes are shown, by index: all, or the pair of interest where they are many."""
+    return list(range(len(result.models))) if len(result.models) <= MANY_MODELS else list(result.picture_pair())
+
+
+def part_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]:
+    """Rows of (joint or class, each model's score of it); of very many, those in which the models come off worst."""
+    columns = [result.models[index].measured.parts for index in part_models(result)]
+    rows = [(name, [column[name] for column in columns]) for name in columns[0]]
+    if len(rows) > MANY_PARTS:
+        rises = result.comparing.metric.rises
+        known = [row for row in rows if row[1][0] is not None]
+        rows = sorted(known, key=lambda row: row[1][0] or 0.0, reverse=not rises)[:WORST_PARTS]
+    return [(name.replace("_", " "), values) for name, values in rows]
+
+
+def examples(result: ComparisonResult) -> tuple[list[Example], list[Example]]:
+    """Items spread evenly over the data set, whatever came out, and those on which the pair differs most."""
+    count, pair = len(result.dataset), result.picture_pair()
+    spread = np.unique(np.linspace(0, count - 1, min(TYPICAL, count)).round().astype(int))
+    chosen = [int(index) for index in spread]
+    apart: list[int] = []
+    if len(pair) == 2:
+        first, second = (result.models[index].measured.right for index in pair)
+        difference = np.abs(first - second).sum(axis=1)
+        order = [int(index) for index in np.argsort(-difference, kind="stable") if difference[index] > 0]
+        apart = [index for index in order if index not in chosen][:DISAGREEING]
+    shown = [(result.models[index].label, result.models[index].measured) for index in pair]
+    example = result.comparing.example
+    return [example(result.dataset, index, shown) for index in chosen], [example(result.dataset, index, shown) for index in apart]

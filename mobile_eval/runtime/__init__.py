@@ -1,0 +1,1 @@
+"""TFLite runtimes, delegates and quantized tensors."""

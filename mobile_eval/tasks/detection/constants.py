@@ -1,0 +1,28 @@
+"""What goes into and comes out of a detector's two files."""
+
+from __future__ import annotations
+
+from mobile_eval.model.description import DETECTOR_MAPS, REMEDY, ModelDescription
+from mobile_eval.tasks.detection.anchors import RATIOS, STRIDES
+
+Shape = tuple[int, ...]
+POOLED = 7
+LEVELS_READ = 4  # the box head reads P2 to P5
+BEHIND_IT = ".boxes"  # detector.tflite goes with detector.boxes.tflite
+
+
+def tensor_shapes(description: ModelDescription) -> tuple[Shape, list[Shape]]:
+    """The shape of the input, and those of the outputs.
+
+    Of the first file: image (1, H, W, 3); maps of P2 to P5, objectness of P2 to P6, deltas of P2 to P6. Of the second:
+    what each proposal covers (R, 7, 7, C); class logits (R, classes + 1), deltas (R, 4 * (classes + 1)).
+    """
+    boxes, answers = description.boxes, len(description.classes) + 1
+    if boxes is None:
+        raise ValueError(f"{description.name}: the description does not name the detector's second file; {REMEDY}")
+    if description.output.kind != DETECTOR_MAPS:
+        return (boxes.proposals, POOLED, POOLED, boxes.width), [(boxes.proposals, answers), (boxes.proposals, 4 * answers)]
+    height, width = description.input.size
+    sizes = [(height // stride, width // stride) for stride in STRIDES]
+    widths = [(boxes.width, LEVELS_READ), (len(RATIOS), len(STRIDES)), (4 * len(RATIOS), len(STRIDES))]
+    return (1, height, width, 3), [(1, *size, channels) for channels, levels in widths for size in sizes[:levels]]

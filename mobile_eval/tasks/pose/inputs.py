@@ -1,0 +1,30 @@
+"""What the tasks of keypoints have in common: people or faces in boxes of a COCO keypoint file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, Person, load_keypoint_dataset
+from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.preprocess import person_crops
+from mobile_eval.tasks.base import Source
+
+
+def load_keypoints(source: Source) -> KeypointDataset:
+    """The persons or faces of an annotation file."""
+    return load_keypoint_dataset(
+        source.path("annotations"),
+        source.path("images"),
+        category=source.category,
+        strict=source.strict,
+        expected=source.expected,
+        exif=source.exif,
+    )
+
+
+def keypoint_inputs(persons: Sequence[Person], size: tuple[int, int], geometry: str = PLAIN) -> NDArray[np.uint8]:
+    """Crops (N, height, width, 3) around their boxes."""
+    return person_crops(persons, size, geometry)[0]

@@ -1,0 +1,191 @@
+"""Segmentation: IoU of every class, mIoU, pixel accuracy and mean accuracy, of whole images or windows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.masks import MaskedImage, MaskedImages, load_masked_images, read_mask
+from mobile_eval.files import check_output_file, check_output_folder, write_text
+from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.preprocess import read_image, read_item, resize
+from mobile_eval.metrics.confusion import (
+    IGNORED,
+    accuracy,
+    class_table,
+    confusion,
+    intersections_over_unions,
+    mean_known,
+    shares_found,
+)
+from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.metrics.metric import Metric
+from mobile_eval.model.description import unnamed_classes
+from mobile_eval.progress import tracked
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.base import Asked, Source, Task, read_asked
+from mobile_eval.tasks.segmentation.sliding_window import (
+    MapOptions,
+    View,
+    answer_view,
+    likeliest,
+    make_views,
+    parse_scales,
+    upsampled,
+)
+from mobile_eval.viz.confusion_matrix import confusion_svg
+from mobile_eval.viz.masks import compared
+from mobile_eval.viz.overlays import PICTURES, write_picture
+from mobile_eval.words import number_of
+
+METRIC = Metric("mIoU", "miou")
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationResult:
+    """Accuracy of a segmentation model; `counts` (classes, classes) says how many pixels of each class were taken for each.
+
+    Means are over the classes that have a value: IoU, those that occur or were predicted; accuracy, those that occur.
+    """
+
+    model: str
+    images: int
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        """Intersection over union of each class; NaN of one that neither occurs nor was predicted."""
+        return intersections_over_unions(self.counts)
+
+    @property
+    def miou(self) -> float:
+        """The mean IoU."""
+        return mean_known(self.iou)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """The share of pixels that are right."""
+        return accuracy(self.counts)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """The mean, over classes, of the share of their pixels that are right."""
+        return mean_known(shares_found(self.counts))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; NaN becomes null."""
+        return {
+            "model": self.model,
+            "images": self.images,
+            "miou": number_or_none(self.miou),
+            "pixel_accuracy": number_or_none(self.pixel_accuracy),
+            "mean_accuracy": number_or_none(self.mean_accuracy),
+            "iou": {name: number_or_none(float(value)) for name, value in zip(self.classes, self.iou, strict=True)},
+            "confusion": self.counts.tolist(),
+        }
+
+    def __str__(self) -> str:
+        means = f"mIoU {show(self.miou)}  pixel accuracy {show(self.pixel_accuracy)}  mean accuracy {show(self.mean_accuracy)}"
+        return "\n".join([f"{self.model}: {number_of(self.images, 'images')}", means, *class_table(self.classes, self.iou)])
+
+
+def evaluate_segmentation(
+    model: TfliteModel,
+    dataset: MaskedImages,
+    *,
+    options: MapOptions | None = None,
+    overlays: Path | None = None,
+    progress: bool = False,
+) -> SegmentationResult:
+    """Run `model` on every image of `dataset` and measure at the masks' own size.
+
+    An image is resized as a whole to the network's input, or looked at as `options` say. The first PICTURES of them are drawn
+    into the folder `overlays`.
+    """
+    classes, how = model.description.classes, options or MapOptions()
+    check_classes(model, dataset)
+    folder = check_output_folder(overlays) if overlays else None
+    padding = [255 * value for value in model.description.input.mean]
+
+    def read(one: MaskedImage) -> tuple[NDArray[np.uint8], list[View], NDArray[np.uint8]]:
+        mask = read_mask(one.mask_path, len(classes))
+        height, width = mask.shape
+        image = read_image(one.image_path, (height, width), f"its mask {one.mask_path} is", upright=one.upright)
+        return image, make_views(image, model.input_size, how, padding), mask
+
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    read_ahead = ahead(read, dataset.images)
+    for index, (image, views, mask) in enumerate(tracked(read_ahead, model.path.name, total=len(dataset), show=progress)):
+        found = _class_map(model, views, mask.shape, how)
+        counts += confusion(mask, found, len(classes), IGNORED)
+        if folder and index < PICTURES:
+            write_picture(folder, index, dataset.images[index].image_path, compared(image, mask, found, classes))
+    return SegmentationResult(model.path.name, len(dataset), classes, counts)
+
+
+def check_classes(model: TfliteModel, dataset: MaskedImages) -> None:
+    """Refuse masks of other classes than the model's, where both are named; of classes without names, another number."""
+    own, said = model.description.classes, dataset.classes
+    if said == unnamed_classes(len(said)):
+        return  # as many as the masks happen to hold
+    if len(said) != len(own) or (own != unnamed_classes(len(own)) and said != own):
+        lists = [f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for names in (said, own)]
+        raise ValueError(
+            f"the masks are of classes {lists[0]}, but {model.path.name} finds {lists[1]}: give masks of the model's"
+        )
+
+
+def _class_map(model: TfliteModel, views: list[View], size: tuple[int, ...], how: MapOptions) -> NDArray[np.intp]:
+    height, width = size
+    if how == MapOptions():
+        return most_likely(model.answer(model.stored(views[0].crops))[0], (height, width))
+    return likeliest([answer_view(model, view, flip=how.flip) for view in views], (height, width))
+
+
+def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.intp]:
+    """The likeliest class (height, width) of every pixel, from logits (h, w, classes) upsampled bilinearly to that size.
+
+    With half-pixel centres (align_corners False), as the official HRNetV2 code does; class by class, since all of them at full
+    size would take hundreds of megabytes.
+    """
+    best = np.full(size, -np.inf, np.float32)
+    found = np.zeros(size, np.intp)
+    for index in range(logits.shape[-1]):
+        own = upsampled(logits, index, size)
+        better = own > best
+        best[better], found[better] = own[better], index
+    return found
+
+
+def _load(source: Source) -> MaskedImages:
+    return load_masked_images(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
+
+
+def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.stack([resize(read_item(one), size) for one in images])
+
+
+def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
+    check_output_file(asked.picture)
+    options = MapOptions(asked.windows, parse_scales(asked.scales), asked.overlap, asked.flip)
+    dataset = read_asked(_load, model, asked)
+    result = evaluate_segmentation(model, dataset, options=options, overlays=asked.overlays, progress=progress)
+    if asked.picture:
+        write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "pixels"))
+    return result
+
+
+TASK = Task(
+    needs=("images", "masks"),
+    takes=("limit", "classes", "exif", "flip", "windows", "scales", "overlap", "overlays", "picture"),
+    evaluate=_evaluate,
+    load=_load,
+    inputs=_inputs,
+    compared="mobile_eval.tasks.segmentation.report",
+)
