@@ -112,8 +112,10 @@ def with_camera_input(model: Any, *, integer: bool) -> Any:
 
 
 def with_decoding(model: Any) -> Any:
-    """`model` with `mobile_eval.keypoints.decode.decode_heatmaps` behind it, in whole numbers: its outputs are by name "locations"
-    (1, K, 2), int32 as x and y in quarters of a heatmap pixel of heatmaps (1, H, W, K), and "scores" (1, K), their maxima.
+    """`model` with `decode_heatmaps` of `mobile_eval.keypoints.decode` behind it, in whole numbers.
+
+    Its outputs are by name "locations" (1, K, 2), int32 as x and y in quarters of a heatmap pixel of heatmaps (1, H, W, K), and
+    "scores" (1, K), their maxima.
 
     Locations stand also where the score is not positive, which decoding takes for no joint.
     """

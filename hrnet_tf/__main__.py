@@ -32,8 +32,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for package in (hrnet_tf, hrnet_tf.checkpoints, training, conversion, mobile_eval):
-    app.registered_commands += package.cli.app.registered_commands
+for commands in (hrnet_tf.cli.app, hrnet_tf.cli.checkpoints, training.cli.app, conversion.cli, mobile_eval.cli.app):
+    app.registered_commands += commands.app.registered_commands
 app.add_typer(mobile_eval.android.cli.app)
 app.add_typer(training.data.imports.cli.app)
 

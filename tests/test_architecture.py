@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "conversion": {"conversion", "hrnet_tf", "mobile_eval"},
 }
 LENT = {"mobile_eval.files", "mobile_eval.typed", "mobile_eval.errors"}  # what every package uses of the device part
+LIGHT = {("cli", name) for name in ("app.py", "checkpoints.py", "options.py", "evaluate.py")}
 MOUNTS_ALL = Path("hrnet_tf/__main__.py")
 # Keras hands a layer's name and dtype to its __init__ as keyword arguments; these methods take what those of either Keras take.
 NAMED_ELSEWHERE = {(Path("hrnet_tf/models/functional.py"), name) for name in ("compile", "fit")}  # by Keras
@@ -91,7 +92,9 @@ def test_the_networks_take_only_files_from_the_device_part(path: Path) -> None:
     assert {node.module for node in froms if (node.module or "").split(".")[0] == "mobile_eval"} <= LENT
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.name == "cli.py"] + [MOUNTS_ALL], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.name == "cli.py" or path.parts[1:] in LIGHT] + [MOUNTS_ALL], ids=str
+)
 def test_a_command_line_starts_light(path: Path) -> None:
     parts = set() if path == MOUNTS_ALL else own_modules(path)  # a long command has a file of its own
     loaded = set().union(*map(loaded_at_once, {path, *parts})) - set(sys.stdlib_module_names)

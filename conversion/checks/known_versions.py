@@ -1,6 +1,6 @@
 """The operators that tflite-runtime 2.14.0, its last version, runs, each with the highest version that it knows.
 
-Asked of the runtime itself, with a model of one operator each: `tests/conversion/test_known_versions.py`.
+Asked of the runtime itself, with a model of one operator each: `tests/conversion/checks/test_known_versions.py`.
 """
 
 from __future__ import annotations

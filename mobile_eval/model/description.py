@@ -58,7 +58,7 @@ class TensorFormat:
 class ModelInput:
     """Images (1, height, width, 3) of `size` (height, width): value / 255, minus `mean`, divided by `std`.
 
-    `geometry`, one of `mobile_eval.image.geometry`'s, is how a box is cut out, and how places in heatmaps are places in the image.
+    `geometry`, one of `image.geometry`'s, is how a box is cut out, and how places in heatmaps are places in the image.
     """
 
     size: tuple[int, int]

@@ -56,7 +56,7 @@ class Diagram:
 def template(name: str) -> jinja2.Template:
     """A template of this package, with the filters that they share."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mobile_eval"),
+        loader=jinja2.PackageLoader("mobile_eval.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_visible,

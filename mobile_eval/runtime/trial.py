@@ -59,7 +59,7 @@ def run_apart(paths: Sequence[Path | str], backend: Backend, invocations: int = 
 
 def _tried(paths: Sequence[Path | str], backend: Backend, invocations: int) -> list[dict[str, Any]]:
     """All reports of that process; OSError where it cannot be started."""
-    package_parent = str(Path(__file__).resolve().parent.parent)
+    package_parent = str(Path(__file__).resolve().parents[2])
     path_entries = os.pathsep.join(filter(None, (package_parent, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path_entries}
     command = [sys.executable, "-c", PROCESS, "--", json.dumps(asdict(backend)), str(invocations), *map(str, paths)]

@@ -1,0 +1,272 @@
+"""The same networks on Keras 3, with TensorFlow and with JAX where there is no TensorFlow, against tf_keras."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.layers import Upsampling
+from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.weights import Weights, load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.tasks.pose.inputs import load_keypoints
+from training.config import TrainingConfig
+from training.data.examples import Examples
+from training.data.tf_pipeline import training_dataset
+from training.ranking.rank import rank_run
+from training.tasks.pose.losses import HeatmapMSE
+from training.tasks.pose.settings import Settings
+from training.tasks.pose.task import pose_maker
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+JOB = Path(__file__).with_name("keras3_job.py")
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What one backend found: arrays, facts, the weights after one step, the folder of its runs, and its Python."""
+
+    arrays: dict[str, Any]
+    facts: dict[str, Any]
+    stepped: Weights
+    folder: Path
+    python: Path
+
+
+def run(python: Path, *arguments: str | Path, backend: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command on Keras 3; the package is this one where it runs on this Python, else the installed one."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_USE", "KERAS"))}
+    environment |= {"HRNET_KERAS": "keras", "KERAS_BACKEND": backend}
+    if python == Path(sys.executable):
+        environment["PYTHONPATH"] = str(ROOT)
+    return subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def jax_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This Python where it has JAX, else that of an environment with the extra `jax`, where there is no TensorFlow."""
+    if importlib.util.find_spec("jax"):
+        return Path(sys.executable)
+    folder = tmp_path_factory.mktemp("jax")
+    python, source = folder / "env" / "bin" / "python", folder / "source"
+    ignored = shutil.ignore_patterns(".*", "runs", "build", "dist", "*.egg-info", "__pycache__", "benchmarks", "tests")
+    shutil.copytree(ROOT, source, ignore=ignored)  # building writes into its source
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for command in (
+        [sys.executable, "-m", "venv", folder / "env"],
+        [*install, "-c", ROOT / "constraints.txt", f"{source}[jax]"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"needs jax and keras from a package index: {(done.stderr.strip() or done.stdout).splitlines()[-1]}")
+    return python
+
+
+@pytest.fixture(scope="module")
+def given(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a batch, weights under which every part is felt, the spec and the training's settings."""
+    folder, rng, model = tmp_path_factory.mktemp("given"), np.random.default_rng(0), build_model(spec)
+    weights = model_weights(model)
+    for name, array in weights.items():
+        if name.endswith("kernel"):
+            scale = np.sqrt(2 / np.prod(array.shape[:-1])) * (0.005 if name.startswith("head") else 1)
+            weights[name] = (scale * rng.standard_normal(array.shape)).astype(np.float32)
+        elif not name.endswith(("gamma", "moving_variance")):
+            weights[name] = rng.uniform(-0.2, 0.2, array.shape).astype(np.float32)
+    save_weights(folder / "given.safetensors", weights)
+    images = rng.standard_normal((8, *spec.input_size, 3), np.float32)
+    heatmaps = rng.random((8, *spec.resolution(0), spec.classes), np.float32)
+    joints = (rng.random((8, 1, 1, spec.classes)) > 0.3).astype(np.float32)
+    np.savez(folder / "given.npz", images=images, heatmaps=heatmaps, weights=joints)
+    (folder / "spec.json").write_text(json.dumps(spec.to_json()))
+    (folder / "config.json").write_text(json.dumps(config.to_json()))
+    return folder
+
+
+@pytest.fixture(scope="module", params=["tensorflow", "jax"])
+def found(request: pytest.FixtureRequest, given: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """The job done once on Keras 3 with that backend."""
+    python = Path(sys.executable) if request.param == "tensorflow" else request.getfixturevalue("jax_python")
+    folder = tmp_path_factory.mktemp(request.param)
+    shutil.copytree(given, folder, dirs_exist_ok=True)
+    done = run(python, JOB, folder, backend=request.param, folder=folder)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-4000:]
+    facts = json.loads((folder / "facts.json").read_text())
+    assert facts["backend"] == request.param
+    with np.load(folder / "found.npz") as arrays:
+        return Found(dict(arrays), facts, load_weights(folder / "stepped.safetensors"), folder, python)
+
+
+@pytest.fixture(scope="module")
+def model(given: Path, spec: HRNetSpec) -> Any:
+    """The network on tf_keras with the given weights."""
+    model = build_model(spec)
+    set_model_weights(model, load_weights(given / "given.safetensors"))
+    return model
+
+
+def test_jax_does_without_tensorflow(found: Found) -> None:
+    assert found.facts["tensorflow"] == (found.facts["backend"] == "tensorflow")
+
+
+def test_forward_equals_tf_keras_to_1e_5(found: Found, model: Any, given: Path) -> None:
+    expected = model.predict_on_batch(np.load(given / "given.npz")["images"])
+    assert 0.1 < np.abs(expected).max() < 10
+    np.testing.assert_allclose(found.arrays["heatmaps"], expected, rtol=0, atol=1e-5)
+
+
+def test_one_step_of_adam_equals_tf_keras_to_1e_4(found: Found, given: Path, spec: HRNetSpec) -> None:
+    batch, model, before = np.load(given / "given.npz"), build_model(spec), load_weights(given / "given.safetensors")
+    set_model_weights(model, before)
+    model.compile(keras.optimizers.Adam(1e-3, epsilon=1e-8), HeatmapMSE())
+    loss = model.train_on_batch(batch["images"], batch["heatmaps"], sample_weight=batch["weights"])
+    after = model_weights(model)
+    assert found.arrays["loss"] == pytest.approx(loss, rel=1e-5)
+    assert set(found.stepped) == set(after)
+    for name, array in after.items():
+        np.testing.assert_allclose(found.stepped[name], array, rtol=0, atol=1e-4, err_msg=name)
+    moved = np.mean([np.abs(after[name] - before[name]).mean() for name in after if name.endswith("kernel")])
+    assert moved > 5e-4  # of Adam's first step, 1e-3
+
+
+@pytest.mark.parametrize("task", ["segmentation", "landmarks", "classification", "detection"])
+def test_other_tasks_have_the_same_variables(found: Found, spec: HRNetSpec, task: str) -> None:
+    if task in found.facts["errors"]:
+        message = "detection needs TensorFlow, but Keras 3 (jax) is active: set KERAS_BACKEND=tensorflow or unset HRNET_KERAS"
+        assert (found.facts["backend"], found.facts["errors"][task]) == ("jax", message)
+        return
+    other = dataclasses.replace(spec, task=task, links=frozenset()).full()
+    assert found.facts["names"][task] == sorted(model_weights(build_model(other)))
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_upsampling_equals_tf_keras(found: Found, interpolation: str) -> None:
+    maps = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
+    expected = Upsampling(4, interpolation)(maps).numpy()
+    np.testing.assert_allclose(found.arrays[interpolation], expected, rtol=0, atol=0 if interpolation == "nearest" else 1e-6)
+
+
+def test_float16_keeps_its_scale(found: Found) -> None:
+    weights = load_weights(found.folder / "half" / "weights.safetensors")
+    assert {array.dtype for array in weights.values()} == {np.dtype("float32")}
+    assert all(np.isfinite(array).all() for array in weights.values())
+    saved = load_weights(found.folder / "half" / "checkpoint.safetensors")
+    scales = {2.0**power for power in range(5, 16)}
+    assert scales & {float(array) for array in saved.values() if array.shape == ()}
+
+
+def test_a_loss_that_is_no_number_ends_it_before_anything_is_kept(found: Found) -> None:
+    message = r"the loss is (nan|inf) after step (\d+) of epoch 1; its batch is in (.*/wild/nan-batch\.npz)\. Look at it, .*"
+    assert re.fullmatch(message, found.facts["errors"]["no number"])
+    assert sorted(path.name for path in (found.folder / "wild").iterdir()) == ["nan-batch.npz"]
+
+
+def test_hard_concrete_gates_are_drawn(found: Found) -> None:
+    drawn = found.arrays["drawn"]
+    assert 0.75 < (drawn > 0).mean() < 0.95  # 0.83 by equation 12 at log alpha 0
+    assert drawn.min() == 0
+    assert drawn.max() == 1
+
+
+def test_batches_are_those_of_tf_data_bit_for_bit(found: Found, config: TrainingConfig, spec: HRNetSpec) -> None:
+    people = load_keypoints(config.train)
+    made = training_dataset(Examples(people, pose_maker(people, spec, Settings()), 8, 3), range(2))
+    batches = [name for name in found.arrays if name.startswith("batch")]
+    assert len(batches) == 3 * (len(people) // 8 + 1)
+    for index, batch in zip(range(len(batches) // 3), made, strict=False):
+        for part, tensor in enumerate(batch):
+            np.testing.assert_array_equal(found.arrays[f"batch{index}_{part}"], tensor.numpy())
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(found: Found) -> None:
+    whole, parted = (load_weights(found.folder / name / "weights.safetensors") for name in ("whole", "parted"))
+    for name, array in whole.items():
+        np.testing.assert_allclose(parted[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+    rows = [list(csv.DictReader((found.folder / name / "history.csv").open())) for name in ("whole", "parted", "taught")]
+    assert [[row["epoch"] for row in part] for part in rows] == [["1", "2"], ["1", "2"], ["1"]]
+    assert set(rows[0][0]) == {"epoch", "loss", "val_pck"}
+    assert float(rows[1][1]["loss"]) == pytest.approx(float(rows[0][1]["loss"]), rel=1e-4)
+
+
+def test_the_run_is_read_by_tf_keras(found: Found, given: Path) -> None:
+    run = load_run(found.folder / "whole")
+    model = build_model(run.spec)
+    set_model_weights(model, load_weights(run.weights_path))
+    images = np.load(given / "given.npz")["images"][:, :32, :32]
+    np.testing.assert_allclose(model.predict_on_batch(images), found.arrays["trained"], rtol=0, atol=1e-5)
+
+
+def test_links_are_ranked_as_tf_keras_ranks_them(found: Found, config: TrainingConfig) -> None:
+    scores = rank_run(load_run(found.folder / "whole"), load_keypoints(config.train).head(8)).of()
+    there = json.loads((found.folder / "scores.json").read_text())
+    assert there == pytest.approx({str(unit): score for unit, score in scores.items()}, rel=1e-2, abs=1e-7)
+    assert len(set(there.values())) > 1
+
+
+def test_objects_of_tf_keras_are_refused(found: Found) -> None:
+    if found.facts["backend"] == "jax":
+        pytest.skip("tf_keras needs TensorFlow")
+    for kind in ("optimizer", "callback"):
+        message = (
+            r"(Adam|Callback) is of tf_keras \(tf_keras.src\..*\), but Keras 3 \(tensorflow\) is active: "
+            r"make it of keras .*, or set HRNET_KERAS=tf_keras"
+        )
+        assert re.match(message, found.facts["errors"][kind])
+
+
+def test_a_keras_that_is_not_there_says_what_to_do(jax_python: Path, tmp_path: Path) -> None:
+    if jax_python == Path(sys.executable):
+        pytest.skip("TensorFlow is there")
+    build = "import hrnet_tf.models.layers"
+    for choice, message in (
+        ("", r"cannot open tf_keras \(.*\): pip install 'hrnet-tf\[train\]', or set HRNET_KERAS=keras for Keras 3"),
+        ("import hrnet_tf; hrnet_tf.use_keras('keras', 'tensorflow'); ", r"cannot open Keras 3 with the backend tensorflow \(.*"),
+    ):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HRNET", "KERAS"))}
+        command = [jax_python, "-c", choice + build]
+        done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
+        assert re.fullmatch(f"ValueError: {message}", done.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize("command", ["quantize", "convert"])
+def test_commands_that_need_tf_keras_say_so(found: Found, command: str) -> None:
+    data = ["--train-annotations", "train.json", "--images", "images"] if command == "quantize" else []
+    arguments = ("-m", "hrnet_tf", command, "whole", *data, "--output", "none")
+    done = run(found.python, *arguments, backend=found.facts["backend"], folder=found.folder)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: .* needs tf_keras, but Keras 3.* is active: unset HRNET_KERAS\n", done.stderr)
+    assert not (found.folder / "none").exists()
+
+
+def test_the_script_of_the_documentation_runs(found: Found) -> None:
+    script = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "keras.md").read_text(), re.DOTALL)[0]
+    (found.folder / "script.py").write_text(script)
+    done = run(found.python, "script.py", backend=found.facts["backend"], folder=found.folder)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert re.fullmatch(r"epoch 1: loss 0\.\d+\nepoch 2: loss 0\.\d+\n", done.stdout)
+    if found.facts["backend"] == "tensorflow":
+        replaced = script.replace('use_keras("keras")', 'use_keras("tf_keras")').replace(
+            "import keras ", "import tf_keras as keras "
+        )
+        (found.folder / "script.py").write_text(replaced)
+        again = run(found.python, "script.py", backend="tensorflow", folder=found.folder)
+        assert again.returncode == 0, again.stderr[-4000:]
+        assert re.fullmatch(r"epoch 1: loss 0\.\d+\nepoch 2: loss 0\.\d+\n", again.stdout)
+    written = load_weights(found.folder / "weights.safetensors")
+    assert written["head_heatmaps/kernel"].shape == (1, 1, 8, 17)

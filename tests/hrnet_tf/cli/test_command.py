@@ -1,0 +1,104 @@
+"""The command `hrnet` as a process: its version, terminals that are not UTF-8, and folders that hide its packages."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import hrnet_tf
+from hrnet_tf.__main__ import app
+
+ROOT = Path(__file__).parents[3]
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+COMMAND = f"import sys; sys.argv[0] = 'hrnet'; sys.path.append({str(ROOT)!r}); from hrnet_tf.__main__ import main; main()"
+
+
+def run(*arguments: str, folder: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Python in `folder`, which comes before the package on its path."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG"))}
+    environment |= {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT))), **variables}
+    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, check=False)
+
+
+def test_version() -> None:
+    setup = subprocess.run([sys.executable, "setup.py", "--version"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert setup.stdout.splitlines()[-1] == hrnet_tf.__version__
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"hrnet_tf {hrnet_tf.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["models"], ["android"], ["android", "bench"], ["evaluate"]])
+def test_h_is_help(words: list[str]) -> None:
+    short, long = (CliRunner().invoke(app, [*words, option]).stdout for option in ("-h", "--help"))
+    assert short == long
+    assert "--help" in short
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_any_terminal_shows_help_and_errors(encoding: str) -> None:
+    for words in (["--help"], ["train", "--help"], ["models", "pose-w32", "--parts"]):
+        done = run("-m", "hrnet_tf", *words, PYTHONIOENCODING=encoding)
+        assert done.returncode == 0, done.stderr.decode(encoding)
+        assert len(done.stdout.decode(encoding)) > 1000
+    done = run("-m", "hrnet_tf", "bench", "Größe…日本.tflite", PYTHONIOENCODING=encoding, PYTHONUTF8="1")
+    assert done.returncode == 2
+    line = done.stderr.decode(encoding, "replace")  # of ASCII, click makes UTF-8
+    assert re.fullmatch(r"error: .*\.tflite.*\n", line)
+
+
+@pytest.mark.parametrize(
+    "variables", [{"LANG": "C"}, {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
+def test_the_c_locale(variables: dict[str, str]) -> None:
+    done = run("-m", "hrnet_tf", "convert", "--help", **variables)
+    assert done.returncode == 0, done.stderr
+    assert b"hrnet_tf convert" in done.stdout
+
+
+def hide(folder: Path, name: str, kind: str) -> Path:
+    """Put something of a package's name into `folder`: a package, a module, or a package that has the same files."""
+    if kind == "module":
+        place = folder / f"{name}.py"
+        place.write_text("")
+        return place
+    place = folder / name
+    place.mkdir()
+    (place / "__init__.py").write_text("")
+    if kind == "package with a cli":
+        (place / "cli.py").write_text("")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("training", "package with a cli"),
+        ("training", "module"),
+        ("conversion", "package"),
+        ("mobile_eval", "package with a cli"),
+    ],
+)
+def test_a_folder_that_hides_a_package_is_named(tmp_path: Path, name: str, kind: str) -> None:
+    place = hide(tmp_path, name, kind)
+    line = f"{place} hides hrnet_tf's own package {name!r}: rename it, or start Python where it is not on the path"
+    for arguments in (("-m", "hrnet_tf", "--help"), ("-c", COMMAND, "models")):
+        done = run(*arguments, folder=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"error: {line}\n")
+    imported = run("-c", "import hrnet_tf", folder=tmp_path)
+    assert imported.returncode == (name == "mobile_eval")
+    assert line in imported.stderr.decode().splitlines()[-1 if name == "mobile_eval" else 0]
+    if kind == "module":  # Python itself refuses to look into it, after the warning
+        return
+    inside = run("-c", f"import hrnet_tf\nimport {name}.nothing_of_this_name", folder=tmp_path)
+    assert line in inside.stderr.decode().splitlines()[-1]
+
+
+def test_a_folder_that_hides_nothing_is_not_named(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()  # data, no package: a package further along the path is taken
+    done = run("-W", "error", "-c", "import hrnet_tf, training.config; print(training.__file__)", folder=tmp_path)
+    assert Path(done.stdout.decode().strip()).parent == ROOT / "training"

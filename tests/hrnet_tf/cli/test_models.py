@@ -1,0 +1,150 @@
+"""`hrnet models`: the table, one model's parts, JSON, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import hrnet_tf.__main__
+from hrnet_tf.models.build import complexity, parts
+from hrnet_tf.spec.presets import PRESETS, preset
+from hrnet_tf.spec.size_table import WIDE, entries, models_table, parts_table, show
+
+
+def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch, columns: int = 120) -> int:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        hrnet_tf.__main__.main()
+    return int(ended.value.code or 0)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The table's lines by their first word."""
+    return {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+
+
+def test_the_table_has_every_model_beside_the_papers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hrnet("models", monkeypatch) == 0
+    printed = rows(capsys.readouterr().out)
+    assert set(PRESETS) <= set(printed)
+    assert printed["pose"] == ["256x192"]
+    assert printed["pose-w32"] == ["28,536,113", "7.645", "7.120", "53", "28.5", "+0.13", "7.10", "+0.28"]
+    assert printed["pose-small-v1"] == ["1,284,961", "0.571", "0.532", "11", "–", "–", "–", "–"]
+    assert printed["detect-w18"][4:] == ["26.18", "0.00f", "159.06", "+0.02g"]
+    assert " ".join(printed["f"]) == "parameters counted without BatchNorm's, / 2^20"
+
+
+def test_odd_figures_have_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hrnet("models --task segmentation", monkeypatch) == 0
+    printed = rows(capsys.readouterr().out)
+    assert printed["segment-w40"][4:] == ["45.2", "+1.54a", "493.2", "+1.11a"]
+    assert " ".join(printed["a"]).startswith("no rule or variant of W40 gives 45.2 and 493.2")
+    assert "pose-w32" not in printed
+
+
+def test_another_input_size_shows_what_is_printed_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hrnet("models --input-size 384x288 --task pose", monkeypatch) == 0
+    printed = rows(capsys.readouterr().out)
+    assert printed["pose"] == ["384x288"]
+    assert printed["pose-w32"][1:] == ["17.201", "16.020", "53", "28.5", "+0.13", "16.0", "+0.12"]
+    assert printed["simple-baseline-r101"][3:] == ["–", "–", "–", "27.9", "-0.18b"]
+    assert hrnet("models pose-w32 --input-size 128x96", monkeypatch) == 0
+    assert rows(capsys.readouterr().out)["pose-w32"][4:] == ["–"] * 4
+
+
+def test_parts_of_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hrnet("models pose-w32 --parts", monkeypatch) == 0
+    printed = rows(capsys.readouterr().out)
+    assert set(parts(preset("pose-w32"))) <= set(printed)
+    assert printed["stage1"] == ["286,208", "1.00", "868,220,928", "11.36"]
+    assert printed["stage4_module0_link0to3"] == ["92,800", "0.33", "12,386,304", "0.16"]
+    assert printed["26"] == ["branches", "25,401,344", "89.01", "5,888,802,816", "77.03"]
+    assert printed["53"] == ["links", "2,218,368", "7.77", "383,778,816", "5.02"]
+    assert printed["everything"] == ["28,536,113", "100.00", "7,645,003,776", "100.00"]
+
+
+def test_one_model_shows_every_printed_figure_with_its_source(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hrnet("models segment-w48", monkeypatch) == 0
+    text = capsys.readouterr().out
+    assert "multiply-adds / 2^30: 696.2 in arXiv 1908.07919, 696.18 here, 0.00 %" in text
+    assert "multiply-adds / 1e9: 747.3 in arXiv 1904.04514, 747.51 here, +0.03 %" in text
+
+
+def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hrnet("models simple-baseline-r50 --parts --json", monkeypatch) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    cost = complexity(preset("simple-baseline-r50"))
+    assert (model["parameters"], model["multiply_adds"], model["links"]) == (cost.parameters, cost.multiply_adds, 0)
+    assert model["deconvolution_multiply_adds"] == 1_409_286_144
+    assert model["published"][1]["printed"] == 8.90
+    assert model["published"][1]["difference_percent"] == pytest.approx(1.02, abs=0.01)
+    assert not model["published"][1]["reproduced"]
+    assert sum(part["multiply_adds"] for part in model["parts"]) == cost.multiply_adds
+    assert sum(part["parameters_share"] for part in model["parts"]) == pytest.approx(1)
+    assert hrnet("models --json", monkeypatch) == 0
+    assert [model["name"] for model in json.loads(capsys.readouterr().out)["models"]] == list(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("pose-w99", "no model named 'pose-w99'; there are pose-w32"),
+        ("--task jumping", "no task named 'jumping'; there are pose, landmarks, segmentation, classification, detection"),
+        ("pose-w32 --task segmentation", "pose-w32 is for pose, not for segmentation"),
+        ("--parts", "give its name, such as hrnet models pose-w32 --parts"),
+        ("--input-size 100x100", "multiples of 32"),
+        ("pose-w32 --input-size wide", "expected HEIGHTxWIDTH"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hrnet(f"models {arguments}", monkeypatch) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_no_number_is_cut_short(columns: int) -> None:
+    listed = entries()
+    console = Console(width=columns, file=io.StringIO(), color_system=None)
+    wide = columns >= WIDE
+    show(console, models_table(listed, wide=wide), parts_table(listed[-1], wide=wide))
+    text: Any = console.file
+    assert "…" not in text.getvalue()
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= max(columns, 80)
+    wanted = "128,059,944" if wide else "128.06"
+    assert re.search(rf"classify-w64 +{wanted} ", text.getvalue())
+
+
+def test_tensorflow_waits() -> None:
+    program = (
+        "import sys, hrnet_tf.__main__\n"
+        "sys.argv = ['hrnet', 'models', 'detect-w18', '--parts']\n"
+        "try:\n    hrnet_tf.__main__.main()\n"
+        "except SystemExit as ended:\n    assert not ended.code\n"
+        "heavy = {'tensorflow', 'tf_keras', 'keras_cv', 'cv2'} & set(sys.modules)\n"
+        "print('heavy:', sorted(heavy))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+    assert "everything" in done.stdout

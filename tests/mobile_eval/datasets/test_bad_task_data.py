@@ -1,0 +1,81 @@
+"""Data of one task given to a model of another, and classes that are not the model's: one line, exit code 2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
+
+CLASSES = ("sky", "road", "car")
+LANDMARKS = tuple(f"landmark_{index}" for index in range(68))
+MakeModel = Callable[..., TaskModel]
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Path:
+    """Two images, masks of three classes, and class folders that are no class of the model's."""
+    folder = tmp_path / "data"
+    for name in ("images/a.png", "images/b.png", "animals/cat/a.png", "animals/dog/a.png", "animals/cow/a.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), np.zeros((30, 40, 3), np.uint8))
+    for name in ("car", "road"):
+        (folder / "empty" / name).mkdir(parents=True)
+    (folder / "masks").mkdir()
+    for name, index in (("a", 1), ("b", 2)):
+        cv2.imwrite(str(folder / "masks" / f"{name}.png"), np.full((30, 40), index, np.uint8))
+    (folder / "classes.txt").write_text("road\nsky\ncar\n")
+    (folder / "two.txt").write_text("sky\nroad\n")
+    (folder / "right.txt").write_text("sky\nroad\ncar\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("segmentation", "--images {at}/images --masks {at}/masks --classes {at}/classes.txt", "3 (road, sky, car), but "),
+        ("segmentation", "--images {at}/images --masks {at}/masks --classes {at}/two.txt", "are of classes 2 (sky, road)"),
+        ("segmentation", "--images {at}/images --masks {at}/masks --classes {at}/no.txt", "cannot read file of classes"),
+        ("segmentation", "--images {at}/images --masks {at}/animals", "a.png has no mask: "),
+        ("segmentation", "--images {at}/masks --masks {at}/none", "image folder {at}/none does not exist"),
+        ("segmentation", "--images {at}/images --masks {at}/images", "data/images, where masks would be taken for images"),
+        ("classification", "--images {at}/images", "images holds no folder; expected one for each class"),
+        ("classification", "--images {at}/animals", "there is a folder 'cat', but the model's classes are sky, road, car"),
+        ("classification", "--images {at}/empty", "class folder {at}/empty/car has no images"),
+        ("classification", "--images {at}/animals --classes {at}/classes.txt", "--classes is not for it; it takes --images"),
+        ("classification", "--images {at}/animals --overlays x", "--overlays is not for it"),
+        ("landmarks", "--images {people}/images --annotations {people}/people.json", "annotations are of 17 (nose, left_eye"),
+        ("landmarks", "--images {at}/images --annotations {at}/masks", "masks is a folder without .pts files"),
+        ("landmarks", "--images {at}/images --annotations {at}/boxes.json", "boxes.json has no category with keypoints"),
+        ("landmarks", "--images {at}/images --annotations {at}/classes.txt", "classes.txt, line 1: 1 entries, expected 207"),
+        ("landmarks", "--images {at}/none --annotations {people}/people.json", "image folder {at}/none does not exist"),
+        ("landmarks", "--images {at}/images --annotations {people}/people.json", "image files that are not in {at}/images"),
+        ("landmarks", "--images x --annotations x --windows --picture x", "--windows, --picture is not for it"),
+    ],
+)
+def test_one_line(task: str, options: str, message: str, at: Path, people: People, task_model: MakeModel, invoke: Invoke) -> None:
+    (at / "boxes.json").write_text(json.dumps({**people.coco, "categories": [{"id": 1, "name": "person"}]}))
+    model = task_model(task, LANDMARKS if task == "landmarks" else CLASSES).path
+    given = {"at": at, "people": people.annotations.parent}
+    code, _, error = invoke("evaluate", model, *options.format(**given).split())
+    assert code == 2
+    assert message.format(**given) in one_line(error)
+
+
+def test_masks_named_as_the_model_s_classes(at: Path, task_model: MakeModel, invoke: Invoke) -> None:
+    data = "--images", at / "images", "--masks", at / "masks"
+    assert invoke("evaluate", task_model("segmentation", CLASSES).path, *data, "--classes", at / "right.txt")[0] == 0
+    unnamed = task_model("segmentation", ("class_0", "class_1", "class_2")).path
+    assert invoke("evaluate", unnamed, *data, "--classes", at / "classes.txt")[0] == 0
+
+
+@pytest.mark.parametrize("data", ["images", "masks", "animals"])
+def test_a_pose_model(data: str, at: Path, model_path: Callable[..., Path], invoke: Invoke) -> None:
+    code, _, error = invoke("evaluate", model_path(), "--images", at / "images", "--annotations", at / data)
+    assert code == 2
+    assert f"{at / data} is a folder without .pts files" in one_line(error)

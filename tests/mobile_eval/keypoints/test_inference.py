@@ -1,0 +1,54 @@
+"""The flip test, and many people as one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.image.preprocess import read_image
+from mobile_eval.keypoints.decode import decode_heatmaps
+from mobile_eval.keypoints.inference import PoseOptions, predict_box, predict_people, unmirrored
+from mobile_eval.model.description import ModelOutput, TensorFormat
+from mobile_eval.runtime.interpreter import TfliteModel
+from tests.mobile_eval.conftest import SIZE, People
+
+
+def test_mirrored_heatmaps_come_back() -> None:
+    rng = np.random.default_rng(1)
+    maps = rng.random((2, 5, 7, 3), np.float32)
+    back = unmirrored(maps, np.array([0, 2, 1]))
+    for image, row, column, joint in np.ndindex(maps.shape):
+        source = 7 - 1 - max(column - 1, 0)  # mirrored, then moved right by one
+        assert back[image, row, column, joint] == maps[image, row, source, (0, 2, 1)[joint]]
+
+
+def test_the_flip_test_averages_both(model_path: Callable[..., Path], people: People) -> None:
+    model = TfliteModel(model_path())
+    crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
+    plain, mirrored = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+    expected = decode_heatmaps((plain + unmirrored(mirrored, model.description.category.mirrored)) / 2)
+    found = PoseOptions(flip=True).keypoints(model, model.stored(crops))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: Callable[..., object]) -> None:
+    model = TfliteModel(model_path())
+    object.__setattr__(model.description, "output", ModelOutput("keypoints", 4, TensorFormat("float32")))
+    PoseOptions().check(model)
+    with pytest.raises(ValueError, match="decodes in its graph"):
+        PoseOptions(flip=True).check(model)
+    with pytest.raises(ValueError, match="no decoding named 'best'; there are own, quarter, dark, udp"):
+        PoseOptions(decoding="best")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_many_are_as_one_by_one(precision: str, model_path: Callable[..., Path], people: People) -> None:
+    model = TfliteModel(model_path(precision))
+    persons = load_keypoint_dataset(people.annotations, people.images).persons
+    found = list(predict_people(model, persons))
+    for keypoints, person in zip(found, persons, strict=True):
+        np.testing.assert_array_equal(keypoints, predict_box(model, read_image(person.image_path), person.box))

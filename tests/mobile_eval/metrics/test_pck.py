@@ -1,0 +1,73 @@
+"""PCKh by hand: distances in units of the head."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.metrics.distance import between, head_sizes, normalized_distances
+from mobile_eval.metrics.pck import pckh
+from mobile_eval.tasks.pose.evaluate import measure, parse_head_joints
+from tests.mobile_eval.conftest import People
+
+JOINTS = ("head_top", "neck", "pelvis")
+
+
+def test_head_sizes() -> None:
+    np.testing.assert_allclose(head_sizes([(7, 7, 30, 40), None]), [30, np.nan])  # 0.6 of a diagonal of 50
+    truth = np.array([[[0, 0, 2], [6, 8, 2], [9, 9, 2]], [[0, 0, 2], [6, 8, 0], [9, 9, 2]]], float)
+    np.testing.assert_allclose(between(truth, [0], [1]), [10, np.nan])
+    np.testing.assert_allclose(between(truth, [0, 1], [2]), [np.hypot(6, 5), np.nan])
+
+
+def test_pckh_by_hand() -> None:
+    truth = np.array([[[10, 10, 2], [50, 10, 1], [5, 5, 2]], [[10, 10, 2], [90, 90, 0], [5, 5, 2]]], float)
+    truth = np.concatenate([truth, truth[:1]])  # the third has no head
+    found = truth[..., :2].copy()
+    found[0, 0, 0] += 15  # heads of 30: within 15
+    found[0, 1, 1] += 15.1
+    found[:2, 2] += 100
+    result = pckh(found, truth, [30, 30, np.nan], JOINTS)
+    assert result.per_joint == (1.0, 0.0, 0.0)
+    assert result.joints_counted == 3  # MPII counts no pelvis
+    assert result.pck == pytest.approx(2 / 3)
+    assert str(result) == "PCKh@0.5 0.6667 over 3 joints"
+
+
+def test_what_is_no_number_is_not_found() -> None:
+    truth = np.array([[[1, 1, 2], [1, 1, 0]]], float)
+    distances = normalized_distances(np.full((1, 2, 2), np.nan), truth, [10])
+    np.testing.assert_array_equal(distances, [[np.inf, np.nan]])
+
+
+def test_head_boxes_and_head_joints_of_a_data_set(people: People) -> None:
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    truth = np.stack([person.keypoints for person in dataset.persons])
+    assert measure("none", dataset, truth, dataset.category.sigmas).pckh is None
+    people.coco["annotations"][1]["bbox_head"] = [10, 10, 30, 40]
+    people.rewrite()
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    boxed = measure("boxes", dataset, truth + np.array([15.1, 0, 0]), dataset.category.sigmas)
+    assert boxed.pckh is not None
+    assert (boxed.pckh.pck, boxed.pckh.joints_counted) == (0.0, 17)
+    joints = measure("joints", dataset, truth, None, parse_head_joints("nose, left_ear", dataset.category.joints))
+    assert joints.pckh is not None
+    assert joints.pckh.joints_counted == 4 * 17
+    assert json.loads(json.dumps(joints.to_json(), allow_nan=False))["pckh"]["pckh"] == 1.0
+    assert "PCKh@0.5 1.0000 over 68 joints" in str(joints)
+
+
+@pytest.mark.parametrize("text", ["nose", "nose,nose", "nose,antenna", "nose,left_ear,left_eye"])
+def test_head_joints_are_two_of_the_joints(text: str) -> None:
+    with pytest.raises(ValueError, match="--head-joints takes two of the joints nose, left_ear, left_eye"):
+        parse_head_joints(text, ("nose", "left_ear", "left_eye"))
+
+
+def test_a_bad_head_box_is_named(people: People) -> None:
+    people.coco["annotations"][0]["bbox_head"] = [1, 2, 0, 4]
+    people.rewrite()
+    with pytest.raises(ValueError, match=r"annotation 1 \(000001.jpg\), bbox_head: bbox .* has no area"):
+        load_keypoint_dataset(people.annotations, people.images)

@@ -1,0 +1,111 @@
+"""Running a .tflite."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
+from mobile_eval.model.description import ModelInput, ModelOutput, TensorFormat
+from mobile_eval.runtime import interpreter as runtime
+from mobile_eval.runtime.backend import Backend
+from mobile_eval.runtime.interpreter import TfliteModel, find_runtime, make_interpreter
+from mobile_eval.runtime.native_output import without_info_lines
+from mobile_eval.runtime.quantization import dequantize, quantize
+from tests.mobile_eval.conftest import SIZE, MicroModels
+
+ROOT = Path(__file__).parents[3]
+CROPS = np.random.default_rng(5).integers(0, 256, (3, *SIZE, 3), np.uint8)
+
+
+def test_float_model_answers_as_keras(model_path: Callable[..., Path], micro: MicroModels) -> None:
+    heatmaps = TfliteModel(model_path()).heatmaps(CROPS)
+    expected = micro.keras(normalize(CROPS)).numpy()
+    assert heatmaps.shape == (3, 16, 12, 17)
+    assert heatmaps.dtype == np.float32
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(heatmaps, expected, atol=1e-4)
+
+
+def test_int8_model_answers_nearly_so(model_path: Callable[..., Path], micro: MicroModels) -> None:
+    expected = micro.keras(normalize(CROPS)).numpy()
+    heatmaps = TfliteModel(model_path("int8")).heatmaps(CROPS)
+    assert np.abs(heatmaps - expected).mean() < 0.05 * np.ptp(expected)
+
+
+def test_normalized_crops_give_the_same(model_path: Callable[..., Path]) -> None:
+    model = TfliteModel(model_path())
+    np.testing.assert_array_equal(model.heatmaps(CROPS), model.heatmaps(normalize(CROPS)))
+
+
+def test_quantization_round_trip() -> None:
+    tensor = TensorFormat("int8", 0.02, -10)
+    values = np.linspace(-2.3, 2.7, 101, dtype=np.float32)
+    stored = quantize(values, tensor)
+    assert stored.dtype == np.int8
+    np.testing.assert_allclose(dequantize(stored, tensor), values, atol=0.01 + 1e-6)
+    assert quantize(np.array([9.0, -9.0], np.float32), tensor).tolist() == [127, -128]
+    assert quantize(np.array([0.0], np.float32), tensor).tolist() == [-10]
+
+
+def test_wrong_input_size_is_refused(model_path: Callable[..., Path]) -> None:
+    source = ModelInput((128, 96), IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))
+    with pytest.raises(ValueError, match=r"its input is \(1, 64, 48, 3\) float32, but its description says \(1, 128, 96, 3\)"):
+        TfliteModel(model_path(input=source))
+    with pytest.raises(ValueError, match=r"takes crops \(N, 64, 48, 3\), got \(1, 48, 64, 3\)"):
+        TfliteModel(model_path()).heatmaps(np.zeros((1, 48, 64, 3), np.uint8))
+
+
+def test_other_tensors_are_refused(model_path: Callable[..., Path], micro: MicroModels) -> None:
+    source, target = micro.formats["int8"]
+    with pytest.raises(ValueError, match=r"its output is .* but its description says"):
+        TfliteModel(model_path(output=ModelOutput("heatmaps", 8, TensorFormat("float32"))))
+    assert target.scale
+    other = ModelOutput("heatmaps", 4, TensorFormat("int8", 2 * target.scale, target.zero_point))
+    with pytest.raises(ValueError, match="its output is quantized with scale"):
+        TfliteModel(model_path("int8", output=other))
+    with pytest.raises(ValueError, match=r"its input is .* int8, but its description says .* float32"):
+        TfliteModel(model_path("int8", input=ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))))
+    assert source.dtype == "int8"
+
+
+def test_settings_are_checked(model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        make_interpreter(model_path(), Backend(threads=0))
+    with pytest.raises(ValueError, match="no runtime named 'onnx'"):
+        find_runtime("onnx")
+    monkeypatch.setattr(runtime, "RUNTIMES", {"ai-edge-litert": "no_such_module.interpreter"})
+    with pytest.raises(ValueError, match="no TFLite runtime found"):
+        find_runtime()
+
+
+def test_litert_is_taken_before_tflite_runtime() -> None:
+    assert list(runtime.RUNTIMES) == ["ai-edge-litert", "tflite-runtime"]
+
+
+def test_native_code_prints_no_info_lines(model_path: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
+    with without_info_lines():
+        os.write(2, b"INFO: Created a delegate.\nERROR: out of memory\n")
+    assert capfd.readouterr().err == "ERROR: out of memory\n"
+    program = f"from mobile_eval.runtime.interpreter import make_interpreter; make_interpreter({str(model_path())!r})"
+    fresh = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert fresh.stderr == fresh.stdout == ""
+
+
+def test_runtime_names_itself() -> None:
+    found = find_runtime()
+    assert found.name in ("ai-edge-litert", "tflite-runtime")
+    assert found.version[0].isdigit()
+
+
+def test_flatbuffer_that_the_runtime_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200))
+    with pytest.raises(ValueError, match="cannot run"):
+        make_interpreter(path)

@@ -1,0 +1,157 @@
+"""Classification from folders to figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.folders import load_class_folders
+from mobile_eval.image.preprocess import normalize, read_image, resized_centre
+from mobile_eval.model.description import unnamed_classes
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.classification.evaluate import evaluate_classification, measure_classification, rank
+from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
+
+CLASSES = ("cat", "dog", "eel")
+MakeModel = Callable[..., TaskModel]
+
+
+@pytest.fixture
+def animals(tmp_path: Path) -> Path:
+    """A folder each of 4 cats, 3 dogs and an eel."""
+    random = np.random.default_rng(0)
+    for name, count in zip(CLASSES, (4, 3, 1), strict=True):
+        folder = tmp_path / "animals" / name
+        folder.mkdir(parents=True)
+        for number in range(count):
+            picture = cv2.resize(random.integers(0, 256, (5, 5, 3), np.uint8), (70 + 9 * number, 80))
+            cv2.imwrite(str(folder / f"{number}.png"), picture)
+    return tmp_path / "animals"
+
+
+def test_by_hand() -> None:
+    classes = tuple("abcdefg")
+    logits = np.zeros((4, 7), np.float32)
+    logits[:, 1] = 3
+    logits[0, 0] = 5  # right at once
+    logits[1, 2:6] = [4, 4, 4, 4]  # the second class is fifth
+    logits[2, 2:7] = [4, 4, 4, 4, 4]  # and here sixth
+    labels = [0, 1, 1, 2]  # the last: after b, and after a, which is equal and comes first
+    result = measure_classification("m", classes, zip(logits, labels, strict=True))
+    assert [rank(one, label) for one, label in zip(logits, labels, strict=True)] == [0, 4, 5, 2]
+    assert (result.top1, result.top5, result.images) == (0.25, 0.75, 4)
+    assert result.counts[1].tolist() == [0, 0, 2, 0, 0, 0, 0]
+    assert result.recall[:3].tolist() == [1, 0, 0]
+    assert result.mean_recall == pytest.approx(1 / 3)
+    data = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert data["recall"]["g"] is None
+    assert data["confusion"][2][1] == 1
+
+
+def test_class_255_counts_too() -> None:
+    answers = [(np.eye(300, dtype=np.float32)[255], 255)]
+    assert measure_classification("m", unnamed_classes(300), answers).counts[255, 255] == 1
+
+
+@pytest.mark.parametrize("shape", [(500, 375), (300, 400), (100, 64), (37, 41), (256, 300)])
+def test_the_centre_is_imagenets(shape: tuple[int, int]) -> None:
+    from hrnet_tf.backend.keras_module import tf
+
+    image = cv2.resize(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8), shape[::-1])
+    short = min(shape)
+    height, width = (int(256 * side / short) for side in shape)
+    whole = tf.image.resize(image, (height, width), antialias=True).numpy()
+    top, left = round((height - 224) / 2), round((width - 224) / 2)
+    expected = whole[top : top + 224, left : left + 224]
+    found = resized_centre(image, (224, 224))
+    assert found.shape == (224, 224, 3)
+    np.testing.assert_allclose(found, expected, atol=0.51)
+
+
+def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) -> None:
+    model = task_model("classification", CLASSES)
+    result = evaluate_classification(TfliteModel(model.path), load_class_folders(animals))
+    crops = [resized_centre(read_image(path), TASK_SIZE) for path in sorted(animals.rglob("*.png"))]
+    found = model.keras.predict_on_batch(normalize(np.stack(crops))).argmax(axis=1)
+    labels = np.array([0] * 4 + [1] * 3 + [2])
+    assert result.top1 == (found == labels).mean()
+    assert result.top5 is None
+    assert result.counts.sum(axis=1).tolist() == [4, 3, 1]
+    np.testing.assert_array_equal(result.counts.sum(axis=0), np.bincount(found, minlength=3))
+
+
+def test_folders_are_numbered_as_the_model_says(animals: Path) -> None:
+    data = load_class_folders(animals)
+    turned = data.numbered_as(("eel", "cat", "dog"))
+    assert [one.label for one in turned.images] == [1] * 4 + [2] * 3 + [0]
+    assert data.numbered_as(unnamed_classes(3), named=False) is data
+    assert [one.label for one in data.head(4).images] == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        data.head(0)
+
+
+def test_command(animals: Path, task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    for precision in ("float32", "int8"):
+        path = task_model("classification", CLASSES, precision).path
+        code, out, _ = invoke("evaluate", path, "--images", animals, "--json", figures)
+        assert code == 0
+        assert out.startswith(f"classification-{precision}.tflite: 8 images\ntop-1 ")
+    data = json.loads(figures.read_text())
+    assert (data["task"], data["images"], data["top5"]) == ("classification", 8, None)
+    assert data["data"] == {"images": str(animals)}
+    assert set(data["recall"]) == set(CLASSES)
+
+
+def empty(animals: Path) -> None:
+    (animals / "eel" / "0.png").unlink()
+
+
+def fewer(animals: Path) -> None:
+    shutil.rmtree(animals / "eel")
+
+
+def strange(animals: Path) -> None:
+    (animals / "eel").rename(animals / "emu")
+
+
+def flat(animals: Path) -> None:
+    for name in CLASSES:
+        shutil.rmtree(animals / name)
+
+
+def damaged(animals: Path) -> None:
+    (animals / "dog" / "1.png").write_bytes(b"\x89PNG and no more")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (empty, "eel has no images"),
+        (fewer, "the model has 3 classes, but the number of class folders is 2"),
+        (strange, "there is a folder 'emu', but the model's classes are cat, dog, eel"),
+        (flat, "holds no folder; expected one for each class"),
+        (damaged, "1.png is damaged"),
+    ],
+)
+def test_bad_data_end_in_one_line(
+    spoil: Callable[[Path], None], message: str, animals: Path, task_model: MakeModel, invoke: Invoke
+) -> None:
+    spoil(animals)
+    code, _, error = invoke("evaluate", task_model("classification", CLASSES).path, "--images", animals)
+    assert code == 2
+    assert message in one_line(error)
+
+
+def test_real_cells(cells: Path, task_model: MakeModel) -> None:
+    data = load_class_folders(cells / "val")
+    assert (data.classes, len(data)) == (("Platelets", "RBC", "WBC"), 320)
+    result = evaluate_classification(TfliteModel(task_model("classification", ("WBC", "RBC", "Platelets")).path), data.head(40))
+    assert result.images == 40
+    assert (result.counts.sum(axis=1) > 0).all()

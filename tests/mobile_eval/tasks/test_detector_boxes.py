@@ -1,0 +1,142 @@
+"""A detector's boxes: read, rescored, and the same person found twice left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.coco.detections import Detection, load_detections
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.metrics.oks import oks
+from mobile_eval.metrics.oks_nms import oks_nms
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose.detector_boxes import evaluate_detected, kept_results
+from tests.mobile_eval.conftest import SIZE, People
+
+
+@pytest.fixture
+def dataset(people: People) -> KeypointDataset:
+    return load_keypoint_dataset(people.annotations, people.images)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[Any], Path]:
+    def to_file(entries: Any) -> Path:
+        path = tmp_path / "detections.json"
+        path.write_text(json.dumps(entries))
+        return path
+
+    return to_file
+
+
+def entries(dataset: KeypointDataset, **changes: Any) -> list[dict[str, Any]]:
+    return [{"image_id": p.image_id, "category_id": 1, "bbox": list(p.box), "score": 0.9, **changes} for p in dataset.persons]
+
+
+def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Callable[[Any], Path]) -> None:
+    listed = entries(dataset)
+    listed[0]["score"] = 0.1
+    path = write([*listed, {**listed[0], "category_id": 2}])  # a dog, say
+    assert len(load_detections(path, dataset, people.images)) == len(listed)
+    kept = load_detections(path, dataset, people.images, least=0.5)
+    assert len(kept) == len(listed) - 1
+    assert kept[0].image_size == tuple(dataset.coco["images"][0][side] for side in ("height", "width"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bbox": [1, 2, 0, 5]}, "entry 0: image .*: bbox .* has no area"),
+        ({"bbox": [1, 2, 5]}, r"entry 0: image .*: bbox must be \[x, y, width, height\], got \[1, 2, 5\]"),
+        ({"image_id": 999}, "entry 0: image 999 is not in the annotations"),
+        ({"score": -1}, "holds no box of 'person' with a score of at least 0"),
+        ({"bbox": None}, "entry 0: image .*: bbox must be .*, got None"),
+        ({"bbox": [1, 2, float("nan"), 5]}, "entry 0: image .*: bbox must be finite"),
+        ({"bbox": [1, 2, float("inf"), 5]}, "entry 0: image .*: bbox must be finite"),
+        ({"image_id": []}, r"entry 0: image \[\] is not in the annotations"),
+        ({"score": "0.9"}, "entry 0: its score must be a finite number, got '0.9'"),
+        ({"score": float("nan")}, "entry 0: its score must be a finite number, got nan"),
+    ],
+)
+def test_detections_that_are_none(
+    changes: dict[str, Any], message: str, dataset: KeypointDataset, people: People, write: Callable[[Any], Path]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_detections(write(entries(dataset, **changes)), dataset, people.images)
+    with pytest.raises(ValueError, match="is not a COCO detection results file"):
+        load_detections(write({"annotations": []}), dataset, people.images)
+
+
+def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) -> None:
+    for entry in people.coco["images"]:
+        entry["id"] = f"img-{entry['id']}"
+    for entry in people.coco["annotations"]:
+        entry["image_id"] = f"img-{entry['image_id']}"
+    people.rewrite()
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    found = load_detections(write(entries(dataset, category_id="1")), dataset, people.images)
+    assert sorted(one.image_id for one in found) == sorted(person.image_id for person in dataset.persons)
+    keypoints = np.stack([person.keypoints for person in dataset.persons])
+    results = kept_results(dataset.category_id, found, keypoints, [0.05] * 17, SIZE)
+    assert oks(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
+
+
+def naive_nms(poses: Any, scores: Any, areas: Any, sigmas: Any, threshold: float) -> list[int]:
+    order, kept = list(np.argsort(-scores)), []
+    while order:
+        first = order.pop(0)
+        kept.append(first)
+        stay = []
+        for other in order:
+            total = 0.0
+            for joint, sigma in enumerate(sigmas):
+                squared = ((poses[first][joint][:2] - poses[other][joint][:2]) ** 2).sum()
+                total += np.exp(-squared / (2 * sigma) ** 2 / ((areas[first] + areas[other]) / 2 + np.spacing(1)) / 2)
+            if total / len(sigmas) <= threshold:
+                stay.append(other)
+        order = stay
+    return kept
+
+
+def test_oks_nms_is_the_official_one() -> None:
+    rng = np.random.default_rng(0)
+    sigmas = rng.uniform(0.02, 0.1, 17)
+    for _ in range(20):
+        people = rng.uniform(0, 300, (4, 17, 3))
+        poses = np.concatenate([people + rng.normal(0, spread, people.shape) for spread in (0, 1, 3, 8)])
+        scores, areas = rng.random(16), rng.uniform(2000, 40000, 16)
+        assert oks_nms(poses, scores, areas, sigmas).tolist() == naive_nms(poses, scores, areas, sigmas, 0.9)
+
+
+def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> None:
+    person = dataset.persons[0]
+    truth = np.array(person.keypoints)
+    truth[:, 2] = 0.8
+    twice = [Detection(person.image_id, person.image_path, None, person.box, score) for score in (0.5, 0.9)]
+    moved = truth + np.array([500, 0, 0])
+    third = Detection(person.image_id, person.image_path, None, person.box, 0.7)
+    sigmas = dataset.category.sigmas
+    assert sigmas is not None
+    results = kept_results(1, [*twice, third], np.stack([truth, truth + np.array([0.1, 0, 0]), moved]), sigmas, SIZE)
+    assert [result["score"] for result in results] == pytest.approx([0.9 * 0.8, 0.7 * 0.8])
+    assert results[0]["keypoints"][0] == pytest.approx(truth[0, 0] + 0.1)
+    assert oks(dataset.coco, results, sigmas, 1).ap50 is not None
+
+
+def test_with_the_annotated_boxes_it_is_the_same_accuracy(
+    dataset: KeypointDataset, people: People, model_path: Callable[..., Path], write: Callable[[Any], Path]
+) -> None:
+    from mobile_eval.tasks.pose.evaluate import evaluate
+
+    model = TfliteModel(model_path())
+    detections = load_detections(write(entries(dataset, score=1.0)), dataset, people.images)
+    found, expected = evaluate_detected(model, dataset, detections), evaluate(model, dataset)
+    assert expected.oks is not None
+    assert found.oks.ar == pytest.approx(expected.oks.ar)
+    assert json.loads(json.dumps(found.to_json()))["poses"] <= len(detections)
+    assert "boxes of a detector" in str(found)

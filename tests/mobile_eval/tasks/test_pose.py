@@ -1,0 +1,212 @@
+"""From images to figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.image.geometry import box_matrix, transform_points
+from mobile_eval.keypoints.decode import decode_heatmaps
+from mobile_eval.keypoints.inference import predict_box
+from mobile_eval.model.description import HEATMAPS
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose.evaluate import coco_results, evaluate, measure, parse_sigmas, person_score
+from tests.mobile_eval.conftest import SIZE, People
+
+
+def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TfliteModel:
+    """Something that answers every crop with the same heatmaps (1, H, W, K)."""
+    output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="plain")
+    description = SimpleNamespace(category=category, output=output, input=source)
+    ways = {"stored": lambda crops: crops, "run": lambda stored: [heatmaps], "decoded": lambda answer: decode_heatmaps(answer[0])}
+    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **ways)
+    return cast(TfliteModel, model)
+
+
+def test_keypoints_land_where_the_heatmaps_peak(category: KeypointCategory) -> None:
+    heatmaps = np.zeros((1, 16, 12, 17), np.float32)
+    heatmaps[0, 9, 4, :] = 0.8
+    box = (30.0, 20.0, 40.0, 90.0)
+    image = np.zeros((150, 160, 3), np.uint8)
+    found = predict_box(stub(category, heatmaps), image, box)
+    back = transform_points(found[:, :2], box_matrix(box, SIZE)) / 4
+    np.testing.assert_allclose(back, np.broadcast_to([4, 9], (17, 2)), atol=1e-9)
+    np.testing.assert_allclose(found[:, 2], 0.8, rtol=1e-6)
+
+
+def test_perfect_keypoints_are_perfect(people: People) -> None:
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    truth = np.stack([person.keypoints for person in dataset.persons])
+    result = measure("truth", dataset, truth, dataset.category.sigmas)
+    assert result.persons == 4
+    assert result.images == 3
+    assert result.pck.pck == 1.0
+    assert result.oks is not None
+    assert (result.oks.ap, result.oks.ap50, result.oks.ar) == (1.0, 1.0, 1.0)
+    far = truth + np.array([1000, 0, 0])
+    worse = measure("far", dataset, far, dataset.category.sigmas)
+    assert worse.pck.pck == 0.0
+    assert worse.oks is not None
+    assert worse.oks.ap == 0.0
+
+
+def test_evaluate_runs_the_model_on_every_person(people: People, model_path: Callable[..., Path]) -> None:
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    result = evaluate(TfliteModel(model_path()), dataset)
+    assert result.keypoints.shape == (4, 17, 3)
+    assert result.pck.joints_counted == 68
+    assert len(np.unique(result.keypoints[:, :, :2].reshape(4, -1), axis=0)) == 4
+    data = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert data["pck"]["pck"] == result.pck.pck
+    assert set(data["oks"]) >= {"ap", "ap50", "ap75", "ap_medium", "ap_large", "ar"}
+
+
+def test_results_are_cocos(people: People) -> None:
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    keypoints = np.stack([person.keypoints for person in dataset.persons])
+    entry = coco_results(dataset, keypoints)[2]
+    assert entry["image_id"] == 2
+    assert entry["category_id"] == 1
+    assert entry["keypoints"] == people.coco["annotations"][2]["keypoints"]
+
+
+def test_person_score_is_the_mean_of_what_is_sure() -> None:
+    keypoints = np.zeros((4, 3))
+    keypoints[:, 2] = 0.1, 0.4, 0.8, 0.2
+    assert person_score(keypoints) == pytest.approx(0.6)
+    assert person_score(keypoints, 0.5) == pytest.approx(0.3)
+    keypoints[:, 2] = 0.1
+    assert person_score(keypoints) == 0.0
+
+
+def test_limit_takes_the_first_people(people: People) -> None:
+    dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
+    truth = np.stack([person.keypoints for person in dataset.persons])
+    result = measure("truth", dataset, truth, dataset.category.sigmas)
+    assert (result.persons, result.images) == (2, 1)
+    assert result.oks is not None
+    assert result.oks.ar == 1.0
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        dataset.head(0)
+
+
+def test_unknown_sigmas_leave_ap_out_and_say_so(people: People) -> None:
+    people.coco["categories"][0]["keypoints"][0] = "antenna"
+    people.rewrite()
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    truth = np.stack([person.keypoints for person in dataset.persons])
+    result = measure("truth", dataset, truth, dataset.category.sigmas)
+    assert result.oks is None
+    assert "--sigmas" in str(result)
+    assert "no OKS sigmas are known" in result.to_json()["oks_missing"]
+    given = measure("truth", dataset, truth, parse_sigmas("0.08", 17))
+    assert given.oks is not None
+    assert given.oks.ap == 1.0
+
+
+def test_sigmas_are_checked(people: People) -> None:
+    assert parse_sigmas("0.1,0.2", 2) == (0.1, 0.2)
+    assert parse_sigmas("0.1", 3) == (0.1, 0.1, 0.1)
+    assert parse_sigmas(None, 3) is None
+    for text in ("0.1,0.2", "0.1,-1,0.2", "a,b,c"):
+        with pytest.raises(ValueError, match="--sigmas"):
+            parse_sigmas(text, 3)
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    with pytest.raises(ValueError, match="expected 17 positive OKS sigmas"):
+        measure("x", dataset, np.zeros((4, 17, 3)), (0.1, 0.2))
+
+
+def test_other_joints_are_refused(people: People, model_path: Callable[..., Path]) -> None:
+    people.coco["categories"][0]["keypoints"].reverse()
+    people.rewrite()
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    with pytest.raises(ValueError, match=r"finds 17 joints \(nose, .*annotations are of 17 \(right_ankle"):
+        evaluate(TfliteModel(model_path()), dataset)
+
+
+@pytest.mark.parametrize("limit", [40])
+def test_real_people(lspet: Path, limit: int) -> None:
+    dataset = load_keypoint_dataset(lspet / "person_keypoints_val.json", lspet / "images").head(limit)
+    assert len(dataset.category.joints) == 14
+    assert dataset.category.sigmas is not None
+    random = np.random.default_rng(0)
+    truth = np.stack([person.keypoints for person in dataset.persons])
+    result = measure("noisy", dataset, truth + random.normal(0, 3, truth.shape) * [1, 1, 0], dataset.category.sigmas)
+    assert result.oks is not None
+    assert result.oks.ap is not None
+    assert 0.3 < result.oks.ap < 1
+    assert result.pck.pck > 0.9
+
+
+def bad(change: Callable[[dict[str, Any]], Any], message: str) -> Any:
+    return pytest.param(change, message, id=message.split()[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        bad(
+            lambda coco: coco["images"][0].update(file_name="gone.jpg"),
+            "names 1 image files that are not in .* first is gone.jpg",
+        ),
+        bad(lambda coco: coco["annotations"][1]["keypoints"].__setitem__(0, 999.0), "nose at .* lies outside the 160x130 image"),
+        bad(lambda coco: coco["annotations"][0].update(bbox=[1, 2, 0, 5]), "box .* has no area"),
+        bad(lambda coco: coco["annotations"][0].update(bbox=[-9, 2, 9, 5]), "bbox .* lies outside the 160x130 image"),
+        bad(lambda coco: coco["annotations"][0]["keypoints"].pop(), "50 keypoint numbers, expected 3 x 17"),
+        bad(lambda coco: coco["annotations"].clear(), "holds no person with a labelled keypoint"),
+        bad(lambda coco: coco["categories"][0].pop("keypoints"), "has no category with keypoints"),
+        bad(lambda coco: coco.pop("images"), "is not a COCO keypoint file"),
+    ],
+)
+def test_bad_annotations_are_refused(people: People, change: Callable[[dict[str, Any]], Any], message: str) -> None:
+    change(people.coco)
+    people.rewrite()
+    with pytest.raises(ValueError, match=message) as error:
+        load_keypoint_dataset(people.annotations, people.images)
+    assert "\n" not in str(error.value)
+
+
+def test_empty_and_broken_annotation_files(people: People) -> None:
+    people.annotations.write_text("")
+    with pytest.raises(ValueError, match=r"annotation file .*people.json is empty"):
+        load_keypoint_dataset(people.annotations, people.images)
+    people.annotations.write_text('{"images": [')
+    with pytest.raises(ValueError, match="is not JSON"):
+        load_keypoint_dataset(people.annotations, people.images)
+    people.annotations.unlink()
+    with pytest.raises(ValueError, match=r"cannot read annotation file .*No such file"):
+        load_keypoint_dataset(people.annotations, people.images)
+    people.rewrite()
+    with pytest.raises(ValueError, match=r"image folder .* does not exist"):
+        load_keypoint_dataset(people.annotations, people.images / "absent")
+
+
+def test_truncated_image_is_refused(people: People, model_path: Callable[..., Path]) -> None:
+    picture = people.images / "000002.jpg"
+    picture.write_bytes(picture.read_bytes()[:-200])
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    with pytest.raises(ValueError, match=r"image .*000002.jpg is truncated"):
+        evaluate(TfliteModel(model_path()), dataset)
+    picture.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"image .*000002.jpg is damaged"):
+        evaluate(TfliteModel(model_path()), dataset)
+
+
+def test_people_of_other_categories_are_passed_over(people: People) -> None:
+    people.coco["categories"].append({"id": 2, "name": "dog"})
+    people.coco["annotations"].append({"id": 99, "image_id": 1, "category_id": 2, "bbox": [0, 0, 5, 5]})
+    people.rewrite()
+    dataset = load_keypoint_dataset(people.annotations, people.images)
+    truth = np.stack([person.keypoints for person in dataset.persons])
+    result = measure("truth", dataset, truth, dataset.category.sigmas)
+    assert result.persons == 4
+    assert result.oks is not None
+    assert result.oks.ap == 1.0

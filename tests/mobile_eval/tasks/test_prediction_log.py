@@ -1,0 +1,116 @@
+"""An evaluation that is interrupted goes on where it stopped, and only that one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.coco.keypoints import Person, load_keypoint_dataset
+from mobile_eval.keypoints.inference import PoseOptions, predict_people
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.pose import prediction_log as resumable
+from mobile_eval.tasks.pose.prediction_log import finish, part_path, predict_resumably
+from tests.killing import KilledError, kill_before_rename
+from tests.mobile_eval.conftest import Invoke, People
+
+
+@pytest.fixture
+def persons(people: People) -> tuple[Person, ...]:
+    return load_keypoint_dataset(people.annotations, people.images).persons
+
+
+def test_what_was_found_is_not_found_again(
+    persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, output = TfliteModel(model_path()), tmp_path / "found.json"
+    begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
+    first = list(islice(begun, 3))
+    begun.close()  # type: ignore[attr-defined]
+    with part_path(output).open("a") as file:
+        file.write("[[1.0, 2")  # the machine went down in the middle of a line
+    asked: list[int] = []
+
+    def counting(model: TfliteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
+        asked.append(len(people))
+        return predict_people(model, people, options)
+
+    monkeypatch.setattr(resumable, "predict_people", counting)
+    found = list(predict_resumably(model, persons, PoseOptions(), output, resume=True))
+    assert asked == [len(persons) - 3]
+    np.testing.assert_array_equal(found, list(predict_people(model, persons)))
+    np.testing.assert_array_equal(found[:3], first)
+    assert part_path(output).exists()  # until all that the evaluation writes is written
+    finish(output)
+    assert not part_path(output).exists()
+
+
+def test_another_evaluation_is_not_gone_on_with(
+    persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path
+) -> None:
+    model, output = TfliteModel(model_path()), tmp_path / "found.json"
+    begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
+    next(begun)
+    begun.close()  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"of another evaluation \(options differ\): remove it, or leave --resume out"):
+        next(predict_resumably(model, persons, PoseOptions(flip=True), output, resume=True))
+    other = TfliteModel(model_path("int8"))
+    with pytest.raises(ValueError, match=r"\(model and people differ\)"):
+        next(predict_resumably(other, persons[1:], PoseOptions(), output, resume=True))
+    part_path(output).write_text("")
+    with pytest.raises(ValueError, match=r"\(model and people and options differ\)"):
+        next(predict_resumably(model, persons, PoseOptions(), output, resume=True))
+    assert len(list(predict_resumably(model, persons, PoseOptions(), output, resume=False))) == len(persons)
+
+
+def test_a_kill_after_the_inference_loses_none_of_it(
+    people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before any of the files that are written at the end: overlays, predictions, figures."""
+    command = ["evaluate", model_path(), "--annotations", people.annotations, "--images", people.images]
+
+    def files(folder: Path) -> list[object]:
+        return [*command, "--overlays", folder / "drawn", "--predictions", folder / "p.json", "--json", folder / "figures.json"]
+
+    assert invoke(*files(tmp_path / "whole"))[0] == 0
+    assert not part_path(tmp_path / "whole" / "p.json").exists()
+    asked: list[int] = []
+
+    def counting(model: TfliteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
+        asked.append(len(people))
+        return predict_people(model, people, options)
+
+    for number in count(1):
+        folder = tmp_path / str(number)
+        with pytest.MonkeyPatch.context() as patch:
+            kill_before_rename(patch, number)
+            try:
+                invoke(*files(folder))
+                break
+            except KilledError:
+                pass
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(resumable, "predict_people", counting)
+            assert invoke(*files(folder), "--resume")[0] == 0
+        assert asked.pop() == 0 or number == 1  # the first is the file that the keypoints go to
+        for path in (folder / "p.json", *sorted((folder / "drawn").iterdir())):
+            assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(folder)).read_bytes()
+        assert len(list((folder / "drawn").iterdir())) == len(list((tmp_path / "whole" / "drawn").iterdir())) > 0
+        assert list(folder.rglob("*.part")) == []
+    assert number > len(("begun", "drawn", "predictions", "figures"))
+
+
+@pytest.mark.parametrize("damage", ['{"a": 1}', "[[1, 2]]", "[[[", '"x"', "[" * 100_000])
+def test_a_damaged_line_is_found_again(
+    damage: str, persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path
+) -> None:
+    model, output = TfliteModel(model_path()), tmp_path / "found.json"
+    expected = list(predict_resumably(model, persons, PoseOptions(), output, resume=False))
+    lines = part_path(output).read_text().splitlines()
+    lines[2] = damage
+    part_path(output).write_text("\n".join([*lines, ""]))
+    np.testing.assert_array_equal(list(predict_resumably(model, persons, PoseOptions(), output, resume=True)), expected)

@@ -1,0 +1,203 @@
+"""Segmentation from folders to figures, against the Keras model and TensorFlow's resizing."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.masks import load_masked_images, read_mask
+from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, evaluate_segmentation, most_likely
+from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
+
+CLASSES = ("sky", "road", "car")
+MakeModel = Callable[..., TaskModel]
+
+
+@dataclass(frozen=True)
+class Streets:
+    images: Path
+    masks: Path
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        return "--images", self.images, "--masks", self.masks
+
+
+@pytest.fixture
+def streets(tmp_path: Path) -> Streets:
+    """Three images of different sizes, one in a folder of its own, and their masks; some of a mask is ignored."""
+    random = np.random.default_rng(0)
+    made = Streets(tmp_path / "images", tmp_path / "masks")
+    for name, size in (("a", (64, 64)), ("b", (90, 120)), ("town/c", (40, 50))):
+        for folder in (made.images, made.masks):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), size[::-1])
+        cv2.imwrite(str(made.images / f"{name}.png"), picture)
+        cv2.imwrite(str(made.masks / f"{name}.png"), random.choice(np.array([0, 1, 2, 255], np.uint8), size))
+    return made
+
+
+def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
+    """By the Keras model, TensorFlow's bilinear resizing, and plain counting."""
+    from hrnet_tf.backend.keras_module import tf
+
+    counts = np.zeros((3, 3), np.int64)
+    for image in sorted(streets.images.rglob("*.png")):
+        mask = read_mask(streets.masks / image.relative_to(streets.images), 3)
+        crop = normalize(resize(read_image(image), TASK_SIZE))[None]
+        found = tf.image.resize(keras.predict_on_batch(crop), mask.shape).numpy()[0].argmax(axis=-1)  # type: ignore[attr-defined]
+        for truth, predicted in zip(mask.ravel(), found.ravel(), strict=True):
+            if truth != 255:
+                counts[truth, predicted] += 1
+    return counts
+
+
+def test_counts_what_the_keras_model_finds(streets: Streets, task_model: MakeModel) -> None:
+    model = task_model("segmentation", CLASSES)
+    expected = expected_counts(model.keras, streets)
+    found = evaluate_segmentation(TfliteModel(model.path), load_masked_images(streets.images, streets.masks))
+    assert (found.counts.sum(axis=1) == expected.sum(axis=1)).all()
+    assert np.abs(found.counts - expected).sum() <= 4  # pixels whose two best classes are a rounding error apart
+    assert np.count_nonzero(found.counts.sum(axis=0)) >= 2
+
+
+def test_int8_finds_nearly_the_same(streets: Streets, task_model: MakeModel) -> None:
+    data = load_masked_images(streets.images, streets.masks)
+    exact, small = (
+        evaluate_segmentation(TfliteModel(task_model("segmentation", CLASSES, precision).path), data)
+        for precision in ("float32", "int8")
+    )
+    assert small.pixel_accuracy == pytest.approx(exact.pixel_accuracy, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (64, 64), (50, 37), (9, 40)])
+def test_logits_are_upsampled_with_half_pixel_centres(size: tuple[int, int]) -> None:
+    from hrnet_tf.backend.keras_module import tf
+
+    logits = np.random.default_rng(1).standard_normal((16, 16, 5)).astype(np.float32)
+    wanted = tf.image.resize(logits, size).numpy()
+    found = np.take_along_axis(wanted, most_likely(logits, size)[..., None], axis=-1)[..., 0]
+    np.testing.assert_allclose(found, wanted.max(axis=-1), atol=1e-5)
+
+
+def test_result_by_hand() -> None:
+    counts = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
+    result = SegmentationResult("m", 1, CLASSES, counts)
+    assert result.pixel_accuracy == 9 / 12
+    assert result.miou == pytest.approx((6 / 9 + 3 / 6) / 2)
+    assert result.mean_accuracy == pytest.approx((6 / 8 + 3 / 4) / 2)
+    data = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert data["iou"] == {"sky": pytest.approx(2 / 3), "road": 0.5, "car": None}
+    assert str(result).splitlines()[1] == "mIoU 0.5833  pixel accuracy 0.7500  mean accuracy 0.7500"
+
+
+def test_cityscapes_layout(tmp_path: Path) -> None:
+    for kind, endings in (("leftImg8bit", ["leftImg8bit"]), ("gtFine", ["gtFine_labelTrainIds", "gtFine_color"])):
+        for ending in endings:
+            path = tmp_path / kind / "val" / "ulm" / f"ulm_000001_000019_{ending}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), np.zeros((4, 8), np.uint8))
+    [pair] = load_masked_images(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val").images
+    assert pair.mask_path.name == "ulm_000001_000019_gtFine_labelTrainIds.png"
+    pair.mask_path.unlink()
+    with pytest.raises(ValueError, match="make them with cityscapesscripts' createTrainIdLabelImgs"):
+        load_masked_images(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val")
+
+
+def palette_png(indices: NDArray[np.uint8]) -> bytes:
+    """A PNG with a palette, as PASCAL VOC's masks are."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width = indices.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in indices)
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    colours = np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes()
+    chunks = ((b"IHDR", header), (b"PLTE", colours), (b"tRNS", b"\0"), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def test_masks_with_a_palette_are_read_as_indices(tmp_path: Path) -> None:
+    indices = np.array([[0, 1, 2], [20, 255, 7]], np.uint8)
+    path = tmp_path / "voc.png"
+    path.write_bytes(palette_png(indices))
+    np.testing.assert_array_equal(read_mask(path, 21), indices)
+    for keep in (0, 8, 20, 33, 60):
+        path.write_bytes(palette_png(indices)[:keep])
+        with pytest.raises(ValueError, match="damaged"):
+            read_mask(path, 21)
+
+
+def test_command(streets: Streets, task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    code, out, _ = invoke("evaluate", task_model("segmentation", CLASSES).path, *streets.arguments, "--json", figures)
+    assert code == 0
+    assert out.startswith("segmentation-float32.tflite: 3 images\nmIoU ")
+    data = json.loads(figures.read_text())
+    assert (data["task"], data["images"], data["threads"]) == ("segmentation", 3, 1)
+    assert data["data"] == {"images": str(streets.images), "masks": str(streets.masks)}
+    assert set(data["iou"]) == set(CLASSES)
+    assert invoke("evaluate", task_model("segmentation", CLASSES, "int8").path, *streets.arguments, "--limit", 2)[0] == 0
+
+
+def other_size(streets: Streets) -> None:
+    cv2.imwrite(str(streets.masks / "b.png"), np.zeros((90, 121), np.uint8))
+
+
+def other_class(streets: Streets) -> None:
+    cv2.imwrite(str(streets.masks / "b.png"), np.full((90, 120), 3, np.uint8))
+
+
+def colours(streets: Streets) -> None:
+    cv2.imwrite(str(streets.masks / "b.png"), np.zeros((90, 120, 3), np.uint8))
+
+
+def no_mask(streets: Streets) -> None:
+    (streets.masks / "town" / "c.png").unlink()
+
+
+def no_images(streets: Streets) -> None:
+    for path in streets.images.rglob("*.png"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (other_size, "b.png is 90x120 (height x width), but its mask "),
+        (other_class, "b.png holds class 3, but the model has 3 classes, 0 to 2 (255 is ignored)"),
+        (colours, "b.png is uint8 (90, 120, 3); expected one channel"),
+        (no_mask, "c.png has no mask: "),
+        (no_images, "there are no images in "),
+    ],
+)
+def test_bad_data_end_in_one_line(
+    spoil: Callable[[Streets], None], message: str, streets: Streets, task_model: MakeModel, invoke: Invoke
+) -> None:
+    spoil(streets)
+    code, _, error = invoke("evaluate", task_model("segmentation", CLASSES).path, *streets.arguments)
+    assert code == 2
+    assert message in one_line(error)
+
+
+def test_real_streets(camvid: Path, task_model: MakeModel) -> None:
+    classes = json.loads((camvid / "classes.json").read_text())
+    model = TfliteModel(task_model("segmentation", classes).path)
+    data = load_masked_images(camvid / "val" / "images", camvid / "val" / "masks")
+    assert len(data) == 101
+    result = evaluate_segmentation(model, data.head(5))
+    masks = [read_mask(one.mask_path, 11) for one in data.head(5).images]
+    assert result.counts.sum() == sum((mask != 255).sum() for mask in masks)
+    assert 0 < result.pixel_accuracy < 1

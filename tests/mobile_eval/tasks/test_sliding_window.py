@@ -1,0 +1,195 @@
+"""Sliding windows, scales and mirror images of segmentation, against plain numpy and TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.masks import load_masked_images, read_mask
+from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.tasks.segmentation.evaluate import evaluate_segmentation, most_likely
+from mobile_eval.tasks.segmentation.sliding_window import (
+    MapOptions,
+    answer_view,
+    likeliest,
+    log_sums,
+    make_views,
+    parse_scales,
+    window_starts,
+)
+from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
+
+CLASSES = ("sky", "road", "car")
+MEAN = (123.675, 116.28, 103.53)
+MakeModel = Callable[..., TaskModel]
+
+
+@pytest.fixture
+def image() -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8), (150, 100)), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("length", "window", "overlap", "starts"),
+    [
+        (64, 64, 0.0, [0]),
+        (40, 64, 0.0, [0]),
+        (65, 64, 0.0, [0, 1]),
+        (128, 64, 0.0, [0, 64]),
+        (150, 64, 0.0, [0, 64, 86]),
+        (150, 64, 0.5, [0, 32, 64, 86]),
+        (10, 4, 0.99, [0, 1, 2, 3, 4, 5, 6]),
+    ],
+)
+def test_windows_end_at_the_border(length: int, window: int, overlap: float, starts: list[int]) -> None:
+    assert window_starts(length, window, overlap) == starts
+    covered = {place for start in starts for place in range(start, min(start + window, length))}
+    assert covered == set(range(length))
+
+
+def test_views(image: NDArray[np.uint8]) -> None:
+    half, own = make_views(image, (64, 64), MapOptions(windows=True, scales=(0.5, 1)), MEAN)
+    assert (half.seen, half.size, half.corners) == ((50, 75), (64, 75), ((0, 0), (0, 11)))
+    np.testing.assert_array_equal(half.crops[1, :50], resize(image, (50, 75))[:, 11:])
+    assert np.unique(half.crops[:, 50:].reshape(-1, 3), axis=0).tolist() == [[124, 116, 104]]
+    assert own.corners == ((0, 0), (0, 64), (0, 86), (36, 0), (36, 64), (36, 86))
+    np.testing.assert_array_equal(own.crops[5], image[36:, 86:])
+    [whole] = make_views(image, (64, 64), MapOptions(flip=True), MEAN)
+    assert (whole.window, whole.size, whole.corners) == ((100, 150), (100, 150), ((0, 0),))
+    np.testing.assert_array_equal(whole.crops[0], resize(image, (64, 64)))
+
+
+def softmax_of(keras: Any, crop: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float64]:
+    """By the Keras model, TensorFlow's bilinear resizing, and numpy."""
+    from hrnet_tf.backend.keras_module import tf
+
+    logits = tf.image.resize(keras.predict_on_batch(normalize(crop[None])), size).numpy()[0].astype(np.float64)
+    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+
+
+def test_probabilities_are_averaged_over_windows_and_mirror_images(image: NDArray[np.uint8], task_model: MakeModel) -> None:
+    made = task_model("segmentation", CLASSES)
+    expected, seen = np.zeros((100, 150, 3)), np.zeros((100, 150, 1))
+    for top in (0, 36):
+        for left in (0, 64, 86):
+            crop = image[top : top + 64, left : left + 64]
+            place = slice(top, top + 64), slice(left, left + 64)
+            mirrored = softmax_of(made.keras, np.ascontiguousarray(crop[:, ::-1]), (64, 64))[:, ::-1]
+            expected[place] += softmax_of(made.keras, crop, (64, 64)) + mirrored
+            seen[place] += 2
+    [view] = make_views(image, (64, 64), MapOptions(windows=True, flip=True), MEAN)
+    answered = answer_view(TfliteModel(made.path), view, flip=True)
+    np.testing.assert_array_equal(answered.counts, seen[..., 0])
+    found = np.stack([answered.probability(index, (100, 150)) for index in range(3)], axis=-1)
+    np.testing.assert_allclose(found, expected / seen, atol=1e-4)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+    certain = np.ptp(np.sort(expected / seen, axis=-1)[..., 1:], axis=-1) > 1e-3
+    wanted = expected.argmax(axis=-1)
+    np.testing.assert_array_equal(likeliest([answered], (100, 150))[certain], wanted[certain])
+    assert certain.mean() > 0.75
+
+
+def test_scales_are_summed(image: NDArray[np.uint8], task_model: MakeModel) -> None:
+    from hrnet_tf.backend.keras_module import tf
+
+    made = task_model("segmentation", CLASSES)
+    padded = np.full((64, 75, 3), (124, 116, 104), np.uint8)
+    padded[:50] = resize(image, (50, 75))
+    half, seen = np.zeros((64, 75, 3)), np.zeros((64, 75, 1))
+    for left in (0, 11):
+        half[:, left : left + 64] += softmax_of(made.keras, padded[:, left : left + 64], (64, 64))
+        seen[:, left : left + 64] += 1
+    expected = tf.image.resize((half / seen)[:50], (100, 150)).numpy()
+    views = make_views(image, (64, 64), MapOptions(windows=True, scales=(0.5, 1.0)), MEAN)
+    answers = [answer_view(TfliteModel(made.path), view) for view in views]
+    found = np.stack([answers[0].probability(index, (100, 150)) for index in range(3)], axis=-1)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    both = np.stack([sum(one.probability(i, (100, 150)) for one in answers) for i in range(3)], axis=-1)
+    np.testing.assert_array_equal(likeliest(answers, (100, 150)), both.argmax(axis=-1))
+
+
+def test_sums_of_large_logits_stay_finite() -> None:
+    logits = np.array([[[900.0, 0.0, -900.0], [-900.0, -901.0, -902.0]]], np.float32)
+    expected = [900, -900 + np.log(1 + np.exp(-1) + np.exp(-2))]
+    np.testing.assert_allclose(log_sums(logits, (1, 2))[0], expected, rtol=1e-6)
+
+
+def test_a_window_as_large_as_the_image_finds_what_the_whole_finds(task_model: MakeModel) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (*TASK_SIZE, 3), np.uint8)
+    model = TfliteModel(task_model("segmentation", CLASSES).path)
+    [view] = make_views(image, TASK_SIZE, MapOptions(windows=True))
+    plain = most_likely(model.answer(model.stored(image[None]))[0], TASK_SIZE)
+    assert (likeliest([answer_view(model, view)], TASK_SIZE) == plain).mean() > 0.999
+
+
+@pytest.fixture
+def streets(tmp_path: Path) -> tuple[Path, Path]:
+    """Two images with masks."""
+    random = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name, size in (("a", (64, 64)), ("b", (90, 120))):
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), random.integers(0, 256, (*size, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), random.choice(np.array([0, 1, 2, 255], np.uint8), size))
+    return tmp_path / "images", tmp_path / "masks"
+
+
+def test_evaluation_counts_what_views_find(streets: tuple[Path, Path], task_model: MakeModel) -> None:
+    model, data = TfliteModel(task_model("segmentation", CLASSES).path), load_masked_images(*streets)
+    how = MapOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
+    counts = np.zeros((3, 3), np.int64)
+    for one in data.images:
+        mask, views = read_mask(one.mask_path, 3), make_views(read_image(one.image_path), TASK_SIZE, how, MEAN)
+        height, width = mask.shape
+        found = likeliest([answer_view(model, view, flip=True) for view in views], (height, width))
+        for truth, predicted in zip(mask.ravel(), found.ravel(), strict=True):
+            if truth != 255:
+                counts[truth, predicted] += 1
+    np.testing.assert_array_equal(evaluate_segmentation(model, data, options=how).counts, counts)
+
+
+def test_command(streets: tuple[Path, Path], task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
+    path, figures, folder = task_model("segmentation", CLASSES).path, tmp_path / "figures.json", tmp_path / "overlays"
+    data = "--images", streets[0], "--masks", streets[1], "--json", figures
+    code, _, _ = invoke("evaluate", path, *data, "--windows", "--scales", "0.5,1", "--flip", "--overlays", folder)
+    assert code == 0
+    options = json.loads(figures.read_text())["options"]
+    assert (options["windows"], options["scales"], options["flip"], options["overlap"]) == (True, "0.5,1", True, 0.0)
+    assert sorted(file.name for file in folder.iterdir()) == ["0000_a.jpg", "0001_b.jpg"]
+    picture = cv2.imread(str(folder / "0001_b.jpg"))
+    assert picture.shape[1:] == (240, 3)
+    assert picture.shape[0] > 90  # the names of the classes are below
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--scales 0.5,1", "--scales and --overlap go with --windows"),
+        ("--overlap 0.5", "--scales and --overlap go with --windows"),
+        ("--windows --scales big", "--scales takes numbers with commas between, such as 0.5,1,1.5; got 'big'"),
+        ("--windows --scales 1,0", "--scales takes numbers above 0"),
+        ("--windows --scales nan", "--scales takes numbers above 0"),
+        ("--windows --overlap 1", "--overlap must be at least 0 and below 1, got 1"),
+        ("--overlays {images}/a.png", "cannot make the folder"),
+        ("--decoding dark", "--decoding is not for it; it takes --images, --masks, --limit, --classes, --exif, --flip"),
+    ],
+)
+def test_bad_options(options: str, message: str, streets: tuple[Path, Path], task_model: MakeModel, invoke: Invoke) -> None:
+    path, given = task_model("segmentation", CLASSES).path, options.format(images=streets[0]).split()
+    code, _, error = invoke("evaluate", path, "--images", streets[0], "--masks", streets[1], *given)
+    assert code == 2
+    assert message in one_line(error)
+
+
+def test_scales_as_typed() -> None:
+    assert parse_scales(None) == (1.0,)
+    assert parse_scales("0.5, 1,1.75") == (0.5, 1.0, 1.75)

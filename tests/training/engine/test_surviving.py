@@ -1,0 +1,245 @@
+"""What a run keeps: through kill -9, of the best epoch, of a batch that gave no number; and what it leaves alone."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.runs.run import Run
+from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.metrics.metric import Metric
+from mobile_eval.tasks.pose.inputs import load_keypoints
+from training.callbacks.progress import ProgressLine
+from training.callbacks.run_checkpoint import KeepRun, best_epoch, out_of_patience
+from training.callbacks.terminate_on_nan import BATCH_FILE, StopAtNonFinite
+from training.config import TrainingConfig
+from training.data.examples import Examples
+from training.engine.fit import build_for_training
+from training.execution import Execution
+from training.optim.optimizers import AveragedWeights, make_optimizer
+from training.tasks.pose.settings import Settings
+from training.tasks.pose.task import pose_maker
+from training.train import train
+
+ROOT = Path(__file__).parents[3]
+JOB = Path(__file__).with_name("devices_job.py")
+
+PCK = Metric("PCK@0.1", "pck")
+
+
+def rows(*pck: float) -> list[dict[str, float]]:
+    return [{"epoch": number, "loss": 1.0, "val_pck": value} for number, value in enumerate(pck, 1)]
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_is_as_if_nothing_had_happened(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(small.to_json()))
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.replace(config, batch_size=16).to_json()))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+    def start(name: str, *options: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, JOB, tmp_path, name, "one", "epochs=3", *options], env=environment)
+
+    def history(name: str) -> list[dict[str, Any]]:
+        with (tmp_path / name / "history.csv").open() as file:
+            return list(csv.DictReader(file))
+
+    killed, until = start("killed"), time.monotonic() + 200
+    while not (tmp_path / "killed" / "history.csv").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert 1 <= len(history("killed")) < 3
+    for left in (start("killed", "resume"), start("whole")):
+        assert left.wait(timeout=300) == 0
+    for whole, resumed in zip(history("whole"), history("killed"), strict=True):
+        for name in ("epoch", "loss", "val_pck"):
+            assert float(resumed[name]) == pytest.approx(float(whole[name]), rel=1e-6)
+    first, second = (load_weights(tmp_path / name / "weights.safetensors") for name in ("whole", "killed"))
+    for name, array in first.items():
+        np.testing.assert_allclose(second[name], array, rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    wild = dataclasses.replace(config, learning_rate=1e30, warmup_epochs=0.0)
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf) after step \d of epoch 1; its batch is in .*nan-batch\.npz"):
+        train(small, wild, tmp_path / "run")
+    with np.load(tmp_path / "run" / BATCH_FILE) as batch:
+        assert batch["images"].shape == (8, 32, 32, 3)
+        assert batch["targets"].shape == (8, 8, 8, 17)
+        assert np.isfinite(batch["images"]).all()
+        assert all(Path(path).is_file() for path in batch["image_paths"])
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_the_batches_of_all_devices_are_kept(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    people = load_keypoints(config.train)
+    examples = Examples(people, pose_maker(people, small, Settings()), 4, 0, together=2)
+    stop = StopAtNonFinite(Run(tmp_path, "train", small, {}, {}), examples)
+    stop.on_epoch_begin(1)
+    stop.on_train_batch_end(0, {"loss": 0.1})
+    with pytest.raises(ValueError, match="the loss is nan after step 3 of epoch 2"):
+        stop.on_train_batch_end(2, {"loss": float("nan")})
+    with np.load(tmp_path / BATCH_FILE) as batch:
+        np.testing.assert_array_equal(batch["images"], np.concatenate([examples.batch(1, number)[0] for number in (4, 5)]))
+        order = examples.order(1)[16:24]
+        assert batch["image_paths"].tolist() == [str(people.persons[person].image_path) for person in order]
+
+
+@pytest.mark.slow
+def test_everything_at_once_trains_without_tracing_again(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    """XLA, averages, batches together, frozen parts, a look by TensorBoard, and a callback of one's own."""
+    tf = pytest.importorskip("tensorflow")
+    seen: list[Any] = []
+
+    class Own(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            seen.append((sorted(logs or {}), self.model.train_function.experimental_get_tracing_count()))
+
+    several = dataclasses.replace(config, accumulate=2, ema=0.9, freeze=("stem", "stage1"), keep="best", patience=5)
+    how = Execution(jit=True, tensorboard=True, callbacks=(Own(),), cache=tmp_path / "cache")
+    run = train(small, several, tmp_path / "run", execution=how)
+    assert seen == [(["loss", "val_pck"], 1)] * 2
+    weights = load_weights(run.weights_path)
+    keras.utils.set_random_seed(several.seed)
+    start = {v.name.removesuffix(":0"): v.numpy() for v in build_for_training(small, several).weights}
+    same = {name for name, array in weights.items() if np.array_equal(array, start[name])}
+    assert {name for name in weights if name.startswith(("stem_", "stage1_"))} <= same
+    assert not {name for name in weights if name.startswith("stage3_") and name.endswith("kernel")} & same
+    [events] = (run.path / "tensorboard").iterdir()
+    tags: dict[str, int] = {}
+    for event in tf.compat.v1.train.summary_iterator(str(events)):
+        for value in event.summary.value:
+            tags[value.tag] = tags.get(value.tag, 0) + 1
+    assert tags == {"augmented": 1, "found": 2, "loss": 2, "val_pck": 2}
+
+
+class Moves(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes how often the weights have moved after each epoch; Ctrl-C at the beginning of an epoch."""
+
+    def __init__(self, stop_at: int = -1):
+        super().__init__()
+        self.stop_at = stop_at
+        self.counted: list[int] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == self.stop_at:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.counted.append(int(self.model.optimizer.iterations.numpy()))
+
+
+def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    """35 persons by 11: 3 steps an epoch. By 2 batches a move these are moves 1, 3 and 4, by 4 only 0, 1 and 2."""
+    several = dataclasses.replace(config, epochs=3, batch_size=11, accumulate=2, val=None, learning_rate=1e-2)
+    whole = train(small, several, tmp_path / "whole", execution=Execution(callbacks=(counted := Moves(),)))
+    assert counted.counted == [1, 3, 4]
+    parts = []
+    for stop_at in (1, 2, -1):
+        parts.append(Moves(stop_at))
+        with contextlib.suppress(KeyboardInterrupt):
+            train(small, several, tmp_path / "parted", execution=Execution(callbacks=(parts[-1],)), resume=True)
+    assert [part.counted for part in parts] == [[1], [3], [4]]
+    first, second = (load_weights(tmp_path / name / "weights.safetensors") for name in ("whole", "parted"))
+    for name, array in first.items():
+        np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+    assert whole.path.is_dir()
+
+    fewer = dataclasses.replace(several, accumulate=4)
+    train(small, fewer, tmp_path / "fewer", execution=Execution(callbacks=(counted := Moves(),)))
+    assert counted.counted == [0, 1, 2]
+    with pytest.raises(ValueError, match="the training has 9 steps, fewer than the 10 that --accumulate wants"):
+        train(small, dataclasses.replace(several, accumulate=10), tmp_path / "none")
+
+
+def test_the_best_epoch_and_patience() -> None:
+    assert best_epoch(rows(0.2, 0.5, 0.5, 0.4), PCK) == 2
+    assert best_epoch(rows(0.2, 0.5, 0.1, 0.4), Metric("NME", "pck", rises=False)) == 3
+    assert not out_of_patience(rows(0.2, 0.5, 0.5), 2, PCK)
+    assert out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 2, PCK)
+    assert not out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 0, PCK)
+    assert not out_of_patience([], 1, PCK)
+
+
+def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: Path) -> None:
+    image = keras.Input((3,))
+    model = keras.Model(image, keras.layers.Dense(1, name="only")(image))
+    model.compile(make_optimizer(0.1), "mse")
+    model.optimizer.build(model.trainable_variables)
+    from training.engine.checkpoint import Checkpoint
+
+    run = Run(tmp_path, "train", None, {}, {})  # type: ignore[arg-type]
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors", model, model.optimizer)
+    keeping = KeepRun(run, model, checkpoint, [], AveragedWeights(model.optimizer, []), PCK, keep="best", patience=2)
+    keeping.set_model(model)
+    model.stop_training = False
+    for epoch, pck in enumerate((0.3, 0.6, 0.5, 0.6)):
+        assert not model.stop_training
+        model.get_layer("only").set_weights([np.full((3, 1), epoch, np.float32), np.zeros(1, np.float32)])
+        keeping.on_epoch_end(epoch, {"loss": 1.0, "val_pck": pck})
+    assert model.stop_training
+    assert load_weights(run.weights_path)["only/kernel"].tolist() == [[1.0]] * 3  # of epoch 2
+    assert checkpoint.restore() == 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"keep": "first"}, "keep must be one of last, best, got 'first'"),
+        ({"patience": 3, "val": None}, "go by the accuracy on validation data"),
+        ({"ema": 1.0}, "ema must be at least 0 and below 1"),
+        ({"accumulate": 0}, "accumulate must be above 0, got 0"),
+    ],
+)
+def test_settings_that_cannot_be(config: TrainingConfig, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(config, **changed)
+
+
+def test_parts_that_are_not_there_cannot_be_frozen(small: HRNetSpec, config: TrainingConfig) -> None:
+    with pytest.raises(ValueError, match="no part 'stage5'; there are stem, stage1, transition1, stage2"):
+        build_for_training(small, dataclasses.replace(config, freeze=("stage5",)))
+
+
+def test_the_progress_line_says_rate_and_time_left() -> None:
+    console = Console(width=200, record=True, force_terminal=False)
+    line = ProgressLine(batch_size=8, steps=2, epochs=3, console=console)
+    for epoch in range(2):
+        line.on_epoch_begin(epoch)
+        for batch in range(2):
+            line.on_train_batch_end(batch, {"loss": 0.5})
+        line.on_epoch_end(epoch, {"loss": 0.25, "val_pck": 0.125})
+    line.close()
+    said = console.export_text().strip().splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("epoch 1/3  loss 0.25  val_pck 0.125  ")
+    assert said[1].endswith("images/s  0:00:00 left")
+
+
+def test_on_a_terminal_the_line_moves() -> None:
+    console = Console(width=120, record=True, force_terminal=True)
+    line = ProgressLine(batch_size=8, steps=1, epochs=1, console=console)
+    line.on_epoch_begin(0)
+    line.on_train_batch_end(0, {"loss": 0.5})
+    line._bar.refresh()
+    assert "1/1" in console.export_text(clear=False)
+    line.on_epoch_end(0, {"loss": 0.5})
+    line.close()
+    assert "epoch 1/1  loss 0.5" in console.export_text()
