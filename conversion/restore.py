@@ -48,7 +48,7 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_
     if description.precision != "float32":
         raise ValueError(f"{path} is {description.precision}: only a float32 file holds the weights that were trained")
     if "spec" not in description.network:
-        raise ValueError(f"{path} does not hold the network's spec: it was converted by an older version")
+        raise ValueError(f"{path} does not hold the network's spec")
     if output.exists():
         raise ValueError(f"{output} exists already; give another --output")
     spec, folded = _folded_network(path, description.network["spec"])

@@ -104,7 +104,6 @@ class TrainingConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingConfig:
         """What `to_json` wrote."""
-        data = as_named_today(data)
         task = data["task"]
         common = {
             field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data and field.name not in OWN
@@ -123,28 +122,12 @@ def tuning_config(
     return TrainingConfig(train, val, run_settings(parent), epochs, task, batch_size, "adam", learning_rate, seed=seed)
 
 
-def as_named_today(config: dict[str, Any]) -> dict[str, Any]:
-    """A stored config or a recipe, with what once was `mixed_precision`: bfloat16 or not."""
-    if "mixed_precision" not in config:
-        return config
-    precision = BFLOAT16 if config["mixed_precision"] else FLOAT32
-    return {"precision": precision, **{name: value for name, value in config.items() if name != "mixed_precision"}}
-
-
 def asked_precision(precision: str | None, mixed: bool | None) -> str | None:
     """What is asked for by --precision, or by its short form, --mixed-precision; None where neither is given."""
     short = None if mixed is None else BFLOAT16 if mixed else FLOAT32
     if short and precision not in (None, short):
         raise ValueError(f"--mixed-precision is --precision {BFLOAT16}, which does not go with --precision {precision}")
     return short or precision
-
-
-def with_defaults(task: str, config: dict[str, Any]) -> dict[str, Any]:
-    """A stored config with the settings that came later at the values that they had before."""
-    fields = [field for field in dataclasses.fields(TrainingConfig) if field.default is not dataclasses.MISSING]
-    defaults = {field.name: field.default for field in fields}
-    known = {**defaults, **default_settings(task), "task": task, **as_named_today(config)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 
 def stored_settings(task: str, config: dict[str, Any], place: str = "config") -> Any:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from mobile_eval.tasks.base import Source
 from mobile_eval.typed import brief
-from training.config import TrainingConfig, as_named_today
+from training.config import TrainingConfig
 from training.tasks.registry import recipe_folder, settings_class
 
 COMMON = (
@@ -47,8 +47,8 @@ def load_recipe(task: str, name: str) -> dict[str, Any]:
     data = _parsed(path)
     if not isinstance(data, dict):
         raise ValueError(f"recipe {path} must hold lines such as `epochs: 210`")
-    known = {**recipe_settings(task), "mixed_precision": "bool"}  # which once was the precision
-    return as_named_today({key: _checked(key, value, known, path) for key, value in data.items()})
+    known = recipe_settings(task)
+    return {key: _checked(key, value, known, path) for key, value in data.items()}
 
 
 def _parsed(path: Path) -> Any:

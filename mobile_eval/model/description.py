@@ -77,10 +77,9 @@ class ModelInput:
             raise ValueError(f"a model's geometry is one of {', '.join(GEOMETRIES)}, got {self.geometry!r}")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; no geometry where it is the plain one, as in files of before there were others."""
+        """Plain data."""
         data = {"size": list(self.size), "layout": self.layout, "mean": list(self.mean), "std": list(self.std)}
-        data |= dataclasses.asdict(self.tensor)
-        return data if self.geometry == PLAIN else {**data, "geometry": self.geometry}
+        return {**data, **dataclasses.asdict(self.tensor), "geometry": self.geometry}
 
 
 @dataclass(frozen=True)

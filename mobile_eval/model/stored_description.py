@@ -25,27 +25,21 @@ class StoredCategory:
 
 @dataclass(frozen=True)
 class StoredStep:
-    """A step of removing links; `pck` is what the score was called before there were tasks."""
+    """A step of removing links, with the network's score after it where that was measured."""
 
     removed: tuple[str, ...]
     ratio: float
     score: float | None = None
-    pck: float | None = None
 
 
 @dataclass(frozen=True)
 class StoredRemoval:
-    """The steps to a pruned network, with the score of the full one under either of its names."""
+    """The steps to a pruned network, and the metric and score of the full one."""
 
     steps: tuple[StoredStep, ...]
     priced_in: str
-    metric: str = ""
-    whole_score: float | None = None
-    whole_pck: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.whole_score is None and self.whole_pck is None:
-            raise ValueError("the score of the full network is missing")
+    metric: str
+    whole_score: float
 
 
 @dataclass(frozen=True)

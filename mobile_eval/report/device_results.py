@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mobile_eval.benchmark.bootstrap import Interval
 from mobile_eval.files import read_json
@@ -31,22 +30,8 @@ class DescribedPrecision:
 
 
 @dataclass(frozen=True)
-class OldPck:
-    """What was measured before there were tasks."""
-
-    pck: float
-
-
-@dataclass(frozen=True)
-class OldEvaluation:
-    """Where it stood."""
-
-    pck: OldPck
-
-
-@dataclass(frozen=True)
 class MeasuredModel:
-    """One model; `reference` is the label of the one that its ratio is to. Intervals are missing from old results."""
+    """One model; `reference` is the label of the one that its ratio is to. Intervals are missing where only one was measured."""
 
     label: str
     reference: str
@@ -54,10 +39,8 @@ class MeasuredModel:
     latency: MeasuredLatency
     latency_ratio: float
     score: float | None = None
-    evaluation: Any = None
     latency_ratio_interval: Interval | None = None
     score_difference_interval: Interval | None = None
-    pck_difference_interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -78,15 +61,14 @@ class MeasuredBy:
 
 @dataclass(frozen=True)
 class DeviceResults:
-    """Models by label, and what they were measured on and with; `persons` is what `items` were before there were tasks."""
+    """Models by label, and what they were measured on and with."""
 
     environment: DeviceEnvironment
     runtime: str
     threads: int
     models: tuple[MeasuredModel, ...]
-    items: int | None = None
-    persons: int | None = None
-    metric: MeasuredBy | None = None
+    items: int
+    metric: MeasuredBy
 
     def __post_init__(self) -> None:
         labels = {model.label for model in self.models}
@@ -95,8 +77,6 @@ class DeviceResults:
         unknown = next((model for model in self.models if model.reference not in labels), None)
         if unknown is not None:
             raise ValueError(f"{unknown.label} is compared with {unknown.reference}, which is not there")
-        if self.items is None and self.persons is None:
-            raise ValueError("items is missing")
 
 
 def read_results(path: Path) -> DeviceResults:
@@ -108,8 +88,6 @@ def read_results(path: Path) -> DeviceResults:
 
 def score_of(model: MeasuredModel, path: Path) -> float:
     """The model's score; ValueError where it has none, as where nothing could be measured."""
-    if model.score is not None:
-        return model.score
-    where = f"{path}: {model.label} has no score to compare, and no evaluation of before there were scores"
-    old: OldEvaluation = checked(model.evaluation, OldEvaluation, where, extra=True)
-    return old.pck.pck
+    if model.score is None:
+        raise ValueError(f"{path}: {model.label} has no score to compare")
+    return model.score

@@ -20,8 +20,6 @@ from mobile_eval.report.device_results import DeviceResults, MeasuredModel, read
 from mobile_eval.report.html import COLORS, template
 from mobile_eval.viz.scatter import Point, scatter_svg
 
-PCK = "PCK@0.1"  # what was measured before there were tasks
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -135,8 +133,8 @@ def _device(path: Path, results: DeviceResults, name: str, color: str) -> Device
         runtime=results.runtime,
         threads=results.threads,
         date=environment.date,
-        items=results.items or results.persons or 0,
-        metric=results.metric.name if results.metric else PCK,
+        items=results.items,
+        metric=results.metric.name,
         models={model.label: _cell(model, by_label[model.reference], path) for model in results.models},
         color=color,
     )
@@ -152,7 +150,7 @@ def _cell(model: MeasuredModel, reference: MeasuredModel, path: Path) -> Cell:
         ratio_interval=model.latency_ratio_interval,
         score=score,
         score_difference=score - score_of(reference, path),
-        score_interval=model.score_difference_interval or model.pck_difference_interval,
+        score_interval=model.score_difference_interval,
         is_reference=model.label == reference.label,
         reference=reference.label,
     )

@@ -185,9 +185,8 @@ def _removal(models: list[ComparedModel]) -> Markup | None:
     known = next((m.description.source["removal"] for m in models if m.description.source.get("removal")), None)
     if known is None:
         return None
-    whole = known["whole_score"] if "whole_score" in known else known["whole_pck"]  # before there were tasks
-    points = removal_points(whole, known["steps"])
-    return Markup(removal_svg(points, known.get("metric", "PCK@0.1"), known["priced_in"])) if len(points) > 1 else None
+    points = removal_points(known["whole_score"], known["steps"])
+    return Markup(removal_svg(points, known["metric"], known["priced_in"])) if len(points) > 1 else None
 
 
 def study_section(result: ComparisonResult) -> StudySection | None:

@@ -124,7 +124,7 @@ def removal_points(whole: float, steps: Sequence[Mapping[str, object]]) -> list[
     """The points of a `pruning.json`'s steps, the whole network (accuracy `whole`) first; steps without accuracy are left out."""
     points = [RemovedUnits(1.0, whole, "the whole network")]
     for step in steps:
-        removed, ratio, score = step["removed"], step["ratio"], step.get("score", step.get("pck"))  # pck, before there were tasks
+        removed, ratio, score = step["removed"], step["ratio"], step.get("score")
         if isinstance(removed, list) and isinstance(ratio, float) and isinstance(score, float):
             points.append(RemovedUnits(ratio, score, ", ".join(removed)))
     return points

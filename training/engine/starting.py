@@ -14,7 +14,6 @@ from hrnet_tf.runs.run import PRUNING, RANKING, RUN, SPEC, Run, load_run, save_r
 from mobile_eval.files import check_writable, remove_stale_parts
 from mobile_eval.tasks.base import answer_names
 from training.callbacks.terminate_on_nan import BATCH_FILE
-from training.config import with_defaults
 from training.engine.inputs import Inputs
 
 ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
@@ -56,7 +55,7 @@ def check_same(run: Run) -> None:
         raise ValueError(f"{run.path} is of other joints or classes than the data; give another --output")
     differing = [
         *_differing(network_to_json(before.spec), network_to_json(run.spec)),
-        *_differing(with_defaults(before.spec.task, before.config), run.config),
+        *_differing(before.config, run.config),
         *_changed_inputs(before.inputs, run.inputs),
     ]
     _refuse(run.path, differing)

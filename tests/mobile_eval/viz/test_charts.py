@@ -35,9 +35,9 @@ def test_bars_name_their_kind() -> None:
 
 def test_the_way_down_has_a_dot_for_each_step() -> None:
     steps = [
-        {"removed": ["stage4_module0_link3to0"], "ratio": 0.9, "pck": 0.61},
-        {"removed": ["stage2_module0_link0to1"], "ratio": 0.85, "pck": None},
-        {"removed": ["stage3_module0_link0to2", "stage3_module0_link1to2"], "ratio": 0.8, "pck": 0.55},
+        {"removed": ["stage4_module0_link3to0"], "ratio": 0.9, "score": 0.61},
+        {"removed": ["stage2_module0_link0to1"], "ratio": 0.85, "score": None},
+        {"removed": ["stage3_module0_link0to2", "stage3_module0_link1to2"], "ratio": 0.8, "score": 0.55},
     ]
     points = removal_points(0.62, steps)
     assert points == [

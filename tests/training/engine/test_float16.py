@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ import pytest
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
-from training.config import TrainingConfig, as_named_today, asked_precision, with_defaults
+from training.config import TrainingConfig, asked_precision
 from training.engine.checkpoint import Checkpoint
 from training.engine.fit import build_for_training
 from training.execution import Execution
 from training.optim.optimizers import AveragedWeights, make_optimizer, optimizer_state
-from training.recipe import load_recipe
 from training.train import train
 
 INITIAL_SCALE = 2.0**15
@@ -101,17 +99,6 @@ def test_a_run_in_float16(small: HRNetSpec, config: TrainingConfig, tmp_path: Pa
     assert {scale, count} <= {float(array) for array in saved.values() if array.shape == ()}
     assert scale <= INITIAL_SCALE
     assert 0 < count <= 3  # steps of the first epoch
-
-
-def test_what_was_stored_before_there_was_a_choice(config: TrainingConfig, tmp_path: Path) -> None:
-    old = {name: value for name, value in config.to_json().items() if name != "precision"}
-    for mixed, precision in ((True, "bfloat16"), (False, "float32")):
-        stored = json.loads(json.dumps({**old, "mixed_precision": mixed}))
-        assert TrainingConfig.from_json(stored) == dataclasses.replace(config, precision=precision)
-        assert with_defaults("pose", stored) == dataclasses.replace(config, precision=precision).to_json()
-    assert as_named_today({"epochs": 1}) == {"epochs": 1}
-    (tmp_path / "mine.yaml").write_text("epochs: 3\nmixed_precision: true\n")
-    assert load_recipe("pose", str(tmp_path / "mine.yaml")) == {"epochs": 3, "precision": "bfloat16"}
 
 
 def test_what_is_asked_for() -> None:

@@ -65,7 +65,7 @@ def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
     ("change", "message"),
     [
         ({"batch_size": 16}, "batch-size was 8, is now 16. Give the earlier ones, or another --output"),
-        ({"epochs": 3, "learning_rate": 0.5}, "learning-rate was 0.001, is now 0.5; epochs was 2, is now 3"),
+        ({"epochs": 3, "learning_rate": 0.5}, "epochs was 2, is now 3; learning-rate was 0.001, is now 0.5"),
         ({"targets": "udp"}, "targets was dark, is now udp"),
     ],
 )

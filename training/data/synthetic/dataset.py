@@ -40,8 +40,7 @@ def write_synthetic_people(
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}")
     counts = {"train": train_count, "val": val_count}
-    settings = {"version": VERSION, "counts": counts, "seed": seed, "image_size": list(image_size)}
-    settings |= {"task": task} if task != "pose" else {}  # as in folders of before there were others
+    settings = {"version": VERSION, "counts": counts, "seed": seed, "image_size": list(image_size), "task": task}
     if _is_complete(folder, settings):
         return
     with complete_folder(folder) as draft, Progress() as progress:
