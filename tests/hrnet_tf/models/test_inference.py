@@ -16,8 +16,8 @@ SIZE = (8, 8)
 # TensorFlow counts the functions of a whole process, so each way of calling models has a process of its own.
 JOB = """
 import numpy as np
-from hrnet_tf._keras import keras
-from hrnet_tf.inference import Inference
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.inference import Inference
 
 for _ in range(8):
     model = keras.Sequential([keras.layers.Conv2D(2, 3, input_shape=(8, 8, 3))])
