@@ -1,6 +1,7 @@
 """The house's rules of import, read from the source."""
 
 import ast
+import graphlib
 import sys
 from pathlib import Path
 
@@ -99,6 +100,17 @@ def test_a_command_line_starts_light(path: Path) -> None:
     parts = set() if path == MOUNTS_ALL else own_modules(path)  # a long command has a file of its own
     loaded = set().union(*map(loaded_at_once, {path, *parts})) - set(sys.stdlib_module_names)
     assert loaded <= {"typer", *(PACKAGES if path == MOUNTS_ALL else path.parts[:1])}
+
+
+def test_no_import_cycle() -> None:
+    """In functions either: a cycle there is a cycle of subjects."""
+    modules = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
+    graph = {}
+    for name, path in modules.items():
+        nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module]
+        targets = {node.module for node in nodes} | {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+        graph[name] = (targets & set(modules)) - {name}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(modules)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)

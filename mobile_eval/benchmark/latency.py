@@ -25,11 +25,11 @@ from mobile_eval.model.description import files_of, is_described
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.backend import Backend, Placement, placement
 from mobile_eval.runtime.interpreter import CPU, TfliteModel, find_runtime, load_delegate, open_interpreter
+from mobile_eval.runtime.random_input import feed_random
 from mobile_eval.runtime.trial import check_sound
 
 WARMUP_RUNS = 5
 ROUNDS = 50
-INPUT_SEED = 0
 INTERLEAVED = "interleaved"
 SUMMARY = ("p50_ms", "p90_ms", "p99_ms", "mean_ms", "std_ms", "min_ms", "max_ms", "drift")
 
@@ -215,24 +215,6 @@ def bench_interleaved(
         if on_round:
             on_round(number + 1)
     return [_result(one, times, backend, INTERLEAVED, before) for one, times in zip(started, samples, strict=True)]
-
-
-def feed_random(interpreter: Any) -> None:
-    """Give every input of `interpreter` random values of its type: 8 and 16 bits over their whole range, floats normal.
-
-    Wider integers are no pictures but places and counts, of which 0 is allowed.
-    """
-    random = np.random.default_rng(INPUT_SEED)
-    for details in interpreter.get_input_details():
-        shape, dtype = tuple(details["shape"]), np.dtype(details["dtype"])
-        if np.issubdtype(dtype, np.integer) and dtype.itemsize > 2:
-            values = np.zeros(shape, dtype)
-        elif np.issubdtype(dtype, np.integer):
-            limits = np.iinfo(dtype)
-            values = random.integers(limits.min, limits.max, shape, dtype, endpoint=True)
-        else:
-            values = random.standard_normal(shape).astype(dtype)
-        interpreter.set_tensor(details["index"], values)
 
 
 def _start(path: Path | str, backend: Backend) -> _Started:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.trial import STATUS, run_apart
+from mobile_eval.runtime.trial import run_apart
+from mobile_eval.runtime.trial_process import STATUS
 
 INVOCATIONS = 3
 

@@ -2,139 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mobile_eval.benchmark.bootstrap import Interval, difference_of_scores, ratio_of_medians
-from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench_interleaved
 from mobile_eval.files import check_output_folder, write_json, write_text
-from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.model.description import CLASS_SCORES, ModelDescription, unnamed_classes
-from mobile_eval.report.study import StudyArm, check_references, load_arms
+from mobile_eval.report.html import report_html
+from mobile_eval.report.results import ComparedModel, ComparisonResult
+from mobile_eval.report.study import check_references, load_arms
 from mobile_eval.report.task_report import Comparing, Measured
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.runtime.interpreter import CPU, TfliteModel
 from mobile_eval.tasks.base import Asked, TaskData, read_asked
 from mobile_eval.tasks.registry import comparing_of, task_named, task_of
-
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class ComparedModel:
-    """One model's figures. `reference` is the index of the first model of the same precision, which ratios are to.
-
-    `latency_ratio` is the ratio of the median latencies, `paired_latency_ratio` the median of the rounds' ratios. The intervals
-    are of the latency ratio and of the difference in the task's metric; None for a reference itself.
-    """
-
-    label: str
-    description: ModelDescription
-    measured: Measured
-    latency: LatencyResult
-    reference: int
-    latency_ratio: float
-    paired_latency_ratio: float
-    latency_interval: Interval | None
-    score_interval: Interval | None
-
-    @property
-    def links_kept(self) -> int:
-        """Number of fusion links it has."""
-        return len(self.description.network.get("links", ()))
-
-    @property
-    def links_possible(self) -> int:
-        """Number of fusion links of the same network at full connectivity."""
-        return self.links_kept + len(self.description.network.get("removed_links", ()))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "label": self.label,
-            "links_kept": self.links_kept,
-            "links_possible": self.links_possible,
-            "latency_ratio": self.latency_ratio,
-            "paired_latency_ratio": self.paired_latency_ratio,
-            "latency_ratio_interval": dataclasses.asdict(self.latency_interval) if self.latency_interval else None,
-            "score": number_or_none(self.measured.score),
-            "score_difference_interval": dataclasses.asdict(self.score_interval) if self.score_interval else None,
-            "evaluation": self.measured.result.to_json(),
-            "latency": self.latency.to_json(),
-            "description": self.description.to_json(),
-        }
-
-
-@dataclass(frozen=True)
-class ComparisonResult:
-    """All models, in the order they were given, and what they were measured on and with."""
-
-    models: tuple[ComparedModel, ...]
-    task: str
-    dataset: TaskData
-    asked: Asked
-    command: str
-    arms: tuple[StudyArm, ...] = ()
-
-    @property
-    def comparing(self) -> Comparing:
-        """What their task is measured by."""
-        return comparing_of(self.task)
-
-    @property
-    def environment(self) -> Environment:
-        """The machine."""
-        return self.models[0].latency.after
-
-    def __str__(self) -> str:
-        wide = max(len(model.label) for model in self.models)
-        first, second = self.comparing.second, self.comparing.metric.name
-        lines = [f"{'model':<{wide}}  {first:>6}  {second:>6}    links  p50 ms  p90 ms  ratio"]
-        for model in self.models:
-            links = f"{model.links_kept}/{model.links_possible}" if model.links_possible else "-"
-            other = show(model.measured.second)
-            lines.append(
-                f"{model.label:<{wide}}  {other:>{max(6, len(first))}}  {show(model.measured.score):>{max(6, len(second))}}  "
-                f"{links:>7}  {model.latency.p50_ms:>6.2f}  {model.latency.p90_ms:>6.2f}  "
-                f"{model.latency_ratio:>5.2f} to {self.models[model.reference].label}"
-            )
-        return "\n".join(lines)
-
-    def picture_pair(self) -> tuple[int, ...]:
-        """The models whose predictions are worth showing beside each other, by index.
-
-        Of the first precision with several models, int8 before others: the reference and the one with fewest links,
-        or where none has links, the next.
-        """
-        by_precision = sorted({model.description.precision for model in self.models}, key=lambda name: name != "int8")
-        for precision in by_precision:
-            first, *rest = [i for i, model in enumerate(self.models) if model.description.precision == precision]
-            if rest:
-                with_links = [index for index in rest if self.models[index].links_possible]
-                return first, min(with_links or rest, key=lambda index: self.models[index].links_kept)
-        return tuple(range(min(len(self.models), 2)))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, as `results.json` holds it."""
-        models = [{**model.to_json(), "reference": self.models[model.reference].label} for model in self.models]
-        return {
-            "format_version": FORMAT_VERSION,
-            "command": self.command,
-            "task": self.task,
-            "metric": dataclasses.asdict(self.comparing.metric),
-            "data": self.asked.source.to_json(),
-            "items": len(self.dataset),
-            "runtime": self.models[0].latency.runtime,
-            "threads": self.models[0].latency.threads,
-            "environment": dataclasses.asdict(self.environment),
-            "models": models,
-            "arms": [dataclasses.asdict(arm) for arm in self.arms],
-        }
 
 
 def compare(
@@ -225,8 +108,6 @@ def listed(names: Sequence[str]) -> str:
 
 def save_report(result: ComparisonResult, folder: Path) -> None:
     """Write `results.json` and `index.html` into `folder`."""
-    from mobile_eval.report.html import report_html
-
     write_json(folder / "results.json", result.to_json())
     write_text(folder / "index.html", report_html(result))
 

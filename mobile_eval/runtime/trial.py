@@ -6,26 +6,25 @@ file that is being tried, then the peak memory that was needed or what was wrong
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model.description import check_is_tflite
-from mobile_eval.runtime.backend import Backend, Delegate
+from mobile_eval.runtime.backend import Backend
 
 # Modules in the user's folder must not hide those of the standard library.
-PROCESS = "import sys; sys.path = [entry for entry in sys.path if entry]; from mobile_eval.runtime.trial import main; main()"
-STATUS = Path("/proc/self/status")
+PROCESS = (
+    "import sys; sys.path = [entry for entry in sys.path if entry]; from mobile_eval.runtime.trial_process import main; main()"
+)
 
 _sound: set[tuple[str, Backend]] = set()  # checksums of what this process has tried
 
@@ -88,54 +87,3 @@ def _death(path: Path | str, code: int, stderr: str) -> str:
         return f"the TFLite runtime crashed on {path} ({signal.Signals(-code).name}): it is truncated or damaged; copy it again"
     reason = (stderr.strip().splitlines() or [f"exit code {code}"])[-1]
     return f"the process that tries {path} failed: {reason}"
-
-
-def peak_bytes() -> int | None:
-    """Peak resident memory (VmHWM) of this process; None where the system does not tell (no /proc)."""
-    if not STATUS.exists():
-        return None
-    line = next(line for line in STATUS.read_text(encoding="ascii", errors="replace").splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
-
-
-def main() -> None:
-    """The process that tries models."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("backend", help="its fields, as JSON")
-    parser.add_argument("invocations", type=int)
-    parser.add_argument("paths", nargs="+")
-    arguments = parser.parse_args()
-    fields = json.loads(arguments.backend)
-    if delegate := fields.get("delegate"):
-        fields["delegate"] = Delegate(delegate["library"], tuple(map(tuple, delegate["options"])))
-    _forbid_core_dumps()
-    for report in _reports(arguments.paths, Backend(**fields), arguments.invocations):
-        print(json.dumps(report), flush=True)
-
-
-def _reports(paths: Sequence[str], backend: Backend, invocations: int) -> Iterator[dict[str, Any]]:
-    from mobile_eval.benchmark.latency import feed_random
-    from mobile_eval.runtime.interpreter import find_runtime, invoke, open_interpreter
-
-    for path in paths:
-        yield {"path": path}
-        try:
-            find_runtime(backend.runtime)  # importing it is no part of loading the model
-            before = peak_bytes()
-            interpreter = open_interpreter(path, backend)
-            feed_random(interpreter)
-            for _ in range(invocations):
-                invoke(interpreter, path)
-            yield {"peak_bytes": peak_bytes(), "before_loading_bytes": before}
-        except ValueError as error:
-            yield {"error": str(error)}
-        except MemoryError:
-            yield {"error": f"{path} needs more memory than there is"}
-
-
-def _forbid_core_dumps() -> None:
-    """A crash is expected here, and must not leave a core file in the user's folder."""
-    with contextlib.suppress(ImportError):  # there is no such module on Windows
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

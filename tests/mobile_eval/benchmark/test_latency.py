@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from mobile_eval.benchmark import environment, latency
-from mobile_eval.benchmark.latency import MODES, Effort, bench, bench_interleaved, effort, feed_random
+from mobile_eval.benchmark.latency import MODES, Effort, bench, bench_interleaved, effort
 from mobile_eval.benchmark.peak_memory import measure_peak_memory
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.runtime.trial import STATUS
+from mobile_eval.runtime.random_input import feed_random
+from mobile_eval.runtime.trial_process import STATUS
 from tests.mobile_eval.conftest import MicroModels
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-from mobile_eval.report.comparison import ComparisonResult, compare
+from mobile_eval.report.comparison import compare
 from mobile_eval.report.html import report_html
 from mobile_eval.report.input_sizes import SizeLine, SizePoint, accuracy_by_size_svg, cost_by_size_svg, input_sizes, size_lines
+from mobile_eval.report.results import ComparisonResult
 from tests.mobile_eval.conftest import People
 
 SVG = "{http://www.w3.org/2000/svg}"
