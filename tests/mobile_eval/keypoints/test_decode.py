@@ -15,16 +15,11 @@ from numpy.typing import NDArray
 
 from mobile_eval.image.geometry import UDP
 from mobile_eval.keypoints.decode import decode_dark, decode_heatmaps, decode_own, decode_udp
+from tests.mobile_eval.heatmaps import gaussian
 
 HEIGHT, WIDTH = 32, 24
 RADIUS, SIGMA = 5, 2.0  # of opencv's Gaussian kernel of 11: 0.3 * ((11 - 1) / 2 - 1) + 0.8
 REACH = 5.0  # how far UDP's step is followed
-
-
-def gaussian(x: float, y: float, height: int = 64, width: int = 48, sigma: float = 2.0, peak: float = 0.9) -> NDArray[np.float32]:
-    """A heatmap (1, H, W, 1)."""
-    rows, columns = np.mgrid[:height, :width]
-    return (peak * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2)))[None, ..., None].astype(np.float32)
 
 
 def official_blur(heatmap: NDArray[np.float32]) -> NDArray[np.float64]:

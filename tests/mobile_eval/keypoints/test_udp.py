@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.mobile_eval.test_decode import gaussian
 
 from mobile_eval.image.geometry import UDP, box_matrix, crop_matrix, distances, heatmap_pixel, mirrored, transform_points
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
@@ -19,6 +18,7 @@ from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
 from mobile_eval.model.description import ModelDescription, ModelInput, TensorFormat, read_description
 from mobile_eval.runtime.interpreter import TfliteModel
 from tests.mobile_eval.conftest import SIZE
+from tests.mobile_eval.heatmaps import gaussian
 
 IN_UDP = ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"), geometry=UDP)
 
@@ -81,9 +81,9 @@ def test_mirrored_heatmaps_meet_without_a_shift() -> None:
 
 def test_a_file_says_its_geometry(model_path: Callable[..., Path], describe: Callable[..., ModelDescription]) -> None:
     assert read_description(model_path(name="u", input=IN_UDP)).input == IN_UDP
-    assert json.loads(model_path(name="u").with_suffix(".json").read_text())["input"].get("geometry") is None
+    assert json.loads(model_path(name="u").with_suffix(".json").read_text())["input"]["geometry"] == "plain"
     plain = describe().to_json()
-    assert "geometry" not in plain["input"]  # as in files of before there was any
+    assert plain["input"]["geometry"] == "plain"
     assert ModelDescription.from_json(plain).input.geometry == "plain"
     plain["input"]["geometry"] = "round"
     with pytest.raises(ValueError, match="a model's geometry is one of plain, udp, got 'round'"):
