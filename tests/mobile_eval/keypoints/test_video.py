@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def test_ctrl_c_leaves_no_half_video(model_path: Callable[..., Path], tmp_path: 
         writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     writer.release()
     command = [sys.executable, "-m", "mobile_eval", "predict", model_path(), path, "--output", out]
-    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it, and so would this
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
         until = time.monotonic() + 60
         while not list(out.glob(".*.part.mp4")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
