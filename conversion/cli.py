@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.cli.options import Category, Exif, MaxPixels, Strict
+
 app = typer.Typer(no_args_is_help=True)
 
 DATA = "Data to take ranges or statistics on"
@@ -16,48 +18,9 @@ Annotations = Annotated[
 ]
 Masks = Annotated[Path | None, typer.Option(help="Folder of masks, of segmentation.", show_default=False, rich_help_panel=DATA)]
 MemoryBudget = Annotated[str, typer.Option(help="Memory for images and activations, such as 1GiB or 512MiB.")]
-Category = Annotated[
-    str | None,
-    typer.Option(
-        help="Name or id of the category to take, where several have keypoints.", show_default=False, rich_help_panel=DATA
-    ),
-]
-Strict = Annotated[
-    bool,
-    typer.Option(
-        "--strict", help="Refuse annotations at the first bad label; without it up to 1 % are left out.", rich_help_panel=DATA
-    ),
-]
 Classes = Annotated[
     Path | None, typer.Option(help="File of the classes' names, of segmentation.", show_default=False, rich_help_panel=DATA)
 ]
-Exif = Annotated[
-    str | None,
-    typer.Option(
-        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell, "
-        "or as for the run's training.",
-        show_default=False,
-        rich_help_panel=DATA,
-    ),
-]
-
-
-def _limit_pixels(pixels: int | None) -> None:
-    from mobile_eval.image.image_limit import set_max_pixels
-
-    set_max_pixels(pixels)
-
-
-MaxPixels = Annotated[
-    int | None,
-    typer.Option(
-        callback=_limit_pixels,
-        help="Most pixels of an image or mask; larger files are not decoded.",
-        show_default="100000000",
-        rich_help_panel=DATA,
-    ),
-]
-
 InputNumbers = Annotated[
     str | None,
     typer.Option("--input", help="uint8-rgb (a camera's bytes, normalized in the model), int8, uint8 or float32."),

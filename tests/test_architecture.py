@@ -99,7 +99,10 @@ def test_the_networks_take_only_files_from_the_device_part(path: Path) -> None:
 def test_a_command_line_starts_light(path: Path) -> None:
     parts = set() if path == MOUNTS_ALL else own_modules(path)  # a long command has a file of its own
     loaded = set().union(*map(loaded_at_once, {path, *parts})) - set(sys.stdlib_module_names)
-    assert loaded <= {"typer", *(PACKAGES if path == MOUNTS_ALL else path.parts[:1])}
+    assert loaded <= {"typer", "mobile_eval", *(PACKAGES if path == MOUNTS_ALL else path.parts[:1])}
+    if path.parts[0] not in ("mobile_eval", *MOUNTS_ALL.parts[:1]):
+        froms = [node for node in run_at_once(path) if isinstance(node, ast.ImportFrom) and node.module]
+        assert {node.module for node in froms if (node.module or "").startswith("mobile_eval")} <= {"mobile_eval.cli.options"}
 
 
 def test_no_import_cycle() -> None:

@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.cli.options import Category as Category
+from mobile_eval.cli.options import Exif as Exif
+from mobile_eval.cli.options import MaxPixels as MaxPixels
+from mobile_eval.cli.options import Strict as Strict
+
 OF_KEYPOINTS, OF_MASKS = "Data of pose, landmarks and detection", "Data of segmentation"
 TrainAnnotations = Annotated[
     Path | None,
@@ -23,20 +28,6 @@ ValAnnotations = Annotated[
 Annotations = Annotated[
     Path | None, typer.Option(help="Annotations to measure on, as COCO JSON.", show_default=False, rich_help_panel=OF_KEYPOINTS)
 ]
-Category = Annotated[
-    str | None,
-    typer.Option(
-        help="Name or id of the category to take, where several have keypoints.", show_default=False, rich_help_panel=OF_KEYPOINTS
-    ),
-]
-Strict = Annotated[
-    bool,
-    typer.Option(
-        "--strict",
-        help="Refuse annotations at the first bad label; without it up to 1 % are left out.",
-        rich_help_panel=OF_KEYPOINTS,
-    ),
-]
 Masks = Annotated[
     Path | None,
     typer.Option(help="Folder of a mask of class indices for each image.", show_default=False, rich_help_panel=OF_MASKS),
@@ -48,14 +39,6 @@ ValMasks = Annotated[
 Classes = Annotated[
     Path | None,
     typer.Option(help="File of the classes' names: a JSON list, or one a line.", show_default=False, rich_help_panel=OF_MASKS),
-]
-Exif = Annotated[
-    str | None,
-    typer.Option(
-        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell, "
-        "or as for the run's training.",
-        show_default=False,
-    ),
 ]
 Images = Annotated[
     Path,
@@ -95,23 +78,6 @@ Closest = Annotated[bool, typer.Option("--closest", help="Where nothing keeps to
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
 Distill = Annotated[float, typer.Option(help="The teacher's share of what is learnt; the rest is the annotations'.")]
 Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]
-
-
-def limit_pixels(pixels: int | None) -> None:
-    """Make it the limit of images and masks that this process reads."""
-    from mobile_eval.image.image_limit import set_max_pixels
-
-    set_max_pixels(pixels)
-
-
-MaxPixels = Annotated[
-    int | None,
-    typer.Option(
-        callback=limit_pixels,
-        help="Most pixels of an image or mask; larger files are not decoded.",
-        show_default="100000000",
-    ),
-]
 
 # The sizes of the network to train.
 InputSize = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, multiples of 32; the model's own if not given.")]
