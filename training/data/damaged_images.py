@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-TOO_MANY = 0.01  # of the persons of an epoch
+from mobile_eval.datasets.coco.bad_labels import TOO_MANY
 
 
 class Unreadable:
