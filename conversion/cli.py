@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mobile_eval.cli.options import Category, Exif, MaxPixels, Strict
+from mobile_eval.errors import HRNetError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -85,7 +86,7 @@ def convert(
     from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and precision != "int8":
-        raise ValueError(f"--debug-quantization goes with the format int8, not {precision}")
+        raise HRNetError(f"`debug_quantization` goes with the format int8, not {precision}")
     options = ConvertOptions(precision, source, target, max_error, decode, softmax)
     chosen = load_recipe(recipe) if recipe else None
     check_output_file(output)
@@ -146,7 +147,7 @@ def restore(
     given = Source(images, annotations, masks, classes, category, strict, description.category.name, exif)
     data = load_given(name, task_named(name), given)
     if data is None:
-        raise ValueError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")
+        raise HRNetError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")
     run = restore_run(model, data, output, memory_budget=parse_memory(memory_budget))
     typer.echo(f"run: {run.path}")
 
@@ -171,7 +172,7 @@ def edgetpu(
 
     found = find_compiler(compiler)
     if segments > 1 and not found:
-        raise ValueError(f"--segments needs {COMPILER}: give it by --compiler")
+        raise HRNetError(f"`segments` needs {COMPILER}: give it by `compiler`")
     files = files_of(model)
     checked = [check(file) for file in files]
     if json:

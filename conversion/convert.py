@@ -36,6 +36,7 @@ from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.checked_inputs import RANDOM_IMAGES
@@ -87,7 +88,7 @@ def convert_run(
 
     Ranges of an integer format, unless tuned quantization-aware, are taken on `samples` of `data` (the first, or with
     `seed` drawn at random), the checks on the first of them; None means the data that the run was trained on. A file
-    that is further from the Keras model than the options allow is kept as `output`.rejected, and ValueError raised. With
+    that is further from the Keras model than the options allow is kept as `output`.rejected, and HRNetError raised. With
     tflite-runtime as `runtime` an operator version that it does not know is refused. A `recipe` makes int8 of a run that
     was not tuned, with int8 numbers in. `memory_budget` is how many bytes images, and the activations that are looked at, may
     take at a time.
@@ -95,13 +96,13 @@ def convert_run(
     check_tf_keras("conversion to TFLite")
     if run.spec.task == "detection":
         if recipe:
-            raise ValueError("a recipe is for networks of one file, not for detectors")
+            raise HRNetError("a recipe is for networks of one file, not for detectors")
         return convert_detector(
             run, options, output, data, samples=samples, seed=seed, runtime=runtime, memory_budget=memory_budget
         )
     check_endings(run, options)
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
-        raise ValueError("a recipe is for int8 of a run that was not tuned, without --input, --output-type, --decode, --softmax")
+        raise HRNetError("a recipe is for int8 of a run that was not tuned, without `input`, `output_type`, `decode`, `softmax`")
     tuned = run.quantized and options.format == "int8"
     drawn = sample_inputs(run, options, data, samples, seed, memory_budget)
     images, checked = drawn.images, drawn.head(CHECKED)
@@ -126,18 +127,18 @@ def convert_run(
     if limit is not None and not found.max_error <= limit:
         rejected = Path(f"{output}{REJECTED}")
         write_bytes(rejected, flatbuffer)
-        raise ValueError(f"{found}: over the limit of {limit:g}, kept as {rejected}")
+        raise HRNetError(f"{found}: over the limit of {limit:g}, kept as {rejected}")
     save_model_file(output, flatbuffer, description)
     compressed = len(zlib.compress(flatbuffer, 9))
     return ConversionResult(Path(output), Path(output).stat().st_size, compressed, found, tuple(errors), description)
 
 
 def check_endings(run: Run, options: ConvertOptions) -> None:
-    """Raise ValueError where the network's task has no keypoints to decode, or no class scores for softmax."""
+    """Raise HRNetError where the network's task has no keypoints to decode, or no class scores for softmax."""
     if options.decode and run.spec.task not in ("pose", "landmarks"):
-        raise ValueError(f"--decode finds keypoints in heatmaps; {run.spec.name} is a {run.spec.task} network")
+        raise HRNetError(f"`decode` finds keypoints in heatmaps; {run.spec.name} is a {run.spec.task} network")
     if options.softmax and run.spec.task != "classification":
-        raise ValueError(f"--softmax is for classification; {run.spec.name} is a {run.spec.task} network")
+        raise HRNetError(f"`softmax` is for classification; {run.spec.name} is a {run.spec.task} network")
 
 
 def export_model(model: Any, options: ConvertOptions, kind: str) -> Any:

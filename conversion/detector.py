@@ -33,6 +33,7 @@ from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256, write_bytes
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.checked_inputs import RANDOM_IMAGES
@@ -87,9 +88,9 @@ def convert_detector(
 ) -> DetectorConversion:
     """Convert both stages of `run`, and check each against Keras's before either is written; see `convert.convert_run`."""
     if options.decode:
-        raise ValueError("--decode is for keypoints: a detector's boxes are found outside of its files")
+        raise HRNetError("`decode` is for keypoints: a detector's boxes are found outside of its files")
     if options.softmax:
-        raise ValueError("--softmax is for classification: a detector's probabilities are found outside of its files")
+        raise HRNetError("`softmax` is for classification: a detector's probabilities are found outside of its files")
     tuned = run.quantized and options.format == "int8"
     drawn = sample_inputs(run, options, data, samples, seed, memory_budget)
     images, checked = drawn.images, drawn.head(CHECKED)
@@ -144,11 +145,11 @@ def _pooled(network: JoinedDetector, image: NDArray[np.uint8]) -> NDArray[np.flo
 
 
 def check_told_apart(description: ModelDescription) -> None:
-    """Raise ValueError where two outputs of a file have the same shape, by which the device knows them."""
+    """Raise HRNetError where two outputs of a file have the same shape, by which the device knows them."""
     shapes = tensor_shapes(description)[1]
     same = next((shape for index, shape in enumerate(shapes) if shape in shapes[:index]), None)
     if same:
-        raise ValueError(f"two outputs of the detector would be {same}: train it with another head width or input size")
+        raise HRNetError(f"two outputs of the detector would be {same}: train it with another head width or input size")
 
 
 def _checked(draft: Path, options: ConvertOptions, runtime: str) -> Any:
@@ -185,4 +186,4 @@ def _check_limits(parities: Sequence[Parity], options: ConvertOptions, output: P
             rejected = [Path(f"{path}{REJECTED}") for path in (output, boxes_path(output))]
             for path, flatbuffer in zip(rejected, flatbuffers, strict=True):
                 write_bytes(path, flatbuffer)
-            raise ValueError(f"{one}: over the limit of {limit:g}, kept as {rejected[0]} and {rejected[1].name}")
+            raise HRNetError(f"{one}: over the limit of {limit:g}, kept as {rejected[0]} and {rejected[1].name}")

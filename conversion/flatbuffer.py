@@ -16,6 +16,7 @@ from conversion.quantization.samples import Inputs
 from hrnet_tf.backend.keras_module import keras, quiet, tf
 from hrnet_tf.models.export import tflite_converter
 from hrnet_tf.spec.memory import MEMORY_BUDGET
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from mobile_eval.keypoints.decode import QUARTERS
 
@@ -35,7 +36,7 @@ def to_flatbuffer(
 
     A file for a `batch` of more than one is calibrated on full batches (batch, H, W, C).
 
-    Raises ValueError, naming the operation, where the model holds one that TFLite has not.
+    Raises HRNetError, naming the operation, where the model holds one that TFLite has not.
     """
     from tensorflow.lite.python.convert_phase import ConverterError
 
@@ -47,7 +48,7 @@ def to_flatbuffer(
     except ConverterError as error:
         found = re.search(r"'tf\.(\w+)' op", str(error))
         what = f"TFLite has no operator for {found[1]}" if found else str(error).splitlines()[0]
-        raise ValueError(f"{model.name} cannot be converted to {options.format}: {what}") from error
+        raise HRNetError(f"{model.name} cannot be converted to {options.format}: {what}") from error
 
 
 def _converter(model: Any, options: ConvertOptions, batch: int) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mobile_eval.errors import HRNetError
+
 FORMATS = {
     "float32": "as trained",
     "float16": "weights halved; computes in float32 where there is no float16",
@@ -34,18 +36,18 @@ class ConvertOptions:
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise ValueError(f"unknown format {self.format!r}; there are {', '.join(FORMATS)}")
+            raise HRNetError(f"unknown format {self.format!r}; there are {', '.join(FORMATS)}")
         for name, given, known in (("input", self.input, (*NUMBERS, CAMERA)), ("output", self.output, NUMBERS)):
             if given is not None and given not in known:
-                raise ValueError(f"unknown {name} {given!r}; there are {', '.join(known)}")
+                raise HRNetError(f"unknown {name} {given!r}; there are {', '.join(known)}")
             if self.format != "int8" and given not in (None, "float32", CAMERA):
-                raise ValueError(f"{given} as {name} goes with the format int8, not {self.format}")
+                raise HRNetError(f"{given} as {name} goes with the format int8, not {self.format}")
         if self.format == "int16x8" and self.input == CAMERA:
-            raise ValueError(f"{CAMERA} as input goes with float formats and int8, not int16x8")
+            raise HRNetError(f"{CAMERA} as input goes with float formats and int8, not int16x8")
         if self.format == "int16x8" and self.decode:
-            raise ValueError("decoding keypoints in the graph goes with float formats and int8, not int16x8")
+            raise HRNetError("decoding keypoints in the graph goes with float formats and int8, not int16x8")
         if self.max_error is not None and not self.max_error > 0:
-            raise ValueError(f"the largest error must be above 0, got {self.max_error}")
+            raise HRNetError(f"the largest error must be above 0, got {self.max_error}")
 
     @property
     def camera(self) -> bool:

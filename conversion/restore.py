@@ -25,6 +25,7 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import Weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder
 from mobile_eval.image.geometry import UDP
 from mobile_eval.image.preprocess import normalize
@@ -40,17 +41,17 @@ def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_
     """Write the network in the float32 `.tflite` at `path` as a run into the folder `output`.
 
     BatchNorm's statistics are those of the first items of `data`, taken on as many at a time as `memory_budget` (bytes) has room
-    for the activations of. Raises ValueError for a file of another
+    for the activations of. Raises HRNetError for a file of another
     precision or of a version that did not store the whole spec, and where `output` exists.
     """
     check_tf_keras("restoring from a .tflite file")
     output, description = Path(output), read_description(path)
     if description.precision != "float32":
-        raise ValueError(f"{path} is {description.precision}: only a float32 file holds the weights that were trained")
+        raise HRNetError(f"{path} is {description.precision}: only a float32 file holds the weights that were trained")
     if "spec" not in description.network:
-        raise ValueError(f"{path} does not hold the network's spec")
+        raise HRNetError(f"{path} does not hold the network's spec")
     if output.exists():
-        raise ValueError(f"{output} exists already; give another --output")
+        raise HRNetError(f"{output} exists already; give another `output`")
     spec, folded = _folded_network(path, description.network["spec"])
     crops = inputs_of(data, spec, SAMPLES, geometry=description.input.geometry).map(normalize)
     model = build_model(spec)
@@ -73,11 +74,11 @@ def _folded_network(path: Path | str, described: Any) -> tuple[HRNetSpec, Any]:
     try:
         spec = network_from_json(described)
         if not isinstance(spec, HRNetSpec):
-            raise ValueError(f"{path} is a {spec.name}: only HRNets can be restored")
+            raise HRNetError(f"{path} is a {spec.name}: only HRNets can be restored")
         folded = build_model(spec, folded=True)
         set_model_weights(folded, folded_weights(TfliteGraph(path)))
-    except ValueError as error:
-        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except HRNetError as error:
+        raise HRNetError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     return spec, folded
 
 
@@ -89,7 +90,7 @@ def folded_weights(graph: TfliteGraph) -> Weights:
         if operator.kind in ("CONV_2D", "FULLY_CONNECTED"):
             kernel, bias = graph.constant(operator.index, 1), graph.constant(operator.index, 2)
             if kernel is None or bias is None:
-                raise ValueError(f"{graph.path}: {operator.layer} has no constant kernel and bias")
+                raise HRNetError(f"{graph.path}: {operator.layer} has no constant kernel and bias")
             weights[f"{operator.layer}/kernel"] = np.moveaxis(kernel, 0, -1)
             weights[f"{operator.layer}/bias"] = bias
     return weights

@@ -23,6 +23,7 @@ import mobile_eval.cli.app
 import training.cli.app
 import training.data.imports.cli
 from mobile_eval.cli.options import MaxPixels
+from mobile_eval.cli.running import run
 
 app = typer.Typer(
     name="hrnet",
@@ -107,7 +108,7 @@ def study(
 
 def main() -> None:
     """Run the command line; bad input is one line and exit code 2."""
-    mobile_eval.cli.app.run(app)
+    run(app)
 
 
 if __name__ == "__main__":

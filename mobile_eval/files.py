@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.errors import HRNetError
+
 PART = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})\.part(\.\w+)?")
 
 
@@ -57,8 +59,8 @@ def complete_folder(path: Path | str) -> Iterator[Path]:
         os.replace(beside, path)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    except ValueError as error:  # of a file in it: named as the user knows it
-        raise ValueError(str(error).replace(str(beside), str(path))) from error
+    except HRNetError as error:  # of a file in it: named as the user knows it
+        raise HRNetError(str(error).replace(str(beside), str(path))) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -116,8 +118,8 @@ def _is_device(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _cannot_write(path: Path, error: OSError) -> ValueError:
-    return ValueError(f"cannot write {path}: {error.strerror or error}")
+def _cannot_write(path: Path, error: OSError) -> HRNetError:
+    return HRNetError(f"cannot write {path}: {error.strerror or error}")
 
 
 def _write_to_device(path: Path, write: Callable[[Path], Any]) -> None:
@@ -142,43 +144,43 @@ def write_json(path: Path | str, data: Any) -> None:
     try:
         text = json.dumps(data, indent=1, allow_nan=False)
     except ValueError as error:
-        raise ValueError(f"cannot write {path}: {error}") from error
+        raise HRNetError(f"cannot write {path}: {error}") from error
     write_text(path, f"{text}\n")
 
 
 def read_bytes(path: Path | str, what: str) -> bytes:
-    """The file's content; ValueError says what could not be read."""
+    """The file's content; HRNetError says what could not be read."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot read {what} {path}: {error.strerror or error}") from error
+        raise HRNetError(f"cannot read {what} {path}: {error.strerror or error}") from error
 
 
 def read_json(path: Path | str, what: str) -> Any:
-    """Read JSON; ValueError names the file where it is missing, empty, damaged or nested too deeply."""
+    """Read JSON; HRNetError names the file where it is missing, empty, damaged or nested too deeply."""
     return parse_json(read_bytes(path, what), f"{what} {path}")
 
 
 def parse_json(data: bytes | str, what: str) -> Any:
-    """Parse JSON; ValueError, which begins with `what`, where it is empty, damaged or nested too deeply to be parsed."""
+    """Parse JSON; HRNetError, which begins with `what`, where it is empty, damaged or nested too deeply to be parsed."""
     if not data.strip():
-        raise ValueError(f"{what} is empty")
+        raise HRNetError(f"{what} is empty")
     try:
         return json.loads(data)
     except RecursionError:
-        raise ValueError(f"{what} is not JSON that can be read: it is nested too deeply") from None
+        raise HRNetError(f"{what} is not JSON that can be read: it is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"{what} is not JSON: {error}") from error
+        raise HRNetError(f"{what} is not JSON: {error}") from error
 
 
 def numbered_rows(text: str, path: Path | str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of CSV that are not empty, each with the number of its line; ValueError names the line that cannot be read."""
+    """The rows of CSV that are not empty, each with the number of its line; HRNetError names the line that cannot be read."""
     rows = csv.reader(text.splitlines())
     while True:
         try:
             row = next(rows, None)
         except csv.Error as error:
-            raise ValueError(f"{path}, line {rows.line_num}, is not CSV: {error}") from error
+            raise HRNetError(f"{path}, line {rows.line_num}, is not CSV: {error}") from error
         if row is None:
             return
         if row:
@@ -196,7 +198,7 @@ def check_output_file(path: Path | str | None) -> None:
         return
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f"cannot write {path}: it is a folder; give the name of a file")
+        raise HRNetError(f"cannot write {path}: it is a folder; give the name of a file")
     if not _is_device(path):
         check_writable(path)
 
@@ -207,7 +209,7 @@ def check_output_folder(path: Path | str) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"cannot make the folder {path}: {error.strerror or error}") from error
+        raise HRNetError(f"cannot make the folder {path}: {error.strerror or error}") from error
     check_writable(path / "file", path)
     return path
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from mobile_eval.errors import HRNetError
+
 SHOWN = 60  # characters of a value in a message
 NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
 INT64 = range(-(2**63), 2**63)
@@ -26,7 +28,7 @@ def brief(value: Any) -> str:
 
 
 def checked(value: Any, kind: Any, place: str, *, extra: bool = False) -> Any:
-    """`value` as `kind`; ValueError names `place`, such as "runs/full/run.json: epochs", where it is of another type.
+    """`value` as `kind`; HRNetError names `place`, such as "runs/full/run.json: epochs", where it is of another type.
 
     Args:
         value: What `json.loads` gave.
@@ -54,9 +56,9 @@ def checked(value: Any, kind: Any, place: str, *, extra: bool = False) -> Any:
 
 
 def checked_entry(data: Mapping[str, Any], key: str, kind: Any, place: str, *, extra: bool = False) -> Any:
-    """The entry `key` of `data` as `kind`; ValueError where it is missing or of another type."""
+    """The entry `key` of `data` as `kind`; HRNetError where it is missing or of another type."""
     if key not in data:
-        raise ValueError(f"{place}: {key} is missing, expected {_named(kind)}")
+        raise HRNetError(f"{place}: {key} is missing, expected {_named(kind)}")
     return checked(data[key], kind, f"{place}: {key}", extra=extra)
 
 
@@ -66,14 +68,14 @@ def _fields(value: Any, kind: Any, place: str, extra: bool) -> Any:
     hints = _hints(kind)
     unknown = entries.keys() - hints.keys()
     if unknown and not extra:
-        raise ValueError(f"{place}: unknown entry {brief(min(unknown))}; expected {', '.join(hints)}")
+        raise HRNetError(f"{place}: unknown entry {brief(min(unknown))}; expected {', '.join(hints)}")
     required = [field.name for field in dataclasses.fields(kind) if _is_required(field)]
     names = [name for name in hints if name in entries or name in required]
     values = {name: checked_entry(entries, name, hints[name], place, extra=extra) for name in names}
     try:
         return kind(**values)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+    except HRNetError as error:
+        raise HRNetError(f"{place}: {error}") from error
 
 
 @lru_cache
@@ -96,7 +98,7 @@ def _one_of(value: Any, kinds: tuple[Any, ...], place: str, extra: bool) -> Any:
     for kind in others:
         try:
             return checked(value, kind, place, extra=extra)
-        except ValueError:
+        except HRNetError:
             continue
     raise _unexpected(value, typing.Union[kinds], place)  # noqa: UP007  made of a tuple
 
@@ -104,7 +106,7 @@ def _one_of(value: Any, kinds: tuple[Any, ...], place: str, extra: bool) -> Any:
 def _sequence(values: Any, origin: Any, arguments: tuple[Any, ...], place: str, extra: bool) -> Any:
     kinds = list(arguments) if origin is tuple and ... not in arguments else [arguments[0]] * len(values)
     if len(kinds) != len(values):
-        raise ValueError(f"{place} must have {len(kinds)} entries, got {brief(values)}")
+        raise HRNetError(f"{place} must have {len(kinds)} entries, got {brief(values)}")
     return origin(
         checked(entry, kind, f"{place}[{index}]", extra=extra)
         for index, (entry, kind) in enumerate(zip(values, kinds, strict=True))
@@ -128,8 +130,8 @@ def _can_be_encoded(text: str) -> bool:
     return True
 
 
-def _unexpected(value: Any, kind: Any, place: str) -> ValueError:
-    return ValueError(f"{place} must be {_named(kind)}, got {brief(value)}")
+def _unexpected(value: Any, kind: Any, place: str) -> HRNetError:
+    return HRNetError(f"{place} must be {_named(kind)}, got {brief(value)}")
 
 
 def _named(kind: Any) -> str:

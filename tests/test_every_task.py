@@ -11,6 +11,7 @@ import typer
 from hrnet_tf.__main__ import app
 from hrnet_tf.runs.run import load_ranking, load_run
 from hrnet_tf.workflows.demo import DEMOS, Demo, demo_named, run_demo
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.description import read_description
 
 pytestmark = pytest.mark.slow
@@ -36,5 +37,5 @@ def test_from_drawn_people_to_a_report(task: str, tmp_path: Path) -> None:
 
 def test_there_is_a_demo_of_every_task() -> None:
     assert list(DEMOS) == ["pose", "landmarks", "segmentation", "classification", "detection"]
-    with pytest.raises(ValueError, match="there is no demo of 'depth'; there are those of pose, landmarks"):
+    with pytest.raises(HRNetError, match="there is no demo of 'depth'; there are those of pose, landmarks"):
         demo_named("depth")

@@ -20,6 +20,7 @@ from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.workflows.demo import DEMOS, Demo, run_demo
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.description import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.config import TrainingConfig
@@ -99,7 +100,7 @@ def test_float32_equals_the_keras_model(job: Path, tmp_path: Path) -> None:
 def test_post_training_int8_stays_near_the_keras_model(job: Path, tmp_path: Path) -> None:
     data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
     elsewhere = dataclasses.replace(load_run(job / "pruned"), config={})
-    with pytest.raises(ValueError, match="int8 needs calibration, give --images and --annotations"):
+    with pytest.raises(HRNetError, match="int8 needs calibration, give `images` and `annotations`"):
         convert_run(elsewhere, ConvertOptions("int8"), tmp_path / "model.tflite")
     result = convert_run(load_run(job / "pruned"), ConvertOptions("int8"), tmp_path / "model.tflite", data)
     assert 0 < result.parity.max_error < 0.1
@@ -171,7 +172,7 @@ def test_training_starts_from_another_run(job: Path, spec: HRNetSpec, config: Tr
     first, second = load_weights(full.weights_path), load_weights(again.weights_path)
     np.testing.assert_allclose(second["stem_conv1/kernel"], first["stem_conv1/kernel"], atol=1e-5)
     assert load_run(again.path).parent == str(full.path)
-    with pytest.raises(ValueError, match="none of its stem's weights fit"):
+    with pytest.raises(HRNetError, match="none of its stem's weights fit"):
         train(dataclasses.replace(spec, stem_width=5), still, tmp_path / "other", init=full)
     assert not (tmp_path / "other").exists()
 
@@ -180,14 +181,14 @@ def test_runs_of_other_models_and_settings_are_refused(
     job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
     shutil.copytree(job / "full", tmp_path / "full")
-    with pytest.raises(ValueError, match="exists already; go on with --resume"):
+    with pytest.raises(HRNetError, match="exists already; go on with `resume`"):
         train(spec, config, tmp_path / "full")
-    with pytest.raises(ValueError, match=r"cannot be resumed with other settings: "):
+    with pytest.raises(HRNetError, match=r"cannot be resumed with other settings: "):
         train(spec, config, tmp_path / "full", resume=True)
     same = load_run(job / "full").spec
-    with pytest.raises(ValueError, match=r"seed was 0, is now 9"):
+    with pytest.raises(HRNetError, match=r"seed was 0, is now 9"):
         train(same, dataclasses.replace(config, seed=9), tmp_path / "full", resume=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match="exists and is not a run folder"):
+    with pytest.raises(HRNetError, match="exists and is not a run folder"):
         train(spec, config, tmp_path / "other")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.runs.run import RUN, Run
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from mobile_eval.typed import checked
 from training.tasks.registry import default_settings, settings_class
@@ -58,23 +59,23 @@ class TrainingConfig:
         if not isinstance(self.settings, kind):
             raise TypeError(f"the settings of {self.task} are {kind.__module__}.{kind.__name__}, got {self.settings!r}")
         if self.epochs > MOST_EPOCHS:
-            raise ValueError(f"epochs must be at most {MOST_EPOCHS:,}, got {self.epochs}")
+            raise HRNetError(f"`epochs` must be at most {MOST_EPOCHS:,}, got {self.epochs}")
         if not 0 <= self.seed < SEEDS:
-            raise ValueError(f"seed must be at least 0 and below {SEEDS}, got {self.seed}")
+            raise HRNetError(f"`seed` must be at least 0 and below {SEEDS}, got {self.seed}")
         check_positive(self, "epochs", "batch_size", "learning_rate", "accumulate", "devices")
         check_not_negative(self, "warmup_epochs", "weight_decay", "patience")
         for name in ("link_dropout", "sparsity", "ema"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name.replace('_', '-')} must be at least 0 and below 1, got {getattr(self, name)}")
+                raise HRNetError(f"`{name}` must be at least 0 and below 1, got {getattr(self, name)}")
         check_choice(self, "schedule", SCHEDULES)
         check_choice(self, "optimizer", OPTIMIZERS)
         check_choice(self, "keep", KEEP)
         check_choice(self, "precision", PRECISIONS)
         check_shares(self, "distill")
         if (self.patience or self.keep == "best") and self.val is None:
-            raise ValueError("--patience and --keep best go by the accuracy on validation data: give these")
+            raise HRNetError("`patience` and `keep` best go by the accuracy on validation data: give these")
         if self.accumulate > 1 and self.optimizer != "adam":
-            raise ValueError(f"--accumulate goes with the optimizer adam, not {self.optimizer}")
+            raise HRNetError(f"`accumulate` goes with the optimizer adam, not {self.optimizer}")
         self._check_drops()
 
     @property
@@ -86,12 +87,12 @@ class TrainingConfig:
         if self.schedule != "step":
             return
         if not self.drops:
-            raise ValueError("the schedule step needs --drops, the epochs at which the learning rate becomes a tenth")
+            raise HRNetError("the schedule step needs `drops`, the epochs at which the learning rate becomes a tenth")
         epochs = (0, *self.drops, self.epochs)
         if any(before >= after for before, after in itertools.pairwise(epochs)):
-            raise ValueError(
+            raise HRNetError(
                 f"the learning rate cannot drop at {', '.join(map(str, self.drops))} of {self.epochs} epochs: "
-                "give rising --drops below --epochs, or --schedule cosine"
+                "give rising `drops` below `epochs`, or `schedule` cosine"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -126,14 +127,14 @@ def asked_precision(precision: str | None, mixed: bool | None) -> str | None:
     """What is asked for by --precision, or by its short form, --mixed-precision; None where neither is given."""
     short = None if mixed is None else BFLOAT16 if mixed else FLOAT32
     if short and precision not in (None, short):
-        raise ValueError(f"--mixed-precision is --precision {BFLOAT16}, which does not go with --precision {precision}")
+        raise HRNetError(f"`mixed_precision` is `precision` {BFLOAT16}, which does not go with `precision` {precision}")
     return short or precision
 
 
 def stored_settings(task: str, config: dict[str, Any], place: str = "config") -> Any:
     """The task's settings that a run with that config learnt by; the defaults where it was imported.
 
-    Raises ValueError, naming `place` and the setting, where one is of another type.
+    Raises HRNetError, naming `place` and the setting, where one is of another type.
     """
     return checked({name: config[name] for name in default_settings(task) if name in config}, settings_class(task), place)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf.runs.run import Run
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 from training.engine.history import read_history
 
@@ -15,7 +16,7 @@ DPI = 120
 
 
 def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
-    """Draw the histories of `runs`, one panel a figure, into the PNG file `output`; ValueError where none was trained."""
+    """Draw the histories of `runs`, one panel a figure, into the PNG file `output`; HRNetError where none was trained."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -24,7 +25,7 @@ def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
     histories = {str(run.path): read_history(run.path) for run in runs}
     for path, rows in histories.items():
         if not rows:
-            raise ValueError(f"{path} has no history yet: it was not trained to its first epoch")
+            raise HRNetError(f"{path} has no history yet: it was not trained to its first epoch")
     names = list(dict.fromkeys(name for rows in histories.values() for row in rows for name in row if name != "epoch"))
     rows_of_panels = -(-len(names) // COLUMNS)
     width, height = PANEL_INCHES

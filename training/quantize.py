@@ -17,6 +17,7 @@ from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_
 from hrnet_tf.runs.run import PRUNING, RANKING, Run, load_pruning, load_ranking, save_ranking
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.base import TaskData, say_left_out
@@ -42,7 +43,7 @@ def quantize(
     output = Path(output)
     check_startable(output, "quantize", resume=resume)
     if run.quantized:
-        raise ValueError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
     say_left_out(config.train, train_data)

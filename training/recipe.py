@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from mobile_eval.typed import brief
 from training.config import TrainingConfig
@@ -39,14 +40,14 @@ def recipe_names(task: str) -> list[str]:
 
 
 def load_recipe(task: str, name: str) -> dict[str, Any]:
-    """The settings of a recipe: a name, or a .yaml file. ValueError, in one line, for what is no setting or of another kind."""
+    """The settings of a recipe: a name, or a .yaml file. HRNetError, in one line, for what is no setting or of another kind."""
     folder = recipe_folder(task)
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if path.parent == folder and not path.is_file():
-        raise ValueError(f"no recipe for {task} named {name!r}; there are {', '.join(recipe_names(task))}, or give a .yaml file")
+        raise HRNetError(f"no recipe for {task} named {name!r}; there are {', '.join(recipe_names(task))}, or give a .yaml file")
     data = _parsed(path)
     if not isinstance(data, dict):
-        raise ValueError(f"recipe {path} must hold lines such as `epochs: 210`")
+        raise HRNetError(f"recipe {path} must hold lines such as `epochs: 210`")
     known = recipe_settings(task)
     return {key: _checked(key, value, known, path) for key, value in data.items()}
 
@@ -56,13 +57,13 @@ def _parsed(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
         return yaml.safe_load(text)
     except OSError as error:
-        raise ValueError(f"cannot read recipe {path}: {error.strerror}") from error
+        raise HRNetError(f"cannot read recipe {path}: {error.strerror}") from error
     except RecursionError:
-        raise ValueError(f"recipe {path} is not YAML that can be read: it is nested too deeply") from None
+        raise HRNetError(f"recipe {path} is not YAML that can be read: it is nested too deeply") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
+        raise HRNetError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
     except UNREADABLE as error:
-        raise ValueError(
+        raise HRNetError(
             f"recipe {path}, line {_unreadable_line(text)}: the value is not of the kind that its form or tag says"
         ) from error
 
@@ -81,15 +82,15 @@ def _unreadable_line(text: str) -> int:
 
 def _checked(key: Any, value: Any, known: dict[str, str], path: Path) -> Any:
     if key not in known:
-        raise ValueError(f"recipe {path}: no setting named {brief(key)}; there are {', '.join(known)}")
+        raise HRNetError(f"recipe {path}: no setting named {brief(key)}; there are {', '.join(known)}")
     kind = known[key]
     if kind.startswith("tuple["):
         own = kind.removeprefix("tuple[").split(",")[0]
         if not isinstance(value, list) or not all(_is_of(kind=own, value=entry) for entry in value):
-            raise ValueError(f"recipe {path}: {key} must be a list of kind {own} such as [170, 200], got {brief(value)}")
+            raise HRNetError(f"recipe {path}: {key} must be a list of kind {own} such as [170, 200], got {brief(value)}")
         return tuple(KINDS[own][-1](entry) for entry in value)
     if not _is_of(kind=kind, value=value):
-        raise ValueError(f"recipe {path}: {key} must be of kind {kind}, got {brief(value)}")
+        raise HRNetError(f"recipe {path}: {key} must be of kind {kind}, got {brief(value)}")
     return float(value) if kind == "float" else value
 
 
@@ -105,7 +106,7 @@ def recipe_config(
     """The settings of a recipe, with what is `given` (not None) in their place; `sources` of training and validation data."""
     merged = {**recipe, **{name: value for name, value in given.items() if value is not None}}
     if "epochs" not in merged:
-        raise ValueError("the recipe says no epochs: give --epochs")
+        raise HRNetError("the recipe says no epochs: give `epochs`")
     common = {name: value for name, value in merged.items() if name in COMMON}
     own = {name: value for name, value in merged.items() if name not in COMMON}
     train, val = sources
@@ -117,7 +118,7 @@ def parse_list(name: str, text: str, kind: str = "int") -> tuple[Any, ...]:
     try:
         return tuple(KINDS[kind][-1](part.strip()) for part in text.split(",") if part.strip())
     except ValueError:
-        raise ValueError(f"--{name.replace('_', '-')} takes {kind} with commas between, such as 170,200; got {text!r}") from None
+        raise HRNetError(f"`{name}` takes {kind} with commas between, such as 170,200; got {text!r}") from None
 
 
 def show_recipe(name: str, config: TrainingConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import TaskData, say_left_out
 from mobile_eval.words import number_of
 from training.config import TrainingConfig
@@ -21,6 +23,8 @@ from training.engine.starting import check_startable
 from training.execution import Execution
 from training.optim.class_balance import balanced, weights_line
 from training.tasks.registry import training_task
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -41,11 +45,11 @@ def train(
     how = execution or Execution()
     check_same_keras(*how.callbacks)
     if how.devices.count != config.devices:
-        raise ValueError(f"the config is for {config.devices} devices, but there are {how.devices.count}")
+        raise HRNetError(f"the config is for {config.devices} devices, but there are {how.devices.count}")
     if how.devices.count > 1 and config.accumulate > 1:
-        raise ValueError("--accumulate goes with one device: with several, a larger --batch-size does the same")
+        raise HRNetError("`accumulate` goes with one device: with several, a larger `batch_size` does the same")
     if config.task != spec.task:
-        raise ValueError(f"{spec.name} is for {spec.task}, but the settings are for {config.task}")
+        raise HRNetError(f"{spec.name} is for {spec.task}, but the settings are for {config.task}")
     if how.devices.is_chief:
         check_startable(Path(output), "train", resume=resume)
     train_data, val_data = load_data(config)
@@ -63,11 +67,11 @@ def train(
     if teacher:
         check_category(teacher, train_data)
     if how.devices.is_chief:
-        print(device_line(how.devices))
-        print(items_line(train_data, training_task(spec.task).noun))
+        logger.info(device_line(how.devices))
+        logger.info(items_line(train_data, training_task(spec.task).noun))
         say_left_out(config.val, val_data)
         if config is not asked:
-            print(weights_line(config.settings.class_weights, train_data.names))
+            logger.info(weights_line(config.settings.class_weights, train_data.names))
     fit(run, model, config, train_data, val_data, taught_by, how)
     return run
 
@@ -80,12 +84,12 @@ def items_line(data: TaskData, noun: str) -> str:
 def take_over_weights(model: Any, run: Run) -> None:
     """Give `model` the weights of `run` that it has a variable of the same name and shape for, such as another head's trunk.
 
-    Raises ValueError where they do not even share the stem.
+    Raises HRNetError where they do not even share the stem.
     """
     if run.quantized:
-        raise ValueError(f"{run.path} is quantized; start from the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; start from the run it came from: {run.parent}")
     own, given = model_weights(model), load_weights(run.weights_path)
     fitting = {name: array for name, array in given.items() if name in own and array.shape == own[name].shape}
     if not any(name.startswith("stem_") and name.endswith("/kernel") for name in fitting):
-        raise ValueError(f"{run.path} is of another architecture or width: none of its stem's weights fit")
+        raise HRNetError(f"{run.path} is of another architecture or width: none of its stem's weights fit")
     set_model_weights(model, {**own, **fitting})

@@ -22,6 +22,7 @@ from conversion.checks.verify import ErrorSums
 from conversion.quantization.calibration import files_keeping
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.spec.memory import MEMORY_BUDGET
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically, write_text
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.graph import Operator, TfliteGraph
@@ -141,7 +142,7 @@ def write_layer_errors(errors: Sequence[LayerError], output: Path) -> tuple[Path
 def layer_errors_svg(errors: Sequence[LayerError]) -> str:
     """SNR in dB of every layer, in the order they run; those that jump have a ring."""
     if not errors:
-        raise ValueError("expected at least one layer to draw, got none")
+        raise HRNetError("expected at least one layer to draw, got none")
     finite = [error.snr_db for error in errors if np.isfinite(error.snr_db)] or [0.0]
     low, high = 10 * np.floor(min(finite) / 10), 10 * np.ceil(max(max(finite), min(finite) + 10) / 10)
 

@@ -15,6 +15,7 @@ from conversion.quantization.samples import CHECKED, Samples
 from hrnet_tf.backend.keras_module import quiet
 from hrnet_tf.models.heads import HEATMAP_LAYER
 from hrnet_tf.runs.run import Run
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.model.checked_inputs import IMAGES
@@ -94,7 +95,7 @@ def parity(model: Any, path: Path, samples: Samples, batch_size: int = CHECKED) 
     """Compare the file's output with the Keras model's, which takes normalized images, on RGB crops (H, W, 3).
 
     The Keras model is given `batch_size` of them at a time. Where the file decodes heatmaps in its graph, its keypoints must be
-    what `decode_heatmaps` makes of them: else ValueError. Where it ends in softmax, probabilities are compared.
+    what `decode_heatmaps` makes of them: else HRNetError. Where it ends in softmax, probabilities are compared.
     """
     output, sums = read_description(path).output, ErrorSums()
     answers = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TfliteModel(path).answers
@@ -115,30 +116,30 @@ def _decoded_heatmaps(path: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.fl
         expected, found = decode_heatmaps(heatmaps), model.keypoints(crops)
         if not np.allclose(expected, found, rtol=0, atol=1e-6):
             off = np.abs(expected - found).max(axis=(0, 1))
-            raise ValueError(f"decoding in the graph is off by {max(off[:2]):g} heatmap pixels, and scores by {off[2]:g}")
+            raise HRNetError(f"decoding in the graph is off by {max(off[:2]):g} heatmap pixels, and scores by {off[2]:g}")
         return heatmaps
 
     return compared
 
 
 def check_finite(model: Any, run: Run) -> None:
-    """Raise ValueError, naming the first variable, where a weight is not a number."""
+    """Raise HRNetError, naming the first variable, where a weight is not a number."""
     for variable in model.weights:
         if not np.all(np.isfinite(variable.numpy())):
-            raise ValueError(f"{run.weights_path}: {variable.name.removesuffix(':0')} holds NaN or infinity; train it again")
+            raise HRNetError(f"{run.weights_path}: {variable.name.removesuffix(':0')} holds NaN or infinity; train it again")
 
 
 def check_fully_int8(interpreter: Any) -> None:
-    """Raise ValueError, naming the tensor, unless no tensor of the graph is floating point."""
+    """Raise HRNetError, naming the tensor, unless no tensor of the graph is floating point."""
     for details in interpreter.get_tensor_details():
         if np.issubdtype(details["dtype"], np.floating):
-            raise ValueError(
+            raise HRNetError(
                 f"the int8 graph holds a float tensor, {details['name']}: it would not run on an integer accelerator"
             )
 
 
 def check_loads(path: Path) -> None:
-    """Raise ValueError unless the runtime runs the file with XNNPACK and without."""
+    """Raise HRNetError unless the runtime runs the file with XNNPACK and without."""
     for xnnpack in (True, False):
         with quiet():  # the runtime announces its delegate
             interpreter = make_interpreter(path, Backend(xnnpack=xnnpack))
@@ -146,11 +147,11 @@ def check_loads(path: Path) -> None:
             interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             how, what = "with" if xnnpack else "without", " ".join(str(error).split())
-            raise ValueError(f"the converted model does not run {how} XNNPACK: {what}") from error
+            raise HRNetError(f"the converted model does not run {how} XNNPACK: {what}") from error
 
 
 def check_versions(path: Path, runtime: str) -> None:
-    """Raise ValueError, naming the operator, where `runtime` is tflite-runtime and does not know an operator or its version."""
+    """Raise HRNetError, naming the operator, where `runtime` is tflite-runtime and does not know an operator or its version."""
     if runtime != TFLITE_RUNTIME:
         return
     for operator in TfliteGraph(path).operators:
@@ -158,4 +159,4 @@ def check_versions(path: Path, runtime: str) -> None:
         if known is None or operator.version > known:
             name = operator.layer or f"operator {operator.index}"
             knows = f"knows it up to version {known}" if known else "does not know it"
-            raise ValueError(f"{name} is {operator.kind} version {operator.version}; {runtime} 2.14 {knows}")
+            raise HRNetError(f"{name} is {operator.kind} version {operator.version}; {runtime} 2.14 {knows}")

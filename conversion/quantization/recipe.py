@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from conversion.quantization.calibration import Ranges, activation_ranges
 from hrnet_tf.backend.keras_module import quiet
 from hrnet_tf.spec.memory import MEMORY_BUDGET
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.model.graph import TfliteGraph
 from mobile_eval.typed import brief, checked
@@ -48,25 +49,25 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.activations not in ACTIVATIONS:
-            raise ValueError(f"a recipe's activations are one of {', '.join(ACTIVATIONS)}, got {self.activations!r}")
+            raise HRNetError(f"a recipe's activations are one of {', '.join(ACTIVATIONS)}, got {self.activations!r}")
         if self.weights not in WEIGHTS:
-            raise ValueError(f"a recipe's weights are one of {', '.join(WEIGHTS)}, got {self.weights!r}")
+            raise HRNetError(f"a recipe's weights are one of {', '.join(WEIGHTS)}, got {self.weights!r}")
         if not 50 < self.percentile <= 100:
-            raise ValueError(f"a recipe's percentile is above 50 and at most 100, got {self.percentile}")
+            raise HRNetError(f"a recipe's percentile is above 50 and at most 100, got {self.percentile}")
 
 
 def load_recipe(path: Path | str) -> Recipe:
-    """Read a recipe; ValueError names the entry that is unknown or wrong."""
+    """Read a recipe; HRNetError names the entry that is unknown or wrong."""
     data = read_json(path, "recipe")
     names = {"float": "keep_float", **{f.name: f.name for f in dataclasses.fields(Recipe) if f.name != "keep_float"}}
     if not isinstance(data, dict):
-        raise ValueError(f"recipe {path} is not an object of {', '.join(names)}")
+        raise HRNetError(f"recipe {path} is not an object of {', '.join(names)}")
     for key in data:
         if key not in names:
-            raise ValueError(f"recipe {path} has an unknown entry {brief(key)}; there are {', '.join(names)}")
+            raise HRNetError(f"recipe {path} has an unknown entry {brief(key)}; there are {', '.join(names)}")
     layers: Any = data.get("float", [])
     if not isinstance(layers, list) or not all(isinstance(layer, str) and layer for layer in layers):
-        raise ValueError(f"recipe {path}: float is a list of layers' names, got {brief(layers)}")
+        raise HRNetError(f"recipe {path}: float is a list of layers' names, got {brief(layers)}")
     recipe: Recipe = checked({names[key]: value for key, value in data.items()}, Recipe, f"recipe {path}")
     return recipe
 
@@ -76,7 +77,7 @@ def quantize_by_recipe(
 ) -> bytes:
     """Quantize a float32 `.tflite` with ranges from `calibration` (H, W, 3), inputs as the file takes them.
 
-    Raises ValueError where the recipe names a layer that is not there.
+    Raises HRNetError where the recipe names a layer that is not there.
     """
     from litert_quantizer import qtyping
     from litert_quantizer.algorithm_manager import AlgorithmName
@@ -118,6 +119,6 @@ def _tensors_of(graph: TfliteGraph, layers: tuple[str, ...]) -> list[str]:
     for layer in layers:
         own = [o.outputs[0].name for o in graph.operators if o.layer is not None and (o.layer + "_").startswith(f"{layer}_")]
         if not own:
-            raise ValueError(f"the recipe keeps {layer!r} in float, but there is no such layer")
+            raise HRNetError(f"the recipe keeps {layer!r} in float, but there is no such layer")
         found += own
     return found

@@ -18,6 +18,7 @@ from pathlib import Path
 from conversion.targets.compiled_file import save_compiled
 from conversion.targets.edgetpu_rules import CPU, MAPS_IF, verdict
 from mobile_eval.benchmark.profile import part_of
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
 from mobile_eval.model.compiled import check_not_compiled
 from mobile_eval.model.graph import DAMAGED, Operator, TfliteGraph
@@ -110,7 +111,7 @@ def _mebibytes(size: int) -> str:
 
 
 def check(path: Path | str) -> EdgeTpuCheck:
-    """Judge every operator of the file at `path` by the documented rules; ValueError where it was compiled already."""
+    """Judge every operator of the file at `path` by the documented rules; HRNetError where it was compiled already."""
     check_not_compiled(path)
     rows = []
     for operator in TfliteGraph(path).operators:
@@ -118,7 +119,7 @@ def check(path: Path | str) -> EdgeTpuCheck:
             rows.append(_judged(operator))
         except (IndexError, ValueError) as error:
             what = f"{operator.kind} {operator.index} lacks an input, an output or a dimension"
-            raise ValueError(DAMAGED.format(path=path, reason=what)) from error
+            raise HRNetError(DAMAGED.format(path=path, reason=what)) from error
     break_at = next((row.index for row in rows if row.verdict == CPU), None)
     return EdgeTpuCheck(Path(path), tuple(rows), break_at, _streamed(rows[:break_at]))
 
@@ -183,23 +184,23 @@ def find_compiler(given: Path | str | None) -> str | None:
     """The compiler at the given path, or on the PATH; None where none is given and none is there."""
     found = shutil.which(str(given or COMPILER))
     if given and not found:
-        raise ValueError(f"no compiler that can be run at {given}")
+        raise HRNetError(f"no compiler that can be run at {given}")
     return found
 
 
 def compile_for_edgetpu(path: Path | str, output: Path | str, compiler: str, segments: int = 1) -> CompileResult:
-    """Compile the int8 file at `path` into the folder `output`; ValueError with the compiler's reason where it refuses."""
+    """Compile the int8 file at `path` into the folder `output`; HRNetError with the compiler's reason where it refuses."""
     with tempfile.TemporaryDirectory() as folder:
         command = [compiler, "--show_operations", "--out_dir", folder]
         command += ["--num_segments", str(segments)] if segments > 1 else []
         try:
             done = subprocess.run([*command, str(path)], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ValueError(f"{compiler} did not compile {path}: {error}") from error
+            raise HRNetError(f"{compiler} did not compile {path}: {error}") from error
         made = sorted(Path(folder).glob("*_edgetpu.tflite"))
         log = done.stdout + done.stderr
         if done.returncode or not made:
-            raise ValueError(f"{compiler} refused {path}: {_complaint(log, done.returncode)}")
+            raise HRNetError(f"{compiler} refused {path}: {_complaint(log, done.returncode)}")
         result = parse_log(log)
         paths = []
         for file in made:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conversion.targets.compiled_file import save_compiled
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.model.compiled import check_not_compiled
 from mobile_eval.model.description import check_is_tflite
@@ -71,25 +72,25 @@ class EthosUResult:
 def compile_for_ethosu(path: Path | str, output: Path | str, accelerator: str = "ethos-u65-256") -> EthosUResult:
     """Compile the file at `path` into the folder `output` as `NAME_vela.tflite`.
 
-    Raises ValueError where Vela is not installed, does not know the accelerator, or refuses the file.
+    Raises HRNetError where Vela is not installed, does not know the accelerator, or refuses the file.
     """
     if accelerator not in ACCELERATORS:
-        raise ValueError(f"no accelerator named {accelerator!r}; there are {', '.join(ACCELERATORS)}")
+        raise HRNetError(f"no accelerator named {accelerator!r}; there are {', '.join(ACCELERATORS)}")
     check_is_tflite(path, read_bytes(path, "model"))
     check_not_compiled(path)
     TfliteGraph(path)  # refuses a damaged file, of which Vela shows a traceback
     if importlib.util.find_spec("ethosu") is None:
-        raise ValueError(NEEDS_VELA)
+        raise HRNetError(NEEDS_VELA)
     with tempfile.TemporaryDirectory() as folder:
         options = ["--accelerator-config", accelerator, "--output-dir", folder, "--verbose-performance"]
         command = [sys.executable, "-c", RUN_VELA, str(path), *options]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
-            raise ValueError(f"Vela did not finish {path} in {error.timeout:.0f} s") from None
+            raise HRNetError(f"Vela did not finish {path} in {error.timeout:.0f} s") from None
         made, summaries = list(Path(folder).glob("*_vela.tflite")), list(Path(folder).glob("*_summary_*.csv"))
         if done.returncode or not made or not summaries:
-            raise ValueError(f"Vela refused {path}: {_complaint(done.stdout + done.stderr, done.returncode)}")
+            raise HRNetError(f"Vela refused {path}: {_complaint(done.stdout + done.stderr, done.returncode)}")
         target = Path(output, made[0].name)
         result = _result(target, accelerator, summaries[0], done.stdout)
         save_compiled(made[0].read_bytes(), target, path)

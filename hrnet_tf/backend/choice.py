@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Any
 
+from mobile_eval.errors import HRNetError
+
 VARIABLE, BACKEND_VARIABLE = "HRNET_KERAS", "KERAS_BACKEND"
 TF_KERAS, KERAS_3 = "tf_keras", "keras"
 BACKENDS = ("tensorflow", "jax")
@@ -18,14 +20,14 @@ BACKENDS = ("tensorflow", "jax")
 def use_keras(name: str, backend: str | None = None) -> None:
     """Run on "tf_keras" or on "keras", which is Keras 3 with that `backend` ("tensorflow" or "jax"; else as Keras finds it).
 
-    Raises ValueError where another one is open already.
+    Raises HRNetError where another one is open already.
     """
     _check(name)
     if backend is not None and (name != KERAS_3 or backend not in BACKENDS):
-        raise ValueError(f"the backend goes with {KERAS_3!r} and is one of {', '.join(BACKENDS)}; got {name!r} with {backend!r}")
+        raise HRNetError(f"the backend goes with {KERAS_3!r} and is one of {', '.join(BACKENDS)}; got {name!r} with {backend!r}")
     opened = _opened()
     if opened and (name, backend or opened.BACKEND) != (opened.NAME, opened.BACKEND):
-        raise ValueError(f"{active_keras()} is open already: call use_keras before the first model is built, or set {VARIABLE}")
+        raise HRNetError(f"{active_keras()} is open already: call use_keras before the first model is built, or set {VARIABLE}")
     os.environ[VARIABLE] = name
     if backend:
         os.environ[BACKEND_VARIABLE] = backend
@@ -47,33 +49,33 @@ def active_keras() -> str:
 
 
 def open_for_loading(name: str) -> None:
-    """Choose the Keras `name`, which loads a model, unless one is chosen; ValueError where that is the other one."""
+    """Choose the Keras `name`, which loads a model, unless one is chosen; HRNetError where that is the other one."""
     if not _opened() and not os.environ.get(VARIABLE):
         use_keras(name)
     if chosen_keras() != name:
-        raise ValueError(
+        raise HRNetError(
             f"{_words(name)} cannot load a model of hrnet_tf while {active_keras()} is active: "
             f"load it with {chosen_keras()}, or set {VARIABLE}={name}"
         )
 
 
 def check_tf_keras(what: str) -> None:
-    """Raise ValueError unless tf_keras is active, which alone can do `what`."""
+    """Raise HRNetError unless tf_keras is active, which alone can do `what`."""
     if chosen_keras() != TF_KERAS:
-        raise ValueError(f"{what} needs tf_keras, but {active_keras()} is active: unset {VARIABLE}")
+        raise HRNetError(f"{what} needs tf_keras, but {active_keras()} is active: unset {VARIABLE}")
 
 
 def check_tensorflow(what: str) -> None:
-    """Raise ValueError where TensorFlow is not imported, which `what` is made of."""
+    """Raise HRNetError where TensorFlow is not imported, which `what` is made of."""
     opened = _opened()
     if opened and opened.BACKEND != "tensorflow":
-        raise ValueError(
+        raise HRNetError(
             f"{what} needs TensorFlow, but {active_keras()} is active: set {BACKEND_VARIABLE}=tensorflow or unset {VARIABLE}"
         )
 
 
 def check_same_keras(*objects: Any) -> None:
-    """Raise ValueError if one of `objects` (callbacks, optimizers, lists of them) is of the Keras that is not active."""
+    """Raise HRNetError if one of `objects` (callbacks, optimizers, lists of them) is of the Keras that is not active."""
     other = KERAS_3 if chosen_keras() == TF_KERAS else TF_KERAS
     for one in objects:
         if isinstance(one, list | tuple):
@@ -81,7 +83,7 @@ def check_same_keras(*objects: Any) -> None:
         found = next((base for base in type(one).__mro__ if base.__module__.split(".")[0] == other), None)
         if found:
             wanted = "import tf_keras as keras" if other == KERAS_3 else "import keras"
-            raise ValueError(
+            raise HRNetError(
                 f"{type(one).__name__} is of {_words(other)} ({found.__module__}), but {active_keras()} is active: "
                 f"make it of {chosen_keras()} (`{wanted}`, not tf.keras), or set {VARIABLE}={other}"
             )
@@ -89,7 +91,7 @@ def check_same_keras(*objects: Any) -> None:
 
 def _check(name: str) -> str:
     if name not in (TF_KERAS, KERAS_3):
-        raise ValueError(f"{VARIABLE} is {TF_KERAS} or {KERAS_3} (Keras 3), got {name!r}")
+        raise HRNetError(f"{VARIABLE} is {TF_KERAS} or {KERAS_3} (Keras 3), got {name!r}")
     return name
 
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from hrnet_tf.backend.choice import BACKEND_VARIABLE, BACKENDS, TF_KERAS, VARIABLE, check_tensorflow, chosen_keras
+from mobile_eval.errors import HRNetError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -59,7 +60,7 @@ def _open_tf_keras() -> tuple[Any, Any, Any, str, Any]:
         tensorflow = _tensorflow()
         import tf_keras
     except ImportError as error:
-        raise ValueError(
+        raise HRNetError(
             f"cannot open tf_keras ({error}): pip install 'hrnet-tf[train]', or set {VARIABLE}=keras for Keras 3"
         ) from error
     from hrnet_tf.backend import tf_ops as _tf_ops
@@ -84,19 +85,19 @@ def _open_keras_3() -> tuple[Any, Any, Any, str, Any]:
     """Keras 3, its `ops` and `random`, the backend's name, and TensorFlow where it is the backend."""
     wanted = os.environ.get(BACKEND_VARIABLE)
     if wanted and wanted not in BACKENDS:
-        raise ValueError(f"{BACKEND_VARIABLE} must be one of {', '.join(BACKENDS)}, got {wanted!r}")
+        raise HRNetError(f"{BACKEND_VARIABLE} must be one of {', '.join(BACKENDS)}, got {wanted!r}")
     try:
         import keras
 
         backend = keras.config.backend() if hasattr(keras, "config") else f"of keras {keras.__version__}"
         tensorflow = _tensorflow() if backend == "tensorflow" else _NoTensorFlow()
     except ImportError as error:
-        raise ValueError(
+        raise HRNetError(
             f"cannot open Keras 3 with the backend {wanted or 'that it finds'} ({error}): "
             f"pip install 'hrnet-tf[jax]' and set {BACKEND_VARIABLE}=jax, or unset {VARIABLE}"
         ) from error
     if backend not in BACKENDS or (wanted and backend != wanted):
-        raise ValueError(
+        raise HRNetError(
             f"Keras's backend is {backend}, expected {wanted or ' or '.join(BACKENDS)}: "
             f"set {BACKEND_VARIABLE} before Keras is imported"
         )

@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from mobile_eval.errors import HRNetError
+
 abs = tf.abs  # noqa: A001
 cast = tf.cast
 clip = tf.clip_by_value
@@ -45,7 +47,7 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 def _check_logits(from_logits: bool) -> None:
     if not from_logits:
-        raise ValueError("cross-entropy of probabilities is not used here: give logits, with from_logits=True")
+        raise HRNetError("cross-entropy of probabilities is not used here: give logits, with from_logits=True")
 
 
 def shape(x: Any) -> tuple[Any, ...]:

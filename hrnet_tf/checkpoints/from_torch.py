@@ -19,6 +19,7 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import Weights, model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, complete_folder, write_json
 
 NORM_SCALE_FLOOR = 1e-5  # InPlaceABN scales by |gamma| + this
@@ -57,18 +58,18 @@ def import_checkpoint(
     `model` is the network to load into, with as many classes as the checkpoint has; without it the network is
     derived. A checkpoint of ImageNet classification also starts a network of another task: its head is then
     missing. `input_size` (height, width) replaces the network's usual one. `inplace_abn` says whether it was
-    trained with InPlaceABN; None finds out. Raises ValueError, and writes nothing, where an entry is missing,
+    trained with InPlaceABN; None finds out. Raises HRNetError, and writes nothing, where an entry is missing,
     of another shape or not finite.
     """
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"{output} exists already; give another --output")
+        raise HRNetError(f"{output} exists already; give another `output`")
     check_writable(output)
     try:
         spec, weights, report = load_into_network(read_checkpoint(path), model, inplace_abn=inplace_abn)
         spec = dataclasses.replace(spec, input_size=input_size or spec.input_size)
-    except ValueError as error:
-        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except HRNetError as error:
+        raise HRNetError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     category = category_for(spec.task, spec.classes)
     # the official landmark networks learnt targets that were rounded down
     offset = 0.5 if spec.task == "landmarks" else 0.0
@@ -107,10 +108,10 @@ def load_into_network(
 def _check_values(arrays: Arrays) -> None:
     for name, array in arrays.items():
         if not array.size:
-            raise ValueError(f"{name} has shape {array.shape}: it holds no values")
+            raise HRNetError(f"{name} has shape {array.shape}: it holds no values")
         with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array.astype(np.float32, copy=False)).all():
-                raise ValueError(f"{name} holds values that are not finite (NaN or infinity)")
+                raise HRNetError(f"{name} holds values that are not finite (NaN or infinity)")
 
 
 def _starts(kind: str, model: Network) -> bool:
@@ -123,7 +124,7 @@ def _starts(kind: str, model: Network) -> bool:
 def _check_task(kind: str, model: Network) -> None:
     expected = model.task if isinstance(model, HRNetSpec) else "simple-baseline"
     if kind != expected:
-        raise ValueError(f"the checkpoint is of {kind}, but {model.name} is of {expected}; leave --model out to take its own")
+        raise HRNetError(f"the checkpoint is of {kind}, but {model.name} is of {expected}; leave `model` out to take its own")
 
 
 def _fill(spec: Network, arrays: Arrays, *, pretraining: bool, notes: tuple[str, ...]) -> tuple[Weights, ImportReport]:
@@ -139,16 +140,16 @@ def _fill(spec: Network, arrays: Arrays, *, pretraining: bool, notes: tuple[str,
             missing.append(entry.name)
         else:
             shape = _official_shape(entry, weights[entry.variable].shape)
-            raise ValueError(f"the checkpoint has no {entry.name}, expected with shape {shape} for {spec.name}")
+            raise HRNetError(f"the checkpoint has no {entry.name}, expected with shape {shape} for {spec.name}")
     unexpected = sorted(set(arrays) - set(loaded))
     return weights, ImportReport(spec.name, tuple(loaded), tuple(missing), tuple(unexpected), notes)
 
 
 def _checked(entry: Entry, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
     if tuple(array.shape) != _official_shape(entry, shape):
-        raise ValueError(f"{entry.name} has shape {tuple(array.shape)}, expected {_official_shape(entry, shape)}")
+        raise HRNetError(f"{entry.name} has shape {tuple(array.shape)}, expected {_official_shape(entry, shape)}")
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"{entry.name} is of dtype {array.dtype}, expected numbers")
+        raise HRNetError(f"{entry.name} is of dtype {array.dtype}, expected numbers")
     return np.ascontiguousarray(to_variable(entry, array.astype(np.float32)))
 
 

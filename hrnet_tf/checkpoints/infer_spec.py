@@ -11,6 +11,7 @@ from hrnet_tf.models.build import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, default_size, interpolation_of
+from mobile_eval.errors import HRNetError
 
 RESNET_CLASSIFICATION = "resnet classification"  # trains SimpleBaseline's trunk
 TRUNK = "trunk"
@@ -28,10 +29,10 @@ KNOWN = "the official HRNet and SimpleBaseline repositories', timm's, and OpenMM
 def kind_of(arrays: Arrays) -> str:
     """The task of a checkpoint (official names), or "simple-baseline", "resnet classification" or "trunk".
 
-    Raises ValueError where the layout is not known.
+    Raises HRNetError where the layout is not known.
     """
     if any(name.startswith(("ocr_", "aux_head", "conv3x3_ocr")) for name in arrays):
-        raise ValueError("the checkpoint is HRNet with an OCR head (conv3x3_ocr, aux_head), which this package does not have")
+        raise HRNetError("the checkpoint is HRNet with an OCR head (conv3x3_ocr, aux_head), which this package does not have")
     if "conv1.weight" in arrays and "layer1.0.conv1.weight" in arrays:
         if any(name.startswith("stage2.") for name in arrays):
             return next((task for task, (signature, _) in _SIGNATURES.items() if signature in arrays), TRUNK)
@@ -40,7 +41,7 @@ def kind_of(arrays: Arrays) -> str:
         if "layer4.0.conv1.weight" in arrays:
             return RESNET_CLASSIFICATION
     few = ", ".join(sorted(arrays)[:3]) or "none at all"
-    raise ValueError(f"the checkpoint's entries ({few}, ...) are of no layout that is known: {KNOWN}")
+    raise HRNetError(f"the checkpoint's entries ({few}, ...) are of no layout that is known: {KNOWN}")
 
 
 def derive_network(arrays: Arrays) -> Network:
@@ -50,7 +51,7 @@ def derive_network(arrays: Arrays) -> Network:
     """
     kind = kind_of(arrays)
     if kind in (TRUNK, RESNET_CLASSIFICATION):
-        raise ValueError("the checkpoint has no head of HRNet's or SimpleBaseline's: say with --model which network it starts")
+        raise HRNetError("the checkpoint has no head of HRNet's or SimpleBaseline's: say with `model` which network it starts")
     if kind == "simple-baseline":
         return _simple_baseline(arrays)
     stages = tuple(_stage(arrays, number) for number in (2, 3, 4) if _count(arrays, rf"stage{number}\.(\d+)\."))
@@ -90,7 +91,7 @@ def _simple_baseline(arrays: Arrays) -> SimpleBaselineSpec:
     blocks = tuple(_count(arrays, rf"layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4))
     depth = next((depth for depth, known in RESNET_BLOCKS.items() if known == blocks), None)
     if depth is None or "layer1.0.conv3.weight" not in arrays:
-        raise ValueError(f"a SimpleBaseline on a ResNet with {blocks} blocks is not known: depths are 50, 101 and 152")
+        raise HRNetError(f"a SimpleBaseline on a ResNet with {blocks} blocks is not known: depths are 50, 101 and 152")
     name = f"simple-baseline-r{depth}"
     return SimpleBaselineSpec(name, depth, default_size("pose"), classes_of(arrays, "simple-baseline"))
 
@@ -105,13 +106,13 @@ def _count(arrays: Iterable[str], pattern: str) -> int:
     found = (re.match(pattern, name) for name in arrays)
     count = max((int(match[1]) + 1 for match in found if match), default=0)
     if count > MOST:
-        raise ValueError(f"the checkpoint's names count up to {count - 1} ({pattern}): it is of no network that is known")
+        raise HRNetError(f"the checkpoint's names count up to {count - 1} ({pattern}): it is of no network that is known")
     return count
 
 
 def _rows(arrays: Arrays, name: str) -> int:
     if name not in arrays:
-        raise ValueError(f"the checkpoint has no {name}: it is of no network that is known")
+        raise HRNetError(f"the checkpoint has no {name}: it is of no network that is known")
     if not arrays[name].ndim:
-        raise ValueError(f"{name} is a single number, expected an array")
+        raise HRNetError(f"{name} is a single number, expected an array")
     return int(arrays[name].shape[0])

@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from hrnet_tf.checkpoints.torch_reader import Arrays
+from mobile_eval.errors import HRNetError
 
 # What code bases put in front of a network's names: the segmentation repository's FullModel, Lightning, averages of weights.
 WRAPPERS = ("model", "net", "network", "ema", "ema_model", "averaged_model")
@@ -44,7 +45,7 @@ _POSE = [(r"(?:keypoint_head|head)\.final_layer\.(.*)", r"final_layer.\1")]
 def official_names(arrays: Arrays) -> Arrays:
     """The same arrays under official names; wrappers and what no network needs (counters, losses) are left out.
 
-    Raises ValueError where two entries have one name without their wrappers, as weights and their average saved together have.
+    Raises HRNetError where two entries have one name without their wrappers, as weights and their average saved together have.
     """
     bare: Arrays = {}
     found: dict[str, str] = {}
@@ -53,7 +54,7 @@ def official_names(arrays: Arrays) -> Arrays:
         if IGNORED.fullmatch(stripped):
             continue
         if stripped in bare:
-            raise ValueError(f"the checkpoint holds two networks, {found[stripped]} and {name}: save the wanted one alone")
+            raise HRNetError(f"the checkpoint holds two networks, {found[stripped]} and {name}: save the wanted one alone")
         bare[stripped], found[stripped] = array, name
     mixes = any(name.startswith("head.conv_layers.") for name in bare)
     rules = _COMMON + (_LANDMARKS if mixes else _POSE)

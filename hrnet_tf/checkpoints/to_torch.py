@@ -14,6 +14,7 @@ from hrnet_tf.models.build import Network, build_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import Weights, load_weights, model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 
 LAYOUTS = ("official",)
@@ -27,13 +28,13 @@ def export_run(run: Run, output: Path | str, layout: str = "official") -> int:
     full connectivity computes the same.
     """
     if layout not in LAYOUTS:
-        raise ValueError(f"no layout named {layout!r}; there are {', '.join(LAYOUTS)}")
+        raise HRNetError(f"no layout named {layout!r}; there are {', '.join(LAYOUTS)}")
     if run.quantized:
-        raise ValueError(f"{run.path} is quantized: its BatchNorm is folded away; export the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized: its BatchNorm is folded away; export the run it came from: {run.parent}")
     output = Path(output)
     write = {".safetensors": _write_safetensors, ".npz": _write_npz, ".pth": _write_torch}.get(output.suffix)
     if write is None:
-        raise ValueError(f"cannot write {output}: expected a name that ends in .safetensors, .npz or .pth")
+        raise HRNetError(f"cannot write {output}: expected a name that ends in .safetensors, .npz or .pth")
     arrays = official_arrays(run.spec, load_weights(run.weights_path))
     _write(output, arrays, write)
     return len(arrays)
@@ -80,5 +81,5 @@ def _write_torch(path: Path, arrays: Arrays) -> None:
     try:
         import torch
     except ImportError:
-        raise ValueError("writing .pth takes PyTorch: pip install 'hrnet-tf[torch]', or write .safetensors") from None
+        raise HRNetError("writing .pth takes PyTorch: pip install 'hrnet-tf[torch]', or write .safetensors") from None
     torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 
 Arrays = dict[str, NDArray[Any]]
@@ -30,19 +31,19 @@ SUFFIXES = ".pth, .pt, .pth.tar, .safetensors or .npz"
 def read_checkpoint(path: Path | str) -> Arrays:
     """All arrays of a checkpoint under the names that the file gives them; containers around them are opened.
 
-    Raises ValueError, in one line, for a file that is missing, damaged, of another kind, or that could only be
+    Raises HRNetError, in one line, for a file that is missing, damaged, of another kind, or that could only be
     read by running code it brings along.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"cannot read {path}: there is no such file")
+        raise HRNetError(f"cannot read {path}: there is no such file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".npz":
         return _read_npz(path)
     if path.suffix in TORCH_SUFFIXES:
         return _read_torch(path)
-    raise ValueError(f"{path} is not a checkpoint that is known by its name: expected {SUFFIXES}")
+    raise HRNetError(f"{path} is not a checkpoint that is known by its name: expected {SUFFIXES}")
 
 
 def _read_safetensors(path: Path) -> Arrays:
@@ -52,7 +53,7 @@ def _read_safetensors(path: Path) -> Arrays:
     try:
         tensors = deserialize(data)
     except Exception as error:  # safetensors raises its own error for truncated and foreign files
-        raise ValueError(f"{path} is damaged or not a safetensors file: {_first_line(error)}") from error
+        raise HRNetError(f"{path} is damaged or not a safetensors file: {_first_line(error)}") from error
     return {name: _decoded(tensor["data"], tensor["dtype"], tensor["shape"], f"{path}: {name}") for name, tensor in tensors}
 
 
@@ -62,23 +63,23 @@ def _decoded(data: bytes, dtype: str, shape: list[int], where: str) -> NDArray[A
         halves = np.frombuffer(data, "<u2").astype(np.uint32)
         return (halves << 16).view(np.float32).reshape(shape)
     if dtype not in SAFETENSORS_DTYPES:
-        raise ValueError(f"{where} is of dtype {dtype}, expected BF16, {', '.join(SAFETENSORS_DTYPES)}; save it as F32")
+        raise HRNetError(f"{where} is of dtype {dtype}, expected BF16, {', '.join(SAFETENSORS_DTYPES)}; save it as F32")
     return np.frombuffer(data, SAFETENSORS_DTYPES[dtype]).reshape(shape)
 
 
 def _read_npz(path: Path) -> Arrays:
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is damaged or not an .npz file: it has no list of its arrays at its end")
+        raise HRNetError(f"{path} is damaged or not an .npz file: it has no list of its arrays at its end")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except Exception as error:  # zipfile and numpy raise many kinds for damaged ends, members and headers
         if "allow_pickle" in str(error):
-            raise ValueError(f"{path} holds pickled objects, which could run code: refused; save plain arrays") from error
-        raise ValueError(f"{path} is damaged or not an .npz file: {_first_line(error)}") from error
+            raise HRNetError(f"{path} holds pickled objects, which could run code: refused; save plain arrays") from error
+        raise HRNetError(f"{path} is damaged or not an .npz file: {_first_line(error)}") from error
     foreign = next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None)
     if foreign is not None:
-        raise ValueError(f"{path} holds {foreign!r}, which is no array")
+        raise HRNetError(f"{path} holds {foreign!r}, which is no array")
     return arrays
 
 
@@ -86,15 +87,15 @@ def _read_torch(path: Path) -> Arrays:
     try:
         import torch
     except ImportError:
-        raise ValueError(
+        raise HRNetError(
             f"reading {path} takes PyTorch: pip install 'hrnet-tf[torch]', or save its state dict as .safetensors"
         ) from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(_unpickling_message(path, error)) from error
+        raise HRNetError(_unpickling_message(path, error)) from error
     except Exception as error:  # PyTorch raises many kinds for truncated and foreign files
-        raise ValueError(f"{path} is damaged or not a PyTorch checkpoint: {_first_line(error)}") from error
+        raise HRNetError(f"{path} is damaged or not a PyTorch checkpoint: {_first_line(error)}") from error
     tensors = _state_dict(content, path)
     return {name: _dense(tensor, f"{path}: {name}") for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
 
@@ -102,13 +103,13 @@ def _read_torch(path: Path) -> Arrays:
 def _dense(tensor: Any, where: str) -> NDArray[Any]:
     """A tensor's values, of every kind of storage that has them; floating point as float32."""
     if tensor.is_meta:
-        raise ValueError(f"{where} is a meta tensor, which has a shape and no values; save the state dict of a loaded model")
+        raise HRNetError(f"{where} is a meta tensor, which has a shape and no values; save the state dict of a loaded model")
     try:
         values = tensor.detach()
         values = values.dequantize() if values.is_quantized else values.to_dense()
         return np.asarray((values.float() if values.is_floating_point() else values).numpy())
     except (RuntimeError, TypeError, NotImplementedError) as error:  # PyTorch's, for kinds without a dense form
-        raise ValueError(f"{where} cannot be read as an array: {_first_line(error)}") from error
+        raise HRNetError(f"{where} cannot be read as an array: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -136,5 +137,5 @@ def _state_dict(content: Any, path: Path) -> Mapping[str, Any]:
             break
         content = inner
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
-        raise ValueError(f"{path} holds no state dict: expected a mapping of names to tensors, got {type(content).__name__}")
+        raise HRNetError(f"{path} holds no state dict: expected a mapping of names to tensors, got {type(content).__name__}")
     return content

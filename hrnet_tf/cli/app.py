@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.errors import HRNetError
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -36,7 +38,7 @@ def models(
     from hrnet_tf.spec.size_table import WIDE, entries, figures_text, models_table, parts_table, show
 
     if parts and name is None:
-        raise ValueError("--parts shows one model: give its name, such as hrnet models pose-w32 --parts")
+        raise HRNetError("--parts shows one model: give its name, such as hrnet models pose-w32 --parts")
     listed = entries(name, task, parse_size(input_size) if input_size else None)
     if json:
         typer.echo(dumps({"models": [entry.to_json(with_parts=parts) for entry in listed]}, indent=1))

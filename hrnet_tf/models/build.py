@@ -12,6 +12,7 @@ from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.complexity import Cost, total
 from hrnet_tf.spec.complexity import parts as hrnet_parts
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 
 if TYPE_CHECKING:
     from hrnet_tf.models.layers import OnUnit
@@ -31,7 +32,7 @@ def build_model(spec: Network, *, folded: bool = False, gate: OnUnit | None = No
     """
     if isinstance(spec, SimpleBaselineSpec):
         if gate:
-            raise ValueError(f"{spec.name} has no fusion links to put gates on")
+            raise HRNetError(f"{spec.name} has no fusion links to put gates on")
         from hrnet_tf.models.baselines.simple_baseline import build_simple_baseline
 
         return build_simple_baseline(spec, folded=folded)
@@ -63,7 +64,7 @@ def network_to_json(spec: Network) -> dict[str, Any]:
 def network_from_json(data: dict[str, Any]) -> Network:
     """The spec that `network_to_json` wrote."""
     if not isinstance(data, dict) or data.get("architecture") not in list(_ARCHITECTURES):
-        raise ValueError(f"not a network: its architecture must be one of {', '.join(_ARCHITECTURES)}")
+        raise HRNetError(f"not a network: its architecture must be one of {', '.join(_ARCHITECTURES)}")
     rest = {name: value for name, value in data.items() if name != "architecture"}
     return _ARCHITECTURES[data["architecture"]].from_json(rest)
 

@@ -9,6 +9,7 @@ import numpy as np
 from hrnet_tf.models.layers import DECONVOLUTION
 from hrnet_tf.models.normalization import BATCH_NORM
 from hrnet_tf.runs.weights import Weights
+from mobile_eval.errors import HRNetError
 
 
 def fold_batch_norm(weights: Weights) -> Weights:
@@ -26,10 +27,10 @@ def fold_batch_norm(weights: Weights) -> Weights:
         needed = [f"{norm}/{part}" for part in ("beta", "moving_mean", "moving_variance")]
         for entry in (*needed, f"{conv}/kernel"):
             if entry not in weights:
-                raise ValueError(f"the weights hold {name} but no {entry}: they are damaged")
+                raise HRNetError(f"the weights hold {name} but no {entry}: they are damaged")
         for entry in needed:
             if weights[entry].shape != weights[name].shape:
-                raise ValueError(
+                raise HRNetError(
                     f"{entry} has shape {weights[entry].shape}, expected {weights[name].shape}: the weights are damaged"
                 )
         gamma, beta, mean, variance = (

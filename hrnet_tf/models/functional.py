@@ -12,7 +12,7 @@ CALLBACKS = 5  # their place among the arguments of `fit`
 
 @keras.utils.register_keras_serializable("hrnet_tf")
 class HRNetModel(keras.Model):  # type: ignore[misc]
-    """As `keras.Model`, but ValueError says which Keras is active where an optimizer, a loss or a callback is of the other."""
+    """As `keras.Model`, but HRNetError says which Keras is active where an optimizer, a loss or a callback is of the other."""
 
     def compile(self, *arguments: Any, **named: Any) -> None:
         check_same_keras(*arguments, *named.values())

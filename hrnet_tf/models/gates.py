@@ -19,6 +19,7 @@ from hrnet_tf.backend.keras_module import keras, ops, random
 from hrnet_tf.models.layers import OnUnit
 from hrnet_tf.runs.weights import Weights, model_weights
 from hrnet_tf.spec.network import Unit, parse_unit
+from mobile_eval.errors import HRNetError
 
 SUFFIX = "_gate"
 # Hard concrete distribution, constants of Louizos et al., Learning Sparse Neural Networks through L0 Regularization
@@ -137,4 +138,4 @@ def _last_layer(unit: Unit, weights: Weights) -> list[str]:
         numbers = [int(match[1]) for name in weights if (match := re.fullmatch(rf"{unit.name}_{kind}(\d+)/{parts[0]}", name))]
         if numbers:
             return [f"{unit.name}_{kind}{max(numbers)}/{part}" for part in parts]
-    raise ValueError(f"the weights hold nothing of {unit.name}")
+    raise HRNetError(f"the weights hold nothing of {unit.name}")

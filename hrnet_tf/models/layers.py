@@ -10,6 +10,7 @@ import numpy as np
 from hrnet_tf.backend.keras_module import keras, ops
 from hrnet_tf.models.normalization import batch_normalization
 from hrnet_tf.spec.network import Unit
+from mobile_eval.errors import HRNetError
 
 DECONVOLUTION = "deconvolution"  # how names of transposed convolutions begin: their kernels are (h, w, out, in)
 
@@ -99,7 +100,7 @@ def deconv_unit(x: Any, channels: int, kernel: int, *, name: str, index: int = 1
     padding of (kernel - stride) / 2 crops, so that must be a whole number.
     """
     if (kernel - stride) % 2 or kernel < stride:
-        raise ValueError(f"kernel {kernel} of stride {stride}: kernel - stride must be even and not negative")
+        raise HRNetError(f"kernel {kernel} of stride {stride}: kernel - stride must be even and not negative")
     x = keras.layers.Conv2DTranspose(
         channels,
         kernel,

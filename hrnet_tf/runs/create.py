@@ -11,6 +11,7 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder
 
 
@@ -19,7 +20,7 @@ def connected_like(spec: Network, run: Run | None) -> Network:
     if run is None:
         return spec
     if not isinstance(spec, HRNetSpec):
-        raise ValueError(f"{spec.name} has no fusion links to take over from {run.path}")
+        raise HRNetError(f"{spec.name} has no fusion links to take over from {run.path}")
     return spec.connected_like(run.hrnet_spec)
 
 
@@ -27,7 +28,7 @@ def build_run(spec: Network, output: Path | str, *, links_from: Run | None = Non
     """Write the network of `spec` with initial weights into the folder `output`."""
     output = Path(output)
     if output.exists():
-        raise ValueError(f"{output} exists already; give another --output")
+        raise HRNetError(f"{output} exists already; give another `output`")
     spec = connected_like(spec, links_from)
     keras.utils.set_random_seed(seed)
     run = Run(output, "build", spec, category_for(spec.task, spec.classes), {"seed": seed})

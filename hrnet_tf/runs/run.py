@@ -21,6 +21,7 @@ from typing import Any
 
 from hrnet_tf.models.build import Network, network_from_json, network_to_json
 from hrnet_tf.spec.network import HRNetSpec, Unit, parse_unit
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json, write_json
 from mobile_eval.typed import checked, checked_entry
 
@@ -46,9 +47,9 @@ class Run:
 
     @property
     def hrnet_spec(self) -> HRNetSpec:
-        """Its spec, for what is about fusion links; ValueError where it is of a network that has none."""
+        """Its spec, for what is about fusion links; HRNetError where it is of a network that has none."""
         if not isinstance(self.spec, HRNetSpec):
-            raise ValueError(f"{self.path} is a SimpleBaseline: it has no fusion links")
+            raise HRNetError(f"{self.path} is a SimpleBaseline: it has no fusion links")
         return self.spec
 
     @property
@@ -76,10 +77,10 @@ def load_run(path: Path | str) -> Run:
     if not file.is_file():
         made_by = "give a folder that `hrnet train`, `hrnet build` or `hrnet import` wrote"
         found = "it is a file" if path.is_file() else f"it has no {RUN}" if path.is_dir() else "there is no such folder"
-        raise ValueError(f"{path} is not a run folder: {found}; {made_by}")
+        raise HRNetError(f"{path} is not a run folder: {found}; {made_by}")
     data = checked(read_json(file, "run"), dict[str, Any], str(file))
     if data.get("step") not in STEPS:
-        raise ValueError(f"{file} does not describe a run: its step must be one of {', '.join(STEPS)}")
+        raise HRNetError(f"{file} does not describe a run: its step must be one of {', '.join(STEPS)}")
     return Run(
         path,
         data["step"],
@@ -99,7 +100,7 @@ def _category(category: dict[str, Any], place: str) -> dict[str, Any]:
     joints = len(category.get("keypoints", ()))
     for bone in checked(category.get("skeleton"), list[tuple[int, int]] | None, f"{place}: skeleton") or ():
         if not all(1 <= joint <= joints for joint in bone):
-            raise ValueError(f"{place}: skeleton joins {list(bone)}, but there are keypoints 1 to {joints}")
+            raise HRNetError(f"{place}: skeleton joins {list(bone)}, but there are keypoints 1 to {joints}")
     checked(category.get("sigmas"), list[float] | None, f"{place}: sigmas")
     return category
 
@@ -109,7 +110,7 @@ def _config(config: dict[str, Any], place: str) -> dict[str, Any]:
     for name in ("train", "val"):
         source = checked(config.get(name), dict[str, str | bool] | None, f"{place}: {name}") or {}
         if unknown := source.keys() - set(SOURCE):
-            raise ValueError(f"{place}: {name} has {min(unknown)!r:.60}, expected {', '.join(SOURCE)}")
+            raise HRNetError(f"{place}: {name} has {min(unknown)!r:.60}, expected {', '.join(SOURCE)}")
     checked(config.get("targets"), str | None, f"{place}: targets")
     checked(config.get("heatmap_offset"), float | None, f"{place}: heatmap_offset")
     return config
@@ -119,8 +120,8 @@ def _load_network(path: Path) -> Network:
     data = read_json(path, "spec")
     try:
         return network_from_json(data)
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged or of another version: {error}") from error
+    except HRNetError as error:
+        raise HRNetError(f"{path} is damaged or of another version: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Ranking:
         """The scores of that method, or of the first."""
         method = method or self.methods[0]
         if method not in self.scores:
-            raise ValueError(f"not ranked by {method!r}, only by {', '.join(self.methods)}: rank with --method {method}")
+            raise HRNetError(f"not ranked by {method!r}, only by {', '.join(self.methods)}: rank with `method` {method}")
         return self.scores[method]
 
 
@@ -163,19 +164,19 @@ def save_ranking(run: Run, ranking: Ranking) -> None:
 
 
 def load_ranking(run: Run) -> Ranking:
-    """What `save_ranking` wrote; ValueError where the run was not ranked yet, or the file is damaged."""
+    """What `save_ranking` wrote; HRNetError where the run was not ranked yet, or the file is damaged."""
     path = run.path / RANKING
     if not path.is_file():
-        raise ValueError(f"{run.path} has no {RANKING}; rank its links first with `{rank_command(run)}`")
+        raise HRNetError(f"{run.path} has no {RANKING}; rank its links first with `{rank_command(run)}`")
     place = f"{path} is damaged or of another version"
     stored = checked(read_json(path, "ranking"), _StoredRanking, place)
     if not stored.methods:
-        raise ValueError(f"{place}: methods is empty")
+        raise HRNetError(f"{place}: methods is empty")
     scores = {name: _units(method.importance, run, f"{place}: {name}") for name, method in stored.methods.items()}
     pairs = {name: tuple(name.split(PAIR)) for name in stored.agreement}
     for name, pair in pairs.items():
         if len(pair) != len(("first", "second")):
-            raise ValueError(f"{place}: agreement of {name!r}, expected two methods such as 'taylor{PAIR}l0'")
+            raise HRNetError(f"{place}: agreement of {name!r}, expected two methods such as 'taylor{PAIR}l0'")
     return Ranking(
         persons=stored.persons,
         seed=stored.seed,
@@ -213,7 +214,7 @@ def _units(importance: dict[str, float], run: Run, place: str) -> dict[Unit, flo
     known = {unit.name: unit for unit in possible}
     for name in importance:
         if name not in known:
-            raise ValueError(f"{place}: {name!r:.60} is no link or block of {run.spec.name}")
+            raise HRNetError(f"{place}: {name!r:.60} is no link or block of {run.spec.name}")
     return {known[name]: value for name, value in importance.items()}
 
 
@@ -231,7 +232,7 @@ class _StoredStep:
 def load_pruning(run: Run) -> dict[str, Any] | None:
     """What `hrnet prune` wrote of the way to a pruned network, as plain data; None where it was not pruned.
 
-    Raises ValueError, naming the entry, where it is damaged.
+    Raises HRNetError, naming the entry, where it is damaged.
     """
     path = run.path / PRUNING
     if not path.is_file():
@@ -244,6 +245,6 @@ def load_pruning(run: Run) -> dict[str, Any] | None:
         for unit in step.removed:
             try:
                 parse_unit(unit)
-            except ValueError as error:
-                raise ValueError(f"{place}: steps[{index}]: {error}") from error
+            except HRNetError as error:
+                raise HRNetError(f"{place}: steps[{index}]: {error}") from error
     return data

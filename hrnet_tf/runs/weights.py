@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 
 Weights = dict[str, NDArray[Any]]
@@ -26,14 +27,14 @@ def model_weights(model: Any) -> Weights:
 def set_model_weights(model: Any, weights: Weights) -> None:
     """Give every variable of `model` its array; arrays without a place in it are left out.
 
-    Raises ValueError naming the first variable that is missing or of another shape.
+    Raises HRNetError naming the first variable that is missing or of another shape.
     """
     for variable in model.weights:
         name = _name(variable)
         if name not in weights:
-            raise ValueError(f"the weights hold no {name}: they are of another model")
+            raise HRNetError(f"the weights hold no {name}: they are of another model")
         if tuple(weights[name].shape) != tuple(variable.shape):
-            raise ValueError(
+            raise HRNetError(
                 f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(variable.shape)}: weights of another model"
             )
         variable.assign(weights[name])
@@ -50,9 +51,9 @@ def load_weights(path: Path | str) -> Weights:
     try:
         return dict(load_file(path))
     except FileNotFoundError:
-        raise ValueError(f"{path} does not exist: the run was not trained to its first epoch") from None
+        raise HRNetError(f"{path} does not exist: the run was not trained to its first epoch") from None
     except Exception as error:  # safetensors raises its own error for truncated and foreign files
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise HRNetError(f"{path} is damaged: {error}") from error
 
 
 def _name(variable: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.spec.network import LARGEST_SIZE, FusionLink
+from mobile_eval.errors import HRNetError
 from mobile_eval.typed import checked
 
 RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # bottleneck blocks of each stage
@@ -31,14 +32,14 @@ class SimpleBaselineSpec:
 
     def __post_init__(self) -> None:
         if self.depth not in RESNET_BLOCKS:
-            raise ValueError(f"depth must be one of {', '.join(map(str, RESNET_BLOCKS))}, got {self.depth}")
+            raise HRNetError(f"depth must be one of {', '.join(map(str, RESNET_BLOCKS))}, got {self.depth}")
         if not 1 <= self.classes <= LARGEST_SIZE:
-            raise ValueError(f"classes must be between 1 and {LARGEST_SIZE}, got {self.classes}")
+            raise HRNetError(f"classes must be between 1 and {LARGEST_SIZE}, got {self.classes}")
         if self.task != "pose":
-            raise ValueError(f"a SimpleBaseline is for pose, got task {self.task!r}")
+            raise HRNetError(f"a SimpleBaseline is for pose, got task {self.task!r}")
         if min(self.input_size) < RESNET_STRIDE or any(size % RESNET_STRIDE or size > LARGEST_SIZE for size in self.input_size):
             height, width = self.input_size
-            raise ValueError(
+            raise HRNetError(
                 f"input size {height}x{width}: height and width must be multiples of {RESNET_STRIDE}, up to {LARGEST_SIZE}"
             )
 

@@ -12,6 +12,7 @@ from hrnet_tf.models.build import Network
 from hrnet_tf.spec.activations import Part, hrnet_parts
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.baseline_activations import baseline_parts
+from mobile_eval.errors import HRNetError
 
 FLOAT_BYTES = 4
 UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -25,7 +26,7 @@ def parse_memory(text: str) -> int:
     unit = UNITS.get(match[2].upper()) if match else None
     size = int(float(match[1]) * unit) if match and unit else 0
     if size < 1:
-        raise ValueError(f"memory budget {text!r}: expected a size above 0 with its unit, such as 1GiB or 512MiB")
+        raise HRNetError(f"memory budget {text!r}: expected a size above 0 with its unit, such as 1GiB or 512MiB")
     return size
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.typed import checked, checked_entry
 
 TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")
@@ -43,7 +44,7 @@ class FusionLink:
 
     def __post_init__(self) -> None:
         if self.source == self.target:
-            raise ValueError(f"a fusion link joins two branches, got source {self.source} and the same target")
+            raise HRNetError(f"a fusion link joins two branches, got source {self.source} and the same target")
 
     @property
     def name(self) -> str:
@@ -55,7 +56,7 @@ class FusionLink:
         """The link of that `name`."""
         match = re.fullmatch(r"stage(\d+)_module(\d+)_link(\d+)to(\d+)", name)
         if match is None:
-            raise ValueError(f"not a fusion link: {name!r}, expected a name such as stage3_module2_link0to2")
+            raise HRNetError(f"not a fusion link: {name!r}, expected a name such as stage3_module2_link0to2")
         return cls(*map(int, match.groups()))
 
     def __str__(self) -> str:
@@ -103,7 +104,7 @@ class ResidualBlock:
         """The block of that `name`."""
         match = re.fullmatch(r"stage(\d+)_module(\d+)_branch(\d+)_block(\d+)", name)
         if match is None:
-            raise ValueError(f"not a residual block: {name!r}, expected a name such as stage4_module0_branch1_block3")
+            raise HRNetError(f"not a residual block: {name!r}, expected a name such as stage4_module0_branch1_block3")
         return cls(*map(int, match.groups()))
 
     def __str__(self) -> str:
@@ -127,7 +128,7 @@ class StageSpec:
 
     def __post_init__(self) -> None:
         if not (1 <= self.modules <= MOST_MODULES and 1 <= self.blocks <= MOST_MODULES):
-            raise ValueError(f"a stage has 1 to {MOST_MODULES} modules and blocks, got {self.modules} and {self.blocks}")
+            raise HRNetError(f"a stage has 1 to {MOST_MODULES} modules and blocks, got {self.modules} and {self.blocks}")
 
 
 @dataclass(frozen=True)
@@ -190,27 +191,27 @@ class HRNetSpec:
     def __post_init__(self) -> None:
         for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
             if not 1 <= getattr(self, name) <= LARGEST_SIZE:
-                raise ValueError(f"{name} must be between 1 and {LARGEST_SIZE}, got {getattr(self, name)}")
+                raise HRNetError(f"{name} must be between 1 and {LARGEST_SIZE}, got {getattr(self, name)}")
         if self.head_width is not None and (self.head_width < 1 or self.task == "pose"):
             expected = "there is none to set of pose" if self.task == "pose" else "must be at least 1"
-            raise ValueError(f"head width {self.head_width}: {expected}")
+            raise HRNetError(f"head width {self.head_width}: {expected}")
         for name, known in (("task", TASKS), ("block", BLOCKS), ("interpolation", INTERPOLATIONS)):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+                raise HRNetError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.block == "bottleneck" and self.width % BOTTLENECK_EXPANSION:
-            raise ValueError(f"bottleneck blocks need a width that is a multiple of {BOTTLENECK_EXPANSION}, got {self.width}")
+            raise HRNetError(f"bottleneck blocks need a width that is a multiple of {BOTTLENECK_EXPANSION}, got {self.width}")
         if not 1 <= len(self.stages) <= 3:
-            raise ValueError(f"an HRNet has 1 to 3 stages after the first, got {len(self.stages)}")
+            raise HRNetError(f"an HRNet has 1 to 3 stages after the first, got {len(self.stages)}")
         multiple = self.size_multiple
         if min(self.input_size) < multiple or any(size % multiple or size > LARGEST_SIZE for size in self.input_size):
             height, width = self.input_size
-            raise ValueError(
+            raise HRNetError(
                 f"input size {height}x{width}: height and width must be multiples of {multiple}, up to {LARGEST_SIZE}"
             )
         units = ("link", self.links - self.possible_links), ("block", self.removed_blocks - self.possible_blocks)
         for kind, unknown in units:
             if unknown:
-                raise ValueError(f"the network has no {kind} {min(map(str, unknown))}")
+                raise HRNetError(f"the network has no {kind} {min(map(str, unknown))}")
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -287,7 +288,7 @@ class HRNetSpec:
         blocks = frozenset(unit for unit in removed if isinstance(unit, ResidualBlock))
         absent = (links - self.links) | (blocks & self.removed_blocks)
         if absent:
-            raise ValueError(f"cannot remove {min(map(str, absent))}: the network has it no more")
+            raise HRNetError(f"cannot remove {min(map(str, absent))}: the network has it no more")
         spec = dataclasses.replace(self, links=self.links - links, removed_blocks=self.removed_blocks | blocks)
         return dataclasses.replace(spec, links=spec.liveness().links)
 
@@ -295,7 +296,7 @@ class HRNetSpec:
         """This network with the links and blocks that `other` has, such as a pruned network of another width."""
         mine, theirs = ([stage.modules for stage in spec.stages] for spec in (self, other))
         if mine != theirs or self.outputs != other.outputs:
-            raise ValueError(
+            raise HRNetError(
                 f"the links of {other.name} (modules {theirs}, outputs {list(other.outputs)}) have no place in "
                 f"{self.name} (modules {mine}, outputs {list(self.outputs)})"
             )
@@ -333,7 +334,7 @@ class HRNetSpec:
         rest = {name: value for name, value in data.items() if name not in ("removed_links", "removed_blocks")}
         spec: HRNetSpec = checked(rest, cls, place).full()
         if unknown := frozenset(removed) - spec.links:
-            raise ValueError(f"the network has no link {min(unknown).name}")
+            raise HRNetError(f"the network has no link {min(unknown).name}")
         return dataclasses.replace(spec, links=spec.links - frozenset(removed), removed_blocks=frozenset(blocks))
 
     def network_description(self) -> dict[str, Any]:

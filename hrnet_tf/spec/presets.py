@@ -13,6 +13,7 @@ import re
 from hrnet_tf.models.build import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from mobile_eval.errors import HRNetError
 
 _SIZES = {  # task: the paper's input size (height, width), and joints, landmarks or classes
     "pose": ((256, 192), 17),  # COCO
@@ -103,7 +104,7 @@ PRESETS = {network.name: network for network in _NETWORKS}
 def preset(name: str) -> Network:
     """The network of that name, at full connectivity."""
     if name not in PRESETS:
-        raise ValueError(f"no model named {name!r}; there are {', '.join(PRESETS)}")
+        raise HRNetError(f"no model named {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
@@ -111,7 +112,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """(height, width) from "256x192"."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None:
-        raise ValueError(f"not a size: {text!r}, expected HEIGHTxWIDTH such as 256x192")
+        raise HRNetError(f"not a size: {text!r}, expected HEIGHTxWIDTH such as 256x192")
     return int(match[1]), int(match[2])
 
 
@@ -136,12 +137,12 @@ def customized(
         options |= {"stage 1 blocks": stage1_blocks, "stage 1 width": stage1_width, "head width": head_width}
         given = [name for name, value in options.items() if value is not None]
         if given:
-            raise ValueError(f"{spec.name} has no {' or '.join(given)} to set: of a SimpleBaseline only the input size varies")
+            raise HRNetError(f"{spec.name} has no {' or '.join(given)} to set: of a SimpleBaseline only the input size varies")
         return dataclasses.replace(spec, input_size=input_size or spec.input_size)
     counts = [stage.modules for stage in spec.stages]
     if modules is not None:
         if not re.fullmatch(r"\d+(,\d+){0,2}", modules):
-            raise ValueError(f"not numbers of modules: {modules!r}, expected one a stage such as 1,4,3")
+            raise HRNetError(f"not numbers of modules: {modules!r}, expected one a stage such as 1,4,3")
         counts = [int(count) for count in modules.split(",")]
     depth = spec.stages[0].blocks if blocks is None else blocks
     return dataclasses.replace(

@@ -17,6 +17,7 @@ from hrnet_tf.spec.complexity import Cost, total
 from hrnet_tf.spec.network import TASKS
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 from hrnet_tf.spec.reference_sizes import USUAL_RULES, Comparison, compared, figures_of
+from mobile_eval.errors import HRNetError
 
 WIDE = 100  # columns of a terminal from which on there is room for whole numbers
 NARROWEST = 80
@@ -71,10 +72,10 @@ class Entry:
 def entries(name: str | None = None, task: str | None = None, input_size: tuple[int, int] | None = None) -> list[Entry]:
     """The presets of that name and task (all if not given), at their own input size or another (height, width)."""
     if task is not None and task not in TASKS:
-        raise ValueError(f"no task named {task!r}; there are {', '.join(TASKS)}")
+        raise HRNetError(f"no task named {task!r}; there are {', '.join(TASKS)}")
     chosen = list(PRESETS.values()) if name is None else [preset(name)]
     if name is not None and task not in (None, chosen[0].task):
-        raise ValueError(f"{name} is for {chosen[0].task}, not for {task}")
+        raise HRNetError(f"{name} is for {chosen[0].task}, not for {task}")
     return [_entry(customized(spec, input_size=input_size)) for spec in chosen if task in (None, spec.task)]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_tf.workflows.steps import Part, Step, run_steps, step
+from mobile_eval.errors import HRNetError
 
 MODELS = ("full-float32", "pruned-float32", "full-int8", "pruned-int8")
 
@@ -109,9 +110,9 @@ def demo_steps(output: Path, task: str, demo: Demo) -> list[Step]:
 
 
 def demo_named(task: str) -> Demo:
-    """The demo of a task; ValueError where there is none."""
+    """The demo of a task; HRNetError where there is none."""
     if task not in DEMOS:
-        raise ValueError(f"there is no demo of {task!r}; there are those of {', '.join(DEMOS)}")
+        raise HRNetError(f"there is no demo of {task!r}; there are those of {', '.join(DEMOS)}")
     return DEMOS[task]
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hrnet_tf.workflows.steps import Part, Step, step
+from mobile_eval.errors import HRNetError
 
 MANIFEST = "study.json"
 PRECISIONS = ("float32", "int8")
@@ -125,15 +126,15 @@ def study_setup(
 ) -> tuple[StudyPreset, StudyData]:
     """The preset of that name with what is given in place of its own, and the people: those given, or drawn ones."""
     if preset not in PRESETS:
-        raise ValueError(f"no study preset named {preset!r}; there are {', '.join(PRESETS)}")
+        raise HRNetError(f"no study preset named {preset!r}; there are {', '.join(PRESETS)}")
     size = PRESETS[preset]
     size = replace(size, epochs=epochs or size.epochs, tuning_epochs=tuning_epochs or size.tuning_epochs)
     if train and val and images:
         return replace(size, people=None), StudyData(train, val, images)
     if train or val or images:
-        raise ValueError("people are given by all three of --train-annotations, --val-annotations and --images")
+        raise HRNetError("people are given by all three of `train_annotations`, `val_annotations` and `images`")
     if size.people is None:
-        raise ValueError(f"the preset {preset} needs people: give --train-annotations, --val-annotations and --images")
+        raise HRNetError(f"the preset {preset} needs people: give `train_annotations`, `val_annotations` and `images`")
     drawn = output / "people"
     train, val = (drawn / f"person_keypoints_{split}.json" for split in ("train", "val"))
     return size, StudyData(train, val, drawn / "images")

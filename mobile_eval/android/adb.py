@@ -1,6 +1,6 @@
 """A phone as Android's `adb` reaches it: commands with their exit status, files there and back, a folder that is removed.
 
-`adb` itself does the talking. Whatever fails is a ValueError of one line; a phone that goes away is `GoneError`.
+`adb` itself does the talking. Whatever fails is a HRNetError of one line; a phone that goes away is `GoneError`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mobile_eval.errors import HRNetError
+
 TEMPORARY = "/data/local/tmp"  # where adb's user may write and start programs
 TIMEOUT_S = 60.0  # of commands that take no time of themselves
 RETURN_S = 10.0  # how long a phone that went away is waited for, to clean up
 STATUS = "hrnet_tf-status:"  # what a command's exit status is printed after: older phones' adb does not pass it on
-NO_ADB = "{program} is not there: install Android's platform-tools (Debian: apt install adb), or give its path to --adb"
+NO_ADB = "{program} is not there: install Android's platform-tools (Debian: apt install adb), or give its path to `adb`"
 NO_PHONE = "no phone on adb: turn on USB debugging in its developer options, connect it, and look at `adb devices`"
 STATES = {
     "unauthorized": "does not trust this machine yet: allow USB debugging on its screen",
@@ -34,7 +36,7 @@ GONE = re.compile(
 )
 
 
-class GoneError(ValueError):
+class GoneError(HRNetError):
     """The phone does not answer any more."""
 
 
@@ -80,7 +82,7 @@ class Phone:
         """Standard output of a command that has to work."""
         done = self.shell(command)
         if done.status:
-            raise ValueError(f"the phone {self.serial} cannot `{command}`: {done.reason}")
+            raise HRNetError(f"the phone {self.serial} cannot `{command}`: {done.reason}")
         return done.stdout
 
     def push(self, sources: Sequence[Path | str], target: str) -> None:
@@ -112,8 +114,8 @@ class Phone:
                 if isinstance(error, GoneError):
                     self.wait()
                 self._remove(path)
-            except ValueError:  # the first failure is the one to tell
-                if isinstance(error, ValueError):
+            except HRNetError:  # the first failure is the one to tell
+                if isinstance(error, HRNetError):
                     raise GoneError(f"{error}; what was copied is left there in {path}") from error
             raise
         else:
@@ -125,12 +127,12 @@ class Phone:
     def _adb(self, arguments: Sequence[str], timeout_s: float | None) -> Done:
         return _run([self.program, "-s", self.serial, *arguments], timeout_s)
 
-    def _failed(self, what: str, done: Done) -> ValueError:
+    def _failed(self, what: str, done: Done) -> HRNetError:
         copying = COPY_FAILED.search(done.text)
         reason = copying[1].strip() if copying else done.reason.removeprefix("adb: ").removeprefix("error: ")
         if GONE.search(reason):
             return GoneError(f"{what}: it went away ({reason}): connect it again, and see `adb devices`")
-        return ValueError(f"{what}: {reason}" + ("; make room on it first" if "No space left" in reason else ""))
+        return HRNetError(f"{what}: {reason}" + ("; make room on it first" if "No space left" in reason else ""))
 
 
 def killable(command: str, folder: str) -> str:
@@ -140,26 +142,26 @@ def killable(command: str, folder: str) -> str:
 
 
 def find_phone(adb: str | None = None, serial: str | None = None) -> Phone:
-    """The phone of that serial number (or ANDROID_SERIAL's), or the only one; ValueError says what is in the way."""
+    """The phone of that serial number (or ANDROID_SERIAL's), or the only one; HRNetError says what is in the way."""
     program = shutil.which(adb or "adb")
     if program is None:
-        raise ValueError(NO_ADB.replace("{program}", adb or "adb"))
+        raise HRNetError(NO_ADB.replace("{program}", adb or "adb"))
     done = _run([program, "devices"], TIMEOUT_S)
     if done.status:
-        raise ValueError(f"`adb devices` failed: {done.reason}")
+        raise HRNetError(f"`adb devices` failed: {done.reason}")
     lines = done.stdout.partition("List of devices attached")[2].splitlines()
     states = {fields[0]: fields[1].strip() for line in lines if len(fields := line.split(maxsplit=1)) > 1}
     serial = serial or os.environ.get("ANDROID_SERIAL") or None
     if serial is None and not states:
-        raise ValueError(NO_PHONE)
+        raise HRNetError(NO_PHONE)
     if serial is None and len(states) > 1:
-        raise ValueError(f"{len(states)} phones on adb ({', '.join(states)}): choose one with --serial")
+        raise HRNetError(f"{len(states)} phones on adb ({', '.join(states)}): choose one with `serial`")
     chosen = serial or next(iter(states))
     if chosen not in states:
-        raise ValueError(f"no phone {chosen} on adb; there is {', '.join(states) or 'none'}")
+        raise HRNetError(f"no phone {chosen} on adb; there is {', '.join(states) or 'none'}")
     if states[chosen] != "device":
         state = next((why for name, why in STATES.items() if states[chosen].startswith(name)), f"is in state {states[chosen]!r}")
-        raise ValueError(f"the phone {chosen} {state}")
+        raise HRNetError(f"the phone {chosen} {state}")
     return Phone(program, chosen)
 
 
@@ -169,5 +171,5 @@ def _run(command: Sequence[str], timeout_s: float | None) -> Done:
     except subprocess.TimeoutExpired:
         raise GoneError(f"adb did not answer in {timeout_s:g} s (`{' '.join(command[1:])[:80]}`): see `adb devices`") from None
     except OSError as error:
-        raise ValueError(f"cannot run {command[0]}: {error.strerror or error}") from error
+        raise HRNetError(f"cannot run {command[0]}: {error.strerror or error}") from error
     return Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))

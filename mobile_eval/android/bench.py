@@ -29,6 +29,7 @@ from mobile_eval.android.state import PhoneInfo, phone_environment, phone_info
 from mobile_eval.benchmark.environment import UNAVAILABLE, Environment, state_line
 from mobile_eval.benchmark.latency import QUICK, WARMUP_RUNS, Effort
 from mobile_eval.benchmark.peak_memory import INVOCATIONS
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model.description import check_is_tflite
 
@@ -167,14 +168,14 @@ def bench(
 
 
 def _run(phone: Phone, folder: str, line: str) -> str:
-    """What benchmark_model printed; ValueError, in its own words, where it failed."""
+    """What benchmark_model printed; HRNetError, in its own words, where it failed."""
     done = phone.shell(killable(line, folder), timeout_s=None)
     if done.status in CANNOT_START:
-        raise ValueError(f"the phone {phone.serial} cannot start the benchmark binary: {done.reason.removeprefix('sh: ')}")
+        raise HRNetError(f"the phone {phone.serial} cannot start the benchmark binary: {done.reason.removeprefix('sh: ')}")
     if done.status > 128:
-        raise ValueError(f"benchmark_model crashed on the phone (signal {done.status - 128}); it said last: {failure(done.text)}")
+        raise HRNetError(f"benchmark_model crashed on the phone (signal {done.status - 128}); it said last: {failure(done.text)}")
     if done.status:
-        raise ValueError(f"benchmark_model failed on the phone: {failure(done.text)}")
+        raise HRNetError(f"benchmark_model failed on the phone: {failure(done.text)}")
     return done.text
 
 
@@ -194,8 +195,8 @@ def _profile(phone: Phone, folder: str, target: Target, warmup: int) -> tuple[Op
             output = Path(here, "profile.csv").read_text(encoding="utf-8", errors="replace")
     try:
         return parse_profile(output)
-    except ValueError as error:
-        raise ValueError(f"{error}; --no-operators leaves it out") from error
+    except HRNetError as error:
+        raise HRNetError(f"{error}; `no_operators` leaves it out") from error
 
 
 def _shown(value: float | None) -> str:

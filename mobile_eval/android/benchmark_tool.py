@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mobile_eval.benchmark.latency import Effort
+from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.backend import XNNPACK
 
 NO_END_S = 86400  # benchmark_model stops after --max_secs, 150 unless told; how much to measure is ours to say
@@ -129,7 +130,7 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.mask is not None and not (re.fullmatch(r"(0x)?[0-9a-fA-F]+", self.mask) and int(self.mask, 16)):
-            raise ValueError(f"--cores takes a mask in hexadecimal digits, such as f0 for cores 4 to 7, got {self.mask!r}")
+            raise HRNetError(f"`cores` takes a mask in hexadecimal digits, such as f0 for cores 4 to 7, got {self.mask!r}")
 
     @property
     def cores(self) -> tuple[int, ...]:
@@ -159,10 +160,10 @@ def command(folder: str, target: Target, effort: Effort, warmup: int, extra: lis
 
 
 def parse_output(text: str, target: Target) -> Measured:
-    """What benchmark_model printed; ValueError where it is not all there."""
+    """What benchmark_model printed; HRNetError where it is not all there."""
     session, ended, runs = SESSION.search(text), ENDED.search(text), list(RUN.finditer(text))
     if session is None or ended is None or len(runs) < len(("warm-up", "steady")):
-        raise ValueError(f"benchmark_model printed no timings: {failure(text)}")
+        raise HRNetError(f"benchmark_model printed no timings: {failure(text)}")
     warmup, steady = runs[-2:]
     return Measured(
         load_ms=float(session[1]),
@@ -199,7 +200,7 @@ def parse_profile(text: str) -> tuple[OperatorTime, ...]:
     graph, _, delegates = text[max(text.find(RUN_TABLE), 0) :].partition(INSIDE)
     operators = (*_table(graph, inside=False), *_table(delegates, inside=True))
     if not operators:
-        raise ValueError("benchmark_model wrote no profile of its operators")
+        raise HRNetError("benchmark_model wrote no profile of its operators")
     return operators
 
 

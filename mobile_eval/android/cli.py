@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mobile_eval.cli.options import Exif
+from mobile_eval.errors import HRNetError
 
 app = typer.Typer(
     name="android",
@@ -75,7 +76,7 @@ def bench(
     check_output_file(json)
     chosen = [name for name, wanted in zip(Delegates, (use_gpu, use_nnapi), strict=True) if wanted]
     if len(chosen) > 1:
-        raise ValueError("--use-gpu and --use-nnapi are measured one at a time: give one of them")
+        raise HRNetError("`use_gpu` and `use_nnapi` are measured one at a time: give one of them")
     targets = [Target(count, xnnpack, chosen[0] if chosen else None, cores) for count in parse_threads(threads)]
     much, phone = effort(mode, runs, seconds), find_phone(adb, serial)
     results = []

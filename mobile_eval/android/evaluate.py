@@ -17,6 +17,7 @@ from typing import Any
 from mobile_eval.android.adb import TEMPORARY, Phone, killable
 from mobile_eval.datasets.coco.ids import Id
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json, write_json
 from mobile_eval.model.description import description_path, read_description
 from mobile_eval.words import number_of
@@ -50,7 +51,7 @@ class PhonePython:
     runtime: str
 
 
-class NoPythonError(ValueError):
+class NoPythonError(HRNetError):
     """The phone has no Python for the evaluator; `how` is what can be done."""
 
     how = HOW.format(folder=TEMPORARY)
@@ -87,7 +88,7 @@ def evaluate(
         line = f"{_python(found, folder)} -m mobile_eval evaluate {folder}/{_safe(model)} {data} {shlex.join(options)}"
         done = phone.shell(killable(line, folder), timeout_s=None)
         if done.status:
-            raise ValueError(f"evaluating on the phone failed: {done.reason.removeprefix('error: ')}")
+            raise HRNetError(f"evaluating on the phone failed: {done.reason.removeprefix('error: ')}")
         phone.pull(f"{folder}/figures.json", local / "figures.json")
         return {**read_json(local / "figures.json", "figures"), "python": runtime.path}, done.stdout.strip()
 

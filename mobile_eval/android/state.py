@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mobile_eval.android.adb import Phone
 from mobile_eval.benchmark.environment import UNAVAILABLE, Environment
+from mobile_eval.errors import HRNetError
 
 PROPERTIES = (
     "ro.product.manufacturer", "ro.product.model", "ro.soc.manufacturer", "ro.soc.model", "ro.board.platform",
@@ -47,7 +48,7 @@ def phone_info(phone: Phone) -> PhoneInfo:
     told = _told(phone.checked(ASK_PROPERTIES))
     abis = tuple(filter(None, (told["ro.product.cpu.abilist"] or told["ro.product.cpu.abi"]).split(",")))
     if not abis:
-        raise ValueError(f"{phone.serial} names no ABI that it runs (getprop ro.product.cpu.abilist): is it an Android phone?")
+        raise HRNetError(f"{phone.serial} names no ABI that it runs (getprop ro.product.cpu.abilist): is it an Android phone?")
     return PhoneInfo(
         model=_joined(told["ro.product.manufacturer"], told["ro.product.model"]),
         soc=_joined(told["ro.soc.manufacturer"], told["ro.soc.model"] or told["ro.board.platform"]),

@@ -20,6 +20,7 @@ import numpy as np
 from mobile_eval.benchmark.environment import Environment, current_environment, state_line
 from mobile_eval.benchmark.peak_memory import PeakMemory, measure_peak_memory
 from mobile_eval.benchmark.pipeline_timing import StageTimes, measure_stages
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model.description import files_of, is_described
 from mobile_eval.progress import tracked
@@ -43,7 +44,7 @@ class Effort:
 
     def __post_init__(self) -> None:
         if self.runs < 1 or self.seconds < 0:
-            raise ValueError(f"expected at least 1 run and 0 seconds, got {self.runs} and {self.seconds}")
+            raise HRNetError(f"expected at least 1 run and 0 seconds, got {self.runs} and {self.seconds}")
 
     @property
     def mode(self) -> str:
@@ -58,7 +59,7 @@ QUICK = MODES["quick"]
 def effort(mode: str, runs: int | None = None, seconds: float | None = None) -> Effort:
     """That of a mode, or where `runs` or `seconds` are given, no more than these."""
     if mode not in MODES:
-        raise ValueError(f"no mode named {mode!r}; there are {', '.join(MODES)}")
+        raise HRNetError(f"no mode named {mode!r}; there are {', '.join(MODES)}")
     if runs is None and seconds is None:
         return MODES[mode]
     return Effort(1 if runs is None else runs, seconds or 0.0)
@@ -202,7 +203,7 @@ def bench_interleaved(
     second run: the first one brings back the caches that the others have taken. `on_round` hears how many are done.
     """
     if rounds < 1 or not paths:
-        raise ValueError(f"expected at least 1 round and 1 model, got {rounds} and {len(paths)}")
+        raise HRNetError(f"expected at least 1 round and 1 model, got {rounds} and {len(paths)}")
     check_sound([file for path in paths for file in files_of(path)], backend)
     before = current_environment()
     started = [_start(path, backend) for path in paths]

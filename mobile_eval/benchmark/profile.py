@@ -20,6 +20,7 @@ from typing import Any
 
 from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.latency import ROUNDS, bench_interleaved
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.model.description import is_described, read_description
 from mobile_eval.model.graph import Operator, TfliteGraph
@@ -89,12 +90,12 @@ class ProfileResult:
 
     @classmethod
     def from_json(cls, data: Any) -> ProfileResult:
-        """The profile that `to_json` wrote; ValueError for anything else."""
+        """The profile that `to_json` wrote; HRNetError for anything else."""
         if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION or "operators" not in data:
-            raise ValueError("not a profile; `python -m mobile_eval profile M.tflite --json profile.json` makes one")
+            raise HRNetError("not a profile; `python -m mobile_eval profile M.tflite --json profile.json` makes one")
         result: ProfileResult = checked(data, cls, "not a profile", extra=True)
         if min((operator.ms for operator in result.operators), default=-1.0) < 0 or not (result.sum_ms > 0 < result.whole_ms):
-            raise ValueError("not a profile: expected operators whose times, and that of the whole network, are above 0 ms")
+            raise HRNetError("not a profile: expected operators whose times, and that of the whole network, are above 0 ms")
         return result
 
     def __str__(self) -> str:
@@ -109,11 +110,11 @@ class ProfileResult:
 
 
 def load_profile(path: Path | str) -> ProfileResult:
-    """Read a profile; ValueError names the file where it is none."""
+    """Read a profile; HRNetError names the file where it is none."""
     try:
         return ProfileResult.from_json(read_json(path, "profile"))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+    except HRNetError as error:
+        raise HRNetError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
 
 
 def part_of(layer: str | None) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import os
 import shlex
 import sys
-import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -28,10 +25,7 @@ from mobile_eval.cli.options import (
     Threads,
     Xnnpack,
 )
-from mobile_eval.notices import show_in_one_line
-
-DEBUG_VARIABLE = "HRNET_DEBUG"
-BAD_INPUT, INTERRUPTED = 2, 130
+from mobile_eval.errors import HRNetError
 
 app = typer.Typer(
     name="mobile_eval",
@@ -132,7 +126,7 @@ def compare(
     results = [path for path in models if path.suffix == ".json"]
     if results:
         if len(results) < len(models):
-            raise ValueError("give models to measure here, or results.json files of devices, not both")
+            raise HRNetError("give models to measure here, or results.json files of devices, not both")
         typer.echo(compare_devices(results, output))
         typer.echo(f"report: {output / 'index.html'}")
         return
@@ -205,11 +199,11 @@ def predict(
     loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
     if is_video(images[0]):
         if boxes or exif or len(images) > 1:
-            raise ValueError("a video or camera goes alone, without --boxes and --exif: its boxes follow the person")
+            raise HRNetError("a video or camera goes alone, without `boxes` and `exif`: its boxes follow the person")
         typer.echo(predict_video(loaded, images[0], output, frames=frames, track=not whole_frame, progress=True))
         return
     if category is not None and boxes is None:
-        raise ValueError("--category chooses among the boxes of --boxes: give these")
+        raise HRNetError("`category` chooses among the boxes of `boxes`: give these")
     choice = BoxChoice(category, loaded.description.category.name, least_score)
     known = load_boxes(boxes, images, choice) if boxes else None
     frame = pictures_frame(images, boxes, exif)
@@ -279,31 +273,3 @@ def command_line() -> str:
     program = Path(sys.argv[0])
     name = f"python -m {program.parent.name}" if program.stem == "__main__" else program.name
     return f"{name} {shlex.join(sys.argv[1:])}"
-
-
-def print_any_text() -> None:
-    """Print what the terminal's encoding has no place for as escapes: a name of a file need not be text."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def run(application: typer.Typer) -> None:
-    """Run an application; bad input and failing disks end in one line on stderr and exit code 2, Ctrl-C in 130.
-
-    The environment variable HRNET_DEBUG=1 brings the traceback back, and opencv's own lines on damaged images.
-    """
-    print_any_text()
-    show_in_one_line()
-    if not os.environ.get(DEBUG_VARIABLE):
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when opencv is imported, by the command
-    try:
-        application()
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)
-    except (ValueError, OSError) as error:
-        if os.environ.get(DEBUG_VARIABLE):
-            traceback.print_exc()
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(BAD_INPUT)

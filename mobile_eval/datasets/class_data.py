@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mobile_eval.errors import HRNetError
+
 if TYPE_CHECKING:
     from typing_extensions import Self  # in `typing` from Python 3.11 on
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 def check_count(count: int | None, of: str) -> None:
     """Refuse to take less than one."""
     if count is not None and count < 1:
-        raise ValueError(f"the number of {of} to take must be at least 1, got {count}")
+        raise HRNetError(f"the number of {of} to take must be at least 1, got {count}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import parse_json, read_bytes
 from mobile_eval.metrics.confusion import IGNORED
 
@@ -25,9 +26,9 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     else:
         names = [line.strip() for line in text.splitlines() if line.strip()]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"{path} must hold a list of the classes' names")
+        raise HRNetError(f"{path} must hold a list of the classes' names")
     if len(set(names)) < len(names):
-        raise ValueError(f"{path} names a class twice: {next(name for name in names if names.count(name) > 1)}")
+        raise HRNetError(f"{path} names a class twice: {next(name for name in names if names.count(name) > 1)}")
     return tuple(names)
 
 

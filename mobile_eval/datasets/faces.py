@@ -15,6 +15,7 @@ from typing import Any
 
 from mobile_eval.datasets.folders import SUFFIXES
 from mobile_eval.datasets.frames import STORED, Frame, find_frame, size_as_read
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import numbered_rows, read_bytes
 from mobile_eval.typed import brief
 
@@ -41,7 +42,7 @@ def is_of_faces(annotations: Path | str) -> bool:
 
 
 def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None = None) -> tuple[dict[str, Any], Frame]:
-    """What a COCO keypoint file of these faces would hold. ValueError names the file and line of what is not as it should be.
+    """What a COCO keypoint file of these faces would hold. HRNetError names the file and line of what is not as it should be.
 
     Of images that EXIF turns these lists name no size: they are read as `exif` says ("upright", "stored"), or else as they are
     stored, which the official face code does; that is the frame.
@@ -51,7 +52,7 @@ def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None 
     """
     path, folder = Path(annotations), Path(images)
     if not folder.is_dir():
-        raise ValueError(f"image folder {folder} does not exist")
+        raise HRNetError(f"image folder {folder} does not exist")
     if path.is_dir():
         names, faces = _points_files(path, folder)
     elif path.suffix.lower() == ".csv":
@@ -59,7 +60,7 @@ def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None 
     else:
         names, faces = [f"landmark_{index}" for index in range(WFLW)], list(_list(path))
     if not faces:
-        raise ValueError(f"{path} holds no face")
+        raise HRNetError(f"{path} holds no face")
     frame = find_frame((folder / face.image for face in faces), lambda image: None, path, exif, STORED)
     return _coco(faces, names, folder, frame), frame
 
@@ -73,8 +74,8 @@ def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path, frame: Fram
             try:
                 image = folder / face.image
                 height, width = size_as_read(image, upright=frame.is_upright(image))
-            except ValueError as error:
-                raise ValueError(f"{face.where}: {error}") from error
+            except HRNetError as error:
+                raise HRNetError(f"{face.where}: {error}") from error
             entries.append({"id": ids[face.image], "file_name": face.image, "height": height, "width": width})
         keypoints = [value for x, y in zip(face.coordinates[::2], face.coordinates[1::2], strict=True) for value in (x, y, 2)]
         known = {"id": number, "image_id": ids[face.image], "category_id": 1, "bbox": list(face.box), "keypoints": keypoints}
@@ -91,7 +92,7 @@ def _list(path: Path) -> Iterator[Face]:
         if not fields:
             continue
         if len(fields) != expected:
-            raise ValueError(
+            raise HRNetError(
                 f"{where}: {len(fields)} entries, expected {expected}: {2 * WFLW} coordinates, {BOX} of the box, "
                 f"{len(ATTRIBUTES)} attributes and the image"
             )
@@ -106,14 +107,14 @@ def _table(path: Path) -> tuple[list[str], list[Face]]:
     header = [name.strip() for name in next(rows, (0, []))[1]]
     starts = [index for index, (x, y) in enumerate(pairwise(header)) if x.endswith("_x") and y == f"{x[:-2]}_y"]
     if not set(TABLE) <= set(header) or not starts:
-        raise ValueError(f"{path}, line 1: expected a header {','.join(TABLE)},original_0_x,original_0_y,...")
+        raise HRNetError(f"{path}, line 1: expected a header {','.join(TABLE)},original_0_x,original_0_y,...")
     image, *square = (header.index(name) for name in TABLE)
     names = [re.sub(r"^original_(\d+)$", r"landmark_\1", header[start][:-2]) for start in starts]
     faces = []
     for line, row in rows:
         where = f"{path}, line {line}"
         if len(row) != len(header):
-            raise ValueError(f"{where}: {len(row)} entries, but the header has {len(header)}")
+            raise HRNetError(f"{where}: {len(row)} entries, but the header has {len(header)}")
         scale, x, y = _numbers([row[index] for index in square], where)
         side = scale * SCALE_PX
         coordinates = _numbers([row[index] for start in starts for index in (start, start + 1)], where)
@@ -125,16 +126,16 @@ def _points_files(path: Path, images: Path) -> tuple[list[str], list[Face]]:
     """Faces of .pts files, whose boxes are those around their landmarks; these count pixels from 1."""
     files = sorted(path.rglob("*.pts"))
     if not files:
-        raise ValueError(f"{path} is a folder without .pts files; annotations are a file, or a folder of .pts files")
+        raise HRNetError(f"{path} is a folder without .pts files; annotations are a file, or a folder of .pts files")
     faces: list[Face] = []
     for file in files:
         match = PTS.fullmatch(_text(file))
         if match is None:
-            raise ValueError(f"{file} is no .pts file: expected version, n_points, and the points in braces")
+            raise HRNetError(f"{file} is no .pts file: expected version, n_points, and the points in braces")
         numbers = _numbers(match[2].split(), str(file))
         if len(numbers) != 2 * int(match[1]) or len(numbers) != len(faces[0].coordinates if faces else numbers):
             wanted = len(faces[0].coordinates) // 2 if faces else int(match[1])
-            raise ValueError(f"{file}: {len(numbers)} coordinates, expected those of {wanted} landmarks")
+            raise HRNetError(f"{file}: {len(numbers)} coordinates, expected those of {wanted} landmarks")
         xs, ys = [x - 1 for x in numbers[::2]], [y - 1 for y in numbers[1::2]]
         box = _checked((min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)), str(file))
         coordinates = tuple(value for point in zip(xs, ys, strict=True) for value in point)
@@ -147,7 +148,7 @@ def _image_of(points: Path, images: Path) -> str:
     endings = [*SUFFIXES, *map(str.upper, SUFFIXES)]
     found = next((f"{name}{ending}" for ending in endings if (images / f"{name}{ending}").is_file()), None)
     if found is None:
-        raise ValueError(f"{points} has no image {name}.jpg (or .png, ...) in {images}")
+        raise HRNetError(f"{points} has no image {name}.jpg (or .png, ...) in {images}")
     return found
 
 
@@ -159,15 +160,15 @@ def _number(field: str, where: str) -> float:
     try:
         number = float(field)
     except ValueError:
-        raise ValueError(f"{where}: {brief(field)} is not a number") from None
+        raise HRNetError(f"{where}: {brief(field)} is not a number") from None
     if not math.isfinite(number):
-        raise ValueError(f"{where}: a number is not finite, {brief(field)}")
+        raise HRNetError(f"{where}: a number is not finite, {brief(field)}")
     return number
 
 
 def _checked(box: tuple[float, float, float, float], where: str) -> tuple[float, float, float, float]:
     if not (box[2] > 0 and box[3] > 0):
-        raise ValueError(f"{where}: its box {', '.join(f'{value:g}' for value in box)} (x, y, width, height) has no area")
+        raise HRNetError(f"{where}: its box {', '.join(f'{value:g}' for value in box)} (x, y, width, height) has no area")
     return box
 
 

@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mobile_eval.errors import HRNetError
+
 Pairs = tuple[tuple[int, int], ...]
 
 AUTO = "auto"  # pairs that are known without being typed
@@ -85,27 +87,27 @@ def name_words(name: str) -> tuple[str, ...]:
 def parse_flip_pairs(text: str, names: Sequence[str]) -> Pairs:
     """Pairs as a user types them: two names or numbers (from 0) with a colon between, "a:b,2:5", or "none".
 
-    Raises ValueError for what is no pair of two of the names, and for one that is in two pairs.
+    Raises HRNetError for what is no pair of two of the names, and for one that is in two pairs.
     """
     if text.strip().lower() == NONE:
         return ()
     entries = [part.split(":") for part in text.split(",")]
     wrong = next((part for part in entries if len(part) != len((LEFT, RIGHT))), None)
     if wrong is not None:
-        raise ValueError(f"--flip-pairs takes pairs such as {EXAMPLE}, or {NONE}; got {':'.join(wrong)!r} in {text!r}")
-    return checked_pairs([[part.strip() for part in entry] for entry in entries], names, f"--flip-pairs {text}")
+        raise HRNetError(f"`flip_pairs` takes pairs such as {EXAMPLE}, or {NONE}; got {':'.join(wrong)!r} in {text!r}")
+    return checked_pairs([[part.strip() for part in entry] for entry in entries], names, f"`flip_pairs` {text}")
 
 
 def checked_pairs(entries: Any, names: Sequence[str], where: str) -> Pairs:
-    """Indices of pairs of names or numbers; ValueError, which begins with `where`, for what is none."""
+    """Indices of pairs of names or numbers; HRNetError, which begins with `where`, for what is none."""
     if not isinstance(entries, (list, tuple)) or not all(isinstance(one, (list, tuple)) and len(one) == 2 for one in entries):
-        raise ValueError(f"{where}: expected a list of pairs of keypoints, got {entries!r}")
+        raise HRNetError(f"{where}: expected a list of pairs of keypoints, got {entries!r}")
     pairs = tuple((_index(first, names, where), _index(second, names, where)) for first, second in entries)
     seen: set[int] = set()
     for pair in pairs:
         for index in pair:
             if index in seen:
-                raise ValueError(f"{where}: {names[index]} is named twice; a keypoint has one mirror image")
+                raise HRNetError(f"{where}: {names[index]} is named twice; a keypoint has one mirror image")
             seen.add(index)
     return pairs
 
@@ -126,7 +128,7 @@ def unknown_sides(names: Sequence[str]) -> str:
     few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return (
         f"it is not known which of {len(names)} keypoints ({few}) are left and right, and so how they are mirrored: give "
-        f"--flip-pairs {EXAMPLE} (names or numbers from 0), or --flip-pairs {NONE} where the object has no sides"
+        f"`flip_pairs` {EXAMPLE} (names or numbers from 0), or `flip_pairs` {NONE} where the object has no sides"
     )
 
 
@@ -136,7 +138,7 @@ def _index(entry: Any, names: Sequence[str], where: str) -> int:
     number = int(entry) if str(entry).isdecimal() else -1
     if isinstance(entry, bool) or not 0 <= number < len(names):
         known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise ValueError(f"{where}: {entry!r} is neither a keypoint ({known}) nor a number from 0 to {len(names) - 1}")
+        raise HRNetError(f"{where}: {entry!r} is neither a keypoint ({known}) nor a number from 0 to {len(names) - 1}")
     return number
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mobile_eval.datasets.class_data import ClassData, check_count
+from mobile_eval.errors import HRNetError
 from mobile_eval.words import number_of
 
 SUFFIXES = (
@@ -29,7 +30,7 @@ def image_files(folder: Path | str) -> ImageFiles:
     """The files in a folder and those within it; links are followed, hidden files and folders are not looked at."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"image folder {folder} does not exist")
+        raise HRNetError(f"image folder {folder} does not exist")
     files = sorted(_files_within(folder))
     images = tuple(path for path in files if path.suffix.lower() in SUFFIXES and path.is_file())
     others = set(files) - set(images)
@@ -91,12 +92,12 @@ class ClassFolders(ClassData):
     def numbered_as(self, classes: Sequence[str], *, named: bool = True) -> ClassFolders:
         """With the indices that a model of `classes` gives its classes; where these are not `named`, folders keep their order."""
         if len(classes) != len(self.classes):
-            raise ValueError(f"the model has {len(classes)} classes, but the number of class folders is {len(self.classes)}")
+            raise HRNetError(f"the model has {len(classes)} classes, but the number of class folders is {len(self.classes)}")
         if not named:
             return self
         strange = [name for name in self.classes if name not in classes]
         if strange:
-            raise ValueError(f"there is a folder {strange[0]!r}, but the model's classes are {', '.join(classes[:10])}")
+            raise HRNetError(f"there is a folder {strange[0]!r}, but the model's classes are {', '.join(classes[:10])}")
         images = (ClassifiedImage(one.image_path, classes.index(self.classes[one.label])) for one in self.images)
         return replace(self, images=tuple(images), classes=tuple(classes))
 
@@ -104,17 +105,17 @@ class ClassFolders(ClassData):
 def load_class_folders(folder: Path | str) -> ClassFolders:
     """A folder with a folder of images for each class, classes in the order of their names, as ImageNet is laid out.
 
-    Raises ValueError for a folder that does not exist or holds less than two folders, and names a class that has no images.
+    Raises HRNetError for a folder that does not exist or holds less than two folders, and names a class that has no images.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"image folder {folder} does not exist")
+        raise HRNetError(f"image folder {folder} does not exist")
     visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     inside = [path for path in visible if path.is_dir()]
     if not inside:
-        raise ValueError(f"{folder} holds no folder; expected one for each class, with its images inside")
+        raise HRNetError(f"{folder} holds no folder; expected one for each class, with its images inside")
     if len(inside) == 1:
-        raise ValueError(
+        raise HRNetError(
             f"{folder} holds one class folder, {inside[0].name}; expected two at least: images of one are always right"
         )
     images: list[ClassifiedImage] = []
@@ -123,7 +124,7 @@ def load_class_folders(folder: Path | str) -> ClassFolders:
         found = image_files(place)
         if not found.images:
             why = f" ({skipped_line(found.skipped)})" if found.skipped else ""
-            raise ValueError(f"class folder {place} has no images{why}")
+            raise HRNetError(f"class folder {place} has no images{why}")
         images += [ClassifiedImage(path, label) for path in found.images]
         skipped += found.skipped
     return ClassFolders(tuple(images), tuple(path.name for path in inside), tuple(skipped))

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import AS_STORED, SIDEWAYS, orientation, turned_size
 from mobile_eval.image.image_size import stored_size
 from mobile_eval.notices import DataWarning
@@ -78,17 +79,17 @@ def find_frame(
         default: What is taken where neither tells; DataWarning then says so.
 
     Raises:
-        ValueError: The choice is none of FRAMES, or the sizes that tell are all of the other frame.
+        HRNetError: The choice is none of FRAMES, or the sizes that tell are all of the other frame.
     """
     if choice not in (None, *FRAMES):
-        raise ValueError(f"--exif is one of {', '.join(FRAMES)}, got {choice!r}")
+        raise HRNetError(f"`exif` is one of {', '.join(FRAMES)}, got {choice!r}")
     turned = _turned(images, named_size)
     votes = {frame: [one for one in turned if one.told == frame] for frame in FRAMES}
     most = max(FRAMES, key=lambda frame: (len(votes[frame]), frame == default))
     if choice and votes[most] and not votes[choice]:
         example = votes[most][0].path
-        raise ValueError(
-            f"--exif {choice}: the sizes that {where} names are of {most} images; {example.name} is named "
+        raise HRNetError(
+            f"`exif` {choice}: the sizes that {where} names are of {most} images; {example.name} is named "
             f"{_shown(named_size(example))}, and is stored as {_shown(stored_size(example))} (height x width)"
         )
     open_images = [one for one in turned if one.told is None]
@@ -97,7 +98,7 @@ def find_frame(
         warnings.warn(
             f"{where}: EXIF turns {count} image{'s' if count > 1 else ''} such as {open_images[0].path.name}, and "
             f"{'nothing tells' if not votes[most] else 'the sizes of others tell differently'} whether the annotations are of "
-            f"the upright image or of the stored one: it is read as {most}; --exif {' or --exif '.join(FRAMES)} decides",
+            f"the upright image or of the stored one: it is read as {most}; `exif` {' or `exif` '.join(FRAMES)} decides",
             DataWarning,
             stacklevel=2,
         )

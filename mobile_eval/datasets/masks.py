@@ -15,6 +15,7 @@ from mobile_eval.datasets.class_data import ClassData
 from mobile_eval.datasets.class_names import CITYSCAPES, class_names_beside, numbered_classes, read_class_names
 from mobile_eval.datasets.folders import image_files, skipped_line
 from mobile_eval.datasets.frames import find_frame
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.image import png
 from mobile_eval.image.image_file import decode
@@ -61,23 +62,23 @@ def load_masked_images(
     in its layout, or else by number, as many as the masks hold. One of the two folders may lie in the other. `exif` is how images
     are masked that EXIF turns, one of `frames.FRAMES`; None leaves it to the masks' sizes.
 
-    Raises ValueError where there are no images or the two are one folder, names an image without mask and files of one name, and
+    Raises HRNetError where there are no images or the two are one folder, names an image without mask and files of one name, and
     refuses masks that hold nothing but 0 and IGNORED.
     """
     image_folder, mask_folder = Path(images), Path(masks)
     listed, mask_files = image_files(image_folder), image_files(mask_folder).images
     if image_folder.resolve() == mask_folder.resolve():
-        raise ValueError(
+        raise HRNetError(
             f"images and masks are both in {images}, where masks would be taken for images: give each its own folder"
         )
     by_name = _masks_by_name(_outside(mask_files, mask_folder, image_folder), mask_folder)
     pairs = []
     for name, path in _by_name(_outside(listed.images, image_folder, mask_folder), image_folder, CITYSCAPES_IMAGE).items():
         if name not in by_name:
-            raise ValueError(f"image {path} has no mask: {mask_folder / name}.png is not there")
+            raise HRNetError(f"image {path} has no mask: {mask_folder / name}.png is not there")
         pairs.append(MaskedImage(path, by_name[name]))
     if not pairs:
-        raise ValueError(f"there are no images in {images}")
+        raise HRNetError(f"there are no images in {images}")
     names = _class_names(pairs, mask_folder, classes)
     _check_more_than_ignored(pairs, mask_folder)
     skipped = _outside(listed.skipped, image_folder, mask_folder)
@@ -120,7 +121,7 @@ def _check_more_than_ignored(pairs: list[MaskedImage], masks: Path) -> None:
             return
         ignored |= bool(np.any(mask == IGNORED))
     if ignored:
-        raise ValueError(
+        raise HRNetError(
             f"the masks in {masks} hold nothing but 0 and {IGNORED}, and {IGNORED} is the label of pixels that do not count: "
             f"write the index of a class in its place, as cv2.imwrite(name, mask // {IGNORED}) does for a foreground of {IGNORED}"
         )
@@ -129,7 +130,7 @@ def _check_more_than_ignored(pairs: list[MaskedImage], masks: Path) -> None:
 def _masks_by_name(paths: Sequence[Path], masks: Path) -> dict[str, Path]:
     cityscapes = [path for path in paths if path.stem.endswith(CITYSCAPES_MASK)]
     if not cityscapes and any("_gtFine_" in path.stem for path in paths):
-        raise ValueError(f"{masks} holds no {CITYSCAPES_MASK}.png: make them with cityscapesscripts' createTrainIdLabelImgs")
+        raise HRNetError(f"{masks} holds no {CITYSCAPES_MASK}.png: make them with cityscapesscripts' createTrainIdLabelImgs")
     return _by_name(cityscapes or paths, masks, CITYSCAPES_MASK)
 
 
@@ -139,7 +140,7 @@ def _by_name(paths: Sequence[Path], folder: Path, ending: str) -> dict[str, Path
     for path in paths:
         name = path.relative_to(folder).with_suffix("").as_posix().removesuffix(ending)
         if name in named:
-            raise ValueError(
+            raise HRNetError(
                 f"{named[name]} and {path.name} have one name: which of them is the image, and which the mask? Keep one"
             )
         named[name] = path
@@ -149,23 +150,23 @@ def _by_name(paths: Sequence[Path], folder: Path, ending: str) -> dict[str, Path
 def read_mask(path: Path | str, classes: int) -> NDArray[np.uint8]:
     """The class indices (H, W) of an image file with one channel, or a palette; IGNORED where nothing counts.
 
-    Raises ValueError, naming the file, where it is of another kind or holds an index that is no class.
+    Raises HRNetError, naming the file, where it is of another kind or holds an index that is no class.
     """
     data, step = read_bytes(path, "mask"), 1
     if data.startswith(JPEG):
-        raise ValueError(f"mask {path} is a JPEG, whose compression changes the indices of classes: write masks as PNG")
+        raise HRNetError(f"mask {path} is a JPEG, whose compression changes the indices of classes: write masks as PNG")
     if data.startswith(png.SIGNATURE):
         with contextlib.suppress(png.DamagedPngError):  # decode says it
             data, step = png.with_indices(data)
     mask = decode(data, cv2.IMREAD_UNCHANGED, f"mask {path}")
     if mask.ndim != len("HW") or mask.dtype != np.uint8:
-        raise ValueError(
+        raise HRNetError(
             f"mask {path} is {mask.dtype} {mask.shape}; expected one channel of bytes, the indices of classes, or a PNG's palette"
         )
     mask = mask // np.uint8(step)
     wrong = mask[(mask >= classes) & (mask != IGNORED)]
     if wrong.size:
-        raise ValueError(
+        raise HRNetError(
             f"mask {path} holds class {wrong[0]}, but the model has {classes} classes, 0 to {classes - 1} ({IGNORED} is ignored)"
         )
     return np.asarray(mask, np.uint8)

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mobile_eval.errors import HRNetError
+
 Array = NDArray[np.float64]
 Numbers = Sequence[float] | Array
 BOX_PADDING = 1.25
@@ -41,7 +43,7 @@ def unless_plain(geometry: str) -> tuple[str, ...]:
 def distances(size: tuple[int, int], geometry: str = PLAIN) -> Array:
     """(x, y): how much there is between the edges of an image or heatmap of (height, width)."""
     if geometry not in GEOMETRIES:
-        raise ValueError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
+        raise HRNetError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
     return np.array(size[::-1], np.float64) - (geometry == UDP)
 
 
@@ -52,17 +54,17 @@ def heatmap_pixel(input_size: tuple[int, int], geometry: str = PLAIN) -> Array:
 
 
 def checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
-    """A box (x, y, width, height) of four finite numbers with an area; else ValueError, which begins with `where`."""
+    """A box (x, y, width, height) of four finite numbers with an area; else HRNetError, which begins with `where`."""
     try:
         if any(isinstance(value, str | bool) for value in box):
             raise TypeError
         x, y, width, height = map(float, box)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{where}: bbox must be [x, y, width, height], got {brief(box)}") from None
+        raise HRNetError(f"{where}: bbox must be [x, y, width, height], got {brief(box)}") from None
     if not max(map(abs, (x, y, width, height))) <= FURTHEST_PX or math.isnan(x + y + width + height):
-        raise ValueError(f"{where}: bbox must be finite and within {FURTHEST_PX:,.0f} pixels, got {brief(box)}")
+        raise HRNetError(f"{where}: bbox must be finite and within {FURTHEST_PX:,.0f} pixels, got {brief(box)}")
     if not (width > 0 and height > 0):
-        raise ValueError(f"{where}: bbox {box} has no area")
+        raise HRNetError(f"{where}: bbox {box} has no area")
     return x, y, width, height
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mobile_eval.errors import HRNetError
+
 MAX_PIXELS = 100_000_000
 MOST_PIXELS = (2**31 - 1) // 3  # opencv's warps count the bytes of RGB images in 32 bits, and crash above
 LONGEST_SIDE = 2**15 - 2  # and coordinates in 16
@@ -19,6 +21,6 @@ def set_max_pixels(pixels: int | None) -> None:
     if pixels is None:
         return
     if not 1 <= pixels <= MOST_PIXELS:
-        raise ValueError(f"--max-pixels must be from 1 to {MOST_PIXELS:,}, got {pixels:,}")
+        raise HRNetError(f"`max_pixels` must be from 1 to {MOST_PIXELS:,}, got {pixels:,}")
     global _limit
     _limit = pixels

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.image import png
 
@@ -28,10 +29,10 @@ def stored_size(path: Path) -> Size:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:
-        raise ValueError(f"cannot read image {path}: {error.strerror}") from error
+        raise HRNetError(f"cannot read image {path}: {error.strerror}") from error
     size = header_size(head) or header_size(read_bytes(path, "image"))
     if size is None:
-        raise ValueError(f"image {path} is damaged, or of another format than {FORMATS}; copy or convert it again")
+        raise HRNetError(f"image {path} is damaged, or of another format than {FORMATS}; copy or convert it again")
     return size
 
 

@@ -6,6 +6,8 @@ import struct
 import zlib
 from collections.abc import Collection, Iterator
 
+from mobile_eval.errors import HRNetError
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PIXELS = (b"IHDR", b"IDAT", b"IEND")
 CRITICAL = (*PIXELS, b"PLTE")
@@ -15,7 +17,7 @@ GREY, PALETTE = 0, 3  # types of colour
 FRAME = 12  # bytes of a chunk besides its body: length, kind and CRC
 
 
-class DamagedPngError(ValueError):
+class DamagedPngError(HRNetError):
     """Why a PNG file cannot be read."""
 
 

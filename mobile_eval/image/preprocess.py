@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import Person
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import oriented
 from mobile_eval.image.geometry import PLAIN, Array, box_matrix
 from mobile_eval.image.image_file import decode
@@ -44,17 +45,17 @@ def read_image(
 ) -> NDArray[np.uint8]:
     """The image as (H, W, 3) uint8 RGB, turned upright as its EXIF orientation says, or else as it is stored.
 
-    `size` (height, width) is what annotations say of it; ValueError, with `because` before the size, where it has another.
+    `size` (height, width) is what annotations say of it; HRNetError, with `because` before the size, where it has another.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot read image {path}: {error.strerror}") from error
+        raise HRNetError(f"cannot read image {path}: {error.strerror}") from error
     stored = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, f"image {path}")
     image = oriented(stored, data, upright=upright)
     if size is not None and image.shape[:2] != size:
         found, said = ("x".join(map(str, shape)) for shape in (image.shape[:2], size))
-        raise ValueError(f"image {path} is {found} (height x width), but {because} {said}: is it another image?")
+        raise HRNetError(f"image {path} is {found} (height x width), but {because} {said}: is it another image?")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.image.geometry import checked_box
 
@@ -41,7 +42,7 @@ def load_boxes(path: Path | str, images: Sequence[Path | str], choice: BoxChoice
     (`000000000139.jpg` is 139). Entries of other images and crowds are left out.
 
     Raises:
-        ValueError: The file is of another kind, an entry is not as it should be (its place is named), its name or number is that
+        HRNetError: The file is of another kind, an entry is not as it should be (its place is named), its name or number is that
             of several images, or no box is left.
     """
     choice = choice or BoxChoice()
@@ -60,7 +61,7 @@ def load_boxes(path: Path | str, images: Sequence[Path | str], choice: BoxChoice
     if not boxes:
         names = ", ".join(str(image) for image in finder.images[:3])
         of = f"of category {category} and " if category is not None else ""
-        raise ValueError(
+        raise HRNetError(
             f"boxes file {path} holds no box {of}of score {choice.least_score:g} or more for {names}; entries need file_name, "
             "the end of an image's path, or image_id"
         )
@@ -95,19 +96,19 @@ class _ImageFinder:
         """None where it is of another image."""
         name, number = entry.get("file_name"), entry.get("image_id")
         if name is None and number is None:
-            raise ValueError(f"{where}: it has neither file_name nor image_id")
+            raise HRNetError(f"{where}: it has neither file_name nor image_id")
         if name is None and table:
             name = table.get(number) if _is_id(number) else None
             if name is None:
-                raise ValueError(f"{where}: image_id {number!r} is none of the file's images")
+                raise HRNetError(f"{where}: image_id {number!r} is none of the file's images")
         if name is not None and (not isinstance(name, str) or not name):
-            raise ValueError(f"{where}: file_name must be a path, got {name!r}")
+            raise HRNetError(f"{where}: file_name must be a path, got {name!r}")
         if name is None and not _is_id(number):
-            raise ValueError(f"{where}: image_id must be a number, got {number!r}")
+            raise HRNetError(f"{where}: image_id must be a number, got {number!r}")
         found = self._of_path(PurePath(name)) if name is not None else self._of_number(number)
         if len(found) > 1:
             what = f"file_name {name!r}" if name is not None else f"image_id {number}"
-            raise ValueError(f"{where}: {what} is that of {found[0]} and of {found[1]}; give a longer path as file_name")
+            raise HRNetError(f"{where}: {what} is that of {found[0]} and of {found[1]}; give a longer path as file_name")
         return found[0] if found else None
 
     def _of_path(self, name: PurePath) -> list[Path]:
@@ -123,11 +124,11 @@ class _ImageFinder:
 def _entries(data: Any, path: Path | str) -> list[dict[str, Any]]:
     entries = data.get("annotations") if isinstance(data, dict) else data
     if not isinstance(entries, list):
-        raise ValueError(f"boxes file {path} must hold {KINDS}")
+        raise HRNetError(f"boxes file {path} must hold {KINDS}")
     wrong = next((number for number, entry in enumerate(entries) if not isinstance(entry, dict)), None)
     if wrong is not None:
         what = "an object with bbox and file_name or image_id"
-        raise ValueError(f"boxes file {path}, entry {wrong}: expected {what}, got {str(entries[wrong])[:40]!r}")
+        raise HRNetError(f"boxes file {path}, entry {wrong}: expected {what}, got {str(entries[wrong])[:40]!r}")
     return entries
 
 
@@ -136,9 +137,9 @@ def _image_names(data: Any, path: Path | str) -> dict[Any, str]:
     names: dict[Any, str] = {}
     for number, image in enumerate(_table(data, "images", path)):
         if not _is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
-            raise ValueError(f"boxes file {path}, image {number}: expected an id and a file_name, got {image!r}")
+            raise HRNetError(f"boxes file {path}, image {number}: expected an id and a file_name, got {image!r}")
         if names.setdefault(image["id"], image["file_name"]) != image["file_name"]:
-            raise ValueError(f"boxes file {path}, image {number}: the id {image['id']!r} is that of {names[image['id']]} too")
+            raise HRNetError(f"boxes file {path}, image {number}: the id {image['id']!r} is that of {names[image['id']]} too")
     return names
 
 
@@ -147,7 +148,7 @@ def _category_id(data: Any, entries: Sequence[Mapping[str, Any]], choice: BoxCho
     used = list(dict.fromkeys(repr(entry["category_id"]) for entry in entries if "category_id" in entry))
     wrong = next((n for n, entry in enumerate(entries) if "category_id" in entry and not _is_id(entry["category_id"])), None)
     if wrong is not None:
-        raise ValueError(f"boxes file {path}, entry {wrong}: category_id must be a number, got {entries[wrong]['category_id']!r}")
+        raise HRNetError(f"boxes file {path}, entry {wrong}: category_id must be a number, got {entries[wrong]['category_id']!r}")
     categories = _table(data, "categories", path)
     named = {str(category.get("name")): category.get("id") for category in categories}
     ids = {str(key): key for key in [*named.values(), *(entry["category_id"] for entry in entries if "category_id" in entry)]}
@@ -162,24 +163,24 @@ def _category_id(data: Any, entries: Sequence[Mapping[str, Any]], choice: BoxCho
     if chosen is None:
         wanted = repr(choice.category or choice.default_category)
         known = ", ".join([*named] or [*ids][:10]) or "none"
-        raise ValueError(f"boxes file {path} has no category {wanted}, there are {known}: give one by --category")
+        raise HRNetError(f"boxes file {path} has no category {wanted}, there are {known}: give one by `category`")
     return chosen
 
 
 def _table(data: Any, name: str, path: Path | str) -> list[dict[str, Any]]:
     rows = data.get(name, []) if isinstance(data, dict) else []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"boxes file {path}: {name!r} must be a list of objects, got {str(rows)[:40]}")
+        raise HRNetError(f"boxes file {path}: {name!r} must be a list of objects, got {str(rows)[:40]}")
     return rows
 
 
 def _checked_pixels(box: Any, where: str) -> Box:
     """A box that may lie in an image: its numbers are finite, and it is at least a pixel large."""
     if not isinstance(box, list):
-        raise ValueError(f"{where}: bbox must be [x, y, width, height], got {box!r}")
+        raise HRNetError(f"{where}: bbox must be [x, y, width, height], got {box!r}")
     numbers = checked_box([_number(value, "bbox", where) for value in box], where)
     if min(numbers[2:]) < 1:
-        raise ValueError(f"{where}: bbox {box} is smaller than a pixel; expected x, y, width and height in pixels")
+        raise HRNetError(f"{where}: bbox {box} is smaller than a pixel; expected x, y, width and height in pixels")
     return numbers
 
 
@@ -189,7 +190,7 @@ def _number(value: Any, name: str, where: str) -> float:
     except OverflowError:  # an integer of hundreds of digits
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{where}: {name} must hold finite numbers, got {str(value)[:40]!r}")
+        raise HRNetError(f"{where}: {name} must hold finite numbers, got {str(value)[:40]!r}")
     return number
 
 

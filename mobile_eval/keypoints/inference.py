@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.flip_pairs import AUTO, pairs_with, unknown_sides
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP as UDP_GEOMETRY
 from mobile_eval.image.geometry import Array, box_matrix, heatmap_pixel
 from mobile_eval.image.prefetch import ahead
@@ -50,23 +51,23 @@ class PoseOptions:
 
     def __post_init__(self) -> None:
         if self.decoding not in DECODINGS:
-            raise ValueError(f"no decoding named {self.decoding!r}; there are {', '.join(DECODINGS)}")
+            raise HRNetError(f"no decoding named {self.decoding!r}; there are {', '.join(DECODINGS)}")
         if self.flip_pairs != AUTO and not self.flip:
-            raise ValueError("--flip-pairs goes with --flip, the test with mirrored images")
+            raise HRNetError("`flip_pairs` goes with `flip`, the test with mirrored images")
 
     def check(self, model: TfliteModel) -> None:
-        """Raise ValueError where these options need heatmaps and `model` gives out none, or pairs and none are known."""
+        """Raise HRNetError where these options need heatmaps and `model` gives out none, or pairs and none are known."""
         if model.description.output.kind != HEATMAPS and (self.flip or self.decoding not in (OWN, QUARTER)):
-            raise ValueError(f"{model.path.name} decodes in its graph: flip test and {DARK} or {UDP} decoding need its heatmaps")
+            raise HRNetError(f"{model.path.name} decodes in its graph: flip test and {DARK} or {UDP} decoding need its heatmaps")
         if self.flip:
             self.mirrored(model)
 
     def mirrored(self, model: TfliteModel) -> NDArray[np.intp]:
-        """Index (K,) that reorders the model's keypoints into those of the mirrored crop; ValueError where it is not known."""
+        """Index (K,) that reorders the model's keypoints into those of the mirrored crop; HRNetError where it is not known."""
         category = model.description.category
         pairs = pairs_with(self.flip_pairs, category.flip_pairs, category.joints)
         if pairs is None:
-            raise ValueError(f"{model.path.name}: {unknown_sides(category.joints)}")
+            raise HRNetError(f"{model.path.name}: {unknown_sides(category.joints)}")
         return replace(category, flip_pairs=pairs).mirrored
 
     def of(self, model: TfliteModel) -> PoseOptions:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory
 from mobile_eval.datasets.frames import ALL_UPRIGHT, UPRIGHT, Frame, find_frame
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_bytes, write_json
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.boxes_file import Box, image_sizes
@@ -58,7 +59,7 @@ def predict(
     check_finds_keypoints(model)
     paths = [Path(image) for image in images]
     if not paths:
-        raise ValueError("expected at least one image, got none")
+        raise HRNetError("expected at least one image, got none")
     names = _picture_names(paths)
     folder = _new_output(output, overwrite=overwrite)
     results: list[PredictionResult] = []
@@ -67,7 +68,7 @@ def predict(
             image = read_image(path, upright=frame.is_upright(path))
             results.append(_predicted(model, path, image, folder / name, None if boxes is None else boxes.get(path, ())))
         write_json(folder / KEYPOINTS_FILE, coco_file(results, model.description.category))
-    except ValueError:
+    except HRNetError:
         _remove(results, folder)
         raise
     return results
@@ -81,7 +82,7 @@ def _predicted(
     people = [(0.0, 0.0, float(width), float(height))] if boxes is None else list(boxes)
     for left, top, wide, high in people:
         if left >= width or top >= height or left + wide <= 0 or top + high <= 0:
-            raise ValueError(
+            raise HRNetError(
                 f"box [{left:g}, {top:g}, {wide:g}, {high:g}] lies outside its image {path}, {width}x{height} pixels"
             )
     found = [predict_box(model, image, box) for box in people]
@@ -131,9 +132,9 @@ def coco_file(results: Sequence[PredictionResult], category: KeypointCategory) -
 
 
 def _new_output(output: Path | str, *, overwrite: bool) -> Path:
-    """The output folder; ValueError where it holds the keypoints of other images, which would be lost."""
+    """The output folder; HRNetError where it holds the keypoints of other images, which would be lost."""
     if (Path(output) / KEYPOINTS_FILE).exists() and not overwrite:
-        raise ValueError(f"{output} holds {KEYPOINTS_FILE} of an earlier call; give another --output, or --overwrite")
+        raise HRNetError(f"{output} holds {KEYPOINTS_FILE} of an earlier call; give another `output`, or `overwrite`")
     return check_output_folder(output)
 
 
@@ -158,7 +159,7 @@ def _picture_names(images: Sequence[Path]) -> list[Path]:
         if len(set(keys)) == len(images):
             return names
     second = next(index for index, key in enumerate(keys) if key in keys[:index])
-    raise ValueError(f"{images[keys.index(keys[second])]} and {images[second]} would both be written to {names[second]}")
+    raise HRNetError(f"{images[keys.index(keys[second])]} and {images[second]} would both be written to {names[second]}")
 
 
 def pictures_frame(images: Sequence[Path | str], boxes: Path | str | None, exif: str | None) -> Frame:

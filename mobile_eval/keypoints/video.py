@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, part_path, remove_stale_parts, write_json
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
@@ -101,7 +102,7 @@ def predict_video(
         capture.release()
         drawn.close(keep=done)
     if not found:
-        raise ValueError(f"{source} has no frame that can be read")
+        raise HRNetError(f"{source} has no frame that can be read")
     write_json(path.with_suffix(".json"), {"category": model.description.category.to_json(), "frames": found})
     wanted = min(expected, frames) if frames and expected else expected
     return VideoResult(path, len(found), wanted, len(found) / (time.perf_counter() - begun), header_rate, rate)
@@ -136,13 +137,13 @@ def _opened(source: Path | str) -> cv2.VideoCapture:
     if str(source).isdecimal():
         camera = cv2.VideoCapture(int(str(source)))
         if not camera.isOpened():
-            raise ValueError(f"there is no camera {source}, or another program has it")
+            raise HRNetError(f"there is no camera {source}, or another program has it")
         return camera
     if not Path(source).is_file():
-        raise ValueError(f"cannot read video {source}: no such file")
+        raise HRNetError(f"cannot read video {source}: no such file")
     capture: cv2.VideoCapture = cv2.VideoCapture(_name(source))
     if not capture.isOpened():
-        raise ValueError(f"video {source} is damaged or of a format that opencv cannot read")
+        raise HRNetError(f"video {source} is damaged or of a format that opencv cannot read")
     return capture
 
 
@@ -208,7 +209,7 @@ class _Drawn:
             size = (image.shape[1], image.shape[0])
             self.writer = cv2.VideoWriter(_name(self.beside), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
             if not self.writer.isOpened():
-                raise ValueError(f"cannot write {self.path}: opencv has no encoder for it here, or the folder refuses")
+                raise HRNetError(f"cannot write {self.path}: opencv has no encoder for it here, or the folder refuses")
         self.writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         self.frames += 1
 
@@ -220,7 +221,7 @@ class _Drawn:
             self.writer.release()
             written = int(cv2.VideoCapture(_name(self.beside)).get(cv2.CAP_PROP_FRAME_COUNT))
             if keep and written < self.frames:
-                raise ValueError(
+                raise HRNetError(
                     f"cannot write {self.path}: {max(written, 0)} of {self.frames} frames are there; is the disk full?"
                 )
             if keep:

@@ -13,6 +13,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from mobile_eval.datasets.coco.ids import as_id, key_of, numbered
 from mobile_eval.datasets.coco.schema import usable_area
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.oks import NOT_DEFINED
@@ -49,9 +50,9 @@ def box_map_of_files(annotations: Path | str, results: Path | str) -> BoxMapResu
     """`box_map` of a COCO instances file and a COCO detection results file."""
     coco, found = read_json(annotations, "annotation file"), read_json(results, "detections")
     if not isinstance(coco, dict) or not {"images", "categories", "annotations"} <= set(coco):
-        raise ValueError(f"{annotations} is not a COCO annotation file: it must hold images, categories and annotations")
+        raise HRNetError(f"{annotations} is not a COCO annotation file: it must hold images, categories and annotations")
     if not isinstance(found, list):
-        raise ValueError(f"{results} is not a COCO detection results file, a list of image_id, category_id, bbox and score")
+        raise HRNetError(f"{results} is not a COCO detection results file, a list of image_id, category_id, bbox and score")
     return box_map(coco, found)
 
 
@@ -59,7 +60,7 @@ def box_map(coco: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxMapRe
     """AP and AR of `results` (COCO detection results: image_id, category_id, bbox, score) against a COCO annotation file.
 
     Annotations without an area above 0 get their box's, and crowds without a box are left out. Images and categories are numbered
-    anew: the evaluation takes numbers only. Raises ValueError, naming the entry, for results of images or categories that the
+    anew: the evaluation takes numbers only. Raises HRNetError, naming the entry, for results of images or categories that the
     annotations do not know, and for what is no box.
     """
     numbers = {f"{kind}_id": numbered(entry["id"] for entry in coco[table]) for kind, table in TABLES.items()}
@@ -94,7 +95,7 @@ def _numbered(entry: dict[str, Any], where: str, numbers: Mapping[str, Mapping[s
     own = {name: known.get(key_of(entry[name]) or "") for name, known in numbers.items()}
     for name, number in own.items():
         if number is None:
-            raise ValueError(f"{where}: {name} {entry[name]!r} is not in the annotations")
+            raise HRNetError(f"{where}: {name} {entry[name]!r} is not in the annotations")
     return {**entry, **own}
 
 
@@ -103,7 +104,7 @@ def _result(entry: dict[str, Any], number: int) -> dict[str, Any]:
     where = f"result {number}"
     box = _box(entry, where)
     if not isinstance(entry.get("score"), int | float):
-        raise ValueError(f"{where}: its score must be a number, got {entry.get('score')!r}")
+        raise HRNetError(f"{where}: its score must be a number, got {entry.get('score')!r}")
     return {**entry, "id": number, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
 
 
@@ -111,13 +112,13 @@ def _box(entry: dict[str, Any], where: str) -> list[float]:
     """The entry's box; it may be without area, as some of COCO's are."""
     missing = [name for name in ("image_id", "category_id", "bbox") if not isinstance(entry, dict) or name not in entry]
     if missing:
-        raise ValueError(f"{where} has no {missing[0]}")
+        raise HRNetError(f"{where} has no {missing[0]}")
     try:
         x, y, width, height = map(float, entry["bbox"])
     except (TypeError, ValueError):
-        raise ValueError(f"{where}: bbox must be [x, y, width, height], got {entry['bbox']!r}") from None
+        raise HRNetError(f"{where}: bbox must be [x, y, width, height], got {entry['bbox']!r}") from None
     if not all(map(math.isfinite, (x, y, width, height))):
-        raise ValueError(f"{where}: bbox must be finite, got {entry['bbox']}")
+        raise HRNetError(f"{where}: bbox must be finite, got {entry['bbox']}")
     if not (width >= 0 and height >= 0):
-        raise ValueError(f"{where}: bbox {entry['bbox']} is inside out")
+        raise HRNetError(f"{where}: bbox {entry['bbox']} is inside out")
     return [x, y, width, height]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.words import number_of
 
@@ -54,7 +55,7 @@ def nme(distances: NDArray[np.float64], threshold: float = FAILURE_THRESHOLD) ->
     and its integral from 0 to t the mean of max(0, t - e).
     """
     if not threshold > 0:
-        raise ValueError(f"the error above which a face has failed must be above 0, got {threshold:g}")
+        raise HRNetError(f"the error above which a face has failed must be above 0, got {threshold:g}")
     errors = _means(distances, axis=1)
     errors = errors[~np.isnan(errors)]
     per_landmark = tuple(map(float, _means(distances, axis=0)))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.ids import Id, as_id, key_of, numbered
 from mobile_eval.datasets.coco.schema import usable_area
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.figures import show
 
 AREA_OF_BOX = 0.53
@@ -56,7 +57,7 @@ def oks(coco: dict[str, Any], predictions: Sequence[dict[str, Any]], sigmas: Seq
     predictions = [one for one in predictions if key_of(one.get("category_id", category_id)) == key_of(category_id)]
     unknown = next((one["image_id"] for one in predictions if key_of(one["image_id"]) not in images), None)
     if unknown is not None:
-        raise ValueError(f"there are results for image {unknown}, which is not in the annotations")
+        raise HRNetError(f"there are results for image {unknown}, which is not in the annotations")
     with _no_garbage():
         annotations, points = as_annotations(predictions, images)
         similar = pairwise_oks(truth["annotations"], [one["image_id"] for one in annotations], points, sigmas)

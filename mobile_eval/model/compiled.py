@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 
 EDGETPU_OPERATOR, ETHOSU_OPERATOR = "edgetpu-custom-op", "ethos-u"
@@ -17,7 +18,7 @@ def compiled_for(data: bytes) -> str | None:
 
 
 def check_not_compiled(path: Path | str) -> None:
-    """Raise ValueError where the file at `path` was compiled for an accelerator already."""
+    """Raise HRNetError where the file at `path` was compiled for an accelerator already."""
     device = compiled_for(read_bytes(path, "model"))
     if device:
-        raise ValueError(f"{path} was compiled for {device} already: give the int8 file that it was made of")
+        raise HRNetError(f"{path} was compiled for {device} already: give the int8 file that it was made of")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import parse_json, read_bytes, sha256, write_bytes, write_json
 from mobile_eval.image.geometry import GEOMETRIES, PLAIN
 from mobile_eval.model.description_beside import check_whole, description_beside, why_none
@@ -49,9 +50,9 @@ class TensorFormat:
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "int8", "uint8"):
-            raise ValueError(f"a model's input and output are float32, int8 or uint8, got {self.dtype!r}")
+            raise HRNetError(f"a model's input and output are float32, int8 or uint8, got {self.dtype!r}")
         if self.dtype != "float32" and (self.scale is None or self.scale <= 0 or self.zero_point is None):
-            raise ValueError(f"{self.dtype} needs a scale and a zero point, got {self.scale} and {self.zero_point}")
+            raise HRNetError(f"{self.dtype} needs a scale and a zero point, got {self.scale} and {self.zero_point}")
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ class ModelInput:
 
     def __post_init__(self) -> None:
         if not all(1 <= side <= LARGEST_SIDE for side in self.size):
-            raise ValueError(f"a model's input is 1 to {LARGEST_SIDE} pixels high and wide, got {self.size[0]}x{self.size[1]}")
+            raise HRNetError(f"a model's input is 1 to {LARGEST_SIDE} pixels high and wide, got {self.size[0]}x{self.size[1]}")
         if min(self.std) <= 0:
-            raise ValueError(f"standard deviations are above 0, got {', '.join(f'{value:g}' for value in self.std)}")
+            raise HRNetError(f"standard deviations are above 0, got {', '.join(f'{value:g}' for value in self.std)}")
         if self.geometry not in GEOMETRIES:
-            raise ValueError(f"a model's geometry is one of {', '.join(GEOMETRIES)}, got {self.geometry!r}")
+            raise HRNetError(f"a model's geometry is one of {', '.join(GEOMETRIES)}, got {self.geometry!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -103,10 +104,10 @@ class ModelOutput:
 
     def __post_init__(self) -> None:
         if self.kind not in OUTPUTS:
-            raise ValueError(f"a model's output is one of {', '.join(OUTPUTS)}, got {self.kind!r}")
+            raise HRNetError(f"a model's output is one of {', '.join(OUTPUTS)}, got {self.kind!r}")
         least = 0 if self.kind in (CLASS_SCORES, BOX_ANSWERS) else 1
         if self.stride < least:
-            raise ValueError(f"the stride of {self.kind} is at least {least}, got {self.stride}")
+            raise HRNetError(f"the stride of {self.kind} is at least {least}, got {self.stride}")
 
     @property
     def is_of_classes(self) -> bool:
@@ -148,7 +149,7 @@ class BoxesFile:
 
     def __post_init__(self) -> None:
         if Path(self.name).name != self.name or self.name in ("", ".."):
-            raise ValueError(f"a detector's second file lies beside the first, got {self.name!r}")
+            raise HRNetError(f"a detector's second file lies beside the first, got {self.name!r}")
 
 
 @dataclass(frozen=True)
@@ -184,11 +185,11 @@ class ModelDescription:
 
     def __post_init__(self) -> None:
         if self.output.is_of_classes != bool(self.classes):
-            raise ValueError(
+            raise HRNetError(
                 f"{self.name} gives out {self.output.kind} and names {len(self.classes)} classes: these do not go together"
             )
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+            raise HRNetError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as it is stored."""
@@ -207,10 +208,10 @@ class ModelDescription:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ModelDescription:
-        """The description that `to_json` wrote; ValueError where an entry is missing or of another version."""
+        """The description that `to_json` wrote; HRNetError where an entry is missing or of another version."""
         if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION:
             version = data.get("format_version") if isinstance(data, dict) else None
-            raise ValueError(f"the model's description has format version {brief(version)}, expected {FORMAT_VERSION}")
+            raise HRNetError(f"the model's description has format version {brief(version)}, expected {FORMAT_VERSION}")
         where = "the model's description"
         parts = StoredParts.from_json(data, where)
         fields = {
@@ -239,7 +240,7 @@ def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescr
     Returns the description as stored, with the flatbuffer's length and checksum.
     """
     if flatbuffer[4:8] != FLATBUFFER_IDENTIFIER:
-        raise ValueError(f"cannot write {path}: the model is not a TFLite flatbuffer (no {FLATBUFFER_IDENTIFIER!r} at byte 4)")
+        raise HRNetError(f"cannot write {path}: the model is not a TFLite flatbuffer (no {FLATBUFFER_IDENTIFIER!r} at byte 4)")
     stored = dataclasses.replace(description, flatbuffer=Flatbuffer(len(flatbuffer), sha256(flatbuffer)))
     buffer = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(buffer, "a") as tail:
@@ -266,17 +267,17 @@ def embed_description(path: Path | str, description: ModelDescription) -> ModelD
 def read_description(path: Path | str) -> ModelDescription:
     """The description inside a `.tflite`, or where another tool dropped it, the one beside it.
 
-    Raises ValueError for a file that is truncated, damaged or of another origin.
+    Raises HRNetError for a file that is truncated, damaged or of another origin.
     """
     data = read_bytes(path, "model")
     description = _known(path, data)
     if description is None:
-        raise ValueError(f"model {path} {why_none(path, data) or NOT_OF_THIS_PACKAGE}")
+        raise HRNetError(f"model {path} {why_none(path, data) or NOT_OF_THIS_PACKAGE}")
     return description
 
 
 def is_described(path: Path | str) -> bool:
-    """Whether the `.tflite` has a description, inside or beside it; ValueError where it is damaged."""
+    """Whether the `.tflite` has a description, inside or beside it; HRNetError where it is damaged."""
     return _known(path, read_bytes(path, "model")) is not None
 
 
@@ -295,8 +296,8 @@ def _rewritten(path: Path | str, data: bytes, place: Path, content: dict[str, An
     """The description at `place` as that of a file without one: without a checksum, unless it is the flatbuffer's as it was."""
     try:
         description = ModelDescription.from_json(content)
-    except ValueError as error:
-        raise ValueError(f"{place}, which lies beside model {path}: {error}") from error
+    except HRNetError as error:
+        raise HRNetError(f"{place}, which lies beside model {path}: {error}") from error
     known = description.flatbuffer
     if known is not None and sha256(data[: known.size_bytes]) == known.sha256:
         return description
@@ -305,34 +306,34 @@ def _rewritten(path: Path | str, data: bytes, place: Path, content: dict[str, An
 
 
 def files_of(path: Path | str) -> list[Path]:
-    """The file itself, and of a detector's first file the second too. ValueError where that is not there."""
+    """The file itself, and of a detector's first file the second too. HRNetError where that is not there."""
     path = Path(path)
     boxes = read_description(path).boxes if is_described(path) else None
     if boxes is None or boxes.name == path.name:
         return [path]
     second = path.parent / boxes.name
     if not second.is_file():
-        raise ValueError(f"{path} needs its second file, {second}, which is not there: copy both")
+        raise HRNetError(f"{path} needs its second file, {second}, which is not there: copy both")
     return [path, second]
 
 
 def _check_flatbuffer(path: Path | str, data: bytes, description: ModelDescription) -> None:
     if description.flatbuffer is None:
-        raise ValueError(f"model {path} does not say what it should be (no flatbuffer checksum): {REMEDY}")
+        raise HRNetError(f"model {path} does not say what it should be (no flatbuffer checksum): {REMEDY}")
     stored = data[: description.flatbuffer.size_bytes]
     if sha256(stored) != description.flatbuffer.sha256:
-        raise ValueError(f"model {path} is damaged (its checksum differs from the recorded one); copy it again or {REMEDY}")
+        raise HRNetError(f"model {path} is damaged (its checksum differs from the recorded one); copy it again or {REMEDY}")
 
 
 def check_is_tflite(path: Path | str, data: bytes) -> None:
     """Refuse what is no TFLite flatbuffer; runtimes may crash on it."""
     if data[4:8] != FLATBUFFER_IDENTIFIER:
         what = "is empty" if not data else "is not a TFLite model"
-        raise ValueError(f"{path} {what} (expected {FLATBUFFER_IDENTIFIER.decode()!r} at byte 4)")
+        raise HRNetError(f"{path} {what} (expected {FLATBUFFER_IDENTIFIER.decode()!r} at byte 4)")
 
 
 def _embedded(path: Path | str, data: bytes) -> ModelDescription | None:
-    """The description in the zip at the end of `data`; None where there is no such zip. ValueError names the file."""
+    """The description in the zip at the end of `data`; None where there is no such zip. HRNetError names the file."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as tail, tail.open(MEMBER) as member:
             text = member.read(LARGEST_DESCRIPTION + 1)  # a few bytes can be made to unpack to more than memory holds
@@ -340,7 +341,7 @@ def _embedded(path: Path | str, data: bytes) -> ModelDescription | None:
         return None  # what zipfile raises for ends that are none, or damaged
     try:
         if len(text) > LARGEST_DESCRIPTION:
-            raise ValueError(f"its description has more than {LARGEST_DESCRIPTION} bytes")
+            raise HRNetError(f"its description has more than {LARGEST_DESCRIPTION} bytes")
         return ModelDescription.from_json(parse_json(text, "its description"))
-    except ValueError as error:
-        raise ValueError(f"model {path}: {error}; {REMEDY}") from error
+    except HRNetError as error:
+        raise HRNetError(f"model {path}: {error}; {REMEDY}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.model.compiled import COMPILED_ENDS, compiled_for
 
@@ -27,7 +28,7 @@ def description_beside(path: Path | str) -> tuple[Path, dict[str, Any]] | None:
     for place in candidates(Path(path)):
         try:
             data = read_json(place, "description")
-        except ValueError:
+        except HRNetError:
             continue  # not there, or nothing that was written with a model
         if isinstance(data, dict) and "format_version" in data:
             return place, data
@@ -44,7 +45,7 @@ def why_none(path: Path | str, data: bytes) -> str | None:
 
 
 def check_whole(path: Path | str, data: bytes) -> None:
-    """Raise ValueError where a flatbuffer of which no checksum is known ends too soon.
+    """Raise HRNetError where a flatbuffer of which no checksum is known ends too soon.
 
     The graph is unpacked, which reads every part of it. Where the schema is not installed the runtime has to notice.
     """
@@ -58,4 +59,4 @@ def check_whole(path: Path | str, data: bytes) -> None:
             return
     except Exception:  # whatever reading beyond the end comes to in the generated code
         pass
-    raise ValueError(f"model {path} is truncated or damaged: {LOST}, and its graph cannot be read; copy it again")
+    raise HRNetError(f"model {path} is truncated or damaged: {LOST}, and its graph cannot be read; copy it again")

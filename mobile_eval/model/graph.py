@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.model.description import check_is_tflite
 
@@ -110,7 +111,7 @@ class TfliteGraph:
             return None
         dtype = DTYPES.get(tensor.type)
         if dtype is None or len(data) != math.prod(map(int, tensor.shape)) * np.dtype(dtype).itemsize:
-            raise ValueError(DAMAGED.format(path=self.path, reason=f"tensor {inputs[position]} does not fill its shape"))
+            raise HRNetError(DAMAGED.format(path=self.path, reason=f"tensor {inputs[position]} does not fill its shape"))
         return np.frombuffer(bytes(data), dtype).reshape(tensor.shape)
 
     def cut_out(self, index: int, copies: int = 1) -> bytes:
@@ -219,11 +220,11 @@ def _read(schema: Any, data: bytes, path: Path | str) -> Any:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
     except (struct.error, IndexError, TypeError, ValueError, OverflowError, MemoryError, RecursionError) as error:
         # offsets that lead out of the data, or to what is of another kind
-        raise ValueError(DAMAGED.format(path=path, reason="its graph cannot be read to its end")) from error
+        raise HRNetError(DAMAGED.format(path=path, reason="its graph cannot be read to its end")) from error
     if not model.subgraphs or not model.subgraphs[0].operators:
-        raise ValueError(f"{path} holds no operators")
+        raise HRNetError(f"{path} holds no operators")
     if reason := _broken_reference(model):
-        raise ValueError(DAMAGED.format(path=path, reason=reason))
+        raise HRNetError(DAMAGED.format(path=path, reason=reason))
     return model
 
 
@@ -255,5 +256,5 @@ def _schema() -> Any:
     try:
         import ai_edge_litert.schema_py_generated as schema
     except ImportError:
-        raise ValueError(NEEDS_SCHEMA) from None
+        raise HRNetError(NEEDS_SCHEMA) from None
     return schema

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.network import DescribedNetwork
 from mobile_eval.typed import checked
 
@@ -20,7 +21,7 @@ class StoredCategory:
 
     def __post_init__(self) -> None:
         if not all(1 <= joint <= len(self.keypoints) for bone in self.skeleton or () for joint in bone):
-            raise ValueError(f"the skeleton joins others than keypoints 1 to {len(self.keypoints)}")
+            raise HRNetError(f"the skeleton joins others than keypoints 1 to {len(self.keypoints)}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class StoredParts:
 
     @classmethod
     def from_json(cls, data: Any, where: str) -> StoredParts:
-        """Check these entries of a description; ValueError, which begins with `where`, names the first that is wrong."""
+        """Check these entries of a description; HRNetError, which begins with `where`, names the first that is wrong."""
         parts: StoredParts = checked(data, cls, where, extra=True)
         if {"links", "removed_links"} & set(parts.network):  # an HRNet's
             DescribedNetwork.from_json(parts.network, f"{where}, network")

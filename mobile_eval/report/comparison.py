@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mobile_eval.benchmark.bootstrap import Interval, difference_of_scores, ratio_of_medians
 from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench_interleaved
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.model.description import CLASS_SCORES, ModelDescription, unnamed_classes
 from mobile_eval.report.html import report_html
@@ -38,7 +39,7 @@ def compare(
     manifest of a study that the models are of.
     """
     if not paths:
-        raise ValueError("expected at least one model to compare, got none")
+        raise HRNetError("expected at least one model to compare, got none")
     study = load_arms(arms, labels(paths)) if arms else ()
     models = [TfliteModel(path, backend) for path in paths]
     task = models[0].description.task
@@ -74,9 +75,9 @@ def compare_files(
     arms: Path | None = None,
     progress: bool = False,
 ) -> ComparisonResult:
-    """As `compare`, on the data that are asked for; ValueError where these do not fit the models' task."""
+    """As `compare`, on the data that are asked for; HRNetError where these do not fit the models' task."""
     if not paths:
-        raise ValueError("expected at least one model to compare, got none")
+        raise HRNetError("expected at least one model to compare, got none")
     first = TfliteModel(paths[0], backend)
     task = task_of(first)
     task.check(first, asked)
@@ -89,13 +90,13 @@ def compare_files(
 def check_answers(model: TfliteModel, task: str, dataset: TaskData) -> None:
     """Refuse a model of another task than the first's, or of other joints or classes than the data."""
     if task_of(model) is not task_named(task):
-        raise ValueError(f"{model.path.name} is a {model.description.task} model, but the first one is for {task}")
+        raise HRNetError(f"{model.path.name} is a {model.description.task} model, but the first one is for {task}")
     own, names = model.description.answers, dataset.names
     unnamed = own == unnamed_classes(len(own)) and len(own) == len(names)
     same = sorted(own) == sorted(names) if model.description.output.kind == CLASS_SCORES else own == names
     if not same and not unnamed:
         kind = "classes" if model.description.classes else "joints"
-        raise ValueError(
+        raise HRNetError(
             f"{model.path.name} finds {len(own)} {kind} ({listed(own)}) but the data are of {len(names)} ({listed(names)}); "
             f"give data of the model's {kind}"
         )
@@ -119,7 +120,7 @@ def labels(paths: Sequence[Path | str]) -> list[str]:
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    raise ValueError(f"the same model is given twice: {', '.join(map(str, paths))}")
+    raise HRNetError(f"the same model is given twice: {', '.join(map(str, paths))}")
 
 
 def _compared(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobile_eval.benchmark.bootstrap import Interval
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.typed import brief, checked
 
@@ -19,7 +20,7 @@ class MeasuredLatency:
 
     def __post_init__(self) -> None:
         if not 0 < self.p50_ms <= self.p90_ms:
-            raise ValueError(f"expected 0 < p50_ms <= p90_ms, got {self.p50_ms:g} and {self.p90_ms:g}")
+            raise HRNetError(f"expected 0 < p50_ms <= p90_ms, got {self.p50_ms:g} and {self.p90_ms:g}")
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,21 @@ class DeviceResults:
     def __post_init__(self) -> None:
         labels = {model.label for model in self.models}
         if not self.models or len(labels) < len(self.models):
-            raise ValueError(f"its models are {brief([model.label for model in self.models])}: expected different ones")
+            raise HRNetError(f"its models are {brief([model.label for model in self.models])}: expected different ones")
         unknown = next((model for model in self.models if model.reference not in labels), None)
         if unknown is not None:
-            raise ValueError(f"{unknown.label} is compared with {unknown.reference}, which is not there")
+            raise HRNetError(f"{unknown.label} is compared with {unknown.reference}, which is not there")
 
 
 def read_results(path: Path) -> DeviceResults:
-    """The results at `path`, with the score of each model. ValueError names the file and the entry that is wrong."""
+    """The results at `path`, with the score of each model. HRNetError names the file and the entry that is wrong."""
     where = f"{path} is not the results.json of `hrnet compare`"
     results: DeviceResults = checked(read_json(path, "results"), DeviceResults, where, extra=True)
     return results
 
 
 def score_of(model: MeasuredModel, path: Path) -> float:
-    """The model's score; ValueError where it has none, as where nothing could be measured."""
+    """The model's score; HRNetError where it has none, as where nothing could be measured."""
     if model.score is None:
-        raise ValueError(f"{path}: {model.label} has no score to compare")
+        raise HRNetError(f"{path}: {model.label} has no score to compare")
     return model.score

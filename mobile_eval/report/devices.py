@@ -15,6 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mobile_eval.benchmark.bootstrap import Interval
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.report.device_results import DeviceResults, MeasuredModel, read_results, score_of
 from mobile_eval.report.html import COLORS, template
@@ -104,7 +105,7 @@ def compare_devices(results: Sequence[Path], output: Path | str) -> DevicesResul
     result = DevicesResult(tuple(devices))
     measured = sorted({device.metric for device in devices})
     if len(measured) > 1:
-        raise ValueError(f"these are of several tasks, measured by {' and '.join(measured)}: lay those of one side by side")
+        raise HRNetError(f"these are of several tasks, measured by {' and '.join(measured)}: lay those of one side by side")
     folder = check_output_folder(output)
     page = template("devices.html.j2").render(
         devices=result.devices, rows=result.rows, plot=Markup(_plot(result, measured[0])), metric=measured[0]

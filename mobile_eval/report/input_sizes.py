@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.viz.scatter import tick_step
 from mobile_eval.viz.svg import INK, MUTED, PAPER, element, line, picture, text
 
@@ -194,7 +195,7 @@ def _dash(one: SizeLine) -> str | None:
 
 def _some(lines: Sequence[SizeLine]) -> Sequence[SizeLine]:
     if not lines:
-        raise ValueError("expected at least one network to draw, got none")
+        raise HRNetError("expected at least one network to draw, got none")
     return lines
 
 

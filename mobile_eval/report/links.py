@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.rank_correlation import ranks, spearman
@@ -81,7 +82,7 @@ class LinksResult:
 def compare_links(paths: Sequence[Path | str], output: Path | str) -> LinksResult:
     """Lay the links of the files' networks side by side; write `index.html` and `links.json` into the folder `output`."""
     if len(paths) < 2:
-        raise ValueError(f"expected at least two models to compare, got {len(paths)}")
+        raise HRNetError(f"expected at least two models to compare, got {len(paths)}")
     networks = tuple(_ranked(label, path, read_description(path)) for label, path in zip(labels(paths), paths, strict=True))
     folder = check_output_folder(output)
     pairs = tuple(_pair(*two) for two in itertools.combinations(networks, 2))
@@ -97,7 +98,7 @@ def compare_links(paths: Sequence[Path | str], output: Path | str) -> LinksResul
 def _ranked(label: str, path: Path | str, description: ModelDescription) -> RankedNetwork:
     network = description.network
     if not network.get("links"):
-        raise ValueError(f"{path} is of a network without fusion links")
+        raise HRNetError(f"{path} is of a network without fusion links")
     importance = {name: value for name, value in (description.importance or {}).items() if LINK.fullmatch(name)}
     kept, removed = tuple(network["links"]), tuple(network["removed_links"])
     return RankedNetwork(label, description.task, kept, removed, importance or None, network)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.typed import checked
 from mobile_eval.viz.scatter import Point, scatter_svg
@@ -60,24 +61,24 @@ class StudyRow:
 
 
 def load_arms(path: Path | str, labels: Sequence[str]) -> tuple[StudyArm, ...]:
-    """Read the manifest of `hrnet study`; ValueError where it names other models than those compared."""
+    """Read the manifest of `hrnet study`; HRNetError where it names other models than those compared."""
     data, place = read_json(path, "study manifest"), f"{path} is not the manifest of a study"
     manifest: Manifest = checked(data, Manifest, place, extra=True)
     arms = manifest.arms
     named = {label for arm in arms for label in arm.labels}
     if named != set(labels):
-        raise ValueError(f"{path} names other models than those compared: {', '.join(sorted(named ^ set(labels))[:4])}")
+        raise HRNetError(f"{path} names other models than those compared: {', '.join(sorted(named ^ set(labels))[:4])}")
     if not any(arm.kind == FULL for arm in arms):
-        raise ValueError(f"{path} has no full network to compare with")
+        raise HRNetError(f"{path} has no full network to compare with")
     return arms
 
 
 def check_references(arms: Sequence[StudyArm], precisions: Mapping[str, str], path: Path | str) -> None:
-    """Raise ValueError where a model, of labels to `precisions`, has no full network of its precision to be compared with."""
+    """Raise HRNetError where a model, of labels to `precisions`, has no full network of its precision to be compared with."""
     full = {precisions[label] for arm in arms if arm.kind == FULL for label in arm.labels}
     for label, precision in precisions.items():
         if precision not in full:
-            raise ValueError(f"{path} has no full network in {precision} to compare {label} with")
+            raise HRNetError(f"{path} has no full network in {precision} to compare {label} with")
 
 
 def study_rows(arms: Sequence[StudyArm], models: Sequence[Any]) -> list[StudyRow]:

@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mobile_eval.errors import HRNetError
+
 EDGETPU = "edgetpu"
 EDGETPU_LIBRARIES = {"Linux": "libedgetpu.so.1", "Darwin": "libedgetpu.1.dylib", "Windows": "edgetpu.dll"}
 DELEGATE_NODE = "DELEGATE"  # how the runtime calls what took the place of operators
 NO_LIBRARY = (
     "{library} is not there: install the Edge TPU runtime (Debian: libedgetpu1-std from Coral's package source), "
-    "or give its path to --delegate"
+    "or give its path to `delegate`"
 )
 NO_DEVICE = (
     "{library} found no Edge TPU: is it plugged in (lsusb: 1a6e:089a, later 18d1:9302; PCIe: /dev/apex_0), may this user "
@@ -27,7 +29,7 @@ NO_DEVICE = (
 )
 XNNPACK = "XNNPACK"
 NOT_TAKEN = "of int8 operators tflite-runtime gives it none; ai-edge-litert does, and is several times as fast"
-NOT_DELEGATED = "{path} was compiled for the Edge TPU (it holds edgetpu-custom-op): run it with --delegate edgetpu"
+NOT_DELEGATED = "{path} was compiled for the Edge TPU (it holds edgetpu-custom-op): run it with `delegate` edgetpu"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Delegate:
         return EDGETPU_LIBRARIES.get(platform.system(), EDGETPU_LIBRARIES["Linux"]) if self.library == EDGETPU else self.library
 
     def load(self, module: Any) -> Any:
-        """The delegate, loaded by a runtime's `module`; ValueError, with what to do, where that fails."""
+        """The delegate, loaded by a runtime's `module`; HRNetError, with what to do, where that fails."""
         with _without_complaints():
             try:
                 return module.load_delegate(self.path, dict(self.options))
@@ -58,7 +60,7 @@ class Delegate:
                 what = NO_DEVICE if self.is_edgetpu else f"the delegate {{library}} does not start: {error}"
             except AttributeError as error:  # the library has no tflite_plugin_create_delegate
                 what = f"{{library}} is no TFLite delegate: {error}"
-        raise ValueError(what.replace("{library}", self.path))  # out here, where what failed is gone already
+        raise HRNetError(what.replace("{library}", self.path))  # out here, where what failed is gone already
 
     def __str__(self) -> str:
         options = ", ".join(f"{name}={value}" for name, value in self.options)
@@ -80,10 +82,10 @@ def parse_delegate(library: str | None, options: Sequence[str] = ()) -> Delegate
     pairs = [tuple(option.split("=", 1)) for option in options]
     wrong = [option for option, pair in zip(options, pairs, strict=True) if len(pair) != len(("name", "value")) or not pair[0]]
     if wrong:
-        raise ValueError(f"--delegate-option takes NAME=VALUE, got {wrong[0]!r}")
+        raise HRNetError(f"`delegate_option` takes NAME=VALUE, got {wrong[0]!r}")
     if library is None:
         if options:
-            raise ValueError("--delegate-option goes with --delegate")
+            raise HRNetError("`delegate_option` goes with `delegate`")
         return None
     return Delegate(library, tuple(pairs))  # type: ignore[arg-type]
 
@@ -103,9 +105,9 @@ class Backend:
 
     def __post_init__(self) -> None:
         if self.reference and self.delegate:
-            raise ValueError(f"reference kernels are the runtime's own: leave the delegate {self.delegate} out")
+            raise HRNetError(f"reference kernels are the runtime's own: leave the delegate {self.delegate} out")
         if self.threads < 1:
-            raise ValueError(f"the number of threads must be at least 1, got {self.threads}")
+            raise HRNetError(f"the number of threads must be at least 1, got {self.threads}")
 
     @property
     def uses_xnnpack(self) -> bool:
@@ -178,7 +180,7 @@ def parse_threads(text: str) -> tuple[int, ...]:
     try:
         counts = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"--threads takes numbers with commas between, such as 1,2,4; got {text!r}") from None
+        raise HRNetError(f"`threads` takes numbers with commas between, such as 1,2,4; got {text!r}") from None
     if min(counts) < 1 or len(set(counts)) != len(counts):
-        raise ValueError(f"--threads takes different numbers from 1 on, got {text!r}")
+        raise HRNetError(f"`threads` takes different numbers from 1 on, got {text!r}")
     return counts

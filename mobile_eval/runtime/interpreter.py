@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.image.geometry import UDP
 from mobile_eval.image.preprocess import normalize
@@ -60,7 +61,7 @@ class Runtime:
 def find_runtime(name: str = "auto") -> Runtime:
     """The runtime of that name, or for "auto" the first that is installed."""
     if name != "auto" and name not in RUNTIMES:
-        raise ValueError(f"no runtime named {name!r}; there are auto, {', '.join(RUNTIMES)}")
+        raise HRNetError(f"no runtime named {name!r}; there are auto, {', '.join(RUNTIMES)}")
     wanted = RUNTIMES if name == "auto" else {name: RUNTIMES[name]}
     for candidate, module in wanted.items():
         try:
@@ -68,7 +69,7 @@ def find_runtime(name: str = "auto") -> Runtime:
             return Runtime(candidate, importlib.metadata.version(candidate))
         except ImportError:
             continue
-    raise ValueError(f"no TFLite runtime found ({' or '.join(wanted)}): `pip install {next(iter(wanted))}`")
+    raise HRNetError(f"no TFLite runtime found ({' or '.join(wanted)}): `pip install {next(iter(wanted))}`")
 
 
 def load_delegate(backend: Backend) -> list[Any]:
@@ -93,7 +94,7 @@ def open_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
     check_is_tflite(path, read_bytes(path, "model")[:8])
     chosen = find_runtime(backend.runtime)
     if chosen.name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
-        raise ValueError(NUMPY_2_NEEDS)
+        raise HRNetError(NUMPY_2_NEEDS)
     module = importlib.import_module(RUNTIMES[chosen.name])
     delegates = load_delegate(backend)
     try:
@@ -111,8 +112,8 @@ def open_interpreter(path: Path | str, backend: Backend = CPU, *, keep_tensors: 
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         if EDGETPU_OPERATOR in str(error):
-            raise ValueError(NOT_DELEGATED.format(path=path)) from error
-        raise ValueError(f"{chosen} cannot run {path}: {_reason(error)}") from error
+            raise HRNetError(NOT_DELEGATED.format(path=path)) from error
+        raise HRNetError(f"{chosen} cannot run {path}: {_reason(error)}") from error
     return interpreter
 
 
@@ -123,11 +124,11 @@ def _note_rewritten(path: Path) -> None:
 
 
 def invoke(interpreter: Any, path: Path | str) -> None:
-    """Run the interpreter on the inputs that it was given; ValueError names the file where an operator fails."""
+    """Run the interpreter on the inputs that it was given; HRNetError names the file where an operator fails."""
     try:
         interpreter.invoke()
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"the TFLite runtime failed to run {path}: {_reason(error)}") from error
+        raise HRNetError(f"the TFLite runtime failed to run {path}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -172,9 +173,9 @@ class TfliteModel:
         return np.concatenate([self.decoded(self.run(image[None])) for image in self.stored(crops)])
 
     def heatmaps(self, crops: NDArray[Any]) -> NDArray[np.float32]:
-        """Crops as `keypoints` takes them, to heatmaps (N, H/stride, W/stride, K); ValueError of a model that gives none out."""
+        """Crops as `keypoints` takes them, to heatmaps (N, H/stride, W/stride, K); HRNetError of a model that gives none out."""
         if self.description.output.kind != HEATMAPS:
-            raise ValueError(f"{self.path} gives out {self.description.output.kind}, not heatmaps: it decodes in its graph")
+            raise HRNetError(f"{self.path} gives out {self.description.output.kind}, not heatmaps: it decodes in its graph")
         return self.answers(crops)
 
     def answers(self, images: NDArray[Any]) -> NDArray[np.float32]:
@@ -198,7 +199,7 @@ class TfliteModel:
         """Crops (N, H, W, 3) as the input tensor holds them."""
         if crops.ndim != 4 or crops.shape[1:] != (*self.input_size, 3):
             height, width = self.input_size
-            raise ValueError(f"{self.path.name} takes crops (N, {height}, {width}, 3), got {crops.shape}")
+            raise HRNetError(f"{self.path.name} takes crops (N, {height}, {width}, 3), got {crops.shape}")
         source = self.description.input
         if crops.dtype != np.uint8:
             return quantize(crops, source.tensor)
@@ -275,11 +276,11 @@ def _checked(details: list[dict[str, Any]], expected: list[_Expected], path: Pat
         entry, dtype = by_shape.get(shape), tensor.dtype if tensor else one.dtype
         if entry is None or len(details) != len(expected) or np.dtype(entry["dtype"]).name != dtype:
             found = ", ".join(f"{tuple(map(int, d['shape']))} {np.dtype(d['dtype']).name}" for d in details)
-            raise ValueError(f"{path}: its {name} is {found}, but its description says {shape} {dtype}; {REMEDY}")
+            raise HRNetError(f"{path}: its {name} is {found}, but its description says {shape} {dtype}; {REMEDY}")
         scale, zero_point = entry["quantization"]
         scale = scale or 1.0  # plain bytes have no quantization: they are numbers as they stand
         if tensor and tensor.scale and not (np.isclose(scale, tensor.scale, rtol=1e-5) and zero_point == tensor.zero_point):
-            raise ValueError(
+            raise HRNetError(
                 f"{path}: its {name} is quantized with scale {scale:g} and zero point {zero_point}, but its description "
                 f"says {tensor.scale:g} and {tensor.zero_point}; {REMEDY}"
             )

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model.description import check_is_tflite
 from mobile_eval.runtime.backend import Backend
@@ -30,7 +31,7 @@ _sound: set[tuple[str, Backend]] = set()  # checksums of what this process has t
 
 
 def check_sound(paths: Sequence[Path | str], backend: Backend) -> None:
-    """Raise ValueError, naming the file, where the runtime cannot run one of these files or dies of it.
+    """Raise HRNetError, naming the file, where the runtime cannot run one of these files or dies of it.
 
     A description's checksum shows that a file is as it was written, not that the runtime survives it: so each file is tried,
     once for each backend; those that are new are tried together.
@@ -41,17 +42,17 @@ def check_sound(paths: Sequence[Path | str], backend: Backend) -> None:
     try:
         _tried(list(new.values()), backend, invocations=1)
     except OSError as error:  # Python cannot be started again, as in an emulator: the runtime is trusted with the file
-        logging.getLogger(__name__).info("models are not tried in a process of their own: %s", error)
+        logging.getLogger(__name__).debug("models are not tried in a process of their own: %s", error)
     _sound.update(new)
 
 
 def run_apart(paths: Sequence[Path | str], backend: Backend, invocations: int = 1) -> list[dict[str, Any]]:
-    """Run models so many times in a process of its own; what it reports of each. ValueError where one fails or crashes."""
+    """Run models so many times in a process of its own; what it reports of each. HRNetError where one fails or crashes."""
     keys = [_key(path, backend) for path in paths]
     try:
         reports = _tried(paths, backend, invocations)
     except OSError as error:
-        raise ValueError(f"cannot start the process that tries {paths[0]}: {error.strerror or error}") from error
+        raise HRNetError(f"cannot start the process that tries {paths[0]}: {error.strerror or error}") from error
     _sound.update(keys)
     return [report for report in reports if "peak_bytes" in report]
 
@@ -67,10 +68,10 @@ def _tried(paths: Sequence[Path | str], backend: Backend, invocations: int) -> l
     reports = [json.loads(line) for line in lines if line.startswith("{")]
     failed = next((report["error"] for report in reports if "error" in report), None)
     if failed is not None:
-        raise ValueError(failed)
+        raise HRNetError(failed)
     if done.returncode:
         tried = reports[-1]["path"] if reports else paths[0]
-        raise ValueError(_death(tried, done.returncode, done.stderr.decode("utf-8", "replace")))
+        raise HRNetError(_death(tried, done.returncode, done.stderr.decode("utf-8", "replace")))
     return reports
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.backend import Backend, Delegate
 from mobile_eval.runtime.interpreter import find_runtime, invoke, open_interpreter
 from mobile_eval.runtime.random_input import feed_random
@@ -50,7 +51,7 @@ def _reports(paths: Sequence[str], backend: Backend, invocations: int) -> Iterat
             for _ in range(invocations):
                 invoke(interpreter, path)
             yield {"peak_bytes": peak_bytes(), "before_loading_bytes": before}
-        except ValueError as error:
+        except HRNetError as error:
             yield {"error": str(error)}
         except MemoryError:
             yield {"error": f"{path} needs more memory than there is"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.flip_pairs import AUTO
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import unless_plain
 from mobile_eval.keypoints.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
@@ -20,6 +21,8 @@ from mobile_eval.runtime.interpreter import TfliteModel
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in `typing` from Python 3.11 on
+
+logger = logging.getLogger(__name__)
 
 PATHS = ("images", "annotations", "masks", "classes")
 Data = TypeVar("Data", bound="TaskData")
@@ -50,10 +53,10 @@ class Source:
         return dataclasses.replace(self, exif=known) if self.paths and self.exif is None and known else self
 
     def path(self, name: str) -> Path:
-        """The file or folder of that name; ValueError where it is not given."""
+        """The file or folder of that name; HRNetError where it is not given."""
         value = getattr(self, name)
         if not isinstance(value, Path):
-            raise ValueError(f"give --{name}")
+            raise HRNetError(f"give `{name}`")
         return value
 
     @property
@@ -204,10 +207,10 @@ class Task:
         given = asked.given()
         what = f"{model.path.name} is a {model.description.task} model"
         if not set(self.needs) <= set(given):
-            raise ValueError(f"{what}: evaluating it needs {_listed(self.needs, ' and ')}")
+            raise HRNetError(f"{what}: evaluating it needs {_listed(self.needs, ' and ')}")
         foreign = [name for name in given if name not in self.needs + self.takes]
         if foreign:
-            raise ValueError(f"{what}: {_listed(foreign)} is not for it; it takes {_listed(self.needs + self.takes)}")
+            raise HRNetError(f"{what}: {_listed(foreign)} is not for it; it takes {_listed(self.needs + self.takes)}")
 
 
 def read_asked(load: Callable[[Source], Data], model: TfliteModel, asked: Asked) -> Data:
@@ -218,9 +221,9 @@ def read_asked(load: Callable[[Source], Data], model: TfliteModel, asked: Asked)
 
 
 def say_left_out(source: Source | None, data: TaskData | None) -> None:
-    """Say on stderr what is left out of the files of a data set, or taken otherwise than they say."""
+    """Log what is left out of the files of a data set, or taken otherwise than they say."""
     if source and data and data.left_out:
-        print(f"{source.annotations or source.images}: {data.left_out}", file=sys.stderr)
+        logger.warning("%s: %s", source.annotations or source.images, data.left_out)
 
 
 def given_by(task: Task) -> str:
@@ -231,18 +234,18 @@ def given_by(task: Task) -> str:
 def load_given(name: str, task: Task, source: Source) -> TaskData | None:
     """The data set of the task `name` at `source`; None where nothing is given.
 
-    Raises ValueError where something lacks or is foreign.
+    Raises HRNetError where something lacks or is foreign.
     """
     given = source.to_json()
     foreign = [one for one in given if one not in task.needs + task.takes]
     if foreign:
-        raise ValueError(f"{_listed(foreign)} is not for {name}; its data are given by {given_by(task)}")
+        raise HRNetError(f"{_listed(foreign)} is not for {name}; its data are given by {given_by(task)}")
     if given and any(getattr(source, name) is None for name in PATHS if name in task.needs):
-        raise ValueError(f"data of {name} are given by {given_by(task)}")
+        raise HRNetError(f"data of {name} are given by {given_by(task)}")
     data = task.load(source) if given else None
     say_left_out(source, data)
     return data
 
 
 def _listed(names: Sequence[str], between: str = ", ") -> str:
-    return between.join(f"--{name.replace('_', '-')}" for name in names)
+    return between.join(f"`{name}`" for name in names)

@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
 from mobile_eval.runtime.interpreter import TfliteModel
 from mobile_eval.tasks.base import Asked, Task, TaskResult
@@ -29,9 +30,9 @@ TASKS: dict[str, Task] = {
 
 
 def task_named(name: str) -> Task:
-    """The task of that name; ValueError where there is none."""
+    """The task of that name; HRNetError where there is none."""
     if name not in TASKS:
-        raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
+        raise HRNetError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
     return TASKS[name]
 
 

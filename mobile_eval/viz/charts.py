@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.network import LINK
 from mobile_eval.viz.scatter import tick_step
 from mobile_eval.viz.svg import GRID, INK, MUTED, PAPER, element, line, picture, text
@@ -51,7 +52,7 @@ def kinds_svg(importance: Mapping[str, float]) -> str:
     """Mean importance of each kind of link as bars."""
     kinds = importance_by_kind(importance)
     if not kinds:
-        raise ValueError("expected the importance of at least one fusion link, got none")
+        raise HRNetError("expected the importance of at least one fusion link, got none")
     most = max(max(kind.mean for kind in kinds), 1e-12)
     groups = list(dict.fromkeys(kind.group for kind in kinds))
     parts, y = [], TOP
@@ -80,7 +81,7 @@ def removal_svg(points: Sequence[RemovedUnits], accuracy_name: str, priced_in: s
     """Accuracy after each removal, without any tuning, against the cost that is left; the whole network is
     at the left. `priced_in` is what the steps' prices are in, "ms" or "multiply-adds"."""
     if not points:
-        raise ValueError("expected at least one step to draw, got none")
+        raise HRNetError("expected at least one step to draw, got none")
     cost_name = "latency" if priced_in == "ms" else priced_in
     low, high = min(p.accuracy for p in points), max(p.accuracy for p in points)
     step = tick_step(max(high - low, 0.02))

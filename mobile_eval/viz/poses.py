@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Array
 from mobile_eval.viz.svg import element
 
@@ -39,7 +40,7 @@ def cut_out(image: NDArray[np.uint8], box: tuple[float, float, float, float]) ->
     left, top = max(int(x - around), 0), max(int(y - around), 0)
     right, bottom = min(int(np.ceil(x + width + around)), image.shape[1]), min(int(np.ceil(y + height + around)), image.shape[0])
     if right <= left or bottom <= top:
-        raise ValueError(f"box {list(box)} lies outside its {image.shape[1]}x{image.shape[0]} image")
+        raise HRNetError(f"box {list(box)} lies outside its {image.shape[1]}x{image.shape[0]} image")
     part = image[top:bottom, left:right]
     scale = min(PICTURE_HEIGHT / part.shape[0], MOST_WIDTH / part.shape[1])
     size = max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1)
@@ -52,7 +53,7 @@ def encode_image(image: NDArray[np.uint8], suffix: str) -> bytes:
     """(H, W, 3) RGB as the bytes of a .jpg or .png file."""
     done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
-        raise ValueError(f"opencv cannot write images as {suffix!r}; use .jpg or .png")
+        raise HRNetError(f"opencv cannot write images as {suffix!r}; use .jpg or .png")
     return bytes(data.tobytes())
 
 

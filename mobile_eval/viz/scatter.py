@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.viz.svg import INK, MUTED, PAPER, element, line, picture, text
 
 WIDTH, HEIGHT = 900.0, 420.0
@@ -44,7 +45,7 @@ class _Axes:
 def scatter_svg(points: Sequence[Point], accuracy_name: str) -> str:
     """Median latency (from zero, so that ratios are true to scale) to the right, accuracy upwards; whiskers reach p90."""
     if not points:
-        raise ValueError("expected at least one point to draw, got none")
+        raise HRNetError("expected at least one point to draw, got none")
     step_x = tick_step(max(point.p90_ms for point in points) * 1.12)
     step_y, axes = _axes(points, step_x)
     parts = [*_grid(axes, step_x, step_y), *_titles(accuracy_name)]

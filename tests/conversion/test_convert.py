@@ -23,6 +23,7 @@ from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.profile import profile
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.keypoints.decode import decode_heatmaps, decoded_in_graph
 from mobile_eval.model.description import read_description
@@ -161,7 +162,7 @@ def test_keypoints_are_found_in_the_graph(
     locations, scores = model.run(model.stored(crops[:1]))
     np.testing.assert_array_equal(signature["locations"], locations)
     np.testing.assert_array_equal(signature["scores"], scores)
-    with pytest.raises(ValueError, match="gives out keypoints, not heatmaps"):
+    with pytest.raises(HRNetError, match="gives out keypoints, not heatmaps"):
         model.heatmaps(crops)
     if name == "int8":
         check_fully_int8(make_interpreter(model.path))
@@ -181,7 +182,7 @@ def test_decoding_in_the_graph_is_the_official_one(tmp_path: Path) -> None:
 
 
 def test_what_is_too_far_off_is_rejected_and_kept(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"over the limit of 1e-06, kept as .*m\.tflite\.rejected"):
+    with pytest.raises(HRNetError, match=r"over the limit of 1e-06, kept as .*m\.tflite\.rejected"):
         convert_run(trained, ConvertOptions("int8", max_error=1e-6), tmp_path / "m.tflite", people)
     assert [path.name for path in tmp_path.iterdir()] == ["m.tflite.rejected"]
     assert TfliteGraph(tmp_path / "m.tflite.rejected").operators
@@ -201,14 +202,14 @@ def test_weights_that_are_no_numbers_are_refused(trained: Run, people: KeypointD
     weights = load_weights(trained.weights_path)
     weights["stem_conv1/kernel"][0, 0, 0, 0] = np.nan
     save_weights(broken.weights_path, weights)
-    with pytest.raises(ValueError, match="stem_conv1/kernel holds NaN or infinity"):
+    with pytest.raises(HRNetError, match="stem_conv1/kernel holds NaN or infinity"):
         convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
 
 
 def test_a_layer_that_tflite_has_not_is_named() -> None:
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, tf.math.special.bessel_i0e(image), name="odd")
-    with pytest.raises(ValueError, match=r"^odd cannot be converted to float32: TFLite has no operator for BesselI0e$"):
+    with pytest.raises(HRNetError, match=r"^odd cannot be converted to float32: TFLite has no operator for BesselI0e$"):
         to_flatbuffer(model, ConvertOptions("float32"), None)
 
 
@@ -226,7 +227,7 @@ def test_a_layer_that_tflite_has_not_is_named() -> None:
     ],
 )
 def test_options_that_do_not_go_together(values: tuple[object, ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         ConvertOptions(*values)  # type: ignore[arg-type]
 
 
@@ -234,7 +235,7 @@ def test_versions_are_known_to_the_last_tflite_runtime(tuned: Run, tmp_path: Pat
     convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", runtime="tflite-runtime")
     monkeypatch.setattr("conversion.checks.verify.KNOWN_VERSIONS", {"PAD": 4, "CONV_2D": 1})
     check_versions(tmp_path / "m.tflite", "auto")
-    with pytest.raises(ValueError, match=r"stem_conv1 is CONV_2D version 3; tflite-runtime 2\.14 knows it up to version 1"):
+    with pytest.raises(HRNetError, match=r"stem_conv1 is CONV_2D version 3; tflite-runtime 2\.14 knows it up to version 1"):
         check_versions(tmp_path / "m.tflite", "tflite-runtime")
 
 
@@ -358,14 +359,14 @@ def test_ranges_that_a_recipe_chooses(
 )
 def test_recipes_that_are_none(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         load_recipe(tmp_path / "r.json")
 
 
 def test_a_recipe_s_layers_must_be_there(trained: Run, tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="keeps 'neck' in float, but there is no such layer"):
+    with pytest.raises(HRNetError, match="keeps 'neck' in float, but there is no such layer"):
         convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe(("neck",)))
-    with pytest.raises(ValueError, match="a recipe is for int8"):
+    with pytest.raises(HRNetError, match="a recipe is for int8"):
         convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe())
     assert not any(tmp_path.iterdir())
 

@@ -25,6 +25,7 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.instances import InstanceImage, load_instances
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resize
 from mobile_eval.model.description import files_of, read_description
 from mobile_eval.report.comparison import compare_files
@@ -128,13 +129,13 @@ def test_a_second_file_that_is_missing_or_another_s(damage: str, message: str, c
     shutil.copy(converted("int8").path, tmp_path)
     if damage == "other":
         shutil.copy(converted("float32").boxes_path, tmp_path)
-    with pytest.raises(ValueError, match=message) as refused:
+    with pytest.raises(HRNetError, match=message) as refused:
         Detector(TfliteModel(tmp_path / "detector.tflite"))
     assert "\n" not in str(refused.value)
 
 
 def test_the_second_file_alone_is_no_detector(converted: Converted) -> None:
-    with pytest.raises(ValueError, match=r"is the second file of a detector: give the first"):
+    with pytest.raises(HRNetError, match=r"is the second file of a detector: give the first"):
         Detector(TfliteModel(converted("int8").boxes_path))
 
 
@@ -175,14 +176,14 @@ def test_the_edge_tpu_check_takes_both_files(converted: Converted) -> None:
 
 
 def test_what_a_detector_s_conversion_refuses(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--decode is for keypoints"):
+    with pytest.raises(HRNetError, match="`decode` is for keypoints"):
         convert_detector(run, ConvertOptions("float32", decode=True), tmp_path / "detector.tflite")
-    with pytest.raises(ValueError, match="--softmax is for classification"):
+    with pytest.raises(HRNetError, match="`softmax` is for classification"):
         convert_detector(run, ConvertOptions("float32", softmax=True), tmp_path / "detector.tflite")
     elsewhere = dataclasses.replace(run, config={})
-    with pytest.raises(ValueError, match="int8 needs calibration, give --images and --annotations"):
+    with pytest.raises(HRNetError, match="int8 needs calibration, give `images` and `annotations`"):
         convert_detector(elsewhere, ConvertOptions("int8"), tmp_path / "detector.tflite")
-    with pytest.raises(ValueError, match="over the limit of 1e-12, kept as"):
+    with pytest.raises(HRNetError, match="over the limit of 1e-12, kept as"):
         convert_detector(run, ConvertOptions("float32", max_error=1e-12), tmp_path / "detector.tflite", samples=4)
     assert not (tmp_path / "detector.tflite").exists()
     assert boxes_path(tmp_path / "detector.tflite").name == "detector.boxes.tflite"

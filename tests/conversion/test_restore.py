@@ -15,6 +15,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.description import embed_description, read_description
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
@@ -51,10 +52,10 @@ def test_a_file_is_a_run_again(spec: HRNetSpec, config: TrainingConfig, tmp_path
     training = np.asarray(again(crops, training=True))  # the statistics of these very crops
     np.testing.assert_allclose(training, expected, atol=2e-2 * np.abs(expected).max())
 
-    with pytest.raises(ValueError, match="again exists already"):
+    with pytest.raises(HRNetError, match="again exists already"):
         restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
     described = read_description(tmp_path / "m.tflite")
     del described.network["spec"]
     embed_description(tmp_path / "m.tflite", described)
-    with pytest.raises(ValueError, match="does not hold the network's spec"):
+    with pytest.raises(HRNetError, match="does not hold the network's spec"):
         restore_run(tmp_path / "m.tflite", data, tmp_path / "other")

@@ -16,6 +16,7 @@ from conversion.targets.edgetpu import check
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, load_run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.description import read_description
 from mobile_eval.runtime.interpreter import TfliteModel
@@ -80,5 +81,5 @@ def test_keypoints_come_out_of_heatmaps_only(trained: Run, tmp_path: Path) -> No
         result = convert_run(trained, ConvertOptions("float32", decode=True), tmp_path / "m.tflite")
         assert result.description.output.kind == "keypoints"
     else:
-        with pytest.raises(ValueError, match=f"--decode finds keypoints in heatmaps; micro is a {trained.spec.task} network"):
+        with pytest.raises(HRNetError, match=f"`decode` finds keypoints in heatmaps; micro is a {trained.spec.task} network"):
             convert_run(trained, ConvertOptions("float32", decode=True), tmp_path / "m.tflite")

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.cli.app import app, run
+from mobile_eval.cli.app import app
+from mobile_eval.cli.running import run
 from mobile_eval.datasets.coco.keypoints import KeypointCategory
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.model.description import ModelDescription, ModelInput, ModelOutput, TensorFormat, save_model_file

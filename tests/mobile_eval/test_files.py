@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mobile_eval import files
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import (
     check_output_file,
     check_output_folder,
@@ -67,7 +68,7 @@ def test_the_message_names_the_file_and_the_first_reason(number: int, tmp_path: 
 
     monkeypatch.setattr(files.Path, "write_bytes", refuse)
     monkeypatch.setattr(files.Path, "unlink", refuse)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(HRNetError) as caught:
         write_json(tmp_path / "b.json", {})
     assert str(caught.value) == f"cannot write {tmp_path / 'b.json'}: {os.strerror(number)}"
 
@@ -95,17 +96,17 @@ def test_an_error_in_a_folder_names_it_as_the_user_does(tmp_path: Path) -> None:
             write_text(draft / "a", "a file")
             write_text(draft / "a" / "b.txt", "in a file")
 
-    with pytest.raises(ValueError, match=rf"^cannot write {tmp_path}/people/a/b\.txt: "):
+    with pytest.raises(HRNetError, match=rf"^cannot write {tmp_path}/people/a/b\.txt: "):
         fail()
 
 
 def test_an_output_that_cannot_be_is_refused_beforehand(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ValueError, match=r"^cannot write .*/file/a\.json: Not a directory"):
+    with pytest.raises(HRNetError, match=r"^cannot write .*/file/a\.json: Not a directory"):
         check_output_file(tmp_path / "file" / "a.json")
-    with pytest.raises(ValueError, match="it is a folder; give the name of a file"):
+    with pytest.raises(HRNetError, match="it is a folder; give the name of a file"):
         check_output_file(tmp_path)
-    with pytest.raises(ValueError, match=r"cannot make the folder .*/file/out: Not a directory"):
+    with pytest.raises(HRNetError, match=r"cannot make the folder .*/file/out: Not a directory"):
         check_output_folder(tmp_path / "file" / "out")
     check_output_file(tmp_path / "new" / "folder" / "a.json")
     check_output_file("/dev/stdout")
@@ -116,6 +117,6 @@ def test_an_output_that_cannot_be_is_refused_beforehand(tmp_path: Path) -> None:
 def test_a_folder_without_permission_is_refused_beforehand(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     for check in (check_output_file, check_output_folder):
-        with pytest.raises(ValueError, match=r"Permission denied"):
+        with pytest.raises(HRNetError, match=r"Permission denied"):
             check(tmp_path / "a")
     tmp_path.chmod(0o700)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import numbered_rows, parse_json, read_json
 from mobile_eval.typed import SHOWN, brief, checked, checked_entry
 
@@ -64,7 +65,7 @@ def test_lists_become_tuples_and_whole_numbers_floats() -> None:
     ],
 )
 def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(HRNetError) as raised:
         checked({**SOUND, **change}, Whole, "w.json")
     assert str(raised.value).startswith(message)
 
@@ -85,7 +86,7 @@ def test_values_in_messages_are_short() -> None:
 def test_json_that_is_none(text: str, tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=rf"^thing {path} is (empty|not JSON)") as raised:
+    with pytest.raises(HRNetError, match=rf"^thing {path} is (empty|not JSON)") as raised:
         read_json(path, "thing")
     assert "\n" not in str(raised.value)
     assert parse_json(json.dumps(SOUND), "text") == SOUND
@@ -93,7 +94,7 @@ def test_json_that_is_none(text: str, tmp_path: Path) -> None:
 
 def test_csv_fields_that_are_too_long() -> None:
     assert list(numbered_rows("a,b\n\n1,2\n", "t.csv")) == [(1, ["a", "b"]), (3, ["1", "2"])]
-    with pytest.raises(ValueError, match=r"^t\.csv, line 2, is not CSV: field larger than field limit"):
+    with pytest.raises(HRNetError, match=r"^t\.csv, line 2, is not CSV: field larger than field limit"):
         list(numbered_rows(f"a,b\n1,{'2' * 200_000}\n", "t.csv"))
 
 
@@ -151,10 +152,10 @@ def test_what_is_as_declared(value: Any, kind: Any, expected: Any) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not(value: Any, kind: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         checked(value, kind, "f")
 
 
 def test_an_entry_that_is_missing() -> None:
-    with pytest.raises(ValueError, match="f: a is missing, expected a text or null"):
+    with pytest.raises(HRNetError, match="f: a is missing, expected a text or null"):
         checked_entry({}, "a", str | None, "f")

@@ -11,6 +11,7 @@ import pytest
 
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.presets import customized, preset
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from training.config import TrainingConfig, stored_settings, tuning_config
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, recipe_names, show_recipe
@@ -77,8 +78,8 @@ def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("epoch: 3", "no setting named 'epoch'; there are epochs, batch_size"),
         ("seed: 3", "no setting named 'seed'"),
-        ("epochs: 3.5", "epochs must be of kind int, got 3.5"),
-        ("epochs: true", "epochs must be of kind int, got True"),
+        ("epochs: 3.5", "`epochs` must be of kind int, got 3.5"),
+        ("epochs: true", "`epochs` must be of kind int, got True"),
         ("learning_rate: fast", "learning_rate must be of kind float, got 'fast'"),
         ("drops: 170", "drops must be a list of kind int such as"),
         ("drops: [a]", "drops must be a list of kind int such as"),
@@ -93,7 +94,7 @@ def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
         (f"learning_rate: {'1' * 400}", "learning_rate must be of kind float, got 111111"),
         ("epochs: !!python/object/apply:os.getcwd []", "is not YAML"),
         ("? [1]\n: 2", "is not YAML"),
-        ("&a epochs: &b [*b]", "epochs must be of kind int, got [[[...]]]"),
+        ("&a epochs: &b [*b]", "`epochs` must be of kind int, got [[[...]]]"),
         ("[" * 20_000, "is nested too deeply"),
         ("epochs: \ud800", "is not YAML"),
     ],
@@ -102,37 +103,37 @@ def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_no_recipe(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(ValueError, match=r"mine\.yaml") as refused:
+    with pytest.raises(HRNetError, match=r"mine\.yaml") as refused:
         load_recipe("pose", str(path))
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_unknown_recipes() -> None:
-    with pytest.raises(ValueError, match=r"no recipe for pose named 'big'; there are coco, coco-384x288, small, or give"):
+    with pytest.raises(HRNetError, match=r"no recipe for pose named 'big'; there are coco, coco-384x288, small, or give"):
         load_recipe("pose", "big")
-    with pytest.raises(ValueError, match=r"cannot read recipe none.yaml: No such file"):
+    with pytest.raises(HRNetError, match=r"cannot read recipe none.yaml: No such file"):
         load_recipe("pose", "none.yaml")
-    with pytest.raises(ValueError, match="--drops takes int with commas between, such as 170,200; got 'late'"):
+    with pytest.raises(HRNetError, match="`drops` takes int with commas between, such as 170,200; got 'late'"):
         parse_list("drops", "late")
-    with pytest.raises(ValueError, match="give --epochs"):
+    with pytest.raises(HRNetError, match="give `epochs`"):
         configured({})
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"epochs": 30}, "cannot drop at 170, 200 of 30 epochs: give rising --drops below --epochs, or --schedule cosine"),
-        ({"drops": ()}, "the schedule step needs --drops"),
-        ({"schedule": "linear"}, "schedule must be one of cosine, step, poly, got 'linear'"),
-        ({"targets": "sharp"}, "targets must be one of official, dark, udp, got 'sharp'"),
-        ({"loss": "l1"}, "loss must be one of mse, ohkm, got 'l1'"),
-        ({"half_body_probability": 2}, "half-body-probability must be between 0 and 1, got 2"),
-        ({"rotation": -1.0}, "rotation must be at least 0, got -1"),
+        ({"epochs": 30}, "cannot drop at 170, 200 of 30 epochs: give rising `drops` below `epochs`, or `schedule` cosine"),
+        ({"drops": ()}, "the schedule step needs `drops`"),
+        ({"schedule": "linear"}, "`schedule` must be one of cosine, step, poly, got 'linear'"),
+        ({"targets": "sharp"}, "`targets` must be one of official, dark, udp, got 'sharp'"),
+        ({"loss": "l1"}, "`loss` must be one of mse, ohkm, got 'l1'"),
+        ({"half_body_probability": 2}, "`half_body_probability` must be between 0 and 1, got 2"),
+        ({"rotation": -1.0}, "`rotation` must be at least 0, got -1"),
     ],
 )
 def test_settings_that_cannot_be(given: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         configured(load_recipe("pose", "coco"), given)
 
 

@@ -19,6 +19,7 @@ from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
@@ -121,7 +122,7 @@ def test_a_damaged_image_to_measure_on_is_said_before(config: TrainingConfig, sp
     images = Path(shutil.copytree(config.train.path("images"), tmp_path / "images"))
     path = next(images.glob("val_*"))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=f"image .*{path.name} is truncated"):
+    with pytest.raises(HRNetError, match=f"image .*{path.name} is truncated"):
         train(spec, dataclasses.replace(config, val=dataclasses.replace(config.val, images=images)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.run import Run
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 from training.data.examples import Examples
 
@@ -18,7 +19,7 @@ ARRAYS = ("images", "targets", "weights")
 
 
 class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
-    """Raises ValueError after the first batch whose loss is NaN or infinite; the run keeps it, its checkpoint as it was.
+    """Raises HRNetError after the first batch whose loss is NaN or infinite; the run keeps it, its checkpoint as it was.
 
     The file holds `images`, `targets`, `weights` (where there are any) and `image_paths` of the whole step, on whatever devices
     it was.
@@ -49,7 +50,7 @@ class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
         np.savez_compressed(content, **arrays, image_paths=np.array(names))
         path = self.run.path / BATCH_FILE
         write_atomically(path, lambda beside: beside.write_bytes(content.getvalue()))
-        raise ValueError(
+        raise HRNetError(
             f"the loss is {loss} after step {batch + 1} of epoch {self._epoch + 1}; its batch is in {path}. Look at it, or "
-            "start again with a smaller --learning-rate and another --output"
+            "start again with a smaller `learning_rate` and another `output`"
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.errors import HRNetError
 from training.cli import options as given
 from training.cli.task_options import with_given, with_task_settings
 
@@ -228,7 +229,7 @@ def prune(
         show_dry_run(parent, options, config, budget_bytes)
         return
     if output is None:
-        raise ValueError("give --output, the run folder to write (or --dry-run, to look only)")
+        raise HRNetError("give `output`, the run folder to write (or `dry_run`, to look only)")
     taught_by = load_run(teacher) if teacher else None
     pruned = prune_run(parent, options, config, output, teacher=taught_by, resume=resume, memory_budget=budget_bytes)
     typer.echo(f"run: {pruned.path}, {summary(parent, pruned.hrnet_spec)}")

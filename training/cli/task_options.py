@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mobile_eval.errors import HRNetError
 from training.tasks.registry import FOLDERS, settings_class
 
 if TYPE_CHECKING:
@@ -61,13 +62,13 @@ def with_given(config: TrainingConfig, given: dict[str, Any]) -> TrainingConfig:
 
 
 def settings_of(task: str, given: dict[str, Any]) -> dict[str, Any]:
-    """What was given, as this task's settings take it; ValueError for one that only other tasks have, or that cannot be read."""
+    """What was given, as this task's settings take it; HRNetError for one that only other tasks have, or that cannot be read."""
     from training.recipe import parse_list
 
     own = {field.name: str(field.type) for field in dataclasses.fields(settings_class(task))}
     for name in given:
         if name not in own:
-            known = ", ".join(f"--{one.replace('_', '-')}" for one in own)
-            raise ValueError(f"--{name.replace('_', '-')} is not for {task}; it takes {known}")
+            known = ", ".join(f"`{name}`" for name in own)
+            raise HRNetError(f"`{name}` is not for {task}; it takes {known}")
     lists = {name: kind.removeprefix("tuple[").split(",")[0] for name, kind in own.items() if kind.startswith("tuple[")}
     return {name: parse_list(name, value, lists[name]) if name in lists else value for name, value in given.items()}

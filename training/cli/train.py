@@ -11,6 +11,7 @@ from hrnet_tf.runs.create import connected_like
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.spec.memory import parse_memory
 from hrnet_tf.spec.presets import customized, parse_size, preset
+from mobile_eval.errors import HRNetError
 from training.cli.task_options import settings_of
 from training.config import TrainingConfig, asked_precision
 from training.data.sources import asked_sources
@@ -57,7 +58,7 @@ def _network(asked: dict[str, Any], output: Path) -> Network:
     """A preset with its options, its width or its connectivity like another run's."""
     like, links_from = asked["width_like"], asked["links_from"]
     if like and links_from:
-        raise ValueError("--width-like chooses the width of a full network: leave --links-from out")
+        raise HRNetError("`width_like` chooses the width of a full network: leave `links_from` out")
     sizes = {name: asked[name] for name in SIZES}
     spec = customized(
         preset(asked["model"]), input_size=parse_size(asked["input_size"]) if asked["input_size"] else None, **sizes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Lock
 
 from mobile_eval.datasets.coco.bad_labels import TOO_MANY
+from mobile_eval.errors import HRNetError
 
 
 class Unreadable:
@@ -12,23 +13,23 @@ class Unreadable:
 
     def __init__(self, items: int):
         self.items = items
-        self.failed: ValueError | None = None  # the first item that nothing could be made of, though its image could be read
+        self.failed: HRNetError | None = None  # the first item that nothing could be made of, though its image could be read
         self._reasons: dict[int, dict[int, str]] = {}
         self._lock = Lock()
 
     def add(self, epoch: int, item: int, reason: str) -> None:
-        """Note it; ValueError where the epoch has lost more than 1 % of its items by it."""
+        """Note it; HRNetError where the epoch has lost more than 1 % of its items by it."""
         with self._lock:
             self._reasons.setdefault(epoch, {})[item] = reason
         self.check()
 
     def check(self) -> None:
-        """Raise ValueError, naming the first, where an epoch has lost more than 1 % of its items; and where one has `failed`."""
+        """Raise HRNetError, naming the first, where an epoch has lost more than 1 % of its items; and where one has `failed`."""
         if self.failed:
             raise self.failed
         for epoch, reasons in sorted(self._reasons.items()):
             if len(reasons) > TOO_MANY * self.items:
-                raise ValueError(
+                raise HRNetError(
                     f"epoch {epoch + 1}: the images of {len(reasons)} of {self.items} examples cannot be read, more than "
                     f"{TOO_MANY:.0%}; the first: {reasons[min(reasons)]}"
                 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import PLAIN
 from mobile_eval.image.preprocess import normalize, read_item
 from mobile_eval.tasks.base import TaskData
@@ -50,7 +51,7 @@ def steps_per_epoch(data: TaskData, batch_size: int) -> int:
     """Full batches in one pass over the data."""
     steps = len(data) // batch_size
     if not steps:
-        raise ValueError(f"{len(data)} examples are less than one batch of {batch_size}; give a smaller --batch-size")
+        raise HRNetError(f"{len(data)} examples are less than one batch of {batch_size}; give a smaller `batch_size`")
     return steps
 
 
@@ -100,7 +101,7 @@ class Examples:
             rng = np.random.default_rng((self.seed, epoch, index))
             try:
                 self.maker.example(index, image, rng, [array[own] for array in arrays])
-            except ValueError as error:
+            except HRNetError as error:
                 self.unreadable.failed = self.unreadable.failed or error
                 raise
         self.maker.mix(arrays, np.random.default_rng((self.seed, epoch, number, BATCH_SEED)))
@@ -113,7 +114,7 @@ class Examples:
             index = int(order[place % len(order)])
             try:
                 return index, self.read(self.data.items[index])
-            except (ValueError, OSError) as error:
+            except (HRNetError, OSError) as error:
                 self.unreadable.add(epoch, index, str(error))
             place += 1
 

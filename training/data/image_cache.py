@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_atomically, write_bytes
 from mobile_eval.image.preprocess import ImageItem, read_item
 
@@ -60,7 +61,7 @@ class ImageCache:
         if not path.is_file():
             write_atomically(path, self._reserve)
         if path.stat().st_size != self.size_bytes:
-            raise ValueError(f"{path} is damaged: {path.stat().st_size} bytes, expected {self.size_bytes}; delete {self.folder}")
+            raise HRNetError(f"{path} is damaged: {path.stat().st_size} bytes, expected {self.size_bytes}; delete {self.folder}")
         return np.memmap(path, np.uint8, "r+")
 
     def _reserve(self, path: Path) -> None:
@@ -69,8 +70,8 @@ class ImageCache:
                 os.posix_fallocate(file.fileno(), 0, self.size_bytes)
             except OSError as error:
                 needed = f"the decoded images need {self.size_bytes / 1e9:.1f} GB"
-                raise ValueError(
-                    f"{needed} in {self.folder}: {error.strerror}; give --cache another disk, or leave it out"
+                raise HRNetError(
+                    f"{needed} in {self.folder}: {error.strerror}; give `cache` another disk, or leave it out"
                 ) from error
 
     def _noted(self) -> NDArray[np.bool_]:
@@ -79,7 +80,7 @@ class ImageCache:
             return np.zeros(len(self._index), np.bool_)
         noted = np.frombuffer(path.read_bytes(), np.bool_).copy()
         if len(noted) != len(self._index):
-            raise ValueError(f"{path} is damaged: {len(noted)} images, expected {len(self._index)}; delete {self.folder}")
+            raise HRNetError(f"{path} is damaged: {len(noted)} images, expected {len(self._index)}; delete {self.folder}")
         return noted
 
 

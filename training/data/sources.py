@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-
 from hrnet_tf.runs.run import Run
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import PATHS, Source
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
+
+logger = logging.getLogger(__name__)
 
 # The options of a source: of training data, of validation data, and of data to rank on.
 CHOICE = {"category": "category", "strict": "strict", "exif": "exif"}
@@ -22,12 +24,12 @@ ABSENT = (None, False)
 
 
 def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> Source:
-    """The data that these options name; ValueError for what the task needs and is not given, and for what is another task's."""
+    """The data that these options name; HRNetError for what the task needs and is not given, and for what is another task's."""
     needs, takes = TASKS[task].needs, TASKS[task].takes
     training_task(task)  # refuses a task that cannot be trained before it asks for data
     for name, option in options.items():
         if name in needs and asked.get(option) is None:
-            raise ValueError(f"{task} needs {_listed(options[need] for need in needs)}: --{_typed(option)} is missing")
+            raise HRNetError(f"{task} needs {_listed(options[need] for need in needs)}: `{option}` is missing")
     _check_own(task, asked, options, (*needs, *takes))
     return Source(**{name: asked[option] for name, option in options.items() if asked.get(option) not in ABSENT})
 
@@ -35,7 +37,7 @@ def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str]
 def asked_sources(task: str, asked: Mapping[str, Any]) -> tuple[Source, Source | None]:
     """Training data, and validation data: None where nothing of them is given; what is not given of them is the training's.
 
-    Raises ValueError as `asked_source` does, and where the images to validate on are without what goes with them.
+    Raises HRNetError as `asked_source` does, and where the images to validate on are without what goes with them.
     """
     train = asked_source(task, asked, TRAIN)
     return train, _val_source(task, asked, train)
@@ -48,26 +50,24 @@ def _val_source(task: str, asked: Mapping[str, Any], train: Source) -> Source | 
     others = {name: asked[option] for name, option in VAL.items() if asked.get(option) is not None}
     beside = [name for name in needs if name != "images"]
     if others and beside and not any(name in others for name in beside):
-        raise ValueError(f"--val-images goes with {_listed(VAL[name] for name in beside)}")
+        raise HRNetError(f"`val_images` goes with {_listed(VAL[name] for name in beside)}")
     return dataclasses.replace(train, **others) if others else None
 
 
 def run_source(run: Run, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> Source:
     """The data that a run was trained on, with those that these options name in their place.
 
-    Raises ValueError for what is needed and neither known nor given, what is another task's, and what is not there.
+    Raises HRNetError for what is needed and neither known nor given, what is another task's, and what is not there.
     """
     task = run.spec.task
     source = _overridden(run, "train", task, asked, options)
     needs = TASKS[task].needs
     if lacking := next((name for name in needs if getattr(source, name) is None), None):
         needed = _listed(options[name] for name in needs)
-        raise ValueError(
-            f"{run.path} does not say what it was trained on: give {needed}; --{_typed(options[lacking])} is missing"
-        )
+        raise HRNetError(f"{run.path} does not say what it was trained on: give {needed}; `{options[lacking]}` is missing")
     if missing := _missing(source):
         where = source.path(missing)
-        raise ValueError(f"the data that {run.path} was trained on are not at {where}: give --{_typed(options[missing])}")
+        raise HRNetError(f"the data that {run.path} was trained on are not at {where}: give `{options[missing]}`")
     return source
 
 
@@ -86,10 +86,10 @@ def run_sources(run: Run, asked: Mapping[str, Any]) -> tuple[Source, Source | No
     val = dataclasses.replace(val, **{name: getattr(train, name) for name in shared if asked.get(VAL.get(name, "")) is None})
     missing = _missing(val)
     if missing and any(map(asked.get, TRAIN.values())) and not any(map(asked.get, VAL.values())):
-        Console(stderr=True).print(f"no validation: {val.path(missing)} is not there", soft_wrap=True, markup=False)
+        logger.warning("no validation: %s is not there", val.path(missing))
         return train, None
     if missing:
-        raise ValueError(f"the validation data of {run.path} are not at {val.path(missing)}: give --{_typed(VAL[missing])}")
+        raise HRNetError(f"the validation data of {run.path} are not at {val.path(missing)}: give `{VAL[missing]}`")
     return train, val
 
 
@@ -114,12 +114,8 @@ def _missing(source: Source) -> str | None:
 def _check_own(task: str, asked: Mapping[str, Any], options: Mapping[str, str], own: tuple[str, ...]) -> None:
     for name, option in options.items():
         if asked.get(option) not in ABSENT and name not in own:
-            raise ValueError(f"--{_typed(option)} is not for {task}")
+            raise HRNetError(f"`{option}` is not for {task}")
 
 
 def _listed(options: Any) -> str:
-    return " and ".join(f"--{_typed(option)}" for option in options)
-
-
-def _typed(option: str) -> str:
-    return option.replace("_", "-")
+    return " and ".join(f"`{option}`" for option in options)

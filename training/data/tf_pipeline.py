@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from hrnet_tf.backend.keras_module import keras, tf
 from training.data.examples import WORKERS, Example, Examples
+
+logger = logging.getLogger(__name__)
 
 
 def training_dataset(examples: Examples, epochs: range, own: range = range(1)) -> tf.data.Dataset:
@@ -47,7 +49,7 @@ class AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         if self.examples.cache:
             self.examples.cache.save()
         if line:
-            Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
+            logger.warning(line)
 
 
 @contextlib.contextmanager

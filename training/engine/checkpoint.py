@@ -11,6 +11,7 @@ import numpy as np
 from hrnet_tf.backend.choice import active_keras
 from hrnet_tf.backend.keras_module import NAME
 from hrnet_tf.runs.weights import Weights, load_weights, save_weights
+from mobile_eval.errors import HRNetError
 from training.optim.optimizers import optimizer_state
 
 EPOCH = "epoch"
@@ -41,13 +42,13 @@ class Checkpoint:
             return 0
         saved, variables = load_weights(self.path), self._variables()
         if EPOCH not in saved or not any(name.startswith(f"{NAME}/") for name in saved):
-            raise ValueError(f"{self.path} was not written by {active_keras()}: go on with the Keras that began this run")
+            raise HRNetError(f"{self.path} was not written by {active_keras()}: go on with the Keras that began this run")
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         if shapes != {name: array.shape for name, array in saved.items() if name != EPOCH}:
-            raise ValueError(f"{self.path} is of another model or optimizer: give another --output")
+            raise HRNetError(f"{self.path} is of another model or optimizer: give another `output`")
         epochs = saved[EPOCH]
         if epochs.shape or not np.issubdtype(epochs.dtype, np.integer) or epochs < 0:
-            raise ValueError(f"{self.path} is damaged: its {EPOCH} is {epochs}, expected a whole number: give another --output")
+            raise HRNetError(f"{self.path} is damaged: its {EPOCH} is {epochs}, expected a whole number: give another `output`")
         for name, variable in variables.items():
             variable.assign(saved[name])
         return int(epochs)

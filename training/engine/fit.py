@@ -13,6 +13,7 @@ from hrnet_tf.models.gates import on_units, unit_dropout
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, geometry_of
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.tasks.base import Source, TaskData, answer_names
@@ -59,26 +60,26 @@ def freeze(model: Any, parts: Collection[str]) -> None:
     known = list(dict.fromkeys(layer.name.split("_")[0] for layer in model.layers if layer.weights))
     for part in parts:
         if part not in known:
-            raise ValueError(f"--freeze: the network has no part {part!r}; there are {', '.join(known)}")
+            raise HRNetError(f"`freeze`: the network has no part {part!r}; there are {', '.join(known)}")
     for layer in model.layers:
         layer.trainable = layer.name.split("_")[0] not in parts
     if not model.trainable_variables:
-        raise ValueError("--freeze leaves nothing to learn")
+        raise HRNetError("`freeze` leaves nothing to learn")
 
 
 def build_teacher(run: Run, config: TrainingConfig) -> Any:
     """The trained network of `run`, BatchNorm folded: a teacher only looks, and so it costs least."""
     if run.quantized:
-        raise ValueError(f"{run.path} is quantized; take the run it came from as teacher: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; take the run it came from as teacher: {run.parent}")
     if geometry_of(run.config.get("targets")) != settings_geometry(config.settings):
-        raise ValueError(f"{run.path} and its student must both learn --targets {UDP}, or neither: their crops differ")
+        raise HRNetError(f"{run.path} and its student must both learn `targets` {UDP}, or neither: their crops differ")
     model = build_for_training(run.spec, config, folded=True)
     set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
     return model
 
 
 def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) -> tuple[TaskData, TaskData | None]:
-    """Training and (if named) validation data; ValueError where an image to measure on cannot be read.
+    """Training and (if named) validation data; HRNetError where an image to measure on cannot be read.
 
     `category` is that of the run that is trained on, if any: what it knows of its keypoints holds for the data.
     """
@@ -96,7 +97,7 @@ def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) ->
         return train, None
     val = load(config.val)
     if val.names != train.names:
-        raise ValueError(
+        raise HRNetError(
             f"the validation data are of other joints or classes ({', '.join(val.names[:3])}, ...) than the training data "
             f"({', '.join(train.names[:3])}, ...)"
         )
@@ -107,10 +108,10 @@ def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) ->
 
 
 def check_category(run: Run, data: TaskData) -> None:
-    """Raise ValueError unless the data's joints or classes are those that the run knows."""
+    """Raise HRNetError unless the data's joints or classes are those that the run knows."""
     if answer_names(run.category) != data.names:
         kind = "keypoints" if "keypoints" in run.category else "classes"
-        raise ValueError(
+        raise HRNetError(
             f"{run.path} was trained for {run.spec.classes} {kind} of {run.category['name']!r}; "
             f"the data have others ({', '.join(data.names[:3])}, ...)"
         )
@@ -148,7 +149,7 @@ def fit(
     examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.items) if how.cache else None)
     total = config.epochs * examples.steps
     if total < config.accumulate:
-        raise ValueError(f"the training has {total} steps, fewer than the {config.accumulate} that --accumulate wants")
+        raise HRNetError(f"the training has {total} steps, fewer than the {config.accumulate} that `accumulate` wants")
     with how.devices.scope():
         student = sparsified(model, config.sparsity, total) if config.sparsity else model
         learner, optimizer = _compiled(task, student, teacher, config, examples.steps, jit=how.jit or BACKEND == "jax")

@@ -6,6 +6,7 @@ import csv
 import math
 from pathlib import Path
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import numbered_rows, read_bytes, write_atomically
 from mobile_eval.typed import brief
 
@@ -23,7 +24,7 @@ def write_history(run: Path, rows: list[dict[str, float]]) -> None:
 
 
 def read_history(run: Path) -> list[dict[str, float]]:
-    """The rows of history.csv; none where nothing was trained yet. ValueError names the file and line that is damaged."""
+    """The rows of history.csv; none where nothing was trained yet. HRNetError names the file and line that is damaged."""
     path = run / "history.csv"
     if not path.is_file():
         return []
@@ -32,19 +33,19 @@ def read_history(run: Path) -> list[dict[str, float]]:
         return []
     (_, names), *others = rows
     if "epoch" not in names or len(set(names)) < len(names):
-        raise ValueError(f"{path} is damaged: line 1 names the columns {brief(names)}, expected epoch and others, once each")
+        raise HRNetError(f"{path} is damaged: line 1 names the columns {brief(names)}, expected epoch and others, once each")
     return [_row(names, fields, f"{path} is damaged: line {line}") for line, fields in others]
 
 
 def _row(names: list[str], fields: list[str], where: str) -> dict[str, float]:
     if len(fields) != len(names):
-        raise ValueError(f"{where} has {len(fields)} values, expected {len(names)}")
+        raise HRNetError(f"{where} has {len(fields)} values, expected {len(names)}")
     row = {}
     for name, field in zip(names, fields, strict=True):
         try:
             row[name] = float(field)
         except ValueError:
-            raise ValueError(f"{where}: {name} is {brief(field)}, expected a number") from None
+            raise HRNetError(f"{where}: {name} is {brief(field)}, expected a number") from None
     if not (math.isfinite(row["epoch"]) and row["epoch"].is_integer()):
-        raise ValueError(f"{where}: epoch is {row['epoch']}, expected an integer")
+        raise HRNetError(f"{where}: epoch is {row['epoch']}, expected an integer")
     return {**row, "epoch": int(row["epoch"])}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf.runs.run import Run
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source, TaskData
 from training.config import TrainingConfig
 
@@ -58,5 +59,5 @@ def _checksum(path: Path) -> str:
             while block := file.read(CHUNK):
                 digest.update(block)
     except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+        raise HRNetError(f"cannot read {path}: {error.strerror or error}") from error
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from typing import Any
 
 from hrnet_tf.models.build import network_to_json
 from hrnet_tf.runs.run import PRUNING, RANKING, RUN, SPEC, Run, load_run, save_run
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, remove_stale_parts
 from mobile_eval.tasks.base import answer_names
 from training.callbacks.terminate_on_nan import BATCH_FILE
@@ -27,7 +28,7 @@ DATA = {"train": "training data", "val": "validation data"}
 
 
 def check_startable(output: Path, step: str, *, resume: bool) -> None:
-    """Raise ValueError where the folder holds something else, a run of another step or one not to `resume`, or refuses files.
+    """Raise HRNetError where the folder holds something else, a run of another step or one not to `resume`, or refuses files.
 
     What an interrupted command leaves before its run starts (spec.json, a plan, earlier rounds) is not something else.
     """
@@ -37,22 +38,22 @@ def check_startable(output: Path, step: str, *, resume: bool) -> None:
     if (output / RUN).exists():
         before = load_run(output).step
         if before != step:
-            raise ValueError(f"{output} was made by `hrnet {before}`, not by `hrnet {step}`; give another --output")
+            raise HRNetError(f"{output} was made by `hrnet {before}`, not by `hrnet {step}`; give another `output`")
         if not resume:
-            raise ValueError(f"{output} exists already; go on with --resume or give another --output")
+            raise HRNetError(f"{output} exists already; go on with `resume` or give another `output`")
         return
     entries = [entry.name for entry in output.iterdir()] if output.is_dir() else []
     if any(name not in BEFORE_A_RUN and not name.endswith(".part") for name in entries):
-        raise ValueError(f"{output} exists and is not a run folder; give another --output")
+        raise HRNetError(f"{output} exists and is not a run folder; give another `output`")
 
 
 def check_same(run: Run) -> None:
-    """Raise ValueError, naming what differs with both values, unless the run in the folder is `run`; None there is the same."""
+    """Raise HRNetError, naming what differs with both values, unless the run in the folder is `run`; None there is the same."""
     if not (run.path / RUN).exists():
         return
     before = load_run(run.path)
     if answer_names(before.category) != answer_names(run.category):
-        raise ValueError(f"{run.path} is of other joints or classes than the data; give another --output")
+        raise HRNetError(f"{run.path} is of other joints or classes than the data; give another `output`")
     differing = [
         *_differing(network_to_json(before.spec), network_to_json(run.spec)),
         *_differing(before.config, run.config),
@@ -62,14 +63,14 @@ def check_same(run: Run) -> None:
 
 
 def check_settings(output: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise ValueError, naming what differs with both values, unless these settings are the same."""
+    """Raise HRNetError, naming what differs with both values, unless these settings are the same."""
     _refuse(output, _differing(before, now))
 
 
 def _refuse(output: Path, differing: list[str]) -> None:
     if differing:
-        raise ValueError(
-            f"{output} cannot be resumed with other settings: {'; '.join(differing)}. Give the earlier ones, or another --output"
+        raise HRNetError(
+            f"{output} cannot be resumed with other settings: {'; '.join(differing)}. Give the earlier ones, or another `output`"
         )
 
 
@@ -123,7 +124,7 @@ def started(run: Run, *, companions: Callable[[], None] | None = None, writes: b
             if companions:
                 companions()
             save_run(run)
-        except ValueError:
+        except HRNetError:
             discard(run.path)
             raise
     elif writes and (before := load_run(run.path)).config != run.config:

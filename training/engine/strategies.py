@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.backend.keras_module import tf
+from mobile_eval.errors import HRNetError
 from training.engine.cluster import TF_CONFIG, Cluster, find_cluster
 
 ONE, MIRRORED, MULTI_WORKER = STRATEGIES = ("one", "mirrored", "multi-worker")
@@ -58,8 +59,8 @@ def workers_in_one_line(devices: Devices) -> Iterator[None]:
         yield
     except Exception as error:
         if devices.workers > 1 and isinstance(error, tf.errors.OpError):
-            raise ValueError(
-                f"a worker went away, or failed ({' '.join(str(error).split())[:120]}): start all of them again with --resume, "
+            raise HRNetError(
+                f"a worker went away, or failed ({' '.join(str(error).split())[:120]}): start all of them again with `resume`, "
                 "which goes on from the last whole epoch"
             ) from error
         raise
@@ -71,16 +72,16 @@ def make_devices(name: str = ONE, count: int | None = None) -> Devices:
     Call it before anything else of TensorFlow has run: workers find each other when the strategy is made.
     """
     if name not in STRATEGIES:
-        raise ValueError(f"no strategy named {name!r}; there are {', '.join(STRATEGIES)}")
+        raise HRNetError(f"no strategy named {name!r}; there are {', '.join(STRATEGIES)}")
     if name == ONE:
         if count not in (None, 1):
-            raise ValueError(f"--strategy one takes one device, not {count}: give --strategy mirrored")
+            raise HRNetError(f"`strategy` one takes one device, not {count}: give `strategy` mirrored")
         return Devices()
     if name == MIRRORED:
         local = _local(count)
         return Devices(tf.distribute.MirroredStrategy(local), len(local))
     if count is not None:
-        raise ValueError("--devices goes with --strategy mirrored: a worker takes what CUDA_VISIBLE_DEVICES lets it see")
+        raise HRNetError("`devices` goes with `strategy` mirrored: a worker takes what CUDA_VISIBLE_DEVICES lets it see")
     return _multi_worker(find_cluster())
 
 
@@ -89,7 +90,7 @@ def _local(count: int | None) -> list[str]:
     found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     names = [device.name for device in found]
     if count is not None and not 1 <= count <= len(names):
-        raise ValueError(f"--devices {count}: there {'is' if len(names) == 1 else 'are'} {len(names)} ({', '.join(names)})")
+        raise HRNetError(f"`devices` {count}: there {'is' if len(names) == 1 else 'are'} {len(names)} ({', '.join(names)})")
     return names[:count]
 
 

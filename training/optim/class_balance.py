@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import TaskData
 from training.config import TrainingConfig
 from training.tasks.registry import training_task
@@ -15,7 +16,7 @@ DIGITS = 4  # of a weight, as it is kept in the run
 def balanced(config: TrainingConfig, data: TaskData) -> TrainingConfig:
     """The config with the class weights that `class_balance` asks for, of the training data; else as it is.
 
-    Raises ValueError where class weights are given and are not as many as the data's classes.
+    Raises HRNetError where class weights are given and are not as many as the data's classes.
     """
     weigh, settings = training_task(config.task).class_weights, config.settings
     if weigh is None:
@@ -24,8 +25,8 @@ def balanced(config: TrainingConfig, data: TaskData) -> TrainingConfig:
         weights = tuple(round(float(weight), DIGITS) for weight in weigh(data))
         return dataclasses.replace(config, settings=dataclasses.replace(settings, class_balance=False, class_weights=weights))
     if settings.class_weights and len(settings.class_weights) != len(data.names):
-        raise ValueError(
-            f"--class-weights has {len(settings.class_weights)} numbers, but the data have {len(data.names)} classes"
+        raise HRNetError(
+            f"`class_weights` has {len(settings.class_weights)} numbers, but the data have {len(data.names)} classes"
         )
     return config
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hrnet_tf.backend.choice import TF_KERAS
 from hrnet_tf.backend.keras_module import NAME, keras, ops, tf
+from mobile_eval.errors import HRNetError
 from training.tasks.base import TrainingTask
 
 LossOf = Callable[[Any, Any, Any, Any], Any]
@@ -30,7 +31,7 @@ class Learner(keras.Model, abc.ABC):  # type: ignore[misc]
 
     def imitation_of(self, taught: Any, found: Any) -> Any:
         """How far what is `found` in training is from what a teacher answered, a scalar."""
-        raise ValueError(f"{type(self).__name__} cannot learn from a teacher")
+        raise HRNetError(f"{type(self).__name__} cannot learn from a teacher")
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 
 SHARES = ("keep_latency", "keep_macs", "keep_links")
 MEASUREMENTS = 8
@@ -28,10 +29,10 @@ class Budget:
         options = ", ".join(option(field.name) for field in dataclasses.fields(self))
         if len(given) != 1:
             what = " and ".join(map(option, given)) or "none"
-            raise ValueError(f"give one budget, of {options}; got {what}")
+            raise HRNetError(f"give one budget, of {options}; got {what}")
         value = getattr(self, given[0])
         if not 0 < value < 1:
-            raise ValueError(f"{option(given[0])} must be between 0 and 1, got {value}")
+            raise HRNetError(f"{option(given[0])} must be between 0 and 1, got {value}")
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class Budget:
         return Budget(**{self.name: 1 - (1 - self.value) * number / rounds})
 
 
-class UnreachableError(ValueError):
+class UnreachableError(HRNetError):
     """Nothing in a removal order keeps to a budget; the network at `index`, with the share `ratio`, comes closest."""
 
     def __init__(self, index: int, ratio: float, share: float, what: str, order: Sequence[HRNetSpec]):
@@ -61,7 +62,7 @@ class UnreachableError(ValueError):
 
 def option(name: str) -> str:
     """The command line's option of that name."""
-    return f"--{name.replace('_', '-')}"
+    return f"`{name}`"
 
 
 def within_share(order: Sequence[HRNetSpec], share: float, ratio: Callable[[HRNetSpec], float], what: str) -> int:
@@ -129,4 +130,4 @@ def within_drop(drops: Sequence[float | None], most: float) -> int:
 def _advice(order: Sequence[HRNetSpec]) -> str:
     if order[-1].removed_blocks:
         return "; one link at least stays"
-    return "; one link at least stays, and --blocks lets residual blocks go too"
+    return "; one link at least stays, and `blocks` lets residual blocks go too"

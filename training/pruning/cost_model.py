@@ -19,6 +19,7 @@ from hrnet_tf.spec.complexity import parts as cost_parts
 from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
 from mobile_eval.benchmark.latency import ROUNDS
 from mobile_eval.benchmark.profile import ProfileResult, profile
+from mobile_eval.errors import HRNetError
 from mobile_eval.progress import working
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.typed import brief
@@ -36,12 +37,12 @@ class PriceTable:
     parts: Mapping[str, float] = field(repr=False)
 
     def price(self, spec: HRNetSpec) -> float:
-        """What is built of `spec`. Raises ValueError, naming the part, where the table does not know it."""
+        """What is built of `spec`. Raises HRNetError, naming the part, where the table does not know it."""
         return self.fixed + sum(self._part(name) for name in removable_parts(spec))
 
     def _part(self, name: str) -> float:
         if name not in self.parts:
-            raise ValueError(f"the profile is of another network: it has no {name}; profile this network's full one")
+            raise HRNetError(f"the profile is of another network: it has no {name}; profile this network's full one")
         return self.parts[name]
 
 
@@ -78,7 +79,7 @@ def latency_table(spec: HRNetSpec, profiled: ProfileResult) -> PriceTable:
 
     The sum of a profile's operators is not quite its whole network's time: what lies between operators is shared
     out among them equally, and so goes with them; where the sum is the larger, all are scaled down. Raises
-    ValueError where the profile is not one of the same network before anything was removed.
+    HRNetError where the profile is not one of the same network before anything was removed.
     """
     check_profile(spec, profiled)
     full, scale = spec.full(), min(profiled.whole_ms / profiled.sum_ms, 1.0)
@@ -98,18 +99,18 @@ def latency_table(spec: HRNetSpec, profiled: ProfileResult) -> PriceTable:
 
 
 def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
-    """Raise ValueError unless `profiled` is of the full network that `spec` is part of."""
+    """Raise HRNetError unless `profiled` is of the full network that `spec` is part of."""
     own, theirs = (json.loads(json.dumps(data)) for data in (spec.full().to_json(), (profiled.network or {}).get("spec")))
     if not isinstance(theirs, dict):
-        raise ValueError(
+        raise HRNetError(
             f"the profile of {profiled.model} does not say of which network it is; profile a file from `hrnet convert`"
         )
     for name in ("width", "input_size", "stages", "stem_width", "stage1_blocks", "stage1_width", "task", "block", "head_width"):
         mine, given = own[name], theirs.get(name)
         if mine != given:
-            raise ValueError(f"the profile of {profiled.model} is of another network: its {name} is {brief(given)}, not {mine}")
+            raise HRNetError(f"the profile of {profiled.model} is of another network: its {name} is {brief(given)}, not {mine}")
     if theirs.get("removed_links") or theirs.get("removed_blocks"):
-        raise ValueError(f"the profile of {profiled.model} is of a pruned network; profile the full one")
+        raise HRNetError(f"the profile of {profiled.model} is of a pruned network; profile the full one")
 
 
 def profile_here(

@@ -23,6 +23,7 @@ from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from mobile_eval.benchmark.profile import ProfileResult, load_profile
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json, write_text
 from mobile_eval.progress import tracked, working
 from mobile_eval.tasks.base import TaskData, say_left_out
@@ -77,9 +78,9 @@ class PruneOptions:
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
-            raise ValueError(f"--rounds must be at least 1, got {self.rounds}")
+            raise HRNetError(f"`rounds` must be at least 1, got {self.rounds}")
         if self.rounds > 1 and self.budget.name not in SHARES:
-            raise ValueError("--max-drop looks at the network before it is tuned: it goes with one round")
+            raise HRNetError("`max_drop` looks at the network before it is tuned: it goes with one round")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -110,19 +111,19 @@ class Plan:
 
 
 def check_prunable(run: Run, options: PruneOptions) -> Ranking:
-    """The run's ranking; ValueError where the run cannot be pruned or the ranking lacks what is asked for."""
+    """The run's ranking; HRNetError where the run cannot be pruned or the ranking lacks what is asked for."""
     if run.quantized:
-        raise ValueError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
     links = run.hrnet_spec.links
     ranking = load_ranking(run)
     if ranking.of_run:
-        raise ValueError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `{rank_command(run)}`")
+        raise HRNetError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `{rank_command(run)}`")
     units = ranking.of(options.method)
     check_finite(units, f"{run.path / 'ranking.json'}", f"rank it again with `hrnet rank {run.path}`")
     if options.blocks and all(isinstance(unit, FusionLink) for unit in units):
-        raise ValueError(f"the residual blocks of {run.path} were not ranked: run `{rank_command(run, blocks=True)}`")
+        raise HRNetError(f"the residual blocks of {run.path} were not ranked: run `{rank_command(run, blocks=True)}`")
     if not links:
-        raise ValueError(f"{run.path} has no fusion links left to remove")
+        raise HRNetError(f"{run.path} has no fusion links left to remove")
     return ranking
 
 
@@ -171,7 +172,7 @@ def plan(
         index = within_drop(drops, options.budget.value)
         way, steps = way[: index + 1], steps[:index]
         if not steps:
-            raise ValueError(
+            raise HRNetError(
                 f"the first removal already loses more than {options.budget.value:g} of {metric.name}; tune with a share"
             )
     return Plan(way[-1], tuple(steps), table.unit, full_price, table.price(way[-1]) / full_price, ratio, loss, score)
@@ -198,7 +199,7 @@ def prune(
         check_tf_keras(SPARSITY)
     check_startable(output, "prune", resume=resume)
     if config.epochs < options.rounds:
-        raise ValueError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
+        raise HRNetError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
     check_prunable(run, options)
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
@@ -275,11 +276,11 @@ def _prune_once(
 
 
 def chosen_before(output: Path, options: PruneOptions) -> HRNetSpec:
-    """The network that an interrupted pruning chose; ValueError where it was asked for something else."""
+    """The network that an interrupted pruning chose; HRNetError where it was asked for something else."""
     pruned = load_run(output)
     plan = load_pruning(pruned)
     if plan is None:
-        raise ValueError(f"{output} has no {PRUNING}, which says what was chosen; give another --output")
+        raise HRNetError(f"{output} has no {PRUNING}, which says what was chosen; give another `output`")
     check_settings(output, plan["options"], options.to_json())
     return pruned.hrnet_spec
 

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
+from mobile_eval.errors import HRNetError
 
 Move = frozenset[Unit]
 Price = Callable[[HRNetSpec], float]
@@ -50,12 +51,12 @@ def removal_order(spec: HRNetSpec, importance: Mapping[Unit, float], price: Pric
 
     A move's importance is what `lost` says or, without it, the sum of its units'. Residual blocks are moves where
     `importance` ranks any. A move of several links is made in small steps, so that a budget between its two ends can be
-    met. The last network has at least one link left. Raises ValueError where a unit was not ranked.
+    met. The last network has at least one link left. Raises HRNetError where a unit was not ranked.
     """
     blocks = any(not isinstance(unit, FusionLink) for unit in importance)
     missing = [unit for unit in (*spec.links, *(spec.live_blocks if blocks else ())) if unit not in importance]
     if missing:
-        raise ValueError(f"{min(map(str, missing))} was not ranked: rank this run again")
+        raise HRNetError(f"{min(map(str, missing))} was not ranked: rank this run again")
     chooser = _Chooser(importance, price, lost or (lambda at, move: sum(importance[unit] for unit in move)), blocks)
     order = [spec]
     while options := [move for move in moves(order[-1], blocks=blocks) if order[-1].without(move).links]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run, load_run
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import LatencyRatio
 
 SLOWER = 1.05  # how much longer it may take
@@ -28,13 +29,13 @@ def scaled(spec: HRNetSpec, width: int) -> HRNetSpec:
 
 
 def widest_within(width: int, slower: Callable[[int], bool]) -> int:
-    """The largest width below `width` that is not `slower`, by bisection. Raises ValueError where not even 1 is."""
+    """The largest width below `width` that is not `slower`, by bisection. Raises HRNetError where not even 1 is."""
     low, high = 0, width  # low is known (or taken) to be fast enough, high not to be
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if slower(middle) else (middle, high)
     if low == 0:
-        raise ValueError("not even a network of width 1 is as fast")
+        raise HRNetError("not even a network of width 1 is as fast")
     return low
 
 
@@ -44,12 +45,12 @@ def narrowed(spec: Network, like: Run, output: Path, threads: int = 1) -> Networ
     A run that lies in `output` already has made that choice.
     """
     if not isinstance(spec, HRNetSpec):
-        raise ValueError(f"{spec.name} has no width to choose")
+        raise HRNetError(f"{spec.name} has no width to choose")
     if (output / "run.json").is_file():
         return scaled(spec, load_run(output).hrnet_spec.width)
     target = dataclasses.replace(like.hrnet_spec, classes=spec.classes)
     if target.input_size != spec.input_size:
-        raise ValueError(f"{like.path} has input size {target.input_size}, not {spec.input_size}: nothing to compare")
+        raise HRNetError(f"{like.path} has input size {target.input_size}, not {spec.input_size}: nothing to compare")
     ratio, say = LatencyRatio(target, threads), Console(stderr=True).print
 
     def slower(width: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.rank_correlation import spearman
 from training.ranking.data import Scores
 
@@ -12,7 +13,7 @@ from training.ranking.data import Scores
 def rank_correlation(first: Scores, second: Scores) -> float | None:
     """Spearman's rho of two scores of the same units; None where one of them has no order at all."""
     if set(first) != set(second):
-        raise ValueError("rankings of different units cannot be compared")
+        raise HRNetError("rankings of different units cannot be compared")
     units = list(first)
     return spearman(*([scores[unit] for unit in units] for scores in (first, second)))
 

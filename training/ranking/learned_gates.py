@@ -17,6 +17,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.gates import Gate, HardConcreteGate, UnitGate, gates_of
 from hrnet_tf.spec.complexity import branch_cost, link_cost
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
+from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import compile_learner, make_learner
 from training.ranking.data import Arrays, HeldSet, Scores, TrainedNetwork
 from training.tasks.registry import training_task
@@ -63,7 +64,7 @@ class LearnedGates:
 
     def __post_init__(self) -> None:
         if self.kind not in ("l0", "l1"):
-            raise ValueError(f"gates are learned with an l0 or an l1 penalty, got {self.kind!r}")
+            raise HRNetError(f"gates are learned with an l0 or an l1 penalty, got {self.kind!r}")
 
     def __call__(self, network: TrainedNetwork, data: HeldSet) -> Scores:
         """Learn the gates on all items, `epochs` times over."""

@@ -18,6 +18,7 @@ from hrnet_tf.runs.run import RANKING, Ranking, Run, save_ranking
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import FusionLink
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, write_text
 from mobile_eval.tasks.base import TaskData
 from mobile_eval.viz.charts import kinds_svg
@@ -52,11 +53,11 @@ def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed
     """Score every unit of `network` by each of `methods`."""
     unknown = set(methods) - set(METHODS)
     if unknown or not methods:
-        raise ValueError(f"no importance method named {min(unknown, default='')!r}; there are {', '.join(METHODS)}")
+        raise HRNetError(f"no importance method named {min(unknown, default='')!r}; there are {', '.join(METHODS)}")
     if "taylor" in methods:
         check_tf_keras("the importance method taylor")
     if len(data) < 2:
-        raise ValueError("importance is measured on two halves of the data: give at least 2")
+        raise HRNetError("importance is measured on two halves of the data: give at least 2")
     results = {}
     for name in methods:
         score = RandomScores(seed) if name == "random" else METHODS[name]
@@ -68,10 +69,10 @@ def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed
 
 
 def check_finite(scores: Scores, source: str, advice: str) -> None:
-    """Raise ValueError, which names `source` and ends with `advice`, where a score is NaN or infinite: there is no order then."""
+    """Raise HRNetError, which names `source` and ends with `advice`, where a score is NaN or infinite: there is no order then."""
     unit = next((unit for unit, value in scores.items() if not math.isfinite(value)), None)
     if unit is not None:
-        raise ValueError(f"{source}, the importance of {unit} is {scores[unit]}: {advice}")
+        raise HRNetError(f"{source}, the importance of {unit} is {scores[unit]}: {advice}")
 
 
 def rank_run(
@@ -89,7 +90,7 @@ def rank_run(
     that are kept, and the activations of a batch, may take.
     """
     if run.quantized:
-        raise ValueError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
     spec = run.hrnet_spec
     check_category(run, data)
     check_writable(run.path / RANKING)

@@ -76,7 +76,7 @@ class TrainingTask:
     there is one.
 
     `check` refuses data, to learn from or (False) to measure on, that do not go with these settings, before the training begins:
-    ValueError names the file.
+    HRNetError names the file.
 
     `learner`, where there is one, makes of a network and its loss the Keras model that `fit` trains: for networks of several
     outputs, which Keras would give a loss each. Such a learner knows itself how far it is from a teacher: `imitation` is None.

@@ -7,6 +7,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mobile_eval.errors import HRNetError
+
 if TYPE_CHECKING:
     from training.tasks.base import TrainingTask
 
@@ -20,7 +22,7 @@ FOLDERS = {
 
 
 def training_task(name: str) -> TrainingTask:
-    """What that task brings to training; ValueError where there is none of that name."""
+    """What that task brings to training; HRNetError where there is none of that name."""
     found: TrainingTask = importlib.import_module(f"{_folder(name)}.task").TASK
     return found
 
@@ -44,5 +46,5 @@ def recipe_folder(name: str) -> Path:
 
 def _folder(name: str) -> str:
     if name not in FOLDERS:
-        raise ValueError(f"networks for {name} cannot be trained; those for {', '.join(FOLDERS)} can")
+        raise HRNetError(f"networks for {name} cannot be trained; those for {', '.join(FOLDERS)} can")
     return FOLDERS[name]

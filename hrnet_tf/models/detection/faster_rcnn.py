@@ -37,6 +37,7 @@ from hrnet_tf.models.detection.sizes import DETECTION_ANCHORS, detection_widths,
 from hrnet_tf.models.detection.stages import ALIGNED_LEVELS, PROPOSALS_LAYER
 from hrnet_tf.models.heads import Branches, feature_pyramid
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 
 SIZE_MULTIPLE = STRIDES[len(ALIGNED_LEVELS) - 1]  # the pools to P5 divide; that to P6 may round down (800 pixels: 12 rows)
 
@@ -73,7 +74,7 @@ def detector_outputs(image: Any, branches: Branches, spec: HRNetSpec, *, proposa
     """
     height, width = image.shape[1:3]
     if min(height, width) < STRIDES[-1] or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-        raise ValueError(
+        raise HRNetError(
             f"input size {height}x{width}: a detector's height and width must be multiples of {SIZE_MULTIPLE}, "
             f"at least {STRIDES[-1]}"
         )

@@ -8,6 +8,7 @@ from typing import Any
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.models.detection.anchors import RPN_STDS, Size, anchor_boxes, anchor_counts, clip_boxes, decode_deltas
 from hrnet_tf.models.detection.sizes import CANDIDATES, PROPOSALS
+from mobile_eval.errors import HRNetError
 
 RPN_IOU = 0.7
 
@@ -26,7 +27,7 @@ class Proposals(keras.layers.Layer):  # type: ignore[misc]
     ):
         super().__init__(dtype=dtype, **kwargs)  # half precision cannot tell pixels apart
         if not 1 <= count <= PROPOSALS:
-            raise ValueError(f"the number of proposals must be from 1 to {PROPOSALS}, got {count}")
+            raise HRNetError(f"the number of proposals must be from 1 to {PROPOSALS}, got {count}")
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.count = count
         self.candidates = candidates

@@ -14,6 +14,7 @@ from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.stages import ALIGNED_LEVELS, DetectorStages, stages_of
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 
 BOXES_OF_AN_IMAGE = 32  # are enough to know ranges by
 
@@ -21,7 +22,7 @@ BOXES_OF_AN_IMAGE = 32  # are enough to know ranges by
 def quantized_detector(network: Any, spec: Any, quantized: Callable[[Any], Any]) -> JoinedDetector:
     """The detector whose stages are those of the folded `network` as `quantized` makes them."""
     if not isinstance(spec, HRNetSpec):
-        raise ValueError(f"{spec.name} is not a detector")
+        raise HRNetError(f"{spec.name} is not a detector")
     stages = stages_of(network)
     maps, boxes = (_with_names(quantized(_copy(stage)), stage) for stage in (stages.maps, stages.boxes))
     return JoinedDetector(DetectorStages(maps, boxes), spec)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mobile_eval.errors import HRNetError
+
 TOO_MANY = 0.01  # of the labels of a file
 
 
@@ -30,17 +32,17 @@ class BadLabels:
         self.first = ""
 
     def add(self, reason: str) -> None:
-        """Count a bad label; `reason` names it. Raises ValueError where bad labels are not accepted."""
+        """Count a bad label; `reason` names it. Raises HRNetError where bad labels are not accepted."""
         if self.strict:
-            raise ValueError(f"{self.source}, {reason}")
+            raise HRNetError(f"{self.source}, {reason}")
         self.first = self.first or reason
         self.bad += 1
 
     def check(self) -> None:
-        """Raise ValueError, naming the first, where more than 1 % are bad."""
+        """Raise HRNetError, naming the first, where more than 1 % are bad."""
         if self.bad > TOO_MANY * self.total:
             count = f"{self.bad:,} of {self.total:,} {self.noun}"
-            raise ValueError(f"{self.source}: {count} cannot be used, more than {TOO_MANY:.0%}; the first: {self.first}")
+            raise HRNetError(f"{self.source}: {count} cannot be used, more than {TOO_MANY:.0%}; the first: {self.first}")
 
     def remark(self) -> str:
         """How many are bad, what becomes of them, and the first; "" where none is."""

@@ -11,6 +11,7 @@ from typing import Any
 from mobile_eval.datasets.coco.bad_labels import how_many
 from mobile_eval.datasets.coco.ids import key_of
 from mobile_eval.datasets.coco.schema import CocoFile, number
+from mobile_eval.errors import HRNetError
 
 Bone = tuple[int, int]
 NAMED = 5  # categories in a message
@@ -26,7 +27,7 @@ def choose_category(file: CocoFile, category: str | None = None, expected: str |
     """
     candidates = [one for one in file.categories if one.get("keypoints")]
     if not candidates:
-        raise ValueError(f"{file.source} has no category with keypoints")
+        raise HRNetError(f"{file.source} has no category with keypoints")
     if category is not None:
         return _checked(_named(candidates, category, file.source), file.source)
     counts = counted(file)
@@ -34,7 +35,7 @@ def choose_category(file: CocoFile, category: str | None = None, expected: str |
     named = [one for one in used if one["name"] == expected]
     if len(used) > 1 and len(named) != 1:
         several = ", ".join(f"{_called(one)}: {how_many(counts[str(one['id'])], 'annotation')}" for one in used)
-        raise ValueError(f"{file.source} has several categories with keypoints ({several}); choose one with --category")
+        raise HRNetError(f"{file.source} has several categories with keypoints ({several}); choose one with `category`")
     return _checked(used[0] if len(used) == 1 else named[0], file.source)
 
 
@@ -47,7 +48,7 @@ def _named(candidates: Sequence[dict[str, Any]], category: str, source: str) -> 
             break
     known = ", ".join(map(_called, candidates))
     many = f"{len(named)} categories are" if named else "no category with keypoints is"
-    raise ValueError(f"{source}: {many} named {category!r}; give --category the name or id of one of {known}")
+    raise HRNetError(f"{source}: {many} named {category!r}; give `category` the name or id of one of {known}")
 
 
 def _called(category: dict[str, Any]) -> str:
@@ -58,11 +59,11 @@ def _checked(category: dict[str, Any], source: str) -> dict[str, Any]:
     """The category, if its keypoints and sigmas are what they should be."""
     where, joints, sigmas = f"{source}, category {category['name']!r}", category["keypoints"], category.get("sigmas")
     if not isinstance(joints, list) or not all(isinstance(joint, str) for joint in joints):
-        raise ValueError(f"{where}: its keypoints must be a list of names, got {brief(joints)}")
+        raise HRNetError(f"{where}: its keypoints must be a list of names, got {brief(joints)}")
     if sigmas:
         numbers = list(map(number, sigmas)) if isinstance(sigmas, list) else [None]
         if not all(sigma is not None and 0 <= sigma < math.inf for sigma in numbers):
-            raise ValueError(f"{where}: its sigmas must be a list of numbers above 0, got {brief(sigmas)}")
+            raise HRNetError(f"{where}: its sigmas must be a list of numbers above 0, got {brief(sigmas)}")
     return category
 
 

@@ -17,6 +17,7 @@ from mobile_eval.datasets.coco.bad_labels import BadLabels, how_many
 from mobile_eval.datasets.coco.ids import Id, key_of
 from mobile_eval.datasets.coco.schema import CocoFile, as_annotation, box_in, checked_coco, is_crowd, is_of_crowd, usable_area
 from mobile_eval.datasets.frames import find_frame
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 
 KIND = "a COCO instances file"
@@ -83,17 +84,17 @@ def load_instances(annotations: Path | str, images: Path | str, *, strict: bool 
         exif: How images are annotated that EXIF turns, one of `frames.FRAMES`; None leaves it to the sizes in the file.
 
     Raises:
-        ValueError: The file is empty or of another kind, an image is missing, or there are too many bad annotations; it names
+        HRNetError: The file is empty or of another kind, an image is missing, or there are too many bad annotations; it names
             the file and the first bad one.
     """
     file = checked_coco(read_json(annotations, "annotation file"), str(annotations), KIND)
     if any(category.get("keypoints") for category in file.categories):
-        raise ValueError(f"{annotations} is a COCO keypoint file; detection takes {KIND}: boxes and their classes")
+        raise HRNetError(f"{annotations} is a COCO keypoint file; detection takes {KIND}: boxes and their classes")
     reader = _BoxReader(file, strict=strict)
     reader.read()
     found = tuple(_image(image, reader.of_image[image["id"]], Path(images)) for image in file.images.values())
     if not any(len(image.boxes) for image in found):
-        raise ValueError(f"{annotations} holds no {'box' if found else 'image'}")
+        raise HRNetError(f"{annotations} holds no {'box' if found else 'image'}")
     _check_files(found, annotations, Path(images))
     sizes = {one.image_path: one.image_size for one in found}
     frame = find_frame(sizes, sizes.get, annotations, exif)
@@ -121,17 +122,17 @@ class _BoxReader:
         self._crowds = self._areas = 0
 
     def read(self) -> None:
-        """Read them all. Raises ValueError where too many are bad."""
+        """Read them all. Raises HRNetError where too many are bad."""
         for place, entry in enumerate(self.file.annotations, 1):
             if is_of_crowd(entry):
                 self._crowds += 1
-                with contextlib.suppress(ValueError):  # one that cannot be used is passed over
+                with contextlib.suppress(HRNetError):  # one that cannot be used is passed over
                     self._keep(entry, place, *self._read(entry, place))
                 continue
             self.bad.total += 1
             try:
                 image, category, box = self._read(entry, place)
-            except ValueError as error:
+            except HRNetError as error:
                 self.bad.add(str(error))
                 continue
             self.of_image[image["id"]].append((box, self.labels[str(category["id"])]))
@@ -146,7 +147,7 @@ class _BoxReader:
         label = self.labels.get(key_of(annotation.get("category_id")) or "")
         if label is None:
             known = f"{brief(annotation.get('category_id'))} is none of the file's ({_few(self.labels)})"
-            raise ValueError(f"{where}: category {known}" if "category_id" in annotation else f"{where} has no category_id")
+            raise HRNetError(f"{where}: category {known}" if "category_id" in annotation else f"{where} has no category_id")
         image = self.file.image_of(annotation, where)
         return image, self.categories[label], box_in(image, annotation, f"{where} ({image['file_name']})")
 
@@ -177,9 +178,9 @@ def _few(values: Any) -> str:
 
 def _check_files(images: tuple[InstanceImage, ...], annotations: Path | str, folder: Path) -> None:
     if not folder.is_dir():
-        raise ValueError(f"image folder {folder} does not exist")
+        raise HRNetError(f"image folder {folder} does not exist")
     missing = [image for image in images if not image.image_path.is_file()]
     if missing:
-        raise ValueError(
+        raise HRNetError(
             f"{annotations} names {len(missing)} image files that are not in {folder}, the first is {missing[0].image_path.name}"
         )

@@ -18,6 +18,7 @@ from mobile_eval.datasets.coco.schema import checked_coco
 from mobile_eval.datasets.faces import faces_as_coco, is_of_faces
 from mobile_eval.datasets.flip_pairs import Pairs, checked_pairs, name_words, named_pairs
 from mobile_eval.datasets.frames import ALL_UPRIGHT, Frame, find_frame
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 
 # COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name
@@ -70,7 +71,7 @@ class KeypointCategory:
         joints = tuple(data["keypoints"])
         sigmas = data.get("sigmas") or [OKS_SIGMAS.get("_".join(name_words(joint)), 0.0) for joint in joints]
         if len(sigmas) != len(joints):
-            raise ValueError(f"category {data['name']!r}: {len(joints)} keypoints but {len(sigmas)} sigmas")
+            raise HRNetError(f"category {data['name']!r}: {len(joints)} keypoints but {len(sigmas)} sigmas")
         stated = data.get("flip_pairs")
         return cls(
             name=data["name"],
@@ -148,7 +149,7 @@ class KeypointDataset:
     def head(self, count: int | None) -> KeypointDataset:
         """The first `count` persons, annotations to match; all for None."""
         if count is not None and count < 1:
-            raise ValueError(f"the number of persons to take must be at least 1, got {count}")
+            raise HRNetError(f"the number of persons to take must be at least 1, got {count}")
         return self if count is None or count >= len(self.persons) else self.part(slice(count))
 
     def part(self, which: slice) -> KeypointDataset:
@@ -188,7 +189,7 @@ def load_keypoint_dataset(
         exif: How images are annotated that EXIF turns, one of `frames.FRAMES`; None leaves it to the sizes in the file.
 
     Raises:
-        ValueError: The file is empty or of another kind, an image is missing, or there are too many bad labels; it names the
+        HRNetError: The file is empty or of another kind, an image is missing, or there are too many bad labels; it names the
             file and the first bad annotation.
     """
     of_faces = is_of_faces(annotations)
@@ -205,7 +206,7 @@ def load_keypoint_dataset(
         for one in reader.labelled()
     )
     if not persons:
-        raise ValueError(f"{annotations} holds no person with a labelled keypoint")
+        raise HRNetError(f"{annotations} holds no person with a labelled keypoint")
     _check_files(persons, annotations, Path(images))
     frame = frame or _find_frame(persons, annotations, exif)
     if frame.stored:
@@ -226,11 +227,11 @@ def _find_frame(persons: Sequence[Person], annotations: Path | str, exif: str | 
 
 def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:
     if not folder.is_dir():
-        raise ValueError(f"image folder {folder} does not exist")
+        raise HRNetError(f"image folder {folder} does not exist")
     missing = [person for person in persons if not person.image_path.is_file()]
     if missing:
         first = missing[0]
-        raise ValueError(
+        raise HRNetError(
             f"{annotations} names {len({p.image_path for p in missing})} image files that are not in {folder}, "
             f"the first is {first.image_path.name} (annotation number {first.annotation_id})"
         )

@@ -22,6 +22,7 @@ from mobile_eval.datasets.coco.schema import (
     number,
     usable_area,
 )
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import checked_box
 
 HEAD_BOX = "bbox_head"
@@ -63,7 +64,7 @@ class LabelReader:
         self._crowds = self._unlabelled = self._areas = self._counts = 0
 
     def labelled(self) -> Iterator[LabelledPerson]:
-        """The people with labelled joints, in the file's order. Raises ValueError where too many labels are bad."""
+        """The people with labelled joints, in the file's order. Raises HRNetError where too many labels are bad."""
         for place, entry in enumerate(self.file.annotations, 1):
             if isinstance(entry, dict) and key_of(entry.get("category_id")) in self._others:
                 continue
@@ -74,7 +75,7 @@ class LabelReader:
             self.bad.total += 1
             try:
                 read = self._read(entry, place)
-            except ValueError as error:
+            except HRNetError as error:
                 self.bad.add(str(error))
                 continue
             person = self._person(*read, place) if read else None
@@ -105,7 +106,7 @@ class LabelReader:
         annotation, where = as_annotation(entry, place)
         has_category = "category_id" in annotation or self._others  # the only one need not be named
         if has_category and key_of(annotation.get("category_id")) != str(self.category["id"]):
-            raise ValueError(f"{where}: category_id {brief(annotation.get('category_id'))} is none of the file's categories")
+            raise HRNetError(f"{where}: category_id {brief(annotation.get('category_id'))} is none of the file's categories")
         is_crowd(annotation, where)
         image = self.file.image_of(annotation, where)
         where = f"{where} ({image['file_name']})"
@@ -136,7 +137,7 @@ class LabelReader:
             image = self.file.image_of(annotation, "")
             keypoints = keypoints_in(image, annotation, len(self.joints), "")
             box_in(image, annotation, "")
-        except ValueError:
+        except HRNetError:
             return
         self._keep(annotation, image, _without(keypoints, self._is_bad(keypoints, image)), place)
 
@@ -177,7 +178,7 @@ class LabelReader:
         self.bad_heads.total += 1
         try:
             return checked_box(annotation[HEAD_BOX], f"{where}, {HEAD_BOX}")
-        except ValueError as error:
+        except HRNetError as error:
             self.bad_heads.add(str(error))
             return None
 

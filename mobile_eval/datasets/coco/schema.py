@@ -1,7 +1,7 @@
 """COCO annotation files as JSON holds them, checked when they are loaded: what is wrong names the entry and the key.
 
-What is wrong with the file as a whole, its images or its categories refuses it (ValueError). What is wrong with one annotation is
-raised as ValueError by the functions that read it, for the caller to count (`bad_labels`).
+What is wrong with the file as a whole, its images or its categories refuses it (HRNetError). What is wrong with one annotation is
+raised as HRNetError by the functions that read it, for the caller to count (`bad_labels`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.ids import Id, as_id, key_of
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import checked_box
 
 PARTS = ("images", "categories", "annotations")
@@ -35,22 +36,22 @@ class CocoFile:
     annotations: list[Any]
 
     def image_of(self, annotation: dict[str, Any], where: str) -> dict[str, Any]:
-        """The image that an annotation is in; ValueError, which begins with `where`, if there is none."""
+        """The image that an annotation is in; HRNetError, which begins with `where`, if there is none."""
         if "image_id" not in annotation:
-            raise ValueError(f"{where} has no image_id")
+            raise HRNetError(f"{where} has no image_id")
         key = key_of(annotation["image_id"])
         if key is None or key not in self.images:
-            raise ValueError(f"{where}: image_id {brief(annotation['image_id'])} is none of the file's images")
+            raise HRNetError(f"{where}: image_id {brief(annotation['image_id'])} is none of the file's images")
         return self.images[key]
 
 
 def checked_coco(data: Any, source: str, kind: str) -> CocoFile:
     """The content of a COCO file that is to be `kind`, such as "a COCO keypoint file"."""
     if not isinstance(data, dict):
-        raise ValueError(f"{source} is not {kind}: it must be an object with {', '.join(PARTS)}, got {brief(data)}")
+        raise HRNetError(f"{source} is not {kind}: it must be an object with {', '.join(PARTS)}, got {brief(data)}")
     for name in PARTS:
         if not isinstance(data.get(name), list):
-            raise ValueError(f"{source} is not {kind}: its {name} must be a list, got {brief(data.get(name))}")
+            raise HRNetError(f"{source} is not {kind}: its {name} must be a list, got {brief(data.get(name))}")
     return CocoFile(source, _images(data["images"], source), _categories(data["categories"], source), data["annotations"])
 
 
@@ -62,7 +63,7 @@ def _images(entries: list[Any], source: str) -> dict[str, dict[str, Any]]:
         sizes = {key: _whole(entry, key, f"{where} ({name})") for key in ("width", "height")}
         before = images.setdefault(str(own), {**entry, "id": own, **sizes})
         if before["file_name"] != name:
-            raise ValueError(
+            raise HRNetError(
                 f"{source}: two images, {before['file_name']} and {name}, have the id {own!r}; number the images of a merged "
                 "file, and the image_id of its annotations, anew"
             )
@@ -76,7 +77,7 @@ def _categories(entries: list[Any], source: str) -> list[dict[str, Any]]:
         own = _id(entry, where)
         category = {**entry, "id": own, "name": str(entry["name"] if _is_name(entry.get("name")) else own)}
         if str(own) in categories:
-            raise ValueError(
+            raise HRNetError(
                 f"{source}: two categories, {categories[str(own)]['name']} and {category['name']}, have the id {own!r}"
             )
         categories[str(own)] = category
@@ -89,24 +90,24 @@ def _is_name(value: Any) -> bool:
 
 def _id(entry: Any, where: str) -> Id:
     if not isinstance(entry, dict):
-        raise ValueError(f"{where} must be an object, got {brief(entry)}")
+        raise HRNetError(f"{where} must be an object, got {brief(entry)}")
     own = as_id(entry.get("id"))
     if own is None:
-        raise ValueError(f"{where}: its id must be a whole number or a text, got {brief(entry.get('id'))}")
+        raise HRNetError(f"{where}: its id must be a whole number or a text, got {brief(entry.get('id'))}")
     return own
 
 
 def _text(entry: dict[str, Any], key: str, where: str) -> str:
     value = entry.get(key)
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{where}: its {key} must be a text, got {brief(value)}")
+        raise HRNetError(f"{where}: its {key} must be a text, got {brief(value)}")
     return value
 
 
 def _whole(entry: dict[str, Any], key: str, where: str) -> int:
     value = number(entry.get(key))
     if value is None or not (value >= 1 and value.is_integer()):
-        raise ValueError(f"{where}: its {key} must be a whole number of pixels, got {brief(entry.get(key))}")
+        raise HRNetError(f"{where}: its {key} must be a whole number of pixels, got {brief(entry.get(key))}")
     return int(value)
 
 
@@ -127,17 +128,17 @@ def usable_area(value: Any) -> bool:
 
 
 def as_annotation(entry: Any, place: int) -> tuple[dict[str, Any], str]:
-    """The annotation at that place of the file, from 1, and what to call it; ValueError where it is no object."""
+    """The annotation at that place of the file, from 1, and what to call it; HRNetError where it is no object."""
     if not isinstance(entry, dict):
-        raise ValueError(f"annotation number {place} must be an object, got {brief(entry)}")
+        raise HRNetError(f"annotation number {place} must be an object, got {brief(entry)}")
     return entry, f"annotation {brief(entry['id'])}" if "id" in entry else f"annotation number {place}"
 
 
 def is_crowd(annotation: dict[str, Any], where: str) -> bool:
-    """Whether an annotation is of a crowd; ValueError for an iscrowd that does not say."""
+    """Whether an annotation is of a crowd; HRNetError for an iscrowd that does not say."""
     value = annotation.get("iscrowd")
     if value not in (None, 0, 1):
-        raise ValueError(f"{where}: iscrowd must be 0 or 1, got {brief(value)}")
+        raise HRNetError(f"{where}: iscrowd must be 0 or 1, got {brief(value)}")
     return bool(value)
 
 
@@ -147,31 +148,31 @@ def is_of_crowd(entry: Any) -> bool:
 
 
 def box_in(image: dict[str, Any], annotation: dict[str, Any], where: str) -> tuple[float, float, float, float]:
-    """An annotation's box (x, y, width, height) in pixels; ValueError where it is none, has no area or lies outside the image."""
+    """An annotation's box (x, y, width, height) in pixels; HRNetError where it is none, has no area or lies outside the image."""
     if "bbox" not in annotation:
-        raise ValueError(f"{where} has no bbox")
+        raise HRNetError(f"{where} has no bbox")
     left, top, width, height = box = checked_box(annotation["bbox"], where)
     size = f"{image['width']}x{image['height']} image"
     if left >= image["width"] or top >= image["height"] or left + width <= 0 or top + height <= 0:
-        raise ValueError(f"{where}: bbox {brief(annotation['bbox'])} lies outside the {size}")
+        raise HRNetError(f"{where}: bbox {brief(annotation['bbox'])} lies outside the {size}")
     if min(left, top) >= 0 and max(box) <= 1 and _has_pixels(image):
-        raise ValueError(f"{where}: bbox {brief(annotation['bbox'])} of a {size} must be in pixels, not in shares of the image")
+        raise HRNetError(f"{where}: bbox {brief(annotation['bbox'])} of a {size} must be in pixels, not in shares of the image")
     return box
 
 
 def keypoints_in(image: dict[str, Any], annotation: dict[str, Any], joints: int, where: str) -> NDArray[np.float64]:
     """An annotation's keypoints (joints, 3) as x, y, visibility; NaN where the file has NaN or null.
 
-    Raises ValueError where they are missing, other than numbers, too few or too many, or given in shares of the image.
+    Raises HRNetError where they are missing, other than numbers, too few or too many, or given in shares of the image.
     """
     values = annotation.get("keypoints")
     if not isinstance(values, list) or not values:
-        raise ValueError(f"{where} has no keypoints" if not values else f"{where}: keypoints must be a list, got {brief(values)}")
+        raise HRNetError(f"{where} has no keypoints" if not values else f"{where}: keypoints must be a list, got {brief(values)}")
     if not set(map(type, values)) <= NUMBERS:
         wrong = next(value for value in values if type(value) not in NUMBERS)
-        raise ValueError(f"{where}: keypoints must be numbers, got {brief(wrong)}")
+        raise HRNetError(f"{where}: keypoints must be numbers, got {brief(wrong)}")
     if len(values) != 3 * joints:
-        raise ValueError(f"{where}: {len(values)} keypoint numbers, expected 3 x {joints}")
+        raise HRNetError(f"{where}: {len(values)} keypoint numbers, expected 3 x {joints}")
     try:
         points = np.array(values, np.float64).reshape(-1, 3)  # null becomes NaN
     except OverflowError:
@@ -179,7 +180,7 @@ def keypoints_in(image: dict[str, Any], annotation: dict[str, Any], joints: int,
     labelled = points[points[:, 2] > 0, :2]
     labelled = labelled[np.isfinite(labelled).all(axis=1)]
     if len(labelled) > 1 and labelled.max() <= 1 and labelled.min() >= 0 and _has_pixels(image):
-        raise ValueError(f"{where}: keypoints must be in pixels, not in shares of the image; all lie between 0 and 1")
+        raise HRNetError(f"{where}: keypoints must be in pixels, not in shares of the image; all lie between 0 and 1")
     return points
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.description import DETECTOR_MAPS, REMEDY, ModelDescription
 from mobile_eval.tasks.detection.anchors import RATIOS, STRIDES
 
@@ -19,7 +20,7 @@ def tensor_shapes(description: ModelDescription) -> tuple[Shape, list[Shape]]:
     """
     boxes, answers = description.boxes, len(description.classes) + 1
     if boxes is None:
-        raise ValueError(f"{description.name}: the description does not name the detector's second file; {REMEDY}")
+        raise HRNetError(f"{description.name}: the description does not name the detector's second file; {REMEDY}")
     if description.output.kind != DETECTOR_MAPS:
         return (boxes.proposals, POOLED, POOLED, boxes.width), [(boxes.proposals, answers), (boxes.proposals, 4 * answers)]
     height, width = description.input.size

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import resize
 from mobile_eval.model.description import DETECTOR_MAPS, REMEDY
 from mobile_eval.runtime.interpreter import TfliteModel
@@ -24,16 +25,16 @@ class Detector:
     def __init__(self, model: TfliteModel):
         description = model.description
         if description.output.kind != DETECTOR_MAPS or description.boxes is None:
-            raise ValueError(f"{model.path} is the second file of a detector: give the first, whose name is without .boxes")
+            raise HRNetError(f"{model.path} is the second file of a detector: give the first, whose name is without .boxes")
         self.model = model
         self.limits = description.boxes.candidates, description.boxes.proposals
         path = model.path.parent / description.boxes.name
         if not path.is_file():
-            raise ValueError(f"{model.path} needs its second file, {path}, which is not there: copy both, or {REMEDY}")
+            raise HRNetError(f"{model.path} needs its second file, {path}, which is not there: copy both, or {REMEDY}")
         self.second = TfliteModel(path, model.backend)
         found = self.second.description.flatbuffer
         if found is not None and found.sha256 != description.boxes.sha256:  # None: another tool wrote it anew
-            raise ValueError(f"{path} is of another conversion than {model.path}: copy both files of one, or {REMEDY}")
+            raise HRNetError(f"{path} is of another conversion than {model.path}: copy both files of one, or {REMEDY}")
 
     def stored(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """The whole image (H, W, 3) RGB, resized without regard to its aspect, as the first file takes it."""

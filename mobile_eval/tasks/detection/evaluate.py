@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.instances import InstanceImage, Instances, load_instances
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item, resize
@@ -99,7 +100,7 @@ def check_classes(model: TfliteModel, dataset: Instances) -> None:
     own, given = model.description.classes, dataset.classes
     if len(own) != len(given) or (own != unnamed_classes(len(own)) and own != given):
         said = [", ".join(names[:3]) + (", ..." if len(names) > len(names[:3]) else "") for names in (own, given)]
-        raise ValueError(
+        raise HRNetError(
             f"{model.path.name} finds {len(own)} classes ({said[0]}) but the annotations are of {len(given)} ({said[1]}); "
             "give annotations of the model's classes, in the order of their ids"
         )

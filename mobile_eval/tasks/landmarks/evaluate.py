@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.keypoints.inference import PoseOptions, predict_people
 from mobile_eval.metrics.distance import between, box_roots, normalized_distances
@@ -119,7 +120,7 @@ def face_units(dataset: KeypointDataset, unit: str | None = None) -> tuple[str, 
     if unit == BOX:
         return "box (sqrt(width * height))", box_roots([face.box for face in dataset.persons])
     if unit in UNITS and unit not in known:
-        raise ValueError(f"it is not known which of {count} landmarks make {unit}: give them by index, as --unit 36-41,42-47")
+        raise HRNetError(f"it is not known which of {count} landmarks make {unit}: give them by index, as `unit` 36-41,42-47")
     first, second = known[unit] if unit in known else _pair(unit, count)
     return unit, between(np.stack([face.keypoints for face in dataset.persons]), first, second)
 
@@ -128,7 +129,7 @@ def _pair(text: str, count: int) -> Pair:
     ends = [_indices(part, count) for part in text.split(",")]
     if len(ends) != len(("first", "second")) or not all(ends) or ends[0] == ends[1]:
         known = ", ".join(UNITS)
-        raise ValueError(f"--unit is one of {known}, or two of landmarks 0 to {count - 1}, as 36,45 or 36-41,42-47; got {text!r}")
+        raise HRNetError(f"`unit` is one of {known}, or two of landmarks 0 to {count - 1}, as 36,45 or 36-41,42-47; got {text!r}")
     return ends[0], ends[1]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.detections import Detection
 from mobile_eval.datasets.coco.ids import Id
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import BOX_PADDING, expand_box
 from mobile_eval.keypoints.inference import PoseOptions, predict_people
 from mobile_eval.metrics.oks import OksResult, oks
@@ -55,7 +56,7 @@ def evaluate_detected(
     check_joints(model, dataset.category)
     known = sigmas or dataset.category.sigmas or model.description.category.sigmas
     if known is None:
-        raise ValueError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas")
+        raise HRNetError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with `sigmas`")
     keypoints = predict_persons(model, detections, options, predicted, progress=progress)
     results = kept_results(dataset.category_id, detections, keypoints, known, model.input_size)
     return DetectedResult(model.path.name, len(detections), oks(dataset.coco, results, known, dataset.category_id), results)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import InBox, PoseOptions, predict_people
 from mobile_eval.metrics.distance import between, head_sizes
 from mobile_eval.metrics.figures import show
@@ -99,7 +100,7 @@ def measure(
     """
     joints = dataset.category.joints
     if sigmas is not None and (len(sigmas) != len(joints) or min(sigmas) <= 0):
-        raise ValueError(f"expected {len(joints)} positive OKS sigmas, one for each joint, got {len(sigmas)}: {list(sigmas)}")
+        raise HRNetError(f"expected {len(joints)} positive OKS sigmas, one for each joint, got {len(sigmas)}: {list(sigmas)}")
     found, missing, results = None, None, coco_results(dataset, keypoints)
     if sigmas is None:
         missing = f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas"
@@ -127,7 +128,7 @@ def check_joints(model: TfliteModel, category: KeypointCategory) -> None:
     check_finds_keypoints(model)
     own = model.description.category.joints
     if own != category.joints:
-        raise ValueError(
+        raise HRNetError(
             f"{model.path.name} finds {len(own)} joints ({_few(own)}) but the annotations are of {len(category.joints)} "
             f"({_few(category.joints)}); give annotations of the model's joints, in its order"
         )
@@ -136,7 +137,7 @@ def check_joints(model: TfliteModel, category: KeypointCategory) -> None:
 def check_finds_keypoints(model: TfliteModel) -> None:
     """Refuse a model of classes."""
     if not model.description.category.joints:
-        raise ValueError(f"{model.path.name} is a {model.description.task} model: it finds no keypoints")
+        raise HRNetError(f"{model.path.name} is a {model.description.task} model: it finds no keypoints")
 
 
 def _few(joints: Sequence[str]) -> str:
@@ -186,10 +187,10 @@ def parse_sigmas(text: str | None, joints: int) -> tuple[float, ...] | None:
     try:
         sigmas = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"--sigmas takes numbers with commas between, got {text!r}") from None
+        raise HRNetError(f"`sigmas` takes numbers with commas between, got {text!r}") from None
     sigmas = sigmas * joints if len(sigmas) == 1 else sigmas
     if len(sigmas) != joints or min(sigmas) <= 0:
-        raise ValueError(f"--sigmas: expected one positive number, or one for each of {joints} joints, got {text!r}")
+        raise HRNetError(f"`sigmas`: expected one positive number, or one for each of {joints} joints, got {text!r}")
     return sigmas
 
 
@@ -199,5 +200,5 @@ def parse_head_joints(text: str | None, joints: Sequence[str]) -> tuple[int, int
         return None
     names = [name.strip() for name in text.split(",")]
     if len(set(names)) != len(("top", "neck")) or not set(names) <= set(joints):
-        raise ValueError(f"--head-joints takes two of the joints {', '.join(joints)}, with a comma between; got {text!r}")
+        raise HRNetError(f"`head_joints` takes two of the joints {', '.join(joints)}, with a comma between; got {text!r}")
     return joints.index(names[0]), joints.index(names[1])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256, write_text
 from mobile_eval.keypoints.inference import InBox, PoseOptions, predict_people
 from mobile_eval.runtime.interpreter import TfliteModel
@@ -34,7 +35,7 @@ def predict_resumably(
 ) -> Iterator[NDArray[np.float64]]:
     """Keypoints as `predict_people` gives them, kept on disk on the way; with `resume` those that are there come from there.
 
-    Raises ValueError where what is there is of another model, other people or other options.
+    Raises HRNetError where what is there is of another model, other people or other options.
     """
     path, key = part_path(output), _key(model, people, options)
     found = _read(path, key, len(model.description.category.joints)) if resume and path.exists() else []
@@ -50,7 +51,7 @@ def predict_resumably(
                     file.flush()
                 yield keypoints
     except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror or error}") from error
+        raise HRNetError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def finish(output: Path | str | None) -> None:
@@ -63,7 +64,7 @@ def resumable(output: Path | None, *, resume: bool) -> Predicted:
     """What finds the keypoints of an evaluation that writes them to `output`, or nowhere: a pipe or device keeps no part."""
     if output is None or (output.exists() and not output.is_file()):
         if resume:
-            raise ValueError("--resume goes with --predictions, beside which an unfinished evaluation lies")
+            raise HRNetError("`resume` goes with `predictions`, beside which an unfinished evaluation lies")
         return predict_people
     return partial(predict_resumably, output=output, resume=resume)
 
@@ -86,7 +87,7 @@ def _read(path: Path, key: dict[str, Any], joints: int) -> list[NDArray[np.float
         there = None
     if there != key:
         other = [name for name in key if not isinstance(there, dict) or there.get(name) != key[name]]
-        raise ValueError(f"{path} is of another evaluation ({' and '.join(other)} differ): remove it, or leave --resume out")
+        raise HRNetError(f"{path} is of another evaluation ({' and '.join(other)} differ): remove it, or leave `resume` out")
     found: list[NDArray[np.float64]] = []
     for line in lines[1:]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mobile_eval.datasets.coco.detections import load_detections
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.keypoints.inference import PoseOptions
 from mobile_eval.metrics.metric import Metric
@@ -21,7 +22,7 @@ METRIC = Metric(f"PCK@{PCK_THRESHOLD:g}", "pck")
 def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectedResult | EvaluationResult:
     """Measure a pose model; writes the keypoints where that is asked for."""
     if asked.boxes and asked.head_joints:
-        raise ValueError("--head-joints is for PCKh, which is measured in annotated boxes; leave --boxes out")
+        raise HRNetError("`head_joints` is for PCKh, which is measured in annotated boxes; leave `boxes` out")
     predicted = resumable(asked.predictions, resume=asked.resume)
     dataset = read_asked(load_keypoints, model, asked)
     sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, load_masked_images, read_mask
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_image, read_item, resize
@@ -136,7 +137,7 @@ def check_classes(model: TfliteModel, dataset: MaskedImages) -> None:
         return  # as many as the masks happen to hold
     if len(said) != len(own) or (own != unnamed_classes(len(own)) and said != own):
         lists = [f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for names in (said, own)]
-        raise ValueError(
+        raise HRNetError(
             f"the masks are of classes {lists[0]}, but {model.path.name} finds {lists[1]}: give masks of the model's"
         )
 

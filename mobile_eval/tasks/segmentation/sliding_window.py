@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import resize
 from mobile_eval.runtime.interpreter import TfliteModel
 
@@ -36,11 +37,11 @@ class MapOptions:
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
-            raise ValueError(f"--scales takes numbers above 0, such as 0.5,1,1.5; got {', '.join(map(str, self.scales))}")
+            raise HRNetError(f"`scales` takes numbers above 0, such as 0.5,1,1.5; got {', '.join(map(str, self.scales))}")
         if not 0 <= self.overlap < 1:
-            raise ValueError(f"--overlap must be at least 0 and below 1, got {self.overlap:g}")
+            raise HRNetError(f"`overlap` must be at least 0 and below 1, got {self.overlap:g}")
         if not self.windows and (self.scales != (1.0,) or self.overlap):
-            raise ValueError("--scales and --overlap go with --windows: as a whole, an image has the network's input size")
+            raise HRNetError("`scales` and `overlap` go with `windows`: as a whole, an image has the network's input size")
 
 
 def parse_scales(text: str | None) -> tuple[float, ...]:
@@ -48,7 +49,7 @@ def parse_scales(text: str | None) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",")) if text is not None else (1.0,)
     except ValueError:
-        raise ValueError(f"--scales takes numbers with commas between, such as 0.5,1,1.5; got {text!r}") from None
+        raise HRNetError(f"`scales` takes numbers with commas between, such as 0.5,1,1.5; got {text!r}") from None
 
 
 @dataclass(frozen=True)

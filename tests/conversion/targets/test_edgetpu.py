@@ -14,6 +14,7 @@ from conversion.targets.edgetpu import check, compile_for_edgetpu, parse_log
 from conversion.targets.edgetpu_rules import CPU, MAPS, MAPS_IF, verdict
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.graph import Operator, Tensor
 
 LOG = """Edge TPU Compiler version 16.0.384591198
@@ -144,7 +145,7 @@ def test_a_compiler_is_run_and_its_file_taken_over(tmp_path: Path) -> None:
 def test_a_compiler_that_refuses_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(b"\0\0\0\0TFL3")
     script = 'echo "Edge TPU Compiler version 16.0"\necho "ERROR: :61 op_context.input->type unsupported" >&2\nexit 1\n'
-    with pytest.raises(ValueError, match=r"refused .*: ERROR: :61 op_context"):
+    with pytest.raises(HRNetError, match=r"refused .*: ERROR: :61 op_context"):
         compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", compiler(tmp_path, script))
     assert not (tmp_path / "out").exists()
 

@@ -14,6 +14,7 @@ from conversion.cli import app
 from conversion.targets.ethosu import NEEDS_VELA, compile_for_ethosu
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import throwaway
 
 pytestmark = pytest.mark.slow
@@ -49,19 +50,19 @@ def test_pruned_against_full(int8_file: Path, spec: HRNetSpec, tmp_path: Path) -
 
 
 def test_what_cannot_be_compiled(int8_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="no accelerator named 'ethos-u99'; there are ethos-u55-32"):
+    with pytest.raises(HRNetError, match="no accelerator named 'ethos-u99'; there are ethos-u55-32"):
         compile_for_ethosu(int8_file, tmp_path, "ethos-u99")
     (tmp_path / "text.tflite").write_text("no model")
-    with pytest.raises(ValueError, match="is not a TFLite model"):
+    with pytest.raises(HRNetError, match="is not a TFLite model"):
         compile_for_ethosu(tmp_path / "text.tflite", tmp_path)
     (tmp_path / "cut.tflite").write_bytes(int8_file.read_bytes()[:900])
-    with pytest.raises(ValueError, match=r"cut\.tflite is truncated or damaged"):
+    with pytest.raises(HRNetError, match=r"cut\.tflite is truncated or damaged"):
         compile_for_ethosu(tmp_path / "cut.tflite", tmp_path)
     (tmp_path / "kernel.tflite").write_bytes(_without_kernel(int8_file.read_bytes()))
-    with pytest.raises(ValueError, match=r"Vela refused .*kernel\.tflite"):
+    with pytest.raises(HRNetError, match=r"Vela refused .*kernel\.tflite"):
         compile_for_ethosu(tmp_path / "kernel.tflite", tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="pip install") as raised:
+    with pytest.raises(HRNetError, match="pip install") as raised:
         compile_for_ethosu(int8_file, tmp_path)
     assert str(raised.value) == NEEDS_VELA
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.tflite", "kernel.tflite", "text.tflite"]

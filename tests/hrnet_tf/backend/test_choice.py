@@ -16,6 +16,7 @@ from hrnet_tf.backend.choice import check_same_keras, check_tf_keras, chosen_ker
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.execution import Execution
 from training.tasks.pose.losses import HeatmapMSE
@@ -34,23 +35,23 @@ def test_tf_keras_unless_something_else_is_said(not_open: None, monkeypatch: pyt
     assert chosen_keras() == "tf_keras"
     use_keras("keras", backend="jax")
     assert chosen_keras() == "keras"
-    with pytest.raises(ValueError, match=r"conversion needs tf_keras, but Keras 3 \(jax\) is active: unset HRNET_KERAS"):
+    with pytest.raises(HRNetError, match=r"conversion needs tf_keras, but Keras 3 \(jax\) is active: unset HRNET_KERAS"):
         check_tf_keras("conversion")
     monkeypatch.setenv("HRNET_KERAS", "keras2")
-    with pytest.raises(ValueError, match=r"HRNET_KERAS is tf_keras or keras \(Keras 3\), got 'keras2'"):
+    with pytest.raises(HRNetError, match=r"HRNET_KERAS is tf_keras or keras \(Keras 3\), got 'keras2'"):
         chosen_keras()
 
 
 @pytest.mark.parametrize(("name", "backend"), [("tf_keras", "jax"), ("keras", "torch")])
 def test_backends_that_do_not_go(not_open: None, name: str, backend: str) -> None:
-    with pytest.raises(ValueError, match="the backend goes with 'keras' and is one of tensorflow, jax"):
+    with pytest.raises(HRNetError, match="the backend goes with 'keras' and is one of tensorflow, jax"):
         use_keras(name, backend)
 
 
 def test_an_open_keras_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HRNET_KERAS", "tf_keras")
     use_keras("tf_keras")
-    with pytest.raises(ValueError, match="tf_keras is open already: call use_keras before the first model is built"):
+    with pytest.raises(HRNetError, match="tf_keras is open already: call use_keras before the first model is built"):
         use_keras("keras")
 
 
@@ -64,16 +65,16 @@ def test_objects_of_keras_3_are_refused(spec: HRNetSpec, config: TrainingConfig,
     switch = (
         r"but tf_keras is active: make it of tf_keras \(`import tf_keras as keras`, not tf\.keras\), or set HRNET_KERAS=keras"
     )
-    with pytest.raises(ValueError, match=rf"Adam is of Keras 3 \(keras\.src\.optimizers\.adam\), {switch}"):
+    with pytest.raises(HRNetError, match=rf"Adam is of Keras 3 \(keras\.src\.optimizers\.adam\), {switch}"):
         model.compile(keras_3.optimizers.Adam(), HeatmapMSE())
-    with pytest.raises(ValueError, match=rf"MeanSquaredError is of Keras 3 \(.*\), {switch}"):
+    with pytest.raises(HRNetError, match=rf"MeanSquaredError is of Keras 3 \(.*\), {switch}"):
         model.compile("adam", loss=keras_3.losses.MeanSquaredError())
-    with pytest.raises(ValueError, match=rf"MeanSquaredError is of Keras 3 \(.*\), {switch}"):
+    with pytest.raises(HRNetError, match=rf"MeanSquaredError is of Keras 3 \(.*\), {switch}"):
         model.compile("adam", HeatmapMSE(), metrics=[keras_3.metrics.MeanSquaredError()])
     model.compile(keras.optimizers.Adam(), HeatmapMSE())
-    with pytest.raises(ValueError, match=rf"Own is of Keras 3 \(.*\), {switch}"):
+    with pytest.raises(HRNetError, match=rf"Own is of Keras 3 \(.*\), {switch}"):
         model.fit([], callbacks=[Own()])
-    with pytest.raises(ValueError, match=rf"Own is of Keras 3 \(.*\), {switch}"):
+    with pytest.raises(HRNetError, match=rf"Own is of Keras 3 \(.*\), {switch}"):
         train(spec, config, tmp_path / "run", execution=Execution(callbacks=(Own(),)))
     assert not (tmp_path / "run").exists()
     check_same_keras(keras.callbacks.TerminateOnNaN(), keras.optimizers.Adam(), None, "adam")
@@ -107,5 +108,5 @@ def test_training_a_detector_names_the_extra(monkeypatch: pytest.MonkeyPatch) ->
     for name in [name for name in sys.modules if name.startswith(("keras_cv", "training.tasks.detection.assignment"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "keras_cv", None)  # as where it is not installed
-    with pytest.raises(ValueError, match=r"needs keras-cv .*pip install 'hrnet-tf\[detection\]'"):
+    with pytest.raises(HRNetError, match=r"needs keras-cv .*pip install 'hrnet-tf\[detection\]'"):
         importlib.import_module("training.tasks.detection.assignment")

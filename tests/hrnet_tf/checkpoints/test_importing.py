@@ -19,6 +19,7 @@ from hrnet_tf.runs.run import load_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
+from mobile_eval.errors import HRNetError
 
 Make = Callable[[Network], Arrays]
 Micro = Callable[..., HRNetSpec]
@@ -103,25 +104,25 @@ def test_damaged_checkpoints_are_refused(
 ) -> None:
     arrays = {name: array.copy() for name, array in checkpoint(micro("pose")).items()}
     damage(arrays)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         import_checkpoint(written(tmp_path / "given.npz", arrays), tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["given.npz"]
 
 
 def test_another_network_is_refused_by_its_first_entry(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     given = written(tmp_path / "given.npz", checkpoint(micro("pose")))
-    with pytest.raises(ValueError, match=r"conv1.weight has shape \(8, 3, 3, 3\), expected \(64, 3, 3, 3\)"):
+    with pytest.raises(HRNetError, match=r"conv1.weight has shape \(8, 3, 3, 3\), expected \(64, 3, 3, 3\)"):
         import_checkpoint(given, tmp_path / "run", preset("pose-small-v1"))
-    with pytest.raises(ValueError, match=r"transition1.0.0.weight has shape \(4, 16, 3, 3\), expected \(6, 16, 3, 3\)"):
+    with pytest.raises(HRNetError, match=r"transition1.0.0.weight has shape \(4, 16, 3, 3\), expected \(6, 16, 3, 3\)"):
         import_checkpoint(given, tmp_path / "run", micro("pose", width=6))
-    with pytest.raises(ValueError, match="the checkpoint is of pose, but micro is of segmentation"):
+    with pytest.raises(HRNetError, match="the checkpoint is of pose, but micro is of segmentation"):
         import_checkpoint(given, tmp_path / "run", micro("segmentation"))
-    with pytest.raises(ValueError, match="the checkpoint is of pose, but simple-baseline-r50 is of simple-baseline"):
+    with pytest.raises(HRNetError, match="the checkpoint is of pose, but simple-baseline-r50 is of simple-baseline"):
         import_checkpoint(given, tmp_path / "run", preset("simple-baseline-r50"))
     assert not (tmp_path / "run").exists()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match="run exists already"):
+    with pytest.raises(HRNetError, match="run exists already"):
         import_checkpoint(given, tmp_path / "run")
 
 
@@ -145,16 +146,16 @@ def test_files_that_are_no_checkpoints_are_refused(micro: Micro, checkpoint: Mak
         "pickled.npz": "pickled objects, which could run code: refused",
         "model.h5": "expected .pth, .pt, .pth.tar, .safetensors or .npz",
     }.items():
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(HRNetError, match=message):
             import_checkpoint(tmp_path / name, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_exports_that_cannot_be_are_refused(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     run, _ = import_checkpoint(written(tmp_path / "given.npz", checkpoint(micro("pose"))), tmp_path / "run")
-    with pytest.raises(ValueError, match="no layout named 'timm'"):
+    with pytest.raises(HRNetError, match="no layout named 'timm'"):
         export_run(run, tmp_path / "out.npz", "timm")
-    with pytest.raises(ValueError, match=r"ends in \.safetensors, \.npz or \.pth"):
+    with pytest.raises(HRNetError, match=r"ends in \.safetensors, \.npz or \.pth"):
         export_run(run, tmp_path / "out.h5")
 
 
@@ -170,18 +171,18 @@ def test_pytorch_files(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     assert all(torch.equal(back[name], torch.from_numpy(array)) for name, array in arrays.items())
 
     torch.save({"state_dict": Payload()}, tmp_path / "evil.pth")
-    with pytest.raises(ValueError, match=r"evil.pth holds more than arrays .*refused"):
+    with pytest.raises(HRNetError, match=r"evil.pth holds more than arrays .*refused"):
         read_checkpoint(tmp_path / "evil.pth")
     whole = (tmp_path / "back.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "pickle.pth").write_bytes(pickle.dumps([1, 2, 3]))
     for name in ("cut.pth", "pickle.pth"):
-        with pytest.raises(ValueError, match=f"{name} (is damaged|holds no state dict)"):
+        with pytest.raises(HRNetError, match=f"{name} (is damaged|holds no state dict)"):
             read_checkpoint(tmp_path / name)
 
 
 def test_pytorch_files_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     (tmp_path / "model.pth").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"takes PyTorch: pip install 'hrnet-tf\[torch\]'"):
+    with pytest.raises(HRNetError, match=r"takes PyTorch: pip install 'hrnet-tf\[torch\]'"):
         read_checkpoint(tmp_path / "model.pth")

@@ -23,6 +23,7 @@ from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, preset
+from mobile_eval.errors import HRNetError
 
 Make = Callable[[Network], Arrays]
 Micro = Callable[..., HRNetSpec]
@@ -159,9 +160,9 @@ def test_entries_are_the_official_ones(stem: str, name: str) -> None:
 
 
 def test_an_unknown_layout_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"entries \(encoder.weight, ...\) are of no layout that is known"):
+    with pytest.raises(HRNetError, match=r"entries \(encoder.weight, ...\) are of no layout that is known"):
         kind_of({"encoder.weight": np.zeros(1)})
-    with pytest.raises(ValueError, match="OCR head"):
+    with pytest.raises(HRNetError, match="OCR head"):
         kind_of({"aux_head.0.weight": np.zeros(1)})
 
 

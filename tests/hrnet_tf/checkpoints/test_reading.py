@@ -19,6 +19,7 @@ from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
 from hrnet_tf.models.build import Network
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 
 Make = Callable[[Network], Arrays]
 Micro = Callable[..., HRNetSpec]
@@ -78,7 +79,7 @@ def test_compiled_parts_are_stripped_where_they_are() -> None:
 
 
 def test_two_networks_in_one_file_are_not_mixed() -> None:
-    with pytest.raises(ValueError, match=r"two networks, model\.conv1\.weight and ema\.conv1\.weight"):
+    with pytest.raises(HRNetError, match=r"two networks, model\.conv1\.weight and ema\.conv1\.weight"):
         official_names({"model.conv1.weight": np.zeros(3), "ema.conv1.weight": np.ones(3)})
 
 
@@ -105,7 +106,7 @@ HEADERS = {
 @pytest.mark.parametrize("header", HEADERS)
 def test_damaged_npz_headers(header: str, tmp_path: Path) -> None:
     path = npz(tmp_path / f"{header}.npz", HEADERS[header])
-    with pytest.raises(ValueError, match=rf"{header}\.npz (is damaged or not an \.npz file: \S|holds pickled objects)") as raised:
+    with pytest.raises(HRNetError, match=rf"{header}\.npz (is damaged or not an \.npz file: \S|holds pickled objects)") as raised:
         read_checkpoint(path)
     assert "\n" not in str(raised.value)
 
@@ -113,7 +114,7 @@ def test_damaged_npz_headers(header: str, tmp_path: Path) -> None:
 def test_an_npz_of_other_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "given.npz", "w") as file:
         file.writestr("readme.txt", "hello")
-    with pytest.raises(ValueError, match=r"given\.npz holds 'readme\.txt', which is no array"):
+    with pytest.raises(HRNetError, match=r"given\.npz holds 'readme\.txt', which is no array"):
         read_checkpoint(tmp_path / "given.npz")
 
 
@@ -129,14 +130,14 @@ def test_an_npz_of_other_files(tmp_path: Path) -> None:
 )
 def test_arrays_that_no_network_has(micro: Micro, checkpoint: Make, tmp_path: Path, name: str, array: Any, message: str) -> None:
     np.savez(tmp_path / "given.npz", **{**checkpoint(micro("pose")), name: array})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=rf"given\.npz: .*{message}"):
+    with pytest.raises(HRNetError, match=rf"given\.npz: .*{message}"):
         import_checkpoint(tmp_path / "given.npz", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_dtype_that_numpy_has_not(tmp_path: Path) -> None:
     save_as("uint8", {"conv1.weight": np.zeros(4)}, tmp_path / "eight.safetensors", "F8_E4M3")
-    with pytest.raises(ValueError, match=r"eight\.safetensors: conv1\.weight is of dtype F8_E4M3, expected BF16, F64"):
+    with pytest.raises(HRNetError, match=r"eight\.safetensors: conv1\.weight is of dtype F8_E4M3, expected BF16, F64"):
         read_checkpoint(tmp_path / "eight.safetensors")
 
 
@@ -164,10 +165,10 @@ def test_every_kind_of_pytorch_tensor(tmp_path: Path) -> None:
 def test_pytorch_files_without_values(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     (tmp_path / "empty.pth").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"empty\.pth is damaged or not a PyTorch checkpoint: \S"):
+    with pytest.raises(HRNetError, match=r"empty\.pth is damaged or not a PyTorch checkpoint: \S"):
         read_checkpoint(tmp_path / "empty.pth")
     torch.save({"conv1.weight": torch.zeros(3, device="meta")}, tmp_path / "meta.pth")
-    with pytest.raises(ValueError, match=r"meta\.pth: conv1\.weight is a meta tensor"):
+    with pytest.raises(HRNetError, match=r"meta\.pth: conv1\.weight is a meta tensor"):
         read_checkpoint(tmp_path / "meta.pth")
 
 
@@ -178,6 +179,6 @@ def test_cut_checkpoints_name_their_file(micro: Micro, checkpoint: Make, tmp_pat
     for keep in (0, 1, 30, 500, len(whole) // 2, len(whole) - 1):
         path = tmp_path / f"{keep}.npz"
         path.write_bytes(whole[:keep])
-        with pytest.raises(ValueError, match=rf"{keep}\.npz is damaged") as raised:
+        with pytest.raises(HRNetError, match=rf"{keep}\.npz is damaged") as raised:
             read_checkpoint(path)
         assert "\n" not in str(raised.value)

@@ -21,6 +21,7 @@ from hrnet_tf.models.hrnet import build_trunk
 from hrnet_tf.spec.complexity import parts
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import preset
+from mobile_eval.errors import HRNetError
 
 Array = NDArray[Any]
 SIZE = (64, 96)
@@ -100,7 +101,7 @@ def test_parameters_of_a_head_with_a_width_of_its_own() -> None:
     assert HRNetSpec.from_json(spec.to_json()) == spec
     of_before = {name: value for name, value in detector_spec().to_json().items() if name != "head_width"}
     assert HRNetSpec.from_json(of_before) == detector_spec()
-    with pytest.raises(ValueError, match="head width 0: must be at least 1"):
+    with pytest.raises(HRNetError, match="head width 0: must be at least 1"):
         dataclasses.replace(spec, head_width=0)
 
 
@@ -149,7 +150,7 @@ def test_a_detector_without_some_links_is_built() -> None:
 @pytest.mark.parametrize(("size", "stages"), [((32, 64), 3), ((64, 80), 2)])
 def test_sizes_that_the_pyramid_cannot_have_are_refused(size: tuple[int, int], stages: int) -> None:
     expected = rf"input size {size[0]}x{size[1]}: a detector's height and width must be multiples of 32, at least 64"
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(HRNetError, match=expected):
         build_model(detector_spec(size, stages))
 
 
@@ -272,7 +273,7 @@ def test_proposals_are_exact_in_mixed_precision(rpn_outputs: tuple[Array, Array]
 
 @pytest.mark.parametrize("count", [0, 1001])
 def test_a_number_of_proposals_out_of_range_is_refused(count: int) -> None:
-    with pytest.raises(ValueError, match=f"the number of proposals must be from 1 to 1000, got {count}"):
+    with pytest.raises(HRNetError, match=f"the number of proposals must be from 1 to 1000, got {count}"):
         Proposals(SIZE, count)
 
 

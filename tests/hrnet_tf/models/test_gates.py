@@ -15,6 +15,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.models.gates import HardConcreteGate, UnitGate, gates_of, on_units, unit_dropout, without_gates
 from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
+from mobile_eval.errors import HRNetError
 
 RandomWeights = Callable[[Any], Weights]
 
@@ -91,5 +92,5 @@ def test_dropped_links_keep_their_mean_and_go_per_image() -> None:
 def test_a_baseline_has_no_links_for_gates() -> None:
     from hrnet_tf.spec.presets import preset
 
-    with pytest.raises(ValueError, match="has no fusion links to put gates on"):
+    with pytest.raises(HRNetError, match="has no fusion links to put gates on"):
         build_model(preset("simple-baseline-r50"), gate=on_units(set(), lambda name, unit: keras.layers.Layer(name=name)))

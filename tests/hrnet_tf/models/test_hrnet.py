@@ -16,6 +16,7 @@ from hrnet_tf.models.layers import Upsampling, conv_unit
 from hrnet_tf.models.quantization import activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
+from mobile_eval.errors import HRNetError
 
 RandomWeights = Callable[[Any], Weights]
 
@@ -79,7 +80,7 @@ def test_nearest_upsampling_repeats_pixels() -> None:
 def test_weights_of_another_network_are_refused(spec: HRNetSpec) -> None:
     model = build_model(spec)
     weights = model_weights(model)
-    with pytest.raises(ValueError, match="the weights hold no stem_conv1/kernel"):
+    with pytest.raises(HRNetError, match="the weights hold no stem_conv1/kernel"):
         set_model_weights(model, {})
-    with pytest.raises(ValueError, match=r"stem_conv1/kernel has shape \(3,\), expected \(3, 3, 3, 8\)"):
+    with pytest.raises(HRNetError, match=r"stem_conv1/kernel has shape \(3,\), expected \(3, 3, 3, 8\)"):
         set_model_weights(model, {**weights, "stem_conv1/kernel": np.zeros(3)})

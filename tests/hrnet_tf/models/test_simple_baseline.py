@@ -25,6 +25,7 @@ from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.complexity import Cost
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
+from mobile_eval.errors import HRNetError
 from mobile_eval.report.comparison import compare
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.tasks.pose.inputs import load_keypoints
@@ -96,7 +97,7 @@ def test_the_deconvolution_pads_as_pytorch_does() -> None:
     model.set_weights([np.outer(kernel, kernel)[:, :, None, None], np.array([0.5])])
     result = model.predict_on_batch(np.outer(source, source)[None, :, :, None].astype(np.float32))
     np.testing.assert_array_equal(result[0, :, :, 0], np.outer(expected, expected) + 0.5)
-    with pytest.raises(ValueError, match="kernel 3 of stride 2: kernel - stride must be even"):
+    with pytest.raises(HRNetError, match="kernel 3 of stride 2: kernel - stride must be even"):
         deconv_unit(image, 1, 3, name="deconvolution1")
 
 
@@ -105,7 +106,7 @@ def test_json_round_trip() -> None:
     stored = json.loads(json.dumps(network_to_json(spec)))
     assert stored["architecture"] == "simple-baseline"
     assert network_from_json(stored) == spec
-    with pytest.raises(ValueError, match="not the spec of a SimpleBaseline"):
+    with pytest.raises(HRNetError, match="not the spec of a SimpleBaseline"):
         network_from_json({"architecture": "simple-baseline"})
 
 
@@ -119,16 +120,16 @@ def test_json_round_trip() -> None:
     ],
 )
 def test_bad_specs_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         dataclasses.replace(preset("simple-baseline-r50"), **change)
 
 
 def test_only_the_input_size_varies() -> None:
     spec = preset("simple-baseline-r50")
     assert customized(spec, input_size=(384, 288)).input_size == (384, 288)
-    with pytest.raises(ValueError, match="simple-baseline-r50 has no width or modules to set"):
+    with pytest.raises(HRNetError, match="simple-baseline-r50 has no width or modules to set"):
         customized(spec, width=32, modules="1,1,1")
-    with pytest.raises(ValueError, match="has no stage 1 width to set: of a SimpleBaseline only the input size varies"):
+    with pytest.raises(HRNetError, match="has no stage 1 width to set: of a SimpleBaseline only the input size varies"):
         customized(spec, stage1_width=8)
 
 
@@ -146,9 +147,9 @@ def test_what_is_about_links_refuses_it(config: TrainingConfig, tmp_path: Path) 
     assert run.spec == preset("simple-baseline-r50")
     assert run.spec.links == frozenset()
     data = load_keypoints(config.train)
-    with pytest.raises(ValueError, match="run is a SimpleBaseline: it has no fusion links"):
+    with pytest.raises(HRNetError, match="run is a SimpleBaseline: it has no fusion links"):
         rank_run(run, data)
-    with pytest.raises(ValueError, match="run is a SimpleBaseline: it has no fusion links"):
+    with pytest.raises(HRNetError, match="run is a SimpleBaseline: it has no fusion links"):
         prune(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -158,7 +159,7 @@ def test_an_hrnet_does_not_start_from_it(
 ) -> None:
     run = a_run(tmp_path / "run", small_baseline, config)
     save_weights(run.weights_path, model_weights(build_model(small_baseline)))
-    with pytest.raises(ValueError, match="is of another architecture or width: none of its stem's weights fit"):
+    with pytest.raises(HRNetError, match="is of another architecture or width: none of its stem's weights fit"):
         take_over_weights(build_model(spec), run)
 
 
@@ -185,7 +186,7 @@ def test_from_training_to_int8_beside_an_hrnet(
         operators = {op["op_name"] for op in interpreter._get_ops_details()}  # none that computes a shape
         assert operators <= {"CONV_2D", "TRANSPOSE_CONV", "RELU", "MAX_POOL_2D", "ADD", "PAD", "DELEGATE"}
         assert result.size_bytes < 0.5 * float32.size_bytes
-    with pytest.raises(ValueError, match=r"float32\.tflite is a small: only HRNets can be restored"):
+    with pytest.raises(HRNetError, match=r"float32\.tflite is a small: only HRNets can be restored"):
         restore_run(float32.path, data, tmp_path / "restored")
     hrnet = a_run(tmp_path / "hrnet", dataclasses.replace(spec, input_size=(96, 64)), config, run.category)
     save_weights(hrnet.weights_path, model_weights(build_model(hrnet.spec)))

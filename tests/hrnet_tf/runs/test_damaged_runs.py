@@ -13,6 +13,7 @@ import pytest
 
 from hrnet_tf.runs.run import Ranking, Run, load_pruning, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from mobile_eval.errors import HRNetError
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "run.json": load_run,
@@ -87,7 +88,7 @@ def test_only_one_line_comes_of_any_mutant(name: str, run: Run) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_what_is_no_json_is_refused(name: str, content: str, run: Run) -> None:
     (run.path / name).write_text(content, encoding="latin-1")
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(HRNetError, match=name):
         READERS[name](run.path)
 
 
@@ -116,5 +117,5 @@ def test_the_entry_is_named(name: str, change: Callable[[Any], Any], message: st
     data = json.loads(path.read_text())
     change(data)
     path.write_text(json.dumps(data))
-    with pytest.raises(ValueError, match=rf"{name}.*{message}"):
+    with pytest.raises(HRNetError, match=rf"{name}.*{message}"):
         READERS[name](run.path)

@@ -12,6 +12,7 @@ import pytest
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 
 
@@ -34,7 +35,7 @@ def test_the_spec_says_of_what_architecture_it_is(run: Run) -> None:
     assert load_run(run.path).hrnet_spec == run.spec
     path.write_text(json.dumps({**stored, "architecture": "vgg"}))
     expected = r"spec\.json is damaged or of another version: not a network: .* must be one of hrnet, simple-baseline"
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(HRNetError, match=expected):
         load_run(run.path)
 
 
@@ -48,7 +49,7 @@ def test_a_ranking_round_trips(run: Run) -> None:
     assert load_ranking(run) == ranking
     assert ranking.of() == ranking.of("taylor") == scores
     assert ranking.of("random") == other
-    with pytest.raises(ValueError, match="not ranked by 'l0', only by taylor, random"):
+    with pytest.raises(HRNetError, match="not ranked by 'l0', only by taylor, random"):
         ranking.of("l0")
     stored = json.loads((run.path / "ranking.json").read_text())["methods"]["taylor"]["importance"]
     assert list(stored) == ["stage2_module0_link1to0", "stage2_module0_link0to1", "stage2_module0_branch1_block0"]
@@ -56,7 +57,7 @@ def test_a_ranking_round_trips(run: Run) -> None:
 
 def test_a_ranking_of_another_version_is_refused(run: Run) -> None:
     (run.path / "ranking.json").write_text('{"importance": {}}')
-    with pytest.raises(ValueError, match=r"ranking\.json is damaged or of another version: unknown entry 'importance'"):
+    with pytest.raises(HRNetError, match=r"ranking\.json is damaged or of another version: unknown entry 'importance'"):
         load_ranking(run)
 
 
@@ -73,26 +74,26 @@ def test_a_truncated_weight_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, {"kernel": np.zeros((8, 8))})
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"w\.safetensors is damaged"):
+    with pytest.raises(HRNetError, match=r"w\.safetensors is damaged"):
         load_weights(path)
     path.unlink()
-    with pytest.raises(ValueError, match="was not trained to its first epoch"):
+    with pytest.raises(HRNetError, match="was not trained to its first epoch"):
         load_weights(path)
 
 
 def test_a_folder_that_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is not a run folder: it has no run\.json"):
+    with pytest.raises(HRNetError, match=r"is not a run folder: it has no run\.json"):
         load_run(tmp_path)
     (run.path / "run.json").write_text('{"step": "bake"}')
-    with pytest.raises(ValueError, match="step must be one of build, train, prune, quantize"):
+    with pytest.raises(HRNetError, match="step must be one of build, train, prune, quantize"):
         load_run(run.path)
     (run.path / "run.json").write_text('{"step": ')
-    with pytest.raises(ValueError, match=r"run\.json is not JSON"):
+    with pytest.raises(HRNetError, match=r"run\.json is not JSON"):
         load_run(run.path)
 
 
 def test_an_unranked_run_says_what_to_do(run: Run) -> None:
-    with pytest.raises(ValueError, match="rank its links first with `hrnet rank"):
+    with pytest.raises(HRNetError, match="rank its links first with `hrnet rank"):
         load_ranking(run)
 
 
@@ -104,7 +105,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
         beside.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(ValueError, match=r"cannot write .*file\.json: No space left on device"):
+    with pytest.raises(HRNetError, match=r"cannot write .*file\.json: No space left on device"):
         write_atomically(path, fail)
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
     assert path.read_text() == "before"

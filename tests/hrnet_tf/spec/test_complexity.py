@@ -12,6 +12,7 @@ from hrnet_tf.models.build import Network, build_model, complexity
 from hrnet_tf.spec.complexity import Cost, link_cost, parts
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from hrnet_tf.spec.presets import preset
+from mobile_eval.errors import HRNetError
 
 Counted = Callable[[Network], dict[str, Cost]]
 
@@ -52,7 +53,7 @@ def test_a_head_of_its_own_width_equals_the_built_model(spec: HRNetSpec, task: s
 
 
 def test_the_head_of_pose_has_no_width(spec: HRNetSpec) -> None:
-    with pytest.raises(ValueError, match="head width 8: there is none to set of pose"):
+    with pytest.raises(HRNetError, match="head width 8: there is none to set of pose"):
         dataclasses.replace(spec, head_width=8)
 
 

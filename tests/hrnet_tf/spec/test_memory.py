@@ -14,6 +14,7 @@ from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.memory import MEMORY_BUDGET, activation_bytes, batch_size_for, live_bytes, parse_memory
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from hrnet_tf.spec.presets import preset
+from mobile_eval.errors import HRNetError
 
 REMOVED = (FusionLink(4, 0, 3, 0), FusionLink(3, 1, 0, 2), FusionLink(2, 0, 1, 0), ResidualBlock(3, 0, 1, 0))
 
@@ -107,5 +108,5 @@ def test_sizes_are_read_with_their_unit(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "0", "0MiB", "1 gigabyte", "1e9", "nan", "1GiB2"])
 def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"expected a size above 0 .*1GiB"):
+    with pytest.raises(HRNetError, match=r"expected a size above 0 .*1GiB"):
         parse_memory(text)

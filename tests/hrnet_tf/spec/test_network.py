@@ -9,6 +9,7 @@ import pytest
 
 from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit, parse_unit
 from hrnet_tf.spec.presets import customized, parse_size, preset
+from mobile_eval.errors import HRNetError
 
 
 @pytest.mark.parametrize(("name", "links", "up"), [("pose-w32", 53, 28), ("pose-w48", 53, 28), ("pose-small-v1", 11, 7)])
@@ -78,26 +79,26 @@ def test_link_names_round_trip() -> None:
     ],
 )
 def test_bad_specs_are_refused(spec: HRNetSpec, change: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         dataclasses.replace(spec, **change)
 
 
 def test_bad_names_and_numbers_are_refused(spec: HRNetSpec) -> None:
-    with pytest.raises(ValueError, match="no model named 'pose-w99'"):
+    with pytest.raises(HRNetError, match="no model named 'pose-w99'"):
         preset("pose-w99")
-    with pytest.raises(ValueError, match="not a size: '128'"):
+    with pytest.raises(HRNetError, match="not a size: '128'"):
         parse_size("128")
-    with pytest.raises(ValueError, match="not numbers of modules: '1;2'"):
+    with pytest.raises(HRNetError, match="not numbers of modules: '1;2'"):
         customized(spec, modules="1;2")
-    with pytest.raises(ValueError, match="has 1 to 64 modules and blocks, got 0 and 1"):
+    with pytest.raises(HRNetError, match="has 1 to 64 modules and blocks, got 0 and 1"):
         StageSpec(0, 1)
-    with pytest.raises(ValueError, match="not a fusion link: 'stage3'"):
+    with pytest.raises(HRNetError, match="not a fusion link: 'stage3'"):
         FusionLink.parse("stage3")
-    with pytest.raises(ValueError, match="source 1 and the same target"):
+    with pytest.raises(HRNetError, match="source 1 and the same target"):
         FusionLink(2, 0, 1, 1)
-    with pytest.raises(ValueError, match="the network has it no more"):
+    with pytest.raises(HRNetError, match="the network has it no more"):
         spec.without({FusionLink(3, 0, 0, 1)}).without({FusionLink(3, 0, 0, 1)})
-    with pytest.raises(ValueError, match="not the spec of an HRNet"):
+    with pytest.raises(HRNetError, match="not the spec of an HRNet"):
         HRNetSpec.from_json({"removed_links": []})
 
 
@@ -108,9 +109,9 @@ def test_a_removed_block_leaves_the_branch_alive(spec: HRNetSpec) -> None:
     assert smaller.liveness() == spec.liveness()
     assert spec.live_blocks - smaller.live_blocks == {block}
     assert smaller.full() == spec
-    with pytest.raises(ValueError, match="cannot remove stage3_module1_branch2_block0: the network has it no more"):
+    with pytest.raises(HRNetError, match="cannot remove stage3_module1_branch2_block0: the network has it no more"):
         smaller.without({block})
-    with pytest.raises(ValueError, match="the network has no block stage3_module1_branch2_block1"):
+    with pytest.raises(HRNetError, match="the network has no block stage3_module1_branch2_block1"):
         spec.without({ResidualBlock(3, 1, 2, 1)})
 
 
@@ -138,7 +139,7 @@ def test_connectivity_goes_to_another_width() -> None:
     wide = preset("pose-w48").connected_like(pruned)
     assert wide.width == 48
     assert (wide.links, wide.removed_blocks) == (pruned.links, pruned.removed_blocks)
-    with pytest.raises(ValueError, match=r"the links of pose-w32 \(modules \[1, 4, 3\], outputs \[0\]\) have no place in"):
+    with pytest.raises(HRNetError, match=r"the links of pose-w32 \(modules \[1, 4, 3\], outputs \[0\]\) have no place in"):
         preset("pose-small-v1").connected_like(pruned)
-    with pytest.raises(ValueError, match=r"have no place in segment-w48"):
+    with pytest.raises(HRNetError, match=r"have no place in segment-w48"):
         preset("segment-w48").connected_like(pruned)

@@ -8,6 +8,7 @@ import pytest
 
 import hrnet_tf.__main__
 from mobile_eval.android.adb import GoneError, Phone, find_phone
+from mobile_eval.errors import HRNetError
 
 from .standin import Adb, StandIn
 
@@ -30,12 +31,12 @@ def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("abc\toffline\n", "the phone abc is offline"),
         ("abc\trecovery\n", "the phone abc is in state 'recovery'"),
         ("abc\tno permissions (user in plugdev group; are your udev rules wrong?)\n", "the phone abc may not be opened"),
-        ("abc\tdevice\nemulator-5554\toffline\n", r"2 phones on adb \(abc, emulator-5554\): choose one with --serial"),
+        ("abc\tdevice\nemulator-5554\toffline\n", r"2 phones on adb \(abc, emulator-5554\): choose one with `serial`"),
     ],
 )
 def test_what_is_in_the_way(listing: Path, devices: str, message: str) -> None:
     listing.write_text(devices)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         find_phone(str(listing.with_name("adb")))
 
 
@@ -53,14 +54,14 @@ def test_statuses_outputs_and_files(adb: Adb, phone: StandIn, tmp_path: Path) ->
     found = find_phone()
     done = found.shell("echo out; echo err >&2; exit_with() { return 3; }; exit_with")
     assert (done.status, done.stdout, done.stderr) == (3, "out\n", "err\n")
-    with pytest.raises(ValueError, match=r"cannot `ls /data/local/tmp/none`: .*No such file"):
+    with pytest.raises(HRNetError, match=r"cannot `ls /data/local/tmp/none`: .*No such file"):
         found.checked("ls /data/local/tmp/none")
     with found.folder() as folder:
         (tmp_path / "sent").write_bytes(bytes(range(256)) * 4000)
         found.push([tmp_path / "sent"], f"{folder}/there")
         found.pull(f"{folder}/there", tmp_path / "back")
         assert (tmp_path / "back").read_bytes() == (tmp_path / "sent").read_bytes()
-        with pytest.raises(ValueError, match=r"cannot fetch .*/none from the phone .*: .*does not exist"):
+        with pytest.raises(HRNetError, match=r"cannot fetch .*/none from the phone .*: .*does not exist"):
             found.pull(f"{folder}/none", tmp_path / "none")
     assert phone.left() == []
     phone.leave()

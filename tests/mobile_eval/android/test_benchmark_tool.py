@@ -16,6 +16,7 @@ from mobile_eval.android.benchmark_tool import (
 )
 from mobile_eval.android.state import parse_cores, parse_temperature
 from mobile_eval.benchmark.latency import MODES
+from mobile_eval.errors import HRNetError
 
 from .conftest import OUTPUTS
 
@@ -68,7 +69,7 @@ def test_profile_from_csv() -> None:
     assert len(operators) == 12
     assert operators[3].name == "[sequential_11/conv2d_34/Conv2D]:3"
     assert sum(operator.ms for operator in operators) == pytest.approx(0.2072, abs=1e-4)
-    with pytest.raises(ValueError, match="no profile of its operators"):
+    with pytest.raises(HRNetError, match="no profile of its operators"):
         parse_profile(output("cpu.txt"))
 
 
@@ -103,10 +104,10 @@ def test_what_ran_where(name: str, target: Target, counts: tuple[object, ...], s
 
 
 def test_failures() -> None:
-    with pytest.raises(ValueError, match=r"printed no timings: .*; Node number 57 \(BATCH_MATMUL\) failed to prepare$"):
+    with pytest.raises(HRNetError, match=r"printed no timings: .*; Node number 57 \(BATCH_MATMUL\) failed to prepare$"):
         parse_output(output("failed.txt"), Target())
     cut = output("cpu.txt").partition("INFO: Inference timings")[0]
-    with pytest.raises(ValueError, match="printed no timings"):
+    with pytest.raises(HRNetError, match="printed no timings"):
         parse_output(cut, Target())
     assert failure("ERROR: Benchmarking failed.\n") == "Benchmarking failed"
     assert failure("Segmentation fault\n") == "Segmentation fault"

@@ -16,6 +16,7 @@ import pytest
 from mobile_eval.benchmark import environment, latency
 from mobile_eval.benchmark.latency import MODES, Effort, bench, bench_interleaved, effort
 from mobile_eval.benchmark.peak_memory import measure_peak_memory
+from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.random_input import feed_random
@@ -81,7 +82,7 @@ def test_modes_are_mlperf_s() -> None:
     assert effort("quick", runs=3) == Effort(3, 0)
     assert effort("quick", seconds=3) == Effort(1, 3)
     assert effort("quick", runs=3).mode == "custom"
-    with pytest.raises(ValueError, match="no mode named 'slow'; there are full, quick, rapid"):
+    with pytest.raises(HRNetError, match="no mode named 'slow'; there are full, quick, rapid"):
         effort("slow")
 
 
@@ -136,7 +137,7 @@ def test_peak_memory_is_that_of_another_process(model_path: Callable[..., Path],
     assert memory.peak_bytes > memory.before_loading_bytes > 5_000_000
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
-    with pytest.raises(ValueError, match=r"broken.tflite is not a TFLite model"):
+    with pytest.raises(HRNetError, match=r"broken.tflite is not a TFLite model"):
         measure_peak_memory(broken, Backend())
 
 
@@ -147,7 +148,7 @@ def test_runtime_that_crashes_takes_nobody_with_it(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(sys, "executable", str(crash))
     foreign = tmp_path / "foreign.tflite"
     foreign.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200))
-    with pytest.raises(ValueError, match=r"the TFLite runtime crashed on .* \(SIGSEGV\): it is truncated or damaged"):
+    with pytest.raises(HRNetError, match=r"the TFLite runtime crashed on .* \(SIGSEGV\): it is truncated or damaged"):
         bench(foreign, memory=False)
 
 
@@ -156,14 +157,14 @@ def test_damaged_model_is_not_timed(model_path: Callable[..., Path]) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(HRNetError, match="is damaged"):
         bench(path, memory=False)
 
 
 def test_settings_are_checked(model_path: Callable[..., Path]) -> None:
-    with pytest.raises(ValueError, match="at least 1 run"):
+    with pytest.raises(HRNetError, match="at least 1 run"):
         Effort(0)
-    with pytest.raises(ValueError, match="at least 1 round and 1 model, got 5 and 0"):
+    with pytest.raises(HRNetError, match="at least 1 round and 1 model, got 5 and 0"):
         bench_interleaved([], rounds=5)
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from mobile_eval.benchmark.environment import current_environment
 from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, group_of, grouped_ms, load_profile, part_of, profile
 from mobile_eval.cli.app import app
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.graph import TfliteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.viz.profile_chart import profile_svg
@@ -106,7 +107,7 @@ def test_the_command_writes_what_can_be_read(model_path: ModelPath, tmp_path: Pa
     assert result.model == "float32.tflite"
     assert picture.read_text() == profile_svg(result)
     path.write_text('{"format_version": 1}')
-    with pytest.raises(ValueError, match=r"profile\.json: not a profile; `python -m mobile_eval profile"):
+    with pytest.raises(HRNetError, match=r"profile\.json: not a profile; `python -m mobile_eval profile"):
         load_profile(path)
 
 
@@ -138,7 +139,7 @@ def test_damaged_profiles_name_the_entry(place: list[Any], value: object, messag
     inner[place[-1]] = value
     path = tmp_path / "profile.json"
     path.write_text(json.dumps(data))
-    with pytest.raises(ValueError, match=rf"profile\.json: not a profile.*({message})|profile\.json: {message}"):
+    with pytest.raises(HRNetError, match=rf"profile\.json: not a profile.*({message})|profile\.json: {message}"):
         load_profile(path)
 
 
@@ -162,5 +163,5 @@ def test_the_picture_has_a_bar_for_each_part_and_operator_and_a_cell_for_each_br
 
 def test_a_graph_without_operators_is_refused(tmp_path: Path, model_path: ModelPath) -> None:
     (tmp_path / "not.tflite").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="is not a TFLite model"):
+    with pytest.raises(HRNetError, match="is not a TFLite model"):
         TfliteGraph(tmp_path / "not.tflite")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from mobile_eval.cli.app import run
+from mobile_eval.cli.running import run
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json, write_text
 from tests.mobile_eval.conftest import Invoke, People, one_line
 
@@ -117,7 +118,7 @@ def test_disk_that_fills_up_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", fill)
-    with pytest.raises(ValueError, match=r"cannot write .*figures.json: No space left on device"):
+    with pytest.raises(HRNetError, match=r"cannot write .*figures.json: No space left on device"):
         write_text(path, "new" * 1000)
     assert [entry.name for entry in tmp_path.iterdir()] == ["figures.json"]
     assert json.loads(path.read_text()) == {"old": 1}
@@ -148,7 +149,7 @@ def application(error: BaseException) -> typer.Typer:
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (ValueError("one\ntwo"), 2, "error: one two"),
+        (HRNetError("one\ntwo"), 2, "error: one two"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "error: [Errno 28] No space left on device"),
         (KeyboardInterrupt(), 130, ""),
     ],
@@ -167,14 +168,20 @@ def test_debug_brings_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr(sys, "argv", ["hrnet"])
     monkeypatch.setenv("HRNET_DEBUG", "1")
     with pytest.raises(SystemExit):
-        run(application(ValueError("bad")))
+        run(application(HRNetError("bad")))
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("shapes differ"), KeyError("width")])
+def test_a_bug_looks_like_one(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["hrnet"])
-    with pytest.raises(ZeroDivisionError):
-        run(application(ZeroDivisionError()))
+    with pytest.raises(SystemExit) as ended:
+        run(application(error))
+    assert ended.value.code == 1
+    shown = capsys.readouterr().err.splitlines()
+    assert "bug" in shown[0]
+    assert type(error).__name__ in shown[0]
+    assert shown[2].startswith("Traceback")
 
 
 def test_imports_stay_light() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from mobile_eval.datasets.coco.instances import Instances, load_instances
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.detection.evaluate import measured
 from mobile_eval.tasks.pose.evaluate import measure
 from tests.mobile_eval.conftest import Invoke, People, one_line
@@ -81,7 +82,7 @@ def test_one_annotation_in_a_hundred_is_left_out(
     assert counts == (PEOPLE - 1, PEOPLE - 1)
     assert data.left_out.startswith("1 of 100 annotations left out, the first: annotation 7")
     assert message in data.left_out
-    with pytest.raises(ValueError, match=r"json, annotation 7") as refused:
+    with pytest.raises(HRNetError, match=r"json, annotation 7") as refused:
         read(coco, images, strict=True)
     assert message in str(refused.value)
     coco["annotations"][8].update(change)
@@ -100,7 +101,7 @@ def test_one_annotation_without_keypoints_is_left_out(
     data = keypoints_of(coco, images)
     assert len(data) == len(data.coco["annotations"]) == PEOPLE - 1
     assert message in data.left_out
-    with pytest.raises(ValueError, match="annotation 7"):
+    with pytest.raises(HRNetError, match="annotation 7"):
         keypoints_of(coco, images, strict=True)
 
 
@@ -129,12 +130,12 @@ def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco:
     result = measure("x", data, found, [0.05, 0.05])
     assert result.oks is not None
     assert (result.oks.ap50, result.pck.pck, result.pck.joints_counted) == (1.0, 1.0, 199)
-    with pytest.raises(ValueError, match=r"people\.json, annotation 7 \(a\.png\): .*neck"):
+    with pytest.raises(HRNetError, match=r"people\.json, annotation 7 \(a\.png\): .*neck"):
         keypoints_of(coco, images, strict=True)
     coco["annotations"][8]["keypoints"][3:] = joint
     assert len(keypoints_of(coco, images)) == PEOPLE
     coco["annotations"][9]["keypoints"][3:] = joint
-    with pytest.raises(ValueError, match="3 of 200 labelled joints cannot be used, more than 1%; the first: annotation 7"):
+    with pytest.raises(HRNetError, match="3 of 200 labelled joints cannot be used, more than 1%; the first: annotation 7"):
         keypoints_of(coco, images)
 
 

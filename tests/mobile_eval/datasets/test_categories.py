@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from mobile_eval.tasks.registry import TASKS
 from tests.mobile_eval.conftest import JOINTS, Invoke, People, one_line
@@ -29,7 +30,7 @@ def both(people: People) -> People:
 
 def test_several_that_are_used_ask_for_a_choice(both: People) -> None:
     several = re.escape("several categories with keypoints ('dog' (id 2): 1 annotation, 'person' (id 1): 4 annotations)")
-    with pytest.raises(ValueError, match=f"people.json has {several}; choose one with --category"):
+    with pytest.raises(HRNetError, match=f"people.json has {several}; choose one with `category`"):
         load_keypoint_dataset(both.annotations, both.images)
 
 
@@ -56,7 +57,7 @@ def test_a_choice_that_there_is_not(both: People, category: str) -> None:
     message = (
         f"no category with keypoints is named '{category}'; give --category the name or id of one of 'dog' \\(id 2\\), 'person'"
     )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         load_keypoint_dataset(both.annotations, both.images, category=category)
 
 
@@ -64,7 +65,7 @@ def test_two_of_one_name_are_chosen_by_id(both: People) -> None:
     both.coco["categories"][0]["name"] = "person"
     both.rewrite()
     for options in ({"category": "person"}, {"expected": "person"}):
-        with pytest.raises(ValueError, match=r"2 categories are named 'person'|choose one with --category"):
+        with pytest.raises(HRNetError, match=r"2 categories are named 'person'|choose one with `category`"):
             load_keypoint_dataset(both.annotations, both.images, **options)
     assert len(load_keypoint_dataset(both.annotations, both.images, category="2")) == 1
 

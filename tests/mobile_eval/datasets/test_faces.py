@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_size import stored_size
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
 
@@ -151,5 +152,5 @@ def test_sizes_behind_long_comments_and_of_damaged_files(tmp_path: Path) -> None
     assert stored_size(path) == (33, 71)
     for damaged in (b"", b"\xff\xd8\xff", b"text"):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="is damaged, or of another format"):
+        with pytest.raises(HRNetError, match="is damaged, or of another format"):
             stored_size(path)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.interpreter import TfliteModel
 from mobile_eval.tasks.pose.evaluate import measure
 from tests.mobile_eval.conftest import Invoke, People, one_line
@@ -84,7 +85,7 @@ def test_figures_are_those_of_pycocotools_or_one_line(images: Path) -> None:
             spoil, message = REFUSED[name]
             coco = copy.deepcopy(scene.clean)
             spoil(coco)
-            with pytest.raises(ValueError) as refused:
+            with pytest.raises(HRNetError) as refused:
                 load(coco, images)
             assert message in str(refused.value), (seed, name)
             assert "\n" not in str(refused.value)

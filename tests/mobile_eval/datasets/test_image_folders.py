@@ -10,6 +10,7 @@ import pytest
 
 from mobile_eval.datasets.folders import image_files, load_class_folders, skipped_line
 from mobile_eval.datasets.masks import load_masked_images
+from mobile_eval.errors import HRNetError
 from tests.image_files import encoded, photograph, png_of_samples
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
 
@@ -72,10 +73,10 @@ def test_class_folders(animals: Path, tmp_path: Path) -> None:
 
 def test_one_class_and_classes_without_images_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "one", "cat/1.png", "2.png")
-    with pytest.raises(ValueError, match="one holds one class folder, cat; expected two at least"):
+    with pytest.raises(HRNetError, match="one holds one class folder, cat; expected two at least"):
         load_class_folders(tmp_path / "one")
     fill(tmp_path / "two", "cat/1.png", "dog/1.heic")
-    with pytest.raises(ValueError, match=r"class folder .*dog has no images \(1 file skipped: 1.heic\)"):
+    with pytest.raises(HRNetError, match=r"class folder .*dog has no images \(1 file skipped: 1.heic\)"):
         load_class_folders(tmp_path / "two")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from mobile_eval.datasets.coco.instances import load_instances
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 
 
 def test_boxes_and_classes(shapes: Path) -> None:
@@ -32,7 +33,7 @@ def test_a_part_has_the_annotations_to_match(shapes: Path) -> None:
     assert len(head.coco["annotations"]) == sum(len(item.boxes) for item in head.items)
     assert {image["id"] for image in odd.coco["images"]} == {item.image_id for item in odd.items}
     assert data.head(None) is data
-    with pytest.raises(ValueError, match="the number of images to take must be at least 1, got 0"):
+    with pytest.raises(HRNetError, match="the number of images to take must be at least 1, got 0"):
         data.head(0)
 
 
@@ -66,7 +67,7 @@ def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
     ],
 )
 def test_annotations_that_are_refused(changes: dict[str, Any], message: str, shapes: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=message) as refused:
+    with pytest.raises(HRNetError, match=message) as refused:
         load_instances(written(shapes, tmp_path, **changes), shapes / "images")
     assert "\n" not in str(refused.value)
 
@@ -86,21 +87,21 @@ def test_annotations_that_are_refused(changes: dict[str, Any], message: str, sha
 def test_files_of_another_kind(content: Any, message: str, shapes: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         load_instances(path, shapes / "images")
 
 
 def test_files_that_hold_no_box_or_name_missing_images(shapes: Path, tmp_path: Path) -> None:
     content = json.loads((shapes / "train.json").read_text())
     (tmp_path / "empty.json").write_text(json.dumps({**content, "annotations": []}))
-    with pytest.raises(ValueError, match="holds no box"):
+    with pytest.raises(HRNetError, match="holds no box"):
         load_instances(tmp_path / "empty.json", shapes / "images")
-    with pytest.raises(ValueError, match=r"names 16 image files that are not in .*, the first is train1\.png"):
+    with pytest.raises(HRNetError, match=r"names 16 image files that are not in .*, the first is train1\.png"):
         load_instances(shapes / "train.json", tmp_path)
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(HRNetError, match="does not exist"):
         load_instances(shapes / "train.json", tmp_path / "none")
 
 
 def test_keypoint_networks_refuse_instances(shapes: Path) -> None:
-    with pytest.raises(ValueError, match="has no category with keypoints"):
+    with pytest.raises(HRNetError, match="has no category with keypoints"):
         load_keypoint_dataset(shapes / "train.json", shapes / "images")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobile_eval.datasets.masks import load_masked_images, read_mask
+from mobile_eval.errors import HRNetError
 from tests.image_files import chunk, encoded, photograph, png_of_samples, png_that_claims
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
 
@@ -56,7 +57,7 @@ def test_greys_of_few_bits_are_read_as_the_samples_that_they_store(depth: int, t
     with Image.open(path) as opened:  # which spreads them over 0 to 255
         shown = np.asarray(opened.convert("L")).astype(int)
     np.testing.assert_array_equal(shown * (2**depth - 1) // 255, samples)
-    with pytest.raises(ValueError, match=f"holds class {2**depth - 1}, but the model has {2**depth - 1} classes"):
+    with pytest.raises(HRNetError, match=f"holds class {2**depth - 1}, but the model has {2**depth - 1} classes"):
         read_mask(path, 2**depth - 1)
 
 
@@ -73,16 +74,16 @@ def test_other_formats_of_one_channel(options: dict[str, str], tmp_path: Path) -
         (encoded(indices(3), format="JPEG"), "is a JPEG, whose compression changes the indices of classes: write masks as PNG"),
         (encoded(photograph(9, 9), format="PNG"), r"is uint8 \(9, 9, 3\); expected one channel of bytes"),
         (encoded(indices(3).astype(np.uint16), format="PNG"), r"is uint16 \(45, 61\); expected one channel of bytes"),
-        (png_that_claims(40000, 30000, 1, 0), r"is 30000x40000 .* where --max-pixels is 100,000,000: scale it down$"),
-        (png_that_claims(40000, 30000, 8, 3), r"is 30000x40000 .* where --max-pixels is 100,000,000: scale it down$"),
-        (png_that_claims(100000, 100000), r"is 100000x100000 .* where --max-pixels is 100,000,000: scale it down$"),
+        (png_that_claims(40000, 30000, 1, 0), r"is 30000x40000 .* where `max_pixels` is 100,000,000: scale it down$"),
+        (png_that_claims(40000, 30000, 8, 3), r"is 30000x40000 .* where `max_pixels` is 100,000,000: scale it down$"),
+        (png_that_claims(100000, 100000), r"is 100000x100000 .* where `max_pixels` is 100,000,000: scale it down$"),
         (png_of_samples(indices(3), 8)[:-30], "is damaged: it is truncated"),
         (b"", "is damaged, or of another format"),
     ],
 )
 def test_refused_masks(data: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "m.png").write_bytes(data)
-    with pytest.raises(ValueError, match=f"^mask .*m.png {message}"):
+    with pytest.raises(HRNetError, match=f"^mask .*m.png {message}"):
         read_mask(tmp_path / "m.png", 3)
 
 
@@ -143,7 +144,7 @@ def test_masks_of_0_and_255_are_refused(
     at = folder(write)
     if named:
         (at / "masks" / "classes.json").write_text('["background", "square"]')
-    with pytest.raises(ValueError, match=r"the masks in .*masks hold nothing but 0 and 255, .* write the index of a class"):
+    with pytest.raises(HRNetError, match=r"the masks in .*masks hold nothing but 0 and 255, .* write the index of a class"):
         load_masked_images(at / "images", at / "masks")
     model = task_model("segmentation", ("background", "square")).path
     arguments = "--images", at / "images", "--masks", at / "masks"
@@ -164,9 +165,9 @@ def test_masks_in_the_folder_of_images_are_refused(folder: Callable[[Write], Pat
         shutil.copy(path, at / "images" / path.name)
     (at / "link").symlink_to(at / "images")
     for masks in (at / "images", at / "link", at / "masks" / ".." / "images"):
-        with pytest.raises(ValueError, match=r"images and masks are both in .*images, where masks would be taken for images"):
+        with pytest.raises(HRNetError, match=r"images and masks are both in .*images, where masks would be taken for images"):
             load_masked_images(at / "images", masks)
-    with pytest.raises(ValueError, match=r"0.jpg and 0.png have one name: which of them is the image, and which the mask"):
+    with pytest.raises(HRNetError, match=r"0.jpg and 0.png have one name: which of them is the image, and which the mask"):
         load_masked_images(at / "images", at / "masks")
 
 
@@ -194,7 +195,7 @@ def test_images_in_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
 def test_two_masks_of_one_name(folder: Callable[[Write], Path]) -> None:
     at = folder(as_bits)
     (at / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
-    with pytest.raises(ValueError, match=r"1.bmp and 1.png have one name"):
+    with pytest.raises(HRNetError, match=r"1.bmp and 1.png have one name"):
         load_masked_images(at / "images", at / "masks")
 
 

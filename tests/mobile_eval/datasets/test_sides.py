@@ -11,6 +11,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS, name_words, named_pairs, pairs_with, parse_flip_pairs
+from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
 from mobile_eval.model.description import read_description
@@ -140,7 +141,7 @@ def test_pairs_that_are_typed(text: str, pairs: tuple[tuple[int, int], ...]) -> 
     ],
 )
 def test_pairs_that_are_none(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match="flip-pairs") as error:
+    with pytest.raises(HRNetError, match="flip-pairs") as error:
         parse_flip_pairs(text, NAMES)
     assert message in str(error.value)
 
@@ -171,7 +172,7 @@ def test_a_category_keeps_its_pairs() -> None:
         ([["a"]], "expected a list of pairs"),
         ([["a", "x"]], "'x' is neither"),
     ):
-        with pytest.raises(ValueError, match=f"category 'crab', flip_pairs: {message}"):
+        with pytest.raises(HRNetError, match=f"category 'crab', flip_pairs: {message}"):
             KeypointCategory.from_json({**given, "flip_pairs": wrong})
 
 
@@ -217,7 +218,7 @@ def test_without_pairs_nothing_is_mirrored(invoke: Invoke, people: People, model
     line = one_line(error)
     assert "float32.tflite: it is not known which of 17 keypoints (joint_0_near, joint_0_far, joint_1_near, ...)" in line
     assert "--flip-pairs none" in line
-    with pytest.raises(ValueError, match="it is not known which of 17 keypoints"):
+    with pytest.raises(HRNetError, match="it is not known which of 17 keypoints"):
         predict_box(TfliteModel(path), np.zeros((90, 70, 3), np.uint8), (0, 0, 70, 90), PoseOptions(flip=True))
     json_path = people.images.parent / "figures.json"
     code, _, _ = invoke("evaluate", path, *data, "--flip", "--flip-pairs", "0:1,joint_1_near:joint_1_far", "--json", json_path)

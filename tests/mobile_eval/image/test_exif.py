@@ -20,6 +20,7 @@ from mobile_eval.datasets.coco.instances import load_instances
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.frames import STORED, UPRIGHT, find_frame, size_as_read
 from mobile_eval.datasets.masks import load_masked_images
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import orientation
 from mobile_eval.image.preprocess import person_crops, read_image, read_item
 from mobile_eval.keypoints.boxes_file import load_boxes
@@ -162,13 +163,13 @@ def test_a_choice_that_the_sizes_contradict(tmp_path: Path) -> None:
     path, folder = keypoint_file(tmp_path, [("a.jpg", 3, AS_STORED), ("b.jpg", 6, AS_SHOWN)])
     with pytest.raises(
         ValueError,
-        match=r"--exif stored: the sizes that .*a.json names are of upright images; b.jpg is named 80x48, and is stored as 48x80",
+        match=r"`exif` stored: the sizes that .*a.json names are of upright images; b.jpg is named 80x48, and is stored as 48x80",
     ):
         load_keypoint_dataset(path, folder, exif=STORED)
-    with pytest.raises(ValueError, match="--exif is one of upright, stored, got 'sideways'"):
+    with pytest.raises(HRNetError, match="`exif` is one of upright, stored, got 'sideways'"):
         load_keypoint_dataset(path, folder, exif="sideways")
     path, folder = keypoint_file(tmp_path / "other", [("a.jpg", 6, (50, 50))])
-    with pytest.raises(ValueError, match=r"a.jpg is 80x48 \(height x width\), but its annotations say 50x50"):
+    with pytest.raises(HRNetError, match=r"a.jpg is 80x48 \(height x width\), but its annotations say 50x50"):
         read_item(load_keypoint_dataset(path, folder, exif=UPRIGHT).persons[0])
 
 
@@ -200,7 +201,7 @@ def test_masks_tell_by_their_size(tmp_path: Path) -> None:
     assert [one.upright for one in data.images] == [False, False, True]
     cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.zeros(AS_SHOWN, np.uint8))
     assert [one.upright for one in load_masked_images(tmp_path / "images", tmp_path / "masks").images] == [True] * 3
-    with pytest.raises(ValueError, match=r"--exif stored: the sizes that .*masks names are of upright images"):
+    with pytest.raises(HRNetError, match=r"`exif` stored: the sizes that .*masks names are of upright images"):
         load_masked_images(tmp_path / "images", tmp_path / "masks", exif=STORED)
 
 

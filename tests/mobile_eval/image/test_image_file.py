@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import decode
 from mobile_eval.image.image_limit import LONGEST_SIDE, MAX_PIXELS, MOST_PIXELS, max_pixels, set_max_pixels
 from mobile_eval.image.image_size import header_size, stored_size
@@ -81,7 +82,7 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
 def test_a_small_file_that_claims_a_large_image_is_not_decoded(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(with_size(encoded(photograph(90, 120), **FORMATS[name]), 16000, 15000))
-    with pytest.raises(ValueError, match=rf"{name} is 15000x16000 \(height x width\), 240,000,000 pixels .* raise --max-pixels"):
+    with pytest.raises(HRNetError, match=rf"{name} is 15000x16000 \(height x width\), 240,000,000 pixels .* raise `max_pixels`"):
         read_image(path)
 
 
@@ -92,7 +93,7 @@ def test_a_small_file_that_claims_a_large_image_is_not_decoded(name: str, tmp_pa
 def test_png_bombs(width: int, height: int, depth: int, colour: int) -> None:
     data = png_that_claims(width, height, depth, colour)
     for flags in (cv2.IMREAD_COLOR, cv2.IMREAD_UNCHANGED):
-        with pytest.raises(ValueError, match=f"image x is {height}x{width} .* where --max-pixels is 100,000,000: scale it down$"):
+        with pytest.raises(HRNetError, match=f"image x is {height}x{width} .* where `max_pixels` is 100,000,000: scale it down$"):
             decode(data, flags, "image x")
 
 
@@ -103,16 +104,16 @@ def test_the_limit_can_be_moved() -> None:
     set_max_pixels(None)  # as it is
     assert pixels(data).shape == (90, 120, 3)
     set_max_pixels(90 * 120 - 1)
-    with pytest.raises(ValueError, match="10,800 pixels where --max-pixels is 10,799"):
+    with pytest.raises(HRNetError, match="10,800 pixels where `max_pixels` is 10,799"):
         pixels(data)
     for wrong in (0, -1, MOST_PIXELS + 1):
-        with pytest.raises(ValueError, match="max-pixels must be from 1 to 715,827,882"):
+        with pytest.raises(HRNetError, match="max-pixels must be from 1 to 715,827,882"):
             set_max_pixels(wrong)
 
 
 def test_sides_that_cannot_be_warped() -> None:
     pixels(encoded(np.zeros((1, LONGEST_SIDE, 3), np.uint8), format="PNG"))
-    with pytest.raises(ValueError, match="opencv warps no side over 32,766 pixels"):
+    with pytest.raises(HRNetError, match="opencv warps no side over 32,766 pixels"):
         pixels(encoded(np.zeros((LONGEST_SIDE + 1, 1, 3), np.uint8), format="PNG"))
 
 
@@ -136,7 +137,7 @@ def test_data_after_the_end_of_a_jpeg(trailer: bytes, progressive: bool) -> None
 def test_truncated_jpegs(share: float, after: bytes) -> None:
     for data in (encoded(photograph(300, 200, 2), format="JPEG", progressive=progressive) for progressive in (False, True)):
         for whole in (data, data[:2] + THUMBNAIL + data[2:]):
-            with pytest.raises(ValueError, match=r"image x is (truncated|damaged)"):
+            with pytest.raises(HRNetError, match=r"image x is (truncated|damaged)"):
                 pixels(whole[: int(share * len(whole))] + after)
 
 
@@ -144,10 +145,10 @@ def test_png_s_are_read_to_their_end_and_no_further() -> None:
     data = encoded(photograph(90, 120), format="PNG")
     np.testing.assert_array_equal(pixels(data + b"more"), pixels(data))
     for length in range(8, len(data), 97):
-        with pytest.raises(ValueError, match="image x is damaged"):
+        with pytest.raises(HRNetError, match="image x is damaged"):
             pixels(data[:length])
     for place in range(41, len(data) - 16, 97):
-        with pytest.raises(ValueError, match="image x is damaged: the checksum of its chunk IDAT is wrong"):
+        with pytest.raises(HRNetError, match="image x is damaged: the checksum of its chunk IDAT is wrong"):
             pixels(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
 
 
@@ -156,7 +157,7 @@ def test_opencv_and_libpng_add_no_lines(capfd: pytest.CaptureFixture[str]) -> No
     profile = chunk(b"iCCP", b"broken\0\0no zlib") + chunk(b"tIME", b"") + chunk(b"pHYs", b"1")
     np.testing.assert_array_equal(pixels(png_of_samples(samples, 8, more=profile)), pixels(png_of_samples(samples, 8)))
     for damaged in (png_of_samples(samples, 8)[:-20], SIGNATURE, SIGNATURE + png_header(7, 5)):
-        with pytest.raises(ValueError, match="damaged"):
+        with pytest.raises(HRNetError, match="damaged"):
             pixels(damaged)
     assert capfd.readouterr().err == ""
 
@@ -169,7 +170,7 @@ def test_what_is_no_image(data: bytes, tmp_path: Path) -> None:
     path.write_bytes(data)
     assert header_size(data) is None
     for read in (read_image, stored_size):
-        with pytest.raises(ValueError, match=r"x.jpg is (damaged|truncated)"):
+        with pytest.raises(HRNetError, match=r"x.jpg is (damaged|truncated)"):
             read(path)
 
 

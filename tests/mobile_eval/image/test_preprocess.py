@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_limit import LONGEST_SIDE
 from mobile_eval.image.preprocess import normalize, read_image, resized_centre
 from tests.image_files import photograph
@@ -78,7 +79,7 @@ def test_photographs_are_turned_upright_unless_the_stored_ones_are_asked_for(rgb
     np.testing.assert_array_equal(read_image(path, (WIDTH, HEIGHT)), upright)
     stored = read_image(path, (HEIGHT, WIDTH), upright=False)
     assert np.abs(stored.astype(int) - rgb).mean() < 12
-    with pytest.raises(ValueError, match=r"turned.jpg is 40x24 \(height x width\), but its annotations say 30x30"):
+    with pytest.raises(HRNetError, match=r"turned.jpg is 40x24 \(height x width\), but its annotations say 30x30"):
         read_image(path, (30, 30))
 
 

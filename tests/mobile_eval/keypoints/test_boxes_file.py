@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.boxes_file import BoxChoice, load_boxes
 from tests.mobile_eval.conftest import Invoke, People, one_line
 
@@ -50,7 +51,7 @@ def test_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"images": [{"id": 9, "file_name": "b/1.jpg"}], "annotations": [{"image_id": 9, "bbox": BOX}]}
     assert list(load_boxes(written(tmp_path, table), images)) == [images[1]]
     for entry in ({"file_name": "1.jpg", "bbox": BOX}, {"image_id": 1, "bbox": BOX}):
-        with pytest.raises(ValueError, match=r"entry 0: .* is that of data/a/1.jpg and of data/b/1.jpg"):
+        with pytest.raises(HRNetError, match=r"entry 0: .* is that of data/a/1.jpg and of data/b/1.jpg"):
             load_boxes(written(tmp_path, [entry]), images)
 
 
@@ -79,7 +80,7 @@ def test_category_and_score(choice: BoxChoice, named: list[int] | None, unnamed:
     for content, expected in ((table, named), (entries, unnamed)):
         path = written(tmp_path, content)
         if expected is None:
-            with pytest.raises(ValueError, match=r"boxes.json has no category '\w+', there are .*: give one by --category"):
+            with pytest.raises(HRNetError, match=r"boxes.json has no category '\w+', there are .*: give one by `category`"):
                 load_boxes(path, ["000007.jpg"], choice)
         else:
             assert [box[0] for box in load_boxes(path, ["000007.jpg"], choice)[Path("000007.jpg")]] == expected
@@ -153,7 +154,7 @@ def entry(**changes: Any) -> str:
     ],
 )
 def test_bad_files(people: People, tmp_path: Path, content: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(HRNetError, match=message) as caught:
         load_boxes(written(tmp_path, content), sorted(people.images.iterdir()))
     assert "boxes.json" in str(caught.value)
     assert "\n" not in str(caught.value)

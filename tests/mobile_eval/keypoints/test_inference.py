@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, predict_people, unmirrored
@@ -39,9 +40,9 @@ def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: 
     model = TfliteModel(model_path())
     object.__setattr__(model.description, "output", ModelOutput("keypoints", 4, TensorFormat("float32")))
     PoseOptions().check(model)
-    with pytest.raises(ValueError, match="decodes in its graph"):
+    with pytest.raises(HRNetError, match="decodes in its graph"):
         PoseOptions(flip=True).check(model)
-    with pytest.raises(ValueError, match="no decoding named 'best'; there are own, quarter, dark, udp"):
+    with pytest.raises(HRNetError, match="no decoding named 'best'; there are own, quarter, dark, udp"):
         PoseOptions(decoding="best")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.predict import predict
@@ -50,9 +51,9 @@ def test_written_keypoints_are_a_coco_file(people: People, model_path: Callable[
 
 def test_bad_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model = TfliteModel(model_path())
-    with pytest.raises(ValueError, match=r"cannot read image .*absent.jpg: No such file"):
+    with pytest.raises(HRNetError, match=r"cannot read image .*absent.jpg: No such file"):
         predict(model, [people.images / "absent.jpg"], tmp_path / "a")
-    with pytest.raises(ValueError, match="at least one image"):
+    with pytest.raises(HRNetError, match="at least one image"):
         predict(model, [], tmp_path / "b")
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
@@ -67,12 +68,12 @@ def test_nothing_is_left_where_an_image_is_refused(people: People, model_path: C
     (tmp_path / "sub").mkdir()
     images[1].write_bytes(images[0].read_bytes()[:2000])
     out = tmp_path / "out"
-    with pytest.raises(ValueError, match=r"000001.jpg is truncated"):
+    with pytest.raises(HRNetError, match=r"000001.jpg is truncated"):
         predict(model, images, out)
     assert not out.exists()
     out.mkdir()
     (out / "mine.txt").write_text("stays")
-    with pytest.raises(ValueError, match=r"box \[500, 1, 5, 5\] lies outside its image .*000001.jpg, 160x130 pixels"):
+    with pytest.raises(HRNetError, match=r"box \[500, 1, 5, 5\] lies outside its image .*000001.jpg, 160x130 pixels"):
         predict(model, images[:1], out, boxes={images[0]: [(1, 2, 30, 40), (500, 1, 5, 5)]})
     assert written(out) == ["mine.txt"]
 
@@ -81,7 +82,7 @@ def test_an_earlier_call_is_not_overwritten(people: People, model_path: Callable
     model, images, out = TfliteModel(model_path()), sorted(people.images.iterdir()), tmp_path / "out"
     predict(model, images[:1], out)
     before = {path: path.read_bytes() for path in out.iterdir()}
-    with pytest.raises(ValueError, match=r"out holds keypoints.json of an earlier call; give another --output, or --overwrite"):
+    with pytest.raises(HRNetError, match=r"out holds keypoints.json of an earlier call; give another `output`, or `overwrite`"):
         predict(model, images[1:], out)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     predict(model, images[1:], out, overwrite=True)
@@ -104,7 +105,7 @@ def test_images_of_one_name_are_both_kept(people: People, model_path: Callable[.
     predict(model, [a, a.with_suffix(".jpeg")], tmp_path / "same")
     assert written(tmp_path / "same") == ["1.jpeg_pose.jpg", "1.jpg_pose.jpg", "keypoints.json"]
     outside = tmp_path / "in" / "b" / ".." / "a" / "1.jpg"
-    with pytest.raises(ValueError, match=r"1.jpg would both be written to 1.jpg_pose.jpg"):
+    with pytest.raises(HRNetError, match=r"1.jpg would both be written to 1.jpg_pose.jpg"):
         predict(model, [a, outside], tmp_path / "twice")
     assert not (tmp_path / "twice").exists()
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, crop_matrix, distances, heatmap_pixel, mirrored, transform_points
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
@@ -41,7 +42,7 @@ def test_a_rotated_crop_by_hand() -> None:
 def test_a_heatmap_s_corners_are_the_input_s() -> None:
     np.testing.assert_allclose(heatmap_pixel((128, 96), UDP), [95 / 23, 127 / 31])
     np.testing.assert_array_equal(heatmap_pixel((128, 96)), [4, 4])
-    with pytest.raises(ValueError, match="geometry must be one of plain, udp, got 'round'"):
+    with pytest.raises(HRNetError, match="geometry must be one of plain, udp, got 'round'"):
         distances((128, 96), "round")
 
 
@@ -86,7 +87,7 @@ def test_a_file_says_its_geometry(model_path: Callable[..., Path], describe: Cal
     assert plain["input"]["geometry"] == "plain"
     assert ModelDescription.from_json(plain).input.geometry == "plain"
     plain["input"]["geometry"] = "round"
-    with pytest.raises(ValueError, match="a model's geometry is one of plain, udp, got 'round'"):
+    with pytest.raises(HRNetError, match="a model's geometry is one of plain, udp, got 'round'"):
         ModelDescription.from_json(plain)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.keypoints.video import SUFFIXES, _Drawn, box_around, is_video, output_rate, predict_video
 from mobile_eval.runtime.interpreter import TfliteModel
@@ -151,7 +152,7 @@ def test_a_video_that_the_disk_has_no_room_for_is_refused(
     clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mobile_eval.keypoints.video._Drawn.add", add_half)
-    with pytest.raises(ValueError, match=f"clip_pose.mp4: {FRAMES // 2 + 1} of {FRAMES} frames are there; is the disk full"):
+    with pytest.raises(HRNetError, match=f"clip_pose.mp4: {FRAMES // 2 + 1} of {FRAMES} frames are there; is the disk full"):
         predict_video(TfliteModel(model_path()), clip, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -172,7 +173,7 @@ def test_what_is_no_video(model_path: Callable[..., Path], tmp_path: Path) -> No
         (tmp_path / "absent.mp4", "no such file"),
         ("97", "there is no camera 97"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(HRNetError, match=message):
             predict_video(model, source, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
     assert all(map(is_video, ("0", "a.MP4", *(f"x{suffix}" for suffix in SUFFIXES))))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.box_map import box_map, box_map_of_files
 from mobile_eval.metrics.oks import NOT_DEFINED
 
@@ -108,7 +109,7 @@ def test_by_hand() -> None:
 )
 def test_bad_results_are_named(change: dict[str, Any], message: str) -> None:
     coco, results = scene(5, 0)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         box_map(coco, [{**results[0], **change}])
 
 
@@ -118,7 +119,7 @@ def test_files(tmp_path: Path) -> None:
     annotations.write_text(json.dumps(coco))
     found.write_text(json.dumps(results))
     assert box_map_of_files(annotations, found) == box_map(coco, results)
-    with pytest.raises(ValueError, match=r"instances.json is not a COCO detection results file"):
+    with pytest.raises(HRNetError, match=r"instances.json is not a COCO detection results file"):
         box_map_of_files(annotations, annotations)
-    with pytest.raises(ValueError, match=r"results.json is not a COCO annotation file"):
+    with pytest.raises(HRNetError, match=r"results.json is not a COCO annotation file"):
         box_map_of_files(found, found)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.distance import box_roots, normalized_distances
 from mobile_eval.metrics.nme import nme
 
@@ -45,5 +46,5 @@ def test_boxes_as_units() -> None:
 
 def test_nothing_known_is_null() -> None:
     assert nme(np.full((2, 3), np.nan)).to_json("abc")["nme"] is None
-    with pytest.raises(ValueError, match="must be above 0, got 0"):
+    with pytest.raises(HRNetError, match="must be above 0, got 0"):
         nme(np.zeros((1, 1)), 0)

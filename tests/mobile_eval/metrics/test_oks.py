@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.oks import NOT_DEFINED, oks
 
 CATEGORY_ID = 3
@@ -113,5 +114,5 @@ def test_inputs_are_left_as_they_were() -> None:
 
 def test_results_for_images_that_are_not_there() -> None:
     coco, predictions = scene(5, 3, seed=1)
-    with pytest.raises(ValueError, match="results for image 99, which is not in the annotations"):
+    with pytest.raises(HRNetError, match="results for image 99, which is not in the annotations"):
         oks(coco, [{**predictions[0], "image_id": 99}], [0.05] * 5, CATEGORY_ID)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.distance import between, head_sizes, normalized_distances
 from mobile_eval.metrics.pck import pckh
 from mobile_eval.tasks.pose.evaluate import measure, parse_head_joints
@@ -62,12 +63,12 @@ def test_head_boxes_and_head_joints_of_a_data_set(people: People) -> None:
 
 @pytest.mark.parametrize("text", ["nose", "nose,nose", "nose,antenna", "nose,left_ear,left_eye"])
 def test_head_joints_are_two_of_the_joints(text: str) -> None:
-    with pytest.raises(ValueError, match="--head-joints takes two of the joints nose, left_ear, left_eye"):
+    with pytest.raises(HRNetError, match="`head_joints` takes two of the joints nose, left_ear, left_eye"):
         parse_head_joints(text, ("nose", "left_ear", "left_eye"))
 
 
 def test_a_bad_head_box_is_named(people: People) -> None:
     people.coco["annotations"][0]["bbox_head"] = [1, 2, 0, 4]
     people.rewrite()
-    with pytest.raises(ValueError, match=r"annotation 1 \(000001.jpg\), bbox_head: bbox .* has no area"):
+    with pytest.raises(HRNetError, match=r"annotation 1 \(000001.jpg\), bbox_head: bbox .* has no area"):
         load_keypoint_dataset(people.annotations, people.images)

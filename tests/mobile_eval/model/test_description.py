@@ -13,6 +13,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.compiled import check_not_compiled
 from mobile_eval.model.description import (
     ModelDescription,
@@ -66,7 +67,7 @@ def test_truncated_is_refused(model_path: Callable[..., Path], keep: float, besi
     path.write_bytes(path.read_bytes()[: int(keep * size) if keep < 1 else int(keep)])
     if not beside:
         path.with_suffix(".json").unlink()
-    with pytest.raises(ValueError, match=r"is empty|is not a TFLite model|truncated") as error:
+    with pytest.raises(HRNetError, match=r"is empty|is not a TFLite model|truncated") as error:
         read_description(path)
     assert str(path) in str(error.value)
 
@@ -78,7 +79,7 @@ def test_a_cut_end_is_made_up_for_by_the_copy_beside(model_path: Callable[..., P
     path.write_bytes(path.read_bytes()[:-cut])
     assert read_description(path) == sound
     path.with_suffix(".json").unlink()
-    with pytest.raises(ValueError, match="truncated or not of this package"):
+    with pytest.raises(HRNetError, match="truncated or not of this package"):
         read_description(path)
 
 
@@ -140,7 +141,7 @@ def test_a_file_compiled_elsewhere_is_known_for_what_it_is(
     path = source.with_name(f"{source.stem}{end}.tflite")
     path.write_bytes(compiled(micro.flatbuffers["int8"], operator))
     assert read_description(path) == dataclasses.replace(read_description(source), flatbuffer=None)
-    with pytest.raises(ValueError, match=rf"was compiled for {device} already: give the int8 file"):
+    with pytest.raises(HRNetError, match=rf"was compiled for {device} already: give the int8 file"):
         check_not_compiled(path)
     source.with_suffix(".json").unlink()
     with pytest.raises(
@@ -154,7 +155,7 @@ def test_json_beside_that_is_no_description(model_path: Callable[..., Path], mic
     path = model_path()
     path.write_bytes(micro.flatbuffers["float32"])
     path.with_suffix(".json").write_text(content)
-    with pytest.raises(ValueError, match=r"not of this package|format version 9|input is missing") as error:
+    with pytest.raises(HRNetError, match=r"not of this package|format version 9|input is missing") as error:
         read_description(path)
     assert str(path) in str(error.value)
 
@@ -162,13 +163,13 @@ def test_json_beside_that_is_no_description(model_path: Callable[..., Path], mic
 def test_foreign_files_are_refused(tmp_path: Path, micro: MicroModels) -> None:
     bare = tmp_path / "bare.tflite"
     bare.write_bytes(micro.flatbuffers["float32"])
-    with pytest.raises(ValueError, match="not of this package"):
+    with pytest.raises(HRNetError, match="not of this package"):
         read_description(bare)
     text = tmp_path / "text.tflite"
     text.write_text("this is no model at all")
-    with pytest.raises(ValueError, match="is not a TFLite model"):
+    with pytest.raises(HRNetError, match="is not a TFLite model"):
         read_description(text)
-    with pytest.raises(ValueError, match=r"cannot read model .*No such file"):
+    with pytest.raises(HRNetError, match=r"cannot read model .*No such file"):
         read_description(tmp_path / "absent.tflite")
 
 
@@ -177,7 +178,7 @@ def test_damage_is_noticed(model_path: Callable[..., Path]) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0x40
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(HRNetError, match="is damaged"):
         read_description(path)
 
 
@@ -199,15 +200,15 @@ def test_damaged_end_is_refused_or_harmless(model_path: Callable[..., Path]) -> 
 
 
 def test_other_descriptions_are_refused(tmp_path: Path, micro: MicroModels, describe: Describe) -> None:
-    with pytest.raises(ValueError, match="format version 9"):
+    with pytest.raises(HRNetError, match="format version 9"):
         ModelDescription.from_json({"format_version": 9})
     data = describe().to_json()
     del data["parameters"]
-    with pytest.raises(ValueError, match="parameters is missing"):
+    with pytest.raises(HRNetError, match="parameters is missing"):
         ModelDescription.from_json(data)
-    with pytest.raises(ValueError, match="precision must be one of"):
+    with pytest.raises(HRNetError, match="precision must be one of"):
         dataclasses.replace(describe(), precision="int4")
-    with pytest.raises(ValueError, match="not a TFLite flatbuffer"):
+    with pytest.raises(HRNetError, match="not a TFLite flatbuffer"):
         save_model_file(tmp_path / "m.tflite", b"nothing", describe())
-    with pytest.raises(ValueError, match="needs a scale"):
+    with pytest.raises(HRNetError, match="needs a scale"):
         TensorFormat("int8")

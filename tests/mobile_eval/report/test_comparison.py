@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES, checked_on
 from mobile_eval.report.comparison import compare, labels
 from mobile_eval.viz.link_diagram import THICKEST, THINNEST, UNRANKED, link_diagram_svg
@@ -107,7 +108,7 @@ def test_the_pictured_pair_has_links_where_there_are_any(model_path: Callable[..
 def test_labels_tell_models_apart() -> None:
     assert labels(["a/full.tflite", "a/pruned.tflite"]) == ["full", "pruned"]
     assert labels(["a/m.tflite", "b/m.tflite"]) == ["a/m", "b/m"]
-    with pytest.raises(ValueError, match="the same model is given twice"):
+    with pytest.raises(HRNetError, match="the same model is given twice"):
         labels(["a/m.tflite", "a/m.tflite"])
 
 
@@ -145,10 +146,10 @@ def test_diagram_without_ranking_and_with_dead_branches() -> None:
 def test_diagram_refuses_other_names() -> None:
     network = copy.deepcopy(PRUNED)
     network["links"] = ["stage2/link"]
-    with pytest.raises(ValueError, match="not the name of a fusion link or branch: 'stage2/link'"):
+    with pytest.raises(HRNetError, match="not the name of a fusion link or branch: 'stage2/link'"):
         link_diagram_svg(network)
     del network["links"]
-    with pytest.raises(ValueError, match="links is missing"):
+    with pytest.raises(HRNetError, match="links is missing"):
         link_diagram_svg(network)
 
 
@@ -194,7 +195,7 @@ def test_cutout_keeps_joints_in_place(category: KeypointCategory) -> None:
     assert float(circles[0].get("cy", "")) == pytest.approx((100 - 35) * cutout.scale, abs=0.02)
     wrong = np.ones(17, bool)
     assert skeleton_svg(keypoints, category, cutout, wrong).count("<circle") == 2
-    with pytest.raises(ValueError, match="lies outside its 300x200 image"):
+    with pytest.raises(HRNetError, match="lies outside its 300x200 image"):
         cut_out(image, (400, 50, 40, 100))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.report.comparison import compare
 from mobile_eval.report.devices import compare_devices
 from mobile_eval.runtime.backend import Backend
@@ -62,6 +63,6 @@ def test_results_from_before_there_were_intervals(results: list[Path], tmp_path:
 def test_what_is_no_result(content: str, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match=r"results.json is not the results.json of `hrnet compare`"):
+    with pytest.raises(HRNetError, match=r"results.json is not the results.json of `hrnet compare`"):
         compare_devices([path], tmp_path / "report")
     assert not (tmp_path / "report").exists()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.report.comparison import compare
 from mobile_eval.report.html import report_html
 from mobile_eval.report.input_sizes import SizeLine, SizePoint, accuracy_by_size_svg, cost_by_size_svg, input_sizes, size_lines
@@ -110,7 +111,7 @@ def test_cost_is_true_to_scale_from_zero() -> None:
     assert (zero - one[1]) / (zero - three[1]) == pytest.approx(1 / 3, abs=0.001)
     assert one[0] > most[0]
     assert {"multiply-adds, M", "latency p50, ms"} <= set(texts(svg))
-    with pytest.raises(ValueError, match="at least one network to draw"):
+    with pytest.raises(HRNetError, match="at least one network to draw"):
         cost_by_size_svg([])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.report.comparison import compare
 from mobile_eval.report.study import StudyArm, StudyRow, load_arms, verdicts
 
@@ -34,12 +35,12 @@ def manifest(path: Path, *arms: tuple[str, float | None, list[str]]) -> Path:
 def test_a_manifest_is_of_the_models_compared(tmp_path: Path) -> None:
     path = manifest(tmp_path / "study.json", ("full", None, ["a"]), ("links", 0.8, ["b"]))
     assert load_arms(path, ["a", "b"]) == (StudyArm("full", None, ("a",)), StudyArm("links", 0.8, ("b",)))
-    with pytest.raises(ValueError, match="names other models than those compared: b"):
+    with pytest.raises(HRNetError, match="names other models than those compared: b"):
         load_arms(path, ["a"])
-    with pytest.raises(ValueError, match="has no full network"):
+    with pytest.raises(HRNetError, match="has no full network"):
         load_arms(manifest(tmp_path / "no.json", ("links", 0.8, ["b"])), ["b"])
     path.write_text('{"arms": [{"kind": "full"}]}')
-    with pytest.raises(ValueError, match=r"is not the manifest of a study: arms\[0\]: budget is missing"):
+    with pytest.raises(HRNetError, match=r"is not the manifest of a study: arms\[0\]: budget is missing"):
         load_arms(path, ["a"])
 
 

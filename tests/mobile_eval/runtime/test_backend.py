@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mobile_eval.benchmark.latency import Effort, bench
+from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.backend import Backend, Delegate, Placement, parse_delegate, parse_threads, placement
 from mobile_eval.runtime.interpreter import make_interpreter
 
@@ -20,9 +21,9 @@ def test_a_delegate_as_it_is_typed() -> None:
     assert parse_delegate(None) is None
     assert parse_delegate("edgetpu", ["device=usb:0"]) == Delegate("edgetpu", (("device", "usb:0"),))
     assert str(Delegate("x.so", (("a", "1"), ("b", "2")))) == "x.so (a=1, b=2)"
-    with pytest.raises(ValueError, match="takes NAME=VALUE, got 'usb'"):
+    with pytest.raises(HRNetError, match="takes NAME=VALUE, got 'usb'"):
         parse_delegate("edgetpu", ["usb"])
-    with pytest.raises(ValueError, match="goes with --delegate"):
+    with pytest.raises(HRNetError, match="goes with `delegate`"):
         parse_delegate(None, ["device=usb"])
 
 
@@ -31,14 +32,14 @@ def test_reference_kernels_are_the_runtime_s_own(model_path: Callable[..., Path]
     placed = placement(make_interpreter(model_path("int8"), reference), reference)
     assert placed.delegated == 0
     assert str(placed).endswith("ran on the runtime's own kernels, none on XNNPACK, which is off")
-    with pytest.raises(ValueError, match="leave the delegate edgetpu out"):
+    with pytest.raises(HRNetError, match="leave the delegate edgetpu out"):
         Backend(delegate=Delegate("edgetpu"), reference=True)
 
 
 def test_numbers_of_threads() -> None:
     assert parse_threads("1,2,4") == (1, 2, 4)
     for wrong in ("", "1,x", "0", "2,2"):
-        with pytest.raises(ValueError, match="--threads takes"):
+        with pytest.raises(HRNetError, match="`threads` takes"):
             parse_threads(wrong)
 
 
@@ -66,12 +67,12 @@ def failing(error: Exception) -> Any:
     ],
 )
 def test_failing_delegates_say_what_to_do(delegate: str, error: Exception, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         Delegate(delegate).load(failing(error))
 
 
 def test_a_real_runtime_without_the_library(model_path: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="is not there: install the Edge TPU runtime"):
+    with pytest.raises(HRNetError, match="is not there: install the Edge TPU runtime"):
         bench(model_path(), Backend(delegate=Delegate("edgetpu")), effort=Effort(1))
     assert "Exception ignored" not in capfd.readouterr().err
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.model.description import ModelInput, ModelOutput, TensorFormat
 from mobile_eval.runtime import interpreter as runtime
@@ -56,32 +57,32 @@ def test_quantization_round_trip() -> None:
 
 def test_wrong_input_size_is_refused(model_path: Callable[..., Path]) -> None:
     source = ModelInput((128, 96), IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))
-    with pytest.raises(ValueError, match=r"its input is \(1, 64, 48, 3\) float32, but its description says \(1, 128, 96, 3\)"):
+    with pytest.raises(HRNetError, match=r"its input is \(1, 64, 48, 3\) float32, but its description says \(1, 128, 96, 3\)"):
         TfliteModel(model_path(input=source))
-    with pytest.raises(ValueError, match=r"takes crops \(N, 64, 48, 3\), got \(1, 48, 64, 3\)"):
+    with pytest.raises(HRNetError, match=r"takes crops \(N, 64, 48, 3\), got \(1, 48, 64, 3\)"):
         TfliteModel(model_path()).heatmaps(np.zeros((1, 48, 64, 3), np.uint8))
 
 
 def test_other_tensors_are_refused(model_path: Callable[..., Path], micro: MicroModels) -> None:
     source, target = micro.formats["int8"]
-    with pytest.raises(ValueError, match=r"its output is .* but its description says"):
+    with pytest.raises(HRNetError, match=r"its output is .* but its description says"):
         TfliteModel(model_path(output=ModelOutput("heatmaps", 8, TensorFormat("float32"))))
     assert target.scale
     other = ModelOutput("heatmaps", 4, TensorFormat("int8", 2 * target.scale, target.zero_point))
-    with pytest.raises(ValueError, match="its output is quantized with scale"):
+    with pytest.raises(HRNetError, match="its output is quantized with scale"):
         TfliteModel(model_path("int8", output=other))
-    with pytest.raises(ValueError, match=r"its input is .* int8, but its description says .* float32"):
+    with pytest.raises(HRNetError, match=r"its input is .* int8, but its description says .* float32"):
         TfliteModel(model_path("int8", input=ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))))
     assert source.dtype == "int8"
 
 
 def test_settings_are_checked(model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(HRNetError, match="at least 1, got 0"):
         make_interpreter(model_path(), Backend(threads=0))
-    with pytest.raises(ValueError, match="no runtime named 'onnx'"):
+    with pytest.raises(HRNetError, match="no runtime named 'onnx'"):
         find_runtime("onnx")
     monkeypatch.setattr(runtime, "RUNTIMES", {"ai-edge-litert": "no_such_module.interpreter"})
-    with pytest.raises(ValueError, match="no TFLite runtime found"):
+    with pytest.raises(HRNetError, match="no TFLite runtime found"):
         find_runtime()
 
 
@@ -107,5 +108,5 @@ def test_runtime_names_itself() -> None:
 def test_flatbuffer_that_the_runtime_refuses(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200))
-    with pytest.raises(ValueError, match="cannot run"):
+    with pytest.raises(HRNetError, match="cannot run"):
         make_interpreter(path)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.description import read_description, save_model_file
 from mobile_eval.report.comparison import compare
 from mobile_eval.runtime import trial
@@ -111,7 +112,7 @@ def test_files_are_tried_together(people: People, model_path: Callable[..., Path
 def test_the_file_of_several_that_crashes_is_named(model_path: Callable[..., Path], micro: MicroModels, tmp_path: Path) -> None:
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(crashing(micro.flatbuffers["float32"]))
-    with pytest.raises(ValueError, match=r"crashed on .*bad\.tflite"):
+    with pytest.raises(HRNetError, match=r"crashed on .*bad\.tflite"):
         check_sound([model_path(), bad, model_path("int8")], Backend())
 
 

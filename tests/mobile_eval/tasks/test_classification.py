@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.folders import load_class_folders
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resized_centre
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.runtime.interpreter import TfliteModel
@@ -92,7 +93,7 @@ def test_folders_are_numbered_as_the_model_says(animals: Path) -> None:
     assert [one.label for one in turned.images] == [1] * 4 + [2] * 3 + [0]
     assert data.numbered_as(unnamed_classes(3), named=False) is data
     assert [one.label for one in data.head(4).images] == [0, 0, 1, 1]
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(HRNetError, match="at least 1, got 0"):
         data.head(0)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from mobile_eval.datasets.coco.detections import Detection, load_detections
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.oks import oks
 from mobile_eval.metrics.oks_nms import oks_nms
 from mobile_eval.runtime.interpreter import TfliteModel
@@ -66,9 +67,9 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
 def test_detections_that_are_none(
     changes: dict[str, Any], message: str, dataset: KeypointDataset, people: People, write: Callable[[Any], Path]
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         load_detections(write(entries(dataset, **changes)), dataset, people.images)
-    with pytest.raises(ValueError, match="is not a COCO detection results file"):
+    with pytest.raises(HRNetError, match="is not a COCO detection results file"):
         load_detections(write({"annotations": []}), dataset, people.images)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import ModelOutput, TensorFormat
 from mobile_eval.runtime.interpreter import TfliteModel
@@ -60,7 +61,7 @@ def test_units(dataset: KeypointDataset) -> None:
 
 @pytest.mark.parametrize("unit", ["ears", "36", "36,36", "36,68", "41-36,45", "36,45,50", "0-99999999999,3", ",", "-1,3"])
 def test_other_units_are_refused(dataset: KeypointDataset, unit: str) -> None:
-    with pytest.raises(ValueError, match=r"--unit is one of inter-ocular, .* landmarks 0 to 67"):
+    with pytest.raises(HRNetError, match=r"`unit` is one of inter-ocular, .* landmarks 0 to 67"):
         face_units(dataset, unit)
 
 

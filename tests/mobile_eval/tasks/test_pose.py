@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import box_matrix, transform_points
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import predict_box
@@ -94,7 +95,7 @@ def test_limit_takes_the_first_people(people: People) -> None:
     assert (result.persons, result.images) == (2, 1)
     assert result.oks is not None
     assert result.oks.ar == 1.0
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(HRNetError, match="at least 1, got 0"):
         dataset.head(0)
 
 
@@ -117,10 +118,10 @@ def test_sigmas_are_checked(people: People) -> None:
     assert parse_sigmas("0.1", 3) == (0.1, 0.1, 0.1)
     assert parse_sigmas(None, 3) is None
     for text in ("0.1,0.2", "0.1,-1,0.2", "a,b,c"):
-        with pytest.raises(ValueError, match="--sigmas"):
+        with pytest.raises(HRNetError, match="`sigmas`"):
             parse_sigmas(text, 3)
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    with pytest.raises(ValueError, match="expected 17 positive OKS sigmas"):
+    with pytest.raises(HRNetError, match="expected 17 positive OKS sigmas"):
         measure("x", dataset, np.zeros((4, 17, 3)), (0.1, 0.2))
 
 
@@ -128,7 +129,7 @@ def test_other_joints_are_refused(people: People, model_path: Callable[..., Path
     people.coco["categories"][0]["keypoints"].reverse()
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    with pytest.raises(ValueError, match=r"finds 17 joints \(nose, .*annotations are of 17 \(right_ankle"):
+    with pytest.raises(HRNetError, match=r"finds 17 joints \(nose, .*annotations are of 17 \(right_ankle"):
         evaluate(TfliteModel(model_path()), dataset)
 
 
@@ -169,23 +170,23 @@ def bad(change: Callable[[dict[str, Any]], Any], message: str) -> Any:
 def test_bad_annotations_are_refused(people: People, change: Callable[[dict[str, Any]], Any], message: str) -> None:
     change(people.coco)
     people.rewrite()
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(HRNetError, match=message) as error:
         load_keypoint_dataset(people.annotations, people.images)
     assert "\n" not in str(error.value)
 
 
 def test_empty_and_broken_annotation_files(people: People) -> None:
     people.annotations.write_text("")
-    with pytest.raises(ValueError, match=r"annotation file .*people.json is empty"):
+    with pytest.raises(HRNetError, match=r"annotation file .*people.json is empty"):
         load_keypoint_dataset(people.annotations, people.images)
     people.annotations.write_text('{"images": [')
-    with pytest.raises(ValueError, match="is not JSON"):
+    with pytest.raises(HRNetError, match="is not JSON"):
         load_keypoint_dataset(people.annotations, people.images)
     people.annotations.unlink()
-    with pytest.raises(ValueError, match=r"cannot read annotation file .*No such file"):
+    with pytest.raises(HRNetError, match=r"cannot read annotation file .*No such file"):
         load_keypoint_dataset(people.annotations, people.images)
     people.rewrite()
-    with pytest.raises(ValueError, match=r"image folder .* does not exist"):
+    with pytest.raises(HRNetError, match=r"image folder .* does not exist"):
         load_keypoint_dataset(people.annotations, people.images / "absent")
 
 
@@ -193,10 +194,10 @@ def test_truncated_image_is_refused(people: People, model_path: Callable[..., Pa
     picture = people.images / "000002.jpg"
     picture.write_bytes(picture.read_bytes()[:-200])
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    with pytest.raises(ValueError, match=r"image .*000002.jpg is truncated"):
+    with pytest.raises(HRNetError, match=r"image .*000002.jpg is truncated"):
         evaluate(TfliteModel(model_path()), dataset)
     picture.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"image .*000002.jpg is damaged"):
+    with pytest.raises(HRNetError, match=r"image .*000002.jpg is damaged"):
         evaluate(TfliteModel(model_path()), dataset)
 
 

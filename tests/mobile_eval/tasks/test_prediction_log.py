@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import Person, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import PoseOptions, predict_people
 from mobile_eval.runtime.interpreter import TfliteModel
 from mobile_eval.tasks.pose import prediction_log as resumable
@@ -56,13 +57,13 @@ def test_another_evaluation_is_not_gone_on_with(
     begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
     next(begun)
     begun.close()  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match=r"of another evaluation \(options differ\): remove it, or leave --resume out"):
+    with pytest.raises(HRNetError, match=r"of another evaluation \(options differ\): remove it, or leave `resume` out"):
         next(predict_resumably(model, persons, PoseOptions(flip=True), output, resume=True))
     other = TfliteModel(model_path("int8"))
-    with pytest.raises(ValueError, match=r"\(model and people differ\)"):
+    with pytest.raises(HRNetError, match=r"\(model and people differ\)"):
         next(predict_resumably(other, persons[1:], PoseOptions(), output, resume=True))
     part_path(output).write_text("")
-    with pytest.raises(ValueError, match=r"\(model and people and options differ\)"):
+    with pytest.raises(HRNetError, match=r"\(model and people and options differ\)"):
         next(predict_resumably(model, persons, PoseOptions(), output, resume=True))
     assert len(list(predict_resumably(model, persons, PoseOptions(), output, resume=False))) == len(persons)
 

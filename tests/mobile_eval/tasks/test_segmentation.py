@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.masks import load_masked_images, read_mask
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resize
 from mobile_eval.runtime.interpreter import TfliteModel
 from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, evaluate_segmentation, most_likely
@@ -111,7 +112,7 @@ def test_cityscapes_layout(tmp_path: Path) -> None:
     [pair] = load_masked_images(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val").images
     assert pair.mask_path.name == "ulm_000001_000019_gtFine_labelTrainIds.png"
     pair.mask_path.unlink()
-    with pytest.raises(ValueError, match="make them with cityscapesscripts' createTrainIdLabelImgs"):
+    with pytest.raises(HRNetError, match="make them with cityscapesscripts' createTrainIdLabelImgs"):
         load_masked_images(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val")
 
 
@@ -136,7 +137,7 @@ def test_masks_with_a_palette_are_read_as_indices(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(path, 21), indices)
     for keep in (0, 8, 20, 33, 60):
         path.write_bytes(palette_png(indices)[:keep])
-        with pytest.raises(ValueError, match="damaged"):
+        with pytest.raises(HRNetError, match="damaged"):
             read_mask(path, 21)
 
 

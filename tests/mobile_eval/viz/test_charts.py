@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.viz.charts import Kind, RemovedUnits, importance_by_kind, kinds_svg, removal_points, removal_svg
 
 IMPORTANCE = {
@@ -29,7 +30,7 @@ def test_bars_name_their_kind() -> None:
     svg = kinds_svg(IMPORTANCE)
     assert svg.count("<rect") == 6 + 1  # and the background
     assert "2 steps: mean importance 6 of 1 link<" in svg
-    with pytest.raises(ValueError, match="at least one fusion link"):
+    with pytest.raises(HRNetError, match="at least one fusion link"):
         kinds_svg({"stage3_module1_branch0_block0": 1.0})
 
 
@@ -48,5 +49,5 @@ def test_the_way_down_has_a_dot_for_each_step() -> None:
     svg = removal_svg(points, "PCK@0.1", "ms")
     assert svg.count("<circle") == 3
     assert "step 2: stage3_module0_link0to2, stage3_module0_link1to2; 0.800 of latency, PCK@0.1 55.0 %" in svg
-    with pytest.raises(ValueError, match="at least one step"):
+    with pytest.raises(HRNetError, match="at least one step"):
         removal_svg([], "PCK@0.1", "ms")

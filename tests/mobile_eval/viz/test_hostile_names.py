@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.model.description import BoxesFile, ModelDescription, files_of
 from mobile_eval.report.comparison import compare
 from mobile_eval.report.devices import compare_devices
@@ -51,8 +52,8 @@ def test_a_detector_s_second_file_lies_beside_the_first(
     boxes = BoxesFile("second.tflite", "0" * 64, 4, 10, 10)
     data = describe(boxes=boxes).to_json()
     data["boxes"]["name"] = name
-    with pytest.raises(ValueError, match=r"boxes: a detector's second file lies beside the first, got"):
+    with pytest.raises(HRNetError, match=r"boxes: a detector's second file lies beside the first, got"):
         ModelDescription.from_json(data)
     path = model_path(boxes=boxes)
-    with pytest.raises(ValueError, match=f"{path.parent}/second.tflite, which is not there"):
+    with pytest.raises(HRNetError, match=f"{path.parent}/second.tflite, which is not there"):
         files_of(path)

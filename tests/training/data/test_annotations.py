@@ -19,6 +19,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.cli.task_options import with_given
@@ -99,7 +100,7 @@ def test_ranking_refuses_what_is_no_number(config: TrainingConfig, small: HRNetS
     weights = dict(model_weights(build_model(small)))
     weights["head_heatmaps/bias"] = np.full_like(weights["head_heatmaps/bias"], NAN)
     held = HeldSet.prepare(load_keypoints(config.train).head(2), small, config.settings)
-    with pytest.raises(ValueError, match="by leave-one-out, the importance of stage2_module0_link0to1 is nan: the loss"):
+    with pytest.raises(HRNetError, match="by leave-one-out, the importance of stage2_module0_link0to1 is nan: the loss"):
         rank(TrainedNetwork.of(small, weights), held, ["leave-one-out"])
 
 
@@ -116,7 +117,7 @@ def test_pruning_refuses_a_ranking_of_what_is_no_number(
     content = json.loads(file.read_text())
     content["methods"]["taylor"]["importance"][str(links[1])] = value
     file.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"ranking.json .*{links[1]} must be a number, got {value}"):
+    with pytest.raises(HRNetError, match=rf"ranking.json .*{links[1]} must be a number, got {value}"):
         check_prunable(run, PruneOptions(Budget(keep_macs=0.5)))
 
 
@@ -140,7 +141,7 @@ def typed(source: Source, **options: Any) -> dict[str, Any]:
 
 
 def test_a_category_is_chosen_and_goes_into_the_run(both: Source, config: TrainingConfig) -> None:
-    with pytest.raises(ValueError, match="choose one with --category"):
+    with pytest.raises(HRNetError, match="choose one with `category`"):
         load_data(dataclasses.replace(config, train=both))
     sources = asked_sources("pose", typed(both, category="dog", val_annotations=both.annotations))
     chosen = with_given(dataclasses.replace(config, train=sources[0], val=sources[1], batch_size=2), {"flip_pairs": "none"})
@@ -149,7 +150,7 @@ def test_a_category_is_chosen_and_goes_into_the_run(both: Source, config: Traini
     assert stored["train"]["category"] == stored["val"]["category"] == "dog"
     again = TrainingConfig.from_json(stored)
     assert (again.train, again.val) == sources
-    with pytest.raises(ValueError, match="--category is not for detection"):
+    with pytest.raises(HRNetError, match="`category` is not for detection"):
         asked_sources("detection", typed(both, category="dog"))
     assert asked_sources("detection", typed(both, strict=True))[0].strict
 

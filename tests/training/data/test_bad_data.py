@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
+from mobile_eval.errors import HRNetError
 from tests.image_files import png_that_claims
 
 SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2 --output {out}"
@@ -229,6 +230,6 @@ def test_a_mask_that_is_spoilt_while_training_ends_it_in_one_line(at: Path) -> N
     config = TrainingConfig(source, None, Settings(), 1, "segmentation", batch_size=3)
     examples = examples_for(data, customized(preset("segment-small-v1"), input_size=(32, 32)), config)
     mask_of_another_size(at)
-    with pytest.raises(ValueError, match=r"^mask \S+1.png is 40x61") as caught, unreadable_in_one_line(examples):
+    with pytest.raises(HRNetError, match=r"^mask \S+1.png is 40x61") as caught, unreadable_in_one_line(examples):
         next(iter(training_dataset(examples, range(1))))
     assert "\n" not in str(caught.value)

@@ -13,6 +13,7 @@ import pytest
 
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import box_matrix
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.keypoints.decode import decode_heatmaps, keypoints_in_image
@@ -90,7 +91,7 @@ def test_an_epoch_takes_each_person_once(people: KeypointDataset, spec: HRNetSpe
 
 
 def test_too_few_persons_for_a_batch_are_refused(people: KeypointDataset) -> None:
-    with pytest.raises(ValueError, match="3 examples are less than one batch of 8"):
+    with pytest.raises(HRNetError, match="3 examples are less than one batch of 8"):
         steps_per_epoch(dataclasses.replace(people, persons=people.persons[:3]), 8)
 
 
@@ -136,7 +137,7 @@ def test_an_image_that_is_too_large_is_skipped_and_reported(people: KeypointData
 
 def test_more_than_one_in_a_hundred_stops(people: KeypointDataset, spec: HRNetSpec, damaged: Path) -> None:
     data = examples(many(people, damaged, set(range(5))), spec)
-    with pytest.raises(ValueError, match=r"epoch 1: the images of 5 of 4\d\d examples cannot be read, more than 1%; the first: "):
+    with pytest.raises(HRNetError, match=r"epoch 1: the images of 5 of 4\d\d examples cannot be read, more than 1%; the first: "):
         list(map(data.batch, [0] * data.steps, range(data.steps)))
 
 

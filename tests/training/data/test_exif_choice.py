@@ -13,6 +13,7 @@ from PIL import Image
 from conversion.quantization.samples import own_data
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source, load_given
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig, tuning_config
@@ -79,9 +80,9 @@ def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
 
 def test_where_there_is_no_choice(tmp_path: Path) -> None:
     asked = {"images": tmp_path, "train_annotations": None, "masks": None, "classes": None, "exif": "stored"}
-    with pytest.raises(ValueError, match="--exif is not for classification"):
+    with pytest.raises(HRNetError, match="`exif` is not for classification"):
         asked_source("classification", asked, TRAIN)
-    with pytest.raises(ValueError, match="--exif is not for classification"):
+    with pytest.raises(HRNetError, match="`exif` is not for classification"):
         load_given("classification", TASKS["classification"], Source(tmp_path, exif="stored"))
     config = TrainingConfig(Source(tmp_path), None, ClassSettings(), 1, "classification").to_json()
     assert Source(tmp_path).read_as(config) == Source(tmp_path)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_item
 from training.data.image_cache import DONE, PIXELS, ImageCache
 
@@ -44,7 +45,7 @@ def test_what_was_not_noted_is_read_again(people: KeypointDataset, tmp_path: Pat
     monkeypatch.setattr("training.data.image_cache.read_item", no_reading)
     again = ImageCache(tmp_path, people.persons)
     again.read(people.persons[0])
-    with pytest.raises(ValueError, match="read again"):
+    with pytest.raises(HRNetError, match="read again"):
         again.read(last)
 
 
@@ -56,10 +57,10 @@ def test_other_images_have_another_place(people: KeypointDataset, tmp_path: Path
 def test_a_damaged_cache_is_refused(people: KeypointDataset, tmp_path: Path) -> None:
     cache = ImageCache(tmp_path, people.persons)
     (cache.folder / DONE).write_bytes(b"\1")
-    with pytest.raises(ValueError, match=r"done.bin is damaged: 1 images, expected 24; delete "):
+    with pytest.raises(HRNetError, match=r"done.bin is damaged: 1 images, expected 24; delete "):
         ImageCache(tmp_path, people.persons)
     (cache.folder / PIXELS).write_bytes(b"\1")
-    with pytest.raises(ValueError, match=r"pixels.rgb is damaged: 1 bytes, expected 2211840; delete "):
+    with pytest.raises(HRNetError, match=r"pixels.rgb is damaged: 1 bytes, expected 2211840; delete "):
         ImageCache(tmp_path, people.persons)
 
 
@@ -68,6 +69,6 @@ def test_a_full_disk_is_said_before(people: KeypointDataset, tmp_path: Path, mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.posix_fallocate", full)
-    with pytest.raises(ValueError, match=r"the decoded images need 0.0 GB in .*: No space left on device; give --cache another"):
+    with pytest.raises(HRNetError, match=r"the decoded images need 0.0 GB in .*: No space left on device; give `cache` another"):
         ImageCache(tmp_path, people.persons)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

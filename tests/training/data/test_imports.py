@@ -14,6 +14,7 @@ import pytest
 
 import hrnet_tf.__main__
 from mobile_eval.datasets.folders import load_class_folders
+from mobile_eval.errors import HRNetError
 from tests.killing import KilledError, kill_before_rename
 from training.data.imports.layout import LabelledImage, folder_name, write_class_folders
 from training.data.imports.tfrecord import compression, record_files, unpack_tfrecords
@@ -93,17 +94,17 @@ def test_interrupted_it_goes_on(tmp_path: Path) -> None:
     path, out = tmp_path / "a.tfrecord", tmp_path / "out"
     records = [record(seed, seed % 2) for seed in range(4)]
     write_records(path, [*records, {"image/encoded": b"", "image/class/label": 0}])
-    with pytest.raises(ValueError, match="record 4: image 00000_0000004 is no JPEG, PNG"):
+    with pytest.raises(HRNetError, match="record 4: image 00000_0000004 is no JPEG, PNG"):
         unpack_tfrecords([str(path)], out)
     assert not out.exists()
     kept = sorted((tmp_path / "out.part").rglob("*.jpg"))
     assert len(kept) == 4
     times = [file.stat().st_mtime_ns for file in kept]
-    with pytest.raises(ValueError, match="record 4"):
+    with pytest.raises(HRNetError, match="record 4"):
         unpack_tfrecords([str(path)], out)
     assert [file.stat().st_mtime_ns for file in kept] == times  # none was written again
     write_records(path, records[:3])
-    with pytest.raises(ValueError, match=r"out.part is of other data: remove it"):
+    with pytest.raises(HRNetError, match=r"out.part is of other data: remove it"):
         unpack_tfrecords([str(path)], out)
 
 
@@ -181,7 +182,7 @@ def test_images_without_a_class_are_refused(names: bool, tmp_path: Path) -> None
     path, listed = tmp_path / "a.tfrecord", tmp_path / "names.txt"
     listed.write_text("one\ntwo\n")
     write_records(path, [record(0, 0), record(1, -1, text=b"unknown")])
-    with pytest.raises(ValueError, match=r"a.tfrecord, record 1: its image/class/label is -1: images without a class"):
+    with pytest.raises(HRNetError, match=r"a.tfrecord, record 1: its image/class/label is -1: images without a class"):
         unpack_tfrecords([str(path)], tmp_path / "out", classes=listed if names else None)
     assert not (tmp_path / "out").exists()
 
@@ -189,9 +190,9 @@ def test_images_without_a_class_are_refused(names: bool, tmp_path: Path) -> None
 def test_labels_that_are_not_named(tmp_path: Path) -> None:
     write_records(tmp_path / "a.tfrecord", [record(0, 2)])
     (tmp_path / "names.txt").write_text("one\ntwo\n")
-    with pytest.raises(ValueError, match="it is of class 2, but --classes names 2 classes, 0 to 1"):
+    with pytest.raises(HRNetError, match="it is of class 2, but `classes` names 2 classes, 0 to 1"):
         unpack_tfrecords([str(tmp_path / "a.tfrecord")], tmp_path / "out", classes=tmp_path / "names.txt")
-    with pytest.raises(ValueError, match="there are no TFRecord files at "):
+    with pytest.raises(HRNetError, match="there are no TFRecord files at "):
         record_files([str(tmp_path / "nothing")])
 
 
@@ -204,10 +205,10 @@ def test_formats_and_names() -> None:
 
 def test_a_folder_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(ValueError, match="out is there already"):
+    with pytest.raises(HRNetError, match="out is there already"):
         write_class_folders([], tmp_path / "out", {})
     (tmp_path / "out" / "origin.json").write_text('{"made": "elsewhere"}')
-    with pytest.raises(ValueError, match="out is there already, of other data"):
+    with pytest.raises(HRNetError, match="out is there already, of other data"):
         write_class_folders([], tmp_path / "out", {"made": "here"})
 
 

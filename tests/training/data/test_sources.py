@@ -17,6 +17,7 @@ from hrnet_tf.runs.run import Run, load_ranking, load_run, rank_command, save_ru
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from training.config import TrainingConfig
 from training.data.sources import RANK, TRAIN, VAL, run_source, run_sources
@@ -62,27 +63,27 @@ def test_what_is_given_takes_its_place(run: Run, config: TrainingConfig, drawn: 
 def test_data_that_are_not_there(run: Run, config: TrainingConfig, capsys: pytest.CaptureFixture[str]) -> None:
     gone = {"images": "/nowhere/images", "annotations": "/nowhere/a.json"}
     lost = dataclasses.replace(run, config={**run.config, "train": gone})
-    with pytest.raises(ValueError, match=r"was trained on are not at /nowhere/images: give --images"):
+    with pytest.raises(HRNetError, match=r"was trained on are not at /nowhere/images: give `images`"):
         run_source(lost, NOTHING)
     lost = dataclasses.replace(run, config={**run.config, "val": gone})
-    with pytest.raises(ValueError, match=r"validation data of .* are not at /nowhere/images: give --val-images"):
+    with pytest.raises(HRNetError, match=r"validation data of .* are not at /nowhere/images: give `val_images`"):
         run_sources(lost, NOTHING)
     given = {**NOTHING, "images": config.train.images, "train_annotations": config.train.annotations}
     assert run_sources(lost, given) == (config.train, None)
     assert "no validation: /nowhere/images is not there" in capsys.readouterr().err
     imported = dataclasses.replace(run, config={"checkpoint": "w32.pth"})
     with pytest.raises(
-        ValueError, match=r"does not say what it was trained on: give --annotations and --images; --annotations is missing"
+        ValueError, match=r"does not say what it was trained on: give `annotations` and `images`; `annotations` is missing"
     ):
         run_source(imported, NOTHING)
-    with pytest.raises(ValueError, match="--masks is not for pose"):
+    with pytest.raises(HRNetError, match="`masks` is not for pose"):
         run_source(run, {**NOTHING, "masks": Path("masks")})
 
 
 @pytest.mark.slow
 def test_the_advised_command_works_as_it_is_printed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
-    with pytest.raises(ValueError, match="rank its links first with `hrnet rank") as refused:
+    with pytest.raises(HRNetError, match="rank its links first with `hrnet rank") as refused:
         load_ranking(run)
     for command in (str(refused.value).split("`")[1], rank_command(run, blocks=True)):
         monkeypatch.setattr(sys, "argv", [*shlex.split(command), "--limit", "4"])

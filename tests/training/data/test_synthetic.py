@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import part_path
 from mobile_eval.image.preprocess import read_image
 from training.data.synthetic import layouts, write_synthetic_people
@@ -166,10 +167,10 @@ def test_a_complete_folder_is_kept(folder: Path) -> None:
 
 
 def test_a_folder_of_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds drawn people of other settings"):
+    with pytest.raises(HRNetError, match="holds drawn people of other settings"):
         write_synthetic_people(folder, 31, 8, seed=3)
     (tmp_path / "mine").write_text("x")
-    with pytest.raises(ValueError, match="holds something else; name another folder"):
+    with pytest.raises(HRNetError, match="holds something else; name another folder"):
         write_synthetic_people(tmp_path, 2, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
@@ -191,7 +192,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(layouts, "write_jpeg", full)
-    with pytest.raises(ValueError, match=r"cannot write .*people: No space left on device"):
+    with pytest.raises(HRNetError, match=r"cannot write .*people: No space left on device"):
         write_synthetic_people(tmp_path / "people", 2, 1)
     assert list(tmp_path.iterdir()) == []
 
@@ -205,7 +206,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 def test_bad_settings(tmp_path: Path, counts: tuple[int, int], seed: int, size: tuple[int, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         write_synthetic_people(tmp_path / "people", *counts, seed=seed, image_size=size)
     assert list(tmp_path.iterdir()) == []
 

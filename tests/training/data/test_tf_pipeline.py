@@ -11,6 +11,7 @@ import pytest
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, person_crops
 from training.data.examples import Examples
 from training.data.tf_pipeline import AfterEpoch, training_dataset, unreadable_in_one_line
@@ -55,7 +56,7 @@ def test_damage_is_said_in_one_line(
     path.touch()
     persons = tuple(dataclasses.replace(person, image_path=path) for person in people.persons)
     made = examples(dataclasses.replace(people, persons=persons), spec)
-    with pytest.raises(ValueError, match=r"epoch 1: the images of \d of \d+ examples cannot be read, more than 1%; the first: "):
+    with pytest.raises(HRNetError, match=r"epoch 1: the images of \d of \d+ examples cannot be read, more than 1%; the first: "):
         _take_all(made)
     AfterEpoch(made).on_epoch_end(0)
     assert "examples skipped, the first: image" in capsys.readouterr().err

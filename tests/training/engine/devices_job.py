@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.cli.app import run
+from mobile_eval.cli.running import run
 from training.config import TrainingConfig
 from training.engine.strategies import MIRRORED, make_devices
 from training.execution import Execution

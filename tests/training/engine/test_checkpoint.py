@@ -10,6 +10,7 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.weights import load_weights, save_weights
+from mobile_eval.errors import HRNetError
 from training.engine.checkpoint import Checkpoint
 
 
@@ -46,16 +47,16 @@ def test_what_goes_on_from_a_file_goes_on_exactly(tmp_path: Path) -> None:
 def test_states_of_something_else_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "state"
     learner(path).save(1)
-    with pytest.raises(ValueError, match="state is of another model or optimizer"):
+    with pytest.raises(HRNetError, match="state is of another model or optimizer"):
         learner(path, channels=4).restore()
     save_weights(path, {name.replace("tf_keras/", "keras/"): array for name, array in load_weights(path).items()})
-    with pytest.raises(ValueError, match="state was not written by tf_keras: go on with the Keras that began this run"):
+    with pytest.raises(HRNetError, match="state was not written by tf_keras: go on with the Keras that began this run"):
         learner(path).restore()
     learner(path).save(1)
     for epoch in (np.array([1, 2]), np.array(0.5), np.array(-1)):
         save_weights(path, {**load_weights(path), "epoch": epoch})
-        with pytest.raises(ValueError, match="state is damaged: its epoch is"):
+        with pytest.raises(HRNetError, match="state is damaged: its epoch is"):
             learner(path).restore()
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match="state is damaged"):
+    with pytest.raises(HRNetError, match="state is damaged"):
         learner(path).restore()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mobile_eval.errors import HRNetError
 from training.engine.cluster import Cluster, find_cluster, parse_tf_config
 
 
@@ -37,7 +38,7 @@ def test_workers_and_a_chief() -> None:
     ],
 )
 def test_a_wrong_tf_config_is_told(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         parse_tf_config(text)
 
 
@@ -49,12 +50,12 @@ def test_slurm_s_tasks_are_workers() -> None:
         "SLURM_PROCID": "3",
     }
     assert find_cluster(step) == Cluster(("gpu01:12345", "gpu01:12346", "gpu02:12345", "gpu02:12346", "cpu:12345"), 3)
-    with pytest.raises(ValueError, match="task 3 of 4, but its nodes hold 5 tasks"):
+    with pytest.raises(HRNetError, match="task 3 of 4, but its nodes hold 5 tasks"):
         find_cluster({**step, "SLURM_NTASKS": "4"})
-    with pytest.raises(ValueError, match="SLURM tells neither its nodes"):
+    with pytest.raises(HRNetError, match="SLURM tells neither its nodes"):
         find_cluster({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"})
 
 
 def test_where_nothing_is_said_it_tells_how() -> None:
-    with pytest.raises(ValueError, match=r"needs TF_CONFIG, such as .* or to be started by SLURM's srun"):
+    with pytest.raises(HRNetError, match=r"needs TF_CONFIG, such as .* or to be started by SLURM's srun"):
         find_cluster({})

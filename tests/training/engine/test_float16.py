@@ -12,6 +12,7 @@ import pytest
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig, asked_precision
 from training.engine.checkpoint import Checkpoint
 from training.engine.fit import build_for_training
@@ -109,10 +110,10 @@ def test_what_is_asked_for() -> None:
         "float16",
     ]
     assert asked_precision("bfloat16", True) == "bfloat16"
-    with pytest.raises(ValueError, match="--mixed-precision is --precision bfloat16, which does not go with --precision float16"):
+    with pytest.raises(HRNetError, match="`mixed_precision` is `precision` bfloat16, which does not go with `precision` float16"):
         asked_precision("float16", True)
 
 
 def test_other_precisions_are_refused(config: TrainingConfig) -> None:
-    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, float16, got 'int8'"):
+    with pytest.raises(HRNetError, match="precision must be one of float32, bfloat16, float16, got 'int8'"):
         dataclasses.replace(config, precision="int8")

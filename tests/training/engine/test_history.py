@@ -10,6 +10,7 @@ import pytest
 import hrnet_tf.__main__
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.engine.history import read_history, write_history
 
 ROWS = [{"epoch": 1, "loss": 0.5, "val_pck": 0.25}, {"epoch": 2, "loss": 0.25, "val_pck": float("nan")}]
@@ -46,7 +47,7 @@ def test_damage_is_named(
     save_run(Run(tmp_path / "run", "train", small, {"name": "person", "keypoints": ["nose"]}, {}))
     path = tmp_path / "run" / "history.csv"
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(ValueError, match=str(path)) as raised:
+    with pytest.raises(HRNetError, match=str(path)) as raised:
         read_history(path.parent)
     assert message in str(raised.value)
     monkeypatch.setattr(sys, "argv", ["hrnet", "plot", str(path.parent), "--output", str(tmp_path / "c.png")])

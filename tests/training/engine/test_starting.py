@@ -14,6 +14,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from tests.killing import KilledError, kill_before_rename
@@ -53,18 +54,18 @@ def test_a_kill_before_any_file_leaves_a_folder_that_can_be_begun_again(run: Run
 def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
     run.path.mkdir()
     (run.path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="exists and is not a run folder; give another --output"):
+    with pytest.raises(HRNetError, match="exists and is not a run folder; give another `output`"):
         check_startable(run.path, "train", resume=True)
     (run.path / "notes.txt").unlink()
     save_run(run)
-    with pytest.raises(ValueError, match="exists already; go on with --resume or give another --output"):
+    with pytest.raises(HRNetError, match="exists already; go on with `resume` or give another `output`"):
         check_startable(run.path, "train", resume=False)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch_size": 16}, "batch-size was 8, is now 16. Give the earlier ones, or another --output"),
+        ({"batch_size": 16}, "batch-size was 8, is now 16. Give the earlier ones, or another `output`"),
         ({"epochs": 3, "learning_rate": 0.5}, "epochs was 2, is now 3; learning-rate was 0.001, is now 0.5"),
         ({"targets": "udp"}, "targets was dark, is now udp"),
     ],
@@ -72,19 +73,19 @@ def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
 def test_other_settings_are_named_with_both_values(change: dict[str, Any], message: str, run: Run) -> None:
     save_run(run)
     check_same(run)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         check_same(with_config(run, **change))
 
 
 def test_another_network_step_or_joints_are_refused(run: Run) -> None:
     save_run(run)
     wider = dataclasses.replace(run, spec=dataclasses.replace(run.hrnet_spec, width=8))
-    with pytest.raises(ValueError, match="width was 4, is now 8"):
+    with pytest.raises(HRNetError, match="width was 4, is now 8"):
         check_same(wider)
     for resume in (False, True):
-        with pytest.raises(ValueError, match="was made by `hrnet train`, not by `hrnet quantize`"):
+        with pytest.raises(HRNetError, match="was made by `hrnet train`, not by `hrnet quantize`"):
             check_startable(run.path, "quantize", resume=resume)
-    with pytest.raises(ValueError, match="is of other joints or classes than the data"):
+    with pytest.raises(HRNetError, match="is of other joints or classes than the data"):
         check_same(dataclasses.replace(run, category={**run.category, "keypoints": ["nose"] * 17}))
 
 
@@ -116,14 +117,14 @@ def test_changed_annotations_are_refused(run: Run, drawn: Path, config: Training
         identity = data_identity(source, load_keypoints(source))
         return dataclasses.replace(run, inputs={**run.inputs, "train": identity})
 
-    with pytest.raises(ValueError, match="training data have changed since"):
+    with pytest.raises(HRNetError, match="training data have changed since"):
         check_same(changed())
     coco["annotations"].pop()
     path.write_text(json.dumps(coco))
-    with pytest.raises(ValueError, match=f"training data had {count} items, have now {count - 1}"):
+    with pytest.raises(HRNetError, match=f"training data had {count} items, have now {count - 1}"):
         check_same(changed())
     without = {name: inputs for name, inputs in run.inputs.items() if name != "val"}
-    with pytest.raises(ValueError, match="validation data were given, are now not given"):
+    with pytest.raises(HRNetError, match="validation data were given, are now not given"):
         check_same(dataclasses.replace(run, inputs=without))
 
 
@@ -153,12 +154,12 @@ def test_what_fails_before_its_first_epoch_leaves_no_run(run: Run) -> None:
             assert (run.path / "ranking.json").is_file()
             raise ValueError("refused")
 
-    with pytest.raises(ValueError, match="refused"):
+    with pytest.raises(HRNetError, match="refused"):
         fail()
     assert not run.path.exists()
     save_run(run)
     companions()
-    with pytest.raises(ValueError, match="refused"):
+    with pytest.raises(HRNetError, match="refused"):
         fail()
     assert (run.path / "run.json").is_file()  # it began earlier
     (run.path / "notes.txt").write_text("mine")
@@ -171,7 +172,7 @@ def test_a_refused_quantization_leaves_no_folder(damaged: str, run: Run, config:
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     (run.path / damaged).write_text("x")
-    with pytest.raises(ValueError, match=damaged.replace(".", r"\.")):
+    with pytest.raises(HRNetError, match=damaged.replace(".", r"\.")):
         quantize(load_run(run.path), config, tmp_path / "tuned")
     assert not (tmp_path / "tuned").exists()
 
@@ -179,17 +180,17 @@ def test_a_refused_quantization_leaves_no_folder(damaged: str, run: Run, config:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 10**20}, "epochs must be at most 1,000,000"),
+        ({"epochs": 10**20}, "`epochs` must be at most 1,000,000"),
         ({"batch_size": 10**20}, "fill no batch|batch"),
         ({"accumulate": 10**6}, "fewer than the 1000000"),
         ({"freeze": ("stage9",)}, "no part 'stage9'"),
-        ({"seed": -1}, "seed must be at least 0"),
-        ({"learning_rate": float("inf")}, "learning-rate must be above 0"),
+        ({"seed": -1}, "`seed` must be at least 0"),
+        ({"learning_rate": float("inf")}, "`learning_rate` must be above 0"),
     ],
 )
 def test_a_refused_training_leaves_no_folder(
     change: dict[str, Any], message: str, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         train(spec, dataclasses.replace(config, **change), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -19,6 +19,7 @@ import pytest
 
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.engine.strategies import Devices, make_devices
 from training.execution import Execution
@@ -141,7 +142,7 @@ def test_a_killed_worker_ends_the_other_in_one_line_and_both_go_on(folder: Path)
 )
 def test_what_cannot_be_is_told(asked: tuple[str, int | None], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         make_devices(*asked)
 
 
@@ -150,5 +151,5 @@ def test_the_batches_of_a_worker_are_its_own() -> None:
 
 
 def test_a_config_of_other_devices_is_refused(small: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="the config is for 2 devices, but there are 1"):
+    with pytest.raises(HRNetError, match="the config is for 2 devices, but there are 1"):
         train(small, dataclasses.replace(settings, devices=2, batch_size=16), tmp_path / "run", execution=Execution())

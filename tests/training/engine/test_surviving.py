@@ -22,6 +22,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.callbacks.progress import ProgressLine
@@ -78,7 +79,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(small: HRNetSpec, conf
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     wild = dataclasses.replace(config, learning_rate=1e30, warmup_epochs=0.0)
-    with pytest.raises(ValueError, match=r"the loss is (nan|inf) after step \d of epoch 1; its batch is in .*nan-batch\.npz"):
+    with pytest.raises(HRNetError, match=r"the loss is (nan|inf) after step \d of epoch 1; its batch is in .*nan-batch\.npz"):
         train(small, wild, tmp_path / "run")
     with np.load(tmp_path / "run" / BATCH_FILE) as batch:
         assert batch["images"].shape == (8, 32, 32, 3)
@@ -94,7 +95,7 @@ def test_the_batches_of_all_devices_are_kept(small: HRNetSpec, config: TrainingC
     stop = StopAtNonFinite(Run(tmp_path, "train", small, {}, {}), examples)
     stop.on_epoch_begin(1)
     stop.on_train_batch_end(0, {"loss": 0.1})
-    with pytest.raises(ValueError, match="the loss is nan after step 3 of epoch 2"):
+    with pytest.raises(HRNetError, match="the loss is nan after step 3 of epoch 2"):
         stop.on_train_batch_end(2, {"loss": float("nan")})
     with np.load(tmp_path / BATCH_FILE) as batch:
         np.testing.assert_array_equal(batch["images"], np.concatenate([examples.batch(1, number)[0] for number in (4, 5)]))
@@ -165,7 +166,7 @@ def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(small: HRNetSpec
     fewer = dataclasses.replace(several, accumulate=4)
     train(small, fewer, tmp_path / "fewer", execution=Execution(callbacks=(counted := Moves(),)))
     assert counted.counted == [0, 1, 2]
-    with pytest.raises(ValueError, match="the training has 9 steps, fewer than the 10 that --accumulate wants"):
+    with pytest.raises(HRNetError, match="the training has 9 steps, fewer than the 10 that `accumulate` wants"):
         train(small, dataclasses.replace(several, accumulate=10), tmp_path / "none")
 
 
@@ -202,19 +203,19 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: P
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"keep": "first"}, "keep must be one of last, best, got 'first'"),
+        ({"keep": "first"}, "`keep` must be one of last, best, got 'first'"),
         ({"patience": 3, "val": None}, "go by the accuracy on validation data"),
-        ({"ema": 1.0}, "ema must be at least 0 and below 1"),
-        ({"accumulate": 0}, "accumulate must be above 0, got 0"),
+        ({"ema": 1.0}, "`ema` must be at least 0 and below 1"),
+        ({"accumulate": 0}, "`accumulate` must be above 0, got 0"),
     ],
 )
 def test_settings_that_cannot_be(config: TrainingConfig, changed: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         dataclasses.replace(config, **changed)
 
 
 def test_parts_that_are_not_there_cannot_be_frozen(small: HRNetSpec, config: TrainingConfig) -> None:
-    with pytest.raises(ValueError, match="no part 'stage5'; there are stem, stage1, transition1, stage2"):
+    with pytest.raises(HRNetError, match="no part 'stage5'; there are stem, stage1, transition1, stage2"):
         build_for_training(small, dataclasses.replace(config, freeze=("stage5",)))
 
 

@@ -14,6 +14,7 @@ import pytest
 import hrnet_tf.__main__
 from mobile_eval.datasets.folders import load_class_folders
 from mobile_eval.datasets.masks import load_masked_images
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import Source
 from training.config import TrainingConfig
 from training.optim.class_balance import balanced, weights_line
@@ -74,7 +75,7 @@ def test_weights_of_data(streets: Path, animals: Path) -> None:
     plain = dataclasses.replace(config, settings=ClassSettings())
     assert balanced(plain, load_class_folders(animals)) is plain
     given = dataclasses.replace(config, settings=ClassSettings(class_weights=(1.0, 2.0, 3.0)))
-    with pytest.raises(ValueError, match="--class-weights has 3 numbers, but the data have 2 classes"):
+    with pytest.raises(HRNetError, match="`class_weights` has 3 numbers, but the data have 2 classes"):
         balanced(given, load_class_folders(animals))
     pose = TrainingConfig(Source(), None, PoseSettings(), 1, "pose")
     assert balanced(pose, masked) is pose
@@ -92,9 +93,9 @@ def test_the_loss_weighs_each_class() -> None:
 
 @pytest.mark.parametrize("settings", [MaskSettings, ClassSettings])
 def test_weights_that_do_not_go(settings: type[MaskSettings]) -> None:
-    with pytest.raises(ValueError, match="class-balance works out the class-weights: give one of the two"):
+    with pytest.raises(HRNetError, match="class-balance works out the class-weights: give one of the two"):
         settings(class_weights=(1.0, 2.0), class_balance=True)
-    with pytest.raises(ValueError, match=r"class-weights must be at least 0, got 1\.0, -2\.0"):
+    with pytest.raises(HRNetError, match=r"class-weights must be at least 0, got 1\.0, -2\.0"):
         settings(class_weights=(1.0, -2.0))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.engine.fit import build_for_training
 from training.optim.distillation import Distiller
@@ -40,7 +41,7 @@ def test_the_loss_is_the_weighted_sum_of_both() -> None:
 
 
 def test_a_share_outside_0_to_1_is_refused(config: TrainingConfig) -> None:
-    with pytest.raises(ValueError, match=r"between 0 and 1, got 1\.5"):
+    with pytest.raises(HRNetError, match=r"between 0 and 1, got 1\.5"):
         dataclasses.replace(config, distill=1.5)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget, UnreachableError, within_drop, within_latency, within_share
 from training.pruning.budget_search import BudgetSearch
 from training.pruning.cost_model import multiply_adds_table
@@ -30,7 +31,7 @@ def test_the_first_network_within_a_share(order: list[HRNetSpec]) -> None:
     for wanted in (0.95, 0.8, 0.7):
         index = within_share(order, wanted, share, "multiply-adds")
         assert share(order[index]) <= wanted < share(order[index - 1])
-    with pytest.raises(ValueError, match=r"reaches 0\.\d{3} of the full network's multiply-adds, not 0.1; .*--blocks"):
+    with pytest.raises(HRNetError, match=r"reaches 0\.\d{3} of the full network's multiply-adds, not 0.1; .*`blocks`"):
         within_share(order, 0.1, share, "multiply-adds")
 
 
@@ -51,7 +52,7 @@ def test_a_wrong_prediction_is_corrected_by_measuring(order: list[HRNetSpec], er
 
 def test_a_latency_that_cannot_be_reached_says_what_can(order: list[HRNetSpec]) -> None:
     least = share(order[-1])
-    with pytest.raises(ValueError, match=rf"reaches {least:.3f} of the full network's latency, not 0.2"):
+    with pytest.raises(HRNetError, match=rf"reaches {least:.3f} of the full network's latency, not 0.2"):
         within_latency(order, 0.2, share, share, say=lambda line: None)
     index, found = within_latency(order, least + 0.001, lambda spec: 2 * share(spec), share, say=lambda line: None)
     assert (index, found) == (len(order) - 1, least)  # though the predictions said it could not be
@@ -83,21 +84,21 @@ def test_rounds_come_nearer_step_by_step() -> None:
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        ({}, "give one budget, of --keep-latency, --keep-macs, --keep-links, --max-drop; got none"),
-        ({"keep_latency": 0.5, "keep_links": 0.5}, "got --keep-latency and --keep-links"),
-        ({"keep_latency": 1.5}, "--keep-latency must be between 0 and 1, got 1.5"),
-        ({"max_drop": 0}, "--max-drop must be between 0 and 1, got 0"),
+        ({}, "give one budget, of `keep_latency`, `keep_macs`, `keep_links`, `max_drop`; got none"),
+        ({"keep_latency": 0.5, "keep_links": 0.5}, "got `keep_latency` and `keep_links`"),
+        ({"keep_latency": 1.5}, "`keep_latency` must be between 0 and 1, got 1.5"),
+        ({"max_drop": 0}, "`max_drop` must be between 0 and 1, got 0"),
     ],
 )
 def test_bad_budgets_are_refused(budget: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         Budget(**budget)
 
 
 def test_bad_rounds_are_refused() -> None:
-    with pytest.raises(ValueError, match="--rounds must be at least 1, got 0"):
+    with pytest.raises(HRNetError, match="`rounds` must be at least 1, got 0"):
         PruneOptions(Budget(keep_macs=0.5), rounds=0)
-    with pytest.raises(ValueError, match="goes with one round"):
+    with pytest.raises(HRNetError, match="goes with one round"):
         PruneOptions(Budget(max_drop=0.5), rounds=2)
 
 

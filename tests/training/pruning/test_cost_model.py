@@ -11,6 +11,7 @@ from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from hrnet_tf.spec.presets import preset
 from mobile_eval.benchmark.profile import ProfileResult
+from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import LatencyRatio
 from training.pruning.cost_model import latency_table, multiply_adds_table, profile_here
 from training.pruning.width_matching import scaled, widest_within
@@ -52,15 +53,15 @@ def test_milliseconds_add_up_and_go_with_their_part(spec: HRNetSpec, profiled: P
 def test_profiles_of_other_networks_are_refused(spec: HRNetSpec, profiled: ProfileResult) -> None:
     again = ProfileResult.from_json(profiled.to_json())
     assert again.parts_ms() == profiled.parts_ms()
-    with pytest.raises(ValueError, match="is of another network: its width is 4, not 8"):
+    with pytest.raises(HRNetError, match="is of another network: its width is 4, not 8"):
         latency_table(dataclasses.replace(spec, width=8), again)
-    with pytest.raises(ValueError, match=r"does not say of which network it is"):
+    with pytest.raises(HRNetError, match=r"does not say of which network it is"):
         latency_table(spec, dataclasses.replace(profiled, network=None))
     for foreign in ("x", [1], {"width": None}):
-        with pytest.raises(ValueError, match=r"does not say of which network it is|is of another network: its width is None"):
+        with pytest.raises(HRNetError, match=r"does not say of which network it is|is of another network: its width is None"):
             latency_table(spec, dataclasses.replace(profiled, network={"spec": foreign}))
     pruned = {**(profiled.network or {}), "spec": spec.without({FusionLink(4, 0, 3, 0)}).to_json()}
-    with pytest.raises(ValueError, match="of a pruned network; profile the full one"):
+    with pytest.raises(HRNetError, match="of a pruned network; profile the full one"):
         latency_table(spec, dataclasses.replace(profiled, network=pruned))
 
 
@@ -74,7 +75,7 @@ def test_the_widest_network_that_is_fast_enough() -> None:
     assert widest_within(16, slower) == 11
     assert len(asked) <= 4
     assert widest_within(16, lambda width: False) == 15
-    with pytest.raises(ValueError, match="not even a network of width 1"):
+    with pytest.raises(HRNetError, match="not even a network of width 1"):
         widest_within(16, lambda width: True)
 
 

@@ -15,6 +15,7 @@ from hrnet_tf.models.build import build_model, complexity
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.engine.history import read_history
 from training.pruning.budget import Budget
@@ -69,9 +70,9 @@ def test_rounds_remove_tune_and_rank_again(trained: Run, config: TrainingConfig,
 
     again = prune(trained, options, config, out, resume=True)  # nothing is left to do
     assert again == pruned
-    with pytest.raises(ValueError, match="exists already; go on with --resume"):
+    with pytest.raises(HRNetError, match="exists already; go on with `resume`"):
         prune(trained, options, config, out)
-    with pytest.raises(ValueError, match=r"has only the ranking of .*rounds/1: rank it"):
+    with pytest.raises(HRNetError, match=r"has only the ranking of .*rounds/1: rank it"):
         prune(pruned, options, config, tmp_path / "more")
 
 
@@ -83,7 +84,7 @@ def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp
             prune(trained, options, one, tmp_path / "pruned")
     chosen = load_run(tmp_path / "pruned").hrnet_spec
     assert len(chosen.links) <= 0.5 * len(chosen.possible_links)
-    with pytest.raises(ValueError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
+    with pytest.raises(HRNetError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
         prune(trained, PruneOptions(Budget(keep_links=0.9)), one, tmp_path / "pruned", resume=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.pruning.prune.plan_here", _stop)  # it is not chosen again

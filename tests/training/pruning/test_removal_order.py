@@ -10,6 +10,7 @@ import pytest
 
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
+from mobile_eval.errors import HRNetError
 from training.pruning.removal_order import give_back, keeping_alive, moves, one_by_one, removal_order, towards
 
 
@@ -56,7 +57,7 @@ def test_each_step_is_smaller_and_the_last_has_a_link(spec: HRNetSpec) -> None:
 def test_a_link_that_was_not_ranked_is_named(spec: HRNetSpec) -> None:
     importance: dict[Unit, float] = dict.fromkeys(spec.links, 1.0)
     del importance[FusionLink(2, 0, 0, 1)]
-    with pytest.raises(ValueError, match="stage2_module0_link0to1 was not ranked"):
+    with pytest.raises(HRNetError, match="stage2_module0_link0to1 was not ranked"):
         removal_order(spec, importance, multiply_adds)
 
 

@@ -14,6 +14,7 @@ from hrnet_tf.models.gates import gates_of
 from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
 from hrnet_tf.spec.memory import activation_bytes, live_bytes
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.batch_norm import reestimate_batch_norm
@@ -118,7 +119,7 @@ def test_penalties_are_shared_by_cost(network: TrainedNetwork) -> None:
 
 
 def test_an_unknown_penalty_is_refused() -> None:
-    with pytest.raises(ValueError, match="l0 or an l1 penalty, got 'l2'"):
+    with pytest.raises(HRNetError, match="l0 or an l1 penalty, got 'l2'"):
         LearnedGates("l2")
 
 
@@ -138,7 +139,7 @@ def test_ranking_tells_stability_and_agreement(network: TrainedNetwork, held: He
     assert results["random"].stability is None
     pair = agreement({name: result.scores for name, result in results.items()})["leave-one-out", "random"]
     assert pair == rank_correlation(found.scores, RandomScores(4)(network, held))
-    with pytest.raises(ValueError, match=f"no importance method named 'luck'; there are {', '.join(METHODS)}"):
+    with pytest.raises(HRNetError, match=f"no importance method named 'luck'; there are {', '.join(METHODS)}"):
         rank(network, held, ["luck"])
 
 
@@ -147,7 +148,7 @@ def test_rank_correlation_by_hand() -> None:
     scores = [dict(zip(units, values, strict=True)) for values in ((1.0, 2.0, 3.0, 4.0), (10.0, 20.0, 40.0, 30.0), (1.0,) * 4)]
     assert rank_correlation(scores[0], scores[1]) == pytest.approx(1 - 6 * 2 / (4 * 15))  # Spearman: two ranks off by one
     assert rank_correlation(scores[0], scores[2]) is None
-    with pytest.raises(ValueError, match="different units"):
+    with pytest.raises(HRNetError, match="different units"):
         rank_correlation(scores[0], {units[0]: 1.0})
 
 

@@ -15,6 +15,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.instances import Instances, load_instances
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import warp_crop
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.tasks.base import Source
@@ -232,10 +233,10 @@ def test_frozen_statistics_stay(data: Instances, detector_spec: HRNetSpec) -> No
 
 def test_what_a_detector_s_training_refuses(data: Instances, detector_spec: HRNetSpec, shapes: Path) -> None:
     config = dataclasses.replace(config_on(shapes / "train.json", shapes / "val.json", shapes / "images"), link_dropout=0.2)
-    with pytest.raises(ValueError, match="--link-dropout of a detector goes with --norm updated"):
+    with pytest.raises(HRNetError, match="`link_dropout` of a detector goes with `norm` updated"):
         make_learner(TASK, build_for_training(detector_spec, config), TASK.loss(Settings()))
     learner = make_learner(TASK, build_model(detector_spec), TASK.loss(Settings()))
-    with pytest.raises(ValueError, match="--jit: XLA has no non-maximum suppression"):
+    with pytest.raises(HRNetError, match="`jit`: XLA has no non-maximum suppression"):
         compile_learner(learner, learner, keras.optimizers.SGD(0.1), jit=True)
 
 
@@ -311,14 +312,14 @@ def test_the_anchors_loss_of_background_by_hand() -> None:
     ("changes", "message"),
     [
         ({"smallest": 2.0}, "smallest must be at most largest, got 2.0 and 1.0"),
-        ({"norm": "batch"}, "norm must be one of frozen, updated, got 'batch'"),
-        ({"boxes": 0}, "boxes must be above 0, got 0"),
-        ({"light": 1.5}, "light must be between 0 and 1"),
+        ({"norm": "batch"}, "`norm` must be one of frozen, updated, got 'batch'"),
+        ({"boxes": 0}, "`boxes` must be above 0, got 0"),
+        ({"light": 1.5}, "`light` must be between 0 and 1"),
         ({"train_proposals": 2000}, "train-proposals must be at most 1000, got 2000"),
     ],
 )
 def test_bad_settings(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(HRNetError, match=message):
         Settings(**changes)
 
 

@@ -15,6 +15,7 @@ import hrnet_tf.__main__
 from hrnet_tf.runs.run import Run, load_run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.model.description import read_description
 from mobile_eval.tasks.base import Source
@@ -55,17 +56,17 @@ TYPED = ",".join(f"near_{part}:far_{part}" for part in ("eye", "ear", "shoulder"
 
 
 def test_pose_refuses_to_mirror_without_pairs(config: TrainingConfig, spec: HRNetSpec) -> None:
-    with pytest.raises(ValueError, match=r"which of 17 keypoints \(nose, near_eye, far_eye, ...\) are left and right.*none"):
+    with pytest.raises(HRNetError, match=r"which of 17 keypoints \(nose, near_eye, far_eye, ...\) are left and right.*none"):
         load_data(config)
     still, _ = load_data(dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=0.0)))
     assert still.answers.get("flip_pairs") is None
-    with pytest.raises(ValueError, match="which of 17 keypoints"):  # nor where nobody asked before
+    with pytest.raises(HRNetError, match="which of 17 keypoints"):  # nor where nobody asked before
         examples_for(still, spec, dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=1.0))).batch(
             0, 0
         )
     one_sided, _ = load_data(with_given(config, {"flip_pairs": "none"}))
     assert one_sided.answers["flip_pairs"] == []
-    with pytest.raises(ValueError, match="--flip-pairs 1:99: '99' is neither a keypoint"):
+    with pytest.raises(HRNetError, match="`flip_pairs` 1:99: '99' is neither a keypoint"):
         load_data(with_given(config, {"flip_pairs": "1:99"}))
 
 
@@ -102,13 +103,13 @@ def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec
     more, _ = load_data(with_given(config, {"flip_pairs": "near_hip:far_hip"}), category)
     assert more.answers["flip_pairs"] == [["near_eye", "far_eye"], ["near_hip", "far_hip"]]
     other = {**category, "keypoints": category["keypoints"][::-1]}
-    with pytest.raises(ValueError, match="which of 17 keypoints"):
+    with pytest.raises(HRNetError, match="which of 17 keypoints"):
         load_data(config, other)
 
 
 def test_options_of_other_tasks_are_refused() -> None:
     segmentation = TrainingConfig(Source(), None, MaskSettings(), 1, "segmentation")
-    with pytest.raises(ValueError, match="--flip-pairs is not for segmentation"):
+    with pytest.raises(HRNetError, match="`flip_pairs` is not for segmentation"):
         with_given(segmentation, {"flip_pairs": "none"})
     assert with_given(segmentation, {"flip_pairs": None}) == segmentation
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.decode import decode_dark
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 
@@ -68,5 +69,5 @@ def test_what_is_not_labelled_is_not_learnt(targets: HeatmapTargets) -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(ValueError, match="targets must be one of official, dark, udp, got 'sharp'"):
+    with pytest.raises(HRNetError, match="targets must be one of official, dark, udp, got 'sharp'"):
         HeatmapTargets("sharp", 2.0)

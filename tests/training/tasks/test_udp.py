@@ -17,6 +17,7 @@ from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
@@ -93,7 +94,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     held = HeldSet.prepare(data, run.spec, udp.settings)
     assert held.measure(trained)[1] == pytest.approx(found.pck.pck)
 
-    with pytest.raises(ValueError, match="must both learn --targets udp, or neither"):
+    with pytest.raises(HRNetError, match="must both learn `targets` udp, or neither"):
         build_teacher(run, config)
     restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
     assert stored_settings("pose", load_run(restored.path).config).targets == "udp"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.progress import tracked
 from training.data.imports.layout import LabelledImage, check_new_or_unpacked, write_class_folders
 
@@ -20,7 +21,7 @@ def unpack_catalogued(name: str, split: str, output: Path, *, data: Path | None 
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise ValueError(INSTALL) from error
+        raise HRNetError(INSTALL) from error
 
     check_new_or_unpacked(output)
     try:
@@ -28,7 +29,7 @@ def unpack_catalogued(name: str, split: str, output: Path, *, data: Path | None 
         builder.download_and_prepare()
         taken = builder.info.splits[split]
     except Exception as error:  # a name, network or format that it does not know: each has a class of its own
-        raise ValueError(f"cannot get {name!r}, split {split!r}, of tensorflow-datasets: {_reason(error)}") from error
+        raise HRNetError(f"cannot get {name!r}, split {split!r}, of tensorflow-datasets: {_reason(error)}") from error
     image, label = _image_and_label(tfds, builder.info)
     images = _images(tfds, builder, split, image, label)
     shown = tracked(images, "unpack", total=int(taken.num_examples), show=progress)
@@ -52,7 +53,7 @@ def _image_and_label(tfds: Any, info: Any) -> tuple[str, str]:
     for kind, names in kinds.items():
         if len(names) != 1:
             listed = ", ".join(f"{name} ({type(one).__name__})" for name, one in info.features.items())
-            raise ValueError(f"{info.name} is no classification data set: it needs one {kind.__name__}, and has {listed}")
+            raise HRNetError(f"{info.name} is no classification data set: it needs one {kind.__name__}, and has {listed}")
     [image], [label] = kinds.values()
     return image, label
 

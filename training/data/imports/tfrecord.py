@@ -9,6 +9,7 @@ from typing import Any
 
 from hrnet_tf.backend.keras_module import tf
 from mobile_eval.datasets.class_names import read_class_names
+from mobile_eval.errors import HRNetError
 from mobile_eval.progress import tracked
 from training.data.imports.layout import LabelledImage, write_class_folders
 
@@ -40,7 +41,7 @@ def record_files(sources: Sequence[str]) -> list[Path]:
         records = [one for one in inside if one.is_file() and ("tfrecord" in one.name or "-of-" in one.name)]
         files = [path] if path.is_file() else records or [Path(name) for name in sorted(glob.glob(source))]
         if not files or (path.is_dir() and not records):
-            raise ValueError(f"there are no TFRecord files at {source}")
+            raise HRNetError(f"there are no TFRecord files at {source}")
         found += files
     return found
 
@@ -48,7 +49,7 @@ def record_files(sources: Sequence[str]) -> list[Path]:
 def labelled_images(
     files: Sequence[Path], names: Sequence[str] | None = None, *, progress: bool = False
 ) -> Iterator[LabelledImage]:
-    """The images of TFRecord files in turn, with their classes; ValueError names a file and record that cannot be read."""
+    """The images of TFRecord files in turn, with their classes; HRNetError names a file and record that cannot be read."""
     for number, file in enumerate(tracked(files, "unpack", show=progress)):
         dataset = tf.data.TFRecordDataset(str(file), compression_type=compression(file))
         index = -1
@@ -56,9 +57,9 @@ def labelled_images(
             for index, record in enumerate(dataset.as_numpy_iterator()):
                 yield _labelled(tf.train.Example.FromString(record), f"{number:05d}_{index:07d}", names)
         except ValueError as error:
-            raise ValueError(f"{file}, record {index}: {error}") from error
+            raise HRNetError(f"{file}, record {index}: {error}") from error
         except (tf.errors.OpError, *_decode_errors()) as error:
-            raise ValueError(f"{file} is damaged after record {index}, or no TFRecord file: {_reason(error)}") from error
+            raise HRNetError(f"{file} is damaged after record {index}, or no TFRecord file: {_reason(error)}") from error
 
 
 def compression(file: Path) -> str | None:
@@ -83,12 +84,12 @@ def _labelled(example: Any, place: str, names: Sequence[str] | None) -> Labelled
     features = example.features.feature
     data, label = features[IMAGE].bytes_list.value, features[LABEL].int64_list.value
     if len(data) != 1 or len(label) != 1:
-        raise ValueError(f"expected one {IMAGE} and one {LABEL}, found {len(data)} and {len(label)}; it has {_listed(features)}")
+        raise HRNetError(f"expected one {IMAGE} and one {LABEL}, found {len(data)} and {len(label)}; it has {_listed(features)}")
     number = int(label[0])
     if number < 0:
-        raise ValueError(f"its {LABEL} is {number}: images without a class, as of a test set, have no folder to go to")
+        raise HRNetError(f"its {LABEL} is {number}: images without a class, as of a test set, have no folder to go to")
     if names is not None and not 0 <= number < len(names):
-        raise ValueError(f"it is of class {number}, but --classes names {len(names)} classes, 0 to {len(names) - 1}")
+        raise HRNetError(f"it is of class {number}, but `classes` names {len(names)} classes, 0 to {len(names) - 1}")
     said = next((features[key].bytes_list.value[0] for key in (SYNSET, TEXT) if features[key].bytes_list.value), b"")
     name = names[number] if names is not None else said.decode("utf-8", "replace") or f"{number:05d}"
     return LabelledImage(place, data[0], number, name)

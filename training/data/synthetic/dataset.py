@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress, TaskID
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder, read_json, write_json
 from training.data.synthetic.layouts import LAYOUTS, VERSION, Layout
 from training.data.synthetic.scene import draw_scene
@@ -32,13 +33,13 @@ def write_synthetic_people(
     """
     folder = Path(folder)
     if task not in LAYOUTS:
-        raise ValueError(f"there is no task {task!r}; there are {', '.join(LAYOUTS)}")
+        raise HRNetError(f"there is no task {task!r}; there are {', '.join(LAYOUTS)}")
     if train_count < 1 or val_count < 1:
-        raise ValueError(f"cannot draw {train_count} training and {val_count} validation images, at least 1 of each is needed")
+        raise HRNetError(f"cannot draw {train_count} training and {val_count} validation images, at least 1 of each is needed")
     if min(image_size) < _LEAST_SIZE:
-        raise ValueError(f"image size {image_size[0]}x{image_size[1]} is too small for people, at least {_LEAST_SIZE} is needed")
+        raise HRNetError(f"image size {image_size[0]}x{image_size[1]} is too small for people, at least {_LEAST_SIZE} is needed")
     if seed < 0:
-        raise ValueError(f"seed must be 0 or more, got {seed}")
+        raise HRNetError(f"seed must be 0 or more, got {seed}")
     counts = {"train": train_count, "val": val_count}
     settings = {"version": VERSION, "counts": counts, "seed": seed, "image_size": list(image_size), "task": task}
     if _is_complete(folder, settings):
@@ -51,16 +52,16 @@ def write_synthetic_people(
 
 
 def _is_complete(folder: Path, settings: dict[str, Any]) -> bool:
-    """Whether `folder` holds what `settings` would draw; ValueError where it holds anything else."""
+    """Whether `folder` holds what `settings` would draw; HRNetError where it holds anything else."""
     try:
         found = read_json(folder / SETTINGS_FILE, "settings")
-    except ValueError:
+    except HRNetError:
         found = None
     if found == settings:
         return True
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         holds = "drawn people of other settings" if found else "something else"
-        raise ValueError(f"{folder} holds {holds}; name another folder or delete it")
+        raise HRNetError(f"{folder} holds {holds}; name another folder or delete it")
     return False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mobile_eval.errors import HRNetError
 from training.tasks.setting import check_class_weights, check_not_negative, check_positive, check_shares, setting
 
 
@@ -29,6 +30,6 @@ class Settings:
         check_shares(self, "crop_smallest", "flip_probability", "upside_down_probability", "label_smoothing")
         check_class_weights(self)
         if self.crop_ratio < 1:
-            raise ValueError(f"crop-ratio must be at least 1, got {self.crop_ratio}")
+            raise HRNetError(f"crop-ratio must be at least 1, got {self.crop_ratio}")
         if self.randaugment_magnitude > 30:
-            raise ValueError(f"randaugment-magnitude must be at most 30, got {self.randaugment_magnitude}")
+            raise HRNetError(f"randaugment-magnitude must be at most 30, got {self.randaugment_magnitude}")

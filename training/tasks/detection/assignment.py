@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.backend.keras_module import quiet, tf
+from mobile_eval.errors import HRNetError
 from training.tasks.detection.targets import NO_BOX
 
 try:
@@ -20,7 +21,7 @@ try:
     ):  # after hrnet_tf.backend.keras_module: it takes the Keras that is open
         from keras_cv.bounding_box import compute_iou
 except ImportError as error:
-    raise ValueError(f"training a detector needs keras-cv ({error}): pip install 'hrnet-tf[detection]'") from error
+    raise HRNetError(f"training a detector needs keras-cv ({error}): pip install 'hrnet-tf[detection]'") from error
 
 ANCHOR_IS_OBJECT, ANCHOR_IS_BACKGROUND = 0.7, 0.3
 BEST_ANCHOR = 0.3  # the anchors that overlap a box most are objects from here on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mobile_eval.errors import HRNetError
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares, setting
 
 FROZEN, UPDATED = NORMS = ("frozen", "updated")
@@ -28,6 +29,6 @@ class Settings:
         check_shares(self, "flip_probability", "light")
         check_choice(self, "norm", NORMS)
         if self.smallest > self.largest:
-            raise ValueError(f"smallest must be at most largest, got {self.smallest} and {self.largest}")
+            raise HRNetError(f"smallest must be at most largest, got {self.smallest} and {self.largest}")
         if self.train_proposals > 1000:
-            raise ValueError(f"train-proposals must be at most 1000, got {self.train_proposals}")
+            raise HRNetError(f"train-proposals must be at most 1000, got {self.train_proposals}")

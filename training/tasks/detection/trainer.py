@@ -10,6 +10,7 @@ from hrnet_tf.models.detection.anchors import anchor_boxes
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.stages import ALIGNED_LEVELS, DetectorStages, flat_answers, stages_of
+from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import Learner
 from training.tasks.base import divergence
 from training.tasks.detection.losses import DetectionLoss, anchor_loss, box_loss, sample_boxes
@@ -29,7 +30,7 @@ class DetectionLearner(Learner):
     def __init__(self, network: Any, loss: DetectionLoss):
         super().__init__(network, name="detection_learner")
         if any(layer.name.startswith(SPARSE) for layer in network.layers):
-            raise ValueError("--sparsity is not for detectors")
+            raise HRNetError("`sparsity` is not for detectors")
         self.settings = loss.settings
         self.stages: DetectorStages = stages_of(network)  # Keras does not see them here: their layers are the network's
         height, width = self.stages.maps.input_shape[1:3]
@@ -40,11 +41,11 @@ class DetectionLearner(Learner):
         kinds = {kind: any(isinstance(layer, kind) for layer in self.stages.maps.layers) for kind in (NORM, DROPOUT)}
         self.frozen = kinds[NORM] and loss.settings.norm == FROZEN
         if self.frozen and kinds[DROPOUT]:
-            raise ValueError("--link-dropout of a detector goes with --norm updated")
+            raise HRNetError("`link_dropout` of a detector goes with `norm` updated")
 
     def compile(self, optimizer: Any, loss: Any = None, jit_compile: bool = False) -> None:
         if jit_compile:
-            raise ValueError("--jit: XLA has no non-maximum suppression; train detectors without it")
+            raise HRNetError("`jit`: XLA has no non-maximum suppression; train detectors without it")
         super().compile(optimizer, loss, jit_compile=False)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

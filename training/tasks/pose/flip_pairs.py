@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
 from mobile_eval.datasets.flip_pairs import pairs_with, unknown_sides
+from mobile_eval.errors import HRNetError
 
 
 class MirrorSettings(Protocol):
@@ -28,6 +29,6 @@ def with_flip_pairs(data: KeypointDataset, settings: MirrorSettings, category: d
 
 
 def check_sides(data: KeypointDataset, settings: MirrorSettings, learning: bool) -> None:
-    """Raise ValueError where the data are to be mirrored and it is not known which keypoints are left and right."""
+    """Raise HRNetError where the data are to be mirrored and it is not known which keypoints are left and right."""
     if learning and settings.flip_probability and data.category.flip_pairs is None:
-        raise ValueError(unknown_sides(data.category.joints))
+        raise HRNetError(unknown_sides(data.category.joints))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mobile_eval.errors import HRNetError
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares, setting
 
 TARGETS = ("official", "dark", "udp")
@@ -32,4 +33,4 @@ class Settings:
         check_not_negative(self, "rotation")
         check_shares(self, "half_body_probability", "rotation_probability", "flip_probability")
         if not 0 <= self.scale < 1:
-            raise ValueError(f"scale must be at least 0 and below 1, got {self.scale}")
+            raise HRNetError(f"scale must be at least 0 and below 1, got {self.scale}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, geometry_of, heatmap_pixel, transform_points
 
 KINDS = ("official", "dark", "udp")
@@ -27,7 +28,7 @@ class HeatmapTargets:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"targets must be one of {', '.join(KINDS)}, got {self.kind!r}")
+            raise HRNetError(f"targets must be one of {', '.join(KINDS)}, got {self.kind!r}")
 
     @property
     def geometry(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from mobile_eval.metrics.confusion import IGNORED
 from training.tasks.base import Array, Image, Maker
@@ -46,10 +47,10 @@ class MaskMaker(Maker):
 
 
 def check_mask_size(one: MaskedImage, mask: tuple[int, ...], image: tuple[int, ...]) -> None:
-    """Raise ValueError unless a mask is of the size (height, width) of its image."""
+    """Raise HRNetError unless a mask is of the size (height, width) of its image."""
     if mask != image:
         sizes = ["x".join(map(str, shape)) for shape in (mask, image)]
-        raise ValueError(f"mask {one.mask_path} is {sizes[0]} (height x width), but its image {one.image_path} is {sizes[1]}")
+        raise HRNetError(f"mask {one.mask_path} is {sizes[0]} (height x width), but its image {one.image_path} is {sizes[1]}")
 
 
 def warp_mask(mask: Image, matrix: Matrix, size: tuple[int, int]) -> Image:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hrnet_tf.backend.keras_module import keras, ops
+from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.confusion import IGNORED
 
 
@@ -44,7 +45,7 @@ class PixelCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
             weights *= ops.cast(losses > self._easy(losses * weights), "float32")
         if self.class_weights:
             if len(self.class_weights) != logits.shape[-1]:
-                raise ValueError(f"{len(self.class_weights)} class weights for {logits.shape[-1]} classes")
+                raise HRNetError(f"{len(self.class_weights)} class weights for {logits.shape[-1]} classes")
             weights *= ops.take(ops.convert_to_tensor(self.class_weights), targets)
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1e-6)
 

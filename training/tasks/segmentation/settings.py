@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mobile_eval.errors import HRNetError
 from training.tasks.setting import check_class_weights, check_not_negative, check_positive, check_shares, setting
 
 STRIDES = (1, 2, 4)
@@ -27,7 +28,7 @@ class Settings:
         check_not_negative(self, "ohem")
         check_shares(self, "flip_probability", "ohem")
         if self.smallest > self.largest:
-            raise ValueError(f"smallest must be at most largest, got {self.smallest} and {self.largest}")
+            raise HRNetError(f"smallest must be at most largest, got {self.smallest} and {self.largest}")
         if self.loss_stride not in STRIDES:
-            raise ValueError(f"loss-stride must be one of {', '.join(map(str, STRIDES))}, got {self.loss_stride}")
+            raise HRNetError(f"loss-stride must be one of {', '.join(map(str, STRIDES))}, got {self.loss_stride}")
         check_class_weights(self)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import check_size
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
@@ -68,7 +69,7 @@ def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
 
 
 def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
-    """Raise ValueError for a mask that cannot be read, holds what is no class, or is not of its image's size.
+    """Raise HRNetError for a mask that cannot be read, holds what is no class, or is not of its image's size.
 
     Data to learn from need two classes, and where these are not named, masks that hold more than a few of their indices: others
     are greys to look at. Of images that cannot be read nothing is said: training passes over a few of these.
@@ -77,7 +78,7 @@ def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
     def checked(one: MaskedImage) -> NDArray[np.bool_]:
         mask = read_mask(one.mask_path, len(data.classes))
         size = None
-        with contextlib.suppress(ValueError):  # an image that cannot be read
+        with contextlib.suppress(HRNetError):  # an image that cannot be read
             named = size_as_read(one.image_path, upright=one.upright)
             check_size(named, f"image {one.image_path}")
             size = named
@@ -91,14 +92,14 @@ def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
     if not learning:
         return
     if len(held) < 2:
-        raise ValueError(
+        raise HRNetError(
             f"segmentation needs two classes, and there is one, {data.classes[0]}: do the masks hold indices 0, 1, ...?"
         )
     if data.classes == unnamed_classes(len(held)) and held.sum() < len(held) * LEAST_HELD:
         few = ", ".join(map(str, np.flatnonzero(held)))
-        raise ValueError(
+        raise HRNetError(
             f"the masks hold {held.sum()} of the class indices 0 to {len(held) - 1} ({few}): write 0, 1, ... in place of greys "
-            "to look at, or name all classes by --classes"
+            "to look at, or name all classes by `classes`"
         )
 
 
