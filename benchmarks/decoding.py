@@ -18,7 +18,7 @@ from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from conversion.quantization.samples import random_inputs
 from hrnet_tf.runs.run import load_run
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         for decode in (False, True):
             path = Path(folder, f"{decode}.tflite")
             convert_run(run, ConvertOptions(options.format, decode=decode), path)
-            models.append(TfliteModel(path))
+            models.append(TFLiteModel(path))
         times: list[list[float]] = [[], []]
         for _ in range(options.rounds):
             for model, samples in zip(models, times, strict=True):

@@ -26,19 +26,19 @@ from hrnet_tf.spec.presets import preset
 from mobile_eval.benchmark.pipeline_timing import measure_stages
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.keypoints.inference import predict_people
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 
 
-def untrained(name: str, dataset: KeypointDataset, folder: Path) -> TfliteModel:
+def untrained(name: str, dataset: KeypointDataset, folder: Path) -> TFLiteModel:
     spec = dataclasses.replace(preset(name), classes=len(dataset.category.joints))
     run = Run(folder / "run", "train", spec, dataset.category.to_json(), {})
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
     convert_run(run, ConvertOptions("int8"), folder / "int8.tflite", dataset, samples=8)
-    return TfliteModel(folder / "int8.tflite")
+    return TFLiteModel(folder / "int8.tflite")
 
 
-def timed(model: TfliteModel) -> list[float]:
+def timed(model: TFLiteModel) -> list[float]:
     """The seconds of every run of `model` from now on."""
     seconds: list[float] = []
     run = model.run

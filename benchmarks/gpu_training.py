@@ -60,12 +60,12 @@ def clock() -> Any:
 def measure_people(annotations: str, images: str, batch: int) -> float:
     """Images per second of `hrnet train` in this process: its second epoch."""
     from hrnet_tf.spec.presets import customized, preset
-    from mobile_eval.tasks.base import Source
+    from mobile_eval.tasks.base import DataSource
     from training.execution import Execution
     from training.recipe import load_recipe, recipe_config
     from training.train import train
 
-    people, timed = (Source(Path(images), Path(annotations)), None), clock()
+    people, timed = (DataSource(Path(images), Path(annotations)), None), clock()
     asked = {"batch_size": batch, "precision": PRECISION, "epochs": 2, "schedule": "cosine"}
     config = recipe_config("pose", load_recipe("pose", "coco"), asked, people, seed=0, distill=0.0)
     spec = customized(preset(NETWORK), input_size=SIZE)

@@ -30,13 +30,13 @@ def measure(annotations: str, images: str, batches: int, cache: str | None) -> f
     """Samples per second of this package, in this process."""
     from hrnet_tf.spec.presets import preset
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-    from mobile_eval.tasks.base import Source
+    from mobile_eval.tasks.base import DataSource
     from training.data.examples import examples_for
     from training.data.image_cache import ImageCache
     from training.data.tf_pipeline import training_dataset
     from training.recipe import load_recipe, recipe_config
 
-    people = Source(Path(images), Path(annotations)), None
+    people = DataSource(Path(images), Path(annotations)), None
     config = recipe_config("pose", load_recipe("pose", "coco"), {"batch_size": BATCH}, people, seed=0, distill=0.0)
     data = load_keypoint_dataset(annotations, images)
     spec = dataclasses.replace(preset("pose-w32"), classes=len(data.category.joints))

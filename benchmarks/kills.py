@@ -31,7 +31,7 @@ from rich.table import Table
 
 from hrnet_tf.runs.weights import load_weights
 from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from training.data.synthetic import write_synthetic_people
 
 LIMIT = 1e-5
@@ -73,7 +73,7 @@ def outputs(file: Path) -> Figures:
     beside = json.loads(file.with_suffix(".json").read_text())
     if beside != read_description(file).to_json():
         raise ValueError(f"{file.with_suffix('.json')} does not belong to {file}")
-    model = TfliteModel(file)
+    model = TFLiteModel(file)
     image = np.random.default_rng(0).integers(0, 256, (*model.input_size, 3), np.uint8)
     return {file.name: np.asarray(model.answer(model.stored(image[None])), np.float64)}
 

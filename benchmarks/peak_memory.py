@@ -61,11 +61,11 @@ def prepared(folder: Path, name: str, size: str, images: int) -> None:
 def step(folder: Path, name: str, budget: int, images: int) -> None:
     """Run one step in this process."""
     from hrnet_tf.runs.run import load_run
-    from mobile_eval.tasks.base import Source
+    from mobile_eval.tasks.base import DataSource
     from mobile_eval.tasks.registry import TASKS
 
     run = load_run(folder / "run")
-    source = Source(folder / FOLDER / "images", None, folder / FOLDER / "masks", folder / FOLDER / "classes.txt")
+    source = DataSource(folder / FOLDER / "images", None, folder / FOLDER / "masks", folder / FOLDER / "classes.txt")
     data = TASKS[run.spec.task].load(source).head(images)
     STEPS[name](run, data, budget, folder)
 

@@ -19,7 +19,7 @@ from typing import Any
 from conversion.checks.verify import check_fully_int8, check_loads
 from conversion.targets.edgetpu import check
 from hrnet_tf.spec.presets import PRESETS, preset
-from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.pruning.candidate_latency import throwaway
 
@@ -39,7 +39,7 @@ def converted(name: str) -> dict[str, Any]:
         found["megabytes"] = round(path.stat().st_size / 1e6, 2)
         check_loads(path)
         check_fully_int8(make_interpreter(path))
-        operators = TfliteGraph(path).operators
+        operators = TFLiteGraph(path).operators
         found["static"] = all(tensor.static for operator in operators for tensor in (*operator.inputs, *operator.outputs))
         checked = check(path)
     found |= {"operators": len(checked.operators), "mapped": len(checked.mapped), "share": checked.multiply_adds_share}

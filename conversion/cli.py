@@ -82,7 +82,7 @@ def convert(
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.files import check_output_file
-    from mobile_eval.tasks.base import Source, load_given
+    from mobile_eval.tasks.base import DataSource, load_given
     from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and precision != "int8":
@@ -93,7 +93,7 @@ def convert(
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     task = loaded.spec.task
-    given = Source(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
+    given = DataSource(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
     data = load_given(task, TASKS[task], given.read_as(loaded.config))
     with Console(stderr=True).status(f"converting {run} to {precision}"):
         result = convert_run(
@@ -139,12 +139,12 @@ def restore(
     from conversion.restore import restore_run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.model.description import read_description
-    from mobile_eval.tasks.base import Source, given_by, load_given
+    from mobile_eval.tasks.base import DataSource, given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named
 
     description = read_description(model)
     name = description.task
-    given = Source(images, annotations, masks, classes, category, strict, description.category.name, exif)
+    given = DataSource(images, annotations, masks, classes, category, strict, description.category.name, exif)
     data = load_given(name, task_named(name), given)
     if data is None:
         raise HRNetError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")

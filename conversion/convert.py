@@ -42,7 +42,7 @@ from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.checked_inputs import RANDOM_IMAGES
 from mobile_eval.model.description import ModelDescription, save_model_file
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.base import TaskDataset
 
 REJECTED = ".rejected"
 TRACED = 4  # images that are followed layer by layer
@@ -76,7 +76,7 @@ def convert_run(
     run: Run,
     options: ConvertOptions,
     output: Path | str,
-    data: TaskData | None = None,
+    data: TaskDataset | None = None,
     *,
     samples: int = SAMPLES,
     seed: int | None = None,

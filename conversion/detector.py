@@ -38,9 +38,9 @@ from mobile_eval.files import sha256, write_bytes
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.checked_inputs import RANDOM_IMAGES
 from mobile_eval.model.description import BoxesFile, ModelDescription, save_model_file
-from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
 from mobile_eval.runtime.quantization import quantize
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.tasks.detection.constants import BEHIND_IT, LEVELS_READ, tensor_shapes
 
 CHECKED = 8  # images
@@ -79,7 +79,7 @@ def convert_detector(
     run: Run,
     options: ConvertOptions,
     output: Path | str,
-    data: TaskData | None = None,
+    data: TaskDataset | None = None,
     *,
     samples: int = SAMPLES,
     seed: int | None = None,
@@ -163,7 +163,7 @@ def _checked(draft: Path, options: ConvertOptions, runtime: str) -> Any:
 
 def _parities(network: JoinedDetector, drafts: Sequence[Path], checked: Samples, pooled: Inputs) -> list[Parity]:
     """Each output of both files against Keras's, the levels of one kind together; both stages are given the same."""
-    first, second = map(TfliteModel, drafts)
+    first, second = map(TFLiteModel, drafts)
     groups = {"maps": MAPS[:LEVELS_READ], "objectness": MAPS[LEVELS_READ : -len(LEVELS)], "anchor deltas": MAPS[-len(LEVELS) :]}
     sums = {name: ErrorSums() for name in (*groups, *ANSWERS)}
     for image in checked.images:

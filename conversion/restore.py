@@ -30,14 +30,14 @@ from mobile_eval.files import complete_folder
 from mobile_eval.image.geometry import UDP
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.description import read_description
-from mobile_eval.model.graph import TfliteGraph
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.model.graph import TFLiteGraph
+from mobile_eval.tasks.base import TaskDataset
 
 SAMPLES = 256
 LARGEST_BATCH = 64
 
 
-def restore_run(path: Path | str, data: TaskData, output: Path | str, *, memory_budget: int = MEMORY_BUDGET) -> Run:
+def restore_run(path: Path | str, data: TaskDataset, output: Path | str, *, memory_budget: int = MEMORY_BUDGET) -> Run:
     """Write the network in the float32 `.tflite` at `path` as a run into the folder `output`.
 
     BatchNorm's statistics are those of the first items of `data`, taken on as many at a time as `memory_budget` (bytes) has room
@@ -76,13 +76,13 @@ def _folded_network(path: Path | str, described: Any) -> tuple[HRNetSpec, Any]:
         if not isinstance(spec, HRNetSpec):
             raise HRNetError(f"{path} is a {spec.name}: only HRNets can be restored")
         folded = build_model(spec, folded=True)
-        set_model_weights(folded, folded_weights(TfliteGraph(path)))
+        set_model_weights(folded, folded_weights(TFLiteGraph(path)))
     except HRNetError as error:
         raise HRNetError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     return spec, folded
 
 
-def folded_weights(graph: TfliteGraph) -> Weights:
+def folded_weights(graph: TFLiteGraph) -> Weights:
     """Kernels (h, w, in, out), or (in, out), and biases of every convolution and dense layer, by the names of the folded
     network's variables."""
     weights: Weights = {}

@@ -13,7 +13,7 @@ import pytest
 
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.image.image_limit import max_pixels, set_max_pixels
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.tasks.pose.settings import Settings
 
@@ -103,5 +103,5 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def config(drawn: Path) -> TrainingConfig:
     """Two epochs on the drawn people."""
-    train, val = (Source(drawn / "images", drawn / f"person_keypoints_{split}.json") for split in ("train", "val"))
+    train, val = (DataSource(drawn / "images", drawn / f"person_keypoints_{split}.json") for split in ("train", "val"))
     return TrainingConfig(train, val, Settings(), epochs=2, batch_size=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.tasks.registry import settings_class
 
@@ -20,13 +20,13 @@ def micro_spec(task: str) -> HRNetSpec:
     return HRNetSpec("micro", 4, SIZE, CLASSES[task], (StageSpec(2, 1),), task=task, interpolation=how, **sizes).full()
 
 
-def drawn_source(task: str, folder: Path, split: str) -> Source:
+def drawn_source(task: str, folder: Path, split: str) -> DataSource:
     """Where a split of `hrnet people --task` lies."""
     if task == "segmentation":
-        return Source(folder / split / "images", masks=folder / split / "masks")
+        return DataSource(folder / split / "images", masks=folder / split / "masks")
     if task == "classification":
-        return Source(folder / split)
-    return Source(folder / "images", folder / f"face_keypoints_{split}.json")
+        return DataSource(folder / split)
+    return DataSource(folder / "images", folder / f"face_keypoints_{split}.json")
 
 
 def micro_config(task: str, folder: Path) -> TrainingConfig:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hrnet_tf.runs.run import RUN, Run
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from mobile_eval.typed import checked
 from training.tasks.registry import default_settings, settings_class
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares
@@ -30,8 +30,8 @@ class TrainingConfig:
     to zero as (1 - progress)^0.9. `weight_decay` is decoupled, the share of a kernel that one step at learning rate 1 takes away.
     """
 
-    train: Source
-    val: Source | None
+    train: DataSource
+    val: DataSource | None
     settings: Any
     epochs: int
     task: str = "pose"
@@ -110,12 +110,12 @@ class TrainingConfig:
             field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data and field.name not in OWN
         }
         common = {name: tuple(value) if isinstance(value, list) else value for name, value in common.items()}
-        val = Source.from_json(data["val"]) if data["val"] else None
-        return cls(Source.from_json(data["train"]), val, stored_settings(task, data), task=task, **common)
+        val = DataSource.from_json(data["val"]) if data["val"] else None
+        return cls(DataSource.from_json(data["train"]), val, stored_settings(task, data), task=task, **common)
 
 
 def tuning_config(
-    parent: Run, sources: tuple[Source, Source | None], epochs: int, batch_size: int, learning_rate: float, seed: int
+    parent: Run, sources: tuple[DataSource, DataSource | None], epochs: int, batch_size: int, learning_rate: float, seed: int
 ) -> TrainingConfig:
     """The parent run's task settings (the defaults where it was imported) with these others; training and validation data."""
     train, val = sources

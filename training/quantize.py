@@ -20,7 +20,7 @@ from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.base import TaskData, say_left_out
+from mobile_eval.tasks.base import TaskDataset, say_left_out
 from training.config import TrainingConfig
 from training.data.examples import plain_batches
 from training.engine.fit import check_category, fit, known_category, load_data
@@ -74,7 +74,7 @@ def quantize(
 
 
 def range_groups(
-    data: TaskData, spec: Network, geometry: str, memory_budget: int = MEMORY_BUDGET
+    data: TaskDataset, spec: Network, geometry: str, memory_budget: int = MEMORY_BUDGET
 ) -> Iterator[Iterator[NDArray[np.float32]]]:
     """Inputs (N, H, W, 3) of the first items, in groups of batches that fit into the budget.
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from mobile_eval.typed import brief
 from training.config import TrainingConfig
 from training.tasks.registry import recipe_folder, settings_class
@@ -101,7 +101,13 @@ def _is_of(kind: str, value: Any) -> bool:
 
 
 def recipe_config(
-    task: str, recipe: dict[str, Any], given: dict[str, Any], sources: tuple[Source, Source | None], *, seed: int, distill: float
+    task: str,
+    recipe: dict[str, Any],
+    given: dict[str, Any],
+    sources: tuple[DataSource, DataSource | None],
+    *,
+    seed: int,
+    distill: float,
 ) -> TrainingConfig:
     """The settings of a recipe, with what is `given` (not None) in their place; `sources` of training and validation data."""
     merged = {**recipe, **{name: value for name, value in given.items() if value is not None}}

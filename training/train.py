@@ -13,7 +13,7 @@ from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import TaskData, say_left_out
+from mobile_eval.tasks.base import TaskDataset, say_left_out
 from mobile_eval.words import number_of
 from training.config import TrainingConfig
 from training.engine.device import device_line
@@ -76,7 +76,7 @@ def train(
     return run
 
 
-def items_line(data: TaskData, noun: str) -> str:
+def items_line(data: TaskDataset, noun: str) -> str:
     """How many items there are, and what of the files is none."""
     return f"{number_of(len(data), noun)} to learn from{f' ({data.left_out})' if data.left_out else ''}"
 

@@ -25,9 +25,9 @@ from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically, write_text
 from mobile_eval.image.preprocess import normalize
-from mobile_eval.model.graph import Operator, TfliteGraph
+from mobile_eval.model.graph import Operator, TFLiteGraph
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter, real_values
+from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter, real_values
 from mobile_eval.viz.svg import GRID, MUTED, PAPER, element, line, picture, text
 
 JUMP_DB = 6.0  # half of the amplitude
@@ -57,12 +57,12 @@ def layer_errors(
     (bytes) has room for, and of the Keras model the layers that are still read.
     """
     names = {layer.name for layer in floating.layers}
-    compared = [operator for operator in TfliteGraph(path).operators if operator.layer in names]
+    compared = [operator for operator in TFLiteGraph(path).operators if operator.layer in names]
     of_layer: dict[str, list[Operator]] = {}
     for operator in compared:
         of_layer.setdefault(str(operator.layer), []).append(operator)
     sums = {operator.index: ErrorSums() for operator in compared}
-    stored, flatbuffer = TfliteModel(path).stored, path.read_bytes()
+    stored, flatbuffer = TFLiteModel(path).stored, path.read_bytes()
     tensors = dict.fromkeys(operator.outputs[0].index for operator in compared)
     for group, keeping in files_keeping(flatbuffer, tensors, memory_budget):
         interpreter = _interpreter_of(keeping)

@@ -20,9 +20,9 @@ from mobile_eval.image.preprocess import normalize
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.model.checked_inputs import IMAGES
 from mobile_eval.model.description import HEATMAPS, KEYPOINTS, read_description
-from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
 from mobile_eval.tasks.detection.anchors import softmax
 
 TFLITE_RUNTIME = "tflite-runtime"
@@ -98,7 +98,7 @@ def parity(model: Any, path: Path, samples: Samples, batch_size: int = CHECKED) 
     what `decode_heatmaps` makes of them: else HRNetError. Where it ends in softmax, probabilities are compared.
     """
     output, sums = read_description(path).output, ErrorSums()
-    answers = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TfliteModel(path).answers
+    answers = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TFLiteModel(path).answers
     for crops in samples.images.batches(batch_size):
         expected = model(normalize(crops), training=False).numpy()  # predict would trace the network first
         sums.add(softmax(expected) if output.softmax else expected, answers(crops))
@@ -108,8 +108,8 @@ def parity(model: Any, path: Path, samples: Samples, batch_size: int = CHECKED) 
 def _decoded_heatmaps(path: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """The heatmaps of crops (N, H, W, 3) inside a file that decodes them, after comparing what it makes of them with
     `decode_heatmaps`."""
-    model = TfliteModel(path, keep_tensors=True)
-    head = [operator for operator in TfliteGraph(path).operators if operator.layer == HEATMAP_LAYER][-1]
+    model = TFLiteModel(path, keep_tensors=True)
+    head = [operator for operator in TFLiteGraph(path).operators if operator.layer == HEATMAP_LAYER][-1]
 
     def compared(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         [heatmaps] = model.tensors(crops, [head.outputs[0].index])
@@ -154,7 +154,7 @@ def check_versions(path: Path, runtime: str) -> None:
     """Raise HRNetError, naming the operator, where `runtime` is tflite-runtime and does not know an operator or its version."""
     if runtime != TFLITE_RUNTIME:
         return
-    for operator in TfliteGraph(path).operators:
+    for operator in TFLiteGraph(path).operators:
         known = KNOWN_VERSIONS.get(operator.kind)
         if known is None or operator.version > known:
             name = operator.layer or f"operator {operator.index}"

@@ -30,7 +30,7 @@ from hrnet_tf.backend.keras_module import quiet
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
-from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.typed import brief, checked
 
 ACTIVATIONS = ("min-max", "percentile")
@@ -87,7 +87,7 @@ def quantize_by_recipe(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "float32.tflite")
         path.write_bytes(flatbuffer)
-        graph = TfliteGraph(path)
+        graph = TFLiteGraph(path)
         with quiet(), contextlib.redirect_stdout(io.StringIO()):
             quantizer = Quantizer(str(path))
             quantizer.add_static_config(".*", operations.ALL_SUPPORTED, BITS, BITS)
@@ -102,7 +102,7 @@ def quantize_by_recipe(
             return bytes(quantizer.quantize(_by_name(graph, measured)).quantized_model)
 
 
-def _by_name(graph: TfliteGraph, measured: Ranges) -> dict[str, dict[str, NDArray[np.float32]]]:
+def _by_name(graph: TFLiteGraph, measured: Ranges) -> dict[str, dict[str, NDArray[np.float32]]]:
     """Ranges as the quantizer takes them: by tensors' names, of as many axes as these have."""
     tensors = {t.index: t for t in (*graph.inputs, *(t for o in graph.operators for t in o.outputs))}
     ranges = {}
@@ -113,7 +113,7 @@ def _by_name(graph: TfliteGraph, measured: Ranges) -> dict[str, dict[str, NDArra
     return ranges
 
 
-def _tensors_of(graph: TfliteGraph, layers: tuple[str, ...]) -> list[str]:
+def _tensors_of(graph: TFLiteGraph, layers: tuple[str, ...]) -> list[str]:
     """Names of the tensors that the layers put out."""
     found = []
     for layer in layers:

@@ -16,7 +16,7 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.image.geometry import PLAIN, geometry_of
 from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES
-from mobile_eval.tasks.base import Source, TaskData, given_by
+from mobile_eval.tasks.base import DataSource, TaskDataset, given_by
 from mobile_eval.tasks.registry import TASKS
 
 SAMPLES = 200
@@ -67,7 +67,7 @@ class Inputs:
         return Inputs(self.count, kept.__getitem__)
 
 
-def inputs_of(data: TaskData, spec: Network, count: int = SAMPLES, seed: int | None = None, geometry: str = PLAIN) -> Inputs:
+def inputs_of(data: TaskDataset, spec: Network, count: int = SAMPLES, seed: int | None = None, geometry: str = PLAIN) -> Inputs:
     """What the network is given (H, W, 3), RGB, of `count` items: of `data.head`, or with a `seed` drawn at random."""
     items = data.head(count).items
     if seed is not None:
@@ -96,7 +96,7 @@ class Samples:
 def sample_inputs(
     run: Run,
     options: ConvertOptions,
-    data: TaskData | None,
+    data: TaskDataset | None,
     samples: int,
     seed: int | None,
     memory_budget: int = MEMORY_BUDGET,
@@ -120,9 +120,9 @@ def sample_inputs(
     return Samples(random_inputs(run.spec.input_size), RANDOM_IMAGES)
 
 
-def own_data(run: Run) -> TaskData | None:
+def own_data(run: Run) -> TaskDataset | None:
     """The data that a run was trained on; None where they are not there (any more)."""
-    source = Source.from_json(run.config.get("train") or {})
+    source = DataSource.from_json(run.config.get("train") or {})
     if not source.paths or not all(path.exists() for path in source.paths):
         return None
     return TASKS[run.spec.task].load(dataclasses.replace(source, expected=run.category.get("name")))

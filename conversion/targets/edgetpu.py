@@ -21,7 +21,7 @@ from mobile_eval.benchmark.profile import part_of
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
 from mobile_eval.model.compiled import check_not_compiled
-from mobile_eval.model.graph import DAMAGED, Operator, TfliteGraph
+from mobile_eval.model.graph import DAMAGED, Operator, TFLiteGraph
 
 COMPILER = "edgetpu_compiler"
 ON_CHIP_BYTES = int(7.7 * 2**20)  # what is usable of 8 MB for parameters
@@ -114,7 +114,7 @@ def check(path: Path | str) -> EdgeTpuCheck:
     """Judge every operator of the file at `path` by the documented rules; HRNetError where it was compiled already."""
     check_not_compiled(path)
     rows = []
-    for operator in TfliteGraph(path).operators:
+    for operator in TFLiteGraph(path).operators:
         try:
             rows.append(_judged(operator))
         except (IndexError, ValueError) as error:

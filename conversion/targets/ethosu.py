@@ -21,7 +21,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.model.compiled import check_not_compiled
 from mobile_eval.model.description import check_is_tflite
-from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.model.graph import TFLiteGraph
 
 NEEDS_VELA = "compiling for Ethos-U needs Arm's Vela: `pip install 'hrnet-tf[ethosu]'`"
 ACCELERATORS = (
@@ -78,7 +78,7 @@ def compile_for_ethosu(path: Path | str, output: Path | str, accelerator: str = 
         raise HRNetError(f"no accelerator named {accelerator!r}; there are {', '.join(ACCELERATORS)}")
     check_is_tflite(path, read_bytes(path, "model"))
     check_not_compiled(path)
-    TfliteGraph(path)  # refuses a damaged file, of which Vela shows a traceback
+    TFLiteGraph(path)  # refuses a damaged file, of which Vela shows a traceback
     if importlib.util.find_spec("ethosu") is None:
         raise HRNetError(NEEDS_VELA)
     with tempfile.TemporaryDirectory() as folder:

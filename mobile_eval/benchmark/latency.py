@@ -25,7 +25,7 @@ from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model.description import files_of, is_described
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.backend import Backend, Placement, placement
-from mobile_eval.runtime.interpreter import CPU, TfliteModel, find_runtime, load_delegate, open_interpreter
+from mobile_eval.runtime.interpreter import CPU, TFLiteModel, find_runtime, load_delegate, open_interpreter
 from mobile_eval.runtime.random_input import feed_random
 from mobile_eval.runtime.trial import check_sound
 
@@ -185,7 +185,7 @@ def bench(
     while time.perf_counter() - begun < effort.seconds:
         samples.append(_timed_ms(started.interpreters))
     result = _result(started, samples, backend, effort.mode, before)
-    stages = measure_stages(TfliteModel(path, backend)) if described else None
+    stages = measure_stages(TFLiteModel(path, backend)) if described else None
     return dataclasses.replace(result, memory=used, stages=stages)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mobile_eval.image.geometry import box_matrix
 from mobile_eval.image.preprocess import warp_crop
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 
 ROUNDS = 60
 PHOTOGRAPH = (480, 640)
@@ -41,7 +41,7 @@ class StageTimes:
         )
 
 
-def measure_stages(model: TfliteModel, rounds: int = ROUNDS) -> StageTimes | None:
+def measure_stages(model: TFLiteModel, rounds: int = ROUNDS) -> StageTimes | None:
     """Take a made photograph of 640x480 the whole way, again and again; None of a model that finds no keypoints."""
     if not model.description.category.joints:
         return None

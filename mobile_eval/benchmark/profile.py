@@ -23,7 +23,7 @@ from mobile_eval.benchmark.latency import ROUNDS, bench_interleaved
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.model.description import is_described, read_description
-from mobile_eval.model.graph import Operator, TfliteGraph
+from mobile_eval.model.graph import Operator, TFLiteGraph
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.runtime.interpreter import CPU
 from mobile_eval.typed import checked
@@ -143,7 +143,7 @@ def grouped_ms(result: ProfileResult) -> dict[str, float]:
 
 def profile(path: Path | str, backend: Backend = CPU, *, rounds: int = ROUNDS, progress: bool = False) -> ProfileResult:
     """Time every distinct operator of the model at `path`, and the whole, in turn."""
-    graph = TfliteGraph(path)
+    graph = TFLiteGraph(path)
     network = read_description(path).network if is_described(path) else None
     distinct: dict[str, Operator] = {}
     for operator in graph.operators:

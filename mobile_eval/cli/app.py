@@ -193,10 +193,10 @@ def predict(
     from mobile_eval.keypoints.predict import predict as predict_images
     from mobile_eval.keypoints.video import is_video, predict_video
     from mobile_eval.runtime.backend import parse_backend
-    from mobile_eval.runtime.interpreter import TfliteModel
+    from mobile_eval.runtime.interpreter import TFLiteModel
     from mobile_eval.words import number_of
 
-    loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
+    loaded = TFLiteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))
     if is_video(images[0]):
         if boxes or exif or len(images) > 1:
             raise HRNetError("a video or camera goes alone, without `boxes` and `exif`: its boxes follow the person")

@@ -211,7 +211,7 @@ def evaluate(
     given = dict(locals())
     from mobile_eval.files import check_output_file
     from mobile_eval.runtime.backend import parse_backend
-    from mobile_eval.runtime.interpreter import TfliteModel
+    from mobile_eval.runtime.interpreter import TFLiteModel
     from mobile_eval.tasks.base import Asked
     from mobile_eval.tasks.pose.prediction_log import finish
     from mobile_eval.tasks.registry import evaluate_asked, save_figures
@@ -219,7 +219,7 @@ def evaluate(
     check_output_file(json)
     check_output_file(predictions)
     asked = Asked.of(given)
-    loaded = TfliteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option, reference))
+    loaded = TFLiteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option, reference))
     result = evaluate_asked(loaded, asked, progress=True)
     if json:
         save_figures(json, loaded, asked, result)

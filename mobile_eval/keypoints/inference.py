@@ -22,7 +22,7 @@ from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import ImageItem, read_item, warp_crop
 from mobile_eval.keypoints.decode import decode_dark, decode_heatmaps, decode_udp, keypoints_in_image
 from mobile_eval.model.description import HEATMAPS
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 
 OWN, QUARTER, DARK, UDP = DECODINGS = ("own", "quarter", "dark", "udp")
 DECODERS = {QUARTER: decode_heatmaps, DARK: decode_dark, UDP: decode_udp}
@@ -55,14 +55,14 @@ class PoseOptions:
         if self.flip_pairs != AUTO and not self.flip:
             raise HRNetError("`flip_pairs` goes with `flip`, the test with mirrored images")
 
-    def check(self, model: TfliteModel) -> None:
+    def check(self, model: TFLiteModel) -> None:
         """Raise HRNetError where these options need heatmaps and `model` gives out none, or pairs and none are known."""
         if model.description.output.kind != HEATMAPS and (self.flip or self.decoding not in (OWN, QUARTER)):
             raise HRNetError(f"{model.path.name} decodes in its graph: flip test and {DARK} or {UDP} decoding need its heatmaps")
         if self.flip:
             self.mirrored(model)
 
-    def mirrored(self, model: TfliteModel) -> NDArray[np.intp]:
+    def mirrored(self, model: TFLiteModel) -> NDArray[np.intp]:
         """Index (K,) that reorders the model's keypoints into those of the mirrored crop; HRNetError where it is not known."""
         category = model.description.category
         pairs = pairs_with(self.flip_pairs, category.flip_pairs, category.joints)
@@ -70,14 +70,14 @@ class PoseOptions:
             raise HRNetError(f"{model.path.name}: {unknown_sides(category.joints)}")
         return replace(category, flip_pairs=pairs).mirrored
 
-    def of(self, model: TfliteModel) -> PoseOptions:
+    def of(self, model: TFLiteModel) -> PoseOptions:
         """The same, with the decoding that the model's own is by name."""
         if self.decoding != OWN:
             return self
         udp = model.description.output.kind == HEATMAPS and model.description.input.geometry == UDP_GEOMETRY
         return replace(self, decoding=UDP if udp else QUARTER)
 
-    def keypoints(self, model: TfliteModel, stored: NDArray[Any]) -> NDArray[np.float64]:
+    def keypoints(self, model: TFLiteModel, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Keypoints (1, K, 3) in heatmap pixels of one crop (1, H, W, 3), as the model stores it."""
         decoding = self.of(model).decoding
         if not self.flip and decoding == PoseOptions().of(model).decoding:
@@ -104,14 +104,14 @@ def unmirrored(heatmaps: NDArray[np.float32], joints: NDArray[np.intp], *, shift
 
 
 def predict_box(
-    model: TfliteModel, image: NDArray[np.uint8], box: Box, options: PoseOptions | None = None
+    model: TFLiteModel, image: NDArray[np.uint8], box: Box, options: PoseOptions | None = None
 ) -> NDArray[np.float64]:
     """Keypoints (K, 3), x and y in image pixels and score, of the person in `box` of `image` (H, W, 3) RGB."""
     return _located(model, *_cropped(model, image, box), options or PoseOptions())
 
 
 def predict_people(
-    model: TfliteModel, people: Sequence[InBox], options: PoseOptions | None = None
+    model: TFLiteModel, people: Sequence[InBox], options: PoseOptions | None = None
 ) -> Iterator[NDArray[np.float64]]:
     """Keypoints (K, 3) as `predict_box` gives them, of each of `people` in turn.
 
@@ -131,12 +131,12 @@ def predict_people(
             yield _located(model, stored, matrix, options)
 
 
-def _cropped(model: TfliteModel, image: NDArray[np.uint8], box: Box) -> tuple[NDArray[Any], Array]:
+def _cropped(model: TFLiteModel, image: NDArray[np.uint8], box: Box) -> tuple[NDArray[Any], Array]:
     matrix = box_matrix(box, model.input_size, model.description.input.geometry)
     return model.stored(warp_crop(image, matrix, model.input_size)[None]), matrix
 
 
-def _located(model: TfliteModel, stored: NDArray[Any], matrix: Array, options: PoseOptions) -> NDArray[np.float64]:
+def _located(model: TFLiteModel, stored: NDArray[Any], matrix: Array, options: PoseOptions) -> NDArray[np.float64]:
     found = options.keypoints(model, stored)
     found[..., :2] += model.description.output.offset
     pixel = heatmap_pixel(model.input_size, model.description.input.geometry)

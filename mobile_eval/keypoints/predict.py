@@ -20,7 +20,7 @@ from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.boxes_file import Box, image_sizes
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import check_finds_keypoints, person_score
 from mobile_eval.viz.poses import draw_skeleton, encode_image
 
@@ -40,7 +40,7 @@ class PredictionResult:
 
 
 def predict(
-    model: TfliteModel,
+    model: TFLiteModel,
     images: Sequence[Path | str],
     output: Path | str,
     *,
@@ -75,7 +75,7 @@ def predict(
 
 
 def _predicted(
-    model: TfliteModel, path: Path, image: NDArray[np.uint8], picture: Path, boxes: Sequence[Box] | None
+    model: TFLiteModel, path: Path, image: NDArray[np.uint8], picture: Path, boxes: Sequence[Box] | None
 ) -> PredictionResult:
     """The people in `boxes` of an image, or without these of all of it, drawn into `picture`."""
     height, width = image.shape[:2]

@@ -21,7 +21,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, part_path, remove_stale_parts, write_json
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import SCORE_THRESHOLD, check_finds_keypoints
 from mobile_eval.viz.poses import draw_skeleton
 from mobile_eval.words import number_of
@@ -65,7 +65,7 @@ def is_video(source: Path | str) -> bool:
 
 
 def predict_video(
-    model: TfliteModel,
+    model: TFLiteModel,
     source: Path | str,
     output: Path | str,
     *,
@@ -109,7 +109,7 @@ def predict_video(
 
 
 def _poses(
-    model: TfliteModel, images: Iterator[NDArray[np.uint8]], drawn: _Drawn, *, track: bool
+    model: TFLiteModel, images: Iterator[NDArray[np.uint8]], drawn: _Drawn, *, track: bool
 ) -> Iterator[NDArray[np.float64]]:
     last = None
     for image in images:

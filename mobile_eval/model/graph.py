@@ -84,7 +84,7 @@ class Operator:
         return places * each
 
 
-class TfliteGraph:
+class TFLiteGraph:
     """The first subgraph of a `.tflite`."""
 
     def __init__(self, path: Path | str):

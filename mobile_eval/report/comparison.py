@@ -16,14 +16,14 @@ from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import check_references, load_arms
 from mobile_eval.report.task_report import Comparing, Measured
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import CPU, TfliteModel
-from mobile_eval.tasks.base import Asked, TaskData, read_asked
+from mobile_eval.runtime.interpreter import CPU, TFLiteModel
+from mobile_eval.tasks.base import Asked, TaskDataset, read_asked
 from mobile_eval.tasks.registry import comparing_of, task_named, task_of
 
 
 def compare(
     paths: Sequence[Path | str],
-    dataset: TaskData,
+    dataset: TaskDataset,
     output: Path | str,
     *,
     asked: Asked | None = None,
@@ -41,7 +41,7 @@ def compare(
     if not paths:
         raise HRNetError("expected at least one model to compare, got none")
     study = load_arms(arms, labels(paths)) if arms else ()
-    models = [TfliteModel(path, backend) for path in paths]
+    models = [TFLiteModel(path, backend) for path in paths]
     task = models[0].description.task
     for model in models:
         check_answers(model, task, dataset)
@@ -78,7 +78,7 @@ def compare_files(
     """As `compare`, on the data that are asked for; HRNetError where these do not fit the models' task."""
     if not paths:
         raise HRNetError("expected at least one model to compare, got none")
-    first = TfliteModel(paths[0], backend)
+    first = TFLiteModel(paths[0], backend)
     task = task_of(first)
     task.check(first, asked)
     data = read_asked(task.load, first, asked)
@@ -87,7 +87,7 @@ def compare_files(
     )
 
 
-def check_answers(model: TfliteModel, task: str, dataset: TaskData) -> None:
+def check_answers(model: TFLiteModel, task: str, dataset: TaskDataset) -> None:
     """Refuse a model of another task than the first's, or of other joints or classes than the data."""
     if task_of(model) is not task_named(task):
         raise HRNetError(f"{model.path.name} is a {model.description.task} model, but the first one is for {task}")

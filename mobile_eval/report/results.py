@@ -13,7 +13,7 @@ from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.model.description import ModelDescription
 from mobile_eval.report.study import StudyArm
 from mobile_eval.report.task_report import Comparing, Measured
-from mobile_eval.tasks.base import Asked, TaskData
+from mobile_eval.tasks.base import Asked, TaskDataset
 from mobile_eval.tasks.registry import comparing_of
 
 FORMAT_VERSION = 1
@@ -70,7 +70,7 @@ class ComparisonResult:
 
     models: tuple[ComparedModel, ...]
     task: str
-    dataset: TaskData
+    dataset: TaskDataset
     asked: Asked
     command: str
     arms: tuple[StudyArm, ...] = ()

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mobile_eval.metrics.metric import Metric
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.base import Asked, TaskResult
 from mobile_eval.viz.poses import Cutout
 
@@ -70,7 +70,7 @@ class Comparing:
     items: str
     part: str
     about: str
-    measure: Callable[[TfliteModel, Any, Asked, bool], Measured]
+    measure: Callable[[TFLiteModel, Any, Asked, bool], Measured]
     figure: Callable[[Array], Array]
     example: Callable[[Any, int, Sequence[tuple[str, Measured]]], Example]
     key: Callable[[Any], Markup]

@@ -142,7 +142,7 @@ def real_values(stored: NDArray[Any], scale: float, zero_point: int) -> NDArray[
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
 
 
-class TfliteModel:
+class TFLiteModel:
     """A `.tflite` of this package, ready to run: images in; heatmaps, keypoints or logits of classes out."""
 
     def __init__(self, path: Path | str, backend: Backend = CPU, *, keep_tensors: bool = False):

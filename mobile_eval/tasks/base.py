@@ -17,7 +17,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import unless_plain
 from mobile_eval.keypoints.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in `typing` from Python 3.11 on
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PATHS = ("images", "annotations", "masks", "classes")
-Data = TypeVar("Data", bound="TaskData")
+Data = TypeVar("Data", bound="TaskDataset")
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """Where a data set lies: a folder of `images`, and beside it what its task needs.
 
     `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them. `category` is
@@ -47,7 +47,7 @@ class Source:
     expected: str | None = field(default=None, compare=False)
     exif: str | None = None
 
-    def read_as(self, config: Mapping[str, Any]) -> Source:
+    def read_as(self, config: Mapping[str, Any]) -> DataSource:
         """With the choice of a run's config how images are read that EXIF turns, where none is given here."""
         known = config.get("train", {}).get("exif")
         return dataclasses.replace(self, exif=known) if self.paths and self.exif is None and known else self
@@ -64,7 +64,7 @@ class Source:
         """The files and folders that are given."""
         return tuple(value for name in PATHS if (value := getattr(self, name)) is not None)
 
-    def absolute(self) -> Source:
+    def absolute(self) -> DataSource:
         """The same, found from any working directory."""
         given = {name: getattr(self, name) for name in PATHS}
         return dataclasses.replace(self, **{name: path.absolute() for name, path in given.items() if path is not None})
@@ -80,13 +80,13 @@ class Source:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Source:
+    def from_json(cls, data: dict[str, Any]) -> DataSource:
         """What `to_json` wrote."""
         values: dict[str, Any] = {name: Path(value) if name in PATHS else value for name, value in data.items()}
         return cls(**values)
 
 
-class TaskData(Protocol):
+class TaskDataset(Protocol):
     """A data set of any task.
 
     `names` are what a network answers with, one a channel: joints, landmarks or classes. `answers` says the same, and what else
@@ -108,7 +108,7 @@ class TaskData(Protocol):
 
 
 def answer_names(answers: dict[str, Any]) -> tuple[str, ...]:
-    """The names in what `TaskData.answers` says."""
+    """The names in what `TaskDataset.answers` says."""
     return tuple(map(str, answers.get("keypoints") or answers["classes"]))
 
 
@@ -154,9 +154,9 @@ class Asked:
         return tuple(field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default)
 
     @property
-    def source(self) -> Source:
+    def source(self) -> DataSource:
         """Where the data set lies."""
-        return Source(self.images, self.annotations, self.masks, self.classes, self.category, self.strict, exif=self.exif)
+        return DataSource(self.images, self.annotations, self.masks, self.classes, self.category, self.strict, exif=self.exif)
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
         """Plain data of those of these names: "options", and "data" the files and folders that were given."""
@@ -178,7 +178,7 @@ class TaskResult(Protocol):
 class Evaluator(Protocol):
     """Measures a model on the data that were asked for."""
 
-    def __call__(self, model: TfliteModel, asked: Asked, *, progress: bool) -> TaskResult: ...
+    def __call__(self, model: TFLiteModel, asked: Asked, *, progress: bool) -> TaskResult: ...
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Task:
     needs: tuple[str, ...]
     takes: tuple[str, ...]
     evaluate: Evaluator
-    load: Callable[[Source], TaskData]
+    load: Callable[[DataSource], TaskDataset]
     inputs: Callable[..., NDArray[np.uint8]]
     compared: str
 
@@ -202,7 +202,7 @@ class Task:
         """`inputs` for a network of that geometry, which of a task without boxes is PLAIN."""
         return self.inputs(items, size, *unless_plain(geometry))
 
-    def check(self, model: TfliteModel, asked: Asked) -> None:
+    def check(self, model: TFLiteModel, asked: Asked) -> None:
         """Refuse what was asked for where something that is needed is missing, or something is for another task."""
         given = asked.given()
         what = f"{model.path.name} is a {model.description.task} model"
@@ -213,14 +213,14 @@ class Task:
             raise HRNetError(f"{what}: {_listed(foreign)} is not for it; it takes {_listed(self.needs + self.takes)}")
 
 
-def read_asked(load: Callable[[Source], Data], model: TfliteModel, asked: Asked) -> Data:
+def read_asked(load: Callable[[DataSource], Data], model: TFLiteModel, asked: Asked) -> Data:
     """The data that are asked for, as many items as are, for `model`; what is left out of the files is said on stderr."""
     data = load(dataclasses.replace(asked.source, expected=model.description.category.name))
     say_left_out(asked.source, data)
     return data.head(asked.limit)
 
 
-def say_left_out(source: Source | None, data: TaskData | None) -> None:
+def say_left_out(source: DataSource | None, data: TaskDataset | None) -> None:
     """Log what is left out of the files of a data set, or taken otherwise than they say."""
     if source and data and data.left_out:
         logger.warning("%s: %s", source.annotations or source.images, data.left_out)
@@ -231,7 +231,7 @@ def given_by(task: Task) -> str:
     return _listed(tuple(name for name in PATHS if name in task.needs), " and ")
 
 
-def load_given(name: str, task: Task, source: Source) -> TaskData | None:
+def load_given(name: str, task: Task, source: DataSource) -> TaskDataset | None:
     """The data set of the task `name` at `source`; None where nothing is given.
 
     Raises HRNetError where something lacks or is foreign.

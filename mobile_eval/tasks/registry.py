@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, TaskResult
 from mobile_eval.tasks.classification import evaluate as classification
 from mobile_eval.tasks.detection import evaluate as detection
@@ -42,19 +42,19 @@ def comparing_of(name: str) -> Comparing:
     return found
 
 
-def task_of(model: TfliteModel) -> Task:
+def task_of(model: TFLiteModel) -> Task:
     """The evaluation of the model's task."""
     return task_named(model.description.task)
 
 
-def evaluate_asked(model: TfliteModel, asked: Asked, *, progress: bool = False) -> TaskResult:
+def evaluate_asked(model: TFLiteModel, asked: Asked, *, progress: bool = False) -> TaskResult:
     """Measure `model` as its task is measured, on the data that are asked for."""
     task = task_of(model)
     task.check(model, asked)
     return task.evaluate(model, asked, progress=progress)
 
 
-def save_figures(path: Path, model: TfliteModel, asked: Asked, result: TaskResult) -> None:
+def save_figures(path: Path, model: TFLiteModel, asked: Asked, result: TaskResult) -> None:
     """Write what was found, on what, how and with what, as JSON."""
     task, description = task_of(model), model.description
     ran = {"runtime": str(model.runtime), "threads": model.backend.threads, "placement": dataclasses.asdict(model.placement)}

@@ -27,8 +27,8 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.keypoints.decode import decode_heatmaps, decoded_in_graph
 from mobile_eval.model.description import read_description
-from mobile_eval.model.graph import TfliteGraph
-from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.model.graph import TFLiteGraph
+from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
 from training.config import TrainingConfig
 from training.quantize import quantize
 from training.train import train
@@ -87,7 +87,7 @@ def test_every_format_answers_as_the_keras_model_does(name: str, source: str, pl
     assert result.parity.images == len(people)
     assert result.parity.mean_error <= result.parity.max_error
     assert read_description(result.path).precision == name
-    graph = TfliteGraph(result.path)
+    graph = TFLiteGraph(result.path)
     assert graph.inputs[0].dtype == graph.outputs[0].dtype == ("int8" if name == "int8" else "float32")
     assert all(tensor.static for operator in graph.operators for tensor in (*operator.inputs, *operator.outputs))
     assert result.compressed_bytes < result.size_bytes
@@ -104,10 +104,10 @@ def test_int8_with_other_numbers_outside(
 ) -> None:
     convert_run(tuned, ConvertOptions("int8", source, target), tmp_path / "m.tflite", people)
     own_path = plain("tuned", "int8").path
-    graph = TfliteGraph(tmp_path / "m.tflite")
+    graph = TFLiteGraph(tmp_path / "m.tflite")
     assert (graph.inputs[0].dtype, graph.outputs[0].dtype) == (source, target)
     crops = np.stack(list(inputs_of(people, tuned.spec)))
-    own, other = (TfliteModel(path).heatmaps(crops) for path in (own_path, tmp_path / "m.tflite"))
+    own, other = (TFLiteModel(path).heatmaps(crops) for path in (own_path, tmp_path / "m.tflite"))
     step = read_description(own_path).output.tensor.scale
     assert np.abs(own - other).max() <= step * 1.001
 
@@ -146,10 +146,10 @@ def test_keypoints_are_found_in_the_graph(
     without = plain(source, name).path
     crops = np.stack(list(inputs_of(people, run.spec)))
     expected = load_folded_model(run, tuned=run.quantized and name == "int8").predict_on_batch(normalize(crops[:CHECKED]))
-    same_kernels = TfliteModel(without, keep_tensors=True)  # XNNPACK's round int8 another way
+    same_kernels = TFLiteModel(without, keep_tensors=True)  # XNNPACK's round int8 another way
     assert result.parity.snr_db == pytest.approx(snr_db(expected, same_kernels.heatmaps(crops[:CHECKED])), abs=0.01)
-    model = TfliteModel(tmp_path / "m.tflite")
-    np.testing.assert_allclose(model.keypoints(crops), TfliteModel(without).keypoints(crops), atol=1e-5)
+    model = TFLiteModel(tmp_path / "m.tflite")
+    np.testing.assert_allclose(model.keypoints(crops), TFLiteModel(without).keypoints(crops), atol=1e-5)
     shapes = {tuple(d["shape"]): np.dtype(d["dtype"]).name for d in make_interpreter(model.path).get_output_details()}
     assert shapes == {(1, 17, 2): "int32", (1, 17): "int8" if name == "int8" else "float32"}
     named = [(tensor.name, tensor.shape, tensor.dtype) for tensor in result.description.outputs]
@@ -185,7 +185,7 @@ def test_what_is_too_far_off_is_rejected_and_kept(trained: Run, people: Keypoint
     with pytest.raises(HRNetError, match=r"over the limit of 1e-06, kept as .*m\.tflite\.rejected"):
         convert_run(trained, ConvertOptions("int8", max_error=1e-6), tmp_path / "m.tflite", people)
     assert [path.name for path in tmp_path.iterdir()] == ["m.tflite.rejected"]
-    assert TfliteGraph(tmp_path / "m.tflite.rejected").operators
+    assert TFLiteGraph(tmp_path / "m.tflite.rejected").operators
 
 
 def test_calibration_is_on_the_run_s_own_people_by_default(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_errors_of_parts_are_those_of_all() -> None:
 
 def test_where_an_int8_file_loses_accuracy(plain: Plain, tmp_path: Path) -> None:
     result = plain("tuned", "int8")
-    graph = TfliteGraph(result.path)
+    graph = TFLiteGraph(result.path)
     assert [error.index for error in result.layers] == [operator.index for operator in graph.operators]
     assert result.layers[0].loss_db is None
     assert all(10 < error.snr_db < 80 for error in result.layers)
@@ -284,11 +284,11 @@ def test_layer_errors_are_those_of_all_layers_at_once(tuned: Run, plain: Plain, 
     floating, crops = load_folded_model(tuned, tuned=False), inputs_of(people, tuned.spec, 3)
     stacked = np.stack(list(crops))
     operators = [
-        operator for operator in TfliteGraph(path).operators if operator.layer in {layer.name for layer in floating.layers}
+        operator for operator in TFLiteGraph(path).operators if operator.layer in {layer.name for layer in floating.layers}
     ]
     outputs = keras.Model(floating.input, [floating.get_layer(operator.layer).output for operator in operators])
     expected = outputs.predict_on_batch(normalize(stacked))
-    found = TfliteModel(path, keep_tensors=True).tensors(stacked, [operator.outputs[0].index for operator in operators])
+    found = TFLiteModel(path, keep_tensors=True).tensors(stacked, [operator.outputs[0].index for operator in operators])
     errors = layer_errors(floating, path, crops)
     assert [error.layer for error in errors] == [operator.layer for operator in operators]
     for error, values, stored in zip(errors, expected, found, strict=True):
@@ -321,7 +321,7 @@ def test_layers_that_a_recipe_keeps_in_float(trained: Run, plain: Plain, people:
     without = plain("trained", "int8", Recipe())
     mixed = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe(("stem", "head")))
     floats = {
-        o.layer for o in TfliteGraph(tmp_path / "m.tflite").operators if o.kind == "CONV_2D" and o.outputs[0].dtype == "float32"
+        o.layer for o in TFLiteGraph(tmp_path / "m.tflite").operators if o.kind == "CONV_2D" and o.outputs[0].dtype == "float32"
     }
     assert floats == {"stem_conv1", "stem_conv2", "head_heatmaps"}
     assert mixed.parity.snr_db > without.parity.snr_db

@@ -29,7 +29,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resize
 from mobile_eval.model.description import files_of, read_description
 from mobile_eval.report.comparison import compare_files
-from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
@@ -73,7 +73,7 @@ def converted(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Converted:
 
 def test_float32_finds_what_keras_finds(run: Run, converted: Converted, shapes: Path) -> None:
     result = converted("float32")
-    detector, network = Detector(TfliteModel(result.path)), build_model(run.spec, folded=True)
+    detector, network = Detector(TFLiteModel(result.path)), build_model(run.spec, folded=True)
     set_model_weights(network, fold_batch_norm(load_weights(run.weights_path)))
     compared = 0
     for number in (1, 2, 3):
@@ -101,7 +101,7 @@ def test_int8_has_no_float_and_is_near(converted: Converted) -> None:
 @pytest.mark.slow
 def test_a_camera_s_bytes_go_in(run: Run, shapes: Path, tmp_path: Path) -> None:
     result = convert_detector(run, ConvertOptions("int8", "uint8-rgb"), tmp_path / "detector.tflite", samples=4)
-    first, second = TfliteModel(result.path), TfliteModel(result.boxes_path)
+    first, second = TFLiteModel(result.path), TFLiteModel(result.boxes_path)
     assert (first.description.input.tensor.dtype, second.description.input.tensor.dtype) == ("uint8", "int8")
     assert min(one.snr_db for one in result.parities) > 15
     image = read_image(shapes / "images" / "val1.png")
@@ -130,13 +130,13 @@ def test_a_second_file_that_is_missing_or_another_s(damage: str, message: str, c
     if damage == "other":
         shutil.copy(converted("float32").boxes_path, tmp_path)
     with pytest.raises(HRNetError, match=message) as refused:
-        Detector(TfliteModel(tmp_path / "detector.tflite"))
+        Detector(TFLiteModel(tmp_path / "detector.tflite"))
     assert "\n" not in str(refused.value)
 
 
 def test_the_second_file_alone_is_no_detector(converted: Converted) -> None:
     with pytest.raises(HRNetError, match=r"is the second file of a detector: give the first"):
-        Detector(TfliteModel(converted("int8").boxes_path))
+        Detector(TFLiteModel(converted("int8").boxes_path))
 
 
 def test_the_device_s_ap_is_training_s(
@@ -219,7 +219,7 @@ def test_two_precisions_side_by_side(converted: Converted, shapes: Path, tmp_pat
         shutil.copytree(converted(path.parent.name).path.parent, path.parent)
     result = compare_files(paths, asked, tmp_path / "report", rounds=2)
     for model, path in zip(result.models, paths, strict=True):
-        own = evaluate_asked(TfliteModel(path), asked).to_json()["box_map"]
+        own = evaluate_asked(TFLiteModel(path), asked).to_json()["box_map"]
         assert (model.measured.score, model.measured.second) == (own["ap50"], own["ap"])
         assert model.latency.size_bytes == sum(file.stat().st_size for file in files_of(path))
         assert set(model.measured.parts) == {"square", "disc"}

@@ -20,7 +20,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.inference import predict_people
 from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[2] / "docs" / "files.md"
@@ -56,7 +56,7 @@ def test_the_page_s_program_finds_what_the_package_finds(name: str, run: Run, pe
     page: dict[str, Any] = {}
     exec(program, page)
     path = convert_run(run, FILES[name], tmp_path / "m.tflite", people).path
-    expected = list(predict_people(TfliteModel(path), people.persons))
+    expected = list(predict_people(TFLiteModel(path), people.persons))
     found = [page["keypoints"](str(path), read_image(person.image_path), person.box) for person in people.persons]
     there = np.stack(expected)[..., 2] > 0.05  # a score of 0 or less: not found
     apart = np.abs(np.stack(found) - np.stack(expected))[there]

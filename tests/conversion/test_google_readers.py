@@ -28,7 +28,7 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TfliteModel, make_interpreter
+from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.tasks.registry import TASKS
 from tests.drawn_tasks import CLASSES, drawn_source, micro_spec
@@ -143,7 +143,7 @@ def answers(
 
 
 def ours(path: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    [output] = TfliteModel(path).answers(image[None])
+    [output] = TFLiteModel(path).answers(image[None])
     return output
 
 

@@ -19,7 +19,7 @@ from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from tests.drawn_tasks import CLASSES, micro_config, micro_spec
 from training.train import train
 
@@ -49,7 +49,7 @@ def test_a_file_answers_as_the_keras_model_does(name: str, trained: Run, tmp_pat
     assert description.answers == tuple(trained.category.get("classes") or trained.category["keypoints"])
     data = own_data(trained)
     assert data is not None
-    answers = TfliteModel(tmp_path / "m.tflite").answers(np.stack(list(inputs_of(data, trained.spec, 2))))
+    answers = TFLiteModel(tmp_path / "m.tflite").answers(np.stack(list(inputs_of(data, trained.spec, 2))))
     side = (*trained.spec.resolution(0), CLASSES[task])
     assert answers.shape == ((2, CLASSES[task]) if task == "classification" else (2, *side))
 

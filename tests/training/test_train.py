@@ -20,7 +20,7 @@ from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.engine.fit import read_history
@@ -109,7 +109,7 @@ def test_one_damaged_image_of_many_loses_nothing(
     coco["images"].append(bad)
     coco["annotations"] += again
     (tmp_path / "train.json").write_text(json.dumps(coco))
-    changed = dataclasses.replace(config, train=Source(images, tmp_path / "train.json"), val=None)
+    changed = dataclasses.replace(config, train=DataSource(images, tmp_path / "train.json"), val=None)
     run = train(spec, changed, tmp_path / "run")
     assert [row["epoch"] for row in read_history(run.path)] == [1, 2]
     err = capsys.readouterr().err

@@ -14,7 +14,7 @@ from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import as_arrays
 from mobile_eval.image.geometry import PLAIN, unless_plain
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 
@@ -28,7 +28,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, folder: Path, spec: Network, example: Sequence[NDArray[np.float32]], looked_at: TaskData, geometry: str = PLAIN
+        self, folder: Path, spec: Network, example: Sequence[NDArray[np.float32]], looked_at: TaskDataset, geometry: str = PLAIN
     ):
         super().__init__()
         self.folder = folder

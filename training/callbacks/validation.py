@@ -11,7 +11,7 @@ from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.image.geometry import PLAIN
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.base import TaskDataset
 from training.data.examples import plain_inputs
 from training.tasks.registry import training_task
 
@@ -20,7 +20,7 @@ LARGEST_BATCH = 64
 
 def measure(
     network: Callable[[Any], Any],
-    data: TaskData,
+    data: TaskDataset,
     spec: Network,
     geometry: str = PLAIN,
     memory_budget: int = MEMORY_BUDGET,
@@ -48,7 +48,7 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(
         self,
-        data: TaskData,
+        data: TaskDataset,
         spec: Network,
         network: Any,
         trained: Any,

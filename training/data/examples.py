@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import PLAIN
 from mobile_eval.image.preprocess import normalize, read_item
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
 from training.data.damaged_images import Unreadable
@@ -47,7 +47,7 @@ def plain_batches(items: Sequence[Any], size: int, spec: Network, geometry: str 
         yield plain_inputs(items[start : start + size], spec, geometry)
 
 
-def steps_per_epoch(data: TaskData, batch_size: int) -> int:
+def steps_per_epoch(data: TaskDataset, batch_size: int) -> int:
     """Full batches in one pass over the data."""
     steps = len(data) // batch_size
     if not steps:
@@ -64,7 +64,7 @@ class Examples:
 
     def __init__(
         self,
-        data: TaskData,
+        data: TaskDataset,
         maker: Maker,
         batch_size: int,
         seed: int,
@@ -127,7 +127,7 @@ def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return memory[start : start + size].view(np.float32).reshape(shape)
 
 
-def examples_for(data: TaskData, spec: Network, config: TrainingConfig, cache: ImageCache | None = None) -> Examples:
+def examples_for(data: TaskDataset, spec: Network, config: TrainingConfig, cache: ImageCache | None = None) -> Examples:
     """The examples that a config asks for."""
     maker = training_task(spec.task).maker(data, spec, config.settings)
     return Examples(data, maker, config.batch_size, config.seed, cache, config.devices)

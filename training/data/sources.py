@@ -9,7 +9,7 @@ from typing import Any
 
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import PATHS, Source
+from mobile_eval.tasks.base import PATHS, DataSource
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 
@@ -23,7 +23,7 @@ RANK = {"images": "images", "annotations": "annotations", "masks": "masks", "cla
 ABSENT = (None, False)
 
 
-def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> Source:
+def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> DataSource:
     """The data that these options name; HRNetError for what the task needs and is not given, and for what is another task's."""
     needs, takes = TASKS[task].needs, TASKS[task].takes
     training_task(task)  # refuses a task that cannot be trained before it asks for data
@@ -31,10 +31,10 @@ def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str]
         if name in needs and asked.get(option) is None:
             raise HRNetError(f"{task} needs {_listed(options[need] for need in needs)}: `{option}` is missing")
     _check_own(task, asked, options, (*needs, *takes))
-    return Source(**{name: asked[option] for name, option in options.items() if asked.get(option) not in ABSENT})
+    return DataSource(**{name: asked[option] for name, option in options.items() if asked.get(option) not in ABSENT})
 
 
-def asked_sources(task: str, asked: Mapping[str, Any]) -> tuple[Source, Source | None]:
+def asked_sources(task: str, asked: Mapping[str, Any]) -> tuple[DataSource, DataSource | None]:
     """Training data, and validation data: None where nothing of them is given; what is not given of them is the training's.
 
     Raises HRNetError as `asked_source` does, and where the images to validate on are without what goes with them.
@@ -43,7 +43,7 @@ def asked_sources(task: str, asked: Mapping[str, Any]) -> tuple[Source, Source |
     return train, _val_source(task, asked, train)
 
 
-def _val_source(task: str, asked: Mapping[str, Any], train: Source) -> Source | None:
+def _val_source(task: str, asked: Mapping[str, Any], train: DataSource) -> DataSource | None:
     """Validation data: None where nothing of them is given; what is not given of them is the training's."""
     needs = TASKS[task].needs
     _check_own(task, asked, VAL, (*needs, *TASKS[task].takes))
@@ -54,7 +54,7 @@ def _val_source(task: str, asked: Mapping[str, Any], train: Source) -> Source | 
     return dataclasses.replace(train, **others) if others else None
 
 
-def run_source(run: Run, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> Source:
+def run_source(run: Run, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> DataSource:
     """The data that a run was trained on, with those that these options name in their place.
 
     Raises HRNetError for what is needed and neither known nor given, what is another task's, and what is not there.
@@ -71,7 +71,7 @@ def run_source(run: Run, asked: Mapping[str, Any], options: Mapping[str, str] = 
     return source
 
 
-def run_sources(run: Run, asked: Mapping[str, Any]) -> tuple[Source, Source | None]:
+def run_sources(run: Run, asked: Mapping[str, Any]) -> tuple[DataSource, DataSource | None]:
     """The training and validation data of a run, with those that the options name in their place.
 
     What the run's two sets have in common stays in common. Validation data that are not there any more are left out, with a
@@ -93,7 +93,7 @@ def run_sources(run: Run, asked: Mapping[str, Any]) -> tuple[Source, Source | No
     return train, val
 
 
-def _overridden(run: Run, name: str, task: str, asked: Mapping[str, Any], options: Mapping[str, str]) -> Source:
+def _overridden(run: Run, name: str, task: str, asked: Mapping[str, Any], options: Mapping[str, str]) -> DataSource:
     """A source that the run knows, with what is given in place."""
     training_task(task)  # refuses a task that cannot be trained before it asks for data
     _check_own(task, asked, options, (*TASKS[task].needs, *TASKS[task].takes))
@@ -101,11 +101,11 @@ def _overridden(run: Run, name: str, task: str, asked: Mapping[str, Any], option
     return dataclasses.replace(_source(run, name), **given)
 
 
-def _source(run: Run, name: str) -> Source:
-    return dataclasses.replace(Source.from_json(run.config.get(name) or {}), expected=run.category["name"])
+def _source(run: Run, name: str) -> DataSource:
+    return dataclasses.replace(DataSource.from_json(run.config.get(name) or {}), expected=run.category["name"])
 
 
-def _missing(source: Source) -> str | None:
+def _missing(source: DataSource) -> str | None:
     """The first part of a source that is not there."""
     given = {name: getattr(source, name) for name in PATHS}
     return next((name for name, path in given.items() if path is not None and not path.exists()), None)

@@ -16,7 +16,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, geometry_of
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.tasks.base import Source, TaskData, answer_names
+from mobile_eval.tasks.base import DataSource, TaskDataset, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.callbacks.progress import ProgressLine
 from training.callbacks.run_checkpoint import KeepRun, out_of_patience
@@ -78,13 +78,13 @@ def build_teacher(run: Run, config: TrainingConfig) -> Any:
     return model
 
 
-def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) -> tuple[TaskData, TaskData | None]:
+def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) -> tuple[TaskDataset, TaskDataset | None]:
     """Training and (if named) validation data; HRNetError where an image to measure on cannot be read.
 
     `category` is that of the run that is trained on, if any: what it knows of its keypoints holds for the data.
     """
 
-    def load(source: Source) -> TaskData:
+    def load(source: DataSource) -> TaskDataset:
         data = TASKS[config.task].load(source)
         return prepare(data, config.settings, category) if prepare else data
 
@@ -107,7 +107,7 @@ def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) ->
     return train, val
 
 
-def check_category(run: Run, data: TaskData) -> None:
+def check_category(run: Run, data: TaskDataset) -> None:
     """Raise HRNetError unless the data's joints or classes are those that the run knows."""
     if answer_names(run.category) != data.names:
         kind = "keypoints" if "keypoints" in run.category else "classes"
@@ -117,7 +117,7 @@ def check_category(run: Run, data: TaskData) -> None:
         )
 
 
-def known_category(run: Run, data: TaskData) -> dict[str, Any]:
+def known_category(run: Run, data: TaskDataset) -> dict[str, Any]:
     """The run's category, with the flip pairs that it is trained with."""
     pairs = data.answers.get("flip_pairs")
     return run.category if pairs is None else {**run.category, "flip_pairs": pairs}
@@ -127,8 +127,8 @@ def fit(
     run: Run,
     model: Any,
     config: TrainingConfig,
-    train: TaskData,
-    val: TaskData | None,
+    train: TaskDataset,
+    val: TaskDataset | None,
     teacher: Any | None = None,
     execution: Execution | None = None,
     companions: Callable[[], None] | None = None,
@@ -217,7 +217,7 @@ def _looking(model: Any, spec: Network, how: Execution) -> Any:
     return build_model(spec) if how.devices.strategy else model
 
 
-def _watching(run: Run, examples: Examples, looked_at: TaskData, geometry: str) -> list[Any]:
+def _watching(run: Run, examples: Examples, looked_at: TaskDataset, geometry: str) -> list[Any]:
     """What TensorBoard is shown."""
     from training.callbacks.tensorboard import Pictures
 

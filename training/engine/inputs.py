@@ -8,7 +8,7 @@ from typing import Any
 
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import Source, TaskData
+from mobile_eval.tasks.base import DataSource, TaskDataset
 from training.config import TrainingConfig
 
 Inputs = dict[str, dict[str, Any]]
@@ -16,7 +16,7 @@ CHUNK = 1 << 20  # bytes that are read at once
 
 
 def inputs_of(
-    config: TrainingConfig, train: TaskData, val: TaskData | None, parent: Run | None = None, teacher: Run | None = None
+    config: TrainingConfig, train: TaskDataset, val: TaskDataset | None, parent: Run | None = None, teacher: Run | None = None
 ) -> Inputs:
     """The number of items and a checksum of the training and validation data, and the checksum of each run's weights."""
     inputs: Inputs = {"train": data_identity(config.train, train)}
@@ -26,7 +26,7 @@ def inputs_of(
     return inputs | {name: {"sha256": _checksum(path)} for name, path in weights.items() if path.is_file()}
 
 
-def data_identity(source: Source, data: TaskData) -> dict[str, Any]:
+def data_identity(source: DataSource, data: TaskDataset) -> dict[str, Any]:
     """How many items there are, and SHA-256 of their images' names, of the annotations, and of the masks' names and sizes.
 
     Images are not read: that would take as long as an epoch.

@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.base import TaskDataset
 from training.config import TrainingConfig
 from training.tasks.registry import training_task
 
 DIGITS = 4  # of a weight, as it is kept in the run
 
 
-def balanced(config: TrainingConfig, data: TaskData) -> TrainingConfig:
+def balanced(config: TrainingConfig, data: TaskDataset) -> TrainingConfig:
     """The config with the class weights that `class_balance` asks for, of the training data; else as it is.
 
     Raises HRNetError where class weights are given and are not as many as the data's classes.

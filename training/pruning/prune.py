@@ -26,7 +26,7 @@ from mobile_eval.benchmark.profile import ProfileResult, load_profile
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json, write_text
 from mobile_eval.progress import tracked, working
-from mobile_eval.tasks.base import TaskData, say_left_out
+from mobile_eval.tasks.base import TaskDataset, say_left_out
 from mobile_eval.viz.charts import removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig, run_settings
@@ -251,7 +251,7 @@ def _prune_once(
     output: Path,
     pricing: _Pricing,
     teacher: Run,
-    data: tuple[TaskData, TaskData | None],
+    data: tuple[TaskDataset, TaskDataset | None],
     *,
     resume: bool,
     memory_budget: int,
@@ -300,8 +300,8 @@ def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> Non
 def plan_here(
     run: Run,
     options: PruneOptions,
-    train: TaskData,
-    val: TaskData | None,
+    train: TaskDataset,
+    val: TaskDataset | None,
     pricing: _Pricing | None = None,
     memory_budget: int = MEMORY_BUDGET,
 ) -> Plan:

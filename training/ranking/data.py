@@ -24,7 +24,7 @@ from mobile_eval.image.geometry import PLAIN
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.base import TaskDataset
 from training.optim.trainer_models import loss_function, make_learner
 from training.tasks.base import Maker, settings_geometry
 from training.tasks.registry import training_task
@@ -69,7 +69,7 @@ class HeldSet:
     and each batch is made when it is asked for. `loss` is the task's Keras loss by `settings`, those of the network's training.
     """
 
-    data: TaskData
+    data: TaskDataset
     spec: Network
     settings: Any
     loss: Any
@@ -79,7 +79,7 @@ class HeldSet:
 
     @classmethod
     def prepare(
-        cls, data: TaskData, spec: Network, settings: Any, memory_budget: int = MEMORY_BUDGET, *, progress: bool = False
+        cls, data: TaskDataset, spec: Network, settings: Any, memory_budget: int = MEMORY_BUDGET, *, progress: bool = False
     ) -> HeldSet:
         """Inputs and targets of all items, where they can be kept; with `progress` a bar shows how far this is."""
         loss, geometry = training_task(spec.task).loss(settings), settings_geometry(settings)

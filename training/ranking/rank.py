@@ -20,7 +20,7 @@ from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import FusionLink
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, write_text
-from mobile_eval.tasks.base import TaskData
+from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.viz.charts import kinds_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import run_settings
@@ -77,7 +77,7 @@ def check_finite(scores: Scores, source: str, advice: str) -> None:
 
 def rank_run(
     run: Run,
-    data: TaskData,
+    data: TaskDataset,
     methods: Sequence[str] = ("leave-one-out",),
     *,
     blocks: bool = False,

@@ -18,8 +18,8 @@ from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TfliteModel
-from mobile_eval.tasks.base import Asked, Source, Task, read_asked
+from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
 from mobile_eval.words import number_of
@@ -72,7 +72,7 @@ class ClassificationResult:
         return "\n".join([f"{self.model}: {number_of(self.images, 'images')}", shares, *class_table(self.classes, self.recall)])
 
 
-def evaluate_classification(model: TfliteModel, dataset: ClassFolders, *, progress: bool = False) -> ClassificationResult:
+def evaluate_classification(model: TFLiteModel, dataset: ClassFolders, *, progress: bool = False) -> ClassificationResult:
     """Run `model` on the middle of every image of `dataset`, whose folders are the model's classes."""
     classes = model.description.classes
     dataset = dataset.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
@@ -106,7 +106,7 @@ def rank(logits: NDArray[np.float32], label: int) -> int:
     return int((logits > logits[label]).sum() + (logits[:label] == logits[label]).sum())
 
 
-def _load(source: Source) -> ClassFolders:
+def _load(source: DataSource) -> ClassFolders:
     return load_class_folders(source.path("images"))
 
 
@@ -114,7 +114,7 @@ def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int]) -> NDArray
     return np.stack([resized_centre(read_item(one), size) for one in images])
 
 
-def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> ClassificationResult:
+def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> ClassificationResult:
     check_output_file(asked.picture)
     dataset = read_asked(_load, model, asked)
     result = evaluate_classification(model, dataset, progress=progress)

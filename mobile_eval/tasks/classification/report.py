@@ -14,8 +14,8 @@ from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio
-from mobile_eval.runtime.interpreter import TfliteModel
-from mobile_eval.tasks.base import Asked, TaskData
+from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.tasks.base import Asked, TaskDataset
 from mobile_eval.tasks.classification.evaluate import METRIC, TASK, likeliest, measure_classification, rank
 from mobile_eval.viz.poses import cut_out
 
@@ -25,7 +25,7 @@ ABOUT = (
 )
 
 
-def measure_images(model: TfliteModel, data: ClassFolders, asked: Asked, progress: bool) -> Measured:
+def measure_images(model: TFLiteModel, data: ClassFolders, asked: Asked, progress: bool) -> Measured:
     """Top-1 and mean recall of a model on all images."""
     classes = model.description.classes
     data = data.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
@@ -61,7 +61,7 @@ def image_example(data: ClassFolders, index: int, models: Sequence[tuple[str, Me
     return Example(index, one.image_path.name, cutout, tuple(panels))
 
 
-def _key(data: TaskData) -> Markup:
+def _key(data: TaskDataset) -> Markup:
     return Markup("")
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import resize
 from mobile_eval.model.description import DETECTOR_MAPS, REMEDY
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.runtime.quantization import quantize
 from mobile_eval.tasks.detection.anchors import STRIDES, Size
 from mobile_eval.tasks.detection.boxes import Objects, objects
@@ -22,7 +22,7 @@ from mobile_eval.tasks.detection.roi_align import roi_align
 class Detector:
     """Images in, objects out. `model` is the first file; the second is found beside it."""
 
-    def __init__(self, model: TfliteModel):
+    def __init__(self, model: TFLiteModel):
         description = model.description
         if description.output.kind != DETECTOR_MAPS or description.boxes is None:
             raise HRNetError(f"{model.path} is the second file of a detector: give the first, whose name is without .boxes")
@@ -31,7 +31,7 @@ class Detector:
         path = model.path.parent / description.boxes.name
         if not path.is_file():
             raise HRNetError(f"{model.path} needs its second file, {path}, which is not there: copy both, or {REMEDY}")
-        self.second = TfliteModel(path, model.backend)
+        self.second = TFLiteModel(path, model.backend)
         found = self.second.description.flatbuffer
         if found is not None and found.sha256 != description.boxes.sha256:  # None: another tool wrote it anew
             raise HRNetError(f"{path} is of another conversion than {model.path}: copy both files of one, or {REMEDY}")

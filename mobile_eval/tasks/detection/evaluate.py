@@ -21,8 +21,8 @@ from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TfliteModel
-from mobile_eval.tasks.base import Asked, Source, Task, read_asked
+from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.viz.boxes import draw_boxes
@@ -61,7 +61,7 @@ class DetectionResult:
 
 
 def evaluate_detection(
-    model: TfliteModel, dataset: Instances, *, overlays: Path | None = None, progress: bool = False
+    model: TFLiteModel, dataset: Instances, *, overlays: Path | None = None, progress: bool = False
 ) -> DetectionResult:
     """Run the detector on every image of `dataset`, resized as a whole to its input, and measure in the images' own pixels.
 
@@ -95,7 +95,7 @@ def measured(dataset: Instances, results: Sequence[dict[str, Any]]) -> BoxMapRes
     return box_map(dataset.coco, [nothing])
 
 
-def check_classes(model: TfliteModel, dataset: Instances) -> None:
+def check_classes(model: TFLiteModel, dataset: Instances) -> None:
     """Refuse annotations of other classes than the model's."""
     own, given = model.description.classes, dataset.classes
     if len(own) != len(given) or (own != unnamed_classes(len(own)) and own != given):
@@ -110,7 +110,7 @@ def _draw(folder: Path, index: int, one: InstanceImage, image: NDArray[np.uint8]
     write_picture(folder, index, one.image_path, draw_boxes(image, found, names, LEAST_SCORE))
 
 
-def _load(source: Source) -> Instances:
+def _load(source: DataSource) -> Instances:
     return load_instances(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
 
 
@@ -118,7 +118,7 @@ def _inputs(images: Sequence[InstanceImage], size: tuple[int, int]) -> NDArray[n
     return np.stack([resize(read_item(one), size) for one in images])
 
 
-def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectionResult:
+def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> DetectionResult:
     if asked.overlays:
         check_output_folder(asked.overlays)
     dataset = read_asked(_load, model, asked)

@@ -18,8 +18,8 @@ from mobile_eval.keypoints.inference import PoseOptions, predict_people
 from mobile_eval.metrics.distance import between, box_roots, normalized_distances
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
-from mobile_eval.runtime.interpreter import TfliteModel
-from mobile_eval.tasks.base import Asked, Source, Task, read_asked
+from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
 from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, coco_results, predict_persons
 from mobile_eval.tasks.pose.inputs import keypoint_inputs, load_keypoints
 from mobile_eval.tasks.pose.prediction_log import resumable
@@ -37,7 +37,7 @@ EYES: dict[int, dict[str, Pair]] = {
 }
 
 
-def load_faces(source: Source) -> KeypointDataset:
+def load_faces(source: DataSource) -> KeypointDataset:
     """The faces of an annotation file; where their landmarks' names tell no sides, those of the markup of so many landmarks."""
     data = load_keypoints(source)
     if data.category.flip_pairs is not None:
@@ -76,7 +76,7 @@ class LandmarkResult:
 
 
 def evaluate_landmarks(
-    model: TfliteModel,
+    model: TFLiteModel,
     dataset: KeypointDataset,
     *,
     unit: str | None = None,
@@ -141,7 +141,7 @@ def _indices(text: str, count: int) -> tuple[int, ...]:
     return tuple(range(int(match[1]), int(match[2] or match[1]) + 1))
 
 
-def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> LandmarkResult:
+def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> LandmarkResult:
     predicted = resumable(asked.predictions, resume=asked.resume)
     dataset = read_asked(load_faces, model, asked)
     options = PoseOptions(decoding=asked.decoding)

@@ -13,8 +13,8 @@ from mobile_eval.metrics.distance import normalized_distances
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
-from mobile_eval.runtime.interpreter import TfliteModel
-from mobile_eval.tasks.base import Asked, TaskData
+from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.tasks.base import Asked, TaskDataset
 from mobile_eval.tasks.landmarks.evaluate import METRIC, evaluate_landmarks, face_units
 from mobile_eval.viz.poses import cut_out, points_svg
 
@@ -25,7 +25,7 @@ ABOUT = (
 )
 
 
-def measure_faces(model: TfliteModel, data: KeypointDataset, asked: Asked, progress: bool) -> Measured:
+def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progress: bool) -> Measured:
     """NME and failure rate of a model on all faces."""
     result = evaluate_landmarks(model, data, unit=asked.unit, failure_above=asked.failure_above, progress=progress)
     truth = np.stack([face.keypoints for face in data.persons])
@@ -58,7 +58,7 @@ def face_example(data: KeypointDataset, index: int, models: Sequence[tuple[str, 
     return Example(index, face.image_path.name, cutout, tuple(panels))
 
 
-def _key(data: TaskData) -> Markup:
+def _key(data: TaskDataset) -> Markup:
     return Markup("")
 
 

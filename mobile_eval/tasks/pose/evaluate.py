@@ -18,10 +18,10 @@ from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.oks import OksResult, oks
 from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.words import number_of
 
-Predicted = Callable[[TfliteModel, Sequence[InBox], PoseOptions], Iterator[NDArray[np.float64]]]
+Predicted = Callable[[TFLiteModel, Sequence[InBox], PoseOptions], Iterator[NDArray[np.float64]]]
 SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
 
 
@@ -67,7 +67,7 @@ class EvaluationResult:
 
 
 def evaluate(
-    model: TfliteModel,
+    model: TFLiteModel,
     dataset: KeypointDataset,
     *,
     sigmas: Sequence[float] | None = None,
@@ -123,7 +123,7 @@ def measure(
     )
 
 
-def check_joints(model: TfliteModel, category: KeypointCategory) -> None:
+def check_joints(model: TFLiteModel, category: KeypointCategory) -> None:
     """Refuse annotations of other joints than the model's."""
     check_finds_keypoints(model)
     own = model.description.category.joints
@@ -134,7 +134,7 @@ def check_joints(model: TfliteModel, category: KeypointCategory) -> None:
         )
 
 
-def check_finds_keypoints(model: TfliteModel) -> None:
+def check_finds_keypoints(model: TFLiteModel) -> None:
     """Refuse a model of classes."""
     if not model.description.category.joints:
         raise HRNetError(f"{model.path.name} is a {model.description.task} model: it finds no keypoints")
@@ -145,7 +145,7 @@ def _few(joints: Sequence[str]) -> str:
 
 
 def predict_persons(
-    model: TfliteModel,
+    model: TFLiteModel,
     people: Sequence[InBox],
     options: PoseOptions | None = None,
     predicted: Predicted = predict_people,

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, Person, load_keypoint_dataset
 from mobile_eval.image.geometry import PLAIN
 from mobile_eval.image.preprocess import person_crops
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 
 
-def load_keypoints(source: Source) -> KeypointDataset:
+def load_keypoints(source: DataSource) -> KeypointDataset:
     """The persons or faces of an annotation file."""
     return load_keypoint_dataset(
         source.path("annotations"),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256, write_text
 from mobile_eval.keypoints.inference import InBox, PoseOptions, predict_people
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import Predicted
 
 FLUSHED = 50  # persons: so many are found again at most
@@ -31,7 +31,7 @@ def part_path(output: Path | str) -> Path:
 
 
 def predict_resumably(
-    model: TfliteModel, people: Sequence[InBox], options: PoseOptions, output: Path | str, *, resume: bool
+    model: TFLiteModel, people: Sequence[InBox], options: PoseOptions, output: Path | str, *, resume: bool
 ) -> Iterator[NDArray[np.float64]]:
     """Keypoints as `predict_people` gives them, kept on disk on the way; with `resume` those that are there come from there.
 
@@ -69,7 +69,7 @@ def resumable(output: Path | None, *, resume: bool) -> Predicted:
     return partial(predict_resumably, output=output, resume=resume)
 
 
-def _key(model: TfliteModel, people: Sequence[InBox], options: PoseOptions) -> dict[str, Any]:
+def _key(model: TFLiteModel, people: Sequence[InBox], options: PoseOptions) -> dict[str, Any]:
     listed = json.dumps([[str(person.image_path), person.upright, *person.box] for person in people])
     return {
         "model": sha256(read_bytes(model.path, "model")),

@@ -12,8 +12,8 @@ from mobile_eval.image.preprocess import read_item
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.metrics.pck import found_joints
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
-from mobile_eval.runtime.interpreter import TfliteModel
-from mobile_eval.tasks.base import Asked, TaskData
+from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.tasks.base import Asked, TaskDataset
 from mobile_eval.tasks.pose.evaluate import evaluate, parse_sigmas
 from mobile_eval.tasks.pose.task import METRIC
 from mobile_eval.viz.poses import cut_out, skeleton_svg
@@ -24,7 +24,7 @@ ABOUT = (
 )
 
 
-def measure_pose(model: TfliteModel, data: KeypointDataset, asked: Asked, progress: bool) -> Measured:
+def measure_pose(model: TFLiteModel, data: KeypointDataset, asked: Asked, progress: bool) -> Measured:
     """PCK and AP of a model on all persons."""
     sigmas = parse_sigmas(asked.sigmas, len(data.category.joints))
     result = evaluate(model, data, sigmas=sigmas, progress=progress)
@@ -56,7 +56,7 @@ def pose_example(data: KeypointDataset, index: int, models: Sequence[tuple[str, 
     return Example(index, person.image_path.name, cutout, tuple(panels))
 
 
-def _key(data: TaskData) -> Markup:
+def _key(data: TaskDataset) -> Markup:
     return Markup(
         '<span class="key" style="background:#39b6ff;margin-left:0"></span>left'
         '<span class="key" style="background:#ff8b3d"></span>right<span class="key" style="background:#7be08a"></span>neither'

@@ -8,7 +8,7 @@ from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.keypoints.inference import PoseOptions
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.pck import PCK_THRESHOLD
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.pose.detector_boxes import DetectedResult, evaluate_detected
 from mobile_eval.tasks.pose.evaluate import EvaluationResult, evaluate, parse_head_joints, parse_sigmas
@@ -19,7 +19,7 @@ from mobile_eval.viz.overlays import draw_keypoints
 METRIC = Metric(f"PCK@{PCK_THRESHOLD:g}", "pck")
 
 
-def evaluate_pose(model: TfliteModel, asked: Asked, *, progress: bool) -> DetectedResult | EvaluationResult:
+def evaluate_pose(model: TFLiteModel, asked: Asked, *, progress: bool) -> DetectedResult | EvaluationResult:
     """Measure a pose model; writes the keypoints where that is asked for."""
     if asked.boxes and asked.head_joints:
         raise HRNetError("`head_joints` is for PCKh, which is measured in annotated boxes; leave `boxes` out")

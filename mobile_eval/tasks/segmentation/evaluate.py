@@ -28,8 +28,8 @@ from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TfliteModel
-from mobile_eval.tasks.base import Asked, Source, Task, read_asked
+from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
 from mobile_eval.tasks.segmentation.sliding_window import (
     MapOptions,
     View,
@@ -97,7 +97,7 @@ class SegmentationResult:
 
 
 def evaluate_segmentation(
-    model: TfliteModel,
+    model: TFLiteModel,
     dataset: MaskedImages,
     *,
     options: MapOptions | None = None,
@@ -130,7 +130,7 @@ def evaluate_segmentation(
     return SegmentationResult(model.path.name, len(dataset), classes, counts)
 
 
-def check_classes(model: TfliteModel, dataset: MaskedImages) -> None:
+def check_classes(model: TFLiteModel, dataset: MaskedImages) -> None:
     """Refuse masks of other classes than the model's, where both are named; of classes without names, another number."""
     own, said = model.description.classes, dataset.classes
     if said == unnamed_classes(len(said)):
@@ -142,7 +142,7 @@ def check_classes(model: TfliteModel, dataset: MaskedImages) -> None:
         )
 
 
-def _class_map(model: TfliteModel, views: list[View], size: tuple[int, ...], how: MapOptions) -> NDArray[np.intp]:
+def _class_map(model: TFLiteModel, views: list[View], size: tuple[int, ...], how: MapOptions) -> NDArray[np.intp]:
     height, width = size
     if how == MapOptions():
         return most_likely(model.answer(model.stored(views[0].crops))[0], (height, width))
@@ -164,7 +164,7 @@ def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     return found
 
 
-def _load(source: Source) -> MaskedImages:
+def _load(source: DataSource) -> MaskedImages:
     return load_masked_images(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
 
 
@@ -172,7 +172,7 @@ def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.
     return np.stack([resize(read_item(one), size) for one in images])
 
 
-def _evaluate(model: TfliteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
+def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> SegmentationResult:
     check_output_file(asked.picture)
     options = MapOptions(asked.windows, parse_scales(asked.scales), asked.overlap, asked.flip)
     dataset = read_asked(_load, model, asked)

@@ -16,7 +16,7 @@ from mobile_eval.metrics.confusion import IGNORED, accuracy, confusion, intersec
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Array, Comparing, Example, Measured, Panel
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.segmentation.evaluate import METRIC, TASK, SegmentationResult, most_likely
 from mobile_eval.viz.masks import OPACITY, class_keys, tints
@@ -29,7 +29,7 @@ ABOUT = (
 )
 
 
-def measure_masks(model: TfliteModel, data: MaskedImages, asked: Asked, progress: bool) -> Measured:
+def measure_masks(model: TFLiteModel, data: MaskedImages, asked: Asked, progress: bool) -> Measured:
     """mIoU and pixel accuracy of a model on whole images."""
     classes = model.description.classes
     counts, answers = [], []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import resize
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 
 Image = NDArray[np.uint8]
 Plane = NDArray[np.float32]
@@ -117,7 +117,7 @@ def _windows(image: Image, scale: float, window: Size, overlap: float, padding: 
     return View(crops, corners, window, size, seen)
 
 
-def answer_view(model: TfliteModel, view: View, *, flip: bool = False) -> Answered:
+def answer_view(model: TFLiteModel, view: View, *, flip: bool = False) -> Answered:
     """Run `model` on every crop of a view and, with `flip`, on its mirror image."""
     height, width = view.window
     found, sums, counts = [], [], np.zeros(view.size, np.float32)
@@ -129,7 +129,7 @@ def answer_view(model: TfliteModel, view: View, *, flip: bool = False) -> Answer
     return Answered(view, tuple(found), tuple(sums), counts)
 
 
-def _answers(model: TfliteModel, crop: Image, *, flip: bool) -> Iterator[Plane]:
+def _answers(model: TFLiteModel, crop: Image, *, flip: bool) -> Iterator[Plane]:
     stored = model.stored(crop[None])
     yield model.answer(stored)[0]
     if flip:

@@ -15,7 +15,7 @@ from conversion.checks.verify import check_versions
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from hrnet_tf.backend.keras_module import keras
-from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from tests.environments import make_environment, python_of, run_script
 
@@ -90,7 +90,7 @@ def test_pooling_and_softmax_run_there(name: str, precision: str, python: Path, 
     path = tmp_path / "m.tflite"
     path.write_bytes(to_flatbuffer(model, ConvertOptions(precision, "float32", "float32"), images))
     check_versions(path, "tflite-runtime")
-    operators = TfliteGraph(path).operators
+    operators = TFLiteGraph(path).operators
     assert len(operators) >= 2
     np.save(tmp_path / "image.npy", images[:1])
     (tmp_path / "run.py").write_text(RUN)

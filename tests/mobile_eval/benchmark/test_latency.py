@@ -47,7 +47,7 @@ def sleepers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[Path
     for path in paths:
         path.write_bytes(path.stem.encode())
     monkeypatch.setattr(latency, "is_described", lambda path: True)
-    monkeypatch.setattr(latency, "TfliteModel", lambda path, backend: None)
+    monkeypatch.setattr(latency, "TFLiteModel", lambda path, backend: None)
     monkeypatch.setattr(latency, "measure_stages", lambda model: None)
     monkeypatch.setattr(latency, "files_of", lambda path: [Path(path)])
     monkeypatch.setattr(latency, "check_sound", lambda paths, backend: None)

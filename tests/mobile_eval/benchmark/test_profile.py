@@ -16,7 +16,7 @@ from mobile_eval.benchmark.environment import current_environment
 from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, group_of, grouped_ms, load_profile, part_of, profile
 from mobile_eval.cli.app import app
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.viz.profile_chart import profile_svg
 
@@ -26,7 +26,7 @@ ModelPath = Callable[..., Path]
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_operators_are_those_of_the_runtime(model_path: ModelPath, precision: str) -> None:
     path = model_path(precision)
-    operators = TfliteGraph(path).operators
+    operators = TFLiteGraph(path).operators
     expected = [op["op_name"] for op in make_interpreter(path)._get_ops_details() if op["op_name"] != "DELEGATE"]
     assert [operator.kind for operator in operators] == expected
     assert all(operator.layer for operator in operators)
@@ -35,7 +35,7 @@ def test_operators_are_those_of_the_runtime(model_path: ModelPath, precision: st
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_an_operator_alone_computes_what_its_copies_do(model_path: ModelPath, tmp_path: Path, precision: str) -> None:
-    graph = TfliteGraph(model_path(precision))
+    graph = TFLiteGraph(model_path(precision))
     for kind in ("CONV_2D", "ADD", "PAD", "RESIZE_NEAREST_NEIGHBOR"):
         index = next(operator.index for operator in graph.operators if operator.kind == kind)
         path = tmp_path / f"{kind}.tflite"
@@ -54,7 +54,7 @@ def test_an_operator_alone_computes_what_its_copies_do(model_path: ModelPath, tm
 
 
 def test_kernels_are_those_of_the_keras_model(model_path: ModelPath, micro) -> None:  # type: ignore[no-untyped-def]
-    graph = TfliteGraph(model_path("float32"))
+    graph = TFLiteGraph(model_path("float32"))
     operator = next(operator for operator in graph.operators if operator.layer == "stem_conv2")
     kernel, bias = graph.constant(operator.index, 1), graph.constant(operator.index, 2)
     expected = micro.keras.get_layer("stem_conv2").get_weights()
@@ -66,7 +66,7 @@ def test_kernels_are_those_of_the_keras_model(model_path: ModelPath, micro) -> N
 
 def test_a_profile_tells_parts_and_the_whole(model_path: ModelPath) -> None:
     result = profile(model_path("int8"), rounds=20)
-    assert len(result.operators) == len(TfliteGraph(model_path("int8")).operators)
+    assert len(result.operators) == len(TFLiteGraph(model_path("int8")).operators)
     assert result.sum_ms == pytest.approx(sum(result.parts_ms().values())) == pytest.approx(sum(result.kinds_ms().values()))
     assert result.whole_ms > 0
     assert {"stem", "stage1", "transition1_branch1", "stage2_module0_link1to0", "stage3_module0_fuse0", "head"} <= set(
@@ -164,4 +164,4 @@ def test_the_picture_has_a_bar_for_each_part_and_operator_and_a_cell_for_each_br
 def test_a_graph_without_operators_is_refused(tmp_path: Path, model_path: ModelPath) -> None:
     (tmp_path / "not.tflite").write_bytes(b"nothing")
     with pytest.raises(HRNetError, match="is not a TFLite model"):
-        TfliteGraph(tmp_path / "not.tflite")
+        TFLiteGraph(tmp_path / "not.tflite")

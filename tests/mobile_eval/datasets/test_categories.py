@@ -12,7 +12,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.registry import TASKS
 from tests.mobile_eval.conftest import JOINTS, Invoke, People, one_line
 
@@ -97,10 +97,12 @@ def test_a_model_s_category_is_taken(
 
 
 def test_a_source_keeps_its_choice() -> None:
-    source = Source(Path("images"), Path("a.json"), category="dog", strict=True, expected="person")
+    source = DataSource(Path("images"), Path("a.json"), category="dog", strict=True, expected="person")
     plain = source.to_json()
     assert plain == {"images": "images", "annotations": "a.json", "category": "dog", "strict": True}
-    assert Source.from_json(json.loads(json.dumps(plain))) == Source(Path("images"), Path("a.json"), category="dog", strict=True)
+    assert DataSource.from_json(json.loads(json.dumps(plain))) == DataSource(
+        Path("images"), Path("a.json"), category="dog", strict=True
+    )
     assert source.paths == (Path("images"), Path("a.json"))
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import measure
 from tests.mobile_eval.conftest import Invoke, People, one_line
 from tests.mobile_eval.hostile_coco import REFUSED, Scene, draw_scene, spelled_otherwise
@@ -119,10 +119,10 @@ def test_evaluate_ends_with_one_line_before_any_inference(
     invoke: Invoke,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def run(self: TfliteModel, stored: Any) -> Any:
+    def run(self: TFLiteModel, stored: Any) -> Any:
         raise AssertionError("inference began")
 
-    monkeypatch.setattr(TfliteModel, "run", run)
+    monkeypatch.setattr(TFLiteModel, "run", run)
     spoil, message = REFUSED[name]
     for image in people.coco["images"]:
         image.update(width=320, height=240)

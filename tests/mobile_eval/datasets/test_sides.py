@@ -15,7 +15,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
 from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.viz.poses import CENTER_COLOR, LEFT_COLOR, RIGHT_COLOR, bone_colors, joint_colors
 from tests.mobile_eval.conftest import JOINTS, SIZE, Invoke, People, one_line
 
@@ -194,7 +194,7 @@ def renamed(**pairs: str) -> KeypointCategory:
     ("first", "second", "typed"), [("L", "R", "auto"), ("near", "far", ",".join(f"{i}:{i + 1}" for i in range(0, 16, 2)))]
 )
 def test_the_flip_test_exchanges_sides(first: str, second: str, typed: str, model_path: Callable[..., Path]) -> None:
-    model = TfliteModel(model_path(category=renamed(first=first, second=second)))
+    model = TFLiteModel(model_path(category=renamed(first=first, second=second)))
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     plain, other = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     order = np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14, 16])
@@ -219,7 +219,7 @@ def test_without_pairs_nothing_is_mirrored(invoke: Invoke, people: People, model
     assert "float32.tflite: it is not known which of 17 keypoints (joint_0_near, joint_0_far, joint_1_near, ...)" in line
     assert "--flip-pairs none" in line
     with pytest.raises(HRNetError, match="it is not known which of 17 keypoints"):
-        predict_box(TfliteModel(path), np.zeros((90, 70, 3), np.uint8), (0, 0, 70, 90), PoseOptions(flip=True))
+        predict_box(TFLiteModel(path), np.zeros((90, 70, 3), np.uint8), (0, 0, 70, 90), PoseOptions(flip=True))
     json_path = people.images.parent / "figures.json"
     code, _, _ = invoke("evaluate", path, *data, "--flip", "--flip-pairs", "0:1,joint_1_near:joint_1_far", "--json", json_path)
     assert code == 0

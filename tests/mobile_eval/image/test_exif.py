@@ -27,8 +27,8 @@ from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.inference import predict_people
 from mobile_eval.keypoints.predict import pictures_frame, predict
 from mobile_eval.notices import DataWarning
-from mobile_eval.runtime.interpreter import TfliteModel
-from mobile_eval.tasks.base import Source
+from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
 
@@ -185,7 +185,7 @@ def test_tables_of_faces(turn: int, frame: str | None, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"image_name,scale,center_w,center_h,a_x,a_y\nf.jpg,{side},{x},{y},{x},{y}\n")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        data = load_keypoints(Source(tmp_path / "images", tmp_path / "a.csv", exif=frame))
+        data = load_keypoints(DataSource(tmp_path / "images", tmp_path / "a.csv", exif=frame))
     assert len(said) == (frame is None and turn != 1)
     assert data.persons[0].image_size == image.shape[:2]
     crop = person_crops(data.persons, (64, 64))[0][0]
@@ -257,7 +257,7 @@ def test_evaluate_and_compare_read_the_same(
         assert compared["models"][0]["evaluation"]["pck"] == evaluated["pck"]
         assert compared["models"][0]["evaluation"]["oks"] == evaluated["oks"]
         found[frame] = evaluated["oks"]
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     upright, stored = (
         list(predict_people(model, load_keypoint_dataset(turned_people.annotations, turned_people.images, exif=frame).persons))
         for frame in (UPRIGHT, STORED)
@@ -308,7 +308,7 @@ def test_masks_and_images_of_evaluate_are_in_one_frame(
 
 
 def test_predict(turned_people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     images = sorted(turned_people.images.glob("*.jpg"))
     boxes = load_boxes(turned_people.annotations, images)
     for frame in (UPRIGHT, STORED):

@@ -14,7 +14,7 @@ from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, predict_people, unmirrored
 from mobile_eval.model.description import ModelOutput, TensorFormat
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from tests.mobile_eval.conftest import SIZE, People
 
 
@@ -28,7 +28,7 @@ def test_mirrored_heatmaps_come_back() -> None:
 
 
 def test_the_flip_test_averages_both(model_path: Callable[..., Path], people: People) -> None:
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     plain, mirrored = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     expected = decode_heatmaps((plain + unmirrored(mirrored, model.description.category.mirrored)) / 2)
@@ -37,7 +37,7 @@ def test_the_flip_test_averages_both(model_path: Callable[..., Path], people: Pe
 
 
 def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: Callable[..., object]) -> None:
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     object.__setattr__(model.description, "output", ModelOutput("keypoints", 4, TensorFormat("float32")))
     PoseOptions().check(model)
     with pytest.raises(HRNetError, match="decodes in its graph"):
@@ -48,7 +48,7 @@ def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_many_are_as_one_by_one(precision: str, model_path: Callable[..., Path], people: People) -> None:
-    model = TfliteModel(model_path(precision))
+    model = TFLiteModel(model_path(precision))
     persons = load_keypoint_dataset(people.annotations, people.images).persons
     found = list(predict_people(model, persons))
     for keypoints, person in zip(found, persons, strict=True):

@@ -16,14 +16,14 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.predict import predict
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from tests.image_files import encoded, png_that_claims
 from tests.mobile_eval.conftest import Invoke, People, one_line
 
 
 def test_whole_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     images = sorted(people.images.iterdir())[:2]
-    results = predict(TfliteModel(model_path()), images, tmp_path / "poses")
+    results = predict(TFLiteModel(model_path()), images, tmp_path / "poses")
     assert [result.picture.name for result in results] == ["000001_pose.jpg", "000002_pose.jpg"]
     assert results[0].boxes == ((0.0, 0.0, 160.0, 130.0),)
     assert read_image(results[0].picture).shape == read_image(images[0]).shape == (130, 160, 3)
@@ -37,7 +37,7 @@ def test_whole_images(people: People, model_path: Callable[..., Path], tmp_path:
 def test_written_keypoints_are_a_coco_file(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     images = sorted(people.images.iterdir())
     boxes = load_boxes(people.annotations, images)
-    results = predict(TfliteModel(model_path()), images, tmp_path / "poses", boxes=boxes)
+    results = predict(TFLiteModel(model_path()), images, tmp_path / "poses", boxes=boxes)
     assert [len(result.boxes) for result in results] == [2, 1, 2]
     data = json.loads((tmp_path / "poses" / "keypoints.json").read_text())
     np.testing.assert_allclose(np.reshape(data["annotations"][2]["keypoints"], (17, 3)), results[1].keypoints[0])
@@ -50,7 +50,7 @@ def test_written_keypoints_are_a_coco_file(people: People, model_path: Callable[
 
 
 def test_bad_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     with pytest.raises(HRNetError, match=r"cannot read image .*absent.jpg: No such file"):
         predict(model, [people.images / "absent.jpg"], tmp_path / "a")
     with pytest.raises(HRNetError, match="at least one image"):
@@ -64,7 +64,7 @@ def written(folder: Path) -> list[str]:
 
 
 def test_nothing_is_left_where_an_image_is_refused(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
-    model, images = TfliteModel(model_path()), [people.images / "000001.jpg", tmp_path / "sub" / "000001.jpg"]
+    model, images = TFLiteModel(model_path()), [people.images / "000001.jpg", tmp_path / "sub" / "000001.jpg"]
     (tmp_path / "sub").mkdir()
     images[1].write_bytes(images[0].read_bytes()[:2000])
     out = tmp_path / "out"
@@ -79,7 +79,7 @@ def test_nothing_is_left_where_an_image_is_refused(people: People, model_path: C
 
 
 def test_an_earlier_call_is_not_overwritten(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
-    model, images, out = TfliteModel(model_path()), sorted(people.images.iterdir()), tmp_path / "out"
+    model, images, out = TFLiteModel(model_path()), sorted(people.images.iterdir()), tmp_path / "out"
     predict(model, images[:1], out)
     before = {path: path.read_bytes() for path in out.iterdir()}
     with pytest.raises(HRNetError, match=r"out holds keypoints.json of an earlier call; give another `output`, or `overwrite`"):
@@ -91,7 +91,7 @@ def test_an_earlier_call_is_not_overwritten(people: People, model_path: Callable
 
 
 def test_images_of_one_name_are_both_kept(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
-    model, [first, second, third] = TfliteModel(model_path()), sorted(people.images.iterdir())
+    model, [first, second, third] = TFLiteModel(model_path()), sorted(people.images.iterdir())
     a, b = tmp_path / "in" / "a" / "1.jpg", tmp_path / "in" / "b" / "1.jpg"
     for source, target in ((first, a), (second, b), (third, a.with_suffix(".jpeg"))):
         target.parent.mkdir(parents=True, exist_ok=True)

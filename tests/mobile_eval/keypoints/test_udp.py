@@ -17,7 +17,7 @@ from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
 from mobile_eval.model.description import ModelDescription, ModelInput, TensorFormat, read_description
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from tests.mobile_eval.conftest import SIZE
 from tests.mobile_eval.heatmaps import gaussian
 
@@ -92,7 +92,7 @@ def test_a_file_says_its_geometry(model_path: Callable[..., Path], describe: Cal
 
 
 def test_the_geometry_chooses_crop_decoding_and_flip(model_path: Callable[..., Path]) -> None:
-    model = TfliteModel(model_path(input=IN_UDP))
+    model = TFLiteModel(model_path(input=IN_UDP))
     image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
     box = (10.0, 5.0, 40.0, 70.0)
     matrix, joints = box_matrix(box, SIZE, UDP), model.description.category.mirrored
@@ -103,4 +103,4 @@ def test_the_geometry_chooses_crop_decoding_and_flip(model_path: Callable[..., P
         expected = keypoints_in_image(decode_udp(maps), matrix[None], heatmap_pixel(SIZE, UDP))[0]
         np.testing.assert_allclose(predict_box(model, image, box, options), expected, atol=1e-5)
     assert PoseOptions().of(model).decoding == "udp"
-    assert PoseOptions().of(TfliteModel(model_path())).decoding == "quarter"
+    assert PoseOptions().of(TFLiteModel(model_path())).decoding == "quarter"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.keypoints.video import SUFFIXES, _Drawn, box_around, is_video, output_rate, predict_video
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 
 FRAMES, HEIGHT, WIDTH = 7, 96, 128
 
@@ -38,7 +38,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_every_frame_is_drawn_and_told(clip: Path, model_path: Callable[..., Path], tmp_path: Path) -> None:
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     result = predict_video(model, clip, tmp_path / "out", track=False)
     assert (result.frames, result.expected) == (FRAMES, FRAMES)
     assert result.rate > 1
@@ -57,7 +57,7 @@ def test_every_frame_is_drawn_and_told(clip: Path, model_path: Callable[..., Pat
 def test_fewer_frames_on_request_and_a_video_that_ends_early(
     clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     assert predict_video(model, clip, tmp_path / "out", frames=3).frames == 3
     monkeypatch.setattr(
         "mobile_eval.keypoints.video._frames", lambda capture, most: iter([np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4)
@@ -83,7 +83,7 @@ def test_rates_that_headers_say(
     for _ in range(FRAMES):
         writer.write(np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
     writer.release()
-    result = predict_video(TfliteModel(model_path()), path, tmp_path / "out")
+    result = predict_video(TFLiteModel(model_path()), path, tmp_path / "out")
     drawn = cv2.VideoCapture(str(result.video))
     assert int(drawn.get(cv2.CAP_PROP_FRAME_COUNT)) == FRAMES
     assert drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(written, rel=1e-5)
@@ -124,7 +124,7 @@ def test_an_interrupted_video_leaves_nothing(
 
     monkeypatch.setattr("mobile_eval.keypoints.video.draw_skeleton", interrupted)
     with pytest.raises(error, match="stop"):
-        predict_video(TfliteModel(model_path()), clip, tmp_path / "out")
+        predict_video(TFLiteModel(model_path()), clip, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -153,7 +153,7 @@ def test_a_video_that_the_disk_has_no_room_for_is_refused(
 ) -> None:
     monkeypatch.setattr("mobile_eval.keypoints.video._Drawn.add", add_half)
     with pytest.raises(HRNetError, match=f"clip_pose.mp4: {FRAMES // 2 + 1} of {FRAMES} frames are there; is the disk full"):
-        predict_video(TfliteModel(model_path()), clip, tmp_path / "out")
+        predict_video(TFLiteModel(model_path()), clip, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -166,7 +166,7 @@ def add_half(drawn: Any, image: NDArray[np.uint8], add: Callable[..., None] = _D
 
 
 def test_what_is_no_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
-    model, broken = TfliteModel(model_path()), tmp_path / "broken.mp4"
+    model, broken = TFLiteModel(model_path()), tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all")
     for source, message in (
         (broken, "is damaged or of a format"),

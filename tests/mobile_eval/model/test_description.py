@@ -22,7 +22,7 @@ from mobile_eval.model.description import (
     read_description,
     save_model_file,
 )
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from tests.mobile_eval.conftest import SIZE, MicroModels
 
 Describe = Callable[..., ModelDescription]
@@ -121,11 +121,11 @@ def test_a_rewritten_file_is_described_by_the_copy_beside(
 ) -> None:
     path = model_path()
     sound, crops = read_description(path), np.zeros((1, *SIZE, 3), np.uint8)
-    answers = TfliteModel(path).heatmaps(crops)
+    answers = TFLiteModel(path).heatmaps(crops)
     path.write_bytes(rewritten(micro.flatbuffers["float32"]))
     assert read_description(path) == dataclasses.replace(sound, flatbuffer=None)
-    np.testing.assert_array_equal(TfliteModel(path).heatmaps(crops), answers)
-    TfliteModel(path)
+    np.testing.assert_array_equal(TFLiteModel(path).heatmaps(crops), answers)
+    TFLiteModel(path)
     assert [record.getMessage() for record in caplog.records] == [
         f"{path} was written anew by another tool: its description is the one beside it"
     ]

@@ -12,7 +12,7 @@ import pytest
 from mobile_eval.datasets.class_names import read_class_names
 from mobile_eval.metrics.confusion import intersections_over_unions, mean_known
 from mobile_eval.report.comparison import compare_files
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.registry import evaluate_asked
 from mobile_eval.tasks.segmentation.report import mean_iou
@@ -45,7 +45,7 @@ def test_two_precisions_of_a_network(task: str, task_model: MakeModel, drawn_for
     data = json.loads((tmp_path / "report" / "results.json").read_text())
     assert (data["task"], data["items"]) == (task, len(result.dataset))
     for model, path in zip(data["models"], paths, strict=True):
-        own = evaluate_asked(TfliteModel(path), asked).to_json()
+        own = evaluate_asked(TFLiteModel(path), asked).to_json()
         assert model["score"] == pytest.approx(own[FIGURES[task]], abs=1e-9)
         assert model["evaluation"][FIGURES[task]] == model["score"]
     assert result.models[2].score_interval is not None

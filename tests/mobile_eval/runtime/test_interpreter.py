@@ -16,7 +16,7 @@ from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.model.description import ModelInput, ModelOutput, TensorFormat
 from mobile_eval.runtime import interpreter as runtime
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TfliteModel, find_runtime, make_interpreter
+from mobile_eval.runtime.interpreter import TFLiteModel, find_runtime, make_interpreter
 from mobile_eval.runtime.native_output import without_info_lines
 from mobile_eval.runtime.quantization import dequantize, quantize
 from tests.mobile_eval.conftest import SIZE, MicroModels
@@ -26,7 +26,7 @@ CROPS = np.random.default_rng(5).integers(0, 256, (3, *SIZE, 3), np.uint8)
 
 
 def test_float_model_answers_as_keras(model_path: Callable[..., Path], micro: MicroModels) -> None:
-    heatmaps = TfliteModel(model_path()).heatmaps(CROPS)
+    heatmaps = TFLiteModel(model_path()).heatmaps(CROPS)
     expected = micro.keras(normalize(CROPS)).numpy()
     assert heatmaps.shape == (3, 16, 12, 17)
     assert heatmaps.dtype == np.float32
@@ -36,12 +36,12 @@ def test_float_model_answers_as_keras(model_path: Callable[..., Path], micro: Mi
 
 def test_int8_model_answers_nearly_so(model_path: Callable[..., Path], micro: MicroModels) -> None:
     expected = micro.keras(normalize(CROPS)).numpy()
-    heatmaps = TfliteModel(model_path("int8")).heatmaps(CROPS)
+    heatmaps = TFLiteModel(model_path("int8")).heatmaps(CROPS)
     assert np.abs(heatmaps - expected).mean() < 0.05 * np.ptp(expected)
 
 
 def test_normalized_crops_give_the_same(model_path: Callable[..., Path]) -> None:
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     np.testing.assert_array_equal(model.heatmaps(CROPS), model.heatmaps(normalize(CROPS)))
 
 
@@ -58,21 +58,21 @@ def test_quantization_round_trip() -> None:
 def test_wrong_input_size_is_refused(model_path: Callable[..., Path]) -> None:
     source = ModelInput((128, 96), IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))
     with pytest.raises(HRNetError, match=r"its input is \(1, 64, 48, 3\) float32, but its description says \(1, 128, 96, 3\)"):
-        TfliteModel(model_path(input=source))
+        TFLiteModel(model_path(input=source))
     with pytest.raises(HRNetError, match=r"takes crops \(N, 64, 48, 3\), got \(1, 48, 64, 3\)"):
-        TfliteModel(model_path()).heatmaps(np.zeros((1, 48, 64, 3), np.uint8))
+        TFLiteModel(model_path()).heatmaps(np.zeros((1, 48, 64, 3), np.uint8))
 
 
 def test_other_tensors_are_refused(model_path: Callable[..., Path], micro: MicroModels) -> None:
     source, target = micro.formats["int8"]
     with pytest.raises(HRNetError, match=r"its output is .* but its description says"):
-        TfliteModel(model_path(output=ModelOutput("heatmaps", 8, TensorFormat("float32"))))
+        TFLiteModel(model_path(output=ModelOutput("heatmaps", 8, TensorFormat("float32"))))
     assert target.scale
     other = ModelOutput("heatmaps", 4, TensorFormat("int8", 2 * target.scale, target.zero_point))
     with pytest.raises(HRNetError, match="its output is quantized with scale"):
-        TfliteModel(model_path("int8", output=other))
+        TFLiteModel(model_path("int8", output=other))
     with pytest.raises(HRNetError, match=r"its input is .* int8, but its description says .* float32"):
-        TfliteModel(model_path("int8", input=ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))))
+        TFLiteModel(model_path("int8", input=ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))))
     assert source.dtype == "int8"
 
 

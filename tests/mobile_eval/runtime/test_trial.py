@@ -16,7 +16,7 @@ from mobile_eval.model.description import read_description, save_model_file
 from mobile_eval.report.comparison import compare
 from mobile_eval.runtime import trial
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.runtime.trial import check_sound
 from tests.mobile_eval.conftest import Invoke, MicroModels, People, one_line
 from tests.mobile_eval.hostile_models import crashing, failing
@@ -92,12 +92,12 @@ def test_each_file_is_tried_once_for_each_backend(
     model_path: Callable[..., Path], tmp_path: Path, processes: list[list[str]]
 ) -> None:
     path = model_path()
-    TfliteModel(path)
-    TfliteModel(path)
+    TFLiteModel(path)
+    TFLiteModel(path)
     shutil.copy(path, tmp_path / "copy.tflite")
-    TfliteModel(tmp_path / "copy.tflite")
+    TFLiteModel(tmp_path / "copy.tflite")
     assert len(processes) == 1
-    TfliteModel(path, Backend(xnnpack=False))
+    TFLiteModel(path, Backend(xnnpack=False))
     assert len(processes) == 2
 
 

@@ -15,7 +15,7 @@ from mobile_eval.datasets.folders import load_class_folders
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resized_centre
 from mobile_eval.model.description import unnamed_classes
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.classification.evaluate import evaluate_classification, measure_classification, rank
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
 
@@ -77,7 +77,7 @@ def test_the_centre_is_imagenets(shape: tuple[int, int]) -> None:
 
 def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) -> None:
     model = task_model("classification", CLASSES)
-    result = evaluate_classification(TfliteModel(model.path), load_class_folders(animals))
+    result = evaluate_classification(TFLiteModel(model.path), load_class_folders(animals))
     crops = [resized_centre(read_image(path), TASK_SIZE) for path in sorted(animals.rglob("*.png"))]
     found = model.keras.predict_on_batch(normalize(np.stack(crops))).argmax(axis=1)
     labels = np.array([0] * 4 + [1] * 3 + [2])
@@ -153,6 +153,6 @@ def test_bad_data_end_in_one_line(
 def test_real_cells(cells: Path, task_model: MakeModel) -> None:
     data = load_class_folders(cells / "val")
     assert (data.classes, len(data)) == (("Platelets", "RBC", "WBC"), 320)
-    result = evaluate_classification(TfliteModel(task_model("classification", ("WBC", "RBC", "Platelets")).path), data.head(40))
+    result = evaluate_classification(TFLiteModel(task_model("classification", ("WBC", "RBC", "Platelets")).path), data.head(40))
     assert result.images == 40
     assert (result.counts.sum(axis=1) > 0).all()

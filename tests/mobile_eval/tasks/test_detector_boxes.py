@@ -15,7 +15,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.oks import oks
 from mobile_eval.metrics.oks_nms import oks_nms
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.pose.detector_boxes import evaluate_detected, kept_results
 from tests.mobile_eval.conftest import SIZE, People
 
@@ -134,7 +134,7 @@ def test_with_the_annotated_boxes_it_is_the_same_accuracy(
 ) -> None:
     from mobile_eval.tasks.pose.evaluate import evaluate
 
-    model = TfliteModel(model_path())
+    model = TFLiteModel(model_path())
     detections = load_detections(write(entries(dataset, score=1.0)), dataset, people.images)
     found, expected = evaluate_detected(model, dataset, detections), evaluate(model, dataset)
     assert expected.oks is not None

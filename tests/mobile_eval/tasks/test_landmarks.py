@@ -14,7 +14,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import ModelOutput, TensorFormat
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.landmarks.evaluate import evaluate_landmarks, face_units, measure_landmarks
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
 
@@ -97,7 +97,7 @@ def test_a_model_says_where_its_pixels_are(task_model: MakeModel) -> None:
     image = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     plain, moved = (
         predict_box(
-            TfliteModel(task_model("landmarks", NAMES, output=ModelOutput("heatmaps", 4, TensorFormat("float32"), offset)).path),
+            TFLiteModel(task_model("landmarks", NAMES, output=ModelOutput("heatmaps", 4, TensorFormat("float32"), offset)).path),
             image,
             (10, 10, 80, 80),
         )
@@ -158,5 +158,5 @@ def test_real_faces(faces: Path, task_model: MakeModel) -> None:
     assert result.nme.nme == pytest.approx(0.05)
     assert (result.nme.failure_rate, result.nme.faces_counted) == (0, 200)
     assert result.nme.auc == pytest.approx(0.5)
-    untrained = evaluate_landmarks(TfliteModel(task_model("landmarks", NAMES).path), dataset.head(5))
+    untrained = evaluate_landmarks(TFLiteModel(task_model("landmarks", NAMES).path), dataset.head(5))
     assert untrained.nme.failure_rate == 1

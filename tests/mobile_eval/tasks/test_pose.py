@@ -18,18 +18,18 @@ from mobile_eval.image.geometry import box_matrix, transform_points
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import HEATMAPS
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import coco_results, evaluate, measure, parse_sigmas, person_score
 from tests.mobile_eval.conftest import SIZE, People
 
 
-def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TfliteModel:
+def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TFLiteModel:
     """Something that answers every crop with the same heatmaps (1, H, W, K)."""
     output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="plain")
     description = SimpleNamespace(category=category, output=output, input=source)
     ways = {"stored": lambda crops: crops, "run": lambda stored: [heatmaps], "decoded": lambda answer: decode_heatmaps(answer[0])}
     model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **ways)
-    return cast(TfliteModel, model)
+    return cast(TFLiteModel, model)
 
 
 def test_keypoints_land_where_the_heatmaps_peak(category: KeypointCategory) -> None:
@@ -61,7 +61,7 @@ def test_perfect_keypoints_are_perfect(people: People) -> None:
 
 def test_evaluate_runs_the_model_on_every_person(people: People, model_path: Callable[..., Path]) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    result = evaluate(TfliteModel(model_path()), dataset)
+    result = evaluate(TFLiteModel(model_path()), dataset)
     assert result.keypoints.shape == (4, 17, 3)
     assert result.pck.joints_counted == 68
     assert len(np.unique(result.keypoints[:, :, :2].reshape(4, -1), axis=0)) == 4
@@ -130,7 +130,7 @@ def test_other_joints_are_refused(people: People, model_path: Callable[..., Path
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
     with pytest.raises(HRNetError, match=r"finds 17 joints \(nose, .*annotations are of 17 \(right_ankle"):
-        evaluate(TfliteModel(model_path()), dataset)
+        evaluate(TFLiteModel(model_path()), dataset)
 
 
 @pytest.mark.parametrize("limit", [40])
@@ -195,10 +195,10 @@ def test_truncated_image_is_refused(people: People, model_path: Callable[..., Pa
     picture.write_bytes(picture.read_bytes()[:-200])
     dataset = load_keypoint_dataset(people.annotations, people.images)
     with pytest.raises(HRNetError, match=r"image .*000002.jpg is truncated"):
-        evaluate(TfliteModel(model_path()), dataset)
+        evaluate(TFLiteModel(model_path()), dataset)
     picture.write_bytes(b"")
     with pytest.raises(HRNetError, match=r"image .*000002.jpg is damaged"):
-        evaluate(TfliteModel(model_path()), dataset)
+        evaluate(TFLiteModel(model_path()), dataset)
 
 
 def test_people_of_other_categories_are_passed_over(people: People) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mobile_eval.datasets.coco.keypoints import Person, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import PoseOptions, predict_people
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.pose import prediction_log as resumable
 from mobile_eval.tasks.pose.prediction_log import finish, part_path, predict_resumably
 from tests.killing import KilledError, kill_before_rename
@@ -28,7 +28,7 @@ def persons(people: People) -> tuple[Person, ...]:
 def test_what_was_found_is_not_found_again(
     persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, output = TfliteModel(model_path()), tmp_path / "found.json"
+    model, output = TFLiteModel(model_path()), tmp_path / "found.json"
     begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
     first = list(islice(begun, 3))
     begun.close()  # type: ignore[attr-defined]
@@ -36,7 +36,7 @@ def test_what_was_found_is_not_found_again(
         file.write("[[1.0, 2")  # the machine went down in the middle of a line
     asked: list[int] = []
 
-    def counting(model: TfliteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
+    def counting(model: TFLiteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
         asked.append(len(people))
         return predict_people(model, people, options)
 
@@ -53,13 +53,13 @@ def test_what_was_found_is_not_found_again(
 def test_another_evaluation_is_not_gone_on_with(
     persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    model, output = TfliteModel(model_path()), tmp_path / "found.json"
+    model, output = TFLiteModel(model_path()), tmp_path / "found.json"
     begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
     next(begun)
     begun.close()  # type: ignore[attr-defined]
     with pytest.raises(HRNetError, match=r"of another evaluation \(options differ\): remove it, or leave `resume` out"):
         next(predict_resumably(model, persons, PoseOptions(flip=True), output, resume=True))
-    other = TfliteModel(model_path("int8"))
+    other = TFLiteModel(model_path("int8"))
     with pytest.raises(HRNetError, match=r"\(model and people differ\)"):
         next(predict_resumably(other, persons[1:], PoseOptions(), output, resume=True))
     part_path(output).write_text("")
@@ -81,7 +81,7 @@ def test_a_kill_after_the_inference_loses_none_of_it(
     assert not part_path(tmp_path / "whole" / "p.json").exists()
     asked: list[int] = []
 
-    def counting(model: TfliteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
+    def counting(model: TFLiteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
         asked.append(len(people))
         return predict_people(model, people, options)
 
@@ -109,7 +109,7 @@ def test_a_kill_after_the_inference_loses_none_of_it(
 def test_a_damaged_line_is_found_again(
     damage: str, persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    model, output = TfliteModel(model_path()), tmp_path / "found.json"
+    model, output = TFLiteModel(model_path()), tmp_path / "found.json"
     expected = list(predict_resumably(model, persons, PoseOptions(), output, resume=False))
     lines = part_path(output).read_text().splitlines()
     lines[2] = damage

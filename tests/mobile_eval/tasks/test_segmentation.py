@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.masks import load_masked_images, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resize
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, evaluate_segmentation, most_likely
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
 
@@ -67,7 +67,7 @@ def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
 def test_counts_what_the_keras_model_finds(streets: Streets, task_model: MakeModel) -> None:
     model = task_model("segmentation", CLASSES)
     expected = expected_counts(model.keras, streets)
-    found = evaluate_segmentation(TfliteModel(model.path), load_masked_images(streets.images, streets.masks))
+    found = evaluate_segmentation(TFLiteModel(model.path), load_masked_images(streets.images, streets.masks))
     assert (found.counts.sum(axis=1) == expected.sum(axis=1)).all()
     assert np.abs(found.counts - expected).sum() <= 4  # pixels whose two best classes are a rounding error apart
     assert np.count_nonzero(found.counts.sum(axis=0)) >= 2
@@ -76,7 +76,7 @@ def test_counts_what_the_keras_model_finds(streets: Streets, task_model: MakeMod
 def test_int8_finds_nearly_the_same(streets: Streets, task_model: MakeModel) -> None:
     data = load_masked_images(streets.images, streets.masks)
     exact, small = (
-        evaluate_segmentation(TfliteModel(task_model("segmentation", CLASSES, precision).path), data)
+        evaluate_segmentation(TFLiteModel(task_model("segmentation", CLASSES, precision).path), data)
         for precision in ("float32", "int8")
     )
     assert small.pixel_accuracy == pytest.approx(exact.pixel_accuracy, abs=0.05)
@@ -195,7 +195,7 @@ def test_bad_data_end_in_one_line(
 
 def test_real_streets(camvid: Path, task_model: MakeModel) -> None:
     classes = json.loads((camvid / "classes.json").read_text())
-    model = TfliteModel(task_model("segmentation", classes).path)
+    model = TFLiteModel(task_model("segmentation", classes).path)
     data = load_masked_images(camvid / "val" / "images", camvid / "val" / "masks")
     assert len(data) == 101
     result = evaluate_segmentation(model, data.head(5))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.masks import load_masked_images, read_mask
 from mobile_eval.image.preprocess import normalize, read_image, resize
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import evaluate_segmentation, most_likely
 from mobile_eval.tasks.segmentation.sliding_window import (
     MapOptions,
@@ -87,7 +87,7 @@ def test_probabilities_are_averaged_over_windows_and_mirror_images(image: NDArra
             expected[place] += softmax_of(made.keras, crop, (64, 64)) + mirrored
             seen[place] += 2
     [view] = make_views(image, (64, 64), MapOptions(windows=True, flip=True), MEAN)
-    answered = answer_view(TfliteModel(made.path), view, flip=True)
+    answered = answer_view(TFLiteModel(made.path), view, flip=True)
     np.testing.assert_array_equal(answered.counts, seen[..., 0])
     found = np.stack([answered.probability(index, (100, 150)) for index in range(3)], axis=-1)
     np.testing.assert_allclose(found, expected / seen, atol=1e-4)
@@ -110,7 +110,7 @@ def test_scales_are_summed(image: NDArray[np.uint8], task_model: MakeModel) -> N
         seen[:, left : left + 64] += 1
     expected = tf.image.resize((half / seen)[:50], (100, 150)).numpy()
     views = make_views(image, (64, 64), MapOptions(windows=True, scales=(0.5, 1.0)), MEAN)
-    answers = [answer_view(TfliteModel(made.path), view) for view in views]
+    answers = [answer_view(TFLiteModel(made.path), view) for view in views]
     found = np.stack([answers[0].probability(index, (100, 150)) for index in range(3)], axis=-1)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     both = np.stack([sum(one.probability(i, (100, 150)) for one in answers) for i in range(3)], axis=-1)
@@ -125,7 +125,7 @@ def test_sums_of_large_logits_stay_finite() -> None:
 
 def test_a_window_as_large_as_the_image_finds_what_the_whole_finds(task_model: MakeModel) -> None:
     image = np.random.default_rng(2).integers(0, 256, (*TASK_SIZE, 3), np.uint8)
-    model = TfliteModel(task_model("segmentation", CLASSES).path)
+    model = TFLiteModel(task_model("segmentation", CLASSES).path)
     [view] = make_views(image, TASK_SIZE, MapOptions(windows=True))
     plain = most_likely(model.answer(model.stored(image[None]))[0], TASK_SIZE)
     assert (likeliest([answer_view(model, view)], TASK_SIZE) == plain).mean() > 0.999
@@ -144,7 +144,7 @@ def streets(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_evaluation_counts_what_views_find(streets: tuple[Path, Path], task_model: MakeModel) -> None:
-    model, data = TfliteModel(task_model("segmentation", CLASSES).path), load_masked_images(*streets)
+    model, data = TFLiteModel(task_model("segmentation", CLASSES).path), load_masked_images(*streets)
     how = MapOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
     counts = np.zeros((3, 3), np.int64)
     for one in data.images:

@@ -13,7 +13,7 @@ import pytest
 from mobile_eval.cli.evaluate import evaluate
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.description import ModelOutput, TensorFormat, read_description
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.registry import TASKS
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
@@ -128,7 +128,7 @@ def test_files_of_before_there_were_tasks_still_load() -> None:
 def test_classes_that_the_file_has_not(task_model: MakeModel) -> None:
     path = task_model("classification", CLASSES, classes=("a", "b")).path
     with pytest.raises(HRNetError, match=r"its output is \(1, 3\) float32, but its description says \(1, 2\)"):
-        TfliteModel(path)
+        TFLiteModel(path)
     with pytest.raises(HRNetError, match="gives out class-scores and names 0 classes: these do not go together"):
         task_model("classification", CLASSES, classes=())
     with pytest.raises(HRNetError, match="gives out heatmaps and names 3 classes"):

@@ -20,7 +20,7 @@ from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.cli.task_options import with_given
 from training.config import TrainingConfig
@@ -122,7 +122,7 @@ def test_pruning_refuses_a_ranking_of_what_is_no_number(
 
 
 @pytest.fixture
-def both(config: TrainingConfig, tmp_path: Path) -> Source:
+def both(config: TrainingConfig, tmp_path: Path) -> DataSource:
     """The drawn people, two of whom are dogs."""
 
     def change(coco: dict[str, Any]) -> None:
@@ -133,14 +133,14 @@ def both(config: TrainingConfig, tmp_path: Path) -> Source:
     return rewritten(config, tmp_path / "both.json", change).train
 
 
-def typed(source: Source, **options: Any) -> dict[str, Any]:
+def typed(source: DataSource, **options: Any) -> dict[str, Any]:
     """The options of a command of training, by name."""
     files = {"images": source.images, "train_annotations": source.annotations}
     none = dict.fromkeys(("masks", "classes", "val_images", "val_annotations", "val_masks", "category", "exif"))
     return {**none, **files, "strict": False, **options}
 
 
-def test_a_category_is_chosen_and_goes_into_the_run(both: Source, config: TrainingConfig) -> None:
+def test_a_category_is_chosen_and_goes_into_the_run(both: DataSource, config: TrainingConfig) -> None:
     with pytest.raises(HRNetError, match="choose one with `category`"):
         load_data(dataclasses.replace(config, train=both))
     sources = asked_sources("pose", typed(both, category="dog", val_annotations=both.annotations))
@@ -156,7 +156,7 @@ def test_a_category_is_chosen_and_goes_into_the_run(both: Source, config: Traini
 
 
 def test_a_run_s_category_is_taken_where_none_is_given(
-    both: Source, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
+    both: DataSource, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run", "train", spec, {"name": "dog", "keypoints": DOG["keypoints"]}, {"train": both.to_json()})
     train_source, _ = run_sources(run, typed(both))
@@ -170,7 +170,7 @@ def test_a_run_s_category_is_taken_where_none_is_given(
 
 @pytest.mark.slow
 def test_commands_take_the_run_s_category(
-    both: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    both: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def hrnet(*arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])

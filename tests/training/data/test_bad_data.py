@@ -218,14 +218,14 @@ def test_one_line_and_nothing_written(
 
 def test_a_mask_that_is_spoilt_while_training_ends_it_in_one_line(at: Path) -> None:
     from hrnet_tf.spec.presets import customized, preset
-    from mobile_eval.tasks.base import Source
+    from mobile_eval.tasks.base import DataSource
     from mobile_eval.tasks.registry import TASKS
     from training.config import TrainingConfig
     from training.data.examples import examples_for
     from training.data.tf_pipeline import training_dataset, unreadable_in_one_line
     from training.tasks.segmentation.settings import Settings
 
-    source = Source(at / "images", masks=at / "masks")
+    source = DataSource(at / "images", masks=at / "masks")
     data = TASKS["segmentation"].load(source)
     config = TrainingConfig(source, None, Settings(), 1, "segmentation", batch_size=3)
     examples = examples_for(data, customized(preset("segment-small-v1"), input_size=(32, 32)), config)

@@ -18,7 +18,7 @@ from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.data.sources import RANK, TRAIN, VAL, run_source, run_sources
 
@@ -42,7 +42,7 @@ def test_relative_paths_are_found_from_anywhere(
     spec: HRNetSpec, config: TrainingConfig, drawn: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(drawn)
-    relative = dataclasses.replace(config, train=Source(Path("images"), Path("person_keypoints_train.json")), val=None)
+    relative = dataclasses.replace(config, train=DataSource(Path("images"), Path("person_keypoints_train.json")), val=None)
     run = Run(tmp_path / "run", "train", spec, COCO_PERSON, relative.to_json())
     monkeypatch.chdir(tmp_path)
     assert run_sources(run, NOTHING) == (config.train, None)

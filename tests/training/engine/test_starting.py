@@ -15,7 +15,7 @@ from hrnet_tf.runs.run import Ranking, Run, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from tests.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
@@ -93,7 +93,8 @@ def test_moved_data_go_on_and_are_found_where_they_are_now(run: Run, drawn: Path
     save_run(run)
     shutil.copytree(drawn, tmp_path / "moved")
     sources = [
-        Source(tmp_path / "moved" / "images", tmp_path / "moved" / f"person_keypoints_{split}.json") for split in ("train", "val")
+        DataSource(tmp_path / "moved" / "images", tmp_path / "moved" / f"person_keypoints_{split}.json")
+        for split in ("train", "val")
     ]
     moved = dataclasses.replace(config, train=sources[0], val=sources[1])
     again = dataclasses.replace(run, config=moved.to_json(), inputs=inputs_of(moved, *map(load_keypoints, sources)))
@@ -111,7 +112,7 @@ def test_changed_annotations_are_refused(run: Run, drawn: Path, config: Training
     count = len(coco["annotations"])
     coco["annotations"][0]["keypoints"][0] += 1
     path.write_text(json.dumps(coco))
-    source = Source(drawn / "images", path)
+    source = DataSource(drawn / "images", path)
 
     def changed() -> Run:
         identity = data_identity(source, load_keypoints(source))
@@ -136,7 +137,7 @@ def test_masks_of_another_size_are_other_data(tmp_path: Path) -> None:
         (tmp_path / "images" / name / "1.png").write_bytes(b"x")
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "1.png").write_bytes(b"12")
-    data, source = load_class_folders(tmp_path / "images"), Source(tmp_path / "images", masks=tmp_path / "masks")
+    data, source = load_class_folders(tmp_path / "images"), DataSource(tmp_path / "images", masks=tmp_path / "masks")
     before = data_identity(source, data)
     assert before["items"] == 2
     assert data_identity(source, data) == before

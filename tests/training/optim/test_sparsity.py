@@ -12,7 +12,7 @@ from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
-from mobile_eval.model.graph import TfliteGraph
+from mobile_eval.model.graph import TFLiteGraph
 from training.config import TrainingConfig
 from training.quantize import quantize
 from training.train import train
@@ -36,7 +36,7 @@ def test_zeros_survive_from_training_to_the_file(config: TrainingConfig, tmp_pat
     for name, array in tuned_kernels.items():
         assert (array[kernels[name.removeprefix("quant_")] == 0] == 0).all(), name
     file = convert_run(tuned, ConvertOptions("int8"), tmp_path / "tuned.tflite")
-    graph = TfliteGraph(file.path)
+    graph = TFLiteGraph(file.path)
     stored = [graph.constant(operator.index, 1) for operator in graph.operators if operator.kind == "CONV_2D"]
     assert min(zeros(kernel) for kernel in stored if kernel is not None) > 0.45
     assert file.compressed_bytes < file.size_bytes

@@ -18,7 +18,7 @@ from mobile_eval.datasets.coco.instances import Instances, load_instances
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import warp_crop
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.engine.fit import build_for_training, load_data
@@ -277,7 +277,7 @@ def test_boxes_that_are_right_have_an_ap50_of_1(data: Instances, detector_spec: 
 
 
 def config_on(train: Path, val: Path, images: Path) -> TrainingConfig:
-    return TrainingConfig(Source(images, train), Source(images, val), SMALL, 1, "detection", 4)
+    return TrainingConfig(DataSource(images, train), DataSource(images, val), SMALL, 1, "detection", 4)
 
 
 def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_path: Path, detector_spec: HRNetSpec) -> None:

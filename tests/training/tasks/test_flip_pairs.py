@@ -18,7 +18,7 @@ from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.model.description import read_description
-from mobile_eval.tasks.base import Source
+from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.landmarks.evaluate import load_faces
 from training.cli.task_options import with_given
 from training.config import TrainingConfig, tuning_config
@@ -49,7 +49,7 @@ def renamed(drawn: Path, at: Path, split: str = "train", task: str = "person") -
 @pytest.fixture
 def config(drawn: Path, tmp_path: Path) -> TrainingConfig:
     """One epoch on people whose sides are not known."""
-    return TrainingConfig(Source(drawn / "images", renamed(drawn, tmp_path)), None, HALVES, epochs=1, batch_size=8)
+    return TrainingConfig(DataSource(drawn / "images", renamed(drawn, tmp_path)), None, HALVES, epochs=1, batch_size=8)
 
 
 TYPED = ",".join(f"near_{part}:far_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
@@ -108,7 +108,7 @@ def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec
 
 
 def test_options_of_other_tasks_are_refused() -> None:
-    segmentation = TrainingConfig(Source(), None, MaskSettings(), 1, "segmentation")
+    segmentation = TrainingConfig(DataSource(), None, MaskSettings(), 1, "segmentation")
     with pytest.raises(HRNetError, match="`flip_pairs` is not for segmentation"):
         with_given(segmentation, {"flip_pairs": "none"})
     assert with_given(segmentation, {"flip_pairs": None}) == segmentation
@@ -121,7 +121,7 @@ def test_faces_are_mirrored_by_their_number(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         f"image_name,scale,center_w,center_h,{header}\n" + "\n".join(["a.png,0.2,30,30," + ",".join(["30"] * 196)] * 8)
     )
-    source = Source(tmp_path, tmp_path / "t.csv")
+    source = DataSource(tmp_path, tmp_path / "t.csv")
     assert load_faces(source).category.flip_pairs == FACE_PAIRS[98]
     config = TrainingConfig(source, None, FaceSettings(), 1, "landmarks", 8)
     data, _ = load_data(config)

@@ -22,7 +22,7 @@ from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
 from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TfliteModel
+from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.callbacks.validation import measure
@@ -79,7 +79,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     run = train(spec, udp, tmp_path / "run")
     data = load_keypoints(udp.val)
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
-    model = TfliteModel(tmp_path / "m.tflite")
+    model = TFLiteModel(tmp_path / "m.tflite")
     assert model.description.input.geometry == UDP
     found = evaluate(model, data)
 
