@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
+from collections.abc import Callable
 from typing import TextIO
 
 
@@ -11,12 +13,13 @@ class DataWarning(UserWarning):
     """What a user should know about data that can be read in more than one way."""
 
 
-def show_in_one_line() -> None:
-    """From now on print each DataWarning as one line on stderr, and other warnings as Python does."""
-    warnings.showwarning = _show
+def show_in_one_line(spelled: Callable[[str], str]) -> None:
+    """From now on print each DataWarning as one line on stderr, `spelled` for its readers; other warnings as Python does."""
+    warnings.showwarning = functools.partial(_show, spelled)
 
 
 def _show(
+    spelled: Callable[[str], str],
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -24,7 +27,7 @@ def _show(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    said = f"warning: {' '.join(str(message).split())}\n"
+    said = f"warning: {spelled(' '.join(str(message).split()))}\n"
     if not issubclass(category, DataWarning):
         said = warnings.formatwarning(message, category, filename, lineno, line)
     (file or sys.stderr).write(said)

@@ -14,6 +14,7 @@ from conversion.options import ConvertOptions
 from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import PLAIN, geometry_of
 from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES
 from mobile_eval.tasks.base import DataSource, TaskDataset, given_by
@@ -22,7 +23,7 @@ from mobile_eval.tasks.registry import TASKS
 SAMPLES = 200
 CHECKED = 16
 RANDOM = 4
-CHECKED_ON_RANDOM = "checked on random images: the data that the run was trained on are not there, and no --images were given"
+CHECKED_ON_RANDOM = "checked on random images: the data that the run was trained on are not there, and no images were given"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +114,7 @@ def sample_inputs(
         images = inputs_of(data, run.spec, count, drawn, run_geometry(run))
         return Samples(images.kept_within(memory_budget), IMAGES)
     if options.format in ("int8", "int16x8") and not tuned:
-        raise ValueError(
+        raise HRNetError(
             f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
             f"{options.format} needs calibration, give {given_by(TASKS[run.spec.task])}"
         )

@@ -32,7 +32,7 @@ def run(application: typer.Typer) -> None:
     and exit code 1. HRNET_DEBUG=1 shows the traceback of bad input too, and opencv's own lines on damaged images.
     """
     _print_any_text()
-    show_in_one_line()
+    show_in_one_line(lambda text: with_options(text, application, sys.argv[1:]))
     debug = bool(os.environ.get(DEBUG_VARIABLE))
     if not debug:
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when opencv is imported, by the command

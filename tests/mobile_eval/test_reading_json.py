@@ -23,7 +23,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if self.ms < 0:
-            raise ValueError(f"ms must be at least 0, got {self.ms}")
+            raise HRNetError(f"ms must be at least 0, got {self.ms}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.modules < 1:
-            raise ValueError(f"at least one module, got {self.modules}")
+            raise HRNetError(f"at least one module, got {self.modules}")
 
 
 @dataclass(frozen=True)

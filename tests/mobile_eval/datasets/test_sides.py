@@ -141,7 +141,7 @@ def test_pairs_that_are_typed(text: str, pairs: tuple[tuple[int, int], ...]) -> 
     ],
 )
 def test_pairs_that_are_none(text: str, message: str) -> None:
-    with pytest.raises(HRNetError, match="flip-pairs") as error:
+    with pytest.raises(HRNetError, match="`flip_pairs`") as error:
         parse_flip_pairs(text, NAMES)
     assert message in str(error.value)
 

@@ -107,7 +107,7 @@ def test_the_limit_can_be_moved() -> None:
     with pytest.raises(HRNetError, match="10,800 pixels where `max_pixels` is 10,799"):
         pixels(data)
     for wrong in (0, -1, MOST_PIXELS + 1):
-        with pytest.raises(HRNetError, match="max-pixels must be from 1 to 715,827,882"):
+        with pytest.raises(HRNetError, match="`max_pixels` must be from 1 to 715,827,882"):
             set_max_pixels(wrong)
 
 

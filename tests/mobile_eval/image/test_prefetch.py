@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from mobile_eval.errors import HRNetError
 from mobile_eval.image.prefetch import AHEAD, ahead
 
 
@@ -32,5 +31,5 @@ def test_what_goes_wrong_ahead_is_raised_in_its_turn() -> None:
 
     taken = ahead(math.isqrt, numbers())
     assert [next(taken), next(taken)] == [2, 3]
-    with pytest.raises(HRNetError, match="must be nonnegative"):
+    with pytest.raises(ValueError, match="must be nonnegative"):
         next(taken)

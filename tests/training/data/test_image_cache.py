@@ -21,7 +21,7 @@ def people(drawn: Path) -> KeypointDataset:
 
 
 def no_reading(*arguments: object) -> None:
-    raise ValueError("read again")
+    raise HRNetError("read again")
 
 
 def test_images_are_read_once_and_are_the_same(people: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_what_is_given_takes_its_place(run: Run, config: TrainingConfig, drawn: 
     assert run_sources(run, val) == (config.train, config.train)
 
 
-def test_data_that_are_not_there(run: Run, config: TrainingConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_are_not_there(run: Run, config: TrainingConfig, caplog: pytest.LogCaptureFixture) -> None:
     gone = {"images": "/nowhere/images", "annotations": "/nowhere/a.json"}
     lost = dataclasses.replace(run, config={**run.config, "train": gone})
     with pytest.raises(HRNetError, match=r"was trained on are not at /nowhere/images: give `images`"):
@@ -70,7 +70,7 @@ def test_data_that_are_not_there(run: Run, config: TrainingConfig, capsys: pytes
         run_sources(lost, NOTHING)
     given = {**NOTHING, "images": config.train.images, "train_annotations": config.train.annotations}
     assert run_sources(lost, given) == (config.train, None)
-    assert "no validation: /nowhere/images is not there" in capsys.readouterr().err
+    assert "no validation: /nowhere/images is not there" in caplog.text
     imported = dataclasses.replace(run, config={"checkpoint": "w32.pth"})
     with pytest.raises(
         ValueError, match=r"does not say what it was trained on: give `annotations` and `images`; `annotations` is missing"

@@ -50,7 +50,7 @@ def test_shapes_are_known_beforehand(people: KeypointDataset, spec: HRNetSpec) -
 
 
 def test_damage_is_said_in_one_line(
-    people: KeypointDataset, spec: HRNetSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    people: KeypointDataset, spec: HRNetSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "empty.jpg"
     path.touch()
@@ -59,7 +59,7 @@ def test_damage_is_said_in_one_line(
     with pytest.raises(HRNetError, match=r"epoch 1: the images of \d of \d+ examples cannot be read, more than 1%; the first: "):
         _take_all(made)
     AfterEpoch(made).on_epoch_end(0)
-    assert "examples skipped, the first: image" in capsys.readouterr().err
+    assert "examples skipped, the first: image" in caplog.text
 
 
 def _take_all(made: Examples) -> None:

@@ -115,5 +115,5 @@ def test_what_is_asked_for() -> None:
 
 
 def test_other_precisions_are_refused(config: TrainingConfig) -> None:
-    with pytest.raises(HRNetError, match="precision must be one of float32, bfloat16, float16, got 'int8'"):
+    with pytest.raises(HRNetError, match="`precision` must be one of float32, bfloat16, float16, got 'int8'"):
         dataclasses.replace(config, precision="int8")

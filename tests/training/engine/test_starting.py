@@ -153,7 +153,7 @@ def test_what_fails_before_its_first_epoch_leaves_no_run(run: Run) -> None:
         with started(run, companions=companions):
             assert (run.path / "run.json").is_file()
             assert (run.path / "ranking.json").is_file()
-            raise ValueError("refused")
+            raise HRNetError("refused")
 
     with pytest.raises(HRNetError, match="refused"):
         fail()

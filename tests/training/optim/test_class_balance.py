@@ -93,9 +93,9 @@ def test_the_loss_weighs_each_class() -> None:
 
 @pytest.mark.parametrize("settings", [MaskSettings, ClassSettings])
 def test_weights_that_do_not_go(settings: type[MaskSettings]) -> None:
-    with pytest.raises(HRNetError, match="class-balance works out the class-weights: give one of the two"):
+    with pytest.raises(HRNetError, match="`class_balance` works out the `class_weights`: give one of the two"):
         settings(class_weights=(1.0, 2.0), class_balance=True)
-    with pytest.raises(HRNetError, match=r"class-weights must be at least 0, got 1\.0, -2\.0"):
+    with pytest.raises(HRNetError, match=r"`class_weights` must be at least 0, got 1\.0, -2\.0"):
         settings(class_weights=(1.0, -2.0))
 
 

@@ -65,7 +65,7 @@ def test_the_closest_network_where_nothing_keeps_to_the_budget(spec: HRNetSpec, 
     assert BudgetSearch(Budget(keep_macs=0.1), table, None, said.append, closest=True).first(order) == (len(order) - 1, None)
     search = BudgetSearch(Budget(keep_latency=0.2), table, share, said.append, closest=True)
     assert search.first(order) == (len(order) - 1, share(order[-1]))
-    assert said[-1].endswith("not 0.2; one link at least stays, and --blocks lets residual blocks go too; that is taken")
+    assert said[-1].endswith("not 0.2; one link at least stays, and `blocks` lets residual blocks go too; that is taken")
     assert search.filled_up(order[-1], share(order[-1]), spec, dict.fromkeys(spec.links, 1.0), multiply_adds)[0] == order[-1]
 
 
