@@ -46,10 +46,10 @@ def _config(task: str, asked: dict[str, Any], recipe: str) -> TrainingConfig:
     """What the recipe says, and the command line instead."""
     changed = {name: asked[name] for name in COMMON} | settings_of(task, asked["settings"])
     changed["precision"] = asked_precision(asked["precision"], asked["mixed_precision"])
-    if asked["drops"] is not None:
-        changed["drops"] = parse_list("drops", asked["drops"])
-    sources, distill = asked_sources(task, asked), asked["distill"] if asked["teacher"] else 0.0
-    config = recipe_config(task, load_recipe(task, recipe), changed, sources, seed=asked["seed"], distill=distill)
+    if asked["lr_milestones"] is not None:
+        changed["lr_milestones"] = parse_list("lr_milestones", asked["lr_milestones"])
+    sources, distill_weight = asked_sources(task, asked), asked["distill_weight"] if asked["teacher"] else 0.0
+    config = recipe_config(task, load_recipe(task, recipe), changed, sources, seed=asked["seed"], distill_weight=distill_weight)
     frozen = parse_list("freeze", asked["freeze"] or "", "str")
     return dataclasses.replace(config, freeze=frozen, keep=asked["keep"], patience=asked["patience"])
 

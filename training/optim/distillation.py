@@ -11,21 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 from hrnet_tf.backend.keras_module import ops
-from training.optim.trainer_models import Learner, LossOf
+from training.optim.trainer_models import TrainerModel, LossOf
 
 
-class Distiller(Learner):
-    """Trains `student` in place; `share` (a, 0..1) is the teacher's part of the loss, `own` is l, `imitation` d."""
+class DistillationModel(TrainerModel):
+    """Trains `student` in place; `share` (a, 0..1) is the teacher's part of the loss, `own` is l, `distillation_loss` d."""
 
-    def __init__(self, student: Any, teacher: Any, share: float, own: LossOf, imitation: Callable[[Any, Any], Any]):
+    def __init__(self, student: Any, teacher: Any, share: float, own: LossOf, distillation_loss: Callable[[Any, Any], Any]):
         super().__init__(student, name="distiller")
         self.teacher = teacher
         self.teacher.trainable = False
         self.share = share
         self.own = own
-        self.imitation = imitation
+        self.distillation_loss = distillation_loss
 
-    def loss_of(self, x: Any, y: Any, found: Any, weight: Any = None) -> Any:
-        taught = self.imitation(self.teacher(x, training=False), found)
+    def outputs_loss(self, x: Any, y: Any, found: Any, weight: Any = None) -> Any:
+        taught = self.distillation_loss(self.teacher(x, training=False), found)
         own = self.own(x, y, found, weight)
         return (1 - self.share) * own + self.share * ops.cast(taught, own.dtype)

@@ -14,7 +14,7 @@ from training.tasks.base import TrainingTask
 LossOf = Callable[[Any, Any, Any, Any], Any]
 
 
-class Learner(keras.Model, abc.ABC):  # type: ignore[misc]
+class TrainerModel(keras.Model, abc.ABC):  # type: ignore[misc]
     """Trains `network` in place by `model.fit`; a subclass says what its loss is. Compile it without a loss."""
 
     def __init__(self, network: Any, name: str = "learner"):
@@ -26,17 +26,17 @@ class Learner(keras.Model, abc.ABC):  # type: ignore[misc]
         return self.network(inputs, training=training)
 
     @abc.abstractmethod
-    def loss_of(self, x: Any, y: Any, found: Any, weight: Any = None) -> Any:
+    def outputs_loss(self, x: Any, y: Any, found: Any, weight: Any = None) -> Any:
         """The loss, a scalar: of inputs, targets, the network's answers and, where the task has them, weights."""
 
-    def imitation_of(self, taught: Any, found: Any) -> Any:
+    def distillation_loss(self, taught: Any, found: Any) -> Any:
         """How far what is `found` in training is from what a teacher answered, a scalar."""
         raise HRNetError(f"{type(self).__name__} cannot learn from a teacher")
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        loss = self.loss_of(x, y, y_pred, sample_weight)
+        loss = self.outputs_loss(x, y, y_pred, sample_weight)
         for own in self.losses:
             loss += ops.cast(own, loss.dtype)
         if self._mean is None:
@@ -49,21 +49,21 @@ class Learner(keras.Model, abc.ABC):  # type: ignore[misc]
         return [*super().metrics] if self._mean is None else [self._mean]
 
 
-def make_learner(task: TrainingTask, network: Any, loss: Any) -> Any:
+def trainer_model(task: TrainingTask, network: Any, loss: Any) -> Any:
     """The Keras model that `fit` trains: the network itself, or what its task wraps around it."""
     return task.learner(network, loss) if task.learner else network
 
 
 def loss_function(learner: Any, loss: Any) -> LossOf:
     """The loss of that model as a function of inputs, targets, answers and weights."""
-    return learner.loss_of if isinstance(learner, Learner) else lambda x, y, found, weight: loss(y, found, weight)
+    return learner.outputs_loss if isinstance(learner, TrainerModel) else lambda x, y, found, weight: loss(y, found, weight)
 
 
-def imitation_function(learner: Any, task: TrainingTask) -> Callable[[Any, Any], Any]:
+def distillation_loss_function(learner: Any, task: TrainingTask) -> Callable[[Any, Any], Any]:
     """How far that model's answers in training are from a teacher's."""
-    return task.imitation or learner.imitation_of
+    return task.distillation_loss or learner.distillation_loss
 
 
-def compile_learner(learner: Any, loss: Any, optimizer: Any, *, jit: bool = False) -> None:
+def compile_trainer(learner: Any, loss: Any, optimizer: Any, *, jit: bool = False) -> None:
     """Make it ready for `fit`."""
-    learner.compile(optimizer, None if isinstance(learner, Learner) else loss, jit_compile=jit)
+    learner.compile(optimizer, None if isinstance(learner, TrainerModel) else loss, jit_compile=jit)

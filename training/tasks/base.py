@@ -29,7 +29,7 @@ Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 
-class Maker(abc.ABC):
+class ExampleBuilder(abc.ABC):
     """Makes examples of a data set's items for one network, numpy and opencv only.
 
     An example is the normalized image (H, W, 3), a target, and where the task has it a weight, float32 all, of these `shapes`.
@@ -50,7 +50,7 @@ class Maker(abc.ABC):
         """Change a batch of examples as a whole, in place, where the task does that."""
 
 
-class Scorer(Protocol):
+class MetricEvaluator(Protocol):
     """Measures the task's metric, batch by batch, with the code that measures `.tflite` files."""
 
     def update(self, predicted: Any) -> None:
@@ -64,13 +64,13 @@ class Scorer(Protocol):
 class TrainingTask:
     """`noun` is what items are called ("persons").
 
-    `maker` makes examples of a data set for a network and settings, `loss` the Keras loss (targets, answers, sample weights) for
-    settings. `imitation` is how far answers are from a teacher's, a scalar. `scorer` measures a network's answers on a data set
+    `example_builder` makes examples of a data set for a network and settings, `loss` the Keras loss (targets, answers, sample weights) for
+    settings. `distillation_loss` is how far answers are from a teacher's, a scalar. `metric_evaluator` measures a network's answers on a data set
     (data set, network). `recipe` is the name of a network's own recipe. `draw` shows targets or answers (n, ...) on images
     (n, H, W, 3) uint8 RGB, by what is known of the answers. Of a task whose settings have `targets`, these two also take the
     geometry that the targets are of.
 
-    `class_weights`, of a task whose settings have `class_weights` and `class_balance`, are those that balance a data set.
+    `class_weights`, of a task whose settings have `class_weights` and `balance_classes`, are those that balance a data set.
 
     `prepare` makes of a data set what these settings say of it, and the category (plain data) of the run that is trained on, if
     there is one.
@@ -79,15 +79,15 @@ class TrainingTask:
     HRNetError names the file.
 
     `learner`, where there is one, makes of a network and its loss the Keras model that `fit` trains: for networks of several
-    outputs, which Keras would give a loss each. Such a learner knows itself how far it is from a teacher: `imitation` is None.
+    outputs, which Keras would give a loss each. Such a learner knows itself how far it is from a teacher: `distillation_loss` is None.
     """
 
     metric: Metric
     noun: str
-    maker: Callable[[Any, Network, Any], Maker]
+    example_builder: Callable[[Any, Network, Any], ExampleBuilder]
     loss: Callable[[Any], Any]
-    imitation: Callable[[Any, Any], Any] | None
-    scorer: Callable[..., Scorer]
+    distillation_loss: Callable[[Any, Any], Any] | None
+    metric_evaluator: Callable[..., MetricEvaluator]
     recipe: Callable[[Network], str]
     draw: Callable[..., Image]
     class_weights: Callable[[Any], Any] | None = None
@@ -95,9 +95,9 @@ class TrainingTask:
     check: Callable[[Any, Any, bool], None] | None = None
     learner: Callable[[Any, Any], Any] | None = None
 
-    def scorer_in(self, geometry: str, data: Any, spec: Network) -> Scorer:
-        """`scorer` for a network of that geometry."""
-        return self.scorer(data, spec, *unless_plain(geometry))
+    def metric_evaluator_in(self, geometry: str, data: Any, spec: Network) -> MetricEvaluator:
+        """`metric_evaluator` for a network of that geometry."""
+        return self.metric_evaluator(data, spec, *unless_plain(geometry))
 
 
 def settings_geometry(settings: Any) -> str:

@@ -12,7 +12,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.engine.fit import build_for_training
-from training.optim.distillation import Distiller
+from training.optim.distillation import DistillationModel
 from training.optim.optimizers import make_optimizer
 from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.task import heatmap_imitation
@@ -26,7 +26,7 @@ def test_the_loss_is_the_weighted_sum_of_both() -> None:
     target, *predictions = (rng.random((2, 4, 4, 3), np.float32) for _ in range(3))
     weight = np.array([1, 0, 1], np.float32) * np.ones((2, 1, 1, 3), np.float32)  # the second joint is not labelled
     own = HeatmapMSE()
-    distiller = Distiller(student, teacher, 0.3, lambda x, y, found, weight: own(y, found, weight), heatmap_imitation)
+    distiller = DistillationModel(student, teacher, 0.3, lambda x, y, found, weight: own(y, found, weight), heatmap_imitation)
     taught = teacher.predict_on_batch(images)
 
     def two_losses(predicted: np.ndarray) -> float:
@@ -42,7 +42,7 @@ def test_the_loss_is_the_weighted_sum_of_both() -> None:
 
 def test_a_share_outside_0_to_1_is_refused(config: TrainingConfig) -> None:
     with pytest.raises(HRNetError, match=r"between 0 and 1, got 1\.5"):
-        dataclasses.replace(config, distill=1.5)
+        dataclasses.replace(config, distill_weight=1.5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -53,7 +53,7 @@ def test_a_student_follows_its_teacher(small: HRNetSpec, config: TrainingConfig,
     images = np.random.default_rng(0).standard_normal((8, *small.input_size, 3)).astype(np.float32)
     wrong = np.ones((8, *small.resolution(0), small.classes), np.float32)
     own = HeatmapMSE()
-    distiller = Distiller(student, teacher, 1.0, lambda x, y, found, weight: own(y, found, weight), heatmap_imitation)
+    distiller = DistillationModel(student, teacher, 1.0, lambda x, y, found, weight: own(y, found, weight), heatmap_imitation)
     distiller.compile(make_optimizer(1e-2, scaled=precision == "float16"))
     taught = teacher.predict_on_batch(images)
 

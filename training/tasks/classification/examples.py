@@ -12,17 +12,17 @@ import numpy as np
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.folders import ClassFolders
 from mobile_eval.image.preprocess import normalize, resized_centre
-from training.tasks.base import Array, Image, Maker
+from training.tasks.base import Array, Image, ExampleBuilder
 from training.tasks.classification.mixing import cutmix, mixup
-from training.tasks.classification.settings import Settings
+from training.tasks.classification.settings import ClassificationSettings
 
 ATTEMPTS = 10
 
 
-class ClassMaker(Maker):
+class ClassExampleBuilder(ExampleBuilder):
     """Images (H, W, 3) and labels (classes,), one-hot before they are mixed."""
 
-    def __init__(self, data: ClassFolders, spec: Network, settings: Settings):
+    def __init__(self, data: ClassFolders, spec: Network, settings: ClassificationSettings):
         self.images = data.images
         self.size = spec.input_size
         self.settings = settings
@@ -30,13 +30,13 @@ class ClassMaker(Maker):
 
     def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
         settings = self.settings
-        top, left, height, width = random_part(image.shape[:2], settings.crop_smallest, settings.crop_ratio, rng)
+        top, left, height, width = random_resized_crop(image.shape[:2], settings.min_crop_area, settings.max_crop_aspect, rng)
         part: Any = image[top : top + height, left : left + width]
         smaller = height > self.size[0] or width > self.size[1]
         part = cv2.resize(part, self.size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
         if rng.random() < settings.flip_probability:
             part = part[:, ::-1]
-        if settings.upside_down_probability and rng.random() < settings.upside_down_probability:
+        if settings.vertical_flip_probability and rng.random() < settings.vertical_flip_probability:
             part = part[::-1]
         part = np.ascontiguousarray(part, np.uint8)
         if settings.randaugment:
@@ -60,7 +60,7 @@ class ClassMaker(Maker):
         out[1][self.images[index].label] = 1
 
 
-def random_part(shape: tuple[int, ...], smallest: float, ratio: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
+def random_resized_crop(shape: tuple[int, ...], smallest: float, ratio: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """Top, left, height and width of a part of an image of `shape` (height, width), as torchvision's RandomResizedCrop draws it.
 
     Its area is a share from `smallest` to 1, its width over height from 1 / `ratio` to `ratio`. The middle where none fits.

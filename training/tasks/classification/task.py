@@ -14,11 +14,11 @@ from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.classification.evaluate import METRIC, rank
 from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_count
-from training.tasks.classification.examples import ClassMaker
-from training.tasks.classification.settings import Settings
+from training.tasks.classification.examples import ClassExampleBuilder
+from training.tasks.classification.settings import ClassificationSettings
 
 
-class TopOneScorer:
+class Top1Evaluator:
     """The share of images whose class is the likeliest."""
 
     def __init__(self, data: ClassFolders, spec: Network):
@@ -35,7 +35,7 @@ class TopOneScorer:
         return float(np.mean(self._right))
 
 
-def class_loss(settings: Settings) -> Any:
+def class_loss(settings: ClassificationSettings) -> Any:
     """The Keras loss that these settings ask for: cross-entropy of labels (N, classes) and logits (N, classes)."""
     from training.tasks.classification.losses import ClassCrossEntropy
 
@@ -64,10 +64,10 @@ def _recipe(spec: Network) -> str:
 TASK = TrainingTask(
     metric=METRIC,
     noun="images",
-    maker=ClassMaker,
+    example_builder=ClassExampleBuilder,
     loss=class_loss,
-    imitation=divergence,
-    scorer=TopOneScorer,
+    distillation_loss=divergence,
+    metric_evaluator=Top1Evaluator,
     recipe=_recipe,
     draw=draw_classes,
     class_weights=balancing_weights,

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.coco.instances import InstanceImage, Instances
 from mobile_eval.image.preprocess import normalize, resize, warp_crop
-from training.tasks.base import Array, Image, Maker
-from training.tasks.crop import Matrix, random_window
-from training.tasks.detection.settings import Settings
+from training.tasks.base import Array, Image, ExampleBuilder
+from training.tasks.crop import Matrix, random_zoom_crop
+from training.tasks.detection.settings import DetectionSettings
 from training.tasks.detection.targets import SEEDS, pack
 
 SEEN = 0.3  # a box of which less than this share is in the window is no object any more
 LEAST_SIDE = 2.0  # pixels
 
 
-class BoxMaker(Maker):
+class BoxExampleBuilder(ExampleBuilder):
     """Images (H, W, 3) and targets (1 + most boxes of an image, 5), see `targets`."""
 
-    def __init__(self, data: Instances, spec: Network, settings: Settings):
+    def __init__(self, data: Instances, spec: Network, settings: DetectionSettings):
         self.images = data.images
         self.size = spec.input_size
         self.settings = settings
@@ -31,20 +31,20 @@ class BoxMaker(Maker):
         self.shapes = ((height, width, 3), (1 + most, 5))
 
     def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
-        matrix = random_window(image.shape[:2], self.size, self.settings, rng)
-        window = relit(warp_crop(image, matrix, self.size), self.settings.light, rng)
+        matrix = random_zoom_crop(image.shape[:2], self.size, self.settings, rng)
+        window = color_jittered(warp_crop(image, matrix, self.size), self.settings.color_jitter, rng)
         normalize(window, out=out[0])
-        boxes, labels = seen_boxes(self.images[index], matrix, self.size)
+        boxes, labels = visible_boxes(self.images[index], matrix, self.size)
         pack(boxes, labels, int(rng.integers(SEEDS)), out[1])
 
     def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
         normalize(resize(image, self.size), out=out[0])
-        matrix = random_window(image.shape[:2], self.size, Settings(flip_probability=0.0), np.random.default_rng(0))
-        boxes, labels = seen_boxes(self.images[index], matrix, self.size)
+        matrix = random_zoom_crop(image.shape[:2], self.size, DetectionSettings(flip_probability=0.0), np.random.default_rng(0))
+        boxes, labels = visible_boxes(self.images[index], matrix, self.size)
         pack(boxes, labels, index, out[1])
 
 
-def seen_boxes(item: InstanceImage, matrix: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def visible_boxes(item: InstanceImage, matrix: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The corners (N, 4) and classes (N,) of an image's boxes, seen through `matrix` (2, 3) without rotation."""
     corners = np.concatenate([item.boxes[:, :2], item.boxes[:, :2] + item.boxes[:, 2:]], axis=1).reshape(-1, 2, 2)
     scale, shift = np.diag(matrix[:, :2]), matrix[:, 2]
@@ -56,7 +56,7 @@ def seen_boxes(item: InstanceImage, matrix: Matrix, size: tuple[int, int]) -> tu
     return cut[seen].reshape(-1, 4), item.labels[seen]
 
 
-def relit(image: Image, most: float, rng: np.random.Generator) -> Image:
+def color_jittered(image: Image, most: float, rng: np.random.Generator) -> Image:
     """The image with contrast and brightness changed at random by at most this share."""
     if not most:
         return image

@@ -8,7 +8,7 @@ from typing import Any
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.models.detection.anchors import BOX_STDS, RPN_STDS, encode_deltas
 from training.tasks.detection.assignment import draw, match_anchors, match_boxes
-from training.tasks.detection.settings import Settings
+from training.tasks.detection.settings import DetectionSettings
 
 ANCHOR_BETA, BOX_BETA = 1 / 9, 1.0  # up to here an error counts by its square
 OBJECTS_OF_ANCHORS, OBJECTS_OF_BOXES = 0.5, 0.25  # the largest share of objects among what is drawn
@@ -18,7 +18,7 @@ OBJECTS_OF_ANCHORS, OBJECTS_OF_BOXES = 0.5, 0.25  # the largest share of objects
 class DetectionLoss:
     """The settings that a detector learns by; the learner puts the two losses together."""
 
-    settings: Settings
+    settings: DetectionSettings
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,15 @@ from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.evaluate import METRIC
 from mobile_eval.viz.boxes import draw_boxes
 from training.tasks.base import Array, Image, TrainingTask
-from training.tasks.detection.examples import BoxMaker
-from training.tasks.detection.settings import Settings
+from training.tasks.detection.examples import BoxExampleBuilder
+from training.tasks.detection.settings import DetectionSettings
 from training.tasks.detection.targets import NO_BOX, unpack
 
 ANSWERS = ("proposals", "objectness", "class_logits", "box_deltas")  # of a detector
 LEAST_SCORE = 0.3  # of a box that is drawn
 
 
-class Ap50Scorer:
+class Ap50Evaluator:
     """COCO's AP at an overlap of 0.5, in pixels of the images as they are."""
 
     def __init__(self, data: Instances, spec: Network):
@@ -47,18 +47,18 @@ class Ap50Scorer:
         return box_map(self.data.coco, self._results).ap50 or 0.0 if self._results else 0.0
 
 
-def detection_loss(settings: Settings) -> Any:
+def detection_loss(settings: DetectionSettings) -> Any:
     """What the learner makes the loss of."""
     from training.tasks.detection.losses import DetectionLoss
 
     return DetectionLoss(settings)
 
 
-def detection_learner(network: Any, loss: Any) -> Any:
+def detection_trainer(network: Any, loss: Any) -> Any:
     """The Keras model that is trained."""
-    from training.tasks.detection.trainer import DetectionLearner
+    from training.tasks.detection.trainer import DetectionTrainer
 
-    return DetectionLearner(network, loss)
+    return DetectionTrainer(network, loss)
 
 
 def draw_objects(images: Image, boxes: Any, answers: dict[str, Any]) -> Image:
@@ -91,11 +91,11 @@ def _recipe(spec: Network) -> str:
 TASK = TrainingTask(
     metric=METRIC,
     noun="images",
-    maker=BoxMaker,
+    example_builder=BoxExampleBuilder,
     loss=detection_loss,
-    imitation=None,
-    scorer=Ap50Scorer,
+    distillation_loss=None,
+    metric_evaluator=Ap50Evaluator,
     recipe=_recipe,
     draw=draw_objects,
-    learner=detection_learner,
+    learner=detection_trainer,
 )

@@ -11,7 +11,7 @@ from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.stages import ALIGNED_LEVELS, DetectorStages, flat_answers, stages_of
 from mobile_eval.errors import HRNetError
-from training.optim.trainer_models import Learner
+from training.optim.trainer_models import TrainerModel
 from training.tasks.base import divergence
 from training.tasks.detection.losses import DetectionLoss, anchor_loss, box_loss, sample_boxes
 from training.tasks.detection.settings import FROZEN
@@ -24,11 +24,11 @@ NORM, DROPOUT = keras.layers.BatchNormalization, keras.layers.Dropout
 ANCHORS, BOXES = 1, 2  # set what the two losses draw apart
 
 
-class DetectionLearner(Learner):
+class DetectionTrainer(TrainerModel):
     """In training it answers with the maps that the losses start from, else as the detector does."""
 
     def __init__(self, network: Any, loss: DetectionLoss):
-        super().__init__(network, name="detection_learner")
+        super().__init__(network, name="detection_trainer")
         if any(layer.name.startswith(SPARSE) for layer in network.layers):
             raise HRNetError("`sparsity` is not for detectors")
         self.settings = loss.settings
@@ -53,7 +53,7 @@ class DetectionLearner(Learner):
             return self.network(inputs, training=False)
         return self.stages.maps(inputs, training=not self.frozen)
 
-    def loss_of(self, x: Any, y: Any, found: Any, weight: Any = None) -> Any:
+    def outputs_loss(self, x: Any, y: Any, found: Any, weight: Any = None) -> Any:
         maps = found if ALIGNED_LEVELS[0] in found else self.stages.maps(x, training=False)
         maps = {name: tf.cast(value, tf.float32) for name, value in maps.items()}
         targets = tf.cast(y, tf.float32)
@@ -61,12 +61,12 @@ class DetectionLearner(Learner):
         logits, deltas = flat_answers(maps)
         number = tf.cast(tf.reduce_sum(seeds(targets)), tf.int32)
         settings = self.settings
-        first = anchor_loss(logits, deltas, self.anchors, boxes, labels, settings.anchors, tf.stack([number, ANCHORS]))
+        first = anchor_loss(logits, deltas, self.anchors, boxes, labels, settings.rpn_samples, tf.stack([number, ANCHORS]))
         proposals, _ = self.find([logits, deltas])
-        sampled = sample_boxes(proposals, boxes, labels, self.classes, settings.boxes, tf.stack([number, BOXES]))
+        sampled = sample_boxes(proposals, boxes, labels, self.classes, settings.box_samples, tf.stack([number, BOXES]))
         return first + box_loss(*self._answers(sampled.boxes, maps), sampled)
 
-    def imitation_of(self, taught: Mapping[str, Any], found: Mapping[str, Any]) -> Any:
+    def distillation_loss(self, taught: Mapping[str, Any], found: Mapping[str, Any]) -> Any:
         """How far the maps that are `found` are from what a teacher's whole network answered: its objectness of anchors, and its
         classes of its own best proposals.
         """

@@ -6,17 +6,17 @@ from hrnet_tf.models.build import Network
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.tasks.landmarks.evaluate import METRIC, measure_landmarks
 from training.tasks.base import TrainingTask
-from training.tasks.landmarks.settings import Settings
+from training.tasks.landmarks.settings import LandmarkSettings
 from training.tasks.pose.augmentation import Augmentation
-from training.tasks.pose.examples import KeypointMaker
-from training.tasks.pose.flip_pairs import check_sides, with_flip_pairs
+from training.tasks.pose.examples import KeypointExampleBuilder
+from training.tasks.pose.flip_pairs import check_flip_pairs, with_flip_pairs
 from training.tasks.pose.targets import HeatmapTargets
 from training.tasks.pose.task import KeypointCollector, draw_heatmaps, heatmap_imitation, heatmap_loss
 
 PAPER = "landmarks-w18"
 
 
-class NmeScorer(KeypointCollector):
+class NmeEvaluator(KeypointCollector):
     """Normalized mean error of all faces, by the unit that is usual for their number of landmarks."""
 
     def result(self) -> float:
@@ -24,13 +24,13 @@ class NmeScorer(KeypointCollector):
         return measure_landmarks("", self.data, self.keypoints()).nme.nme
 
 
-def landmark_maker(data: KeypointDataset, spec: Network, settings: Settings) -> KeypointMaker:
+def landmark_example_builder(data: KeypointDataset, spec: Network, settings: LandmarkSettings) -> KeypointExampleBuilder:
     """Makes examples of faces."""
     augmentation = Augmentation(
         settings.rotation, settings.rotation_probability, settings.scale, settings.flip_probability, 0.0, uniform=True
     )
     targets = HeatmapTargets(settings.targets, settings.sigma)
-    return KeypointMaker(data, spec, targets, augmentation)
+    return KeypointExampleBuilder(data, spec, targets, augmentation)
 
 
 def _recipe(spec: Network) -> str:
@@ -41,12 +41,12 @@ def _recipe(spec: Network) -> str:
 TASK = TrainingTask(
     metric=METRIC,
     noun="faces",
-    maker=landmark_maker,
+    example_builder=landmark_example_builder,
     loss=heatmap_loss,
-    imitation=heatmap_imitation,
-    scorer=NmeScorer,
+    distillation_loss=heatmap_imitation,
+    metric_evaluator=NmeEvaluator,
     recipe=_recipe,
     draw=draw_heatmaps,
     prepare=with_flip_pairs,
-    check=check_sides,
+    check=check_flip_pairs,
 )

@@ -13,12 +13,12 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Array as Matrix
 from mobile_eval.image.geometry import box_matrix
 from mobile_eval.image.preprocess import normalize, warp_crop
-from training.tasks.base import Array, Image, Maker
+from training.tasks.base import Array, Image, ExampleBuilder
 from training.tasks.pose.augmentation import Augmentation, JointSides, random_crop
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 
 
-class KeypointMaker(Maker):
+class KeypointExampleBuilder(ExampleBuilder):
     """Crops (H, W, 3), heatmaps (H/4, W/4, K) and joint weights (1, 1, K)."""
 
     def __init__(self, data: KeypointDataset, spec: Network, targets: HeatmapTargets, augmentation: Augmentation):

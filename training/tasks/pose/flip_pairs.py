@@ -28,7 +28,7 @@ def with_flip_pairs(data: KeypointDataset, settings: MirrorSettings, category: d
     return dataclasses.replace(data, category=dataclasses.replace(data.category, flip_pairs=pairs))
 
 
-def check_sides(data: KeypointDataset, settings: MirrorSettings, learning: bool) -> None:
+def check_flip_pairs(data: KeypointDataset, settings: MirrorSettings, learning: bool) -> None:
     """Raise HRNetError where the data are to be mirrored and it is not known which keypoints are left and right."""
     if learning and settings.flip_probability and data.category.flip_pairs is None:
         raise HRNetError(unknown_sides(data.category.joints))

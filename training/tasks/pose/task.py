@@ -15,9 +15,9 @@ from mobile_eval.tasks.pose.task import METRIC
 from mobile_eval.viz.poses import draw_skeleton
 from training.tasks.base import Array, Image, TrainingTask
 from training.tasks.pose.augmentation import Augmentation
-from training.tasks.pose.examples import KeypointMaker
-from training.tasks.pose.flip_pairs import check_sides, with_flip_pairs
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.examples import KeypointExampleBuilder
+from training.tasks.pose.flip_pairs import check_flip_pairs, with_flip_pairs
+from training.tasks.pose.settings import PoseSettings
 from training.tasks.pose.targets import HeatmapTargets
 
 OF_THE_PAPER = ("pose-w32", "pose-w48")
@@ -50,7 +50,7 @@ class KeypointCollector:
         return np.concatenate(self._found)
 
 
-class PckScorer(KeypointCollector):
+class PckEvaluator(KeypointCollector):
     """PCK@0.1 of all persons."""
 
     def result(self) -> float:
@@ -59,7 +59,7 @@ class PckScorer(KeypointCollector):
         return pck(self.keypoints(), np.stack([p.keypoints for p in persons]), [p.box for p in persons]).pck
 
 
-def pose_maker(data: KeypointDataset, spec: Network, settings: Settings) -> KeypointMaker:
+def pose_example_builder(data: KeypointDataset, spec: Network, settings: PoseSettings) -> KeypointExampleBuilder:
     """Makes examples of people."""
     augmentation = Augmentation(
         settings.rotation,
@@ -69,7 +69,7 @@ def pose_maker(data: KeypointDataset, spec: Network, settings: Settings) -> Keyp
         settings.half_body_probability,
     )
     targets = HeatmapTargets(settings.targets, settings.sigma)
-    return KeypointMaker(data, spec, targets, augmentation)
+    return KeypointExampleBuilder(data, spec, targets, augmentation)
 
 
 def heatmap_loss(settings: Any) -> Any:
@@ -104,12 +104,12 @@ def _recipe(spec: Network) -> str:
 TASK = TrainingTask(
     metric=METRIC,
     noun="persons",
-    maker=pose_maker,
+    example_builder=pose_example_builder,
     loss=heatmap_loss,
-    imitation=heatmap_imitation,
-    scorer=PckScorer,
+    distillation_loss=heatmap_imitation,
+    metric_evaluator=PckEvaluator,
     recipe=_recipe,
     draw=draw_heatmaps,
     prepare=with_flip_pairs,
-    check=check_sides,
+    check=check_flip_pairs,
 )

@@ -12,15 +12,15 @@ from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from mobile_eval.metrics.confusion import IGNORED
-from training.tasks.base import Array, Image, Maker
-from training.tasks.crop import Matrix, random_window
-from training.tasks.segmentation.settings import Settings
+from training.tasks.base import Array, Image, ExampleBuilder
+from training.tasks.crop import Matrix, random_zoom_crop
+from training.tasks.segmentation.settings import SegmentationSettings
 
 
-class MaskMaker(Maker):
+class MaskExampleBuilder(ExampleBuilder):
     """Images (H, W, 3) and class indices (H / stride, W / stride), 255 where nothing counts."""
 
-    def __init__(self, data: MaskedImages, spec: Network, settings: Settings):
+    def __init__(self, data: MaskedImages, spec: Network, settings: SegmentationSettings):
         self.images = data.images
         self.classes = len(data.classes)
         self.size = spec.input_size
@@ -31,7 +31,7 @@ class MaskMaker(Maker):
 
     def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
         mask = self._mask(self.images[index], image)
-        matrix = random_window(image.shape[:2], self.size, self.settings, rng)
+        matrix = random_zoom_crop(image.shape[:2], self.size, self.settings, rng)
         normalize(warp_crop(image, matrix, self.size), out=out[0])
         out[1][:] = warp_mask(mask, matrix, self.size)[:: self.stride, :: self.stride]
 

@@ -22,14 +22,14 @@ from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
 from mobile_eval.viz.masks import mask_overlay
 from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_median_frequency
-from training.tasks.segmentation.examples import MaskMaker, check_mask_size
-from training.tasks.segmentation.settings import Settings
+from training.tasks.segmentation.examples import MaskExampleBuilder, check_mask_size
+from training.tasks.segmentation.settings import SegmentationSettings
 
 LEAST_HELD = 0.25  # of the indices of classes that are not named
 OF_THE_PAPER = ("segment-w40", "segment-w48")
 
 
-class MiouScorer:
+class MiouEvaluator:
     """mIoU of whole images at their masks' own size."""
 
     def __init__(self, data: MaskedImages, spec: Network):
@@ -50,11 +50,11 @@ class MiouScorer:
         return mean_known(intersections_over_unions(self.counts))
 
 
-def pixel_loss(settings: Settings) -> Any:
+def pixel_loss(settings: SegmentationSettings) -> Any:
     """The Keras loss that these settings ask for."""
     from training.tasks.segmentation.losses import PixelCrossEntropy
 
-    return PixelCrossEntropy(settings.class_weights, settings.ohem, settings.ohem_kept)
+    return PixelCrossEntropy(settings.class_weights, settings.ohem_threshold, settings.ohem_min_kept)
 
 
 def draw_masks(images: Image, maps: Array, answers: dict[str, Any]) -> Image:
@@ -68,7 +68,7 @@ def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
     return mask.astype(np.int64).repeat(size[0] // len(mask), axis=0).repeat(size[1] // mask.shape[1], axis=1)
 
 
-def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
+def check_masks(data: MaskedImages, settings: SegmentationSettings, learning: bool) -> None:
     """Raise HRNetError for a mask that cannot be read, holds what is no class, or is not of its image's size.
 
     Data to learn from need two classes, and where these are not named, masks that hold more than a few of their indices: others
@@ -123,10 +123,10 @@ def _recipe(spec: Network) -> str:
 TASK = TrainingTask(
     metric=METRIC,
     noun="images",
-    maker=MaskMaker,
+    example_builder=MaskExampleBuilder,
     loss=pixel_loss,
-    imitation=divergence,
-    scorer=MiouScorer,
+    distillation_loss=divergence,
+    metric_evaluator=MiouEvaluator,
     recipe=_recipe,
     draw=draw_masks,
     class_weights=balancing_weights,
