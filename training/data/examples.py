@@ -100,7 +100,7 @@ class Examples:
             index, image = self._readable(epoch, number * self.batch_size + own)
             rng = np.random.default_rng((self.seed, epoch, index))
             try:
-                self.example_builder.example(index, image, rng, [array[own] for array in arrays])
+                self.example_builder.augmented(index, image, rng, [array[own] for array in arrays])
             except HRNetError as error:
                 self.unreadable.failed = self.unreadable.failed or error
                 raise

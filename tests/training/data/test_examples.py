@@ -39,7 +39,7 @@ def examples(people: KeypointDataset, spec: HRNetSpec, seed: int = 0, settings: 
 def made(index: int, people: KeypointDataset, spec: HRNetSpec, settings: PoseSettings) -> tuple[np.ndarray, ...]:
     example_builder = pose_example_builder(people, spec, settings)
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
-    example_builder.example(index, read_item(people.persons[index]), np.random.default_rng(0), out)
+    example_builder.augmented(index, read_item(people.persons[index]), np.random.default_rng(0), out)
     return out
 
 

@@ -76,7 +76,7 @@ def mirrored_example(config: TrainingConfig, spec: HRNetSpec, typed: str) -> tup
     data, _ = load_data(config)
     example_builder = pose_example_builder(data, spec, config.settings)
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
-    example_builder.example(0, read_item(data.items[0]), np.random.default_rng(0), out)
+    example_builder.augmented(0, read_item(data.items[0]), np.random.default_rng(0), out)
     return out
 
 

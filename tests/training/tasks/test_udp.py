@@ -64,7 +64,7 @@ def test_mirrored_examples_are_mirror_images(spec: HRNetSpec, config: TrainingCo
     for flip in (0.0, 1.0):
         example_builder = pose_example_builder(people, spec, dataclasses.replace(STILL, flip_probability=flip))
         out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
-        example_builder.example(0, read_item(people.persons[0]), np.random.default_rng(0), out)
+        example_builder.augmented(0, read_item(people.persons[0]), np.random.default_rng(0), out)
         crops.append(out)
     (crop, heatmaps, weights), (other, other_maps, other_weights) = crops
     order = people.category.mirrored

@@ -28,7 +28,7 @@ class ClassExampleBuilder(ExampleBuilder):
         self.settings = settings
         self.shapes = ((*spec.input_size, 3), (len(data.classes),))
 
-    def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
+    def augmented(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
         settings = self.settings
         top, left, height, width = random_resized_crop(image.shape[:2], settings.min_crop_area, settings.max_crop_aspect, rng)
         part: Any = image[top : top + height, left : left + width]

@@ -30,7 +30,7 @@ class BoxExampleBuilder(ExampleBuilder):
         most = max([1, *(len(image.boxes) for image in data.images)])  # one row at least, of images that are all background
         self.shapes = ((height, width, 3), (1 + most, 5))
 
-    def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
+    def augmented(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
         matrix = random_zoom_crop(image.shape[:2], self.size, self.settings, rng)
         window = color_jittered(warp_crop(image, matrix, self.size), self.settings.color_jitter, rng)
         normalize(window, out=out[0])

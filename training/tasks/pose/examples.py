@@ -32,7 +32,7 @@ class KeypointExampleBuilder(ExampleBuilder):
         joints = len(data.category.joints)
         self.shapes = ((*spec.input_size, 3), (*self.heatmap_size, joints), (1, 1, joints))
 
-    def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
+    def augmented(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
         person = self.persons[index]
         matrix, mirrored = random_crop(
             person.box, person.keypoints, self.sides.upper, self.input_size, self.augmentation, rng, self.targets.geometry

@@ -29,7 +29,7 @@ class MaskExampleBuilder(ExampleBuilder):
         height, width = spec.input_size
         self.shapes = ((height, width, 3), (height // self.stride, width // self.stride))
 
-    def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
+    def augmented(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
         mask = self._mask(self.images[index], image)
         matrix = random_zoom_crop(image.shape[:2], self.size, self.settings, rng)
         normalize(warp_crop(image, matrix, self.size), out=out[0])
