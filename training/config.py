@@ -12,7 +12,12 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import DataSource
 from mobile_eval.typed import checked
 from training.tasks.registry import setting_types, settings_class
-from training.tasks.settings import TaskSettings, check_below_one, check_choice, check_fractions, check_not_negative, check_positive
+from training.tasks.settings import (
+    check_choice,
+    check_fractions,
+    check_not_negative,
+    check_positive,
+)
 
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 SCHEDULES, OPTIMIZERS, KEEP = ("cosine", "step", "poly"), ("adam", "sgd"), ("last", "best")
@@ -25,9 +30,9 @@ OWN = ("train", "val", "task", "settings")  # what is stored in a form of its ow
 class TrainingConfig:
     """What `model.fit` is given. `train` and `val` are where the data lie, `settings` those of the task.
 
-    `learning_rate` is the optimizer's peak. By the schedule cosine it rises over `warmup_epochs` and falls along a cosine to
-    zero; by the schedule step it begins at once and becomes a tenth after each of `lr_milestones` (epochs); by the schedule poly it falls
-    to zero as (1 - progress)^0.9. `weight_decay` is decoupled, the share of a kernel that one step at learning rate 1 takes away.
+    `learning_rate` is the peak. Schedule cosine: it rises over `warmup_epochs` and falls along a cosine to zero. Schedule step: it
+    is divided by ten after each of `lr_milestones` (epochs). Schedule poly: it falls to zero as (1 - progress)^0.9.
+    `weight_decay` is decoupled: the fraction of a kernel that one step at learning rate 1 takes away.
     """
 
     train: DataSource

@@ -20,8 +20,8 @@ from training.config import TrainingConfig
 from training.tasks.registry import recipe_folder, settings_class
 
 COMMON = (
-    "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "lr_milestones", "link_dropout",
-    "precision", "accumulate", "ema",
+    "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "lr_milestones",
+    "link_dropout", "precision", "accumulate", "ema",
 )  # fmt: skip
 # What PyYAML raises besides its own errors, for values such as `!!bool x`, `!!timestamp x` and 2001-99-99.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)

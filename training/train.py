@@ -21,7 +21,7 @@ from training.engine.fit import build_for_training, build_teacher, check_categor
 from training.engine.inputs import inputs_of
 from training.engine.starting import check_startable
 from training.execution import Execution
-from training.optim.class_balance import balanced, class_weights_line
+from training.tasks.class_balance import class_weights_line, with_balanced_classes
 from training.tasks.registry import training_task
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,9 @@ def train(
     if how.devices.is_chief:
         check_startable(Path(output), "train", resume=resume)
     train_data, val_data = load_data(config)
-    asked, config = config, balanced(config, train_data)
+    requested = config
+    settings = with_balanced_classes(training_task(config.task), config.settings, train_data)
+    config = dataclasses.replace(config, settings=settings)
     spec = dataclasses.replace(spec, classes=len(train_data.names))
     parent = str(init.path) if init else None
     inputs = inputs_of(config, train_data, val_data, parent=init, teacher=teacher)
@@ -70,7 +72,7 @@ def train(
         logger.info(device_line(how.devices))
         logger.info(dataset_summary(train_data, training_task(spec.task).noun))
         log_skipped(config.val, val_data)
-        if config is not asked:
+        if config != requested:
             logger.info(class_weights_line(config.settings.class_weights, train_data.names))
     fit(run, model, config, train_data, val_data, taught_by, how)
     return run

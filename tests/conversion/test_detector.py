@@ -26,6 +26,7 @@ from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.instances import InstanceImage, load_instances
 from mobile_eval.errors import HRNetError
+from mobile_eval.image.geometry import PLAIN
 from mobile_eval.image.preprocess import normalize, read_image, resize
 from mobile_eval.model.description import files_of, read_description
 from mobile_eval.report.comparison import compare_files
@@ -149,7 +150,7 @@ def test_the_device_s_ap_is_training_s(
 ) -> None:
     data = load_instances(shapes / "val.json", shapes / "images")
     network = load_detector(run, tuned=False)
-    metric_evaluator = Ap50Evaluator(data, run.spec)
+    metric_evaluator = Ap50Evaluator(data, run.spec, PLAIN)
     images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
     metric_evaluator.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
     options = f"--annotations {shapes / 'val.json'} --images {shapes / 'images'} --json {tmp_path / 'figures.json'}"

@@ -13,7 +13,7 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import DataSource
-from training.config import TrainingConfig, stored_settings, fine_tuning_config
+from training.config import TrainingConfig, fine_tuning_config, stored_settings
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, recipe_names, show_recipe
 from training.tasks.pose.settings import PoseSettings
 from training.tasks.registry import training_task
@@ -123,7 +123,10 @@ def test_unknown_recipes() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"epochs": 30}, "cannot drop at 170, 200 of 30 epochs: give rising `lr_milestones` below `epochs`, or `schedule` cosine"),
+        (
+            {"epochs": 30},
+            "170, 200 of 30 epochs",
+        ),
         ({"lr_milestones": ()}, "the schedule step needs `lr_milestones`"),
         ({"schedule": "linear"}, "`schedule` must be one of cosine, step, poly, got 'linear'"),
         ({"targets": "sharp"}, "`targets` must be one of official, dark, udp, got 'sharp'"),

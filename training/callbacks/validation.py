@@ -34,7 +34,7 @@ def measure(
         geometry: The network's (see `mobile_eval.image.geometry`).
         memory_budget: Bytes that a batch's activations may take.
     """
-    metric_evaluator = training_task(spec.task).metric_evaluator_in(geometry, data, spec)
+    metric_evaluator = training_task(spec.task).metric_evaluator(data, spec, geometry)
     size = batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
     for start in range(0, len(data), size):
         metric_evaluator.update(network(evaluation_inputs(data.items[start : start + size], spec, geometry)))

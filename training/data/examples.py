@@ -1,8 +1,8 @@
 """From the items of a data set to examples to learn from; numpy and opencv only.
 
 Everything random is drawn from (seed, epoch, item), so that a resumed run sees what it would have seen, whoever asks
-for its batches. What an example is, the task's `ExampleBuilder` says; geometry and preprocessing are `mobile_eval`'s, the same that the
-device uses.
+for its batches. What an example is, the task's `ExampleBuilder` says; geometry and preprocessing are `mobile_eval`'s, the same
+that the device uses.
 """
 
 from __future__ import annotations

@@ -25,18 +25,17 @@ from training.callbacks.validation import Validation
 from training.config import FLOAT16, FLOAT32, TrainingConfig
 from training.data.examples import Examples, examples_for, steps_per_epoch
 from training.data.image_cache import ImageCache
-from training.data.tf_pipeline import PipelineEpochEnd, training_dataset, reraised_data_errors
+from training.data.tf_pipeline import PipelineEpochEnd, reraised_data_errors, training_dataset
 from training.engine.checkpoint import Checkpoint
 from training.engine.history import read_history
 from training.engine.starting import CHECKPOINT, check_same, started
 from training.engine.strategies import reraised_worker_errors
 from training.execution import Execution
-from training.optim.distillation import DistillationModel
 from training.optim.optimizers import AveragedWeights, make_optimizer
 from training.optim.schedules import learning_rates
 from training.optim.sparsity import sparsified, sparsity_callbacks
-from training.optim.trainer_models import compile_trainer, distillation_loss_function, loss_function, trainer_model
-from training.tasks.base import TrainingTask
+from training.optim.trainer_models import compile_trainer, distillation_model, trainer_model
+from training.tasks.base import AnyTrainingTask
 from training.tasks.registry import training_task
 
 
@@ -191,14 +190,13 @@ def fit(
 
 
 def _compiled(
-    task: TrainingTask, student: Any, teacher: Any, config: TrainingConfig, steps: int, *, jit: bool
+    task: AnyTrainingTask, student: Any, teacher: Any, config: TrainingConfig, steps: int, *, jit: bool
 ) -> tuple[Any, Any]:
     """The Keras model that `fit` trains, ready for it, and its optimizer; an epoch has so many steps."""
     loss = task.loss(config.settings)
     learner = trainer_model(task, student, loss)
     if teacher is not None:
-        own, distillation_loss = loss_function(learner, loss), distillation_loss_function(learner, task)
-        learner = DistillationModel(learner, teacher, config.distill_weight, own, distillation_loss)
+        learner = distillation_model(task, learner, loss, teacher, config.distill_weight)
     optimizer = make_optimizer(
         learning_rates(config, steps),
         config.optimizer,

@@ -26,7 +26,7 @@ from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.base import TaskDataset
-from training.optim.trainer_models import loss_function, trainer_model
+from training.optim.trainer_models import batch_loss, trainer_model
 from training.tasks.base import ExampleBuilder
 from training.tasks.registry import training_task
 
@@ -131,11 +131,14 @@ class HeldSet:
 
     def loss_of(self, model: Any) -> Callable[[Any, Any, Any, Any], Any]:
         """The loss of a Keras model as a function of inputs, targets, answers and weights."""
-        return loss_function(trainer_model(training_task(self.spec.task), model, self.loss), self.loss)
+        return batch_loss(trainer_model(training_task(self.spec.task), model, self.loss), self.loss)
 
     def measure(self, model: Any, *, progress: bool = False) -> tuple[float, float]:
         """Loss (the mean over all items) and metric of a Keras model."""
-        metric_evaluator, loss_of = training_task(self.spec.task).metric_evaluator_in(self.geometry, self.data, self.spec), self.loss_of(model)
+        metric_evaluator, loss_of = (
+            training_task(self.spec.task).metric_evaluator(self.data, self.spec, self.geometry),
+            self.loss_of(model),
+        )
         # op by op JAX is slow; tf_keras would only be slower by tracing
         answers = model.predict_on_batch if BACKEND == "jax" else functools.partial(model, training=False)
         number, total = math.ceil(len(self) / self.batch_size(LARGEST_BATCH)), 0.0

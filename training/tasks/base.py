@@ -1,7 +1,7 @@
 """What a task brings to training: settings, examples, loss and metric.
 
-Everything else is the same for every task: the optimizer and its schedule, resuming, devices, the importance of links, pruning and
-quantization-aware training. A task is a folder beside this file with
+Everything else is the same for every task: the optimizer and its schedule, resuming, devices, the importance of links, pruning
+and quantization-aware training. A task is a folder beside this file with
 
     settings.py   its settings, a `TaskSettings`: what its recipes and the command line may set; imports nothing heavy
     task.py       `TASK`, a `TrainingTask`

@@ -222,7 +222,7 @@ def test_a_mask_that_is_spoilt_while_training_ends_it_in_one_line(at: Path) -> N
     from mobile_eval.tasks.registry import TASKS
     from training.config import TrainingConfig
     from training.data.examples import examples_for
-    from training.data.tf_pipeline import training_dataset, reraised_data_errors
+    from training.data.tf_pipeline import reraised_data_errors, training_dataset
     from training.tasks.segmentation.settings import SegmentationSettings
 
     source = DataSource(at / "images", masks=at / "masks")

@@ -14,7 +14,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, person_crops
 from training.data.examples import Examples
-from training.data.tf_pipeline import PipelineEpochEnd, training_dataset, reraised_data_errors
+from training.data.tf_pipeline import PipelineEpochEnd, reraised_data_errors, training_dataset
 from training.tasks.pose.settings import PoseSettings
 from training.tasks.pose.task import pose_example_builder
 

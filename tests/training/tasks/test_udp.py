@@ -88,7 +88,9 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     metric_evaluator = PckEvaluator(data, run.spec, UDP)
     metric_evaluator.update(trained.predict_on_batch(evaluation_inputs(data.persons, run.spec, UDP)))
     np.testing.assert_allclose(found.keypoints[..., :2], metric_evaluator.keypoints()[..., :2], atol=0.05)
-    assert found.pck.pck == metric_evaluator.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
+    assert (
+        found.pck.pck == metric_evaluator.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
+    )
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
     held = HeldSet.prepare(data, run.spec, udp.settings)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.tasks.settings import TaskSettings, check_below_one, check_choice, check_fractions, check_not_negative, check_positive, setting
+from training.tasks.settings import (
+    TaskSettings,
+    check_below_one,
+    check_choice,
+    check_fractions,
+    check_not_negative,
+    check_positive,
+    setting,
+)
 
 TARGETS = ("official", "dark", "udp")
 LOSSES = ("mse", "ohkm")
