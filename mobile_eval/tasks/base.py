@@ -90,8 +90,9 @@ class TaskDataset(Protocol):
     """A data set of any task.
 
     `names` are what a network answers with, one a channel: joints, landmarks or classes. `answers` says the same, and what else
-    is known of them, as plain data: a COCO category of keypoints, or {"name": task, "classes": [names]}. `left_out` says what
-    of the files is not among the items, and why; "" where all is. `head` takes the first items, `part` those of a slice.
+    is known of them, as plain data: a COCO category of keypoints, or {"name": task, "classes": [names]}. `skipped_summary`
+    says what of the files is not among the items, and why; "" where all is. `head` takes the first items, `part` those of a
+    slice.
     """
 
     @property
@@ -101,7 +102,7 @@ class TaskDataset(Protocol):
     @property
     def answers(self) -> dict[str, Any]: ...
     @property
-    def left_out(self) -> str: ...
+    def skipped_summary(self) -> str: ...
     def __len__(self) -> int: ...
     def head(self, count: int | None) -> Self: ...
     def part(self, which: slice) -> Self: ...
@@ -216,14 +217,14 @@ class Task:
 def read_asked(load: Callable[[DataSource], Data], model: TFLiteModel, asked: Asked) -> Data:
     """The data that are asked for, as many items as are, for `model`; what is left out of the files is said on stderr."""
     data = load(dataclasses.replace(asked.source, expected=model.description.category.name))
-    say_left_out(asked.source, data)
+    log_skipped(asked.source, data)
     return data.head(asked.limit)
 
 
-def say_left_out(source: DataSource | None, data: TaskDataset | None) -> None:
+def log_skipped(source: DataSource | None, data: TaskDataset | None) -> None:
     """Log what is left out of the files of a data set, or taken otherwise than they say."""
-    if source and data and data.left_out:
-        logger.warning("%s: %s", source.annotations or source.images, data.left_out)
+    if source and data and data.skipped_summary:
+        logger.warning("%s: %s", source.annotations or source.images, data.skipped_summary)
 
 
 def given_by(task: Task) -> str:
@@ -243,7 +244,7 @@ def load_given(name: str, task: Task, source: DataSource) -> TaskDataset | None:
     if given and any(getattr(source, name) is None for name in PATHS if name in task.needs):
         raise HRNetError(f"data of {name} are given by {given_by(task)}")
     data = task.load(source) if given else None
-    say_left_out(source, data)
+    log_skipped(source, data)
     return data
 
 

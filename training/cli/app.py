@@ -137,7 +137,7 @@ def rank(
     """
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
-    from mobile_eval.tasks.base import say_left_out
+    from mobile_eval.tasks.base import log_skipped
     from mobile_eval.tasks.registry import TASKS
     from training.data.sources import run_source
     from training.ranking.rank import METHODS, rank_run
@@ -148,7 +148,7 @@ def rank(
     asked = {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
     source = run_source(loaded, {**asked, "category": category, "strict": strict, "exif": exif})
     data = TASKS[loaded.spec.task].load(source)
-    say_left_out(source, data)
+    log_skipped(source, data)
     held = data.head(limit)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
     ranking = rank_run(loaded, held, methods, blocks=blocks, seed=seed, memory_budget=budget_bytes)

@@ -26,7 +26,7 @@ from mobile_eval.benchmark.profile import ProfileResult, load_profile
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json, write_text
 from mobile_eval.progress import tracked, working
-from mobile_eval.tasks.base import TaskDataset, say_left_out
+from mobile_eval.tasks.base import TaskDataset, log_skipped
 from mobile_eval.viz.charts import removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig, run_settings
@@ -168,7 +168,7 @@ def plan(
     if steps:
         steps = measured_steps(network, held, steps)
     if options.budget.name == "max_drop":
-        drops = [None if step.score is None else metric.loss_of(score, step.score) for step in steps]
+        drops = [None if step.score is None else metric.degradation(score, step.score) for step in steps]
         index = within_drop(drops, options.budget.value)
         way, steps = way[: index + 1], steps[:index]
         if not steps:
@@ -205,8 +205,8 @@ def prune(
     check_prunable(run, options)
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
-    say_left_out(config.train, train_data)
-    say_left_out(config.val, val_data)
+    log_skipped(config.train, train_data)
+    log_skipped(config.val, val_data)
     load_weights(run.weights_path)
     pricing = _Pricing(run, options)
     at = run

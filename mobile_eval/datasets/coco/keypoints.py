@@ -142,7 +142,7 @@ class KeypointDataset:
         return own
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """What of the file is left out or taken otherwise than it says."""
         return "; ".join(self.remarks)
 
