@@ -91,7 +91,7 @@ class TaskDataset(Protocol):
         names: Names of the labels, one for each output channel: joints, landmarks or classes.
         label_schema: The labels as plain data: a COCO category of keypoints, or {"name": task, "classes": [names]}. A run keeps
             it as its `category`.
-        left_out: Which parts of the files are not among the items, and why; "" if all are.
+        skipped_summary: Which parts of the files are not among the items, and why; "" if all are.
     """
 
     @property
@@ -101,7 +101,7 @@ class TaskDataset(Protocol):
     @property
     def label_schema(self) -> dict[str, Any]: ...
     @property
-    def left_out(self) -> str: ...
+    def skipped_summary(self) -> str: ...
     def __len__(self) -> int: ...
     def head(self, count: int | None) -> Self:
         """The first `count` items; all for None."""
@@ -115,7 +115,7 @@ def label_names(label_schema: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, label_schema.get("keypoints") or label_schema["classes"]))
 
 
-def say_left_out(source: DataSource | None, data: TaskDataset | None) -> None:
+def log_skipped(source: DataSource | None, data: TaskDataset | None) -> None:
     """Log a warning if parts of a data set's files were skipped, or read differently from what they state."""
-    if source and data and data.left_out:
-        logger.warning("%s: %s", source.annotations or source.images, data.left_out)
+    if source and data and data.skipped_summary:
+        logger.warning("%s: %s", source.annotations or source.images, data.skipped_summary)

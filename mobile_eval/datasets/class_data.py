@@ -44,7 +44,7 @@ class ClassData:
         return {"name": self.task, "classes": list(self.classes)}
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """Nothing is."""
         return ""
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.base import PATHS, DataSource, TaskDataset, say_left_out
+from mobile_eval.datasets.base import PATHS, DataSource, TaskDataset, log_skipped
 from mobile_eval.datasets.flip_pairs import AUTO
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import unless_plain
@@ -126,7 +126,7 @@ class Task:
 def read_asked(load: Callable[[DataSource], Data], model: TFLiteModel, asked: Asked) -> Data:
     """The data that are asked for, as many items as are, for `model`; what is left out of the files is said on stderr."""
     data = load(dataclasses.replace(asked.source, expected=model.description.category.name))
-    say_left_out(asked.source, data)
+    log_skipped(asked.source, data)
     return data.head(asked.limit)
 
 
@@ -147,7 +147,7 @@ def load_given(name: str, task: Task, source: DataSource) -> TaskDataset | None:
     if given and any(getattr(source, name) is None for name in PATHS if name in task.needs):
         raise HRNetError(f"data of {name} are given by {given_by(task)}")
     data = task.load(source) if given else None
-    say_left_out(source, data)
+    log_skipped(source, data)
     return data
 
 

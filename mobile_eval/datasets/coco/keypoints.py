@@ -107,8 +107,8 @@ class Person:
 class KeypointDataset:
     """The labelled persons of an annotation file, how its images are read, and its content for COCO's own evaluation.
 
-    `coco` holds the annotations of this category alone, numbered from 1. `image_folder` is the folder that file names are in. `remarks` say what of the file is left out or taken
-    otherwise than it says.
+    `coco` holds the annotations of this category alone, numbered from 1. `image_folder` is the folder that file names are
+    in. `remarks` say what of the file is left out or taken otherwise than it says.
     """
 
     category: KeypointCategory
@@ -143,7 +143,7 @@ class KeypointDataset:
         return own
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """What of the file is left out or taken otherwise than it says."""
         return "; ".join(self.remarks)
 

@@ -27,7 +27,7 @@ from mobile_eval.tasks.pose.prediction_log import resumable
 from mobile_eval.viz.overlays import draw_keypoints
 from mobile_eval.words import number_of
 
-METRIC = Metric("NME", "nme", rises=False)
+METRIC = Metric("NME", "nme", higher_is_better=False)
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 CORNERS, CENTRES, BOX = UNITS = ("inter-ocular", "inter-pupil", "box")
 # Landmarks between which a face is measured, by how many there are; the outer corners are the official code's.

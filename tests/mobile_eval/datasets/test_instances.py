@@ -23,7 +23,7 @@ def test_boxes_and_classes(shapes: Path) -> None:
     assert first.boxes.tolist() == [entry["bbox"] for entry in own]
     assert first.labels.tolist() == [int(entry["category_id"] == 7) for entry in own]
     assert first.image_size == (96, 128)
-    assert data.left_out == ""
+    assert data.skipped_summary == ""
 
 
 def test_a_part_has_the_annotations_to_match(shapes: Path) -> None:
@@ -48,7 +48,7 @@ def written(shapes: Path, folder: Path, **changes: Any) -> Path:
 
 def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
     data = load_instances(written(shapes, tmp_path, iscrowd=1), shapes / "images")
-    assert data.left_out == "1 annotation of crowds left out"
+    assert data.skipped_summary == "1 annotation of crowds left out"
     assert sum(len(item.boxes) for item in data.items) == len(data.coco["annotations"]) - 1
 
 

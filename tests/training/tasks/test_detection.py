@@ -286,7 +286,7 @@ def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_p
     (tmp_path / "some.json").write_text(json.dumps(content))
     train, val = load_data(config_on(tmp_path / "some.json", shapes / "val.json", shapes / "images"))
     assert (len(train), len(val or ())) == (16, 6)
-    assert train.left_out == "1 image without boxes: background"
+    assert train.skipped_summary == "1 image without boxes: background"
     held = HeldSet.prepare(train.head(1), detector_spec, SMALL)  # the background alone
     learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
     images, targets, _ = next(iter(held.batches()))
