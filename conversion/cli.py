@@ -78,7 +78,7 @@ def convert(
     from conversion.checks.layer_errors import write_layer_errors
     from conversion.convert import convert_run
     from conversion.options import ConvertOptions
-    from conversion.quantization.recipe import load_recipe
+    from conversion.quantization.quantization_recipe import load_quantization_recipe
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.files import check_output_file
@@ -88,7 +88,7 @@ def convert(
     if debug_quantization and precision != "int8":
         raise HRNetError(f"`debug_quantization` goes with the format int8, not {precision}")
     options = ConvertOptions(precision, source, target, max_error, decode, softmax)
-    chosen = load_recipe(recipe) if recipe else None
+    chosen = load_quantization_recipe(recipe) if recipe else None
     check_output_file(output)
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)

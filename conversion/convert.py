@@ -27,7 +27,7 @@ from conversion.flatbuffer import (
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.outputs import output_name
-from conversion.quantization.recipe import Recipe, quantize_by_recipe
+from conversion.quantization.quantization_recipe import QuantizationRecipe, quantize_with_recipe
 from conversion.quantization.samples import CHECKED, CHECKED_ON_RANDOM, SAMPLES, sample_inputs
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.models.build import build_model
@@ -80,7 +80,7 @@ def convert_run(
     *,
     samples: int = SAMPLES,
     seed: int | None = None,
-    recipe: Recipe | None = None,
+    recipe: QuantizationRecipe | None = None,
     runtime: str = "auto",
     memory_budget: int = MEMORY_BUDGET,
 ) -> ConversionResult | DetectorConversion:
@@ -111,7 +111,7 @@ def convert_run(
     exported = export_model(model, options, ANSWERS[run.spec.task][0])
     inputs = all_bytes(images) if options.camera else images.map(normalize)
     if recipe:
-        flatbuffer = quantize_by_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs, memory_budget)
+        flatbuffer = quantize_with_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs, memory_budget)
     else:
         flatbuffer = to_flatbuffer(exported, options, None if tuned else inputs, memory_budget=memory_budget)
     with tempfile.TemporaryDirectory() as folder:
@@ -162,11 +162,11 @@ def load_folded_model(run: Run, *, tuned: bool | None = None) -> Any:
     return model
 
 
-def _checked(draft: Path, options: ConvertOptions, recipe: Recipe | None, runtime: str) -> Any:
+def _checked(draft: Path, options: ConvertOptions, recipe: QuantizationRecipe | None, runtime: str) -> Any:
     check_loads(draft)
     check_versions(draft, runtime)
     interpreter = make_interpreter(draft)
-    wholly = not (recipe and recipe.keep_float) and "float32" not in (options.input_type, options.output_type)
+    wholly = not (recipe and recipe.float_layers) and "float32" not in (options.input_type, options.output_type)
     if options.format == "int8" and wholly:
         check_fully_int8(interpreter)
     return interpreter

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from safetensors.numpy import save
 
-from conversion.quantization.recipe import load_recipe as load_quantization_recipe
+from conversion.quantization.quantization_recipe import load_quantization_recipe
 from conversion.targets.edgetpu import check
 from hrnet_tf.checkpoints.infer_spec import derive_network
 from hrnet_tf.checkpoints.layer_names import official_names
