@@ -90,8 +90,9 @@ def convert(
     from conversion.quantization.quantization_recipe import load_quantization_recipe
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
+    from mobile_eval.datasets.base import DataSource
     from mobile_eval.files import check_output_file
-    from mobile_eval.tasks.base import DataSource, load_given
+    from mobile_eval.tasks.base import load_given
     from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and format != "int8":
@@ -149,8 +150,9 @@ def restore(
     check_tf_keras("restoring from a .tflite file")
     from conversion.restore import restore_run
     from hrnet_tf.spec.memory import parse_memory
+    from mobile_eval.datasets.base import DataSource
     from mobile_eval.model.description import read_description
-    from mobile_eval.tasks.base import DataSource, given_by, load_given
+    from mobile_eval.tasks.base import given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named
 
     description = read_description(model)

@@ -36,13 +36,13 @@ from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.checked_inputs import RANDOM_IMAGES
 from mobile_eval.model.description import ModelDescription, save_model_file
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.tasks.base import TaskDataset
 
 REJECTED = ".rejected"
 TRACED = 4  # images that are followed layer by layer

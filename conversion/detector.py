@@ -33,6 +33,7 @@ from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256, write_bytes
 from mobile_eval.image.preprocess import normalize
@@ -40,7 +41,6 @@ from mobile_eval.model.checked_inputs import RANDOM_IMAGES
 from mobile_eval.model.description import BoxesFile, ModelDescription, save_model_file
 from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
 from mobile_eval.runtime.quantization import quantize
-from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.tasks.detection.constants import BEHIND_IT, LEVELS_READ, tensor_shapes
 
 CHECKED = 8  # images

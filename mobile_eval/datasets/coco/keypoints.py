@@ -107,13 +107,14 @@ class Person:
 class KeypointDataset:
     """The labelled persons of an annotation file, how its images are read, and its content for COCO's own evaluation.
 
-    `coco` holds the annotations of this category alone, numbered from 1. `remarks` say what of the file is left out or taken
-    otherwise than it says.
+    `coco` holds the annotations of this category alone, numbered from 1. `image_folder` is the folder that file names are
+    in. `remarks` say what of the file is left out or taken otherwise than it says.
     """
 
     category: KeypointCategory
     persons: tuple[Person, ...]
     coco: dict[str, Any]
+    image_folder: Path
     remarks: tuple[str, ...] = ()
     frame: Frame = ALL_UPRIGHT
 
@@ -131,7 +132,7 @@ class KeypointDataset:
         return self.category.joints
 
     @property
-    def answers(self) -> dict[str, Any]:
+    def label_schema(self) -> dict[str, Any]:
         """The category as plain data."""
         return self.category.to_json()
 
@@ -142,7 +143,7 @@ class KeypointDataset:
         return own
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """What of the file is left out or taken otherwise than it says."""
         return "; ".join(self.remarks)
 
@@ -213,7 +214,7 @@ def load_keypoint_dataset(
         persons = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in persons)
     coco = {**content, "images": list(file.images.values()), "categories": [chosen], "annotations": reader.kept}
     remarks = choice_remark(file, chosen), bones(chosen.get("skeleton"), len(known.joints))[1], *reader.remarks()
-    return KeypointDataset(known, persons, coco, tuple(filter(None, remarks)), frame)
+    return KeypointDataset(known, persons, coco, Path(images), tuple(filter(None, remarks)), frame)
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int]:
