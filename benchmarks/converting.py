@@ -22,9 +22,10 @@ from plain_network import plain_model
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from hrnet_tf.backend.keras_module import quiet, tf
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
 from mobile_eval.benchmark.latency import bench_interleaved

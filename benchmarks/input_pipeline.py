@@ -29,8 +29,8 @@ BATCH, WORKERS, FIRST = 32, 2, 8  # the first batches are the start-up's
 def measure(annotations: str, images: str, batches: int, cache: str | None) -> float:
     """Samples per second of this package, in this process."""
     from hrnet_tf.spec.presets import preset
+    from mobile_eval.datasets.base import DataSource
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-    from mobile_eval.tasks.base import DataSource
     from training.data.examples import examples_for
     from training.data.image_cache import ImageCache
     from training.data.tf_pipeline import training_dataset

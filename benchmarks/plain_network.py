@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models import fusion
 from hrnet_tf.models.build import Network, build_model
-from hrnet_tf.runs.weights import Weights, set_model_weights
+from hrnet_tf.runs.weights import set_model_weights
 
 
 def plain_model(spec: Network, weights: Weights) -> Any:

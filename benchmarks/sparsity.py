@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.run import load_run
-from hrnet_tf.runs.weights import Weights, load_weights, set_model_weights
+from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.benchmark.latency import bench_interleaved
 from training.pruning.candidate_latency import int8_with_random_calibration
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.checkpoints.infer_spec import RESNET_CLASSIFICATION, TRUNK, classes_of, derive_network, kind_of
 from hrnet_tf.checkpoints.layer_names import has_counters, official_names
 from hrnet_tf.checkpoints.layout import Entry, entries, to_variable
 from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
 from hrnet_tf.models.build import Network, build_model
 from hrnet_tf.runs.run import Run, save_run
-from hrnet_tf.runs.weights import Weights, model_weights, save_weights
+from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError

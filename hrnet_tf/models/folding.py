@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.layers import DECONVOLUTION
 from hrnet_tf.models.normalization import BATCH_NORM
-from hrnet_tf.runs.weights import Weights
 from mobile_eval.errors import HRNetError
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf.backend.keras_module import keras, ops, random
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.layers import OnUnit
-from hrnet_tf.runs.weights import Weights, model_weights
+from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import Unit, parse_unit
 from mobile_eval.errors import HRNetError
 

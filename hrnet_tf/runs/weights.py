@@ -7,24 +7,21 @@ arrays that still have a place.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from hrnet_tf.backend.types import KerasModel, Variable, Weights
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 
-Weights = dict[str, NDArray[Any]]
 
-
-def model_weights(model: Any) -> Weights:
+def model_weights(model: KerasModel) -> Weights:
     """All variables of a model by name."""
     return {_name(variable): variable.numpy() for variable in model.weights}
 
 
-def set_model_weights(model: Any, weights: Weights) -> None:
+def set_model_weights(model: KerasModel, weights: Weights) -> None:
     """Give every variable of `model` its array; arrays without a place in it are left out.
 
     Raises HRNetError naming the first variable that is missing or of another shape.
@@ -56,6 +53,6 @@ def load_weights(path: Path | str) -> Weights:
         raise HRNetError(f"{path} is damaged: {error}") from error
 
 
-def _name(variable: Any) -> str:
+def _name(variable: Variable) -> str:
     """Layer and variable, the same in every Keras: Keras 3 calls that a variable's path, tf_keras its name."""
     return str(getattr(variable, "path", variable.name)).removesuffix(":0")

@@ -10,7 +10,8 @@ import numpy as np
 
 from hrnet_tf.backend.choice import active_keras
 from hrnet_tf.backend.keras_module import NAME
-from hrnet_tf.runs.weights import Weights, load_weights, save_weights
+from hrnet_tf.backend.types import Weights
+from hrnet_tf.runs.weights import load_weights, save_weights
 from mobile_eval.errors import HRNetError
 from training.optim.optimizers import optimizer_state
 

@@ -107,13 +107,14 @@ class KeypointInstance:
 class KeypointDataset:
     """The labelled instances of an annotation file, how its images are read, and its content for COCO's own evaluation.
 
-    `coco` holds the annotations of this category alone, numbered from 1. `remarks` say what of the file is left out or taken
-    otherwise than it says.
+    `coco` holds the annotations of this category alone, numbered from 1. `image_folder` is the folder that file names are
+    in. `remarks` say what of the file is left out or taken otherwise than it says.
     """
 
     category: KeypointCategory
     instances: tuple[KeypointInstance, ...]
     coco: dict[str, Any]
+    image_folder: Path
     remarks: tuple[str, ...] = ()
     frame: Frame = ALL_UPRIGHT
 
@@ -131,7 +132,7 @@ class KeypointDataset:
         return self.category.joints
 
     @property
-    def answers(self) -> dict[str, Any]:
+    def label_schema(self) -> dict[str, Any]:
         """The category as plain data."""
         return self.category.to_json()
 
@@ -142,7 +143,7 @@ class KeypointDataset:
         return own
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """What of the file is left out or taken otherwise than it says."""
         return "; ".join(self.remarks)
 
@@ -174,7 +175,7 @@ def load_keypoint_dataset(
     expected: str | None = None,
     exif: str | None = None,
 ) -> KeypointDataset:
-    """Read a COCO keypoint file, or faces as their data sets list them; instances without a labelled joint and crowds are left out.
+    """Read a COCO keypoint file, or a face dataset in its own format; skip crowds and instances without a labelled joint.
 
     Labelled keypoints outside their image or without a place count as not labelled, and annotations without keypoints or
     without a box in their image are left out, as long as these are no more than 1 % of the file's. Of lists of faces
@@ -213,7 +214,7 @@ def load_keypoint_dataset(
         instances = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in instances)
     coco = {**content, "images": list(file.images.values()), "categories": [chosen], "annotations": reader.kept}
     remarks = choice_remark(file, chosen), bones(chosen.get("skeleton"), len(known.joints))[1], *reader.remarks()
-    return KeypointDataset(known, instances, coco, tuple(filter(None, remarks)), frame)
+    return KeypointDataset(known, instances, coco, Path(images), tuple(filter(None, remarks)), frame)
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int]:

@@ -132,7 +132,7 @@ class LabelReader:
         return LabelledInstance(entry, image, (box, keypoints, head)) if entry["num_keypoints"] else None
 
     def _keep_unlabelled(self, annotation: dict[str, Any], place: int) -> None:
-        """Keep a crowd or an instance without labelled joints, around whose box predictions are passed over, if it can be used."""
+        """Keep a crowd or an instance without labelled joints, around which predictions are ignored, if it can be used."""
         try:
             image = self.file.image_of(annotation, "")
             keypoints = keypoints_in(image, annotation, len(self.joints), "")

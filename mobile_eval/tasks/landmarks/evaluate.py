@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
@@ -19,14 +20,14 @@ from mobile_eval.metrics.distance import between, box_roots, normalized_distance
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
 from mobile_eval.runtime.interpreter import TFLiteModel
-from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
+from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, coco_results, predict_keypoints
 from mobile_eval.tasks.pose.inputs import keypoint_inputs, load_keypoints
 from mobile_eval.tasks.pose.prediction_log import resumable
 from mobile_eval.viz.overlays import draw_keypoints
 from mobile_eval.words import number_of
 
-METRIC = Metric("NME", "nme", rises=False)
+METRIC = Metric("NME", "nme", higher_is_better=False)
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 CORNERS, CENTRES, BOX = UNITS = ("inter-ocular", "inter-pupil", "box")
 # Landmarks between which a face is measured, by how many there are; the outer corners are the official code's.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, KeypointInstance, load_keypoint_dataset
 from mobile_eval.image.geometry import PLAIN
 from mobile_eval.image.preprocess import instance_crops
-from mobile_eval.tasks.base import DataSource
 
 
 def load_keypoints(source: DataSource) -> KeypointDataset:

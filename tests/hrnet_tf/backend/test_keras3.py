@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.run import load_run
-from hrnet_tf.runs.weights import Weights, load_weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig

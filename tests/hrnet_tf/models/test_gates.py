@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.gates import HardConcreteGate, UnitGate, gates_of, on_units, unit_dropout, without_gates
-from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
 from mobile_eval.errors import HRNetError
 

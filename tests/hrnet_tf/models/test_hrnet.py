@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.layers import Upsampling, conv_unit
 from hrnet_tf.models.quantization import activation_ranges, build_quantized_model, initialize_ranges
-from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from mobile_eval.errors import HRNetError
 

@@ -15,11 +15,12 @@ from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from conversion.restore import restore_run
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import Network, build_model, complexity, network_from_json, network_to_json
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.layers import deconv_unit
 from hrnet_tf.runs.run import Run, load_run, save_run
-from hrnet_tf.runs.weights import Weights, model_weights, save_weights, set_model_weights
+from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec import baseline_complexity as cost
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.complexity import Cost

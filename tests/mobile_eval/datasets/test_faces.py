@@ -48,7 +48,7 @@ def test_wflw(images: Path, tmp_path: Path) -> None:
     assert first.keypoints[[0, 11, 97]].tolist() == [[20.25, 30.5, 2], [21.25, 31.5, 2], [27.25, 39.5, 2]]
     assert second.keypoints[0].tolist() == [-5, 30.5, 2]  # at the border of its image, but it counts
     assert [a["attributes"] for a in data.coco["annotations"]] == [["pose", "occlusion"], [], []]
-    assert data.left_out == ""
+    assert data.skipped_summary == ""
 
 
 def test_tables(images: Path, tmp_path: Path) -> None:

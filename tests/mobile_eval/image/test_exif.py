@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.detections import load_detections
 from mobile_eval.datasets.coco.instances import load_instances
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
@@ -28,7 +29,6 @@ from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.keypoints.predict import pictures_frame, predict
 from mobile_eval.notices import DataWarning
 from mobile_eval.runtime.interpreter import TFLiteModel
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
 

@@ -13,8 +13,9 @@ from PIL import Image
 from conversion.quantization.samples import own_data
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource, load_given
+from mobile_eval.tasks.base import load_given
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig, tuning_config
 from training.data.image_cache import ImageCache

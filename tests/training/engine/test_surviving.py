@@ -172,7 +172,7 @@ def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(small: HRNetSpec
 
 def test_the_best_epoch_and_patience() -> None:
     assert best_epoch(rows(0.2, 0.5, 0.5, 0.4), PCK) == 2
-    assert best_epoch(rows(0.2, 0.5, 0.1, 0.4), Metric("NME", "pck", rises=False)) == 3
+    assert best_epoch(rows(0.2, 0.5, 0.1, 0.4), Metric("NME", "pck", higher_is_better=False)) == 3
     assert not out_of_patience(rows(0.2, 0.5, 0.5), 2, PCK)
     assert out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 2, PCK)
     assert not out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 0, PCK)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.gates import gates_of
-from hrnet_tf.runs.weights import Weights, model_weights, set_model_weights
+from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import activation_bytes, live_bytes
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
 from mobile_eval.errors import HRNetError

@@ -104,7 +104,7 @@ def test_int8_is_calibrated_on_its_own_crops(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     udp = dataclasses.replace(config, settings=Settings("udp"))
-    run = Run(tmp_path / "run", "train", spec, load_keypoints(config.train).answers, udp.to_json())
+    run = Run(tmp_path / "run", "train", spec, load_keypoints(config.train).label_schema, udp.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_for_training(spec, udp)))
     seen = []
@@ -126,6 +126,6 @@ def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingCo
     out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
     maker.plain(0, read_item(people.instances[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
-    drawn, other = (draw_heatmaps(crop, out[1][None], people.answers, geometry) for geometry in (UDP, "plain"))
+    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "plain"))
     assert drawn.shape == other.shape == (1, 64, 64, 3)
     assert np.any(drawn != other)

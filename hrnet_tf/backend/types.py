@@ -1,0 +1,37 @@
+"""Names for the types of Keras and TensorFlow.
+
+The package runs on tf_keras and on Keras 3, whose classes share no base class and carry no type hints. Each name here is
+an alias of `Any`: it documents what a value is, and a type checker accepts the object of either Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+KerasModule: TypeAlias = Any  # `tf_keras` or `keras`
+KerasModel: TypeAlias = Any
+KerasLayer: TypeAlias = Any
+KerasOptimizer: TypeAlias = Any
+KerasLoss: TypeAlias = Any
+KerasMetric: TypeAlias = Any
+KerasCallback: TypeAlias = Any
+KerasHistory: TypeAlias = Any  # what `model.fit` returns
+KerasDType: TypeAlias = Any  # a dtype's name, or a dtype policy
+
+Tensor: TypeAlias = Any  # a symbolic tensor, a tensor of TensorFlow, or an array of JAX
+Variable: TypeAlias = Any
+Shape: TypeAlias = Any  # a sequence of sizes, None where a size is not known
+
+TensorFlowModule: TypeAlias = Any
+TFDataset: TypeAlias = Any  # `tf.data.Dataset`
+TFStrategy: TypeAlias = Any  # `tf.distribute.Strategy`
+TFFunction: TypeAlias = Any  # what `tf.function` returns
+TFLiteConverter: TypeAlias = Any
+
+LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # (targets, outputs) -> loss
+Images: TypeAlias = NDArray[np.float32]  # (N, H, W, C)
+Weights: TypeAlias = dict[str, NDArray[np.float32]]  # arrays by "layer/variable"
