@@ -95,6 +95,10 @@ def parameter_of(option: DeclaredOption, panel: str | None = None) -> inspect.Pa
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info])
 
 
+def _declares_options(kind: Any) -> bool:
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
 def _typed_values(values: dict[str, Any], names: Any) -> dict[str, Any]:
     """Take the values of these names out of `values`; only those that were typed."""
     taken = {name: values.pop(name) for name in names}
