@@ -26,9 +26,8 @@ def with_options(command: Command) -> Command:
         ... def evaluate(model: Path, source: DataSource) -> None: ...
     """
     parameters = inspect.signature(command, eval_str=True).parameters.values()
-    declaring = {
-        parameter.name: parameter.annotation for parameter in parameters if dataclasses.is_dataclass(parameter.annotation)
-    }
+    kinds = ((parameter.name, parameter.annotation) for parameter in parameters)
+    declaring: dict[str, type[Any]] = {name: kind for name, kind in kinds if _declares_options(kind)}
 
     def call(values: dict[str, Any]) -> None:
         for name, kind in declaring.items():
