@@ -14,11 +14,11 @@ from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.instances import Instances, load_instances
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import warp_crop
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.engine.fit import build_for_training, load_data
