@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.runs.run import RUN, Run
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.typed import checked
 from training.tasks.registry import setting_types, settings_class
 from training.tasks.settings import (
@@ -30,8 +30,8 @@ OWN = ("train", "val", "task", "settings")  # what is stored in a form of its ow
 class TrainingConfig:
     """What `model.fit` is given. `train` and `val` are where the data lie, `settings` those of the task.
 
-    `learning_rate` is the peak. Schedule cosine: it rises over `warmup_epochs` and falls along a cosine to zero. Schedule step: it
-    is divided by ten after each of `lr_milestones` (epochs). Schedule poly: it falls to zero as (1 - progress)^0.9.
+    `learning_rate` is the peak. Schedule cosine: it rises over `warmup_epochs` and falls along a cosine to zero. Schedule step:
+    it is divided by ten after each of `lr_milestones` (epochs). Schedule poly: it falls to zero as (1 - progress)^0.9.
     `weight_decay` is decoupled: the fraction of a kernel that one step at learning rate 1 takes away.
     """
 

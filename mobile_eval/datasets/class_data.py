@@ -39,7 +39,7 @@ class ClassData:
         return self.classes
 
     @property
-    def answers(self) -> dict[str, Any]:
+    def label_schema(self) -> dict[str, Any]:
         """The classes as plain data."""
         return {"name": self.task, "classes": list(self.classes)}
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss, KerasModel, Tensor
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.metrics.metric import Metric
-from mobile_eval.tasks.base import TaskDataset
 from training.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:

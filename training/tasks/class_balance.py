@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import TaskDataset
 from training.tasks.base import AnyTrainingTask
 from training.tasks.settings import ClassWeightSettings, TaskSettings
 

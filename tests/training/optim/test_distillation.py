@@ -14,6 +14,7 @@ from training.config import TrainingConfig
 from training.engine.fit import build_for_training
 from training.optim.optimizers import make_optimizer
 from training.optim.trainer_models import DistillationModel, batch_loss
+from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.task import heatmap_distillation_loss
 
 

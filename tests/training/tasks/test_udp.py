@@ -29,7 +29,7 @@ from training.callbacks.validation import measure
 from training.config import TrainingConfig, stored_settings
 from training.data.examples import evaluation_inputs
 from training.engine.fit import build_for_training, build_teacher
-from training.ranking.data import HeldSet
+from training.ranking.data import RankingData
 from training.tasks.pose.settings import PoseSettings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 from training.tasks.pose.task import PckEvaluator, draw_heatmaps, pose_example_builder
@@ -93,7 +93,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     )
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
-    held = HeldSet.prepare(data, run.spec, udp.settings)
+    held = RankingData.prepare(data, run.spec, udp.settings)
     assert held.measure(trained)[1] == pytest.approx(found.pck.pck)
 
     with pytest.raises(HRNetError, match="must both learn `targets` udp, or neither"):
@@ -106,7 +106,7 @@ def test_int8_is_calibrated_on_its_own_crops(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     udp = dataclasses.replace(config, settings=PoseSettings("udp"))
-    run = Run(tmp_path / "run", "train", spec, load_keypoints(config.train).answers, udp.to_json())
+    run = Run(tmp_path / "run", "train", spec, load_keypoints(config.train).label_schema, udp.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_for_training(spec, udp)))
     seen = []
@@ -128,6 +128,6 @@ def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingCo
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
     example_builder.plain(0, read_item(people.persons[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
-    drawn, other = (draw_heatmaps(crop, out[1][None], people.answers, geometry) for geometry in (UDP, "plain"))
+    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "plain"))
     assert drawn.shape == other.shape == (1, 64, 64, 3)
     assert np.any(drawn != other)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss
 from hrnet_tf.models.build import Network
+from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.folders import ClassFolders
-from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.classification.evaluate import METRIC, rank
 from training.tasks.base import Array, Category, Image, TrainingTask, divergence
 from training.tasks.class_balance import weights_by_count
@@ -43,7 +43,7 @@ def class_loss(settings: ClassificationSettings) -> KerasLoss:
 
 def draw_classes(images: Image, scores: Array, category: Category, geometry: str) -> Image:
     """Write the name of the highest of labels or logits (n, classes) on images (n, H, W, 3), RGB."""
-    labelled, names = images.copy(), answer_names(category)
+    labelled, names = images.copy(), label_names(category)
     for image, index in zip(labelled, np.asarray(scores).argmax(axis=-1), strict=True):
         for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             origin = (3, image.shape[0] - 5)

@@ -10,9 +10,9 @@ import numpy as np
 from hrnet_tf.backend.types import KerasLoss, KerasModel
 from hrnet_tf.models.build import Network
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coco.instances import Instances
 from mobile_eval.metrics.box_map import box_map
-from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.evaluate import METRIC
 from mobile_eval.viz.boxes import draw_boxes
@@ -63,7 +63,7 @@ def detection_trainer(network: KerasModel, loss: KerasLoss) -> KerasModel:
 
 def draw_objects(images: Image, boxes: Array | dict[str, Array], category: Category, geometry: str) -> Image:
     """Draw the boxes of targets (n, 1 + boxes, 5), or of a detector's outputs by name, on images (n, H, W, 3), RGB."""
-    names, size = answer_names(category), images.shape[1:3]
+    names, size = label_names(category), images.shape[1:3]
     if isinstance(boxes, dict):
         detections = [
             objects(proposals, objectness, logits, deltas, size, size)

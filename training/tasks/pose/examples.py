@@ -22,7 +22,7 @@ class KeypointExampleBuilder(ExampleBuilder):
     """Builds crops (H, W, 3), heatmaps (H/4, W/4, K) and joint weights (1, 1, K)."""
 
     def __init__(self, data: KeypointDataset, spec: Network, targets: HeatmapTargets, augmentation: Augmentation):
-        self.persons = data.persons
+        self.instances = data.instances
         self.joints = data.category.joints
         self.input_size = spec.input_size
         self.heatmap_size = spec.resolution(0)
@@ -33,15 +33,15 @@ class KeypointExampleBuilder(ExampleBuilder):
         self.shapes = ((*spec.input_size, 3), (*self.heatmap_size, joints), (1, 1, joints))
 
     def augmented(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
-        person = self.persons[index]
+        person = self.instances[index]
         matrix, is_flipped = random_crop(
             person.box, person.keypoints, self.sides.upper, self.input_size, self.augmentation, rng, self.targets.geometry
         )
         self._write(self._flipped(person.keypoints) if is_flipped else person.keypoints, image, matrix, out)
 
     def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
-        person = self.persons[index]
-        self._write(person.keypoints, image, box_matrix(person.box, self.input_size, self.targets.geometry), out)
+        instance = self.instances[index]
+        self._write(instance.keypoints, image, box_matrix(instance.box, self.input_size, self.targets.geometry), out)
 
     def _flipped(self, keypoints: Matrix) -> Matrix:
         """Swap left and right keypoints (K, 3)."""

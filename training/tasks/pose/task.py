@@ -45,7 +45,7 @@ class KeypointCollector:
 
     def update(self, outputs: Array) -> None:
         """Add the heatmaps (n, H/4, W/4, K) of the next n persons."""
-        persons = self.data.persons[self._count : self._count + len(outputs)]
+        persons = self.data.instances[self._count : self._count + len(outputs)]
         matrices = np.stack([box_matrix(person.box, self.input_size, self.geometry) for person in persons])
         decoded = decode_own(np.asarray(outputs, np.float32), self.geometry)
         self._batches.append(keypoints_in_image(decoded, matrices, heatmap_pixel(self.input_size, self.geometry)))
@@ -61,7 +61,7 @@ class PckEvaluator(KeypointCollector):
 
     def result(self) -> float:
         """Return the fraction of correct keypoints over all persons."""
-        persons = self.data.persons
+        persons = self.data.instances
         return pck(self.keypoints(), np.stack([p.keypoints for p in persons]), [p.box for p in persons]).pck
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss
 from hrnet_tf.models.build import Network
+from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
 from mobile_eval.errors import HRNetError
@@ -17,7 +18,6 @@ from mobile_eval.image.prefetch import ahead
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
 from mobile_eval.viz.masks import mask_overlay
 from training.tasks.base import Array, Category, Image, TrainingTask, divergence
@@ -59,7 +59,7 @@ def pixel_loss(settings: SegmentationSettings) -> KerasLoss:
 
 def draw_masks(images: Image, maps: Array, category: Category, geometry: str) -> Image:
     """Draw the classes of targets (n, h, w) or logits (n, h, w, classes) over images (n, H, W, 3), RGB."""
-    size, names = images.shape[1:3], answer_names(category)
+    size, names = images.shape[1:3], label_names(category)
     arrays = np.asarray(maps, np.float32)
     has_logits = arrays.ndim == 4
     masks = [most_likely(array, size) if has_logits else _enlarged(array, size) for array in arrays]
