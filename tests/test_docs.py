@@ -15,7 +15,9 @@ from hrnet_tf.__main__ import app
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Options of other programs that the pages name.
-OTHER_PROGRAMS = {"--ntasks"}
+OTHER_PROGRAMS = {"--ntasks", "--compiled"}
+# Pages whose programs have a test of their own.
+OWN_TESTS = {"keras3-jax.md", "files.md"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -81,6 +83,21 @@ def test_options_are_those_of_the_program(page: Path) -> None:
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     spans = [span for span in SPAN.findall(text) if span.startswith("--")]
     assert [span for span in spans if re.split(r"[ =\\]", span)[0] not in ALL_OPTIONS] == []
+
+
+@pytest.mark.slow
+def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = [
+        (page, block)
+        for page in PAGES
+        for language, block in BLOCK.findall(page.read_text(encoding="utf-8"))
+        if language == "python"
+    ]
+    assert len(blocks) >= 3
+    for page, block in blocks:
+        if page.name not in OWN_TESTS:
+            exec(compile(block, str(page), "exec"), {})
 
 
 def test_the_readme_is_a_front_page() -> None:
