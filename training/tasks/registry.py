@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,11 +101,6 @@ def training_task(name: str) -> AnyTrainingTask:
 def settings_class(name: str) -> type[TaskSettings]:
     """Return the class of a task's settings."""
     return _entry(name).settings
-
-
-def setting_types(name: str) -> dict[str, str]:
-    """Return the type of each of a task's settings by name, such as "float" or "tuple[int, ...]"."""
-    return {field.name: str(field.type) for field in dataclasses.fields(settings_class(name))}
 
 
 def recipe_folder(name: str) -> Path | None:
