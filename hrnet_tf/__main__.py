@@ -21,7 +21,7 @@ import hrnet_tf.cli.checkpoints
 import mobile_eval.android.cli
 import mobile_eval.cli.app
 import training.cli.app
-import training.data.imports.cli
+import training.cli.data
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.cli.running import run
 
@@ -36,7 +36,7 @@ app = typer.Typer(
 for commands in (hrnet_tf.cli.app, hrnet_tf.cli.checkpoints, training.cli.app, conversion.cli, mobile_eval.cli.app):
     app.registered_commands += commands.app.registered_commands
 app.add_typer(mobile_eval.android.cli.app)
-app.add_typer(training.data.imports.cli.app)
+app.add_typer(training.cli.data.app)
 
 
 def _print_version(wanted: bool) -> None:

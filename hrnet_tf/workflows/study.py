@@ -158,7 +158,7 @@ class _Study:
         """The base, each network made of it with its files, the same with dropped links, then the measurement of all."""
         if self.size.people:
             train, val = self.size.people
-            drawn = f"people --train-images {train} --val-images {val} --output"
+            drawn = f"data synthetic --train-images {train} --val-images {val} --output"
             yield step(drawn, self.data.images.parent, result=self.data.train)
         yield self.train("base", self.size.epochs)
         yield self.rank("base", "--method leave-one-out --method taylor --method l0 --method l1 --method random --blocks")
@@ -227,4 +227,4 @@ class _Study:
 
     def common(self) -> str:
         """Options of every float training."""
-        return "--mixed-precision" if self.mixed_precision else ""
+        return "--precision bfloat16" if self.mixed_precision else ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.run import Run
@@ -53,11 +53,11 @@ class TerminateOnNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
             "start again with a smaller `learning_rate` and another `output`"
         )
 
-    def _step_arrays(self, step: int) -> dict[str, NDArray[np.generic]]:
+    def _step_arrays(self, step: int) -> dict[str, Any]:
         """Return the arrays of a step of all devices, and the paths of its images."""
         devices = self.examples.devices
         parts = [self.examples.batch(self._epoch, step * devices + device) for device in range(devices)]
-        arrays: dict[str, NDArray[np.generic]] = {
+        arrays: dict[str, Any] = {
             name: np.concatenate(part) for name, part in zip(ARRAYS, zip(*parts, strict=True), strict=False)
         }
         count = len(arrays["images"])

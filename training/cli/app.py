@@ -88,8 +88,8 @@ def rank(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="Importance method: leave-one-out (default), taylor, l0, l1, random, or all. May be repeated; pruning goes by the "
-            "first one."
+            help="Importance method: leave-one-out (default), taylor, l0, l1, random, or all. May be repeated; pruning goes by "
+            "the first one."
         ),
     ] = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,

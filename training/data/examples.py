@@ -1,7 +1,7 @@
 """Batches of training examples, with numpy and OpenCV only.
 
-Randomness depends on (seed, epoch, item) alone, so that a resumed training gets the same batches. The `ExampleBuilder` of the task
-builds an example; geometry and preprocessing are those of `mobile_eval`, which the device uses.
+Randomness depends on (seed, epoch, item) alone, so that a resumed training gets the same batches. The `ExampleBuilder` of the
+task builds an example; geometry and preprocessing are those of `mobile_eval`, which the device uses.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def evaluation_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN
     return normalize(TASKS[spec.task].inputs_in(geometry, items, spec.input_size))
 
 
-def evaluation_batches(
-    items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN
-) -> Iterator[NDArray[np.float32]]:
+def evaluation_batches(items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN) -> Iterator[NDArray[np.float32]]:
     """Yield `evaluation_inputs` of `size` items at a time."""
     for start in range(0, len(items), size):
         yield evaluation_inputs(items[start : start + size], spec, geometry)

@@ -23,8 +23,8 @@ PIXELS, DONE = "pixels.rgb", "done.bin"
 class ImageCache:
     """A cache of the images of items, filled as they are read. Its file is mapped, not read into memory.
 
-    `save` records which images are complete, after their pixels are on the disk: after an interruption the others are decoded again.
-    Images whose size differs from their annotations are not cached.
+    `save` records which images are complete, after their pixels are on the disk: after an interruption the others are decoded
+    again. Images whose size differs from their annotations are not cached.
 
     Args:
         folder: Folder of the cache; several data sets can share it.

@@ -14,8 +14,8 @@ from training.execution import DEFAULT_WORKERS
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """The batches of several epochs in turn, bit for bit those of `tf_pipeline.training_dataset`.
 
-    Give `model.fit` the `steps_per_epoch`. The batches are built ahead by threads of this object, because those of Keras stop at the
-    end of each epoch.
+    Give `model.fit` the `steps_per_epoch`. The batches are built ahead by threads of this object, because those of Keras stop at
+    the end of each epoch.
 
     Args:
         examples: The training examples.

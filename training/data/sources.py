@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hrnet_tf.runs.run import Run
 from mobile_eval.datasets.base import PATHS, DataSource
@@ -85,8 +86,8 @@ def run_source(run: Run, source: DataSource, names: Mapping[str, str] = NO_NAMES
 def run_sources(run: Run, data: TrainingData) -> tuple[DataSource, DataSource | None]:
     """Return the training and validation set of a run, with other files and folders where these are set.
 
-    What the two sets of the run share stays shared. Where other training data are set and the validation data of the run no longer
-    exist, there is no validation, and a warning says so.
+    What the two sets of the run share stays shared. Where other training data are set and the validation data of the run no
+    longer exist, there is no validation, and a warning says so.
 
     Args:
         run: The run.
@@ -128,7 +129,7 @@ def _absent_path(source: DataSource) -> str | None:
     return next((name for name in PATHS if (path := getattr(source, name)) is not None and not path.exists()), None)
 
 
-def _set_fields(source: DataSource) -> dict[str, object]:
+def _set_fields(source: DataSource) -> dict[str, Any]:
     return {name: value for name in (*PATHS, *CHOICES) if (value := getattr(source, name)) not in (None, False)}
 
 

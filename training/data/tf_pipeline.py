@@ -15,9 +15,7 @@ from training.data.examples import Batch, Examples
 from training.execution import DEFAULT_WORKERS
 
 
-def training_dataset(
-    examples: Examples, epochs: range, devices: range = range(1), workers: int = DEFAULT_WORKERS
-) -> TFDataset:
+def training_dataset(examples: Examples, epochs: range, devices: range = range(1), workers: int = DEFAULT_WORKERS) -> TFDataset:
     """Return a dataset of the batches of several epochs in turn.
 
     Args:

@@ -50,7 +50,7 @@ def load_data(config: TrainingConfig, category: Category | None = None) -> tuple
     val = load(config.data.val)
     if val.names != train.names:
         raise HRNetError(
-            f"the validation data have other joints or classes ({', '.join(val.names[:SHOWN_NAMES])}, ...) than the training data "
+            f"the validation data have other labels ({', '.join(val.names[:SHOWN_NAMES])}, ...) than the training data "
             f"({', '.join(train.names[:SHOWN_NAMES])}, ...)"
         )
     if task.check:

@@ -80,7 +80,7 @@ def check_settings(output: Path, earlier: Mapping[str, object], current: Mapping
 def _raise_differences(output: Path, differences: list[str]) -> None:
     if differences:
         raise HRNetError(
-            f"{output} cannot be resumed with other settings: {'; '.join(differences)}. Give the earlier ones, or another `output`"
+            f"{output} cannot be resumed with other settings: {'; '.join(differences)}. Use those, or another `output`"
         )
 
 
@@ -124,8 +124,8 @@ def _input_differences(earlier: Inputs, current: Inputs) -> list[str]:
 def started(run: Run, *, companions: Callable[[], None] | None = None, writes: bool = True) -> Iterator[None]:
     """Run the block with the description of a run on the disk.
 
-    A run that begins here and fails before its first epoch is saved leaves nothing behind, so that the corrected command can use the
-    same folder. A resumed run gets the current paths of its data.
+    A run that begins here and fails before its first epoch is saved leaves nothing behind, so that the corrected command can use
+    the same folder. A resumed run gets the current paths of its data.
 
     Args:
         run: The run.

@@ -1,7 +1,7 @@
 """Training on one device, on all devices of this machine, or on several machines, by tf.distribute.
 
-Every device takes `batch_size` examples per step, so that the batch of a step grows with their number, and the learning rate with it
-(Goyal et al., arXiv 1706.02677; the warm-up is the config's). BatchNorm uses the statistics of the full step.
+Every device takes `batch_size` examples per step, so that the batch of a step grows with their number, and the learning rate with
+it (Goyal et al., arXiv 1706.02677; the warm-up is the config's). BatchNorm uses the statistics of the full step.
 """
 
 from __future__ import annotations

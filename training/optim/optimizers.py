@@ -1,9 +1,9 @@
 """Keras optimizers with the constants of the official recipes, and gradient accumulation and weight averages for either Keras.
 
-With gradient accumulation, the gradients of several batches are averaged before the weights are updated, as if the batch were that
-much larger; BatchNorm still sees one batch at a time. Gradients at the end of an epoch count towards the next update, and are in the
-checkpoint. With a moving average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential, with momentum `ema`), the averaged
-weights are validated and saved.
+With gradient accumulation, the gradients of several batches are averaged before the weights are updated, as if the batch were
+that much larger; BatchNorm still sees one batch at a time. Gradients at the end of an epoch count towards the next update, and
+are in the checkpoint. With a moving average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential, with momentum
+`ema`), the averaged weights are validated and saved.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ from mobile_eval.viz.charts import removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig, run_settings
 from training.data.examples import evaluation_batches
-from training.engine.fit import build_for_training, build_teacher, check_category, fit, known_category, load_data
-from training.engine.inputs import inputs_of
+from training.engine.fit import fit
+from training.engine.inputs import check_category, inputs_of, known_category, load_data
+from training.engine.networks import build_for_training, build_teacher
 from training.engine.starting import ROUNDS, check_same, check_settings, check_startable
 from training.execution import Execution
 from training.optim.sparsity import SPARSITY
@@ -196,16 +197,16 @@ def prune(
     output, execution = Path(output), execution or Execution()
     if execution.devices.workers > 1:
         raise HRNetError("`strategy` multi-worker cannot be used for pruning: use one or mirrored")
-    if config.sparsity:
+    if config.regularization.sparsity:
         check_tf_keras(SPARSITY)
     check_startable(output, "prune", resume=resume)
-    if config.epochs < options.rounds:
-        raise HRNetError(f"{config.epochs} epochs are not enough for {options.rounds} rounds")
+    if config.schedule.epochs < options.rounds:
+        raise HRNetError(f"{config.schedule.epochs} epochs are not enough for {options.rounds} rounds")
     check_prunable(run, options)
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
-    log_skipped(config.train, train_data)
-    log_skipped(config.val, val_data)
+    log_skipped(config.data.train, train_data)
+    log_skipped(config.data.val, val_data)
     load_weights(run.weights_path)
     pricing = _Pricing(run, options)
     at = run
@@ -219,8 +220,8 @@ def prune(
                 at, looked_at, before.methods, blocks=options.blocks, seed=before.seed, memory_budget=execution.memory_budget
             )
         part = dataclasses.replace(options, budget=options.budget.part(number, options.rounds))
-        epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
-        tuning = dataclasses.replace(config, epochs=epochs)
+        epochs = config.schedule.epochs // options.rounds + (config.schedule.epochs % options.rounds if last else 0)
+        tuning = config.replace(epochs=epochs)
         data = train_data, val_data
         at = _prune_once(at, part, tuning, folder, pricing, teacher or run, data, execution, resume=resume)
     return at
@@ -263,12 +264,12 @@ def _prune_once(
     check_startable(output, "prune", resume=resume)
     made = None if (output / RUN).is_file() else plan_run(run, options, train_data, val_data, pricing, memory_budget)
     spec = made.spec if made else chosen_before(output, options)
-    inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if config.distill_weight else None)
+    inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if distills else None)
     pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path), inputs)
     check_same(pruned)
     with execution.devices.scope():
         model = build_for_training(spec, config)
-        taught_by = build_teacher(teacher, config) if config.distill_weight else None
+        taught_by = build_teacher(teacher, config) if distills else None
     set_model_weights(model, load_weights(run.weights_path))
     items, size = train_data.items[:NORM_ITEMS], batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
     batches = evaluation_batches(items, size, spec, config.settings.geometry)

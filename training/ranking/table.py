@@ -8,7 +8,7 @@ from rich.table import Column, Table
 from hrnet_tf.runs.run import Ranking, Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from training.config import TrainingConfig
-from training.engine.fit import load_data
+from training.engine.inputs import load_data
 from training.pruning.cost_model import MILLISECONDS
 from training.pruning.prune import Plan, PruneOptions, check_prunable, plan_run
 from training.pruning.removal_steps import counted

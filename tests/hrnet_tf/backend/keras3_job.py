@@ -61,26 +61,26 @@ def one_step(folder, spec):
 
 def batches(config, spec):
     """The first epoch's batches, and the second epoch's first."""
-    people = load_keypoints(config.train)
+    people = load_keypoints(config.data.train)
     made = TrainingBatches(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
     return {f"batch{index}_{part}": array for index in range(made.examples.steps + 1) for part, array in enumerate(made[index])}
 
 
 def trainings(folder, config):
     """A training with dropped links; and the same, interrupted and resumed; one in bfloat16 with a teacher; one in float16."""
-    config = dataclasses.replace(config, link_dropout=0.3)
+    config = config.replace(link_dropout=0.3)
     train(SMALL.full(), config, folder / "whole")
     try:
         train(SMALL.full(), config, folder / "parted", execution=Execution(callbacks=(Stop(),)))
     except KeyboardInterrupt:
         train(SMALL.full(), config, folder / "parted", resume=True)
-    taught = dataclasses.replace(config, epochs=1, precision="bfloat16", distill_weight=0.5)
+    taught = config.replace(epochs=1, precision="bfloat16", distill_weight=0.5)
     train(SMALL.full(), taught, folder / "taught", teacher=load_run(folder / "whole"))
-    half = dataclasses.replace(config, link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
+    half = config.replace(link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
     train(SMALL.full(), half, folder / "half")
     model, run = build_model(load_run(folder / "whole").spec), load_run(folder / "whole")
     set_model_weights(model, load_weights(run.weights_path))
-    ranking = rank_run(run, load_keypoints(config.train).head(8))
+    ranking = rank_run(run, load_keypoints(config.data.train).head(8))
     (folder / "scores.json").write_text(json.dumps({str(unit): score for unit, score in ranking.importance().items()}))
     return {"trained": np.asarray(model.predict_on_batch(np.load(folder / "given.npz")["images"][:, :32, :32]))}
 
@@ -106,7 +106,7 @@ def main(folder, spec):
             errors[task] = refused(lambda spec=other: build_model(spec))
         else:
             names[task] = sorted(model_weights(build_model(other)))
-    wild = dataclasses.replace(config, learning_rate=1e30, warmup_epochs=0.0)
+    wild = config.replace(learning_rate=1e30, warmup_epochs=0.0)
     errors["no number"] = refused(lambda: train(SMALL.full(), wild, folder / "wild"))
     if BACKEND == "tensorflow":
         import tf_keras

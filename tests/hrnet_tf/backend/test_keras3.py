@@ -188,7 +188,7 @@ def test_hard_concrete_gates_are_drawn(found: Found) -> None:
 
 
 def test_batches_are_those_of_tf_data_bit_for_bit(found: Found, config: TrainingConfig, spec: HRNetSpec) -> None:
-    people = load_keypoints(config.train)
+    people = load_keypoints(config.data.train)
     made = training_dataset(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
     batches = [name for name in found.arrays if name.startswith("batch")]
     assert len(batches) == 3 * (len(people) // 8 + 1)
@@ -216,7 +216,7 @@ def test_the_run_is_read_by_tf_keras(found: Found, given: Path) -> None:
 
 
 def test_links_are_ranked_as_tf_keras_ranks_them(found: Found, config: TrainingConfig) -> None:
-    scores = rank_run(load_run(found.folder / "whole"), load_keypoints(config.train).head(8)).importance()
+    scores = rank_run(load_run(found.folder / "whole"), load_keypoints(config.data.train).head(8)).importance()
     there = json.loads((found.folder / "scores.json").read_text())
     assert there == pytest.approx({str(unit): score for unit, score in scores.items()}, rel=1e-2, abs=1e-7)
     assert len(set(there.values())) > 1

@@ -43,9 +43,9 @@ def test_each_arm_is_what_its_name_says() -> None:
     assert "--method random --closest" in made("random-76")
     assert "prune out/runs/dropped-base" in made("dropped-76")
     assert "--link-dropout 0.1" in made("dropped-base")
-    assert "--mixed-precision" in made("base")
+    assert "--precision bfloat16" in made("base")
     assert "--width-like out/runs/links-66" in made("narrow-66")
-    assert "--mixed-precision" not in made("narrow-66")
+    assert "--precision bfloat16" not in made("narrow-66")
     assert "--width-like out/runs/blocks-47" in made("narrow-47")
     assert "--keep-latency 0.47 --blocks" in made("blocks-47")
     files = [f"out/{label}.tflite" for arm in arms(PRESETS["lspet"]) for label in arm.labels.values()]

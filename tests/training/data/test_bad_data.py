@@ -220,14 +220,14 @@ def test_a_mask_that_is_spoilt_while_training_ends_it_in_one_line(at: Path) -> N
     from hrnet_tf.spec.presets import customized, preset
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.tasks.registry import TASKS
-    from training.config import TrainingConfig
+    from training.config import DataConfig, TrainingConfig
     from training.data.examples import examples_for
     from training.data.tf_pipeline import reraised_data_errors, training_dataset
     from training.tasks.segmentation.settings import SegmentationSettings
 
     source = DataSource(at / "images", masks=at / "masks")
     data = TASKS["segmentation"].load(source)
-    config = TrainingConfig(source, None, SegmentationSettings(), 1, "segmentation", batch_size=3)
+    config = TrainingConfig("segmentation", SegmentationSettings(), DataConfig(source, batch_size=3))
     examples = examples_for(data, customized(preset("segment-small-v1"), input_size=(32, 32)), config)
     mask_of_another_size(at)
     with pytest.raises(HRNetError, match=r"^mask \S+1.png is 40x61") as caught, reraised_data_errors(examples):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     """A run as training leaves it, with random weights, ranked at random with its blocks."""
-    category = json.loads(config.train.path("annotations").read_text())["categories"][0]
+    category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "full", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
@@ -77,7 +76,7 @@ def test_rounds_remove_tune_and_rank_again(trained: Run, config: TrainingConfig,
 
 
 def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
-    options, one = PruneOptions(Budget(keep_links=0.5)), dataclasses.replace(config, epochs=1)
+    options, one = PruneOptions(Budget(keep_links=0.5)), config.replace(epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.callbacks.run_checkpoint.RunCheckpoint.on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
@@ -94,7 +93,7 @@ def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp
 
 
 def test_a_lost_metric_stops_the_removal(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
-    one = dataclasses.replace(config, epochs=1)
+    one = config.replace(epochs=1)
     pruned = prune(trained, PruneOptions(Budget(max_drop=0.999)), one, tmp_path / "pruned")
     plan = json.loads((pruned.path / "pruning.json").read_text())
     assert len(pruned.hrnet_spec.links) == 1  # all of PCK may be lost

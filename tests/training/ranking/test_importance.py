@@ -51,7 +51,7 @@ def network(spec: HRNetSpec) -> GatedNetwork:
 @pytest.fixture(scope="module")
 def held(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
     """Drawn people, whose targets are what the network itself finds, so that every unit that matters is missed."""
-    data = load_keypoints(config.train).head(16)
+    data = load_keypoints(config.data.train).head(16)
     made = RankingData.prepare(data, spec, PoseSettings())
     inputs, _, weights = made.arrays
     return dataclasses.replace(made, arrays=(inputs, np.asarray(network.gated()(inputs, training=False)), np.ones_like(weights)))
@@ -154,7 +154,7 @@ def test_rank_correlation_by_hand() -> None:
 
 
 def test_examples_that_do_not_fit_are_made_anew(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
-    data = load_keypoints(config.train).head(7)
+    data = load_keypoints(config.data.train).head(7)
     kept = RankingData.prepare(data, spec, PoseSettings())
     streamed = RankingData.prepare(data, spec, PoseSettings(), memory_budget=2 * live_bytes(spec))
     assert kept.arrays is not None
@@ -172,7 +172,7 @@ def test_examples_that_do_not_fit_are_made_anew(network: GatedNetwork, spec: HRN
 
 def test_gates_learn_from_examples_that_are_made_anew(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
-        RankingData.prepare(load_keypoints(config.train).head(5), spec, PoseSettings()),
+        RankingData.prepare(load_keypoints(config.data.train).head(5), spec, PoseSettings()),
         arrays=None,
         memory_budget=3 * activation_bytes(spec),
     )

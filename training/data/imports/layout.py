@@ -72,7 +72,7 @@ def write_class_folders(images: Iterable[LabelledImage], output: Path, origin: d
         folder = folder_name(image.class_name)
         if labels.setdefault(folder, image.label) != image.label:
             raise HRNetError(
-                f"classes {labels[folder]} and {image.label} are both named {image.class_name!r}: give them different names by `classes`"
+                f"classes {labels[folder]} and {image.label} are both named {image.class_name!r}: name them by `classes`"
             )
         path = part / folder / f"{image.key}{image.suffix}"
         if not path.is_file():
