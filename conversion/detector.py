@@ -25,9 +25,8 @@ from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.quantization.samples import CHECKED_ON_RANDOM, SAMPLES, Inputs, Samples, sample_inputs
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.detection.joined import JoinedDetector
 from hrnet_tf.models.detection.sizes import detection_widths
-from hrnet_tf.models.detection.stages import LEVELS, stages_of
+from hrnet_tf.models.detection.two_stage import LEVELS, JoinedDetector, stages_of
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
@@ -41,12 +40,13 @@ from mobile_eval.model.checked_inputs import RANDOM_IMAGES
 from mobile_eval.model.description import BoxesFile, ModelDescription, save_model_file
 from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
 from mobile_eval.runtime.quantization import quantize
-from mobile_eval.tasks.detection.constants import BEHIND_IT, LEVELS_READ, tensor_shapes
+from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, BOX_HEAD_SUFFIX
+from mobile_eval.tasks.detection.tensor_shapes import tensor_shapes
 
 CHECKED = 8  # images
 BOX_IMAGES = 32  # images whose proposals the box head is calibrated on
 REJECTED = ".rejected"
-MAPS = (*LEVELS[:LEVELS_READ], *(f"{level}_objectness" for level in LEVELS), *(f"{level}_deltas" for level in LEVELS))
+MAPS = (*LEVELS[:BOX_HEAD_LEVELS], *(f"{level}_objectness" for level in LEVELS), *(f"{level}_deltas" for level in LEVELS))
 ANSWERS = ("class_logits", "box_deltas")
 
 
@@ -72,7 +72,7 @@ class DetectorConversion:
 def boxes_path(path: Path | str) -> Path:
     """Where the second file lies: detector.boxes.tflite beside detector.tflite."""
     path = Path(path)
-    return path.with_name(f"{path.stem}{BEHIND_IT}{path.suffix}")
+    return path.with_name(f"{path.stem}{BOX_HEAD_SUFFIX}{path.suffix}")
 
 
 def convert_detector(
@@ -140,7 +140,7 @@ def load_detector(run: Run, *, tuned: bool) -> JoinedDetector:
 
 def _pooled(network: JoinedDetector, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the proposals of an image (H, W, 3) cover (R, 7, 7, C)."""
-    found = network.pooled(network.maps(normalize(image[None]), training=False))
+    found = network.pool_proposals(network.maps(normalize(image[None]), training=False))
     return np.asarray(found["pooled"].numpy()[0])
 
 
@@ -164,7 +164,11 @@ def _checked(draft: Path, options: ConvertOptions, runtime: str) -> Any:
 def _parities(network: JoinedDetector, drafts: Sequence[Path], checked: Samples, pooled: Inputs) -> list[Parity]:
     """Each output of both files against Keras's, the levels of one kind together; both stages are given the same."""
     first, second = map(TFLiteModel, drafts)
-    groups = {"maps": MAPS[:LEVELS_READ], "objectness": MAPS[LEVELS_READ : -len(LEVELS)], "anchor deltas": MAPS[-len(LEVELS) :]}
+    groups = {
+        "maps": MAPS[:BOX_HEAD_LEVELS],
+        "objectness": MAPS[BOX_HEAD_LEVELS : -len(LEVELS)],
+        "anchor deltas": MAPS[-len(LEVELS) :],
+    }
     sums = {name: ErrorSums() for name in (*groups, *ANSWERS)}
     for image in checked.images:
         maps, found = network.maps(normalize(image[None]), training=False), first.outputs(first.stored(image[None]))

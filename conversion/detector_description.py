@@ -25,8 +25,7 @@ from mobile_eval.model.description import (
     ModelOutput,
     TensorFormat,
 )
-from mobile_eval.tasks.detection.anchors import STRIDES
-from mobile_eval.tasks.detection.constants import POOLED
+from mobile_eval.tasks.detection.constants import POOLED_SIZE, STRIDES
 
 AS_REAL = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # what is pooled is not normalized
 
@@ -42,7 +41,7 @@ def describe_maps(run: Run, options: ConvertOptions, interpreter: Any, boxes: Bo
 def describe_boxes(run: Run, options: ConvertOptions, interpreter: Any, boxes: BoxesFile, checked: Samples) -> ModelDescription:
     """Of the second file."""
     layout = f"{boxes.proposals} boxes, NHWC"
-    source = ModelInput((POOLED, POOLED), *AS_REAL, _format(interpreter.get_input_details()[0]), layout)
+    source = ModelInput((POOLED_SIZE, POOLED_SIZE), *AS_REAL, _format(interpreter.get_input_details()[0]), layout)
     output = ModelOutput(BOX_ANSWERS, 0, _format(interpreter.get_output_details()[0]))
     return _described(run, options, source, output, interpreter, boxes, checked)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf.models.detection.stages import LEVELS
+from hrnet_tf.models.detection.two_stage import LEVELS
 from mobile_eval.image.geometry import PLAIN
 from mobile_eval.keypoints.decode import QUARTERS
 from mobile_eval.model.description import BOX_ANSWERS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
 from mobile_eval.model.output_tensors import OutputTensor
-from mobile_eval.tasks.detection.anchors import RATIOS, STRIDES
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, STRIDES
 
 LOCATIONS, SCORES = "locations", "scores"
 LOGITS, PROBABILITIES = "logits", "probabilities"
@@ -73,6 +73,8 @@ def _pyramid() -> dict[str, str]:
     texts = {}
     for level, stride in zip(LEVELS, STRIDES, strict=True):
         texts[level] = f"feature map at 1/{stride} of the input's size"
-        texts[f"{level}_objectness"] = f"objectness logits of {len(RATIOS)} anchors at each place, 1/{stride} of the input's size"
-        texts[f"{level}_deltas"] = f"box deltas (x, y, width, height) of these {len(RATIOS)} anchors"
+        texts[f"{level}_objectness"] = (
+            f"objectness logits of {ANCHORS_PER_POSITION} anchors at each place, 1/{stride} of the input's size"
+        )
+        texts[f"{level}_deltas"] = f"box deltas (x, y, width, height) of these {ANCHORS_PER_POSITION} anchors"
     return texts

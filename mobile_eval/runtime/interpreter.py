@@ -38,7 +38,7 @@ from mobile_eval.runtime.backend import NOT_DELEGATED, Backend, Placement, place
 from mobile_eval.runtime.native_output import without_info_lines
 from mobile_eval.runtime.quantization import StoredBytes, dequantize, quantize
 from mobile_eval.runtime.trial import check_sound
-from mobile_eval.tasks.detection.constants import tensor_shapes
+from mobile_eval.tasks.detection.tensor_shapes import tensor_shapes
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 CPU = Backend()

@@ -9,7 +9,7 @@ from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.models.detection.anchors import anchor_boxes
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
-from hrnet_tf.models.detection.stages import ALIGNED_LEVELS, DetectorStages, flat_answers, stages_of
+from hrnet_tf.models.detection.two_stage import ALIGNED_LEVELS, DetectorStages, flatten_rpn_outputs, stages_of
 from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import Learner
 from training.tasks.base import divergence
@@ -58,7 +58,7 @@ class DetectionLearner(Learner):
         maps = {name: tf.cast(value, tf.float32) for name, value in maps.items()}
         targets = tf.cast(y, tf.float32)
         boxes, labels = unpack(targets)
-        logits, deltas = flat_answers(maps)
+        logits, deltas = flatten_rpn_outputs(maps)
         number = tf.cast(tf.reduce_sum(seeds(targets)), tf.int32)
         settings = self.settings
         first = anchor_loss(logits, deltas, self.anchors, boxes, labels, settings.anchors, tf.stack([number, ANCHORS]))
@@ -72,7 +72,7 @@ class DetectionLearner(Learner):
         """
         maps = {name: tf.cast(value, tf.float32) for name, value in found.items()}
         wanted = tf.sigmoid(tf.cast(taught["rpn_logits"], tf.float32))
-        anchors = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(wanted, flat_answers(maps)[0]))
+        anchors = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(wanted, flatten_rpn_outputs(maps)[0]))
         proposals = tf.stop_gradient(tf.cast(taught["proposals"], tf.float32))[:, :TAUGHT]
         class_logits, _ = self._answers(proposals, maps)
         return anchors + divergence(taught["class_logits"][:, :TAUGHT], class_logits)
