@@ -134,13 +134,13 @@ def convert_run(
             error is over the limit in the options. The file is then kept as `output`.rejected.
     """
     check_tf_keras("conversion to TFLite")
-    options.check_task(run.spec.task, run.spec.name)
+    options.check_network(run.spec)
     settings = ConversionSettings(options, quantization_recipe, runtime, memory_budget)
-    if quantization_recipe and (run.quantized or run.spec.task == "detection"):
+    if quantization_recipe and (run.quantized or run.spec.head_kind == "detection"):
         reason = "already quantization-aware" if run.quantized else "a detector"
         raise HRNetError(f"`quantization_recipe` is not supported for {run.path}: it is {reason}")
     images = sample_inputs(run, options, data, samples, seed, memory_budget)
-    convert_files = convert_detector if run.spec.task == "detection" else _convert_network
+    convert_files = convert_detector if run.spec.head_kind == "detection" else _convert_network
     return convert_files(run, Path(output), images, settings)
 
 
@@ -148,7 +148,7 @@ def _convert_network(run: Run, output: Path, samples: Samples, settings: Convers
     options = settings.options
     fake_quantized = run.quantized and options.format == "int8"
     model = load_folded_model(run, fake_quantized=fake_quantized)
-    exported = export_model(model, options, output_name(OUTPUT_KINDS[run.spec.task][0], softmax=options.softmax))
+    exported = export_model(model, options, output_name(OUTPUT_KINDS[run.spec.head_kind][0], softmax=options.softmax))
     draft = make_draft(exported, None if fake_quantized else calibration_inputs(samples.images, options), settings)
     compared = samples.head(PARITY_SAMPLES)
     description = describe(run, options, draft, compared)

@@ -38,10 +38,10 @@ from mobile_eval.tasks.detection.anchors import STRIDES
 from mobile_eval.tasks.detection.constants import POOLED
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
-OUTPUT_KINDS = {  # kind and stride of each task's output
-    "pose": (HEATMAPS, HEATMAP_STRIDE),
-    "landmarks": (HEATMAPS, HEATMAP_STRIDE),
-    "segmentation": (CLASS_MAPS, STEM_STRIDE),
+OUTPUT_KINDS = {  # kind and stride of each head's output
+    "heatmap": (HEATMAPS, HEATMAP_STRIDE),
+    "multiscale_heatmap": (HEATMAPS, HEATMAP_STRIDE),
+    "dense": (CLASS_MAPS, STEM_STRIDE),
     "classification": (CLASS_SCORES, 0),
 }
 ZEROS, ONES = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -62,7 +62,7 @@ def describe(run: Run, options: ConvertOptions, draft: Draft, compared: Samples)
     geometry = run_geometry(run)
     mean, std = AS_BYTES if options.camera else IMAGENET
     source = ModelInput(run.spec.input_size, mean, std, _tensor_format(draft.input), geometry=geometry)
-    kind, stride = OUTPUT_KINDS[run.spec.task]
+    kind, stride = OUTPUT_KINDS[run.spec.head_kind]
     values = next(details for details in draft.outputs if details["dtype"] != np.int32)  # decoding: the scores
     offset = float(run.config.get("heatmap_offset", 0.0))
     output = ModelOutput(KEYPOINTS if options.decode else kind, stride, _tensor_format(values), offset, options.softmax)
@@ -119,7 +119,7 @@ def _importance(run: Run) -> dict[str, float] | None:
     """Importance of each link by name, if the run is ranked."""
     if not (run.path / RANKING).is_file():
         return None
-    return {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
+    return {str(unit): value for unit, value in load_ranking(run).importance().items() if isinstance(unit, FusionLink)}
 
 
 def _category(run: Run) -> KeypointCategory:
@@ -137,7 +137,7 @@ def source_of(run: Run, compared: Samples) -> dict[str, Any]:
 def removal_of(run: Run) -> dict[str, Any] | None:
     """Return how a pruned network was pruned, from pruning.json; None if it was not."""
     plan = load_pruning(run)
-    return {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")} if plan else None
+    return {name: plan[name] for name in ("cost_unit", "metric", "full_score", "steps")} if plan else None
 
 
 def output_tensors(draft: Draft, output: ModelOutput, geometry: str) -> tuple[OutputTensor, ...]:

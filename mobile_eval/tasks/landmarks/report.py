@@ -29,7 +29,7 @@ ABOUT = (
 def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progress: bool) -> Measured:
     """NME and failure rate of a model on all faces."""
     result = evaluate_landmarks(model, data, unit=asked.unit, failure_above=asked.failure_above, progress=progress)
-    truth = np.stack([face.keypoints for face in data.persons])
+    truth = np.stack([face.keypoints for face in data.instances])
     distances = normalized_distances(result.keypoints, truth, face_units(data, asked.unit)[1])
     known = ~np.isnan(distances)
     errors = np.where(known, distances, 0)
@@ -39,7 +39,7 @@ def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progr
         result=result,
         score=result.nme.nme,
         second=result.nme.failure_rate,
-        sums=sums_of_groups(np.column_stack([of_faces, counted]), [face.image_id for face in data.persons]),
+        sums=sums_of_groups(np.column_stack([of_faces, counted]), [face.image_id for face in data.instances]),
         parts={name: number_or_none(error) for name, error in zip(data.category.joints, result.nme.per_landmark, strict=True)},
         right=-errors,
         answers=result.keypoints,
@@ -48,7 +48,7 @@ def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progr
 
 def face_example(data: KeypointDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """A face's landmarks, and those that models found."""
-    face = data.persons[index]
+    face = data.instances[index]
     cutout = cut_out(read_item(face), face.box)
     labelled = face.keypoints[:, 2] > 0
     panels = [Panel("ground truth", f"{int(labelled.sum())} labelled", Markup(points_svg(face.keypoints, data.category, cutout)))]
