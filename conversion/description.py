@@ -14,7 +14,7 @@ from conversion.quantization.samples import Samples, run_geometry
 from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import Run, load_pruning, load_ranking
 from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.geometry import HEATMAP_STRIDE
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from mobile_eval.model.checked_inputs import checked_on

@@ -14,7 +14,7 @@ from conversion.quantization.samples import Samples
 from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import Run, load_ranking
 from hrnet_tf.spec.network import FusionLink
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from mobile_eval.model.description import (
     BOX_ANSWERS,

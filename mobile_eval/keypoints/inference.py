@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.flip_pairs import AUTO, pairs_with, unknown_sides
+from mobile_eval.datasets.flip_pairs import AUTO, resolve_flip_pairs, unknown_pairs_message
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP as UDP_GEOMETRY
 from mobile_eval.image.geometry import Array, box_matrix, heatmap_pixel
@@ -65,9 +65,9 @@ class PoseOptions:
     def mirrored(self, model: TFLiteModel) -> NDArray[np.intp]:
         """Index (K,) that reorders the model's keypoints into those of the mirrored crop; HRNetError where it is not known."""
         category = model.description.category
-        pairs = pairs_with(self.flip_pairs, category.flip_pairs, category.joints)
+        pairs = resolve_flip_pairs(self.flip_pairs, category.flip_pairs, category.joints)
         if pairs is None:
-            raise HRNetError(f"{model.path.name}: {unknown_sides(category.joints)}")
+            raise HRNetError(f"{model.path.name}: {unknown_pairs_message(category.joints)}")
         return replace(category, flip_pairs=pairs).mirrored
 
     def of(self, model: TFLiteModel) -> PoseOptions:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import parse_json, read_bytes, sha256, write_bytes, write_json
 from mobile_eval.image.geometry import GEOMETRIES, PLAIN

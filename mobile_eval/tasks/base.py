@@ -35,7 +35,7 @@ class DataSource:
     `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them. `category` is
     the name or id of the one to take of several with keypoints; `expected`, the name of a model's, is taken where the file does
     not say which either. `strict` refuses the annotations at the first bad label. `exif` is what annotations are of where EXIF
-    turns an image, one of `datasets.frames`; None leaves that to the sizes in the file.
+    turns an image, one of `datasets.coordinate_frame`; None leaves that to the sizes in the file.
     """
 
     images: Path | None = None

@@ -24,7 +24,7 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.coco.instances import InstanceImage, load_instances
+from mobile_eval.datasets.coco.detection import DetectionImage, load_detection_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resize
 from mobile_eval.model.description import files_of, read_description
@@ -147,7 +147,7 @@ def test_the_device_s_ap_is_training_s(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    data = load_instances(shapes / "val.json", shapes / "images")
+    data = load_detection_dataset(shapes / "val.json", shapes / "images")
     network = load_detector(run, tuned=False)
     scorer = Ap50Scorer(data, run.spec)
     images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
@@ -231,9 +231,9 @@ def test_two_precisions_side_by_side(converted: Converted, shapes: Path, tmp_pat
 
 def test_f1_of_an_image_by_hand() -> None:
     truth = np.array([[0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10]], float)
-    image = InstanceImage(1, Path("x.png"), (60, 60), truth, np.array([0, 0, 1]))
+    image = DetectionImage(1, Path("x.png"), (60, 60), truth, np.array([0, 0, 1]))
     boxes = np.array([[0, 0, 10, 9], [1, 0, 10, 10], [40, 0, 10, 10], [20, 0, 10, 10]], np.float32)
     found = Objects(boxes, np.array([0.9, 0.8, 0.7, 0.1], np.float32), np.array([0, 0, 0, 0]))
     assert f1(image, found) == pytest.approx(2 * 1 / (3 + 3))  # one right, one twice, one of another class, one too unsure
-    nothing = InstanceImage(1, Path("x.png"), (60, 60), np.zeros((0, 4)), np.zeros(0, int))
+    nothing = DetectionImage(1, Path("x.png"), (60, 60), np.zeros((0, 4)), np.zeros(0, int))
     assert f1(nothing, Objects(boxes[:0], np.zeros(0, np.float32), np.zeros(0, int))) == 1

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.instances import InstanceImage, Instances, load_instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage, load_detection_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item, resize
-from mobile_eval.metrics.box_map import BoxMapResult, box_map
-from mobile_eval.metrics.figures import show
-from mobile_eval.metrics.metric import Metric
+from mobile_eval.metrics.box_ap import BoxApResult, box_ap
+from mobile_eval.metrics.metric import Metric, format_scores
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.interpreter import TFLiteModel
@@ -40,7 +39,7 @@ class DetectionResult:
     model: str
     images: int
     objects: int
-    figures: BoxMapResult
+    figures: BoxApResult
     results: list[dict[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
@@ -55,13 +54,13 @@ class DetectionResult:
 
     def __str__(self) -> str:
         figures = self.figures
-        sizes = f"AP small {show(figures.ap_small)}  medium {show(figures.ap_medium)}  large {show(figures.ap_large)}"
+        sizes = format_scores({"AP small": figures.ap_small, "medium": figures.ap_medium, "large": figures.ap_large})
         objects, images = number_of(self.objects, "objects"), number_of(self.images, "images")
         return f"{self.model}: {objects} in {images}\n{figures}\n{sizes}"
 
 
 def evaluate_detection(
-    model: TFLiteModel, dataset: Instances, *, overlays: Path | None = None, progress: bool = False
+    model: TFLiteModel, dataset: DetectionDataset, *, overlays: Path | None = None, progress: bool = False
 ) -> DetectionResult:
     """Run the detector on every image of `dataset`, resized as a whole to its input, and measure in the images' own pixels.
 
@@ -70,7 +69,7 @@ def evaluate_detection(
     detector, names = Detector(model), model.description.classes
     check_classes(model, dataset)
 
-    def read(one: InstanceImage) -> tuple[InstanceImage, NDArray[np.uint8], NDArray[Any]]:
+    def read(one: DetectionImage) -> tuple[DetectionImage, NDArray[np.uint8], NDArray[Any]]:
         image = read_item(one)
         return one, image, detector.stored(image)
 
@@ -86,16 +85,16 @@ def evaluate_detection(
     return DetectionResult(model.path.name, len(dataset), count, measured(dataset, results), results)
 
 
-def measured(dataset: Instances, results: Sequence[dict[str, Any]]) -> BoxMapResult:
+def measured(dataset: DetectionDataset, results: Sequence[dict[str, Any]]) -> BoxApResult:
     """COCO's figures; zeros, as far as there are objects, where nothing was found at all."""
     if results:
-        return box_map(dataset.coco, results)
+        return box_ap(dataset.coco, results)
     first = dataset.coco["images"][0]["id"]
     nothing = {"image_id": first, "category_id": dataset.category_ids[0], "bbox": [0, 0, 0, 0], "score": 0.0}
-    return box_map(dataset.coco, [nothing])
+    return box_ap(dataset.coco, [nothing])
 
 
-def check_classes(model: TFLiteModel, dataset: Instances) -> None:
+def check_classes(model: TFLiteModel, dataset: DetectionDataset) -> None:
     """Refuse annotations of other classes than the model's."""
     own, given = model.description.classes, dataset.classes
     if len(own) != len(given) or (own != unnamed_classes(len(own)) and own != given):
@@ -106,15 +105,15 @@ def check_classes(model: TFLiteModel, dataset: Instances) -> None:
         )
 
 
-def _draw(folder: Path, index: int, one: InstanceImage, image: NDArray[np.uint8], found: Objects, names: Sequence[str]) -> None:
+def _draw(folder: Path, index: int, one: DetectionImage, image: NDArray[np.uint8], found: Objects, names: Sequence[str]) -> None:
     write_picture(folder, index, one.image_path, draw_boxes(image, found, names, LEAST_SCORE))
 
 
-def _load(source: DataSource) -> Instances:
-    return load_instances(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
+def _load(source: DataSource) -> DetectionDataset:
+    return load_detection_dataset(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
 
 
-def _inputs(images: Sequence[InstanceImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[DetectionImage], size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.stack([resize(read_item(one), size) for one in images])
 
 

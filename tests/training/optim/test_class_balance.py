@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from mobile_eval.datasets.folders import load_class_folders
-from mobile_eval.datasets.masks import load_masked_images
+from mobile_eval.datasets.classification import load_classification_dataset
+from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
@@ -66,17 +66,17 @@ def test_by_median_frequency() -> None:
 
 
 def test_weights_of_data(streets: Path, animals: Path) -> None:
-    masked = load_masked_images(streets / "images", streets / "masks")
+    masked = load_segmentation_dataset(streets / "images", streets / "masks")
     config = TrainingConfig(DataSource(), None, MaskSettings(class_balance=True), 1, "segmentation")
     settings = balanced(config, masked).settings
     assert (settings.class_weights, settings.class_balance) == ((0.2981, 1.0, 1.75, 1.0), False)
     config = TrainingConfig(DataSource(), None, ClassSettings(class_balance=True), 1, "classification")
-    assert balanced(config, load_class_folders(animals)).settings.class_weights == (0.6667, 2.0)
+    assert balanced(config, load_classification_dataset(animals)).settings.class_weights == (0.6667, 2.0)
     plain = dataclasses.replace(config, settings=ClassSettings())
-    assert balanced(plain, load_class_folders(animals)) is plain
+    assert balanced(plain, load_classification_dataset(animals)) is plain
     given = dataclasses.replace(config, settings=ClassSettings(class_weights=(1.0, 2.0, 3.0)))
     with pytest.raises(HRNetError, match="`class_weights` has 3 numbers, but the data have 2 classes"):
-        balanced(given, load_class_folders(animals))
+        balanced(given, load_classification_dataset(animals))
     pose = TrainingConfig(DataSource(), None, PoseSettings(), 1, "pose")
     assert balanced(pose, masked) is pose
 

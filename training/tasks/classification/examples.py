@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.folders import ClassFolders
+from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.preprocess import normalize, resized_centre
 from training.tasks.base import Array, Image, Maker
 from training.tasks.classification.mixing import cutmix, mixup
@@ -22,7 +22,7 @@ ATTEMPTS = 10
 class ClassMaker(Maker):
     """Images (H, W, 3) and labels (classes,), one-hot before they are mixed."""
 
-    def __init__(self, data: ClassFolders, spec: Network, settings: Settings):
+    def __init__(self, data: ClassificationDataset, spec: Network, settings: Settings):
         self.images = data.images
         self.size = spec.input_size
         self.settings = settings

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.folders import ClassFolders
+from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.classification.evaluate import METRIC, rank
 from training.tasks.base import Array, Image, TrainingTask, divergence
@@ -21,7 +21,7 @@ from training.tasks.classification.settings import Settings
 class TopOneScorer:
     """The share of images whose class is the likeliest."""
 
-    def __init__(self, data: ClassFolders, spec: Network):
+    def __init__(self, data: ClassificationDataset, spec: Network):
         self.images = data.images
         self._right: list[bool] = []
 
@@ -51,7 +51,7 @@ def draw_classes(images: Image, scores: Array, answers: dict[str, Any]) -> Image
     return drawn
 
 
-def balancing_weights(data: ClassFolders) -> NDArray[np.float64]:
+def balancing_weights(data: ClassificationDataset) -> NDArray[np.float64]:
     """Weights (classes,) by how many images of each there are."""
     return weights_by_count(np.bincount([one.label for one in data.images], minlength=len(data.classes)))
 

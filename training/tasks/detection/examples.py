@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.coco.instances import InstanceImage, Instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from training.tasks.base import Array, Image, Maker
 from training.tasks.crop import Matrix, random_window
@@ -22,7 +22,7 @@ LEAST_SIDE = 2.0  # pixels
 class BoxMaker(Maker):
     """Images (H, W, 3) and targets (1 + most boxes of an image, 5), see `targets`."""
 
-    def __init__(self, data: Instances, spec: Network, settings: Settings):
+    def __init__(self, data: DetectionDataset, spec: Network, settings: Settings):
         self.images = data.images
         self.size = spec.input_size
         self.settings = settings
@@ -44,7 +44,7 @@ class BoxMaker(Maker):
         pack(boxes, labels, index, out[1])
 
 
-def seen_boxes(item: InstanceImage, matrix: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def seen_boxes(item: DetectionImage, matrix: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The corners (N, 4) and classes (N,) of an image's boxes, seen through `matrix` (2, 3) without rotation."""
     corners = np.concatenate([item.boxes[:, :2], item.boxes[:, :2] + item.boxes[:, 2:]], axis=1).reshape(-1, 2, 2)
     scale, shift = np.diag(matrix[:, :2]), matrix[:, 2]

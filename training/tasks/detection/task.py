@@ -9,8 +9,8 @@ import numpy as np
 
 from hrnet_tf.models.build import Network
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.coco.instances import Instances
-from mobile_eval.metrics.box_map import box_map
+from mobile_eval.datasets.coco.detection import DetectionDataset
+from mobile_eval.metrics.box_ap import box_ap
 from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.evaluate import METRIC
@@ -27,7 +27,7 @@ LEAST_SCORE = 0.3  # of a box that is drawn
 class Ap50Scorer:
     """COCO's AP at an overlap of 0.5, in pixels of the images as they are."""
 
-    def __init__(self, data: Instances, spec: Network):
+    def __init__(self, data: DetectionDataset, spec: Network):
         self.data = data
         self.input_size = spec.input_size
         self._results: list[dict[str, Any]] = []
@@ -44,7 +44,7 @@ class Ap50Scorer:
 
     def result(self) -> float:
         """AP50 over the classes; 0 where nothing was found."""
-        return box_map(self.data.coco, self._results).ap50 or 0.0 if self._results else 0.0
+        return box_ap(self.data.coco, self._results).ap50 or 0.0 if self._results else 0.0
 
 
 def detection_loss(settings: Settings) -> Any:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
-from mobile_eval.datasets.flip_pairs import name_words
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.flip_pairs import words_without_side
 from mobile_eval.image.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
 
 HALF_BODY_JOINTS = 8  # half a body is taken only where more joints than this are labelled
@@ -49,7 +49,7 @@ class JointSides:
 
 def upper_body(joints: tuple[str, ...]) -> NDArray[np.bool_] | None:
     """Which joints (K,) are of the upper body, the others being of the lower; None where a joint's name does not tell."""
-    words = [set(name_words(joint)) for joint in joints]
+    words = [set(words_without_side(joint)) for joint in joints]
     if not all(word & (UPPER | LOWER) for word in words):
         return None
     return np.array([bool(word & UPPER) for word in words])

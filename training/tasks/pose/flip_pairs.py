@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Protocol
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
-from mobile_eval.datasets.flip_pairs import pairs_with, unknown_sides
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import KeypointDataset
+from mobile_eval.datasets.flip_pairs import resolve_flip_pairs, unknown_pairs_message
 from mobile_eval.errors import HRNetError
 
 
@@ -24,11 +25,11 @@ def with_flip_pairs(data: KeypointDataset, settings: MirrorSettings, category: d
     of_run = KeypointCategory.from_json(category) if category else data.category
     same = of_run.joints == data.category.joints and of_run.flip_pairs is not None
     known = of_run.flip_pairs if same else data.category.flip_pairs
-    pairs = pairs_with(settings.flip_pairs, known, data.category.joints)
+    pairs = resolve_flip_pairs(settings.flip_pairs, known, data.category.joints)
     return dataclasses.replace(data, category=dataclasses.replace(data.category, flip_pairs=pairs))
 
 
 def check_sides(data: KeypointDataset, settings: MirrorSettings, learning: bool) -> None:
     """Raise HRNetError where the data are to be mirrored and it is not known which keypoints are left and right."""
     if learning and settings.flip_probability and data.category.flip_pairs is None:
-        raise HRNetError(unknown_sides(data.category.joints))
+        raise HRNetError(unknown_pairs_message(data.category.joints))

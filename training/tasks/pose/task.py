@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.image.geometry import PLAIN, box_matrix, heatmap_pixel
 from mobile_eval.keypoints.decode import decode_own, keypoints_in_image
 from mobile_eval.metrics.pck import pck

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from mobile_eval.metrics.confusion import IGNORED
@@ -20,7 +20,7 @@ from training.tasks.segmentation.settings import Settings
 class MaskMaker(Maker):
     """Images (H, W, 3) and class indices (H / stride, W / stride), 255 where nothing counts."""
 
-    def __init__(self, data: MaskedImages, spec: Network, settings: Settings):
+    def __init__(self, data: SegmentationDataset, spec: Network, settings: Settings):
         self.images = data.images
         self.classes = len(data.classes)
         self.size = spec.input_size
@@ -40,13 +40,13 @@ class MaskMaker(Maker):
         mask = cv2.resize(self._mask(self.images[index], image), self.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         out[1][:] = mask[:: self.stride, :: self.stride]
 
-    def _mask(self, one: MaskedImage, image: Image) -> Image:
+    def _mask(self, one: SegmentationImage, image: Image) -> Image:
         mask = read_mask(one.mask_path, self.classes)
         check_mask_size(one, mask.shape, image.shape[:2])
         return mask
 
 
-def check_mask_size(one: MaskedImage, mask: tuple[int, ...], image: tuple[int, ...]) -> None:
+def check_mask_size(one: SegmentationImage, mask: tuple[int, ...], image: tuple[int, ...]) -> None:
     """Raise HRNetError unless a mask is of the size (height, width) of its image."""
     if mask != image:
         sizes = ["x".join(map(str, shape)) for shape in (mask, image)]

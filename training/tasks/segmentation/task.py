@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.frames import size_as_read
-from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.datasets.coordinate_frame import oriented_size
+from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import check_size
 from mobile_eval.image.prefetch import ahead
-from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
+from mobile_eval.metrics.confusion import IGNORED, confusion, mean_over_classes, per_class_iou
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.base import answer_names
@@ -32,7 +32,7 @@ OF_THE_PAPER = ("segment-w40", "segment-w48")
 class MiouScorer:
     """mIoU of whole images at their masks' own size."""
 
-    def __init__(self, data: MaskedImages, spec: Network):
+    def __init__(self, data: SegmentationDataset, spec: Network):
         self.images = data.images
         self.counts = np.zeros((spec.classes, spec.classes), np.int64)
         self._done = 0
@@ -47,7 +47,7 @@ class MiouScorer:
 
     def result(self) -> float:
         """The mean of the classes' IoU."""
-        return mean_known(intersections_over_unions(self.counts))
+        return mean_over_classes(per_class_iou(self.counts))
 
 
 def pixel_loss(settings: Settings) -> Any:
@@ -68,18 +68,18 @@ def _enlarged(mask: Array, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
     return mask.astype(np.int64).repeat(size[0] // len(mask), axis=0).repeat(size[1] // mask.shape[1], axis=1)
 
 
-def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
+def check_masks(data: SegmentationDataset, settings: Settings, learning: bool) -> None:
     """Raise HRNetError for a mask that cannot be read, holds what is no class, or is not of its image's size.
 
     Data to learn from need two classes, and where these are not named, masks that hold more than a few of their indices: others
     are greys to look at. Of images that cannot be read nothing is said: training passes over a few of these.
     """
 
-    def checked(one: MaskedImage) -> NDArray[np.bool_]:
+    def checked(one: SegmentationImage) -> NDArray[np.bool_]:
         mask = read_mask(one.mask_path, len(data.classes))
         size = None
         with contextlib.suppress(HRNetError):  # an image that cannot be read
-            named = size_as_read(one.image_path, upright=one.upright)
+            named = oriented_size(one.image_path, upright=one.upright)
             check_size(named, f"image {one.image_path}")
             size = named
         if size is not None:
@@ -103,11 +103,11 @@ def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
         )
 
 
-def balancing_weights(data: MaskedImages) -> NDArray[np.float64]:
+def balancing_weights(data: SegmentationDataset) -> NDArray[np.float64]:
     """Weights (classes,) by how many pixels of the masks are of each."""
     classes = len(data.classes)
 
-    def counted(one: MaskedImage) -> NDArray[Any]:
+    def counted(one: SegmentationImage) -> NDArray[Any]:
         mask = read_mask(one.mask_path, classes)
         return np.bincount(mask[mask != IGNORED], minlength=classes)
 

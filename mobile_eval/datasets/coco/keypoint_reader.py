@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.bad_labels import BadLabels, how_many
-from mobile_eval.datasets.coco.ids import key_of
+from mobile_eval.datasets.coco.invalid_labels import InvalidLabels, how_many
 from mobile_eval.datasets.coco.schema import (
     CocoFile,
     as_annotation,
     box_in,
     is_crowd,
     is_of_crowd,
+    key_of,
     keypoints_in,
     number,
     usable_area,
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LabelledPerson:
+class LabelledInstance:
     """An annotation as COCO's evaluation takes it, its image's entry, and its box, keypoints (K, 3) and head box."""
 
     entry: dict[str, Any]
@@ -40,7 +40,7 @@ class LabelledPerson:
     places: tuple[Box, Array, Box | None]
 
 
-class LabelReader:
+class KeypointReader:
     """Reads the annotations of one category, and counts what is left out of them.
 
     Args:
@@ -57,13 +57,13 @@ class LabelReader:
         self.joints = joints
         self.margin = margin
         self.kept: list[dict[str, Any]] = []  # for COCO's evaluation
-        self.bad = BadLabels(file.source, "annotations", "left out", strict=strict)
-        self.bad_joints = BadLabels(file.source, "labelled joints", "taken as not labelled", strict=strict)
-        self.bad_heads = BadLabels(file.source, "head boxes", "left out", strict=strict)
+        self.bad = InvalidLabels(file.source, "annotations", "left out", strict=strict)
+        self.bad_joints = InvalidLabels(file.source, "labelled joints", "taken as not labelled", strict=strict)
+        self.bad_heads = InvalidLabels(file.source, "head boxes", "left out", strict=strict)
         self._others = {str(one["id"]) for one in file.categories} - {str(category["id"])}
         self._crowds = self._unlabelled = self._areas = self._counts = 0
 
-    def labelled(self) -> Iterator[LabelledPerson]:
+    def labelled(self) -> Iterator[LabelledInstance]:
         """The people with labelled joints, in the file's order. Raises HRNetError where too many labels are bad."""
         for place, entry in enumerate(self.file.annotations, 1):
             if isinstance(entry, dict) and key_of(entry.get("category_id")) in self._others:
@@ -118,7 +118,7 @@ class LabelReader:
 
     def _person(
         self, where: str, annotation: dict[str, Any], image: dict[str, Any], found: Array, box: Box, place: int
-    ) -> LabelledPerson | None:
+    ) -> LabelledInstance | None:
         """The person of an annotation, whose bad labels are counted; None where none of the joints is left."""
         bad, said = self._is_bad(found, image), int(is_labelled(found).sum())
         self.bad_joints.total += said
@@ -129,7 +129,7 @@ class LabelReader:
         self._counts += annotation.get("num_keypoints") is not None and number(annotation["num_keypoints"]) != said
         keypoints = _without(found, bad)
         entry = self._keep({**annotation, HEAD_BOX: head}, image, keypoints, place)
-        return LabelledPerson(entry, image, (box, keypoints, head)) if entry["num_keypoints"] else None
+        return LabelledInstance(entry, image, (box, keypoints, head)) if entry["num_keypoints"] else None
 
     def _keep_unlabelled(self, annotation: dict[str, Any], place: int) -> None:
         """Keep a crowd or a person without labelled joints, around whose box predictions are passed over, if it can be used."""
