@@ -44,7 +44,7 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any, checked: Sampl
     cost = complexity(run.spec)
     importance = None
     if (run.path / "ranking.json").is_file():
-        importance = {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
+        importance = {str(unit): value for unit, value in load_ranking(run).importance().items() if isinstance(unit, FusionLink)}
     tensor = _tensor_format(interpreter.get_input_details()[0])
     mean, std = AS_IT_IS if options.camera else (IMAGENET_MEAN, IMAGENET_STD)
     output = _output(run, options, interpreter)
@@ -88,7 +88,7 @@ def source_of(run: Run, checked: Samples) -> dict[str, Any]:
 def removal_of(run: Run) -> dict[str, Any] | None:
     """The way to a pruned network, as `hrnet prune` wrote it."""
     plan = load_pruning(run)
-    return {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")} if plan else None
+    return {name: plan[name] for name in ("cost_unit", "metric", "full_score", "steps")} if plan else None
 
 
 def _tensor_format(details: dict[str, Any]) -> TensorFormat:

@@ -17,10 +17,10 @@ from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_
 from hrnet_tf.runs.run import PRUNING, RANKING, Run, load_pruning, load_ranking, save_ranking
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.base import TaskDataset, log_skipped
 from training.config import TrainingConfig
 from training.data.examples import plain_batches
 from training.engine.fit import check_category, fit, known_category, load_data
@@ -58,7 +58,7 @@ def quantize(
     def companions() -> None:
         """What is known of the network before: it is that of this one too."""
         if ranking:
-            save_ranking(quantized, dataclasses.replace(ranking, of_run=ranking.of_run or str(run.path)))
+            save_ranking(quantized, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
         if pruning:
             write_json(quantized.path / PRUNING, pruning)
 

@@ -52,7 +52,7 @@ class ClassDataset:
         return self.classes
 
     @property
-    def answers(self) -> dict[str, Any]:
+    def label_schema(self) -> dict[str, Any]:
         """The classes as plain data."""
         return {"name": self.task, "classes": list(self.classes)}
 

@@ -137,7 +137,7 @@ def rank(
     """
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
-    from mobile_eval.tasks.base import log_skipped
+    from mobile_eval.datasets.base import log_skipped
     from mobile_eval.tasks.registry import TASKS
     from training.data.sources import run_source
     from training.ranking.rank import METHODS, rank_run

@@ -78,9 +78,9 @@ class KeypointReader:
             except HRNetError as error:
                 self.bad.add(str(error))
                 continue
-            person = self._person(*read, place) if read else None
-            if person:
-                yield person
+            instance = self._instance(*read, place) if read else None
+            if instance:
+                yield instance
             else:
                 self._unlabelled += 1
         for labels in (self.bad, self.bad_joints, self.bad_heads):
@@ -116,10 +116,10 @@ class KeypointReader:
             return None
         return where, annotation, image, keypoints, box_in(image, annotation, where)
 
-    def _person(
+    def _instance(
         self, where: str, annotation: dict[str, Any], image: dict[str, Any], found: Array, box: Box, place: int
     ) -> LabelledInstance | None:
-        """The person of an annotation, whose bad labels are counted; None where none of the joints is left."""
+        """The instance of an annotation, whose bad labels are counted; None where none of the joints is left."""
         bad, said = self._is_bad(found, image), int(is_labelled(found).sum())
         self.bad_joints.total += said
         for joint in np.flatnonzero(bad).tolist():
@@ -132,7 +132,7 @@ class KeypointReader:
         return LabelledInstance(entry, image, (box, keypoints, head)) if entry["num_keypoints"] else None
 
     def _keep_unlabelled(self, annotation: dict[str, Any], place: int) -> None:
-        """Keep a crowd or a person without labelled joints, around whose box predictions are passed over, if it can be used."""
+        """Keep a crowd or an instance without labelled joints, around which predictions are ignored, if it can be used."""
         try:
             image = self.file.image_of(annotation, "")
             keypoints = keypoints_in(image, annotation, len(self.joints), "")

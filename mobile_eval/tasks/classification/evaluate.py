@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage, load_classification_dataset
 from mobile_eval.files import check_output_file, write_text
 from mobile_eval.image.prefetch import ahead
@@ -18,7 +19,7 @@ from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.interpreter import TFLiteModel
-from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
+from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
 from mobile_eval.words import number_of

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, load_segmentation_dataset, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
@@ -28,7 +29,7 @@ from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.interpreter import TFLiteModel
-from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
+from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.segmentation.sliding_window import (
     MapOptions,
     View,

@@ -17,7 +17,7 @@ def test_boxes_and_classes(shapes: Path) -> None:
     data = load_detection_dataset(shapes / "train.json", shapes / "images")
     content = json.loads((shapes / "train.json").read_text())
     assert (len(data), data.names, data.category_ids) == (16, ("square", "disc"), (3, 7))
-    assert data.answers == {"name": "detection", "classes": ["square", "disc"]}
+    assert data.label_schema == {"name": "detection", "classes": ["square", "disc"]}
     first = data.items[0]
     own = [entry for entry in content["annotations"] if entry["image_id"] == first.image_id]
     assert first.boxes.tolist() == [entry["bbox"] for entry in own]

@@ -120,13 +120,13 @@ def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco:
     coco["annotations"][6]["keypoints"][3:] = joint
     data = keypoints_of(coco, images)
     assert len(data) == PEOPLE
-    assert data.persons[6].keypoints[1].tolist() == [0, 0, 0]
+    assert data.instances[6].keypoints[1].tolist() == [0, 0, 0]
     assert data.skipped_summary == (
         "1 of 200 labelled joints taken as not labelled, the first: annotation 7 (a.png): "
         + data.skipped_summary.rpartition("a.png): ")[2]
     )
     assert message in data.skipped_summary
-    found = np.stack([person.keypoints for person in data.persons])
+    found = np.stack([instance.keypoints for instance in data.instances])
     result = measure("x", data, found, [0.05, 0.05])
     assert result.oks is not None
     assert (result.oks.ap50, result.pck.pck, result.pck.joints_counted) == (1.0, 1.0, 199)
@@ -152,7 +152,7 @@ def test_head_boxes_are_left_out_alone(coco: dict[str, Any], images: Path) -> No
         annotation["bbox_head"] = [10, 10, 20, 20]
     coco["annotations"][6]["bbox_head"] = [10, 10, 0, 20]
     data = keypoints_of(coco, images)
-    assert [person.head_box is None for person in data.persons].count(True) == 1
+    assert [instance.head_box is None for instance in data.instances].count(True) == 1
     assert data.skipped_summary.startswith("1 of 100 head boxes left out, the first: annotation 7 (a.png), bbox_head")
 
 

@@ -100,7 +100,7 @@ def test_the_batches_of_all_devices_are_kept(small: HRNetSpec, config: TrainingC
     with np.load(tmp_path / BATCH_FILE) as batch:
         np.testing.assert_array_equal(batch["images"], np.concatenate([examples.batch(1, number)[0] for number in (4, 5)]))
         order = examples.order(1)[16:24]
-        assert batch["image_paths"].tolist() == [str(people.persons[person].image_path) for person in order]
+        assert batch["image_paths"].tolist() == [str(people.instances[instance].image_path) for instance in order]
 
 
 @pytest.mark.slow
