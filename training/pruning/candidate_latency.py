@@ -40,7 +40,7 @@ def untrained_tflite_files(spec: HRNetSpec, precision: str = "int8") -> list[byt
     """As `untrained_tflite`, but all files of the network: a detector has two, the second for all its proposals at once."""
     model = build_model(spec, folded=True)
     _keep_alive(model)
-    if spec.task != "detection":
+    if spec.head_kind != "detection":
         return [_converted(model, precision)]
     stages, proposals = stages_of(model), proposal_limits(spec)[1]
     return [_converted(stages.maps, precision), _converted(stages.boxes, precision, proposals)]
