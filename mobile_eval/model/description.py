@@ -20,7 +20,7 @@ from typing import Any
 from mobile_eval.datasets.coco.keypoints import KeypointCategory
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import parse_json, read_bytes, sha256, write_bytes, write_json
-from mobile_eval.image.geometry import GEOMETRIES, PLAIN
+from mobile_eval.image.geometry import GEOMETRIES, STANDARD, Geometry
 from mobile_eval.model.description_beside import check_whole, description_beside, why_none
 from mobile_eval.model.output_tensors import OutputTensor
 from mobile_eval.model.stored_description import StoredParts
@@ -67,7 +67,7 @@ class ModelInput:
     std: tuple[float, float, float]
     tensor: TensorFormat
     layout: str = "NHWC RGB"
-    geometry: str = PLAIN
+    geometry: Geometry = STANDARD
 
     def __post_init__(self) -> None:
         if not all(1 <= side <= LARGEST_SIDE for side in self.size):

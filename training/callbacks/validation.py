@@ -11,7 +11,7 @@ from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from training.data.examples import plain_inputs
 from training.tasks.registry import training_task
 
@@ -22,7 +22,7 @@ def measure(
     network: Callable[[Any], Any],
     data: TaskDataset,
     spec: Network,
-    geometry: str = PLAIN,
+    geometry: Geometry = STANDARD,
     memory_budget: int = MEMORY_BUDGET,
 ) -> float:
     """The metric of the task over all of `data`.
@@ -34,7 +34,7 @@ def measure(
         geometry: The network's (see `mobile_eval.image.geometry`).
         memory_budget: Bytes that a batch's activations may take.
     """
-    scorer = training_task(spec.task).scorer_in(geometry, data, spec)
+    scorer = training_task(spec.task).scorer(data, spec, geometry)
     size = batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
     for start in range(0, len(data), size):
         scorer.update(network(plain_inputs(data.items[start : start + size], spec, geometry)))
@@ -52,7 +52,7 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         spec: Network,
         network: Any,
         trained: Any,
-        geometry: str = PLAIN,
+        geometry: Geometry = STANDARD,
         memory_budget: int = MEMORY_BUDGET,
     ):
         super().__init__()

@@ -22,7 +22,7 @@ from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
@@ -75,7 +75,7 @@ class HeldSet:
     settings: Any
     loss: Any
     arrays: Arrays | None
-    geometry: str = PLAIN
+    geometry: Geometry = STANDARD
     memory_budget: int = MEMORY_BUDGET
 
     @classmethod
@@ -135,7 +135,7 @@ class HeldSet:
 
     def measure(self, model: Any, *, progress: bool = False) -> tuple[float, float]:
         """Loss (the mean over all items) and metric of a Keras model."""
-        scorer, loss_of = training_task(self.spec.task).scorer_in(self.geometry, self.data, self.spec), self.loss_of(model)
+        scorer, loss_of = training_task(self.spec.task).scorer(self.data, self.spec, self.geometry), self.loss_of(model)
         # op by op JAX is slow; tf_keras would only be slower by tracing
         answers = model.predict_on_batch if BACKEND == "jax" else functools.partial(model, training=False)
         number, total = math.ceil(len(self) / self.batch_size(LARGEST_BATCH)), 0.0

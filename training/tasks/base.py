@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.image.geometry import geometry_of, unless_plain
+from mobile_eval.image.geometry import Geometry, geometry_of
 from mobile_eval.metrics.metric import Metric
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ class TrainingTask:
 
     `maker` makes examples of a data set for a network and settings, `loss` the Keras loss (targets, answers, sample weights) for
     settings. `imitation` is how far answers are from a teacher's, a scalar. `scorer` measures a network's answers on a data set
-    (data set, network). `recipe` is the name of a network's own recipe. `draw` shows targets or answers (n, ...) on images
-    (n, H, W, 3) uint8 RGB, by what is known of the answers. Of a task whose settings have `targets`, these two also take the
-    geometry that the targets are of.
+    (data set, network, geometry). `recipe` is the name of a network's own recipe. `draw` shows targets or answers (n, ...) on
+    images (n, H, W, 3) uint8 RGB, by what is known of the answers, in a geometry.
 
     `class_weights`, of a task whose settings have `class_weights` and `class_balance`, are those that balance a data set.
 
@@ -87,20 +86,16 @@ class TrainingTask:
     maker: Callable[[Any, Network, Any], Maker]
     loss: Callable[[Any], Any]
     imitation: Callable[[Any, Any], Any] | None
-    scorer: Callable[..., Scorer]
+    scorer: Callable[[Any, Network, Geometry], Scorer]
     recipe: Callable[[Network], str]
-    draw: Callable[..., Image]
+    draw: Callable[[Image, Any, dict[str, Any], Geometry], Image]
     class_weights: Callable[[Any], Any] | None = None
     prepare: Callable[[Any, Any, dict[str, Any] | None], Any] | None = None
     check: Callable[[Any, Any, bool], None] | None = None
     learner: Callable[[Any, Any], Any] | None = None
 
-    def scorer_in(self, geometry: str, data: Any, spec: Network) -> Scorer:
-        """`scorer` for a network of that geometry."""
-        return self.scorer(data, spec, *unless_plain(geometry))
 
-
-def settings_geometry(settings: Any) -> str:
+def settings_geometry(settings: Any) -> Geometry:
     """The geometry (`mobile_eval.image.geometry`) of networks that learn by these settings of any task."""
     return geometry_of(getattr(settings, "targets", None))
 

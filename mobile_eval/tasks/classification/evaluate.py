@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage, load_class_folders
 from mobile_eval.files import check_output_file, write_text
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item, resized_centre
 from mobile_eval.metrics.confusion import class_table, confusion, mean_known, shares_found
@@ -111,7 +112,7 @@ def _load(source: DataSource) -> ClassFolders:
     return load_class_folders(source.path("images"))
 
 
-def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resized_centre(read_item(one), size) for one in images])
 
 

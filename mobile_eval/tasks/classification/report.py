@@ -31,7 +31,7 @@ def measure_images(model: TFLiteModel, data: ClassFolders, asked: Asked, progres
     classes = model.description.classes
     data = data.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
     shown = tracked(data.images, model.path.name, total=len(data), show=progress)
-    answers = [model.answers(TASK.inputs([one], model.input_size))[0] for one in shown]
+    answers = [model.answers(TASK.inputs([one], model.input_size, model.description.input.geometry))[0] for one in shown]
     labels = [one.label for one in data.images]
     result = measure_classification(model.path.name, data.classes, zip(answers, labels, strict=True))
     right = np.array([[rank(logits, label) == 0] for logits, label in zip(answers, labels, strict=True)], np.float64)

@@ -15,6 +15,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.instances import InstanceImage, Instances, load_instances
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item, resize
 from mobile_eval.metrics.box_map import BoxMapResult, box_map
@@ -115,7 +116,7 @@ def _load(source: DataSource) -> Instances:
     return load_instances(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
 
 
-def _inputs(images: Sequence[InstanceImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[InstanceImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resize(read_item(one), size) for one in images])
 
 

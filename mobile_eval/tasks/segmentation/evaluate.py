@@ -14,6 +14,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, load_masked_images, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_image, read_item, resize
 from mobile_eval.metrics.confusion import (
@@ -169,7 +170,7 @@ def _load(source: DataSource) -> MaskedImages:
     return load_masked_images(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
 
 
-def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[MaskedImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resize(read_item(one), size) for one in images])
 
 

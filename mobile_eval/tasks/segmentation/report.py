@@ -35,7 +35,7 @@ def measure_masks(model: TFLiteModel, data: MaskedImages, asked: Asked, progress
     counts, answers = [], []
     for one in tracked(data.images, model.path.name, total=len(data), show=progress):
         truth = read_mask(one.mask_path, len(classes))
-        [logits] = model.answers(TASK.inputs([one], model.input_size))
+        [logits] = model.answers(TASK.inputs([one], model.input_size, model.description.input.geometry))
         found = most_likely(logits, (truth.shape[0], truth.shape[1]))
         counts.append(confusion(truth, found, len(classes), IGNORED))
         answers.append(small(found))

@@ -126,6 +126,6 @@ def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingCo
     out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
     maker.plain(0, read_item(people.instances[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
-    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "plain"))
+    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "standard"))
     assert drawn.shape == other.shape == (1, 64, 64, 3)
     assert np.any(drawn != other)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.folders import ClassFolders
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.tasks.classification.evaluate import METRIC, rank
 from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_count
@@ -21,7 +22,7 @@ from training.tasks.classification.settings import Settings
 class TopOneScorer:
     """The share of images whose class is the likeliest."""
 
-    def __init__(self, data: ClassFolders, spec: Network):
+    def __init__(self, data: ClassFolders, spec: Network, geometry: Geometry = STANDARD):
         self.images = data.images
         self._right: list[bool] = []
 
@@ -42,7 +43,7 @@ def class_loss(settings: Settings) -> Any:
     return ClassCrossEntropy(settings.label_smoothing, settings.class_weights)
 
 
-def draw_classes(images: Image, scores: Array, answers: dict[str, Any]) -> Image:
+def draw_classes(images: Image, scores: Array, answers: dict[str, Any], geometry: Geometry = STANDARD) -> Image:
     """Images (n, H, W, 3) RGB with the name of the highest of labels or logits (n, classes) on them."""
     drawn, names = images.copy(), label_names(answers)
     for image, name in zip(drawn, (names[index] for index in np.asarray(scores).argmax(axis=-1)), strict=True):

@@ -11,6 +11,7 @@ from hrnet_tf.models.build import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coco.instances import Instances
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.metrics.box_map import box_map
 from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.evaluate import METRIC
@@ -27,7 +28,7 @@ LEAST_SCORE = 0.3  # of a box that is drawn
 class Ap50Scorer:
     """COCO's AP at an overlap of 0.5, in pixels of the images as they are."""
 
-    def __init__(self, data: Instances, spec: Network):
+    def __init__(self, data: Instances, spec: Network, geometry: Geometry = STANDARD):
         self.data = data
         self.input_size = spec.input_size
         self._results: list[dict[str, Any]] = []
@@ -61,7 +62,7 @@ def detection_learner(network: Any, loss: Any) -> Any:
     return DetectionLearner(network, loss)
 
 
-def draw_objects(images: Image, boxes: Any, answers: dict[str, Any]) -> Image:
+def draw_objects(images: Image, boxes: Any, answers: dict[str, Any], geometry: Geometry = STANDARD) -> Image:
     """Images (n, H, W, 3) RGB with the boxes of targets, or of what a detector answered (by name), drawn in."""
     names, size = label_names(answers), images.shape[1:3]
     if isinstance(boxes, dict):

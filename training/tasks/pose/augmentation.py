@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory
 from mobile_eval.datasets.flip_pairs import name_words
-from mobile_eval.image.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
+from mobile_eval.image.geometry import STANDARD, Array, Geometry, crop_matrix, expand_box, mirrored
 
 HALF_BODY_JOINTS = 8  # half a body is taken only where more joints than this are labelled
 HALF_BODY_PADDING = 1.5  # of the box around its joints
@@ -83,7 +83,7 @@ def random_crop(
     input_size: tuple[int, int],
     augmentation: Augmentation,
     rng: np.random.Generator,
-    geometry: str = PLAIN,
+    geometry: Geometry = STANDARD,
 ) -> tuple[Array, bool]:
     """Matrix (2, 3) from image to crop pixels for a person's box, and whether it mirrors: then left and right change places.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, geometry_of, heatmap_pixel, transform_points
+from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, Geometry, geometry_of, heatmap_pixel, transform_points
 
 KINDS = ("official", "dark", "udp")
 REACH = 3  # the official window's half width, in sigmas
@@ -31,7 +31,7 @@ class HeatmapTargets:
             raise HRNetError(f"targets must be one of {', '.join(KINDS)}, got {self.kind!r}")
 
     @property
-    def geometry(self) -> str:
+    def geometry(self) -> Geometry:
         """The geometry of the crops that they are for."""
         return geometry_of(self.kind)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
-from mobile_eval.image.geometry import PLAIN, box_matrix, heatmap_pixel
+from mobile_eval.image.geometry import STANDARD, Geometry, box_matrix, heatmap_pixel
 from mobile_eval.keypoints.decode import decode_own, keypoints_in_image
 from mobile_eval.metrics.pck import pck
 from mobile_eval.tasks.pose.task import METRIC
@@ -30,7 +30,7 @@ class KeypointCollector:
     `geometry` is that of the crops, and so of the decoding.
     """
 
-    def __init__(self, data: KeypointDataset, spec: Network, geometry: str = PLAIN):
+    def __init__(self, data: KeypointDataset, spec: Network, geometry: Geometry = STANDARD):
         self.data = data
         self.input_size = spec.input_size
         self.geometry = geometry
@@ -86,7 +86,7 @@ def heatmap_imitation(taught: Any, found: Any) -> Any:
     return 0.5 * ops.mean(ops.square(ops.cast(taught, "float32") - ops.cast(found, "float32")))
 
 
-def draw_heatmaps(images: Image, heatmaps: Array, answers: dict[str, Any], geometry: str = PLAIN) -> Image:
+def draw_heatmaps(images: Image, heatmaps: Array, answers: dict[str, Any], geometry: Geometry = STANDARD) -> Image:
     """Crops (n, H, W, 3) RGB with the skeletons of their heatmaps (n, H/4, W/4, K) drawn in."""
     category, keypoints = KeypointCategory.from_json(answers), decode_own(np.asarray(heatmaps, np.float32), geometry)
     height, width = images.shape[1:3]

@@ -13,6 +13,7 @@ from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
 from mobile_eval.errors import HRNetError
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.image_file import check_size
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
@@ -32,7 +33,7 @@ OF_THE_PAPER = ("segment-w40", "segment-w48")
 class MiouScorer:
     """mIoU of whole images at their masks' own size."""
 
-    def __init__(self, data: MaskedImages, spec: Network):
+    def __init__(self, data: MaskedImages, spec: Network, geometry: Geometry = STANDARD):
         self.images = data.images
         self.counts = np.zeros((spec.classes, spec.classes), np.int64)
         self._done = 0
@@ -57,7 +58,7 @@ def pixel_loss(settings: Settings) -> Any:
     return PixelCrossEntropy(settings.class_weights, settings.ohem, settings.ohem_kept)
 
 
-def draw_masks(images: Image, maps: Array, answers: dict[str, Any]) -> Image:
+def draw_masks(images: Image, maps: Array, answers: dict[str, Any], geometry: Geometry = STANDARD) -> Image:
     """Images (n, H, W, 3) RGB under the classes of targets (n, h, w) or of logits (n, h, w, classes)."""
     size, names = images.shape[1:3], label_names(answers)
     masks = [most_likely(one, size) if one.ndim == len("HWC") else _enlarged(one, size) for one in np.asarray(maps, np.float32)]
