@@ -81,11 +81,11 @@ def validate(run: Any, data: Any, budget: int, folder: Path) -> None:
 def rank(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.runs.weights import load_weights
     from training.config import stored_settings
-    from training.ranking.data import HeldSet, TrainedNetwork
+    from training.ranking.data import GatedNetwork, RankingData
     from training.ranking.leave_one_out import effects
 
-    network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path))
-    held = HeldSet.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
+    network = GatedNetwork.of(run.hrnet_spec, load_weights(run.weights_path))
+    held = RankingData.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
     print(effects(dataclasses.replace(network, units=network.units[:1]), held))
 
 
@@ -105,11 +105,11 @@ def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
 def statistics(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.memory import batch_size_for
-    from training.data.examples import plain_batches
+    from training.data.examples import evaluation_batches
     from training.pruning.batch_norm import LARGEST_BATCH, reestimate_batch_norm
 
     size = batch_size_for(run.spec, budget, most=LARGEST_BATCH)
-    reestimate_batch_norm(build_model(run.spec), plain_batches(data.items, size, run.spec))
+    reestimate_batch_norm(build_model(run.spec), evaluation_batches(data.items, size, run.spec))
 
 
 def convert(run: Any, data: Any, budget: int, folder: Path) -> None:

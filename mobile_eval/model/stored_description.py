@@ -38,9 +38,9 @@ class StoredRemoval:
     """The steps to a pruned network, and the metric and score of the full one."""
 
     steps: tuple[StoredStep, ...]
-    priced_in: str
+    cost_unit: str
     metric: str
-    whole_score: float
+    full_score: float
 
 
 @dataclass(frozen=True)

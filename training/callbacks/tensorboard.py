@@ -38,7 +38,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.folder = folder
         self.example = example
-        self.answers = looked_at.label_schema
+        self.label_schema = looked_at.label_schema
         self.task = training_task(spec.task)
         self.geometry = geometry
         self.images = TASKS[spec.task].inputs(looked_at.items[:SHOWN], spec.input_size, geometry)
@@ -59,7 +59,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         self._writer.flush()
 
     def _drawn(self, images: NDArray[np.uint8], shown: Any) -> NDArray[np.uint8]:
-        return self.task.draw(images, shown, self.answers, self.geometry)
+        return self.task.draw(images, shown, self.label_schema, self.geometry)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self._writer.close()

@@ -14,7 +14,7 @@ import numpy as np
 
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.models.gates import gates_of
-from training.ranking.data import HeldSet, Scores, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData, Scores
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Taylor:
 
     batch: int = 8
 
-    def __call__(self, network: TrainedNetwork, data: HeldSet) -> Scores:
+    def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
         """Forward and backward once for each item."""
         model = network.gated()
         gates = gates_of(model)
@@ -36,7 +36,7 @@ class Taylor:
                 loss = loss_of(inputs, targets, model(inputs, training=False), weights)
             return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
 
-        batches = [tf.TensorSpec((None, *shape), tf.float32) for shape in data.maker().shapes]
+        batches = [tf.TensorSpec((None, *shape), tf.float32) for shape in data.example_builder().shapes]
         compiled = tf.function(gradients).get_concrete_function(*batches)  # once, for batches of any size
         total = np.zeros(len(variables))
         for batch in data.batches(self.batch, training=True):
