@@ -39,8 +39,8 @@ from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
 from mobile_eval.image.preprocess import normalize
-from mobile_eval.model.checked_inputs import RANDOM_IMAGES
-from mobile_eval.model.description import ModelDescription, save_model_file
+from mobile_eval.model.archive import save_model_file
+from mobile_eval.model.description import RANDOM_IMAGES, ModelDescription
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.tasks.base import TaskDataset
 

@@ -17,7 +17,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import unless_plain
 from mobile_eval.keypoints.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in `typing` from Python 3.11 on

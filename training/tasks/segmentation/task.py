@@ -15,7 +15,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import check_size
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
@@ -95,7 +95,7 @@ def check_masks(data: MaskedImages, settings: Settings, learning: bool) -> None:
         raise HRNetError(
             f"segmentation needs two classes, and there is one, {data.classes[0]}: do the masks hold indices 0, 1, ...?"
         )
-    if data.classes == unnamed_classes(len(held)) and held.sum() < len(held) * LEAST_HELD:
+    if data.classes == default_class_names(len(held)) and held.sum() < len(held) * LEAST_HELD:
         few = ", ".join(map(str, np.flatnonzero(held)))
         raise HRNetError(
             f"the masks hold {held.sum()} of the class indices 0 to {len(held) - 1} ({few}): write 0, 1, ... in place of greys "
