@@ -1,10 +1,11 @@
-# make demo   the main job on drawn people, from nothing to a report
-# make test   everything that is checked
+# make demo    the main job on synthetic people, from nothing to a report
+# make check   lint, types and the fast tests: before each commit
+# make test    everything that is checked
 SHELL := /bin/bash
 VENV := .venv
 PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 
-.PHONY: venv demo test pythons lint format clean
+.PHONY: venv demo lint fast slow check test pythons release format clean
 
 venv: $(VENV)/.installed
 
@@ -37,12 +38,26 @@ lint: venv
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+PYTEST := $(VENV)/bin/python -m pytest -n auto --dist loadfile
+
+fast: venv
+	$(PYTEST) -m 'not slow'
+
+slow: venv
+	$(PYTEST) -m slow
+
+check: lint fast
+
 test: lint
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 # The device part with every Python that this machine has.
 pythons:
 	tools/every_python.sh
+
+# The distribution in dist/, checked, and installed into a fresh environment.
+release:
+	tools/release.sh
 
 format: venv
 	$(VENV)/bin/ruff check --fix .

@@ -25,7 +25,7 @@ from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.presets import preset
 from mobile_eval.benchmark.pipeline_timing import time_pipeline
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
-from mobile_eval.keypoints.inference import predict_people
+from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.runtime.tflite_model import TFLiteModel
 
 
@@ -72,15 +72,15 @@ def main() -> None:
     print(f"{options.network}: {stages}; before and after are {stages.overhead:.1%} of the network")
     inference = timed(model)
     begun = time.perf_counter()
-    for _ in predict_people(model, dataset.persons):
+    for _ in predict_instances(model, dataset.instances):
         pass
     wall = time.perf_counter() - begun
     print(f"{len(dataset)} persons: {wall:.2f} s, of it {sum(inference):.2f} s inference, ratio {wall / sum(inference):.3f}")
     if options.boxes:
-        people = list(itertools.islice(itertools.cycle(dataset.persons), options.boxes))
+        people = list(itertools.islice(itertools.cycle(dataset.instances), options.boxes))
         found = np.full((len(people), len(dataset.category.joints), 3), np.nan)
         memory = []
-        for index, keypoints in enumerate(predict_people(model, people)):
+        for index, keypoints in enumerate(predict_instances(model, people)):
             found[index] = keypoints
             if index % 1000 == 999:
                 memory.append(resident_mib())

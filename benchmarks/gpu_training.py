@@ -60,7 +60,7 @@ def clock() -> Any:
 def measure_people(annotations: str, images: str, batch: int) -> float:
     """Images per second of `hrnet train` in this process: its second epoch."""
     from hrnet_tf.spec.presets import customized, preset
-    from mobile_eval.tasks.base import DataSource
+    from mobile_eval.datasets.base import DataSource
     from training.execution import Execution
     from training.recipe import load_recipe, recipe_config
     from training.train import train

@@ -29,8 +29,8 @@ BATCH, WORKERS, FIRST = 32, 2, 8  # the first batches are the start-up's
 def measure(annotations: str, images: str, batches: int, cache: str | None) -> float:
     """Samples per second of this package, in this process."""
     from hrnet_tf.spec.presets import preset
+    from mobile_eval.datasets.base import DataSource
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-    from mobile_eval.tasks.base import DataSource
     from training.data.examples import examples_for
     from training.data.image_cache import ImageCache
     from training.data.tf_pipeline import training_dataset
@@ -40,10 +40,10 @@ def measure(annotations: str, images: str, batches: int, cache: str | None) -> f
     config = recipe_config("pose", load_recipe("pose", "coco"), {"batch_size": BATCH}, people, seed=0, distill=0.0)
     data = load_keypoint_dataset(annotations, images)
     spec = dataclasses.replace(preset("pose-w32"), classes=len(data.category.joints))
-    kept = ImageCache(Path(cache), data.persons) if cache else None
+    kept = ImageCache(Path(cache), data.instances) if cache else None
     if kept:
-        for person in data.persons:
-            kept.read(person)
+        for instance in data.instances:
+            kept.read(instance)
         kept.save()
     examples = examples_for(data, spec, config, kept)
     start = 0.0

@@ -61,7 +61,7 @@ def prepared(folder: Path, name: str, size: str, images: int) -> None:
 def step(folder: Path, name: str, budget: int, images: int) -> None:
     """Run one step in this process."""
     from hrnet_tf.runs.run import load_run
-    from mobile_eval.tasks.base import DataSource
+    from mobile_eval.datasets.base import DataSource
     from mobile_eval.tasks.registry import TASKS
 
     run = load_run(folder / "run")

@@ -1,4 +1,4 @@
-"""The command line of conversion; heavy imports wait until a command runs."""
+"""Commands for conversion; heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -12,38 +12,37 @@ from mobile_eval.errors import HRNetError
 
 app = typer.Typer(no_args_is_help=True)
 
-DATA = "Data to take ranges or statistics on"
-Images = Annotated[Path | None, typer.Option(help="Folder of the images.", show_default=False, rich_help_panel=DATA)]
+DATA = "Calibration data"
+Images = Annotated[Path | None, typer.Option(help="Folder of images.", show_default=False, rich_help_panel=DATA)]
 Annotations = Annotated[
-    Path | None, typer.Option(help="COCO JSON, of pose, landmarks and detection.", show_default=False, rich_help_panel=DATA)
+    Path | None,
+    typer.Option(help="COCO annotations (pose, landmarks, detection).", show_default=False, rich_help_panel=DATA),
 ]
-Masks = Annotated[Path | None, typer.Option(help="Folder of masks, of segmentation.", show_default=False, rich_help_panel=DATA)]
-MemoryBudget = Annotated[str, typer.Option(help="Memory for images and activations, such as 1GiB or 512MiB.")]
+Masks = Annotated[Path | None, typer.Option(help="Folder of masks (segmentation).", show_default=False, rich_help_panel=DATA)]
 Classes = Annotated[
-    Path | None, typer.Option(help="File of the classes' names, of segmentation.", show_default=False, rich_help_panel=DATA)
+    Path | None, typer.Option(help="File of class names (segmentation).", show_default=False, rich_help_panel=DATA)
 ]
-InputNumbers = Annotated[
-    str | None,
-    typer.Option("--input", help="uint8-rgb (a camera's bytes, normalized in the model), int8, uint8 or float32."),
+MemoryBudget = Annotated[str, typer.Option(help="Memory for images and activations, such as 1GiB or 512MiB.")]
+CompiledFolder = Annotated[
+    Path | None, typer.Option("--output", help="Folder for the compiled file; by default that of M.tflite.", show_default=False)
 ]
-Softmax = Annotated[bool, typer.Option("--softmax", help="Probabilities of classes come out, not logits (classification).")]
-RecipeFile = Annotated[
-    Path | None, typer.Option(help="JSON: layers that stay float, and how ranges are chosen (int8 without QAT).")
-]
-DebugQuantization = Annotated[
-    bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
-]
+Int8Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="An int8 model.", show_default=False)]
 
 
 @app.command()
 def convert(
-    run: Annotated[Path, typer.Argument(help="A trained, pruned or quantized run.")],
-    output: Annotated[Path, typer.Option(help="The .tflite to write; its description goes inside, and beside as .json.")],
-    precision: Annotated[str, typer.Option("--format", help="float32, float16, dynamic, int8 or int16x8.")] = "int8",
-    source: InputNumbers = None,
-    target: Annotated[str | None, typer.Option("--output-type", help="Numbers that come out: int8, uint8 or float32.")] = None,
-    decode: Annotated[bool, typer.Option("--decode", help="Keypoints come out, found in the model, not heatmaps.")] = False,
-    softmax: Softmax = False,
+    run: Annotated[Path, typer.Argument(help="Run folder: trained, pruned or quantized.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option(help="The .tflite to write. A copy of its description goes beside it, as .json.", show_default=False)
+    ],
+    format: Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or int16x8.")] = "int8",  # noqa: A002
+    input_type: Annotated[
+        str | None,
+        typer.Option(help="uint8-rgb (camera bytes, normalized in the model), int8, uint8 or float32.", show_default=False),
+    ] = None,
+    output_type: Annotated[str | None, typer.Option(help="int8, uint8 or float32.", show_default=False)] = None,
+    decode: Annotated[bool, typer.Option("--decode", help="Output keypoints, decoded in the model, not heatmaps.")] = False,
+    softmax: Annotated[bool, typer.Option("--softmax", help="Output probabilities instead of logits (classification).")] = False,
     images: Images = None,
     annotations: Annotations = None,
     masks: Masks = None,
@@ -51,22 +50,32 @@ def convert(
     category: Category = None,
     strict: Strict = False,
     exif: Exif = None,
-    samples: Annotated[int, typer.Option(help="Persons or images to calibrate on.", min=1)] = 200,
-    sample_seed: Annotated[int | None, typer.Option(help="Draw them at random, not the first.")] = None,
-    recipe: RecipeFile = None,
-    max_error: Annotated[float | None, typer.Option(help="Refuse a file further than this from the Keras model.")] = None,
-    debug_quantization: DebugQuantization = False,
-    runtime: Annotated[str, typer.Option(help="tflite-runtime: refuse what its last version does not know.")] = "auto",
+    samples: Annotated[int, typer.Option(help="Number of calibration samples (people or images).", min=1)] = 200,
+    sample_seed: Annotated[
+        int | None, typer.Option(help="Seed for random calibration samples; by default the first are taken.", show_default=False)
+    ] = None,
+    quantization_recipe: Annotated[
+        Path | None,
+        typer.Option(help="JSON of per-layer settings for int8 without QAT: float layers, ranges.", show_default=False),
+    ] = None,
+    max_error: Annotated[
+        float | None,
+        typer.Option(help="Largest accepted error of an output value, compared with the Keras model.", show_default=False),
+    ] = None,
+    debug_quantization: Annotated[
+        bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
+    ] = False,
+    runtime: Annotated[str, typer.Option(help="tflite-runtime: refuse operators that its last version lacks.")] = "auto",
     memory_budget: MemoryBudget = "1GiB",
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Convert a run to a .tflite that describes itself, checked against the Keras model before it is written.
+    """Convert a run to a self-describing .tflite, compared with the Keras model before it is written.
 
-    int8 of a run from `hrnet quantize` needs nothing more. int8 of any other run, and int16x8, is calibrated post-training
-    on --images and what goes with them or, without these, on the data that the run was trained on.
+    int8 of a run from `hrnet quantize` needs no data. int8 of any other run, and int16x8, is calibrated on --images and the
+    options that go with it, by default on the run's training data.
 
-    Google's TFLite Task Library and MediaPipe run classifiers and segmenters with --input uint8-rgb and --output-type uint8 (or
-    float32), of classifiers with --softmax; they refuse int8 numbers, and MediaPipe a float32 input.
+    Google's TFLite Task Library and MediaPipe run classifiers and segmenters with --input-type uint8-rgb and --output-type uint8
+    or float32; classifiers also need --softmax. They refuse int8 outputs, and MediaPipe refuses float32 inputs.
 
     Example: [bold]hrnet convert runs/full-qat --format int8 --output full-int8.tflite[/bold]
     """
@@ -78,24 +87,25 @@ def convert(
     from conversion.checks.layer_errors import write_layer_errors
     from conversion.convert import convert_run
     from conversion.options import ConvertOptions
-    from conversion.quantization.recipe import load_recipe
+    from conversion.quantization.quantization_recipe import load_quantization_recipe
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
+    from mobile_eval.datasets.base import DataSource
     from mobile_eval.files import check_output_file
-    from mobile_eval.tasks.base import DataSource, load_given
+    from mobile_eval.tasks.base import load_given
     from mobile_eval.tasks.registry import TASKS
 
-    if debug_quantization and precision != "int8":
-        raise HRNetError(f"`debug_quantization` goes with the format int8, not {precision}")
-    options = ConvertOptions(precision, source, target, max_error, decode, softmax)
-    chosen = load_recipe(recipe) if recipe else None
+    if debug_quantization and format != "int8":
+        raise HRNetError(f"`debug_quantization` needs `format` int8, got {format}")
+    options = ConvertOptions(format, input_type, output_type, max_error, decode, softmax)
+    recipe = load_quantization_recipe(quantization_recipe) if quantization_recipe else None
     check_output_file(output)
-    budget_bytes = parse_memory(memory_budget)
+    memory_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     task = loaded.spec.task
-    given = DataSource(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
-    data = load_given(task, TASKS[task], given.read_as(loaded.config))
-    with Console(stderr=True).status(f"converting {run} to {precision}"):
+    source = DataSource(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
+    data = load_given(task, TASKS[task], source.read_as(loaded.config))
+    with Console(stderr=True).status(f"converting {run} to {format}"):
         result = convert_run(
             loaded,
             options,
@@ -103,9 +113,9 @@ def convert(
             data,
             samples=samples,
             seed=sample_seed,
-            recipe=chosen,
+            recipe=recipe,
             runtime=runtime,
-            memory_budget=budget_bytes,
+            memory_budget=memory_bytes,
         )
     typer.echo(result)
     if debug_quantization:
@@ -115,7 +125,9 @@ def convert(
 
 @app.command()
 def restore(
-    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A float32 file written by `hrnet convert`.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="M.tflite", help="A float32 model written by `hrnet convert`.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
     images: Images = None,
     annotations: Annotations = None,
@@ -127,9 +139,9 @@ def restore(
     exif: Exif = None,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Make a float32 .tflite a run again, to prune or tune a network of which only the file is there.
+    """Restore a run from a float32 .tflite, to prune or fine-tune a network whose run is lost.
 
-    BatchNorm's statistics are taken on the first images, or the first persons in them.
+    BatchNorm statistics are measured on the first images (pose, landmarks: the first people in them).
 
     Example: [bold]hrnet restore full-float32.tflite --annotations train.json --images images --output runs/full[/bold]
     """
@@ -138,29 +150,32 @@ def restore(
     check_tf_keras("restoring from a .tflite file")
     from conversion.restore import restore_run
     from hrnet_tf.spec.memory import parse_memory
+    from mobile_eval.datasets.base import DataSource
     from mobile_eval.model.archive import read_description
-    from mobile_eval.tasks.base import DataSource, given_by, load_given
+    from mobile_eval.tasks.base import given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named
 
     description = read_description(model)
-    name = description.task
-    given = DataSource(images, annotations, masks, classes, category, strict, description.category.name, exif)
-    data = load_given(name, task_named(name), given)
+    task = description.task
+    source = DataSource(images, annotations, masks, classes, category, strict, description.category.name, exif)
+    data = load_given(task, task_named(task), source)
     if data is None:
-        raise HRNetError(f"BatchNorm's statistics need images: give {given_by(TASKS[name])}")
+        raise HRNetError(f"BatchNorm statistics need images: give {given_by(TASKS[task])}")
     run = restore_run(model, data, output, memory_budget=parse_memory(memory_budget))
     typer.echo(f"run: {run.path}")
 
 
 @app.command()
 def edgetpu(
-    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A full int8 file.")],
-    output: Annotated[Path | None, typer.Option(help="Folder for the compiled file; beside M.tflite if not given.")] = None,
-    compiler: Annotated[Path | None, typer.Option(help="edgetpu_compiler, if it is not on the PATH.")] = None,
-    segments: Annotated[int, typer.Option(help="Split it for a pipeline of so many Edge TPUs.", min=1)] = 1,
-    json: Annotated[Path | None, typer.Option(help="Also write the check, operator by operator, here.")] = None,
+    model: Int8Model,
+    output: CompiledFolder = None,
+    compiler: Annotated[
+        Path | None, typer.Option(help="Path of edgetpu_compiler, if it is not on the PATH.", show_default=False)
+    ] = None,
+    segments: Annotated[int, typer.Option(help="Number of Edge TPUs to split the model between, as a pipeline.", min=1)] = 1,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the check of each operator.", show_default=False)] = None,
 ) -> None:
-    """Check by the documented rules what the Edge TPU would take, then compile where Google's compiler is installed.
+    """Check which operators map to the Edge TPU, then compile if Google's compiler is installed.
 
     Example: [bold]hrnet edgetpu full-int8.tflite[/bold]
     """
@@ -170,32 +185,34 @@ def edgetpu(
     from mobile_eval.files import write_json
     from mobile_eval.model.archive import files_of
 
-    found = find_compiler(compiler)
-    if segments > 1 and not found:
-        raise HRNetError(f"`segments` needs {COMPILER}: give it by `compiler`")
+    compiler_path = find_compiler(compiler)
+    if segments > 1 and not compiler_path:
+        raise HRNetError(f"`segments` needs {COMPILER}, which is not on the PATH: give its path by `compiler`")
     files = files_of(model)
-    checked = [check(file) for file in files]
+    checks = [check(file) for file in files]
     if json:
-        rows = [{**asdict(one), "path": str(one.path)} for one in checked]
+        rows = [{**asdict(result), "path": str(result.path)} for result in checks]
         write_json(json, rows[0] if len(rows) == 1 else {"files": rows})
-    for one in checked:
-        typer.echo(one)
-    if found:
+    for result in checks:
+        typer.echo(result)
+    if compiler_path:
         for file in files:
-            typer.echo(compile_for_edgetpu(file, output or model.parent, found, segments))
+            typer.echo(compile_for_edgetpu(file, output or model.parent, compiler_path, segments))
     else:
-        typer.echo(f"checked by the documented rules alone: no {COMPILER} on the PATH, none given by --compiler")
+        typer.echo(f"checked by the documented rules only: no {COMPILER} on the PATH, none given by --compiler")
 
 
 @app.command()
 def ethosu(
-    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A full int8 file.")],
+    model: Int8Model,
     accelerator: Annotated[str, typer.Option(help="Such as ethos-u55-128, ethos-u65-256 or ethos-u85-512.")] = "ethos-u65-256",
-    output: Annotated[Path | None, typer.Option(help="Folder for the compiled file; beside M.tflite if not given.")] = None,
-    against: Annotated[Path | None, typer.Option(help="Another file to compile too, and to give the ratio to.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
+    output: CompiledFolder = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="M.tflite", help="Second model, to compare cycles with.", show_default=False)
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the estimates.", show_default=False)] = None,
 ) -> None:
-    """Compile for an Arm Ethos-U NPU by Arm's Vela, and show its estimates.
+    """Compile for an Arm Ethos-U NPU with Arm's Vela, and show its estimates.
 
     Example: [bold]hrnet ethosu pruned-int8.tflite --against full-int8.tflite --accelerator ethos-u65-256[/bold]
     """
@@ -204,11 +221,11 @@ def ethosu(
     from conversion.targets.ethosu import compile_for_ethosu
     from mobile_eval.files import write_json
 
-    results = [compile_for_ethosu(m, output or m.parent, accelerator) for m in (model, against) if m]
+    results = [compile_for_ethosu(path, output or path.parent, accelerator) for path in (model, against) if path]
     for result in results:
         typer.echo(result)
     if against:
-        own, other = results
-        typer.echo(f"{model.name} over {against.name}: {own.cycles / other.cycles:.3f} of the cycles (estimated)")
+        ratio = results[0].cycles / results[1].cycles
+        typer.echo(f"{model.name} / {against.name}: {ratio:.3f} of the cycles (estimated)")
     if json:
         write_json(json, {"models": [{**asdict(result), "path": str(result.path)} for result in results]})

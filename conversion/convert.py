@@ -27,7 +27,7 @@ from conversion.flatbuffer import (
 from conversion.metadata import with_metadata
 from conversion.options import ConvertOptions
 from conversion.outputs import output_name
-from conversion.quantization.recipe import Recipe, quantize_by_recipe
+from conversion.quantization.quantization_recipe import QuantizationRecipe, quantize_with_recipe
 from conversion.quantization.samples import CHECKED, CHECKED_ON_RANDOM, SAMPLES, sample_inputs
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.models.build import build_model
@@ -36,13 +36,13 @@ from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.archive import save_model_file
 from mobile_eval.model.description import RANDOM_IMAGES, ModelDescription
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.tasks.base import TaskDataset
 
 REJECTED = ".rejected"
 TRACED = 4  # images that are followed layer by layer
@@ -80,7 +80,7 @@ def convert_run(
     *,
     samples: int = SAMPLES,
     seed: int | None = None,
-    recipe: Recipe | None = None,
+    recipe: QuantizationRecipe | None = None,
     runtime: str = "auto",
     memory_budget: int = MEMORY_BUDGET,
 ) -> ConversionResult | DetectorConversion:
@@ -96,13 +96,15 @@ def convert_run(
     check_tf_keras("conversion to TFLite")
     if run.spec.task == "detection":
         if recipe:
-            raise HRNetError("a recipe is for networks of one file, not for detectors")
+            raise HRNetError("`quantization_recipe` is not for detectors, got a detection run")
         return convert_detector(
             run, options, output, data, samples=samples, seed=seed, runtime=runtime, memory_budget=memory_budget
         )
     check_endings(run, options)
     if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
-        raise HRNetError("a recipe is for int8 of a run that was not tuned, without `input`, `output_type`, `decode`, `softmax`")
+        raise HRNetError(
+            "`quantization_recipe` is for int8 of a run without QAT, without `input_type`, `output_type`, `decode` and `softmax`"
+        )
     tuned = run.quantized and options.format == "int8"
     drawn = sample_inputs(run, options, data, samples, seed, memory_budget)
     images, checked = drawn.images, drawn.head(CHECKED)
@@ -111,7 +113,7 @@ def convert_run(
     exported = export_model(model, options, ANSWERS[run.spec.task][0])
     inputs = all_bytes(images) if options.camera else images.map(normalize)
     if recipe:
-        flatbuffer = quantize_by_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs, memory_budget)
+        flatbuffer = quantize_with_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs, memory_budget)
     else:
         flatbuffer = to_flatbuffer(exported, options, None if tuned else inputs, memory_budget=memory_budget)
     with tempfile.TemporaryDirectory() as folder:
@@ -123,7 +125,7 @@ def convert_run(
         found = parity(model, draft, checked, batch_size_for(run.spec, memory_budget, most=CHECKED))
         traced, floating = images.head(TRACED), load_folded_model(run, tuned=False) if options.format == "int8" else None
         errors = layer_errors(floating, draft, traced, memory_budget) if floating else []
-    limit = options.limit(found.largest)
+    limit = options.error_limit(found.largest)
     if limit is not None and not found.max_error <= limit:
         rejected = Path(f"{output}{REJECTED}")
         write_bytes(rejected, flatbuffer)
@@ -162,11 +164,11 @@ def load_folded_model(run: Run, *, tuned: bool | None = None) -> Any:
     return model
 
 
-def _checked(draft: Path, options: ConvertOptions, recipe: Recipe | None, runtime: str) -> Any:
+def _checked(draft: Path, options: ConvertOptions, recipe: QuantizationRecipe | None, runtime: str) -> Any:
     check_loads(draft)
     check_versions(draft, runtime)
     interpreter = make_interpreter(draft)
-    wholly = not (recipe and recipe.keep_float) and "float32" not in (options.input_type, options.output_type)
+    wholly = not (recipe and recipe.float_layers) and "float32" not in (options.input_dtype, options.output_dtype)
     if options.format == "int8" and wholly:
         check_fully_int8(interpreter)
     return interpreter

@@ -33,6 +33,7 @@ from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256, write_bytes
 from mobile_eval.image.preprocess import normalize
@@ -41,7 +42,6 @@ from mobile_eval.model.description import RANDOM_IMAGES, BoxesFile, ModelDescrip
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.quantization import quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.tasks.detection.constants import BEHIND_IT, LEVELS_READ, tensor_shapes
 
 CHECKED = 8  # images
@@ -96,7 +96,7 @@ def convert_detector(
     drawn = sample_inputs(run, options, data, samples, seed, memory_budget)
     images, checked = drawn.images, drawn.head(CHECKED)
     network = load_detector(run, tuned=tuned)
-    own = dataclasses.replace(options, input=None)  # of the second file: what comes out of the first
+    own = dataclasses.replace(options, input_type=None)  # of the second file: what comes out of the first
     maps = with_camera_input(network.maps, integer=options.format == "int8") if options.camera else network.maps
     inputs = all_bytes(images) if options.camera else images.map(normalize)
     pooled = images.head(BOX_IMAGES).map(functools.partial(_pooled, network)).kept_within(memory_budget)
@@ -157,7 +157,7 @@ def _checked(draft: Path, options: ConvertOptions, runtime: str) -> Any:
     check_loads(draft)
     check_versions(draft, runtime)
     interpreter = make_interpreter(draft)
-    if options.format == "int8" and "float32" not in (options.input_type, options.output_type):
+    if options.format == "int8" and "float32" not in (options.input_dtype, options.output_dtype):
         check_fully_int8(interpreter)
     return interpreter
 
@@ -182,7 +182,7 @@ def _parities(network: JoinedDetector, drafts: Sequence[Path], checked: Samples,
 
 def _check_limits(parities: Sequence[Parity], options: ConvertOptions, output: Path, flatbuffers: Sequence[bytes]) -> None:
     for one in parities:
-        limit = options.limit(one.largest)
+        limit = options.error_limit(one.largest)
         if limit is not None and not one.max_error <= limit:
             rejected = [Path(f"{path}{REJECTED}") for path in (output, boxes_path(output))]
             for path, flatbuffer in zip(rejected, flatbuffers, strict=True):

@@ -58,15 +58,15 @@ def _converter(model: Any, options: ConvertOptions, batch: int) -> Any:
     if options.format == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if options.format == "int8":
-        converter.inference_input_type = tf.as_dtype(options.input_type)
-        converter.inference_output_type = tf.as_dtype(options.output_type)
+        converter.inference_input_type = tf.as_dtype(options.input_dtype)
+        converter.inference_output_type = tf.as_dtype(options.output_dtype)
     return converter
 
 
 def _quantized(float32: bytes, options: ConvertOptions, calibration: Iterable[NDArray[np.float32]], memory_budget: int) -> bytes:
     """What TFLiteConverter does once it has a float32 file, but for where the ranges come from."""
     measured = with_ranges(float32, calibration, memory_budget)
-    outside = tf.as_dtype(options.input_type), tf.as_dtype(options.output_type)
+    outside = tf.as_dtype(options.input_dtype), tf.as_dtype(options.output_dtype)
     if options.format == "int8":
         from tensorflow.lite.python.convert import mlir_quantize
 

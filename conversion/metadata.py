@@ -4,7 +4,7 @@ A flatbuffer of its own schema (metadata_schema.fbs of tflite-support, version 1
 buffer TFLITE_METADATA; the files it names lie in the zip at the model's end. tflite-support, which would write it, cannot
 be installed beside TensorFlow; these few tables are written with the flatbuffers library.
 
-The readers classify and segment with such a file where its input is a camera's bytes (`--input uint8-rgb`) and its output
+The readers classify and segment with such a file where its input is a camera's bytes (`--input-type uint8-rgb`) and its output
 uint8 or float32. Poses and landmarks, and detectors of two stages, have no reader of Google's: there the metadata says what
 goes in and what comes out, and pretends no more.
 """

@@ -1,4 +1,4 @@
-"""What a file is to be: its format, and what goes in and comes out."""
+"""Conversion options: format, input and output types."""
 
 from __future__ import annotations
 
@@ -7,69 +7,90 @@ from dataclasses import dataclass
 from mobile_eval.errors import HRNetError
 
 FORMATS = {
-    "float32": "as trained",
-    "float16": "weights halved; computes in float32 where there is no float16",
-    "dynamic": "weights int8, activations float32, quantized as they come where the runtime can",
-    "int8": "weights and activations int8, for every integer accelerator",
-    "int16x8": "activations int16, weights int8: between int8 and float32 in accuracy; few runtimes are fast with it",
+    "float32": "weights and activations as trained",
+    "float16": "float16 weights; computes in float32 where the device has no float16",
+    "dynamic": "int8 weights, float32 activations; the runtime quantizes activations as it computes them, where it can",
+    "int8": "int8 weights and activations, for every integer accelerator",
+    "int16x8": "int16 activations, int8 weights: accuracy between int8 and float32; fast on few runtimes",
 }
-CAMERA = "uint8-rgb"  # the camera's bytes: normalization is part of the model
-NUMBERS = ("float32", "int8", "uint8")
-FLOAT_TOLERANCE = 1e-4  # of the largest value, or of 1, the peak of a heatmap, where none is larger
+CAMERA = "uint8-rgb"  # RGB bytes as a camera gives them; the model normalizes them
+DTYPES = ("float32", "int8", "uint8")
+FLOAT_TOLERANCE = 1e-4  # relative to the largest output value, or to 1, the peak of a heatmap, if that is larger
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """`format` is one of FORMATS. `input` and `output` are the numbers (or CAMERA) that an app exchanges with the file.
+    """What to convert to.
 
-    None means int8 for the format int8, else float32. With `decode` keypoints come out, not heatmaps, with `softmax`
-    probabilities of classes, not logits. `max_error` is the largest error of any output value that is accepted; None means
-    FLOAT_TOLERANCE for float32 and no limit otherwise: `hrnet evaluate` measures what a format costs in accuracy.
+    Attributes:
+        format: One of FORMATS.
+        input_type: Data type of the input, or CAMERA; None means int8 for the format int8, else float32.
+        output_type: Data type of the output; None means int8 for the format int8, else float32.
+        max_error: Largest absolute error of an output value, compared with the Keras model; a larger one rejects the file.
+            None means FLOAT_TOLERANCE for float32 and no limit for other formats, whose cost in accuracy `hrnet evaluate`
+            measures.
+        decode: Whether the file outputs keypoints, decoded in its graph, instead of heatmaps.
+        softmax: Whether a classifier outputs probabilities instead of logits.
+
+    Raises:
+        HRNetError: If a value is unknown, or two do not go together.
     """
 
     format: str = "int8"
-    input: str | None = None
-    output: str | None = None
+    input_type: str | None = None
+    output_type: str | None = None
     max_error: float | None = None
     decode: bool = False
     softmax: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise HRNetError(f"unknown format {self.format!r}; there are {', '.join(FORMATS)}")
-        for name, given, known in (("input", self.input, (*NUMBERS, CAMERA)), ("output", self.output, NUMBERS)):
-            if given is not None and given not in known:
-                raise HRNetError(f"unknown {name} {given!r}; there are {', '.join(known)}")
-            if self.format != "int8" and given not in (None, "float32", CAMERA):
-                raise HRNetError(f"{given} as {name} goes with the format int8, not {self.format}")
-        if self.format == "int16x8" and self.input == CAMERA:
-            raise HRNetError(f"{CAMERA} as input goes with float formats and int8, not int16x8")
+            raise HRNetError(f"`format` must be one of {', '.join(FORMATS)}, got {self.format!r}")
+        types = ("input_type", self.input_type, (*DTYPES, CAMERA)), ("output_type", self.output_type, DTYPES)
+        for name, value, choices in types:
+            if value is not None and value not in choices:
+                raise HRNetError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}")
+            if self.format != "int8" and value not in (None, "float32", CAMERA):
+                raise HRNetError(f"`{name}` {value} needs `format` int8, got {self.format}")
+        if self.format == "int16x8" and self.camera:
+            raise HRNetError(f"`input_type` {CAMERA} needs `format` int8 or a float format, got int16x8")
         if self.format == "int16x8" and self.decode:
-            raise HRNetError("decoding keypoints in the graph goes with float formats and int8, not int16x8")
+            raise HRNetError("`decode` needs `format` int8 or a float format, got int16x8")
         if self.max_error is not None and not self.max_error > 0:
-            raise HRNetError(f"the largest error must be above 0, got {self.max_error}")
+            raise HRNetError(f"`max_error` must be above 0, got {self.max_error}")
 
     @property
     def camera(self) -> bool:
-        """Whether the model takes the camera's bytes."""
-        return self.input == CAMERA
+        """Whether the input is a camera's bytes, normalized in the model."""
+        return self.input_type == CAMERA
 
     @property
-    def input_type(self) -> str:
-        """The dtype of the input tensor."""
-        return "uint8" if self.camera else self.input or self._own
+    def input_dtype(self) -> str:
+        """Data type of the input tensor."""
+        return "uint8" if self.camera else self.input_type or self._default_dtype
 
     @property
-    def output_type(self) -> str:
-        """The dtype of the output tensor."""
-        return self.output or self._own
+    def output_dtype(self) -> str:
+        """Data type of the output tensor."""
+        return self.output_type or self._default_dtype
 
-    def limit(self, largest: float) -> float | None:
-        """The largest error that is let pass where the output's largest value is `largest`; None where any is."""
+    def error_limit(self, largest: float) -> float | None:
+        """The largest accepted error of an output whose largest absolute value is `largest`; None means any."""
         if self.max_error is None and self.format == "float32":
             return FLOAT_TOLERANCE * max(largest, 1.0)
         return self.max_error
 
+    def check_task(self, task: str, name: str) -> None:
+        """Check that the network `name` of `task` has outputs that can be decoded, or turned into probabilities.
+
+        Raises:
+            HRNetError: If it has none.
+        """
+        if self.decode and task not in ("pose", "landmarks"):
+            raise HRNetError(f"`decode` needs a pose or landmarks network; {name} is a {task} network")
+        if self.softmax and task != "classification":
+            raise HRNetError(f"`softmax` needs a classification network; {name} is a {task} network")
+
     @property
-    def _own(self) -> str:
+    def _default_dtype(self) -> str:
         return "int8" if self.format == "int8" else "float32"

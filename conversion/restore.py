@@ -26,13 +26,13 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder
 from mobile_eval.image.geometry import UDP
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.archive import read_description
 from mobile_eval.model.graph import TFLiteGraph
-from mobile_eval.tasks.base import TaskDataset
 
 SAMPLES = 256
 LARGEST_BATCH = 64

@@ -6,7 +6,7 @@ from hrnet_tf.shadowing import check_import
 
 __all__ = ["__version__", "use_keras"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 check_import()
 register_classes()

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.image.image_limit import max_pixels, set_max_pixels
-from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.tasks.pose.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
-from mobile_eval.tasks.base import DataSource
+from mobile_eval.datasets.base import DataSource
 from training.config import TrainingConfig
 from training.tasks.registry import settings_class
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_tf.runs.run import RUN, Run
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.typed import checked
 from training.tasks.registry import default_settings, settings_class
 from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares

@@ -17,10 +17,10 @@ from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_
 from hrnet_tf.runs.run import PRUNING, RANKING, Run, load_pruning, load_ranking, save_ranking
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.base import TaskDataset, say_left_out
 from training.config import TrainingConfig
 from training.data.examples import plain_batches
 from training.engine.fit import check_category, fit, known_category, load_data
@@ -46,8 +46,8 @@ def quantize(
         raise HRNetError(f"{run.path} is quantized already; quantize the run it came from: {run.parent}")
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
-    say_left_out(config.train, train_data)
-    say_left_out(config.val, val_data)
+    log_skipped(config.train, train_data)
+    log_skipped(config.val, val_data)
     folded = fold_batch_norm(load_weights(run.weights_path))
     inputs = inputs_of(config, train_data, val_data, parent=run)
     category = known_category(run, train_data)

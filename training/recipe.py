@@ -13,8 +13,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.typed import brief
 from training.config import TrainingConfig
 from training.tasks.registry import recipe_folder, settings_class

@@ -12,8 +12,8 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
+from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import TaskDataset, say_left_out
 from mobile_eval.words import number_of
 from training.config import TrainingConfig
 from training.engine.device import device_line
@@ -57,7 +57,7 @@ def train(
     spec = dataclasses.replace(spec, classes=len(train_data.names))
     parent = str(init.path) if init else None
     inputs = inputs_of(config, train_data, val_data, parent=init, teacher=teacher)
-    run = Run(Path(output), "train", spec, train_data.answers, config.to_json(), parent, inputs)
+    run = Run(Path(output), "train", spec, train_data.label_schema, config.to_json(), parent, inputs)
     keras.utils.set_random_seed(config.seed)
     with how.devices.scope():
         model = build_for_training(spec, config)
@@ -69,7 +69,7 @@ def train(
     if how.devices.is_chief:
         logger.info(device_line(how.devices))
         logger.info(items_line(train_data, training_task(spec.task).noun))
-        say_left_out(config.val, val_data)
+        log_skipped(config.val, val_data)
         if config is not asked:
             logger.info(weights_line(config.settings.class_weights, train_data.names))
     fit(run, model, config, train_data, val_data, taught_by, how)
@@ -78,7 +78,7 @@ def train(
 
 def items_line(data: TaskDataset, noun: str) -> str:
     """How many items there are, and what of the files is none."""
-    return f"{number_of(len(data), noun)} to learn from{f' ({data.left_out})' if data.left_out else ''}"
+    return f"{number_of(len(data), noun)} to learn from{f' ({data.skipped_summary})' if data.skipped_summary else ''}"
 
 
 def take_over_weights(model: Any, run: Run) -> None:

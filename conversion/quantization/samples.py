@@ -14,10 +14,11 @@ from conversion.options import ConvertOptions
 from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
+from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import PLAIN, geometry_of
 from mobile_eval.model.description import IMAGES, RANDOM_IMAGES
-from mobile_eval.tasks.base import DataSource, TaskDataset, given_by
+from mobile_eval.tasks.base import given_by
 from mobile_eval.tasks.registry import TASKS
 
 SAMPLES = 200

@@ -141,8 +141,8 @@ def evaluate(
     check_output_file(json)
     expected = read_description(model).category.name
     data = load_keypoint_dataset(annotations, images, category=category, strict=strict, expected=expected, exif=exif)
-    if data.left_out:
-        _say(f"{annotations}: {data.left_out}")
+    if data.skipped_summary:
+        _say(f"{annotations}: {data.skipped_summary}")
     dataset = data.head(limit)
     parse_sigmas(sigmas, len(dataset.category.joints))
     PoseOptions(flip, decoding, flip_pairs)

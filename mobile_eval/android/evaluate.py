@@ -118,7 +118,7 @@ def _python(path: str, folder: str) -> str:
 
 def _images(dataset: KeypointDataset) -> dict[Id, Path]:
     """The files of the images that have people, by id."""
-    return {person.image_id: person.image_path for person in dataset.persons}
+    return {instance.image_id: instance.image_path for instance in dataset.instances}
 
 
 def _stage(dataset: KeypointDataset, folder: Path) -> None:

@@ -39,12 +39,12 @@ class ClassData:
         return self.classes
 
     @property
-    def answers(self) -> dict[str, Any]:
+    def label_schema(self) -> dict[str, Any]:
         """The classes as plain data."""
         return {"name": self.task, "classes": list(self.classes)}
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """Nothing is."""
         return ""
 

@@ -78,7 +78,7 @@ class ClassFolders(ClassData):
     skipped: tuple[Path, ...] = ()
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """The files that are skipped."""
         return skipped_line(self.skipped)
 

@@ -46,7 +46,7 @@ class MaskedImages(ClassData):
     masks_alone: int = 0  # masks without an image
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """The files that are skipped, and how many masks have no image."""
         alone = f"{number_of(self.masks_alone, 'masks')} without an image" if self.masks_alone else ""
         return ", ".join(filter(None, (skipped_line(self.skipped), alone)))

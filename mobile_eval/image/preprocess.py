@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import Person
+from mobile_eval.datasets.coco.keypoints import KeypointInstance
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import oriented
 from mobile_eval.image.geometry import PLAIN, Array, box_matrix
@@ -65,12 +65,12 @@ def warp_crop(image: NDArray[np.uint8], matrix: Array, input_size: tuple[int, in
     return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
 
 
-def person_crops(
-    persons: Sequence[Person], input_size: tuple[int, int], geometry: str = PLAIN
+def instance_crops(
+    instances: Sequence[KeypointInstance], input_size: tuple[int, int], geometry: str = PLAIN
 ) -> tuple[NDArray[np.uint8], Array]:
     """RGB crops (N, H, W, 3) of persons in their boxes, and the matrices (N, 2, 3) from image to crop."""
-    matrices = np.stack([box_matrix(person.box, input_size, geometry) for person in persons])
-    images = map(read_item, persons)
+    matrices = np.stack([box_matrix(instance.box, input_size, geometry) for instance in instances])
+    images = map(read_item, instances)
     crops = [warp_crop(image, matrix, input_size) for image, matrix in zip(images, matrices, strict=True)]
     return np.stack(crops), matrices
 

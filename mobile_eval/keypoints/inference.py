@@ -30,7 +30,7 @@ DECODERS = {QUARTER: decode_heatmaps, DARK: decode_dark, UDP: decode_udp}
 Box = Sequence[float]
 
 
-class InBox(ImageItem, Protocol):
+class BoxedItem(ImageItem, Protocol):
     """A person to look for: a box (x, y, width, height) in an image."""
 
     @property
@@ -110,8 +110,8 @@ def predict_box(
     return _located(model, *_cropped(model, image, box), options or PoseOptions())
 
 
-def predict_people(
-    model: TFLiteModel, people: Sequence[InBox], options: PoseOptions | None = None
+def predict_instances(
+    model: TFLiteModel, people: Sequence[BoxedItem], options: PoseOptions | None = None
 ) -> Iterator[NDArray[np.float64]]:
     """Keypoints (K, 3) as `predict_box` gives them, of each of `people` in turn.
 
@@ -122,7 +122,7 @@ def predict_people(
     options.check(model)
     of_images = (list(group) for _, group in groupby(people, key=lambda one: one.image_path))
 
-    def crops(group: list[InBox]) -> list[tuple[NDArray[Any], Array]]:
+    def crops(group: list[BoxedItem]) -> list[tuple[NDArray[Any], Array]]:
         image = read_item(group[0])
         return [_cropped(model, image, one.box) for one in group]
 

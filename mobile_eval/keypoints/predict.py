@@ -21,7 +21,7 @@ from mobile_eval.keypoints.boxes_file import Box, image_sizes
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import check_finds_keypoints, person_score
+from mobile_eval.tasks.pose.evaluate import check_finds_keypoints, instance_score
 from mobile_eval.viz.poses import draw_skeleton, encode_image
 
 KEYPOINTS_FILE = "keypoints.json"
@@ -91,7 +91,7 @@ def _predicted(
         drawn = draw_skeleton(drawn, keypoints, model.description.category)
     write_bytes(picture, encode_image(drawn, picture.suffix))
     stacked = np.reshape(found, (len(found), len(model.description.category.joints), 3))
-    scores = tuple(person_score(keypoints) for keypoints in found)
+    scores = tuple(instance_score(keypoints) for keypoints in found)
     return PredictionResult(path, picture, (height, width), tuple(people), stacked, scores)
 
 

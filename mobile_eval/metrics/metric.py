@@ -1,4 +1,4 @@
-"""What a task is measured by; training, pruning and comparing go by it."""
+"""The metric of a task, by which training, pruning and comparisons judge a model."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """What a task is measured by: its name ("PCK@0.1"), its short one ("pck", for `val_pck`), and whether more is better."""
+    """The metric that a task is judged by.
+
+    Args:
+        name: The full name, such as "PCK@0.1".
+        key: The short name, such as "pck", which logs and files use.
+        higher_is_better: False for an error, such as the normalized mean error.
+    """
 
     name: str
     key: str
-    rises: bool = True
+    higher_is_better: bool = True
 
     @property
     def column(self) -> str:
-        """Its name among the logs of `model.fit` and in history.csv."""
+        """The name in the logs of `model.fit` and in history.csv, such as "val_pck"."""
         return f"val_{self.key}"
 
-    def loss_of(self, before: float, after: float) -> float:
-        """How much worse `after` is; below 0 where it is better."""
-        return before - after if self.rises else after - before
+    def degradation(self, before: float, after: float) -> float:
+        """How much worse `after` is than `before`; negative if it is better."""
+        return before - after if self.higher_is_better else after - before

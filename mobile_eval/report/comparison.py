@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mobile_eval.benchmark.bootstrap import Interval, difference_of_scores, ratio_of_medians
 from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench_interleaved
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.model.description import CLASS_SCORES, ModelDescription, default_class_names
@@ -17,7 +18,7 @@ from mobile_eval.report.study import check_references, load_arms
 from mobile_eval.report.task_report import Comparing, Measured
 from mobile_eval.runtime.backend import CPU, Backend
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, TaskDataset, read_asked
+from mobile_eval.tasks.base import Asked, read_asked
 from mobile_eval.tasks.registry import comparing_of, task_named, task_of
 
 

@@ -215,9 +215,9 @@ def part_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]
     columns = [result.models[index].measured.parts for index in part_models(result)]
     rows = [(name, [column[name] for column in columns]) for name in columns[0]]
     if len(rows) > MANY_PARTS:
-        rises = result.comparing.metric.rises
+        higher_is_better = result.comparing.metric.higher_is_better
         known = [row for row in rows if row[1][0] is not None]
-        rows = sorted(known, key=lambda row: row[1][0] or 0.0, reverse=not rises)[:WORST_PARTS]
+        rows = sorted(known, key=lambda row: row[1][0] or 0.0, reverse=not higher_is_better)[:WORST_PARTS]
     return [(name.replace("_", " "), values) for name, values in rows]
 
 

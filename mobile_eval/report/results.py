@@ -9,11 +9,12 @@ from typing import Any
 from mobile_eval.benchmark.bootstrap import Interval
 from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.latency import LatencyResult
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.model.description import ModelDescription
 from mobile_eval.report.study import StudyArm
 from mobile_eval.report.task_report import Comparing, Measured
-from mobile_eval.tasks.base import Asked, TaskDataset
+from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.registry import comparing_of
 
 FORMAT_VERSION = 1

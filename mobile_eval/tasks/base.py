@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import PATHS, DataSource, TaskDataset, log_skipped
 from mobile_eval.datasets.flip_pairs import AUTO
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import unless_plain
@@ -19,97 +19,7 @@ from mobile_eval.keypoints.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.runtime.tflite_model import TFLiteModel
 
-if TYPE_CHECKING:
-    from typing_extensions import Self  # in `typing` from Python 3.11 on
-
-logger = logging.getLogger(__name__)
-
-PATHS = ("images", "annotations", "masks", "classes")
-Data = TypeVar("Data", bound="TaskDataset")
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """Where a data set lies: a folder of `images`, and beside it what its task needs.
-
-    `annotations` is a file, `masks` a folder, `classes` a file of the classes' names where nothing else says them. `category` is
-    the name or id of the one to take of several with keypoints; `expected`, the name of a model's, is taken where the file does
-    not say which either. `strict` refuses the annotations at the first bad label. `exif` is what annotations are of where EXIF
-    turns an image, one of `datasets.frames`; None leaves that to the sizes in the file.
-    """
-
-    images: Path | None = None
-    annotations: Path | None = None
-    masks: Path | None = None
-    classes: Path | None = None
-    category: str | None = None
-    strict: bool = False
-    expected: str | None = field(default=None, compare=False)
-    exif: str | None = None
-
-    def read_as(self, config: Mapping[str, Any]) -> DataSource:
-        """With the choice of a run's config how images are read that EXIF turns, where none is given here."""
-        known = config.get("train", {}).get("exif")
-        return dataclasses.replace(self, exif=known) if self.paths and self.exif is None and known else self
-
-    def path(self, name: str) -> Path:
-        """The file or folder of that name; HRNetError where it is not given."""
-        value = getattr(self, name)
-        if not isinstance(value, Path):
-            raise HRNetError(f"give `{name}`")
-        return value
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files and folders that are given."""
-        return tuple(value for name in PATHS if (value := getattr(self, name)) is not None)
-
-    def absolute(self) -> DataSource:
-        """The same, found from any working directory."""
-        given = {name: getattr(self, name) for name in PATHS}
-        return dataclasses.replace(self, **{name: path.absolute() for name, path in given.items() if path is not None})
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data of what is given."""
-        paths = {name: str(value) for name in PATHS if (value := getattr(self, name)) is not None}
-        choices = ("category", self.category), ("exif", self.exif)
-        return {
-            **paths,
-            **{name: value for name, value in choices if value is not None},
-            **({"strict": True} if self.strict else {}),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> DataSource:
-        """What `to_json` wrote."""
-        values: dict[str, Any] = {name: Path(value) if name in PATHS else value for name, value in data.items()}
-        return cls(**values)
-
-
-class TaskDataset(Protocol):
-    """A data set of any task.
-
-    `names` are what a network answers with, one a channel: joints, landmarks or classes. `answers` says the same, and what else
-    is known of them, as plain data: a COCO category of keypoints, or {"name": task, "classes": [names]}. `left_out` says what
-    of the files is not among the items, and why; "" where all is. `head` takes the first items, `part` those of a slice.
-    """
-
-    @property
-    def items(self) -> tuple[Any, ...]: ...
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def answers(self) -> dict[str, Any]: ...
-    @property
-    def left_out(self) -> str: ...
-    def __len__(self) -> int: ...
-    def head(self, count: int | None) -> Self: ...
-    def part(self, which: slice) -> Self: ...
-
-
-def answer_names(answers: dict[str, Any]) -> tuple[str, ...]:
-    """The names in what `TaskDataset.answers` says."""
-    return tuple(map(str, answers.get("keypoints") or answers["classes"]))
+Data = TypeVar("Data", bound=TaskDataset)
 
 
 @dataclass(frozen=True)
@@ -216,14 +126,8 @@ class Task:
 def read_asked(load: Callable[[DataSource], Data], model: TFLiteModel, asked: Asked) -> Data:
     """The data that are asked for, as many items as are, for `model`; what is left out of the files is said on stderr."""
     data = load(dataclasses.replace(asked.source, expected=model.description.category.name))
-    say_left_out(asked.source, data)
+    log_skipped(asked.source, data)
     return data.head(asked.limit)
-
-
-def say_left_out(source: DataSource | None, data: TaskDataset | None) -> None:
-    """Log what is left out of the files of a data set, or taken otherwise than they say."""
-    if source and data and data.left_out:
-        logger.warning("%s: %s", source.annotations or source.images, data.left_out)
 
 
 def given_by(task: Task) -> str:
@@ -243,7 +147,7 @@ def load_given(name: str, task: Task, source: DataSource) -> TaskDataset | None:
     if given and any(getattr(source, name) is None for name in PATHS if name in task.needs):
         raise HRNetError(f"data of {name} are given by {given_by(task)}")
     data = task.load(source) if given else None
-    say_left_out(source, data)
+    log_skipped(source, data)
     return data
 
 

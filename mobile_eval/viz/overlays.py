@@ -29,12 +29,12 @@ def write_picture(folder: Path, index: int, image: Path, drawn: NDArray[np.uint8
 
 def draw_keypoints(folder: Path, dataset: KeypointDataset, results: Sequence[dict[str, Any]]) -> None:
     """Draw the annotated keypoints of `dataset`'s first images, and those of COCO `results`, into `folder`."""
-    images = {person.image_id: person for person in dataset.persons}
-    for index, (image_id, person) in enumerate(islice(images.items(), PICTURES)):
-        true = [one.keypoints for one in dataset.persons if one.image_id == image_id]
+    images = {instance.image_id: instance for instance in dataset.instances}
+    for index, (image_id, instance) in enumerate(islice(images.items(), PICTURES)):
+        true = [one.keypoints for one in dataset.instances if one.image_id == image_id]
         found = [np.reshape(one["keypoints"], (-1, 3)) for one in results if one["image_id"] == image_id]
-        image = read_item(person)
-        write_picture(folder, index, person.image_path, with_keypoints(image, true, found, dataset.category))
+        image = read_item(instance)
+        write_picture(folder, index, instance.image_path, with_keypoints(image, true, found, dataset.category))
 
 
 def with_keypoints(

@@ -15,7 +15,7 @@ from conversion.checks.verify import ErrorSums, check_fully_int8, check_versions
 from conversion.convert import ConversionResult, convert_run, load_folded_model
 from conversion.flatbuffer import to_flatbuffer, with_decoding
 from conversion.options import FORMATS, ConvertOptions
-from conversion.quantization.recipe import Recipe, load_recipe
+from conversion.quantization.quantization_recipe import QuantizationRecipe, load_quantization_recipe
 from conversion.quantization.samples import CHECKED, inputs_of
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.runs.run import Run
@@ -73,7 +73,7 @@ def plain(trained: Run, tuned: Run, people: KeypointDataset, tmp_path_factory: p
     runs, folder = {"trained": trained, "tuned": tuned}, tmp_path_factory.mktemp("plain")
 
     @functools.cache
-    def convert(source: str, name: str, recipe: Recipe | None = None) -> ConversionResult:
+    def convert(source: str, name: str, recipe: QuantizationRecipe | None = None) -> ConversionResult:
         path = folder / f"{source}-{name}-{recipe is not None}.tflite"
         return convert_run(runs[source], ConvertOptions(name), path, people, recipe=recipe)
 
@@ -319,8 +319,10 @@ def test_a_ruined_layer_is_named(tuned: Run, people: KeypointDataset, tmp_path: 
 
 
 def test_layers_that_a_recipe_keeps_in_float(trained: Run, plain: Plain, people: KeypointDataset, tmp_path: Path) -> None:
-    without = plain("trained", "int8", Recipe())
-    mixed = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe(("stem", "head")))
+    without = plain("trained", "int8", QuantizationRecipe())
+    mixed = convert_run(
+        trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=QuantizationRecipe(("stem", "head"))
+    )
     floats = {
         o.layer for o in TFLiteGraph(tmp_path / "m.tflite").operators if o.kind == "CONV_2D" and o.outputs[0].dtype == "float32"
     }
@@ -330,12 +332,17 @@ def test_layers_that_a_recipe_keeps_in_float(trained: Run, plain: Plain, people:
 
 
 @pytest.mark.parametrize(
-    "recipe", [Recipe(activations="percentile", percentile=99.0), Recipe(weights="mse"), Recipe(weights="octav")]
+    "recipe",
+    [
+        QuantizationRecipe(activations="percentile", percentile=99.0),
+        QuantizationRecipe(weights="mse"),
+        QuantizationRecipe(weights="octav"),
+    ],
 )
 def test_ranges_that_a_recipe_chooses(
-    recipe: Recipe, trained: Run, plain: Plain, people: KeypointDataset, tmp_path: Path
+    recipe: QuantizationRecipe, trained: Run, plain: Plain, people: KeypointDataset, tmp_path: Path
 ) -> None:
-    without = plain("trained", "int8", Recipe())
+    without = plain("trained", "int8", QuantizationRecipe())
     other = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=recipe)
     assert other.parity.snr_db > 5
     assert other.parity != without.parity
@@ -346,29 +353,30 @@ def test_ranges_that_a_recipe_chooses(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"floats": []}', "unknown entry 'floats'; there are float, activations, percentile, weights"),
-        ('{"float": "head"}', "float is a list of layers' names, got 'head'"),
-        ('{"activations": "mse"}', "activations are one of min-max, percentile, got 'mse'"),
-        ('{"weights": "best"}', "weights are one of min-max, mse, octav"),
-        ('{"percentile": 10}', "above 50 and at most 100, got 10"),
-        ('{"percentile": "high"}', "recipe .*r.json: percentile must be a number, got 'high'"),
-        ('{"weights": []}', "recipe .*r.json: weights must be a text, got "),
-        ('{"percentile": NaN}', "recipe .*r.json: percentile must be a number, got nan"),
-        ("[]", "is not an object"),
+        ('{"floats": []}', "'floats'"),
+        ('{"float_layers": "head"}', "float_layers must be a list, got 'head'"),
+        ('{"float_layers": [""]}', "float_layers.*''"),
+        ('{"activations": "mse"}', "activations.* got 'mse'"),
+        ('{"weights": "best"}', "weights.* got 'best'"),
+        ('{"percentile": 10}', "percentile.* got 10"),
+        ('{"percentile": "high"}', "r.json: percentile must be a number, got 'high'"),
+        ('{"weights": []}', r"r.json: weights must be a text, got \[\]"),
+        ('{"percentile": NaN}', "r.json: percentile must be a number, got nan"),
+        ("[]", r"r.json must be an object, got \[\]"),
         ("", "is empty"),
     ],
 )
-def test_recipes_that_are_none(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_quantization_recipes(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(HRNetError, match=message):
-        load_recipe(tmp_path / "r.json")
+        load_quantization_recipe(tmp_path / "r.json")
 
 
 def test_a_recipe_s_layers_must_be_there(trained: Run, tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    with pytest.raises(HRNetError, match="keeps 'neck' in float, but there is no such layer"):
-        convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe(("neck",)))
-    with pytest.raises(HRNetError, match="a recipe is for int8"):
-        convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=Recipe())
+    with pytest.raises(HRNetError, match="'neck'"):
+        convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=QuantizationRecipe(("neck",)))
+    with pytest.raises(HRNetError, match="quantization_recipe"):
+        convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=QuantizationRecipe())
     assert not any(tmp_path.iterdir())
 
 
@@ -388,5 +396,5 @@ def test_a_recipe_s_ranges_are_from_the_smallest_to_the_largest_value(
 ) -> None:
     """The heatmaps' scale is their range on the calibration images over 255 steps; the quantizer's own was an average."""
     heatmaps = load_folded_model(trained).predict_on_batch(normalize(np.stack(list(inputs_of(people, trained.spec)))))
-    tensor = plain("trained", "int8", Recipe()).description.output.tensor
+    tensor = plain("trained", "int8", QuantizationRecipe()).description.output.tensor
     assert tensor.scale == pytest.approx((max(heatmaps.max(), 0) - min(heatmaps.min(), 0)) / 255, rel=0.02)

@@ -18,7 +18,7 @@ from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.image.preprocess import read_image
-from mobile_eval.keypoints.inference import predict_people
+from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.tflite_model import TFLiteModel
 
@@ -56,8 +56,8 @@ def test_the_page_s_program_finds_what_the_package_finds(name: str, run: Run, pe
     page: dict[str, Any] = {}
     exec(program, page)
     path = convert_run(run, FILES[name], tmp_path / "m.tflite", people).path
-    expected = list(predict_people(TFLiteModel(path), people.persons))
-    found = [page["keypoints"](str(path), read_image(person.image_path), person.box) for person in people.persons]
+    expected = list(predict_instances(TFLiteModel(path), people.instances))
+    found = [page["keypoints"](str(path), read_image(instance.image_path), instance.box) for instance in people.instances]
     there = np.stack(expected)[..., 2] > 0.05  # a score of 0 or less: not found
     apart = np.abs(np.stack(found) - np.stack(expected))[there]
     assert len(apart) > 60

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from safetensors.numpy import save
 
-from conversion.quantization.recipe import load_recipe as load_quantization_recipe
+from conversion.quantization.quantization_recipe import load_quantization_recipe
 from conversion.targets.edgetpu import check
 from hrnet_tf.checkpoints.infer_spec import derive_network
 from hrnet_tf.checkpoints.layer_names import official_names
@@ -238,7 +238,7 @@ def _recipes(folder: Path) -> dict[str, Reader]:
     training = folder / "training.yaml"
     text = {"epochs": 3, "learning_rate": 0.001, "drops": [1, 2], "optimizer": "adam", "flip_probability": 0.5, "ema": 0.0}
     training.write_text(yaml.safe_dump(text))
-    quantization = {"float": ["stem_conv1"], "activations": "percentile", "percentile": 99.9, "weights": "mse"}
+    quantization = {"float_layers": ["stem_conv1"], "activations": "percentile", "percentile": 99.9, "weights": "mse"}
     return {
         "training recipe": Reader(training, damaged_yaml, lambda: load_recipe("pose", str(training))),
         "quantization recipe": _json(folder / "quantization.json", quantization, load_quantization_recipe),

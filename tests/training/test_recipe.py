@@ -11,8 +11,8 @@ import pytest
 
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.presets import customized, preset
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig, stored_settings, tuning_config
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, recipe_names, show_recipe
 from training.tasks.pose.settings import Settings

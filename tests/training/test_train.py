@@ -18,9 +18,9 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.engine.fit import read_history

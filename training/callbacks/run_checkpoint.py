@@ -19,7 +19,7 @@ Rows = Sequence[dict[str, float]]
 
 def best_epoch(rows: Rows, metric: Metric) -> int:
     """The first epoch (from 1) at which the metric was best."""
-    best = max if metric.rises else min
+    best = max if metric.higher_is_better else min
     return int(best(rows, key=lambda row: row[metric.column])["epoch"])
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import as_arrays
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.image.geometry import PLAIN, unless_plain
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 
@@ -33,7 +33,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.folder = folder
         self.example = example
-        self.answers = looked_at.answers
+        self.answers = looked_at.label_schema
         self.task = training_task(spec.task)
         self.geometry = geometry
         self.images = TASKS[spec.task].inputs_in(geometry, looked_at.items[:SHOWN], spec.input_size)

@@ -10,8 +10,8 @@ from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.image.geometry import PLAIN
-from mobile_eval.tasks.base import TaskDataset
 from training.data.examples import plain_inputs
 from training.tasks.registry import training_task
 

@@ -137,7 +137,7 @@ def rank(
     """
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
-    from mobile_eval.tasks.base import say_left_out
+    from mobile_eval.datasets.base import log_skipped
     from mobile_eval.tasks.registry import TASKS
     from training.data.sources import run_source
     from training.ranking.rank import METHODS, rank_run
@@ -148,7 +148,7 @@ def rank(
     asked = {"images": images, "annotations": annotations, "masks": masks, "classes": classes}
     source = run_source(loaded, {**asked, "category": category, "strict": strict, "exif": exif})
     data = TASKS[loaded.spec.task].load(source)
-    say_left_out(source, data)
+    log_skipped(source, data)
     held = data.head(limit)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
     ranking = rank_run(loaded, held, methods, blocks=blocks, seed=seed, memory_budget=budget_bytes)
@@ -212,6 +212,7 @@ def prune(
     from hrnet_tf.spec.memory import parse_memory
     from training.config import FLOAT32, asked_precision, tuning_config
     from training.data.sources import run_sources
+    from training.execution import Execution
     from training.pruning.budget import Budget
     from training.pruning.prune import PruneOptions, summary
     from training.pruning.prune import prune as prune_run
@@ -230,8 +231,8 @@ def prune(
         return
     if output is None:
         raise HRNetError("give `output`, the run folder to write (or `dry_run`, to look only)")
-    taught_by = load_run(teacher) if teacher else None
-    pruned = prune_run(parent, options, config, output, teacher=taught_by, resume=resume, memory_budget=budget_bytes)
+    taught_by, how = load_run(teacher) if teacher else None, Execution(memory_budget=budget_bytes)
+    pruned = prune_run(parent, options, config, output, teacher=taught_by, execution=how, resume=resume)
     typer.echo(f"run: {pruned.path}, {summary(parent, pruned.hrnet_spec)}")
 
 

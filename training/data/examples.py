@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import PLAIN
 from mobile_eval.image.preprocess import normalize, read_item
-from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
 from training.data.damaged_images import Unreadable

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hrnet_tf.runs.run import Run
+from mobile_eval.datasets.base import PATHS, DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import PATHS, DataSource
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
 

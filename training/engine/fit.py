@@ -13,10 +13,10 @@ from hrnet_tf.models.gates import on_units, unit_dropout
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource, TaskDataset, label_names
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, geometry_of
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.tasks.base import DataSource, TaskDataset, answer_names
 from mobile_eval.tasks.registry import TASKS
 from training.callbacks.progress import ProgressLine
 from training.callbacks.run_checkpoint import KeepRun, out_of_patience
@@ -109,7 +109,7 @@ def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) ->
 
 def check_category(run: Run, data: TaskDataset) -> None:
     """Raise HRNetError unless the data's joints or classes are those that the run knows."""
-    if answer_names(run.category) != data.names:
+    if label_names(run.category) != data.names:
         kind = "keypoints" if "keypoints" in run.category else "classes"
         raise HRNetError(
             f"{run.path} was trained for {run.spec.classes} {kind} of {run.category['name']!r}; "
@@ -119,7 +119,7 @@ def check_category(run: Run, data: TaskDataset) -> None:
 
 def known_category(run: Run, data: TaskDataset) -> dict[str, Any]:
     """The run's category, with the flip pairs that it is trained with."""
-    pairs = data.answers.get("flip_pairs")
+    pairs = data.label_schema.get("flip_pairs")
     return run.category if pairs is None else {**run.category, "flip_pairs": pairs}
 
 

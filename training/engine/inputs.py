@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf.runs.run import Run
+from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource, TaskDataset
 from training.config import TrainingConfig
 
 Inputs = dict[str, dict[str, Any]]

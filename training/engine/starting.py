@@ -11,9 +11,9 @@ from typing import Any
 
 from hrnet_tf.models.build import network_to_json
 from hrnet_tf.runs.run import PRUNING, RANKING, RUN, SPEC, Run, load_run, save_run
+from mobile_eval.datasets.base import label_names
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, remove_stale_parts
-from mobile_eval.tasks.base import answer_names
 from training.callbacks.terminate_on_nan import BATCH_FILE
 from training.engine.inputs import Inputs
 
@@ -52,7 +52,7 @@ def check_same(run: Run) -> None:
     if not (run.path / RUN).exists():
         return
     before = load_run(run.path)
-    if answer_names(before.category) != answer_names(run.category):
+    if label_names(before.category) != label_names(run.category):
         raise HRNetError(f"{run.path} is of other joints or classes than the data; give another `output`")
     differing = [
         *_differing(network_to_json(before.spec), network_to_json(run.spec)),

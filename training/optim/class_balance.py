@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import TaskDataset
 from training.config import TrainingConfig
 from training.tasks.registry import training_task
 

@@ -23,10 +23,10 @@ from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from mobile_eval.benchmark.profile import ProfileResult, load_profile
+from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json, write_text
 from mobile_eval.progress import tracked, working
-from mobile_eval.tasks.base import TaskDataset, say_left_out
 from mobile_eval.viz.charts import removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig, run_settings
@@ -168,7 +168,7 @@ def plan(
     if steps:
         steps = measured_steps(network, held, steps)
     if options.budget.name == "max_drop":
-        drops = [None if step.score is None else metric.loss_of(score, step.score) for step in steps]
+        drops = [None if step.score is None else metric.degradation(score, step.score) for step in steps]
         index = within_drop(drops, options.budget.value)
         way, steps = way[: index + 1], steps[:index]
         if not steps:
@@ -185,16 +185,18 @@ def prune(
     output: Path | str,
     *,
     teacher: Run | None = None,
+    execution: Execution | None = None,
     resume: bool = False,
-    memory_budget: int = MEMORY_BUDGET,
 ) -> Run:
     """Prune `run` to the budget and fine-tune; `output` gets pruning.json (what went, and why) beside the run's files.
 
     `teacher` (`run` itself if None) is asked where `config.distill` is above 0. The budget is a share of the
-    network before anything was removed. Interrupted, it goes on with the choice it made. `memory_budget` is how many bytes
-    examples and a batch's activations may take, but for those of the training itself.
+    network before anything was removed. Interrupted, it goes on with the choice it made. `execution` is that of the fine-tuning;
+    its memory budget also bounds the examples and activations of the ranking set.
     """
-    output = Path(output)
+    output, execution = Path(output), execution or Execution()
+    if execution.devices.workers > 1:
+        raise HRNetError("`strategy` multi-worker cannot be used for pruning: use one or mirrored")
     if config.sparsity:
         check_tf_keras(SPARSITY)
     check_startable(output, "prune", resume=resume)
@@ -203,8 +205,8 @@ def prune(
     check_prunable(run, options)
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
-    say_left_out(config.train, train_data)
-    say_left_out(config.val, val_data)
+    log_skipped(config.train, train_data)
+    log_skipped(config.val, val_data)
     load_weights(run.weights_path)
     pricing = _Pricing(run, options)
     at = run
@@ -214,12 +216,14 @@ def prune(
         if number > 1 and load_ranking(at).of_run:
             before = load_ranking(run)
             looked_at = train_data.head(before.persons)
-            rank_run(at, looked_at, before.methods, blocks=options.blocks, seed=before.seed, memory_budget=memory_budget)
+            rank_run(
+                at, looked_at, before.methods, blocks=options.blocks, seed=before.seed, memory_budget=execution.memory_budget
+            )
         part = dataclasses.replace(options, budget=options.budget.part(number, options.rounds))
         epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
         tuning = dataclasses.replace(config, epochs=epochs)
         data = train_data, val_data
-        at = _prune_once(at, part, tuning, folder, pricing, teacher or run, data, resume=resume, memory_budget=memory_budget)
+        at = _prune_once(at, part, tuning, folder, pricing, teacher or run, data, execution, resume=resume)
     return at
 
 
@@ -252,26 +256,26 @@ def _prune_once(
     pricing: _Pricing,
     teacher: Run,
     data: tuple[TaskDataset, TaskDataset | None],
+    execution: Execution,
     *,
     resume: bool,
-    memory_budget: int,
 ) -> Run:
-    train_data, val_data = data
+    (train_data, val_data), memory_budget = data, execution.memory_budget
     check_startable(output, "prune", resume=resume)
     made = None if (output / RUN).is_file() else plan_here(run, options, train_data, val_data, pricing, memory_budget)
     spec = made.spec if made else chosen_before(output, options)
     inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if config.distill else None)
     pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path), inputs)
     check_same(pruned)
-    model = build_for_training(spec, config)
+    with execution.devices.scope():
+        model = build_for_training(spec, config)
+        taught_by = build_teacher(teacher, config) if config.distill else None
     set_model_weights(model, load_weights(run.weights_path))
     items, size = train_data.items[:NORM_ITEMS], batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
     batches = plain_batches(items, size, spec, settings_geometry(config.settings))
     reestimate_batch_norm(model, tracked(batches, "BatchNorm's statistics", math.ceil(len(items) / size)))
-    taught_by = build_teacher(teacher, config) if config.distill else None
     companions = functools.partial(write_plan, made, run, options, output) if made else None
-    how = Execution(memory_budget=memory_budget)
-    fit(pruned, model, config, train_data, val_data, taught_by, how, companions=companions)
+    fit(pruned, model, config, train_data, val_data, taught_by, execution, companions=companions)
     return pruned
 
 

@@ -21,11 +21,11 @@ from hrnet_tf.models.inference import as_arrays
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec, Unit
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.image.geometry import PLAIN
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.base import TaskDataset
 from training.optim.trainer_models import loss_function, make_learner
 from training.tasks.base import Maker, settings_geometry
 from training.tasks.registry import training_task

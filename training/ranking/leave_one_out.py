@@ -30,7 +30,7 @@ def effects(network: TrainedNetwork, data: HeldSet, *, progress: bool = False) -
         gate.factor.assign(0.0)
         without = data.measure(model)
         gate.factor.assign(1.0)
-        found[unit] = Effect(without[0] - loss, metric.loss_of(accuracy, without[1]))
+        found[unit] = Effect(without[0] - loss, metric.degradation(accuracy, without[1]))
     return {unit: found[unit] for unit in network.units}
 
 

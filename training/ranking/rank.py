@@ -18,9 +18,9 @@ from hrnet_tf.runs.run import RANKING, Ranking, Run, save_ranking
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import FusionLink
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, write_text
-from mobile_eval.tasks.base import TaskDataset
 from mobile_eval.viz.charts import kinds_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import run_settings

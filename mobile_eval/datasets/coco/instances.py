@@ -55,7 +55,7 @@ class Instances(ClassData):
     remarks: tuple[str, ...] = ()
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """What of the file is left out or taken otherwise than it says."""
         return "; ".join(self.remarks)
 

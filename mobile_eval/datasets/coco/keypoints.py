@@ -85,7 +85,7 @@ class KeypointCategory:
 
 
 @dataclass(frozen=True)
-class Person:
+class KeypointInstance:
     """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels.
 
     `annotation_id` counts the annotations of the file from 1, whatever ids they have there. `image_size` is (height, width) as
@@ -105,25 +105,26 @@ class Person:
 
 @dataclass(frozen=True)
 class KeypointDataset:
-    """The labelled persons of an annotation file, how its images are read, and its content for COCO's own evaluation.
+    """The labelled instances of an annotation file, how its images are read, and its content for COCO's own evaluation.
 
-    `coco` holds the annotations of this category alone, numbered from 1. `remarks` say what of the file is left out or taken
-    otherwise than it says.
+    `coco` holds the annotations of this category alone, numbered from 1. `image_folder` is the folder that file names are
+    in. `remarks` say what of the file is left out or taken otherwise than it says.
     """
 
     category: KeypointCategory
-    persons: tuple[Person, ...]
+    instances: tuple[KeypointInstance, ...]
     coco: dict[str, Any]
+    image_folder: Path
     remarks: tuple[str, ...] = ()
     frame: Frame = ALL_UPRIGHT
 
     def __len__(self) -> int:
-        return len(self.persons)
+        return len(self.instances)
 
     @property
-    def items(self) -> tuple[Person, ...]:
-        """The persons."""
-        return self.persons
+    def items(self) -> tuple[KeypointInstance, ...]:
+        """The instances."""
+        return self.instances
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -131,7 +132,7 @@ class KeypointDataset:
         return self.category.joints
 
     @property
-    def answers(self) -> dict[str, Any]:
+    def label_schema(self) -> dict[str, Any]:
         """The category as plain data."""
         return self.category.to_json()
 
@@ -142,27 +143,27 @@ class KeypointDataset:
         return own
 
     @property
-    def left_out(self) -> str:
+    def skipped_summary(self) -> str:
         """What of the file is left out or taken otherwise than it says."""
         return "; ".join(self.remarks)
 
     def head(self, count: int | None) -> KeypointDataset:
-        """The first `count` persons, annotations to match; all for None."""
+        """The first `count` instances, annotations to match; all for None."""
         if count is not None and count < 1:
-            raise HRNetError(f"the number of persons to take must be at least 1, got {count}")
-        return self if count is None or count >= len(self.persons) else self.part(slice(count))
+            raise HRNetError(f"the number of instances to take must be at least 1, got {count}")
+        return self if count is None or count >= len(self.instances) else self.part(slice(count))
 
     def part(self, which: slice) -> KeypointDataset:
-        """The persons of a slice, annotations to match."""
-        persons = self.persons[which]
-        kept = {person.annotation_id for person in persons}
-        images = {person.image_id for person in persons}
+        """The instances of a slice, annotations to match."""
+        instances = self.instances[which]
+        kept = {instance.annotation_id for instance in instances}
+        images = {instance.image_id for instance in instances}
         coco = {
             **self.coco,
             "images": [image for image in self.coco["images"] if image["id"] in images],
             "annotations": [a for a in self.coco["annotations"] if a["id"] in kept],
         }
-        return replace(self, persons=persons, coco=coco)
+        return replace(self, instances=instances, coco=coco)
 
 
 def load_keypoint_dataset(
@@ -174,7 +175,7 @@ def load_keypoint_dataset(
     expected: str | None = None,
     exif: str | None = None,
 ) -> KeypointDataset:
-    """Read a COCO keypoint file, or faces as their data sets list them; persons without a labelled joint and crowds are left out.
+    """Read a COCO keypoint file, or a face dataset in its own format; skip crowds and instances without a labelled joint.
 
     Labelled keypoints outside their image or without a place count as not labelled, and annotations without keypoints or
     without a box in their image are left out, as long as these are no more than 1 % of the file's. Of lists of faces
@@ -201,34 +202,34 @@ def load_keypoint_dataset(
     chosen = choose_category(file, category, expected)
     known = KeypointCategory.from_json(chosen)
     reader = LabelReader(file, chosen, known.joints, math.inf if of_faces else MARGIN_PX, strict=strict)
-    persons = tuple(
-        Person(one.entry["id"], one.image["id"], Path(images) / one.image["file_name"], _size(one.image), *one.places)
+    instances = tuple(
+        KeypointInstance(one.entry["id"], one.image["id"], Path(images) / one.image["file_name"], _size(one.image), *one.places)
         for one in reader.labelled()
     )
-    if not persons:
+    if not instances:
         raise HRNetError(f"{annotations} holds no person with a labelled keypoint")
-    _check_files(persons, annotations, Path(images))
-    frame = frame or _find_frame(persons, annotations, exif)
+    _check_files(instances, annotations, Path(images))
+    frame = frame or _find_frame(instances, annotations, exif)
     if frame.stored:
-        persons = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in persons)
+        instances = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in instances)
     coco = {**content, "images": list(file.images.values()), "categories": [chosen], "annotations": reader.kept}
     remarks = choice_remark(file, chosen), bones(chosen.get("skeleton"), len(known.joints))[1], *reader.remarks()
-    return KeypointDataset(known, persons, coco, tuple(filter(None, remarks)), frame)
+    return KeypointDataset(known, instances, coco, Path(images), tuple(filter(None, remarks)), frame)
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int]:
     return image["height"], image["width"]
 
 
-def _find_frame(persons: Sequence[Person], annotations: Path | str, exif: str | None) -> Frame:
-    sizes = {one.image_path: one.image_size for one in persons}
+def _find_frame(instances: Sequence[KeypointInstance], annotations: Path | str, exif: str | None) -> Frame:
+    sizes = {one.image_path: one.image_size for one in instances}
     return find_frame(sizes, sizes.get, annotations, exif)
 
 
-def _check_files(persons: Sequence[Person], annotations: Path | str, folder: Path) -> None:
+def _check_files(instances: Sequence[KeypointInstance], annotations: Path | str, folder: Path) -> None:
     if not folder.is_dir():
         raise HRNetError(f"image folder {folder} does not exist")
-    missing = [person for person in persons if not person.image_path.is_file()]
+    missing = [instance for instance in instances if not instance.image_path.is_file()]
     if missing:
         first = missing[0]
         raise HRNetError(

@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LabelledPerson:
+class LabelledInstance:
     """An annotation as COCO's evaluation takes it, its image's entry, and its box, keypoints (K, 3) and head box."""
 
     entry: dict[str, Any]
@@ -63,7 +63,7 @@ class LabelReader:
         self._others = {str(one["id"]) for one in file.categories} - {str(category["id"])}
         self._crowds = self._unlabelled = self._areas = self._counts = 0
 
-    def labelled(self) -> Iterator[LabelledPerson]:
+    def labelled(self) -> Iterator[LabelledInstance]:
         """The people with labelled joints, in the file's order. Raises HRNetError where too many labels are bad."""
         for place, entry in enumerate(self.file.annotations, 1):
             if isinstance(entry, dict) and key_of(entry.get("category_id")) in self._others:
@@ -78,9 +78,9 @@ class LabelReader:
             except HRNetError as error:
                 self.bad.add(str(error))
                 continue
-            person = self._person(*read, place) if read else None
-            if person:
-                yield person
+            instance = self._instance(*read, place) if read else None
+            if instance:
+                yield instance
             else:
                 self._unlabelled += 1
         for labels in (self.bad, self.bad_joints, self.bad_heads):
@@ -116,10 +116,10 @@ class LabelReader:
             return None
         return where, annotation, image, keypoints, box_in(image, annotation, where)
 
-    def _person(
+    def _instance(
         self, where: str, annotation: dict[str, Any], image: dict[str, Any], found: Array, box: Box, place: int
-    ) -> LabelledPerson | None:
-        """The person of an annotation, whose bad labels are counted; None where none of the joints is left."""
+    ) -> LabelledInstance | None:
+        """The instance of an annotation, whose bad labels are counted; None where none of the joints is left."""
         bad, said = self._is_bad(found, image), int(is_labelled(found).sum())
         self.bad_joints.total += said
         for joint in np.flatnonzero(bad).tolist():
@@ -129,10 +129,10 @@ class LabelReader:
         self._counts += annotation.get("num_keypoints") is not None and number(annotation["num_keypoints"]) != said
         keypoints = _without(found, bad)
         entry = self._keep({**annotation, HEAD_BOX: head}, image, keypoints, place)
-        return LabelledPerson(entry, image, (box, keypoints, head)) if entry["num_keypoints"] else None
+        return LabelledInstance(entry, image, (box, keypoints, head)) if entry["num_keypoints"] else None
 
     def _keep_unlabelled(self, annotation: dict[str, Any], place: int) -> None:
-        """Keep a crowd or a person without labelled joints, around whose box predictions are passed over, if it can be used."""
+        """Keep a crowd or an instance without labelled joints, around which predictions are ignored, if it can be used."""
         try:
             image = self.file.image_of(annotation, "")
             keypoints = keypoints_in(image, annotation, len(self.joints), "")

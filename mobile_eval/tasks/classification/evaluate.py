@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage, load_class_folders
 from mobile_eval.files import check_output_file, write_text
 from mobile_eval.image.prefetch import ahead
@@ -19,7 +20,7 @@ from mobile_eval.metrics.metric import Metric
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
+from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
 from mobile_eval.words import number_of

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.datasets.folders import ClassFolders
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.metrics.figures import number_or_none
@@ -15,7 +16,7 @@ from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, TaskDataset
+from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.classification.evaluate import METRIC, TASK, likeliest, measure_classification, rank
 from mobile_eval.viz.poses import cut_out
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.instances import InstanceImage, Instances, load_instances
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
@@ -22,7 +23,7 @@ from mobile_eval.metrics.metric import Metric
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
+from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.viz.boxes import draw_boxes

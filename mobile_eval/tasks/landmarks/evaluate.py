@@ -10,23 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.keypoints.inference import PoseOptions, predict_people
+from mobile_eval.keypoints.inference import PoseOptions, predict_instances
 from mobile_eval.metrics.distance import between, box_roots, normalized_distances
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
-from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, coco_results, predict_persons
+from mobile_eval.tasks.base import Asked, Task, read_asked
+from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, coco_results, predict_keypoints
 from mobile_eval.tasks.pose.inputs import keypoint_inputs, load_keypoints
 from mobile_eval.tasks.pose.prediction_log import resumable
 from mobile_eval.viz.overlays import draw_keypoints
 from mobile_eval.words import number_of
 
-METRIC = Metric("NME", "nme", rises=False)
+METRIC = Metric("NME", "nme", higher_is_better=False)
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 CORNERS, CENTRES, BOX = UNITS = ("inter-ocular", "inter-pupil", "box")
 # Landmarks between which a face is measured, by how many there are; the outer corners are the official code's.
@@ -82,13 +83,13 @@ def evaluate_landmarks(
     unit: str | None = None,
     failure_above: float = FAILURE_THRESHOLD,
     options: PoseOptions | None = None,
-    predicted: Predicted = predict_people,
+    predicted: Predicted = predict_instances,
     progress: bool = False,
 ) -> LandmarkResult:
     """Run `model` on every face of `dataset` (ground-truth boxes) and measure what it finds; `unit` as `face_units` takes it."""
     check_joints(model, dataset.category)
     face_units(dataset, unit)  # before the work, not after
-    keypoints = predict_persons(model, dataset.persons, options, predicted, progress=progress)
+    keypoints = predict_keypoints(model, dataset.instances, options, predicted, progress=progress)
     return measure_landmarks(model.path.name, dataset, keypoints, unit, failure_above)
 
 
@@ -101,8 +102,8 @@ def measure_landmarks(
 ) -> LandmarkResult:
     """Accuracy of `keypoints` (N, K, 3), found by whatever means for the faces of `dataset`."""
     said, units = face_units(dataset, unit)
-    truth = np.stack([face.keypoints for face in dataset.persons])
-    images = len({face.image_id for face in dataset.persons})
+    truth = np.stack([face.keypoints for face in dataset.instances])
+    images = len({face.image_id for face in dataset.instances})
     errors = nme(normalized_distances(keypoints, truth, units), failure_above)
     landmarks, results = dataset.category.joints, coco_results(dataset, keypoints)
     return LandmarkResult(name, len(dataset), images, landmarks, said, errors, keypoints, results)
@@ -118,11 +119,11 @@ def face_units(dataset: KeypointDataset, unit: str | None = None) -> tuple[str, 
     known = EYES.get(count, {})
     unit = unit or (CORNERS if CORNERS in known else BOX)
     if unit == BOX:
-        return "box (sqrt(width * height))", box_roots([face.box for face in dataset.persons])
+        return "box (sqrt(width * height))", box_roots([face.box for face in dataset.instances])
     if unit in UNITS and unit not in known:
         raise HRNetError(f"it is not known which of {count} landmarks make {unit}: give them by index, as `unit` 36-41,42-47")
     first, second = known[unit] if unit in known else _pair(unit, count)
-    return unit, between(np.stack([face.keypoints for face in dataset.persons]), first, second)
+    return unit, between(np.stack([face.keypoints for face in dataset.instances]), first, second)
 
 
 def _pair(text: str, count: int) -> Pair:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.metrics.distance import normalized_distances
@@ -14,7 +15,7 @@ from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, TaskDataset
+from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.landmarks.evaluate import METRIC, evaluate_landmarks, face_units
 from mobile_eval.viz.poses import cut_out, points_svg
 
@@ -28,7 +29,7 @@ ABOUT = (
 def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progress: bool) -> Measured:
     """NME and failure rate of a model on all faces."""
     result = evaluate_landmarks(model, data, unit=asked.unit, failure_above=asked.failure_above, progress=progress)
-    truth = np.stack([face.keypoints for face in data.persons])
+    truth = np.stack([face.keypoints for face in data.instances])
     distances = normalized_distances(result.keypoints, truth, face_units(data, asked.unit)[1])
     known = ~np.isnan(distances)
     errors = np.where(known, distances, 0)
@@ -38,7 +39,7 @@ def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progr
         result=result,
         score=result.nme.nme,
         second=result.nme.failure_rate,
-        sums=sums_of_groups(np.column_stack([of_faces, counted]), [face.image_id for face in data.persons]),
+        sums=sums_of_groups(np.column_stack([of_faces, counted]), [face.image_id for face in data.instances]),
         parts={name: number_or_none(error) for name, error in zip(data.category.joints, result.nme.per_landmark, strict=True)},
         right=-errors,
         answers=result.keypoints,
@@ -47,7 +48,7 @@ def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progr
 
 def face_example(data: KeypointDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """A face's landmarks, and those that models found."""
-    face = data.persons[index]
+    face = data.instances[index]
     cutout = cut_out(read_item(face), face.box)
     labelled = face.keypoints[:, 2] > 0
     panels = [Panel("ground truth", f"{int(labelled.sum())} labelled", Markup(points_svg(face.keypoints, data.category, cutout)))]

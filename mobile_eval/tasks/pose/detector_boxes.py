@@ -16,11 +16,11 @@ from mobile_eval.datasets.coco.ids import Id
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import BOX_PADDING, expand_box
-from mobile_eval.keypoints.inference import PoseOptions, predict_people
+from mobile_eval.keypoints.inference import PoseOptions, predict_instances
 from mobile_eval.metrics.oks import OksResult, oks
 from mobile_eval.metrics.oks_nms import oks_nms
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, person_score, predict_persons
+from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, instance_score, predict_keypoints
 from mobile_eval.words import number_of
 
 
@@ -49,7 +49,7 @@ def evaluate_detected(
     *,
     sigmas: Sequence[float] | None = None,
     options: PoseOptions | None = None,
-    predicted: Predicted = predict_people,
+    predicted: Predicted = predict_instances,
     progress: bool = False,
 ) -> DetectedResult:
     """Run `model` in every box of `detections`, and measure against the annotations of `dataset`."""
@@ -57,7 +57,7 @@ def evaluate_detected(
     known = sigmas or dataset.category.sigmas or model.description.category.sigmas
     if known is None:
         raise HRNetError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with `sigmas`")
-    keypoints = predict_persons(model, detections, options, predicted, progress=progress)
+    keypoints = predict_keypoints(model, detections, options, predicted, progress=progress)
     results = kept_results(dataset.category_id, detections, keypoints, known, model.input_size)
     return DetectedResult(model.path.name, len(detections), oks(dataset.coco, results, known, dataset.category_id), results)
 
@@ -77,7 +77,7 @@ def kept_results(
     for image_id, group in groupby(range(len(detections)), key=lambda index: detections[index].image_id):
         indices = list(group)
         poses = keypoints[indices]
-        scores = np.array([person_score(pose, detections[i].score) for pose, i in zip(poses, indices, strict=True)])
+        scores = np.array([instance_score(pose, detections[i].score) for pose, i in zip(poses, indices, strict=True)])
         areas = np.array([np.prod(expand_box(detections[i].box, input_size, BOX_PADDING)[1]) for i in indices])
         for place in oks_nms(poses, scores, areas, sigmas):
             numbers = {"keypoints": poses[place].reshape(-1).tolist(), "score": float(scores[place])}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import InBox, PoseOptions, predict_people
+from mobile_eval.keypoints.inference import BoxedItem, PoseOptions, predict_instances
 from mobile_eval.metrics.distance import between, head_sizes
 from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.oks import OksResult, oks
@@ -21,7 +21,7 @@ from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.words import number_of
 
-Predicted = Callable[[TFLiteModel, Sequence[InBox], PoseOptions], Iterator[NDArray[np.float64]]]
+Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], PoseOptions], Iterator[NDArray[np.float64]]]
 SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
 
 
@@ -30,12 +30,12 @@ class EvaluationResult:
     """Accuracy of one model. `oks` is None where the joints' sigmas are not known; `oks_missing` says so. `pckh` is None where
     the size of no head is known.
 
-    `keypoints` (N, K, 3): x, y in image pixels and score, in the order of the data set's persons; `results` are the same as COCO
+    `keypoints` (N, K, 3): x, y in image pixels and score, in the order of the dataset's instances; `results` are the same as COCO
     results, which any COCO evaluation reads.
     """
 
     model: str
-    persons: int
+    instances: int
     images: int
     joints: tuple[str, ...]
     oks: OksResult | None
@@ -49,7 +49,7 @@ class EvaluationResult:
         """Plain data, without the keypoints; NaN becomes null."""
         return {
             "model": self.model,
-            "persons": self.persons,
+            "instances": self.instances,
             "images": self.images,
             "oks": dataclasses.asdict(self.oks) if self.oks else None,
             "oks_missing": self.oks_missing,
@@ -62,8 +62,8 @@ class EvaluationResult:
         shares = [one for one in (self.pck, self.pckh) if one]
         columns = zip(self.joints, *(one.per_joint for one in shares), strict=True)
         joints = [f"  {joint:<16} {'  '.join(map(show, values))}" for joint, *values in columns]
-        persons, images = number_of(self.persons, "persons"), number_of(self.images, "images")
-        return "\n".join([f"{self.model}: {persons} in {images}", found, *map(str, shares), *joints])
+        instances, images = number_of(self.instances, "instances"), number_of(self.images, "images")
+        return "\n".join([f"{self.model}: {instances} in {images}", found, *map(str, shares), *joints])
 
 
 def evaluate(
@@ -72,17 +72,17 @@ def evaluate(
     *,
     sigmas: Sequence[float] | None = None,
     options: PoseOptions | None = None,
-    predicted: Predicted = predict_people,
+    predicted: Predicted = predict_instances,
     head_joints: tuple[int, int] | None = None,
     progress: bool = False,
 ) -> EvaluationResult:
-    """Run `model` on every person of `dataset` (ground-truth boxes) and measure what it finds.
+    """Run `model` on every instance of `dataset` (ground-truth boxes) and measure what it finds.
 
     `sigmas` (K,) take precedence over those of the annotation file's category, these over the model's; `head_joints` over the
     annotations' head boxes.
     """
     check_joints(model, dataset.category)
-    keypoints = predict_persons(model, dataset.persons, options, predicted, progress=progress)
+    keypoints = predict_keypoints(model, dataset.instances, options, predicted, progress=progress)
     known = sigmas or dataset.category.sigmas or model.description.category.sigmas
     return measure(model.path.name, dataset, keypoints, known, head_joints)
 
@@ -94,7 +94,7 @@ def measure(
     sigmas: Sequence[float] | None,
     head_joints: tuple[int, int] | None = None,
 ) -> EvaluationResult:
-    """Accuracy of `keypoints` (N, K, 3), found by whatever means for the persons of `dataset`.
+    """Accuracy of `keypoints` (N, K, 3), found by whatever means for the instances of `dataset`.
 
     A head is as long as the way between `head_joints`, by index, or else as its box says.
     """
@@ -106,17 +106,17 @@ def measure(
         missing = f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas"
     else:
         found = oks(dataset.coco, results, sigmas, dataset.category_id)
-    truth = np.stack([person.keypoints for person in dataset.persons])
-    head_boxes = head_sizes([person.head_box for person in dataset.persons])
+    truth = np.stack([instance.keypoints for instance in dataset.instances])
+    head_boxes = head_sizes([instance.head_box for instance in dataset.instances])
     heads = between(truth, head_joints[:1], head_joints[1:]) if head_joints else head_boxes
     return EvaluationResult(
         model=name,
-        persons=len(dataset),
-        images=len({person.image_id for person in dataset.persons}),
+        instances=len(dataset),
+        images=len({instance.image_id for instance in dataset.instances}),
         joints=joints,
         oks=found,
         oks_missing=missing,
-        pck=pck(keypoints, truth, [person.box for person in dataset.persons]),
+        pck=pck(keypoints, truth, [instance.box for instance in dataset.instances]),
         keypoints=keypoints,
         results=results,
         pckh=pckh(keypoints, truth, heads, joints) if np.any(heads > 0) else None,
@@ -144,11 +144,11 @@ def _few(joints: Sequence[str]) -> str:
     return ", ".join(joints[:3]) + (", ..." if len(joints) > 3 else "")
 
 
-def predict_persons(
+def predict_keypoints(
     model: TFLiteModel,
-    people: Sequence[InBox],
+    people: Sequence[BoxedItem],
     options: PoseOptions | None = None,
-    predicted: Predicted = predict_people,
+    predicted: Predicted = predict_instances,
     *,
     progress: bool = False,
 ) -> NDArray[np.float64]:
@@ -161,7 +161,7 @@ def predict_persons(
     return keypoints
 
 
-def person_score(keypoints: NDArray[np.float64], box_score: float = 1.0) -> float:
+def instance_score(keypoints: NDArray[np.float64], box_score: float = 1.0) -> float:
     """Score of a person (K, 3): mean of the joints' scores above the threshold, times the box's (official rescoring)."""
     sure = keypoints[:, 2][keypoints[:, 2] > SCORE_THRESHOLD]
     return float(sure.mean() * box_score) if sure.size else 0.0
@@ -171,12 +171,12 @@ def coco_results(dataset: KeypointDataset, keypoints: NDArray[np.float64]) -> li
     """Predictions (N, K, 3) as COCO results, which any COCO evaluation reads."""
     return [
         {
-            "image_id": person.image_id,
+            "image_id": instance.image_id,
             "category_id": dataset.category_id,
             "keypoints": found.reshape(-1).tolist(),
-            "score": person_score(found),
+            "score": instance_score(found),
         }
-        for person, found in zip(dataset.persons, keypoints, strict=True)
+        for instance, found in zip(dataset.instances, keypoints, strict=True)
     ]
 
 

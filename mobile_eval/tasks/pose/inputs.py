@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointDataset, Person, load_keypoint_dataset
+from mobile_eval.datasets.base import DataSource
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, KeypointInstance, load_keypoint_dataset
 from mobile_eval.image.geometry import PLAIN
-from mobile_eval.image.preprocess import person_crops
-from mobile_eval.tasks.base import DataSource
+from mobile_eval.image.preprocess import instance_crops
 
 
 def load_keypoints(source: DataSource) -> KeypointDataset:
@@ -25,6 +25,6 @@ def load_keypoints(source: DataSource) -> KeypointDataset:
     )
 
 
-def keypoint_inputs(persons: Sequence[Person], size: tuple[int, int], geometry: str = PLAIN) -> NDArray[np.uint8]:
+def keypoint_inputs(instances: Sequence[KeypointInstance], size: tuple[int, int], geometry: str = PLAIN) -> NDArray[np.uint8]:
     """Crops (N, height, width, 3) around their boxes."""
-    return person_crops(persons, size, geometry)[0]
+    return instance_crops(instances, size, geometry)[0]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256, write_text
-from mobile_eval.keypoints.inference import InBox, PoseOptions, predict_people
+from mobile_eval.keypoints.inference import BoxedItem, PoseOptions, predict_instances
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import Predicted
 
@@ -31,9 +31,9 @@ def part_path(output: Path | str) -> Path:
 
 
 def predict_resumably(
-    model: TFLiteModel, people: Sequence[InBox], options: PoseOptions, output: Path | str, *, resume: bool
+    model: TFLiteModel, people: Sequence[BoxedItem], options: PoseOptions, output: Path | str, *, resume: bool
 ) -> Iterator[NDArray[np.float64]]:
-    """Keypoints as `predict_people` gives them, kept on disk on the way; with `resume` those that are there come from there.
+    """Keypoints as `predict_instances` gives them, kept on disk on the way; with `resume` those that are there come from there.
 
     Raises HRNetError where what is there is of another model, other people or other options.
     """
@@ -45,7 +45,7 @@ def predict_resumably(
     write_text(path, "".join(f"{json.dumps(line)}\n" for line in lines))  # whole or not at all: what was found stays
     try:
         with path.open("a", encoding="utf-8") as file:
-            for count, keypoints in enumerate(predict_people(model, people[len(found) :], options), 1):
+            for count, keypoints in enumerate(predict_instances(model, people[len(found) :], options), 1):
                 file.write(json.dumps(keypoints.tolist()) + "\n")
                 if count % FLUSHED == 0:
                     file.flush()
@@ -65,12 +65,12 @@ def resumable(output: Path | None, *, resume: bool) -> Predicted:
     if output is None or (output.exists() and not output.is_file()):
         if resume:
             raise HRNetError("`resume` goes with `predictions`, beside which an unfinished evaluation lies")
-        return predict_people
+        return predict_instances
     return partial(predict_resumably, output=output, resume=resume)
 
 
-def _key(model: TFLiteModel, people: Sequence[InBox], options: PoseOptions) -> dict[str, Any]:
-    listed = json.dumps([[str(person.image_path), person.upright, *person.box] for person in people])
+def _key(model: TFLiteModel, people: Sequence[BoxedItem], options: PoseOptions) -> dict[str, Any]:
+    listed = json.dumps([[str(instance.image_path), instance.upright, *instance.box] for instance in people])
     return {
         "model": sha256(read_bytes(model.path, "model")),
         "people": sha256(listed.encode()),

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.metrics.figures import number_or_none
 from mobile_eval.metrics.pck import found_joints
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, TaskDataset
+from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.pose.evaluate import evaluate, parse_sigmas
 from mobile_eval.tasks.pose.task import METRIC
 from mobile_eval.viz.poses import cut_out, skeleton_svg
@@ -28,14 +29,14 @@ def measure_pose(model: TFLiteModel, data: KeypointDataset, asked: Asked, progre
     """PCK and AP of a model on all persons."""
     sigmas = parse_sigmas(asked.sigmas, len(data.category.joints))
     result = evaluate(model, data, sigmas=sigmas, progress=progress)
-    truth = np.stack([person.keypoints for person in data.persons])
-    found = found_joints(result.keypoints, truth, [person.box for person in data.persons]).astype(np.float64)
+    truth = np.stack([instance.keypoints for instance in data.instances])
+    found = found_joints(result.keypoints, truth, [instance.box for instance in data.instances]).astype(np.float64)
     counts = np.column_stack([found.sum(axis=1), (truth[..., 2] > 0).sum(axis=1)])
     return Measured(
         result=result,
         score=result.pck.pck,
         second=result.oks.ap if result.oks else None,
-        sums=sums_of_groups(counts, [person.image_id for person in data.persons]),
+        sums=sums_of_groups(counts, [instance.image_id for instance in data.instances]),
         parts={name: number_or_none(share) for name, share in zip(data.category.joints, result.pck.per_joint, strict=True)},
         right=found,
         answers=result.keypoints,
@@ -44,16 +45,16 @@ def measure_pose(model: TFLiteModel, data: KeypointDataset, asked: Asked, progre
 
 def pose_example(data: KeypointDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """A person's skeleton, and those that models found."""
-    person, category = data.persons[index], data.category
-    cutout = cut_out(read_item(person), person.box)
-    labelled = person.keypoints[:, 2] > 0
-    truth = Markup(skeleton_svg(person.keypoints, category, cutout))
+    instance, category = data.instances[index], data.category
+    cutout = cut_out(read_item(instance), instance.box)
+    labelled = instance.keypoints[:, 2] > 0
+    truth = Markup(skeleton_svg(instance.keypoints, category, cutout))
     panels = [Panel("ground truth", f"{int(labelled.sum())} labelled", truth)]
     for label, measured in models:
         found = measured.right[index] > 0
         overlay = Markup(skeleton_svg(measured.answers[index], category, cutout, labelled & ~found))
         panels.append(Panel(label, f"{int(found.sum())} of {int(labelled.sum())} found", overlay))
-    return Example(index, person.image_path.name, cutout, tuple(panels))
+    return Example(index, instance.image_path.name, cutout, tuple(panels))
 
 
 def _key(data: TaskDataset) -> Markup:

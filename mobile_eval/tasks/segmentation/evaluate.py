@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, load_masked_images, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
@@ -29,7 +30,7 @@ from mobile_eval.metrics.metric import Metric
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, DataSource, Task, read_asked
+from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.segmentation.sliding_window import (
     MapOptions,
     View,

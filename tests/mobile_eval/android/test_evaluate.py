@@ -38,7 +38,7 @@ def test_evaluate_finds_what_it_finds_here(
     dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
     here = evaluate(TFLiteModel(model), dataset).to_json()
     there = read(json)
-    assert (there["persons"], there["images"], there["python"]) == (2, 1, "python3")
+    assert (there["instances"], there["images"], there["python"]) == (2, 1, "python3")
     assert there["pck"] == here["pck"]
     assert there["oks"] == pytest.approx(here["oks"])
     assert there["annotations"] == str(people.annotations)
@@ -62,7 +62,7 @@ def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_pa
         "decoding": "dark",
         "sigmas": "0.1",
     }
-    assert (there["persons"], there["threads"], there["python"]) == (4, 2, "other-python")
+    assert (there["instances"], there["threads"], there["python"]) == (4, 2, "other-python")
 
 
 def test_without_a_python_it_says_how(

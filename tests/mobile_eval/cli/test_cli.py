@@ -30,7 +30,7 @@ def test_evaluate(invoke: Invoke, people: People, model_path: Callable[..., Path
     code, out, _ = invoke("evaluate", model_path(), *on(people), "--json", figures, "--predictions", predictions, "--limit", 3)
     assert code == 0
     assert "PCK@0.1" in out
-    assert json.loads(figures.read_text())["persons"] == 3
+    assert json.loads(figures.read_text())["instances"] == 3
     assert len(json.loads(predictions.read_text())) == 3
 
 

@@ -80,8 +80,8 @@ def test_one_annotation_in_a_hundred_is_left_out(
     data = read(coco, images)
     counts = len(data.coco["annotations"]), len(data) if read is keypoints_of else sum(len(image.boxes) for image in data.images)
     assert counts == (PEOPLE - 1, PEOPLE - 1)
-    assert data.left_out.startswith("1 of 100 annotations left out, the first: annotation 7")
-    assert message in data.left_out
+    assert data.skipped_summary.startswith("1 of 100 annotations left out, the first: annotation 7")
+    assert message in data.skipped_summary
     with pytest.raises(HRNetError, match=r"json, annotation 7") as refused:
         read(coco, images, strict=True)
     assert message in str(refused.value)
@@ -100,7 +100,7 @@ def test_one_annotation_without_keypoints_is_left_out(
     coco["annotations"][6].update(change)
     data = keypoints_of(coco, images)
     assert len(data) == len(data.coco["annotations"]) == PEOPLE - 1
-    assert message in data.left_out
+    assert message in data.skipped_summary
     with pytest.raises(HRNetError, match="annotation 7"):
         keypoints_of(coco, images, strict=True)
 
@@ -120,13 +120,13 @@ def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco:
     coco["annotations"][6]["keypoints"][3:] = joint
     data = keypoints_of(coco, images)
     assert len(data) == PEOPLE
-    assert data.persons[6].keypoints[1].tolist() == [0, 0, 0]
-    assert data.left_out == (
+    assert data.instances[6].keypoints[1].tolist() == [0, 0, 0]
+    assert data.skipped_summary == (
         "1 of 200 labelled joints taken as not labelled, the first: annotation 7 (a.png): "
-        + data.left_out.rpartition("a.png): ")[2]
+        + data.skipped_summary.rpartition("a.png): ")[2]
     )
-    assert message in data.left_out
-    found = np.stack([person.keypoints for person in data.persons])
+    assert message in data.skipped_summary
+    found = np.stack([instance.keypoints for instance in data.instances])
     result = measure("x", data, found, [0.05, 0.05])
     assert result.oks is not None
     assert (result.oks.ap50, result.pck.pck, result.pck.joints_counted) == (1.0, 1.0, 199)
@@ -144,7 +144,7 @@ def test_a_person_whose_only_joint_is_bad_is_left_out(coco: dict[str, Any], imag
     data = keypoints_of(coco, images)
     assert len(data) == PEOPLE - 1
     assert data.coco["annotations"][6]["num_keypoints"] == 0
-    assert data.left_out.startswith("1 annotation left out: 1 without a labelled joint; 1 of 199 labelled joints")
+    assert data.skipped_summary.startswith("1 annotation left out: 1 without a labelled joint; 1 of 199 labelled joints")
 
 
 def test_head_boxes_are_left_out_alone(coco: dict[str, Any], images: Path) -> None:
@@ -152,8 +152,8 @@ def test_head_boxes_are_left_out_alone(coco: dict[str, Any], images: Path) -> No
         annotation["bbox_head"] = [10, 10, 20, 20]
     coco["annotations"][6]["bbox_head"] = [10, 10, 0, 20]
     data = keypoints_of(coco, images)
-    assert [person.head_box is None for person in data.persons].count(True) == 1
-    assert data.left_out.startswith("1 of 100 head boxes left out, the first: annotation 7 (a.png), bbox_head")
+    assert [instance.head_box is None for instance in data.instances].count(True) == 1
+    assert data.skipped_summary.startswith("1 of 100 head boxes left out, the first: annotation 7 (a.png), bbox_head")
 
 
 def test_people_without_a_labelled_joint_need_no_box(coco: dict[str, Any], images: Path) -> None:
@@ -161,7 +161,7 @@ def test_people_without_a_labelled_joint_need_no_box(coco: dict[str, Any], image
         annotation.update(keypoints=[0] * 6, bbox=[0, 0, 0, 0])
     data = keypoints_of(coco, images)
     assert len(data) == len(data.coco["annotations"]) == 50
-    assert data.left_out == "50 annotations left out: 50 without a labelled joint"
+    assert data.skipped_summary == "50 annotations left out: 50 without a labelled joint"
 
 
 def test_what_is_completed_is_told(coco: dict[str, Any], images: Path) -> None:
@@ -176,7 +176,7 @@ def test_what_is_completed_is_told(coco: dict[str, Any], images: Path) -> None:
         "num_keypoints of 1 annotation is not that of labelled joints: counted",
     )
     assert data.category.skeleton == ((0, 1),)
-    assert boxes_of(coco, images).left_out == "the area of 2 annotations is not above 0: taken as that of the box"
+    assert boxes_of(coco, images).skipped_summary == "the area of 2 annotations is not above 0: taken as that of the box"
 
 
 def test_crowds_and_background_of_detection(coco: dict[str, Any], images: Path) -> None:
@@ -184,7 +184,7 @@ def test_crowds_and_background_of_detection(coco: dict[str, Any], images: Path) 
     coco["annotations"] += [{"id": 1, "iscrowd": 1, "segmentation": {"counts": [], "size": [1, 1]}}]
     coco["annotations"] += [{"image_id": 6, "category_id": 1, "bbox": [9, 9, 5, 5], "iscrowd": 1}]
     data = boxes_of(coco, images)
-    assert data.left_out == "2 annotations of crowds left out; 2 images without boxes: background"
+    assert data.skipped_summary == "2 annotations of crowds left out; 2 images without boxes: background"
     assert [len(image.boxes) for image in data.images] == [IN_IMAGE] * 5 + [0, 0]
     perfect = [{**one, "score": 0.9} for one in data.coco["annotations"] if not one.get("iscrowd")]
     false = {"image_id": 7, "category_id": 1, "bbox": [9, 9, 50, 50], "score": 1.0}

@@ -40,7 +40,7 @@ def test_wflw(images: Path, tmp_path: Path) -> None:
     path.write_text("\n".join(lines) + "\n\n")
     data = load_keypoint_dataset(path, images)
     assert (data.category.name, data.names[0], data.names[97], len(data.names)) == ("face", "landmark_0", "landmark_97", 98)
-    first, second, third = data.persons
+    first, second, third = data.instances
     assert first.box == (10, 20, 60, 80)
     assert (first.image_size, second.image_size) == ((120, 200), (90, 80))
     assert (first.image_id, second.image_id, third.image_id) == (1, 2, 1)
@@ -48,7 +48,7 @@ def test_wflw(images: Path, tmp_path: Path) -> None:
     assert first.keypoints[[0, 11, 97]].tolist() == [[20.25, 30.5, 2], [21.25, 31.5, 2], [27.25, 39.5, 2]]
     assert second.keypoints[0].tolist() == [-5, 30.5, 2]  # at the border of its image, but it counts
     assert [a["attributes"] for a in data.coco["annotations"]] == [["pose", "occlusion"], [], []]
-    assert data.left_out == ""
+    assert data.skipped_summary == ""
 
 
 def test_tables(images: Path, tmp_path: Path) -> None:
@@ -57,12 +57,12 @@ def test_tables(images: Path, tmp_path: Path) -> None:
     path.write_text(f"{header}\na.jpg,0.5,60.0,55,10,20.5,30,40\n")
     data = load_keypoint_dataset(path, images)
     assert data.names == ("landmark_0", "landmark_1")
-    assert data.persons[0].box == (10, 5, 100, 100)
-    assert data.persons[0].keypoints.tolist() == [[10, 20.5, 2], [30, 40, 2]]
+    assert data.instances[0].box == (10, 5, 100, 100)
+    assert data.instances[0].keypoints.tolist() == [[10, 20.5, 2], [30, 40, 2]]
     path.write_text("index,image_name,scale,center_w,center_h,left_x,left_y,right_x,right_y,kind\n0,a.jpg,0.5,60,55,1,2,3,4,z\n")
     data = load_keypoint_dataset(path, images)
     assert (data.names, data.category.flip_pairs) == (("left", "right"), ((0, 1),))
-    assert data.persons[0].keypoints[1].tolist() == [3, 4, 2]
+    assert data.instances[0].keypoints[1].tolist() == [3, 4, 2]
 
 
 def points_file(points: list[tuple[float, float]]) -> str:
@@ -73,9 +73,9 @@ def test_points_files(images: Path) -> None:
     (images / "a.pts").write_text(points_file([(11, 21), (41, 61), (31, 30.5)]))
     (images / "37--Soccer" / "b.pts").write_text(points_file([(1, 1), (2, 3), (4, 5)]))
     data = load_keypoint_dataset(images, images)
-    assert [person.image_path.name for person in data.persons] == ["b.png", "a.jpg"]
-    assert data.persons[1].keypoints.tolist() == [[10, 20, 2], [40, 60, 2], [30, 29.5, 2]]  # counted from 0
-    assert data.persons[1].box == (10, 20, 30, 40)
+    assert [instance.image_path.name for instance in data.instances] == ["b.png", "a.jpg"]
+    assert data.instances[1].keypoints.tolist() == [[10, 20, 2], [40, 60, 2], [30, 29.5, 2]]  # counted from 0
+    assert data.instances[1].box == (10, 20, 30, 40)
     assert data.names == ("landmark_0", "landmark_1", "landmark_2")
 
 

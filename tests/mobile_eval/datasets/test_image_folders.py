@@ -66,8 +66,8 @@ def test_class_folders(animals: Path, tmp_path: Path) -> None:
     data = load_class_folders(animals)
     assert data.classes == ("cat", "dog")
     assert [(one.image_path.name, one.label) for one in data.images] == [("1.png", 0), ("2.JPG", 0), ("1.gif", 1), ("2.png", 1)]
-    assert data.left_out == "3 files skipped: loose.png, notes.docx, 2.heic"
-    assert data.head(2).left_out == data.numbered_as(("dog", "cat")).left_out == data.left_out
+    assert data.skipped_summary == "3 files skipped: loose.png, notes.docx, 2.heic"
+    assert data.head(2).skipped_summary == data.numbered_as(("dog", "cat")).skipped_summary == data.skipped_summary
     assert data.numbered_as(("dog", "cat")).images[0].label == 1
 
 
@@ -97,4 +97,4 @@ def test_images_without_mask_and_masks_without_image(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     for name in "ac":
         (tmp_path / "masks" / f"{name}.png").write_bytes(png_of_samples(photograph(40, 50)[..., 0] // 128, 8))
-    assert load_masked_images(images, tmp_path / "masks").left_out == "1 file skipped: b.raw, 1 mask without an image"
+    assert load_masked_images(images, tmp_path / "masks").skipped_summary == "1 file skipped: b.raw, 1 mask without an image"

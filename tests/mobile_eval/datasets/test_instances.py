@@ -17,13 +17,13 @@ def test_boxes_and_classes(shapes: Path) -> None:
     data = load_instances(shapes / "train.json", shapes / "images")
     content = json.loads((shapes / "train.json").read_text())
     assert (len(data), data.names, data.category_ids) == (16, ("square", "disc"), (3, 7))
-    assert data.answers == {"name": "detection", "classes": ["square", "disc"]}
+    assert data.label_schema == {"name": "detection", "classes": ["square", "disc"]}
     first = data.items[0]
     own = [entry for entry in content["annotations"] if entry["image_id"] == first.image_id]
     assert first.boxes.tolist() == [entry["bbox"] for entry in own]
     assert first.labels.tolist() == [int(entry["category_id"] == 7) for entry in own]
     assert first.image_size == (96, 128)
-    assert data.left_out == ""
+    assert data.skipped_summary == ""
 
 
 def test_a_part_has_the_annotations_to_match(shapes: Path) -> None:
@@ -48,7 +48,7 @@ def written(shapes: Path, folder: Path, **changes: Any) -> Path:
 
 def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
     data = load_instances(written(shapes, tmp_path, iscrowd=1), shapes / "images")
-    assert data.left_out == "1 annotation of crowds left out"
+    assert data.skipped_summary == "1 annotation of crowds left out"
     assert sum(len(item.boxes) for item in data.items) == len(data.coco["annotations"]) - 1
 
 

@@ -181,7 +181,7 @@ def test_one_folder_in_the_other(linked: bool, folder: Callable[[Write], Path], 
         (at / "masks").rename(inside)
     data = load_masked_images(at / "images", inside)
     assert [(one.image_path.name, one.mask_path.name) for one in data.images] == [(f"{n}.jpg", f"{n}.png") for n in range(3)]
-    assert data.left_out == ""
+    assert data.skipped_summary == ""
 
 
 def test_images_in_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
@@ -189,7 +189,7 @@ def test_images_in_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
     (at / "images").rename(at / "masks" / "images")
     data = load_masked_images(at / "masks" / "images", at / "masks")
     assert [(one.image_path.name, one.mask_path.name) for one in data.images] == [(f"{n}.jpg", f"{n}.png") for n in range(3)]
-    assert data.left_out == ""
+    assert data.skipped_summary == ""
 
 
 def test_two_masks_of_one_name(folder: Callable[[Write], Path]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.detections import load_detections
 from mobile_eval.datasets.coco.instances import load_instances
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
@@ -22,13 +23,12 @@ from mobile_eval.datasets.frames import STORED, UPRIGHT, find_frame, size_as_rea
 from mobile_eval.datasets.masks import load_masked_images
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import orientation
-from mobile_eval.image.preprocess import person_crops, read_image, read_item
+from mobile_eval.image.preprocess import instance_crops, read_image, read_item
 from mobile_eval.keypoints.boxes_file import load_boxes
-from mobile_eval.keypoints.inference import predict_people
+from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.keypoints.predict import pictures_frame, predict
 from mobile_eval.notices import DataWarning
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
 
@@ -116,8 +116,8 @@ def keypoint_file(at: Path, images: list[tuple[str, int, tuple[int, int]]], join
     for number, (name, turn, (height, width)) in enumerate(images, 1):
         save(at / "images" / name, turn)
         entries.append({"id": number, "file_name": name, "height": height, "width": width})
-        person = {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "area": 100.0, "num_keypoints": joints}
-        annotations.append({**person, "bbox": [10, 10, 20, 20], "keypoints": [20, 20, 2] * joints})
+        annotation = {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "area": 100.0, "num_keypoints": joints}
+        annotations.append({**annotation, "bbox": [10, 10, 20, 20], "keypoints": [20, 20, 2] * joints})
     coco = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "p", "keypoints": list(names)}]}
     (at / "a.json").write_text(json.dumps(coco))
     return at / "a.json", at / "images"
@@ -151,12 +151,12 @@ def test_a_file_s_frame(
         data = load_keypoint_dataset(path, folder, exif=choice)
     assert data.frame.name == frame
     assert [str(one.message).startswith(f"{path}: EXIF turns 1 image such as a.jpg") for one in said] == [True] * warned
-    for person, (_, turn, size) in zip(data.persons, images, strict=True):
+    for instance, (_, turn, size) in zip(data.instances, images, strict=True):
         sideways = turn > 4
         upright = size == AS_SHOWN if sideways else frame == UPRIGHT or turn == 1
-        assert person.upright == upright
-        expected = as_pillow(person.image_path, upright=upright)
-        assert np.abs(read_item(person).astype(int) - expected).max() <= 4
+        assert instance.upright == upright
+        expected = as_pillow(instance.image_path, upright=upright)
+        assert np.abs(read_item(instance).astype(int) - expected).max() <= 4
 
 
 def test_a_choice_that_the_sizes_contradict(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_choice_that_the_sizes_contradict(tmp_path: Path) -> None:
         load_keypoint_dataset(path, folder, exif="sideways")
     path, folder = keypoint_file(tmp_path / "other", [("a.jpg", 6, (50, 50))])
     with pytest.raises(HRNetError, match=r"a.jpg is 80x48 \(height x width\), but its annotations say 50x50"):
-        read_item(load_keypoint_dataset(path, folder, exif=UPRIGHT).persons[0])
+        read_item(load_keypoint_dataset(path, folder, exif=UPRIGHT).instances[0])
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -187,8 +187,8 @@ def test_tables_of_faces(turn: int, frame: str | None, tmp_path: Path) -> None:
         warnings.simplefilter("always")
         data = load_keypoints(DataSource(tmp_path / "images", tmp_path / "a.csv", exif=frame))
     assert len(said) == (frame is None and turn != 1)
-    assert data.persons[0].image_size == image.shape[:2]
-    crop = person_crops(data.persons, (64, 64))[0][0]
+    assert data.instances[0].image_size == image.shape[:2]
+    crop = instance_crops(data.instances, (64, 64))[0][0]
     assert np.abs(crop[32, 32].astype(int) - RED).max() < 30
 
 
@@ -259,7 +259,9 @@ def test_evaluate_and_compare_read_the_same(
         found[frame] = evaluated["oks"]
     model = TFLiteModel(model_path())
     upright, stored = (
-        list(predict_people(model, load_keypoint_dataset(turned_people.annotations, turned_people.images, exif=frame).persons))
+        list(
+            predict_instances(model, load_keypoint_dataset(turned_people.annotations, turned_people.images, exif=frame).instances)
+        )
         for frame in (UPRIGHT, STORED)
     )
     assert not np.allclose(upright, stored)
@@ -268,7 +270,7 @@ def test_evaluate_and_compare_read_the_same(
         ImageOps.exif_transpose(Image.open(path)).save(path.with_suffix(".png"))
         entry["file_name"] = path.with_suffix(".png").name
     turned_people.rewrite()
-    plain = list(predict_people(model, load_keypoint_dataset(turned_people.annotations, turned_people.images).persons))
+    plain = list(predict_instances(model, load_keypoint_dataset(turned_people.annotations, turned_people.images).instances))
     np.testing.assert_allclose(upright, plain, atol=1.0)
 
 
@@ -316,8 +318,8 @@ def test_predict(turned_people: People, model_path: Callable[..., Path], tmp_pat
         results = predict(
             model, images, tmp_path / frame, boxes=boxes, frame=pictures_frame(images, turned_people.annotations, frame)
         )
-        persons = load_keypoint_dataset(turned_people.annotations, turned_people.images, exif=frame).persons
-        expected = list(predict_people(model, persons))
+        instances = load_keypoint_dataset(turned_people.annotations, turned_people.images, exif=frame).instances
+        expected = list(predict_instances(model, instances))
         found = np.concatenate([result.keypoints for result in results])
         np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-9)
     assert pictures_frame(images, None, None).is_upright(images[0])

@@ -12,7 +12,7 @@ from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.decode import decode_heatmaps
-from mobile_eval.keypoints.inference import PoseOptions, predict_box, predict_people, unmirrored
+from mobile_eval.keypoints.inference import PoseOptions, predict_box, predict_instances, unmirrored
 from mobile_eval.model.description import ModelOutput, TensorFormat
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.mobile_eval.conftest import SIZE, People
@@ -49,7 +49,7 @@ def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_many_are_as_one_by_one(precision: str, model_path: Callable[..., Path], people: People) -> None:
     model = TFLiteModel(model_path(precision))
-    persons = load_keypoint_dataset(people.annotations, people.images).persons
-    found = list(predict_people(model, persons))
-    for keypoints, person in zip(found, persons, strict=True):
-        np.testing.assert_array_equal(keypoints, predict_box(model, read_image(person.image_path), person.box))
+    instances = load_keypoint_dataset(people.annotations, people.images).instances
+    found = list(predict_instances(model, instances))
+    for keypoints, instance in zip(found, instances, strict=True):
+        np.testing.assert_array_equal(keypoints, predict_box(model, read_image(instance.image_path), instance.box))

@@ -46,7 +46,7 @@ def test_what_is_no_number_is_not_found() -> None:
 
 def test_head_boxes_and_head_joints_of_a_data_set(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    truth = np.stack([person.keypoints for person in dataset.persons])
+    truth = np.stack([instance.keypoints for instance in dataset.instances])
     assert measure("none", dataset, truth, dataset.category.sigmas).pckh is None
     people.coco["annotations"][1]["bbox_head"] = [10, 10, 30, 40]
     people.rewrite()

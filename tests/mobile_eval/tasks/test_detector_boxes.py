@@ -36,7 +36,7 @@ def write(tmp_path: Path) -> Callable[[Any], Path]:
 
 
 def entries(dataset: KeypointDataset, **changes: Any) -> list[dict[str, Any]]:
-    return [{"image_id": p.image_id, "category_id": 1, "bbox": list(p.box), "score": 0.9, **changes} for p in dataset.persons]
+    return [{"image_id": p.image_id, "category_id": 1, "bbox": list(p.box), "score": 0.9, **changes} for p in dataset.instances]
 
 
 def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Callable[[Any], Path]) -> None:
@@ -81,8 +81,8 @@ def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) 
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
     found = load_detections(write(entries(dataset, category_id="1")), dataset, people.images)
-    assert sorted(one.image_id for one in found) == sorted(person.image_id for person in dataset.persons)
-    keypoints = np.stack([person.keypoints for person in dataset.persons])
+    assert sorted(one.image_id for one in found) == sorted(instance.image_id for instance in dataset.instances)
+    keypoints = np.stack([instance.keypoints for instance in dataset.instances])
     results = kept_results(dataset.category_id, found, keypoints, [0.05] * 17, SIZE)
     assert oks(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
 
@@ -115,12 +115,12 @@ def test_oks_nms_is_the_official_one() -> None:
 
 
 def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> None:
-    person = dataset.persons[0]
-    truth = np.array(person.keypoints)
+    instance = dataset.instances[0]
+    truth = np.array(instance.keypoints)
     truth[:, 2] = 0.8
-    twice = [Detection(person.image_id, person.image_path, None, person.box, score) for score in (0.5, 0.9)]
+    twice = [Detection(instance.image_id, instance.image_path, None, instance.box, score) for score in (0.5, 0.9)]
     moved = truth + np.array([500, 0, 0])
-    third = Detection(person.image_id, person.image_path, None, person.box, 0.7)
+    third = Detection(instance.image_id, instance.image_path, None, instance.box, 0.7)
     sigmas = dataset.category.sigmas
     assert sigmas is not None
     results = kept_results(1, [*twice, third], np.stack([truth, truth + np.array([0.1, 0, 0]), moved]), sigmas, SIZE)

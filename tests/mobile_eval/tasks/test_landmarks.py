@@ -54,7 +54,7 @@ def test_units(dataset: KeypointDataset) -> None:
     np.testing.assert_allclose(units, corners)
     np.testing.assert_allclose(face_units(dataset, "36,45")[1], corners)
     np.testing.assert_allclose(face_units(dataset, "box")[1], 60)
-    first, second = dataset.persons[0].keypoints[36:42, :2].mean(axis=0), dataset.persons[0].keypoints[42:48, :2].mean(axis=0)
+    first, second = dataset.instances[0].keypoints[36:42, :2].mean(axis=0), dataset.instances[0].keypoints[42:48, :2].mean(axis=0)
     for unit in ("inter-pupil", "36-41,42-47"):
         assert face_units(dataset, unit)[1][0] == pytest.approx(np.linalg.norm(first - second))
 
@@ -66,7 +66,7 @@ def test_other_units_are_refused(dataset: KeypointDataset, unit: str) -> None:
 
 
 def test_measured_by_hand(dataset: KeypointDataset) -> None:
-    found = np.stack([face.keypoints for face in dataset.persons])
+    found = np.stack([face.keypoints for face in dataset.instances])
     found[0, :, 0] += 3  # boxes of 60: errors of 0.05, and 0.12 for half of the landmarks
     found[1, :34, 1] += 7.2
     result = measure_landmarks("m", dataset, found, "box")
@@ -87,7 +87,7 @@ def test_faces_without_eyes_are_left_out_and_said(drawn_faces: tuple[Path, Path]
     data["annotations"][0]["keypoints"][3 * 36 + 2] = 0
     drawn_faces[0].write_text(json.dumps(data))
     dataset = load_keypoint_dataset(*drawn_faces)
-    found = np.stack([face.keypoints for face in dataset.persons])
+    found = np.stack([face.keypoints for face in dataset.instances])
     result = measure_landmarks("m", dataset, found)
     assert result.to_json()["faces_counted"] == 1
     assert "(1 without the landmarks that measure a face are left out)" in str(result)
@@ -149,7 +149,7 @@ def test_bad_options(
 def test_real_faces(faces: Path, task_model: MakeModel) -> None:
     dataset = load_keypoint_dataset(faces / "face_keypoints_val.json", faces / "images")
     assert len(dataset) == 200
-    truth = np.stack([face.keypoints for face in dataset.persons])
+    truth = np.stack([face.keypoints for face in dataset.instances])
     eyes = face_units(dataset)[1]
     assert (eyes > 5).all()
     moved = truth.copy()

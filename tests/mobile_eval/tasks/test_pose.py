@@ -19,7 +19,7 @@ from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import HEATMAPS
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import coco_results, evaluate, measure, parse_sigmas, person_score
+from mobile_eval.tasks.pose.evaluate import coco_results, evaluate, instance_score, measure, parse_sigmas
 from tests.mobile_eval.conftest import SIZE, People
 
 
@@ -45,9 +45,9 @@ def test_keypoints_land_where_the_heatmaps_peak(category: KeypointCategory) -> N
 
 def test_perfect_keypoints_are_perfect(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    truth = np.stack([person.keypoints for person in dataset.persons])
+    truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure("truth", dataset, truth, dataset.category.sigmas)
-    assert result.persons == 4
+    assert result.instances == 4
     assert result.images == 3
     assert result.pck.pck == 1.0
     assert result.oks is not None
@@ -72,27 +72,27 @@ def test_evaluate_runs_the_model_on_every_person(people: People, model_path: Cal
 
 def test_results_are_cocos(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    keypoints = np.stack([person.keypoints for person in dataset.persons])
+    keypoints = np.stack([instance.keypoints for instance in dataset.instances])
     entry = coco_results(dataset, keypoints)[2]
     assert entry["image_id"] == 2
     assert entry["category_id"] == 1
     assert entry["keypoints"] == people.coco["annotations"][2]["keypoints"]
 
 
-def test_person_score_is_the_mean_of_what_is_sure() -> None:
+def test_instance_score_is_the_mean_of_what_is_sure() -> None:
     keypoints = np.zeros((4, 3))
     keypoints[:, 2] = 0.1, 0.4, 0.8, 0.2
-    assert person_score(keypoints) == pytest.approx(0.6)
-    assert person_score(keypoints, 0.5) == pytest.approx(0.3)
+    assert instance_score(keypoints) == pytest.approx(0.6)
+    assert instance_score(keypoints, 0.5) == pytest.approx(0.3)
     keypoints[:, 2] = 0.1
-    assert person_score(keypoints) == 0.0
+    assert instance_score(keypoints) == 0.0
 
 
 def test_limit_takes_the_first_people(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
-    truth = np.stack([person.keypoints for person in dataset.persons])
+    truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure("truth", dataset, truth, dataset.category.sigmas)
-    assert (result.persons, result.images) == (2, 1)
+    assert (result.instances, result.images) == (2, 1)
     assert result.oks is not None
     assert result.oks.ar == 1.0
     with pytest.raises(HRNetError, match="at least 1, got 0"):
@@ -103,7 +103,7 @@ def test_unknown_sigmas_leave_ap_out_and_say_so(people: People) -> None:
     people.coco["categories"][0]["keypoints"][0] = "antenna"
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    truth = np.stack([person.keypoints for person in dataset.persons])
+    truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure("truth", dataset, truth, dataset.category.sigmas)
     assert result.oks is None
     assert "--sigmas" in str(result)
@@ -139,7 +139,7 @@ def test_real_people(lspet: Path, limit: int) -> None:
     assert len(dataset.category.joints) == 14
     assert dataset.category.sigmas is not None
     random = np.random.default_rng(0)
-    truth = np.stack([person.keypoints for person in dataset.persons])
+    truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure("noisy", dataset, truth + random.normal(0, 3, truth.shape) * [1, 1, 0], dataset.category.sigmas)
     assert result.oks is not None
     assert result.oks.ap is not None
@@ -206,8 +206,8 @@ def test_people_of_other_categories_are_passed_over(people: People) -> None:
     people.coco["annotations"].append({"id": 99, "image_id": 1, "category_id": 2, "bbox": [0, 0, 5, 5]})
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    truth = np.stack([person.keypoints for person in dataset.persons])
+    truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure("truth", dataset, truth, dataset.category.sigmas)
-    assert result.persons == 4
+    assert result.instances == 4
     assert result.oks is not None
     assert result.oks.ap == 1.0

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco.keypoints import Person, load_keypoint_dataset
+from mobile_eval.datasets.coco.keypoints import KeypointInstance, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import PoseOptions, predict_people
+from mobile_eval.keypoints.inference import PoseOptions, predict_instances
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose import prediction_log as resumable
 from mobile_eval.tasks.pose.prediction_log import finish, part_path, predict_resumably
@@ -21,15 +21,15 @@ from tests.mobile_eval.conftest import Invoke, People
 
 
 @pytest.fixture
-def persons(people: People) -> tuple[Person, ...]:
-    return load_keypoint_dataset(people.annotations, people.images).persons
+def instances(people: People) -> tuple[KeypointInstance, ...]:
+    return load_keypoint_dataset(people.annotations, people.images).instances
 
 
 def test_what_was_found_is_not_found_again(
-    persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
+    begun = predict_resumably(model, instances, PoseOptions(), output, resume=False)
     first = list(islice(begun, 3))
     begun.close()  # type: ignore[attr-defined]
     with part_path(output).open("a") as file:
@@ -38,12 +38,12 @@ def test_what_was_found_is_not_found_again(
 
     def counting(model: TFLiteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
         asked.append(len(people))
-        return predict_people(model, people, options)
+        return predict_instances(model, people, options)
 
-    monkeypatch.setattr(resumable, "predict_people", counting)
-    found = list(predict_resumably(model, persons, PoseOptions(), output, resume=True))
-    assert asked == [len(persons) - 3]
-    np.testing.assert_array_equal(found, list(predict_people(model, persons)))
+    monkeypatch.setattr(resumable, "predict_instances", counting)
+    found = list(predict_resumably(model, instances, PoseOptions(), output, resume=True))
+    assert asked == [len(instances) - 3]
+    np.testing.assert_array_equal(found, list(predict_instances(model, instances)))
     np.testing.assert_array_equal(found[:3], first)
     assert part_path(output).exists()  # until all that the evaluation writes is written
     finish(output)
@@ -51,21 +51,21 @@ def test_what_was_found_is_not_found_again(
 
 
 def test_another_evaluation_is_not_gone_on_with(
-    persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path
+    instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    begun = predict_resumably(model, persons, PoseOptions(), output, resume=False)
+    begun = predict_resumably(model, instances, PoseOptions(), output, resume=False)
     next(begun)
     begun.close()  # type: ignore[attr-defined]
     with pytest.raises(HRNetError, match=r"of another evaluation \(options differ\): remove it, or leave `resume` out"):
-        next(predict_resumably(model, persons, PoseOptions(flip=True), output, resume=True))
+        next(predict_resumably(model, instances, PoseOptions(flip=True), output, resume=True))
     other = TFLiteModel(model_path("int8"))
     with pytest.raises(HRNetError, match=r"\(model and people differ\)"):
-        next(predict_resumably(other, persons[1:], PoseOptions(), output, resume=True))
+        next(predict_resumably(other, instances[1:], PoseOptions(), output, resume=True))
     part_path(output).write_text("")
     with pytest.raises(HRNetError, match=r"\(model and people and options differ\)"):
-        next(predict_resumably(model, persons, PoseOptions(), output, resume=True))
-    assert len(list(predict_resumably(model, persons, PoseOptions(), output, resume=False))) == len(persons)
+        next(predict_resumably(model, instances, PoseOptions(), output, resume=True))
+    assert len(list(predict_resumably(model, instances, PoseOptions(), output, resume=False))) == len(instances)
 
 
 def test_a_kill_after_the_inference_loses_none_of_it(
@@ -83,7 +83,7 @@ def test_a_kill_after_the_inference_loses_none_of_it(
 
     def counting(model: TFLiteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
         asked.append(len(people))
-        return predict_people(model, people, options)
+        return predict_instances(model, people, options)
 
     for number in count(1):
         folder = tmp_path / str(number)
@@ -95,7 +95,7 @@ def test_a_kill_after_the_inference_loses_none_of_it(
             except KilledError:
                 pass
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(resumable, "predict_people", counting)
+            patch.setattr(resumable, "predict_instances", counting)
             assert invoke(*files(folder), "--resume")[0] == 0
         assert asked.pop() == 0 or number == 1  # the first is the file that the keypoints go to
         for path in (folder / "p.json", *sorted((folder / "drawn").iterdir())):
@@ -107,11 +107,11 @@ def test_a_kill_after_the_inference_loses_none_of_it(
 
 @pytest.mark.parametrize("damage", ['{"a": 1}', "[[1, 2]]", "[[[", '"x"', "[" * 100_000])
 def test_a_damaged_line_is_found_again(
-    damage: str, persons: tuple[Person, ...], model_path: Callable[..., Path], tmp_path: Path
+    damage: str, instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    expected = list(predict_resumably(model, persons, PoseOptions(), output, resume=False))
+    expected = list(predict_resumably(model, instances, PoseOptions(), output, resume=False))
     lines = part_path(output).read_text().splitlines()
     lines[2] = damage
     part_path(output).write_text("\n".join([*lines, ""]))
-    np.testing.assert_array_equal(list(predict_resumably(model, persons, PoseOptions(), output, resume=True)), expected)
+    np.testing.assert_array_equal(list(predict_resumably(model, instances, PoseOptions(), output, resume=True)), expected)

@@ -130,7 +130,7 @@ def test_classes_that_the_file_has_not(task_model: MakeModel) -> None:
     path = task_model("classification", CLASSES, classes=("a", "b")).path
     with pytest.raises(HRNetError, match=r"its output is \(1, 3\) float32, but its description says \(1, 2\)"):
         TFLiteModel(path)
-    with pytest.raises(HRNetError, match="0 class names .* class-scores"):
+    with pytest.raises(HRNetError, match=r"0 class names .* class-scores"):
         task_model("classification", CLASSES, classes=())
-    with pytest.raises(HRNetError, match="3 class names .* heatmaps"):
+    with pytest.raises(HRNetError, match=r"3 class names .* heatmaps"):
         task_model("classification", CLASSES, output=ModelOutput("heatmaps", 4, TensorFormat("float32")))

@@ -19,8 +19,8 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.cli.task_options import with_given
 from training.config import TrainingConfig
@@ -82,7 +82,7 @@ def test_a_bad_joint_is_not_learnt(config: TrainingConfig, spec: HRNetSpec, tmp_
     held = HeldSet.prepare(data.head(2), spec, config.settings)
     assert held.arrays[2][:, 0, 0, 0].tolist() == [0, 1]  # weights of the first joint
     assert not held.arrays[1][0, ..., 0].any()
-    assert "1 of 595 labelled joints taken as not labelled, the first: annotation 1 (" in data.left_out
+    assert "1 of 595 labelled joints taken as not labelled, the first: annotation 1 (" in data.skipped_summary
 
 
 @pytest.mark.slow

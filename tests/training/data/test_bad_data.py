@@ -218,7 +218,7 @@ def test_one_line_and_nothing_written(
 
 def test_a_mask_that_is_spoilt_while_training_ends_it_in_one_line(at: Path) -> None:
     from hrnet_tf.spec.presets import customized, preset
-    from mobile_eval.tasks.base import DataSource
+    from mobile_eval.datasets.base import DataSource
     from mobile_eval.tasks.registry import TASKS
     from training.config import TrainingConfig
     from training.data.examples import examples_for

@@ -39,24 +39,24 @@ def examples(people: KeypointDataset, spec: HRNetSpec, seed: int = 0, settings: 
 def made(index: int, people: KeypointDataset, spec: HRNetSpec, settings: Settings) -> tuple[np.ndarray, ...]:
     maker = pose_maker(people, spec, settings)
     out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
-    maker.example(index, read_item(people.persons[index]), np.random.default_rng(0), out)
+    maker.example(index, read_item(people.instances[index]), np.random.default_rng(0), out)
     return out
 
 
 def test_targets_decode_to_the_joints(people: KeypointDataset, spec: HRNetSpec) -> None:
-    for person in people.persons[:8]:
-        matrix = box_matrix(person.box, spec.input_size)
-        heatmaps, weights = heatmap_target(person.keypoints, matrix, spec.resolution(0), DARK)
+    for instance in people.instances[:8]:
+        matrix = box_matrix(instance.box, spec.input_size)
+        heatmaps, weights = heatmap_target(instance.keypoints, matrix, spec.resolution(0), DARK)
         found = keypoints_in_image(decode_heatmaps(heatmaps[None]), matrix[None])[0]
         cell = 4 / np.linalg.norm(matrix[:, 0])  # image pixels of one heatmap pixel
         seen = weights > 0
         assert seen.sum() >= 4
-        assert np.abs(found[seen, :2] - person.keypoints[seen, :2]).max() < 0.76 * cell
+        assert np.abs(found[seen, :2] - instance.keypoints[seen, :2]).max() < 0.76 * cell
         assert heatmaps[..., ~seen].sum() == 0
 
 
 def test_without_augmentation_the_crop_is_the_device_s(people: KeypointDataset, spec: HRNetSpec) -> None:
-    for index, crop in enumerate(plain_inputs(people.persons[:3], spec)):
+    for index, crop in enumerate(plain_inputs(people.instances[:3], spec)):
         np.testing.assert_array_equal(made(index, people, spec, NONE)[0], crop)
 
 
@@ -92,22 +92,22 @@ def test_an_epoch_takes_each_person_once(people: KeypointDataset, spec: HRNetSpe
 
 def test_too_few_persons_for_a_batch_are_refused(people: KeypointDataset) -> None:
     with pytest.raises(HRNetError, match="3 examples are less than one batch of 8"):
-        steps_per_epoch(dataclasses.replace(people, persons=people.persons[:3]), 8)
+        steps_per_epoch(dataclasses.replace(people, instances=people.instances[:3]), 8)
 
 
 def many(people: KeypointDataset, damaged: Path, at: set[int]) -> KeypointDataset:
     """At least 400 persons, those at the places `at` in a damaged image."""
-    persons = list(people.persons * (400 // len(people) + 1))
+    instances = list(people.instances * (400 // len(people) + 1))
     for place in at:
-        persons[place] = dataclasses.replace(persons[place], image_path=damaged)
-    return dataclasses.replace(people, persons=tuple(persons))
+        instances[place] = dataclasses.replace(instances[place], image_path=damaged)
+    return dataclasses.replace(people, instances=tuple(instances))
 
 
 @pytest.fixture
 def damaged(people: KeypointDataset, tmp_path: Path) -> Path:
     """An image that was not copied to its end."""
     path = tmp_path / "half.jpg"
-    path.write_bytes(people.persons[0].image_path.read_bytes()[:2000])
+    path.write_bytes(people.instances[0].image_path.read_bytes()[:2000])
     return path
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 from conversion.quantization.samples import own_data
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource, load_given
+from mobile_eval.tasks.base import load_given
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig, tuning_config
 from training.data.image_cache import ImageCache
@@ -57,7 +58,7 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
     stored = TrainingConfig.from_json(json.loads(json.dumps(config.to_json())))
     assert stored == config
     load = TASKS["pose"].load
-    assert {person.upright for one in (stored.train, val) for person in load(one).persons} == {exif == "upright"}
+    assert {instance.upright for one in (stored.train, val) for instance in load(one).instances} == {exif == "upright"}
     run = Run(tmp_path / "run", "train", spec, {"name": "person"}, config.to_json())
     again = tuning_config(run, run_sources(run, options(turned, None)), 1, 8, 1e-3, 0)
     assert (again.train.exif, again.val and again.val.exif) == (exif, exif)
@@ -65,16 +66,16 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
     assert changed.train.exif == "upright"
     data = own_data(run)
     assert data is not None
-    assert {person.upright for person in data.items} == {exif == "upright"}
+    assert {instance.upright for instance in data.items} == {exif == "upright"}
     assert own_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
 
 
 def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
     source = asked_source("pose", options(turned, "upright"), TRAIN)
-    persons = [TASKS["pose"].load(dataclasses.replace(source, exif=exif)).items[:3] for exif in ("upright", "stored")]
-    caches = [ImageCache(tmp_path / "cache", some) for some in persons]
+    instances = [TASKS["pose"].load(dataclasses.replace(source, exif=exif)).items[:3] for exif in ("upright", "stored")]
+    caches = [ImageCache(tmp_path / "cache", some) for some in instances]
     assert caches[0].folder != caches[1].folder
-    upright, stored = (cache.read(some[0]) for cache, some in zip(caches, persons, strict=True))
+    upright, stored = (cache.read(some[0]) for cache, some in zip(caches, instances, strict=True))
     np.testing.assert_array_equal(upright, stored[::-1, ::-1])
 
 

@@ -25,43 +25,43 @@ def no_reading(*arguments: object) -> None:
 
 
 def test_images_are_read_once_and_are_the_same(people: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = ImageCache(tmp_path, people.persons)
+    cache = ImageCache(tmp_path, people.instances)
     for _ in range(2):
-        for person in people.persons:
-            np.testing.assert_array_equal(cache.read(person), read_item(person))
+        for instance in people.instances:
+            np.testing.assert_array_equal(cache.read(instance), read_item(instance))
     cache.save()
     assert cache.size_bytes == 24 * 192 * 160 * 3 == (cache.folder / PIXELS).stat().st_size
     monkeypatch.setattr("training.data.image_cache.read_item", no_reading)
-    again = ImageCache(tmp_path, people.persons)
-    assert sum(int(again.read(person).sum()) for person in people.persons[:4]) > 0
+    again = ImageCache(tmp_path, people.instances)
+    assert sum(int(again.read(instance).sum()) for instance in people.instances[:4]) > 0
 
 
 def test_what_was_not_noted_is_read_again(people: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = ImageCache(tmp_path, people.persons)
-    cache.read(people.persons[0])
+    cache = ImageCache(tmp_path, people.instances)
+    cache.read(people.instances[0])
     cache.save()
-    last = next(person for person in people.persons if person.image_path != people.persons[0].image_path)
+    last = next(instance for instance in people.instances if instance.image_path != people.instances[0].image_path)
     cache.read(last)  # and then the training is killed
     monkeypatch.setattr("training.data.image_cache.read_item", no_reading)
-    again = ImageCache(tmp_path, people.persons)
-    again.read(people.persons[0])
+    again = ImageCache(tmp_path, people.instances)
+    again.read(people.instances[0])
     with pytest.raises(HRNetError, match="read again"):
         again.read(last)
 
 
 def test_other_images_have_another_place(people: KeypointDataset, tmp_path: Path) -> None:
-    one, other = ImageCache(tmp_path, people.persons), ImageCache(tmp_path, people.persons[:3])
+    one, other = ImageCache(tmp_path, people.instances), ImageCache(tmp_path, people.instances[:3])
     assert one.folder != other.folder
 
 
 def test_a_damaged_cache_is_refused(people: KeypointDataset, tmp_path: Path) -> None:
-    cache = ImageCache(tmp_path, people.persons)
+    cache = ImageCache(tmp_path, people.instances)
     (cache.folder / DONE).write_bytes(b"\1")
     with pytest.raises(HRNetError, match=r"done.bin is damaged: 1 images, expected 24; delete "):
-        ImageCache(tmp_path, people.persons)
+        ImageCache(tmp_path, people.instances)
     (cache.folder / PIXELS).write_bytes(b"\1")
     with pytest.raises(HRNetError, match=r"pixels.rgb is damaged: 1 bytes, expected 2211840; delete "):
-        ImageCache(tmp_path, people.persons)
+        ImageCache(tmp_path, people.instances)
 
 
 def test_a_full_disk_is_said_before(people: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,5 +70,5 @@ def test_a_full_disk_is_said_before(people: KeypointDataset, tmp_path: Path, mon
 
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(HRNetError, match=r"the decoded images need 0.0 GB in .*: No space left on device; give `cache` another"):
-        ImageCache(tmp_path, people.persons)
+        ImageCache(tmp_path, people.instances)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -17,8 +17,8 @@ from hrnet_tf.runs.run import Run, load_ranking, load_run, rank_command, save_ru
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.data.sources import RANK, TRAIN, VAL, run_source, run_sources
 

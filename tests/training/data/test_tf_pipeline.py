@@ -12,7 +12,7 @@ from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import normalize, person_crops
+from mobile_eval.image.preprocess import instance_crops, normalize
 from training.data.examples import Examples
 from training.data.tf_pipeline import AfterEpoch, training_dataset, unreadable_in_one_line
 from training.tasks.pose.settings import Settings
@@ -40,8 +40,8 @@ def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDatase
 def test_without_augmentation_batches_are_the_device_s_own_crops(people: KeypointDataset, spec: HRNetSpec) -> None:
     made = Examples(people, pose_maker(people, spec, Settings(rotation=0, scale=0, flip_probability=0)), 8, 0)
     found = np.concatenate([crops.numpy() for crops, *_ in training_dataset(made, range(1))])
-    persons = [people.persons[index] for index in made.order(0)[: len(found)]]
-    np.testing.assert_allclose(found, normalize(person_crops(persons, spec.input_size)[0]), atol=1e-4)
+    instances = [people.instances[index] for index in made.order(0)[: len(found)]]
+    np.testing.assert_allclose(found, normalize(instance_crops(instances, spec.input_size)[0]), atol=1e-4)
 
 
 def test_shapes_are_known_beforehand(people: KeypointDataset, spec: HRNetSpec) -> None:
@@ -54,8 +54,8 @@ def test_damage_is_said_in_one_line(
 ) -> None:
     path = tmp_path / "empty.jpg"
     path.touch()
-    persons = tuple(dataclasses.replace(person, image_path=path) for person in people.persons)
-    made = examples(dataclasses.replace(people, persons=persons), spec)
+    instances = tuple(dataclasses.replace(instance, image_path=path) for instance in people.instances)
+    made = examples(dataclasses.replace(people, instances=instances), spec)
     with pytest.raises(HRNetError, match=r"epoch 1: the images of \d of \d+ examples cannot be read, more than 1%; the first: "):
         _take_all(made)
     AfterEpoch(made).on_epoch_end(0)

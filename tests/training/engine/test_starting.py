@@ -14,8 +14,8 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from tests.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
@@ -29,7 +29,7 @@ from training.train import train
 def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     """What a training is about to begin; nothing of it is on disk."""
     data = [load_keypoints(source) for source in (config.train, config.val) if source]
-    return Run(tmp_path / "run", "train", spec, data[0].answers, config.to_json(), None, inputs_of(config, *data))
+    return Run(tmp_path / "run", "train", spec, data[0].label_schema, config.to_json(), None, inputs_of(config, *data))
 
 
 def with_config(run: Run, **changes: Any) -> Run:

@@ -100,7 +100,7 @@ def test_the_batches_of_all_devices_are_kept(small: HRNetSpec, config: TrainingC
     with np.load(tmp_path / BATCH_FILE) as batch:
         np.testing.assert_array_equal(batch["images"], np.concatenate([examples.batch(1, number)[0] for number in (4, 5)]))
         order = examples.order(1)[16:24]
-        assert batch["image_paths"].tolist() == [str(people.persons[person].image_path) for person in order]
+        assert batch["image_paths"].tolist() == [str(people.instances[instance].image_path) for instance in order]
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(small: HRNetSpec
 
 def test_the_best_epoch_and_patience() -> None:
     assert best_epoch(rows(0.2, 0.5, 0.5, 0.4), PCK) == 2
-    assert best_epoch(rows(0.2, 0.5, 0.1, 0.4), Metric("NME", "pck", rises=False)) == 3
+    assert best_epoch(rows(0.2, 0.5, 0.1, 0.4), Metric("NME", "pck", higher_is_better=False)) == 3
     assert not out_of_patience(rows(0.2, 0.5, 0.5), 2, PCK)
     assert out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 2, PCK)
     assert not out_of_patience(rows(0.2, 0.5, 0.5, 0.4), 0, PCK)

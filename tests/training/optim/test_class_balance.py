@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.folders import load_class_folders
 from mobile_eval.datasets.masks import load_masked_images
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.optim.class_balance import balanced, weights_line
 from training.tasks.class_weights import weights_by_count, weights_by_median_frequency

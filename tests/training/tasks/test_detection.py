@@ -14,11 +14,11 @@ from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.instances import Instances, load_instances
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import warp_crop
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.tasks.base import DataSource
 from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.engine.fit import build_for_training, load_data
@@ -286,7 +286,7 @@ def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_p
     (tmp_path / "some.json").write_text(json.dumps(content))
     train, val = load_data(config_on(tmp_path / "some.json", shapes / "val.json", shapes / "images"))
     assert (len(train), len(val or ())) == (16, 6)
-    assert train.left_out == "1 image without boxes: background"
+    assert train.skipped_summary == "1 image without boxes: background"
     held = HeldSet.prepare(train.head(1), detector_spec, SMALL)  # the background alone
     learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
     images, targets, _ = next(iter(held.batches()))

@@ -14,11 +14,11 @@ import pytest
 import hrnet_tf.__main__
 from hrnet_tf.runs.run import Run, load_run
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.model.archive import read_description
-from mobile_eval.tasks.base import DataSource
 from mobile_eval.tasks.landmarks.evaluate import load_faces
 from training.cli.task_options import with_given
 from training.config import TrainingConfig, tuning_config
@@ -59,13 +59,13 @@ def test_pose_refuses_to_mirror_without_pairs(config: TrainingConfig, spec: HRNe
     with pytest.raises(HRNetError, match=r"which of 17 keypoints \(nose, near_eye, far_eye, ...\) are left and right.*none"):
         load_data(config)
     still, _ = load_data(dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=0.0)))
-    assert still.answers.get("flip_pairs") is None
+    assert still.label_schema.get("flip_pairs") is None
     with pytest.raises(HRNetError, match="which of 17 keypoints"):  # nor where nobody asked before
         examples_for(still, spec, dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=1.0))).batch(
             0, 0
         )
     one_sided, _ = load_data(with_given(config, {"flip_pairs": "none"}))
-    assert one_sided.answers["flip_pairs"] == []
+    assert one_sided.label_schema["flip_pairs"] == []
     with pytest.raises(HRNetError, match="`flip_pairs` 1:99: '99' is neither a keypoint"):
         load_data(with_given(config, {"flip_pairs": "1:99"}))
 
@@ -96,12 +96,12 @@ def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec
     tuned = tuning_config(run, (config.train, None), 1, 8, 1e-4, 0)
     assert tuned.settings.flip_pairs == "near_eye:far_eye"
     data, _ = load_data(tuned)
-    category = data.answers
+    category = data.label_schema
     assert category["flip_pairs"] == [["near_eye", "far_eye"]]
     imported, _ = load_data(config, category)  # a restored run: its category alone tells
-    assert imported.answers["flip_pairs"] == [["near_eye", "far_eye"]]
+    assert imported.label_schema["flip_pairs"] == [["near_eye", "far_eye"]]
     more, _ = load_data(with_given(config, {"flip_pairs": "near_hip:far_hip"}), category)
-    assert more.answers["flip_pairs"] == [["near_eye", "far_eye"], ["near_hip", "far_hip"]]
+    assert more.label_schema["flip_pairs"] == [["near_eye", "far_eye"], ["near_hip", "far_hip"]]
     other = {**category, "keypoints": category["keypoints"][::-1]}
     with pytest.raises(HRNetError, match="which of 17 keypoints"):
         load_data(config, other)
@@ -125,7 +125,7 @@ def test_faces_are_mirrored_by_their_number(tmp_path: Path) -> None:
     assert load_faces(source).category.flip_pairs == FACE_PAIRS[98]
     config = TrainingConfig(source, None, FaceSettings(), 1, "landmarks", 8)
     data, _ = load_data(config)
-    assert data.answers["flip_pairs"][0] == ["landmark_0", "landmark_32"]
+    assert data.label_schema["flip_pairs"][0] == ["landmark_0", "landmark_32"]
 
 
 @pytest.mark.parametrize(

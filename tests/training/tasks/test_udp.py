@@ -64,14 +64,14 @@ def test_mirrored_examples_are_mirror_images(spec: HRNetSpec, config: TrainingCo
     for flip in (0.0, 1.0):
         maker = pose_maker(people, spec, dataclasses.replace(STILL, flip_probability=flip))
         out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
-        maker.example(0, read_item(people.persons[0]), np.random.default_rng(0), out)
+        maker.example(0, read_item(people.instances[0]), np.random.default_rng(0), out)
         crops.append(out)
     (crop, heatmaps, weights), (other, other_maps, other_weights) = crops
     order = people.category.mirrored
     np.testing.assert_allclose(other_maps, heatmaps[:, ::-1][..., order], atol=1e-5)
     np.testing.assert_array_equal(other_weights, weights[..., order])
     assert np.abs(other - crop[:, ::-1]).mean() < 0.01  # interpolated on a mirrored grid
-    np.testing.assert_array_equal(crop, plain_inputs(people.persons[:1], spec, UDP)[0])
+    np.testing.assert_array_equal(crop, plain_inputs(people.instances[:1], spec, UDP)[0])
 
 
 def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     trained = build_for_training(run.spec, udp)
     set_model_weights(trained, load_weights(run.weights_path))
     scorer = PckScorer(data, run.spec, UDP)
-    scorer.update(trained.predict_on_batch(plain_inputs(data.persons, run.spec, UDP)))
+    scorer.update(trained.predict_on_batch(plain_inputs(data.instances, run.spec, UDP)))
     np.testing.assert_allclose(found.keypoints[..., :2], scorer.keypoints()[..., :2], atol=0.05)
     assert found.pck.pck == scorer.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
     last = (run.path / "history.csv").read_text().splitlines()
@@ -104,7 +104,7 @@ def test_int8_is_calibrated_on_its_own_crops(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     udp = dataclasses.replace(config, settings=Settings("udp"))
-    run = Run(tmp_path / "run", "train", spec, load_keypoints(config.train).answers, udp.to_json())
+    run = Run(tmp_path / "run", "train", spec, load_keypoints(config.train).label_schema, udp.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_for_training(spec, udp)))
     seen = []
@@ -124,8 +124,8 @@ def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingCo
     people = load_keypoints(config.train)
     maker = pose_maker(people, spec, STILL)
     out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
-    maker.plain(0, read_item(people.persons[0]), out)
+    maker.plain(0, read_item(people.instances[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
-    drawn, other = (draw_heatmaps(crop, out[1][None], people.answers, geometry) for geometry in (UDP, "plain"))
+    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "plain"))
     assert drawn.shape == other.shape == (1, 64, 64, 3)
     assert np.any(drawn != other)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.models.build import Network
+from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.folders import ClassFolders
-from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.classification.evaluate import METRIC, rank
 from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_count
@@ -44,7 +44,7 @@ def class_loss(settings: Settings) -> Any:
 
 def draw_classes(images: Image, scores: Array, answers: dict[str, Any]) -> Image:
     """Images (n, H, W, 3) RGB with the name of the highest of labels or logits (n, classes) on them."""
-    drawn, names = images.copy(), answer_names(answers)
+    drawn, names = images.copy(), label_names(answers)
     for image, name in zip(drawn, (names[index] for index in np.asarray(scores).argmax(axis=-1)), strict=True):
         for color, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(image, name, (3, image.shape[0] - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thick, cv2.LINE_AA)

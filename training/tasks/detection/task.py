@@ -9,9 +9,9 @@ import numpy as np
 
 from hrnet_tf.models.build import Network
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coco.instances import Instances
 from mobile_eval.metrics.box_map import box_map
-from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.evaluate import METRIC
 from mobile_eval.viz.boxes import draw_boxes
@@ -63,7 +63,7 @@ def detection_learner(network: Any, loss: Any) -> Any:
 
 def draw_objects(images: Image, boxes: Any, answers: dict[str, Any]) -> Image:
     """Images (n, H, W, 3) RGB with the boxes of targets, or of what a detector answered (by name), drawn in."""
-    names, size = answer_names(answers), images.shape[1:3]
+    names, size = label_names(answers), images.shape[1:3]
     if isinstance(boxes, dict):
         found = [objects(one, sure, logits, deltas, size, size) for one, sure, logits, deltas in _rows(boxes)]
     else:

@@ -22,7 +22,7 @@ class KeypointMaker(Maker):
     """Crops (H, W, 3), heatmaps (H/4, W/4, K) and joint weights (1, 1, K)."""
 
     def __init__(self, data: KeypointDataset, spec: Network, targets: HeatmapTargets, augmentation: Augmentation):
-        self.persons = data.persons
+        self.instances = data.instances
         self.joints = data.category.joints
         self.input_size = spec.input_size
         self.heatmap_size = spec.resolution(0)
@@ -33,15 +33,15 @@ class KeypointMaker(Maker):
         self.shapes = ((*spec.input_size, 3), (*self.heatmap_size, joints), (1, 1, joints))
 
     def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
-        person = self.persons[index]
+        instance = self.instances[index]
         matrix, mirrored = random_crop(
-            person.box, person.keypoints, self.sides.upper, self.input_size, self.augmentation, rng, self.targets.geometry
+            instance.box, instance.keypoints, self.sides.upper, self.input_size, self.augmentation, rng, self.targets.geometry
         )
-        self._write(self._mirrored(person.keypoints) if mirrored else person.keypoints, image, matrix, out)
+        self._write(self._mirrored(instance.keypoints) if mirrored else instance.keypoints, image, matrix, out)
 
     def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
-        person = self.persons[index]
-        self._write(person.keypoints, image, box_matrix(person.box, self.input_size, self.targets.geometry), out)
+        instance = self.instances[index]
+        self._write(instance.keypoints, image, box_matrix(instance.box, self.input_size, self.targets.geometry), out)
 
     def _mirrored(self, keypoints: Matrix) -> Matrix:
         """Keypoints (K, 3) in the order of the mirrored image."""

@@ -39,8 +39,8 @@ class KeypointCollector:
 
     def update(self, predicted: Array) -> None:
         """Heatmaps (n, H/4, W/4, K) of the next n persons."""
-        persons = self.data.persons[self._count : self._count + len(predicted)]
-        matrices = np.stack([box_matrix(person.box, self.input_size, self.geometry) for person in persons])
+        instances = self.data.instances[self._count : self._count + len(predicted)]
+        matrices = np.stack([box_matrix(instance.box, self.input_size, self.geometry) for instance in instances])
         decoded = decode_own(np.asarray(predicted, np.float32), self.geometry)
         self._found.append(keypoints_in_image(decoded, matrices, heatmap_pixel(self.input_size, self.geometry)))
         self._count += len(predicted)
@@ -55,8 +55,8 @@ class PckScorer(KeypointCollector):
 
     def result(self) -> float:
         """A share."""
-        persons = self.data.persons
-        return pck(self.keypoints(), np.stack([p.keypoints for p in persons]), [p.box for p in persons]).pck
+        instances = self.data.instances
+        return pck(self.keypoints(), np.stack([p.keypoints for p in instances]), [p.box for p in instances]).pck
 
 
 def pose_maker(data: KeypointDataset, spec: Network, settings: Settings) -> KeypointMaker:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.models.build import Network
+from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.frames import size_as_read
 from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
 from mobile_eval.errors import HRNetError
@@ -17,7 +18,6 @@ from mobile_eval.image.prefetch import ahead
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.base import answer_names
 from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
 from mobile_eval.viz.masks import mask_overlay
 from training.tasks.base import Array, Image, TrainingTask, divergence
@@ -59,7 +59,7 @@ def pixel_loss(settings: Settings) -> Any:
 
 def draw_masks(images: Image, maps: Array, answers: dict[str, Any]) -> Image:
     """Images (n, H, W, 3) RGB under the classes of targets (n, h, w) or of logits (n, h, w, classes)."""
-    size, names = images.shape[1:3], answer_names(answers)
+    size, names = images.shape[1:3], label_names(answers)
     masks = [most_likely(one, size) if one.ndim == len("HWC") else _enlarged(one, size) for one in np.asarray(maps, np.float32)]
     return np.stack([mask_overlay(image, mask, names) for image, mask in zip(images, masks, strict=True)])
 

@@ -1,0 +1,121 @@
+"""What every data set has in common: where it lies (`DataSource`), and what can be asked of it (`TaskDataset`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mobile_eval.errors import HRNetError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in `typing` from Python 3.11 on
+
+logger = logging.getLogger(__name__)
+
+PATHS = ("images", "annotations", "masks", "classes")
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The files and folders of a data set, and how they are read.
+
+    Args:
+        images: Folder of the images.
+        annotations: Annotation file (keypoints, landmarks, boxes), or folder of annotation files.
+        masks: Folder of the masks (segmentation).
+        classes: File with the names of the classes, where nothing else names them.
+        category: Name or id of the category to use, where the annotations have several.
+        strict: Refuse the annotations at the first bad label.
+        expected: Name of a model's category. It decides where `category` is None and the file has several.
+        exif: Whether annotations are of the image as EXIF turns it or as it is stored, one of `datasets.frames.FRAMES`. None
+            decides by the sizes in the file.
+    """
+
+    images: Path | None = None
+    annotations: Path | None = None
+    masks: Path | None = None
+    classes: Path | None = None
+    category: str | None = None
+    strict: bool = False
+    expected: str | None = field(default=None, compare=False)
+    exif: str | None = None
+
+    def read_as(self, config: Mapping[str, Any]) -> DataSource:
+        """The same, with the `exif` of a run's config where none is set here."""
+        exif = config.get("train", {}).get("exif")
+        return dataclasses.replace(self, exif=exif) if self.paths and self.exif is None and exif else self
+
+    def path(self, name: str) -> Path:
+        """The file or folder of that name; HRNetError if it is not set."""
+        value = getattr(self, name)
+        if not isinstance(value, Path):
+            raise HRNetError(f"give `{name}`")
+        return value
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders that are set."""
+        return tuple(value for name in PATHS if (value := getattr(self, name)) is not None)
+
+    def absolute(self) -> DataSource:
+        """The same with absolute paths."""
+        paths = {name: getattr(self, name) for name in PATHS}
+        return dataclasses.replace(self, **{name: path.absolute() for name, path in paths.items() if path is not None})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data of the fields that are set."""
+        paths = {name: str(value) for name in PATHS if (value := getattr(self, name)) is not None}
+        choices = ("category", self.category), ("exif", self.exif)
+        return {
+            **paths,
+            **{name: value for name, value in choices if value is not None},
+            **({"strict": True} if self.strict else {}),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DataSource:
+        """Read what `to_json` wrote."""
+        values: dict[str, Any] = {name: Path(value) if name in PATHS else value for name, value in data.items()}
+        return cls(**values)
+
+
+class TaskDataset(Protocol):
+    """A data set of any task.
+
+    Attributes:
+        items: The images, or the annotated instances of images.
+        names: Names of the labels, one for each output channel: joints, landmarks or classes.
+        label_schema: The labels as plain data: a COCO category of keypoints, or {"name": task, "classes": [names]}. A run keeps
+            it as its `category`.
+        skipped_summary: Which parts of the files are not among the items, and why; "" if all are.
+    """
+
+    @property
+    def items(self) -> tuple[Any, ...]: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def label_schema(self) -> dict[str, Any]: ...
+    @property
+    def skipped_summary(self) -> str: ...
+    def __len__(self) -> int: ...
+    def head(self, count: int | None) -> Self:
+        """The first `count` items; all for None."""
+
+    def part(self, which: slice) -> Self:
+        """The items of a slice."""
+
+
+def label_names(label_schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names in a `TaskDataset.label_schema`."""
+    return tuple(map(str, label_schema.get("keypoints") or label_schema["classes"]))
+
+
+def log_skipped(source: DataSource | None, data: TaskDataset | None) -> None:
+    """Log a warning if parts of a data set's files were skipped, or read differently from what they state."""
+    if source and data and data.skipped_summary:
+        logger.warning("%s: %s", source.annotations or source.images, data.skipped_summary)
