@@ -81,11 +81,11 @@ def validate(run: Any, data: Any, budget: int, folder: Path) -> None:
 def rank(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.runs.weights import load_weights
     from training.config import stored_settings
-    from training.ranking.data import HeldSet, TrainedNetwork
+    from training.ranking.data import GatedNetwork, RankingData
     from training.ranking.leave_one_out import effects
 
-    network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path))
-    held = HeldSet.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
+    network = GatedNetwork.of(run.hrnet_spec, load_weights(run.weights_path))
+    held = RankingData.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
     print(effects(dataclasses.replace(network, units=network.units[:1]), held))
 
 

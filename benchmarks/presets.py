@@ -21,7 +21,7 @@ from conversion.targets.edgetpu import check
 from hrnet_tf.spec.presets import PRESETS, preset
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
-from training.pruning.candidate_latency import throwaway
+from training.pruning.candidate_latency import untrained_tflite
 
 TWO_STAGES = "proposals and regions of changing number: not converted whole"
 
@@ -34,7 +34,7 @@ def converted(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{name}.tflite")
         begun = time.perf_counter()
-        path.write_bytes(throwaway(spec))
+        path.write_bytes(untrained_tflite(spec))
         found["seconds"] = round(time.perf_counter() - begun, 1)
         found["megabytes"] = round(path.stat().st_size / 1e6, 2)
         check_loads(path)

@@ -18,9 +18,9 @@ from typing import Any
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from hrnet_tf.spec.presets import preset
 from mobile_eval.benchmark.latency import bench_interleaved
-from training.pruning.candidate_latency import throwaway
-from training.pruning.cost_model import PriceTable, latency_table, profile_here
-from training.pruning.removal_order import keeping_alive
+from training.pruning.candidate_latency import untrained_tflite
+from training.pruning.cost_model import CostModel, latency_cost_model, profile_full_network
+from training.pruning.removal_order import links_keeping_branch_alive
 
 PRECISIONS = ("float32", "int8")
 SHOWN = 12
@@ -31,7 +31,7 @@ def groups(spec: HRNetSpec) -> dict[str, frozenset[Unit]]:
     found: dict[str, frozenset[Unit]] = {}
     for place in sorted(spec.liveness().branches):
         if place.branch not in spec.outputs:
-            links = keeping_alive(spec, place)
+            links = links_keeping_branch_alive(spec, place)
             freed = spec.liveness().branches - spec.without(links).liveness().branches
             found[f"out of branch {place.branch} from {place} on ({len(links)} links, {len(freed)} branch modules freed)"] = links
     return found
@@ -59,17 +59,17 @@ def measure(specs: dict[str, HRNetSpec], full: HRNetSpec, precision: str, rounds
         paths = []
         for number, spec in enumerate([full, *specs.values()]):
             paths.append(Path(folder, f"{number}.tflite"))
-            paths[-1].write_bytes(throwaway(spec, precision))
+            paths[-1].write_bytes(untrained_tflite(spec, precision))
         whole, *others = [result.p50_ms for result in bench_interleaved(paths, rounds=rounds)]
     return whole, dict(zip(specs, others, strict=True))
 
 
 def report(spec: HRNetSpec, rounds: int) -> dict[str, Any]:
-    tables: dict[str, PriceTable] = {}
+    tables: dict[str, CostModel] = {}
     result: dict[str, Any] = {"model": spec.name, "input_size": spec.input_size, "precisions": {}}
     for precision in PRECISIONS:
-        profiled = profile_here(spec, precision=precision, rounds=rounds)
-        tables[precision] = latency_table(spec, profiled)
+        profiled = profile_full_network(spec, precision=precision, rounds=rounds)
+        tables[precision] = latency_cost_model(spec, profiled)
         data = {"whole_ms": profiled.whole_ms, "sum_ms": profiled.sum_ms, "runtime": profiled.runtime}
         result["precisions"][precision] = {**data, "processor": profiled.environment.processor}
         print(f"{precision}: whole {profiled.whole_ms:.2f} ms, sum of operators {profiled.sum_ms:.2f} ms")

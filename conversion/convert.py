@@ -36,6 +36,7 @@ from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from hrnet_tf.spec.network import HEATMAP_HEADS
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
@@ -94,7 +95,7 @@ def convert_run(
     take at a time.
     """
     check_tf_keras("conversion to TFLite")
-    if run.spec.task == "detection":
+    if run.spec.head_kind == "detection":
         if recipe:
             raise HRNetError("`quantization_recipe` is not for detectors, got a detection run")
         return convert_detector(
@@ -110,7 +111,7 @@ def convert_run(
     images, checked = drawn.images, drawn.head(CHECKED)
     model = load_folded_model(run, tuned=tuned)
     check_finite(model, run)
-    exported = export_model(model, options, ANSWERS[run.spec.task][0])
+    exported = export_model(model, options, ANSWERS[run.spec.head_kind][0])
     inputs = all_bytes(images) if options.camera else images.map(normalize)
     if recipe:
         flatbuffer = quantize_with_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs, memory_budget)
@@ -137,9 +138,9 @@ def convert_run(
 
 def check_endings(run: Run, options: ConvertOptions) -> None:
     """Raise HRNetError where the network's task has no keypoints to decode, or no class scores for softmax."""
-    if options.decode and run.spec.task not in ("pose", "landmarks"):
+    if options.decode and run.spec.head_kind not in HEATMAP_HEADS:
         raise HRNetError(f"`decode` finds keypoints in heatmaps; {run.spec.name} is a {run.spec.task} network")
-    if options.softmax and run.spec.task != "classification":
+    if options.softmax and run.spec.head_kind != "classification":
         raise HRNetError(f"`softmax` is for classification; {run.spec.name} is a {run.spec.task} network")
 
 

@@ -30,10 +30,10 @@ from mobile_eval.model.description import (
 )
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
-ANSWERS = {  # what comes out of a task's network, and at which stride
-    "pose": (HEATMAPS, HEATMAP_STRIDE),
-    "landmarks": (HEATMAPS, HEATMAP_STRIDE),
-    "segmentation": (CLASS_MAPS, STEM_STRIDE),
+ANSWERS = {  # what comes out of a head, and at which stride
+    "heatmap": (HEATMAPS, HEATMAP_STRIDE),
+    "multiscale_heatmap": (HEATMAPS, HEATMAP_STRIDE),
+    "dense": (CLASS_MAPS, STEM_STRIDE),
     "classification": (CLASS_SCORES, 0),
 }
 AS_IT_IS = ((0.0, 0.0, 0.0), (1 / BYTE, 1 / BYTE, 1 / BYTE))  # mean and standard deviation of bytes that stay bytes
@@ -44,7 +44,7 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any, checked: Sampl
     cost = complexity(run.spec)
     importance = None
     if (run.path / "ranking.json").is_file():
-        importance = {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
+        importance = {str(unit): value for unit, value in load_ranking(run).importance().items() if isinstance(unit, FusionLink)}
     tensor = _tensor_format(interpreter.get_input_details()[0])
     mean, std = AS_IT_IS if options.camera else (IMAGENET_MEAN, IMAGENET_STD)
     output = _output(run, options, interpreter)
@@ -73,7 +73,7 @@ def _category(run: Run) -> KeypointCategory:
 
 
 def _output(run: Run, options: ConvertOptions, interpreter: Any) -> ModelOutput:
-    kind, stride = ANSWERS[run.spec.task]
+    kind, stride = ANSWERS[run.spec.head_kind]
     values = next(details for details in interpreter.get_output_details() if details["dtype"] != np.int32)  # not the locations
     offset = float(run.config.get("heatmap_offset", 0.0))
     return ModelOutput(KEYPOINTS if options.decode else kind, stride, _tensor_format(values), offset, options.softmax)
@@ -88,7 +88,7 @@ def source_of(run: Run, checked: Samples) -> dict[str, Any]:
 def removal_of(run: Run) -> dict[str, Any] | None:
     """The way to a pruned network, as `hrnet prune` wrote it."""
     plan = load_pruning(run)
-    return {name: plan[name] for name in ("priced_in", "metric", "whole_score", "steps")} if plan else None
+    return {name: plan[name] for name in ("cost_unit", "metric", "full_score", "steps")} if plan else None
 
 
 def _tensor_format(details: dict[str, Any]) -> TensorFormat:

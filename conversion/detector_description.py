@@ -59,7 +59,7 @@ def _described(
     cost = complexity(run.spec)
     importance = None
     if (run.path / "ranking.json").is_file():
-        importance = {str(unit): value for unit, value in load_ranking(run).of().items() if isinstance(unit, FusionLink)}
+        importance = {str(unit): value for unit, value in load_ranking(run).importance().items() if isinstance(unit, FusionLink)}
     return ModelDescription(
         name=run.spec.name,
         precision=options.format,

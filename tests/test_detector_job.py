@@ -50,8 +50,8 @@ def test_training_leaves_a_run_with_ap50(job: Path) -> None:
 
 def test_every_link_is_ranked_and_some_are_removed(job: Path) -> None:
     ranking = load_ranking(load_run(job / "full"))
-    assert len(ranking.of()) == 20
-    assert len(set(ranking.of().values())) > 10
+    assert len(ranking.importance()) == 20
+    assert len(set(ranking.importance().values())) > 10
     full, pruned = (load_run(job / name).hrnet_spec for name in ("full", "pruned"))
     assert pruned.links < full.links
     plan = json.loads((job / "pruned" / "pruning.json").read_text())

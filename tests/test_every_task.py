@@ -29,7 +29,7 @@ def test_from_drawn_people_to_a_report(task: str, tmp_path: Path) -> None:
     assert (results["task"], results["metric"]["name"]) == (task, METRICS[task])
     assert [model["label"] for model in results["models"]] == ["full-float32", "pruned-float32", "full-int8", "pruned-int8"]
     full = load_run(tmp_path / "job" / "full")
-    assert set(load_ranking(full).of()) == full.hrnet_spec.links
+    assert set(load_ranking(full).importance()) == full.hrnet_spec.links
     pruned = read_description(tmp_path / "job" / "pruned-int8.tflite")
     assert len(pruned.network["links"]) <= 0.5 * len(full.hrnet_spec.links)
     assert pruned.source["removal"]["metric"] == METRICS[task]

@@ -20,7 +20,7 @@ import pytest
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from hrnet_tf.runs.create import build_run
+from hrnet_tf.runs.create import create_run
 from hrnet_tf.runs.run import Ranking, Run, save_ranking
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -40,7 +40,7 @@ Command = Callable[[Path, bool], object]
 @pytest.fixture(scope="module")
 def start(small: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A ranked run with initial weights."""
-    run = build_run(small, tmp_path_factory.mktemp("start") / "run")
+    run = create_run(small, tmp_path_factory.mktemp("start") / "run")
     scores = {link: float(number) for number, link in enumerate(sorted(small.links))}
     save_ranking(run, Ranking(8, 0, {"random": scores}, {"random": None}, {}))
     return run
@@ -90,7 +90,7 @@ def test_a_conversion_is_complete_where_its_first_file_is(
     task: str, small: HRNetSpec, detector_spec: HRNetSpec, tmp_path: Path
 ) -> None:
     """What `hrnet demo` and `hrnet study` go by: killed before the last of its files, it is not there."""
-    run = build_run(detector_spec if task == "detection" else small, tmp_path / "run")
+    run = create_run(detector_spec if task == "detection" else small, tmp_path / "run")
     names = ["m.json", "m.tflite", *(["m.boxes.json", "m.boxes.tflite"] if task == "detection" else [])]
     output = tmp_path / "files" / "m.tflite"
     with pytest.MonkeyPatch.context() as patch:

@@ -71,7 +71,7 @@ def test_the_pruned_network_is_smaller_everywhere(job: Path) -> None:
     chosen = json.loads((job / "pruned" / "pruning.json").read_text())
     steps = [RemovalStep.from_json(step) for step in chosen["steps"]]
     assert replay(load_run(job / "full").hrnet_spec, steps) == load_run(job / "pruned").spec
-    assert chosen["priced_in"] == "ms"
+    assert chosen["cost_unit"] == "ms"
     assert chosen["measured_ratio"] > 0
     assert [step.ratio for step in steps] == sorted((step.ratio for step in steps), reverse=True)
     assert all(step.score is not None for step in steps)
@@ -108,7 +108,7 @@ def test_post_training_int8_stays_near_the_keras_model(job: Path, tmp_path: Path
 
 def test_ranking_has_a_picture_and_every_link(job: Path) -> None:
     full = load_run(job / "full")
-    assert set(load_ranking(full).of()) == full.hrnet_spec.links
+    assert set(load_ranking(full).importance()) == full.hrnet_spec.links
     for picture in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
         assert (job / picture).read_text().startswith("<svg")
 

@@ -58,7 +58,7 @@ def quantize(
     def companions() -> None:
         """What is known of the network before: it is that of this one too."""
         if ranking:
-            save_ranking(quantized, dataclasses.replace(ranking, of_run=ranking.of_run or str(run.path)))
+            save_ranking(quantized, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
         if pruning:
             write_json(quantized.path / PRUNING, pruning)
 

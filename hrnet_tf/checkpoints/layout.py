@@ -125,13 +125,14 @@ def _link(link: FusionLink) -> Iterator[Entry]:
 
 
 def _head(spec: HRNetSpec) -> Iterator[Entry]:
-    if spec.task == "pose":
+    head = spec.head_kind
+    if head == "heatmap":
         yield from _conv("final_layer", "head_heatmaps", bias=True)
-    elif spec.task in ("segmentation", "landmarks"):
-        name, answer = ("last_layer", "head_logits") if spec.task == "segmentation" else ("head", "head_heatmaps")
+    elif head in ("dense", "multiscale_heatmap"):
+        name, answer = ("last_layer", "head_logits") if head == "dense" else ("head", "head_heatmaps")
         yield from _unit(f"{name}.0", f"{name}.1", "head_mix", bias=True)
         yield from _conv(f"{name}.3", answer, bias=True)
-    elif spec.task == "classification":
+    elif head == "classification":
         for branch in spec.outputs:
             yield from _block(f"incre_modules.{branch}.0", f"head_widen{branch}", 3, shortcut=True)
         for step in range(len(spec.outputs) - 1):

@@ -61,7 +61,7 @@ def official_arrays(spec: Network, weights: Weights) -> Arrays:
 
 
 def _prefixed(entry: Entry, spec: Network) -> str:
-    trunk = spec.task == "detection" and not entry.name.startswith(DETECTION_PARTS)
+    trunk = spec.head_kind == "detection" and not entry.name.startswith(DETECTION_PARTS)
     return f"backbone.{entry.name}" if trunk else entry.name
 
 

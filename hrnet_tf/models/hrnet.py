@@ -30,13 +30,13 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = 
     """
     image = keras.Input((*spec.input_size, 3), name="image")
     branches = build_trunk(image, spec, folded=folded, gate=gate)
-    if spec.task == "pose":
+    if spec.head_kind == "heatmap":
         answer = heatmap_head(branches[0], spec.classes)
-    elif spec.task == "landmarks":
+    elif spec.head_kind == "multiscale_heatmap":
         answer = dense_head(branches, spec.head_channels, spec.classes, answer=HEATMAP_LAYER, folded=folded)
-    elif spec.task == "segmentation":
+    elif spec.head_kind == "dense":
         answer = dense_head(branches, spec.head_channels, spec.classes, answer="head_logits", folded=folded)
-    elif spec.task == "classification":
+    elif spec.head_kind == "classification":
         answer = classification_head(branches, spec.head_channels, spec.classes, folded=folded)
     else:
         check_tensorflow("detection")

@@ -24,7 +24,7 @@ def connected_like(spec: Network, run: Run | None) -> Network:
     return spec.connected_like(run.hrnet_spec)
 
 
-def build_run(spec: Network, output: Path | str, *, links_from: Run | None = None, seed: int = 0) -> Run:
+def create_run(spec: Network, output: Path | str, *, links_from: Run | None = None, seed: int = 0) -> Run:
     """Write the network of `spec` with initial weights into the folder `output`."""
     output = Path(output)
     if output.exists():

@@ -128,23 +128,23 @@ def _load_network(path: Path) -> Network:
 class Ranking:
     """Importance of a run's units by one or several methods, higher is needed more.
 
-    `stability` is each method's rank correlation between two halves of the persons, `agreement` that of two
-    methods; None where there is no order. `of_run` names the larger run where a pruned one took the ranking over.
+    `stability` is each method's rank correlation between two halves of the data, `agreement` that of two
+    methods; None where there is no order. `source_run` names the larger run where a pruned one took the ranking over.
     """
 
-    persons: int
+    items: int
     seed: int
     scores: dict[str, dict[Unit, float]]
     stability: dict[str, float | None]
     agreement: dict[tuple[str, str], float | None]
-    of_run: str | None = None
+    source_run: str | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods' names; the first is what pruning goes by unless told otherwise."""
         return tuple(self.scores)
 
-    def of(self, method: str | None = None) -> dict[Unit, float]:
+    def importance(self, method: str | None = None) -> dict[Unit, float]:
         """The scores of that method, or of the first."""
         method = method or self.methods[0]
         if method not in self.scores:
@@ -159,7 +159,13 @@ def save_ranking(run: Run, ranking: Ranking) -> None:
         ordered = sorted(scores.items(), key=lambda item: -item[1])
         methods[name] = {"stability": ranking.stability[name], "importance": {str(unit): value for unit, value in ordered}}
     pairs = {PAIR.join(pair): value for pair, value in ranking.agreement.items()}
-    data = {"of_run": ranking.of_run, "persons": ranking.persons, "seed": ranking.seed, "agreement": pairs, "methods": methods}
+    data = {
+        "source_run": ranking.source_run,
+        "items": ranking.items,
+        "seed": ranking.seed,
+        "agreement": pairs,
+        "methods": methods,
+    }
     write_json(run.path / RANKING, data)
 
 
@@ -178,12 +184,12 @@ def load_ranking(run: Run) -> Ranking:
         if len(pair) != len(("first", "second")):
             raise HRNetError(f"{place}: agreement of {name!r}, expected two methods such as 'taylor{PAIR}l0'")
     return Ranking(
-        persons=stored.persons,
+        items=stored.items,
         seed=stored.seed,
         scores=scores,
         stability={name: method.stability for name, method in stored.methods.items()},
         agreement={(pairs[name][0], pairs[name][1]): value for name, value in stored.agreement.items()},
-        of_run=stored.of_run,
+        source_run=stored.source_run,
     )
 
 
@@ -201,8 +207,8 @@ class _StoredMethod:
 
 @dataclass(frozen=True)
 class _StoredRanking:
-    of_run: str | None
-    persons: int
+    source_run: str | None
+    items: int
     seed: int
     agreement: dict[str, float | None]
     methods: dict[str, _StoredMethod]
@@ -221,9 +227,9 @@ def _units(importance: dict[str, float], run: Run, place: str) -> dict[Unit, flo
 @dataclass(frozen=True)
 class _StoredStep:
     removed: tuple[str, ...]
-    freed: tuple[str, ...]
+    unreachable: tuple[str, ...]
     importance: float
-    price: float
+    cost: float
     ratio: float
     loss: float | None = None
     score: float | None = None
@@ -239,7 +245,7 @@ def load_pruning(run: Run) -> dict[str, Any] | None:
         return None
     place = f"{path} is damaged or of another version"
     data: dict[str, Any] = checked(read_json(path, "pruning"), dict[str, Any], place)
-    for name, kind in (("metric", str), ("priced_in", str), ("whole_score", float), ("options", dict[str, Any])):
+    for name, kind in (("metric", str), ("cost_unit", str), ("full_score", float), ("options", dict[str, Any])):
         checked_entry(data, name, kind, place)
     for index, step in enumerate(checked_entry(data, "steps", list[_StoredStep], place)):
         for unit in step.removed:

@@ -69,8 +69,7 @@ def hrnet_parts(spec: HRNetSpec) -> Iterator[Part]:
     """All parts of an HRNet."""
     yield from _beginning(spec)
     yield from _stages(spec)
-    heads = {"pose": _heatmap_head, "classification": _classification_head, "detection": _detection_head}
-    yield from heads.get(spec.task, _dense_head)(spec)
+    yield from _HEADS[spec.head_kind](spec)
 
 
 def _beginning(spec: HRNetSpec) -> Iterator[Part]:
@@ -191,3 +190,12 @@ def _detection_head(spec: HRNetSpec) -> Iterator[Part]:
     pooled = channels * DETECTION_POOLED_SIZE**2
     outputs += proposals * (BOX + 1 + 2 * pooled + 2 * features + classes * (1 + BOX))
     yield Part("head", _branch_values(spec, set(spec.outputs)), outputs, proposals * ALIGN_SAMPLES * pooled)
+
+
+_HEADS = {
+    "heatmap": _heatmap_head,
+    "multiscale_heatmap": _dense_head,
+    "dense": _dense_head,
+    "classification": _classification_head,
+    "detection": _detection_head,
+}

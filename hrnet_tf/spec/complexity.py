@@ -169,15 +169,15 @@ def detection_costs(spec: HRNetSpec) -> dict[str, Cost]:
 
 def head_costs(spec: HRNetSpec) -> dict[str, Cost]:
     """What follows the trunk, by name."""
-    if spec.task == "detection":
+    if spec.head_kind == "detection":
         return detection_costs(spec)
-    of_task = {
-        "pose": heatmap_head_cost,
-        "landmarks": dense_head_cost,
-        "segmentation": dense_head_cost,
+    by_head = {
+        "heatmap": heatmap_head_cost,
+        "multiscale_heatmap": dense_head_cost,
+        "dense": dense_head_cost,
         "classification": classification_head_cost,
     }
-    return {"head": of_task[spec.task](spec)}
+    return {"head": by_head[spec.head_kind](spec)}
 
 
 def parts(spec: HRNetSpec) -> dict[str, Cost]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mobile_eval.image.image_limit import MAX_PIXELS, set_max_pixels
+from mobile_eval.options import option
+
+if TYPE_CHECKING:
+    from mobile_eval.runtime.backend import Backend
+
+RUNTIME = "Runtime"  # heading in --help
 
 Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")]
@@ -51,3 +58,24 @@ MaxPixels = Annotated[
     ),
 ]
 LeastScore = Annotated[float, typer.Option(help="Leave out boxes that the detector scores lower.")]
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """What runs a model: the TFLite runtime and its kernels, or a delegate."""
+
+    runtime: str = option("auto", "TFLite runtime: auto, ai-edge-litert or tflite-runtime.", panel=RUNTIME)
+    xnnpack: bool = option(True, "Let XNNPACK run the operators that it supports.", panel=RUNTIME)
+    delegate: str | None = option(None, "Delegate: edgetpu, or the path of a delegate library.", panel=RUNTIME)
+    delegate_option: list[str] | None = option(None, "Option of the delegate, as NAME=VALUE; may be repeated.", panel=RUNTIME)
+    reference_kernels: bool = option(
+        False, "Use the runtime's reference kernels: slow, but int8 results are the same on every processor.", panel=RUNTIME
+    )
+
+    def backend(self, threads: int) -> Backend:
+        """The backend with that number of threads."""
+        from mobile_eval.runtime.backend import parse_backend
+
+        return parse_backend(
+            self.runtime, threads, self.xnnpack, self.delegate, self.delegate_option, reference=self.reference_kernels
+        )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mobile_eval.errors import HRNetError
+from mobile_eval.options import option
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in `typing` from Python 3.11 on
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PATHS = ("images", "annotations", "masks", "classes")
+DATA = "Data"  # heading in --help
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,31 @@ class DataSource:
             decides by the sizes in the file.
     """
 
-    images: Path | None = None
-    annotations: Path | None = None
-    masks: Path | None = None
-    classes: Path | None = None
-    category: str | None = None
-    strict: bool = False
+    images: Path | None = option(None, "Folder of the images; for classification, with a folder for each class.", panel=DATA)
+    annotations: Path | None = option(
+        None,
+        "Annotation file: COCO JSON of keypoints or boxes; for faces also WFLW's list, a CSV, or a folder of .pts files.",
+        panel=DATA,
+    )
+    masks: Path | None = option(
+        None, "Folder with a mask of class indices for each image (255: ignored); for segmentation.", panel=DATA
+    )
+    classes: Path | None = option(
+        None, "File with the names of the mask classes, in their order: a JSON list, or one name per line.", panel=DATA
+    )
+    category: str | None = option(
+        None,
+        "Name or id of the category to use, where several have keypoints. Default: the category of the model or the run.",
+        panel=DATA,
+    )
+    strict: bool = option(False, "Refuse annotations at the first bad label; by default up to 1 % are skipped.", panel=DATA)
     expected: str | None = field(default=None, compare=False)
-    exif: str | None = None
+    exif: str | None = option(
+        None,
+        "Whether annotations refer to images as EXIF turns them (upright) or as they are stored (stored). Default: decided by "
+        "the image sizes in the annotations.",
+        panel=DATA,
+    )
 
     def read_as(self, config: Mapping[str, Any]) -> DataSource:
         """The same, with the `exif` of a run's config where none is set here."""

@@ -90,9 +90,9 @@ class DescribedRemoval:
     """How a network was pruned: the steps, and the metric and score of the full network that they start from."""
 
     steps: tuple[DescribedStep, ...]
-    priced_in: str
+    cost_unit: str
     metric: str
-    whole_score: float
+    full_score: float
 
 
 def _check_name(name: str, pattern: re.Pattern[str], modules: dict[int, int]) -> None:

@@ -185,8 +185,8 @@ def _removal(models: list[ComparedModel]) -> Markup | None:
     known = next((m.description.source["removal"] for m in models if m.description.source.get("removal")), None)
     if known is None:
         return None
-    points = removal_points(known["whole_score"], known["steps"])
-    return Markup(removal_svg(points, known["metric"], known["priced_in"])) if len(points) > 1 else None
+    points = removal_points(known["full_score"], known["steps"])
+    return Markup(removal_svg(points, known["metric"], known["cost_unit"])) if len(points) > 1 else None
 
 
 def study_section(result: ComparisonResult) -> StudySection | None:

@@ -77,12 +77,12 @@ class RemovedUnits:
     what: str
 
 
-def removal_svg(points: Sequence[RemovedUnits], accuracy_name: str, priced_in: str) -> str:
+def removal_svg(points: Sequence[RemovedUnits], accuracy_name: str, cost_unit: str) -> str:
     """Accuracy after each removal, without any tuning, against the cost that is left; the whole network is
-    at the left. `priced_in` is what the steps' prices are in, "ms" or "multiply-adds"."""
+    at the left. `cost_unit` is what the steps' prices are in, "ms" or "multiply-adds"."""
     if not points:
         raise HRNetError("expected at least one step to draw, got none")
-    cost_name = "latency" if priced_in == "ms" else priced_in
+    cost_name = "latency" if cost_unit == "ms" else cost_unit
     low, high = min(p.accuracy for p in points), max(p.accuracy for p in points)
     step = tick_step(max(high - low, 0.02))
     low, high = int(low / step) * step, min((int(high / step) + 1) * step, max(high, 1.0))  # no share is above 1

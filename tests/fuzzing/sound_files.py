@@ -44,7 +44,7 @@ from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.profile_chart import profile_svg
 from training.engine.history import read_history, write_history
-from training.pruning.cost_model import latency_table, removable_parts
+from training.pruning.cost_model import latency_cost_model, removable_parts
 from training.recipe import load_recipe
 
 from .mutations import damaged_bytes, damaged_csv, damaged_json, damaged_yaml
@@ -185,7 +185,7 @@ def _measurements(folder: Path) -> dict[str, Reader]:
         profile_svg(result)
         str(result)
         try:
-            latency_table(spec(), result)
+            latency_cost_model(spec(), result)
         except ValueError as error:  # it names the model that was profiled
             raise ValueError(f"{path}: {error}") from error
 

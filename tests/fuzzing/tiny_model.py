@@ -24,9 +24,9 @@ NETWORK: dict[str, Any] = {
     "removed_links": LINKS[:1],
 }
 REMOVAL: dict[str, Any] = {
-    "priced_in": "ms",
+    "cost_unit": "ms",
     "metric": "PCK@0.1",
-    "whole_score": 0.5,
+    "full_score": 0.5,
     "steps": [{"removed": [LINKS[0]], "ratio": 0.9, "score": 0.4}],
 }
 

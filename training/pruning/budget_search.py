@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from training.pruning.budget import Budget, UnreachableError, within_latency, within_share
-from training.pruning.cost_model import PriceTable
-from training.pruning.removal_order import Price, give_back
+from training.pruning.cost_model import CostModel
+from training.pruning.removal_order import Price, restore_units
 from training.pruning.removal_steps import counted
 
 PRICED = ("keep_latency", "keep_macs")
@@ -23,7 +23,7 @@ class BudgetSearch:
     """
 
     budget: Budget
-    table: PriceTable
+    table: CostModel
     measured: Callable[[HRNetSpec], float] | None
     say: Callable[[str], None]
     closest: bool = False
@@ -43,7 +43,7 @@ class BudgetSearch:
         return self.budget.name == "keep_latency" and self.measured is not None
 
     def _first(self, order: list[HRNetSpec]) -> tuple[int, float | None]:
-        budget, full_price = self.budget, self.table.price(order[0].full())
+        budget, full_cost = self.budget, self.table.price(order[0].full())
         if budget.name == "max_drop":
             return len(order) - 1, None
         if budget.name == "keep_links":
@@ -51,7 +51,7 @@ class BudgetSearch:
             return within_share(order, budget.value, lambda spec: len(spec.links) / possible, "links"), None
 
         def predicted(spec: HRNetSpec) -> float:
-            return self.table.price(spec) / full_price
+            return self.table.price(spec) / full_cost
 
         if self._measures and self.measured:
             return within_latency(order, budget.value, predicted, self.measured, self.say)
@@ -73,7 +73,7 @@ class BudgetSearch:
 
         most = share * (table.price(chosen) / ratio if ratio else table.price(whole.full()))  # predictions, as they were measured
         for _ in range(FILLINGS):
-            larger = give_back(chosen, whole, importance, worth, cheaper(most))
+            larger = restore_units(chosen, whole, importance, worth, cheaper(most))
             if larger == chosen or ratio is None or self.measured is None:
                 return larger, ratio
             found = self.measured(larger)

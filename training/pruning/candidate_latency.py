@@ -28,19 +28,19 @@ CALIBRATION_IMAGES = 2
 SMALL = 0.1
 
 
-def throwaway(spec: HRNetSpec, precision: str = "int8") -> bytes:
+def untrained_tflite(spec: HRNetSpec, precision: str = "int8") -> bytes:
     """The bytes of a `.tflite` of `spec` with meaningless weights, int8 or float32, good for timing only.
 
     Of a detector that is its first file, which all that can be removed is part of.
     """
-    return throwaway_files(spec, precision)[0]
+    return untrained_tflite_files(spec, precision)[0]
 
 
-def throwaway_files(spec: HRNetSpec, precision: str = "int8") -> list[bytes]:
-    """As `throwaway`, all files of which a network consists: of a detector two, the second for all its proposals at once."""
+def untrained_tflite_files(spec: HRNetSpec, precision: str = "int8") -> list[bytes]:
+    """As `untrained_tflite`, but all files of the network: a detector has two, the second for all its proposals at once."""
     model = build_model(spec, folded=True)
     _keep_alive(model)
-    if spec.task != "detection":
+    if spec.head_kind != "detection":
         return [_converted(model, precision)]
     stages, proposals = stages_of(model), proposal_limits(spec)[1]
     return [_converted(stages.maps, precision), _converted(stages.boxes, precision, proposals)]
@@ -87,7 +87,7 @@ class LatencyRatio:
 
     def __init__(self, full: HRNetSpec, threads: int = 1, rounds: int = 50, *, progress: bool = False):
         with working("converting the full network", show=progress):
-            self.full = throwaway_files(full)
+            self.full = untrained_tflite_files(full)
         self.threads = threads
         self.rounds = rounds
         self.progress = progress
@@ -96,7 +96,7 @@ class LatencyRatio:
         """Median latency of `candidate` over that of the other."""
         with tempfile.TemporaryDirectory() as folder:
             with working("converting a candidate", show=self.progress):
-                contents = [*self.full, *throwaway_files(candidate)]
+                contents = [*self.full, *untrained_tflite_files(candidate)]
             paths = [Path(folder, f"{number}.tflite") for number in range(len(contents))]
             for path, content in zip(paths, contents, strict=True):
                 path.write_bytes(content)

@@ -23,13 +23,13 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.progress import working
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.typed import brief
-from training.pruning.candidate_latency import throwaway
+from training.pruning.candidate_latency import untrained_tflite
 
 MILLISECONDS, MULTIPLY_ADDS = "ms", "multiply-adds"
 
 
 @dataclass(frozen=True)
-class PriceTable:
+class CostModel:
     """Price of every removable part by name, and of what is always there (`fixed`); `unit` says in what."""
 
     unit: str
@@ -57,7 +57,7 @@ def removable_parts(spec: HRNetSpec) -> list[str]:
     return names
 
 
-def multiply_adds_table(spec: HRNetSpec) -> PriceTable:
+def multiply_adds_cost_model(spec: HRNetSpec) -> CostModel:
     """Multiply-adds, in closed form."""
     full = spec.full()
     costs = {name: cost.multiply_adds for name, cost in cost_parts(full).items()}
@@ -71,10 +71,10 @@ def multiply_adds_table(spec: HRNetSpec) -> PriceTable:
         start = conv_cost(source, full.channels(newest), 3, full.resolution(newest)).multiply_adds
         parts[f"{before}_branch{newest}"] = start
         fixed += costs[before] - start
-    return PriceTable(MULTIPLY_ADDS, fixed, parts)
+    return CostModel(MULTIPLY_ADDS, fixed, parts)
 
 
-def latency_table(spec: HRNetSpec, profiled: ProfileResult) -> PriceTable:
+def latency_cost_model(spec: HRNetSpec, profiled: ProfileResult) -> CostModel:
     """Milliseconds on the profiled target; each link pays for its own addition into its target.
 
     The sum of a profile's operators is not quite its whole network's time: what lies between operators is shared
@@ -95,7 +95,7 @@ def latency_table(spec: HRNetSpec, profiled: ProfileResult) -> PriceTable:
     parts |= {block.name: measured[block.name] for block in full.possible_blocks}
     starts = {f"transition{stage - 1}_branch{stage - 1}" for stage in range(FIRST_STAGE, full.last_stage + 1)}
     parts |= {name: measured[name] for name in starts}
-    return PriceTable(MILLISECONDS, profiled.whole_ms - sum(parts.values()), parts)
+    return CostModel(MILLISECONDS, profiled.whole_ms - sum(parts.values()), parts)
 
 
 def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
@@ -113,7 +113,7 @@ def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
         raise HRNetError(f"the profile of {profiled.model} is of a pruned network; profile the full one")
 
 
-def profile_here(
+def profile_full_network(
     spec: HRNetSpec, threads: int = 1, *, precision: str = "int8", rounds: int = ROUNDS, progress: bool = True
 ) -> ProfileResult:
     """The profile of the full network of `spec` on this machine; latency does not depend on the weights."""
@@ -121,6 +121,6 @@ def profile_here(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{spec.name}.tflite")
         with working("converting the full network", show=progress):
-            path.write_bytes(throwaway(full, precision))
+            path.write_bytes(untrained_tflite(full, precision))
         measured = profile(path, Backend(threads=threads), rounds=rounds, progress=progress)
     return dataclasses.replace(measured, network=network_description(full))

@@ -40,12 +40,12 @@ from training.pruning.batch_norm import LARGEST_BATCH, reestimate_batch_norm
 from training.pruning.budget import SHARES, Budget, within_drop
 from training.pruning.budget_search import BudgetSearch
 from training.pruning.candidate_latency import LatencyRatio
-from training.pruning.cost_model import PriceTable, latency_table, multiply_adds_table, profile_here
-from training.pruning.removal_order import Lost, one_by_one, removal_order, towards
-from training.pruning.removal_steps import RemovalStep, counted, measured_steps, steps_of
+from training.pruning.cost_model import CostModel, latency_cost_model, multiply_adds_cost_model, profile_full_network
+from training.pruning.removal_order import Lost, removal_order, removal_order_by_importance, towards
+from training.pruning.removal_steps import RemovalStep, counted, measure_steps, removal_steps_between
 from training.pruning.rescoring import ITEMS as REASSESSED
-from training.pruning.rescoring import Reassessment
-from training.ranking.data import HeldSet, TrainedNetwork
+from training.pruning.rescoring import LossIncrease
+from training.ranking.data import GatedNetwork, RankingData
 from training.ranking.rank import check_finite, rank_run
 from training.tasks.base import settings_geometry
 from training.tasks.registry import training_task
@@ -97,12 +97,12 @@ class Plan:
 
     spec: HRNetSpec
     steps: tuple[RemovalStep, ...]
-    priced_in: str
-    full_price: float
+    cost_unit: str
+    full_cost: float
     predicted_ratio: float
     measured_ratio: float | None
-    whole_loss: float
-    whole_score: float
+    full_loss: float
+    full_score: float
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -116,9 +116,9 @@ def check_prunable(run: Run, options: PruneOptions) -> Ranking:
         raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
     links = run.hrnet_spec.links
     ranking = load_ranking(run)
-    if ranking.of_run:
-        raise HRNetError(f"{run.path} has only the ranking of {ranking.of_run}: rank it with `{rank_command(run)}`")
-    units = ranking.of(options.method)
+    if ranking.source_run:
+        raise HRNetError(f"{run.path} has only the ranking of {ranking.source_run}: rank it with `{rank_command(run)}`")
+    units = ranking.importance(options.method)
     check_finite(units, f"{run.path / 'ranking.json'}", f"rank it again with `hrnet rank {run.path}`")
     if options.blocks and all(isinstance(unit, FusionLink) for unit in units):
         raise HRNetError(f"the residual blocks of {run.path} were not ranked: run `{rank_command(run, blocks=True)}`")
@@ -127,22 +127,22 @@ def check_prunable(run: Run, options: PruneOptions) -> Ranking:
     return ranking
 
 
-def price_table(run: Run, options: PruneOptions) -> PriceTable:
+def cost_model_for(run: Run, options: PruneOptions) -> CostModel:
     """Milliseconds where the budget is of latency, multiply-adds otherwise."""
     if options.budget.name != "keep_latency":
-        return multiply_adds_table(run.hrnet_spec)
-    return latency_table(run.hrnet_spec, _target(run, options))
+        return multiply_adds_cost_model(run.hrnet_spec)
+    return latency_cost_model(run.hrnet_spec, _target(run, options))
 
 
 def _target(run: Run, options: PruneOptions) -> ProfileResult:
-    return load_profile(options.profile) if options.profile else profile_here(run.hrnet_spec, options.threads)
+    return load_profile(options.profile) if options.profile else profile_full_network(run.hrnet_spec, options.threads)
 
 
 def plan(
     run: Run,
     options: PruneOptions,
-    held: HeldSet,
-    table: PriceTable,
+    held: RankingData,
+    table: CostModel,
     measured: Callable[[HRNetSpec], float] | None,
     say: Callable[[str], None] = print,
     lost: Lost | None = None,
@@ -151,22 +151,22 @@ def plan(
 
     `lost` is what a move costs; without it, the ranking says.
     """
-    spec, units = run.hrnet_spec, check_prunable(run, options).of(options.method)
+    spec, units = run.hrnet_spec, check_prunable(run, options).importance(options.method)
     importance = {unit: value for unit, value in units.items() if options.blocks or isinstance(unit, FusionLink)}
-    full_price = table.price(spec.full())
+    full_cost = table.price(spec.full())
     blind = options.method == RANDOM
     with working("measuring what each removal costs", show=lost is not None):
-        order = one_by_one(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
-    network, metric = TrainedNetwork.of(spec, load_weights(run.weights_path)), training_task(spec.task).metric
+        order = removal_order_by_importance(spec, importance) if blind else removal_order(spec, importance, table.price, lost)
+    network, metric = GatedNetwork.of(spec, load_weights(run.weights_path)), training_task(spec.task).metric
     loss, score = held.measure(network.gated(), progress=True)
     search = BudgetSearch(options.budget, table, measured, say, closest=options.closest)
     index, ratio = search.first(order)
     worth = (lambda spec: 1.0) if blind else table.price
     chosen, ratio = search.filled_up(order[index], ratio, spec, importance, worth)
     way = towards(order[: index + 1], chosen)
-    steps = steps_of(way, importance, table.price, full_price)
+    steps = removal_steps_between(way, importance, table.price, full_cost)
     if steps:
-        steps = measured_steps(network, held, steps)
+        steps = measure_steps(network, held, steps)
     if options.budget.name == "max_drop":
         drops = [None if step.score is None else metric.degradation(score, step.score) for step in steps]
         index = within_drop(drops, options.budget.value)
@@ -175,7 +175,7 @@ def plan(
             raise HRNetError(
                 f"the first removal already loses more than {options.budget.value:g} of {metric.name}; tune with a share"
             )
-    return Plan(way[-1], tuple(steps), table.unit, full_price, table.price(way[-1]) / full_price, ratio, loss, score)
+    return Plan(way[-1], tuple(steps), table.unit, full_cost, table.price(way[-1]) / full_cost, ratio, loss, score)
 
 
 def prune(
@@ -213,9 +213,9 @@ def prune(
     for number in range(1, options.rounds + 1):
         last = number == options.rounds
         folder = output if last else output / ROUNDS / str(number)
-        if number > 1 and load_ranking(at).of_run:
+        if number > 1 and load_ranking(at).source_run:
             before = load_ranking(run)
-            looked_at = train_data.head(before.persons)
+            looked_at = train_data.head(before.items)
             rank_run(
                 at, looked_at, before.methods, blocks=options.blocks, seed=before.seed, memory_budget=execution.memory_budget
             )
@@ -233,11 +233,11 @@ class _Pricing:
     def __init__(self, run: Run, options: PruneOptions):
         self.run = run
         self.options = options
-        self._table: PriceTable | None = None
+        self._table: CostModel | None = None
         self._ratio: LatencyRatio | None = None
 
-    def table(self) -> PriceTable:
-        self._table = self._table or price_table(self.run, self.options)
+    def table(self) -> CostModel:
+        self._table = self._table or cost_model_for(self.run, self.options)
         return self._table
 
     def measured(self) -> Callable[[HRNetSpec], float] | None:
@@ -262,7 +262,7 @@ def _prune_once(
 ) -> Run:
     (train_data, val_data), memory_budget = data, execution.memory_budget
     check_startable(output, "prune", resume=resume)
-    made = None if (output / RUN).is_file() else plan_here(run, options, train_data, val_data, pricing, memory_budget)
+    made = None if (output / RUN).is_file() else plan_run(run, options, train_data, val_data, pricing, memory_budget)
     spec = made.spec if made else chosen_before(output, options)
     inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if config.distill else None)
     pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path), inputs)
@@ -291,17 +291,19 @@ def chosen_before(output: Path, options: PruneOptions) -> HRNetSpec:
 
 def write_plan(made: Plan, run: Run, options: PruneOptions, output: Path) -> None:
     """Leave pruning.json in `output`, and what it says as pictures: the links (links.svg) and the way (removal.svg)."""
-    save_ranking(Run(output, "prune", made.spec, {}, {}), dataclasses.replace(load_ranking(run), of_run=str(run.path)))
+    save_ranking(Run(output, "prune", made.spec, {}, {}), dataclasses.replace(load_ranking(run), source_run=str(run.path)))
     metric = training_task(made.spec.task).metric.name
     data = {"from": str(run.path), "options": options.to_json(), "metric": metric, **made.to_json()}
     write_json(output / PRUNING, data)
-    links = {str(unit): value for unit, value in load_ranking(run).of(options.method).items() if isinstance(unit, FusionLink)}
+    links = {
+        str(unit): value for unit, value in load_ranking(run).importance(options.method).items() if isinstance(unit, FusionLink)
+    }
     write_text(output / "links.svg", link_diagram_svg(made.spec.network_description(), links))
-    points = removal_points(made.whole_score, data["steps"])
-    write_text(output / "removal.svg", removal_svg(points, metric, made.priced_in))
+    points = removal_points(made.full_score, data["steps"])
+    write_text(output / "removal.svg", removal_svg(points, metric, made.cost_unit))
 
 
-def plan_here(
+def plan_run(
     run: Run,
     options: PruneOptions,
     train: TaskDataset,
@@ -311,11 +313,13 @@ def plan_here(
 ) -> Plan:
     """The plan with the metric on the first of `val`, and latency measured on this machine unless a profile is given."""
     pricing, settings = pricing or _Pricing(run, options), run_settings(run)
-    held = HeldSet.prepare((val or train).head(HELD_ITEMS), run.spec, settings, memory_budget, progress=True)
+    held = RankingData.prepare((val or train).head(HELD_ITEMS), run.spec, settings, memory_budget, progress=True)
     console, lost = Console(stderr=True), None
     if options.reassess:
-        network = TrainedNetwork.of(run.hrnet_spec, load_weights(run.weights_path), blocks=options.blocks)
-        lost = Reassessment(network, HeldSet.prepare(train.head(REASSESSED), run.spec, settings, memory_budget, progress=True))
+        network = GatedNetwork.of(run.hrnet_spec, load_weights(run.weights_path), blocks=options.blocks)
+        lost = LossIncrease(
+            network, RankingData.prepare(train.head(REASSESSED), run.spec, settings, memory_budget, progress=True)
+        )
     return plan(run, options, held, pricing.table(), pricing.measured(), console.print, lost)
 
 

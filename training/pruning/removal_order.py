@@ -22,12 +22,14 @@ Lost = Callable[[HRNetSpec, Move], float]  # what a network loses by a move
 
 def moves(spec: HRNetSpec, *, blocks: bool = False) -> set[Move]:
     """Every single link, all links that keep a live branch module alive, and with `blocks` every residual block."""
-    groups = {keeping_alive(spec, branch) for branch in spec.liveness().branches if branch.branch not in spec.outputs}
+    groups = {
+        links_keeping_branch_alive(spec, branch) for branch in spec.liveness().branches if branch.branch not in spec.outputs
+    }
     singles: set[Move] = {frozenset({unit}) for unit in (*spec.links, *(spec.live_blocks if blocks else ()))}
     return singles | {group for group in groups if group}
 
 
-def keeping_alive(spec: HRNetSpec, branch: BranchModule) -> Move:
+def links_keeping_branch_alive(spec: HRNetSpec, branch: BranchModule) -> Move:
     """The links to remove so that `branch` is not built.
 
     They are the links out of it and out of its later self, and, since the next stage's newest branch starts
@@ -64,7 +66,7 @@ def removal_order(spec: HRNetSpec, importance: Mapping[Unit, float], price: Pric
     return order
 
 
-def one_by_one(spec: HRNetSpec, importance: Mapping[Unit, float]) -> list[HRNetSpec]:
+def removal_order_by_importance(spec: HRNetSpec, importance: Mapping[Unit, float]) -> list[HRNetSpec]:
     """Ever smaller networks, `spec` first: single units go by importance alone, whatever they save; one link stays.
 
     With random importance that is random pruning, the control of `removal_order`.
@@ -78,7 +80,7 @@ def one_by_one(spec: HRNetSpec, importance: Mapping[Unit, float]) -> list[HRNetS
     return order
 
 
-def give_back(
+def restore_units(
     spec: HRNetSpec, whole: HRNetSpec, importance: Mapping[Unit, float], price: Price, fits: Callable[[HRNetSpec], bool]
 ) -> HRNetSpec:
     """`spec` with units of `whole` again as long as it `fits`, those first that are needed most for their price.

@@ -11,12 +11,12 @@ from typing import Any
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.spec.network import HRNetSpec, Unit, parse_unit
 from mobile_eval.progress import tracked
-from training.ranking.data import HeldSet, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData
 
 
 @dataclass(frozen=True)
 class RemovalStep:
-    """One step. `removed` was taken out, `freed` (links and branch modules by name) fell dead with it.
+    """One step. `removed` was taken out, `unreachable` (links and branch modules by name) fell dead with it.
 
     `importance` is what the ranking says was lost, `price` that of the network after the step, `ratio` that price
     over the full network's. `loss` and `score` (of the task's metric) are the network's on held items after the step, without any
@@ -24,26 +24,30 @@ class RemovalStep:
     """
 
     removed: tuple[Unit, ...]
-    freed: tuple[str, ...]
+    unreachable: tuple[str, ...]
     importance: float
-    price: float
+    cost: float
     ratio: float
     loss: float | None = None
     score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {**dataclasses.asdict(self), "removed": [str(unit) for unit in self.removed], "freed": list(self.freed)}
+        return {
+            **dataclasses.asdict(self),
+            "removed": [str(unit) for unit in self.removed],
+            "unreachable": list(self.unreachable),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RemovalStep:
         """The step that `to_json` wrote."""
         units = tuple(parse_unit(name) for name in data["removed"])
-        return cls(**{**data, "removed": units, "freed": tuple(data["freed"])})
+        return cls(**{**data, "removed": units, "unreachable": tuple(data["unreachable"])})
 
 
-def steps_of(
-    order: Sequence[HRNetSpec], importance: Mapping[Unit, float], price: Callable[[HRNetSpec], float], full_price: float
+def removal_steps_between(
+    order: Sequence[HRNetSpec], importance: Mapping[Unit, float], price: Callable[[HRNetSpec], float], full_cost: float
 ) -> list[RemovalStep]:
     """The steps between the networks of a removal order."""
     steps = []
@@ -52,7 +56,7 @@ def steps_of(
         dead = {*before.liveness().branches - after.liveness().branches, *before.links - after.links} - set(removed)
         cost = price(after)
         lost = sum(importance[unit] for unit in removed)
-        steps.append(RemovalStep(removed, tuple(sorted(map(str, dead))), lost, cost, cost / full_price))
+        steps.append(RemovalStep(removed, tuple(sorted(map(str, dead))), lost, cost, cost / full_cost))
     return steps
 
 
@@ -70,7 +74,7 @@ def replay(spec: HRNetSpec, steps: Iterable[RemovalStep]) -> HRNetSpec:
     return spec
 
 
-def measured_steps(network: TrainedNetwork, data: HeldSet, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
+def measure_steps(network: GatedNetwork, data: RankingData, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
     """The steps with the network's loss and metric after each of them: gates are closed one after another."""
     taken = {unit for step in steps for unit in step.removed}
     model = dataclasses.replace(network, units=tuple(taken)).gated()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.spec.network import HRNetSpec, Unit
-from training.ranking.data import HeldSet, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData
 
 ITEMS = 128
 
 
-class Reassessment:
+class LossIncrease:
     """Loss (on `data`) of any part of `network`, by closing the gates of what is not in it."""
 
-    def __init__(self, network: TrainedNetwork, data: HeldSet):
+    def __init__(self, network: GatedNetwork, data: RankingData):
         self.model = network.gated()
         self.gates = gates_of(self.model)
         self.data = data

@@ -34,11 +34,11 @@ LARGEST_BATCH = 64
 
 Arrays = tuple[NDArray[np.float32], ...]
 Scores = dict[Unit, float]
-Score = Callable[["TrainedNetwork", "HeldSet"], Scores]
+Score = Callable[["GatedNetwork", "RankingData"], Scores]
 
 
 @dataclass(frozen=True)
-class TrainedNetwork:
+class GatedNetwork:
     """A spec, its trained weights (with BatchNorm), and the units of it that are asked about."""
 
     spec: HRNetSpec
@@ -46,7 +46,7 @@ class TrainedNetwork:
     units: tuple[Unit, ...]
 
     @classmethod
-    def of(cls, spec: HRNetSpec, weights: Weights, *, blocks: bool = False) -> TrainedNetwork:
+    def of(cls, spec: HRNetSpec, weights: Weights, *, blocks: bool = False) -> GatedNetwork:
         """Ask about every link, and with `blocks` about every residual block of stages 2 and on too."""
         return cls(spec, weights, (*sorted(spec.links), *(sorted(spec.live_blocks) if blocks else ())))
 
@@ -63,7 +63,7 @@ def _plain(name: str, unit: Unit) -> Gate:
 
 
 @dataclass(frozen=True)
-class HeldSet:
+class RankingData:
     """Items without augmentation: inputs (N, H, W, 3), targets (N, ...) and, of some tasks, weights (N, ...).
 
     Where all of them fit into `memory_budget` (bytes) they are made ready once and kept as `arrays`; where not, `arrays` is None
@@ -81,7 +81,7 @@ class HeldSet:
     @classmethod
     def prepare(
         cls, data: TaskDataset, spec: Network, settings: Any, memory_budget: int = MEMORY_BUDGET, *, progress: bool = False
-    ) -> HeldSet:
+    ) -> RankingData:
         """Inputs and targets of all items, where they can be kept; with `progress` a bar shows how far this is."""
         loss, geometry = training_task(spec.task).loss(settings), settings_geometry(settings)
         held = cls(data, spec, settings, loss, None, geometry, memory_budget)
@@ -121,11 +121,11 @@ class HeldSet:
         """How many items at a time, at most `most`, the memory budget allows."""
         return batch_size_for(self.spec, self.memory_budget, most=most, training=training)
 
-    def halves(self) -> tuple[HeldSet, HeldSet]:
+    def halves(self) -> tuple[RankingData, RankingData]:
         """Every other item, and the rest; both of the same size where their number is even."""
         return self._taken(slice(0, None, 2)), self._taken(slice(1, None, 2))
 
-    def _taken(self, part: slice) -> HeldSet:
+    def _taken(self, part: slice) -> RankingData:
         arrays = None if self.arrays is None else tuple(array[part] for array in self.arrays)
         return dataclasses.replace(self, data=self.data.part(part), arrays=arrays)
 

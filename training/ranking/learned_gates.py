@@ -19,7 +19,7 @@ from hrnet_tf.spec.complexity import branch_cost, link_cost
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import compile_learner, make_learner
-from training.ranking.data import Arrays, HeldSet, Scores, TrainedNetwork
+from training.ranking.data import Arrays, GatedNetwork, RankingData, Scores
 from training.tasks.registry import training_task
 
 LARGEST_BATCH = 16
@@ -35,7 +35,7 @@ def unit_multiply_adds(spec: HRNetSpec, unit: Unit) -> int:
 class ShuffledBatches(keras.utils.Sequence):  # type: ignore[misc]
     """Batches of items that are too many to keep, made when Keras asks for them, in another order each epoch."""
 
-    def __init__(self, data: HeldSet, size: int, seed: int):
+    def __init__(self, data: RankingData, size: int, seed: int):
         super().__init__()
         self.data = data
         self.size = size
@@ -66,7 +66,7 @@ class LearnedGates:
         if self.kind not in ("l0", "l1"):
             raise HRNetError(f"gates are learned with an l0 or an l1 penalty, got {self.kind!r}")
 
-    def __call__(self, network: TrainedNetwork, data: HeldSet) -> Scores:
+    def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
         """Learn the gates on all items, `epochs` times over."""
         loss, _ = data.measure(network.gated())
         keras.utils.set_random_seed(self.seed)
@@ -87,7 +87,7 @@ class LearnedGates:
         found = {unit: gate.importance() for unit, gate in gates.items()}
         return {unit: found[unit] for unit in network.units}
 
-    def _gate(self, network: TrainedNetwork, loss: float) -> Callable[[str, Unit], Gate]:
+    def _gate(self, network: GatedNetwork, loss: float) -> Callable[[str, Unit], Gate]:
         costs = {unit: unit_multiply_adds(network.spec, unit) for unit in network.units}
         share = self.strength * loss / sum(costs.values())
         kind = HardConcreteGate if self.kind == "l0" else UnitGate

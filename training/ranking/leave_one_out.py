@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.spec.network import Unit
 from mobile_eval.progress import tracked
-from training.ranking.data import HeldSet, Scores, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData, Scores
 from training.tasks.registry import training_task
 
 
@@ -20,7 +20,7 @@ class Effect:
     drop: float
 
 
-def effects(network: TrainedNetwork, data: HeldSet, *, progress: bool = False) -> dict[Unit, Effect]:
+def effects(network: GatedNetwork, data: RankingData, *, progress: bool = False) -> dict[Unit, Effect]:
     """The effect of each unit, in order of the network."""
     model = network.gated()
     loss, accuracy = data.measure(model)
@@ -40,6 +40,6 @@ class LeaveOneOut:
 
     progress: bool = False
 
-    def __call__(self, network: TrainedNetwork, data: HeldSet) -> Scores:
+    def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
         """One look at all items for each unit, and one for the whole."""
         return {unit: effect.loss_increase for unit, effect in effects(network, data, progress=self.progress).items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.ranking.data import HeldSet, Scores, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData, Scores
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class RandomScores:
 
     seed: int = 0
 
-    def __call__(self, network: TrainedNetwork, data: HeldSet) -> Scores:
+    def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
         """The same numbers whatever the data."""
         drawn = np.random.default_rng(self.seed).random(len(network.units))
         return dict(zip(network.units, map(float, drawn), strict=True))

@@ -26,7 +26,7 @@ from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import run_settings
 from training.engine.fit import check_category
 from training.ranking.agreement import agreement, rank_correlation
-from training.ranking.data import HeldSet, Score, Scores, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData, Score, Scores
 from training.ranking.learned_gates import LearnedGates
 from training.ranking.leave_one_out import LeaveOneOut
 from training.ranking.random_control import RandomScores
@@ -49,7 +49,7 @@ class MethodResult:
     stability: float | None
 
 
-def rank(network: TrainedNetwork, data: HeldSet, methods: Sequence[str], *, seed: int = 0) -> dict[str, MethodResult]:
+def rank(network: GatedNetwork, data: RankingData, methods: Sequence[str], *, seed: int = 0) -> dict[str, MethodResult]:
     """Score every unit of `network` by each of `methods`."""
     unknown = set(methods) - set(METHODS)
     if unknown or not methods:
@@ -94,17 +94,17 @@ def rank_run(
     spec = run.hrnet_spec
     check_category(run, data)
     check_writable(run.path / RANKING)
-    network = TrainedNetwork.of(spec, load_weights(run.weights_path), blocks=blocks)
-    held = HeldSet.prepare(data, spec, run_settings(run), memory_budget, progress=True)
+    network = GatedNetwork.of(spec, load_weights(run.weights_path), blocks=blocks)
+    held = RankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True)
     results = rank(network, held, methods, seed=seed)
     ranking = Ranking(
-        persons=len(data),
+        items=len(data),
         seed=seed,
         scores={name: result.scores for name, result in results.items()},
         stability={name: result.stability for name, result in results.items()},
         agreement=agreement({name: result.scores for name, result in results.items()}),
     )
-    links = {str(unit): value for unit, value in ranking.of().items() if isinstance(unit, FusionLink)}
+    links = {str(unit): value for unit, value in ranking.importance().items() if isinstance(unit, FusionLink)}
     write_text(run.path / "ranking.svg", link_diagram_svg(spec.network_description(), links))
     write_text(run.path / "ranking_by_kind.svg", kinds_svg(links))
     save_ranking(run, ranking)  # last: where it is, all is

@@ -14,7 +14,7 @@ import numpy as np
 
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.models.gates import gates_of
-from training.ranking.data import HeldSet, Scores, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData, Scores
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Taylor:
 
     batch: int = 8
 
-    def __call__(self, network: TrainedNetwork, data: HeldSet) -> Scores:
+    def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
         """Forward and backward once for each item."""
         model = network.gated()
         gates = gates_of(model)

@@ -15,7 +15,7 @@ from conversion.targets.ethosu import NEEDS_VELA, compile_for_ethosu
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from training.pruning.candidate_latency import throwaway
+from training.pruning.candidate_latency import untrained_tflite
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ def test_what_stays_on_the_cpu_is_counted(float32_file: Path, tmp_path: Path) ->
 
 def test_pruned_against_full(int8_file: Path, spec: HRNetSpec, tmp_path: Path) -> None:
     pruned = tmp_path / "pruned.tflite"
-    pruned.write_bytes(throwaway(spec.without({link for link in spec.links if link.source == 3})))
+    pruned.write_bytes(untrained_tflite(spec.without({link for link in spec.links if link.source == 3})))
     command = ["ethosu", str(pruned), "--against", str(int8_file), "--output", str(tmp_path), "--json", str(tmp_path / "e.json")]
     shown = CliRunner().invoke(app, command)
     assert shown.exit_code == 0, shown.output

@@ -81,7 +81,7 @@ def trainings(folder, config):
     model, run = build_model(load_run(folder / "whole").spec), load_run(folder / "whole")
     set_model_weights(model, load_weights(run.weights_path))
     ranking = rank_run(run, load_keypoints(config.train).head(8))
-    (folder / "scores.json").write_text(json.dumps({str(unit): score for unit, score in ranking.of().items()}))
+    (folder / "scores.json").write_text(json.dumps({str(unit): score for unit, score in ranking.importance().items()}))
     return {"trained": np.asarray(model.predict_on_batch(np.load(folder / "given.npz")["images"][:, :32, :32]))}
 
 

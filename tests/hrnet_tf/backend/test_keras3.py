@@ -216,7 +216,7 @@ def test_the_run_is_read_by_tf_keras(found: Found, given: Path) -> None:
 
 
 def test_links_are_ranked_as_tf_keras_ranks_them(found: Found, config: TrainingConfig) -> None:
-    scores = rank_run(load_run(found.folder / "whole"), load_keypoints(config.train).head(8)).of()
+    scores = rank_run(load_run(found.folder / "whole"), load_keypoints(config.train).head(8)).importance()
     there = json.loads((found.folder / "scores.json").read_text())
     assert there == pytest.approx({str(unit): score for unit, score in scores.items()}, rel=1e-2, abs=1e-7)
     assert len(set(there.values())) > 1

@@ -16,7 +16,7 @@ from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
 from mobile_eval.runtime.interpreter import make_interpreter
-from training.pruning.candidate_latency import throwaway
+from training.pruning.candidate_latency import untrained_tflite
 
 ANSWERS = {
     "landmarks": (None, 16, 16, 5),
@@ -87,7 +87,7 @@ def test_folding_batch_norm_behind_a_bias_keeps_the_function(task: str) -> None:
     ],
 )
 def test_int8_conversion_leaves_no_float(task: str, interpolation: str, operator: str, tmp_path: Path) -> None:
-    (tmp_path / "model.tflite").write_bytes(throwaway(micro(task, interpolation).without(REMOVED)))
+    (tmp_path / "model.tflite").write_bytes(untrained_tflite(micro(task, interpolation).without(REMOVED)))
     interpreter = make_interpreter(tmp_path / "model.tflite")
     check_fully_int8(interpreter)
     assert operator in {details["op_name"] for details in interpreter._get_ops_details()}

@@ -24,9 +24,9 @@ READERS: dict[str, Callable[[Path], Any]] = {
 OTHERS = (None, True, -1, 10**30, 0.5, float("nan"), "x", [], ["x"], {}, {"x": 1})
 STEP = {
     "removed": ["stage4_module0_link3to0"],
-    "freed": [],
+    "unreachable": [],
     "importance": 0.1,
-    "price": 3.0,
+    "cost": 3.0,
     "ratio": 0.9,
     "loss": None,
     "score": 0.5,
@@ -42,7 +42,7 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     scores = {FusionLink(2, 0, 0, 1): 0.25, ResidualBlock(2, 0, 1, 0): 0.1}
     ranks = {"taylor": scores, "random": scores}
     save_ranking(made, Ranking(7, 3, ranks, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"))
-    plan = {"metric": "PCK@0.1", "priced_in": "ms", "whole_score": 0.9, "options": {"method": None}, "steps": [STEP]}
+    plan = {"metric": "PCK@0.1", "cost_unit": "ms", "full_score": 0.9, "options": {"method": None}, "steps": [STEP]}
     (made.path / "pruning.json").write_text(json.dumps(plan))
     return made
 
@@ -95,7 +95,7 @@ def test_what_is_no_json_is_refused(name: str, content: str, run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("pruning.json", lambda data: data.pop("priced_in"), "priced_in is missing, expected a text"),
+        ("pruning.json", lambda data: data.pop("cost_unit"), "cost_unit is missing, expected a text"),
         ("pruning.json", lambda data: data["steps"][0].update(removed=["stem"]), r"steps\[0\]: not a fusion link: 'stem'"),
         ("ranking.json", lambda data: data.update(methods={}), "methods is empty"),
         ("ranking.json", lambda data: data.update(agreement={"taylor": 1.0}), "agreement of 'taylor'"),

@@ -47,10 +47,10 @@ def test_a_ranking_round_trips(run: Run) -> None:
     )
     save_ranking(run, ranking)
     assert load_ranking(run) == ranking
-    assert ranking.of() == ranking.of("taylor") == scores
-    assert ranking.of("random") == other
+    assert ranking.importance() == ranking.importance("taylor") == scores
+    assert ranking.importance("random") == other
     with pytest.raises(HRNetError, match="not ranked by 'l0', only by taylor, random"):
-        ranking.of("l0")
+        ranking.importance("l0")
     stored = json.loads((run.path / "ranking.json").read_text())["methods"]["taylor"]["importance"]
     assert list(stored) == ["stage2_module0_link1to0", "stage2_module0_link0to1", "stage2_module0_branch1_block0"]
 

@@ -53,7 +53,7 @@ def test_a_head_of_its_own_width_equals_the_built_model(spec: HRNetSpec, task: s
 
 
 def test_the_head_of_pose_has_no_width(spec: HRNetSpec) -> None:
-    with pytest.raises(HRNetError, match="head width 8: there is none to set of pose"):
+    with pytest.raises(HRNetError, match="8: the head 'heatmap'"):
         dataclasses.replace(spec, head_width=8)
 
 

@@ -45,7 +45,7 @@ def test_a_manifest_is_of_the_models_compared(tmp_path: Path) -> None:
 
 
 def test_the_report_shows_the_study(tmp_path: Path, model_path: Any, people: Any) -> None:
-    removal = {"priced_in": "ms", "metric": "PCK@0.1", "whole_score": 0.5}
+    removal = {"cost_unit": "ms", "metric": "PCK@0.1", "full_score": 0.5}
     removal["steps"] = [{"removed": ["x"], "ratio": 0.9, "score": 0.4}]
     paths = [model_path("int8", "full"), model_path("int8", "pruned", source={"removal": removal})]
     arms = manifest(tmp_path / "study.json", ("full", None, ["full"]), ("links", 0.8, ["pruned"]))

@@ -30,7 +30,7 @@ from training.engine.fit import load_data
 from training.engine.history import read_history
 from training.pruning.budget import Budget
 from training.pruning.prune import PruneOptions, check_prunable
-from training.ranking.data import HeldSet, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData
 from training.ranking.rank import rank
 from training.tasks.pose.settings import Settings
 from training.train import train
@@ -79,7 +79,7 @@ def test_a_bad_joint_is_not_learnt(config: TrainingConfig, spec: HRNetSpec, tmp_
         coco["annotations"][0]["keypoints"][:3] = [9999, 5, 2]
 
     data = load_keypoints(rewritten(config, tmp_path / "odd.json", change).train)
-    held = HeldSet.prepare(data.head(2), spec, config.settings)
+    held = RankingData.prepare(data.head(2), spec, config.settings)
     assert held.arrays[2][:, 0, 0, 0].tolist() == [0, 1]  # weights of the first joint
     assert not held.arrays[1][0, ..., 0].any()
     assert "1 of 595 labelled joints taken as not labelled, the first: annotation 1 (" in data.skipped_summary
@@ -99,9 +99,9 @@ def test_training_with_nan_is_training_with_0(config: TrainingConfig, small: HRN
 def test_ranking_refuses_what_is_no_number(config: TrainingConfig, small: HRNetSpec) -> None:
     weights = dict(model_weights(build_model(small)))
     weights["head_heatmaps/bias"] = np.full_like(weights["head_heatmaps/bias"], NAN)
-    held = HeldSet.prepare(load_keypoints(config.train).head(2), small, config.settings)
+    held = RankingData.prepare(load_keypoints(config.train).head(2), small, config.settings)
     with pytest.raises(HRNetError, match="by leave-one-out, the importance of stage2_module0_link0to1 is nan: the loss"):
-        rank(TrainedNetwork.of(small, weights), held, ["leave-one-out"])
+        rank(GatedNetwork.of(small, weights), held, ["leave-one-out"])
 
 
 @pytest.mark.parametrize("value", [NAN, math.inf])
@@ -188,6 +188,6 @@ def test_commands_take_the_run_s_category(
     assert load_run(run).config["train"]["category"] == "person"
     said = hrnet("rank", run, "--annotations", both.annotations, "--images", both.images, "--limit", 4, "--method", "random")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in said
-    assert load_ranking(load_run(run)).persons == 4
+    assert load_ranking(load_run(run)).items == 4
     said = hrnet("prune", run, *data, *one_epoch, "--keep-macs", 0.9, "--output", tmp_path / "pruned")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in said

@@ -90,5 +90,5 @@ def test_the_advised_command_works_as_it_is_printed(run: Run, monkeypatch: pytes
         with pytest.raises(SystemExit) as ended:
             hrnet_tf.__main__.main()
         assert not ended.value.code
-        ranked = load_ranking(run).of()
+        ranked = load_ranking(run).importance()
         assert len(ranked) == len(run.hrnet_spec.links) + ("--blocks" in command) * len(run.hrnet_spec.live_blocks)

@@ -9,7 +9,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget, UnreachableError, within_drop, within_latency, within_share
 from training.pruning.budget_search import BudgetSearch
-from training.pruning.cost_model import multiply_adds_table
+from training.pruning.cost_model import multiply_adds_cost_model
 from training.pruning.prune import PruneOptions
 from training.pruning.removal_order import removal_order
 
@@ -59,7 +59,7 @@ def test_a_latency_that_cannot_be_reached_says_what_can(order: list[HRNetSpec]) 
 
 
 def test_the_closest_network_where_nothing_keeps_to_the_budget(spec: HRNetSpec, order: list[HRNetSpec]) -> None:
-    table, said = multiply_adds_table(spec), []
+    table, said = multiply_adds_cost_model(spec), []
     with pytest.raises(UnreachableError, match=r"reaches 0\.\d{3}"):
         BudgetSearch(Budget(keep_macs=0.1), table, None, said.append).first(order)
     assert BudgetSearch(Budget(keep_macs=0.1), table, None, said.append, closest=True).first(order) == (len(order) - 1, None)
@@ -107,7 +107,7 @@ def test_what_is_said_of_giving_back_is_what_is_kept(order: list[HRNetSpec], spe
     """Networks with more given back are measured; the last line that says so, and no other, is of the network that is kept."""
     said: list[str] = []
     chosen = order[len(order) // 2]
-    table = multiply_adds_table(spec)
+    table = multiply_adds_cost_model(spec)
     search = BudgetSearch(Budget(keep_latency=0.95), table, lambda larger: share(larger) * slower, said.append)
     kept, _ = search.filled_up(chosen, share(chosen), spec, dict.fromkeys(spec.links, 1.0), multiply_adds)
     verdicts = [line.endswith(", kept") for line in said]

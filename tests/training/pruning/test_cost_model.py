@@ -13,7 +13,7 @@ from hrnet_tf.spec.presets import preset
 from mobile_eval.benchmark.profile import ProfileResult
 from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import LatencyRatio
-from training.pruning.cost_model import latency_table, multiply_adds_table, profile_here
+from training.pruning.cost_model import latency_cost_model, multiply_adds_cost_model, profile_full_network
 from training.pruning.width_matching import scaled, widest_within
 
 
@@ -21,7 +21,7 @@ from training.pruning.width_matching import scaled, widest_within
 def test_multiply_adds_are_the_closed_forms(name: str) -> None:
     spec = preset(name)
     assert isinstance(spec, HRNetSpec)
-    table = multiply_adds_table(spec)
+    table = multiply_adds_cost_model(spec)
     rng = np.random.default_rng(0)
     for share in (0.0, 0.3, 0.9):
         units = sorted((*spec.links, *spec.live_blocks), key=str)
@@ -31,12 +31,12 @@ def test_multiply_adds_are_the_closed_forms(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def profiled(spec: HRNetSpec) -> ProfileResult:
-    return profile_here(spec, progress=False)
+    return profile_full_network(spec, progress=False)
 
 
 @pytest.mark.slow
 def test_milliseconds_add_up_and_go_with_their_part(spec: HRNetSpec, profiled: ProfileResult) -> None:
-    table = latency_table(spec, profiled)
+    table = latency_cost_model(spec, profiled)
     assert {operator.part for operator in profiled.operators} >= {"stem", "stage1", "head", "stage3_module1_branch2_block0"}
     assert "other" not in profiled.parts_ms()
     whole = table.price(spec)
@@ -54,15 +54,15 @@ def test_profiles_of_other_networks_are_refused(spec: HRNetSpec, profiled: Profi
     again = ProfileResult.from_json(profiled.to_json())
     assert again.parts_ms() == profiled.parts_ms()
     with pytest.raises(HRNetError, match="is of another network: its width is 4, not 8"):
-        latency_table(dataclasses.replace(spec, width=8), again)
+        latency_cost_model(dataclasses.replace(spec, width=8), again)
     with pytest.raises(HRNetError, match=r"does not say of which network it is"):
-        latency_table(spec, dataclasses.replace(profiled, network=None))
+        latency_cost_model(spec, dataclasses.replace(profiled, network=None))
     for foreign in ("x", [1], {"width": None}):
         with pytest.raises(HRNetError, match=r"does not say of which network it is|is of another network: its width is None"):
-            latency_table(spec, dataclasses.replace(profiled, network={"spec": foreign}))
+            latency_cost_model(spec, dataclasses.replace(profiled, network={"spec": foreign}))
     pruned = {**(profiled.network or {}), "spec": spec.without({FusionLink(4, 0, 3, 0)}).to_json()}
     with pytest.raises(HRNetError, match="of a pruned network; profile the full one"):
-        latency_table(spec, dataclasses.replace(profiled, network=pruned))
+        latency_cost_model(spec, dataclasses.replace(profiled, network=pruned))
 
 
 def test_the_widest_network_that_is_fast_enough() -> None:

@@ -60,8 +60,8 @@ def test_rounds_remove_tune_and_rank_again(trained: Run, config: TrainingConfig,
 
     pruned = prune(trained, options, config, out, resume=True)
     assert first.weights_path.stat().st_mtime_ns == before
-    assert load_ranking(first).of_run is None
-    assert load_ranking(pruned).of_run == str(first.path)
+    assert load_ranking(first).source_run is None
+    assert load_ranking(pruned).source_run == str(first.path)
     assert share(pruned.hrnet_spec) <= 0.6
     assert replay(replay(full, steps(first)), steps(pruned)) == pruned.hrnet_spec
     assert [len(read_history(run.path)) for run in (first, pruned)] == [1, 1]
@@ -87,7 +87,7 @@ def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp
     with pytest.raises(HRNetError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
         prune(trained, PruneOptions(Budget(keep_links=0.9)), one, tmp_path / "pruned", resume=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.pruning.prune.plan_here", _stop)  # it is not chosen again
+        patch.setattr("training.pruning.prune.plan_run", _stop)  # it is not chosen again
         pruned = prune(trained, options, one, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
@@ -98,7 +98,7 @@ def test_a_lost_metric_stops_the_removal(trained: Run, config: TrainingConfig, t
     pruned = prune(trained, PruneOptions(Budget(max_drop=0.999)), one, tmp_path / "pruned")
     plan = json.loads((pruned.path / "pruning.json").read_text())
     assert len(pruned.hrnet_spec.links) == 1  # all of PCK may be lost
-    assert all(plan["whole_score"] - step["score"] <= 0.999 for step in plan["steps"])
+    assert all(plan["full_score"] - step["score"] <= 0.999 for step in plan["steps"])
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(

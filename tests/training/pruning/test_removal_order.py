@@ -11,7 +11,14 @@ import pytest
 from hrnet_tf.models.build import complexity
 from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
-from training.pruning.removal_order import give_back, keeping_alive, moves, one_by_one, removal_order, towards
+from training.pruning.removal_order import (
+    links_keeping_branch_alive,
+    moves,
+    removal_order,
+    removal_order_by_importance,
+    restore_units,
+    towards,
+)
 
 
 def multiply_adds(spec: HRNetSpec) -> float:
@@ -22,7 +29,7 @@ def test_removing_what_keeps_a_branch_alive_kills_it(spec: HRNetSpec) -> None:
     for branch in spec.liveness().branches:
         if branch.branch == 0:
             continue
-        keeping = keeping_alive(spec, branch)
+        keeping = links_keeping_branch_alive(spec, branch)
         assert branch not in spec.without(keeping).liveness().branches
         for link in keeping:  # and none of them is there in vain
             assert branch in spec.without(keeping - {link}).liveness().branches
@@ -34,7 +41,7 @@ def test_moves_are_single_links_and_branches(spec: HRNetSpec) -> None:
         FusionLink(4, 0, 2, 0),
         FusionLink(4, 0, 3, 0),
     }
-    assert keeping_alive(spec, BranchModule(3, 0, 2)) == lowest
+    assert links_keeping_branch_alive(spec, BranchModule(3, 0, 2)) == lowest
 
 
 def test_an_unneeded_branch_goes_first(spec: HRNetSpec) -> None:
@@ -90,7 +97,7 @@ def test_blocks_are_moves_where_they_are_ranked(spec: HRNetSpec) -> None:
 def test_one_by_one_goes_by_importance_alone(spec: HRNetSpec) -> None:
     rng = np.random.default_rng(1)
     importance: dict[Unit, float] = {link: float(rng.random()) for link in sorted(spec.links)}
-    order = one_by_one(spec, importance)
+    order = removal_order_by_importance(spec, importance)
     gone: list[Unit] = []
     for before, after in itertools.pairwise(order):
         next_one = min(before.liveness().links & set(importance) - set(gone), key=lambda link: importance[link])
@@ -98,7 +105,7 @@ def test_one_by_one_goes_by_importance_alone(spec: HRNetSpec) -> None:
             assert after == before.without({next_one})
         gone.append(next_one)
     assert len(order[-1].links) >= 1
-    assert order == one_by_one(spec, importance)
+    assert order == removal_order_by_importance(spec, importance)
 
 
 def test_what_still_fits_is_given_back(spec: HRNetSpec) -> None:
@@ -108,7 +115,7 @@ def test_what_still_fits_is_given_back(spec: HRNetSpec) -> None:
     order = removal_order(spec, importance, multiply_adds)
     chosen = order[-2]
     most = 1.2 * multiply_adds(chosen)
-    larger = give_back(chosen, spec, importance, multiply_adds, lambda at: multiply_adds(at) <= most)
+    larger = restore_units(chosen, spec, importance, multiply_adds, lambda at: multiply_adds(at) <= most)
     assert larger.links >= chosen.links
     assert larger.removed_blocks <= chosen.removed_blocks
     assert multiply_adds(chosen) < multiply_adds(larger) <= most
@@ -116,7 +123,7 @@ def test_what_still_fits_is_given_back(spec: HRNetSpec) -> None:
     for unit in larger.removed_links & spec.links:  # nothing more would fit
         again = dataclasses.replace(larger, links=larger.links | {unit})
         assert multiply_adds(again) > most or unit not in again.liveness().links
-    assert give_back(chosen, spec, importance, multiply_adds, lambda at: False) == chosen
+    assert restore_units(chosen, spec, importance, multiply_adds, lambda at: False) == chosen
     way = towards(order[:-1], larger)
     assert (way[0], way[-1]) == (spec, larger)
     assert all(multiply_adds(after) < multiply_adds(before) for before, after in itertools.pairwise(way))

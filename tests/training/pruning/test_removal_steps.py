@@ -15,9 +15,9 @@ from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.removal_order import removal_order
-from training.pruning.removal_steps import RemovalStep, counted, measured_steps, replay, steps_of
-from training.pruning.rescoring import Reassessment
-from training.ranking.data import HeldSet, TrainedNetwork
+from training.pruning.removal_steps import RemovalStep, counted, measure_steps, removal_steps_between, replay
+from training.pruning.rescoring import LossIncrease
+from training.ranking.data import GatedNetwork, RankingData
 from training.tasks.pose.settings import Settings
 
 TARGETS = Settings()
@@ -35,36 +35,36 @@ def order(spec: HRNetSpec) -> list[HRNetSpec]:
 
 
 def test_a_stored_history_is_replayed(spec: HRNetSpec, order: list[HRNetSpec]) -> None:
-    steps = steps_of(order, dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, multiply_adds(spec))
+    steps = removal_steps_between(order, dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, multiply_adds(spec))
     stored = json.loads(json.dumps([step.to_json() for step in steps]))
     read = [RemovalStep.from_json(step) for step in stored]
     assert read == steps
     for count, reached in enumerate(order):
         assert replay(spec, read[:count]) == reached
-    assert [step.price for step in steps] == [multiply_adds(reached) for reached in order[1:]]
+    assert [step.cost for step in steps] == [multiply_adds(reached) for reached in order[1:]]
     assert steps[-1].ratio == pytest.approx(multiply_adds(order[-1]) / multiply_adds(spec))
 
 
 def test_what_fell_dead_is_not_what_was_removed(spec: HRNetSpec) -> None:
     link = FusionLink(4, 0, 3, 0)
-    (step,) = steps_of([spec, spec.without({link})], dict.fromkeys(spec.links, 2.0), multiply_adds, 1.0)
+    (step,) = removal_steps_between([spec, spec.without({link})], dict.fromkeys(spec.links, 2.0), multiply_adds, 1.0)
     assert step.removed == (link,)
-    assert step.freed == ("stage4_module0_branch3",)
+    assert step.unreachable == ("stage4_module0_branch3",)
     assert step.importance == 2.0
     into = {FusionLink(3, 1, source, 2) for source in (0, 1)}
     out = {FusionLink(4, 0, 2, 0), FusionLink(4, 0, 3, 0)}
-    (step,) = steps_of([spec, spec.without(out)], dict.fromkeys(spec.links, 1.0), multiply_adds, 1.0)
+    (step,) = removal_steps_between([spec, spec.without(out)], dict.fromkeys(spec.links, 1.0), multiply_adds, 1.0)
     assert set(step.removed) == out
-    assert {"stage4_module0_branch2", "stage4_module0_branch3", *map(str, into)} <= set(step.freed)
+    assert {"stage4_module0_branch2", "stage4_module0_branch3", *map(str, into)} <= set(step.unreachable)
 
 
 def test_the_metric_after_each_step_is_the_smaller_networks(
     spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig
 ) -> None:
     weights = model_weights(build_model(spec))
-    held = HeldSet.prepare(load_keypoints(config.train).head(8), spec, Settings())
-    steps = steps_of(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
-    measured = measured_steps(TrainedNetwork.of(spec, weights), held, steps)
+    held = RankingData.prepare(load_keypoints(config.train).head(8), spec, Settings())
+    steps = removal_steps_between(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
+    measured = measure_steps(GatedNetwork.of(spec, weights), held, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
         model = build_model(reached)
         set_model_weights(model, weights)
@@ -81,8 +81,8 @@ def test_what_is_left_in_words(spec: HRNetSpec) -> None:
 @pytest.mark.slow
 def test_reassessment_is_the_loss_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    held = HeldSet.prepare(load_keypoints(config.train).head(8), spec, Settings())
-    asked = Reassessment(TrainedNetwork.of(spec, weights, blocks=True), held)
+    held = RankingData.prepare(load_keypoints(config.train).head(8), spec, Settings())
+    asked = LossIncrease(GatedNetwork.of(spec, weights, blocks=True), held)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     move = frozenset({min(smaller.links)})
 

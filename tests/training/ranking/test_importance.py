@@ -20,7 +20,7 @@ from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.batch_norm import reestimate_batch_norm
 from training.ranking.agreement import agreement, rank_correlation
-from training.ranking.data import HeldSet, TrainedNetwork
+from training.ranking.data import GatedNetwork, RankingData
 from training.ranking.learned_gates import LearnedGates, ShuffledBatches, unit_multiply_adds
 from training.ranking.leave_one_out import LeaveOneOut, effects
 from training.ranking.random_control import RandomScores
@@ -32,7 +32,7 @@ DEAD: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), Residu
 
 
 @pytest.fixture(scope="module")
-def network(spec: HRNetSpec) -> TrainedNetwork:
+def network(spec: HRNetSpec) -> GatedNetwork:
     """Weights under which all units matter but those of DEAD, whose last BatchNorm is zero."""
     rng = np.random.default_rng(0)
     keras.utils.set_random_seed(0)
@@ -45,26 +45,26 @@ def network(spec: HRNetSpec) -> TrainedNetwork:
     for name, array in weights.items():
         if any(name.startswith(f"{unit}_") and name.endswith(("gamma", "beta")) for unit in DEAD):
             weights[name] = np.zeros_like(array)
-    return TrainedNetwork.of(spec, weights, blocks=True)
+    return GatedNetwork.of(spec, weights, blocks=True)
 
 
 @pytest.fixture(scope="module")
-def held(spec: HRNetSpec, config: TrainingConfig, network: TrainedNetwork) -> HeldSet:
+def held(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
     """Drawn people, whose targets are what the network itself finds, so that every unit that matters is missed."""
     data = load_keypoints(config.train).head(16)
-    made = HeldSet.prepare(data, spec, Settings())
+    made = RankingData.prepare(data, spec, Settings())
     inputs, _, weights = made.arrays
     return dataclasses.replace(made, arrays=(inputs, np.asarray(network.gated()(inputs, training=False)), np.ones_like(weights)))
 
 
-def aiming(held: HeldSet, heatmaps: np.ndarray) -> HeldSet:
+def aiming(held: RankingData, heatmaps: np.ndarray) -> RankingData:
     """The same people with other targets."""
     inputs, _, weights = held.arrays
     return dataclasses.replace(held, arrays=(inputs, heatmaps, weights))
 
 
 @pytest.mark.parametrize("score", [LeaveOneOut(), Taylor()], ids=["leave-one-out", "taylor"])
-def test_dead_weight_has_no_importance(network: TrainedNetwork, held: HeldSet, score: Any) -> None:
+def test_dead_weight_has_no_importance(network: GatedNetwork, held: RankingData, score: Any) -> None:
     noisy = aiming(held, held.arrays[1] + 0.05)  # at the minimum itself gradients are zero
     scores = score(network, noisy if isinstance(score, Taylor) else held)
     assert list(scores) == list(network.units)
@@ -74,19 +74,19 @@ def test_dead_weight_has_no_importance(network: TrainedNetwork, held: HeldSet, s
     assert max(abs(scores[unit]) for unit in DEAD) < 1e-3 * min(alive)
 
 
-def test_leaving_out_costs_what_the_smaller_network_loses(network: TrainedNetwork, held: HeldSet) -> None:
+def test_leaving_out_costs_what_the_smaller_network_loses(network: GatedNetwork, held: RankingData) -> None:
     unit = FusionLink(4, 0, 1, 0)
     found = effects(dataclasses.replace(network, units=(unit,)), held)[unit]
     smaller = build_model(network.spec.without({unit}))
     set_model_weights(smaller, network.weights)
     loss, pck = held.measure(smaller)
-    whole_loss, whole_pck = held.measure(network.gated())
-    assert whole_loss < 1e-9
-    assert found.loss_increase == pytest.approx(loss - whole_loss, rel=1e-3)
+    full_loss, whole_pck = held.measure(network.gated())
+    assert full_loss < 1e-9
+    assert found.loss_increase == pytest.approx(loss - full_loss, rel=1e-3)
     assert found.drop == pytest.approx(whole_pck - pck)
 
 
-def test_taylor_is_the_gates_gradient(network: TrainedNetwork, held: HeldSet) -> None:
+def test_taylor_is_the_gates_gradient(network: GatedNetwork, held: RankingData) -> None:
     unit = FusionLink(2, 0, 1, 0)
     other = aiming(held, 0 * held.arrays[1])
     one = dataclasses.replace(network, units=(unit,))
@@ -99,7 +99,7 @@ def test_taylor_is_the_gates_gradient(network: TrainedNetwork, held: HeldSet) ->
 
 
 @pytest.mark.parametrize("kind", ["l0", "l1"])
-def test_learned_gates_close_on_dead_weight(network: TrainedNetwork, held: HeldSet, kind: str) -> None:
+def test_learned_gates_close_on_dead_weight(network: GatedNetwork, held: RankingData, kind: str) -> None:
     loss = float(np.mean(held.arrays[1] ** 2))
     noisy = aiming(held, held.arrays[1] + np.float32(0.1 * np.sqrt(loss)))
     scores = LearnedGates(kind, strength=3.0, epochs=25, learning_rate=0.1)(network, noisy)
@@ -108,7 +108,7 @@ def test_learned_gates_close_on_dead_weight(network: TrainedNetwork, held: HeldS
     assert dead < {"l0": 0.9, "l1": 0.7}[kind]
 
 
-def test_penalties_are_shared_by_cost(network: TrainedNetwork) -> None:
+def test_penalties_are_shared_by_cost(network: GatedNetwork) -> None:
     units = (FusionLink(2, 0, 1, 0), FusionLink(2, 0, 0, 1))
     costs = [unit_multiply_adds(network.spec, unit) for unit in units]
     model = dataclasses.replace(network, units=units).gated(
@@ -124,13 +124,13 @@ def test_an_unknown_penalty_is_refused() -> None:
         LearnedGates("l2")
 
 
-def test_random_scores_follow_their_seed(network: TrainedNetwork, held: HeldSet) -> None:
+def test_random_scores_follow_their_seed(network: GatedNetwork, held: RankingData) -> None:
     first, again, other = (RandomScores(seed)(network, held) for seed in (1, 1, 2))
     assert first == again != other
     assert all(0 <= value < 1 for value in first.values())
 
 
-def test_ranking_tells_stability_and_agreement(network: TrainedNetwork, held: HeldSet) -> None:
+def test_ranking_tells_stability_and_agreement(network: GatedNetwork, held: RankingData) -> None:
     results = rank(network, held, ["leave-one-out", "random"], seed=4)
     whole = LeaveOneOut()(network, held)
     found = results["leave-one-out"]
@@ -153,10 +153,10 @@ def test_rank_correlation_by_hand() -> None:
         rank_correlation(scores[0], {units[0]: 1.0})
 
 
-def test_examples_that_do_not_fit_are_made_anew(network: TrainedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
+def test_examples_that_do_not_fit_are_made_anew(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     data = load_keypoints(config.train).head(7)
-    kept = HeldSet.prepare(data, spec, Settings())
-    streamed = HeldSet.prepare(data, spec, Settings(), memory_budget=2 * live_bytes(spec))
+    kept = RankingData.prepare(data, spec, Settings())
+    streamed = RankingData.prepare(data, spec, Settings(), memory_budget=2 * live_bytes(spec))
     assert kept.arrays is not None
     assert streamed.arrays is None
     assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
@@ -170,9 +170,9 @@ def test_examples_that_do_not_fit_are_made_anew(network: TrainedNetwork, spec: H
     assert list(scores.values()) == pytest.approx(list(others.values()), rel=1e-4, abs=1e-12)
 
 
-def test_gates_learn_from_examples_that_are_made_anew(network: TrainedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
+def test_gates_learn_from_examples_that_are_made_anew(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
-        HeldSet.prepare(load_keypoints(config.train).head(5), spec, Settings()),
+        RankingData.prepare(load_keypoints(config.train).head(5), spec, Settings()),
         arrays=None,
         memory_budget=3 * activation_bytes(spec),
     )

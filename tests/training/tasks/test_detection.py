@@ -23,8 +23,8 @@ from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.engine.fit import build_for_training, load_data
 from training.optim.trainer_models import compile_learner, make_learner
-from training.pruning.candidate_latency import throwaway_files
-from training.ranking.data import HeldSet, TrainedNetwork
+from training.pruning.candidate_latency import untrained_tflite_files
+from training.ranking.data import GatedNetwork, RankingData
 from training.ranking.taylor import Taylor
 from training.recipe import load_recipe, recipe_names
 from training.tasks.crop import random_window
@@ -204,7 +204,7 @@ def test_the_loss_falls(learnt: Learnt) -> None:
 
 
 def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
-    held = HeldSet.prepare(data.head(8), detector_spec, SMALL)
+    held = RankingData.prepare(data.head(8), detector_spec, SMALL)
     first, again = held.measure(learnt[0]), held.measure(learnt[0])
     assert first == again
     assert 0 < first[0] < 3
@@ -212,8 +212,8 @@ def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: Instances
 
 
 def test_taylor_finds_a_gradient_of_every_link(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
-    network = TrainedNetwork.of(detector_spec, model_weights(learnt[0]))
-    scores = Taylor(4)(network, HeldSet.prepare(data.head(4), detector_spec, SMALL))
+    network = GatedNetwork.of(detector_spec, model_weights(learnt[0]))
+    scores = Taylor(4)(network, RankingData.prepare(data.head(4), detector_spec, SMALL))
     assert len(scores) == 20
     assert sum(score > 0 for score in scores.values()) >= 15
 
@@ -252,7 +252,7 @@ def test_a_student_that_is_its_teacher_is_as_near_as_can_be(learnt: Learnt, data
 @pytest.mark.slow
 def test_a_candidate_is_timed_by_both_files(detector_spec: HRNetSpec, tmp_path: Path) -> None:
     inputs = []
-    for number, content in enumerate(throwaway_files(detector_spec)):
+    for number, content in enumerate(untrained_tflite_files(detector_spec)):
         path = tmp_path / f"{number}.tflite"
         path.write_bytes(content)
         [details] = make_interpreter(path).get_input_details()
@@ -287,7 +287,7 @@ def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_p
     train, val = load_data(config_on(tmp_path / "some.json", shapes / "val.json", shapes / "images"))
     assert (len(train), len(val or ())) == (16, 6)
     assert train.skipped_summary == "1 image without boxes: background"
-    held = HeldSet.prepare(train.head(1), detector_spec, SMALL)  # the background alone
+    held = RankingData.prepare(train.head(1), detector_spec, SMALL)  # the background alone
     learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
     images, targets, _ = next(iter(held.batches()))
     assert np.all(unpack(targets)[1] == NO_BOX)

@@ -29,7 +29,7 @@ from training.callbacks.validation import measure
 from training.config import TrainingConfig, stored_settings
 from training.data.examples import plain_inputs
 from training.engine.fit import build_for_training, build_teacher
-from training.ranking.data import HeldSet
+from training.ranking.data import RankingData
 from training.tasks.pose.settings import Settings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 from training.tasks.pose.task import PckScorer, draw_heatmaps, pose_maker
@@ -91,7 +91,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     assert found.pck.pck == scorer.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
-    held = HeldSet.prepare(data, run.spec, udp.settings)
+    held = RankingData.prepare(data, run.spec, udp.settings)
     assert held.measure(trained)[1] == pytest.approx(found.pck.pck)
 
     with pytest.raises(HRNetError, match="must both learn `targets` udp, or neither"):
