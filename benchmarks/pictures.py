@@ -19,7 +19,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "lspet"
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     pruned = read_description(RESULTS / "links-int8.tflite")
     write_text(folder / "links.svg", link_diagram_svg(pruned.network, pruned.importance))
     ranking = json.loads((RESULTS / "ranking.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The program in docs/files.md, which knows nothing of this package, against the package's own keypoints."""
+"""The program in docs/reference/files.md, which knows nothing of this package, against the package's own keypoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.tflite_model import TFLiteModel
 
 pytestmark = pytest.mark.slow
-PAGE = Path(__file__).parents[2] / "docs" / "files.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "files.md"
 FILES = {
     "float32": ConvertOptions("float32"),
     "int8": ConvertOptions("int8"),

@@ -258,7 +258,7 @@ def test_commands_that_need_tf_keras_say_so(found: Found, command: str) -> None:
 
 
 def test_the_script_of_the_documentation_runs(found: Found) -> None:
-    script = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "keras.md").read_text(), re.DOTALL)[0]
+    script = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guides" / "keras3-jax.md").read_text(), re.DOTALL)[0]
     (found.folder / "script.py").write_text(script)
     done = run(found.python, "script.py", backend=found.facts["backend"], folder=found.folder)
     assert done.returncode == 0, done.stderr[-4000:]
