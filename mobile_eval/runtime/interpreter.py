@@ -42,9 +42,9 @@ class TensorDetails(TypedDict):
 
 
 class SignatureRunner(Protocol):
-    """A signature of a model, whose tensors have names."""
+    """A model's signature, which names its tensors. The input of this package's files is `image`."""
 
-    def __call__(self, **inputs: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]: ...
+    def __call__(self, *, image: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]: ...
 
     def get_output_details(self) -> Mapping[str, TensorDetails]: ...
 
