@@ -105,11 +105,11 @@ def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
 def statistics(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.memory import batch_size_for
-    from training.data.examples import plain_batches
+    from training.data.examples import evaluation_batches
     from training.pruning.batch_norm import LARGEST_BATCH, reestimate_batch_norm
 
     size = batch_size_for(run.spec, budget, most=LARGEST_BATCH)
-    reestimate_batch_norm(build_model(run.spec), plain_batches(data.items, size, run.spec))
+    reestimate_batch_norm(build_model(run.spec), evaluation_batches(data.items, size, run.spec))
 
 
 def convert(run: Any, data: Any, budget: int, folder: Path) -> None:

@@ -236,7 +236,14 @@ def _read_run(path: Path) -> None:
 
 def _recipes(folder: Path) -> dict[str, Reader]:
     training = folder / "training.yaml"
-    text = {"epochs": 3, "learning_rate": 0.001, "drops": [1, 2], "optimizer": "adam", "flip_probability": 0.5, "ema": 0.0}
+    text = {
+        "epochs": 3,
+        "learning_rate": 0.001,
+        "lr_milestones": [1, 2],
+        "optimizer": "adam",
+        "flip_probability": 0.5,
+        "ema": 0.0,
+    }
     training.write_text(yaml.safe_dump(text))
     quantization = {"float_layers": ["stem_conv1"], "activations": "percentile", "percentile": 99.9, "weights": "mse"}
     return {
