@@ -12,8 +12,16 @@ import numpy as np
 from hrnet_tf.models.detection.stages import LEVELS
 from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.keypoints.decode import QUARTERS
-from mobile_eval.model.description import BOX_ANSWERS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
-from mobile_eval.model.output_tensors import OutputTensor
+from mobile_eval.model.description import (
+    BOX_OUTPUTS,
+    CLASS_MAPS,
+    CLASS_SCORES,
+    DETECTOR_MAPS,
+    HEATMAPS,
+    KEYPOINTS,
+    ModelOutput,
+    OutputTensor,
+)
 from mobile_eval.tasks.detection.anchors import RATIOS, STRIDES
 
 LOCATIONS, SCORES = "locations", "scores"
@@ -55,7 +63,7 @@ def meanings(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str, st
         }
     if output.kind == DETECTOR_MAPS:
         return _pyramid()
-    if output.kind == BOX_ANSWERS:
+    if output.kind == BOX_OUTPUTS:
         return {
             "class_logits": "logits of each proposal's classes; the background is the last",
             "box_deltas": "shift and log scale (x, y, width, height) of each proposal's box for each class",

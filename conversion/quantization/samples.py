@@ -17,7 +17,7 @@ from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD, Geometry, geometry_of
-from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES
+from mobile_eval.model.description import IMAGES, RANDOM_IMAGES
 from mobile_eval.tasks.base import given_by
 from mobile_eval.tasks.registry import TASKS
 

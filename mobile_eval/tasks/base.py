@@ -17,7 +17,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Geometry
 from mobile_eval.keypoints.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 Data = TypeVar("Data", bound=TaskDataset)
 

@@ -28,9 +28,10 @@ from mobile_eval.datasets.coco.instances import InstanceImage, load_instances
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD
 from mobile_eval.image.preprocess import normalize, read_image, resize
-from mobile_eval.model.description import files_of, read_description
+from mobile_eval.model.archive import files_of, read_description
 from mobile_eval.report.comparison import compare_files
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
@@ -106,14 +107,14 @@ def test_a_camera_s_bytes_go_in(run: Run, shapes: Path, tmp_path: Path) -> None:
     assert (first.description.input.tensor.dtype, second.description.input.tensor.dtype) == ("uint8", "int8")
     assert min(one.snr_db for one in result.parities) > 15
     image = read_image(shapes / "images" / "val1.png")
-    np.testing.assert_array_equal(Detector(first).stored(image)[0], resize(image, (64, 96)))
+    np.testing.assert_array_equal(Detector(first).to_input(image)[0], resize(image, (64, 96)))
 
 
 def test_the_files_say_what_they_are(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.boxes_path)
     assert (first.task, first.classes, first.output.kind) == ("detection", ("square", "disc"), "detector-maps")
-    assert (second.output.kind, second.input.size) == ("box-answers", (7, 7))
+    assert (second.output.kind, second.input.size) == ("box-outputs", (7, 7))
     assert first.boxes == second.boxes
     assert first.boxes is not None
     assert second.flatbuffer is not None

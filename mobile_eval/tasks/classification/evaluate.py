@@ -18,9 +18,9 @@ from mobile_eval.image.preprocess import read_item, resized_centre
 from mobile_eval.metrics.confusion import class_table, confusion, mean_known, shares_found
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.metrics.metric import Metric
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
@@ -77,12 +77,12 @@ class ClassificationResult:
 def evaluate_classification(model: TFLiteModel, dataset: ClassFolders, *, progress: bool = False) -> ClassificationResult:
     """Run `model` on the middle of every image of `dataset`, whose folders are the model's classes."""
     classes = model.description.classes
-    dataset = dataset.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
+    dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
 
     def read(one: ClassifiedImage) -> tuple[NDArray[Any], int]:
-        return model.stored(resized_centre(read_item(one), model.input_size)[None]), one.label
+        return model.to_input(resized_centre(read_item(one), model.input_size)[None]), one.label
 
-    answers = ((model.answer(stored)[0], label) for stored, label in ahead(read, dataset.images))
+    answers = ((model.output(stored)[0], label) for stored, label in ahead(read, dataset.images))
     shown = tracked(answers, model.path.name, total=len(dataset), show=progress)
     return measure_classification(model.path.name, dataset.classes, shown)
 

@@ -21,9 +21,9 @@ from mobile_eval.image.preprocess import read_item, resize
 from mobile_eval.metrics.box_map import BoxMapResult, box_map
 from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.metric import Metric
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
@@ -74,7 +74,7 @@ def evaluate_detection(
 
     def read(one: InstanceImage) -> tuple[InstanceImage, NDArray[np.uint8], NDArray[Any]]:
         image = read_item(one)
-        return one, image, detector.stored(image)
+        return one, image, detector.to_input(image)
 
     results: list[dict[str, Any]] = []
     read_ahead = tracked(ahead(read, dataset.images), model.path.name, total=len(dataset), show=progress)
@@ -100,7 +100,7 @@ def measured(dataset: Instances, results: Sequence[dict[str, Any]]) -> BoxMapRes
 def check_classes(model: TFLiteModel, dataset: Instances) -> None:
     """Refuse annotations of other classes than the model's."""
     own, given = model.description.classes, dataset.classes
-    if len(own) != len(given) or (own != unnamed_classes(len(own)) and own != given):
+    if len(own) != len(given) or (own != default_class_names(len(own)) and own != given):
         said = [", ".join(names[:3]) + (", ..." if len(names) > len(names[:3]) else "") for names in (own, given)]
         raise HRNetError(
             f"{model.path.name} finds {len(own)} classes ({said[0]}) but the annotations are of {len(given)} ({said[1]}); "

@@ -18,7 +18,7 @@ from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.oks import OksResult, oks
 from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.words import number_of
 
 Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], PoseOptions], Iterator[NDArray[np.float64]]]

@@ -28,9 +28,9 @@ from mobile_eval.metrics.confusion import (
 )
 from mobile_eval.metrics.figures import number_or_none, show
 from mobile_eval.metrics.metric import Metric
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.segmentation.sliding_window import (
     MapOptions,
@@ -135,9 +135,9 @@ def evaluate_segmentation(
 def check_classes(model: TFLiteModel, dataset: MaskedImages) -> None:
     """Refuse masks of other classes than the model's, where both are named; of classes without names, another number."""
     own, said = model.description.classes, dataset.classes
-    if said == unnamed_classes(len(said)):
+    if said == default_class_names(len(said)):
         return  # as many as the masks happen to hold
-    if len(said) != len(own) or (own != unnamed_classes(len(own)) and said != own):
+    if len(said) != len(own) or (own != default_class_names(len(own)) and said != own):
         lists = [f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for names in (said, own)]
         raise HRNetError(
             f"the masks are of classes {lists[0]}, but {model.path.name} finds {lists[1]}: give masks of the model's"
@@ -147,7 +147,7 @@ def check_classes(model: TFLiteModel, dataset: MaskedImages) -> None:
 def _class_map(model: TFLiteModel, views: list[View], size: tuple[int, ...], how: MapOptions) -> NDArray[np.intp]:
     height, width = size
     if how == MapOptions():
-        return most_likely(model.answer(model.stored(views[0].crops))[0], (height, width))
+        return most_likely(model.output(model.to_input(views[0].crops))[0], (height, width))
     return likeliest([answer_view(model, view, flip=how.flip) for view in views], (height, width))
 
 

@@ -16,8 +16,9 @@ from mobile_eval.image.geometry import UDP, box_matrix, crop_matrix, distances, 
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
-from mobile_eval.model.description import ModelDescription, ModelInput, TensorFormat, read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.model.description import ModelDescription, ModelInput, TensorFormat
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.mobile_eval.conftest import SIZE
 from tests.mobile_eval.heatmaps import gaussian
 

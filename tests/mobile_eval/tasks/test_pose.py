@@ -18,7 +18,7 @@ from mobile_eval.image.geometry import box_matrix, transform_points
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import HEATMAPS
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import coco_results, evaluate, instance_score, measure, parse_sigmas
 from tests.mobile_eval.conftest import SIZE, People
 

@@ -21,8 +21,8 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.callbacks.validation import measure

@@ -17,7 +17,7 @@ from mobile_eval.image.geometry import Geometry
 from mobile_eval.image.image_file import check_size
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
 from mobile_eval.viz.masks import mask_overlay
@@ -87,7 +87,7 @@ def check_masks(data: MaskedImages, settings: SegmentationSettings, is_training_
         raise HRNetError(
             f"segmentation needs at least two classes, but there is only {data.classes[0]}: do the masks hold indices 0, 1, ...?"
         )
-    if data.classes == unnamed_classes(len(present)) and present.sum() < len(present) * MIN_CLASSES_PRESENT:
+    if data.classes == default_class_names(len(present)) and present.sum() < len(present) * MIN_CLASSES_PRESENT:
         indices = ", ".join(map(str, np.flatnonzero(present)))
         raise HRNetError(
             f"the masks hold only {present.sum()} of the class indices 0 to {len(present) - 1} ({indices}): "
