@@ -41,8 +41,8 @@ from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
 from mobile_eval.image.preprocess import normalize
-from mobile_eval.model.checked_inputs import RANDOM_IMAGES
-from mobile_eval.model.description import ModelDescription, save_model_file
+from mobile_eval.model.archive import save_model_file
+from mobile_eval.model.description import RANDOM_IMAGES, ModelDescription
 from mobile_eval.runtime.interpreter import make_interpreter
 
 REJECTED = ".rejected"

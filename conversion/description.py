@@ -17,7 +17,6 @@ from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.geometry import HEATMAP_STRIDE
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from mobile_eval.model.checked_inputs import checked_on
 from mobile_eval.model.description import (
     CLASS_MAPS,
     CLASS_SCORES,
@@ -27,6 +26,7 @@ from mobile_eval.model.description import (
     ModelInput,
     ModelOutput,
     TensorFormat,
+    checked_on,
 )
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")

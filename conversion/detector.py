@@ -37,10 +37,11 @@ from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256, write_bytes
 from mobile_eval.image.preprocess import normalize
-from mobile_eval.model.checked_inputs import RANDOM_IMAGES
-from mobile_eval.model.description import BoxesFile, ModelDescription, save_model_file
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
+from mobile_eval.model.archive import save_model_file
+from mobile_eval.model.description import RANDOM_IMAGES, BoxesFile, ModelDescription
+from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.quantization import quantize
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.constants import BEHIND_IT, LEVELS_READ, tensor_shapes
 
 CHECKED = 8  # images
@@ -167,7 +168,7 @@ def _parities(network: JoinedDetector, drafts: Sequence[Path], checked: Samples,
     groups = {"maps": MAPS[:LEVELS_READ], "objectness": MAPS[LEVELS_READ : -len(LEVELS)], "anchor deltas": MAPS[-len(LEVELS) :]}
     sums = {name: ErrorSums() for name in (*groups, *ANSWERS)}
     for image in checked.images:
-        maps, found = network.maps(normalize(image[None]), training=False), first.outputs(first.stored(image[None]))
+        maps, found = network.maps(normalize(image[None]), training=False), first.outputs(first.to_input(image[None]))
         for group, names in groups.items():
             for name in names:
                 sums[group].add(maps[name].numpy(), found[MAPS.index(name)])

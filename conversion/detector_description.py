@@ -17,7 +17,7 @@ from hrnet_tf.spec.network import FusionLink
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from mobile_eval.model.description import (
-    BOX_ANSWERS,
+    BOX_OUTPUTS,
     DETECTOR_MAPS,
     BoxesFile,
     ModelDescription,
@@ -43,7 +43,7 @@ def describe_boxes(run: Run, options: ConvertOptions, interpreter: Any, boxes: B
     """Of the second file."""
     layout = f"{boxes.proposals} boxes, NHWC"
     source = ModelInput((POOLED, POOLED), *AS_REAL, _format(interpreter.get_input_details()[0]), layout)
-    output = ModelOutput(BOX_ANSWERS, 0, _format(interpreter.get_output_details()[0]))
+    output = ModelOutput(BOX_OUTPUTS, 0, _format(interpreter.get_output_details()[0]))
     return _described(run, options, source, output, interpreter, boxes, checked)
 
 

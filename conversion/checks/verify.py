@@ -18,11 +18,12 @@ from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.keypoints.decode import decode_heatmaps
-from mobile_eval.model.checked_inputs import IMAGES
-from mobile_eval.model.description import HEATMAPS, KEYPOINTS, read_description
+from mobile_eval.model.archive import read_description
+from mobile_eval.model.description import HEATMAPS, IMAGES, KEYPOINTS
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.anchors import softmax
 
 TFLITE_RUNTIME = "tflite-runtime"
@@ -98,7 +99,7 @@ def parity(model: Any, path: Path, samples: Samples, batch_size: int = CHECKED) 
     what `decode_heatmaps` makes of them: else HRNetError. Where it ends in softmax, probabilities are compared.
     """
     output, sums = read_description(path).output, ErrorSums()
-    answers = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TFLiteModel(path).answers
+    answers = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TFLiteModel(path).predict
     for crops in samples.images.batches(batch_size):
         expected = model(normalize(crops), training=False).numpy()  # predict would trace the network first
         sums.add(softmax(expected) if output.softmax else expected, answers(crops))

@@ -16,8 +16,8 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import PLAIN, geometry_of
-from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES
+from mobile_eval.image.geometry import STANDARD, Geometry, geometry_of
+from mobile_eval.model.description import IMAGES, RANDOM_IMAGES
 from mobile_eval.tasks.base import given_by
 from mobile_eval.tasks.registry import TASKS
 
@@ -69,16 +69,18 @@ class Inputs:
         return Inputs(self.count, kept.__getitem__)
 
 
-def inputs_of(data: TaskDataset, spec: Network, count: int = SAMPLES, seed: int | None = None, geometry: str = PLAIN) -> Inputs:
+def inputs_of(
+    data: TaskDataset, spec: Network, count: int = SAMPLES, seed: int | None = None, geometry: Geometry = STANDARD
+) -> Inputs:
     """What the network is given (H, W, 3), RGB, of `count` items: of `data.head`, or with a `seed` drawn at random."""
     items = data.head(count).items
     if seed is not None:
         items = tuple(data.items[i] for i in np.random.default_rng(seed).permutation(len(data))[:count])
     task = TASKS[spec.task]
-    return Inputs(len(items), lambda index: task.inputs_in(geometry, items[index : index + 1], spec.input_size)[0])
+    return Inputs(len(items), lambda index: task.inputs(items[index : index + 1], spec.input_size, geometry)[0])
 
 
-def run_geometry(run: Run) -> str:
+def run_geometry(run: Run) -> Geometry:
     """The geometry (`mobile_eval.image.geometry`) of what a run's network is given: its training's."""
     return geometry_of(run.config.get("targets"))
 

@@ -22,7 +22,7 @@ from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import ImageItem, read_item, warp_crop
 from mobile_eval.keypoints.decode import decode_dark, decode_heatmaps, decode_udp, keypoints_in_image
 from mobile_eval.model.description import HEATMAPS
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 OWN, QUARTER, DARK, UDP = DECODINGS = ("own", "quarter", "dark", "udp")
 DECODERS = {QUARTER: decode_heatmaps, DARK: decode_dark, UDP: decode_udp}
@@ -81,10 +81,10 @@ class PoseOptions:
         """Keypoints (1, K, 3) in heatmap pixels of one crop (1, H, W, 3), as the model stores it."""
         decoding = self.of(model).decoding
         if not self.flip and decoding == PoseOptions().of(model).decoding:
-            return model.decoded(model.run(stored))
-        heatmaps = model.answer(stored)
+            return model.decode(model.run(stored))
+        heatmaps = model.output(stored)
         if self.flip:
-            mirrored = model.answer(np.ascontiguousarray(stored[:, :, ::-1]))
+            mirrored = model.output(np.ascontiguousarray(stored[:, :, ::-1]))
             shift = model.description.input.geometry != UDP_GEOMETRY
             heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, self.mirrored(model), shift=shift))
         return DECODERS[decoding](heatmaps)
@@ -133,7 +133,7 @@ def predict_instances(
 
 def _cropped(model: TFLiteModel, image: NDArray[np.uint8], box: Box) -> tuple[NDArray[Any], Array]:
     matrix = box_matrix(box, model.input_size, model.description.input.geometry)
-    return model.stored(warp_crop(image, matrix, model.input_size)[None]), matrix
+    return model.to_input(warp_crop(image, matrix, model.input_size)[None]), matrix
 
 
 def _located(model: TFLiteModel, stored: NDArray[Any], matrix: Array, options: PoseOptions) -> NDArray[np.float64]:

@@ -20,7 +20,8 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.metrics.metric import format_score
 from mobile_eval.metrics.rank_correlation import ranks, spearman
-from mobile_eval.model.description import ModelDescription, read_description
+from mobile_eval.model.archive import read_description
+from mobile_eval.model.description import ModelDescription
 from mobile_eval.model.network import LINK
 from mobile_eval.report.comparison import labels
 from mobile_eval.report.html import template

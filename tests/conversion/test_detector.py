@@ -26,16 +26,18 @@ from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.detection import DetectionImage, load_detection_dataset
 from mobile_eval.errors import HRNetError
+from mobile_eval.image.geometry import STANDARD
 from mobile_eval.image.preprocess import normalize, read_image, resize
-from mobile_eval.model.description import files_of, read_description
+from mobile_eval.model.archive import files_of, read_description
 from mobile_eval.report.comparison import compare_files
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.report import f1
 from mobile_eval.tasks.registry import evaluate_asked
-from training.tasks.detection.task import Ap50Scorer
+from training.tasks.detection.task import Ap50Evaluator
 
 Converted = Callable[[str], DetectorConversion]
 
@@ -105,14 +107,14 @@ def test_a_camera_s_bytes_go_in(run: Run, shapes: Path, tmp_path: Path) -> None:
     assert (first.description.input.tensor.dtype, second.description.input.tensor.dtype) == ("uint8", "int8")
     assert min(one.snr_db for one in result.parities) > 15
     image = read_image(shapes / "images" / "val1.png")
-    np.testing.assert_array_equal(Detector(first).stored(image)[0], resize(image, (64, 96)))
+    np.testing.assert_array_equal(Detector(first).to_input(image)[0], resize(image, (64, 96)))
 
 
 def test_the_files_say_what_they_are(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.boxes_path)
     assert (first.task, first.classes, first.output.kind) == ("detection", ("square", "disc"), "detector-maps")
-    assert (second.output.kind, second.input.size) == ("box-answers", (7, 7))
+    assert (second.output.kind, second.input.size) == ("box-outputs", (7, 7))
     assert first.boxes == second.boxes
     assert first.boxes is not None
     assert second.flatbuffer is not None
@@ -149,9 +151,9 @@ def test_the_device_s_ap_is_training_s(
 ) -> None:
     data = load_detection_dataset(shapes / "val.json", shapes / "images")
     network = load_detector(run, tuned=False)
-    scorer = Ap50Scorer(data, run.spec)
+    metric_evaluator = Ap50Evaluator(data, run.spec, STANDARD)
     images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
-    scorer.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
+    metric_evaluator.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
     options = f"--annotations {shapes / 'val.json'} --images {shapes / 'images'} --json {tmp_path / 'figures.json'}"
     options += f" --predictions {tmp_path / 'found.json'} --overlays {tmp_path / 'pictures'}"
     monkeypatch.setattr(sys, "argv", ["hrnet", "evaluate", str(converted("float32").path), *options.split()])
@@ -159,7 +161,7 @@ def test_the_device_s_ap_is_training_s(
         hrnet_tf.__main__.main()
     assert ended.value.code in (0, None)
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert figures["box_map"]["ap50"] == pytest.approx(scorer.result(), abs=1e-3)
+    assert figures["box_map"]["ap50"] == pytest.approx(metric_evaluator.result(), abs=1e-3)
     assert (figures["task"], figures["images"]) == ("detection", 6)
     assert len(json.loads((tmp_path / "found.json").read_text())) == figures["boxes_found"] > 0
     assert read_image(tmp_path / "pictures" / "0000_val1.jpg").shape == (96, 128, 3)

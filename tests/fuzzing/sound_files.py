@@ -33,14 +33,14 @@ from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.segmentation import read_mask
 from mobile_eval.image.image_size import stored_size
 from mobile_eval.image.preprocess import read_image
-from mobile_eval.model.description import MEMBER, is_described, read_description, save_model_file
+from mobile_eval.model.archive import MEMBER, is_described, read_description, save_model_file
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.report.devices import compare_devices
 from mobile_eval.report.links import compare_links
 from mobile_eval.report.study import load_arms
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TFLiteModel
-from mobile_eval.runtime.trial import check_sound
+from mobile_eval.runtime.isolated import check_runs
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.profile_chart import profile_svg
 from training.engine.history import read_history, write_history
@@ -159,7 +159,7 @@ def _models(folder: Path) -> dict[str, Reader]:
     return {
         "description": Reader(described, damaged_description, read_described),
         "graph": Reader(graph, damaged_bytes, read_graph),
-        "model": Reader(run, damaged_bytes, lambda: check_sound([run], Backend())),
+        "model": Reader(run, damaged_bytes, lambda: check_runs([run], Backend())),
         "described model": Reader(other, damaged_bytes, lambda: TFLiteModel(other)),
     }
 
@@ -236,7 +236,14 @@ def _read_run(path: Path) -> None:
 
 def _recipes(folder: Path) -> dict[str, Reader]:
     training = folder / "training.yaml"
-    text = {"epochs": 3, "learning_rate": 0.001, "drops": [1, 2], "optimizer": "adam", "flip_probability": 0.5, "ema": 0.0}
+    text = {
+        "epochs": 3,
+        "learning_rate": 0.001,
+        "lr_milestones": [1, 2],
+        "optimizer": "adam",
+        "flip_probability": 0.5,
+        "ema": 0.0,
+    }
     training.write_text(yaml.safe_dump(text))
     quantization = {"float_layers": ["stem_conv1"], "activations": "percentile", "percentile": 99.9, "weights": "mse"}
     return {

@@ -8,7 +8,7 @@ from mobile_eval.datasets.coco.invalid_labels import MAX_INVALID_SHARE
 from mobile_eval.errors import HRNetError
 
 
-class Unreadable:
+class SkippedImages:
     """The items of each epoch whose image could not be read, and why; `items` is how many an epoch reads."""
 
     def __init__(self, items: int):

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage, load_classification_dataset
 from mobile_eval.files import check_output_file, write_text
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item, resized_centre
 from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
 from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
@@ -77,12 +78,12 @@ def evaluate_classification(
 ) -> ClassificationResult:
     """Run `model` on the middle of every image of `dataset`, whose folders are the model's classes."""
     classes = model.description.classes
-    dataset = dataset.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
+    dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
 
     def read(one: ClassificationImage) -> tuple[NDArray[Any], int]:
-        return model.stored(resized_centre(read_item(one), model.input_size)[None]), one.label
+        return model.to_input(resized_centre(read_item(one), model.input_size)[None]), one.label
 
-    answers = ((model.answer(stored)[0], label) for stored, label in ahead(read, dataset.images))
+    answers = ((model.output(stored)[0], label) for stored, label in ahead(read, dataset.images))
     shown = tracked(answers, model.path.name, total=len(dataset), show=progress)
     return measure_classification(model.path.name, dataset.classes, shown)
 
@@ -112,7 +113,7 @@ def _load(source: DataSource) -> ClassificationDataset:
     return load_classification_dataset(source.path("images"))
 
 
-def _inputs(images: Sequence[ClassificationImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[ClassificationImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resized_centre(read_item(one), size) for one in images])
 
 

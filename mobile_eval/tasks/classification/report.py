@@ -12,10 +12,10 @@ from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.metrics.metric import none_if_nan
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.classification.evaluate import METRIC, TASK, likeliest, measure_classification, rank
 from mobile_eval.viz.poses import cut_out
@@ -29,9 +29,9 @@ ABOUT = (
 def measure_images(model: TFLiteModel, data: ClassificationDataset, asked: Asked, progress: bool) -> Measured:
     """Top-1 and mean recall of a model on all images."""
     classes = model.description.classes
-    data = data.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
+    data = data.numbered_as(classes, named=classes != default_class_names(len(classes)))
     shown = tracked(data.images, model.path.name, total=len(data), show=progress)
-    answers = [model.answers(TASK.inputs([one], model.input_size))[0] for one in shown]
+    answers = [model.predict(TASK.inputs([one], model.input_size, model.description.input.geometry))[0] for one in shown]
     labels = [one.label for one in data.images]
     result = measure_classification(model.path.name, data.classes, zip(answers, labels, strict=True))
     right = np.array([[rank(logits, label) == 0] for logits, label in zip(answers, labels, strict=True)], np.float64)

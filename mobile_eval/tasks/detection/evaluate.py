@@ -15,13 +15,14 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage, load_detection_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item, resize
 from mobile_eval.metrics.box_ap import BoxApResult, box_ap
 from mobile_eval.metrics.metric import Metric, format_scores
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
@@ -72,7 +73,7 @@ def evaluate_detection(
 
     def read(one: DetectionImage) -> tuple[DetectionImage, NDArray[np.uint8], NDArray[Any]]:
         image = read_item(one)
-        return one, image, detector.stored(image)
+        return one, image, detector.to_input(image)
 
     results: list[dict[str, Any]] = []
     read_ahead = tracked(ahead(read, dataset.images), model.path.name, total=len(dataset), show=progress)
@@ -98,7 +99,7 @@ def measured(dataset: DetectionDataset, results: Sequence[dict[str, Any]]) -> Bo
 def check_classes(model: TFLiteModel, dataset: DetectionDataset) -> None:
     """Refuse annotations of other classes than the model's."""
     own, given = model.description.classes, dataset.classes
-    if len(own) != len(given) or (own != unnamed_classes(len(own)) and own != given):
+    if len(own) != len(given) or (own != default_class_names(len(own)) and own != given):
         said = [", ".join(names[:3]) + (", ..." if len(names) > len(names[:3]) else "") for names in (own, given)]
         raise HRNetError(
             f"{model.path.name} finds {len(own)} classes ({said[0]}) but the annotations are of {len(given)} ({said[1]}); "
@@ -114,7 +115,7 @@ def _load(source: DataSource) -> DetectionDataset:
     return load_detection_dataset(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
 
 
-def _inputs(images: Sequence[DetectionImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[DetectionImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resize(read_item(one), size) for one in images])
 
 

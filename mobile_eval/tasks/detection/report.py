@@ -13,7 +13,7 @@ from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector

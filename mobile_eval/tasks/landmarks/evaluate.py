@@ -19,7 +19,7 @@ from mobile_eval.keypoints.inference import PoseOptions, predict_instances
 from mobile_eval.metrics.distance import box_sizes, keypoint_distances, normalized_distances
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, coco_results, predict_keypoints
 from mobile_eval.tasks.pose.inputs import keypoint_inputs, load_keypoints

@@ -14,7 +14,7 @@ from mobile_eval.metrics.distance import normalized_distances
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.landmarks.evaluate import METRIC, evaluate_landmarks, face_units
 from mobile_eval.viz.poses import cut_out, points_svg

@@ -19,7 +19,7 @@ from mobile_eval.image.geometry import BOX_PADDING, expand_box
 from mobile_eval.keypoints.inference import PoseOptions, predict_instances
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.oks import oks_nms
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, instance_score, predict_keypoints
 from mobile_eval.words import number_of
 

@@ -19,7 +19,7 @@ from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.metric import format_score
 from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.words import number_of
 
 Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], PoseOptions], Iterator[NDArray[np.float64]]]

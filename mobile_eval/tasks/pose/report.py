@@ -13,7 +13,7 @@ from mobile_eval.image.preprocess import read_item
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.metrics.pck import correct_keypoints
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.pose.evaluate import evaluate, parse_sigmas
 from mobile_eval.tasks.pose.task import METRIC

@@ -8,7 +8,7 @@ from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.keypoints.inference import PoseOptions
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.pck import PCK_THRESHOLD
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.pose.detector_boxes import DetectedResult, evaluate_detected
 from mobile_eval.tasks.pose.evaluate import EvaluationResult, evaluate, parse_head_joints, parse_sigmas

@@ -14,6 +14,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, load_segmentation_dataset, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_image, read_item, resize
 from mobile_eval.metrics.confusion import (
@@ -26,9 +27,9 @@ from mobile_eval.metrics.confusion import (
     per_class_recall,
 )
 from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.segmentation.sliding_window import (
     MapOptions,
@@ -133,9 +134,9 @@ def evaluate_segmentation(
 def check_classes(model: TFLiteModel, dataset: SegmentationDataset) -> None:
     """Refuse masks of other classes than the model's, where both are named; of classes without names, another number."""
     own, said = model.description.classes, dataset.classes
-    if said == unnamed_classes(len(said)):
+    if said == default_class_names(len(said)):
         return  # as many as the masks happen to hold
-    if len(said) != len(own) or (own != unnamed_classes(len(own)) and said != own):
+    if len(said) != len(own) or (own != default_class_names(len(own)) and said != own):
         lists = [f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for names in (said, own)]
         raise HRNetError(
             f"the masks are of classes {lists[0]}, but {model.path.name} finds {lists[1]}: give masks of the model's"
@@ -145,7 +146,7 @@ def check_classes(model: TFLiteModel, dataset: SegmentationDataset) -> None:
 def _class_map(model: TFLiteModel, views: list[View], size: tuple[int, ...], how: MapOptions) -> NDArray[np.intp]:
     height, width = size
     if how == MapOptions():
-        return most_likely(model.answer(model.stored(views[0].crops))[0], (height, width))
+        return most_likely(model.output(model.to_input(views[0].crops))[0], (height, width))
     return likeliest([answer_view(model, view, flip=how.flip) for view in views], (height, width))
 
 
@@ -168,7 +169,7 @@ def _load(source: DataSource) -> SegmentationDataset:
     return load_segmentation_dataset(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
 
 
-def _inputs(images: Sequence[SegmentationImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[SegmentationImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resize(read_item(one), size) for one in images])
 
 

@@ -16,7 +16,7 @@ from mobile_eval.metrics.confusion import IGNORED, accuracy, confusion, per_clas
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Array, Comparing, Example, Measured, Panel
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.segmentation.evaluate import METRIC, TASK, SegmentationResult, most_likely
 from mobile_eval.viz.masks import OPACITY, class_keys, tints
@@ -35,7 +35,7 @@ def measure_masks(model: TFLiteModel, data: SegmentationDataset, asked: Asked, p
     counts, answers = [], []
     for one in tracked(data.images, model.path.name, total=len(data), show=progress):
         truth = read_mask(one.mask_path, len(classes))
-        [logits] = model.answers(TASK.inputs([one], model.input_size))
+        [logits] = model.predict(TASK.inputs([one], model.input_size, model.description.input.geometry))
         found = most_likely(logits, (truth.shape[0], truth.shape[1]))
         counts.append(confusion(truth, found, len(classes), IGNORED))
         answers.append(small(found))

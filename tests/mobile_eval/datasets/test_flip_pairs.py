@@ -15,8 +15,8 @@ from mobile_eval.datasets.flip_pairs import FACE_PAIRS, pairs_by_name, parse_fli
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.poses import CENTER_COLOR, LEFT_COLOR, RIGHT_COLOR, bone_colors, joint_colors
 from tests.mobile_eval.conftest import JOINTS, SIZE, Invoke, People, one_line
 
@@ -202,10 +202,10 @@ def test_the_flip_test_exchanges_sides(first: str, second: str, typed: str, mode
     plain, other = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     order = np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14, 16])
     expected = decode_heatmaps((plain + unmirrored(other, order)) / 2)
-    found = PoseOptions(flip=True, flip_pairs=typed).keypoints(model, model.stored(crops))
+    found = PoseOptions(flip=True, flip_pairs=typed).keypoints(model, model.to_input(crops))
     np.testing.assert_allclose(found, expected, atol=1e-6)
     alone = decode_heatmaps((plain + unmirrored(other, np.arange(17))) / 2)
-    found = PoseOptions(flip=True, flip_pairs="none").keypoints(model, model.stored(crops))
+    found = PoseOptions(flip=True, flip_pairs="none").keypoints(model, model.to_input(crops))
     np.testing.assert_allclose(found, alone, atol=1e-6)
     assert not np.allclose(expected, alone)
 

@@ -12,7 +12,7 @@ import pytest
 from mobile_eval.datasets.classes import read_class_names
 from mobile_eval.metrics.confusion import mean_over_classes, per_class_iou
 from mobile_eval.report.comparison import compare_files
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.registry import evaluate_asked
 from mobile_eval.tasks.segmentation.report import mean_iou

@@ -14,8 +14,8 @@ import pytest
 from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resized_centre
-from mobile_eval.model.description import unnamed_classes
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.description import default_class_names
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.classification.evaluate import evaluate_classification, measure_classification, rank
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
 
@@ -57,7 +57,7 @@ def test_by_hand() -> None:
 
 def test_class_255_counts_too() -> None:
     answers = [(np.eye(300, dtype=np.float32)[255], 255)]
-    assert measure_classification("m", unnamed_classes(300), answers).counts[255, 255] == 1
+    assert measure_classification("m", default_class_names(300), answers).counts[255, 255] == 1
 
 
 @pytest.mark.parametrize("shape", [(500, 375), (300, 400), (100, 64), (37, 41), (256, 300)])
@@ -91,7 +91,7 @@ def test_folders_are_numbered_as_the_model_says(animals: Path) -> None:
     data = load_classification_dataset(animals)
     turned = data.numbered_as(("eel", "cat", "dog"))
     assert [one.label for one in turned.images] == [1] * 4 + [2] * 3 + [0]
-    assert data.numbered_as(unnamed_classes(3), named=False) is data
+    assert data.numbered_as(default_class_names(3), named=False) is data
     assert [one.label for one in data.head(4).images] == [0, 0, 1, 1]
     with pytest.raises(HRNetError, match="at least 1, got 0"):
         data.head(0)

@@ -15,7 +15,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.keypoint_ap import keypoint_ap
 from mobile_eval.metrics.oks import oks_nms
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.detector_boxes import evaluate_detected, kept_results
 from tests.mobile_eval.conftest import SIZE, People
 

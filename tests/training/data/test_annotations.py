@@ -32,7 +32,7 @@ from training.pruning.budget import Budget
 from training.pruning.prune import PruneOptions, check_prunable
 from training.ranking.data import GatedNetwork, RankingData
 from training.ranking.rank import rank
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 from training.train import train
 
 NAN = math.nan
@@ -66,7 +66,7 @@ def first_batch(config: TrainingConfig, spec: HRNetSpec) -> Example:
 def test_unlabelled_joints_without_a_place_are_as_at_0_0(
     place: list[Any], targets: str, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(config, settings=Settings(targets=targets, half_body_probability=0.5))
+    config = dataclasses.replace(config, settings=PoseSettings(targets=targets, half_body_probability=0.5))
     odd = first_batch(rewritten(config, tmp_path / "odd.json", with_unlabelled(place)), spec)
     plain = first_batch(rewritten(config, tmp_path / "plain.json", with_unlabelled([0, 0, 0])), spec)
     for found, expected in zip(odd, plain, strict=True):

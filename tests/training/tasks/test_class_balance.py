@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -12,17 +11,20 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
-from training.config import TrainingConfig
-from training.optim.class_balance import balanced, weights_line
-from training.tasks.class_weights import weights_by_count, weights_by_median_frequency
+from training.tasks.class_balance import (
+    class_weights_line,
+    weights_by_count,
+    weights_by_median_frequency,
+    with_balanced_classes,
+)
 from training.tasks.classification.losses import ClassCrossEntropy
-from training.tasks.classification.settings import Settings as ClassSettings
-from training.tasks.pose.settings import Settings as PoseSettings
-from training.tasks.segmentation.settings import Settings as MaskSettings
+from training.tasks.classification.settings import ClassificationSettings
+from training.tasks.pose.settings import PoseSettings
+from training.tasks.registry import training_task
+from training.tasks.segmentation.settings import SegmentationSettings
 
 SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2"
 
@@ -66,19 +68,17 @@ def test_by_median_frequency() -> None:
 
 
 def test_weights_of_data(streets: Path, animals: Path) -> None:
-    masked = load_segmentation_dataset(streets / "images", streets / "masks")
-    config = TrainingConfig(DataSource(), None, MaskSettings(class_balance=True), 1, "segmentation")
-    settings = balanced(config, masked).settings
-    assert (settings.class_weights, settings.class_balance) == ((0.2981, 1.0, 1.75, 1.0), False)
-    config = TrainingConfig(DataSource(), None, ClassSettings(class_balance=True), 1, "classification")
-    assert balanced(config, load_classification_dataset(animals)).settings.class_weights == (0.6667, 2.0)
-    plain = dataclasses.replace(config, settings=ClassSettings())
-    assert balanced(plain, load_classification_dataset(animals)) is plain
-    given = dataclasses.replace(config, settings=ClassSettings(class_weights=(1.0, 2.0, 3.0)))
-    with pytest.raises(HRNetError, match="`class_weights` has 3 numbers, but the data have 2 classes"):
-        balanced(given, load_classification_dataset(animals))
-    pose = TrainingConfig(DataSource(), None, PoseSettings(), 1, "pose")
-    assert balanced(pose, masked) is pose
+    masked, folders = load_segmentation_dataset(streets / "images", streets / "masks"), load_classification_dataset(animals)
+    segmentation, classification, pose = map(training_task, ("segmentation", "classification", "pose"))
+    balanced = with_balanced_classes(segmentation, SegmentationSettings(balance_classes=True), masked)
+    assert balanced == SegmentationSettings(class_weights=(0.2981, 1.0, 1.75, 1.0))
+    balanced = with_balanced_classes(classification, ClassificationSettings(balance_classes=True), folders)
+    assert balanced == ClassificationSettings(class_weights=(0.6667, 2.0))
+    plain = ClassificationSettings()
+    assert with_balanced_classes(classification, plain, folders) is plain
+    assert with_balanced_classes(pose, PoseSettings(), masked) == PoseSettings()
+    with pytest.raises(HRNetError, match="`class_weights` has 3 numbers"):
+        with_balanced_classes(classification, ClassificationSettings(class_weights=(1.0, 2.0, 3.0)), folders)
 
 
 def test_the_loss_weighs_each_class() -> None:
@@ -91,17 +91,17 @@ def test_the_loss_weighs_each_class() -> None:
     assert float(ClassCrossEntropy()(labels, logits)) == pytest.approx(plain, rel=1e-6)
 
 
-@pytest.mark.parametrize("settings", [MaskSettings, ClassSettings])
-def test_weights_that_do_not_go(settings: type[MaskSettings]) -> None:
-    with pytest.raises(HRNetError, match="`class_balance` works out the `class_weights`: give one of the two"):
-        settings(class_weights=(1.0, 2.0), class_balance=True)
-    with pytest.raises(HRNetError, match=r"`class_weights` must be at least 0, got 1\.0, -2\.0"):
+@pytest.mark.parametrize("settings", [SegmentationSettings, ClassificationSettings])
+def test_bad_class_weights(settings: type[SegmentationSettings]) -> None:
+    with pytest.raises(HRNetError, match="`balance_classes`"):
+        settings(class_weights=(1.0, 2.0), balance_classes=True)
+    with pytest.raises(HRNetError, match=r"-2\.0"):
         settings(class_weights=(1.0, -2.0))
 
 
-def test_a_line_to_read() -> None:
-    assert weights_line((0.6667, 2.0), ("cat", "dog")) == "class weights: cat 0.6667, dog 2"
-    assert weights_line((1.0,) * 3, ("a", "b", "c"), most=2) == "class weights: a 1, b 1, ..."
+def test_class_weights_line() -> None:
+    assert class_weights_line((0.6667, 2.0), ("cat", "dog")) == "class weights: cat 0.6667, dog 2"
+    assert class_weights_line((1.0,) * 3, ("a", "b", "c"), max_classes=2) == "class weights: a 1, b 1, ..."
 
 
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
@@ -115,7 +115,7 @@ def test_command(
 ) -> None:
     data = f"--images {streets}/images --masks {streets}/masks" if task == "segmentation" else f"--images {animals}"
     model = "segment-small-v1" if task == "segmentation" else "classify-small-v1"
-    line = f"train {model} {data} {SMALL} --class-balance --output {tmp_path / 'run'}"
+    line = f"train {model} {data} {SMALL} --balance-classes --output {tmp_path / 'run'}"
     for arguments in (line, f"{line} --resume"):
         monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
         with pytest.raises(SystemExit) as ended:
@@ -123,5 +123,5 @@ def test_command(
         assert not ended.value.code
     kept = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
     expected = [0.2981, 1.0, 1.75, 1.0] if task == "segmentation" else [0.6667, 2.0]
-    assert (kept["class_weights"], kept["class_balance"]) == (expected, False)
+    assert (kept["class_weights"], kept["balance_classes"]) == (expected, False)
     assert "class weights: " in capsys.readouterr().out
