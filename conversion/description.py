@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
 
 import numpy as np
 
@@ -12,16 +11,14 @@ from conversion.models import BYTE
 from conversion.options import ConvertOptions
 from conversion.outputs import output_texts
 from conversion.quantization.samples import Samples, run_geometry
-from conversion.tensors import TensorDetails
 from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import RANKING, Run, load_pruning, load_ranking
 from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
-from mobile_eval.image.geometry import HEATMAP_STRIDE
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.image.geometry import HEATMAP_STRIDE, Geometry
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from mobile_eval.model.checked_inputs import checked_on
 from mobile_eval.model.description import (
-    BOX_ANSWERS,
+    BOX_OUTPUTS,
     CLASS_MAPS,
     CLASS_SCORES,
     DETECTOR_MAPS,
@@ -31,11 +28,14 @@ from mobile_eval.model.description import (
     ModelDescription,
     ModelInput,
     ModelOutput,
+    OutputTensor,
     TensorFormat,
+    checked_on,
 )
-from mobile_eval.model.output_tensors import OutputTensor
+from mobile_eval.runtime.interpreter import TensorDetails
 from mobile_eval.tasks.detection.anchors import STRIDES
 from mobile_eval.tasks.detection.constants import POOLED
+from mobile_eval.typed import JsonObject
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
 OUTPUT_KINDS = {  # kind and stride of each head's output
@@ -82,7 +82,7 @@ def describe_boxes(run: Run, options: ConvertOptions, draft: Draft, boxes: Boxes
     """Describe the second file of a detector; see `describe`."""
     layout = f"{boxes.proposals} boxes, NHWC"
     source = ModelInput((POOLED, POOLED), *AS_FEATURES, _tensor_format(draft.input), layout)
-    output = ModelOutput(BOX_ANSWERS, 0, _tensor_format(draft.outputs[0]))
+    output = ModelOutput(BOX_OUTPUTS, 0, _tensor_format(draft.outputs[0]))
     return _description(run, options, source, output, draft, compared, boxes)
 
 
@@ -128,19 +128,19 @@ def _category(run: Run) -> KeypointCategory:
     return KeypointCategory.from_json(category)
 
 
-def source_of(run: Run, compared: Samples) -> dict[str, Any]:
+def source_of(run: Run, compared: Samples) -> JsonObject:
     """Return where a file came from: its run, and the images that it was compared with Keras on."""
     history = {"run": str(run.path), "step": run.step, "parent": run.parent, "removal": removal_of(run)}
     return history | checked_on(len(compared.images), compared.kind)
 
 
-def removal_of(run: Run) -> dict[str, Any] | None:
+def removal_of(run: Run) -> JsonObject | None:
     """Return how a pruned network was pruned, from pruning.json; None if it was not."""
     plan = load_pruning(run)
     return {name: plan[name] for name in ("cost_unit", "metric", "full_score", "steps")} if plan else None
 
 
-def output_tensors(draft: Draft, output: ModelOutput, geometry: str) -> tuple[OutputTensor, ...]:
+def output_tensors(draft: Draft, output: ModelOutput, geometry: Geometry) -> tuple[OutputTensor, ...]:
     """Describe the output tensors of a converted model, in the file's order.
 
     Args:

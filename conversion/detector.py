@@ -30,16 +30,16 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.description import BoxesFile, ModelDescription
-from mobile_eval.runtime.interpreter import TFLiteModel
 from mobile_eval.runtime.quantization import quantize
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.constants import BEHIND_IT, LEVELS_READ, tensor_shapes
 
 COMPARED_IMAGES = 8
 BOX_IMAGES = 32  # images whose proposals calibrate the box head
 PYRAMID, OBJECTNESS = LEVELS[:LEVELS_READ], tuple(f"{level}_objectness" for level in LEVELS)
 DELTAS = tuple(f"{level}_deltas" for level in LEVELS)
-MAPS = (*PYRAMID, *OBJECTNESS, *DELTAS)  # outputs of the first file
-BOX_OUTPUTS = ("class_logits", "box_deltas")  # outputs of the second
+MAP_TENSORS = (*PYRAMID, *OBJECTNESS, *DELTAS)  # outputs of the first file
+BOX_TENSORS = ("class_logits", "box_deltas")  # outputs of the second
 
 
 def boxes_path(path: Path | str) -> Path:
@@ -109,17 +109,17 @@ def _parities(detector: JoinedDetector, paths: Sequence[Path], samples: Samples,
     """Errors of the outputs of both files, the levels of the pyramid together; both stages take the inputs that Keras's take."""
     maps_model, boxes_model = map(TFLiteModel, paths)
     groups = {"maps": PYRAMID, "objectness": OBJECTNESS, "anchor deltas": DELTAS}
-    sums = {name: ErrorSums() for name in (*groups, *BOX_OUTPUTS)}
+    sums = {name: ErrorSums() for name in (*groups, *BOX_TENSORS)}
     for image in samples.images:
         expected_maps = detector.maps(normalize(image[None]), training=False)
-        actual_maps = maps_model.outputs(maps_model.stored(image[None]))
+        actual_maps = maps_model.outputs(maps_model.to_input(image[None]))
         for group, names in groups.items():
             for name in names:
-                sums[group].add(expected_maps[name].numpy(), actual_maps[MAPS.index(name)])
+                sums[group].add(expected_maps[name].numpy(), actual_maps[MAP_TENSORS.index(name)])
     for features in pooled:
         expected_boxes = detector.boxes(features, training=False)
         actual_boxes = boxes_model.outputs(quantize(features, boxes_model.description.input.tensor))
-        for name, values in zip(BOX_OUTPUTS, actual_boxes, strict=True):
+        for name, values in zip(BOX_TENSORS, actual_boxes, strict=True):
             sums[name].add(expected_boxes[name].numpy(), values)
     count = len(samples.images)
     return [total.parity(name.replace("_", " "), count, samples.kind) for name, total in sums.items()]

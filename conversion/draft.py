@@ -19,14 +19,13 @@ from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from conversion.quantization.quantization_recipe import QuantizationRecipe, quantize_with_recipe
 from conversion.quantization.samples import RANDOM_IMAGES_NOTE
-from conversion.tensors import TensorDetails
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
-from mobile_eval.model.checked_inputs import RANDOM_IMAGES
-from mobile_eval.model.description import ModelDescription, save_model_file
-from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.model.archive import save_model_file
+from mobile_eval.model.description import RANDOM_IMAGES, ModelDescription
+from mobile_eval.runtime.interpreter import TensorDetails, make_interpreter
 
 REJECTED = ".rejected"
 

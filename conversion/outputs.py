@@ -6,9 +6,9 @@ A tensor has the same name in the file's signature, in its description (`outputs
 from __future__ import annotations
 
 from hrnet_tf.models.detection.stages import LEVELS
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.keypoints.decode import QUARTERS
-from mobile_eval.model.description import BOX_ANSWERS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
+from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
 from mobile_eval.tasks.detection.anchors import RATIOS, STRIDES
 
 LOCATIONS, SCORES = "locations", "scores"
@@ -21,7 +21,7 @@ def output_name(kind: str, *, softmax: bool = False) -> str:
     return PROBABILITIES if softmax else OUTPUT_NAMES[kind]
 
 
-def output_texts(output: ModelOutput, geometry: str = PLAIN) -> dict[str, str]:
+def output_texts(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str, str]:
     """Return a sentence on the content of each output tensor, by name.
 
     Args:
@@ -30,14 +30,14 @@ def output_texts(output: ModelOutput, geometry: str = PLAIN) -> dict[str, str]:
     """
     if output.kind == KEYPOINTS:
         offset = f"; add {QUARTERS * output.offset:g}" if output.offset else ""
-        pixel = f"{output.stride}" if geometry == PLAIN else "(width - 1) / (width / 4 - 1)"
+        pixel = f"{output.stride}" if geometry == STANDARD else "(width - 1) / (width / 4 - 1)"
         return {
             LOCATIONS: f"x and y of each keypoint in quarters of a heatmap pixel of {pixel} input pixels{offset}",
             SCORES: "score of each keypoint; a score of 0 or less means that the keypoint was not found",
         }
     if output.kind == DETECTOR_MAPS:
         return _pyramid_texts()
-    if output.kind == BOX_ANSWERS:
+    if output.kind == BOX_OUTPUTS:
         return {
             "class_logits": "logits of each proposal's classes; the background is the last",
             "box_deltas": "shift and log scale (x, y, width, height) of each proposal's box for each class",

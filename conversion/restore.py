@@ -31,7 +31,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder
 from mobile_eval.image.geometry import UDP
 from mobile_eval.image.preprocess import normalize
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.model.graph import TFLiteGraph
 
 SAMPLES = 256

@@ -21,7 +21,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.workflows.demo import DEMOS, Demo, run_demo
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.config import TrainingConfig
 from training.pruning.removal_steps import RemovalStep, replay

@@ -15,11 +15,12 @@ from hrnet_tf.models.heads import HEATMAP_LAYER
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.keypoints.decode import decode_heatmaps
-from mobile_eval.model.checked_inputs import IMAGES
-from mobile_eval.model.description import HEATMAPS, KEYPOINTS, TensorFormat, read_description
+from mobile_eval.model.archive import read_description
+from mobile_eval.model.description import HEATMAPS, IMAGES, KEYPOINTS, TensorFormat
 from mobile_eval.model.graph import TFLiteGraph
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter, real_values
+from mobile_eval.runtime.interpreter import make_interpreter, real_values
 from mobile_eval.runtime.quantization import quantize
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.anchors import softmax
 
 CHUNK = 2**20  # values
@@ -116,7 +117,7 @@ def parity(model: KerasModel, path: Path, samples: Samples, batch_size: int = PA
         HRNetError: If decoding in the graph finds other keypoints.
     """
     output, sums = read_description(path).output, ErrorSums()
-    predict = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TFLiteModel(path).answers
+    predict = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TFLiteModel(path).predict
     for crops in samples.images.batches(batch_size):
         expected = model(normalize(crops), training=False).numpy()  # predict would trace the network first
         sums.add(softmax(expected) if output.softmax else expected, predict(crops))
@@ -157,13 +158,8 @@ def output_parities(
     details = interpreter.get_signature_runner().get_output_details()
     sums, count = {name: ErrorSums() for name in details}, 0
     for values in inputs:
-        if camera:
-            file_input = values[None].astype(np.uint8)
-            model_input = normalize(file_input)
-        else:
-            model_input = values[None].astype(np.float32)
-            file_input = quantize(model_input, stored)
-        interpreter.set_tensor(source["index"], file_input)
+        model_input = normalize(values[None].astype(np.uint8)) if camera else values[None].astype(np.float32)
+        interpreter.set_tensor(source["index"], values[None] if camera else quantize(model_input, stored))
         interpreter.invoke()
         expected = model(model_input, training=False)
         for name, output in details.items():

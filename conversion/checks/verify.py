@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from conversion.tensors import Interpreter
 from hrnet_tf.backend.keras_module import quiet
 from hrnet_tf.backend.types import KerasModel
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.interpreter import Interpreter, make_interpreter
 
 TFLITE_RUNTIME = "tflite-runtime"
 _VERSIONS = """

@@ -16,8 +16,8 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import PLAIN, geometry_of
-from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES
+from mobile_eval.image.geometry import STANDARD, Geometry, geometry_of
+from mobile_eval.model.description import IMAGES, RANDOM_IMAGES
 from mobile_eval.tasks.base import given_by
 from mobile_eval.tasks.registry import TASKS
 
@@ -96,7 +96,7 @@ class Samples:
 
 
 def dataset_inputs(
-    data: TaskDataset, spec: Network, count: int = CALIBRATION_SAMPLES, seed: int | None = None, geometry: str = PLAIN
+    data: TaskDataset, spec: Network, count: int = CALIBRATION_SAMPLES, seed: int | None = None, geometry: Geometry = STANDARD
 ) -> Inputs[np.uint8]:
     """Prepare items of a dataset as inputs of a network.
 
@@ -114,10 +114,10 @@ def dataset_inputs(
     if seed is not None:
         items = tuple(data.items[i] for i in np.random.default_rng(seed).permutation(len(data))[:count])
     task = TASKS[spec.task]
-    return Inputs(len(items), lambda index: task.inputs_in(geometry, items[index : index + 1], spec.input_size)[0])
+    return Inputs(len(items), lambda index: task.inputs(items[index : index + 1], spec.input_size, geometry)[0])
 
 
-def run_geometry(run: Run) -> str:
+def run_geometry(run: Run) -> Geometry:
     """Return the geometry that a run was trained with, one of `mobile_eval.image.geometry.GEOMETRIES`."""
     return geometry_of(run.config.get("targets"))
 

@@ -29,9 +29,10 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.keypoints.decode import decode_heatmaps, decoded_in_graph
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.model.graph import TFLiteGraph
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from training.config import TrainingConfig
 from training.quantize import quantize
 from training.train import train
@@ -159,11 +160,11 @@ def test_keypoints_are_found_in_the_graph(
     named = [(tensor.name, tensor.shape, tensor.dtype) for tensor in result.description.outputs]
     scores_type = "int8" if name == "int8" else "float32"
     assert named == [("scores", (1, 17), scores_type), ("locations", (1, 17, 2), "int32")]  # as the docs list them
-    signature = make_interpreter(model.path).get_signature_runner()(image=model.stored(crops[:1]))
+    signature = make_interpreter(model.path).get_signature_runner()(image=model.to_input(crops[:1]))
     order = [details["index"] for details in make_interpreter(model.path).get_output_details()]
     runner = make_interpreter(model.path).get_signature_runner().get_output_details()
     assert [runner[tensor.name]["index"] for tensor in result.description.outputs] == order
-    locations, scores = model.run(model.stored(crops[:1]))
+    locations, scores = model.run(model.to_input(crops[:1]))
     np.testing.assert_array_equal(signature["locations"], locations)
     np.testing.assert_array_equal(signature["scores"], scores)
     with pytest.raises(HRNetError, match="keypoints"):

@@ -27,13 +27,14 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.coco.instances import InstanceImage, load_instances
+from mobile_eval.datasets.coco.detection import DetectionImage, load_detection_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD
 from mobile_eval.image.preprocess import normalize, read_image, resize
-from mobile_eval.model.description import files_of, read_description
+from mobile_eval.model.archive import files_of, read_description
 from mobile_eval.report.comparison import compare_files
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
@@ -109,14 +110,14 @@ def test_a_camera_s_bytes_go_in(run: Run, shapes: Path, tmp_path: Path) -> None:
     assert (first.description.input.tensor.dtype, second.description.input.tensor.dtype) == ("uint8", "int8")
     assert min(one.snr_db for one in result.parities) > 15
     image = read_image(shapes / "images" / "val1.png")
-    np.testing.assert_array_equal(Detector(first).stored(image)[0], resize(image, (64, 96)))
+    np.testing.assert_array_equal(Detector(first).to_input(image)[0], resize(image, (64, 96)))
 
 
 def test_the_files_say_what_they_are(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.paths[1])
     assert (first.task, first.classes, first.output.kind) == ("detection", ("square", "disc"), "detector-maps")
-    assert (second.output.kind, second.input.size) == ("box-answers", (7, 7))
+    assert (second.output.kind, second.input.size) == ("box-outputs", (7, 7))
     assert first.boxes == second.boxes
     assert first.boxes is not None
     assert second.flatbuffer is not None
@@ -151,9 +152,9 @@ def test_the_device_s_ap_is_training_s(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    data = load_instances(shapes / "val.json", shapes / "images")
+    data = load_detection_dataset(shapes / "val.json", shapes / "images")
     network = load_detector(run, fake_quantized=False)
-    metric_evaluator = Ap50Evaluator(data, run.spec, PLAIN)
+    metric_evaluator = Ap50Evaluator(data, run.spec, STANDARD)
     images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
     metric_evaluator.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
     options = f"--annotations {shapes / 'val.json'} --images {shapes / 'images'} --json {tmp_path / 'figures.json'}"
@@ -235,9 +236,9 @@ def test_two_precisions_side_by_side(converted: Converted, shapes: Path, tmp_pat
 
 def test_f1_of_an_image_by_hand() -> None:
     truth = np.array([[0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10]], float)
-    image = InstanceImage(1, Path("x.png"), (60, 60), truth, np.array([0, 0, 1]))
+    image = DetectionImage(1, Path("x.png"), (60, 60), truth, np.array([0, 0, 1]))
     boxes = np.array([[0, 0, 10, 9], [1, 0, 10, 10], [40, 0, 10, 10], [20, 0, 10, 10]], np.float32)
     found = Objects(boxes, np.array([0.9, 0.8, 0.7, 0.1], np.float32), np.array([0, 0, 0, 0]))
     assert f1(image, found) == pytest.approx(2 * 1 / (3 + 3))  # one right, one twice, one of another class, one too unsure
-    nothing = InstanceImage(1, Path("x.png"), (60, 60), np.zeros((0, 4)), np.zeros(0, int))
+    nothing = DetectionImage(1, Path("x.png"), (60, 60), np.zeros((0, 4)), np.zeros(0, int))
     assert f1(nothing, Objects(boxes[:0], np.zeros(0, np.float32), np.zeros(0, int))) == 1

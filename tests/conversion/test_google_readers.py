@@ -26,8 +26,9 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.tasks.registry import TASKS
 from tests.drawn_tasks import CLASSES, drawn_source, micro_spec
@@ -141,7 +142,7 @@ def answers(
 
 
 def ours(path: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    [output] = TFLiteModel(path).answers(image[None])
+    [output] = TFLiteModel(path).predict(image[None])
     return output
 
 
@@ -201,10 +202,10 @@ def test_metadata_is_of_the_task_and_the_files_it_names_are_there(
         assert set(found["files"]) == {"model.json", names}
         assert set(re.findall(r"[\w.]+\.(?:txt|json)", json.dumps(found["metadata"]))) == {"model.json", names}
         with zipfile.ZipFile(path) as tail:
-            assert tail.read(names).decode().splitlines() == list(description.answers)
+            assert tail.read(names).decode().splitlines() == list(description.label_names)
         [graph] = found["metadata"]["subgraph_metadata"]
         outputs = [(tensor["name"], tensor["description"]) for tensor in graph["output_tensor_metadata"]]
-        assert outputs == [(tensor.name, tensor.holds) for tensor in description.outputs]
+        assert outputs == [(tensor.name, tensor.content) for tensor in description.outputs]
         interpreter = make_interpreter(path)
         signature = interpreter.get_signature_runner().get_output_details()
         order = [details["index"] for details in interpreter.get_output_details()]

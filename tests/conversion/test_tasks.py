@@ -18,8 +18,8 @@ from hrnet_tf.runs.run import Run, load_run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.drawn_tasks import CLASSES, micro_config, micro_spec
 from training.train import train
 
@@ -46,10 +46,10 @@ def test_a_file_answers_as_the_keras_model_does(name: str, trained: Run, tmp_pat
     assert result.parity.output == KINDS[task][0]
     description = read_description(tmp_path / "m.tflite")
     assert (description.task, description.output.kind, description.output.stride) == (task, *KINDS[task])
-    assert description.answers == tuple(trained.category.get("classes") or trained.category["keypoints"])
+    assert description.label_names == tuple(trained.category.get("classes") or trained.category["keypoints"])
     data = training_data(trained)
     assert data is not None
-    answers = TFLiteModel(tmp_path / "m.tflite").answers(np.stack(list(dataset_inputs(data, trained.spec, 2))))
+    answers = TFLiteModel(tmp_path / "m.tflite").predict(np.stack(list(dataset_inputs(data, trained.spec, 2))))
     side = (*trained.spec.resolution(0), CLASSES[task])
     assert answers.shape == ((2, CLASSES[task]) if task == "classification" else (2, *side))
 

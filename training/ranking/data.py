@@ -22,7 +22,7 @@ from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
@@ -75,7 +75,7 @@ class RankingData:
     settings: Any
     loss: Any
     arrays: Arrays | None
-    geometry: str = PLAIN
+    geometry: Geometry = STANDARD
     memory_budget: int = MEMORY_BUDGET
 
     @classmethod

@@ -18,7 +18,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.tasks.landmarks.evaluate import load_faces
 from training.cli.task_options import with_given
 from training.config import TrainingConfig, fine_tuning_config

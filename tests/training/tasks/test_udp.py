@@ -21,8 +21,8 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.callbacks.validation import measure
@@ -128,6 +128,6 @@ def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingCo
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
     example_builder.plain(0, read_item(people.persons[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
-    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "plain"))
+    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "standard"))
     assert drawn.shape == other.shape == (1, 64, 64, 3)
     assert np.any(drawn != other)

@@ -12,12 +12,12 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.description import read_description, save_model_file
+from mobile_eval.model.archive import read_description, save_model_file
 from mobile_eval.report.comparison import compare
-from mobile_eval.runtime import trial
+from mobile_eval.runtime import isolated
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TFLiteModel
-from mobile_eval.runtime.trial import check_sound
+from mobile_eval.runtime.isolated import check_runs
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.mobile_eval.conftest import Invoke, MicroModels, People, one_line
 from tests.mobile_eval.hostile_models import crashing, failing
 
@@ -84,7 +84,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return run(command, **options)
 
     monkeypatch.setattr(subprocess, "run", noted)
-    monkeypatch.setattr(trial, "_sound", set())
+    monkeypatch.setattr(isolated, "_checked", set())
     return started
 
 
@@ -103,7 +103,7 @@ def test_each_file_is_tried_once_for_each_backend(
 
 def test_files_are_tried_together(people: People, model_path: Callable[..., Path], tmp_path: Path, processes: list[Any]) -> None:
     paths = [model_path("float32"), model_path("int8"), model_path("int8", "other", license="MIT")]
-    check_sound(paths, Backend())
+    check_runs(paths, Backend())
     assert len(processes) == 1
     compare(paths, load_keypoint_dataset(people.annotations, people.images), tmp_path / "out", rounds=1)
     assert len(processes) == 1
@@ -113,7 +113,7 @@ def test_the_file_of_several_that_crashes_is_named(model_path: Callable[..., Pat
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(crashing(micro.flatbuffers["float32"]))
     with pytest.raises(HRNetError, match=r"crashed on .*bad\.tflite"):
-        check_sound([model_path(), bad, model_path("int8")], Backend())
+        check_runs([model_path(), bad, model_path("int8")], Backend())
 
 
 def test_modules_in_the_user_s_folder_hide_none(
@@ -121,5 +121,5 @@ def test_modules_in_the_user_s_folder_hide_none(
 ) -> None:
     (tmp_path / "numpy.py").write_text("raise ImportError('not the real one')")
     monkeypatch.chdir(tmp_path)
-    check_sound([model_path()], Backend())
+    check_runs([model_path()], Backend())
     assert len(processes) == 1

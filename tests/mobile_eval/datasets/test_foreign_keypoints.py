@@ -17,7 +17,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import measure
 from tests.mobile_eval.conftest import Invoke, People, one_line
 from tests.mobile_eval.hostile_coco import REFUSED, Scene, draw_scene, spelled_otherwise
