@@ -31,7 +31,7 @@ from mobile_eval.benchmark.latency import QUICK, WARMUP_RUNS, Effort
 from mobile_eval.benchmark.peak_memory import INVOCATIONS
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256
-from mobile_eval.model.description import check_is_tflite
+from mobile_eval.model.archive import check_is_tflite
 
 TOOL = "benchmark_model"
 PROFILE = Effort(20)

@@ -135,7 +135,7 @@ def evaluate(
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.keypoints.inference import PoseOptions
-    from mobile_eval.model.description import read_description
+    from mobile_eval.model.archive import read_description
     from mobile_eval.tasks.pose.evaluate import parse_sigmas
 
     check_output_file(json)

@@ -19,15 +19,15 @@ import numpy as np
 
 from mobile_eval.benchmark.environment import Environment, current_environment, state_line
 from mobile_eval.benchmark.peak_memory import PeakMemory, measure_peak_memory
-from mobile_eval.benchmark.pipeline_timing import StageTimes, measure_stages
+from mobile_eval.benchmark.pipeline_timing import PipelineTiming, time_pipeline
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256
-from mobile_eval.model.description import files_of, is_described
+from mobile_eval.model.archive import files_of, is_described
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.backend import Backend, Placement, placement
-from mobile_eval.runtime.interpreter import CPU, TFLiteModel, find_runtime, load_delegate, open_interpreter
-from mobile_eval.runtime.random_input import feed_random
-from mobile_eval.runtime.trial import check_sound
+from mobile_eval.runtime.backend import CPU, Backend, Placement, placement
+from mobile_eval.runtime.interpreter import feed_random, find_runtime, load_delegate, open_interpreter
+from mobile_eval.runtime.isolated import check_runs
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 WARMUP_RUNS = 5
 ROUNDS = 50
@@ -87,7 +87,7 @@ class LatencyResult:
     before: Environment
     after: Environment
     memory: PeakMemory | None = None
-    stages: StageTimes | None = None
+    stages: PipelineTiming | None = None
 
     @property
     def p50_ms(self) -> float:
@@ -177,7 +177,7 @@ def bench(
     load_delegate(backend)  # fails here, with its reason, and not in another process
     described = is_described(path)
     used = measure_peak_memory(path, backend) if memory else None
-    check_sound(files_of(path), backend)
+    check_runs(files_of(path), backend)
     before = current_environment()
     started = _start(path, backend)
     begun = time.perf_counter()
@@ -185,7 +185,7 @@ def bench(
     while time.perf_counter() - begun < effort.seconds:
         samples.append(_timed_ms(started.interpreters))
     result = _result(started, samples, backend, effort.mode, before)
-    stages = measure_stages(TFLiteModel(path, backend)) if described else None
+    stages = time_pipeline(TFLiteModel(path, backend)) if described else None
     return dataclasses.replace(result, memory=used, stages=stages)
 
 
@@ -204,7 +204,7 @@ def bench_interleaved(
     """
     if rounds < 1 or not paths:
         raise HRNetError(f"expected at least 1 round and 1 model, got {rounds} and {len(paths)}")
-    check_sound([file for path in paths for file in files_of(path)], backend)
+    check_runs([file for path in paths for file in files_of(path)], backend)
     before = current_environment()
     started = [_start(path, backend) for path in paths]
     samples: list[list[float]] = [[] for _ in started]

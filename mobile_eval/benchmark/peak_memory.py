@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.trial import run_apart
-from mobile_eval.runtime.trial_process import STATUS
+from mobile_eval.runtime.isolated import run_isolated
+from mobile_eval.runtime.isolated_process import STATUS
 
 INVOCATIONS = 3
 
@@ -24,5 +24,7 @@ def measure_peak_memory(path: Path | str, backend: Backend) -> PeakMemory | None
     """Run the model in a process of its own; None where the system does not tell (no /proc)."""
     if not STATUS.exists():
         return None
-    [report] = run_apart([path], backend, INVOCATIONS)
-    return PeakMemory(report["peak_bytes"], report["before_loading_bytes"])
+    [report] = run_isolated([path], backend, INVOCATIONS)
+    if report.peak_bytes is None or report.before_loading_bytes is None:
+        return None
+    return PeakMemory(report.peak_bytes, report.before_loading_bytes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from mobile_eval.image.geometry import box_matrix
 from mobile_eval.image.preprocess import warp_crop
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 ROUNDS = 60
 PHOTOGRAPH = (480, 640)
@@ -21,7 +21,7 @@ BOX = (200.0, 60.0, 180.0, 360.0)  # a person upright in it
 
 
 @dataclass(frozen=True)
-class StageTimes:
+class PipelineTiming:
     """Medians in milliseconds for one person."""
 
     before_ms: float
@@ -41,7 +41,7 @@ class StageTimes:
         )
 
 
-def measure_stages(model: TFLiteModel, rounds: int = ROUNDS) -> StageTimes | None:
+def time_pipeline(model: TFLiteModel, rounds: int = ROUNDS) -> PipelineTiming | None:
     """Take a made photograph of 640x480 the whole way, again and again; None of a model that finds no keypoints."""
     if not model.description.category.joints:
         return None
@@ -50,11 +50,11 @@ def measure_stages(model: TFLiteModel, rounds: int = ROUNDS) -> StageTimes | Non
     for _ in range(rounds):
         begun = time.perf_counter()
         matrix = box_matrix(BOX, model.input_size, model.description.input.geometry)
-        stored = model.stored(warp_crop(photograph, matrix, model.input_size)[None])
+        stored = model.to_input(warp_crop(photograph, matrix, model.input_size)[None])
         ready = time.perf_counter()
         answer = model.run(stored)
         ran = time.perf_counter()
-        model.decoded(answer)
+        model.decode(answer)
         times.append((ready - begun, ran - ready, time.perf_counter() - ran))
     before, network, after = (1000 * np.median(times, axis=0)).tolist()
-    return StageTimes(before, network, after)
+    return PipelineTiming(before, network, after)

@@ -22,10 +22,9 @@ from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.latency import ROUNDS, bench_interleaved
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
-from mobile_eval.model.description import is_described, read_description
+from mobile_eval.model.archive import is_described, read_description
 from mobile_eval.model.graph import Operator, TFLiteGraph
-from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import CPU
+from mobile_eval.runtime.backend import CPU, Backend
 from mobile_eval.typed import checked
 
 FORMAT_VERSION = 1

@@ -193,7 +193,7 @@ def predict(
     from mobile_eval.keypoints.predict import predict as predict_images
     from mobile_eval.keypoints.video import is_video, predict_video
     from mobile_eval.runtime.backend import parse_backend
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.words import number_of
 
     loaded = TFLiteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))

@@ -211,7 +211,7 @@ def evaluate(
     given = dict(locals())
     from mobile_eval.files import check_output_file
     from mobile_eval.runtime.backend import parse_backend
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.base import Asked
     from mobile_eval.tasks.pose.prediction_log import finish
     from mobile_eval.tasks.registry import evaluate_asked, save_figures

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.image.geometry import HEATMAP_STRIDE, UDP, Array, invert, transform_points
+from mobile_eval.image.geometry import HEATMAP_STRIDE, UDP, Array, Geometry, invert, transform_points
 
 DARK_KERNEL = 11
 LEAST = np.float32(1e-10)  # of what a logarithm is taken
@@ -96,7 +96,7 @@ def decode_udp(heatmaps: NDArray[np.float32]) -> Array:
     return _found(np.stack([x, y], axis=-1) + moves * usable[..., None], score)
 
 
-def decode_own(heatmaps: NDArray[np.float32], geometry: str) -> Array:
+def decode_own(heatmaps: NDArray[np.float32], geometry: Geometry) -> Array:
     """Heatmaps (N, H, W, K) to (N, K, 3) by the decoding of that geometry."""
     return decode_udp(heatmaps) if geometry == UDP else decode_heatmaps(heatmaps)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.flip_pairs import AUTO, pairs_with, unknown_sides
+from mobile_eval.datasets.flip_pairs import AUTO, resolve_flip_pairs, unknown_pairs_message
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP as UDP_GEOMETRY
 from mobile_eval.image.geometry import Array, box_matrix, heatmap_pixel
@@ -22,7 +22,7 @@ from mobile_eval.image.prefetch import ahead
 from mobile_eval.image.preprocess import ImageItem, read_item, warp_crop
 from mobile_eval.keypoints.decode import decode_dark, decode_heatmaps, decode_udp, keypoints_in_image
 from mobile_eval.model.description import HEATMAPS
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 OWN, QUARTER, DARK, UDP = DECODINGS = ("own", "quarter", "dark", "udp")
 DECODERS = {QUARTER: decode_heatmaps, DARK: decode_dark, UDP: decode_udp}
@@ -65,9 +65,9 @@ class PoseOptions:
     def mirrored(self, model: TFLiteModel) -> NDArray[np.intp]:
         """Index (K,) that reorders the model's keypoints into those of the mirrored crop; HRNetError where it is not known."""
         category = model.description.category
-        pairs = pairs_with(self.flip_pairs, category.flip_pairs, category.joints)
+        pairs = resolve_flip_pairs(self.flip_pairs, category.flip_pairs, category.joints)
         if pairs is None:
-            raise HRNetError(f"{model.path.name}: {unknown_sides(category.joints)}")
+            raise HRNetError(f"{model.path.name}: {unknown_pairs_message(category.joints)}")
         return replace(category, flip_pairs=pairs).mirrored
 
     def of(self, model: TFLiteModel) -> PoseOptions:
@@ -81,10 +81,10 @@ class PoseOptions:
         """Keypoints (1, K, 3) in heatmap pixels of one crop (1, H, W, 3), as the model stores it."""
         decoding = self.of(model).decoding
         if not self.flip and decoding == PoseOptions().of(model).decoding:
-            return model.decoded(model.run(stored))
-        heatmaps = model.answer(stored)
+            return model.decode(model.run(stored))
+        heatmaps = model.output(stored)
         if self.flip:
-            mirrored = model.answer(np.ascontiguousarray(stored[:, :, ::-1]))
+            mirrored = model.output(np.ascontiguousarray(stored[:, :, ::-1]))
             shift = model.description.input.geometry != UDP_GEOMETRY
             heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, self.mirrored(model), shift=shift))
         return DECODERS[decoding](heatmaps)
@@ -133,7 +133,7 @@ def predict_instances(
 
 def _cropped(model: TFLiteModel, image: NDArray[np.uint8], box: Box) -> tuple[NDArray[Any], Array]:
     matrix = box_matrix(box, model.input_size, model.description.input.geometry)
-    return model.stored(warp_crop(image, matrix, model.input_size)[None]), matrix
+    return model.to_input(warp_crop(image, matrix, model.input_size)[None]), matrix
 
 
 def _located(model: TFLiteModel, stored: NDArray[Any], matrix: Array, options: PoseOptions) -> NDArray[np.float64]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.description import DETECTOR_MAPS, REMEDY, ModelDescription
+from mobile_eval.model.archive import REMEDY
+from mobile_eval.model.description import DETECTOR_MAPS, ModelDescription
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BOX_HEAD_LEVELS, POOLED_SIZE, STRIDES
 
 Shape = tuple[int, ...]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256, write_text
 from mobile_eval.keypoints.inference import BoxedItem, PoseOptions, predict_instances
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import Predicted
 
 FLUSHED = 50  # persons: so many are found again at most

@@ -35,7 +35,7 @@ from training.pruning.budget import Budget
 from training.pruning.prune import PruneOptions, prune
 from training.quantize import quantize
 from training.ranking.rank import rank_run
-from training.train import take_over_weights, train
+from training.train import load_matching_weights, train
 
 Counted = Callable[[Network], dict[str, Cost]]
 RandomWeights = Callable[[Any], Weights]
@@ -161,7 +161,7 @@ def test_an_hrnet_does_not_start_from_it(
     run = a_run(tmp_path / "run", small_baseline, config)
     save_weights(run.weights_path, model_weights(build_model(small_baseline)))
     with pytest.raises(HRNetError, match="is of another architecture or width: none of its stem's weights fit"):
-        take_over_weights(build_model(spec), run)
+        load_matching_weights(build_model(spec), run)
 
 
 @pytest.mark.slow

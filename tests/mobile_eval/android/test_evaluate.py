@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate
 
 from ..conftest import Invoke, People, one_line

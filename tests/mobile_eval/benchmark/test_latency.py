@@ -18,9 +18,8 @@ from mobile_eval.benchmark.latency import MODES, Effort, bench, bench_interleave
 from mobile_eval.benchmark.peak_memory import measure_peak_memory
 from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.runtime.random_input import feed_random
-from mobile_eval.runtime.trial_process import STATUS
+from mobile_eval.runtime.interpreter import feed_random, make_interpreter
+from mobile_eval.runtime.isolated_process import STATUS
 from tests.mobile_eval.conftest import MicroModels
 
 
@@ -48,9 +47,9 @@ def sleepers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[Path
         path.write_bytes(path.stem.encode())
     monkeypatch.setattr(latency, "is_described", lambda path: True)
     monkeypatch.setattr(latency, "TFLiteModel", lambda path, backend: None)
-    monkeypatch.setattr(latency, "measure_stages", lambda model: None)
+    monkeypatch.setattr(latency, "time_pipeline", lambda model: None)
     monkeypatch.setattr(latency, "files_of", lambda path: [Path(path)])
-    monkeypatch.setattr(latency, "check_sound", lambda paths, backend: None)
+    monkeypatch.setattr(latency, "check_runs", lambda paths, backend: None)
     monkeypatch.setattr(latency, "open_interpreter", lambda path, *_: Sleeper(path.stem, times[path.stem], calls))
     return paths, calls
 
@@ -70,7 +69,7 @@ def test_bench_reports_everything(model_path: Callable[..., Path]) -> None:
     assert {"p50_ms", "p90_ms", "p99_ms", "load_ms", "first_ms", "samples_ms", "size_bytes", "runtime", "memory"} < set(data)
     assert {"processor", "governor", "temperature_celsius"} < set(data["before"])
     assert {"std_ms", "max_ms", "drift", "mode", "placement", "stages"} < set(data)
-    assert (result.mode, result.placement.by) == ("custom", "XNNPACK")
+    assert (result.mode, result.placement.delegate) == ("custom", "XNNPACK")
     assert "p50" in str(result)
     assert result.stages is not None
     assert min(result.stages.before_ms, result.stages.network_ms, result.stages.after_ms) > 0

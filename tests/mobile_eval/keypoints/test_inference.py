@@ -14,7 +14,7 @@ from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, predict_instances, unmirrored
 from mobile_eval.model.description import ModelOutput, TensorFormat
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.mobile_eval.conftest import SIZE, People
 
 
@@ -32,7 +32,7 @@ def test_the_flip_test_averages_both(model_path: Callable[..., Path], people: Pe
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     plain, mirrored = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     expected = decode_heatmaps((plain + unmirrored(mirrored, model.description.category.mirrored)) / 2)
-    found = PoseOptions(flip=True).keypoints(model, model.stored(crops))
+    found = PoseOptions(flip=True).keypoints(model, model.to_input(crops))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

@@ -16,8 +16,9 @@ from mobile_eval.image.geometry import UDP, box_matrix, crop_matrix, distances, 
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
 from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
-from mobile_eval.model.description import ModelDescription, ModelInput, TensorFormat, read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.model.description import ModelDescription, ModelInput, TensorFormat
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.mobile_eval.conftest import SIZE
 from tests.mobile_eval.heatmaps import gaussian
 
@@ -42,7 +43,7 @@ def test_a_rotated_crop_by_hand() -> None:
 def test_a_heatmap_s_corners_are_the_input_s() -> None:
     np.testing.assert_allclose(heatmap_pixel((128, 96), UDP), [95 / 23, 127 / 31])
     np.testing.assert_array_equal(heatmap_pixel((128, 96)), [4, 4])
-    with pytest.raises(HRNetError, match="geometry must be one of plain, udp, got 'round'"):
+    with pytest.raises(HRNetError, match="'round'"):
         distances((128, 96), "round")
 
 
@@ -82,12 +83,12 @@ def test_mirrored_heatmaps_meet_without_a_shift() -> None:
 
 def test_a_file_says_its_geometry(model_path: Callable[..., Path], describe: Callable[..., ModelDescription]) -> None:
     assert read_description(model_path(name="u", input=IN_UDP)).input == IN_UDP
-    assert json.loads(model_path(name="u").with_suffix(".json").read_text())["input"]["geometry"] == "plain"
+    assert json.loads(model_path(name="u").with_suffix(".json").read_text())["input"]["geometry"] == "standard"
     plain = describe().to_json()
-    assert plain["input"]["geometry"] == "plain"
-    assert ModelDescription.from_json(plain).input.geometry == "plain"
+    assert plain["input"]["geometry"] == "standard"
+    assert ModelDescription.from_json(plain).input.geometry == "standard"
     plain["input"]["geometry"] = "round"
-    with pytest.raises(HRNetError, match="a model's geometry is one of plain, udp, got 'round'"):
+    with pytest.raises(HRNetError, match="'round'"):
         ModelDescription.from_json(plain)
 
 

@@ -13,7 +13,7 @@ import pytest
 from mobile_eval.datasets.coco.keypoints import KeypointInstance, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import PoseOptions, predict_instances
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose import prediction_log as resumable
 from mobile_eval.tasks.pose.prediction_log import finish, part_path, predict_resumably
 from tests.killing import KilledError, kill_before_rename
