@@ -152,7 +152,7 @@ def profile(path: Path | str, backend: Backend = CPU, *, rounds: int = ROUNDS, p
         for number, operator in enumerate(distinct.values()):
             for copies in (1, COPIES):
                 paths.append(Path(folder, f"{number}x{copies}.tflite"))
-                paths[-1].write_bytes(graph.cut_out(operator.index, copies))
+                paths[-1].write_bytes(graph.extract(operator.index, copies))
         whole, *single = bench_interleaved(paths, backend, rounds=rounds, progress=progress)
     times = {
         signature: max(several.p50_ms - one.p50_ms, 0.0) / (COPIES - 1)

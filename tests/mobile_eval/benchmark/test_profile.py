@@ -39,7 +39,7 @@ def test_an_operator_alone_computes_what_its_copies_do(model_path: ModelPath, tm
     for kind in ("CONV_2D", "ADD", "PAD", "RESIZE_NEAREST_NEIGHBOR"):
         index = next(operator.index for operator in graph.operators if operator.kind == kind)
         path = tmp_path / f"{kind}.tflite"
-        path.write_bytes(graph.cut_out(index, copies=3))
+        path.write_bytes(graph.extract(index, copies=3))
         interpreter = make_interpreter(path)
         random = np.random.default_rng(0)
         for details in interpreter.get_input_details():
