@@ -69,7 +69,7 @@ def bench(
     from mobile_eval.android.adb import find_phone
     from mobile_eval.android.bench import bench as bench_phone
     from mobile_eval.android.benchmark_tool import Target
-    from mobile_eval.benchmark.latency import effort
+    from mobile_eval.benchmark.latency import choose_effort
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.runtime.backend import parse_threads
 
@@ -78,7 +78,7 @@ def bench(
     if len(chosen) > 1:
         raise HRNetError("`use_gpu` and `use_nnapi` are measured one at a time: give one of them")
     targets = [Target(count, xnnpack, chosen[0] if chosen else None, cores) for count in parse_threads(threads)]
-    much, phone = effort(mode, runs, seconds), find_phone(adb, serial)
+    much, phone = choose_effort(mode, runs, seconds), find_phone(adb, serial)
     results = []
     for target in targets:
         result = bench_phone(
