@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import BoxedItem, PoseOptions, predict_instances
+from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions, predict_instances
 from mobile_eval.metrics.distance import between, head_sizes
 from mobile_eval.metrics.figures import show
 from mobile_eval.metrics.oks import OksResult, oks
@@ -21,7 +21,7 @@ from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.words import number_of
 
-Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], PoseOptions], Iterator[NDArray[np.float64]]]
+Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], DecodingOptions], Iterator[NDArray[np.float64]]]
 SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
 
 
@@ -71,7 +71,7 @@ def evaluate(
     dataset: KeypointDataset,
     *,
     sigmas: Sequence[float] | None = None,
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     head_joints: tuple[int, int] | None = None,
     progress: bool = False,
@@ -147,7 +147,7 @@ def _few(joints: Sequence[str]) -> str:
 def predict_keypoints(
     model: TFLiteModel,
     people: Sequence[BoxedItem],
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     *,
     progress: bool = False,
@@ -155,7 +155,7 @@ def predict_keypoints(
     """Keypoints (N, K, 3) as x, y in image pixels and score, of the people in their boxes, as `predicted` finds them."""
     keypoints = np.zeros((len(people), len(model.description.category.joints), 3))
     keypoints[:] = np.nan  # takes its memory now, and no more on the way
-    found = predicted(model, people, options or PoseOptions())
+    found = predicted(model, people, options or DecodingOptions())
     for index, one in enumerate(tracked(found, model.path.name, total=len(people), show=progress)):
         keypoints[index] = one
     return keypoints
