@@ -24,7 +24,7 @@ MOST_STRIP_PIXELS = 2**22
 
 class ImageItem(Protocol):
     """An item of a data set: `image_size` is (height, width) where the data set says it, `upright` whether its annotations are of
-    the image turned as EXIF says, or else of the stored one (`datasets.frames`).
+    the image turned as EXIF says, or else of the stored one (`datasets.coordinate_frame`).
     """
 
     @property

@@ -10,7 +10,7 @@ from typing import Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.flip_pairs import AUTO, pairs_with, unknown_sides
+from mobile_eval.datasets.flip_pairs import AUTO, resolve_flip_pairs, unknown_pairs_message
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, Array, box_matrix, heatmap_pixel
 from mobile_eval.image.prefetch import prefetch
@@ -64,9 +64,9 @@ class DecodingOptions:
     def flip_order(self, model: TFLiteModel) -> NDArray[np.intp]:
         """Return the index (K,) that reorders the keypoints of a mirrored crop; HRNetError if it is not known."""
         category = model.description.category
-        pairs = pairs_with(self.flip_pairs, category.flip_pairs, category.joints)
+        pairs = resolve_flip_pairs(self.flip_pairs, category.flip_pairs, category.joints)
         if pairs is None:
-            raise HRNetError(f"{model.path.name}: {unknown_sides(category.joints)}")
+            raise HRNetError(f"{model.path.name}: {unknown_pairs_message(category.joints)}")
         return replace(category, flip_pairs=pairs).mirrored
 
     def resolved(self, model: TFLiteModel) -> DecodingOptions:

@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import GEOMETRIES, STANDARD, Geometry
 from mobile_eval.model.network import DescribedNetwork, DescribedRemoval

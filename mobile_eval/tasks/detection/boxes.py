@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.ids import Id
+from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.tasks.detection.anchors import BOX_STDS, Array, Size, decode, softmax
 from mobile_eval.tasks.detection.nms import suppress
 

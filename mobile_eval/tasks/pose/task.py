@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mobile_eval.datasets.coco.detections import load_detections
+from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
@@ -32,7 +32,7 @@ def evaluate_pose(model: TFLiteModel, asked: Asked, *, progress: bool) -> Detect
         check_output_folder(asked.overlays)  # before the work, not after
     result: DetectedResult | EvaluationResult
     if asked.boxes:
-        detections = load_detections(asked.boxes, dataset, asked.source.path("images"), asked.least_score)
+        detections = load_detector_boxes(asked.boxes, dataset, asked.source.path("images"), asked.least_score)
         result = evaluate_detected(
             model, dataset, detections, sigmas=sigmas, options=options, predicted=predicted, progress=progress
         )

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import box_matrix, transform_points
 from mobile_eval.keypoints.decode import decode_heatmaps

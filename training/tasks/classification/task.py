@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.types import KerasLoss
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.base import label_names
-from mobile_eval.datasets.folders import ClassFolders
+from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.geometry import Geometry
 from mobile_eval.tasks.classification.evaluate import METRIC, rank
 from training.tasks.base import Array, Category, Image, TrainingTask, divergence
@@ -21,7 +21,7 @@ from training.tasks.classification.settings import ClassificationSettings
 class Top1Evaluator:
     """Measures top-1 accuracy."""
 
-    def __init__(self, data: ClassFolders, spec: Network, geometry: Geometry):
+    def __init__(self, data: ClassificationDataset, spec: Network, geometry: Geometry):
         self.images = data.images
         self._correct: list[bool] = []
 
@@ -52,7 +52,7 @@ def draw_classes(images: Image, scores: Array, category: Category, geometry: Geo
     return labelled
 
 
-def balancing_weights(data: ClassFolders) -> NDArray[np.float64]:
+def balancing_weights(data: ClassificationDataset) -> NDArray[np.float64]:
     """Return class weights (classes,) by the number of images of each class."""
     return weights_by_count(np.bincount([image.label for image in data.images], minlength=len(data.classes)))
 
@@ -61,7 +61,7 @@ def _recipe(spec: Network) -> str:
     return "small" if "small" in spec.name else "imagenet"
 
 
-TASK: TrainingTask[ClassFolders, ClassificationSettings] = TrainingTask(
+TASK: TrainingTask[ClassificationDataset, ClassificationSettings] = TrainingTask(
     metric=METRIC,
     noun="images",
     example_builder=ClassExampleBuilder,

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss, Tensor
 from hrnet_tf.models.build import Network
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
-from mobile_eval.datasets.flip_pairs import pairs_with, unknown_sides
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import KeypointDataset
+from mobile_eval.datasets.flip_pairs import resolve_flip_pairs, unknown_pairs_message
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD, Geometry, box_matrix, heatmap_pixel
 from mobile_eval.keypoints.decode import decode_by_geometry, keypoints_in_image
@@ -88,14 +89,14 @@ def with_flip_pairs(data: KeypointDataset, settings: HeatmapSettings, category: 
     run_category = KeypointCategory.from_json(category) if category else data.category
     same_joints = run_category.joints == data.category.joints and run_category.flip_pairs is not None
     known = run_category.flip_pairs if same_joints else data.category.flip_pairs
-    pairs = pairs_with(settings.flip_pairs, known, data.category.joints)
+    pairs = resolve_flip_pairs(settings.flip_pairs, known, data.category.joints)
     return dataclasses.replace(data, category=dataclasses.replace(data.category, flip_pairs=pairs))
 
 
 def check_flip_pairs(data: KeypointDataset, settings: HeatmapSettings, is_training_set: bool) -> None:
     """Raise HRNetError where training images are to be flipped and the flip pairs are not known."""
     if is_training_set and settings.flip_probability and data.category.flip_pairs is None:
-        raise HRNetError(unknown_sides(data.category.joints))
+        raise HRNetError(unknown_pairs_message(data.category.joints))
 
 
 def heatmap_loss(settings: HeatmapSettings) -> KerasLoss:
