@@ -113,7 +113,7 @@ def convert(
             data,
             samples=samples,
             seed=sample_seed,
-            recipe=recipe,
+            quantization_recipe=recipe,
             runtime=runtime,
             memory_budget=memory_bytes,
         )

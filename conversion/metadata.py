@@ -17,7 +17,7 @@ import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
 
-from conversion.flatbuffer import BYTE
+from conversion.models import BYTE
 from conversion.outputs import LOCATIONS, LOGITS, OUTPUT_NAMES, PROBABILITIES, SCORES
 from mobile_eval.image.geometry import BOX_PADDING
 from mobile_eval.model.archive import MEMBER, labels_member

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.quantization.samples import inputs_of
+from conversion.quantization.samples import dataset_inputs
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
@@ -54,7 +54,7 @@ def restore_run(path: Path | str, data: TaskDataset, output: Path | str, *, memo
     if output.exists():
         raise HRNetError(f"{output} exists already; give another `output`")
     spec, folded = _folded_network(path, description.network["spec"])
-    crops = inputs_of(data, spec, SAMPLES, geometry=description.input.geometry).map(normalize)
+    crops = dataset_inputs(data, spec, SAMPLES, geometry=description.input.geometry).map(normalize)
     model = build_model(spec)
     batches = crops.batches(batch_size_for(spec, memory_budget, most=LARGEST_BATCH))
     weights = unfolded(model_weights(model), folded, batches)

@@ -20,6 +20,7 @@ from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
+from mobile_eval.image.geometry import Geometry
 from mobile_eval.progress import tracked
 from training.config import TrainingConfig
 from training.data.examples import evaluation_batches
@@ -73,7 +74,7 @@ def quantize(
 
 
 def range_groups(
-    data: TaskDataset, spec: Network, geometry: str, memory_budget: int = MEMORY_BUDGET
+    data: TaskDataset, spec: Network, geometry: Geometry, memory_budget: int = MEMORY_BUDGET
 ) -> Iterator[Iterator[NDArray[np.float32]]]:
     """Inputs (N, H, W, 3) of the first items, in groups of batches that fit into the budget.
 

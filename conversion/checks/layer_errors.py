@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.checks.verify import ErrorSums
+from conversion.checks.parity import ErrorSums
 from conversion.quantization.calibration import files_keeping
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.spec.memory import MEMORY_BUDGET

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hrnet_tf.models.detection.sizes import (
-    DETECTION_ANCHORS,
-    DETECTION_POOLED_SIZE,
-    PYRAMID_LEVELS,
-    detection_widths,
-    proposal_limits,
+from hrnet_tf.models.detection.sizes import detection_widths, proposal_limits
+from hrnet_tf.spec.complexity import pyramid_sizes
+from hrnet_tf.spec.network import (
+    BOTTLENECK_EXPANSION,
+    CLASSIFICATION_FEATURES,
+    FIRST_STAGE,
+    BranchModule,
+    FusionLink,
+    HRNetSpec,
+    Size,
 )
-from hrnet_tf.spec.complexity import Size, pyramid_sizes
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE, PYRAMID_LEVELS
 
 BOX = 4  # numbers of a box
 ALIGN_SAMPLES = 4  # that RoIAlign takes of a bin, and averages
@@ -182,12 +185,12 @@ def _classification_head(spec: HRNetSpec) -> Iterator[Part]:
 def _detection_head(spec: HRNetSpec) -> Iterator[Part]:
     (channels, features), sizes = detection_widths(spec), pyramid_sizes(spec)
     places = [height * width for height, width in sizes]
-    anchors, answers = DETECTION_ANCHORS, DETECTION_ANCHORS * (1 + BOX)
+    anchors, answers = ANCHORS_PER_POSITION, ANCHORS_PER_POSITION * (1 + BOX)
     outputs = _gathered(spec) + channels * (places[0] + sum(places[1:PYRAMID_LEVELS]))  # reduced, and pooled
     outputs += sum(places) * (2 * channels + 2 * answers)  # pyramid, proposal network, its answers and these in a row
     outputs += sum(places) * anchors * (1 + BOX)  # all levels together
     proposals, classes = proposal_limits(spec)[1], spec.classes + 1
-    pooled = channels * DETECTION_POOLED_SIZE**2
+    pooled = channels * POOLED_SIZE**2
     outputs += proposals * (BOX + 1 + 2 * pooled + 2 * features + classes * (1 + BOX))
     yield Part("head", _branch_values(spec, set(spec.outputs)), outputs, proposals * ALIGN_SAMPLES * pooled)
 

@@ -9,8 +9,8 @@ from hrnet_tf.spec.baseline import (
     RESNET_WIDTH,
     SimpleBaselineSpec,
 )
-from hrnet_tf.spec.complexity import Cost, Size, bottleneck_cost, conv_cost, total
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION
+from hrnet_tf.spec.complexity import Cost, bottleneck_cost, conv_cost, total
+from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, Size
 
 
 def deconvolution_cost(source: int, target: int, kernel: int, size: Size) -> Cost:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hrnet_tf.models.detection.sizes import (
-    DETECTION_ANCHORS,
-    DETECTION_POOLED_SIZE,
-    PAPER_PROPOSALS,
-    PYRAMID_LEVELS,
-    SMALL_PROPOSALS,
-    detection_widths,
+from hrnet_tf.models.detection.sizes import PAPER_PROPOSALS, SMALL_PROPOSALS, detection_widths
+from hrnet_tf.spec.network import (
+    BOTTLENECK_EXPANSION,
+    CLASSIFICATION_FEATURES,
+    FIRST_STAGE,
+    BranchModule,
+    FusionLink,
+    HRNetSpec,
+    Size,
 )
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
-
-Size = tuple[int, int]
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE, PYRAMID_LEVELS
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,14 @@ def detection_costs(spec: HRNetSpec) -> dict[str, Cost]:
     times = PAPER_PROPOSALS if spec.head_width is None else SMALL_PROPOSALS
     neck = conv_cost(spec.gathered_channels, channels, 1, sizes[0], norm=False, bias=True)
     neck += total(conv_cost(channels, channels, 3, size, norm=False, bias=True) for size in sizes)
-    answers = DETECTION_ANCHORS * (1 + 4)
+    answers = ANCHORS_PER_POSITION * (1 + 4)
     at_each_level = [
         conv_cost(channels, channels, 3, size, norm=False, bias=True)
         + conv_cost(channels, answers, 1, size, norm=False, bias=True)
         for size in sizes
     ]
     proposals = Cost(at_each_level[0].parameters, sum(level.multiply_adds for level in at_each_level))
-    pooled = channels * DETECTION_POOLED_SIZE**2
+    pooled = channels * POOLED_SIZE**2
     boxes = dense_cost(pooled, features, times) + dense_cost(features, features, times)
     boxes += dense_cost(features, 5 * (spec.classes + 1), times)
     return {"neck": neck, "rpn": proposals, "box_head": boxes}

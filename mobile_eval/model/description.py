@@ -9,9 +9,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import GEOMETRIES, PLAIN
+from mobile_eval.image.geometry import GEOMETRIES, STANDARD, Geometry
 from mobile_eval.model.network import DescribedNetwork, DescribedRemoval
 from mobile_eval.typed import Json, JsonObject, brief, checked
 
@@ -57,7 +57,7 @@ class ModelInput:
     std: tuple[float, float, float]
     tensor: TensorFormat
     layout: str = "NHWC RGB"
-    geometry: str = PLAIN
+    geometry: Geometry = STANDARD
 
     def __post_init__(self) -> None:
         if not all(1 <= side <= MAX_SIDE for side in self.size):

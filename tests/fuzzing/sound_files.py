@@ -26,11 +26,11 @@ from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, load_profile
-from mobile_eval.datasets.class_names import read_class_names
-from mobile_eval.datasets.coco.detections import load_detections
-from mobile_eval.datasets.coco.instances import load_instances
+from mobile_eval.datasets.classes import read_class_names
+from mobile_eval.datasets.coco.detection import load_detection_dataset
+from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-from mobile_eval.datasets.masks import read_mask
+from mobile_eval.datasets.segmentation import read_mask
 from mobile_eval.image.image_size import stored_size
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.model.archive import MEMBER, is_described, read_description, save_model_file
@@ -115,9 +115,9 @@ def _data_sets(folder: Path, images: Path) -> dict[str, Reader]:
     names = folder / "classes.json"
     return {
         "keypoints": _json(folder / "keypoints.json", coco, lambda path: load_keypoint_dataset(path, images)),
-        "instances": _json(folder / "instances.json", instances, lambda path: load_instances(path, images)),
+        "instances": _json(folder / "instances.json", instances, lambda path: load_detection_dataset(path, images)),
         "detections": _json(
-            folder / "boxes.json", results, lambda path: load_detections(path, load_keypoint_dataset(sound, images), images)
+            folder / "boxes.json", results, lambda path: load_detector_boxes(path, load_keypoint_dataset(sound, images), images)
         ),
         "faces": Reader(table, damaged_csv, lambda: load_keypoint_dataset(table, images)),
         "class names": _json(names, ["sky", "road"], read_class_names),

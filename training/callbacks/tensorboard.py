@@ -13,7 +13,7 @@ from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import as_arrays
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
@@ -28,7 +28,12 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, folder: Path, spec: Network, example: Sequence[NDArray[np.float32]], looked_at: TaskDataset, geometry: str = PLAIN
+        self,
+        folder: Path,
+        spec: Network,
+        example: Sequence[NDArray[np.float32]],
+        looked_at: TaskDataset,
+        geometry: Geometry = STANDARD,
     ):
         super().__init__()
         self.folder = folder
@@ -36,7 +41,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         self.label_schema = looked_at.label_schema
         self.task = training_task(spec.task)
         self.geometry = geometry
-        self.images = TASKS[spec.task].inputs_in(geometry, looked_at.items[:SHOWN], spec.input_size)
+        self.images = TASKS[spec.task].inputs(looked_at.items[:SHOWN], spec.input_size, geometry)
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:

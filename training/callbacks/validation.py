@@ -11,7 +11,7 @@ from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from training.data.examples import evaluation_inputs
 from training.tasks.registry import training_task
 
@@ -22,7 +22,7 @@ def measure(
     network: Callable[[Any], Any],
     data: TaskDataset,
     spec: Network,
-    geometry: str = PLAIN,
+    geometry: Geometry = STANDARD,
     memory_budget: int = MEMORY_BUDGET,
 ) -> float:
     """The metric of the task over all of `data`.
@@ -52,7 +52,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         spec: Network,
         network: Any,
         trained: Any,
-        geometry: str = PLAIN,
+        geometry: Geometry = STANDARD,
         memory_budget: int = MEMORY_BUDGET,
     ):
         super().__init__()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.preprocess import normalize, read_item
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
@@ -36,12 +36,14 @@ BATCH_SEED = 0x6D6978  # sets what a batch draws as a whole apart from what its 
 Example = tuple[NDArray[np.float32], ...]
 
 
-def evaluation_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN) -> NDArray[np.float32]:
+def evaluation_inputs(items: Sequence[Any], spec: Network, geometry: Geometry = STANDARD) -> NDArray[np.float32]:
     """What a network of that geometry is given of items (N, H, W, 3), as on the device, normalized."""
-    return normalize(TASKS[spec.task].inputs_in(geometry, items, spec.input_size))
+    return normalize(TASKS[spec.task].inputs(items, spec.input_size, geometry))
 
 
-def evaluation_batches(items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN) -> Iterator[NDArray[np.float32]]:
+def evaluation_batches(
+    items: Sequence[Any], size: int, spec: Network, geometry: Geometry = STANDARD
+) -> Iterator[NDArray[np.float32]]:
     """`evaluation_inputs` of `size` items at a time, made when they are asked for."""
     for start in range(0, len(items), size):
         yield evaluation_inputs(items[start : start + size], spec, geometry)

@@ -15,7 +15,7 @@ from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource, TaskDataset, label_names
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import UDP, geometry_of
+from mobile_eval.image.geometry import UDP, Geometry, geometry_of
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.tasks.registry import TASKS
 from training.callbacks.progress import ProgressLine
@@ -215,7 +215,7 @@ def _looking(model: Any, spec: Network, how: Execution) -> Any:
     return build_model(spec) if how.devices.strategy else model
 
 
-def _watching(run: Run, examples: Examples, looked_at: TaskDataset, geometry: str) -> list[Any]:
+def _watching(run: Run, examples: Examples, looked_at: TaskDataset, geometry: Geometry) -> list[Any]:
     """What TensorBoard is shown."""
     from training.callbacks.tensorboard import Pictures
 

@@ -43,9 +43,9 @@ class TaskSettings:
     @property
     def geometry(self) -> str:
         """Geometry of the network's inputs and outputs, one of `mobile_eval.image.geometry`."""
-        from mobile_eval.image.geometry import PLAIN
+        from mobile_eval.image.geometry import STANDARD
 
-        return PLAIN
+        return STANDARD
 
 
 @dataclasses.dataclass(frozen=True)

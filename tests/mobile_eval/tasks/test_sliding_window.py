@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.masks import load_masked_images, read_mask
+from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
 from mobile_eval.image.preprocess import normalize, read_image, resize
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import evaluate_segmentation, most_likely
@@ -144,7 +144,7 @@ def streets(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_evaluation_counts_what_views_find(streets: tuple[Path, Path], task_model: MakeModel) -> None:
-    model, data = TFLiteModel(task_model("segmentation", CLASSES).path), load_masked_images(*streets)
+    model, data = TFLiteModel(task_model("segmentation", CLASSES).path), load_segmentation_dataset(*streets)
     how = MapOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
     counts = np.zeros((3, 3), np.int64)
     for one in data.images:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from conversion.quantization.samples import own_data
+from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights
@@ -163,7 +163,7 @@ def test_a_run_s_category_is_taken_where_none_is_given(
     chosen = with_given(dataclasses.replace(config, train=train_source, val=None, batch_size=2), {"flip_pairs": "none"})
     train_data, _ = load_data(chosen)
     assert train_data.names == ("nose", "tail")
-    calibrated = own_data(run)
+    calibrated = training_data(run)
     assert calibrated is not None
     assert calibrated.names == ("nose", "tail")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conversion.quantization.samples import own_data
+from conversion.quantization.samples import training_data
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
@@ -64,10 +64,10 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
     assert (again.train.exif, again.val and again.val.exif) == (exif, exif)
     changed = fine_tuning_config(run, run_sources(run, options(turned, "upright")), 1, 8, 1e-3, 0)
     assert changed.train.exif == "upright"
-    data = own_data(run)
+    data = training_data(run)
     assert data is not None
     assert {instance.upright for instance in data.items} == {exif == "upright"}
-    assert own_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
+    assert training_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
 
 
 def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:

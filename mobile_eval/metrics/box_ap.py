@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from mobile_eval.datasets.coco.ids import as_id, key_of, numbered
-from mobile_eval.datasets.coco.schema import usable_area
+from mobile_eval.datasets.coco.schema import as_id, key_of, numbered, usable_area
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
-from mobile_eval.metrics.figures import show
-from mobile_eval.metrics.oks import NOT_DEFINED
+from mobile_eval.metrics.keypoint_ap import NOT_DEFINED
+from mobile_eval.metrics.metric import format_scores
 
 FIGURES = 12
 TABLES = {"image": "images", "category": "categories"}  # what ids are of, and where it is listed
 
 
 @dataclass(frozen=True)
-class BoxMapResult:
+class BoxApResult:
     """COCO's twelve figures of boxes, 0..1; None where the annotations hold no object of that size.
 
     AP is the mean over IoU 0.5, 0.55 ... 0.95; AR1, AR10 and AR100 are with that many boxes an image at most.
@@ -43,20 +42,20 @@ class BoxMapResult:
     ar_large: float | None
 
     def __str__(self) -> str:
-        return f"AP {show(self.ap)}  AP50 {show(self.ap50)}  AP75 {show(self.ap75)}  AR100 {show(self.ar100)}"
+        return format_scores({"AP": self.ap, "AP50": self.ap50, "AP75": self.ap75, "AR100": self.ar100})
 
 
-def box_map_of_files(annotations: Path | str, results: Path | str) -> BoxMapResult:
+def box_ap_of_files(annotations: Path | str, results: Path | str) -> BoxApResult:
     """`box_map` of a COCO instances file and a COCO detection results file."""
     coco, found = read_json(annotations, "annotation file"), read_json(results, "detections")
     if not isinstance(coco, dict) or not {"images", "categories", "annotations"} <= set(coco):
         raise HRNetError(f"{annotations} is not a COCO annotation file: it must hold images, categories and annotations")
     if not isinstance(found, list):
         raise HRNetError(f"{results} is not a COCO detection results file, a list of image_id, category_id, bbox and score")
-    return box_map(coco, found)
+    return box_ap(coco, found)
 
 
-def box_map(coco: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxMapResult:
+def box_ap(coco: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxApResult:
     """AP and AR of `results` (COCO detection results: image_id, category_id, bbox, score) against a COCO annotation file.
 
     Annotations without an area above 0 get their box's, and crowds without a box are left out. Images and categories are numbered
@@ -79,7 +78,7 @@ def box_map(coco: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxMapRe
     evaluation.accumulate()
     evaluation.summarize()
     figures = [float(value) for value in np.asarray(evaluation.all_stats, np.float64)[:FIGURES]]
-    return BoxMapResult(*(None if value == NOT_DEFINED else value for value in figures))
+    return BoxApResult(*(None if value == NOT_DEFINED else value for value in figures))
 
 
 def _annotation(entry: dict[str, Any], number: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco.instances import Instances, load_instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, load_detection_dataset
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.detection.evaluate import measured
@@ -48,10 +48,10 @@ def keypoints_of(coco: dict[str, Any], images: Path, **options: Any) -> Keypoint
     return load_keypoint_dataset(images / "people.json", images, **options)
 
 
-def boxes_of(coco: dict[str, Any], images: Path, **options: Any) -> Instances:
+def boxes_of(coco: dict[str, Any], images: Path, **options: Any) -> DetectionDataset:
     kinds = [{"id": 1, "name": "person"}]
     (images / "boxes.json").write_text(json.dumps({**coco, "categories": kinds}))
-    return load_instances(images / "boxes.json", images, **options)
+    return load_detection_dataset(images / "boxes.json", images, **options)
 
 
 BAD_BOXES = [

@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.class_data import ClassData
-from mobile_eval.datasets.class_names import CITYSCAPES, class_names_beside, numbered_classes, read_class_names
-from mobile_eval.datasets.folders import image_files, skipped_line
-from mobile_eval.datasets.frames import find_frame
+from mobile_eval.datasets.classes import CITYSCAPES, ClassDataset, class_names_beside, numbered_classes, read_class_names
+from mobile_eval.datasets.coordinate_frame import find_frame
+from mobile_eval.datasets.image_files import image_files, skipped_files_summary
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.image import png
@@ -27,7 +26,7 @@ CITYSCAPES_IMAGE, CITYSCAPES_MASK = "_leftImg8bit", "_gtFine_labelTrainIds"
 
 
 @dataclass(frozen=True)
-class MaskedImage:
+class SegmentationImage:
     """An image and its mask."""
 
     image_path: Path
@@ -37,11 +36,11 @@ class MaskedImage:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskedImages(ClassData):
+class SegmentationDataset(ClassDataset):
     """The images of a segmentation data set, and the names of its classes."""
 
     task = "segmentation"
-    images: tuple[MaskedImage, ...]
+    images: tuple[SegmentationImage, ...]
     skipped: tuple[Path, ...] = ()  # files that are no images
     masks_alone: int = 0  # masks without an image
 
@@ -49,18 +48,18 @@ class MaskedImages(ClassData):
     def skipped_summary(self) -> str:
         """The files that are skipped, and how many masks have no image."""
         alone = f"{number_of(self.masks_alone, 'masks')} without an image" if self.masks_alone else ""
-        return ", ".join(filter(None, (skipped_line(self.skipped), alone)))
+        return ", ".join(filter(None, (skipped_files_summary(self.skipped), alone)))
 
 
-def load_masked_images(
+def load_segmentation_dataset(
     images: Path | str, masks: Path | str, classes: Path | None = None, *, exif: str | None = None
-) -> MaskedImages:
+) -> SegmentationDataset:
     """Every image in the folder `images` with its mask in the folder `masks`: the file of the same name, in the same subfolder.
 
     Cityscapes' layout is known too: `aachen/NAME_leftImg8bit.png` goes with `aachen/NAME_gtFine_labelTrainIds.png`. The classes
     are named by the file `classes`; without it by a `classes.json` in the folder of masks or at most two above it, as Cityscapes'
     in its layout, or else by number, as many as the masks hold. One of the two folders may lie in the other. `exif` is how images
-    are masked that EXIF turns, one of `frames.FRAMES`; None leaves it to the masks' sizes.
+    are masked that EXIF turns, one of `coordinate_frame.FRAMES`; None leaves it to the masks' sizes.
 
     Raises HRNetError where there are no images or the two are one folder, names an image without mask and files of one name, and
     refuses masks that hold nothing but 0 and IGNORED.
@@ -76,16 +75,16 @@ def load_masked_images(
     for name, path in _by_name(_outside(listed.images, image_folder, mask_folder), image_folder, CITYSCAPES_IMAGE).items():
         if name not in by_name:
             raise HRNetError(f"image {path} has no mask: {mask_folder / name}.png is not there")
-        pairs.append(MaskedImage(path, by_name[name]))
+        pairs.append(SegmentationImage(path, by_name[name]))
     if not pairs:
         raise HRNetError(f"there are no images in {images}")
     names = _class_names(pairs, mask_folder, classes)
     _check_more_than_ignored(pairs, mask_folder)
     skipped = _outside(listed.skipped, image_folder, mask_folder)
-    return MaskedImages(_in_frame(pairs, masks, exif), names, tuple(skipped), len(by_name) - len(pairs))
+    return SegmentationDataset(_in_frame(pairs, masks, exif), names, tuple(skipped), len(by_name) - len(pairs))
 
 
-def _in_frame(pairs: Sequence[MaskedImage], masks: Path | str, exif: str | None) -> tuple[MaskedImage, ...]:
+def _in_frame(pairs: Sequence[SegmentationImage], masks: Path | str, exif: str | None) -> tuple[SegmentationImage, ...]:
     """The images with what the masks' sizes tell of how those are read that EXIF turns."""
     by_image = {pair.image_path: pair.mask_path for pair in pairs}
     frame = find_frame(by_image, lambda image: stored_size(by_image[image]), masks, exif)
@@ -103,7 +102,7 @@ def _outside(paths: Sequence[Path], folder: Path, other: Path) -> list[Path]:
     return [path for path in paths if excluded not in (real[path.parent], *real[path.parent].parents)]
 
 
-def _class_names(pairs: list[MaskedImage], masks: Path, classes: Path | None) -> tuple[str, ...]:
+def _class_names(pairs: list[SegmentationImage], masks: Path, classes: Path | None) -> tuple[str, ...]:
     known = read_class_names(classes) if classes else class_names_beside(masks)
     if known:
         return known
@@ -112,7 +111,7 @@ def _class_names(pairs: list[MaskedImage], masks: Path, classes: Path | None) ->
     return numbered_classes(read_mask(pair.mask_path, IGNORED) for pair in pairs)
 
 
-def _check_more_than_ignored(pairs: list[MaskedImage], masks: Path) -> None:
+def _check_more_than_ignored(pairs: list[SegmentationImage], masks: Path) -> None:
     """Refuse masks whose foreground is 255: it would count for nothing. Other data are known by their first mask."""
     ignored = False
     for pair in pairs:

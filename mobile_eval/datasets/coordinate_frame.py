@@ -28,7 +28,7 @@ NamedSize = Callable[[Path], Size | None]
 
 
 @dataclass(frozen=True)
-class Frame:
+class CoordinateFrame:
     """How the images of a data set are read: those that EXIF turns as `name` says, except where their own size tells otherwise.
 
     `stored` are the images, of those that were looked at, that stay as they are stored although EXIF turns them.
@@ -41,13 +41,13 @@ class Frame:
         """Whether an image that was looked at is turned as its EXIF says; one that EXIF does not turn is upright anyway."""
         return path not in self.stored
 
-    def with_images(self, images: Iterable[Path], named_size: NamedSize) -> Frame:
+    def with_images(self, images: Iterable[Path], named_size: NamedSize) -> CoordinateFrame:
         """The same frame for more images."""
         more = {one.path for one in _turned(images, named_size) if not one.is_upright(self.name)}
-        return Frame(self.name, self.stored | more)
+        return CoordinateFrame(self.name, self.stored | more)
 
 
-ALL_UPRIGHT = Frame()
+ALL_UPRIGHT = CoordinateFrame()
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ class _Turned:
         return (self.told or frame) == UPRIGHT
 
 
-def size_as_read(path: Path, *, upright: bool) -> Size:
+def oriented_size(path: Path, *, upright: bool) -> Size:
     """(height, width) of an image when it is turned as EXIF says, or as it is stored."""
     return turned_size(stored_size(path), _orientation(path)) if upright else stored_size(path)
 
 
 def find_frame(
     images: Iterable[Path], named_size: NamedSize, where: Path | str, choice: str | None = None, default: str = UPRIGHT
-) -> Frame:
+) -> CoordinateFrame:
     """The frame of the images that a file annotates.
 
     Args:
@@ -103,7 +103,7 @@ def find_frame(
             stacklevel=2,
         )
     frame = choice or most
-    return Frame(frame, frozenset(one.path for one in turned if not one.is_upright(frame)))
+    return CoordinateFrame(frame, frozenset(one.path for one in turned if not one.is_upright(frame)))
 
 
 def _turned(images: Iterable[Path], named_size: NamedSize) -> list[_Turned]:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.metrics.box_map import box_map, box_map_of_files
-from mobile_eval.metrics.oks import NOT_DEFINED
+from mobile_eval.metrics.box_ap import box_ap, box_ap_of_files
+from mobile_eval.metrics.keypoint_ap import NOT_DEFINED
 
 Entries = list[dict[str, Any]]
 CATEGORIES = (2, 5, 9)
@@ -61,7 +61,7 @@ def oracle(coco: dict[str, Any], results: Entries) -> list[float]:
 
 
 def figures(coco: dict[str, Any], results: Entries) -> list[float]:
-    return [NOT_DEFINED if value is None else value for value in dataclasses.astuple(box_map(coco, results))]
+    return [NOT_DEFINED if value is None else value for value in dataclasses.astuple(box_ap(coco, results))]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -90,11 +90,11 @@ def test_by_hand() -> None:
     coco["annotations"] = [{"image_id": 0, "category_id": 2, "bbox": [0, 0, 50, 50]}]  # a medium one, without area
     miss = {"image_id": 0, "category_id": 2, "bbox": [100, 100, 50, 50], "score": 0.9}
     hit = {"image_id": 0, "category_id": 2, "bbox": [0, 0, 50, 50], "score": 0.5}
-    result = box_map(coco, [miss, hit])
+    result = box_ap(coco, [miss, hit])
     assert result.ap == pytest.approx(0.5)  # found behind a false one: precision 1/2 at every recall
     assert (result.ar1, result.ar10, result.ap_small) == (0.0, 1.0, None)
     assert str(result) == "AP 0.5000  AP50 0.5000  AP75 0.5000  AR100 1.0000"
-    assert box_map(coco, []).ap == 0.0
+    assert box_ap(coco, []).ap == 0.0
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_by_hand() -> None:
 def test_bad_results_are_named(change: dict[str, Any], message: str) -> None:
     coco, results = scene(5, 0)
     with pytest.raises(HRNetError, match=message):
-        box_map(coco, [{**results[0], **change}])
+        box_ap(coco, [{**results[0], **change}])
 
 
 def test_files(tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ def test_files(tmp_path: Path) -> None:
     annotations, found = tmp_path / "instances.json", tmp_path / "results.json"
     annotations.write_text(json.dumps(coco))
     found.write_text(json.dumps(results))
-    assert box_map_of_files(annotations, found) == box_map(coco, results)
+    assert box_ap_of_files(annotations, found) == box_ap(coco, results)
     with pytest.raises(HRNetError, match=r"instances.json is not a COCO detection results file"):
-        box_map_of_files(annotations, annotations)
+        box_ap_of_files(annotations, annotations)
     with pytest.raises(HRNetError, match=r"results.json is not a COCO annotation file"):
-        box_map_of_files(found, found)
+        box_ap_of_files(found, found)

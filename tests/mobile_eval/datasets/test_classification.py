@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mobile_eval.datasets.folders import image_files, load_class_folders, skipped_line
-from mobile_eval.datasets.masks import load_masked_images
+from mobile_eval.datasets.classification import load_classification_dataset
+from mobile_eval.datasets.image_files import image_files, skipped_files_summary
+from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
 from tests.image_files import encoded, photograph, png_of_samples
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
@@ -47,9 +48,9 @@ def test_what_is_skipped_is_counted_and_named(tmp_path: Path) -> None:
     found = image_files(folder)
     assert [path.name for path in found.images] == ["a.png"]
     assert [path.name for path in found.skipped] == ["b.heic", "c.AVIF", "d", "f.jpg", "g.png", "e.mp4"]
-    assert skipped_line(found.skipped) == "6 files skipped: b.heic, c.AVIF, d, ..."
-    assert skipped_line(found.skipped[:1]) == "1 file skipped: b.heic"
-    assert skipped_line(()) == ""
+    assert skipped_files_summary(found.skipped) == "6 files skipped: b.heic, c.AVIF, d, ..."
+    assert skipped_files_summary(found.skipped[:1]) == "1 file skipped: b.heic"
+    assert skipped_files_summary(()) == ""
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def animals(tmp_path: Path) -> Path:
 
 
 def test_class_folders(animals: Path, tmp_path: Path) -> None:
-    data = load_class_folders(animals)
+    data = load_classification_dataset(animals)
     assert data.classes == ("cat", "dog")
     assert [(one.image_path.name, one.label) for one in data.images] == [("1.png", 0), ("2.JPG", 0), ("1.gif", 1), ("2.png", 1)]
     assert data.skipped_summary == "3 files skipped: loose.png, notes.docx, 2.heic"
@@ -74,10 +75,10 @@ def test_class_folders(animals: Path, tmp_path: Path) -> None:
 def test_one_class_and_classes_without_images_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "one", "cat/1.png", "2.png")
     with pytest.raises(HRNetError, match="one holds one class folder, cat; expected two at least"):
-        load_class_folders(tmp_path / "one")
+        load_classification_dataset(tmp_path / "one")
     fill(tmp_path / "two", "cat/1.png", "dog/1.heic")
     with pytest.raises(HRNetError, match=r"class folder .*dog has no images \(1 file skipped: 1.heic\)"):
-        load_class_folders(tmp_path / "two")
+        load_classification_dataset(tmp_path / "two")
 
 
 def test_evaluation_says_what_it_skips(animals: Path, task_model: Callable[..., TaskModel], invoke: Invoke) -> None:
@@ -97,4 +98,6 @@ def test_images_without_mask_and_masks_without_image(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     for name in "ac":
         (tmp_path / "masks" / f"{name}.png").write_bytes(png_of_samples(photograph(40, 50)[..., 0] // 128, 8))
-    assert load_masked_images(images, tmp_path / "masks").skipped_summary == "1 file skipped: b.raw, 1 mask without an image"
+    assert (
+        load_segmentation_dataset(images, tmp_path / "masks").skipped_summary == "1 file skipped: b.raw, 1 mask without an image"
+    )

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
-from mobile_eval.datasets.flip_pairs import FACE_PAIRS, name_words, named_pairs, pairs_with, parse_flip_pairs
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
+from mobile_eval.datasets.flip_pairs import FACE_PAIRS, pairs_by_name, parse_flip_pairs, resolve_flip_pairs, words_without_side
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.decode import decode_heatmaps
-from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
+from mobile_eval.keypoints.inference import DecodingOptions, flip_back, predict_box
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.poses import CENTER_COLOR, LEFT_COLOR, RIGHT_COLOR, bone_colors, joint_colors
@@ -59,13 +60,15 @@ def test_names_that_are_pairs(names: str, expected: int | None) -> None:
     """Every two names that follow each other are a pair, left first, as many as expected."""
     listed = names.split(",")
     if expected is None:
-        assert named_pairs(listed) == ((0, 2),)
+        assert pairs_by_name(listed) == ((0, 2),)
         return
     if names.startswith("left_eye,l_eye"):
-        assert named_pairs(listed) == ((0, 2), (1, 3))
+        assert pairs_by_name(listed) == ((0, 2), (1, 3))
         return
-    assert named_pairs(listed) == tuple((2 * index, 2 * index + 1) for index in range(expected))
-    assert named_pairs(listed[::-1]) == tuple(sorted((len(listed) - 1 - a, len(listed) - 1 - b) for a, b in named_pairs(listed)))
+    assert pairs_by_name(listed) == tuple((2 * index, 2 * index + 1) for index in range(expected))
+    assert pairs_by_name(listed[::-1]) == tuple(
+        sorted((len(listed) - 1 - a, len(listed) - 1 - b) for a, b in pairs_by_name(listed))
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,15 +88,15 @@ def test_names_that_are_pairs(names: str, expected: int | None) -> None:
     ],
 )
 def test_names_that_are_no_pairs(names: str) -> None:
-    assert named_pairs(names.split(",")) == ()
+    assert pairs_by_name(names.split(",")) == ()
     assert KeypointCategory.from_json({"name": "x", "keypoints": names.split(",")}).flip_pairs is None
 
 
 def test_names_without_their_sides() -> None:
     for name in ("left_hip", "LHip", "hipL", "Right Hip", "R-HIP", "lefthip"):
-        assert name_words(name) == ("hip",)
-    assert name_words("forelegL1") == ("foreleg", "1")
-    assert (name_words("headTop"), name_words("left")) == (("head", "top"), ())
+        assert words_without_side(name) == ("hip",)
+    assert words_without_side("forelegL1") == ("foreleg", "1")
+    assert (words_without_side("headTop"), words_without_side("left")) == (("head", "top"), ())
     sigmas = KeypointCategory.from_json({"name": "p", "keypoints": ["LHip", "R_Eye", "Head Top"]}).sigmas
     assert sigmas == (0.107, 0.025, 0.079)  # COCO's of hip and eye, CrowdPose's of the head's top
 
@@ -148,12 +151,12 @@ def test_pairs_that_are_none(text: str, message: str) -> None:
 
 def test_typed_pairs_go_beside_known_ones() -> None:
     known = ((0, 1), (2, 3))
-    assert pairs_with("auto", known, "abcdefg") == known
-    assert pairs_with("auto", None, "abcdefg") is None
-    assert pairs_with("e:f", known, "abcdefg") == ((0, 1), (2, 3), (4, 5))
-    assert pairs_with("b:e", known, "abcdefg") == ((1, 4), (2, 3))
-    assert pairs_with("e:f", None, "abcdefg") == ((4, 5),)
-    assert pairs_with("none", known, "abcdefg") == ()
+    assert resolve_flip_pairs("auto", known, "abcdefg") == known
+    assert resolve_flip_pairs("auto", None, "abcdefg") is None
+    assert resolve_flip_pairs("e:f", known, "abcdefg") == ((0, 1), (2, 3), (4, 5))
+    assert resolve_flip_pairs("b:e", known, "abcdefg") == ((1, 4), (2, 3))
+    assert resolve_flip_pairs("e:f", None, "abcdefg") == ((4, 5),)
+    assert resolve_flip_pairs("none", known, "abcdefg") == ()
 
 
 def test_a_category_keeps_its_pairs() -> None:
@@ -198,11 +201,11 @@ def test_the_flip_test_exchanges_sides(first: str, second: str, typed: str, mode
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     plain, other = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     order = np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14, 16])
-    expected = decode_heatmaps((plain + unmirrored(other, order)) / 2)
-    found = PoseOptions(flip=True, flip_pairs=typed).keypoints(model, model.to_input(crops))
+    expected = decode_heatmaps((plain + flip_back(other, order)) / 2)
+    found = DecodingOptions(flip=True, flip_pairs=typed).keypoints(model, model.to_input(crops))
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    alone = decode_heatmaps((plain + unmirrored(other, np.arange(17))) / 2)
-    found = PoseOptions(flip=True, flip_pairs="none").keypoints(model, model.to_input(crops))
+    alone = decode_heatmaps((plain + flip_back(other, np.arange(17))) / 2)
+    found = DecodingOptions(flip=True, flip_pairs="none").keypoints(model, model.to_input(crops))
     np.testing.assert_allclose(found, alone, atol=1e-6)
     assert not np.allclose(expected, alone)
 
@@ -219,7 +222,7 @@ def test_without_pairs_nothing_is_mirrored(invoke: Invoke, people: People, model
     assert "float32.tflite: it is not known which of 17 keypoints (joint_0_near, joint_0_far, joint_1_near, ...)" in line
     assert "--flip-pairs none" in line
     with pytest.raises(HRNetError, match="it is not known which of 17 keypoints"):
-        predict_box(TFLiteModel(path), np.zeros((90, 70, 3), np.uint8), (0, 0, 70, 90), PoseOptions(flip=True))
+        predict_box(TFLiteModel(path), np.zeros((90, 70, 3), np.uint8), (0, 0, 70, 90), DecodingOptions(flip=True))
     json_path = people.images.parent / "figures.json"
     code, _, _ = invoke("evaluate", path, *data, "--flip", "--flip-pairs", "0:1,joint_1_near:joint_1_far", "--json", json_path)
     assert code == 0

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobile_eval.datasets.masks import load_masked_images, read_mask
+from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
 from mobile_eval.errors import HRNetError
 from tests.image_files import chunk, encoded, photograph, png_of_samples, png_that_claims
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
@@ -130,7 +130,7 @@ def folder(tmp_path: Path) -> Callable[[Write], Path]:
 @pytest.mark.parametrize("write", [as_bits, as_bit_palette, as_pillow_bits])
 def test_masks_of_one_bit_are_of_two_classes(write: Write, folder: Callable[[Write], Path]) -> None:
     at = folder(write)
-    data = load_masked_images(at / "images", at / "masks")
+    data = load_segmentation_dataset(at / "images", at / "masks")
     assert data.classes == ("class_0", "class_1")
     mask = read_mask(data.images[1].mask_path, 2)
     assert (mask.sum(), mask[11, 20]) == (19 * 30, 1)
@@ -145,7 +145,7 @@ def test_masks_of_0_and_255_are_refused(
     if named:
         (at / "masks" / "classes.json").write_text('["background", "square"]')
     with pytest.raises(HRNetError, match=r"the masks in .*masks hold nothing but 0 and 255, .* write the index of a class"):
-        load_masked_images(at / "images", at / "masks")
+        load_segmentation_dataset(at / "images", at / "masks")
     model = task_model("segmentation", ("background", "square")).path
     arguments = "--images", at / "images", "--masks", at / "masks"
     for command in (("evaluate", model), ("compare", model, "--output", at / "report")):
@@ -156,7 +156,7 @@ def test_masks_of_0_and_255_are_refused(
     mask = cv2.imread(str(at / "masks" / "2.png"), cv2.IMREAD_UNCHANGED)
     mask[:5] = 1
     cv2.imwrite(str(at / "masks" / "2.png"), mask)  # and 255 is what is ignored, after all
-    assert len(load_masked_images(at / "images", at / "masks").classes) == 2
+    assert len(load_segmentation_dataset(at / "images", at / "masks").classes) == 2
 
 
 def test_masks_in_the_folder_of_images_are_refused(folder: Callable[[Write], Path]) -> None:
@@ -166,9 +166,9 @@ def test_masks_in_the_folder_of_images_are_refused(folder: Callable[[Write], Pat
     (at / "link").symlink_to(at / "images")
     for masks in (at / "images", at / "link", at / "masks" / ".." / "images"):
         with pytest.raises(HRNetError, match=r"images and masks are both in .*images, where masks would be taken for images"):
-            load_masked_images(at / "images", masks)
+            load_segmentation_dataset(at / "images", masks)
     with pytest.raises(HRNetError, match=r"0.jpg and 0.png have one name: which of them is the image, and which the mask"):
-        load_masked_images(at / "images", at / "masks")
+        load_segmentation_dataset(at / "images", at / "masks")
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -179,7 +179,7 @@ def test_one_folder_in_the_other(linked: bool, folder: Callable[[Write], Path], 
         inside.symlink_to(at / "masks")
     else:
         (at / "masks").rename(inside)
-    data = load_masked_images(at / "images", inside)
+    data = load_segmentation_dataset(at / "images", inside)
     assert [(one.image_path.name, one.mask_path.name) for one in data.images] == [(f"{n}.jpg", f"{n}.png") for n in range(3)]
     assert data.skipped_summary == ""
 
@@ -187,7 +187,7 @@ def test_one_folder_in_the_other(linked: bool, folder: Callable[[Write], Path], 
 def test_images_in_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
     at = folder(as_bits)
     (at / "images").rename(at / "masks" / "images")
-    data = load_masked_images(at / "masks" / "images", at / "masks")
+    data = load_segmentation_dataset(at / "masks" / "images", at / "masks")
     assert [(one.image_path.name, one.mask_path.name) for one in data.images] == [(f"{n}.jpg", f"{n}.png") for n in range(3)]
     assert data.skipped_summary == ""
 
@@ -196,7 +196,7 @@ def test_two_masks_of_one_name(folder: Callable[[Write], Path]) -> None:
     at = folder(as_bits)
     (at / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
     with pytest.raises(HRNetError, match=r"1.bmp and 1.png have one name"):
-        load_masked_images(at / "images", at / "masks")
+        load_segmentation_dataset(at / "images", at / "masks")
 
 
 def test_pillow_reads_what_these_tests_write() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from mobile_eval.datasets.coco.instances import load_instances
+from mobile_eval.datasets.coco.detection import load_detection_dataset
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 
 
 def test_boxes_and_classes(shapes: Path) -> None:
-    data = load_instances(shapes / "train.json", shapes / "images")
+    data = load_detection_dataset(shapes / "train.json", shapes / "images")
     content = json.loads((shapes / "train.json").read_text())
     assert (len(data), data.names, data.category_ids) == (16, ("square", "disc"), (3, 7))
     assert data.label_schema == {"name": "detection", "classes": ["square", "disc"]}
@@ -27,7 +27,7 @@ def test_boxes_and_classes(shapes: Path) -> None:
 
 
 def test_a_part_has_the_annotations_to_match(shapes: Path) -> None:
-    data = load_instances(shapes / "train.json", shapes / "images")
+    data = load_detection_dataset(shapes / "train.json", shapes / "images")
     head, odd = data.head(3), data.part(slice(1, None, 2))
     assert (len(head), len(odd)) == (3, 8)
     assert len(head.coco["annotations"]) == sum(len(item.boxes) for item in head.items)
@@ -47,7 +47,7 @@ def written(shapes: Path, folder: Path, **changes: Any) -> Path:
 
 
 def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
-    data = load_instances(written(shapes, tmp_path, iscrowd=1), shapes / "images")
+    data = load_detection_dataset(written(shapes, tmp_path, iscrowd=1), shapes / "images")
     assert data.skipped_summary == "1 annotation of crowds left out"
     assert sum(len(item.boxes) for item in data.items) == len(data.coco["annotations"]) - 1
 
@@ -68,7 +68,7 @@ def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
 )
 def test_annotations_that_are_refused(changes: dict[str, Any], message: str, shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match=message) as refused:
-        load_instances(written(shapes, tmp_path, **changes), shapes / "images")
+        load_detection_dataset(written(shapes, tmp_path, **changes), shapes / "images")
     assert "\n" not in str(refused.value)
 
 
@@ -88,18 +88,18 @@ def test_files_of_another_kind(content: Any, message: str, shapes: Path, tmp_pat
     path = tmp_path / "other.json"
     path.write_text(json.dumps(content))
     with pytest.raises(HRNetError, match=message):
-        load_instances(path, shapes / "images")
+        load_detection_dataset(path, shapes / "images")
 
 
 def test_files_that_hold_no_box_or_name_missing_images(shapes: Path, tmp_path: Path) -> None:
     content = json.loads((shapes / "train.json").read_text())
     (tmp_path / "empty.json").write_text(json.dumps({**content, "annotations": []}))
     with pytest.raises(HRNetError, match="holds no box"):
-        load_instances(tmp_path / "empty.json", shapes / "images")
+        load_detection_dataset(tmp_path / "empty.json", shapes / "images")
     with pytest.raises(HRNetError, match=r"names 16 image files that are not in .*, the first is train1\.png"):
-        load_instances(shapes / "train.json", tmp_path)
+        load_detection_dataset(shapes / "train.json", tmp_path)
     with pytest.raises(HRNetError, match="does not exist"):
-        load_instances(shapes / "train.json", tmp_path / "none")
+        load_detection_dataset(shapes / "train.json", tmp_path / "none")
 
 
 def test_keypoint_networks_refuse_instances(shapes: Path) -> None:

@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.class_data import ClassData
-from mobile_eval.datasets.coco.bad_labels import BadLabels, how_many
-from mobile_eval.datasets.coco.ids import Id, key_of
-from mobile_eval.datasets.coco.schema import CocoFile, as_annotation, box_in, checked_coco, is_crowd, is_of_crowd, usable_area
-from mobile_eval.datasets.frames import find_frame
+from mobile_eval.datasets.classes import ClassDataset
+from mobile_eval.datasets.coco.invalid_labels import InvalidLabels, how_many
+from mobile_eval.datasets.coco.schema import (
+    CocoFile,
+    Id,
+    as_annotation,
+    box_in,
+    checked_coco,
+    is_crowd,
+    is_of_crowd,
+    key_of,
+    usable_area,
+)
+from mobile_eval.datasets.coordinate_frame import find_frame
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 
@@ -26,7 +35,7 @@ Labelled = list[tuple[Box, int]]  # boxes and their classes
 
 
 @dataclass(frozen=True, eq=False)
-class InstanceImage:
+class DetectionImage:
     """An image of `image_size` (height, width), its boxes (N, 4) as x, y, width, height in pixels, and their classes (N,).
 
     An image without boxes is background.
@@ -41,7 +50,7 @@ class InstanceImage:
 
 
 @dataclass(frozen=True, eq=False)
-class Instances(ClassData):
+class DetectionDataset(ClassDataset):
     """The images of an annotation file, its classes with their ids, and its content for COCO's own evaluation.
 
     Crowds are boxes of none of the images: COCO's evaluation passes over what is found in them. `remarks` say what of the file is
@@ -49,7 +58,7 @@ class Instances(ClassData):
     """
 
     task = "detection"
-    images: tuple[InstanceImage, ...]
+    images: tuple[DetectionImage, ...]
     category_ids: tuple[Id, ...] = ()
     coco: dict[str, Any] = field(repr=False, default_factory=dict)
     remarks: tuple[str, ...] = ()
@@ -59,7 +68,7 @@ class Instances(ClassData):
         """What of the file is left out or taken otherwise than it says."""
         return "; ".join(self.remarks)
 
-    def part(self, which: slice) -> Instances:
+    def part(self, which: slice) -> DetectionDataset:
         """The images of a slice, annotations to match."""
         images = self.images[which]
         ids = {image.image_id for image in images}
@@ -68,10 +77,12 @@ class Instances(ClassData):
             "images": [image for image in self.coco["images"] if image["id"] in ids],
             "annotations": [annotation for annotation in self.coco["annotations"] if annotation["image_id"] in ids],
         }
-        return Instances(images, self.classes, self.category_ids, coco)
+        return DetectionDataset(images, self.classes, self.category_ids, coco)
 
 
-def load_instances(annotations: Path | str, images: Path | str, *, strict: bool = False, exif: str | None = None) -> Instances:
+def load_detection_dataset(
+    annotations: Path | str, images: Path | str, *, strict: bool = False, exif: str | None = None
+) -> DetectionDataset:
     """Read a COCO instances file; its classes are in the order of their ids.
 
     Annotations without a box in one of the images, or of an unknown category, are left out as long as they are no more than
@@ -81,7 +92,7 @@ def load_instances(annotations: Path | str, images: Path | str, *, strict: bool 
         annotations: The file.
         images: The folder that it names images in.
         strict: Refuse the file at the first bad annotation.
-        exif: How images are annotated that EXIF turns, one of `frames.FRAMES`; None leaves it to the sizes in the file.
+        exif: How images are annotated that EXIF turns, one of `coordinate_frame.FRAMES`; None leaves it to the sizes in the file.
 
     Raises:
         HRNetError: The file is empty or of another kind, an image is missing, or there are too many bad annotations; it names
@@ -105,7 +116,7 @@ def load_instances(annotations: Path | str, images: Path | str, *, strict: bool 
     names, ids = (tuple(category[key] for category in categories) for key in ("name", "id"))
     background = sum(not len(image.boxes) for image in found)
     remarks = (*reader.remarks(), f"{how_many(background, 'image')} without boxes: background" if background else "")
-    return Instances(found, names, ids, tables, tuple(filter(None, remarks)))
+    return DetectionDataset(found, names, ids, tables, tuple(filter(None, remarks)))
 
 
 class _BoxReader:
@@ -116,7 +127,7 @@ class _BoxReader:
         by_number = all(isinstance(category["id"], int) for category in file.categories)
         self.categories = sorted(file.categories, key=lambda one: one["id"] if by_number else str(one["id"]))
         self.labels = {str(category["id"]): label for label, category in enumerate(self.categories)}
-        self.bad = BadLabels(file.source, "annotations", "left out", strict=strict)
+        self.bad = InvalidLabels(file.source, "annotations", "left out", strict=strict)
         self.of_image: defaultdict[Id, Labelled] = defaultdict(list)
         self.kept: list[dict[str, Any]] = []  # for COCO's evaluation
         self._crowds = self._areas = 0
@@ -165,10 +176,10 @@ class _BoxReader:
         )
 
 
-def _image(image: dict[str, Any], labelled: Labelled, folder: Path) -> InstanceImage:
+def _image(image: dict[str, Any], labelled: Labelled, folder: Path) -> DetectionImage:
     boxes = np.array([box for box, _ in labelled], np.float64).reshape(-1, 4)
     classes = np.array([label for _, label in labelled], np.int64)
-    return InstanceImage(image["id"], folder / image["file_name"], (image["height"], image["width"]), boxes, classes)
+    return DetectionImage(image["id"], folder / image["file_name"], (image["height"], image["width"]), boxes, classes)
 
 
 def _few(values: Any) -> str:
@@ -176,7 +187,7 @@ def _few(values: Any) -> str:
     return ", ".join(shown[:5]) + (", ..." if len(shown) > len(shown[:5]) else "")
 
 
-def _check_files(images: tuple[InstanceImage, ...], annotations: Path | str, folder: Path) -> None:
+def _check_files(images: tuple[DetectionImage, ...], annotations: Path | str, folder: Path) -> None:
     if not folder.is_dir():
         raise HRNetError(f"image folder {folder} does not exist")
     missing = [image for image in images if not image.image_path.is_file()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mobile_eval.errors import HRNetError
 
-TOO_MANY = 0.01  # of the labels of a file
+MAX_INVALID_SHARE = 0.01  # of the labels of a file
 
 
 def how_many(count: int, noun: str) -> str:
@@ -12,7 +12,7 @@ def how_many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-class BadLabels:
+class InvalidLabels:
     """Counts the bad ones among the labels of a file.
 
     Args:
@@ -40,9 +40,9 @@ class BadLabels:
 
     def check(self) -> None:
         """Raise HRNetError, naming the first, where more than 1 % are bad."""
-        if self.bad > TOO_MANY * self.total:
+        if self.bad > MAX_INVALID_SHARE * self.total:
             count = f"{self.bad:,} of {self.total:,} {self.noun}"
-            raise HRNetError(f"{self.source}: {count} cannot be used, more than {TOO_MANY:.0%}; the first: {self.first}")
+            raise HRNetError(f"{self.source}: {count} cannot be used, more than {MAX_INVALID_SHARE:.0%}; the first: {self.first}")
 
     def remark(self) -> str:
         """How many are bad, what becomes of them, and the first; "" where none is."""

@@ -8,16 +8,15 @@ from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
-from mobile_eval.datasets.coco.ids import Id, key_of
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
-from mobile_eval.datasets.coco.schema import number
+from mobile_eval.datasets.coco.schema import Id, key_of, number
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.image.geometry import checked_box
 
 
 @dataclass(frozen=True)
-class Detection:
+class DetectorBox:
     """A box (x, y, width, height) in pixels and the detector's `score` of it, in an image of `image_size` (height, width)."""
 
     image_id: Id
@@ -28,7 +27,9 @@ class Detection:
     upright: bool = True
 
 
-def load_detections(path: Path | str, dataset: KeypointDataset, images: Path | str, least: float = 0.0) -> tuple[Detection, ...]:
+def load_detector_boxes(
+    path: Path | str, dataset: KeypointDataset, images: Path | str, least: float = 0.0
+) -> tuple[DetectorBox, ...]:
     """The boxes of a COCO detection results file that are of `dataset`'s category and score at least `least`.
 
     Boxes of one image follow each other. Raises HRNetError, naming the entry, for a file of another kind, a box without area,
@@ -57,7 +58,7 @@ def load_detections(path: Path | str, dataset: KeypointDataset, images: Path | s
     return tuple(sorted(found, key=lambda one: str(one.image_path)))
 
 
-def _detection(entry: Any, known: dict[str, dict[str, Any]], category_id: Id, folder: Path, least: float) -> Detection | None:
+def _detection(entry: Any, known: dict[str, dict[str, Any]], category_id: Id, folder: Path, least: float) -> DetectorBox | None:
     """The box of an entry; None where it is of another category or scores less than `least`."""
     lacking = [name for name in ("image_id", "bbox", "score") if not isinstance(entry, dict) or name not in entry]
     if lacking:
@@ -71,4 +72,4 @@ def _detection(entry: Any, known: dict[str, dict[str, Any]], category_id: Id, fo
     if image is None:
         raise HRNetError(f"image {brief(entry['image_id'])} is not in the annotations")
     box = checked_box(entry["bbox"], f"image {image['file_name']}")
-    return Detection(image["id"], folder / image["file_name"], (image["height"], image["width"]), box, score)
+    return DetectorBox(image["id"], folder / image["file_name"], (image["height"], image["width"]), box, score)

@@ -1,9 +1,11 @@
-"""The names of the classes of masks, which masks themselves do not say."""
+"""What data sets of classes have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,11 +13,62 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import parse_json, read_bytes
 from mobile_eval.metrics.confusion import IGNORED
 
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in `typing` from Python 3.11 on
+
+
+def check_limit(count: int | None, of: str) -> None:
+    """Refuse to take less than one."""
+    if count is not None and count < 1:
+        raise HRNetError(f"the number of {of} to take must be at least 1, got {count}")
+
+
 BESIDE = "classes.json"
 CITYSCAPES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky",
     "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ClassDataset:
+    """The images of a data set, and the names of its classes."""
+
+    task: ClassVar[str]
+    images: tuple[Any, ...]
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def items(self) -> tuple[Any, ...]:
+        """The images."""
+        return self.images
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    @property
+    def label_schema(self) -> dict[str, Any]:
+        """The classes as plain data."""
+        return {"name": self.task, "classes": list(self.classes)}
+
+    @property
+    def skipped_summary(self) -> str:
+        """Nothing is."""
+        return ""
+
+    def part(self, which: slice) -> Self:
+        """The images of a slice."""
+        return replace(self, images=self.images[which])
+
+    def head(self, count: int | None) -> Self:
+        """The first `count` images; all for None."""
+        check_limit(count, "images")
+        return self if count is None or count >= len(self) else self.part(slice(count))
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.metrics.oks import NOT_DEFINED, oks
+from mobile_eval.metrics.keypoint_ap import NOT_DEFINED, keypoint_ap
 
 CATEGORY_ID = 3
 
@@ -63,7 +63,7 @@ def oracle(coco: dict[str, Any], predictions: list[dict[str, Any]], sigmas: list
 
 
 def figures(coco: dict[str, Any], predictions: list[dict[str, Any]], sigmas: list[float]) -> list[float]:
-    result = dataclasses.astuple(oks(coco, predictions, sigmas, CATEGORY_ID))
+    result = dataclasses.astuple(keypoint_ap(coco, predictions, sigmas, CATEGORY_ID))
     return [NOT_DEFINED if value is None else value for value in result]
 
 
@@ -98,21 +98,21 @@ def test_no_predictions_is_zero_and_absent_sizes_are_none() -> None:
     coco, predictions = scene(17, 10, 6)
     for annotation in coco["annotations"]:
         annotation["area"] = 2000.0
-    result = oks(coco, predictions, [0.08] * 17, CATEGORY_ID)
+    result = keypoint_ap(coco, predictions, [0.08] * 17, CATEGORY_ID)
     assert result.ap_large is None
     assert result.ap_medium is not None
     assert result.ap_medium > 0.1
-    assert oks(coco, [], [0.08] * 17, CATEGORY_ID).ap == 0.0
+    assert keypoint_ap(coco, [], [0.08] * 17, CATEGORY_ID).ap == 0.0
 
 
 def test_inputs_are_left_as_they_were() -> None:
     coco, predictions = scene(17, 10, 8)
     before = copy.deepcopy((coco, predictions))
-    oks(coco, predictions, [0.08] * 17, CATEGORY_ID)
+    keypoint_ap(coco, predictions, [0.08] * 17, CATEGORY_ID)
     assert (coco, predictions) == before
 
 
 def test_results_for_images_that_are_not_there() -> None:
     coco, predictions = scene(5, 3, seed=1)
     with pytest.raises(HRNetError, match="results for image 99, which is not in the annotations"):
-        oks(coco, [{**predictions[0], "image_id": 99}], [0.05] * 5, CATEGORY_ID)
+        keypoint_ap(coco, [{**predictions[0], "image_id": 99}], [0.05] * 5, CATEGORY_ID)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.bad_labels import BadLabels, how_many
-from mobile_eval.datasets.coco.ids import key_of
+from mobile_eval.datasets.coco.invalid_labels import InvalidLabels, how_many
 from mobile_eval.datasets.coco.schema import (
     CocoFile,
     as_annotation,
     box_in,
     is_crowd,
     is_of_crowd,
+    key_of,
     keypoints_in,
     number,
     usable_area,
@@ -40,7 +40,7 @@ class LabelledInstance:
     places: tuple[Box, Array, Box | None]
 
 
-class LabelReader:
+class KeypointReader:
     """Reads the annotations of one category, and counts what is left out of them.
 
     Args:
@@ -57,9 +57,9 @@ class LabelReader:
         self.joints = joints
         self.margin = margin
         self.kept: list[dict[str, Any]] = []  # for COCO's evaluation
-        self.bad = BadLabels(file.source, "annotations", "left out", strict=strict)
-        self.bad_joints = BadLabels(file.source, "labelled joints", "taken as not labelled", strict=strict)
-        self.bad_heads = BadLabels(file.source, "head boxes", "left out", strict=strict)
+        self.bad = InvalidLabels(file.source, "annotations", "left out", strict=strict)
+        self.bad_joints = InvalidLabels(file.source, "labelled joints", "taken as not labelled", strict=strict)
+        self.bad_heads = InvalidLabels(file.source, "head boxes", "left out", strict=strict)
         self._others = {str(one["id"]) for one in file.categories} - {str(category["id"])}
         self._crowds = self._unlabelled = self._areas = self._counts = 0
 

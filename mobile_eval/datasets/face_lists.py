@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mobile_eval.datasets.folders import SUFFIXES
-from mobile_eval.datasets.frames import STORED, Frame, find_frame, size_as_read
+from mobile_eval.datasets.coordinate_frame import STORED, CoordinateFrame, find_frame, oriented_size
+from mobile_eval.datasets.image_files import SUFFIXES
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import numbered_rows, read_bytes
 from mobile_eval.typed import brief
@@ -41,7 +41,7 @@ def is_of_faces(annotations: Path | str) -> bool:
     return Path(annotations).is_dir() or Path(annotations).suffix.lower() in (".txt", ".csv")
 
 
-def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None = None) -> tuple[dict[str, Any], Frame]:
+def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None = None) -> tuple[dict[str, Any], CoordinateFrame]:
     """What a COCO keypoint file of these faces would hold. HRNetError names the file and line of what is not as it should be.
 
     Of images that EXIF turns these lists name no size: they are read as `exif` says ("upright", "stored"), or else as they are
@@ -65,7 +65,7 @@ def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None 
     return _coco(faces, names, folder, frame), frame
 
 
-def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path, frame: Frame) -> dict[str, Any]:
+def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path, frame: CoordinateFrame) -> dict[str, Any]:
     ids: dict[str, int] = {}
     entries, annotations = [], []
     for number, face in enumerate(faces, 1):
@@ -73,7 +73,7 @@ def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path, frame: Fram
             ids[face.image] = len(ids) + 1
             try:
                 image = folder / face.image
-                height, width = size_as_read(image, upright=frame.is_upright(image))
+                height, width = oriented_size(image, upright=frame.is_upright(image))
             except HRNetError as error:
                 raise HRNetError(f"{face.where}: {error}") from error
             entries.append({"id": ids[face.image], "file_name": face.image, "height": height, "width": width})
