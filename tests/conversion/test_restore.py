@@ -46,7 +46,7 @@ def test_a_file_is_a_run_again(spec: HRNetSpec, config: TrainingConfig, tmp_path
     again = build_model(smaller)
     set_model_weights(model, weights)
     set_model_weights(again, load_weights(restored.weights_path))
-    crops = evaluation_inputs(data.persons, smaller)
+    crops = evaluation_inputs(data.instances, smaller)
     expected = model.predict_on_batch(crops)
     np.testing.assert_allclose(again.predict_on_batch(crops), expected, atol=1e-4 * np.abs(expected).max())
     training = np.asarray(again(crops, training=True))  # the statistics of these very crops
