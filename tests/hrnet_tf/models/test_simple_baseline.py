@@ -23,7 +23,7 @@ from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.complexity import Cost, complexity
+from hrnet_tf.spec.complexity import Cost, complexity, parts
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.errors import HRNetError
