@@ -11,8 +11,9 @@ from conversion.models import BYTE
 from conversion.options import ConvertOptions
 from conversion.outputs import output_texts
 from conversion.quantization.samples import Samples, run_geometry
-from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import RANKING, Run, load_pruning, load_ranking
+from hrnet_tf.spec.architectures import network_description
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.geometry import HEATMAP_STRIDE, Geometry
@@ -33,8 +34,7 @@ from mobile_eval.model.description import (
     checked_on,
 )
 from mobile_eval.runtime.interpreter import TensorDetails
-from mobile_eval.tasks.detection.anchors import STRIDES
-from mobile_eval.tasks.detection.constants import POOLED
+from mobile_eval.tasks.detection.constants import POOLED_SIZE, STRIDES
 from mobile_eval.typed import JsonObject
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
@@ -81,7 +81,7 @@ def describe_maps(run: Run, options: ConvertOptions, draft: Draft, boxes: BoxesF
 def describe_boxes(run: Run, options: ConvertOptions, draft: Draft, boxes: BoxesFile, compared: Samples) -> ModelDescription:
     """Describe the second file of a detector; see `describe`."""
     layout = f"{boxes.proposals} boxes, NHWC"
-    source = ModelInput((POOLED, POOLED), *AS_FEATURES, _tensor_format(draft.input), layout)
+    source = ModelInput((POOLED_SIZE, POOLED_SIZE), *AS_FEATURES, _tensor_format(draft.input), layout)
     output = ModelOutput(BOX_OUTPUTS, 0, _tensor_format(draft.outputs[0]))
     return _description(run, options, source, output, draft, compared, boxes)
 

@@ -22,21 +22,21 @@ from conversion.flatbuffer import calibration_inputs
 from conversion.metadata import with_metadata
 from conversion.models import load_detector, with_camera_input
 from conversion.quantization.samples import Inputs, Samples
-from hrnet_tf.models.detection.joined import JoinedDetector
-from hrnet_tf.models.detection.sizes import detection_widths
-from hrnet_tf.models.detection.stages import LEVELS
+from hrnet_tf.models.detection.two_stage import LEVELS, JoinedDetector
 from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.detection import detection_widths
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.description import BoxesFile, ModelDescription
 from mobile_eval.runtime.quantization import quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.detection.constants import BEHIND_IT, LEVELS_READ, tensor_shapes
+from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, BOX_HEAD_SUFFIX
+from mobile_eval.tasks.detection.tensor_shapes import tensor_shapes
 
 COMPARED_IMAGES = 8
 BOX_IMAGES = 32  # images whose proposals calibrate the box head
-PYRAMID, OBJECTNESS = LEVELS[:LEVELS_READ], tuple(f"{level}_objectness" for level in LEVELS)
+PYRAMID, OBJECTNESS = LEVELS[:BOX_HEAD_LEVELS], tuple(f"{level}_objectness" for level in LEVELS)
 DELTAS = tuple(f"{level}_deltas" for level in LEVELS)
 MAP_TENSORS = (*PYRAMID, *OBJECTNESS, *DELTAS)  # outputs of the first file
 BOX_TENSORS = ("class_logits", "box_deltas")  # outputs of the second
@@ -45,7 +45,7 @@ BOX_TENSORS = ("class_logits", "box_deltas")  # outputs of the second
 def boxes_path(path: Path | str) -> Path:
     """Return the path of the second file: detector.boxes.tflite for detector.tflite."""
     path = Path(path)
-    return path.with_name(f"{path.stem}{BEHIND_IT}{path.suffix}")
+    return path.with_name(f"{path.stem}{BOX_HEAD_SUFFIX}{path.suffix}")
 
 
 def convert_detector(run: Run, output: Path, samples: Samples, settings: ConversionSettings) -> ConversionResult:
@@ -66,10 +66,10 @@ def convert_detector(run: Run, output: Path, samples: Samples, settings: Convers
     maps_draft = make_draft(maps, None if fake_quantized else calibration_inputs(samples.images, options), settings)
     # The second file takes the outputs of the first, in any case not a camera's bytes.
     box_settings = dataclasses.replace(settings, options=dataclasses.replace(options, input_type=None))
-    proposals = detector.find.count
+    proposals = detector.select_proposals.count
     boxes_draft = make_draft(detector.boxes, None if fake_quantized else pooled, box_settings, proposals)
     width = detection_widths(run.hrnet_spec)[0]
-    boxes = BoxesFile(boxes_path(output).name, "", width, detector.find.candidates, proposals)
+    boxes = BoxesFile(boxes_path(output).name, "", width, detector.select_proposals.candidates, proposals)
     boxes_description = describe_boxes(run, box_settings.options, boxes_draft, boxes, compared)
     boxes_flatbuffer = with_metadata(boxes_draft.flatbuffer, boxes_description)
     boxes = dataclasses.replace(boxes, sha256=sha256(boxes_flatbuffer))
@@ -101,7 +101,7 @@ def check_shapes_differ(description: ModelDescription) -> None:
 
 def _pooled(detector: JoinedDetector, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Features (R, 7, 7, C) that RoIAlign pools for the proposals of an image (H, W, 3)."""
-    features = detector.pooled(detector.maps(normalize(image[None]), training=False))["pooled"]
+    features = detector.pool_proposals(detector.maps(normalize(image[None]), training=False))["pooled"]
     return np.asarray(features.numpy()[0])
 
 

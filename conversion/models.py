@@ -10,8 +10,7 @@ from conversion.outputs import LOCATIONS, SCORES
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.detection.joined import JoinedDetector
-from hrnet_tf.models.detection.stages import stages_of
+from hrnet_tf.models.detection.two_stage import JoinedDetector, stages_of
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run

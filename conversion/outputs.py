@@ -5,11 +5,11 @@ A tensor has the same name in the file's signature, in its description (`outputs
 
 from __future__ import annotations
 
-from hrnet_tf.models.detection.stages import LEVELS
+from hrnet_tf.models.detection.two_stage import LEVELS
 from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.keypoints.decode import QUARTERS
 from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
-from mobile_eval.tasks.detection.anchors import RATIOS, STRIDES
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, STRIDES
 
 LOCATIONS, SCORES = "locations", "scores"
 LOGITS, PROBABILITIES = "logits", "probabilities"
@@ -55,6 +55,8 @@ def _pyramid_texts() -> dict[str, str]:
     texts = {}
     for level, stride in zip(LEVELS, STRIDES, strict=True):
         texts[level] = f"feature map at 1/{stride} of the input's size"
-        texts[f"{level}_objectness"] = f"objectness logits of {len(RATIOS)} anchors at each place, 1/{stride} of the input's size"
-        texts[f"{level}_deltas"] = f"box deltas (x, y, width, height) of these {len(RATIOS)} anchors"
+        texts[f"{level}_objectness"] = (
+            f"objectness logits of {ANCHORS_PER_POSITION} anchors at each place, 1/{stride} of the input's size"
+        )
+        texts[f"{level}_deltas"] = f"box deltas (x, y, width, height) of these {ANCHORS_PER_POSITION} anchors"
     return texts

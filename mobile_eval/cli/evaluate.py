@@ -71,7 +71,7 @@ Strict = Annotated[
 Decoding = Annotated[
     str,
     typer.Option(
-        help="own (the model's), quarter (the official one), dark (arXiv 1910.06278), or udp (arXiv 1911.07524).",
+        help="model (the one it was trained for), quarter (official), dark (arXiv 1910.06278), or udp (arXiv 1911.07524).",
         rich_help_panel=KEYPOINTS,
     ),
 ]
@@ -181,7 +181,7 @@ def evaluate(
     reference: ReferenceKernels = False,
     limit: Limit = None,
     json: Json = None,
-    decoding: Decoding = "own",
+    decoding: Decoding = "model",
     predictions: Predictions = None,
     resume: Resume = False,
     sigmas: Sigmas = None,

@@ -15,7 +15,6 @@ from mobile_eval.datasets.base import PATHS, DataSource, TaskDataset, log_skippe
 from mobile_eval.datasets.flip_pairs import AUTO
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Geometry
-from mobile_eval.keypoints.inference import OWN
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.runtime.tflite_model import TFLiteModel
 
@@ -45,7 +44,7 @@ class Asked:
     overlap: float = 0.0
     overlays: Path | None = None
     picture: Path | None = None
-    decoding: str = OWN
+    decoding: str = "model"
     sigmas: str | None = None
     head_joints: str | None = None
     least_score: float = 0.0

@@ -153,7 +153,7 @@ def _models(folder: Path) -> dict[str, Reader]:
         for operator in whole.operators:
             assert operator.signature
             whole.constant(operator.index, 1)
-            whole.cut_out(operator.index, 2)
+            whole.extract(operator.index, 2)
         str(check_edgetpu(graph))
 
     return {

@@ -13,7 +13,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage, load_classification_dataset
 from mobile_eval.files import check_output_file, write_text
 from mobile_eval.image.geometry import STANDARD, Geometry
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item, resized_centre
 from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
 from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
@@ -83,7 +83,7 @@ def evaluate_classification(
     def read(one: ClassificationImage) -> tuple[NDArray[Any], int]:
         return model.to_input(resized_centre(read_item(one), model.input_size)[None]), one.label
 
-    answers = ((model.output(stored)[0], label) for stored, label in ahead(read, dataset.images))
+    answers = ((model.output(stored)[0], label) for stored, label in prefetch(read, dataset.images))
     shown = tracked(answers, model.path.name, total=len(dataset), show=progress)
     return measure_classification(model.path.name, dataset.classes, shown)
 

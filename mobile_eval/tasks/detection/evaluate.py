@@ -16,7 +16,7 @@ from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
 from mobile_eval.image.geometry import STANDARD, Geometry
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item, resize
 from mobile_eval.metrics.box_ap import BoxApResult, box_ap
 from mobile_eval.metrics.metric import Metric, format_scores
@@ -76,7 +76,7 @@ def evaluate_detection(
         return one, image, detector.to_input(image)
 
     results: list[dict[str, Any]] = []
-    read_ahead = tracked(ahead(read, dataset.images), model.path.name, total=len(dataset), show=progress)
+    read_ahead = tracked(prefetch(read, dataset.images), model.path.name, total=len(dataset), show=progress)
     for index, (one, image, stored) in enumerate(read_ahead):
         height, width = image.shape[:2]
         found = detector.objects(stored, (height, width))

@@ -15,7 +15,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.keypoints.inference import PoseOptions, predict_instances
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding, predict_instances
 from mobile_eval.metrics.distance import box_sizes, keypoint_distances, normalized_distances
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
@@ -82,7 +82,7 @@ def evaluate_landmarks(
     *,
     unit: str | None = None,
     failure_above: float = FAILURE_THRESHOLD,
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     progress: bool = False,
 ) -> LandmarkResult:
@@ -145,7 +145,7 @@ def _indices(text: str, count: int) -> tuple[int, ...]:
 def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> LandmarkResult:
     predicted = resumable(asked.predictions, resume=asked.resume)
     dataset = read_asked(load_faces, model, asked)
-    options = PoseOptions(decoding=asked.decoding)
+    options = DecodingOptions(decoding=checked_decoding(asked.decoding))
     options.check(model)
     if asked.overlays:
         check_output_folder(asked.overlays)  # before the work, not after

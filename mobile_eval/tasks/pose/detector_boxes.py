@@ -16,7 +16,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import BOX_PADDING, expand_box
-from mobile_eval.keypoints.inference import PoseOptions, predict_instances
+from mobile_eval.keypoints.inference import DecodingOptions, predict_instances
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.oks import oks_nms
 from mobile_eval.runtime.tflite_model import TFLiteModel
@@ -48,7 +48,7 @@ def evaluate_detected(
     detections: Sequence[DetectorBox],
     *,
     sigmas: Sequence[float] | None = None,
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     progress: bool = False,
 ) -> DetectedResult:

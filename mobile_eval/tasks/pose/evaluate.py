@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import BoxedItem, PoseOptions, predict_instances
+from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions, predict_instances
 from mobile_eval.metrics.distance import head_sizes, keypoint_distances
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.metric import format_score
@@ -22,7 +22,7 @@ from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.words import number_of
 
-Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], PoseOptions], Iterator[NDArray[np.float64]]]
+Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], DecodingOptions], Iterator[NDArray[np.float64]]]
 SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
 
 
@@ -72,7 +72,7 @@ def evaluate(
     dataset: KeypointDataset,
     *,
     sigmas: Sequence[float] | None = None,
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     head_joints: tuple[int, int] | None = None,
     progress: bool = False,
@@ -148,7 +148,7 @@ def _few(joints: Sequence[str]) -> str:
 def predict_keypoints(
     model: TFLiteModel,
     people: Sequence[BoxedItem],
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     *,
     progress: bool = False,
@@ -156,7 +156,7 @@ def predict_keypoints(
     """Keypoints (N, K, 3) as x, y in image pixels and score, of the people in their boxes, as `predicted` finds them."""
     keypoints = np.zeros((len(people), len(model.description.category.joints), 3))
     keypoints[:] = np.nan  # takes its memory now, and no more on the way
-    found = predicted(model, people, options or PoseOptions())
+    found = predicted(model, people, options or DecodingOptions())
     for index, one in enumerate(tracked(found, model.path.name, total=len(people), show=progress)):
         keypoints[index] = one
     return keypoints

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.keypoints.inference import PoseOptions
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.pck import PCK_THRESHOLD
 from mobile_eval.runtime.tflite_model import TFLiteModel
@@ -26,7 +26,7 @@ def evaluate_pose(model: TFLiteModel, asked: Asked, *, progress: bool) -> Detect
     predicted = resumable(asked.predictions, resume=asked.resume)
     dataset = read_asked(load_keypoints, model, asked)
     sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
-    options = PoseOptions(asked.flip, asked.decoding, asked.flip_pairs)
+    options = DecodingOptions(asked.flip, checked_decoding(asked.decoding), asked.flip_pairs)
     options.check(model)
     if asked.overlays:
         check_output_folder(asked.overlays)  # before the work, not after

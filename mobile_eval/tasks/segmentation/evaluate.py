@@ -15,7 +15,7 @@ from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationI
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
 from mobile_eval.image.geometry import STANDARD, Geometry
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_image, read_item, resize
 from mobile_eval.metrics.confusion import (
     IGNORED,
@@ -122,7 +122,7 @@ def evaluate_segmentation(
         return image, make_views(image, model.input_size, how, padding), mask
 
     counts = np.zeros((len(classes), len(classes)), np.int64)
-    read_ahead = ahead(read, dataset.images)
+    read_ahead = prefetch(read, dataset.images)
     for index, (image, views, mask) in enumerate(tracked(read_ahead, model.path.name, total=len(dataset), show=progress)):
         found = _class_map(model, views, mask.shape, how)
         counts += confusion(mask, found, len(classes), IGNORED)
