@@ -113,7 +113,7 @@ def convert(
             data,
             samples=samples,
             seed=sample_seed,
-            recipe=recipe,
+            quantization_recipe=recipe,
             runtime=runtime,
             memory_budget=memory_bytes,
         )
@@ -151,7 +151,7 @@ def restore(
     from conversion.restore import restore_run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import DataSource
-    from mobile_eval.model.description import read_description
+    from mobile_eval.model.archive import read_description
     from mobile_eval.tasks.base import given_by, load_given
     from mobile_eval.tasks.registry import TASKS, task_named
 
@@ -181,15 +181,15 @@ def edgetpu(
     """
     from dataclasses import asdict
 
-    from conversion.targets.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
+    from conversion.targets.edgetpu import COMPILER, check_edgetpu, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
-    from mobile_eval.model.description import files_of
+    from mobile_eval.model.archive import files_of
 
     compiler_path = find_compiler(compiler)
     if segments > 1 and not compiler_path:
         raise HRNetError(f"`segments` needs {COMPILER}, which is not on the PATH: give its path by `compiler`")
     files = files_of(model)
-    checks = [check(file) for file in files]
+    checks = [check_edgetpu(file) for file in files]
     if json:
         rows = [{**asdict(result), "path": str(result.path)} for result in checks]
         write_json(json, rows[0] if len(rows) == 1 else {"files": rows})

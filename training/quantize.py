@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.types import KerasModel, Weights
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs.run import PRUNING, RANKING, Run, load_pruning, load_ranking, save_ranking
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
+from mobile_eval.image.geometry import Geometry
 from mobile_eval.progress import tracked, working
 from training.config import TrainingConfig
 from training.data.examples import evaluation_batches
@@ -120,7 +122,7 @@ def _copy_companions(run: Run, quantized: Run) -> None:
 
 
 def calibration_groups(
-    data: TaskDataset, spec: Network, geometry: str, memory_budget: int = MEMORY_BUDGET
+    data: TaskDataset, spec: Network, geometry: Geometry, memory_budget: int = MEMORY_BUDGET
 ) -> Iterator[Iterator[NDArray[np.float32]]]:
     """Return the inputs of the first items of a data set, in groups of batches.
 

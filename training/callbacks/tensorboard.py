@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import TFSummaryWriter
-from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import Inference
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.base import Image, Outputs
@@ -34,7 +34,12 @@ class TensorBoardImages(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, folder: Path, spec: Network, example: Sequence[NDArray[np.float32]], data: TaskDataset, geometry: str = PLAIN
+        self,
+        folder: Path,
+        spec: Network,
+        example: Sequence[NDArray[np.float32]],
+        data: TaskDataset,
+        geometry: Geometry = STANDARD,
     ):
         super().__init__()
         self.folder = folder
@@ -43,7 +48,7 @@ class TensorBoardImages(keras.callbacks.Callback):  # type: ignore[misc]
         self.task = training_task(spec.task)
         self.geometry = geometry
         self.input_size = spec.input_size
-        self.images = TASKS[spec.task].inputs_in(geometry, data.items[:MAX_IMAGES], spec.input_size)
+        self.images = TASKS[spec.task].inputs(data.items[:MAX_IMAGES], spec.input_size, geometry)
         self._writer: TFSummaryWriter = None
         self._inference: Inference | None = None
 

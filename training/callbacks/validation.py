@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
-from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from training.data.examples import evaluation_inputs
 from training.tasks.base import Outputs
 from training.tasks.registry import training_task
@@ -26,7 +26,7 @@ def measure(
     network: Callable[[NDArray[np.float32]], Outputs],
     data: TaskDataset,
     spec: Network,
-    geometry: str = PLAIN,
+    geometry: Geometry = STANDARD,
     memory_budget: int = MEMORY_BUDGET,
 ) -> float:
     """Return the metric of the task over a data set.
@@ -63,7 +63,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         spec: Network,
         network: KerasModel,
         trained: KerasModel,
-        geometry: str = PLAIN,
+        geometry: Geometry = STANDARD,
         memory_budget: int = MEMORY_BUDGET,
     ):
         super().__init__()

@@ -28,7 +28,7 @@ from training.tasks.pose.settings import HeatmapSettings
 from training.tasks.registry import settings_class
 
 if TYPE_CHECKING:
-    from hrnet_tf.models.build import Network
+    from hrnet_tf.spec.architectures import Network
     from training.execution import Execution
     from training.pruning.prune import PruneOptions
 

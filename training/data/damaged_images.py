@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-from mobile_eval.datasets.coco.bad_labels import TOO_MANY
+from mobile_eval.datasets.coco.invalid_labels import MAX_INVALID_SHARE
 from mobile_eval.errors import HRNetError
 
 
@@ -32,10 +32,10 @@ class SkippedImages:
         if self.error:
             raise self.error
         for epoch, reasons in sorted(self._reasons.items()):
-            if len(reasons) > TOO_MANY * self.items:
+            if len(reasons) > MAX_INVALID_SHARE * self.items:
                 raise HRNetError(
                     f"epoch {epoch + 1}: the images of {len(reasons)} of {self.items} examples cannot be read, more than "
-                    f"{TOO_MANY:.0%}; the first: {reasons[min(reasons)]}"
+                    f"{MAX_INVALID_SHARE:.0%}; the first: {reasons[min(reasons)]}"
                 )
 
     def summary(self, epoch: int) -> str | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.preprocess import normalize, read_item
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
@@ -26,7 +26,7 @@ from training.tasks.base import ExampleBuilder, Image
 from training.tasks.registry import training_task
 
 if TYPE_CHECKING:
-    from hrnet_tf.models.build import Network
+    from hrnet_tf.spec.architectures import Network
 
 ALIGNMENT_BYTES = 64
 BATCH_SEED = 0x6D6978  # separates the randomness of a batch from that of its items
@@ -34,12 +34,14 @@ BATCH_SEED = 0x6D6978  # separates the randomness of a batch from that of its it
 Batch: TypeAlias = tuple[NDArray[np.float32], ...]  # images, targets and, for some tasks, sample weights
 
 
-def evaluation_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN) -> NDArray[np.float32]:
+def evaluation_inputs(items: Sequence[Any], spec: Network, geometry: Geometry = STANDARD) -> NDArray[np.float32]:
     """Return the normalized inputs (N, H, W, 3) of a network for items of a data set, as on the device."""
-    return normalize(TASKS[spec.task].inputs_in(geometry, items, spec.input_size))
+    return normalize(TASKS[spec.task].inputs(items, spec.input_size, geometry))
 
 
-def evaluation_batches(items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN) -> Iterator[NDArray[np.float32]]:
+def evaluation_batches(
+    items: Sequence[Any], size: int, spec: Network, geometry: Geometry = STANDARD
+) -> Iterator[NDArray[np.float32]]:
     """Yield `evaluation_inputs` of `size` items at a time."""
     for start in range(0, len(items), size):
         yield evaluation_inputs(items[start : start + size], spec, geometry)

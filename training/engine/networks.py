@@ -6,11 +6,12 @@ from collections.abc import Collection
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.gates import on_units, unit_dropout
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, geometry_of

@@ -17,9 +17,9 @@ from typing import Any
 from rich.console import Console
 
 from hrnet_tf.backend.choice import check_tf_keras
-from hrnet_tf.models.build import complexity
 from hrnet_tf.runs.run import PRUNING, RUN, Ranking, Run, load_pruning, load_ranking, load_run, rank_command, save_ranking
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from mobile_eval.benchmark.profile import ProfileResult, load_profile
@@ -264,6 +264,7 @@ def _prune_once(
     check_startable(output, "prune", resume=resume)
     made = None if (output / RUN).is_file() else plan_run(run, options, train_data, val_data, pricing, memory_budget)
     spec = made.spec if made else chosen_before(output, options)
+    distills = config.regularization.distill_weight > 0
     inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if distills else None)
     pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path), inputs)
     check_same(pruned)

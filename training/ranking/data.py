@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.gates import SUFFIX, Gate, UnitGate, on_units
 from hrnet_tf.models.inference import as_arrays
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
 from training.optim.trainer_models import batch_loss, trainer_model
@@ -75,7 +76,7 @@ class RankingData:
     settings: Any
     loss: Any
     arrays: Arrays | None
-    geometry: str = PLAIN
+    geometry: Geometry = STANDARD
     memory_budget: int = MEMORY_BUDGET
 
     @classmethod
@@ -105,7 +106,7 @@ class RankingData:
             index = int(indices[place])
             example_builder.plain(index, read_item(self.data.items[index]), [array[place] for array in arrays])
 
-        for _ in tracked(ahead(make, range(len(indices))), "reading images", len(indices), show=progress):
+        for _ in tracked(prefetch(make, range(len(indices))), "reading images", len(indices), show=progress):
             pass
         return arrays
 

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss, KerasModel, Tensor
 from mobile_eval.datasets.base import TaskDataset
+from mobile_eval.image.geometry import Geometry
 from mobile_eval.metrics.metric import Metric
 from training.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:
-    from hrnet_tf.models.build import Network
+    from hrnet_tf.spec.architectures import Network
 
 Array: TypeAlias = NDArray[np.float32]
 Image: TypeAlias = NDArray[np.uint8]
@@ -106,8 +107,8 @@ class TrainingTask(Generic[Dataset, Settings]):
     noun: str
     example_builder: Callable[[Dataset, Network, Settings], ExampleBuilder]
     loss: Callable[[Settings], KerasLoss]
-    metric_evaluator: Callable[[Dataset, Network, str], MetricEvaluator]
-    draw: Callable[[Image, Outputs, Category, str], Image]
+    metric_evaluator: Callable[[Dataset, Network, Geometry], MetricEvaluator]
+    draw: Callable[[Image, Outputs, Category, Geometry], Image]
     recipe: Callable[[Network], str] | None = None
     distillation_loss: Callable[[Tensor, Tensor], Tensor] | None = None
     class_weights: Callable[[Dataset], NDArray[np.float64]] | None = None

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.options import option
+
+if TYPE_CHECKING:
+    from mobile_eval.image.geometry import Geometry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +24,11 @@ class TaskSettings:
     """
 
     @property
-    def geometry(self) -> str:
+    def geometry(self) -> Geometry:
         """Geometry of the network's inputs and outputs, one of `mobile_eval.image.geometry`."""
-        from mobile_eval.image.geometry import PLAIN
+        from mobile_eval.image.geometry import STANDARD
 
-        return PLAIN
+        return STANDARD
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from conversion.quantization.samples import own_data
+from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights
@@ -133,7 +133,7 @@ def both(config: TrainingConfig, tmp_path: Path) -> DataSource:
     return rewritten(config, tmp_path / "both.json", change).data.train
 
 
-def training_data(source: DataSource, **options: Any) -> TrainingData:
+def command_data(source: DataSource, **options: Any) -> TrainingData:
     """The data of a training command."""
     return TrainingData(images=source.images, train_annotations=source.annotations, **options)
 
@@ -141,7 +141,7 @@ def training_data(source: DataSource, **options: Any) -> TrainingData:
 def test_a_category_is_chosen_and_goes_into_the_run(both: DataSource, config: TrainingConfig) -> None:
     with pytest.raises(HRNetError, match="choose one with `category`"):
         load_data(config.replace(train=both))
-    sources = training_sources("pose", training_data(both, category="dog", val_annotations=both.annotations))
+    sources = training_sources("pose", command_data(both, category="dog", val_annotations=both.annotations))
     chosen = config.replace(train=sources[0], val=sources[1], batch_size=2, flip_pairs="none")
     assert [len(data or ()) for data in load_data(chosen)] == [2, 2]
     stored = json.loads(json.dumps(chosen.to_json()))
@@ -149,19 +149,19 @@ def test_a_category_is_chosen_and_goes_into_the_run(both: DataSource, config: Tr
     again = TrainingConfig.from_json(stored)
     assert (again.data.train, again.data.val) == sources
     with pytest.raises(HRNetError, match="`category`"):
-        training_sources("detection", training_data(both, category="dog"))
-    assert training_sources("detection", training_data(both, strict=True))[0].strict
+        training_sources("detection", command_data(both, category="dog"))
+    assert training_sources("detection", command_data(both, strict=True))[0].strict
 
 
 def test_a_run_s_category_is_taken_where_none_is_given(
     both: DataSource, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run", "train", spec, {"name": "dog", "keypoints": DOG["keypoints"]}, {"train": both.to_json()})
-    train_source, _ = run_sources(run, training_data(both))
+    train_source, _ = run_sources(run, command_data(both))
     chosen = config.replace(train=train_source, val=None, batch_size=2, flip_pairs="none")
     train_data, _ = load_data(chosen)
     assert train_data.names == ("nose", "tail")
-    calibrated = own_data(run)
+    calibrated = training_data(run)
     assert calibrated is not None
     assert calibrated.names == ("nose", "tail")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conversion.quantization.samples import own_data
+from conversion.quantization.samples import training_data
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
@@ -40,7 +40,7 @@ def turned(drawn: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def training_data(folder: Path, exif: str | None) -> TrainingData:
+def command_data(folder: Path, exif: str | None) -> TrainingData:
     train, val = (folder / f"person_keypoints_{split}.json" for split in ("train", "val"))
     return TrainingData(images=folder / "images", train_annotations=train, val_annotations=val, exif=exif)
 
@@ -49,7 +49,7 @@ def training_data(folder: Path, exif: str | None) -> TrainingData:
 def test_training_and_validation_data_are_read_so_and_what_follows_too(
     exif: str, turned: Path, spec: HRNetSpec, tmp_path: Path
 ) -> None:
-    train, val = training_sources("pose", training_data(turned, exif))
+    train, val = training_sources("pose", command_data(turned, exif))
     assert val is not None
     assert (train.exif, val.exif) == (exif, exif)
     config = TrainingConfig("pose", PoseSettings(), DataConfig(train, val))
@@ -58,18 +58,18 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
     load = TASKS["pose"].load
     assert {instance.upright for one in (stored.data.train, val) for instance in load(one).instances} == {exif == "upright"}
     run = Run(tmp_path / "run", "train", spec, {"name": "person"}, config.to_json())
-    again = fine_tuning_config(run, *run_sources(run, training_data(turned, None)), {})
+    again = fine_tuning_config(run, *run_sources(run, command_data(turned, None)), {})
     assert (again.data.train.exif, again.data.val and again.data.val.exif) == (exif, exif)
-    changed = fine_tuning_config(run, *run_sources(run, training_data(turned, "upright")), {})
+    changed = fine_tuning_config(run, *run_sources(run, command_data(turned, "upright")), {})
     assert changed.data.train.exif == "upright"
-    data = own_data(run)
+    data = training_data(run)
     assert data is not None
     assert {instance.upright for instance in data.items} == {exif == "upright"}
-    assert own_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
+    assert training_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
 
 
 def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
-    source = training_data(turned, "upright").train
+    source = command_data(turned, "upright").train
     instances = [TASKS["pose"].load(dataclasses.replace(source, exif=exif)).items[:3] for exif in ("upright", "stored")]
     caches = [ImageCache(tmp_path / "cache", some) for some in instances]
     assert caches[0].folder != caches[1].folder

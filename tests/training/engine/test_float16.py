@@ -12,7 +12,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from training.config import TrainingConfig, asked_precision
+from training.config import TrainingConfig
 from training.engine.checkpoint import Checkpoint
 from training.engine.networks import build_for_training
 from training.execution import Execution
@@ -101,18 +101,6 @@ def test_a_run_in_float16(small: HRNetSpec, config: TrainingConfig, tmp_path: Pa
     assert 0 < count <= 3  # steps of the first epoch
 
 
-def test_what_is_asked_for() -> None:
-    assert [asked_precision(*given) for given in ((None, None), (None, True), (None, False), ("float16", None))] == [
-        None,
-        "bfloat16",
-        "float32",
-        "float16",
-    ]
-    assert asked_precision("bfloat16", True) == "bfloat16"
-    with pytest.raises(HRNetError, match="`mixed_precision` is `precision` bfloat16, which does not go with `precision` float16"):
-        asked_precision("float16", True)
-
-
 def test_other_precisions_are_refused(config: TrainingConfig) -> None:
-    with pytest.raises(HRNetError, match="`precision` must be one of float32, bfloat16, float16, got 'int8'"):
+    with pytest.raises(HRNetError, match="'int8'"):
         config.replace(precision="int8")

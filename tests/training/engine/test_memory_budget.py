@@ -13,7 +13,7 @@ from hrnet_tf.models.inference import Inference
 from hrnet_tf.models.quantization import activation_ranges
 from hrnet_tf.spec.memory import live_bytes
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training import quantize
 from training.callbacks.validation import measure
@@ -58,7 +58,7 @@ def test_ranges_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingC
     monkeypatch.setattr(quantize, "GROUP_ITEMS", 8)
     data = load_keypoints(config.data.train).head(20)
     ranges, others = (
-        activation_ranges(folded, calibration_groups(data, spec, PLAIN, budget)) for budget in (2**30, 3 * live_bytes(spec))
+        activation_ranges(folded, calibration_groups(data, spec, STANDARD, budget)) for budget in (2**30, 3 * live_bytes(spec))
     )
     assert ranges.keys() == others.keys() == {layer.name for layer in folded.layers}
     inputs = evaluation_inputs(data.items, spec)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from mobile_eval.datasets.folders import load_class_folders
-from mobile_eval.datasets.masks import load_masked_images
+from mobile_eval.datasets.classification import load_classification_dataset
+from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
 from training.tasks.class_balance import (
     class_weights_line,
@@ -68,7 +68,7 @@ def test_by_median_frequency() -> None:
 
 
 def test_weights_of_data(streets: Path, animals: Path) -> None:
-    masked, folders = load_masked_images(streets / "images", streets / "masks"), load_class_folders(animals)
+    masked, folders = load_segmentation_dataset(streets / "images", streets / "masks"), load_classification_dataset(animals)
     segmentation, classification, pose = map(training_task, ("segmentation", "classification", "pose"))
     balanced = with_balanced_classes(segmentation, SegmentationSettings(balance_classes=True), masked)
     assert balanced == SegmentationSettings(class_weights=(0.2981, 1.0, 1.75, 1.0))

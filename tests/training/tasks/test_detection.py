@@ -15,9 +15,9 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.coco.instances import Instances, load_instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, load_detection_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD
 from mobile_eval.image.preprocess import warp_crop
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.config import DataConfig, TrainingConfig
@@ -42,14 +42,14 @@ Learnt = tuple[Any, list[float]]
 
 
 @pytest.fixture(scope="module")
-def data(shapes: Path) -> Instances:
-    return load_instances(shapes / "train.json", shapes / "images")
+def data(shapes: Path) -> DetectionDataset:
+    return load_detection_dataset(shapes / "train.json", shapes / "images")
 
 
 # Examples
 
 
-def test_an_image_as_the_device_sees_it_and_its_boxes(data: Instances, detector_spec: HRNetSpec) -> None:
+def test_an_image_as_the_device_sees_it_and_its_boxes(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     example_builder = BoxExampleBuilder(data, detector_spec, DetectionSettings())
     out = [np.empty(shape, np.float32) for shape in example_builder.shapes]
     item = data.items[0]
@@ -62,7 +62,7 @@ def test_an_image_as_the_device_sees_it_and_its_boxes(data: Instances, detector_
     assert labels[count:].tolist() == [NO_BOX] * (max(len(one.boxes) for one in data.items) - count)
 
 
-def test_boxes_go_with_the_pixels_of_the_window(data: Instances) -> None:
+def test_boxes_go_with_the_pixels_of_the_window(data: DetectionDataset) -> None:
     settings = DetectionSettings(min_scale=0.6, max_scale=1.6)
     item = dataclasses.replace(data.items[0], boxes=np.array([[40.0, 30, 30, 24]]), labels=np.array([1]))
     image = np.zeros((96, 128, 3), np.uint8)
@@ -92,7 +92,7 @@ def test_light_changes_all_pixels_alike() -> None:
     assert not np.array_equal(changed, image)
 
 
-def test_examples_are_those_of_the_item_and_the_epoch(data: Instances, detector_spec: HRNetSpec) -> None:
+def test_examples_are_those_of_the_item_and_the_epoch(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     example_builder = BoxExampleBuilder(data, detector_spec, SMALL)
     first, again = (Examples(data, example_builder, 4, seed=1).batch(2, 1) for _ in range(2))
     other = Examples(data, example_builder, 4, seed=1).batch(3, 1)
@@ -188,7 +188,7 @@ def test_the_box_head_s_loss_by_hand() -> None:
 
 
 @pytest.fixture(scope="module")
-def learnt(data: Instances, detector_spec: HRNetSpec) -> Learnt:
+def learnt(data: DetectionDataset, detector_spec: HRNetSpec) -> Learnt:
     """A micro detector after some steps on drawn images, and the loss on the way."""
     keras.utils.set_random_seed(0)
     network, loss = build_model(detector_spec), TASK.loss(SMALL)
@@ -203,7 +203,7 @@ def test_the_loss_falls(learnt: Learnt) -> None:
     assert np.mean(values[-5:]) < 0.6 * np.mean(values[:3])
 
 
-def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
+def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     held = RankingData.prepare(data.head(8), detector_spec, SMALL)
     first, again = held.measure(learnt[0]), held.measure(learnt[0])
     assert first == again
@@ -211,14 +211,14 @@ def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: Instances
     assert 0 <= first[1] <= 1
 
 
-def test_taylor_finds_a_gradient_of_every_link(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
+def test_taylor_finds_a_gradient_of_every_link(learnt: Learnt, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     network = GatedNetwork.of(detector_spec, model_weights(learnt[0]))
     scores = Taylor(4)(network, RankingData.prepare(data.head(4), detector_spec, SMALL))
     assert len(scores) == 20
     assert sum(score > 0 for score in scores.values()) >= 15
 
 
-def test_frozen_statistics_stay(data: Instances, detector_spec: HRNetSpec) -> None:
+def test_frozen_statistics_stay(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     batch = Examples(data, BoxExampleBuilder(data, detector_spec, SMALL), 4, seed=0).batch(0, 0)
     moved = {}
     image = tf.constant(batch[0])
@@ -231,7 +231,7 @@ def test_frozen_statistics_stay(data: Instances, detector_spec: HRNetSpec) -> No
     assert moved == {"frozen": [False] * 4, "updated": [False, False, True, True]}
 
 
-def test_what_a_detector_s_training_refuses(data: Instances, detector_spec: HRNetSpec, shapes: Path) -> None:
+def test_what_a_detector_s_training_refuses(data: DetectionDataset, detector_spec: HRNetSpec, shapes: Path) -> None:
     config = config_on(shapes / "train.json", shapes / "val.json", shapes / "images").replace(link_dropout=0.2)
     with pytest.raises(HRNetError, match="`link_dropout`"):
         trainer_model(TASK, build_for_training(detector_spec, config), TASK.loss(DetectionSettings()))
@@ -240,7 +240,7 @@ def test_what_a_detector_s_training_refuses(data: Instances, detector_spec: HRNe
         compile_trainer(learner, learner, keras.optimizers.SGD(0.1), jit=True)
 
 
-def test_a_student_that_is_its_teacher_is_as_near_as_can_be(learnt: Learnt, data: Instances) -> None:
+def test_a_student_that_is_its_teacher_is_as_near_as_can_be(learnt: Learnt, data: DetectionDataset) -> None:
     learner = trainer_model(TASK, learnt[0], TASK.loss(SMALL))
     images = tf.constant(np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32))
     taught = learnt[0](images, training=False)
@@ -263,8 +263,8 @@ def test_a_candidate_is_timed_by_both_files(detector_spec: HRNetSpec, tmp_path: 
 # The metric, and what is refused
 
 
-def test_boxes_that_are_right_have_an_ap50_of_1(data: Instances, detector_spec: HRNetSpec) -> None:
-    metric_evaluator = Ap50Evaluator(data, detector_spec, PLAIN)
+def test_boxes_that_are_right_have_an_ap50_of_1(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
+    metric_evaluator = Ap50Evaluator(data, detector_spec, STANDARD)
     for item in data.items:
         corners = np.concatenate([item.boxes[:, :2], item.boxes[:, :2] + item.boxes[:, 2:]], axis=1)
         boxes = (corners * np.tile([0.75, 64 / 96], 2)).astype(np.float32)
@@ -273,7 +273,7 @@ def test_boxes_that_are_right_have_an_ap50_of_1(data: Instances, detector_spec: 
         answers = {"proposals": boxes[None], "objectness": np.ones((1, len(boxes))), "class_logits": logits}
         metric_evaluator.update({**answers, "box_deltas": np.zeros((1, len(boxes), 12))})
     assert metric_evaluator.result() == pytest.approx(1.0)
-    assert Ap50Evaluator(data, detector_spec, PLAIN).result() == 0
+    assert Ap50Evaluator(data, detector_spec, STANDARD).result() == 0
 
 
 def config_on(train: Path, val: Path, images: Path) -> TrainingConfig:

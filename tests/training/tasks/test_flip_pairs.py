@@ -17,7 +17,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.tasks.landmarks.evaluate import load_faces
 from training.config import DataConfig, TrainingConfig, fine_tuning_config
 from training.data.examples import examples_for

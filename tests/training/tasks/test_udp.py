@@ -21,8 +21,8 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.callbacks.validation import measure
@@ -64,14 +64,14 @@ def test_mirrored_examples_are_mirror_images(spec: HRNetSpec, config: TrainingCo
     for flip in (0.0, 1.0):
         example_builder = pose_example_builder(people, spec, dataclasses.replace(STILL, flip_probability=flip))
         out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
-        example_builder.augmented(0, read_item(people.persons[0]), np.random.default_rng(0), out)
+        example_builder.augmented(0, read_item(people.instances[0]), np.random.default_rng(0), out)
         crops.append(out)
     (crop, heatmaps, weights), (other, other_maps, other_weights) = crops
     order = people.category.mirrored
     np.testing.assert_allclose(other_maps, heatmaps[:, ::-1][..., order], atol=1e-5)
     np.testing.assert_array_equal(other_weights, weights[..., order])
     assert np.abs(other - crop[:, ::-1]).mean() < 0.01  # interpolated on a mirrored grid
-    np.testing.assert_array_equal(crop, evaluation_inputs(people.persons[:1], spec, UDP)[0])
+    np.testing.assert_array_equal(crop, evaluation_inputs(people.instances[:1], spec, UDP)[0])
 
 
 def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     trained = build_for_training(run.spec, udp)
     set_model_weights(trained, load_weights(run.weights_path))
     metric_evaluator = PckEvaluator(data, run.spec, UDP)
-    metric_evaluator.update(trained.predict_on_batch(evaluation_inputs(data.persons, run.spec, UDP)))
+    metric_evaluator.update(trained.predict_on_batch(evaluation_inputs(data.instances, run.spec, UDP)))
     np.testing.assert_allclose(found.keypoints[..., :2], metric_evaluator.keypoints()[..., :2], atol=0.05)
     assert (
         found.pck.pck == metric_evaluator.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
@@ -126,8 +126,8 @@ def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingCo
     people = load_keypoints(config.data.train)
     example_builder = pose_example_builder(people, spec, STILL)
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
-    example_builder.plain(0, read_item(people.persons[0]), out)
+    example_builder.plain(0, read_item(people.instances[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
-    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "plain"))
+    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "standard"))
     assert drawn.shape == other.shape == (1, 64, 64, 3)
     assert np.any(drawn != other)

@@ -1,4 +1,4 @@
-"""Writing images into a folder for each class, as `load_class_folders` reads them; an interrupted call can be repeated."""
+"""Writing images into a folder for each class, as `load_classification_dataset` reads them; repeat an interrupted call."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hrnet_tf.models.build import Network
-from mobile_eval.datasets.folders import ClassFolders
+from hrnet_tf.spec.architectures import Network
+from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.preprocess import normalize, resized_centre
 from training.tasks.base import Array, ExampleBuilder, Image
 from training.tasks.classification.augmentation import cutmix, mixup, random_resized_crop
@@ -18,7 +18,7 @@ from training.tasks.classification.settings import ClassificationSettings
 class ClassExampleBuilder(ExampleBuilder):
     """Builds images (H, W, 3) and labels (classes,), one-hot before they are mixed."""
 
-    def __init__(self, data: ClassFolders, spec: Network, settings: ClassificationSettings):
+    def __init__(self, data: ClassificationDataset, spec: Network, settings: ClassificationSettings):
         self.images = data.images
         self.size = spec.input_size
         self.settings = settings

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import label_names
-from mobile_eval.datasets.folders import ClassFolders
+from mobile_eval.datasets.classification import ClassificationDataset
+from mobile_eval.image.geometry import Geometry
 from mobile_eval.tasks.classification.evaluate import METRIC, rank
 from training.tasks.base import Array, Category, Image, TrainingTask, divergence
 from training.tasks.class_balance import weights_by_count
@@ -20,7 +21,7 @@ from training.tasks.classification.settings import ClassificationSettings
 class Top1Evaluator:
     """Measures top-1 accuracy."""
 
-    def __init__(self, data: ClassFolders, spec: Network, geometry: str):
+    def __init__(self, data: ClassificationDataset, spec: Network, geometry: Geometry):
         self.images = data.images
         self._correct: list[bool] = []
 
@@ -41,7 +42,7 @@ def class_loss(settings: ClassificationSettings) -> KerasLoss:
     return ClassCrossEntropy(settings.label_smoothing, settings.class_weights)
 
 
-def draw_classes(images: Image, scores: Array, category: Category, geometry: str) -> Image:
+def draw_classes(images: Image, scores: Array, category: Category, geometry: Geometry) -> Image:
     """Write the name of the highest of labels or logits (n, classes) on images (n, H, W, 3), RGB."""
     labelled, names = images.copy(), label_names(category)
     for image, index in zip(labelled, np.asarray(scores).argmax(axis=-1), strict=True):
@@ -51,7 +52,7 @@ def draw_classes(images: Image, scores: Array, category: Category, geometry: str
     return labelled
 
 
-def balancing_weights(data: ClassFolders) -> NDArray[np.float64]:
+def balancing_weights(data: ClassificationDataset) -> NDArray[np.float64]:
     """Return class weights (classes,) by the number of images of each class."""
     return weights_by_count(np.bincount([image.label for image in data.images], minlength=len(data.classes)))
 
@@ -60,7 +61,7 @@ def _recipe(spec: Network) -> str:
     return "small" if "small" in spec.name else "imagenet"
 
 
-TASK: TrainingTask[ClassFolders, ClassificationSettings] = TrainingTask(
+TASK: TrainingTask[ClassificationDataset, ClassificationSettings] = TrainingTask(
     metric=METRIC,
     noun="images",
     example_builder=ClassExampleBuilder,

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import Tensor
-from hrnet_tf.models.build import Network
-from mobile_eval.datasets.coco.instances import InstanceImage, Instances
+from hrnet_tf.spec.architectures import Network
+from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from training.tasks.base import Array, ExampleBuilder, Image
 from training.tasks.crop import Matrix, random_zoom_crop
@@ -29,7 +29,7 @@ MIN_SIDE = 2.0  # pixels
 class BoxExampleBuilder(ExampleBuilder):
     """Builds images (H, W, 3) and targets (1 + boxes, 5), with as many rows as the image with most boxes needs."""
 
-    def __init__(self, data: Instances, spec: Network, settings: DetectionSettings):
+    def __init__(self, data: DetectionDataset, spec: Network, settings: DetectionSettings):
         self.images = data.images
         self.size = spec.input_size
         self.settings = settings
@@ -52,7 +52,7 @@ class BoxExampleBuilder(ExampleBuilder):
         pack(boxes, labels, index, out[1])
 
 
-def visible_boxes(item: InstanceImage, matrix: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def visible_boxes(item: DetectionImage, matrix: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the boxes of an image that are visible in a crop.
 
     Args:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf.backend.types import KerasLoss, KerasModel
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import label_names
-from mobile_eval.datasets.coco.instances import Instances
-from mobile_eval.metrics.box_map import box_map
+from mobile_eval.datasets.coco.detection import DetectionDataset
+from mobile_eval.image.geometry import Geometry
+from mobile_eval.metrics.box_ap import box_ap
 from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.evaluate import METRIC
 from mobile_eval.viz.boxes import draw_boxes
@@ -27,7 +28,7 @@ MIN_DRAWN_SCORE = 0.3
 class Ap50Evaluator:
     """Measures COCO's AP at an overlap of 0.5, in pixels of the original images."""
 
-    def __init__(self, data: Instances, spec: Network, geometry: str):
+    def __init__(self, data: DetectionDataset, spec: Network, geometry: Geometry):
         self.data = data
         self.input_size = spec.input_size
         self._results: list[dict[str, Any]] = []
@@ -44,7 +45,7 @@ class Ap50Evaluator:
 
     def result(self) -> float:
         """Return AP50 over the classes; 0 where nothing was detected."""
-        return box_map(self.data.coco, self._results).ap50 or 0.0 if self._results else 0.0
+        return box_ap(self.data.coco, self._results).ap50 or 0.0 if self._results else 0.0
 
 
 def detection_loss(settings: DetectionSettings) -> KerasLoss:
@@ -61,7 +62,7 @@ def detection_trainer(network: KerasModel, loss: KerasLoss) -> KerasModel:
     return DetectionTrainer(network, loss)
 
 
-def draw_objects(images: Image, boxes: Array | dict[str, Array], category: Category, geometry: str) -> Image:
+def draw_objects(images: Image, boxes: Array | dict[str, Array], category: Category, geometry: Geometry) -> Image:
     """Draw the boxes of targets (n, 1 + boxes, 5), or of a detector's outputs by name, on images (n, H, W, 3), RGB."""
     names, size = label_names(category), images.shape[1:3]
     if isinstance(boxes, dict):
@@ -91,7 +92,7 @@ def _recipe(spec: Network) -> str:
     return "coco-1x" if isinstance(spec, HRNetSpec) and spec.head_width is None else "small"
 
 
-TASK: TrainingTask[Instances, DetectionSettings] = TrainingTask(
+TASK: TrainingTask[DetectionDataset, DetectionSettings] = TrainingTask(
     metric=METRIC,
     noun="images",
     example_builder=BoxExampleBuilder,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
-from mobile_eval.datasets.flip_pairs import name_words
-from mobile_eval.image.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.flip_pairs import words_without_side
+from mobile_eval.image.geometry import STANDARD, Array, Geometry, crop_matrix, expand_box, mirrored
 
 HALF_BODY_JOINTS = 8  # half-body crops are only taken of persons with more labelled joints than this
 HALF_BODY_PADDING = 1.5  # factor on the box around the joints of the half
@@ -63,7 +63,7 @@ class JointSides:
 
 def upper_body(joints: tuple[str, ...]) -> NDArray[np.bool_] | None:
     """Return whether each joint (K,) is of the upper body, by its name; None where a name says neither upper nor lower."""
-    words = [set(name_words(joint)) for joint in joints]
+    words = [set(words_without_side(joint)) for joint in joints]
     if not all(word & (UPPER | LOWER) for word in words):
         return None
     return np.array([bool(word & UPPER) for word in words])
@@ -106,7 +106,7 @@ def random_crop(
     input_size: tuple[int, int],
     augmentation: Augmentation,
     rng: np.random.Generator,
-    geometry: str = PLAIN,
+    geometry: Geometry = STANDARD,
 ) -> tuple[Array, bool]:
     """Draw a random crop around a person.
 

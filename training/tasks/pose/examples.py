@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
-from mobile_eval.datasets.flip_pairs import unknown_sides
+from mobile_eval.datasets.flip_pairs import unknown_pairs_message
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Array as Matrix
 from mobile_eval.image.geometry import box_matrix
@@ -46,7 +46,7 @@ class KeypointExampleBuilder(ExampleBuilder):
     def _flipped(self, keypoints: Matrix) -> Matrix:
         """Swap left and right keypoints (K, 3)."""
         if self.sides.mirrored is None:
-            raise HRNetError(unknown_sides(self.joints))
+            raise HRNetError(unknown_pairs_message(self.joints))
         return keypoints[self.sides.mirrored]
 
     def _write(self, keypoints: Matrix, image: Image, matrix: Matrix, out: Sequence[Array]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, geometry_of, heatmap_pixel, transform_points
+from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, Geometry, geometry_of, heatmap_pixel, transform_points
 from training.tasks.pose.settings import TARGETS
 
 OFFICIAL_REACH = 3  # half width of the official window, in sigmas
@@ -36,7 +36,7 @@ class HeatmapTargets:
             raise HRNetError(f"`targets` must be one of {', '.join(TARGETS)}, got {self.kind!r}")
 
     @property
-    def geometry(self) -> str:
+    def geometry(self) -> Geometry:
         """Geometry of the crops that go with these targets."""
         return geometry_of(self.kind)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hrnet_tf.models.build import Network
-from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from hrnet_tf.spec.architectures import Network
+from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from mobile_eval.metrics.confusion import IGNORED
@@ -20,7 +20,7 @@ from training.tasks.segmentation.settings import SegmentationSettings
 class MaskExampleBuilder(ExampleBuilder):
     """Builds images (H, W, 3) and class indices (H / stride, W / stride), 255 where the loss ignores a pixel."""
 
-    def __init__(self, data: MaskedImages, spec: Network, settings: SegmentationSettings):
+    def __init__(self, data: SegmentationDataset, spec: Network, settings: SegmentationSettings):
         self.images = data.images
         self.classes = len(data.classes)
         self.size = spec.input_size
@@ -40,13 +40,13 @@ class MaskExampleBuilder(ExampleBuilder):
         mask = cv2.resize(self._mask(self.images[index], image), self.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         out[1][:] = mask[:: self.stride, :: self.stride]
 
-    def _mask(self, item: MaskedImage, image: Image) -> Image:
+    def _mask(self, item: SegmentationImage, image: Image) -> Image:
         mask = read_mask(item.mask_path, self.classes)
         check_mask_size(item, mask.shape, image.shape[:2])
         return mask
 
 
-def check_mask_size(item: MaskedImage, mask_size: tuple[int, ...], image_size: tuple[int, ...]) -> None:
+def check_mask_size(item: SegmentationImage, mask_size: tuple[int, ...], image_size: tuple[int, ...]) -> None:
     """Raise HRNetError unless a mask has the size (height, width) of its image."""
     if mask_size != image_size:
         sizes = ["x".join(map(str, size)) for size in (mask_size, image_size)]

@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import label_names
-from mobile_eval.datasets.frames import size_as_read
-from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.datasets.coordinate_frame import oriented_size
+from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
+from mobile_eval.image.geometry import Geometry
 from mobile_eval.image.image_file import check_size
-from mobile_eval.image.prefetch import ahead
-from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.image.prefetch import prefetch
+from mobile_eval.metrics.confusion import IGNORED, confusion, mean_over_classes, per_class_iou
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
 from mobile_eval.viz.masks import mask_overlay
@@ -32,7 +33,7 @@ PAPER_NETWORKS = ("segment-w40", "segment-w48")
 class MiouEvaluator:
     """Measures mIoU of full images at the size of their masks."""
 
-    def __init__(self, data: MaskedImages, spec: Network, geometry: str):
+    def __init__(self, data: SegmentationDataset, spec: Network, geometry: Geometry):
         self.images = data.images
         self.counts = np.zeros((spec.classes, spec.classes), np.int64)
         self._done = 0
@@ -47,7 +48,7 @@ class MiouEvaluator:
 
     def result(self) -> float:
         """Return the mean IoU over the classes."""
-        return mean_known(intersections_over_unions(self.counts))
+        return mean_over_classes(per_class_iou(self.counts))
 
 
 def pixel_loss(settings: SegmentationSettings) -> KerasLoss:
@@ -57,7 +58,7 @@ def pixel_loss(settings: SegmentationSettings) -> KerasLoss:
     return PixelCrossEntropy(settings.class_weights, settings.ohem_threshold, settings.ohem_min_kept)
 
 
-def draw_masks(images: Image, maps: Array, category: Category, geometry: str) -> Image:
+def draw_masks(images: Image, maps: Array, category: Category, geometry: Geometry) -> Image:
     """Draw the classes of targets (n, h, w) or logits (n, h, w, classes) over images (n, H, W, 3), RGB."""
     size, names = images.shape[1:3], label_names(category)
     arrays = np.asarray(maps, np.float32)
@@ -70,14 +71,14 @@ def _enlarged(mask: Array, size: tuple[int, ...]) -> NDArray[np.int64]:
     return mask.astype(np.int64).repeat(size[0] // len(mask), axis=0).repeat(size[1] // mask.shape[1], axis=1)
 
 
-def check_masks(data: MaskedImages, settings: SegmentationSettings, is_training_set: bool) -> None:
+def check_masks(data: SegmentationDataset, settings: SegmentationSettings, is_training_set: bool) -> None:
     """Raise HRNetError for a mask that cannot be read, contains unknown classes, or differs in size from its image.
 
     A training set needs two classes. Where the classes have no names, its masks must contain at least a quarter of the indices
     up to the largest one: other masks hold grey levels. Unreadable images are ignored here; training skips up to 1 % of them.
     """
     present = np.zeros(len(data.classes), np.bool_)
-    masks = ahead(lambda item: _classes_in_mask(item, len(data.classes)), data.images)
+    masks = prefetch(lambda item: _classes_in_mask(item, len(data.classes)), data.images)
     for classes in tracked(masks, "masks", total=len(data)):
         present |= classes
     if not is_training_set:
@@ -86,7 +87,7 @@ def check_masks(data: MaskedImages, settings: SegmentationSettings, is_training_
         raise HRNetError(
             f"segmentation needs at least two classes, but there is only {data.classes[0]}: do the masks hold indices 0, 1, ...?"
         )
-    if data.classes == unnamed_classes(len(present)) and present.sum() < len(present) * MIN_CLASSES_PRESENT:
+    if data.classes == default_class_names(len(present)) and present.sum() < len(present) * MIN_CLASSES_PRESENT:
         indices = ", ".join(map(str, np.flatnonzero(present)))
         raise HRNetError(
             f"the masks hold only {present.sum()} of the class indices 0 to {len(present) - 1} ({indices}): "
@@ -94,12 +95,12 @@ def check_masks(data: MaskedImages, settings: SegmentationSettings, is_training_
         )
 
 
-def _classes_in_mask(item: MaskedImage, classes: int) -> NDArray[np.bool_]:
+def _classes_in_mask(item: SegmentationImage, classes: int) -> NDArray[np.bool_]:
     """Check a mask, and return whether it contains each class (classes,)."""
     mask = read_mask(item.mask_path, classes)
     size = None
     with contextlib.suppress(HRNetError):  # raised for an unreadable image
-        file_size = size_as_read(item.image_path, upright=item.upright)
+        file_size = oriented_size(item.image_path, upright=item.upright)
         check_size(file_size, f"image {item.image_path}")
         size = file_size
     if size is not None:
@@ -107,15 +108,15 @@ def _classes_in_mask(item: MaskedImage, classes: int) -> NDArray[np.bool_]:
     return np.bincount(mask.ravel(), minlength=IGNORED + 1)[:classes] > 0
 
 
-def balancing_weights(data: MaskedImages) -> NDArray[np.float64]:
+def balancing_weights(data: SegmentationDataset) -> NDArray[np.float64]:
     """Return class weights (classes,) by the number of pixels of each class in the masks."""
     classes = len(data.classes)
 
-    def pixel_counts(item: MaskedImage) -> NDArray[np.int64]:
+    def pixel_counts(item: SegmentationImage) -> NDArray[np.int64]:
         mask = read_mask(item.mask_path, classes)
         return np.bincount(mask[mask != IGNORED], minlength=classes)
 
-    counts = tracked(ahead(pixel_counts, data.images), "masks", total=len(data))
+    counts = tracked(prefetch(pixel_counts, data.images), "masks", total=len(data))
     return weights_by_median_frequency(counts, classes)
 
 
@@ -123,7 +124,7 @@ def _recipe(spec: Network) -> str:
     return "cityscapes" if spec.name in PAPER_NETWORKS else "small"
 
 
-TASK: TrainingTask[MaskedImages, SegmentationSettings] = TrainingTask(
+TASK: TrainingTask[SegmentationDataset, SegmentationSettings] = TrainingTask(
     metric=METRIC,
     noun="images",
     example_builder=MaskExampleBuilder,
