@@ -23,7 +23,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
-from training.data.examples import Example, examples_for
+from training.data.examples import Batch, examples_for
 from training.data.options import TrainingData
 from training.data.sources import run_sources, training_sources
 from training.engine.history import read_history
@@ -57,7 +57,7 @@ def with_unlabelled(place: list[Any]) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def first_batch(config: TrainingConfig, spec: HRNetSpec) -> Example:
+def first_batch(config: TrainingConfig, spec: HRNetSpec) -> Batch:
     return examples_for(load_keypoints(config.data.train), spec, config).batch(0, 0)
 
 
