@@ -12,8 +12,10 @@ from conversion.options import ConvertOptions
 from conversion.outputs import output_tensors
 from conversion.quantization.samples import Samples, run_geometry
 from hrnet_tf.models.build import complexity, network_description
-from hrnet_tf.runs.run import Run, load_pruning, load_ranking
-from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
+from hrnet_tf.runs.pruning import load_pruning
+from hrnet_tf.runs.ranking import load_ranking
+from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.network import STEM_STRIDE
 from mobile_eval.datasets.coco.keypoints import KeypointCategory
 from mobile_eval.image.geometry import HEATMAP_STRIDE
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -44,7 +46,7 @@ def describe(run: Run, options: ConvertOptions, interpreter: Any, checked: Sampl
     cost = complexity(run.spec)
     importance = None
     if (run.path / "ranking.json").is_file():
-        importance = {str(unit): value for unit, value in load_ranking(run).importance().items() if isinstance(unit, FusionLink)}
+        importance = load_ranking(run).link_importance()
     tensor = _tensor_format(interpreter.get_input_details()[0])
     mean, std = AS_IT_IS if options.camera else (IMAGENET_MEAN, IMAGENET_STD)
     output = _output(run, options, interpreter)
@@ -87,8 +89,12 @@ def source_of(run: Run, checked: Samples) -> dict[str, Any]:
 
 def removal_of(run: Run) -> dict[str, Any] | None:
     """The way to a pruned network, as `hrnet prune` wrote it."""
-    plan = load_pruning(run)
-    return {name: plan[name] for name in ("cost_unit", "metric", "full_score", "steps")} if plan else None
+    record = load_pruning(run)
+    if record is None:
+        return None
+    plan = record.plan
+    steps = [step.to_json() for step in plan.steps]
+    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.full_score, "steps": steps}
 
 
 def _tensor_format(details: dict[str, Any]) -> TensorFormat:

@@ -12,8 +12,8 @@ from conversion.options import ConvertOptions
 from conversion.outputs import output_tensors
 from conversion.quantization.samples import Samples
 from hrnet_tf.models.build import complexity, network_description
-from hrnet_tf.runs.run import Run, load_ranking
-from hrnet_tf.spec.network import FusionLink
+from hrnet_tf.runs.ranking import load_ranking
+from hrnet_tf.runs.run import Run
 from mobile_eval.datasets.coco.keypoints import KeypointCategory
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from mobile_eval.model.description import (
@@ -59,7 +59,7 @@ def _described(
     cost = complexity(run.spec)
     importance = None
     if (run.path / "ranking.json").is_file():
-        importance = {str(unit): value for unit, value in load_ranking(run).importance().items() if isinstance(unit, FusionLink)}
+        importance = load_ranking(run).link_importance()
     return ModelDescription(
         name=run.spec.name,
         precision=options.format,

@@ -9,9 +9,12 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from mobile_eval.errors import HRNetError
+
+Json: TypeAlias = Any  # what `json.loads` returns, or what `json.dumps` takes
+JsonObject: TypeAlias = dict[str, Json]
 
 SHOWN = 60  # characters of a value in a message
 NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}

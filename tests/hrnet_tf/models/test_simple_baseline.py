@@ -32,7 +32,8 @@ from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.budget import Budget
-from training.pruning.prune import PruneOptions, prune
+from training.pruning.plan import PruneOptions
+from training.pruning.prune import prune
 from training.quantize import quantize
 from training.ranking.rank import rank_run
 from training.train import take_over_weights, train

@@ -24,8 +24,9 @@ from training.data.examples import Examples
 from training.engine.fit import build_for_training, load_data
 from training.optim.trainer_models import compile_learner, make_learner
 from training.pruning.candidate_latency import untrained_tflite_files
-from training.ranking.data import GatedNetwork, RankingData
-from training.ranking.taylor import Taylor
+from training.ranking.data import RankingData
+from training.ranking.gated_network import GatedNetwork
+from training.ranking.methods import Taylor
 from training.recipe import load_recipe, recipe_names
 from training.tasks.crop import random_window
 from training.tasks.detection import assignment as matching
@@ -204,8 +205,8 @@ def test_the_loss_falls(learnt: Learnt) -> None:
 
 
 def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
-    held = RankingData.prepare(data.head(8), detector_spec, SMALL)
-    first, again = held.measure(learnt[0]), held.measure(learnt[0])
+    ranking_data = RankingData.prepare(data.head(8), detector_spec, SMALL)
+    first, again = ranking_data.measure(learnt[0]), ranking_data.measure(learnt[0])
     assert first == again
     assert 0 < first[0] < 3
     assert 0 <= first[1] <= 1
@@ -287,9 +288,9 @@ def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_p
     train, val = load_data(config_on(tmp_path / "some.json", shapes / "val.json", shapes / "images"))
     assert (len(train), len(val or ())) == (16, 6)
     assert train.skipped_summary == "1 image without boxes: background"
-    held = RankingData.prepare(train.head(1), detector_spec, SMALL)  # the background alone
+    ranking_data = RankingData.prepare(train.head(1), detector_spec, SMALL)  # the background alone
     learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
-    images, targets, _ = next(iter(held.batches()))
+    images, targets, _ = next(iter(ranking_data.batches()))
     assert np.all(unpack(targets)[1] == NO_BOX)
     with tf.GradientTape() as tape:
         loss = learner.loss_of(images, targets, learner.stages.maps(images, training=False))
