@@ -1,11 +1,12 @@
 # make demo    the main job on synthetic people, from nothing to a report
 # make check   lint, types and the fast tests: before each commit
 # make test    everything that is checked
+# make docs    the documentation, in site/
 SHELL := /bin/bash
 VENV := .venv
 PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 
-.PHONY: venv demo lint fast slow check test pythons release format clean
+.PHONY: venv demo lint fast slow check test docs pythons release format clean
 
 venv: $(VENV)/.installed
 
@@ -51,6 +52,10 @@ check: lint fast
 test: lint
 	$(PYTEST)
 
+docs: venv
+	$(VENV)/bin/python -m pip install --quiet -e '.[docs]'
+	$(VENV)/bin/mkdocs build --strict
+
 # The device part with every Python that this machine has.
 pythons:
 	tools/every_python.sh
@@ -64,5 +69,5 @@ format: venv
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

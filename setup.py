@@ -46,6 +46,7 @@ DETECTION = ["keras-cv>=0.9.0"]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data tfds`
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 DEV = [
     "ml_dtypes>=0.4",
     "pytest>=8",
@@ -99,6 +100,7 @@ setup(
         "ethosu": ETHOSU,
         "tfds": TFDS,
         "all": [*TRAIN, *DETECTION, *JAX, *TORCH, *ETHOSU, *TFDS],
+        "docs": DOCS,
         "dev": [*DEV, *DETECTION, *ETHOSU, *TFDS],
     },
     entry_points={"console_scripts": ["hrnet = hrnet_tf.__main__:main"]},

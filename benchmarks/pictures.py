@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mobile_eval.files import write_text
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.viz.charts import kinds_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 
@@ -19,7 +19,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "lspet"
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     pruned = read_description(RESULTS / "links-int8.tflite")
     write_text(folder / "links.svg", link_diagram_svg(pruned.network, pruned.importance))
     ranking = json.loads((RESULTS / "ranking.json").read_text(encoding="utf-8"))

@@ -37,6 +37,9 @@ NOT_IMPORTED = {
     "pytest-xdist": "options of pytest",
     "ruff": "a command",
     "mypy": "a command",
+    "mkdocs": "a command",
+    "mkdocs-material": "mkdocs.yml names its theme",
+    "mkdocstrings[python]": "mkdocs.yml names its plugin",
 }
 
 

@@ -14,10 +14,10 @@ def test_the_pictures_are_those_of_the_stored_results(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "pictures.py"), str(tmp_path)]
     subprocess.run(command, check=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
     drawn = sorted(path.name for path in tmp_path.iterdir())
-    assert drawn == sorted(path.name for path in (ROOT / "docs").glob("*.svg"))
+    assert drawn == sorted(path.name for path in (ROOT / "docs" / "images").glob("*.svg"))
     for name in drawn:
-        assert (tmp_path / name).read_text() == (ROOT / "docs" / name).read_text(), f"run {' '.join(command[:2])}"
-        root = ElementTree.parse(ROOT / "docs" / name).getroot()
+        assert (tmp_path / name).read_text() == (ROOT / "docs" / "images" / name).read_text(), f"run {' '.join(command[:2])}"
+        root = ElementTree.parse(ROOT / "docs" / "images" / name).getroot()
         background = root[0]
         assert background.get("fill") == "#ffffff"
         assert [background.get(side) for side in ("x", "y", "width", "height")] == root.get("viewBox", "").split()

@@ -15,11 +15,12 @@ from hrnet_tf.checkpoints.infer_spec import RESNET_CLASSIFICATION, TRUNK, classe
 from hrnet_tf.checkpoints.layer_names import has_counters, official_names
 from hrnet_tf.checkpoints.layout import Entry, entries, to_variable
 from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.keypoint_categories import category_for
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.network import TASK_HEADS, HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, complete_folder, write_json
 
@@ -118,13 +119,16 @@ def _check_values(arrays: Arrays) -> None:
 def _starts(kind: str, model: Network) -> bool:
     """Whether a checkpoint of that kind gives this network its trunk alone, as ImageNet's do."""
     if isinstance(model, HRNetSpec):
-        return kind == TRUNK or (kind == "classification" and model.task != "classification")
+        return kind == TRUNK or (kind == "classification" and model.head_kind != "classification")
     return kind == RESNET_CLASSIFICATION
 
 
 def _check_task(kind: str, model: Network) -> None:
-    expected = model.task if isinstance(model, HRNetSpec) else "simple-baseline"
-    if kind != expected:
+    if isinstance(model, HRNetSpec):
+        expected, fits = model.task, TASK_HEADS.get(kind) == model.head_kind
+    else:
+        expected, fits = "simple-baseline", kind == "simple-baseline"
+    if not fits:
         raise HRNetError(f"the checkpoint is of {kind}, but {model.name} is of {expected}; leave `model` out to take its own")
 
 

@@ -44,6 +44,11 @@ class SimpleBaselineSpec:
             )
 
     @property
+    def head_kind(self) -> str:
+        """The kind of the head, as of an `HRNetSpec`."""
+        return "heatmap"
+
+    @property
     def links(self) -> frozenset[FusionLink]:
         """Its fusion links: it has none."""
         return frozenset()

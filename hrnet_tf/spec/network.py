@@ -21,7 +21,19 @@ from typing import Any
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import checked, checked_entry
 
-TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")
+Size = tuple[int, int]  # (height, width)
+
+# The head of each of the package's tasks. A task of your own names one of these heads in its spec.
+TASK_HEADS = {
+    "pose": "heatmap",
+    "landmarks": "multiscale_heatmap",
+    "segmentation": "dense",
+    "classification": "classification",
+    "detection": "detection",
+}
+TASKS = tuple(TASK_HEADS)
+HEADS = tuple(TASK_HEADS.values())
+HEATMAP_HEADS = ("heatmap", "multiscale_heatmap")
 BLOCKS = ("basic", "bottleneck")
 INTERPOLATIONS = ("nearest", "bilinear")
 STEM_STRIDE = 4
@@ -165,12 +177,26 @@ def full_blocks(stages: tuple[StageSpec, ...]) -> frozenset[ResidualBlock]:
 class HRNetSpec:
     """An HRNet for one task.
 
-    `width` is the number of channels of branch 0, `input_size` is (height, width) in pixels, `classes` the number of joints,
-    landmarks or classes. `stage1_width` is the bottlenecks' inner width in stage 1 (their output has 4 times that). `block` is
-    the kind of the branches' residual blocks; bottleneck ones have a quarter of the branch's channels inside. `interpolation`
-    is that of links upwards. `head_width` are the channels of what follows the trunk, if not the paper's: of segmentation and
-    landmarks those of the mixed maps, of classification the inner width of the bottleneck that widens branch 0, of detection
-    those of the pyramid. `links` are those kept, `removed_blocks` the residual blocks of stages 2 and on that are not.
+    Attributes:
+        name: The name of the network.
+        width: Number of channels of branch 0; branch b has `width * 2**b`.
+        input_size: (height, width) of the input image in pixels.
+        classes: Number of joints, landmarks, classes or other output channels.
+        stages: Stages 2 to 4; fewer make a smaller network.
+        stem_width: Number of channels of the stem.
+        stage1_blocks: Number of bottleneck blocks in stage 1.
+        stage1_width: Inner width of the bottleneck blocks of stage 1; their output has 4 times as many channels.
+        task: Name of the task.
+        block: Kind of the residual blocks of the branches, "basic" or "bottleneck". Bottleneck blocks have a quarter of the
+            branch's channels inside.
+        interpolation: How links from lower resolutions upsample, "nearest" or "bilinear".
+        head: Kind of the head, one of `HEADS`; None for the default head of `task`. A task that is not one of `TASKS` has no
+            default.
+        head_width: Width of the head; None for the width in the paper. For "dense" and "multiscale_heatmap" it is the number
+            of channels of the mixed maps, for "classification" the inner width of the bottleneck that widens branch 0, for
+            "detection" the number of channels of the pyramid. "heatmap" has no width.
+        links: The fusion links that the network has.
+        removed_blocks: The residual blocks of stages 2 to 4 that the network does not have.
     """
 
     name: str
@@ -184,6 +210,7 @@ class HRNetSpec:
     task: str = "pose"
     block: str = "basic"
     interpolation: str = "nearest"
+    head: str | None = None
     head_width: int | None = None
     links: frozenset[FusionLink] = field(default=frozenset(), repr=False)
     removed_blocks: frozenset[ResidualBlock] = field(default=frozenset(), repr=False)
@@ -192,12 +219,17 @@ class HRNetSpec:
         for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
             if not 1 <= getattr(self, name) <= LARGEST_SIZE:
                 raise HRNetError(f"{name} must be between 1 and {LARGEST_SIZE}, got {getattr(self, name)}")
-        if self.head_width is not None and (self.head_width < 1 or self.task == "pose"):
-            expected = "there is none to set of pose" if self.task == "pose" else "must be at least 1"
-            raise HRNetError(f"head width {self.head_width}: {expected}")
-        for name, known in (("task", TASKS), ("block", BLOCKS), ("interpolation", INTERPOLATIONS)):
-            if getattr(self, name) not in known:
-                raise HRNetError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name, value, known in (
+            ("block", self.block, BLOCKS),
+            ("interpolation", self.interpolation, INTERPOLATIONS),
+            ("head", self.head or TASK_HEADS.get(self.task), HEADS),
+        ):
+            if value not in known:
+                owner = f" of task {self.task!r}" if name == "head" else ""
+                raise HRNetError(f"`{name}`{owner} must be one of {', '.join(known)}, got {value!r}")
+        if self.head_width is not None and (self.head_width < 1 or self.head_kind == "heatmap"):
+            expected = "the head 'heatmap' has no width" if self.head_kind == "heatmap" else "must be at least 1"
+            raise HRNetError(f"`head_width` {self.head_width}: {expected}")
         if self.block == "bottleneck" and self.width % BOTTLENECK_EXPANSION:
             raise HRNetError(f"bottleneck blocks need a width that is a multiple of {BOTTLENECK_EXPANSION}, got {self.width}")
         if not 1 <= len(self.stages) <= 3:
@@ -214,9 +246,14 @@ class HRNetSpec:
                 raise HRNetError(f"the network has no {kind} {min(map(str, unknown))}")
 
     @property
+    def head_kind(self) -> str:
+        """The kind of the head, one of `HEADS`: `head`, or the default of the task."""
+        return self.head or TASK_HEADS[self.task]
+
+    @property
     def outputs(self) -> tuple[int, ...]:
-        """The branches of the last module that the head reads: the first for pose (HRNetV1), else all of them."""
-        return (0,) if self.task == "pose" else tuple(range(self.last_stage))
+        """The branches of the last module that the head reads: the first for the head "heatmap" (HRNetV1), else all."""
+        return (0,) if self.head_kind == "heatmap" else tuple(range(self.last_stage))
 
     @property
     def size_multiple(self) -> int:
@@ -244,7 +281,7 @@ class HRNetSpec:
     @property
     def head_channels(self) -> int:
         """`head_width`, or where it is not given the paper's (of a detector see `detector_sizes`)."""
-        return self.head_width or (CLASSIFICATION_WIDTH if self.task == "classification" else self.gathered_channels)
+        return self.head_width or (CLASSIFICATION_WIDTH if self.head_kind == "classification" else self.gathered_channels)
 
     def resolution(self, branch: int) -> tuple[int, int]:
         """(height, width) of a branch's feature maps."""

@@ -60,12 +60,12 @@ def bench(
     Example: [bold]hrnet bench model.tflite --threads 1,2 --mode full --json latency.json[/bold]
     """
     from mobile_eval.benchmark.latency import bench as bench_model
-    from mobile_eval.benchmark.latency import effort
+    from mobile_eval.benchmark.latency import choose_effort
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.runtime.backend import parse_backend, parse_threads
 
     check_output_file(json)
-    counts, much = parse_threads(threads), effort(mode, runs, seconds)
+    counts, much = parse_threads(threads), choose_effort(mode, runs, seconds)
     results = []
     for count in counts:
         backend = parse_backend(runtime, count, xnnpack, delegate, delegate_option)
@@ -193,7 +193,7 @@ def predict(
     from mobile_eval.keypoints.predict import predict as predict_images
     from mobile_eval.keypoints.video import is_video, predict_video
     from mobile_eval.runtime.backend import parse_backend
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.words import number_of
 
     loaded = TFLiteModel(model, parse_backend(runtime, threads, xnnpack, delegate, delegate_option))

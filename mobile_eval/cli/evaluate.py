@@ -71,7 +71,7 @@ Strict = Annotated[
 Decoding = Annotated[
     str,
     typer.Option(
-        help="own (the model's), quarter (the official one), dark (arXiv 1910.06278), or udp (arXiv 1911.07524).",
+        help="model (the one it was trained for), quarter (official), dark (arXiv 1910.06278), or udp (arXiv 1911.07524).",
         rich_help_panel=KEYPOINTS,
     ),
 ]
@@ -181,7 +181,7 @@ def evaluate(
     reference: ReferenceKernels = False,
     limit: Limit = None,
     json: Json = None,
-    decoding: Decoding = "own",
+    decoding: Decoding = "model",
     predictions: Predictions = None,
     resume: Resume = False,
     sigmas: Sigmas = None,
@@ -211,7 +211,7 @@ def evaluate(
     given = dict(locals())
     from mobile_eval.files import check_output_file
     from mobile_eval.runtime.backend import parse_backend
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.base import Asked
     from mobile_eval.tasks.pose.prediction_log import finish
     from mobile_eval.tasks.registry import evaluate_asked, save_figures

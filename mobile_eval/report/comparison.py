@@ -11,13 +11,13 @@ from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench_interleav
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
-from mobile_eval.model.description import CLASS_SCORES, ModelDescription, unnamed_classes
+from mobile_eval.model.description import CLASS_SCORES, ModelDescription, default_class_names
 from mobile_eval.report.html import report_html
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import check_references, load_arms
 from mobile_eval.report.task_report import Comparing, Measured
-from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import CPU, TFLiteModel
+from mobile_eval.runtime.backend import CPU, Backend
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, read_asked
 from mobile_eval.tasks.registry import comparing_of, task_named, task_of
 
@@ -92,8 +92,8 @@ def check_answers(model: TFLiteModel, task: str, dataset: TaskDataset) -> None:
     """Refuse a model of another task than the first's, or of other joints or classes than the data."""
     if task_of(model) is not task_named(task):
         raise HRNetError(f"{model.path.name} is a {model.description.task} model, but the first one is for {task}")
-    own, names = model.description.answers, dataset.names
-    unnamed = own == unnamed_classes(len(own)) and len(own) == len(names)
+    own, names = model.description.label_names, dataset.names
+    unnamed = own == default_class_names(len(own)) and len(own) == len(names)
     same = sorted(own) == sorted(names) if model.description.output.kind == CLASS_SCORES else own == names
     if not same and not unnamed:
         kind = "classes" if model.description.classes else "joints"

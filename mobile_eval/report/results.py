@@ -10,7 +10,7 @@ from mobile_eval.benchmark.bootstrap import Interval
 from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.latency import LatencyResult
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.metrics.metric import format_score, none_if_nan
 from mobile_eval.model.description import ModelDescription
 from mobile_eval.report.study import StudyArm
 from mobile_eval.report.task_report import Comparing, Measured
@@ -57,7 +57,7 @@ class ComparedModel:
             "latency_ratio": self.latency_ratio,
             "paired_latency_ratio": self.paired_latency_ratio,
             "latency_ratio_interval": dataclasses.asdict(self.latency_interval) if self.latency_interval else None,
-            "score": number_or_none(self.measured.score),
+            "score": none_if_nan(self.measured.score),
             "score_difference_interval": dataclasses.asdict(self.score_interval) if self.score_interval else None,
             "evaluation": self.measured.result.to_json(),
             "latency": self.latency.to_json(),
@@ -92,9 +92,9 @@ class ComparisonResult:
         lines = [f"{'model':<{wide}}  {first:>6}  {second:>6}    links  p50 ms  p90 ms  ratio"]
         for model in self.models:
             links = f"{model.links_kept}/{model.links_possible}" if model.links_possible else "-"
-            other = show(model.measured.second)
+            second_score, score = format_score(model.measured.second), format_score(model.measured.score)
             lines.append(
-                f"{model.label:<{wide}}  {other:>{max(6, len(first))}}  {show(model.measured.score):>{max(6, len(second))}}  "
+                f"{model.label:<{wide}}  {second_score:>{max(6, len(first))}}  {score:>{max(6, len(second))}}  "
                 f"{links:>7}  {model.latency.p50_ms:>6.2f}  {model.latency.p90_ms:>6.2f}  "
                 f"{model.latency_ratio:>5.2f} to {self.models[model.reference].label}"
             )

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.base import PATHS, DataSource, TaskDataset, log_skipped
 from mobile_eval.datasets.flip_pairs import AUTO
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import unless_plain
-from mobile_eval.keypoints.inference import OWN
+from mobile_eval.image.geometry import Geometry
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 Data = TypeVar("Data", bound=TaskDataset)
 
@@ -45,7 +44,7 @@ class Asked:
     overlap: float = 0.0
     overlays: Path | None = None
     picture: Path | None = None
-    decoding: str = OWN
+    decoding: str = "model"
     sigmas: str | None = None
     head_joints: str | None = None
     least_score: float = 0.0
@@ -96,8 +95,8 @@ class Task:
     """A task's evaluation: the fields of Asked that it `needs`, those that it `takes` besides, and what it does with them.
 
     `load` reads a data set. `inputs` makes of items of one what a network of an input size (height, width) is given of them:
-    RGB images (N, height, width, 3), of boxes in a geometry as third argument. Training and calibration take both from here
-    too. `compared` is the module that lays models
+    RGB images (N, height, width, 3); the third argument is the geometry in which boxes are cropped. Training and calibration
+    use both too. `compared` is the module that lays models
     of the task side by side, by its `COMPARING`.
     """
 
@@ -105,12 +104,8 @@ class Task:
     takes: tuple[str, ...]
     evaluate: Evaluator
     load: Callable[[DataSource], TaskDataset]
-    inputs: Callable[..., NDArray[np.uint8]]
+    inputs: Callable[[Sequence[Any], tuple[int, int], Geometry], NDArray[np.uint8]]
     compared: str
-
-    def inputs_in(self, geometry: str, items: Sequence[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
-        """`inputs` for a network of that geometry, which of a task without boxes is PLAIN."""
-        return self.inputs(items, size, *unless_plain(geometry))
 
     def check(self, model: TFLiteModel, asked: Asked) -> None:
         """Refuse what was asked for where something that is needed is missing, or something is for another task."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, TaskResult
 from mobile_eval.tasks.classification import evaluate as classification
 from mobile_eval.tasks.detection import evaluate as detection

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.models.build import network_to_json
 from hrnet_tf.runs.pruning import PRUNING_FILE
 from hrnet_tf.runs.ranking import RANKING_FILE
 from hrnet_tf.runs.run import RUN_FILE, SPEC_FILE, Run, load_run, save_run
+from hrnet_tf.spec.architectures import network_to_json
 from mobile_eval.datasets.base import label_names
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, remove_stale_parts

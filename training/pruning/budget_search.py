@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget

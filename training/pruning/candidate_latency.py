@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.keras_module import quiet, tf
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.detection.sizes import proposal_limits
-from hrnet_tf.models.detection.stages import stages_of
+from hrnet_tf.models.detection.two_stage import stages_of
 from hrnet_tf.models.export import tflite_converter
+from hrnet_tf.spec.detection import proposal_limits
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.benchmark.latency import bench_interleaved
 from mobile_eval.progress import working
@@ -42,7 +42,7 @@ def untrained_tflite_files(spec: HRNetSpec, precision: str = "int8") -> list[byt
     """Return all files of a network, as `untrained_tflite` does: a detector has a second one, for all its proposals at once."""
     model = build_model(spec, folded=True)
     _avoid_dead_relus(model)
-    if spec.task != "detection":
+    if spec.head_kind != "detection":
         return [_converted(model, precision)]
     stages, proposals = stages_of(model), proposal_limits(spec)[1]
     return [_converted(stages.maps, precision), _converted(stages.boxes, precision, proposals)]

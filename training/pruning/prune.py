@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
-from hrnet_tf.models.build import complexity
 from hrnet_tf.runs.pruning import PRUNING_FILE, PruningRecord, RemovalPlan, load_pruning, save_pruning, spec_after
 from hrnet_tf.runs.ranking import load_ranking, save_ranking
 from hrnet_tf.runs.run import RUN_FILE, Run, load_run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.memory import batch_size_for
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import TaskDataset, log_skipped
@@ -33,7 +33,7 @@ from mobile_eval.progress import tracked
 from mobile_eval.viz.charts import removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig
-from training.data.examples import plain_batches
+from training.data.examples import evaluation_batches
 from training.engine.fit import build_for_training, build_teacher, check_category, fit, known_category, load_data
 from training.engine.inputs import inputs_of
 from training.engine.starting import ROUNDS, check_same, check_settings, check_startable
@@ -42,7 +42,6 @@ from training.optim.sparsity import SPARSITY
 from training.pruning.plan import Costs, PruneOptions, check_prunable, plan_run
 from training.pruning.removal_steps import units_kept
 from training.ranking.rank import rank_run
-from training.tasks.base import settings_geometry
 
 LARGEST_BATCH = 64
 BATCH_NORM_ITEMS = 512  # that BatchNorm's statistics are estimated on
@@ -65,7 +64,7 @@ def prune(
         options: The budget, relative to the network before anything was removed, and how to choose.
         config: Settings of the fine-tuning. Its epochs are divided among the rounds.
         output: Run folder to write. It gets pruning.json, links.svg and removal.svg beside the usual files.
-        teacher: Run to distill from if `config.distill` is above 0; None for `run` itself.
+        teacher: Run to distill from if `config.distill_weight` is above 0; None for `run` itself.
         execution: Devices and callbacks of the fine-tuning. Its memory budget also bounds the examples and activations that are
             used to choose.
         resume: Whether to continue an interrupted pruning. It keeps the choice that it made.
@@ -133,7 +132,7 @@ class _PruningRound:
         else:
             plan = plan_run(run, options, self.train, self.val, self.costs, memory_budget)
             spec = spec_after(run.hrnet_spec, plan.steps)
-        teacher = self.teacher if config.distill else None
+        teacher = self.teacher if config.distill_weight else None
         inputs = inputs_of(config, self.train, self.val, parent=run, teacher=teacher)
         pruned = Run(output, "prune", spec, known_category(run, self.train), config.to_json(), str(run.path), inputs)
         check_same(pruned)
@@ -142,7 +141,7 @@ class _PruningRound:
             teacher_model = build_teacher(teacher, config) if teacher else None
         set_model_weights(model, load_weights(run.weights_path))
         items, size = self.train.items[:BATCH_NORM_ITEMS], batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
-        batches = plain_batches(items, size, spec, settings_geometry(config.settings))
+        batches = evaluation_batches(items, size, spec, config.settings.geometry)
         reestimate_batch_norm(model, tracked(batches, "BatchNorm's statistics", math.ceil(len(items) / size)))
         companions = functools.partial(_save_plan, plan, run, options, pruned) if plan else None
         fit(pruned, model, config, self.train, self.val, teacher_model, self.execution, companions=companions)

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import RUN_FILE, Run, load_run
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import LatencyRatio

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import KerasLoss, KerasModel
-from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import as_arrays
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
-from training.optim.trainer_models import LossOf, loss_function, make_learner
-from training.tasks.base import Maker, settings_geometry
+from training.optim.trainer_models import BatchLoss, batch_loss, trainer_model
+from training.tasks.base import ExampleBuilder
 from training.tasks.registry import training_task
+from training.tasks.settings import TaskSettings
 
 LARGEST_BATCH = 64
 
@@ -48,15 +49,21 @@ class RankingData:
 
     data: TaskDataset
     spec: Network
-    settings: object
+    settings: TaskSettings
     loss: KerasLoss
     arrays: Arrays | None
-    geometry: str = PLAIN
+    geometry: Geometry = STANDARD
     memory_budget: int = MEMORY_BUDGET
 
     @classmethod
     def prepare(
-        cls, data: TaskDataset, spec: Network, settings: object, memory_budget: int = MEMORY_BUDGET, *, progress: bool = False
+        cls,
+        data: TaskDataset,
+        spec: Network,
+        settings: TaskSettings,
+        memory_budget: int = MEMORY_BUDGET,
+        *,
+        progress: bool = False,
     ) -> RankingData:
         """Prepare the examples of all items if they fit into the memory budget.
 
@@ -67,7 +74,7 @@ class RankingData:
             memory_budget: Memory in bytes.
             progress: Whether to show a progress bar.
         """
-        loss, geometry = training_task(spec.task).loss(settings), settings_geometry(settings)
+        loss, geometry = training_task(spec.task).loss(settings), settings.geometry
         streamed = cls(data, spec, settings, loss, None, geometry, memory_budget)
         if len(data) * sum(4 * math.prod(shape) for shape in streamed.example_shapes) > memory_budget:
             return streamed
@@ -79,7 +86,7 @@ class RankingData:
     @property
     def example_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the input, the target and the weight (if there is one) of an example."""
-        return self._maker().shapes
+        return self._example_builder().shapes
 
     def examples(self, indices: Sequence[int], *, progress: bool = False) -> Arrays:
         """Prepare the examples of some items.
@@ -91,14 +98,14 @@ class RankingData:
         Returns:
             Inputs, targets and, for some tasks, weights.
         """
-        maker = self._maker()
-        arrays = tuple(np.empty((len(indices), *shape), np.float32) for shape in maker.shapes)
+        builder = self._example_builder()
+        arrays = tuple(np.empty((len(indices), *shape), np.float32) for shape in builder.shapes)
 
         def prepare(row: int) -> None:
             index = int(indices[row])
-            maker.plain(index, read_item(self.data.items[index]), [array[row] for array in arrays])
+            builder.plain(index, read_item(self.data.items[index]), [array[row] for array in arrays])
 
-        for _ in tracked(ahead(prepare, range(len(indices))), "reading images", len(indices), show=progress):
+        for _ in tracked(prefetch(prepare, range(len(indices))), "reading images", len(indices), show=progress):
             pass
         return arrays
 
@@ -126,9 +133,9 @@ class RankingData:
         """Return the items with even and with odd indices."""
         return self._part(slice(0, None, 2)), self._part(slice(1, None, 2))
 
-    def loss_of(self, model: KerasModel) -> LossOf:
+    def loss_of(self, model: KerasModel) -> BatchLoss:
         """Return the loss of a Keras model as a function of inputs, targets, outputs and weights."""
-        return loss_function(make_learner(training_task(self.spec.task), model, self.loss), self.loss)
+        return batch_loss(trainer_model(training_task(self.spec.task), model, self.loss), self.loss)
 
     def measure(self, model: KerasModel, *, progress: bool = False) -> tuple[float, float]:
         """Measure a Keras model.
@@ -140,18 +147,19 @@ class RankingData:
         Returns:
             The loss, as the mean over all items, and the task's metric.
         """
-        scorer, loss_of = training_task(self.spec.task).scorer_in(self.geometry, self.data, self.spec), self.loss_of(model)
+        evaluator = training_task(self.spec.task).metric_evaluator(self.data, self.spec, self.geometry)
+        loss_of = self.loss_of(model)
         # op by op JAX is slow; tf_keras would only be slower by tracing
         predict = model.predict_on_batch if BACKEND == "jax" else functools.partial(model, training=False)
         count, total = math.ceil(len(self) / self.batch_size(LARGEST_BATCH)), 0.0
         for inputs, targets, weights in tracked(self.batches(), "loss and metric", count, show=progress):
             outputs = predict(inputs)
             total += float(loss_of(inputs, targets, outputs, weights)) * len(inputs)
-            scorer.update(as_arrays(outputs))
-        return total / len(self), scorer.result()
+            evaluator.update(as_arrays(outputs))
+        return total / len(self), evaluator.result()
 
-    def _maker(self) -> Maker:
-        return training_task(self.spec.task).maker(self.data, self.spec, self.settings)
+    def _example_builder(self) -> ExampleBuilder:
+        return training_task(self.spec.task).example_builder(self.data, self.spec, self.settings)
 
     def _part(self, part: slice) -> RankingData:
         arrays = None if self.arrays is None else tuple(array[part] for array in self.arrays)

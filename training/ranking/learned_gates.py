@@ -18,7 +18,7 @@ from hrnet_tf.models.gates import HardConcreteGate, UnitGate, gates_of
 from hrnet_tf.spec.complexity import branch_cost, link_cost
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
-from training.optim.trainer_models import compile_learner, make_learner
+from training.optim.trainer_models import compile_trainer, trainer_model
 from training.ranking.data import Arrays, RankingData
 from training.ranking.gated_network import GatedNetwork, GateFactory
 from training.ranking.scores import Scores
@@ -86,15 +86,15 @@ class LearnedGates:
         gates = gates_of(model)
         for layer in model.layers:
             layer.trainable = layer in gates.values()
-        learner = make_learner(training_task(data.spec.task), model, data.loss)
-        compile_learner(learner, data.loss, keras.optimizers.Adam(self.learning_rate))
+        trainer = trainer_model(training_task(data.spec.task), model, data.loss)
+        compile_trainer(trainer, data.loss, keras.optimizers.Adam(self.learning_rate))
         size = data.batch_size(LARGEST_BATCH, training=True)
         if data.arrays is None:
-            learner.fit(ShuffledBatches(data, size, self.seed), epochs=self.epochs, verbose=0)
+            trainer.fit(ShuffledBatches(data, size, self.seed), epochs=self.epochs, verbose=0)
         else:
             inputs, targets, *weights = data.arrays
             sample_weight = weights[0] if weights else None
-            learner.fit(inputs, targets, sample_weight=sample_weight, batch_size=size, epochs=self.epochs, verbose=0)
+            trainer.fit(inputs, targets, sample_weight=sample_weight, batch_size=size, epochs=self.epochs, verbose=0)
         scores = {unit: gate.importance() for unit, gate in gates.items()}
         return {unit: scores[unit] for unit in network.units}
 

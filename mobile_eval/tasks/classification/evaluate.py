@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage, load_class_folders
+from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage, load_classification_dataset
 from mobile_eval.files import check_output_file, write_text
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item, resized_centre
-from mobile_eval.metrics.confusion import class_table, confusion, mean_known, shares_found
-from mobile_eval.metrics.figures import number_or_none, show
-from mobile_eval.metrics.metric import Metric
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
+from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
@@ -49,12 +49,12 @@ class ClassificationResult:
     @property
     def recall(self) -> NDArray[np.float64]:
         """The share of each class's images that were taken for it."""
-        return shares_found(self.counts)
+        return per_class_recall(self.counts)
 
     @property
     def mean_recall(self) -> float:
         """Its mean over classes, which rare classes count for as much as frequent ones in."""
-        return mean_known(self.recall)
+        return mean_over_classes(self.recall)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; NaN becomes null."""
@@ -63,25 +63,27 @@ class ClassificationResult:
             "images": self.images,
             "top1": self.top1,
             "top5": self.top5,
-            "mean_recall": number_or_none(self.mean_recall),
-            "recall": {name: number_or_none(float(value)) for name, value in zip(self.classes, self.recall, strict=True)},
+            "mean_recall": none_if_nan(self.mean_recall),
+            "recall": {name: none_if_nan(float(value)) for name, value in zip(self.classes, self.recall, strict=True)},
             "confusion": self.counts.tolist(),
         }
 
     def __str__(self) -> str:
-        shares = f"top-1 {show(self.top1)}  top-5 {show(self.top5)}  mean recall {show(self.mean_recall)}"
+        shares = format_scores({"top-1": self.top1, "top-5": self.top5, "mean recall": self.mean_recall})
         return "\n".join([f"{self.model}: {number_of(self.images, 'images')}", shares, *class_table(self.classes, self.recall)])
 
 
-def evaluate_classification(model: TFLiteModel, dataset: ClassFolders, *, progress: bool = False) -> ClassificationResult:
+def evaluate_classification(
+    model: TFLiteModel, dataset: ClassificationDataset, *, progress: bool = False
+) -> ClassificationResult:
     """Run `model` on the middle of every image of `dataset`, whose folders are the model's classes."""
     classes = model.description.classes
-    dataset = dataset.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
+    dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
 
-    def read(one: ClassifiedImage) -> tuple[NDArray[Any], int]:
-        return model.stored(resized_centre(read_item(one), model.input_size)[None]), one.label
+    def read(one: ClassificationImage) -> tuple[NDArray[Any], int]:
+        return model.to_input(resized_centre(read_item(one), model.input_size)[None]), one.label
 
-    answers = ((model.answer(stored)[0], label) for stored, label in ahead(read, dataset.images))
+    answers = ((model.output(stored)[0], label) for stored, label in prefetch(read, dataset.images))
     shown = tracked(answers, model.path.name, total=len(dataset), show=progress)
     return measure_classification(model.path.name, dataset.classes, shown)
 
@@ -107,11 +109,11 @@ def rank(logits: NDArray[np.float32], label: int) -> int:
     return int((logits > logits[label]).sum() + (logits[:label] == logits[label]).sum())
 
 
-def _load(source: DataSource) -> ClassFolders:
-    return load_class_folders(source.path("images"))
+def _load(source: DataSource) -> ClassificationDataset:
+    return load_classification_dataset(source.path("images"))
 
 
-def _inputs(images: Sequence[ClassifiedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[ClassificationImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resized_centre(read_item(one), size) for one in images])
 
 

@@ -9,13 +9,13 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.datasets.folders import ClassFolders
+from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.figures import number_or_none
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.metrics.metric import none_if_nan
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.classification.evaluate import METRIC, TASK, likeliest, measure_classification, rank
 from mobile_eval.viz.poses import cut_out
@@ -26,21 +26,21 @@ ABOUT = (
 )
 
 
-def measure_images(model: TFLiteModel, data: ClassFolders, asked: Asked, progress: bool) -> Measured:
+def measure_images(model: TFLiteModel, data: ClassificationDataset, asked: Asked, progress: bool) -> Measured:
     """Top-1 and mean recall of a model on all images."""
     classes = model.description.classes
-    data = data.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
+    data = data.numbered_as(classes, named=classes != default_class_names(len(classes)))
     shown = tracked(data.images, model.path.name, total=len(data), show=progress)
-    answers = [model.answers(TASK.inputs([one], model.input_size))[0] for one in shown]
+    answers = [model.predict(TASK.inputs([one], model.input_size, model.description.input.geometry))[0] for one in shown]
     labels = [one.label for one in data.images]
     result = measure_classification(model.path.name, data.classes, zip(answers, labels, strict=True))
     right = np.array([[rank(logits, label) == 0] for logits, label in zip(answers, labels, strict=True)], np.float64)
     return Measured(
         result=result,
         score=result.top1,
-        second=number_or_none(result.mean_recall),
+        second=none_if_nan(result.mean_recall),
         sums=np.column_stack([right, np.ones(len(right))]),
-        parts={name: number_or_none(float(share)) for name, share in zip(data.classes, result.recall, strict=True)},
+        parts={name: none_if_nan(float(share)) for name, share in zip(data.classes, result.recall, strict=True)},
         right=right,
         answers=[_said(outputs, data.classes, probabilities=model.description.output.softmax) for outputs in answers],
     )
@@ -52,7 +52,7 @@ def _said(outputs: NDArray[np.float32], classes: Sequence[str], *, probabilities
     return f"{classes[label]}, {100 * share:.0f} %"
 
 
-def image_example(data: ClassFolders, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
+def image_example(data: ClassificationDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """An image's class, and those that models took it for."""
     one = data.images[index]
     image = read_item(one)

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.coco.instances import InstanceImage, Instances, load_instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage, load_detection_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item, resize
-from mobile_eval.metrics.box_map import BoxMapResult, box_map
-from mobile_eval.metrics.figures import show
-from mobile_eval.metrics.metric import Metric
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.metrics.box_ap import BoxApResult, box_ap
+from mobile_eval.metrics.metric import Metric, format_scores
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
@@ -41,7 +41,7 @@ class DetectionResult:
     model: str
     images: int
     objects: int
-    figures: BoxMapResult
+    figures: BoxApResult
     results: list[dict[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,13 +56,13 @@ class DetectionResult:
 
     def __str__(self) -> str:
         figures = self.figures
-        sizes = f"AP small {show(figures.ap_small)}  medium {show(figures.ap_medium)}  large {show(figures.ap_large)}"
+        sizes = format_scores({"AP small": figures.ap_small, "medium": figures.ap_medium, "large": figures.ap_large})
         objects, images = number_of(self.objects, "objects"), number_of(self.images, "images")
         return f"{self.model}: {objects} in {images}\n{figures}\n{sizes}"
 
 
 def evaluate_detection(
-    model: TFLiteModel, dataset: Instances, *, overlays: Path | None = None, progress: bool = False
+    model: TFLiteModel, dataset: DetectionDataset, *, overlays: Path | None = None, progress: bool = False
 ) -> DetectionResult:
     """Run the detector on every image of `dataset`, resized as a whole to its input, and measure in the images' own pixels.
 
@@ -71,12 +71,12 @@ def evaluate_detection(
     detector, names = Detector(model), model.description.classes
     check_classes(model, dataset)
 
-    def read(one: InstanceImage) -> tuple[InstanceImage, NDArray[np.uint8], NDArray[Any]]:
+    def read(one: DetectionImage) -> tuple[DetectionImage, NDArray[np.uint8], NDArray[Any]]:
         image = read_item(one)
-        return one, image, detector.stored(image)
+        return one, image, detector.to_input(image)
 
     results: list[dict[str, Any]] = []
-    read_ahead = tracked(ahead(read, dataset.images), model.path.name, total=len(dataset), show=progress)
+    read_ahead = tracked(prefetch(read, dataset.images), model.path.name, total=len(dataset), show=progress)
     for index, (one, image, stored) in enumerate(read_ahead):
         height, width = image.shape[:2]
         found = detector.objects(stored, (height, width))
@@ -87,19 +87,19 @@ def evaluate_detection(
     return DetectionResult(model.path.name, len(dataset), count, measured(dataset, results), results)
 
 
-def measured(dataset: Instances, results: Sequence[dict[str, Any]]) -> BoxMapResult:
+def measured(dataset: DetectionDataset, results: Sequence[dict[str, Any]]) -> BoxApResult:
     """COCO's figures; zeros, as far as there are objects, where nothing was found at all."""
     if results:
-        return box_map(dataset.coco, results)
+        return box_ap(dataset.coco, results)
     first = dataset.coco["images"][0]["id"]
     nothing = {"image_id": first, "category_id": dataset.category_ids[0], "bbox": [0, 0, 0, 0], "score": 0.0}
-    return box_map(dataset.coco, [nothing])
+    return box_ap(dataset.coco, [nothing])
 
 
-def check_classes(model: TFLiteModel, dataset: Instances) -> None:
+def check_classes(model: TFLiteModel, dataset: DetectionDataset) -> None:
     """Refuse annotations of other classes than the model's."""
     own, given = model.description.classes, dataset.classes
-    if len(own) != len(given) or (own != unnamed_classes(len(own)) and own != given):
+    if len(own) != len(given) or (own != default_class_names(len(own)) and own != given):
         said = [", ".join(names[:3]) + (", ..." if len(names) > len(names[:3]) else "") for names in (own, given)]
         raise HRNetError(
             f"{model.path.name} finds {len(own)} classes ({said[0]}) but the annotations are of {len(given)} ({said[1]}); "
@@ -107,15 +107,15 @@ def check_classes(model: TFLiteModel, dataset: Instances) -> None:
         )
 
 
-def _draw(folder: Path, index: int, one: InstanceImage, image: NDArray[np.uint8], found: Objects, names: Sequence[str]) -> None:
+def _draw(folder: Path, index: int, one: DetectionImage, image: NDArray[np.uint8], found: Objects, names: Sequence[str]) -> None:
     write_picture(folder, index, one.image_path, draw_boxes(image, found, names, LEAST_SCORE))
 
 
-def _load(source: DataSource) -> Instances:
-    return load_instances(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
+def _load(source: DataSource) -> DetectionDataset:
+    return load_detection_dataset(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
 
 
-def _inputs(images: Sequence[InstanceImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[DetectionImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resize(read_item(one), size) for one in images])
 
 

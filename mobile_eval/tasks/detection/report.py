@@ -9,11 +9,11 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.instances import InstanceImage, Instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
@@ -30,7 +30,7 @@ ABOUT = (
 )
 
 
-def measure_boxes(model: TFLiteModel, data: Instances, asked: Asked, progress: bool) -> Measured:
+def measure_boxes(model: TFLiteModel, data: DetectionDataset, asked: Asked, progress: bool) -> Measured:
     """AP50 and AP of a detector on whole images."""
     detector = Detector(model)
     check_classes(model, data)
@@ -51,18 +51,18 @@ def measure_boxes(model: TFLiteModel, data: Instances, asked: Asked, progress: b
     )
 
 
-def _ap50_of(data: Instances, results: Sequence[dict[str, Any]], label: int) -> float | None:
+def _ap50_of(data: DetectionDataset, results: Sequence[dict[str, Any]], label: int) -> float | None:
     """AP50 of one class; None where there is none of it."""
     category = data.category_ids[label]
     truth = [entry for entry in data.coco["annotations"] if entry["category_id"] == category]
     if not truth:
         return None
     kinds = [entry for entry in data.coco["categories"] if entry["id"] == category]
-    own = Instances(data.images, data.classes, (category,), {**data.coco, "annotations": truth, "categories": kinds})
+    own = DetectionDataset(data.images, data.classes, (category,), {**data.coco, "annotations": truth, "categories": kinds})
     return measured(own, [entry for entry in results if entry["category_id"] == category]).ap50
 
 
-def f1(image: InstanceImage, found: Objects) -> float:
+def f1(image: DetectionImage, found: Objects) -> float:
     """The harmonic mean of precision and recall of what is shown of an image: boxes of some score, of the right class."""
     sure = found.scores >= LEAST_SCORE
     boxes, labels = found.boxes[sure], found.labels[sure]
@@ -81,7 +81,7 @@ def _corners(boxes: NDArray[Any]) -> NDArray[np.float32]:
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1).astype(np.float32)
 
 
-def box_example(data: Instances, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
+def box_example(data: DetectionDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """An image's boxes, and those that models found."""
     one = data.images[index]
     image = read_item(one)
@@ -109,7 +109,7 @@ def boxes_svg(
     return Markup("".join(parts))
 
 
-def _key(data: Instances) -> Markup:
+def _key(data: DetectionDataset) -> Markup:
     return class_keys(data.names) + f"; boxes that score at least {LEAST_SCORE:g}"
 
 

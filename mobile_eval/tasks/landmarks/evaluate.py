@@ -15,11 +15,11 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.keypoints.inference import PoseOptions, predict_instances
-from mobile_eval.metrics.distance import between, box_roots, normalized_distances
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding, predict_instances
+from mobile_eval.metrics.distance import box_sizes, keypoint_distances, normalized_distances
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, coco_results, predict_keypoints
 from mobile_eval.tasks.pose.inputs import keypoint_inputs, load_keypoints
@@ -82,7 +82,7 @@ def evaluate_landmarks(
     *,
     unit: str | None = None,
     failure_above: float = FAILURE_THRESHOLD,
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     progress: bool = False,
 ) -> LandmarkResult:
@@ -119,11 +119,11 @@ def face_units(dataset: KeypointDataset, unit: str | None = None) -> tuple[str, 
     known = EYES.get(count, {})
     unit = unit or (CORNERS if CORNERS in known else BOX)
     if unit == BOX:
-        return "box (sqrt(width * height))", box_roots([face.box for face in dataset.instances])
+        return "box (sqrt(width * height))", box_sizes([face.box for face in dataset.instances])
     if unit in UNITS and unit not in known:
         raise HRNetError(f"it is not known which of {count} landmarks make {unit}: give them by index, as `unit` 36-41,42-47")
     first, second = known[unit] if unit in known else _pair(unit, count)
-    return unit, between(np.stack([face.keypoints for face in dataset.instances]), first, second)
+    return unit, keypoint_distances(np.stack([face.keypoints for face in dataset.instances]), first, second)
 
 
 def _pair(text: str, count: int) -> Pair:
@@ -145,7 +145,7 @@ def _indices(text: str, count: int) -> tuple[int, ...]:
 def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> LandmarkResult:
     predicted = resumable(asked.predictions, resume=asked.resume)
     dataset = read_asked(load_faces, model, asked)
-    options = PoseOptions(decoding=asked.decoding)
+    options = DecodingOptions(decoding=checked_decoding(asked.decoding))
     options.check(model)
     if asked.overlays:
         check_output_folder(asked.overlays)  # before the work, not after

@@ -11,10 +11,10 @@ from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.metrics.distance import normalized_distances
-from mobile_eval.metrics.figures import number_or_none
+from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.metrics.nme import FAILURE_THRESHOLD
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.landmarks.evaluate import METRIC, evaluate_landmarks, face_units
 from mobile_eval.viz.poses import cut_out, points_svg
@@ -40,7 +40,7 @@ def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progr
         score=result.nme.nme,
         second=result.nme.failure_rate,
         sums=sums_of_groups(np.column_stack([of_faces, counted]), [face.image_id for face in data.instances]),
-        parts={name: number_or_none(error) for name, error in zip(data.category.joints, result.nme.per_landmark, strict=True)},
+        parts={name: none_if_nan(error) for name, error in zip(data.category.joints, result.nme.per_landmark, strict=True)},
         right=-errors,
         answers=result.keypoints,
     )

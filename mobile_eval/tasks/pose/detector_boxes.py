@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.detections import Detection
-from mobile_eval.datasets.coco.ids import Id
+from mobile_eval.datasets.coco.detector_boxes import DetectorBox
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
+from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import BOX_PADDING, expand_box
-from mobile_eval.keypoints.inference import PoseOptions, predict_instances
-from mobile_eval.metrics.oks import OksResult, oks
-from mobile_eval.metrics.oks_nms import oks_nms
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.keypoints.inference import DecodingOptions, predict_instances
+from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
+from mobile_eval.metrics.oks import oks_nms
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, instance_score, predict_keypoints
 from mobile_eval.words import number_of
 
@@ -30,7 +30,7 @@ class DetectedResult:
 
     model: str
     boxes: int
-    oks: OksResult
+    oks: KeypointApResult
     results: list[dict[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
@@ -45,10 +45,10 @@ class DetectedResult:
 def evaluate_detected(
     model: TFLiteModel,
     dataset: KeypointDataset,
-    detections: Sequence[Detection],
+    detections: Sequence[DetectorBox],
     *,
     sigmas: Sequence[float] | None = None,
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     progress: bool = False,
 ) -> DetectedResult:
@@ -59,12 +59,13 @@ def evaluate_detected(
         raise HRNetError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with `sigmas`")
     keypoints = predict_keypoints(model, detections, options, predicted, progress=progress)
     results = kept_results(dataset.category_id, detections, keypoints, known, model.input_size)
-    return DetectedResult(model.path.name, len(detections), oks(dataset.coco, results, known, dataset.category_id), results)
+    figures = keypoint_ap(dataset.coco, results, known, dataset.category_id)
+    return DetectedResult(model.path.name, len(detections), figures, results)
 
 
 def kept_results(
     category_id: Id,
-    detections: Sequence[Detection],
+    detections: Sequence[DetectorBox],
     keypoints: NDArray[np.float64],
     sigmas: Sequence[float],
     input_size: tuple[int, int],

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import BoxedItem, PoseOptions, predict_instances
-from mobile_eval.metrics.distance import between, head_sizes
-from mobile_eval.metrics.figures import show
-from mobile_eval.metrics.oks import OksResult, oks
+from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions, predict_instances
+from mobile_eval.metrics.distance import head_sizes, keypoint_distances
+from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
+from mobile_eval.metrics.metric import format_score
 from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.words import number_of
 
-Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], PoseOptions], Iterator[NDArray[np.float64]]]
+Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], DecodingOptions], Iterator[NDArray[np.float64]]]
 SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
 
 
@@ -38,7 +39,7 @@ class EvaluationResult:
     instances: int
     images: int
     joints: tuple[str, ...]
-    oks: OksResult | None
+    oks: KeypointApResult | None
     oks_missing: str | None
     pck: PckResult
     keypoints: NDArray[np.float64]
@@ -61,7 +62,7 @@ class EvaluationResult:
         found = str(self.oks) if self.oks else f"AP -  ({self.oks_missing})"
         shares = [one for one in (self.pck, self.pckh) if one]
         columns = zip(self.joints, *(one.per_joint for one in shares), strict=True)
-        joints = [f"  {joint:<16} {'  '.join(map(show, values))}" for joint, *values in columns]
+        joints = [f"  {joint:<16} {'  '.join(map(format_score, values))}" for joint, *values in columns]
         instances, images = number_of(self.instances, "instances"), number_of(self.images, "images")
         return "\n".join([f"{self.model}: {instances} in {images}", found, *map(str, shares), *joints])
 
@@ -71,7 +72,7 @@ def evaluate(
     dataset: KeypointDataset,
     *,
     sigmas: Sequence[float] | None = None,
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     head_joints: tuple[int, int] | None = None,
     progress: bool = False,
@@ -105,10 +106,10 @@ def measure(
     if sigmas is None:
         missing = f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas"
     else:
-        found = oks(dataset.coco, results, sigmas, dataset.category_id)
+        found = keypoint_ap(dataset.coco, results, sigmas, dataset.category_id)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
     head_boxes = head_sizes([instance.head_box for instance in dataset.instances])
-    heads = between(truth, head_joints[:1], head_joints[1:]) if head_joints else head_boxes
+    heads = keypoint_distances(truth, head_joints[:1], head_joints[1:]) if head_joints else head_boxes
     return EvaluationResult(
         model=name,
         instances=len(dataset),
@@ -147,7 +148,7 @@ def _few(joints: Sequence[str]) -> str:
 def predict_keypoints(
     model: TFLiteModel,
     people: Sequence[BoxedItem],
-    options: PoseOptions | None = None,
+    options: DecodingOptions | None = None,
     predicted: Predicted = predict_instances,
     *,
     progress: bool = False,
@@ -155,7 +156,7 @@ def predict_keypoints(
     """Keypoints (N, K, 3) as x, y in image pixels and score, of the people in their boxes, as `predicted` finds them."""
     keypoints = np.zeros((len(people), len(model.description.category.joints), 3))
     keypoints[:] = np.nan  # takes its memory now, and no more on the way
-    found = predicted(model, people, options or PoseOptions())
+    found = predicted(model, people, options or DecodingOptions())
     for index, one in enumerate(tracked(found, model.path.name, total=len(people), show=progress)):
         keypoints[index] = one
     return keypoints

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, KeypointInstance, load_keypoint_dataset
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.preprocess import instance_crops
 
 
@@ -25,6 +25,8 @@ def load_keypoints(source: DataSource) -> KeypointDataset:
     )
 
 
-def keypoint_inputs(instances: Sequence[KeypointInstance], size: tuple[int, int], geometry: str = PLAIN) -> NDArray[np.uint8]:
+def keypoint_inputs(
+    instances: Sequence[KeypointInstance], size: tuple[int, int], geometry: Geometry = STANDARD
+) -> NDArray[np.uint8]:
     """Crops (N, height, width, 3) around their boxes."""
     return instance_crops(instances, size, geometry)[0]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256, write_text
-from mobile_eval.keypoints.inference import BoxedItem, PoseOptions, predict_instances
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions, predict_instances
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import Predicted
 
 FLUSHED = 50  # persons: so many are found again at most
@@ -31,7 +31,7 @@ def part_path(output: Path | str) -> Path:
 
 
 def predict_resumably(
-    model: TFLiteModel, people: Sequence[BoxedItem], options: PoseOptions, output: Path | str, *, resume: bool
+    model: TFLiteModel, people: Sequence[BoxedItem], options: DecodingOptions, output: Path | str, *, resume: bool
 ) -> Iterator[NDArray[np.float64]]:
     """Keypoints as `predict_instances` gives them, kept on disk on the way; with `resume` those that are there come from there.
 
@@ -69,12 +69,12 @@ def resumable(output: Path | None, *, resume: bool) -> Predicted:
     return partial(predict_resumably, output=output, resume=resume)
 
 
-def _key(model: TFLiteModel, people: Sequence[BoxedItem], options: PoseOptions) -> dict[str, Any]:
+def _key(model: TFLiteModel, people: Sequence[BoxedItem], options: DecodingOptions) -> dict[str, Any]:
     listed = json.dumps([[str(instance.image_path), instance.upright, *instance.box] for instance in people])
     return {
         "model": sha256(read_bytes(model.path, "model")),
         "people": sha256(listed.encode()),
-        "options": dataclasses.asdict(options.of(model)),
+        "options": dataclasses.asdict(options.resolved(model)),
     }
 
 

@@ -10,10 +10,10 @@ from markupsafe import Markup
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.figures import number_or_none
-from mobile_eval.metrics.pck import found_joints
+from mobile_eval.metrics.metric import none_if_nan
+from mobile_eval.metrics.pck import correct_keypoints
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.pose.evaluate import evaluate, parse_sigmas
 from mobile_eval.tasks.pose.task import METRIC
@@ -30,14 +30,14 @@ def measure_pose(model: TFLiteModel, data: KeypointDataset, asked: Asked, progre
     sigmas = parse_sigmas(asked.sigmas, len(data.category.joints))
     result = evaluate(model, data, sigmas=sigmas, progress=progress)
     truth = np.stack([instance.keypoints for instance in data.instances])
-    found = found_joints(result.keypoints, truth, [instance.box for instance in data.instances]).astype(np.float64)
+    found = correct_keypoints(result.keypoints, truth, [instance.box for instance in data.instances]).astype(np.float64)
     counts = np.column_stack([found.sum(axis=1), (truth[..., 2] > 0).sum(axis=1)])
     return Measured(
         result=result,
         score=result.pck.pck,
         second=result.oks.ap if result.oks else None,
         sums=sums_of_groups(counts, [instance.image_id for instance in data.instances]),
-        parts={name: number_or_none(share) for name, share in zip(data.category.joints, result.pck.per_joint, strict=True)},
+        parts={name: none_if_nan(share) for name, share in zip(data.category.joints, result.pck.per_joint, strict=True)},
         right=found,
         answers=result.keypoints,
     )

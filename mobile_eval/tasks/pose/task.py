@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mobile_eval.datasets.coco.detections import load_detections
+from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.keypoints.inference import PoseOptions
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.metrics.pck import PCK_THRESHOLD
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.pose.detector_boxes import DetectedResult, evaluate_detected
 from mobile_eval.tasks.pose.evaluate import EvaluationResult, evaluate, parse_head_joints, parse_sigmas
@@ -26,13 +26,13 @@ def evaluate_pose(model: TFLiteModel, asked: Asked, *, progress: bool) -> Detect
     predicted = resumable(asked.predictions, resume=asked.resume)
     dataset = read_asked(load_keypoints, model, asked)
     sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
-    options = PoseOptions(asked.flip, asked.decoding, asked.flip_pairs)
+    options = DecodingOptions(asked.flip, checked_decoding(asked.decoding), asked.flip_pairs)
     options.check(model)
     if asked.overlays:
         check_output_folder(asked.overlays)  # before the work, not after
     result: DetectedResult | EvaluationResult
     if asked.boxes:
-        detections = load_detections(asked.boxes, dataset, asked.source.path("images"), asked.least_score)
+        detections = load_detector_boxes(asked.boxes, dataset, asked.source.path("images"), asked.least_score)
         result = evaluate_detected(
             model, dataset, detections, sigmas=sigmas, options=options, predicted=predicted, progress=progress
         )

@@ -11,25 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.masks import MaskedImage, MaskedImages, load_masked_images, read_mask
+from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, load_segmentation_dataset, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_image, read_item, resize
 from mobile_eval.metrics.confusion import (
     IGNORED,
     accuracy,
     class_table,
     confusion,
-    intersections_over_unions,
-    mean_known,
-    shares_found,
+    mean_over_classes,
+    per_class_iou,
+    per_class_recall,
 )
-from mobile_eval.metrics.figures import number_or_none, show
-from mobile_eval.metrics.metric import Metric
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.segmentation.sliding_window import (
     MapOptions,
@@ -63,12 +63,12 @@ class SegmentationResult:
     @property
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union of each class; NaN of one that neither occurs nor was predicted."""
-        return intersections_over_unions(self.counts)
+        return per_class_iou(self.counts)
 
     @property
     def miou(self) -> float:
         """The mean IoU."""
-        return mean_known(self.iou)
+        return mean_over_classes(self.iou)
 
     @property
     def pixel_accuracy(self) -> float:
@@ -78,28 +78,28 @@ class SegmentationResult:
     @property
     def mean_accuracy(self) -> float:
         """The mean, over classes, of the share of their pixels that are right."""
-        return mean_known(shares_found(self.counts))
+        return mean_over_classes(per_class_recall(self.counts))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; NaN becomes null."""
         return {
             "model": self.model,
             "images": self.images,
-            "miou": number_or_none(self.miou),
-            "pixel_accuracy": number_or_none(self.pixel_accuracy),
-            "mean_accuracy": number_or_none(self.mean_accuracy),
-            "iou": {name: number_or_none(float(value)) for name, value in zip(self.classes, self.iou, strict=True)},
+            "miou": none_if_nan(self.miou),
+            "pixel_accuracy": none_if_nan(self.pixel_accuracy),
+            "mean_accuracy": none_if_nan(self.mean_accuracy),
+            "iou": {name: none_if_nan(float(value)) for name, value in zip(self.classes, self.iou, strict=True)},
             "confusion": self.counts.tolist(),
         }
 
     def __str__(self) -> str:
-        means = f"mIoU {show(self.miou)}  pixel accuracy {show(self.pixel_accuracy)}  mean accuracy {show(self.mean_accuracy)}"
+        means = format_scores({"mIoU": self.miou, "pixel accuracy": self.pixel_accuracy, "mean accuracy": self.mean_accuracy})
         return "\n".join([f"{self.model}: {number_of(self.images, 'images')}", means, *class_table(self.classes, self.iou)])
 
 
 def evaluate_segmentation(
     model: TFLiteModel,
-    dataset: MaskedImages,
+    dataset: SegmentationDataset,
     *,
     options: MapOptions | None = None,
     overlays: Path | None = None,
@@ -115,14 +115,14 @@ def evaluate_segmentation(
     folder = check_output_folder(overlays) if overlays else None
     padding = [255 * value for value in model.description.input.mean]
 
-    def read(one: MaskedImage) -> tuple[NDArray[np.uint8], list[View], NDArray[np.uint8]]:
+    def read(one: SegmentationImage) -> tuple[NDArray[np.uint8], list[View], NDArray[np.uint8]]:
         mask = read_mask(one.mask_path, len(classes))
         height, width = mask.shape
         image = read_image(one.image_path, (height, width), f"its mask {one.mask_path} is", upright=one.upright)
         return image, make_views(image, model.input_size, how, padding), mask
 
     counts = np.zeros((len(classes), len(classes)), np.int64)
-    read_ahead = ahead(read, dataset.images)
+    read_ahead = prefetch(read, dataset.images)
     for index, (image, views, mask) in enumerate(tracked(read_ahead, model.path.name, total=len(dataset), show=progress)):
         found = _class_map(model, views, mask.shape, how)
         counts += confusion(mask, found, len(classes), IGNORED)
@@ -131,12 +131,12 @@ def evaluate_segmentation(
     return SegmentationResult(model.path.name, len(dataset), classes, counts)
 
 
-def check_classes(model: TFLiteModel, dataset: MaskedImages) -> None:
+def check_classes(model: TFLiteModel, dataset: SegmentationDataset) -> None:
     """Refuse masks of other classes than the model's, where both are named; of classes without names, another number."""
     own, said = model.description.classes, dataset.classes
-    if said == unnamed_classes(len(said)):
+    if said == default_class_names(len(said)):
         return  # as many as the masks happen to hold
-    if len(said) != len(own) or (own != unnamed_classes(len(own)) and said != own):
+    if len(said) != len(own) or (own != default_class_names(len(own)) and said != own):
         lists = [f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for names in (said, own)]
         raise HRNetError(
             f"the masks are of classes {lists[0]}, but {model.path.name} finds {lists[1]}: give masks of the model's"
@@ -146,7 +146,7 @@ def check_classes(model: TFLiteModel, dataset: MaskedImages) -> None:
 def _class_map(model: TFLiteModel, views: list[View], size: tuple[int, ...], how: MapOptions) -> NDArray[np.intp]:
     height, width = size
     if how == MapOptions():
-        return most_likely(model.answer(model.stored(views[0].crops))[0], (height, width))
+        return most_likely(model.output(model.to_input(views[0].crops))[0], (height, width))
     return likeliest([answer_view(model, view, flip=how.flip) for view in views], (height, width))
 
 
@@ -165,11 +165,11 @@ def most_likely(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     return found
 
 
-def _load(source: DataSource) -> MaskedImages:
-    return load_masked_images(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
+def _load(source: DataSource) -> SegmentationDataset:
+    return load_segmentation_dataset(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
 
 
-def _inputs(images: Sequence[MaskedImage], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _inputs(images: Sequence[SegmentationImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
     return np.stack([resize(read_item(one), size) for one in images])
 
 

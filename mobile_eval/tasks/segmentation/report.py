@@ -10,13 +10,13 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.masks import MaskedImages, read_mask
+from mobile_eval.datasets.segmentation import SegmentationDataset, read_mask
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.confusion import IGNORED, accuracy, confusion, intersections_over_unions
-from mobile_eval.metrics.figures import number_or_none
+from mobile_eval.metrics.confusion import IGNORED, accuracy, confusion, per_class_iou
+from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Array, Comparing, Example, Measured, Panel
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.segmentation.evaluate import METRIC, TASK, SegmentationResult, most_likely
 from mobile_eval.viz.masks import OPACITY, class_keys, tints
@@ -29,13 +29,13 @@ ABOUT = (
 )
 
 
-def measure_masks(model: TFLiteModel, data: MaskedImages, asked: Asked, progress: bool) -> Measured:
+def measure_masks(model: TFLiteModel, data: SegmentationDataset, asked: Asked, progress: bool) -> Measured:
     """mIoU and pixel accuracy of a model on whole images."""
     classes = model.description.classes
     counts, answers = [], []
     for one in tracked(data.images, model.path.name, total=len(data), show=progress):
         truth = read_mask(one.mask_path, len(classes))
-        [logits] = model.answers(TASK.inputs([one], model.input_size))
+        [logits] = model.predict(TASK.inputs([one], model.input_size, model.description.input.geometry))
         found = most_likely(logits, (truth.shape[0], truth.shape[1]))
         counts.append(confusion(truth, found, len(classes), IGNORED))
         answers.append(small(found))
@@ -43,9 +43,9 @@ def measure_masks(model: TFLiteModel, data: MaskedImages, asked: Asked, progress
     return Measured(
         result=result,
         score=result.miou,
-        second=number_or_none(result.pixel_accuracy),
+        second=none_if_nan(result.pixel_accuracy),
         sums=np.array([one.ravel() for one in counts], np.float64),
-        parts={name: number_or_none(float(value)) for name, value in zip(classes, result.iou, strict=True)},
+        parts={name: none_if_nan(float(value)) for name, value in zip(classes, result.iou, strict=True)},
         right=np.nan_to_num(np.array([[accuracy(one)] for one in counts])),
         answers=answers,
     )
@@ -55,7 +55,7 @@ def mean_iou(sums: Array) -> Array:
     """mIoU (...) of confusion matrices (..., classes * classes)."""
     classes = round(sums.shape[-1] ** 0.5)
     matrices = np.rint(sums).astype(np.int64).reshape(-1, classes, classes)
-    return np.array([np.nanmean(intersections_over_unions(one)) for one in matrices]).reshape(sums.shape[:-1])
+    return np.array([np.nanmean(per_class_iou(one)) for one in matrices]).reshape(sums.shape[:-1])
 
 
 def small(mask: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -65,7 +65,7 @@ def small(mask: NDArray[np.integer]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def mask_example(data: MaskedImages, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
+def mask_example(data: SegmentationDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
     """An image with its true classes, and with those that models found."""
     one = data.images[index]
     image = read_item(one)
@@ -86,7 +86,7 @@ def _overlay(mask: NDArray[np.uint8], names: Sequence[str], cutout: Cutout) -> M
     return Markup(element("image", {"href": uri, **place}))
 
 
-def _key(data: MaskedImages) -> Markup:
+def _key(data: SegmentationDataset) -> Markup:
     return class_keys(data.names)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import resize
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 Image = NDArray[np.uint8]
 Plane = NDArray[np.float32]
@@ -130,10 +130,10 @@ def answer_view(model: TFLiteModel, view: View, *, flip: bool = False) -> Answer
 
 
 def _answers(model: TFLiteModel, crop: Image, *, flip: bool) -> Iterator[Plane]:
-    stored = model.stored(crop[None])
-    yield model.answer(stored)[0]
+    stored = model.to_input(crop[None])
+    yield model.output(stored)[0]
     if flip:
-        yield np.ascontiguousarray(model.answer(np.ascontiguousarray(stored[:, :, ::-1]))[0, :, ::-1])
+        yield np.ascontiguousarray(model.output(np.ascontiguousarray(stored[:, :, ::-1]))[0, :, ::-1])
 
 
 def upsampled(logits: Plane, index: int, size: Size) -> Plane:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hrnet_tf.models.build import Network, build_model, complexity
-from hrnet_tf.spec.complexity import Cost, link_cost, parts
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.complexity import Cost, complexity, link_cost, parts
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError
@@ -53,7 +54,7 @@ def test_a_head_of_its_own_width_equals_the_built_model(spec: HRNetSpec, task: s
 
 
 def test_the_head_of_pose_has_no_width(spec: HRNetSpec) -> None:
-    with pytest.raises(HRNetError, match="head width 8: there is none to set of pose"):
+    with pytest.raises(HRNetError, match="8: the head 'heatmap'"):
         dataclasses.replace(spec, head_width=8)
 
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget

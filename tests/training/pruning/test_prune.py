@@ -15,11 +15,12 @@ import hrnet_tf.__main__
 import training.callbacks.run_checkpoint
 import training.pruning.prune
 import training.ranking.rank
-from hrnet_tf.models.build import build_model, complexity
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.pruning import RemovalPlan, load_pruning, spec_after
 from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
@@ -86,7 +87,7 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
 def test_interrupted_pruning_keeps_its_choice(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options, one = PruneOptions(Budget(keep_links=0.5)), dataclasses.replace(config, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.callbacks.run_checkpoint.KeepRun, "on_epoch_end", _stop)
+        patch.setattr(training.callbacks.run_checkpoint.RunCheckpoint, "on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
             prune(trained, options, one, tmp_path / "pruned")
     chosen = load_run(tmp_path / "pruned").hrnet_spec

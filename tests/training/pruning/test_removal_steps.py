@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from hrnet_tf.models.build import build_model, complexity
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.pruning import RemovalStep, spec_after
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from mobile_eval.typed import checked
@@ -19,7 +20,7 @@ from training.pruning.removal_order import removal_order
 from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps, units_kept
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 
 
 def multiply_adds(spec: HRNetSpec) -> float:
@@ -59,7 +60,7 @@ def test_unreachable_parts_are_told_from_removed_ones(spec: HRNetSpec) -> None:
 
 def test_metric_after_each_step(spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    data = RankingData.prepare(load_keypoints(config.train).head(8), spec, Settings())
+    data = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
     steps = removal_steps(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
     measured = measure_steps(GatedNetwork.of(spec, weights), data, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
@@ -78,7 +79,7 @@ def test_units_kept(spec: HRNetSpec) -> None:
 @pytest.mark.slow
 def test_loss_increase_is_that_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    data = RankingData.prepare(load_keypoints(config.train).head(8), spec, Settings())
+    data = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
     loss_increase = LossIncrease(GatedNetwork.of(spec, weights, include_blocks=True), data)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     removal = frozenset({min(smaller.links)})

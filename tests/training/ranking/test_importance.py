@@ -25,7 +25,7 @@ from training.ranking.learned_gates import LearnedGates, ShuffledBatches, unit_m
 from training.ranking.methods import LeaveOneOut, RandomScores, Taylor, removal_effects
 from training.ranking.rank import METHODS, rank
 from training.ranking.scores import agreement, rank_correlation
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 
 UNUSED: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0))
 
@@ -50,7 +50,7 @@ def network(spec: HRNetSpec) -> GatedNetwork:
 @pytest.fixture(scope="module")
 def data(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
     """Synthetic people with the network's own outputs as targets, so that the removal of any used unit increases the loss."""
-    prepared = RankingData.prepare(load_keypoints(config.train).head(16), spec, Settings())
+    prepared = RankingData.prepare(load_keypoints(config.train).head(16), spec, PoseSettings())
     inputs, _, weights = prepared.arrays
     outputs = np.asarray(network.build()(inputs, training=False))
     return dataclasses.replace(prepared, arrays=(inputs, outputs, np.ones_like(weights)))
@@ -153,8 +153,8 @@ def test_rank_correlation_by_hand() -> None:
 
 def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     data = load_keypoints(config.train).head(7)
-    stored = RankingData.prepare(data, spec, Settings())
-    streamed = RankingData.prepare(data, spec, Settings(), memory_budget=2 * live_bytes(spec))
+    stored = RankingData.prepare(data, spec, PoseSettings())
+    streamed = RankingData.prepare(data, spec, PoseSettings(), memory_budget=2 * live_bytes(spec))
     assert stored.arrays is not None
     assert streamed.arrays is None
     assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
@@ -170,7 +170,7 @@ def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNet
 
 def test_gates_learn_from_streamed_examples(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
-        RankingData.prepare(load_keypoints(config.train).head(5), spec, Settings()),
+        RankingData.prepare(load_keypoints(config.train).head(5), spec, PoseSettings()),
         arrays=None,
         memory_budget=3 * activation_bytes(spec),
     )
