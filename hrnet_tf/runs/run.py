@@ -125,7 +125,7 @@ def create_run(spec: Network, output: Path | str, *, links_from: Run | None = No
         raise HRNetError(f"{output} exists already; give another `output`")
     spec = connected_like(spec, links_from)
     keras.utils.set_random_seed(seed)
-    run = Run(output, "build", spec, category_for(spec.task, spec.classes), {"seed": seed})
+    run = Run(output, "build", spec, category_for(spec), {"seed": seed})
     weights = model_weights(build_model(spec))
     with complete_folder(output) as draft:
         save_run(dataclasses.replace(run, path=draft))
