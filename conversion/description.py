@@ -11,8 +11,9 @@ from conversion.models import BYTE
 from conversion.options import ConvertOptions
 from conversion.outputs import output_texts
 from conversion.quantization.samples import Samples, run_geometry
-from hrnet_tf.models.build import complexity, network_description
 from hrnet_tf.runs.run import RANKING, Run, load_pruning, load_ranking
+from hrnet_tf.spec.architectures import network_description
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.geometry import HEATMAP_STRIDE, Geometry

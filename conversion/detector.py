@@ -22,9 +22,9 @@ from conversion.flatbuffer import calibration_inputs
 from conversion.metadata import with_metadata
 from conversion.models import load_detector, with_camera_input
 from conversion.quantization.samples import Inputs, Samples
-from hrnet_tf.models.detection.sizes import detection_widths
 from hrnet_tf.models.detection.two_stage import LEVELS, JoinedDetector
 from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.detection import detection_widths
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256
 from mobile_eval.image.preprocess import normalize

@@ -108,7 +108,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("convert {run} --output {drawn}", "it is a folder; give the name of a file"),
         ("edgetpu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
         ("ethosu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
-        ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "no accelerator named 'npu'"),
+        ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "got 'npu'"),
         (
             "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
             "data of pose are given by --images and --annotations",

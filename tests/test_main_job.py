@@ -14,9 +14,9 @@ import pytest
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.__main__ import app
-from hrnet_tf.models.build import network_from_json
 from hrnet_tf.runs.run import load_ranking, load_run
 from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.architectures import network_from_json
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.workflows.demo import DEMOS, Demo, run_demo
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset

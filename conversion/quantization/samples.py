@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.options import ConvertOptions
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError

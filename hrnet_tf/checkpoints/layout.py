@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
 from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
 from mobile_eval.tasks.detection.constants import POOLED_SIZE, PYRAMID_LEVELS

@@ -6,9 +6,10 @@ import dataclasses
 from pathlib import Path
 
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
@@ -31,7 +32,7 @@ def create_run(spec: Network, output: Path | str, *, links_from: Run | None = No
         raise HRNetError(f"{output} exists already; give another `output`")
     spec = connected_like(spec, links_from)
     keras.utils.set_random_seed(seed)
-    run = Run(output, "build", spec, category_for(spec.task, spec.classes), {"seed": seed})
+    run = Run(output, "build", spec, category_for(spec), {"seed": seed})
     weights = model_weights(build_model(spec))
     with complete_folder(output) as draft:
         save_run(dataclasses.replace(run, path=draft))

@@ -17,7 +17,7 @@ import yaml
 from safetensors.numpy import save
 
 from conversion.quantization.quantization_recipe import load_quantization_recipe
-from conversion.targets.edgetpu import check
+from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.checkpoints.infer_spec import derive_network
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import read_checkpoint
@@ -154,7 +154,7 @@ def _models(folder: Path) -> dict[str, Reader]:
             assert operator.signature
             whole.constant(operator.index, 1)
             whole.extract(operator.index, 2)
-        str(check(graph))
+        str(check_edgetpu(graph))
 
     return {
         "description": Reader(described, damaged_description, read_described),

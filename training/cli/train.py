@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.create import connected_like
 from hrnet_tf.runs.run import load_run
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import parse_memory
 from hrnet_tf.spec.presets import customized, parse_size, preset
 from mobile_eval.errors import HRNetError

@@ -28,7 +28,7 @@ from training.tasks.base import ExampleBuilder
 from training.tasks.registry import training_task
 
 if TYPE_CHECKING:
-    from hrnet_tf.models.build import Network
+    from hrnet_tf.spec.architectures import Network
 
 ALIGNMENT = 64  # bytes
 WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more would wait for Python

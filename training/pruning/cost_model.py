@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hrnet_tf.models.build import network_description
+from hrnet_tf.spec.architectures import network_description
 from hrnet_tf.spec.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
 from hrnet_tf.spec.complexity import parts as cost_parts
 from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec

@@ -17,9 +17,9 @@ from typing import Any
 from rich.console import Console
 
 from hrnet_tf.backend.choice import check_tf_keras
-from hrnet_tf.models.build import complexity
 from hrnet_tf.runs.run import PRUNING, RUN, Ranking, Run, load_pruning, load_ranking, load_run, rank_command, save_ranking
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from mobile_eval.benchmark.profile import ProfileResult, load_profile

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.gates import SUFFIX, Gate, UnitGate, on_units
 from hrnet_tf.models.inference import as_arrays
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.datasets.base import TaskDataset

@@ -30,9 +30,9 @@ from hrnet_tf.backend.types import KerasLayer, Tensor
 from hrnet_tf.models.detection.anchors import clip_boxes, decode_deltas
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
-from hrnet_tf.models.detection.sizes import detection_widths, proposal_limits
 from hrnet_tf.models.detection.two_stage import ALIGNED_LEVELS, BOX_HEAD_LAYERS, PROPOSALS_LAYER
 from hrnet_tf.models.heads import Branches, feature_pyramid
+from hrnet_tf.spec.detection import detection_widths, proposal_limits
 from hrnet_tf.spec.network import HRNetSpec, Size
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.detection.constants import (
@@ -73,7 +73,7 @@ def detector_outputs(image: Tensor, branches: Branches, spec: HRNetSpec, *, prop
         image: The model's input (N, H, W, 3).
         branches: The feature maps of the trunk's branches.
         spec: The spec of the network.
-        proposals: Number of proposals R, 1 to 1000; None for that of `sizes.proposal_limits`.
+        proposals: Number of proposals R, 1 to 1000; None for that of `hrnet_tf.spec.detection.proposal_limits`.
 
     Returns:
         The outputs by name:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.build import Network
 from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.two_stage import ALIGNED_LEVELS, DetectorStages, JoinedDetector, stages_of
 from hrnet_tf.models.inference import Inference
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 

@@ -18,7 +18,7 @@ from hrnet_tf.backend.keras_module import keras, ops, tf
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
-from hrnet_tf.models.detection.sizes import proposal_limits
+from hrnet_tf.spec.detection import proposal_limits
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, POOLED_SIZE, PYRAMID_LEVELS
 

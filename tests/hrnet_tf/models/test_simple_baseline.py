@@ -16,14 +16,14 @@ from conversion.options import ConvertOptions
 from conversion.restore import restore_run
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.build import Network, build_model, complexity, network_from_json, network_to_json
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.layers import deconv_unit
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
-from hrnet_tf.spec import baseline_complexity as cost
+from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.complexity import Cost
+from hrnet_tf.spec.complexity import Cost, complexity, parts
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.errors import HRNetError
@@ -57,13 +57,13 @@ def test_official_counts(depth: int, size: tuple[int, int], parameters: int, mul
 
 
 def test_every_part_equals_the_built_model(small_baseline: SimpleBaselineSpec, counted: Counted) -> None:
-    assert counted(small_baseline) == cost.parts(small_baseline)
+    assert counted(small_baseline) == parts(small_baseline)
 
 
 def test_resnet_50_equals_the_built_model(counted: Counted) -> None:
     spec = preset("simple-baseline-r50")
     built = counted(spec)
-    assert built == cost.parts(spec)
+    assert built == parts(spec)
     assert sum(part.parameters for part in built.values()) == 33_999_697
 
 
@@ -128,9 +128,9 @@ def test_bad_specs_are_refused(change: dict[str, Any], message: str) -> None:
 def test_only_the_input_size_varies() -> None:
     spec = preset("simple-baseline-r50")
     assert customized(spec, input_size=(384, 288)).input_size == (384, 288)
-    with pytest.raises(HRNetError, match="simple-baseline-r50 has no width or modules to set"):
+    with pytest.raises(HRNetError, match="`width`, `modules`"):
         customized(spec, width=32, modules="1,1,1")
-    with pytest.raises(HRNetError, match="has no stage 1 width to set: of a SimpleBaseline only the input size varies"):
+    with pytest.raises(HRNetError, match="`stage1_width`"):
         customized(spec, stage1_width=8)
 
 

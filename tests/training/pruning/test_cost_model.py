@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from hrnet_tf.spec.presets import preset
 from mobile_eval.benchmark.profile import ProfileResult

@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from hrnet_tf.models.build import build_model, complexity
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.tasks.pose.inputs import load_keypoints
 from training.config import TrainingConfig

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.preprocess import normalize, resized_centre
 from training.tasks.base import Array, ExampleBuilder, Image

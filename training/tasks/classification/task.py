@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.geometry import Geometry

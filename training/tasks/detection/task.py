@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf.backend.types import KerasLoss, KerasModel
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coco.detection import DetectionDataset

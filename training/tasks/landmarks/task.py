@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.tasks.landmarks.evaluate import METRIC, measure_landmarks
 from training.tasks.base import TrainingTask

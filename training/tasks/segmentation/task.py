@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coordinate_frame import oriented_size
 from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
