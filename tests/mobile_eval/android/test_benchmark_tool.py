@@ -56,9 +56,8 @@ def test_output_of_the_litert_tool() -> None:
     operators = parse_profile(output("litert.txt"))
     assert [operator.ms for operator in operators] == [0.014, 0.291, 0.003, 0.382, 0.012]
     assert operators[3].kind == "Fully Connected (NC, PF32) GEMM"
-    assert parse_output("Peak memory:          93.24 MB\n" + output("litert.txt"), PhoneBackend()).peak_bytes == round(
-        93.24 * 2**20
-    )
+    with_peak = "Peak memory:          93.24 MB\n" + output("litert.txt")
+    assert parse_output(with_peak, PhoneBackend()).peak_bytes == round(93.24 * 2**20)
 
 
 def test_peak_memory() -> None:
