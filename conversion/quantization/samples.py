@@ -18,7 +18,6 @@ from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import PLAIN, geometry_of
 from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES
-from mobile_eval.tasks.base import given_by
 from mobile_eval.tasks.registry import TASKS
 
 SAMPLES = 200
@@ -75,7 +74,7 @@ def inputs_of(data: TaskDataset, spec: Network, count: int = SAMPLES, seed: int 
     if seed is not None:
         items = tuple(data.items[i] for i in np.random.default_rng(seed).permutation(len(data))[:count])
     task = TASKS[spec.task]
-    return Inputs(len(items), lambda index: task.inputs_in(geometry, items[index : index + 1], spec.input_size)[0])
+    return Inputs(len(items), lambda index: task.inputs(items[index : index + 1], spec.input_size, geometry)[0])
 
 
 def run_geometry(run: Run) -> str:
@@ -117,7 +116,7 @@ def sample_inputs(
     if options.format in ("int8", "int16x8") and not tuned:
         raise HRNetError(
             f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
-            f"{options.format} needs calibration, give {given_by(TASKS[run.spec.task])}"
+            f"{options.format} needs calibration, give {TASKS[run.spec.task].data_options}"
         )
     return Samples(random_inputs(run.spec.input_size), RANDOM_IMAGES)
 

@@ -47,7 +47,7 @@ class OksResult:
         return f"AP {show(self.ap)}  AP50 {show(self.ap50)}  AP75 {show(self.ap75)}  AR {show(self.ar)}"
 
 
-def oks(coco: dict[str, Any], predictions: Sequence[dict[str, Any]], sigmas: Sequence[float], category_id: Id) -> OksResult:
+def oks(coco: dict[str, Any], predictions: Sequence[Mapping[str, Any]], sigmas: Sequence[float], category_id: Id) -> OksResult:
     """AP and AR of predictions (COCO results: image_id, category_id, keypoints, score) against a COCO annotation file.
 
     `sigmas` (K,) are the OKS constants of the joints, in COCO's convention (0.026 for the nose).
@@ -94,7 +94,7 @@ class _WithOks(COCOeval_faster):  # type: ignore[misc]
 
 
 def as_annotations(
-    predictions: Sequence[dict[str, Any]], numbers: Mapping[str, int]
+    predictions: Sequence[Mapping[str, Any]], numbers: Mapping[str, int]
 ) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
     """COCO results as annotations, with boxes and areas of their joints, as `loadRes` makes them, and those joints (N, K, 2).
 

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mobile_eval.metrics.distance import longer_sides, normalized_distances
 from mobile_eval.metrics.figures import number_or_none
+from mobile_eval.metrics.metric import PCK_THRESHOLD
 from mobile_eval.words import number_of
 
-PCK_THRESHOLD = 0.1
 PCKH_THRESHOLD = 0.5
 NOT_IN_PCKH = ("pelvis", "thorax")  # MPII's evaluation leaves them out of the mean
 

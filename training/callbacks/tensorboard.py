@@ -36,7 +36,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         self.answers = looked_at.label_schema
         self.task = training_task(spec.task)
         self.geometry = geometry
-        self.images = TASKS[spec.task].inputs_in(geometry, looked_at.items[:SHOWN], spec.input_size)
+        self.images = TASKS[spec.task].inputs(looked_at.items[:SHOWN], spec.input_size, geometry)
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:

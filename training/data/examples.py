@@ -38,7 +38,7 @@ Example = tuple[NDArray[np.float32], ...]
 
 def plain_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN) -> NDArray[np.float32]:
     """What a network of that geometry is given of items (N, H, W, 3), as on the device, normalized."""
-    return normalize(TASKS[spec.task].inputs_in(geometry, items, spec.input_size))
+    return normalize(TASKS[spec.task].inputs(items, spec.input_size, geometry))
 
 
 def plain_batches(items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN) -> Iterator[NDArray[np.float32]]:

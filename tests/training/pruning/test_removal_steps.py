@@ -12,7 +12,7 @@ from hrnet_tf.models.build import build_model, complexity
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.removal_order import removal_order
 from training.pruning.removal_steps import RemovalStep, counted, measure_steps, removal_steps_between, replay

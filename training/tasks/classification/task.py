@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hrnet_tf.models.build import Network
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.folders import ClassFolders
-from mobile_eval.tasks.classification.evaluate import METRIC, rank
+from mobile_eval.tasks.classification.evaluate import rank
+from mobile_eval.tasks.classification.task import METRIC
 from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_count
 from training.tasks.classification.examples import ClassMaker

@@ -13,7 +13,7 @@ from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coco.instances import Instances
 from mobile_eval.metrics.box_map import box_map
 from mobile_eval.tasks.detection.boxes import Objects, objects
-from mobile_eval.tasks.detection.evaluate import METRIC
+from mobile_eval.tasks.detection.task import METRIC
 from mobile_eval.viz.boxes import draw_boxes
 from training.tasks.base import Array, Image, TrainingTask
 from training.tasks.detection.examples import BoxMaker

@@ -18,7 +18,8 @@ from mobile_eval.image.prefetch import ahead
 from mobile_eval.metrics.confusion import IGNORED, confusion, intersections_over_unions, mean_known
 from mobile_eval.model.description import unnamed_classes
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
+from mobile_eval.tasks.segmentation.evaluate import most_likely
+from mobile_eval.tasks.segmentation.task import METRIC
 from mobile_eval.viz.masks import mask_overlay
 from training.tasks.base import Array, Image, TrainingTask, divergence
 from training.tasks.class_weights import weights_by_median_frequency
