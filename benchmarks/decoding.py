@@ -18,7 +18,7 @@ from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from conversion.quantization.samples import random_inputs
 from hrnet_tf.runs.run import load_run
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 
 def main() -> None:

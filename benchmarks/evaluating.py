@@ -23,10 +23,10 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.presets import preset
-from mobile_eval.benchmark.pipeline_timing import measure_stages
+from mobile_eval.benchmark.pipeline_timing import time_pipeline
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.keypoints.inference import predict_instances
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 
 def untrained(name: str, dataset: KeypointDataset, folder: Path) -> TFLiteModel:
@@ -68,7 +68,7 @@ def main() -> None:
     dataset = load_keypoint_dataset(options.annotations, options.images)
     with tempfile.TemporaryDirectory() as folder:
         model = untrained(options.network, dataset, Path(folder))
-    stages = measure_stages(model)
+    stages = time_pipeline(model)
     print(f"{options.network}: {stages}; before and after are {stages.overhead:.1%} of the network")
     inference = timed(model)
     begun = time.perf_counter()

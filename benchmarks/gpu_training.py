@@ -67,7 +67,7 @@ def measure_people(annotations: str, images: str, batch: int) -> float:
 
     people, timed = (DataSource(Path(images), Path(annotations)), None), clock()
     asked = {"batch_size": batch, "precision": PRECISION, "epochs": 2, "schedule": "cosine"}
-    config = recipe_config("pose", load_recipe("pose", "coco"), asked, people, seed=0, distill=0.0)
+    config = recipe_config("pose", load_recipe("pose", "coco"), asked, people, seed=0, distill_weight=0.0)
     spec = customized(preset(NETWORK), input_size=SIZE)
     with tempfile.TemporaryDirectory() as folder:
         run = train(spec, config, Path(folder) / "run", execution=Execution(callbacks=(timed,)))

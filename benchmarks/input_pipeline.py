@@ -37,7 +37,7 @@ def measure(annotations: str, images: str, batches: int, cache: str | None) -> f
     from training.recipe import load_recipe, recipe_config
 
     people = DataSource(Path(images), Path(annotations)), None
-    config = recipe_config("pose", load_recipe("pose", "coco"), {"batch_size": BATCH}, people, seed=0, distill=0.0)
+    config = recipe_config("pose", load_recipe("pose", "coco"), {"batch_size": BATCH}, people, seed=0, distill_weight=0.0)
     data = load_keypoint_dataset(annotations, images)
     spec = dataclasses.replace(preset("pose-w32"), classes=len(data.category.joints))
     kept = ImageCache(Path(cache), data.instances) if cache else None

@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hrnet_tf.runs.weights import load_weights
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from training.data.synthetic import write_synthetic_people
 
 LIMIT = 1e-5
@@ -75,7 +75,7 @@ def outputs(file: Path) -> Figures:
         raise ValueError(f"{file.with_suffix('.json')} does not belong to {file}")
     model = TFLiteModel(file)
     image = np.random.default_rng(0).integers(0, 256, (*model.input_size, 3), np.uint8)
-    return {file.name: np.asarray(model.answer(model.stored(image[None])), np.float64)}
+    return {file.name: np.asarray(model.output(model.to_input(image[None])), np.float64)}
 
 
 def keypoints(file: Path) -> Figures:

@@ -94,22 +94,22 @@ def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.folding import fold_batch_norm
     from hrnet_tf.models.quantization import activation_ranges
     from hrnet_tf.runs.weights import load_weights, set_model_weights
-    from mobile_eval.image.geometry import PLAIN
+    from mobile_eval.image.geometry import STANDARD
     from training.quantize import range_groups
 
     model = build_model(run.spec, folded=True)
     set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
-    print(len(activation_ranges(model, range_groups(data, run.spec, PLAIN, budget))), "ranges")
+    print(len(activation_ranges(model, range_groups(data, run.spec, STANDARD, budget))), "ranges")
 
 
 def statistics(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.memory import batch_size_for
-    from training.data.examples import plain_batches
+    from training.data.examples import evaluation_batches
     from training.pruning.batch_norm import LARGEST_BATCH, reestimate_batch_norm
 
     size = batch_size_for(run.spec, budget, most=LARGEST_BATCH)
-    reestimate_batch_norm(build_model(run.spec), plain_batches(data.items, size, run.spec))
+    reestimate_batch_norm(build_model(run.spec), evaluation_batches(data.items, size, run.spec))
 
 
 def convert(run: Any, data: Any, budget: int, folder: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mobile_eval.files import write_text
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.viz.charts import kinds_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 

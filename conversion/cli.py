@@ -112,7 +112,7 @@ def convert(
             data,
             samples=samples,
             seed=sample_seed,
-            recipe=recipe,
+            quantization_recipe=recipe,
             runtime=runtime,
             memory_budget=memory_bytes,
         )
@@ -150,7 +150,7 @@ def restore(
     from conversion.restore import restore_run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import DataSource
-    from mobile_eval.model.description import read_description
+    from mobile_eval.model.archive import read_description
     from mobile_eval.tasks.registry import get_task
 
     description = read_description(model)
@@ -181,7 +181,7 @@ def edgetpu(
 
     from conversion.targets.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
-    from mobile_eval.model.description import files_of
+    from mobile_eval.model.archive import files_of
 
     compiler_path = find_compiler(compiler)
     if segments > 1 and not compiler_path:

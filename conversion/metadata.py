@@ -17,11 +17,11 @@ import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
 
-from conversion.flatbuffer import BYTE
+from conversion.models import BYTE
 from conversion.outputs import LOCATIONS, LOGITS, OUTPUT_NAMES, PROBABILITIES, SCORES
 from mobile_eval.image.geometry import BOX_PADDING
-from mobile_eval.model.description import BOX_ANSWERS, CLASS_MAPS, MEMBER, ModelDescription, names_member
-from mobile_eval.model.output_tensors import OutputTensor
+from mobile_eval.model.archive import MEMBER, labels_member
+from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, ModelDescription, OutputTensor
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -58,7 +58,7 @@ def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
 def metadata(description: ModelDescription) -> bytes:
     """The metadata flatbuffer; outputs are in the order of the description's, which is the file's."""
     builder = flatbuffers.Builder(1024)
-    takes_images = description.output.kind != BOX_ANSWERS
+    takes_images = description.output.kind != BOX_OUTPUTS
     source = _image(builder, description) if takes_images else _features(builder)
     outputs = [_output(builder, tensor, description) for tensor in description.outputs]
     slots: list[Slot] = [(2, OFFSET, _vector(builder, [source])), (3, OFFSET, _vector(builder, outputs))]
@@ -66,7 +66,7 @@ def metadata(description: ModelDescription) -> bytes:
         slots.append((9, OFFSET, _vector(builder, [_segmenter(builder)])))
     graph = _table(builder, 10, *slots)
     files = [_file(builder, MEMBER, "the whole description, as JSON", DESCRIPTIONS)]
-    files.append(_file(builder, names_member(description), _said_of_names(description), DESCRIPTIONS))
+    files.append(_file(builder, labels_member(description), _said_of_names(description), DESCRIPTIONS))
     summary = f"{description.task}, {description.precision}, {_said_of_names(description)}"
     model = _table(
         builder,
@@ -83,18 +83,18 @@ def metadata(description: ModelDescription) -> bytes:
 
 
 def _said_of_names(description: ModelDescription) -> str:
-    return f"{len(description.answers)} {'classes' if description.classes else 'keypoints'}"
+    return f"{len(description.label_names)} {'classes' if description.classes else 'keypoints'}"
 
 
 def _output(builder: flatbuffers.Builder, tensor: OutputTensor, description: ModelDescription) -> int:
     slots: list[Slot] = [
         (0, OFFSET, builder.CreateString(tensor.name)),
-        (1, OFFSET, builder.CreateString(tensor.holds)),
+        (1, OFFSET, builder.CreateString(tensor.content)),
     ]
     if tensor.name == OUTPUT_NAMES[CLASS_MAPS]:
         slots.append((3, OFFSET, _masks(builder)))
     if tensor.name in NAMED_AXIS:
-        labels = _file(builder, names_member(description), _said_of_names(description), TENSOR_AXIS_LABELS)
+        labels = _file(builder, labels_member(description), _said_of_names(description), TENSOR_AXIS_LABELS)
         slots.append((6, OFFSET, _vector(builder, [labels])))
     if tensor.name == LOGITS:
         threshold = _table(builder, 1, (0, FLOAT, NO_THRESHOLD))

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.quantization.samples import inputs_of
+from conversion.quantization.samples import dataset_inputs
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.build import build_model, network_from_json
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.models.normalization import BATCH_NORM
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
+from hrnet_tf.spec.architectures import network_from_json
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import TaskDataset
@@ -31,7 +32,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder
 from mobile_eval.image.geometry import UDP
 from mobile_eval.image.preprocess import normalize
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.model.graph import TFLiteGraph
 
 SAMPLES = 256
@@ -54,7 +55,7 @@ def restore_run(path: Path | str, data: TaskDataset, output: Path | str, *, memo
     if output.exists():
         raise HRNetError(f"{output} exists already; give another `output`")
     spec, folded = _folded_network(path, description.network["spec"])
-    crops = inputs_of(data, spec, SAMPLES, geometry=description.input.geometry).map(normalize)
+    crops = dataset_inputs(data, spec, SAMPLES, geometry=description.input.geometry).map(normalize)
     model = build_model(spec)
     batches = crops.batches(batch_size_for(spec, memory_budget, most=LARGEST_BATCH))
     weights = unfolded(model_weights(model), folded, batches)

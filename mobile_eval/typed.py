@@ -9,9 +9,12 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from mobile_eval.errors import HRNetError
+
+Json: TypeAlias = Any  # what `json.loads` returns, or what `json.dumps` takes
+JsonObject: TypeAlias = dict[str, Json]
 
 SHOWN = 60  # characters of a value in a message
 NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
@@ -32,8 +35,8 @@ def checked(value: Any, kind: Any, place: str, *, extra: bool = False) -> Any:
 
     Args:
         value: What `json.loads` gave.
-        kind: int, float, str, bool, None, Any, a union, list[...], tuple[...], dict[str, ...], or a dataclass of these. JSON
-            lists become tuples where a tuple is declared. NaN and infinity are no numbers, whole numbers have 64 bits, and texts
+        kind: int, float, str, bool, None, Any, a union, Literal, list[...], tuple[...], dict[str, ...], or a dataclass of these.
+            JSON lists become tuples where a tuple is declared. NaN and infinity are no numbers, whole numbers have 64 bits, texts
             can be encoded. An instance of a dataclass is taken as it is.
         place: The file, and the keys that lead to the value.
         extra: Whether objects may have entries that a dataclass does not have; they are ignored.
@@ -43,6 +46,8 @@ def checked(value: Any, kind: Any, place: str, *, extra: bool = False) -> Any:
     if dataclasses.is_dataclass(kind):
         return value if isinstance(value, typing.cast(type, kind)) else _fields(value, kind, place, extra)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal and any(value == choice and type(value) is type(choice) for choice in arguments):
+        return value
     if origin in (typing.Union, types.UnionType):
         return _one_of(value, arguments, place, extra)
     if origin is dict and isinstance(value, dict):
@@ -139,6 +144,8 @@ def _named(kind: Any) -> str:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(map(_named, arguments))
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(repr, arguments))}"
     if origin in (list, tuple):
         return "a list"
     return "an object" if origin is dict or dataclasses.is_dataclass(kind) else NAMES.get(kind, str(kind))

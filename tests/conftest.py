@@ -15,7 +15,7 @@ from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.image.image_limit import max_pixels, set_max_pixels
 from training.config import TrainingConfig
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 
 
 @pytest.fixture(autouse=True)
@@ -104,4 +104,4 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(drawn: Path) -> TrainingConfig:
     """Two epochs on the drawn people."""
     train, val = (DataSource(drawn / "images", drawn / f"person_keypoints_{split}.json") for split in ("train", "val"))
-    return TrainingConfig(train, val, Settings(), epochs=2, batch_size=8)
+    return TrainingConfig(train, val, PoseSettings(), epochs=2, batch_size=8)

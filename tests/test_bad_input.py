@@ -63,7 +63,10 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
             "no recipe for pose named 'big'; there are coco, coco-384x288, small, or give",
         ),
         (TRAIN + " {data} --recipe {drawn}/none.yaml --output {out}", "none.yaml: No such file"),
-        (TRAIN + " {data} --drops late --output {out}", "--drops takes int with commas between, such as 170,200; got 'late'"),
+        (
+            TRAIN + " {data} --lr-milestones late --output {out}",
+            "got 'late'",
+        ),
         (TRAIN + " {data} --targets exact --output {out}", "targets must be one of official, dark, udp, got 'exact'"),
         (TRAIN + " {data} --loss l1 --output {out}", "loss must be one of mse, ohkm, got 'l1'"),
         (TRAIN + " {data} --flip-probability 3 --output {out}", "flip-probability must be between 0 and 1, got 3"),

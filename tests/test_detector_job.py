@@ -11,7 +11,7 @@ import typer
 from conversion.checks.verify import check_fully_int8
 from hrnet_tf.__main__ import app
 from hrnet_tf.runs.run import load_ranking, load_run
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.engine.history import read_history
 

@@ -24,7 +24,7 @@ from hrnet_tf.runs.create import create_run
 from hrnet_tf.runs.run import Ranking, Run, save_ranking
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from tests.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.starting import CHECKPOINT

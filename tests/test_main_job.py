@@ -14,14 +14,14 @@ import pytest
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.__main__ import app
-from hrnet_tf.models.build import network_from_json
 from hrnet_tf.runs.run import load_ranking, load_run
 from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.architectures import network_from_json
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.workflows.demo import DEMOS, Demo, run_demo
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.config import TrainingConfig
 from training.pruning.removal_steps import RemovalStep, replay
@@ -127,7 +127,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.callbacks.validation.Validate.on_epoch_end", _after_first_epoch(stop))
+        patch.setattr("training.callbacks.validation.Validation.on_epoch_end", _after_first_epoch(stop))
         with pytest.raises(KeyboardInterrupt):
             train(spec, config, copy)
     resumed = train(spec, config, copy, resume=True)
@@ -153,11 +153,11 @@ def test_mixed_precision_trains_the_same_weights_in_float32(spec: HRNetSpec, con
 
 
 def _after_first_epoch(stop: object):  # type: ignore[no-untyped-def]
-    from training.callbacks.validation import Validate
+    from training.callbacks.validation import Validation
 
-    original = Validate.on_epoch_end
+    original = Validation.on_epoch_end
 
-    def on_epoch_end(self: Validate, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self: Validation, epoch: int, logs: dict[str, float] | None = None) -> None:
         if epoch == 1:
             stop()  # type: ignore[operator]
         original(self, epoch, logs)

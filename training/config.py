@@ -11,8 +11,13 @@ from hrnet_tf.runs.run import RUN, Run
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import checked
-from training.tasks.registry import default_settings, settings_class
-from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares
+from training.tasks.registry import setting_types, settings_class
+from training.tasks.settings import (
+    check_choice,
+    check_fractions,
+    check_not_negative,
+    check_positive,
+)
 
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 SCHEDULES, OPTIMIZERS, KEEP = ("cosine", "step", "poly"), ("adam", "sgd"), ("last", "best")
@@ -25,9 +30,9 @@ OWN = ("train", "val", "task", "settings")  # what is stored in a form of its ow
 class TrainingConfig:
     """What `model.fit` is given. `train` and `val` are where the data lie, `settings` those of the task.
 
-    `learning_rate` is the optimizer's peak. By the schedule cosine it rises over `warmup_epochs` and falls along a cosine to
-    zero; by the schedule step it begins at once and becomes a tenth after each of `drops` (epochs); by the schedule poly it falls
-    to zero as (1 - progress)^0.9. `weight_decay` is decoupled, the share of a kernel that one step at learning rate 1 takes away.
+    `learning_rate` is the peak. Schedule cosine: it rises over `warmup_epochs` and falls along a cosine to zero. Schedule step:
+    it is divided by ten after each of `lr_milestones` (epochs). Schedule poly: it falls to zero as (1 - progress)^0.9.
+    `weight_decay` is decoupled: the fraction of a kernel that one step at learning rate 1 takes away.
     """
 
     train: DataSource
@@ -42,11 +47,11 @@ class TrainingConfig:
     warmup_epochs: float = 1.0
     seed: int = 0
     precision: str = FLOAT32  # of arithmetic; weights are float32. Not for quantization-aware tuning
-    distill: float = 0.0  # the teacher's share of the loss, where there is a teacher
+    distill_weight: float = 0.0  # the teacher's share of the loss, where there is a teacher
     link_dropout: float = 0.0  # chance of each fusion link to be left out of a training image
     sparsity: float = 0.0  # share of each convolution's weights that become zero
     schedule: str = "cosine"
-    drops: tuple[int, ...] = ()
+    lr_milestones: tuple[int, ...] = ()
     accumulate: int = 1  # batches whose gradients are averaged before the weights move, across epochs
     ema: float = 0.0  # momentum of the weights' moving average, which is then what is kept; 0 for none
     freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, such as stem
@@ -71,7 +76,7 @@ class TrainingConfig:
         check_choice(self, "optimizer", OPTIMIZERS)
         check_choice(self, "keep", KEEP)
         check_choice(self, "precision", PRECISIONS)
-        check_shares(self, "distill")
+        check_fractions(self, "distill_weight")
         if (self.patience or self.keep == "best") and self.val is None:
             raise HRNetError("`patience` and `keep` best go by the accuracy on validation data: give these")
         if self.accumulate > 1 and self.optimizer != "adam":
@@ -86,13 +91,13 @@ class TrainingConfig:
     def _check_drops(self) -> None:
         if self.schedule != "step":
             return
-        if not self.drops:
-            raise HRNetError("the schedule step needs `drops`, the epochs at which the learning rate becomes a tenth")
-        epochs = (0, *self.drops, self.epochs)
+        if not self.lr_milestones:
+            raise HRNetError("the schedule step needs `lr_milestones`, the epochs at which the learning rate becomes a tenth")
+        epochs = (0, *self.lr_milestones, self.epochs)
         if any(before >= after for before, after in itertools.pairwise(epochs)):
             raise HRNetError(
-                f"the learning rate cannot drop at {', '.join(map(str, self.drops))} of {self.epochs} epochs: "
-                "give rising `drops` below `epochs`, or `schedule` cosine"
+                f"the learning rate cannot drop at {', '.join(map(str, self.lr_milestones))} of {self.epochs} epochs: "
+                "give rising `lr_milestones` below `epochs`, or `schedule` cosine"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -114,7 +119,7 @@ class TrainingConfig:
         return cls(DataSource.from_json(data["train"]), val, stored_settings(task, data), task=task, **common)
 
 
-def tuning_config(
+def fine_tuning_config(
     parent: Run, sources: tuple[DataSource, DataSource | None], epochs: int, batch_size: int, learning_rate: float, seed: int
 ) -> TrainingConfig:
     """The parent run's task settings (the defaults where it was imported) with these others; training and validation data."""
@@ -136,7 +141,7 @@ def stored_settings(task: str, config: dict[str, Any], place: str = "config") ->
 
     Raises HRNetError, naming `place` and the setting, where one is of another type.
     """
-    return checked({name: config[name] for name in default_settings(task) if name in config}, settings_class(task), place)
+    return checked({name: config[name] for name in setting_types(task) if name in config}, settings_class(task), place)
 
 
 def run_settings(run: Run) -> Any:

@@ -11,23 +11,24 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from hrnet_tf.backend.choice import check_tf_keras
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs.run import PRUNING, RANKING, Run, load_pruning, load_ranking, save_ranking
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_json
+from mobile_eval.image.geometry import Geometry
 from mobile_eval.progress import tracked
 from training.config import TrainingConfig
-from training.data.examples import plain_batches
+from training.data.examples import evaluation_batches
 from training.engine.fit import check_category, fit, known_category, load_data
 from training.engine.inputs import inputs_of
 from training.engine.starting import check_same, check_startable
 from training.execution import Execution
-from training.tasks.base import settings_geometry
 
 RANGE_GROUPS, GROUP_ITEMS = 8, 32  # ranges are those of a group's items together, averaged over groups
 
@@ -64,7 +65,7 @@ def quantize(
 
     plain = build_model(run.spec, folded=True)
     set_model_weights(plain, folded)
-    ranges = activation_ranges(plain, range_groups(train_data, run.spec, settings_geometry(config.settings), memory_budget))
+    ranges = activation_ranges(plain, range_groups(train_data, run.spec, config.settings.geometry, memory_budget))
     with Console(stderr=True).status("building the quantization-aware network"):
         model = build_quantized_model(run.spec, folded, keep_zeros=bool(run.config.get("sparsity")))
         initialize_ranges(model, ranges)
@@ -74,7 +75,7 @@ def quantize(
 
 
 def range_groups(
-    data: TaskDataset, spec: Network, geometry: str, memory_budget: int = MEMORY_BUDGET
+    data: TaskDataset, spec: Network, geometry: Geometry, memory_budget: int = MEMORY_BUDGET
 ) -> Iterator[Iterator[NDArray[np.float32]]]:
     """Inputs (N, H, W, 3) of the first items, in groups of batches that fit into the budget.
 
@@ -83,4 +84,4 @@ def range_groups(
     size = batch_size_for(spec, memory_budget, most=GROUP_ITEMS)
     items = data.items[: RANGE_GROUPS * GROUP_ITEMS]
     starts = tracked(range(0, len(items), GROUP_ITEMS), "ranges of activations")
-    return (plain_batches(items[start : start + GROUP_ITEMS], size, spec, geometry) for start in starts)
+    return (evaluation_batches(items[start : start + GROUP_ITEMS], size, spec, geometry) for start in starts)

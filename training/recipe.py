@@ -20,8 +20,8 @@ from training.config import TrainingConfig
 from training.tasks.registry import recipe_folder, settings_class
 
 COMMON = (
-    "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "drops", "link_dropout",
-    "precision", "accumulate", "ema",
+    "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "lr_milestones",
+    "link_dropout", "precision", "accumulate", "ema",
 )  # fmt: skip
 # What PyYAML raises besides its own errors, for values such as `!!bool x`, `!!timestamp x` and 2001-99-99.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -36,14 +36,15 @@ def recipe_settings(task: str) -> dict[str, str]:
 
 def recipe_names(task: str) -> list[str]:
     """The recipes that come with the package."""
-    return sorted(path.stem for path in recipe_folder(task).glob("*.yaml"))
+    folder = recipe_folder(task)
+    return sorted(path.stem for path in folder.glob("*.yaml")) if folder else []
 
 
 def load_recipe(task: str, name: str) -> dict[str, Any]:
     """The settings of a recipe: a name, or a .yaml file. HRNetError, in one line, for what is no setting or of another kind."""
     folder = recipe_folder(task)
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
-    if path.parent == folder and not path.is_file():
+    path = Path(name) if name.endswith((".yaml", ".yml")) else (folder or Path()) / f"{name}.yaml"
+    if path.stem == name and not path.is_file():
         raise HRNetError(f"no recipe for {task} named {name!r}; there are {', '.join(recipe_names(task))}, or give a .yaml file")
     data = _parsed(path)
     if not isinstance(data, dict):
@@ -107,7 +108,7 @@ def recipe_config(
     sources: tuple[DataSource, DataSource | None],
     *,
     seed: int,
-    distill: float,
+    distill_weight: float,
 ) -> TrainingConfig:
     """The settings of a recipe, with what is `given` (not None) in their place; `sources` of training and validation data."""
     merged = {**recipe, **{name: value for name, value in given.items() if value is not None}}
@@ -116,7 +117,7 @@ def recipe_config(
     common = {name: value for name, value in merged.items() if name in COMMON}
     own = {name: value for name, value in merged.items() if name not in COMMON}
     train, val = sources
-    return TrainingConfig(train, val, settings_class(task)(**own), task=task, **common, seed=seed, distill=distill)
+    return TrainingConfig(train, val, settings_class(task)(**own), task=task, **common, seed=seed, distill_weight=distill_weight)
 
 
 def parse_list(name: str, text: str, kind: str = "int") -> tuple[Any, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from hrnet_tf.backend.choice import check_same_keras
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.words import number_of
@@ -21,7 +21,7 @@ from training.engine.fit import build_for_training, build_teacher, check_categor
 from training.engine.inputs import inputs_of
 from training.engine.starting import check_startable
 from training.execution import Execution
-from training.optim.class_balance import balanced, weights_line
+from training.tasks.class_balance import class_weights_line, with_balanced_classes
 from training.tasks.registry import training_task
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def train(
     """Train `spec`, with as many answers as the data have joints or classes, and keep it in the folder `output`.
 
     With `init` it starts from that run's weights, as far as they have a place in it. With `teacher`,
-    `config.distill` is the share of the loss that is that run's answers.
+    `config.distill_weight` is the share of the loss that is that run's answers.
     """
     how = execution or Execution()
     check_same_keras(*how.callbacks)
@@ -53,7 +53,9 @@ def train(
     if how.devices.is_chief:
         check_startable(Path(output), "train", resume=resume)
     train_data, val_data = load_data(config)
-    asked, config = config, balanced(config, train_data)
+    requested = config
+    settings = with_balanced_classes(training_task(config.task), config.settings, train_data)
+    config = dataclasses.replace(config, settings=settings)
     spec = dataclasses.replace(spec, classes=len(train_data.names))
     parent = str(init.path) if init else None
     inputs = inputs_of(config, train_data, val_data, parent=init, teacher=teacher)
@@ -63,25 +65,25 @@ def train(
         model = build_for_training(spec, config)
         taught_by = build_teacher(teacher, config) if teacher else None
     if init:
-        take_over_weights(model, init)
+        load_matching_weights(model, init)
     if teacher:
         check_category(teacher, train_data)
     if how.devices.is_chief:
         logger.info(device_line(how.devices))
-        logger.info(items_line(train_data, training_task(spec.task).noun))
+        logger.info(dataset_summary(train_data, training_task(spec.task).noun))
         log_skipped(config.val, val_data)
-        if config is not asked:
-            logger.info(weights_line(config.settings.class_weights, train_data.names))
+        if config != requested:
+            logger.info(class_weights_line(config.settings.class_weights, train_data.names))
     fit(run, model, config, train_data, val_data, taught_by, how)
     return run
 
 
-def items_line(data: TaskDataset, noun: str) -> str:
+def dataset_summary(data: TaskDataset, noun: str) -> str:
     """How many items there are, and what of the files is none."""
     return f"{number_of(len(data), noun)} to learn from{f' ({data.skipped_summary})' if data.skipped_summary else ''}"
 
 
-def take_over_weights(model: Any, run: Run) -> None:
+def load_matching_weights(model: Any, run: Run) -> None:
     """Give `model` the weights of `run` that it has a variable of the same name and shape for, such as another head's trunk.
 
     Raises HRNetError where they do not even share the stem.

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.checks.verify import ErrorSums
+from conversion.checks.parity import ErrorSums
 from conversion.quantization.calibration import files_keeping
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.spec.memory import MEMORY_BUDGET
@@ -27,7 +27,8 @@ from mobile_eval.files import write_atomically, write_text
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.graph import Operator, TFLiteGraph
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter, real_values
+from mobile_eval.runtime.interpreter import make_interpreter, real_values
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.svg import GRID, MUTED, PAPER, element, line, picture, text
 
 JUMP_DB = 6.0  # half of the amplitude
@@ -62,7 +63,7 @@ def layer_errors(
     for operator in compared:
         of_layer.setdefault(str(operator.layer), []).append(operator)
     sums = {operator.index: ErrorSums() for operator in compared}
-    stored, flatbuffer = TFLiteModel(path).stored, path.read_bytes()
+    stored, flatbuffer = TFLiteModel(path).to_input, path.read_bytes()
     tensors = dict.fromkeys(operator.outputs[0].index for operator in compared)
     for group, keeping in files_keeping(flatbuffer, tensors, memory_budget):
         interpreter = _interpreter_of(keeping)

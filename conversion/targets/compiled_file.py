@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mobile_eval.files import write_bytes
-from mobile_eval.model.description import embed_description, is_described, read_description
+from mobile_eval.model.archive import embed_description, is_described, read_description
 
 
 def save_compiled(data: bytes, path: Path, source: Path | str) -> None:

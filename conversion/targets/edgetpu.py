@@ -20,7 +20,7 @@ from conversion.targets.edgetpu_rules import CPU, MAPS_IF, verdict
 from mobile_eval.benchmark.profile import part_of
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
-from mobile_eval.model.compiled import check_not_compiled
+from mobile_eval.model.archive import check_not_compiled
 from mobile_eval.model.graph import DAMAGED, Operator, TFLiteGraph
 
 COMPILER = "edgetpu_compiler"

@@ -19,8 +19,7 @@ from pathlib import Path
 from conversion.targets.compiled_file import save_compiled
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
-from mobile_eval.model.compiled import check_not_compiled
-from mobile_eval.model.description import check_is_tflite
+from mobile_eval.model.archive import check_is_tflite, check_not_compiled
 from mobile_eval.model.graph import TFLiteGraph
 
 NEEDS_VELA = "compiling for Ethos-U needs Arm's Vela: `pip install 'hrnet-tf[ethosu]'`"

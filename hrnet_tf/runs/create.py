@@ -6,9 +6,10 @@ import dataclasses
 from pathlib import Path
 
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError

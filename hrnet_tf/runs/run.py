@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.models.build import Network, network_from_json, network_to_json
+from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.network import HRNetSpec, Unit, parse_unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json, write_json

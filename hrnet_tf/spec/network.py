@@ -21,6 +21,8 @@ from typing import Any
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import checked, checked_entry
 
+Size = tuple[int, int]  # (height, width)
+
 # The head of each of the package's tasks. A task of your own names one of these heads in its spec.
 TASK_HEADS = {
     "pose": "heatmap",

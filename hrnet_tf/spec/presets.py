@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError

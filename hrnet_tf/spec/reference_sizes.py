@@ -10,12 +10,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_tf.models.build import Network, complexity
-from hrnet_tf.models.detection.sizes import PAPER_PROPOSALS
-from hrnet_tf.spec.complexity import Cost
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.complexity import Cost, complexity
+from hrnet_tf.spec.detection import PAPER_PROPOSALS
+from hrnet_tf.spec.network import Size
 from hrnet_tf.spec.presets import customized, preset
 
-Size = tuple[int, int]
 QUANTITIES = ("parameters", "multiply-adds")
 CLOSE_PERCENT = 1.0
 

@@ -12,8 +12,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from hrnet_tf.models.build import Network, parts
-from hrnet_tf.spec.complexity import Cost, total
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.complexity import Cost, parts, total
 from hrnet_tf.spec.network import TASKS
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 from hrnet_tf.spec.reference_sizes import USUAL_RULES, Comparison, compared, figures_of

@@ -40,7 +40,7 @@ DEMOS = {
     ),
     "landmarks": Demo(f"landmarks-small-v1 --input-size 64x64 --head-width 32 {SMALL} 1,1,2", "--rotation 20 --batch-size 16"),
     "segmentation": Demo(
-        f"segment-small-v1 --input-size 96x96 --head-width 32 {SMALL} 1,1,2", "--largest 1.5 --class-balance", (600, 100)
+        f"segment-small-v1 --input-size 96x96 --head-width 32 {SMALL} 1,1,2", "--max-scale 1.5 --balance-classes", (600, 100)
     ),
     "classification": Demo(f"classify-small-v1 --input-size 64x64 --head-width 8 {SMALL} 1,1,2", "", (500, 150), ranked=150),
     "detection": Demo(

@@ -27,11 +27,10 @@ from mobile_eval.android.benchmark_tool import (
 from mobile_eval.android.programs import check_program
 from mobile_eval.android.state import PhoneInfo, phone_environment, phone_info
 from mobile_eval.benchmark.environment import UNAVAILABLE, Environment, state_line
-from mobile_eval.benchmark.latency import QUICK, WARMUP_RUNS, Effort
-from mobile_eval.benchmark.peak_memory import INVOCATIONS
+from mobile_eval.benchmark.latency import MEMORY_RUNS, QUICK, WARMUP_RUNS, Effort
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256
-from mobile_eval.model.description import check_is_tflite
+from mobile_eval.model.archive import check_is_tflite
 
 TOOL = "benchmark_model"
 PROFILE = Effort(20)
@@ -85,7 +84,7 @@ class PhoneLatencyResult:
             "before": dataclasses.asdict(self.before),
             "after": dataclasses.asdict(self.after),
             "memory": memory,
-            "stages": None,
+            "pipeline": None,
         }
         own = {"runs": steady.runs, "p5_ms": steady.p5_ms, "p95_ms": steady.p95_ms, "warmup": dataclasses.asdict(measured.warmup)}
         added = {"init_bytes": measured.init_bytes, "overall_bytes": measured.overall_bytes}
@@ -180,7 +179,7 @@ def _run(phone: Phone, folder: str, line: str) -> str:
 
 
 def _peak_bytes(phone: Phone, folder: str, target: Target) -> int | None:
-    line = command(folder, target, Effort(INVOCATIONS), 1, ["--report_peak_memory_footprint=true"])
+    line = command(folder, target, Effort(MEMORY_RUNS), 1, ["--report_peak_memory_footprint=true"])
     return parse_output(_run(phone, folder, line), target).peak_bytes
 
 

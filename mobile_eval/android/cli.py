@@ -69,7 +69,7 @@ def bench(
     from mobile_eval.android.adb import find_phone
     from mobile_eval.android.bench import bench as bench_phone
     from mobile_eval.android.benchmark_tool import Target
-    from mobile_eval.benchmark.latency import effort
+    from mobile_eval.benchmark.latency import choose_effort
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.runtime.backend import parse_threads
 
@@ -78,7 +78,7 @@ def bench(
     if len(chosen) > 1:
         raise HRNetError("`use_gpu` and `use_nnapi` are measured one at a time: give one of them")
     targets = [Target(count, xnnpack, chosen[0] if chosen else None, cores) for count in parse_threads(threads)]
-    much, phone = effort(mode, runs, seconds), find_phone(adb, serial)
+    much, phone = choose_effort(mode, runs, seconds), find_phone(adb, serial)
     results = []
     for target in targets:
         result = bench_phone(
@@ -114,8 +114,10 @@ def evaluate(
     flip_pairs: Annotated[str, typer.Option(help="With --flip, as `hrnet evaluate` takes them.")] = "auto",
     decoding: Annotated[
         str,
-        typer.Option(help="own (the model's), quarter (the official one), dark (arXiv 1910.06278), or udp (arXiv 1911.07524)."),
-    ] = "own",
+        typer.Option(
+            help="model (the one it was trained for), quarter (official), dark (arXiv 1910.06278), or udp (arXiv 1911.07524)."
+        ),
+    ] = "model",
     sigmas: Annotated[str | None, typer.Option(help="OKS sigmas, as `hrnet evaluate` takes them.", show_default=False)] = None,
     python: Annotated[
         str | None, typer.Option(metavar="PATH", help="The phone's Python, if not one of the usual places.", show_default=False)
@@ -134,8 +136,8 @@ def evaluate(
     from mobile_eval.android.evaluate import evaluate as evaluate_phone
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
     from mobile_eval.files import check_output_file, write_json
-    from mobile_eval.keypoints.inference import PoseOptions
-    from mobile_eval.model.description import read_description
+    from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
+    from mobile_eval.model.archive import read_description
     from mobile_eval.options import parse_values
     from mobile_eval.tasks.pose.evaluate import joint_sigmas
 
@@ -146,7 +148,7 @@ def evaluate(
         _say(f"{annotations}: {data.skipped_summary}")
     dataset = data.head(limit)
     joint_sigmas(parse_values("sigmas", sigmas or "", float), len(dataset.category.joints))
-    PoseOptions(flip, decoding, flip_pairs)
+    DecodingOptions(flip, checked_decoding(decoding), flip_pairs)
     options = ["--threads", str(threads), "--runtime", runtime, "--decoding", decoding]
     options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip", "--flip-pairs", flip_pairs] if flip else [])]
     options += ["--sigmas", sigmas] if sigmas else []

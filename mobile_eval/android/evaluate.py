@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from mobile_eval.android.adb import TEMPORARY, Phone, killable
-from mobile_eval.datasets.coco.ids import Id
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
+from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json, write_json
-from mobile_eval.model.description import description_path, read_description
+from mobile_eval.model.archive import description_path, read_description
 from mobile_eval.words import number_of
 
 PACKAGE = Path(__file__).parents[1]

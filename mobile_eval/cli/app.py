@@ -48,12 +48,12 @@ def bench(
     Example: [bold]hrnet bench model.tflite --threads 1,2 --mode full --json latency.json[/bold]
     """
     from mobile_eval.benchmark.latency import bench as bench_model
-    from mobile_eval.benchmark.latency import effort
+    from mobile_eval.benchmark.latency import choose_effort
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.runtime.backend import parse_threads
 
     check_output_file(json)
-    thread_counts, chosen_effort = parse_threads(threads), effort(mode, runs, seconds)
+    thread_counts, chosen_effort = parse_threads(threads), choose_effort(mode, runs, seconds)
     results = []
     for count in thread_counts:
         results.append(bench_model(model, runtime_options.backend(count), effort=chosen_effort, memory=memory, progress=True))
@@ -166,7 +166,7 @@ def predict(
     from mobile_eval.keypoints.predict import KEYPOINTS_FILE, pictures_frame
     from mobile_eval.keypoints.predict import predict as predict_images
     from mobile_eval.keypoints.video import is_video, predict_video
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.words import number_of
 
     loaded = TFLiteModel(model, runtime_options.backend(threads))

@@ -36,7 +36,7 @@ def evaluate(
     Example: [bold]hrnet evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """
     from mobile_eval.options import checked_options
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.registry import evaluate as evaluate_model
     from mobile_eval.tasks.registry import task_of
 

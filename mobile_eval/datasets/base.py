@@ -33,8 +33,8 @@ class DataSource:
         category: Name or id of the category to use, where the annotations have several.
         strict: Refuse the annotations at the first bad label.
         expected: Name of a model's category. It decides where `category` is None and the file has several.
-        exif: Whether annotations are of the image as EXIF turns it or as it is stored, one of `datasets.frames.FRAMES`. None
-            decides by the sizes in the file.
+        exif: Whether annotations are of the image as EXIF turns it or as it is stored, one of
+            `datasets.coordinate_frame.FRAMES`. None decides by the sizes in the file.
     """
 
     images: Path | None = option(None, "Folder of the images; for classification, with a folder for each class.", panel=DATA)

@@ -53,7 +53,7 @@ FACE_PAIRS: dict[int, Pairs] = {
 }  # fmt: skip
 
 
-def named_pairs(names: Sequence[str]) -> Pairs:
+def pairs_by_name(names: Sequence[str]) -> Pairs:
     """Pairs (left, right) of indices of `names`, in their order; a name is in one pair at most."""
     pairs: dict[int, int] = {}
     signs = [list(_signs(name)) for name in names]
@@ -75,7 +75,7 @@ def named_pairs(names: Sequence[str]) -> Pairs:
     return tuple(sorted(pairs.items()))
 
 
-def name_words(name: str) -> tuple[str, ...]:
+def words_without_side(name: str) -> tuple[str, ...]:
     """The words of a keypoint's name without its side, in lower case: ("hip",) of `LHip`, `left_hip` and `hipL`."""
     kept = []
     for word in map(str.lower, NAME_WORDS.findall(name)):
@@ -95,10 +95,10 @@ def parse_flip_pairs(text: str, names: Sequence[str]) -> Pairs:
     wrong = next((part for part in entries if len(part) != len((LEFT, RIGHT))), None)
     if wrong is not None:
         raise HRNetError(f"`flip_pairs` takes pairs such as {EXAMPLE}, or {NONE}; got {':'.join(wrong)!r} in {text!r}")
-    return checked_pairs([[part.strip() for part in entry] for entry in entries], names, f"`flip_pairs` {text}")
+    return check_pairs([[part.strip() for part in entry] for entry in entries], names, f"`flip_pairs` {text}")
 
 
-def checked_pairs(entries: Any, names: Sequence[str], where: str) -> Pairs:
+def check_pairs(entries: Any, names: Sequence[str], where: str) -> Pairs:
     """Indices of pairs of names or numbers; HRNetError, which begins with `where`, for what is none."""
     if not isinstance(entries, (list, tuple)) or not all(isinstance(one, (list, tuple)) and len(one) == 2 for one in entries):
         raise HRNetError(f"{where}: expected a list of pairs of keypoints, got {entries!r}")
@@ -112,7 +112,7 @@ def checked_pairs(entries: Any, names: Sequence[str], where: str) -> Pairs:
     return pairs
 
 
-def pairs_with(text: str, known: Pairs | None, names: Sequence[str]) -> Pairs | None:
+def resolve_flip_pairs(text: str, known: Pairs | None, names: Sequence[str]) -> Pairs | None:
     """The `known` pairs with those that a user typed; what is typed of a keypoint counts. AUTO are the known ones alone."""
     if text.strip().lower() == AUTO:
         return known
@@ -123,7 +123,7 @@ def pairs_with(text: str, known: Pairs | None, names: Sequence[str]) -> Pairs | 
     return tuple(sorted((*typed, *(pair for pair in known or () if not taken & set(pair)))))
 
 
-def unknown_sides(names: Sequence[str]) -> str:
+def unknown_pairs_message(names: Sequence[str]) -> str:
     """What to tell a user who asks for mirroring where no pair is known."""
     few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return (

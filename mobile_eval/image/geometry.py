@@ -3,11 +3,11 @@
 Points are (x, y) in pixels, sizes (height, width), boxes COCO xywh. The crop follows the official HRNet
 code base: the box is extended to the input's aspect ratio, padded, and its centre becomes the input's centre.
 
-What is measured between two edges is one of GEOMETRIES:
+A `Geometry` says how the length of a side is counted:
 
-plain   pixels: a box as wide as the input is cut out as it is, and a heatmap pixel is HEATMAP_STRIDE input pixels (official)
-udp     distances of pixel centres, one fewer than pixels: the box's edges become the centres of the input's outermost pixels, and
-        these the centres of the heatmap's. Mirroring an input mirrors its heatmaps exactly (UDP, arXiv 1911.07524)
+standard   In pixels, as in the official code: a heatmap pixel is HEATMAP_STRIDE input pixels.
+udp        In steps between pixel centers, one fewer than pixels: the box's edges become the centers of the input's outermost
+           pixels, and these the centers of the heatmap's. Mirroring an input mirrors its heatmaps exactly (arXiv 1911.07524).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from reprlib import repr as brief
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,27 +27,25 @@ Numbers = Sequence[float] | Array
 BOX_PADDING = 1.25
 HEATMAP_STRIDE = 4
 FURTHEST_PX = 1e6  # what lies further out is no place in an image
-PLAIN, UDP = GEOMETRIES = ("plain", "udp")
+Geometry = Literal["standard", "udp"]
+STANDARD: Final = "standard"
+UDP: Final = "udp"
+GEOMETRIES: tuple[Geometry, ...] = get_args(Geometry)
 
 
-def geometry_of(targets: object) -> str:
+def geometry_of(targets: object) -> Geometry:
     """The geometry of a network that learnt by heatmaps of that kind: the kind udp has its own."""
-    return UDP if targets == UDP else PLAIN
+    return UDP if targets == UDP else STANDARD
 
 
-def unless_plain(geometry: str) -> tuple[str, ...]:
-    """The last arguments for what may know no geometry but PLAIN, as tasks without boxes."""
-    return () if geometry == PLAIN else (geometry,)
-
-
-def distances(size: tuple[int, int], geometry: str = PLAIN) -> Array:
+def distances(size: tuple[int, int], geometry: Geometry = STANDARD) -> Array:
     """(x, y): how much there is between the edges of an image or heatmap of (height, width)."""
     if geometry not in GEOMETRIES:
         raise HRNetError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
     return np.array(size[::-1], np.float64) - (geometry == UDP)
 
 
-def heatmap_pixel(input_size: tuple[int, int], geometry: str = PLAIN) -> Array:
+def heatmap_pixel(input_size: tuple[int, int], geometry: Geometry = STANDARD) -> Array:
     """(x, y): how many input pixels a heatmap pixel is."""
     height, width = (side // HEATMAP_STRIDE for side in input_size)
     return np.asarray(distances(input_size, geometry) / distances((height, width), geometry), np.float64)
@@ -77,11 +75,11 @@ def expand_box(box: Numbers, input_size: tuple[int, int], padding: float = BOX_P
 
 
 def crop_matrix(
-    center: Numbers, extent: Numbers, input_size: tuple[int, int], rotation: float = 0.0, geometry: str = PLAIN
+    center: Numbers, extent: Numbers, input_size: tuple[int, int], rotation: float = 0.0, geometry: Geometry = STANDARD
 ) -> Array:
     """2x3 affine matrix from image to crop pixels; `rotation` in radians turns the content clockwise on screen.
 
-    In PLAIN the extent's width alone sets the scale; in UDP each side has its own, which nearly are the same.
+    In STANDARD the extent's width alone sets the scale; in UDP each side has its own, which nearly are the same.
     """
     length = distances(input_size, geometry)
     scale = length / np.asarray(extent, np.float64) if geometry == UDP else np.full(2, length[0] / float(extent[0]))
@@ -90,12 +88,12 @@ def crop_matrix(
     return np.column_stack([linear, length / 2 - linear @ np.asarray(center, np.float64)])
 
 
-def box_matrix(box: Numbers, input_size: tuple[int, int], geometry: str = PLAIN) -> Array:
+def box_matrix(box: Numbers, input_size: tuple[int, int], geometry: Geometry = STANDARD) -> Array:
     """2x3 affine matrix from image to crop pixels for a person's box, without augmentation."""
     return crop_matrix(*expand_box(box, input_size), input_size, geometry=geometry)
 
 
-def mirrored(matrix: Array, input_size: tuple[int, int], geometry: str = PLAIN) -> Array:
+def mirrored(matrix: Array, input_size: tuple[int, int], geometry: Geometry = STANDARD) -> Array:
     """The 2x3 matrix to the crop's mirror image: x becomes the width less x, in UDP the last pixel's place less x."""
     return np.stack([[0.0, 0.0, distances(input_size, geometry)[0]] - matrix[0], matrix[1]])
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.keypoints import KeypointInstance
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import oriented
-from mobile_eval.image.geometry import PLAIN, Array, box_matrix
+from mobile_eval.image.geometry import STANDARD, Array, Geometry, box_matrix
 from mobile_eval.image.image_file import decode
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -24,7 +24,7 @@ MOST_STRIP_PIXELS = 2**22
 
 class ImageItem(Protocol):
     """An item of a data set: `image_size` is (height, width) where the data set says it, `upright` whether its annotations are of
-    the image turned as EXIF says, or else of the stored one (`datasets.frames`).
+    the image turned as EXIF says, or else of the stored one (`datasets.coordinate_frame`).
     """
 
     @property
@@ -66,7 +66,7 @@ def warp_crop(image: NDArray[np.uint8], matrix: Array, input_size: tuple[int, in
 
 
 def instance_crops(
-    instances: Sequence[KeypointInstance], input_size: tuple[int, int], geometry: str = PLAIN
+    instances: Sequence[KeypointInstance], input_size: tuple[int, int], geometry: Geometry = STANDARD
 ) -> tuple[NDArray[np.uint8], Array]:
     """RGB crops (N, H, W, 3) of persons in their boxes, and the matrices (N, 2, 3) from image to crop."""
     matrices = np.stack([box_matrix(instance.box, input_size, geometry) for instance in instances])

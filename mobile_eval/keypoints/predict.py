@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
-from mobile_eval.datasets.frames import ALL_UPRIGHT, UPRIGHT, Frame, find_frame
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coordinate_frame import ALL_UPRIGHT, UPRIGHT, CoordinateFrame, find_frame
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_bytes, write_json
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.boxes_file import Box, image_sizes
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import check_finds_keypoints, instance_score
 from mobile_eval.viz.poses import draw_skeleton, encode_image
 
@@ -45,7 +45,7 @@ def predict(
     output: Path | str,
     *,
     boxes: Mapping[Path, Sequence[Box]] | None = None,
-    frame: Frame = ALL_UPRIGHT,
+    frame: CoordinateFrame = ALL_UPRIGHT,
     overwrite: bool = False,
     progress: bool = False,
 ) -> list[PredictionResult]:
@@ -162,7 +162,7 @@ def _picture_names(images: Sequence[Path]) -> list[Path]:
     raise HRNetError(f"{images[keys.index(keys[second])]} and {images[second]} would both be written to {names[second]}")
 
 
-def pictures_frame(images: Sequence[Path | str], boxes: Path | str | None, exif: str | None) -> Frame:
+def pictures_frame(images: Sequence[Path | str], boxes: Path | str | None, exif: str | None) -> CoordinateFrame:
     """How images are read that EXIF turns: as `exif` says ("upright", "stored"), or as the sizes tell that a boxes file names."""
     paths = [Path(image) for image in images]
     if boxes is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.metrics.figures import show
+from mobile_eval.metrics.metric import format_score
 
 IGNORED = 255  # in masks, the label of what counts for nothing, in Cityscapes' convention
 LISTED_CLASSES = 40  # tables of more classes show those that do worst
@@ -27,12 +27,12 @@ def confusion(truth: NDArray[Any], predicted: NDArray[Any], classes: int, ignore
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def shares_found(counts: Counts) -> NDArray[np.float64]:
+def per_class_recall(counts: Counts) -> NDArray[np.float64]:
     """Of each class, the share that was taken for it (its recall); NaN of classes that do not occur."""
     return _ratio(np.diag(counts), counts.sum(axis=1))
 
 
-def intersections_over_unions(counts: Counts) -> NDArray[np.float64]:
+def per_class_iou(counts: Counts) -> NDArray[np.float64]:
     """Of each class, found / (what is it + what was taken for it - found); NaN where it neither occurs nor is predicted."""
     return _ratio(np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts))
 
@@ -42,7 +42,7 @@ def accuracy(counts: Counts) -> float:
     return float(_ratio(np.trace(counts), counts.sum()))
 
 
-def mean_known(values: NDArray[np.float64]) -> float:
+def mean_over_classes(values: NDArray[np.float64]) -> float:
     """The mean over classes that have a value, as Cityscapes' own evaluation takes it; NaN where none has."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
@@ -58,7 +58,7 @@ def class_table(classes: Sequence[str], values: NDArray[np.float64]) -> list[str
 
 
 def _row(name: str, value: float) -> str:
-    return f"  {name:<20} {show(float(value))}"
+    return f"  {name:<20} {format_score(float(value))}"
 
 
 def _ratio(part: Any, whole: Any) -> NDArray[np.float64]:

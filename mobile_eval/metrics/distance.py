@@ -32,7 +32,7 @@ def longer_sides(boxes: Sequence[ArrayLike]) -> Array:
     return np.asarray(_sides(boxes).max(axis=1))
 
 
-def box_roots(boxes: Sequence[ArrayLike]) -> Array:
+def box_sizes(boxes: Sequence[ArrayLike]) -> Array:
     """sqrt(width * height) of boxes (N, 4) (Bulat & Tzimiropoulos, ICCV 2017)."""
     return np.asarray(np.sqrt(_sides(boxes).prod(axis=1)))
 
@@ -42,7 +42,7 @@ def head_sizes(boxes: Sequence[ArrayLike | None]) -> Array:
     return np.asarray(HEAD_SHARE * np.linalg.norm(_sides([NO_BOX if box is None else box for box in boxes]), axis=1))
 
 
-def between(truth: ArrayLike, first: Sequence[int], second: Sequence[int]) -> Array:
+def keypoint_distances(truth: ArrayLike, first: Sequence[int], second: Sequence[int]) -> Array:
     """From the mean of the keypoints `first` to that of `second`, by index, of keypoints (N, K, 3).
 
     NaN where one of them is not labelled.

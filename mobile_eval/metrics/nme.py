@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.metrics.figures import number_or_none, show
-from mobile_eval.metrics.metric import FAILURE_THRESHOLD
+from mobile_eval.metrics.metric import FAILURE_THRESHOLD, format_scores, none_if_nan
 from mobile_eval.words import number_of
 
 
@@ -33,18 +32,18 @@ class NmeResult:
     def to_json(self, landmarks: Sequence[str]) -> dict[str, Any]:
         """Plain data, with the names of the `landmarks`; NaN becomes null."""
         return {
-            "nme": number_or_none(self.nme),
+            "nme": none_if_nan(self.nme),
             "threshold": self.threshold,
-            "failure_rate": number_or_none(self.failure_rate),
-            "auc": number_or_none(self.auc),
+            "failure_rate": none_if_nan(self.failure_rate),
+            "auc": none_if_nan(self.auc),
             "faces_counted": self.faces_counted,
-            "per_landmark": {name: number_or_none(error) for name, error in zip(landmarks, self.per_landmark, strict=True)},
+            "per_landmark": {name: none_if_nan(error) for name, error in zip(landmarks, self.per_landmark, strict=True)},
         }
 
     def __str__(self) -> str:
         at = f"@{self.threshold:g}"
-        faces = f"{number_of(self.faces_counted, 'faces')}"
-        return f"NME {show(self.nme)}  FR{at} {show(self.failure_rate)}  AUC{at} {show(self.auc)} over {faces}"
+        scores = {"NME": self.nme, f"FR{at}": self.failure_rate, f"AUC{at}": self.auc}
+        return f"{format_scores(scores)} over {number_of(self.faces_counted, 'faces')}"
 
 
 def nme(distances: NDArray[np.float64], threshold: float = FAILURE_THRESHOLD) -> NmeResult:

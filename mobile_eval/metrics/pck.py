@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mobile_eval.metrics.distance import longer_sides, normalized_distances
-from mobile_eval.metrics.figures import number_or_none
-from mobile_eval.metrics.metric import PCK_THRESHOLD
+from mobile_eval.metrics.metric import PCK_THRESHOLD, none_if_nan
 from mobile_eval.words import number_of
 
 PCKH_THRESHOLD = 0.5
@@ -35,16 +34,16 @@ class PckResult:
         """Plain data, with the names of the `joints`; NaN becomes null."""
         return {
             "threshold": self.threshold,
-            self.name.lower(): number_or_none(self.pck),
+            self.name.lower(): none_if_nan(self.pck),
             "joints_counted": self.joints_counted,
-            "per_joint": {joint: number_or_none(share) for joint, share in zip(joints, self.per_joint, strict=True)},
+            "per_joint": {joint: none_if_nan(share) for joint, share in zip(joints, self.per_joint, strict=True)},
         }
 
     def __str__(self) -> str:
         return f"{self.name}@{self.threshold:g} {self.pck:.4f} over {number_of(self.joints_counted, 'joints')}"
 
 
-def found_joints(
+def correct_keypoints(
     predicted: ArrayLike, truth: ArrayLike, boxes: Sequence[ArrayLike], threshold: float = PCK_THRESHOLD
 ) -> NDArray[np.bool_]:
     """Which labelled joints (N, K) are found: within `threshold` times the longer side of the person's box (N, 4) in pixels.

@@ -1,48 +1,32 @@
-"""A `.tflite` file that describes itself.
+"""The description of a `.tflite` file: all that evaluating the model needs to know about it, and where it came from.
 
-The description is JSON, in a zip appended to the flatbuffer as member `model.json`: runtimes read the flatbuffer and ignore what
-follows, `unzip -p M.tflite model.json` shows it, and `M.json` beside holds the same. `keypoints.txt` or `labels.txt` has the
-names, for readers of TFLite metadata, which take no deflated members. The flatbuffer's length and checksum are in it too.
+`archive` stores it in the file as JSON and reads it back.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import struct
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import parse_json, read_bytes, sha256, write_bytes, write_json
-from mobile_eval.image.geometry import GEOMETRIES, PLAIN
-from mobile_eval.model.description_beside import check_whole, description_beside, why_none
-from mobile_eval.model.output_tensors import OutputTensor
-from mobile_eval.model.stored_description import StoredParts
-from mobile_eval.typed import brief, checked
+from mobile_eval.image.geometry import GEOMETRIES, STANDARD, Geometry
+from mobile_eval.model.network import DescribedNetwork, DescribedRemoval
+from mobile_eval.typed import Json, JsonObject, brief, checked
 
 FORMAT_VERSION = 1
-MEMBER = "model.json"
-JOINTS_MEMBER, CLASSES_MEMBER = "keypoints.txt", "labels.txt"
-FLATBUFFER_IDENTIFIER = b"TFL3"
 HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES = ("heatmaps", "keypoints", "class-maps", "class-scores")
-DETECTOR_MAPS, BOX_ANSWERS = OF_DETECTORS = ("detector-maps", "box-answers")
-OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *OF_DETECTORS)
-LARGEST_SIDE = 65_536
-LARGEST_DESCRIPTION = 2**26  # bytes
+DETECTOR_MAPS, BOX_OUTPUTS = DETECTOR_OUTPUTS = ("detector-maps", "box-outputs")
+OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *DETECTOR_OUTPUTS)
+MAX_SIDE = 65_536  # pixels
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
-REMEDY = "convert it again with `hrnet convert`"
-NOT_OF_THIS_PACKAGE = f"has no description at its end: it is truncated or not of this package; {REMEDY}"
+IMAGES, RANDOM_IMAGES = "images", "random images"  # what a converted file was compared with the Keras model on
 
 
 @dataclass(frozen=True)
 class TensorFormat:
-    """How numbers are stored: real value = `scale` * (stored - `zero_point`); both None for float32."""
+    """How a tensor stores its values: real value = `scale` * (stored - `zero_point`); both are None for float32."""
 
     dtype: str
     scale: float | None = None
@@ -57,9 +41,15 @@ class TensorFormat:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """Images (1, height, width, 3) of `size` (height, width): value / 255, minus `mean`, divided by `std`.
+    """The input: images (1, height, width, 3), normalized as (value / 255 - `mean`) / `std`.
 
-    `geometry`, one of `image.geometry`'s, is how a box is cut out, and how places in heatmaps are places in the image.
+    Attributes:
+        size: (height, width) in pixels.
+        mean: Mean of each RGB channel.
+        std: Standard deviation of each RGB channel.
+        tensor: How the normalized values are stored.
+        layout: Order of the axes and channels.
+        geometry: How boxes are cropped, and how heatmap pixels correspond to image pixels (see `image.geometry`).
     """
 
     size: tuple[int, int]
@@ -67,33 +57,41 @@ class ModelInput:
     std: tuple[float, float, float]
     tensor: TensorFormat
     layout: str = "NHWC RGB"
-    geometry: str = PLAIN
+    geometry: Geometry = STANDARD
 
     def __post_init__(self) -> None:
-        if not all(1 <= side <= LARGEST_SIDE for side in self.size):
-            raise HRNetError(f"a model's input is 1 to {LARGEST_SIDE} pixels high and wide, got {self.size[0]}x{self.size[1]}")
+        if not all(1 <= side <= MAX_SIDE for side in self.size):
+            raise HRNetError(f"a model's input is 1 to {MAX_SIDE} pixels high and wide, got {self.size[0]}x{self.size[1]}")
         if min(self.std) <= 0:
-            raise HRNetError(f"standard deviations are above 0, got {', '.join(f'{value:g}' for value in self.std)}")
+            raise HRNetError(f"standard deviations must be above 0, got {', '.join(f'{value:g}' for value in self.std)}")
         if self.geometry not in GEOMETRIES:
             raise HRNetError(f"a model's geometry is one of {', '.join(GEOMETRIES)}, got {self.geometry!r}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+    def to_json(self) -> JsonObject:
+        """Convert to plain data; the tensor's format is flattened into the entry."""
         data = {"size": list(self.size), "layout": self.layout, "mean": list(self.mean), "std": list(self.std)}
         return {**data, **dataclasses.asdict(self.tensor), "geometry": self.geometry}
 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What comes out: `kind` is one of OUTPUTS.
+    """The output, by its kind:
 
-    HEATMAPS: (1, height / stride, width / stride, joints). KEYPOINTS, of a model with decoding in its graph: locations
-    (1, joints, 2), int32 as x and y in quarters of a heatmap pixel, and scores (1, joints), which `tensor` is the format of.
-    CLASS_MAPS: logits (1, height / stride, width / stride, classes). CLASS_SCORES: logits (1, classes) of the whole image, with
-    `stride` 0. DETECTOR_MAPS and BOX_ANSWERS are of a detector's two files, see `detector.tensors`; `tensor` is the first's.
+    - HEATMAPS: (1, height / stride, width / stride, joints).
+    - KEYPOINTS: the model decodes its heatmaps. Locations (1, joints, 2) are int32 x and y in quarters of a heatmap pixel;
+      scores (1, joints) are stored as `tensor`.
+    - CLASS_MAPS: logits (1, height / stride, width / stride, classes).
+    - CLASS_SCORES: logits (1, classes) of the image; `stride` is 0.
+    - DETECTOR_MAPS and BOX_OUTPUTS: the two files of a detector, see `tasks.detection.constants.tensor_shapes`; `tensor` is the
+      format of the first output.
 
-    `offset` is to be added to what is found in heatmaps, in their pixels: 0.5 for a network whose targets were rounded down, as
-    those of the official landmark networks. With `softmax` CLASS_SCORES are probabilities.
+    Attributes:
+        kind: One of OUTPUTS.
+        stride: Input pixels per output pixel.
+        tensor: How the values are stored.
+        offset: Heatmap pixels to add to decoded locations: 0.5 for the official landmark networks, whose training targets were
+            rounded down.
+        softmax: Whether CLASS_SCORES are probabilities instead of logits.
     """
 
     kind: str
@@ -105,29 +103,49 @@ class ModelOutput:
     def __post_init__(self) -> None:
         if self.kind not in OUTPUTS:
             raise HRNetError(f"a model's output is one of {', '.join(OUTPUTS)}, got {self.kind!r}")
-        least = 0 if self.kind in (CLASS_SCORES, BOX_ANSWERS) else 1
+        least = 0 if self.kind in (CLASS_SCORES, BOX_OUTPUTS) else 1
         if self.stride < least:
-            raise HRNetError(f"the stride of {self.kind} is at least {least}, got {self.stride}")
+            raise HRNetError(f"the stride of {self.kind} must be at least {least}, got {self.stride}")
 
     @property
-    def is_of_classes(self) -> bool:
-        """Whether it is classes that come out, and not keypoints."""
-        return self.kind in (CLASS_MAPS, CLASS_SCORES, *OF_DETECTORS)
+    def predicts_classes(self) -> bool:
+        """Whether the outputs are classes instead of keypoints."""
+        return self.kind in (CLASS_MAPS, CLASS_SCORES, *DETECTOR_OUTPUTS)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; no offset and no softmax where there is none."""
+    def to_json(self) -> JsonObject:
+        """Convert to plain data; `offset` and `softmax` are stored only where they are set."""
         data = {"kind": self.kind, "stride": self.stride, **dataclasses.asdict(self.tensor)}
         return {**data, **({"offset": self.offset} if self.offset else {}), **({"softmax": True} if self.softmax else {})}
 
 
-def unnamed_classes(count: int) -> tuple[str, ...]:
-    """What classes are called whose names are not known: `class_0`, `class_1`, ..."""
-    return tuple(f"class_{index}" for index in range(count))
+@dataclass(frozen=True)
+class OutputTensor:
+    """One output tensor of a file. Real value = `scale` * (stored - `zero_point`); both are None for unquantized values.
+
+    Attributes:
+        name: The name in the file's signature.
+        shape: The shape, with the batch axis.
+        dtype: The stored type.
+        content: A sentence that says what the values are.
+        scale: Quantization scale.
+        zero_point: Quantization zero point.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    content: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+    def to_json(self) -> JsonObject:
+        """Convert to plain data."""
+        return {**dataclasses.asdict(self), "shape": list(self.shape)}
 
 
 @dataclass(frozen=True)
 class Flatbuffer:
-    """What the description belongs to."""
+    """The flatbuffer that a description belongs to."""
 
     size_bytes: int
     sha256: str
@@ -135,10 +153,14 @@ class Flatbuffer:
 
 @dataclass(frozen=True)
 class BoxesFile:
-    """A detector's second file, which lies beside the first: its name and the checksum of its flatbuffer.
+    """The second file of a detector, which is in the same folder as the first.
 
-    `width` are the maps' channels, `candidates` the best anchors of a level that suppression looks at, `proposals` the boxes that
-    the second file takes.
+    Attributes:
+        name: Its file name.
+        sha256: Checksum of its flatbuffer.
+        width: Channels of the feature maps.
+        candidates: Number of best anchors per level that non-maximum suppression looks at.
+        proposals: Number of boxes that the second file takes.
     """
 
     name: str
@@ -149,20 +171,33 @@ class BoxesFile:
 
     def __post_init__(self) -> None:
         if Path(self.name).name != self.name or self.name in ("", ".."):
-            raise HRNetError(f"a detector's second file lies beside the first, got {self.name!r}")
+            raise HRNetError(f"a detector's second file is in the folder of the first, got {self.name!r}")
 
 
 @dataclass(frozen=True)
 class ModelDescription:
     """All that evaluating a model needs to know about it, and where it came from.
 
-    `network` holds "architecture", "spec" (for this package's own readers) and, of an HRNet, "width", "stages",
-    "outputs", "live_branches", "links" (kept), "removed_links" and "removed_blocks" by name; networks without fusion
-    links leave these out. `category` are the joints or landmarks (none of a model of classes), `classes` the names of the classes
-    in the order of their indices (none of a model of keypoints).
-    `importance` maps links of the full network to a number (higher is needed more).
-    `outputs` are the output tensors in the file's order. `flatbuffer` is filled in when the description is embedded, and None
-    where another tool wrote the file anew. `boxes` is there in both files of a detector.
+    Attributes:
+        name: Name of the network.
+        precision: One of PRECISIONS.
+        input: The input.
+        output: The output.
+        category: Joints or landmarks; no joints where the model predicts classes.
+        network: "architecture", "spec" (read by `hrnet_tf` only) and, for an HRNet, "width", "stages", "outputs",
+            "live_branches", "links", "removed_links" and "removed_blocks"; see `network.DescribedNetwork`.
+        parameters: Number of parameters.
+        multiply_adds: Multiply-adds of one image.
+        importance: Importance of each link of the full network; a higher number means that the link is needed more.
+        source: Where the model came from: its run and that run's parent, "removal" of a pruned network (see
+            `network.DescribedRemoval`), and "checked_on" (see `checked_on`).
+        versions: Versions of the libraries that made the file.
+        license: Licence of the weights.
+        task: Name of the task.
+        classes: Names of the classes, by index; empty where the model predicts keypoints.
+        outputs: The output tensors, in the file's order.
+        flatbuffer: Set when the description is embedded; None where another tool rewrote the file.
+        boxes: Set in both files of a detector.
     """
 
     name: str
@@ -170,11 +205,11 @@ class ModelDescription:
     input: ModelInput
     output: ModelOutput
     category: KeypointCategory
-    network: dict[str, Any]
+    network: JsonObject
     parameters: int
     multiply_adds: int
     importance: dict[str, float] | None = None
-    source: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: JsonObject = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     license: str = ""
     task: str = "pose"
@@ -184,15 +219,21 @@ class ModelDescription:
     boxes: BoxesFile | None = None
 
     def __post_init__(self) -> None:
-        if self.output.is_of_classes != bool(self.classes):
+        if self.output.predicts_classes != bool(self.classes):
             raise HRNetError(
-                f"{self.name} gives out {self.output.kind} and names {len(self.classes)} classes: these do not go together"
+                f"{self.name}: {len(self.classes)} class names do not go with the output {self.output.kind}; "
+                "expected class names for a model that predicts classes, and none for keypoints"
             )
         if self.precision not in PRECISIONS:
             raise HRNetError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, as it is stored."""
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the predicted joints, landmarks or classes, by channel."""
+        return self.classes or self.category.joints
+
+    def to_json(self) -> JsonObject:
+        """Convert to plain data, as it is stored."""
         data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         data["input"], data["output"] = self.input.to_json(), self.output.to_json()
         data["outputs"] = [tensor.to_json() for tensor in self.outputs]
@@ -201,147 +242,83 @@ class ModelDescription:
         boxes = data.pop("boxes")
         return {"format_version": FORMAT_VERSION, **data, **({"boxes": dataclasses.asdict(boxes)} if boxes else {})}
 
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """The names of what it finds, one a channel: joints, landmarks or classes."""
-        return self.classes or self.category.joints
-
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ModelDescription:
-        """The description that `to_json` wrote; HRNetError where an entry is missing or of another version."""
+    def from_json(cls, data: Json) -> ModelDescription:
+        """Read what `to_json` returned.
+
+        Raises:
+            HRNetError: An entry is missing or wrong, or the format has another version.
+        """
         if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION:
             version = data.get("format_version") if isinstance(data, dict) else None
             raise HRNetError(f"the model's description has format version {brief(version)}, expected {FORMAT_VERSION}")
-        where = "the model's description"
-        parts = StoredParts.from_json(data, where)
+        place = "the model's description"
+        stored = _StoredEntries.from_json(data, place)
         fields = {
             **data,
-            "input": {**parts.input, "tensor": parts.input},
-            "output": {**parts.output, "tensor": parts.output},
-            "category": KeypointCategory.from_json(data["category"]),  # parts.category has been checked
+            "input": {**stored.input, "tensor": stored.input},
+            "output": {**stored.output, "tensor": stored.output},
+            "category": KeypointCategory.from_json(data["category"]),  # checked as `stored.category`
         }
-        description: ModelDescription = checked(fields, cls, where, extra=True)
+        description: ModelDescription = checked(fields, cls, place, extra=True)
         return description
 
 
-def description_path(path: Path | str) -> Path:
-    """Where the copy of the description lies: `M.json` beside `M.tflite`."""
-    return Path(path).with_suffix(".json")
+@dataclass(frozen=True)
+class _StoredCategory:
+    """A category in COCO's form; `skeleton` is 1-based."""
+
+    name: str
+    keypoints: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...] | None = None
+    sigmas: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not all(1 <= joint <= len(self.keypoints) for bone in self.skeleton or () for joint in bone):
+            raise HRNetError(f"the skeleton has keypoints outside of 1 to {len(self.keypoints)}")
 
 
-def names_member(description: ModelDescription) -> str:
-    """The member of the zip that holds the names of what the model finds."""
-    return CLASSES_MEMBER if description.classes else JOINTS_MEMBER
+@dataclass(frozen=True)
+class _StoredSource:
+    """The entries of "source" that reports read."""
+
+    removal: DescribedRemoval | None = None
 
 
-def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescription) -> ModelDescription:
-    """Write the description beside `path`, then `flatbuffer` with the description inside to `path`: where that is, all is.
+@dataclass(frozen=True)
+class _StoredEntries:
+    """The entries of the JSON whose form differs from the fields of `ModelDescription`, or which it keeps as plain data."""
 
-    Returns the description as stored, with the flatbuffer's length and checksum.
+    input: JsonObject
+    output: JsonObject
+    category: _StoredCategory
+    network: JsonObject
+    source: _StoredSource = _StoredSource()
+
+    @classmethod
+    def from_json(cls, data: JsonObject, place: str) -> _StoredEntries:
+        entries: _StoredEntries = checked(data, cls, place, extra=True)
+        if {"links", "removed_links"} & set(entries.network):  # other networks have no links
+            DescribedNetwork.from_json(entries.network, f"{place}, network")
+        return entries
+
+
+def default_class_names(count: int) -> tuple[str, ...]:
+    """The names of `count` classes whose names are not known: `class_0`, `class_1`, ..."""
+    return tuple(f"class_{index}" for index in range(count))
+
+
+def checked_on(count: int, inputs: str) -> JsonObject:
+    """The entry of `source` that says what the file was compared with the Keras model on when it was converted.
+
+    Args:
+        count: Number of images.
+        inputs: IMAGES or RANDOM_IMAGES.
     """
-    if flatbuffer[4:8] != FLATBUFFER_IDENTIFIER:
-        raise HRNetError(f"cannot write {path}: the model is not a TFLite flatbuffer (no {FLATBUFFER_IDENTIFIER!r} at byte 4)")
-    stored = dataclasses.replace(description, flatbuffer=Flatbuffer(len(flatbuffer), sha256(flatbuffer)))
-    buffer = io.BytesIO(flatbuffer)
-    with zipfile.ZipFile(buffer, "a") as tail:
-        names = "".join(f"{name}\n" for name in description.answers)
-        for name, content in ((MEMBER, json.dumps(stored.to_json(), indent=1)), (names_member(description), names)):
-            member = zipfile.ZipInfo(name)  # a fixed date: the same model gives the same bytes
-            member.compress_type = zipfile.ZIP_STORED
-            tail.writestr(member, content)
-    write_json(description_path(path), stored.to_json())
-    write_bytes(path, buffer.getvalue())
-    return stored
+    return {"checked_on": {"count": count, "inputs": inputs}}
 
 
-def embed_description(path: Path | str, description: ModelDescription) -> ModelDescription:
-    """Put `description` into the `.tflite` at `path` (in place of one that is there), and beside it."""
-    data = read_bytes(path, "model")
-    check_is_tflite(path, data)
-    known = _embedded(path, data)
-    if known is not None and known.flatbuffer is not None:
-        data = data[: known.flatbuffer.size_bytes]
-    return save_model_file(path, data, description)
-
-
-def read_description(path: Path | str) -> ModelDescription:
-    """The description inside a `.tflite`, or where another tool dropped it, the one beside it.
-
-    Raises HRNetError for a file that is truncated, damaged or of another origin.
-    """
-    data = read_bytes(path, "model")
-    description = _known(path, data)
-    if description is None:
-        raise HRNetError(f"model {path} {why_none(path, data) or NOT_OF_THIS_PACKAGE}")
-    return description
-
-
-def is_described(path: Path | str) -> bool:
-    """Whether the `.tflite` has a description, inside or beside it; HRNetError where it is damaged."""
-    return _known(path, read_bytes(path, "model")) is not None
-
-
-def _known(path: Path | str, data: bytes) -> ModelDescription | None:
-    """The description of the model at `path`, whose bytes are `data`; None where it has none."""
-    check_is_tflite(path, data)
-    description = _embedded(path, data)
-    if description is not None:
-        _check_flatbuffer(path, data, description)
-        return description
-    beside = description_beside(path)
-    return _rewritten(path, data, *beside) if beside else None
-
-
-def _rewritten(path: Path | str, data: bytes, place: Path, content: dict[str, Any]) -> ModelDescription:
-    """The description at `place` as that of a file without one: without a checksum, unless it is the flatbuffer's as it was."""
-    try:
-        description = ModelDescription.from_json(content)
-    except HRNetError as error:
-        raise HRNetError(f"{place}, which lies beside model {path}: {error}") from error
-    known = description.flatbuffer
-    if known is not None and sha256(data[: known.size_bytes]) == known.sha256:
-        return description
-    check_whole(path, data)
-    return dataclasses.replace(description, flatbuffer=None)
-
-
-def files_of(path: Path | str) -> list[Path]:
-    """The file itself, and of a detector's first file the second too. HRNetError where that is not there."""
-    path = Path(path)
-    boxes = read_description(path).boxes if is_described(path) else None
-    if boxes is None or boxes.name == path.name:
-        return [path]
-    second = path.parent / boxes.name
-    if not second.is_file():
-        raise HRNetError(f"{path} needs its second file, {second}, which is not there: copy both")
-    return [path, second]
-
-
-def _check_flatbuffer(path: Path | str, data: bytes, description: ModelDescription) -> None:
-    if description.flatbuffer is None:
-        raise HRNetError(f"model {path} does not say what it should be (no flatbuffer checksum): {REMEDY}")
-    stored = data[: description.flatbuffer.size_bytes]
-    if sha256(stored) != description.flatbuffer.sha256:
-        raise HRNetError(f"model {path} is damaged (its checksum differs from the recorded one); copy it again or {REMEDY}")
-
-
-def check_is_tflite(path: Path | str, data: bytes) -> None:
-    """Refuse what is no TFLite flatbuffer; runtimes may crash on it."""
-    if data[4:8] != FLATBUFFER_IDENTIFIER:
-        what = "is empty" if not data else "is not a TFLite model"
-        raise HRNetError(f"{path} {what} (expected {FLATBUFFER_IDENTIFIER.decode()!r} at byte 4)")
-
-
-def _embedded(path: Path | str, data: bytes) -> ModelDescription | None:
-    """The description in the zip at the end of `data`; None where there is no such zip. HRNetError names the file."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as tail, tail.open(MEMBER) as member:
-            text = member.read(LARGEST_DESCRIPTION + 1)  # a few bytes can be made to unpack to more than memory holds
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, NotImplementedError, EOFError, RuntimeError, struct.error):
-        return None  # what zipfile raises for ends that are none, or damaged
-    try:
-        if len(text) > LARGEST_DESCRIPTION:
-            raise HRNetError(f"its description has more than {LARGEST_DESCRIPTION} bytes")
-        return ModelDescription.from_json(parse_json(text, "its description"))
-    except HRNetError as error:
-        raise HRNetError(f"model {path}: {error}; {REMEDY}") from error
+def is_checked_on_random(source: JsonObject) -> bool:
+    """Whether the file was compared with the Keras model on random images alone; False where this is not known."""
+    checked_inputs = source.get("checked_on")
+    return isinstance(checked_inputs, dict) and checked_inputs.get("inputs") == RANDOM_IMAGES

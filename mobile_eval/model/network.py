@@ -1,23 +1,25 @@
-"""What a model's description says of its HRNet, for readers that do not know the package that built it."""
+"""The HRNet in a model's description: its stages and links, and how it was pruned.
+
+Reports and pictures read these entries. They need not know the package that built the network.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import brief, checked
+from mobile_eval.typed import Json, brief, checked
 
 FIRST_STAGE = 2
-MOST_STAGES, MOST_MODULES, MOST_CHANNELS = 3, 256, 65_536  # far above any network's: what is larger is damage
+MAX_STAGES, MAX_MODULES, MAX_CHANNELS = 3, 256, 65_536  # far above those of any network: larger numbers are damage
 LINK = re.compile(r"stage(\d+)_module(\d+)_link(\d+)to(\d+)")
 BRANCH = re.compile(r"stage(\d+)_module(\d+)_branch(\d+)")
 
 
 @dataclass(frozen=True)
 class DescribedStage:
-    """The number of a stage, from 2 on, and of its modules."""
+    """A stage by its number, from 2 on, and its number of modules."""
 
     stage: int
     modules: int
@@ -25,7 +27,16 @@ class DescribedStage:
 
 @dataclass(frozen=True)
 class DescribedNetwork:
-    """Shape and connectivity by name; `links` are those kept. Names are those of the network's stages, modules and branches."""
+    """The stages, branches and links of an HRNet.
+
+    Attributes:
+        width: Channels of the first branch.
+        stages: The stages, in order from 2 on.
+        outputs: Indices of the branches that the head reads.
+        live_branches: Names of the branches that are built, such as "stage3_module0_branch1".
+        links: Names of the links that are kept, such as "stage3_module0_link0to1".
+        removed_links: Names of the removed links.
+    """
 
     width: int
     stages: tuple[DescribedStage, ...]
@@ -36,26 +47,56 @@ class DescribedNetwork:
 
     def __post_init__(self) -> None:
         numbers = [stage.stage for stage in self.stages]
-        if numbers != list(range(FIRST_STAGE, FIRST_STAGE + len(numbers))) or not 1 <= len(numbers) <= MOST_STAGES:
-            raise HRNetError(f"its stages are {brief(numbers)}, expected 2 to at most {FIRST_STAGE + MOST_STAGES - 1} in order")
+        if numbers != list(range(FIRST_STAGE, FIRST_STAGE + len(numbers))) or not 1 <= len(numbers) <= MAX_STAGES:
+            raise HRNetError(f"its stages are {brief(numbers)}, expected 2 to at most {FIRST_STAGE + MAX_STAGES - 1} in order")
         modules = {stage.stage: stage.modules for stage in self.stages}
-        if not all(1 <= count <= MOST_MODULES for count in modules.values()) or not 1 <= self.width <= MOST_CHANNELS:
+        if not all(1 <= count <= MAX_MODULES for count in modules.values()) or not 1 <= self.width <= MAX_CHANNELS:
             raise HRNetError(f"its width is {self.width} with {brief(list(modules.values()))} modules a stage")
         if not self.outputs or not set(self.outputs) <= set(range(numbers[-1])):
             raise HRNetError(f"its outputs are branches {brief(list(self.outputs))} of {numbers[-1]}")
         for pattern, names in ((LINK, (*self.links, *self.removed_links)), (BRANCH, self.live_branches)):
             for name in names:
-                _check_place(name, pattern, modules)
+                _check_name(name, pattern, modules)
 
     @classmethod
-    def from_json(cls, data: Any, where: str) -> DescribedNetwork:
-        """The "network" of a description; HRNetError, which begins with `where`, for an entry that is missing or wrong."""
-        network: DescribedNetwork = checked(data, cls, where, extra=True)
+    def from_json(cls, data: Json, place: str) -> DescribedNetwork:
+        """Read the "network" entry of a description.
+
+        Args:
+            data: The entry, as `json.loads` returns it.
+            place: Where it is, for messages, such as "M.tflite: network".
+
+        Raises:
+            HRNetError: An entry is missing or wrong. The message starts with `place`.
+        """
+        network: DescribedNetwork = checked(data, cls, place, extra=True)
         return network
 
 
-def _check_place(name: str, pattern: re.Pattern[str], modules: dict[int, int]) -> None:
-    """Refuse a name of another form, or of a place that the network does not have."""
+@dataclass(frozen=True)
+class DescribedStep:
+    """One pruning step: the removed units, the cost of the network after it and, where it was measured, its score.
+
+    `ratio` is the cost relative to the full network's.
+    """
+
+    removed: tuple[str, ...]
+    ratio: float
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class DescribedRemoval:
+    """How a network was pruned: the steps, and the metric and score of the full network that they start from."""
+
+    steps: tuple[DescribedStep, ...]
+    cost_unit: str
+    metric: str
+    full_score: float
+
+
+def _check_name(name: str, pattern: re.Pattern[str], modules: dict[int, int]) -> None:
+    """Refuse a malformed name, and one of a link or branch that the network does not have."""
     match = pattern.fullmatch(name)
     if match is None:
         raise HRNetError(f"not the name of a fusion link or branch: {brief(name)}, expected one such as stage3_module2_link0to2")

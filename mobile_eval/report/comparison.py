@@ -11,13 +11,13 @@ from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench_interleav
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
-from mobile_eval.model.description import CLASS_SCORES, unnamed_classes
+from mobile_eval.model.description import CLASS_SCORES, default_class_names
 from mobile_eval.options import checked_options
 from mobile_eval.report.html import report_html
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import check_references, load_arms
-from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import CPU, TFLiteModel
+from mobile_eval.runtime.backend import CPU, Backend
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import AnyTask, TaskResult
 from mobile_eval.tasks.registry import load_for_model, task_of
 from mobile_eval.tasks.report import ModelMeasurement
@@ -138,8 +138,8 @@ def check_labels(model: TFLiteModel, task: AnyTask, dataset: TaskDataset) -> Non
     """Raise HRNetError if a model is of another task, or its joints or classes are not those of the data."""
     if task_of(model) is not task:
         raise HRNetError(f"{model.path.name} is a {model.description.task} model, but the first one is for {task.name}")
-    labels, names = model.description.answers, dataset.names
-    unnamed = labels == unnamed_classes(len(labels)) and len(labels) == len(names)
+    labels, names = model.description.label_names, dataset.names
+    unnamed = labels == default_class_names(len(labels)) and len(labels) == len(names)
     same = sorted(labels) == sorted(names) if model.description.output.kind == CLASS_SCORES else labels == names
     if not same and not unnamed:
         kind = "classes" if model.description.classes else "joints"

@@ -9,7 +9,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from mobile_eval.model.checked_inputs import is_checked_on_random
+from mobile_eval.model.description import is_checked_on_random
 from mobile_eval.report.input_sizes import accuracy_by_size_svg, cost_by_size_svg, input_sizes, size_lines
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import MEANING, StudyRow, study_plots, study_rows, verdicts

@@ -18,9 +18,10 @@ from markupsafe import Markup
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
-from mobile_eval.metrics.figures import show
+from mobile_eval.metrics.metric import format_score
 from mobile_eval.metrics.rank_correlation import ranks, spearman
-from mobile_eval.model.description import ModelDescription, read_description
+from mobile_eval.model.archive import read_description
+from mobile_eval.model.description import ModelDescription
 from mobile_eval.model.network import LINK
 from mobile_eval.report.comparison import labels
 from mobile_eval.report.html import template
@@ -56,10 +57,11 @@ class Pair:
     by_chance: float | None
 
     def __str__(self) -> str:
-        said = f"{self.first} and {self.second}: rank correlation {show(self.correlation)} over {number_of(self.links, 'links')}"
+        links = number_of(self.links, "links")
+        text = f"{self.first} and {self.second}: rank correlation {format_score(self.correlation)} over {links}"
         if self.same_least is None:
-            return said
-        return f"{said}, {self.same_least} of the least needed in common ({self.by_chance:.1f} by chance)"
+            return text
+        return f"{text}, {self.same_least} of the least needed in common ({self.by_chance:.1f} by chance)"
 
 
 @dataclass(frozen=True)

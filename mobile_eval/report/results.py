@@ -10,7 +10,7 @@ from mobile_eval.benchmark.bootstrap import Interval
 from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.latency import LatencyResult
 from mobile_eval.datasets.base import DataSource, TaskDataset
-from mobile_eval.metrics.figures import number_or_none, show
+from mobile_eval.metrics.metric import format_score, none_if_nan
 from mobile_eval.model.description import ModelDescription
 from mobile_eval.report.study import StudyArm
 from mobile_eval.tasks.base import AnyTask, TaskResult
@@ -67,7 +67,7 @@ class ComparedModel:
             "latency_ratio": self.latency_ratio,
             "paired_latency_ratio": self.paired_latency_ratio,
             "latency_ratio_interval": dataclasses.asdict(self.latency_interval) if self.latency_interval else None,
-            "score": number_or_none(self.measurement.score),
+            "score": none_if_nan(self.measurement.score),
             "score_difference_interval": dataclasses.asdict(self.score_interval) if self.score_interval else None,
             "evaluation": self.result.to_json(),
             "latency": self.latency.to_json(),
@@ -97,7 +97,7 @@ class ComparisonResult:
         lines = [f"{'model':<{label_width}}  {secondary:>6}  {primary:>6}    links  p50 ms  p90 ms  ratio"]
         for model in self.models:
             links = f"{model.links_kept}/{model.links_possible}" if model.links_possible else "-"
-            secondary_score, score = show(model.measurement.secondary_score), show(model.measurement.score)
+            secondary_score, score = format_score(model.measurement.secondary_score), format_score(model.measurement.score)
             lines.append(
                 f"{model.label:<{label_width}}  {secondary_score:>{max(6, len(secondary))}}  {score:>{max(6, len(primary))}}  "
                 f"{links:>7}  {model.latency.p50_ms:>6.2f}  {model.latency.p90_ms:>6.2f}  "

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.image.geometry import Geometry
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.report import TaskReport
 
 
@@ -69,7 +70,7 @@ class Task(Generic[Data, Options, Result]):
     takes: tuple[str, ...]
     options: type[Options]
     load: Callable[[DataSource], Data]
-    inputs: Callable[[Sequence[Any], tuple[int, int], str], NDArray[np.uint8]]
+    inputs: Callable[[Sequence[Any], tuple[int, int], Geometry], NDArray[np.uint8]]
     evaluate: Evaluate[Data, Options, Result]
     report: Callable[[], TaskReport[Data, Result]]
     finish: Callable[[Options], None] | None = None

@@ -18,7 +18,7 @@ from mobile_eval.tasks.pose.task import TASK as POSE
 from mobile_eval.tasks.segmentation.task import TASK as SEGMENTATION
 
 if TYPE_CHECKING:
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
 
 TASKS: dict[str, AnyTask] = {task.name: task for task in (POSE, LANDMARKS, SEGMENTATION, CLASSIFICATION, DETECTION)}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.metrics.confusion import LISTED_CLASSES, shares_found
+from mobile_eval.metrics.confusion import LISTED_CLASSES, per_class_recall
 from mobile_eval.viz.svg import GRID, INK, MUTED, element, picture, text
 
 CELL, NAME, MARGIN, TOP = 34.0, 7.2, 24.0, 74.0  # NAME: width of a letter
@@ -34,7 +34,7 @@ def confusion_svg(counts: NDArray[np.int64], classes: Sequence[str], title: str,
     if len(shown) < len(classes):
         told += f"; the {len(shown)} of {len(classes)} classes that most mistakes are about"
     parts = [text(MARGIN, 30, title, size=16, weight=600), text(MARGIN, 50, told, color=MUTED)]
-    totals, recalls = counts.sum(axis=1), shares_found(counts)
+    totals, recalls = counts.sum(axis=1), per_class_recall(counts)
     for place, index in enumerate(shown):
         y, x = above + CELL * place, left + CELL * place
         parts.append(text(left - 8, y + CELL / 2 + 4, classes[index], anchor="end"))

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.files import write_bytes
 from mobile_eval.image.geometry import Array
 from mobile_eval.image.preprocess import read_item

@@ -19,16 +19,16 @@ import pytest
 from numpy.typing import NDArray
 
 from conversion.convert import convert_run
-from conversion.detector import DetectorConversion
 from conversion.options import ConvertOptions
-from conversion.quantization.samples import inputs_of
+from conversion.quantization.samples import dataset_inputs
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel, make_interpreter
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.tasks.registry import TASKS
 from tests.drawn_tasks import CLASSES, drawn_source, micro_spec
@@ -63,11 +63,10 @@ def others(detector_spec: HRNetSpec, small: HRNetSpec, tmp_path_factory: pytest.
     pose = untrained_run(small, joints, folder / "pose")
     found = untrained_run(detector_spec, {"name": "detection", "classes": ["square", "disc"]}, folder / "detector")
     result = convert_run(found, ConvertOptions("float32"), folder / "detection-maps.tflite")
-    assert isinstance(result, DetectorConversion)
     return {
         "pose-decoded": convert_run(pose, ConvertOptions("float32", decode=True), folder / "pose-decoded.tflite").path,
         "detection-maps": result.path,
-        "detection-boxes": result.boxes_path,
+        "detection-boxes": result.paths[1],
     }
 
 
@@ -108,7 +107,7 @@ def drawn_run(task: str, names: tuple[str, ...], folder: Path) -> Run:
 def image(drawn_for: Callable[[str], Path]) -> NDArray[np.uint8]:
     """What our evaluator gives a classifier of an image of the data set: both readers are given the same."""
     data = TASKS["classification"].load(drawn_source("classification", drawn_for("classification"), "val"))
-    [crop] = inputs_of(data, micro_spec("classification"), 1)
+    [crop] = dataset_inputs(data, micro_spec("classification"), 1)
     return crop
 
 
@@ -143,7 +142,7 @@ def answers(
 
 
 def ours(path: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    [output] = TFLiteModel(path).answers(image[None])
+    [output] = TFLiteModel(path).predict(image[None])
     return output
 
 
@@ -203,10 +202,10 @@ def test_metadata_is_of_the_task_and_the_files_it_names_are_there(
         assert set(found["files"]) == {"model.json", names}
         assert set(re.findall(r"[\w.]+\.(?:txt|json)", json.dumps(found["metadata"]))) == {"model.json", names}
         with zipfile.ZipFile(path) as tail:
-            assert tail.read(names).decode().splitlines() == list(description.answers)
+            assert tail.read(names).decode().splitlines() == list(description.label_names)
         [graph] = found["metadata"]["subgraph_metadata"]
         outputs = [(tensor["name"], tensor["description"]) for tensor in graph["output_tensor_metadata"]]
-        assert outputs == [(tensor.name, tensor.holds) for tensor in description.outputs]
+        assert outputs == [(tensor.name, tensor.content) for tensor in description.outputs]
         interpreter = make_interpreter(path)
         signature = interpreter.get_signature_runner().get_output_details()
         order = [details["index"] for details in interpreter.get_output_details()]

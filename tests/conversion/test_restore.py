@@ -16,10 +16,10 @@ from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.description import embed_description, read_description
+from mobile_eval.model.archive import embed_description, read_description
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
-from training.data.examples import plain_inputs
+from training.data.examples import evaluation_inputs
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def test_a_file_is_a_run_again(spec: HRNetSpec, config: TrainingConfig, tmp_path
     again = build_model(smaller)
     set_model_weights(model, weights)
     set_model_weights(again, load_weights(restored.weights_path))
-    crops = plain_inputs(data.instances, smaller)
+    crops = evaluation_inputs(data.instances, smaller)
     expected = model.predict_on_batch(crops)
     np.testing.assert_allclose(again.predict_on_batch(crops), expected, atol=1e-4 * np.abs(expected).max())
     training = np.asarray(again(crops, training=True))  # the statistics of these very crops

@@ -26,21 +26,21 @@ from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, load_profile
-from mobile_eval.datasets.class_names import read_class_names
-from mobile_eval.datasets.coco.detections import load_detections
-from mobile_eval.datasets.coco.instances import load_instances
+from mobile_eval.datasets.classes import read_class_names
+from mobile_eval.datasets.coco.detection import load_detection_dataset
+from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-from mobile_eval.datasets.masks import read_mask
+from mobile_eval.datasets.segmentation import read_mask
 from mobile_eval.image.image_size import stored_size
 from mobile_eval.image.preprocess import read_image
-from mobile_eval.model.description import MEMBER, is_described, read_description, save_model_file
+from mobile_eval.model.archive import MEMBER, is_described, read_description, save_model_file
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.report.devices import compare_devices
 from mobile_eval.report.links import compare_links
 from mobile_eval.report.study import load_arms
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import TFLiteModel
-from mobile_eval.runtime.trial import check_sound
+from mobile_eval.runtime.isolated import check_runs
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.profile_chart import profile_svg
 from training.engine.history import read_history, write_history
@@ -115,9 +115,9 @@ def _data_sets(folder: Path, images: Path) -> dict[str, Reader]:
     names = folder / "classes.json"
     return {
         "keypoints": _json(folder / "keypoints.json", coco, lambda path: load_keypoint_dataset(path, images)),
-        "instances": _json(folder / "instances.json", instances, lambda path: load_instances(path, images)),
+        "instances": _json(folder / "instances.json", instances, lambda path: load_detection_dataset(path, images)),
         "detections": _json(
-            folder / "boxes.json", results, lambda path: load_detections(path, load_keypoint_dataset(sound, images), images)
+            folder / "boxes.json", results, lambda path: load_detector_boxes(path, load_keypoint_dataset(sound, images), images)
         ),
         "faces": Reader(table, damaged_csv, lambda: load_keypoint_dataset(table, images)),
         "class names": _json(names, ["sky", "road"], read_class_names),
@@ -153,13 +153,13 @@ def _models(folder: Path) -> dict[str, Reader]:
         for operator in whole.operators:
             assert operator.signature
             whole.constant(operator.index, 1)
-            whole.cut_out(operator.index, 2)
+            whole.extract(operator.index, 2)
         str(check(graph))
 
     return {
         "description": Reader(described, damaged_description, read_described),
         "graph": Reader(graph, damaged_bytes, read_graph),
-        "model": Reader(run, damaged_bytes, lambda: check_sound([run], Backend())),
+        "model": Reader(run, damaged_bytes, lambda: check_runs([run], Backend())),
         "described model": Reader(other, damaged_bytes, lambda: TFLiteModel(other)),
     }
 
@@ -236,7 +236,14 @@ def _read_run(path: Path) -> None:
 
 def _recipes(folder: Path) -> dict[str, Reader]:
     training = folder / "training.yaml"
-    text = {"epochs": 3, "learning_rate": 0.001, "drops": [1, 2], "optimizer": "adam", "flip_probability": 0.5, "ema": 0.0}
+    text = {
+        "epochs": 3,
+        "learning_rate": 0.001,
+        "lr_milestones": [1, 2],
+        "optimizer": "adam",
+        "flip_probability": 0.5,
+        "ema": 0.0,
+    }
     training.write_text(yaml.safe_dump(text))
     quantization = {"float_layers": ["stem_conv1"], "activations": "percentile", "percentile": 99.9, "weights": "mse"}
     return {

@@ -17,9 +17,10 @@ import pytest
 
 from mobile_eval.cli.app import app
 from mobile_eval.cli.running import run
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
+from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.model.description import ModelDescription, ModelInput, ModelOutput, TensorFormat, save_model_file
+from mobile_eval.model.archive import save_model_file
+from mobile_eval.model.description import ModelDescription, ModelInput, ModelOutput, TensorFormat
 from mobile_eval.runtime.interpreter import make_interpreter
 
 Invoke = Callable[..., tuple[int, str, str]]

@@ -13,21 +13,21 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from training.config import TrainingConfig, stored_settings, tuning_config
+from training.config import TrainingConfig, fine_tuning_config, stored_settings
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, recipe_names, show_recipe
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 from training.tasks.registry import training_task
 
 PEOPLE = DataSource(Path("images"), Path("train.json")), None
 
 
 def configured(recipe: dict[str, object], given: dict[str, object] | None = None, seed: int = 0) -> TrainingConfig:
-    return recipe_config("pose", recipe, given or {}, PEOPLE, seed=seed, distill=0.0)
+    return recipe_config("pose", recipe, given or {}, PEOPLE, seed=seed, distill_weight=0.0)
 
 
 def test_the_paper_s_recipe() -> None:
     paper = {
-        "epochs": 210, "batch_size": 32, "learning_rate": 1e-3, "schedule": "step", "drops": (170, 200),
+        "epochs": 210, "batch_size": 32, "learning_rate": 1e-3, "schedule": "step", "lr_milestones": (170, 200),
         "targets": "official", "sigma": 2.0, "loss": "mse", "half_body_probability": 0.3, "scale": 0.35, "rotation": 45.0,
         "rotation_probability": 0.6, "flip_probability": 0.5,
     }  # fmt: skip
@@ -50,19 +50,19 @@ def test_the_paper_s_networks_are_trained_as_in_the_paper(model: str, size: tupl
 
 
 def test_small_is_what_the_defaults_were() -> None:
-    assert configured(load_recipe("pose", "small")) == TrainingConfig(*PEOPLE, Settings(), epochs=210)
+    assert configured(load_recipe("pose", "small")) == TrainingConfig(*PEOPLE, PoseSettings(), epochs=210)
 
 
 def test_every_setting_is_one_of_the_config() -> None:
     names = {field.name for field in dataclasses.fields(TrainingConfig)}
-    asked = {"seed", "distill", "sparsity", "freeze", "keep", "patience", "devices"}
+    asked = {"seed", "distill_weight", "sparsity", "freeze", "keep", "patience", "devices"}
     assert names - set(COMMON) == {"train", "val", "task", "settings", *asked}
 
 
 def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    given = {"epochs": 12, "drops": parse_list("drops", "8,10"), "sigma": None, "flip_probability": 0.0}
+    given = {"epochs": 12, "lr_milestones": parse_list("lr_milestones", "8,10"), "sigma": None, "flip_probability": 0.0}
     config = configured(load_recipe("pose", "coco"), given, seed=3)
-    assert (config.epochs, config.drops, config.seed) == (12, (8, 10), 3)
+    assert (config.epochs, config.lr_milestones, config.seed) == (12, (8, 10), 3)
     assert (config.settings.sigma, config.settings.flip_probability) == (2.0, 0.0)
     stored = dataclasses.replace(config, train=config.train.absolute())  # found from any working directory
     assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == stored
@@ -81,8 +81,8 @@ def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
         ("epochs: 3.5", "`epochs` must be of kind int, got 3.5"),
         ("epochs: true", "`epochs` must be of kind int, got True"),
         ("learning_rate: fast", "learning_rate must be of kind float, got 'fast'"),
-        ("drops: 170", "drops must be a list of kind int such as"),
-        ("drops: [a]", "drops must be a list of kind int such as"),
+        ("lr_milestones: 170", "lr_milestones must be a list of kind int such as"),
+        ("lr_milestones: [a]", "lr_milestones must be a list of kind int such as"),
         ("- 3", "must hold lines such as `epochs: 210`"),
         ("a: [", "is not YAML"),
         ("epochs: 3\nema: !!bool x", "line 2: the value is not of the kind that its form or tag says"),
@@ -114,8 +114,8 @@ def test_unknown_recipes() -> None:
         load_recipe("pose", "big")
     with pytest.raises(HRNetError, match=r"cannot read recipe none.yaml: No such file"):
         load_recipe("pose", "none.yaml")
-    with pytest.raises(HRNetError, match="`drops` takes int with commas between, such as 170,200; got 'late'"):
-        parse_list("drops", "late")
+    with pytest.raises(HRNetError, match="`lr_milestones` takes int with commas between, such as 170,200; got 'late'"):
+        parse_list("lr_milestones", "late")
     with pytest.raises(HRNetError, match="give `epochs`"):
         configured({})
 
@@ -123,8 +123,11 @@ def test_unknown_recipes() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"epochs": 30}, "cannot drop at 170, 200 of 30 epochs: give rising `drops` below `epochs`, or `schedule` cosine"),
-        ({"drops": ()}, "the schedule step needs `drops`"),
+        (
+            {"epochs": 30},
+            "170, 200 of 30 epochs",
+        ),
+        ({"lr_milestones": ()}, "the schedule step needs `lr_milestones`"),
         ({"schedule": "linear"}, "`schedule` must be one of cosine, step, poly, got 'linear'"),
         ({"targets": "sharp"}, "`targets` must be one of official, dark, udp, got 'sharp'"),
         ({"loss": "l1"}, "`loss` must be one of mse, ohkm, got 'l1'"),
@@ -143,14 +146,14 @@ def trained_by(config: dict[str, Any]) -> Run:
 
 def test_settings_that_a_run_lacks_have_their_defaults() -> None:
     known = {"sigma": 1.5, "rotation": 20.0, "scale": 0.2, "epochs": 3}
-    tuned = tuning_config(trained_by(known), PEOPLE, 2, 8, 1e-4, 1)
-    assert tuned.settings == Settings("dark", 1.5, "mse", 0.0, 0.2, 20.0)
+    tuned = fine_tuning_config(trained_by(known), PEOPLE, 2, 8, 1e-4, 1)
+    assert tuned.settings == PoseSettings("dark", 1.5, "mse", 0.0, 0.2, 20.0)
     assert tuned.schedule == "cosine"
-    assert stored_settings("pose", {"checkpoint": "model.pth"}) == Settings("dark", 2.0)
+    assert stored_settings("pose", {"checkpoint": "model.pth"}) == PoseSettings("dark", 2.0)
 
 
 def test_tuning_keeps_the_parent_s_targets_and_augmentation() -> None:
     parent = configured(load_recipe("pose", "coco"), {"loss": "ohkm"})
-    tuned = tuning_config(trained_by(parent.to_json()), PEOPLE, 2, 8, 1e-4, 1)
+    tuned = fine_tuning_config(trained_by(parent.to_json()), PEOPLE, 2, 8, 1e-4, 1)
     assert tuned.settings == parent.settings
     assert (tuned.schedule, tuned.learning_rate, tuned.epochs) == ("cosine", 1e-4, 2)

@@ -24,7 +24,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.engine.fit import read_history
-from training.train import items_line, train
+from training.train import dataset_summary, train
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = f"--train-annotations {drawn / 'person_keypoints_train.json'} --images {drawn / 'images'}"
-    command = f"train pose-w32 {MICRO} {data} --epochs 2 --drops 1 --loss ohkm --cache {tmp_path / 'cache'}"
+    command = f"train pose-w32 {MICRO} {data} --epochs 2 --lr-milestones 1 --loss ohkm --cache {tmp_path / 'cache'}"
     assert hrnet(f"{command} --output {tmp_path / 'run'}", monkeypatch) == 0
     shown = capsys.readouterr().out
     assert "recipe coco" in shown
@@ -53,7 +53,7 @@ def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
     assert " persons to learn from" in shown
     assert "instead of 170, 200" in " ".join(shown.split())
     config = load_run(tmp_path / "run").config
-    assert (config["schedule"], config["drops"], config["targets"], config["loss"]) == ("step", [1], "official", "ohkm")
+    assert (config["schedule"], config["lr_milestones"], config["targets"], config["loss"]) == ("step", [1], "official", "ohkm")
     assert (config["half_body_probability"], config["learning_rate"]) == (0.3, 1e-3)
     assert [row["epoch"] for row in read_history(tmp_path / "run")] == [1, 2]
     assert len(list((tmp_path / "cache").glob("*/done.bin"))) == 1
@@ -133,7 +133,7 @@ def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path:
     coco["annotations"][0]["keypoints"] = [0.0] * 51
     coco["annotations"][1]["iscrowd"] = 1
     (tmp_path / "train.json").write_text(json.dumps(coco))
-    line = items_line(load_keypoint_dataset(tmp_path / "train.json", config.train.path("images")), "persons")
+    line = dataset_summary(load_keypoint_dataset(tmp_path / "train.json", config.train.path("images")), "persons")
     assert line == f"{count - 2} persons to learn from (2 annotations left out: 1 of crowds, 1 without a labelled joint)"
-    assert items_line(load_keypoints(config.train), "persons") == f"{count} persons to learn from"
-    assert items_line(load_keypoints(config.train).head(1), "persons") == "1 person to learn from"
+    assert dataset_summary(load_keypoints(config.train), "persons") == f"{count} persons to learn from"
+    assert dataset_summary(load_keypoints(config.train).head(1), "persons") == "1 person to learn from"

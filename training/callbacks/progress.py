@@ -19,7 +19,7 @@ class ProgressLine(keras.callbacks.Callback):  # type: ignore[misc]
     Give it last, so that it sees what other callbacks add to the logs, and call `close` when `fit` has ended, however it did.
     """
 
-    async_safe = True  # see `StopAtNonFinite`
+    async_safe = True  # see `TerminateOnNonFinite`
 
     def __init__(self, batch_size: int, steps: int, epochs: int, console: Console | None = None):
         super().__init__()

@@ -28,7 +28,7 @@ def out_of_patience(rows: Rows, patience: int, metric: Metric) -> bool:
     return bool(patience and rows) and len(rows) - best_epoch(rows, metric) >= patience
 
 
-class KeepRun(keras.callbacks.Callback):  # type: ignore[misc]
+class RunCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """After each epoch: weights, a row of history, and a checkpoint with the optimizer's state; ends where patience does.
 
     `rows` are those of the epochs that are done. What is kept of weights are averages where `averaged` has put them in; it

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras, tf
-from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import as_arrays
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN, unless_plain
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.tasks.registry import TASKS
 from training.tasks.registry import training_task
@@ -28,12 +28,17 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, folder: Path, spec: Network, example: Sequence[NDArray[np.float32]], looked_at: TaskDataset, geometry: str = PLAIN
+        self,
+        folder: Path,
+        spec: Network,
+        example: Sequence[NDArray[np.float32]],
+        looked_at: TaskDataset,
+        geometry: Geometry = STANDARD,
     ):
         super().__init__()
         self.folder = folder
         self.example = example
-        self.answers = looked_at.label_schema
+        self.label_schema = looked_at.label_schema
         self.task = training_task(spec.task)
         self.geometry = geometry
         self.images = TASKS[spec.task].inputs(looked_at.items[:SHOWN], spec.input_size, geometry)
@@ -54,7 +59,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         self._writer.flush()
 
     def _drawn(self, images: NDArray[np.uint8], shown: Any) -> NDArray[np.uint8]:
-        return self.task.draw(images, shown, self.answers, *unless_plain(self.geometry))
+        return self.task.draw(images, shown, self.label_schema, self.geometry)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self._writer.close()

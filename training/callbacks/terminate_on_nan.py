@@ -18,7 +18,7 @@ BATCH_FILE = "nan-batch.npz"
 ARRAYS = ("images", "targets", "weights")
 
 
-class StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
+class TerminateOnNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
     """Raises HRNetError after the first batch whose loss is NaN or infinite; the run keeps it, its checkpoint as it was.
 
     The file holds `images`, `targets`, `weights` (where there are any) and `image_paths` of the whole step, on whatever devices

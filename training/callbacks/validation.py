@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
-from training.data.examples import plain_inputs
+from mobile_eval.image.geometry import STANDARD, Geometry
+from training.data.examples import evaluation_inputs
 from training.tasks.registry import training_task
 
 LARGEST_BATCH = 64
@@ -22,7 +22,7 @@ def measure(
     network: Callable[[Any], Any],
     data: TaskDataset,
     spec: Network,
-    geometry: str = PLAIN,
+    geometry: Geometry = STANDARD,
     memory_budget: int = MEMORY_BUDGET,
 ) -> float:
     """The metric of the task over all of `data`.
@@ -34,14 +34,14 @@ def measure(
         geometry: The network's (see `mobile_eval.image.geometry`).
         memory_budget: Bytes that a batch's activations may take.
     """
-    scorer = training_task(spec.task).scorer_in(geometry, data, spec)
+    metric_evaluator = training_task(spec.task).metric_evaluator(data, spec, geometry)
     size = batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
     for start in range(0, len(data), size):
-        scorer.update(network(plain_inputs(data.items[start : start + size], spec, geometry)))
-    return scorer.result()
+        metric_evaluator.update(network(evaluation_inputs(data.items[start : start + size], spec, geometry)))
+    return metric_evaluator.result()
 
 
-class Validate(keras.callbacks.Callback):  # type: ignore[misc]
+class Validation(keras.callbacks.Callback):  # type: ignore[misc]
     """Adds the task's metric, such as `val_pck`, to the logs after each epoch: that of `network`, which is what is trained or
     is given its weights.
     """
@@ -52,7 +52,7 @@ class Validate(keras.callbacks.Callback):  # type: ignore[misc]
         spec: Network,
         network: Any,
         trained: Any,
-        geometry: str = PLAIN,
+        geometry: Geometry = STANDARD,
         memory_budget: int = MEMORY_BUDGET,
     ):
         super().__init__()

@@ -65,7 +65,7 @@ def train(
     links_from: given.LinksFrom = None,
     init: Annotated[Path | None, typer.Option(help="Start from this run's weights, as far as they fit.")] = None,
     teacher: Annotated[Path | None, typer.Option(help="Learn from this run's answers as well.")] = None,
-    distill: given.Distill = 0.5,
+    distill_weight: given.Distill = 0.5,
     recipe: given.Recipe = None,
     epochs: given.TotalEpochs = None,
     batch_size: given.Persons = None,
@@ -74,7 +74,7 @@ def train(
     weight_decay: given.WeightDecay = None,
     schedule: given.Schedule = None,
     warmup_epochs: given.Warmup = None,
-    drops: given.Drops = None,
+    lr_milestones: given.Drops = None,
     link_dropout: given.LinkDropout = None,
     precision: given.RecipePrecision = None,
     mixed_precision: given.Bfloat16 = None,
@@ -192,7 +192,7 @@ def prune(
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 5e-4,
     teacher: Annotated[Path | None, typer.Option(help="Learn from this run's answers, if not from RUN's own.")] = None,
-    distill: given.Distill = 0.5,
+    distill_weight: given.Distill = 0.5,
     sparsity: Annotated[float, typer.Option(help="Also set this share of each convolution's weights to zero.")] = 0.0,
     precision: given.Precision = None,
     mixed_precision: given.MixedPrecision = None,
@@ -210,7 +210,7 @@ def prune(
     asked = dict(locals())
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
-    from training.config import FLOAT32, asked_precision, tuning_config
+    from training.config import FLOAT32, asked_precision, fine_tuning_config
     from training.data.sources import run_sources
     from training.execution import Execution
     from training.pruning.budget import Budget
@@ -220,10 +220,10 @@ def prune(
 
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
-    config = tuning_config(parent, run_sources(parent, asked), epochs, batch_size, learning_rate, seed)
+    config = fine_tuning_config(parent, run_sources(parent, asked), epochs, batch_size, learning_rate, seed)
     chosen = asked_precision(precision, mixed_precision) or FLOAT32
     config = with_given(config, {"flip_pairs": flip_pairs})
-    config = dataclasses.replace(config, precision=chosen, distill=distill, sparsity=sparsity)
+    config = dataclasses.replace(config, precision=chosen, distill_weight=distill_weight, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
     options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)
     if dry_run:
@@ -270,14 +270,14 @@ def quantize(
     from hrnet_tf.models.quantization import QUANTIZATION
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
-    from training.config import tuning_config
+    from training.config import fine_tuning_config
     from training.data.sources import run_sources
     from training.quantize import quantize as quantize_run
 
     check_tf_keras(QUANTIZATION)  # before the data are looked for
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
-    config = tuning_config(parent, run_sources(parent, asked), epochs, batch_size, learning_rate, seed)
+    config = fine_tuning_config(parent, run_sources(parent, asked), epochs, batch_size, learning_rate, seed)
     config = with_given(config, {"flip_pairs": flip_pairs})
     tuned = quantize_run(parent, config, output, resume=resume, memory_budget=budget_bytes)
     typer.echo(f"run: {tuned.path}")

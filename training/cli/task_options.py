@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mobile_eval.errors import HRNetError
-from training.tasks.registry import FOLDERS, settings_class
+from training.tasks.registry import TRAINING_TASKS, settings_class
 
 if TYPE_CHECKING:
     from training.config import TrainingConfig
@@ -40,7 +40,7 @@ def setting_options() -> list[inspect.Parameter]:
     """An option for each setting, under a heading that says which tasks have it."""
     tasks: dict[str, list[str]] = {}
     fields: dict[str, dataclasses.Field[Any]] = {}
-    for task in FOLDERS:
+    for task in TRAINING_TASKS:
         for field in dataclasses.fields(settings_class(task)):
             tasks.setdefault(field.name, []).append(task)
             fields.setdefault(field.name, field)

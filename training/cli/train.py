@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.create import connected_like
 from hrnet_tf.runs.run import load_run
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import parse_memory
 from hrnet_tf.spec.presets import customized, parse_size, preset
 from mobile_eval.errors import HRNetError
@@ -31,9 +31,10 @@ def train_as_asked(asked: dict[str, Any]) -> None:
     devices = make_devices(asked["strategy"], asked["devices"])
     output: Path = asked["output"]
     spec = _network(asked, output)
-    name = asked["recipe"] or training_task(spec.task).recipe(spec)
+    default_recipe = training_task(spec.task).recipe
+    name = asked["recipe"] or (default_recipe(spec) if default_recipe else None)
     config = dataclasses.replace(_config(spec.task, asked, name), devices=devices.count)
-    if devices.is_chief:
+    if devices.is_chief and name:
         show_recipe(name, config)
     init, teacher = (load_run(asked[name]) if asked[name] else None for name in ("init", "teacher"))
     how = Execution(devices, asked["jit"], asked["cache"], asked["tensorboard"], memory_budget=budget_bytes)
@@ -42,14 +43,16 @@ def train_as_asked(asked: dict[str, Any]) -> None:
         print(f"run: {run.path}")
 
 
-def _config(task: str, asked: dict[str, Any], recipe: str) -> TrainingConfig:
+def _config(task: str, asked: dict[str, Any], recipe: str | None) -> TrainingConfig:
     """What the recipe says, and the command line instead."""
     changed = {name: asked[name] for name in COMMON} | settings_of(task, asked["settings"])
     changed["precision"] = asked_precision(asked["precision"], asked["mixed_precision"])
-    if asked["drops"] is not None:
-        changed["drops"] = parse_list("drops", asked["drops"])
-    sources, distill = asked_sources(task, asked), asked["distill"] if asked["teacher"] else 0.0
-    config = recipe_config(task, load_recipe(task, recipe), changed, sources, seed=asked["seed"], distill=distill)
+    if asked["lr_milestones"] is not None:
+        changed["lr_milestones"] = parse_list("lr_milestones", asked["lr_milestones"])
+    sources, distill_weight = asked_sources(task, asked), asked["distill_weight"] if asked["teacher"] else 0.0
+    config = recipe_config(
+        task, load_recipe(task, recipe) if recipe else {}, changed, sources, seed=asked["seed"], distill_weight=distill_weight
+    )
     frozen = parse_list("freeze", asked["freeze"] or "", "str")
     return dataclasses.replace(config, freeze=frozen, keep=asked["keep"], patience=asked["patience"])
 

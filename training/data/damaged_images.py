@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from threading import Lock
 
-from mobile_eval.datasets.coco.bad_labels import TOO_MANY
+from mobile_eval.datasets.coco.invalid_labels import MAX_INVALID_SHARE
 from mobile_eval.errors import HRNetError
 
 
-class Unreadable:
+class SkippedImages:
     """The items of each epoch whose image could not be read, and why; `items` is how many an epoch reads."""
 
     def __init__(self, items: int):
@@ -28,10 +28,10 @@ class Unreadable:
         if self.failed:
             raise self.failed
         for epoch, reasons in sorted(self._reasons.items()):
-            if len(reasons) > TOO_MANY * self.items:
+            if len(reasons) > MAX_INVALID_SHARE * self.items:
                 raise HRNetError(
                     f"epoch {epoch + 1}: the images of {len(reasons)} of {self.items} examples cannot be read, more than "
-                    f"{TOO_MANY:.0%}; the first: {reasons[min(reasons)]}"
+                    f"{MAX_INVALID_SHARE:.0%}; the first: {reasons[min(reasons)]}"
                 )
 
     def report(self, epoch: int) -> str | None:

@@ -1,8 +1,8 @@
 """From the items of a data set to examples to learn from; numpy and opencv only.
 
 Everything random is drawn from (seed, epoch, item), so that a resumed run sees what it would have seen, whoever asks
-for its batches. What an example is, the task's `Maker` says; geometry and preprocessing are `mobile_eval`'s, the same that the
-device uses.
+for its batches. What an example is, the task's `ExampleBuilder` says; geometry and preprocessing are `mobile_eval`'s, the same
+that the device uses.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.preprocess import normalize, read_item
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
-from training.data.damaged_images import Unreadable
+from training.data.damaged_images import SkippedImages
 from training.data.image_cache import Image, ImageCache
-from training.tasks.base import Maker
+from training.tasks.base import ExampleBuilder
 from training.tasks.registry import training_task
 
 if TYPE_CHECKING:
-    from hrnet_tf.models.build import Network
+    from hrnet_tf.spec.architectures import Network
 
 ALIGNMENT = 64  # bytes
 WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more would wait for Python
@@ -36,15 +36,17 @@ BATCH_SEED = 0x6D6978  # sets what a batch draws as a whole apart from what its 
 Example = tuple[NDArray[np.float32], ...]
 
 
-def plain_inputs(items: Sequence[Any], spec: Network, geometry: str = PLAIN) -> NDArray[np.float32]:
+def evaluation_inputs(items: Sequence[Any], spec: Network, geometry: Geometry = STANDARD) -> NDArray[np.float32]:
     """What a network of that geometry is given of items (N, H, W, 3), as on the device, normalized."""
     return normalize(TASKS[spec.task].inputs(items, spec.input_size, geometry))
 
 
-def plain_batches(items: Sequence[Any], size: int, spec: Network, geometry: str = PLAIN) -> Iterator[NDArray[np.float32]]:
-    """`plain_inputs` of `size` items at a time, made when they are asked for."""
+def evaluation_batches(
+    items: Sequence[Any], size: int, spec: Network, geometry: Geometry = STANDARD
+) -> Iterator[NDArray[np.float32]]:
+    """`evaluation_inputs` of `size` items at a time, made when they are asked for."""
     for start in range(0, len(items), size):
-        yield plain_inputs(items[start : start + size], spec, geometry)
+        yield evaluation_inputs(items[start : start + size], spec, geometry)
 
 
 def steps_per_epoch(data: TaskDataset, batch_size: int) -> int:
@@ -65,27 +67,27 @@ class Examples:
     def __init__(
         self,
         data: TaskDataset,
-        maker: Maker,
+        example_builder: ExampleBuilder,
         batch_size: int,
         seed: int,
         cache: ImageCache | None = None,
         together: int = 1,
     ):
         self.data = data
-        self.maker = maker
+        self.example_builder = example_builder
         self.batch_size = batch_size
         self.seed = seed
         self.cache = cache
         self.read = cache.read if cache else read_item
         self.together = together
         self.steps = steps_per_epoch(data, batch_size * together)
-        self.unreadable = Unreadable(self.steps * together * batch_size)
+        self.unreadable = SkippedImages(self.steps * together * batch_size)
         self.order = lru_cache(maxsize=2)(self._permutation)
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Those of a batch's arrays: images (B, H, W, 3), targets (B, ...) and, where the task has them, weights (B, ...)."""
-        return [(self.batch_size, *shape) for shape in self.maker.shapes]
+        return [(self.batch_size, *shape) for shape in self.example_builder.shapes]
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
@@ -100,11 +102,11 @@ class Examples:
             index, image = self._readable(epoch, number * self.batch_size + own)
             rng = np.random.default_rng((self.seed, epoch, index))
             try:
-                self.maker.example(index, image, rng, [array[own] for array in arrays])
+                self.example_builder.augmented(index, image, rng, [array[own] for array in arrays])
             except HRNetError as error:
                 self.unreadable.failed = self.unreadable.failed or error
                 raise
-        self.maker.mix(arrays, np.random.default_rng((self.seed, epoch, number, BATCH_SEED)))
+        self.example_builder.mix(arrays, np.random.default_rng((self.seed, epoch, number, BATCH_SEED)))
         return arrays
 
     def _readable(self, epoch: int, place: int) -> tuple[int, Image]:
@@ -129,5 +131,5 @@ def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def examples_for(data: TaskDataset, spec: Network, config: TrainingConfig, cache: ImageCache | None = None) -> Examples:
     """The examples that a config asks for."""
-    maker = training_task(spec.task).maker(data, spec, config.settings)
-    return Examples(data, maker, config.batch_size, config.seed, cache, config.devices)
+    example_builder = training_task(spec.task).example_builder(data, spec, config.settings)
+    return Examples(data, example_builder, config.batch_size, config.seed, cache, config.devices)

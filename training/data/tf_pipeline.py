@@ -37,7 +37,7 @@ def training_dataset(examples: Examples, epochs: range, own: range = range(1)) -
     return numbers.map(load, num_parallel_calls=WORKERS).prefetch(2)
 
 
-class AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+class PipelineEpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
     """Says after each epoch how many items were skipped, their image being unreadable, and notes what the cache holds."""
 
     def __init__(self, examples: Examples):
@@ -53,7 +53,7 @@ class AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def unreadable_in_one_line(examples: Examples) -> Iterator[None]:
+def reraised_data_errors(examples: Examples) -> Iterator[None]:
     """Where too many images cannot be read, say so, instead of what TensorFlow makes of it."""
     try:
         yield

@@ -7,36 +7,36 @@ from typing import Any
 
 from hrnet_tf.backend.choice import check_same_keras
 from hrnet_tf.backend.keras_module import BACKEND, keras
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.gates import on_units, unit_dropout
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource, TaskDataset, label_names
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import UDP, geometry_of
+from mobile_eval.image.geometry import UDP, Geometry, geometry_of
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.tasks.registry import TASKS
 from training.callbacks.progress import ProgressLine
-from training.callbacks.run_checkpoint import KeepRun, out_of_patience
-from training.callbacks.terminate_on_nan import StopAtNonFinite
-from training.callbacks.validation import Validate
+from training.callbacks.run_checkpoint import RunCheckpoint, out_of_patience
+from training.callbacks.terminate_on_nan import TerminateOnNonFinite
+from training.callbacks.validation import Validation
 from training.config import FLOAT16, FLOAT32, TrainingConfig
 from training.data.examples import Examples, examples_for, steps_per_epoch
 from training.data.image_cache import ImageCache
-from training.data.tf_pipeline import AfterEpoch, training_dataset, unreadable_in_one_line
+from training.data.tf_pipeline import PipelineEpochEnd, reraised_data_errors, training_dataset
 from training.engine.checkpoint import Checkpoint
 from training.engine.history import read_history
 from training.engine.starting import CHECKPOINT, check_same, started
-from training.engine.strategies import workers_in_one_line
+from training.engine.strategies import reraised_worker_errors
 from training.execution import Execution
-from training.optim.distillation import Distiller
 from training.optim.optimizers import AveragedWeights, make_optimizer
 from training.optim.schedules import learning_rates
 from training.optim.sparsity import sparsified, sparsity_callbacks
-from training.optim.trainer_models import compile_learner, imitation_function, loss_function, make_learner
-from training.tasks.base import TrainingTask, settings_geometry
+from training.optim.trainer_models import compile_trainer, distillation_model, trainer_model
+from training.tasks.base import AnyTrainingTask
 from training.tasks.registry import training_task
 
 
@@ -71,7 +71,7 @@ def build_teacher(run: Run, config: TrainingConfig) -> Any:
     """The trained network of `run`, BatchNorm folded: a teacher only looks, and so it costs least."""
     if run.quantized:
         raise HRNetError(f"{run.path} is quantized; take the run it came from as teacher: {run.parent}")
-    if geometry_of(run.config.get("targets")) != settings_geometry(config.settings):
+    if geometry_of(run.config.get("targets")) != config.settings.geometry:
         raise HRNetError(f"{run.path} and its student must both learn `targets` {UDP}, or neither: their crops differ")
     model = build_for_training(run.spec, config, folded=True)
     set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
@@ -135,7 +135,7 @@ def fit(
 ) -> None:
     """Train `model` until `config.epochs`, or until patience ends, from the run's checkpoint where there is one.
 
-    With a `teacher` (a Keras model of the same answers), `config.distill` is its share of the loss. Callbacks of the
+    With a `teacher` (a Keras model of the same answers), `config.distill_weight` is its share of the loss. Callbacks of the
     user's are called with the validation's figures, before the epoch is kept. The run's folder is begun, with what `companions`
     writes, once all that can be refused beforehand has been checked.
     """
@@ -143,7 +143,7 @@ def fit(
     check_same_keras(*how.callbacks)
     if how.devices.is_chief:
         check_same(run)
-    task, rows, geometry = training_task(config.task), read_history(run.path), settings_geometry(config.settings)
+    task, rows, geometry = training_task(config.task), read_history(run.path), config.settings.geometry
     if len(rows) >= config.epochs or out_of_patience(rows, config.patience, task.metric):
         return
     examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.items) if how.cache else None)
@@ -156,7 +156,7 @@ def fit(
     checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
     done = checkpoint.restore()
     averaged = AveragedWeights(optimizer, student.trainable_variables)
-    keeping = KeepRun(
+    keeping = RunCheckpoint(
         run,
         model,
         checkpoint,
@@ -167,15 +167,15 @@ def fit(
         patience=config.patience,
         writes=how.devices.is_chief,
     )
-    own = [StopAtNonFinite(run, examples), *(sparsity_callbacks() if config.sparsity else []), averaged]
-    own += [Validate(val, run.spec, _looking(model, run.spec, how), model, geometry, how.memory_budget)] if val else []
-    last = [keeping, AfterEpoch(examples), *(_watching(run, examples, val or train, geometry) if how.tensorboard else [])]
+    own = [TerminateOnNonFinite(run, examples), *(sparsity_callbacks() if config.sparsity else []), averaged]
+    own += [Validation(val, run.spec, _looking(model, run.spec, how), model, geometry, how.memory_budget)] if val else []
+    last = [keeping, PipelineEpochEnd(examples), *(_watching(run, examples, val or train, geometry) if how.tensorboard else [])]
     line = ProgressLine(config.items_a_step, examples.steps, config.epochs)
     try:
         with (
             started(run, companions=companions, writes=how.devices.is_chief),
-            unreadable_in_one_line(examples),
-            workers_in_one_line(how.devices),
+            reraised_data_errors(examples),
+            reraised_worker_errors(how.devices),
         ):
             learner.fit(
                 _batches(examples, range(done, config.epochs), how),
@@ -191,14 +191,13 @@ def fit(
 
 
 def _compiled(
-    task: TrainingTask, student: Any, teacher: Any, config: TrainingConfig, steps: int, *, jit: bool
+    task: AnyTrainingTask, student: Any, teacher: Any, config: TrainingConfig, steps: int, *, jit: bool
 ) -> tuple[Any, Any]:
     """The Keras model that `fit` trains, ready for it, and its optimizer; an epoch has so many steps."""
     loss = task.loss(config.settings)
-    learner = make_learner(task, student, loss)
+    learner = trainer_model(task, student, loss)
     if teacher is not None:
-        own, imitation = loss_function(learner, loss), imitation_function(learner, task)
-        learner = Distiller(learner, teacher, config.distill, own, imitation)
+        learner = distillation_model(task, learner, loss, teacher, config.distill_weight)
     optimizer = make_optimizer(
         learning_rates(config, steps),
         config.optimizer,
@@ -207,7 +206,7 @@ def _compiled(
         ema=config.ema,
         scaled=config.precision == FLOAT16,
     )
-    compile_learner(learner, loss, optimizer, jit=jit)
+    compile_trainer(learner, loss, optimizer, jit=jit)
     optimizer.build(student.trainable_variables)
     return learner, optimizer
 
@@ -217,7 +216,7 @@ def _looking(model: Any, spec: Network, how: Execution) -> Any:
     return build_model(spec) if how.devices.strategy else model
 
 
-def _watching(run: Run, examples: Examples, looked_at: TaskDataset, geometry: str) -> list[Any]:
+def _watching(run: Run, examples: Examples, looked_at: TaskDataset, geometry: Geometry) -> list[Any]:
     """What TensorBoard is shown."""
     from training.callbacks.tensorboard import Pictures
 

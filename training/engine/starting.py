@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.models.build import network_to_json
 from hrnet_tf.runs.run import PRUNING, RANKING, RUN, SPEC, Run, load_run, save_run
+from hrnet_tf.spec.architectures import network_to_json
 from mobile_eval.datasets.base import label_names
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, remove_stale_parts

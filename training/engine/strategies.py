@@ -53,7 +53,7 @@ class Devices:
 
 
 @contextlib.contextmanager
-def workers_in_one_line(devices: Devices) -> Iterator[None]:
+def reraised_worker_errors(devices: Devices) -> Iterator[None]:
     """Where another worker goes away, say so, instead of what TensorFlow makes of it."""
     try:
         yield

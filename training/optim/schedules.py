@@ -24,8 +24,8 @@ def learning_rates(config: TrainingConfig, steps: int) -> Any:
     """
     peak, moves = config.learning_rate * config.devices, moves_after(config.epochs, steps, config.accumulate)
     if config.schedule == "step":
-        rates = [peak * DROP**drops for drops in range(len(config.drops) + 1)]
-        drops = [moves_after(epoch, steps, config.accumulate) - 1 for epoch in config.drops]
+        rates = [peak * DROP**drops for drops in range(len(config.lr_milestones) + 1)]
+        drops = [moves_after(epoch, steps, config.accumulate) - 1 for epoch in config.lr_milestones]
         return keras.optimizers.schedules.PiecewiseConstantDecay(drops, rates)
     if config.schedule == "poly":
         return keras.optimizers.schedules.PolynomialDecay(peak, moves, end_learning_rate=0.0, power=POWER)

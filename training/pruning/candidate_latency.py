@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import quiet, tf
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.detection.sizes import proposal_limits
-from hrnet_tf.models.detection.stages import stages_of
+from hrnet_tf.models.detection.two_stage import stages_of
 from hrnet_tf.models.export import tflite_converter
+from hrnet_tf.spec.detection import proposal_limits
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.benchmark.latency import bench_interleaved
 from mobile_eval.progress import working

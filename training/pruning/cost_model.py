@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hrnet_tf.models.build import network_description
+from hrnet_tf.spec.architectures import network_description
 from hrnet_tf.spec.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
 from hrnet_tf.spec.complexity import parts as cost_parts
 from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
@@ -82,8 +82,8 @@ def latency_cost_model(spec: HRNetSpec, profiled: ProfileResult) -> CostModel:
     HRNetError where the profile is not one of the same network before anything was removed.
     """
     check_profile(spec, profiled)
-    full, scale = spec.full(), min(profiled.whole_ms / profiled.sum_ms, 1.0)
-    between_ms = max(profiled.whole_ms - profiled.sum_ms, 0.0) / len(profiled.operators)
+    full, scale = spec.full(), min(profiled.measured_ms / profiled.sum_ms, 1.0)
+    between_ms = max(profiled.measured_ms - profiled.sum_ms, 0.0) / len(profiled.operators)
     measured: dict[str, float] = defaultdict(float)
     for operator in profiled.operators:
         measured[operator.part] += operator.ms * scale + between_ms
@@ -95,7 +95,7 @@ def latency_cost_model(spec: HRNetSpec, profiled: ProfileResult) -> CostModel:
     parts |= {block.name: measured[block.name] for block in full.possible_blocks}
     starts = {f"transition{stage - 1}_branch{stage - 1}" for stage in range(FIRST_STAGE, full.last_stage + 1)}
     parts |= {name: measured[name] for name in starts}
-    return CostModel(MILLISECONDS, profiled.whole_ms - sum(parts.values()), parts)
+    return CostModel(MILLISECONDS, profiled.measured_ms - sum(parts.values()), parts)
 
 
 def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:

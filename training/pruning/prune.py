@@ -17,9 +17,9 @@ from typing import Any
 from rich.console import Console
 
 from hrnet_tf.backend.choice import check_tf_keras
-from hrnet_tf.models.build import complexity
 from hrnet_tf.runs.run import PRUNING, RUN, Ranking, Run, load_pruning, load_ranking, load_run, rank_command, save_ranking
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from mobile_eval.benchmark.profile import ProfileResult, load_profile
@@ -30,7 +30,7 @@ from mobile_eval.progress import tracked, working
 from mobile_eval.viz.charts import removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig, run_settings
-from training.data.examples import plain_batches
+from training.data.examples import evaluation_batches
 from training.engine.fit import build_for_training, build_teacher, check_category, fit, known_category, load_data
 from training.engine.inputs import inputs_of
 from training.engine.starting import ROUNDS, check_same, check_settings, check_startable
@@ -47,7 +47,6 @@ from training.pruning.rescoring import ITEMS as REASSESSED
 from training.pruning.rescoring import LossIncrease
 from training.ranking.data import GatedNetwork, RankingData
 from training.ranking.rank import check_finite, rank_run
-from training.tasks.base import settings_geometry
 from training.tasks.registry import training_task
 
 RANDOM = "random"  # the method by which units go one by one, whatever they save
@@ -264,15 +263,15 @@ def _prune_once(
     check_startable(output, "prune", resume=resume)
     made = None if (output / RUN).is_file() else plan_run(run, options, train_data, val_data, pricing, memory_budget)
     spec = made.spec if made else chosen_before(output, options)
-    inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if config.distill else None)
+    inputs = inputs_of(config, train_data, val_data, parent=run, teacher=teacher if config.distill_weight else None)
     pruned = Run(output, "prune", spec, known_category(run, train_data), config.to_json(), str(run.path), inputs)
     check_same(pruned)
     with execution.devices.scope():
         model = build_for_training(spec, config)
-        taught_by = build_teacher(teacher, config) if config.distill else None
+        taught_by = build_teacher(teacher, config) if config.distill_weight else None
     set_model_weights(model, load_weights(run.weights_path))
     items, size = train_data.items[:NORM_ITEMS], batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
-    batches = plain_batches(items, size, spec, settings_geometry(config.settings))
+    batches = evaluation_batches(items, size, spec, config.settings.geometry)
     reestimate_batch_norm(model, tracked(batches, "BatchNorm's statistics", math.ceil(len(items) / size)))
     companions = functools.partial(write_plan, made, run, options, output) if made else None
     fit(pruned, model, config, train_data, val_data, taught_by, execution, companions=companions)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run, load_run
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import LatencyRatio

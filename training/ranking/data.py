@@ -14,20 +14,21 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.gates import SUFFIX, Gate, UnitGate, on_units
 from hrnet_tf.models.inference import as_arrays
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import PLAIN
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
-from training.optim.trainer_models import loss_function, make_learner
-from training.tasks.base import Maker, settings_geometry
+from training.optim.trainer_models import batch_loss, trainer_model
+from training.tasks.base import ExampleBuilder
 from training.tasks.registry import training_task
 
 LARGEST_BATCH = 64
@@ -75,7 +76,7 @@ class RankingData:
     settings: Any
     loss: Any
     arrays: Arrays | None
-    geometry: str = PLAIN
+    geometry: Geometry = STANDARD
     memory_budget: int = MEMORY_BUDGET
 
     @classmethod
@@ -83,29 +84,29 @@ class RankingData:
         cls, data: TaskDataset, spec: Network, settings: Any, memory_budget: int = MEMORY_BUDGET, *, progress: bool = False
     ) -> RankingData:
         """Inputs and targets of all items, where they can be kept; with `progress` a bar shows how far this is."""
-        loss, geometry = training_task(spec.task).loss(settings), settings_geometry(settings)
+        loss, geometry = training_task(spec.task).loss(settings), settings.geometry
         held = cls(data, spec, settings, loss, None, geometry, memory_budget)
-        if len(data) * sum(4 * math.prod(shape) for shape in held.maker().shapes) > memory_budget:
+        if len(data) * sum(4 * math.prod(shape) for shape in held.example_builder().shapes) > memory_budget:
             return held
         return dataclasses.replace(held, arrays=held.made(range(len(data)), progress=progress))
 
     def __len__(self) -> int:
         return len(self.data)
 
-    def maker(self) -> Maker:
+    def example_builder(self) -> ExampleBuilder:
         """Makes examples of the items."""
-        return training_task(self.spec.task).maker(self.data, self.spec, self.settings)
+        return training_task(self.spec.task).example_builder(self.data, self.spec, self.settings)
 
     def made(self, indices: Sequence[int], *, progress: bool = False) -> Arrays:
         """The arrays of the items of these indices, made anew."""
-        maker = self.maker()
-        arrays = tuple(np.empty((len(indices), *shape), np.float32) for shape in maker.shapes)
+        example_builder = self.example_builder()
+        arrays = tuple(np.empty((len(indices), *shape), np.float32) for shape in example_builder.shapes)
 
         def make(place: int) -> None:
             index = int(indices[place])
-            maker.plain(index, read_item(self.data.items[index]), [array[place] for array in arrays])
+            example_builder.plain(index, read_item(self.data.items[index]), [array[place] for array in arrays])
 
-        for _ in tracked(ahead(make, range(len(indices))), "reading images", len(indices), show=progress):
+        for _ in tracked(prefetch(make, range(len(indices))), "reading images", len(indices), show=progress):
             pass
         return arrays
 
@@ -131,16 +132,19 @@ class RankingData:
 
     def loss_of(self, model: Any) -> Callable[[Any, Any, Any, Any], Any]:
         """The loss of a Keras model as a function of inputs, targets, answers and weights."""
-        return loss_function(make_learner(training_task(self.spec.task), model, self.loss), self.loss)
+        return batch_loss(trainer_model(training_task(self.spec.task), model, self.loss), self.loss)
 
     def measure(self, model: Any, *, progress: bool = False) -> tuple[float, float]:
         """Loss (the mean over all items) and metric of a Keras model."""
-        scorer, loss_of = training_task(self.spec.task).scorer_in(self.geometry, self.data, self.spec), self.loss_of(model)
+        metric_evaluator, loss_of = (
+            training_task(self.spec.task).metric_evaluator(self.data, self.spec, self.geometry),
+            self.loss_of(model),
+        )
         # op by op JAX is slow; tf_keras would only be slower by tracing
         answers = model.predict_on_batch if BACKEND == "jax" else functools.partial(model, training=False)
         number, total = math.ceil(len(self) / self.batch_size(LARGEST_BATCH)), 0.0
         for inputs, targets, weights in tracked(self.batches(), "loss and metric", number, show=progress):
             found = answers(inputs)
             total += float(loss_of(inputs, targets, found, weights)) * len(inputs)
-            scorer.update(as_arrays(found))
-        return total / len(self), scorer.result()
+            metric_evaluator.update(as_arrays(found))
+        return total / len(self), metric_evaluator.result()

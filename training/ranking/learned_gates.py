@@ -18,7 +18,7 @@ from hrnet_tf.models.gates import Gate, HardConcreteGate, UnitGate, gates_of
 from hrnet_tf.spec.complexity import branch_cost, link_cost
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
-from training.optim.trainer_models import compile_learner, make_learner
+from training.optim.trainer_models import compile_trainer, trainer_model
 from training.ranking.data import Arrays, GatedNetwork, RankingData, Scores
 from training.tasks.registry import training_task
 
@@ -74,8 +74,8 @@ class LearnedGates:
         gates = gates_of(model)
         for layer in model.layers:
             layer.trainable = layer in gates.values()
-        learner = make_learner(training_task(data.spec.task), model, data.loss)
-        compile_learner(learner, data.loss, keras.optimizers.Adam(self.learning_rate))
+        learner = trainer_model(training_task(data.spec.task), model, data.loss)
+        compile_trainer(learner, data.loss, keras.optimizers.Adam(self.learning_rate))
         size = data.batch_size(LARGEST_BATCH, training=True)
         if data.arrays is None:
             learner.fit(ShuffledBatches(data, size, self.seed), epochs=self.epochs, verbose=0)

@@ -36,7 +36,7 @@ class Taylor:
                 loss = loss_of(inputs, targets, model(inputs, training=False), weights)
             return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
 
-        batches = [tf.TensorSpec((None, *shape), tf.float32) for shape in data.maker().shapes]
+        batches = [tf.TensorSpec((None, *shape), tf.float32) for shape in data.example_builder().shapes]
         compiled = tf.function(gradients).get_concrete_function(*batches)  # once, for batches of any size
         total = np.zeros(len(variables))
         for batch in data.batches(self.batch, training=True):

@@ -1,12 +1,13 @@
-"""What a task brings to training: its settings, examples, loss and metric.
+"""What a task brings to training: settings, examples, loss and metric.
 
-All else is the same for every task: the optimizer and its schedule, resuming, devices, the importance of links, pruning and
-quantization-aware tuning. A task is a folder of this one with
+Everything else is the same for every task: the optimizer and its schedule, resuming, devices, the importance of links, pruning
+and quantization-aware training. A task is a folder beside this file with
 
-    settings.py   `Settings`: what its recipes and the command line may set, and nothing heavy
-    task.py       `TASK`: a `TrainingTask`
+    settings.py   its settings, a `TaskSettings`: what its recipes and the command line may set; imports nothing heavy
+    task.py       `TASK`, a `TrainingTask`
+    recipes/      recipes, if any
 
-and a line in `registry.py`. Its data set, preprocessing and metric are those of `mobile_eval.tasks`.
+and an entry in `registry.py`. Its data set, preprocessing and metric are those of `mobile_eval.tasks`.
 """
 
 from __future__ import annotations
@@ -14,100 +15,114 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.image.geometry import geometry_of, unless_plain
+from hrnet_tf.backend.types import KerasLoss, KerasModel, Tensor
+from mobile_eval.datasets.base import TaskDataset
+from mobile_eval.image.geometry import Geometry
 from mobile_eval.metrics.metric import Metric
+from training.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:
-    from hrnet_tf.models.build import Network
+    from hrnet_tf.spec.architectures import Network
 
-Array = NDArray[np.float32]
-Image = NDArray[np.uint8]
+Array: TypeAlias = NDArray[np.float32]
+Image: TypeAlias = NDArray[np.uint8]
+Outputs: TypeAlias = Any  # of a network: an array (N, ...), or arrays by name for networks of several outputs
+Category: TypeAlias = "dict[str, Any]"  # what a run keeps about its outputs, as plain data: joints and their pairs, or classes
+
+Dataset = TypeVar("Dataset", bound=TaskDataset)
+Settings = TypeVar("Settings", bound=TaskSettings)
 
 
-class Maker(abc.ABC):
-    """Makes examples of a data set's items for one network, numpy and opencv only.
+class ExampleBuilder(abc.ABC):
+    """Builds training examples from the items of a data set for one network, with numpy and OpenCV only.
 
-    An example is the normalized image (H, W, 3), a target, and where the task has it a weight, float32 all, of these `shapes`.
-    They are written into `out`, the example's places in the batch. `image` (H, W, 3) is the item's as it was read, RGB.
+    An example is a normalized image (H, W, 3), a target, and a sample weight where the task has one; all are float32 and of the
+    `shapes` in this order. They are written into `out`, the example's place in the arrays of a batch.
     """
 
     shapes: tuple[tuple[int, ...], ...]
 
     @abc.abstractmethod
-    def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
-        """One to learn from, of item `index`, augmented by `rng` alone."""
+    def augmented(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
+        """Write a training example.
+
+        Args:
+            index: Index of the item in the data set.
+            image: Its decoded image (H, W, 3), RGB.
+            rng: The only source of randomness.
+            out: Arrays to write to, of these `shapes`.
+        """
 
     @abc.abstractmethod
     def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
-        """One to measure the loss on: what the device is given of item `index`, and its target."""
+        """Write an example without augmentation: the network's input as on the device, and its target.
+
+        Args:
+            index: Index of the item in the data set.
+            image: Its decoded image (H, W, 3), RGB.
+            out: Arrays to write to, of these `shapes`.
+        """
 
     def mix(self, batch: Sequence[Array], rng: np.random.Generator) -> None:  # noqa: B027
-        """Change a batch of examples as a whole, in place, where the task does that."""
+        """Mix the examples of a batch in place, such as by MixUp; does nothing by default."""
 
 
-class Scorer(Protocol):
-    """Measures the task's metric, batch by batch, with the code that measures `.tflite` files."""
+class MetricEvaluator(Protocol):
+    """Measures the task's metric batch by batch, with the code that evaluates `.tflite` files."""
 
-    def update(self, predicted: Any) -> None:
-        """What the network answered (n, ...) for the next n items, in the order of the data set."""
+    def update(self, outputs: Outputs) -> None:
+        """Add the network's outputs (n, ...) for the next n items, in the order of the data set."""
 
     def result(self) -> float:
-        """The metric of all."""
+        """Return the metric over all items so far."""
 
 
 @dataclass(frozen=True)
-class TrainingTask:
-    """`noun` is what items are called ("persons").
+class TrainingTask(Generic[Dataset, Settings]):
+    """The training side of a task.
 
-    `maker` makes examples of a data set for a network and settings, `loss` the Keras loss (targets, answers, sample weights) for
-    settings. `imitation` is how far answers are from a teacher's, a scalar. `scorer` measures a network's answers on a data set
-    (data set, network). `recipe` is the name of a network's own recipe. `draw` shows targets or answers (n, ...) on images
-    (n, H, W, 3) uint8 RGB, by what is known of the answers. Of a task whose settings have `targets`, these two also take the
-    geometry that the targets are of.
-
-    `class_weights`, of a task whose settings have `class_weights` and `class_balance`, are those that balance a data set.
-
-    `prepare` makes of a data set what these settings say of it, and the category (plain data) of the run that is trained on, if
-    there is one.
-
-    `check` refuses data, to learn from or (False) to measure on, that do not go with these settings, before the training begins:
-    HRNetError names the file.
-
-    `learner`, where there is one, makes of a network and its loss the Keras model that `fit` trains: for networks of several
-    outputs, which Keras would give a loss each. Such a learner knows itself how far it is from a teacher: `imitation` is None.
+    Args:
+        metric: The metric of the validation.
+        noun: What the items are called in messages, such as "persons".
+        example_builder: Builds examples of a data set for a network.
+        loss: Returns the Keras loss, which is called with targets, outputs and sample weights.
+        metric_evaluator: Evaluates the outputs of a network on a data set; takes the network's geometry
+            (see `mobile_eval.image.geometry`).
+        draw: Draws targets or outputs (n, ...) on images (n, H, W, 3), RGB; takes the category and the geometry.
+        recipe: Returns the name of a network's default recipe; None for a task without recipes.
+        distillation_loss: Distance of outputs from a teacher's, a scalar; None where `trainer` has its own.
+        class_weights: Returns the class weights (classes,) that balance a training set, for tasks with `ClassWeightSettings`.
+        prepare: Applies settings to a data set; takes the category of the run that is fine-tuned, if any.
+        check: Raises HRNetError for data that do not go with the settings; its last argument says whether they are the training
+            set.
+        trainer: Wraps a network and its loss into the Keras model that `fit` trains, for networks of several outputs.
     """
 
     metric: Metric
     noun: str
-    maker: Callable[[Any, Network, Any], Maker]
-    loss: Callable[[Any], Any]
-    imitation: Callable[[Any, Any], Any] | None
-    scorer: Callable[..., Scorer]
-    recipe: Callable[[Network], str]
-    draw: Callable[..., Image]
-    class_weights: Callable[[Any], Any] | None = None
-    prepare: Callable[[Any, Any, dict[str, Any] | None], Any] | None = None
-    check: Callable[[Any, Any, bool], None] | None = None
-    learner: Callable[[Any, Any], Any] | None = None
-
-    def scorer_in(self, geometry: str, data: Any, spec: Network) -> Scorer:
-        """`scorer` for a network of that geometry."""
-        return self.scorer(data, spec, *unless_plain(geometry))
+    example_builder: Callable[[Dataset, Network, Settings], ExampleBuilder]
+    loss: Callable[[Settings], KerasLoss]
+    metric_evaluator: Callable[[Dataset, Network, Geometry], MetricEvaluator]
+    draw: Callable[[Image, Outputs, Category, Geometry], Image]
+    recipe: Callable[[Network], str] | None = None
+    distillation_loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    class_weights: Callable[[Dataset], NDArray[np.float64]] | None = None
+    prepare: Callable[[Dataset, Settings, Category | None], Dataset] | None = None
+    check: Callable[[Dataset, Settings, bool], None] | None = None
+    trainer: Callable[[KerasModel, KerasLoss], KerasModel] | None = None
 
 
-def settings_geometry(settings: Any) -> str:
-    """The geometry (`mobile_eval.image.geometry`) of networks that learn by these settings of any task."""
-    return geometry_of(getattr(settings, "targets", None))
+AnyTrainingTask: TypeAlias = "TrainingTask[Any, Any]"
 
 
-def divergence(taught: Any, found: Any) -> Any:
-    """Cross-entropy of logits (..., classes) with a teacher's distribution: their divergence, up to a constant."""
+def divergence(teacher_logits: Tensor, logits: Tensor) -> Tensor:
+    """Cross-entropy of logits (..., classes) with a teacher's softmax: their divergence up to a constant, a scalar."""
     from hrnet_tf.backend.keras_module import ops
 
-    distribution = ops.softmax(ops.cast(taught, "float32"))
-    return -ops.mean(ops.sum(distribution * ops.log_softmax(ops.cast(found, "float32")), axis=-1))
+    distribution = ops.softmax(ops.cast(teacher_logits, "float32"))
+    return -ops.mean(ops.sum(distribution * ops.log_softmax(ops.cast(logits, "float32")), axis=-1))

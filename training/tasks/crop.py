@@ -1,4 +1,4 @@
-"""Random windows on whole images: zoomed, shifted and mirrored."""
+"""Random crops of full images: zoomed, shifted and flipped."""
 
 from __future__ import annotations
 
@@ -10,30 +10,39 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 
-class Zoom(Protocol):
-    """The settings that a window is drawn by."""
+class ZoomSettings(Protocol):
+    """The settings of a random crop."""
 
     @property
-    def smallest(self) -> float: ...
+    def min_scale(self) -> float: ...
     @property
-    def largest(self) -> float: ...
+    def max_scale(self) -> float: ...
     @property
     def flip_probability(self) -> float: ...
 
 
-def random_window(shape: tuple[int, ...], size: tuple[int, int], settings: Zoom, rng: np.random.Generator) -> Matrix:
-    """Matrix (2, 3) from pixels of an image of `shape` (height, width) to those of a random window of `size` on it.
+def random_zoom_crop(shape: tuple[int, ...], size: tuple[int, int], settings: ZoomSettings, rng: np.random.Generator) -> Matrix:
+    """Draw a random crop of an image.
 
-    At zoom 1 the window is the whole image, resized as the device resizes it. A larger image is cropped anywhere, a smaller
-    one lies anywhere in the window.
+    At scale 1 the crop is the full image, resized as on the device. A larger image is cropped at a random place; a smaller one is
+    placed at random inside the crop.
+
+    Args:
+        shape: Height and width of the image.
+        size: Height and width of the crop.
+        settings: Range of the scale and probability of a flip.
+        rng: Source of randomness.
+
+    Returns:
+        Matrix (2, 3) from image to crop pixels.
     """
-    zoom = rng.uniform(settings.smallest, settings.largest)
+    zoom = rng.uniform(settings.min_scale, settings.max_scale)
     scale = zoom * np.array([size[1] / shape[1], size[0] / shape[0]])  # of x and y
-    beyond = np.array([size[1], size[0]]) * (zoom - 1)
-    shift = -rng.random(2) * beyond
+    excess = np.array([size[1], size[0]]) * (zoom - 1)
+    shift = -rng.random(2) * excess
     matrix = np.zeros((2, 3))
     matrix[:, :2] = np.diag(scale)
-    matrix[:, 2] = 0.5 * scale - 0.5 + shift  # pixel centres are at halves, as resizing has them
+    matrix[:, 2] = 0.5 * scale - 0.5 + shift  # pixel centres are at halves, as in resizing
     if rng.random() < settings.flip_probability:
         matrix[0] = np.array([0.0, 0.0, size[1] - 1.0]) - matrix[0]
     return matrix

@@ -5,16 +5,80 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from reprlib import repr as brief
 from typing import Any
 
-from mobile_eval.datasets.coco.bad_labels import how_many
-from mobile_eval.datasets.coco.ids import key_of
-from mobile_eval.datasets.coco.schema import CocoFile, number
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.datasets.coco.invalid_labels import how_many
+from mobile_eval.datasets.coco.schema import CocoFile, key_of, number
+from mobile_eval.datasets.flip_pairs import Pairs, check_pairs, pairs_by_name, words_without_side
 from mobile_eval.errors import HRNetError
 
 Bone = tuple[int, int]
+# COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name
+# without its side, words joined by "_".
+OKS_SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "head": 0.079, "head_top": 0.079, "neck": 0.079,
+}  # fmt: skip
 NAMED = 5  # categories in a message
+
+
+@dataclass(frozen=True)
+class KeypointCategory:
+    """What the joints of a category are: names, bones (0-based pairs), OKS sigmas (or none) and left/right pairs.
+
+    `flip_pairs` (left, right) change places in a mirrored image: () where the object has no sides, None where it is not known.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...] = ()
+    sigmas: tuple[float, ...] | None = None
+    flip_pairs: Pairs | None = None
+
+    @property
+    def mirrored(self) -> NDArray[np.intp]:
+        """Index (K,) that reorders joints into those of the mirrored image; each stays where no pairs are known."""
+        order = np.arange(len(self.joints))
+        for left, right in self.flip_pairs or ():
+            order[[left, right]] = right, left
+        return order
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as COCO writes a category (skeleton 1-based); flip pairs by name, and none where they are not known."""
+        skeleton = [[a + 1, b + 1] for a, b in self.skeleton]
+        data: dict[str, Any] = {
+            "name": self.name,
+            "keypoints": list(self.joints),
+            "skeleton": skeleton,
+            "sigmas": list(self.sigmas) if self.sigmas else None,
+        }
+        if self.flip_pairs is not None:
+            labels = self.joints if len(set(self.joints)) == len(self.joints) else range(len(self.joints))
+            data["flip_pairs"] = [[labels[a], labels[b]] for a, b in self.flip_pairs]
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> KeypointCategory:
+        """From a COCO category; sigmas and flip pairs from the category, else by joint name, else none."""
+        joints = tuple(data["keypoints"])
+        sigmas = data.get("sigmas") or [OKS_SIGMAS.get("_".join(words_without_side(joint)), 0.0) for joint in joints]
+        if len(sigmas) != len(joints):
+            raise HRNetError(f"category {data['name']!r}: {len(joints)} keypoints but {len(sigmas)} sigmas")
+        stated = data.get("flip_pairs")
+        return cls(
+            name=data["name"],
+            joints=joints,
+            skeleton=bones(data.get("skeleton"), len(joints))[0],
+            sigmas=tuple(map(float, sigmas)) if sigmas and min(sigmas) > 0 else None,
+            flip_pairs=pairs_by_name(joints) or None
+            if stated is None
+            else check_pairs(stated, joints, f"category {data['name']!r}, flip_pairs"),
+        )
 
 
 def choose_category(file: CocoFile, category: str | None = None, expected: str | None = None) -> dict[str, Any]:

@@ -11,77 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.categories import bones, choice_remark, choose_category
-from mobile_eval.datasets.coco.ids import Id
-from mobile_eval.datasets.coco.labels import LabelReader
-from mobile_eval.datasets.coco.schema import checked_coco
-from mobile_eval.datasets.faces import faces_as_coco, is_of_faces
-from mobile_eval.datasets.flip_pairs import Pairs, checked_pairs, name_words, named_pairs
-from mobile_eval.datasets.frames import ALL_UPRIGHT, Frame, find_frame
+from mobile_eval.datasets.coco.categories import KeypointCategory, bones, choice_remark, choose_category
+from mobile_eval.datasets.coco.keypoint_reader import KeypointReader
+from mobile_eval.datasets.coco.schema import Id, checked_coco
+from mobile_eval.datasets.coordinate_frame import ALL_UPRIGHT, CoordinateFrame, find_frame
+from mobile_eval.datasets.face_lists import faces_as_coco, is_of_faces
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 
-# COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name
-# without its side, words joined by "_".
-OKS_SIGMAS = {
-    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
-    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "head": 0.079, "head_top": 0.079, "neck": 0.079,
-}  # fmt: skip
 MARGIN_PX = 2.0  # rounding and hand-made labels put joints a little over the border
-
-
-@dataclass(frozen=True)
-class KeypointCategory:
-    """What the joints of a category are: names, bones (0-based pairs), OKS sigmas (or none) and left/right pairs.
-
-    `flip_pairs` (left, right) change places in a mirrored image: () where the object has no sides, None where it is not known.
-    """
-
-    name: str
-    joints: tuple[str, ...]
-    skeleton: tuple[tuple[int, int], ...] = ()
-    sigmas: tuple[float, ...] | None = None
-    flip_pairs: Pairs | None = None
-
-    @property
-    def mirrored(self) -> NDArray[np.intp]:
-        """Index (K,) that reorders joints into those of the mirrored image; each stays where no pairs are known."""
-        order = np.arange(len(self.joints))
-        for left, right in self.flip_pairs or ():
-            order[[left, right]] = right, left
-        return order
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, as COCO writes a category (skeleton 1-based); flip pairs by name, and none where they are not known."""
-        skeleton = [[a + 1, b + 1] for a, b in self.skeleton]
-        data: dict[str, Any] = {
-            "name": self.name,
-            "keypoints": list(self.joints),
-            "skeleton": skeleton,
-            "sigmas": list(self.sigmas) if self.sigmas else None,
-        }
-        if self.flip_pairs is not None:
-            labels = self.joints if len(set(self.joints)) == len(self.joints) else range(len(self.joints))
-            data["flip_pairs"] = [[labels[a], labels[b]] for a, b in self.flip_pairs]
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> KeypointCategory:
-        """From a COCO category; sigmas and flip pairs from the category, else by joint name, else none."""
-        joints = tuple(data["keypoints"])
-        sigmas = data.get("sigmas") or [OKS_SIGMAS.get("_".join(name_words(joint)), 0.0) for joint in joints]
-        if len(sigmas) != len(joints):
-            raise HRNetError(f"category {data['name']!r}: {len(joints)} keypoints but {len(sigmas)} sigmas")
-        stated = data.get("flip_pairs")
-        return cls(
-            name=data["name"],
-            joints=joints,
-            skeleton=bones(data.get("skeleton"), len(joints))[0],
-            sigmas=tuple(map(float, sigmas)) if sigmas and min(sigmas) > 0 else None,
-            flip_pairs=named_pairs(joints) or None
-            if stated is None
-            else checked_pairs(stated, joints, f"category {data['name']!r}, flip_pairs"),
-        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +54,7 @@ class KeypointDataset:
     coco: dict[str, Any]
     image_folder: Path
     remarks: tuple[str, ...] = ()
-    frame: Frame = ALL_UPRIGHT
+    frame: CoordinateFrame = ALL_UPRIGHT
 
     def __len__(self) -> int:
         return len(self.instances)
@@ -187,7 +125,7 @@ def load_keypoint_dataset(
         category: Name or id of the category to take, where several have keypoints and annotations.
         strict: Refuse the file at the first bad label.
         expected: Name of the category to take where several have annotations and `category` is None: that of a model.
-        exif: How images are annotated that EXIF turns, one of `frames.FRAMES`; None leaves it to the sizes in the file.
+        exif: How images are annotated that EXIF turns, one of `coordinate_frame.FRAMES`; None leaves it to the sizes in the file.
 
     Raises:
         HRNetError: The file is empty or of another kind, an image is missing, or there are too many bad labels; it names the
@@ -201,7 +139,7 @@ def load_keypoint_dataset(
     file = checked_coco(content, str(annotations), "a COCO keypoint file")
     chosen = choose_category(file, category, expected)
     known = KeypointCategory.from_json(chosen)
-    reader = LabelReader(file, chosen, known.joints, math.inf if of_faces else MARGIN_PX, strict=strict)
+    reader = KeypointReader(file, chosen, known.joints, math.inf if of_faces else MARGIN_PX, strict=strict)
     instances = tuple(
         KeypointInstance(one.entry["id"], one.image["id"], Path(images) / one.image["file_name"], _size(one.image), *one.places)
         for one in reader.labelled()
@@ -221,7 +159,7 @@ def _size(image: dict[str, Any]) -> tuple[int, int]:
     return image["height"], image["width"]
 
 
-def _find_frame(instances: Sequence[KeypointInstance], annotations: Path | str, exif: str | None) -> Frame:
+def _find_frame(instances: Sequence[KeypointInstance], annotations: Path | str, exif: str | None) -> CoordinateFrame:
     sizes = {one.image_path: one.image_size for one in instances}
     return find_frame(sizes, sizes.get, annotations, exif)
 

@@ -7,6 +7,7 @@ raised as HRNetError by the functions that read it, for the caller to count (`ba
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from reprlib import repr as brief
 from typing import Any
@@ -14,13 +15,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.ids import Id, as_id, key_of
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import checked_box
 
+Id = int | str
 PARTS = ("images", "categories", "annotations")
 NUMBERS = {int, float, type(None)}
 ONE_PIXEL = 8  # px: in images of more, a box or a person within the first pixel is given in shares of the image
+
+
+def as_id(value: Any) -> Id | None:
+    """The id that `value` is, whole numbers as int; None where it is none, such as NaN or a list."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if isinstance(value, int | str) and value != "" else None
+
+
+def key_of(value: Any) -> str | None:
+    """What ids are compared by, so that 7, 7.0 and "7" are one; None where `value` is no id."""
+    own = as_id(value)
+    return None if own is None else str(own)
+
+
+def numbered(ids: Iterable[Any]) -> dict[str, int]:
+    """1, 2, ... by the keys of `ids`, in the order that pycocotools takes images in: numbers by size, else as text.
+
+    The order decides which of equal scores in several images comes first, and so AP.
+    """
+    own = [one for one in map(as_id, ids) if one is not None]
+    ordered = sorted(own, key=int) if all(isinstance(one, int) for one in own) else sorted(own, key=str)
+    return {key: number for number, key in enumerate(dict.fromkeys(map(str, ordered)), 1)}
 
 
 @dataclass(frozen=True)

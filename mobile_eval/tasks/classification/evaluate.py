@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage
+from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage
 from mobile_eval.files import check_output_file, write_text
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item, resized_centre
-from mobile_eval.metrics.confusion import class_table, confusion, mean_known, shares_found
-from mobile_eval.metrics.figures import number_or_none, show
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
+from mobile_eval.metrics.metric import format_scores, none_if_nan
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.classification.options import ClassificationEvalOptions
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
@@ -69,12 +69,12 @@ class ClassificationResult:
     @property
     def recall(self) -> NDArray[np.float64]:
         """Share (C,) of each class's images that were predicted as it; NaN of classes without images."""
-        return shares_found(self.counts)
+        return per_class_recall(self.counts)
 
     @property
     def mean_recall(self) -> float:
         """Mean recall over classes: rare classes count as much as frequent ones."""
-        return mean_known(self.recall)
+        return mean_over_classes(self.recall)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; NaN becomes null."""
@@ -83,18 +83,22 @@ class ClassificationResult:
             "images": self.images,
             "top1": self.top1,
             "top5": self.top5,
-            "mean_recall": number_or_none(self.mean_recall),
-            "recall": {name: number_or_none(float(value)) for name, value in zip(self.classes, self.recall, strict=True)},
+            "mean_recall": none_if_nan(self.mean_recall),
+            "recall": {name: none_if_nan(float(value)) for name, value in zip(self.classes, self.recall, strict=True)},
             "confusion": self.counts.tolist(),
         }
 
     def __str__(self) -> str:
-        shares = f"top-1 {show(self.top1)}  top-5 {show(self.top5)}  mean recall {show(self.mean_recall)}"
+        shares = format_scores({"top-1": self.top1, "top-5": self.top5, "mean recall": self.mean_recall})
         return "\n".join([f"{self.model}: {number_of(self.images, 'images')}", shares, *class_table(self.classes, self.recall)])
 
 
 def evaluate_classification(
-    model: TFLiteModel, dataset: ClassFolders, options: ClassificationEvalOptions | None = None, *, progress: bool = False
+    model: TFLiteModel,
+    dataset: ClassificationDataset,
+    options: ClassificationEvalOptions | None = None,
+    *,
+    progress: bool = False,
 ) -> ClassificationResult:
     """Run a model on the central crop of every image of a data set.
 
@@ -106,12 +110,12 @@ def evaluate_classification(
     """
     options, classes = options or ClassificationEvalOptions(), model.description.classes
     check_output_file(options.picture)
-    dataset = dataset.numbered_as(classes, named=classes != unnamed_classes(len(classes)))
+    dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
 
-    def read(item: ClassifiedImage) -> tuple[NDArray[Any], int]:
-        return model.stored(resized_centre(read_item(item), model.input_size)[None]), item.label
+    def read(item: ClassificationImage) -> tuple[NDArray[Any], int]:
+        return model.to_input(resized_centre(read_item(item), model.input_size)[None]), item.label
 
-    outputs = ((model.answer(stored)[0], label) for stored, label in ahead(read, dataset.images))
+    outputs = ((model.output(stored)[0], label) for stored, label in prefetch(read, dataset.images))
     tracked_outputs = tracked(outputs, model.path.name, total=len(dataset), show=progress)
     softmaxed = model.description.output.softmax
     result = measure_classification(model.path.name, dataset.classes, tracked_outputs, softmaxed=softmaxed)

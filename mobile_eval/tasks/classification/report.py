@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mobile_eval.datasets.folders import ClassFolders
+from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.figures import number_or_none
+from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.tasks.classification.evaluate import ClassificationResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio
 from mobile_eval.viz.poses import cut_out
@@ -19,19 +19,19 @@ ABOUT = (
 )
 
 
-def measure(result: ClassificationResult, dataset: ClassFolders) -> ModelMeasurement:
+def measure(result: ClassificationResult, dataset: ClassificationDataset) -> ModelMeasurement:
     """Top-1 and mean recall; an image is correct if its class is the most likely one."""
     correct = (result.ranks == 0).astype(np.float64)[:, None]
     return ModelMeasurement(
         score=result.top1,
-        secondary_score=number_or_none(result.mean_recall),
-        per_class={name: number_or_none(float(share)) for name, share in zip(result.classes, result.recall, strict=True)},
+        secondary_score=none_if_nan(result.mean_recall),
+        per_class={name: none_if_nan(float(share)) for name, share in zip(result.classes, result.recall, strict=True)},
         correctness=correct,
         sums=np.column_stack([correct, np.ones(len(correct))]),
     )
 
 
-def example(dataset: ClassFolders, index: int, models: Sequence[LabeledResult[ClassificationResult]]) -> Example:
+def example(dataset: ClassificationDataset, index: int, models: Sequence[LabeledResult[ClassificationResult]]) -> Example:
     """An image with its class and the predicted ones."""
     item = dataset.images[index]
     image = read_item(item)

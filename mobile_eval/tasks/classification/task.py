@@ -14,22 +14,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mobile_eval.datasets.folders import ClassFolders, ClassifiedImage
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage
+    from mobile_eval.image.geometry import Geometry
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.classification.evaluate import ClassificationResult
     from mobile_eval.tasks.report import TaskReport
 
 METRIC = Metric("top-1", "top1")
 
 
-def load(source: DataSource) -> ClassFolders:
+def load(source: DataSource) -> ClassificationDataset:
     """The images of a folder with a folder for each class."""
-    from mobile_eval.datasets.folders import load_class_folders
+    from mobile_eval.datasets.classification import load_classification_dataset
 
-    return load_class_folders(source.path("images"))
+    return load_classification_dataset(source.path("images"))
 
 
-def inputs(images: Sequence[ClassifiedImage], size: tuple[int, int], geometry: str) -> NDArray[np.uint8]:
+def inputs(images: Sequence[ClassificationImage], size: tuple[int, int], geometry: Geometry) -> NDArray[np.uint8]:
     """Central crops (N, height, width, 3) of images."""
     import numpy as np
 
@@ -39,7 +40,7 @@ def inputs(images: Sequence[ClassifiedImage], size: tuple[int, int], geometry: s
 
 
 def evaluate(
-    model: TFLiteModel, dataset: ClassFolders, options: ClassificationEvalOptions, *, progress: bool
+    model: TFLiteModel, dataset: ClassificationDataset, options: ClassificationEvalOptions, *, progress: bool
 ) -> ClassificationResult:
     """Evaluate a classification model on the central crop of every image."""
     from mobile_eval.tasks.classification.evaluate import evaluate_classification
@@ -47,7 +48,7 @@ def evaluate(
     return evaluate_classification(model, dataset, options, progress=progress)
 
 
-def report() -> TaskReport[ClassFolders, ClassificationResult]:
+def report() -> TaskReport[ClassificationDataset, ClassificationResult]:
     """How results are reported."""
     from mobile_eval.tasks.classification.report import REPORT
 

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import resize
-from mobile_eval.model.description import DETECTOR_MAPS, REMEDY
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import REMEDY
+from mobile_eval.model.description import DETECTOR_MAPS
 from mobile_eval.runtime.quantization import quantize
-from mobile_eval.tasks.detection.anchors import STRIDES, Size
+from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.detection.anchors import Size
 from mobile_eval.tasks.detection.boxes import Objects, objects
-from mobile_eval.tasks.detection.constants import LEVELS_READ
+from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, STRIDES
 from mobile_eval.tasks.detection.proposals import proposals
 from mobile_eval.tasks.detection.roi_align import roi_align
 
@@ -36,15 +37,15 @@ class Detector:
         if found is not None and found.sha256 != description.boxes.sha256:  # None: another tool wrote it anew
             raise HRNetError(f"{path} is of another conversion than {model.path}: copy both files of one, or {REMEDY}")
 
-    def stored(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def to_input(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """The whole image (H, W, 3) RGB, resized without regard to its aspect, as the first file takes it."""
-        return self.model.stored(resize(image, self.model.input_size)[None])
+        return self.model.to_input(resize(image, self.model.input_size)[None])
 
     def objects(self, stored: NDArray[Any], image_size: Size) -> Objects:
         """What is found in an image of that (height, width), from what `stored` made of it."""
         size, levels = self.model.input_size, len(STRIDES)
         answers = [values[0] for values in self.model.outputs(stored)]
-        maps, rest = answers[:LEVELS_READ], answers[LEVELS_READ:]
+        maps, rest = answers[:BOX_HEAD_LEVELS], answers[BOX_HEAD_LEVELS:]
         logits, deltas = [one.reshape(-1) for one in rest[:levels]], [one.reshape(-1, 4) for one in rest[levels:]]
         boxes, objectness = proposals(logits, deltas, size, *self.limits)
         pooled = quantize(roi_align(boxes, maps), self.second.description.input.tensor)
@@ -54,4 +55,4 @@ class Detector:
     def detect(self, image: NDArray[np.uint8]) -> Objects:
         """The objects of an image (H, W, 3) RGB."""
         height, width = image.shape[:2]
-        return self.objects(self.stored(image), (height, width))
+        return self.objects(self.to_input(image), (height, width))

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.instances import InstanceImage, Instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_json
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.box_map import BoxMapResult, box_map
-from mobile_eval.metrics.figures import show
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.metrics.box_ap import BoxApResult, box_ap
+from mobile_eval.metrics.metric import format_scores
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.options import DetectionEvalOptions
@@ -44,7 +44,7 @@ class DetectionResult:
 
     model: str
     objects: int
-    figures: BoxMapResult
+    figures: BoxApResult
     predictions: tuple[Objects, ...]
     results: list[dict[str, Any]]
 
@@ -65,13 +65,13 @@ class DetectionResult:
 
     def __str__(self) -> str:
         figures = self.figures
-        sizes = f"AP small {show(figures.ap_small)}  medium {show(figures.ap_medium)}  large {show(figures.ap_large)}"
+        sizes = format_scores({"AP small": figures.ap_small, "medium": figures.ap_medium, "large": figures.ap_large})
         objects, images = number_of(self.objects, "objects"), number_of(self.images, "images")
         return f"{self.model}: {objects} in {images}\n{figures}\n{sizes}"
 
 
 def evaluate_detection(
-    model: TFLiteModel, dataset: Instances, options: DetectionEvalOptions | None = None, *, progress: bool = False
+    model: TFLiteModel, dataset: DetectionDataset, options: DetectionEvalOptions | None = None, *, progress: bool = False
 ) -> DetectionResult:
     """Run a detector on every image of a data set, and measure its boxes in pixels of the images.
 
@@ -86,12 +86,12 @@ def evaluate_detection(
     check_output_file(options.predictions)
     folder = check_output_folder(options.overlays) if options.overlays else None
 
-    def read(item: InstanceImage) -> tuple[InstanceImage, NDArray[np.uint8], NDArray[Any]]:
+    def read(item: DetectionImage) -> tuple[DetectionImage, NDArray[np.uint8], NDArray[Any]]:
         image = read_item(item)
-        return item, image, detector.stored(image)
+        return item, image, detector.to_input(image)
 
     predictions, results = [], []
-    items = tracked(ahead(read, dataset.images), model.path.name, total=len(dataset), show=progress)
+    items = tracked(prefetch(read, dataset.images), model.path.name, total=len(dataset), show=progress)
     for index, (item, image, stored) in enumerate(items):
         height, width = image.shape[:2]
         objects = detector.objects(stored, (height, width))
@@ -103,22 +103,23 @@ def evaluate_detection(
     if options.predictions:
         write_json(options.predictions, results)
     count = sum(len(item.boxes) for item in dataset.images)
-    return DetectionResult(model.path.name, count, measure_boxes(dataset, results), tuple(predictions), results)
+    figures = measure_boxes(dataset, results)
+    return DetectionResult(model.path.name, count, figures, tuple(predictions), results)
 
 
-def measure_boxes(dataset: Instances, results: Sequence[dict[str, Any]]) -> BoxMapResult:
+def measure_boxes(dataset: DetectionDataset, results: Sequence[dict[str, Any]]) -> BoxApResult:
     """COCO's figures of COCO detection results; without any result, zeros for what has annotated objects."""
     if results:
-        return box_map(dataset.coco, results)
+        return box_ap(dataset.coco, results)
     image_id = dataset.coco["images"][0]["id"]
     empty_box = {"image_id": image_id, "category_id": dataset.category_ids[0], "bbox": [0, 0, 0, 0], "score": 0.0}
-    return box_map(dataset.coco, [empty_box])
+    return box_ap(dataset.coco, [empty_box])
 
 
-def check_classes(model: TFLiteModel, dataset: Instances) -> None:
+def check_classes(model: TFLiteModel, dataset: DetectionDataset) -> None:
     """Raise HRNetError if the classes of the annotations are not the model's."""
     classes, names = model.description.classes, dataset.classes
-    if len(classes) != len(names) or (classes != unnamed_classes(len(classes)) and classes != names):
+    if len(classes) != len(names) or (classes != default_class_names(len(classes)) and classes != names):
         lists = [", ".join(labels[:3]) + (", ..." if len(labels) > 3 else "") for labels in (classes, names)]
         raise HRNetError(
             f"{model.path.name} finds {len(classes)} classes ({lists[0]}) but the annotations are of {len(names)} ({lists[1]}); "

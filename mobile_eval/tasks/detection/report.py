@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.instances import InstanceImage, Instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.evaluate import DRAWN_SCORE, DetectionResult, measure_boxes
@@ -27,7 +27,7 @@ ABOUT = (
 )
 
 
-def measure(result: DetectionResult, dataset: Instances) -> ModelMeasurement:
+def measure(result: DetectionResult, dataset: DetectionDataset) -> ModelMeasurement:
     """AP50 and AP; the correctness of an image is the F1 score of its boxes. AP is not a function of sums over images."""
     pairs = zip(dataset.images, result.predictions, strict=True)
     return ModelMeasurement(
@@ -38,7 +38,7 @@ def measure(result: DetectionResult, dataset: Instances) -> ModelMeasurement:
     )
 
 
-def _class_ap50(dataset: Instances, results: Sequence[dict[str, Any]], label: int) -> float | None:
+def _class_ap50(dataset: DetectionDataset, results: Sequence[dict[str, Any]], label: int) -> float | None:
     """AP50 of one class; None if it has no objects."""
     category = dataset.category_ids[label]
     annotations = [entry for entry in dataset.coco["annotations"] if entry["category_id"] == category]
@@ -46,11 +46,11 @@ def _class_ap50(dataset: Instances, results: Sequence[dict[str, Any]], label: in
         return None
     categories = [entry for entry in dataset.coco["categories"] if entry["id"] == category]
     coco = {**dataset.coco, "annotations": annotations, "categories": categories}
-    of_class = Instances(dataset.images, dataset.classes, (category,), coco)
+    of_class = DetectionDataset(dataset.images, dataset.classes, (category,), coco)
     return measure_boxes(of_class, [entry for entry in results if entry["category_id"] == category]).ap50
 
 
-def f1_score(image: InstanceImage, objects: Objects) -> float:
+def f1_score(image: DetectionImage, objects: Objects) -> float:
     """F1 score of the boxes that are drawn; a box is correct if it overlaps an annotated one of its class (IoU at least 0.5)."""
     drawn = objects.scores >= DRAWN_SCORE
     boxes, labels = objects.boxes[drawn], objects.labels[drawn]
@@ -70,7 +70,7 @@ def _corners(boxes: NDArray[Any]) -> NDArray[np.float32]:
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1).astype(np.float32)
 
 
-def example(dataset: Instances, index: int, models: Sequence[LabeledResult[DetectionResult]]) -> Example:
+def example(dataset: DetectionDataset, index: int, models: Sequence[LabeledResult[DetectionResult]]) -> Example:
     """An image with its annotated and predicted boxes."""
     item = dataset.images[index]
     image = read_item(item)
@@ -99,7 +99,7 @@ def boxes_svg(
     return Markup("".join(elements))
 
 
-def legend(dataset: Instances) -> Markup:
+def legend(dataset: DetectionDataset) -> Markup:
     """The colors of the classes, and which boxes are drawn."""
     return class_keys(dataset.names) + f"; boxes that score at least {DRAWN_SCORE:g}"
 

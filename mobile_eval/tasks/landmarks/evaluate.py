@@ -14,11 +14,11 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import PoseOptions
-from mobile_eval.metrics.distance import between, box_roots, normalized_distances
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
+from mobile_eval.metrics.distance import box_sizes, keypoint_distances, normalized_distances
 from mobile_eval.metrics.metric import FAILURE_THRESHOLD
 from mobile_eval.metrics.nme import NmeResult, nme
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.landmarks.options import LandmarkEvalOptions
 from mobile_eval.tasks.pose.predictions import (
     KeypointResult,
@@ -99,7 +99,8 @@ def evaluate_landmarks(
     """
     options = options or LandmarkEvalOptions()
     face_units(dataset, options.unit)  # refuse a bad unit before the work is done
-    keypoints = predict_dataset(model, dataset, options, PoseOptions(decoding=options.decoding), progress=progress)
+    inference = DecodingOptions(decoding=checked_decoding(options.decoding))
+    keypoints = predict_dataset(model, dataset, options, inference, progress=progress)
     result = measure_landmarks(model.path.name, dataset, keypoints, options.unit, options.failure_above)
     write_predictions(dataset, result.results, options)
     return result
@@ -153,11 +154,11 @@ def face_units(dataset: KeypointDataset, unit: str | None = None) -> tuple[str, 
     known = EYES.get(count, {})
     unit = unit or (INTER_OCULAR if INTER_OCULAR in known else BOX)
     if unit == BOX:
-        return "box (sqrt(width * height))", box_roots([face.box for face in dataset.instances])
+        return "box (sqrt(width * height))", box_sizes([face.box for face in dataset.instances])
     if unit in UNITS and unit not in known:
         raise HRNetError(f"it is not known which of {count} landmarks make {unit}: give them by index, as `unit` 36-41,42-47")
     first, second = known[unit] if unit in known else _landmark_groups(unit, count)
-    return unit, between(np.stack([face.keypoints for face in dataset.instances]), first, second)
+    return unit, keypoint_distances(np.stack([face.keypoints for face in dataset.instances]), first, second)
 
 
 def _landmark_groups(text: str, count: int) -> LandmarkGroups:

@@ -9,8 +9,7 @@ from markupsafe import Markup
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.figures import number_or_none
-from mobile_eval.metrics.metric import FAILURE_THRESHOLD
+from mobile_eval.metrics.metric import FAILURE_THRESHOLD, none_if_nan
 from mobile_eval.tasks.landmarks.evaluate import LandmarkResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio, sums_by_group
 from mobile_eval.viz.poses import cut_out, points_svg
@@ -31,7 +30,7 @@ def measure(result: LandmarkResult, dataset: KeypointDataset) -> ModelMeasuremen
     return ModelMeasurement(
         score=result.nme.nme,
         secondary_score=result.nme.failure_rate,
-        per_class={name: number_or_none(error) for name, error in zip(result.landmarks, result.nme.per_landmark, strict=True)},
+        per_class={name: none_if_nan(error) for name, error in zip(result.landmarks, result.nme.per_landmark, strict=True)},
         correctness=-errors,
         sums=sums_by_group(sums, [face.image_id for face in dataset.instances]),
     )

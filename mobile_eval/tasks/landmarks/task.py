@@ -12,7 +12,7 @@ from mobile_eval.tasks.pose.task import finish, inputs
 
 if TYPE_CHECKING:
     from mobile_eval.datasets.coco.keypoints import KeypointDataset
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.landmarks.evaluate import LandmarkResult
     from mobile_eval.tasks.report import TaskReport
 

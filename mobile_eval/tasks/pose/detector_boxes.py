@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.detections import Detection, load_detections
-from mobile_eval.datasets.coco.ids import Id
+from mobile_eval.datasets.coco.detector_boxes import DetectorBox, load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
+from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import BOX_PADDING, expand_box
-from mobile_eval.keypoints.inference import PoseOptions
-from mobile_eval.metrics.oks import OksResult, oks
-from mobile_eval.metrics.oks_nms import oks_nms
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
+from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
+from mobile_eval.metrics.oks import oks_nms
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import oks_sigmas
 from mobile_eval.tasks.pose.options import PoseEvalOptions
 from mobile_eval.tasks.pose.predictions import KeypointResult, instance_score, predict_dataset, write_predictions
@@ -39,7 +39,7 @@ class DetectorBoxesResult:
 
     model: str
     boxes: int
-    oks: OksResult
+    oks: KeypointApResult
     results: list[KeypointResult]
 
     def to_json(self) -> dict[str, Any]:
@@ -67,17 +67,18 @@ def evaluate_in_detector_boxes(
     sigmas = oks_sigmas(model, dataset, options)
     if sigmas is None:
         raise HRNetError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with `sigmas`")
-    detections = load_detections(options.boxes, dataset, dataset.image_folder, options.least_score)
-    inference = PoseOptions(options.flip, options.decoding, options.flip_pairs)
+    detections = load_detector_boxes(options.boxes, dataset, dataset.image_folder, options.least_score)
+    inference = DecodingOptions(options.flip, checked_decoding(options.decoding), options.flip_pairs)
     keypoints = predict_dataset(model, dataset, options, inference, detections, progress=progress)
     results = rescored_results(dataset.category_id, detections, keypoints, sigmas, model.input_size)
     write_predictions(dataset, results, options)
-    return DetectorBoxesResult(model.path.name, len(detections), oks(dataset.coco, results, sigmas, dataset.category_id), results)
+    figures = keypoint_ap(dataset.coco, results, sigmas, dataset.category_id)
+    return DetectorBoxesResult(model.path.name, len(detections), figures, results)
 
 
 def rescored_results(
     category_id: Id,
-    detections: Sequence[Detection],
+    detections: Sequence[DetectorBox],
     keypoints: NDArray[np.float64],
     sigmas: Sequence[float],
     input_size: tuple[int, int],

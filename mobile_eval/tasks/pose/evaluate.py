@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import PoseOptions
-from mobile_eval.metrics.distance import between, head_sizes
-from mobile_eval.metrics.figures import show
-from mobile_eval.metrics.oks import OksResult, oks
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
+from mobile_eval.metrics.distance import head_sizes, keypoint_distances
+from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
+from mobile_eval.metrics.metric import format_score
 from mobile_eval.metrics.pck import PckResult, pck, pckh
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.options import PoseEvalOptions
 from mobile_eval.tasks.pose.predictions import KeypointResult, coco_results, predict_dataset, write_predictions
 from mobile_eval.words import number_of
@@ -44,7 +44,7 @@ class PoseResult:
     instances: int
     images: int
     joints: tuple[str, ...]
-    oks: OksResult | None
+    oks: KeypointApResult | None
     oks_missing: str | None
     pck: PckResult
     keypoints: NDArray[np.float64]
@@ -67,7 +67,7 @@ class PoseResult:
         oks_line = str(self.oks) if self.oks else f"AP -  ({self.oks_missing})"
         shares = [result for result in (self.pck, self.pckh) if result]
         columns = zip(self.joints, *(result.per_joint for result in shares), strict=True)
-        rows = [f"  {joint:<16} {'  '.join(map(show, values))}" for joint, *values in columns]
+        rows = [f"  {joint:<16} {'  '.join(map(format_score, values))}" for joint, *values in columns]
         instances, images = number_of(self.instances, "instances"), number_of(self.images, "images")
         return "\n".join([f"{self.model}: {instances} in {images}", oks_line, *map(str, shares), *rows])
 
@@ -93,7 +93,7 @@ def evaluate_pose(
     options = options or PoseEvalOptions()
     heads = head_joint_indices(options.head_joints, dataset.category.joints)
     sigmas = oks_sigmas(model, dataset, options)
-    inference = PoseOptions(options.flip, options.decoding, options.flip_pairs)
+    inference = DecodingOptions(options.flip, checked_decoding(options.decoding), options.flip_pairs)
     keypoints = predict_dataset(model, dataset, options, inference, progress=progress)
     result = measure_pose(model.path.name, dataset, keypoints, sigmas, heads)
     write_predictions(dataset, result.results, options)
@@ -123,10 +123,10 @@ def measure_pose(
     if sigmas is None:
         missing = f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas"
     else:
-        oks_result = oks(dataset.coco, results, sigmas, dataset.category_id)
+        oks_result = keypoint_ap(dataset.coco, results, sigmas, dataset.category_id)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
     head_boxes = head_sizes([instance.head_box for instance in dataset.instances])
-    heads = between(truth, head_joints[:1], head_joints[1:]) if head_joints else head_boxes
+    heads = keypoint_distances(truth, head_joints[:1], head_joints[1:]) if head_joints else head_boxes
     return PoseResult(
         model=name,
         instances=len(dataset),

@@ -14,8 +14,8 @@ class KeypointEvalOptions:
     """Options of evaluating any model that finds keypoints in boxes."""
 
     decoding: str = option(
-        "own",
-        "Decoding of heatmaps: own (the model's), quarter (the official one), dark (arXiv 1910.06278) or udp (arXiv 1911.07524).",
+        "model",
+        "Decoding of heatmaps: model (as it was trained), quarter (official), dark (arXiv 1910.06278) or udp (arXiv 1911.07524).",
     )
     predictions: Path | None = option(None, "File for the predicted keypoints, as COCO results (JSON).")
     resume: bool = option(False, "Continue an interrupted evaluation into --predictions.")

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256, write_text
-from mobile_eval.keypoints.inference import BoxedItem, PoseOptions, predict_instances
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions, predict_instances
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
-PredictFunction = Callable[[TFLiteModel, Sequence[BoxedItem], PoseOptions], Iterator[NDArray[np.float64]]]
+PredictFunction = Callable[[TFLiteModel, Sequence[BoxedItem], DecodingOptions], Iterator[NDArray[np.float64]]]
 FLUSH_INTERVAL = 50  # predictions; at most this many are lost when the process is killed
 
 
@@ -40,7 +40,7 @@ def prediction_function(output: Path | None, *, resume: bool) -> PredictFunction
 
 
 def predict_with_log(
-    model: TFLiteModel, instances: Sequence[BoxedItem], options: PoseOptions, output: Path | str, *, resume: bool
+    model: TFLiteModel, instances: Sequence[BoxedItem], options: DecodingOptions, output: Path | str, *, resume: bool
 ) -> Iterator[NDArray[np.float64]]:
     """Predict keypoints as `predict_instances` does, and log them.
 
@@ -79,12 +79,12 @@ def remove_prediction_log(output: Path | str) -> None:
     log_path(output).unlink(missing_ok=True)
 
 
-def _evaluation_key(model: TFLiteModel, instances: Sequence[BoxedItem], options: PoseOptions) -> dict[str, Any]:
+def _evaluation_key(model: TFLiteModel, instances: Sequence[BoxedItem], options: DecodingOptions) -> dict[str, Any]:
     boxes = json.dumps([[str(instance.image_path), instance.upright, *instance.box] for instance in instances])
     return {
         "model": sha256(read_bytes(model.path, "model")),
         "instances": sha256(boxes.encode()),
-        "options": dataclasses.asdict(options.of(model)),
+        "options": dataclasses.asdict(options.resolved(model)),
     }
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.coco.ids import Id
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, KeypointDataset, load_keypoint_dataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_json
-from mobile_eval.keypoints.inference import BoxedItem, PoseOptions
+from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.options import KeypointEvalOptions
 from mobile_eval.tasks.pose.prediction_log import prediction_function
 from mobile_eval.viz.overlays import draw_keypoints
@@ -49,7 +50,7 @@ def predict_dataset(
     model: TFLiteModel,
     dataset: KeypointDataset,
     options: KeypointEvalOptions,
-    inference: PoseOptions,
+    inference: DecodingOptions,
     boxes: Sequence[BoxedItem] | None = None,
     *,
     progress: bool = False,

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.figures import number_or_none
-from mobile_eval.metrics.pck import found_joints
+from mobile_eval.metrics.metric import none_if_nan
+from mobile_eval.metrics.pck import correct_keypoints
 from mobile_eval.tasks.pose.detector_boxes import DetectorBoxesResult
 from mobile_eval.tasks.pose.evaluate import PoseResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio, sums_by_group
@@ -28,12 +28,12 @@ def measure(result: AnyPoseResult, dataset: KeypointDataset) -> ModelMeasurement
     """PCK and AP; the correctness of a joint is whether it was found."""
     result = _in_annotated_boxes(result)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
-    found = found_joints(result.keypoints, truth, [instance.box for instance in dataset.instances]).astype(np.float64)
+    found = correct_keypoints(result.keypoints, truth, [instance.box for instance in dataset.instances]).astype(np.float64)
     counts = np.column_stack([found.sum(axis=1), (truth[..., 2] > 0).sum(axis=1)])
     return ModelMeasurement(
         score=result.pck.pck,
         secondary_score=result.oks.ap if result.oks else None,
-        per_class={name: number_or_none(share) for name, share in zip(result.joints, result.pck.per_joint, strict=True)},
+        per_class={name: none_if_nan(share) for name, share in zip(result.joints, result.pck.per_joint, strict=True)},
         correctness=found,
         sums=sums_by_group(counts, [instance.image_id for instance in dataset.instances]),
     )

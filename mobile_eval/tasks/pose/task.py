@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mobile_eval.datasets.coco.keypoints import KeypointDataset, KeypointInstance
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.image.geometry import Geometry
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.pose.detector_boxes import DetectorBoxesResult
     from mobile_eval.tasks.pose.evaluate import PoseResult
     from mobile_eval.tasks.report import TaskReport
@@ -30,7 +31,7 @@ def load(source: DataSource) -> KeypointDataset:
     return load_keypoints(source)
 
 
-def inputs(instances: Sequence[KeypointInstance], size: tuple[int, int], geometry: str) -> NDArray[np.uint8]:
+def inputs(instances: Sequence[KeypointInstance], size: tuple[int, int], geometry: Geometry) -> NDArray[np.uint8]:
     """Crops (N, height, width, 3) around the boxes of instances."""
     from mobile_eval.image.preprocess import instance_crops
 

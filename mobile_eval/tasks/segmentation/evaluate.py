@@ -10,24 +10,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.masks import MaskedImage, MaskedImages, read_mask
+from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.metrics.confusion import (
     IGNORED,
     accuracy,
     class_table,
     confusion,
-    intersections_over_unions,
-    mean_known,
-    shares_found,
+    mean_over_classes,
+    per_class_iou,
+    per_class_recall,
 )
-from mobile_eval.metrics.figures import number_or_none, show
-from mobile_eval.model.description import unnamed_classes
+from mobile_eval.metrics.metric import format_scores, none_if_nan
+from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.options import SegmentationEvalOptions
 from mobile_eval.tasks.segmentation.sliding_window import View, make_views, most_probable, predict_view, upsampled
 from mobile_eval.viz.confusion_matrix import confusion_svg
@@ -67,12 +67,12 @@ class SegmentationResult:
     @property
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union (C,) of each class; NaN of classes that neither occur nor are predicted."""
-        return intersections_over_unions(self.counts)
+        return per_class_iou(self.counts)
 
     @property
     def miou(self) -> float:
         """Mean IoU."""
-        return mean_known(self.iou)
+        return mean_over_classes(self.iou)
 
     @property
     def pixel_accuracy(self) -> float:
@@ -82,7 +82,7 @@ class SegmentationResult:
     @property
     def mean_accuracy(self) -> float:
         """Mean, over classes, of the share of their pixels that are correct."""
-        return mean_known(shares_found(self.counts))
+        return mean_over_classes(per_class_recall(self.counts))
 
     def thumbnail(self, index: int) -> NDArray[np.uint8]:
         """Predicted class map (h, w) of image number `index`."""
@@ -94,20 +94,20 @@ class SegmentationResult:
         return {
             "model": self.model,
             "images": self.images,
-            "miou": number_or_none(self.miou),
-            "pixel_accuracy": number_or_none(self.pixel_accuracy),
-            "mean_accuracy": number_or_none(self.mean_accuracy),
-            "iou": {name: number_or_none(float(value)) for name, value in zip(self.classes, self.iou, strict=True)},
+            "miou": none_if_nan(self.miou),
+            "pixel_accuracy": none_if_nan(self.pixel_accuracy),
+            "mean_accuracy": none_if_nan(self.mean_accuracy),
+            "iou": {name: none_if_nan(float(value)) for name, value in zip(self.classes, self.iou, strict=True)},
             "confusion": self.counts.tolist(),
         }
 
     def __str__(self) -> str:
-        means = f"mIoU {show(self.miou)}  pixel accuracy {show(self.pixel_accuracy)}  mean accuracy {show(self.mean_accuracy)}"
+        means = format_scores({"mIoU": self.miou, "pixel accuracy": self.pixel_accuracy, "mean accuracy": self.mean_accuracy})
         return "\n".join([f"{self.model}: {number_of(self.images, 'images')}", means, *class_table(self.classes, self.iou)])
 
 
 def evaluate_segmentation(
-    model: TFLiteModel, dataset: MaskedImages, options: SegmentationEvalOptions | None = None, *, progress: bool = False
+    model: TFLiteModel, dataset: SegmentationDataset, options: SegmentationEvalOptions | None = None, *, progress: bool = False
 ) -> SegmentationResult:
     """Run a model on every image of a data set and measure its class maps at the size of the masks.
 
@@ -138,26 +138,26 @@ def evaluate_segmentation(
 
 
 def _images_with_views(
-    model: TFLiteModel, dataset: MaskedImages, options: SegmentationEvalOptions
+    model: TFLiteModel, dataset: SegmentationDataset, options: SegmentationEvalOptions
 ) -> Iterator[tuple[NDArray[np.uint8], list[View], NDArray[np.uint8]]]:
     """Each image (H, W, 3), its inputs for the network, and its mask (H, W); read ahead in other threads."""
     padding = [255 * value for value in model.description.input.mean]
 
-    def read(item: MaskedImage) -> tuple[NDArray[np.uint8], list[View], NDArray[np.uint8]]:
+    def read(item: SegmentationImage) -> tuple[NDArray[np.uint8], list[View], NDArray[np.uint8]]:
         mask = read_mask(item.mask_path, len(model.description.classes))
         height, width = mask.shape
         image = read_image(item.image_path, (height, width), f"its mask {item.mask_path} is", upright=item.upright)
         return image, make_views(image, model.input_size, options, padding), mask
 
-    return ahead(read, dataset.images)
+    return prefetch(read, dataset.images)
 
 
-def check_classes(model: TFLiteModel, dataset: MaskedImages) -> None:
+def check_classes(model: TFLiteModel, dataset: SegmentationDataset) -> None:
     """Raise HRNetError if the classes of the masks are not the model's. Masks whose classes have no names may have fewer."""
     classes, names = model.description.classes, dataset.classes
-    if names == unnamed_classes(len(names)):
+    if names == default_class_names(len(names)):
         return  # as many as occur in the masks
-    if len(names) != len(classes) or (classes != unnamed_classes(len(classes)) and names != classes):
+    if len(names) != len(classes) or (classes != default_class_names(len(classes)) and names != classes):
         lists = [f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for names in (names, classes)]
         raise HRNetError(
             f"the masks are of classes {lists[0]}, but {model.path.name} finds {lists[1]}: give masks of the model's"
@@ -169,7 +169,7 @@ def _class_map(
 ) -> NDArray[np.intp]:
     height, width = size
     if not options.windows and not options.flip:
-        return most_likely(model.answer(model.stored(views[0].crops))[0], (height, width))
+        return most_likely(model.output(model.to_input(views[0].crops))[0], (height, width))
     return most_probable([predict_view(model, view, flip=options.flip) for view in views], (height, width))
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.masks import MaskedImages, read_mask
+from mobile_eval.datasets.segmentation import SegmentationDataset, read_mask
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.figures import number_or_none
+from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.tasks.report import Array, Example, LabeledResult, ModelMeasurement, Panel, TaskReport
 from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, thumbnail
 from mobile_eval.viz.masks import OPACITY, class_keys, tints
@@ -25,13 +25,13 @@ ABOUT = (
 )
 
 
-def measure(result: SegmentationResult, dataset: MaskedImages) -> ModelMeasurement:
+def measure(result: SegmentationResult, dataset: SegmentationDataset) -> ModelMeasurement:
     """mIoU and pixel accuracy; the correctness of an image is its pixel accuracy."""
     correct, annotated, _ = result.image_counts.sum(axis=-1).T
     return ModelMeasurement(
         score=result.miou,
-        secondary_score=number_or_none(result.pixel_accuracy),
-        per_class={name: number_or_none(float(value)) for name, value in zip(result.classes, result.iou, strict=True)},
+        secondary_score=none_if_nan(result.pixel_accuracy),
+        per_class={name: none_if_nan(float(value)) for name, value in zip(result.classes, result.iou, strict=True)},
         correctness=(correct / np.maximum(annotated, 1))[:, None],
         sums=result.image_counts.reshape(result.images, -1).astype(np.float64),
     )
@@ -44,7 +44,7 @@ def mean_iou(sums: Array) -> Array:
         return np.asarray(np.nanmean(correct / (annotated + predicted - correct), axis=-1))
 
 
-def example(dataset: MaskedImages, index: int, models: Sequence[LabeledResult[SegmentationResult]]) -> Example:
+def example(dataset: SegmentationDataset, index: int, models: Sequence[LabeledResult[SegmentationResult]]) -> Example:
     """An image with its annotated and predicted classes."""
     item = dataset.images[index]
     image = read_item(item)
@@ -67,7 +67,7 @@ def _overlay(mask: NDArray[np.uint8], names: Sequence[str], cutout: Cutout) -> M
     return Markup(element("image", {"href": uri, **place}))
 
 
-def legend(dataset: MaskedImages) -> Markup:
+def legend(dataset: SegmentationDataset) -> Markup:
     """The colors of the classes."""
     return class_keys(dataset.names)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.image.preprocess import resize
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.options import SegmentationEvalOptions
 
 Image = NDArray[np.uint8]
@@ -121,10 +121,10 @@ def predict_view(model: TFLiteModel, view: View, *, flip: bool = False) -> ViewP
 
 
 def _crop_logits(model: TFLiteModel, crop: Image, *, flip: bool) -> Iterator[Plane]:
-    stored = model.stored(crop[None])
-    yield model.answer(stored)[0]
+    stored = model.to_input(crop[None])
+    yield model.output(stored)[0]
     if flip:
-        yield np.ascontiguousarray(model.answer(np.ascontiguousarray(stored[:, :, ::-1]))[0, :, ::-1])
+        yield np.ascontiguousarray(model.output(np.ascontiguousarray(stored[:, :, ::-1]))[0, :, ::-1])
 
 
 def upsampled(logits: Plane, index: int, size: Size) -> Plane:

@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mobile_eval.datasets.masks import MaskedImages
+    from mobile_eval.datasets.segmentation import SegmentationDataset
+    from mobile_eval.image.geometry import Geometry
     from mobile_eval.image.preprocess import ImageItem
-    from mobile_eval.runtime.interpreter import TFLiteModel
+    from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.report import TaskReport
     from mobile_eval.tasks.segmentation.evaluate import SegmentationResult
 
 METRIC = Metric("mIoU", "miou")
 
 
-def load(source: DataSource) -> MaskedImages:
+def load(source: DataSource) -> SegmentationDataset:
     """The images of a folder with their masks."""
-    from mobile_eval.datasets.masks import load_masked_images
+    from mobile_eval.datasets.segmentation import load_segmentation_dataset
 
-    return load_masked_images(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
+    return load_segmentation_dataset(source.path("images"), source.path("masks"), source.classes, exif=source.exif)
 
 
-def inputs(images: Sequence[ImageItem], size: tuple[int, int], geometry: str) -> NDArray[np.uint8]:
+def inputs(images: Sequence[ImageItem], size: tuple[int, int], geometry: Geometry) -> NDArray[np.uint8]:
     """Full images (N, height, width, 3), resized without regard to their aspect ratio."""
     import numpy as np
 
@@ -40,7 +41,7 @@ def inputs(images: Sequence[ImageItem], size: tuple[int, int], geometry: str) ->
 
 
 def evaluate(
-    model: TFLiteModel, dataset: MaskedImages, options: SegmentationEvalOptions, *, progress: bool
+    model: TFLiteModel, dataset: SegmentationDataset, options: SegmentationEvalOptions, *, progress: bool
 ) -> SegmentationResult:
     """Evaluate a segmentation model at the size of the masks."""
     from mobile_eval.tasks.segmentation.evaluate import evaluate_segmentation
@@ -48,7 +49,7 @@ def evaluate(
     return evaluate_segmentation(model, dataset, options, progress=progress)
 
 
-def report() -> TaskReport[MaskedImages, SegmentationResult]:
+def report() -> TaskReport[SegmentationDataset, SegmentationResult]:
     """How results are reported."""
     from mobile_eval.tasks.segmentation.report import REPORT
 

@@ -12,7 +12,7 @@ import conversion.targets.edgetpu
 from conversion.cli import app
 from conversion.targets.edgetpu import check, compile_for_edgetpu, parse_log
 from conversion.targets.edgetpu_rules import CPU, MAPS, MAPS_IF, verdict
-from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.graph import Operator, Tensor

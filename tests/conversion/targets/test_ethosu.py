@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from conversion.cli import app
 from conversion.targets.ethosu import NEEDS_VELA, compile_for_ethosu
-from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import untrained_tflite

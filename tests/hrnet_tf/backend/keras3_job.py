@@ -24,8 +24,8 @@ from training.data.keras_dataset import TrainingBatches
 from training.execution import Execution
 from training.ranking.rank import rank_run
 from training.tasks.pose.losses import HeatmapMSE
-from training.tasks.pose.settings import Settings
-from training.tasks.pose.task import pose_maker
+from training.tasks.pose.settings import PoseSettings
+from training.tasks.pose.task import pose_example_builder
 from training.train import train
 
 SMALL = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), stem_width=4, stage1_blocks=1, stage1_width=4)
@@ -62,7 +62,7 @@ def one_step(folder, spec):
 def batches(config, spec):
     """The first epoch's batches, and the second epoch's first."""
     people = load_keypoints(config.train)
-    made = TrainingBatches(Examples(people, pose_maker(people, spec, Settings()), 8, 3), range(2))
+    made = TrainingBatches(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
     return {f"batch{index}_{part}": array for index in range(made.examples.steps + 1) for part, array in enumerate(made[index])}
 
 
@@ -74,7 +74,7 @@ def trainings(folder, config):
         train(SMALL.full(), config, folder / "parted", execution=Execution(callbacks=(Stop(),)))
     except KeyboardInterrupt:
         train(SMALL.full(), config, folder / "parted", resume=True)
-    taught = dataclasses.replace(config, epochs=1, precision="bfloat16", distill=0.5)
+    taught = dataclasses.replace(config, epochs=1, precision="bfloat16", distill_weight=0.5)
     train(SMALL.full(), taught, folder / "taught", teacher=load_run(folder / "whole"))
     half = dataclasses.replace(config, link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
     train(SMALL.full(), half, folder / "half")

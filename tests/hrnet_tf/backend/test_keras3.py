@@ -30,8 +30,8 @@ from training.data.examples import Examples
 from training.data.tf_pipeline import training_dataset
 from training.ranking.rank import rank_run
 from training.tasks.pose.losses import HeatmapMSE
-from training.tasks.pose.settings import Settings
-from training.tasks.pose.task import pose_maker
+from training.tasks.pose.settings import PoseSettings
+from training.tasks.pose.task import pose_example_builder
 
 pytestmark = pytest.mark.slow
 
@@ -189,7 +189,7 @@ def test_hard_concrete_gates_are_drawn(found: Found) -> None:
 
 def test_batches_are_those_of_tf_data_bit_for_bit(found: Found, config: TrainingConfig, spec: HRNetSpec) -> None:
     people = load_keypoints(config.train)
-    made = training_dataset(Examples(people, pose_maker(people, spec, Settings()), 8, 3), range(2))
+    made = training_dataset(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
     batches = [name for name in found.arrays if name.startswith("batch")]
     assert len(batches) == 3 * (len(people) // 8 + 1)
     for index, batch in zip(range(len(batches) // 3), made, strict=False):

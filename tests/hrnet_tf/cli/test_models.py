@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 import hrnet_tf.__main__
-from hrnet_tf.models.build import complexity, parts
+from hrnet_tf.spec.complexity import complexity, parts
 from hrnet_tf.spec.presets import PRESETS, preset
 from hrnet_tf.spec.size_table import WIDE, entries, models_table, parts_table, show
 

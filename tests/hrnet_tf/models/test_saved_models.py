@@ -27,7 +27,7 @@ from training.tasks.classification.losses import ClassCrossEntropy
 from training.tasks.pose.losses import HeatmapOHKM
 from training.tasks.segmentation.losses import PixelCrossEntropy
 import numpy as np
-losses = {"pose": HeatmapOHKM(5), "segmentation": PixelCrossEntropy(ohem=0.5), "classification": ClassCrossEntropy(0.1)}
+losses = {"pose": HeatmapOHKM(5), "segmentation": PixelCrossEntropy(ohem_threshold=0.5), "classification": ClassCrossEntropy(0.1)}
 image = np.random.default_rng(0).random((1, 64, 64, 3), "float32")
 answers = {}
 for task, name in (("pose", "pose-small-v1"), ("segmentation", "segment-small-v1"), ("classification", "classify-small-v1")):
@@ -81,7 +81,7 @@ def test_models_are_loaded_after_import_hrnet_tf(saved: tuple[str, Path]) -> Non
         assert kind == "HRNetModel"
         assert difference < 1e-5
     assert found["pose.keras"][1]["top"] == 5
-    assert found["segmentation.h5"][1]["ohem"] == 0.5
+    assert found["segmentation.h5"][1]["ohem_threshold"] == 0.5
     assert found["classification.keras"][1]["label_smoothing"] == 0.1
 
 

@@ -16,14 +16,14 @@ from conversion.options import ConvertOptions
 from conversion.restore import restore_run
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.build import Network, build_model, complexity, network_from_json, network_to_json
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.layers import deconv_unit
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
-from hrnet_tf.spec import baseline_complexity as cost
+from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.complexity import Cost
+from hrnet_tf.spec.complexity import Cost, complexity, parts
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.errors import HRNetError
@@ -35,7 +35,7 @@ from training.pruning.budget import Budget
 from training.pruning.prune import PruneOptions, prune
 from training.quantize import quantize
 from training.ranking.rank import rank_run
-from training.train import take_over_weights, train
+from training.train import load_matching_weights, train
 
 Counted = Callable[[Network], dict[str, Cost]]
 RandomWeights = Callable[[Any], Weights]
@@ -57,13 +57,13 @@ def test_official_counts(depth: int, size: tuple[int, int], parameters: int, mul
 
 
 def test_every_part_equals_the_built_model(small_baseline: SimpleBaselineSpec, counted: Counted) -> None:
-    assert counted(small_baseline) == cost.parts(small_baseline)
+    assert counted(small_baseline) == parts(small_baseline)
 
 
 def test_resnet_50_equals_the_built_model(counted: Counted) -> None:
     spec = preset("simple-baseline-r50")
     built = counted(spec)
-    assert built == cost.parts(spec)
+    assert built == parts(spec)
     assert sum(part.parameters for part in built.values()) == 33_999_697
 
 
@@ -161,7 +161,7 @@ def test_an_hrnet_does_not_start_from_it(
     run = a_run(tmp_path / "run", small_baseline, config)
     save_weights(run.weights_path, model_weights(build_model(small_baseline)))
     with pytest.raises(HRNetError, match="is of another architecture or width: none of its stem's weights fit"):
-        take_over_weights(build_model(spec), run)
+        load_matching_weights(build_model(spec), run)
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hrnet_tf.models.build import Network, build_model, complexity
-from hrnet_tf.spec.complexity import Cost, link_cost, parts
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.complexity import Cost, complexity, link_cost, parts
 from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError

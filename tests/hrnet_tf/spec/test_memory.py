@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.memory import MEMORY_BUDGET, activation_bytes, batch_size_for, live_bytes, parse_memory
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit, parse_unit
 from hrnet_tf.spec.presets import customized, parse_size, preset
 from mobile_eval.errors import HRNetError

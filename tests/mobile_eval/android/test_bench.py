@@ -240,7 +240,7 @@ def test_an_interrupted_run_ends_on_the_phone_too(phone: StandIn, program: Progr
         (("--cores", "7-8"), "--cores takes a mask in hexadecimal digits, such as f0 for cores 4 to 7, got '7-8'"),
         (("--cores", "0"), "--cores takes a mask"),
         (("--mode", "slow"), "no mode named 'slow'"),
-        (("--threads", "0"), "--threads takes different numbers from 1 on"),
+        (("--threads", "0"), "--threads takes different whole numbers from 1 on"),
     ],
 )
 def test_bad_options_end_in_one_line(invoke: Invoke, options: tuple[str, ...], message: str, model: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate_pose
 
 from ..conftest import Invoke, People, one_line
@@ -103,7 +103,7 @@ def test_bad_input_ends_in_one_line(invoke: Invoke, phone: StandIn, people: Peop
     assert "--sigmas takes numbers" in one_line(error)
     code, _, error = invoke("evaluate", path, *on(people), "--decoding", "x")
     assert code == 2
-    assert "no decoding named 'x'" in one_line(error)
+    assert "one of model, quarter, dark, udp, got 'x'" in one_line(error)
     path.write_bytes(path.read_bytes()[:-20_000])
     code, _, error = invoke("evaluate", path, *on(people))
     assert code == 2

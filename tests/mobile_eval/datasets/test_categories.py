@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
 from tests.mobile_eval.conftest import JOINTS, Invoke, People, one_line

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.coco.detections import load_detections
-from mobile_eval.datasets.coco.instances import load_instances
+from mobile_eval.datasets.coco.detection import load_detection_dataset
+from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
-from mobile_eval.datasets.frames import STORED, UPRIGHT, find_frame, size_as_read
-from mobile_eval.datasets.masks import load_masked_images
+from mobile_eval.datasets.coordinate_frame import STORED, UPRIGHT, find_frame, oriented_size
+from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import orientation
 from mobile_eval.image.preprocess import instance_crops, read_image, read_item
@@ -28,7 +28,7 @@ from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.keypoints.predict import pictures_frame, predict
 from mobile_eval.notices import DataWarning
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
 
@@ -77,7 +77,7 @@ def test_pixels_are_those_of_pillow(ending: str, turn: int, tmp_path: Path) -> N
         assert found.shape == expected.shape
         assert np.abs(found.astype(int) - expected).max() <= (0 if lossless else 4)
         if ending != ".tif":
-            assert size_as_read(path, upright=upright) == expected.shape[:2]
+            assert oriented_size(path, upright=upright) == expected.shape[:2]
 
 
 @pytest.mark.parametrize("turn", range(2, 9))
@@ -197,12 +197,12 @@ def test_masks_tell_by_their_size(tmp_path: Path) -> None:
         save(tmp_path / "images" / f"{name}.jpg", turn)
         (tmp_path / "masks").mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), np.zeros(size, np.uint8))
-    data = load_masked_images(tmp_path / "images", tmp_path / "masks")
+    data = load_segmentation_dataset(tmp_path / "images", tmp_path / "masks")
     assert [one.upright for one in data.images] == [False, False, True]
     cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.zeros(AS_SHOWN, np.uint8))
-    assert [one.upright for one in load_masked_images(tmp_path / "images", tmp_path / "masks").images] == [True] * 3
+    assert [one.upright for one in load_segmentation_dataset(tmp_path / "images", tmp_path / "masks").images] == [True] * 3
     with pytest.raises(HRNetError, match=r"`exif` stored: the sizes that .*masks names are of upright images"):
-        load_masked_images(tmp_path / "images", tmp_path / "masks", exif=STORED)
+        load_segmentation_dataset(tmp_path / "images", tmp_path / "masks", exif=STORED)
 
 
 def test_boxes_of_detection(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_boxes_of_detection(tmp_path: Path) -> None:
     }
     (tmp_path / "b.json").write_text(json.dumps(coco))
     for frame in (UPRIGHT, STORED):
-        [image] = load_instances(tmp_path / "b.json", tmp_path, exif=frame).images
+        [image] = load_detection_dataset(tmp_path / "b.json", tmp_path, exif=frame).images
         assert np.abs(read_item(image).astype(int) - as_pillow(tmp_path / "a.jpg", upright=frame == UPRIGHT)).max() <= 4
 
 
@@ -223,7 +223,7 @@ def test_a_detector_s_boxes_are_in_the_frame_of_the_annotations(tmp_path: Path) 
     data = load_keypoint_dataset(path, folder).head(1)
     entries = [{"image_id": n, "category_id": 1, "bbox": [1, 1, 9, 9], "score": 0.9} for n in (1, 2)]
     (tmp_path / "found.json").write_text(json.dumps(entries[:1]))
-    assert [one.upright for one in load_detections(tmp_path / "found.json", data, folder)] == [False]
+    assert [one.upright for one in load_detector_boxes(tmp_path / "found.json", data, folder)] == [False]
 
 
 # --- every command

@@ -16,7 +16,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_image
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.predict import predict
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.image_files import encoded, png_that_claims
 from tests.mobile_eval.conftest import Invoke, People, one_line
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.keypoints.video import SUFFIXES, _Drawn, box_around, is_video, output_rate, predict_video
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 
 FRAMES, HEIGHT, WIDTH = 7, 96, 128
 

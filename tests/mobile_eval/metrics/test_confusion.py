@@ -10,9 +10,9 @@ from mobile_eval.metrics.confusion import (
     accuracy,
     class_table,
     confusion,
-    intersections_over_unions,
-    mean_known,
-    shares_found,
+    mean_over_classes,
+    per_class_iou,
+    per_class_recall,
 )
 
 TRUTH = np.array([[0, 0, 0, 1], [1, 255, 255, 2]], np.uint8)
@@ -23,23 +23,23 @@ def test_by_hand() -> None:
     counts = confusion(TRUTH, FOUND, 4, IGNORED)
     assert counts.tolist() == [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert accuracy(counts) == 3 / 6
-    np.testing.assert_allclose(shares_found(counts), [2 / 3, 1 / 2, 0, np.nan])
-    np.testing.assert_allclose(intersections_over_unions(counts), [2 / 5, 1 / 3, 0, np.nan])
-    assert mean_known(intersections_over_unions(counts)) == pytest.approx((2 / 5 + 1 / 3) / 3)
+    np.testing.assert_allclose(per_class_recall(counts), [2 / 3, 1 / 2, 0, np.nan])
+    np.testing.assert_allclose(per_class_iou(counts), [2 / 5, 1 / 3, 0, np.nan])
+    assert mean_over_classes(per_class_iou(counts)) == pytest.approx((2 / 5 + 1 / 3) / 3)
     doubled = counts + confusion(TRUTH, FOUND, 4, IGNORED)
     assert accuracy(doubled) == accuracy(counts)
 
 
 def test_a_class_that_is_predicted_but_never_there_has_an_iou_and_no_recall() -> None:
     counts = confusion(np.array([0, 0]), np.array([0, 1]), 2)
-    np.testing.assert_allclose(intersections_over_unions(counts), [0.5, 0])
-    np.testing.assert_allclose(shares_found(counts), [0.5, np.nan])
+    np.testing.assert_allclose(per_class_iou(counts), [0.5, 0])
+    np.testing.assert_allclose(per_class_recall(counts), [0.5, np.nan])
 
 
 def test_nothing_is_not_defined() -> None:
     counts = confusion(np.array([255]), np.array([0]), 2, IGNORED)
     assert np.isnan(accuracy(counts))
-    assert np.isnan(mean_known(shares_found(counts)))
+    assert np.isnan(mean_over_classes(per_class_recall(counts)))
 
 
 def test_tables_of_many_classes_show_the_lowest() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.metrics.distance import box_roots, normalized_distances
+from mobile_eval.metrics.distance import box_sizes, normalized_distances
 from mobile_eval.metrics.nme import nme
 
 
@@ -39,9 +39,9 @@ def test_an_error_at_the_threshold_is_no_failure() -> None:
 
 def test_boxes_as_units() -> None:
     truth = np.array([[[10, 10, 2], [20, 10, 2]]], float)
-    assert box_roots([(5, 5, 90, 40)]).tolist() == [60]
+    assert box_sizes([(5, 5, 90, 40)]).tolist() == [60]
     found = truth[..., :2] + [[3, 4], [0, 6]]
-    np.testing.assert_allclose(normalized_distances(found, truth, box_roots([(5, 5, 90, 40)])), [[5 / 60, 0.1]])
+    np.testing.assert_allclose(normalized_distances(found, truth, box_sizes([(5, 5, 90, 40)])), [[5 / 60, 0.1]])
 
 
 def test_nothing_known_is_null() -> None:

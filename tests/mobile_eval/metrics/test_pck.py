@@ -9,7 +9,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.metrics.distance import between, head_sizes, normalized_distances
+from mobile_eval.metrics.distance import head_sizes, keypoint_distances, normalized_distances
 from mobile_eval.metrics.pck import pckh
 from mobile_eval.tasks.pose.evaluate import head_joint_indices, measure_pose
 from tests.mobile_eval.conftest import People
@@ -20,8 +20,8 @@ JOINTS = ("head_top", "neck", "pelvis")
 def test_head_sizes() -> None:
     np.testing.assert_allclose(head_sizes([(7, 7, 30, 40), None]), [30, np.nan])  # 0.6 of a diagonal of 50
     truth = np.array([[[0, 0, 2], [6, 8, 2], [9, 9, 2]], [[0, 0, 2], [6, 8, 0], [9, 9, 2]]], float)
-    np.testing.assert_allclose(between(truth, [0], [1]), [10, np.nan])
-    np.testing.assert_allclose(between(truth, [0, 1], [2]), [np.hypot(6, 5), np.nan])
+    np.testing.assert_allclose(keypoint_distances(truth, [0], [1]), [10, np.nan])
+    np.testing.assert_allclose(keypoint_distances(truth, [0, 1], [2]), [np.hypot(6, 5), np.nan])
 
 
 def test_pckh_by_hand() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +15,9 @@ import numpy as np
 import pytest
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.compiled import check_not_compiled
-from mobile_eval.model.description import (
-    ModelDescription,
-    TensorFormat,
-    embed_description,
-    read_description,
-    save_model_file,
-)
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import check_not_compiled, embed_description, read_description, save_model_file
+from mobile_eval.model.description import ModelDescription, TensorFormat
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.mobile_eval.conftest import SIZE, MicroModels
 
 Describe = Callable[..., ModelDescription]
@@ -67,23 +62,22 @@ def test_truncated_is_refused(model_path: Callable[..., Path], keep: float, besi
     path.write_bytes(path.read_bytes()[: int(keep * size) if keep < 1 else int(keep)])
     if not beside:
         path.with_suffix(".json").unlink()
-    with pytest.raises(HRNetError, match=r"is empty|is not a TFLite model|truncated") as error:
+    with pytest.raises(HRNetError, match=re.escape(str(path))):
         read_description(path)
-    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize("cut", [1, 300])
-def test_a_cut_end_is_made_up_for_by_the_copy_beside(model_path: Callable[..., Path], cut: int) -> None:
+def test_description_beside_replaces_a_truncated_one(model_path: Callable[..., Path], cut: int) -> None:
     path = model_path()
     sound = read_description(path)
     path.write_bytes(path.read_bytes()[:-cut])
     assert read_description(path) == sound
     path.with_suffix(".json").unlink()
-    with pytest.raises(HRNetError, match="truncated or not of this package"):
+    with pytest.raises(HRNetError, match=re.escape(str(path))):
         read_description(path)
 
 
-def test_members_are_stored_as_google_s_readers_want_them(model_path: Callable[..., Path]) -> None:
+def test_members_are_not_compressed(model_path: Callable[..., Path]) -> None:
     with zipfile.ZipFile(model_path()) as tail:
         assert {member.filename: member.compress_type for member in tail.infolist()} == {
             "model.json": zipfile.ZIP_STORED,
@@ -92,14 +86,14 @@ def test_members_are_stored_as_google_s_readers_want_them(model_path: Callable[.
 
 
 def rewritten(data: bytes) -> bytes:
-    """A model as another tool writes it: the flatbuffer alone, packed anew."""
+    """A model as another tool writes it: the flatbuffer alone, packed again."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     model.description = b"written by another tool"
     return packed(model)
 
 
 def compiled(data: bytes, operator: bytes) -> bytes:
-    """A model as an accelerator's compiler writes it: one operator of the compiler's own, from the inputs to the outputs."""
+    """A model as an accelerator's compiler writes it: a single custom operator from the inputs to the outputs."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     code, single = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
@@ -116,60 +110,56 @@ def packed(model: schema.ModelT) -> bytes:
     return bytes(builder.Output())
 
 
-def test_a_rewritten_file_is_described_by_the_copy_beside(
+def test_rewritten_file_is_described_by_the_copy_beside(
     model_path: Callable[..., Path], micro: MicroModels, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = model_path()
     sound, crops = read_description(path), np.zeros((1, *SIZE, 3), np.uint8)
-    answers = TFLiteModel(path).heatmaps(crops)
+    heatmaps = TFLiteModel(path).heatmaps(crops)
     path.write_bytes(rewritten(micro.flatbuffers["float32"]))
     assert read_description(path) == dataclasses.replace(sound, flatbuffer=None)
-    np.testing.assert_array_equal(TFLiteModel(path).heatmaps(crops), answers)
+    np.testing.assert_array_equal(TFLiteModel(path).heatmaps(crops), heatmaps)
     TFLiteModel(path)
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{path} was written anew by another tool: its description is the one beside it"
-    ]
+    [record] = caplog.records
+    assert (record.levelname, str(path) in record.getMessage()) == ("WARNING", True)
 
 
 @pytest.mark.parametrize(
     ("end", "operator", "device"), [("_edgetpu", b"edgetpu-custom-op", "the Edge TPU"), ("_vela", b"ethos-u", "an Ethos-U")]
 )
-def test_a_file_compiled_elsewhere_is_known_for_what_it_is(
+def test_compiled_file_is_described_by_the_json_of_its_source(
     model_path: Callable[..., Path], micro: MicroModels, end: str, operator: bytes, device: str
 ) -> None:
     source = model_path("int8")
     path = source.with_name(f"{source.stem}{end}.tflite")
     path.write_bytes(compiled(micro.flatbuffers["int8"], operator))
     assert read_description(path) == dataclasses.replace(read_description(source), flatbuffer=None)
-    with pytest.raises(HRNetError, match=rf"was compiled for {device} already: give the int8 file"):
+    with pytest.raises(HRNetError, match=device):
         check_not_compiled(path)
     source.with_suffix(".json").unlink()
-    with pytest.raises(
-        ValueError, match=rf"compiled for {device} and has no description: copy {path.stem}.json or {source.stem}"
-    ):
+    with pytest.raises(HRNetError, match=rf"{device} .* {path.stem}\.json or {source.stem}\.json"):
         read_description(path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"shapes": 3}', '{"format_version": 9}', '{"format_version": 1}'])
-def test_json_beside_that_is_no_description(model_path: Callable[..., Path], micro: MicroModels, content: str) -> None:
+def test_json_beside_that_is_not_a_description(model_path: Callable[..., Path], micro: MicroModels, content: str) -> None:
     path = model_path()
     path.write_bytes(micro.flatbuffers["float32"])
     path.with_suffix(".json").write_text(content)
-    with pytest.raises(HRNetError, match=r"not of this package|format version 9|input is missing") as error:
+    with pytest.raises(HRNetError, match=re.escape(str(path))):
         read_description(path)
-    assert str(path) in str(error.value)
 
 
 def test_foreign_files_are_refused(tmp_path: Path, micro: MicroModels) -> None:
     bare = tmp_path / "bare.tflite"
     bare.write_bytes(micro.flatbuffers["float32"])
-    with pytest.raises(HRNetError, match="not of this package"):
+    with pytest.raises(HRNetError, match=r"bare\.tflite"):
         read_description(bare)
     text = tmp_path / "text.tflite"
     text.write_text("this is no model at all")
-    with pytest.raises(HRNetError, match="is not a TFLite model"):
+    with pytest.raises(HRNetError, match=r"text\.tflite"):
         read_description(text)
-    with pytest.raises(HRNetError, match=r"cannot read model .*No such file"):
+    with pytest.raises(HRNetError, match=r"absent\.tflite"):
         read_description(tmp_path / "absent.tflite")
 
 
@@ -178,37 +168,37 @@ def test_damage_is_noticed(model_path: Callable[..., Path]) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0x40
     path.write_bytes(data)
-    with pytest.raises(HRNetError, match="is damaged"):
+    with pytest.raises(HRNetError, match=re.escape(str(path))):
         read_description(path)
 
 
 def test_damaged_end_is_refused_or_harmless(model_path: Callable[..., Path]) -> None:
     path = model_path()
     path.with_suffix(".json").unlink()
-    whole, sound = path.read_bytes(), read_description(path)
+    data, sound = path.read_bytes(), read_description(path)
     assert sound.flatbuffer is not None
     refused = 0
-    for place in range(sound.flatbuffer.size_bytes, len(whole), 7):
-        data = bytearray(whole)
-        data[place] ^= 0x10
-        path.write_bytes(data)
+    for place in range(sound.flatbuffer.size_bytes, len(data), 7):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
         try:
             assert read_description(path) == sound
-        except ValueError:
+        except HRNetError:
             refused += 1
     assert refused > 20
 
 
 def test_other_descriptions_are_refused(tmp_path: Path, micro: MicroModels, describe: Describe) -> None:
-    with pytest.raises(HRNetError, match="format version 9"):
+    with pytest.raises(HRNetError, match="9"):
         ModelDescription.from_json({"format_version": 9})
     data = describe().to_json()
     del data["parameters"]
-    with pytest.raises(HRNetError, match="parameters is missing"):
+    with pytest.raises(HRNetError, match="parameters"):
         ModelDescription.from_json(data)
-    with pytest.raises(HRNetError, match="precision must be one of"):
+    with pytest.raises(HRNetError, match="int4"):
         dataclasses.replace(describe(), precision="int4")
-    with pytest.raises(HRNetError, match="not a TFLite flatbuffer"):
+    with pytest.raises(HRNetError, match=r"m\.tflite"):
         save_model_file(tmp_path / "m.tflite", b"nothing", describe())
-    with pytest.raises(HRNetError, match="needs a scale"):
+    with pytest.raises(HRNetError, match="int8"):
         TensorFormat("int8")

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.checked_inputs import IMAGES, RANDOM_IMAGES, checked_on
+from mobile_eval.model.description import IMAGES, RANDOM_IMAGES, checked_on
 from mobile_eval.report.comparison import compare, labels
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import evaluate
 from mobile_eval.viz.link_diagram import THICKEST, THINNEST, UNRANKED, link_diagram_svg
 from mobile_eval.viz.poses import cut_out, draw_skeleton, skeleton_svg

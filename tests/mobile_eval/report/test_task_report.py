@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.class_names import read_class_names
-from mobile_eval.metrics.confusion import intersections_over_unions, mean_known
+from mobile_eval.datasets.classes import read_class_names
+from mobile_eval.metrics.confusion import mean_over_classes, per_class_iou
 from mobile_eval.report.comparison import compare_files
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import evaluate
 from mobile_eval.tasks.segmentation.report import mean_iou
 from tests.drawn_tasks import drawn_source
@@ -56,7 +56,7 @@ def test_two_precisions_of_a_network(task: str, task_model: MakeModel, drawn_for
 
 def test_miou_of_sums_is_that_of_the_confusion_matrix() -> None:
     counts = np.random.default_rng(0).integers(0, 50, (4, 5, 5))
-    expected = [mean_known(intersections_over_unions(matrix)) for matrix in counts]
+    expected = [mean_over_classes(per_class_iou(matrix)) for matrix in counts]
     sums = np.stack([np.diagonal(counts, axis1=1, axis2=2), counts.sum(axis=2), counts.sum(axis=1)], axis=1)
     np.testing.assert_allclose(mean_iou(sums.reshape(2, 2, 15).astype(float)), np.reshape(expected, (2, 2)))
 

@@ -1,4 +1,4 @@
-"""Delegates as they are asked for and as they fail, and what ran where."""
+"""Delegates, how they fail, and which operators they take."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from mobile_eval.runtime.backend import Backend, Delegate, Placement, parse_dele
 from mobile_eval.runtime.interpreter import make_interpreter
 
 
-def test_a_delegate_as_it_is_typed() -> None:
+def test_parse_delegate() -> None:
     assert parse_delegate(None) is None
     assert parse_delegate("edgetpu", ["device=usb:0"]) == Delegate("edgetpu", (("device", "usb:0"),))
     assert str(Delegate("x.so", (("a", "1"), ("b", "2")))) == "x.so (a=1, b=2)"
-    with pytest.raises(HRNetError, match="takes NAME=VALUE, got 'usb'"):
+    with pytest.raises(HRNetError, match="'usb'"):
         parse_delegate("edgetpu", ["usb"])
-    with pytest.raises(HRNetError, match="goes with `delegate`"):
+    with pytest.raises(HRNetError, match="'device=usb'"):
         parse_delegate(None, ["device=usb"])
 
 
-def test_reference_kernels_are_the_runtime_s_own(model_path: Callable[..., Path]) -> None:
+def test_reference_kernels_run_without_delegates(model_path: Callable[..., Path]) -> None:
     reference = Backend(reference=True)
-    placed = placement(make_interpreter(model_path("int8"), reference), reference)
-    assert placed.delegated == 0
-    assert str(placed).endswith("ran on the runtime's own kernels, none on XNNPACK, which is off")
-    with pytest.raises(HRNetError, match="leave the delegate edgetpu out"):
+    result = placement(make_interpreter(model_path("int8"), reference), reference)
+    assert result.delegated == 0
+    assert result.delegate == "XNNPACK, which is off"
+    with pytest.raises(HRNetError, match="edgetpu"):
         Backend(delegate=Delegate("edgetpu"), reference=True)
 
 
-def test_numbers_of_threads() -> None:
+def test_parse_threads() -> None:
     assert parse_threads("1,2,4") == (1, 2, 4)
     for wrong in ("", "1,x", "0", "2,2"):
-        with pytest.raises(HRNetError, match="`threads` takes"):
+        with pytest.raises(HRNetError, match=repr(wrong)):
             parse_threads(wrong)
 
 
 def failing(error: Exception) -> Any:
-    """A runtime whose delegates fail like that."""
+    """A runtime whose delegates fail with that error."""
 
     def load(library: str, options: dict[str, str]) -> Any:
         raise error
@@ -53,26 +53,26 @@ def failing(error: Exception) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("delegate", "error", "message"),
+    ("delegate", "error", "named"),
     [
-        ("edgetpu", OSError("libedgetpu.so.1: cannot open"), "is not there: install the Edge TPU runtime"),
+        ("edgetpu", OSError("libedgetpu.so.1: cannot open"), r"libedgetpu1-std|edgetpu"),
         (
             "/opt/libedgetpu.so.1",
             ValueError("Failed to load delegate from libedgetpu.so.1"),
-            "found no Edge TPU: is it plugged in",
+            "/opt/libedgetpu.so.1",
         ),
-        ("vx.so", OSError("vx.so: no such file"), "cannot load the delegate vx.so: vx.so: no such file"),
-        ("vx.so", ValueError("no NPU"), "the delegate vx.so does not start: no NPU"),
-        ("vx.so", AttributeError("undefined symbol: tflite_plugin_create_delegate"), "vx.so is no TFLite delegate: undefined"),
+        ("vx.so", OSError("vx.so: no such file"), "no such file"),
+        ("vx.so", ValueError("no NPU"), "vx.so.*no NPU"),
+        ("vx.so", AttributeError("undefined symbol: tflite_plugin_create_delegate"), "vx.so.*undefined symbol"),
     ],
 )
-def test_failing_delegates_say_what_to_do(delegate: str, error: Exception, message: str) -> None:
-    with pytest.raises(HRNetError, match=message):
+def test_failing_delegates_are_named(delegate: str, error: Exception, named: str) -> None:
+    with pytest.raises(HRNetError, match=named):
         Delegate(delegate).load(failing(error))
 
 
 def test_a_real_runtime_without_the_library(model_path: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(HRNetError, match="is not there: install the Edge TPU runtime"):
+    with pytest.raises(HRNetError, match="edgetpu"):
         bench(model_path(), Backend(delegate=Delegate("edgetpu")), effort=Effort(1))
     assert "Exception ignored" not in capfd.readouterr().err
 
@@ -88,28 +88,27 @@ void tflite_plugin_destroy_delegate(void* delegate) {}
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_a_delegate_that_takes_nothing_is_seen_through(model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_delegate_that_takes_no_operators(model_path: Callable[..., Path], tmp_path: Path) -> None:
     source, library = tmp_path / "idle.c", tmp_path / "idle.so"
     source.write_text(DELEGATE_SOURCE)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
     backend = Backend(delegate=Delegate(str(library)))
     result = bench(model_path(), backend, effort=Effort(1))
     assert result.placement.delegated == 0
-    assert str(result.placement).endswith(f"own kernels, none on {library}")
+    assert result.placement.delegate == str(library)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_xnnpack_takes_nearly_all(precision: str, model_path: Callable[..., Path]) -> None:
+def test_xnnpack_takes_most_operators(precision: str, model_path: Callable[..., Path]) -> None:
     path = model_path(precision)
-    whole = placement(make_interpreter(path), Backend())
+    full = placement(make_interpreter(path), Backend())
     none = placement(make_interpreter(path, Backend(xnnpack=False)), Backend(xnnpack=False))
-    assert whole.operators == none.operators == whole.delegated + sum(whole.left.values())  # type: ignore[operator]
-    assert whole.delegated > 0.8 * whole.operators  # type: ignore[operator]
-    assert none.delegated == none.parts == 0
-    assert "operators ran on XNNPACK, in" in str(whole)
+    assert full.operators == none.operators == full.delegated + sum(full.remaining.values())  # type: ignore[operator]
+    assert full.delegated > 0.8 * full.operators  # type: ignore[operator]
+    assert none.delegated == none.partitions == 0
 
 
-def test_what_a_delegate_took_is_traced_back() -> None:
+def test_placement_traces_partitions_back_to_operators() -> None:
     def node(index: int, name: str, inputs: list[int], outputs: list[int]) -> dict[str, Any]:
         return {"index": index, "op_name": name, "inputs": inputs, "outputs": outputs}
 
@@ -119,7 +118,7 @@ def test_what_a_delegate_took_is_traced_back() -> None:
         node(2, "ADD", [1, 2], [3]),
         node(3, "SOFTMAX", [3], [4]),
     ]
-    parts = [node(4, "DELEGATE", [0, 9], [1]), node(5, "DELEGATE", [1, 2], [3])]
-    found = placement(SimpleNamespace(_get_ops_details=lambda: [*chain, *parts]), Backend())
-    assert found == Placement("XNNPACK", 4, 2, 2, {"RESIZE": 1, "SOFTMAX": 1})
+    partitions = [node(4, "DELEGATE", [0, 9], [1]), node(5, "DELEGATE", [1, 2], [3])]
+    result = placement(SimpleNamespace(_get_ops_details=lambda: [*chain, *partitions]), Backend())
+    assert result == Placement("XNNPACK", 4, 2, 2, {"RESIZE": 1, "SOFTMAX": 1})
     assert placement(SimpleNamespace(), Backend()).operators is None

@@ -7,7 +7,7 @@ import pytest
 
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
 from mobile_eval.model.description import ModelInput, TensorFormat
-from mobile_eval.runtime.quantization import StoredBytes, quantize
+from mobile_eval.runtime.quantization import InputQuantizer, quantize
 
 CAMERA = ((0.0, 0.0, 0.0), (1 / 255,) * 3)
 
@@ -27,7 +27,7 @@ def test_every_byte_is_stored_exactly(
     tensor: TensorFormat, constants: tuple[tuple[float, ...], tuple[float, ...]], linear: bool | None
 ) -> None:
     size = (32, 27)
-    stored = StoredBytes(ModelInput(size, *constants, tensor))
+    stored = InputQuantizer(ModelInput(size, *constants, tensor))
     crops = np.random.default_rng(0).integers(0, 256, (40, *size, 3), dtype=np.uint8)
     found = stored(crops)
     assert found.dtype == tensor.dtype
@@ -39,4 +39,4 @@ def test_where_a_linear_function_is_off_the_table_is_taken(monkeypatch: pytest.M
     monkeypatch.setattr("cv2.transform", lambda values, matrix: values)  # as a build of opencv could that rounds otherwise
     source = ModelInput((32, 32), IMAGENET_MEAN, IMAGENET_STD, TensorFormat("int8", 0.018658446, -14))
     crops = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(StoredBytes(source)(crops), quantize(normalize(crops), source.tensor))
+    np.testing.assert_array_equal(InputQuantizer(source)(crops), quantize(normalize(crops), source.tensor))

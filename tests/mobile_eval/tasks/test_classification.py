@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.folders import load_class_folders
+from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resized_centre
-from mobile_eval.model.description import unnamed_classes
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.description import default_class_names
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.classification.evaluate import evaluate_classification, measure_classification, rank
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
 
@@ -57,7 +57,7 @@ def test_by_hand() -> None:
 
 def test_class_255_counts_too() -> None:
     answers = [(np.eye(300, dtype=np.float32)[255], 255)]
-    assert measure_classification("m", unnamed_classes(300), answers).counts[255, 255] == 1
+    assert measure_classification("m", default_class_names(300), answers).counts[255, 255] == 1
 
 
 @pytest.mark.parametrize("shape", [(500, 375), (300, 400), (100, 64), (37, 41), (256, 300)])
@@ -77,7 +77,7 @@ def test_the_centre_is_imagenets(shape: tuple[int, int]) -> None:
 
 def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) -> None:
     model = task_model("classification", CLASSES)
-    result = evaluate_classification(TFLiteModel(model.path), load_class_folders(animals))
+    result = evaluate_classification(TFLiteModel(model.path), load_classification_dataset(animals))
     crops = [resized_centre(read_image(path), TASK_SIZE) for path in sorted(animals.rglob("*.png"))]
     found = model.keras.predict_on_batch(normalize(np.stack(crops))).argmax(axis=1)
     labels = np.array([0] * 4 + [1] * 3 + [2])
@@ -88,10 +88,10 @@ def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) 
 
 
 def test_folders_are_numbered_as_the_model_says(animals: Path) -> None:
-    data = load_class_folders(animals)
+    data = load_classification_dataset(animals)
     turned = data.numbered_as(("eel", "cat", "dog"))
     assert [one.label for one in turned.images] == [1] * 4 + [2] * 3 + [0]
-    assert data.numbered_as(unnamed_classes(3), named=False) is data
+    assert data.numbered_as(default_class_names(3), named=False) is data
     assert [one.label for one in data.head(4).images] == [0, 0, 1, 1]
     with pytest.raises(HRNetError, match="at least 1, got 0"):
         data.head(0)
@@ -151,7 +151,7 @@ def test_bad_data_end_in_one_line(
 
 
 def test_real_cells(cells: Path, task_model: MakeModel) -> None:
-    data = load_class_folders(cells / "val")
+    data = load_classification_dataset(cells / "val")
     assert (data.classes, len(data)) == (("Platelets", "RBC", "WBC"), 320)
     result = evaluate_classification(TFLiteModel(task_model("classification", ("WBC", "RBC", "Platelets")).path), data.head(40))
     assert result.images == 40

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco.detections import Detection, load_detections
+from mobile_eval.datasets.coco.detector_boxes import DetectorBox, load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.metrics.oks import oks
-from mobile_eval.metrics.oks_nms import oks_nms
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.metrics.keypoint_ap import keypoint_ap
+from mobile_eval.metrics.oks import oks_nms
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.detector_boxes import evaluate_in_detector_boxes, rescored_results
 from mobile_eval.tasks.pose.evaluate import evaluate_pose
 from mobile_eval.tasks.pose.options import PoseEvalOptions
@@ -45,8 +45,8 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
     listed = entries(dataset)
     listed[0]["score"] = 0.1
     path = write([*listed, {**listed[0], "category_id": 2}])  # a dog, say
-    assert len(load_detections(path, dataset, people.images)) == len(listed)
-    kept = load_detections(path, dataset, people.images, least=0.5)
+    assert len(load_detector_boxes(path, dataset, people.images)) == len(listed)
+    kept = load_detector_boxes(path, dataset, people.images, least=0.5)
     assert len(kept) == len(listed) - 1
     assert kept[0].image_size == tuple(dataset.coco["images"][0][side] for side in ("height", "width"))
 
@@ -70,9 +70,9 @@ def test_detections_that_are_none(
     changes: dict[str, Any], message: str, dataset: KeypointDataset, people: People, write: Callable[[Any], Path]
 ) -> None:
     with pytest.raises(HRNetError, match=message):
-        load_detections(write(entries(dataset, **changes)), dataset, people.images)
+        load_detector_boxes(write(entries(dataset, **changes)), dataset, people.images)
     with pytest.raises(HRNetError, match="is not a COCO detection results file"):
-        load_detections(write({"annotations": []}), dataset, people.images)
+        load_detector_boxes(write({"annotations": []}), dataset, people.images)
 
 
 def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) -> None:
@@ -82,11 +82,11 @@ def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) 
         entry["image_id"] = f"img-{entry['image_id']}"
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    found = load_detections(write(entries(dataset, category_id="1")), dataset, people.images)
+    found = load_detector_boxes(write(entries(dataset, category_id="1")), dataset, people.images)
     assert sorted(one.image_id for one in found) == sorted(instance.image_id for instance in dataset.instances)
     keypoints = np.stack([instance.keypoints for instance in dataset.instances])
     results = rescored_results(dataset.category_id, found, keypoints, [0.05] * 17, SIZE)
-    assert oks(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
+    assert keypoint_ap(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
 
 
 def naive_nms(poses: Any, scores: Any, areas: Any, sigmas: Any, threshold: float) -> list[int]:
@@ -120,15 +120,15 @@ def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> No
     instance = dataset.instances[0]
     truth = np.array(instance.keypoints)
     truth[:, 2] = 0.8
-    twice = [Detection(instance.image_id, instance.image_path, None, instance.box, score) for score in (0.5, 0.9)]
+    twice = [DetectorBox(instance.image_id, instance.image_path, None, instance.box, score) for score in (0.5, 0.9)]
     moved = truth + np.array([500, 0, 0])
-    third = Detection(instance.image_id, instance.image_path, None, instance.box, 0.7)
+    third = DetectorBox(instance.image_id, instance.image_path, None, instance.box, 0.7)
     sigmas = dataset.category.sigmas
     assert sigmas is not None
     results = rescored_results(1, [*twice, third], np.stack([truth, truth + np.array([0.1, 0, 0]), moved]), sigmas, SIZE)
     assert [result["score"] for result in results] == pytest.approx([0.9 * 0.8, 0.7 * 0.8])
     assert results[0]["keypoints"][0] == pytest.approx(truth[0, 0] + 0.1)
-    assert oks(dataset.coco, results, sigmas, 1).ap50 is not None
+    assert keypoint_ap(dataset.coco, results, sigmas, 1).ap50 is not None
 
 
 def test_with_the_annotated_boxes_it_is_the_same_accuracy(

@@ -14,7 +14,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import ModelOutput, TensorFormat
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.landmarks.evaluate import evaluate_landmarks, face_units, measure_landmarks
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
 

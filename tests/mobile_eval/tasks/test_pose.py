@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import box_matrix, transform_points
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import HEATMAPS
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate_pose, joint_sigmas, measure_pose
 from mobile_eval.tasks.pose.options import PoseEvalOptions
 from mobile_eval.tasks.pose.predictions import coco_results, instance_score
@@ -27,7 +28,7 @@ from tests.mobile_eval.conftest import SIZE, People
 
 def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TFLiteModel:
     """Something that answers every crop with the same heatmaps (1, H, W, K)."""
-    output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="plain")
+    output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="standard")
     description = SimpleNamespace(category=category, output=output, input=source)
     ways = {"stored": lambda crops: crops, "run": lambda stored: [heatmaps], "decoded": lambda answer: decode_heatmaps(answer[0])}
     model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **ways)

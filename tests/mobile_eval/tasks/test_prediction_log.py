@@ -12,8 +12,8 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointInstance, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import PoseOptions, predict_instances
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.keypoints.inference import DecodingOptions, predict_instances
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose import prediction_log
 from mobile_eval.tasks.pose.prediction_log import log_path, predict_with_log, remove_prediction_log
 from tests.killing import KilledError, kill_before_rename
@@ -29,19 +29,19 @@ def test_what_was_found_is_not_found_again(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    begun = predict_with_log(model, instances, PoseOptions(), output, resume=False)
+    begun = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
     first = list(islice(begun, 3))
     begun.close()  # type: ignore[attr-defined]
     with log_path(output).open("a") as file:
         file.write("[[1.0, 2")  # the machine went down in the middle of a line
     asked: list[int] = []
 
-    def counting(model: TFLiteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
+    def counting(model: TFLiteModel, people: Any, options: DecodingOptions) -> Iterator[Any]:
         asked.append(len(people))
         return predict_instances(model, people, options)
 
     monkeypatch.setattr(prediction_log, "predict_instances", counting)
-    found = list(predict_with_log(model, instances, PoseOptions(), output, resume=True))
+    found = list(predict_with_log(model, instances, DecodingOptions(), output, resume=True))
     assert asked == [len(instances) - 3]
     np.testing.assert_array_equal(found, list(predict_instances(model, instances)))
     np.testing.assert_array_equal(found[:3], first)
@@ -54,18 +54,18 @@ def test_another_evaluation_is_not_gone_on_with(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    begun = predict_with_log(model, instances, PoseOptions(), output, resume=False)
+    begun = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
     next(begun)
     begun.close()  # type: ignore[attr-defined]
     with pytest.raises(HRNetError, match=r"of another evaluation \(options differ\): remove it, or leave `resume` out"):
-        next(predict_with_log(model, instances, PoseOptions(flip=True), output, resume=True))
+        next(predict_with_log(model, instances, DecodingOptions(flip=True), output, resume=True))
     other = TFLiteModel(model_path("int8"))
     with pytest.raises(HRNetError, match=r"\(model and instances differ\)"):
-        next(predict_with_log(other, instances[1:], PoseOptions(), output, resume=True))
+        next(predict_with_log(other, instances[1:], DecodingOptions(), output, resume=True))
     log_path(output).write_text("")
     with pytest.raises(HRNetError, match=r"\(model and instances and options differ\)"):
-        next(predict_with_log(model, instances, PoseOptions(), output, resume=True))
-    assert len(list(predict_with_log(model, instances, PoseOptions(), output, resume=False))) == len(instances)
+        next(predict_with_log(model, instances, DecodingOptions(), output, resume=True))
+    assert len(list(predict_with_log(model, instances, DecodingOptions(), output, resume=False))) == len(instances)
 
 
 def test_a_kill_after_the_inference_loses_none_of_it(
@@ -81,7 +81,7 @@ def test_a_kill_after_the_inference_loses_none_of_it(
     assert not log_path(tmp_path / "whole" / "p.json").exists()
     asked: list[int] = []
 
-    def counting(model: TFLiteModel, people: Any, options: PoseOptions) -> Iterator[Any]:
+    def counting(model: TFLiteModel, people: Any, options: DecodingOptions) -> Iterator[Any]:
         asked.append(len(people))
         return predict_instances(model, people, options)
 
@@ -110,8 +110,8 @@ def test_a_damaged_line_is_found_again(
     damage: str, instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    expected = list(predict_with_log(model, instances, PoseOptions(), output, resume=False))
+    expected = list(predict_with_log(model, instances, DecodingOptions(), output, resume=False))
     lines = log_path(output).read_text().splitlines()
     lines[2] = damage
     log_path(output).write_text("\n".join([*lines, ""]))
-    np.testing.assert_array_equal(list(predict_with_log(model, instances, PoseOptions(), output, resume=True)), expected)
+    np.testing.assert_array_equal(list(predict_with_log(model, instances, DecodingOptions(), output, resume=True)), expected)

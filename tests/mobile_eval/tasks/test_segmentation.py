@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.masks import load_masked_images, read_mask
+from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, read_image, resize
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, evaluate_segmentation, most_likely
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
 
@@ -67,14 +67,14 @@ def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
 def test_counts_what_the_keras_model_finds(streets: Streets, task_model: MakeModel) -> None:
     model = task_model("segmentation", CLASSES)
     expected = expected_counts(model.keras, streets)
-    found = evaluate_segmentation(TFLiteModel(model.path), load_masked_images(streets.images, streets.masks))
+    found = evaluate_segmentation(TFLiteModel(model.path), load_segmentation_dataset(streets.images, streets.masks))
     assert (found.counts.sum(axis=1) == expected.sum(axis=1)).all()
     assert np.abs(found.counts - expected).sum() <= 4  # pixels whose two best classes are a rounding error apart
     assert np.count_nonzero(found.counts.sum(axis=0)) >= 2
 
 
 def test_int8_finds_nearly_the_same(streets: Streets, task_model: MakeModel) -> None:
-    data = load_masked_images(streets.images, streets.masks)
+    data = load_segmentation_dataset(streets.images, streets.masks)
     exact, small = (
         evaluate_segmentation(TFLiteModel(task_model("segmentation", CLASSES, precision).path), data)
         for precision in ("float32", "int8")
@@ -109,11 +109,11 @@ def test_cityscapes_layout(tmp_path: Path) -> None:
             path = tmp_path / kind / "val" / "ulm" / f"ulm_000001_000019_{ending}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), np.zeros((4, 8), np.uint8))
-    [pair] = load_masked_images(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val").images
+    [pair] = load_segmentation_dataset(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val").images
     assert pair.mask_path.name == "ulm_000001_000019_gtFine_labelTrainIds.png"
     pair.mask_path.unlink()
     with pytest.raises(HRNetError, match="make them with cityscapesscripts' createTrainIdLabelImgs"):
-        load_masked_images(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val")
+        load_segmentation_dataset(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val")
 
 
 def palette_png(indices: NDArray[np.uint8]) -> bytes:
@@ -196,7 +196,7 @@ def test_bad_data_end_in_one_line(
 def test_real_streets(camvid: Path, task_model: MakeModel) -> None:
     classes = json.loads((camvid / "classes.json").read_text())
     model = TFLiteModel(task_model("segmentation", classes).path)
-    data = load_masked_images(camvid / "val" / "images", camvid / "val" / "masks")
+    data = load_segmentation_dataset(camvid / "val" / "images", camvid / "val" / "masks")
     assert len(data) == 101
     result = evaluate_segmentation(model, data.head(5))
     masks = [read_mask(one.mask_path, 11) for one in data.head(5).images]

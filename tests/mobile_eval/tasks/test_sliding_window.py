@@ -12,19 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.masks import load_masked_images, read_mask
+from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
 from mobile_eval.image.preprocess import normalize, read_image, resize
 from mobile_eval.options import parse_values
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import evaluate_segmentation, most_likely
 from mobile_eval.tasks.segmentation.options import SegmentationEvalOptions
-from mobile_eval.tasks.segmentation.sliding_window import (
-    log_sums,
-    make_views,
-    most_probable,
-    predict_view,
-    window_starts,
-)
+from mobile_eval.tasks.segmentation.sliding_window import log_sums, make_views, most_probable, predict_view, window_starts
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
 
 CLASSES = ("sky", "road", "car")
@@ -127,7 +121,7 @@ def test_a_window_as_large_as_the_image_finds_what_the_whole_finds(task_model: M
     image = np.random.default_rng(2).integers(0, 256, (*TASK_SIZE, 3), np.uint8)
     model = TFLiteModel(task_model("segmentation", CLASSES).path)
     [view] = make_views(image, TASK_SIZE, SegmentationEvalOptions(windows=True))
-    plain = most_likely(model.answer(model.stored(image[None]))[0], TASK_SIZE)
+    plain = most_likely(model.output(model.to_input(image[None]))[0], TASK_SIZE)
     assert (most_probable([predict_view(model, view)], TASK_SIZE) == plain).mean() > 0.999
 
 
@@ -144,7 +138,7 @@ def streets(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_evaluation_counts_what_views_find(streets: tuple[Path, Path], task_model: MakeModel) -> None:
-    model, data = TFLiteModel(task_model("segmentation", CLASSES).path), load_masked_images(*streets)
+    model, data = TFLiteModel(task_model("segmentation", CLASSES).path), load_segmentation_dataset(*streets)
     how = SegmentationEvalOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
     counts = np.zeros((3, 3), np.int64)
     for one in data.images:

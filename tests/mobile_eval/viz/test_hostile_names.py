@@ -10,7 +10,8 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.model.description import BoxesFile, ModelDescription, files_of
+from mobile_eval.model.archive import files_of
+from mobile_eval.model.description import BoxesFile, ModelDescription
 from mobile_eval.report.comparison import compare
 from mobile_eval.report.devices import compare_devices
 from mobile_eval.report.links import compare_links

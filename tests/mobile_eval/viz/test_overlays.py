@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory, load_keypoint_dataset
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.viz import overlays
 from mobile_eval.viz.masks import class_colors, compared, mask_overlay
 from mobile_eval.viz.overlays import FOUND, TRUE, draw_keypoints, with_keypoints

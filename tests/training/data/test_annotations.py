@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from conversion.quantization.samples import own_data
+from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import model_weights
@@ -32,7 +32,7 @@ from training.pruning.budget import Budget
 from training.pruning.prune import PruneOptions, check_prunable
 from training.ranking.data import GatedNetwork, RankingData
 from training.ranking.rank import rank
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 from training.train import train
 
 NAN = math.nan
@@ -66,7 +66,7 @@ def first_batch(config: TrainingConfig, spec: HRNetSpec) -> Example:
 def test_unlabelled_joints_without_a_place_are_as_at_0_0(
     place: list[Any], targets: str, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(config, settings=Settings(targets=targets, half_body_probability=0.5))
+    config = dataclasses.replace(config, settings=PoseSettings(targets=targets, half_body_probability=0.5))
     odd = first_batch(rewritten(config, tmp_path / "odd.json", with_unlabelled(place)), spec)
     plain = first_batch(rewritten(config, tmp_path / "plain.json", with_unlabelled([0, 0, 0])), spec)
     for found, expected in zip(odd, plain, strict=True):
@@ -163,7 +163,7 @@ def test_a_run_s_category_is_taken_where_none_is_given(
     chosen = with_given(dataclasses.replace(config, train=train_source, val=None, batch_size=2), {"flip_pairs": "none"})
     train_data, _ = load_data(chosen)
     assert train_data.names == ("nose", "tail")
-    calibrated = own_data(run)
+    calibrated = training_data(run)
     assert calibrated is not None
     assert calibrated.names == ("nose", "tail")
 

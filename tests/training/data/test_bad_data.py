@@ -165,7 +165,7 @@ def nothing(at: Path) -> None:
         (nothing, SEGMENT + " --class-weights 1,2", "--class-weights has 2 numbers, but the data have 3 classes"),
         (nothing, SEGMENT + " --class-weights 1,x,2", "--class-weights takes float with commas between"),
         (nothing, SEGMENT + " --train-annotations {at}/faces.json", "--train-annotations is not for segmentation"),
-        (nothing, SEGMENT + " --mixup 0.2", "--mixup is not for segmentation; it takes --smallest"),
+        (nothing, SEGMENT + " --mixup 0.2", "--mixup is not for segmentation; it takes --min-scale"),
         (nothing, SEGMENT.replace("--masks {at}/masks", ""), "segmentation needs --images and --masks: --masks is missing"),
         (nothing, SEGMENT.replace("{at}/masks", "{at}/no"), "image folder {at}/no does not exist"),
         (nothing, SEGMENT.replace("{at}/masks", "{at}/animals"), "0.png has no mask: "),
@@ -176,18 +176,18 @@ def nothing(at: Path) -> None:
         (nothing, CLASSIFY + " --masks {at}/masks", "--masks is not for classification"),
         (nothing, CLASSIFY + " --val-annotations {at}/faces.json", "--val-annotations is not for classification"),
         (nothing, CLASSIFY + " --class-weights 1", "--class-weights has 1 numbers, but the data have 2 classes"),
-        (nothing, CLASSIFY + " --class-weights 1,2 --class-balance", "give one of the two"),
-        (nothing, CLASSIFY + " --crop-ratio 0.5", "crop-ratio must be at least 1, got 0.5"),
+        (nothing, CLASSIFY + " --class-weights 1,2 --balance-classes", "give one of the two"),
+        (nothing, CLASSIFY + " --max-crop-aspect 0.5", "crop-ratio must be at least 1, got 0.5"),
         (nothing, CLASSIFY + " --recipe coco", "no recipe for classification named 'coco'; there are imagenet, small"),
         (boxes_only, FACES, "faces.json has no category with keypoints"),
         (landmarks_without_sides, FACES, "it is not known which of 6 keypoints (one_0, one_1, one_2, ...) are left and right"),
         (nothing, FACES + " --masks {at}/masks", "--masks is not for landmarks"),
-        (nothing, FACES + " --class-balance", "--class-balance is not for landmarks; it takes --targets"),
+        (nothing, FACES + " --balance-classes", "--balance-classes is not for landmarks; it takes --targets"),
         (nothing, FACES.replace("faces.json", "masks"), "masks is a folder without .pts files"),
         (nothing, FACES.replace("faces.json", "classes.txt"), "classes.txt, line 1: 1 entries, expected 207"),
         (nothing, FACES.replace("faces.json", "images/0.png"), "0.png is not JSON"),
         (nothing, POSE + " --classes {at}/classes.txt", "--classes is not for pose"),
-        (nothing, POSE + " --crop-smallest 0.2", "--crop-smallest is not for pose; it takes --targets"),
+        (nothing, POSE + " --min-crop-area 0.2", "--min-crop-area is not for pose; it takes --targets"),
         (nothing, POSE.replace("faces.json", "masks"), "masks is a folder without .pts files"),
         (nothing, POSE.replace("pose-small-v1", "segment-tiny"), "no model named 'segment-tiny'; there are "),
         (nothing, POSE.replace("pose-small-v1", "segment-w18"), "segmentation needs --images and --masks: --masks is missing"),
@@ -222,14 +222,14 @@ def test_a_mask_that_is_spoilt_while_training_ends_it_in_one_line(at: Path) -> N
     from mobile_eval.tasks.registry import TASKS
     from training.config import TrainingConfig
     from training.data.examples import examples_for
-    from training.data.tf_pipeline import training_dataset, unreadable_in_one_line
-    from training.tasks.segmentation.settings import Settings
+    from training.data.tf_pipeline import reraised_data_errors, training_dataset
+    from training.tasks.segmentation.settings import SegmentationSettings
 
     source = DataSource(at / "images", masks=at / "masks")
     data = TASKS["segmentation"].load(source)
-    config = TrainingConfig(source, None, Settings(), 1, "segmentation", batch_size=3)
+    config = TrainingConfig(source, None, SegmentationSettings(), 1, "segmentation", batch_size=3)
     examples = examples_for(data, customized(preset("segment-small-v1"), input_size=(32, 32)), config)
     mask_of_another_size(at)
-    with pytest.raises(HRNetError, match=r"^mask \S+1.png is 40x61") as caught, unreadable_in_one_line(examples):
+    with pytest.raises(HRNetError, match=r"^mask \S+1.png is 40x61") as caught, reraised_data_errors(examples):
         next(iter(training_dataset(examples, range(1))))
     assert "\n" not in str(caught.value)

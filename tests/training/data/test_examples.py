@@ -17,12 +17,12 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import box_matrix
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.keypoints.decode import decode_heatmaps, keypoints_in_image
-from training.data.examples import Examples, plain_inputs, steps_per_epoch
-from training.tasks.pose.settings import Settings
+from training.data.examples import Examples, evaluation_inputs, steps_per_epoch
+from training.tasks.pose.settings import PoseSettings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
-from training.tasks.pose.task import pose_maker
+from training.tasks.pose.task import pose_example_builder
 
-NONE = Settings(sigma=1.5, rotation=0, scale=0, flip_probability=0)
+NONE = PoseSettings(sigma=1.5, rotation=0, scale=0, flip_probability=0)
 MIRROR = dataclasses.replace(NONE, flip_probability=1.0)
 DARK = HeatmapTargets("dark", 1.5)
 
@@ -32,14 +32,14 @@ def people(drawn: Path) -> KeypointDataset:
     return load_keypoint_dataset(drawn / "person_keypoints_train.json", drawn / "images")
 
 
-def examples(people: KeypointDataset, spec: HRNetSpec, seed: int = 0, settings: Settings | None = None) -> Examples:
-    return Examples(people, pose_maker(people, spec, settings or Settings()), 8, seed)
+def examples(people: KeypointDataset, spec: HRNetSpec, seed: int = 0, settings: PoseSettings | None = None) -> Examples:
+    return Examples(people, pose_example_builder(people, spec, settings or PoseSettings()), 8, seed)
 
 
-def made(index: int, people: KeypointDataset, spec: HRNetSpec, settings: Settings) -> tuple[np.ndarray, ...]:
-    maker = pose_maker(people, spec, settings)
-    out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
-    maker.example(index, read_item(people.instances[index]), np.random.default_rng(0), out)
+def made(index: int, people: KeypointDataset, spec: HRNetSpec, settings: PoseSettings) -> tuple[np.ndarray, ...]:
+    example_builder = pose_example_builder(people, spec, settings)
+    out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
+    example_builder.augmented(index, read_item(people.instances[index]), np.random.default_rng(0), out)
     return out
 
 
@@ -56,7 +56,7 @@ def test_targets_decode_to_the_joints(people: KeypointDataset, spec: HRNetSpec) 
 
 
 def test_without_augmentation_the_crop_is_the_device_s(people: KeypointDataset, spec: HRNetSpec) -> None:
-    for index, crop in enumerate(plain_inputs(people.instances[:3], spec)):
+    for index, crop in enumerate(evaluation_inputs(people.instances[:3], spec)):
         np.testing.assert_array_equal(made(index, people, spec, NONE)[0], crop)
 
 
@@ -116,7 +116,7 @@ def test_a_damaged_image_is_skipped_and_reported(people: KeypointDataset, spec: 
     order = whole.order(0).tolist()
     step, place = divmod(order.index(17), 8)
     expected, found = whole.batch(0, step)[0].copy(), part.batch(0, step)[0]
-    expected[place] = plain_inputs((whole.data.items[order[order.index(17) + 1]],), spec)[0]
+    expected[place] = evaluation_inputs((whole.data.items[order[order.index(17) + 1]],), spec)[0]
     np.testing.assert_array_equal(found, expected)
     line = part.unreadable.report(0)
     assert line is not None

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conversion.quantization.samples import own_data
+from conversion.quantization.samples import training_data
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
-from training.config import TrainingConfig, tuning_config
+from training.config import TrainingConfig, fine_tuning_config
 from training.data.image_cache import ImageCache
 from training.data.sources import TRAIN, asked_source, asked_sources, run_sources
-from training.tasks.classification.settings import Settings as ClassSettings
-from training.tasks.pose.settings import Settings
+from training.tasks.classification.settings import ClassificationSettings
+from training.tasks.pose.settings import PoseSettings
 
 UPSIDE_DOWN = 3
 
@@ -53,20 +53,20 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
     train, val = asked_sources("pose", options(turned, exif))
     assert val is not None
     assert (train.exif, val.exif) == (exif, exif)
-    config = TrainingConfig(train, val, Settings(), 1)
+    config = TrainingConfig(train, val, PoseSettings(), 1)
     stored = TrainingConfig.from_json(json.loads(json.dumps(config.to_json())))
     assert stored == config
     load = TASKS["pose"].load
     assert {instance.upright for one in (stored.train, val) for instance in load(one).instances} == {exif == "upright"}
     run = Run(tmp_path / "run", "train", spec, {"name": "person"}, config.to_json())
-    again = tuning_config(run, run_sources(run, options(turned, None)), 1, 8, 1e-3, 0)
+    again = fine_tuning_config(run, run_sources(run, options(turned, None)), 1, 8, 1e-3, 0)
     assert (again.train.exif, again.val and again.val.exif) == (exif, exif)
-    changed = tuning_config(run, run_sources(run, options(turned, "upright")), 1, 8, 1e-3, 0)
+    changed = fine_tuning_config(run, run_sources(run, options(turned, "upright")), 1, 8, 1e-3, 0)
     assert changed.train.exif == "upright"
-    data = own_data(run)
+    data = training_data(run)
     assert data is not None
     assert {instance.upright for instance in data.items} == {exif == "upright"}
-    assert own_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
+    assert training_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
 
 
 def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
@@ -84,6 +84,6 @@ def test_where_there_is_no_choice(tmp_path: Path) -> None:
         asked_source("classification", asked, TRAIN)
     with pytest.raises(HRNetError, match="`exif`"):
         TASKS["classification"].load_optional(DataSource(tmp_path, exif="stored"))
-    config = TrainingConfig(DataSource(tmp_path), None, ClassSettings(), 1, "classification").to_json()
+    config = TrainingConfig(DataSource(tmp_path), None, ClassificationSettings(), 1, "classification").to_json()
     assert DataSource(tmp_path).read_as(config) == DataSource(tmp_path)
     assert DataSource().read_as({"train": {"images": "x", "exif": "stored"}}) == DataSource()  # nothing given: nothing to be read

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from mobile_eval.datasets.folders import load_class_folders
+from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.errors import HRNetError
 from tests.killing import KilledError, kill_before_rename
 from training.data.imports.layout import LabelledImage, folder_name, write_class_folders
@@ -61,7 +61,7 @@ def test_imagenet_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     (shards / "README.txt").write_text("no records")
     code, out, _ = hrnet(monkeypatch, capsys, "data", "tfrecord", shards, "--output", tmp_path / "train")
     assert (code, out.strip()) == (0, f"images: {tmp_path / 'train'}, 3")
-    data = load_class_folders(tmp_path / "train")
+    data = load_classification_dataset(tmp_path / "train")
     assert data.classes == ("n01440764", "n01514668")
     assert [(one.image_path.name, one.label) for one in data.images] == [
         ("00000_0000000.jpg", 0),
@@ -83,11 +83,11 @@ def test_names_of_classes(tmp_path: Path) -> None:
     ):
         write_records(path, [record(0, 0, **more), record(1, 1, **more)])
         assert unpack_tfrecords([str(path)], tmp_path / f"out{number}", classes=classes) == 2
-        assert load_class_folders(tmp_path / f"out{number}").classes == expected
+        assert load_classification_dataset(tmp_path / f"out{number}").classes == expected
     write_records(path, [record(0, 0, text=b"cat/dog"), record(1, 1, text=b"horse")], "GZIP")
     path.rename(tmp_path / "data.tfrecord.gz")
     unpack_tfrecords([str(tmp_path / "*.gz")], tmp_path / "text")
-    assert load_class_folders(tmp_path / "text").classes == ("cat_dog", "horse")
+    assert load_classification_dataset(tmp_path / "text").classes == ("cat_dog", "horse")
 
 
 def test_interrupted_it_goes_on(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_bad_records_end_in_one_line(
 def test_compressed_files_by_their_content(kind: str, name: str, tmp_path: Path) -> None:
     write_records(tmp_path / name, [record(0, 0), record(1, 1)], kind)
     assert unpack_tfrecords([str(tmp_path / name)], tmp_path / "out") == 2
-    data = load_class_folders(tmp_path / "out")
+    data = load_classification_dataset(tmp_path / "out")
     assert [one.image_path.read_bytes() for one in data.images] == [picture(0), picture(1)]
 
 
@@ -248,7 +248,7 @@ def test_tensorflow_datasets(
         monkeypatch, capsys, "data", "tfds", "two_colors", "--split", "train", "--data-dir", catalogue, "--output", out
     )
     assert (code, printed.strip()) == (0, f"images: {out}, 5")
-    data = load_class_folders(out)
+    data = load_classification_dataset(out)
     assert (data.classes, [one.label for one in data.images]) == (("cold", "warm"), [0, 0, 1, 1, 1])
     shades = {name: sorted(int(cv2.imread(str(p))[0, 0, 0]) for p in (out / name).iterdir()) for name in data.classes}
     assert shades == {"cold": [40, 120], "warm": [0, 80, 160]}

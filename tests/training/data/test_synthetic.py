@@ -72,7 +72,7 @@ def test_loads_as_a_coco_keypoint_data_set(folder: Path, split: str, count: int)
     assert data.category.sigmas is not None
     assert len(data.category.flip_pairs) == 8
     assert len(data.coco["images"]) == count <= len(data)
-    assert read_image(data.persons[0].image_path).shape == (*SIZE, 3)
+    assert read_image(data.instances[0].image_path).shape == (*SIZE, 3)
 
 
 def test_annotations_are_consistent(folder: Path) -> None:

@@ -14,9 +14,9 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import instance_crops, normalize
 from training.data.examples import Examples
-from training.data.tf_pipeline import AfterEpoch, training_dataset, unreadable_in_one_line
-from training.tasks.pose.settings import Settings
-from training.tasks.pose.task import pose_maker
+from training.data.tf_pipeline import PipelineEpochEnd, reraised_data_errors, training_dataset
+from training.tasks.pose.settings import PoseSettings
+from training.tasks.pose.task import pose_example_builder
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def people(drawn: Path) -> KeypointDataset:
 
 
 def examples(people: KeypointDataset, spec: HRNetSpec) -> Examples:
-    return Examples(people, pose_maker(people, spec, Settings()), 8, 0)
+    return Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 0)
 
 
 def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDataset, spec: HRNetSpec) -> None:
@@ -38,7 +38,7 @@ def test_batches_are_the_examples_in_order_from_any_epoch(people: KeypointDatase
 
 
 def test_without_augmentation_batches_are_the_device_s_own_crops(people: KeypointDataset, spec: HRNetSpec) -> None:
-    made = Examples(people, pose_maker(people, spec, Settings(rotation=0, scale=0, flip_probability=0)), 8, 0)
+    made = Examples(people, pose_example_builder(people, spec, PoseSettings(rotation=0, scale=0, flip_probability=0)), 8, 0)
     found = np.concatenate([crops.numpy() for crops, *_ in training_dataset(made, range(1))])
     instances = [people.instances[index] for index in made.order(0)[: len(found)]]
     np.testing.assert_allclose(found, normalize(instance_crops(instances, spec.input_size)[0]), atol=1e-4)
@@ -58,15 +58,15 @@ def test_damage_is_said_in_one_line(
     made = examples(dataclasses.replace(people, instances=instances), spec)
     with pytest.raises(HRNetError, match=r"epoch 1: the images of \d of \d+ examples cannot be read, more than 1%; the first: "):
         _take_all(made)
-    AfterEpoch(made).on_epoch_end(0)
+    PipelineEpochEnd(made).on_epoch_end(0)
     assert "examples skipped, the first: image" in caplog.text
 
 
 def _take_all(made: Examples) -> None:
-    with unreadable_in_one_line(made):
+    with reraised_data_errors(made):
         list(training_dataset(made, range(1)))
 
 
 def test_other_errors_stay_what_they_are(people: KeypointDataset, spec: HRNetSpec) -> None:
-    with pytest.raises(tf.errors.OpError), unreadable_in_one_line(examples(people, spec)):
+    with pytest.raises(tf.errors.OpError), reraised_data_errors(examples(people, spec)):
         tf.debugging.assert_equal(1, 2)

@@ -13,12 +13,12 @@ from hrnet_tf.models.inference import Inference
 from hrnet_tf.models.quantization import activation_ranges
 from hrnet_tf.spec.memory import live_bytes
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.image.geometry import PLAIN
+from mobile_eval.image.geometry import STANDARD
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training import quantize
 from training.callbacks.validation import measure
 from training.config import TrainingConfig
-from training.data.examples import plain_inputs
+from training.data.examples import evaluation_inputs
 from training.quantize import range_groups
 
 
@@ -42,7 +42,7 @@ def test_validation_in_small_batches(folded: Any, spec: HRNetSpec, config: Train
     score = measure(watched, data, spec)
     assert measure(watched, data, spec, memory_budget=4 * live_bytes(spec)) == pytest.approx(score, abs=1e-9)
     assert sizes == [10, 4, 4, 2]
-    inputs = plain_inputs(data.items, spec)
+    inputs = evaluation_inputs(data.items, spec)
     np.testing.assert_allclose(inference(inputs), folded.predict_on_batch(inputs), atol=1e-5)
 
 
@@ -58,10 +58,10 @@ def test_ranges_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingC
     monkeypatch.setattr(quantize, "GROUP_ITEMS", 8)
     data = load_keypoints(config.train).head(20)
     ranges, others = (
-        activation_ranges(folded, range_groups(data, spec, PLAIN, budget)) for budget in (2**30, 3 * live_bytes(spec))
+        activation_ranges(folded, range_groups(data, spec, STANDARD, budget)) for budget in (2**30, 3 * live_bytes(spec))
     )
     assert ranges.keys() == others.keys() == {layer.name for layer in folded.layers}
-    inputs = plain_inputs(data.items, spec)
+    inputs = evaluation_inputs(data.items, spec)
     outputs = keras.Model(folded.input, [layer.output for layer in folded.layers]).predict_on_batch(inputs)
     groups = (slice(0, 8), slice(8, 16), slice(16, 20))
     for layer, values in zip(folded.layers, outputs, strict=True):

@@ -130,14 +130,14 @@ def test_changed_annotations_are_refused(run: Run, drawn: Path, config: Training
 
 
 def test_masks_of_another_size_are_other_data(tmp_path: Path) -> None:
-    from mobile_eval.datasets.folders import load_class_folders
+    from mobile_eval.datasets.classification import load_classification_dataset
 
     for name in ("a", "b"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "1.png").write_bytes(b"x")
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "1.png").write_bytes(b"12")
-    data, source = load_class_folders(tmp_path / "images"), DataSource(tmp_path / "images", masks=tmp_path / "masks")
+    data, source = load_classification_dataset(tmp_path / "images"), DataSource(tmp_path / "images", masks=tmp_path / "masks")
     before = data_identity(source, data)
     assert before["items"] == 2
     assert data_identity(source, data) == before

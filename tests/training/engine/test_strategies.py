@@ -23,13 +23,13 @@ from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.engine.strategies import Devices, make_devices
 from training.execution import Execution
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 from training.train import train
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 JOB = Path(__file__).with_name("devices_job.py")
-STEP = {"settings": Settings(rotation=0.0, scale=0.0), "epochs": 1, "learning_rate": 1e-3, "warmup_epochs": 0.0, "val": None}
+STEP = {"settings": PoseSettings(rotation=0.0, scale=0.0), "epochs": 1, "learning_rate": 1e-3, "warmup_epochs": 0.0, "val": None}
 
 
 @pytest.fixture(scope="module")

@@ -26,15 +26,15 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.callbacks.progress import ProgressLine
-from training.callbacks.run_checkpoint import KeepRun, best_epoch, out_of_patience
-from training.callbacks.terminate_on_nan import BATCH_FILE, StopAtNonFinite
+from training.callbacks.run_checkpoint import RunCheckpoint, best_epoch, out_of_patience
+from training.callbacks.terminate_on_nan import BATCH_FILE, TerminateOnNonFinite
 from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.engine.fit import build_for_training
 from training.execution import Execution
 from training.optim.optimizers import AveragedWeights, make_optimizer
-from training.tasks.pose.settings import Settings
-from training.tasks.pose.task import pose_maker
+from training.tasks.pose.settings import PoseSettings
+from training.tasks.pose.task import pose_example_builder
 from training.train import train
 
 ROOT = Path(__file__).parents[3]
@@ -91,8 +91,8 @@ def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(small: HRNetSpec
 
 def test_the_batches_of_all_devices_are_kept(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     people = load_keypoints(config.train)
-    examples = Examples(people, pose_maker(people, small, Settings()), 4, 0, together=2)
-    stop = StopAtNonFinite(Run(tmp_path, "train", small, {}, {}), examples)
+    examples = Examples(people, pose_example_builder(people, small, PoseSettings()), 4, 0, together=2)
+    stop = TerminateOnNonFinite(Run(tmp_path, "train", small, {}, {}), examples)
     stop.on_epoch_begin(1)
     stop.on_train_batch_end(0, {"loss": 0.1})
     with pytest.raises(HRNetError, match="the loss is nan after step 3 of epoch 2"):
@@ -188,7 +188,7 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: P
 
     run = Run(tmp_path, "train", None, {}, {})  # type: ignore[arg-type]
     checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors", model, model.optimizer)
-    keeping = KeepRun(run, model, checkpoint, [], AveragedWeights(model.optimizer, []), PCK, keep="best", patience=2)
+    keeping = RunCheckpoint(run, model, checkpoint, [], AveragedWeights(model.optimizer, []), PCK, keep="best", patience=2)
     keeping.set_model(model)
     model.stop_training = False
     for epoch, pck in enumerate((0.3, 0.6, 0.5, 0.6)):

@@ -12,10 +12,10 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.engine.fit import build_for_training
-from training.optim.distillation import Distiller
 from training.optim.optimizers import make_optimizer
+from training.optim.trainer_models import DistillationModel, batch_loss
 from training.tasks.pose.losses import HeatmapMSE
-from training.tasks.pose.task import heatmap_imitation
+from training.tasks.pose.task import heatmap_distillation_loss
 
 
 def test_the_loss_is_the_weighted_sum_of_both() -> None:
@@ -25,8 +25,8 @@ def test_the_loss_is_the_weighted_sum_of_both() -> None:
     images = rng.standard_normal((2, 4, 4, 2), np.float32)
     target, *predictions = (rng.random((2, 4, 4, 3), np.float32) for _ in range(3))
     weight = np.array([1, 0, 1], np.float32) * np.ones((2, 1, 1, 3), np.float32)  # the second joint is not labelled
-    own = HeatmapMSE()
-    distiller = Distiller(student, teacher, 0.3, lambda x, y, found, weight: own(y, found, weight), heatmap_imitation)
+    loss = batch_loss(student, HeatmapMSE())
+    distiller = DistillationModel(student, teacher, 0.3, loss, heatmap_distillation_loss)
     taught = teacher.predict_on_batch(images)
 
     def two_losses(predicted: np.ndarray) -> float:
@@ -42,7 +42,7 @@ def test_the_loss_is_the_weighted_sum_of_both() -> None:
 
 def test_a_share_outside_0_to_1_is_refused(config: TrainingConfig) -> None:
     with pytest.raises(HRNetError, match=r"between 0 and 1, got 1\.5"):
-        dataclasses.replace(config, distill=1.5)
+        dataclasses.replace(config, distill_weight=1.5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -52,8 +52,8 @@ def test_a_student_follows_its_teacher(small: HRNetSpec, config: TrainingConfig,
     teacher, student = build_for_training(small, chosen), build_for_training(small, chosen)
     images = np.random.default_rng(0).standard_normal((8, *small.input_size, 3)).astype(np.float32)
     wrong = np.ones((8, *small.resolution(0), small.classes), np.float32)
-    own = HeatmapMSE()
-    distiller = Distiller(student, teacher, 1.0, lambda x, y, found, weight: own(y, found, weight), heatmap_imitation)
+    loss = batch_loss(student, HeatmapMSE())
+    distiller = DistillationModel(student, teacher, 1.0, loss, heatmap_distillation_loss)
     distiller.compile(make_optimizer(1e-2, scaled=precision == "float16"))
     taught = teacher.predict_on_batch(images)
 

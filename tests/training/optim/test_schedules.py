@@ -13,7 +13,7 @@ STEPS = 7  # an epoch
 
 
 def test_steps_drop_with_the_first_step_of_their_epochs(config: TrainingConfig) -> None:
-    paper = dataclasses.replace(config, epochs=210, learning_rate=1e-3, schedule="step", drops=(170, 200))
+    paper = dataclasses.replace(config, epochs=210, learning_rate=1e-3, schedule="step", lr_milestones=(170, 200))
     rate = learning_rates(paper, STEPS)
     first = {epoch: float(rate(epoch * STEPS)) for epoch in (0, 169, 170, 199, 200, 209)}
     last = {epoch: float(rate(epoch * STEPS + STEPS - 1)) for epoch in first}
@@ -25,7 +25,7 @@ def test_steps_drop_with_the_first_step_of_their_epochs(config: TrainingConfig) 
 def test_moves_are_counted_over_the_whole_training(config: TrainingConfig) -> None:
     """7 steps an epoch, 3 batches a move: 35 steps of 5 epochs are 11 moves, 14 of 2 epochs 4, 28 of 4 epochs 9."""
     several = dataclasses.replace(config, epochs=5, accumulate=3, learning_rate=0.1)
-    rate = learning_rates(dataclasses.replace(several, schedule="step", drops=(2, 4)), STEPS)
+    rate = learning_rates(dataclasses.replace(several, schedule="step", lr_milestones=(2, 4)), STEPS)
     assert [float(rate(move)) for move in range(11)] == pytest.approx([0.1] * 4 + [0.01] * 5 + [0.001] * 2)
     rate = learning_rates(dataclasses.replace(several, schedule="poly"), STEPS)
     assert [float(rate(move)) for move in (0, 10, 11)] == pytest.approx([0.1, 0.1 * (1 / 11) ** 0.9, 0])

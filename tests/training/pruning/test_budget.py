@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget, UnreachableError, within_drop, within_latency, within_share

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import hrnet_tf.__main__
-from hrnet_tf.models.build import build_model, complexity
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
@@ -79,7 +80,7 @@ def test_rounds_remove_tune_and_rank_again(trained: Run, config: TrainingConfig,
 def test_an_interrupted_choice_is_kept(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options, one = PruneOptions(Budget(keep_links=0.5)), dataclasses.replace(config, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.callbacks.run_checkpoint.KeepRun.on_epoch_end", _stop)
+        patch.setattr("training.callbacks.run_checkpoint.RunCheckpoint.on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
             prune(trained, options, one, tmp_path / "pruned")
     chosen = load_run(tmp_path / "pruned").hrnet_spec

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hrnet_tf.models.build import complexity
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.removal_order import (

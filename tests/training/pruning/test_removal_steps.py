@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from hrnet_tf.models.build import build_model, complexity
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
@@ -18,9 +19,9 @@ from training.pruning.removal_order import removal_order
 from training.pruning.removal_steps import RemovalStep, counted, measure_steps, removal_steps_between, replay
 from training.pruning.rescoring import LossIncrease
 from training.ranking.data import GatedNetwork, RankingData
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 
-TARGETS = Settings()
+TARGETS = PoseSettings()
 
 
 def multiply_adds(spec: HRNetSpec) -> float:
@@ -62,7 +63,7 @@ def test_the_metric_after_each_step_is_the_smaller_networks(
     spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig
 ) -> None:
     weights = model_weights(build_model(spec))
-    held = RankingData.prepare(load_keypoints(config.train).head(8), spec, Settings())
+    held = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
     steps = removal_steps_between(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
     measured = measure_steps(GatedNetwork.of(spec, weights), held, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
@@ -81,7 +82,7 @@ def test_what_is_left_in_words(spec: HRNetSpec) -> None:
 @pytest.mark.slow
 def test_reassessment_is_the_loss_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    held = RankingData.prepare(load_keypoints(config.train).head(8), spec, Settings())
+    held = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
     asked = LossIncrease(GatedNetwork.of(spec, weights, blocks=True), held)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     move = frozenset({min(smaller.links)})

@@ -26,7 +26,7 @@ from training.ranking.leave_one_out import LeaveOneOut, effects
 from training.ranking.random_control import RandomScores
 from training.ranking.rank import METHODS, rank
 from training.ranking.taylor import Taylor
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 
 DEAD: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0))
 
@@ -52,7 +52,7 @@ def network(spec: HRNetSpec) -> GatedNetwork:
 def held(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
     """Drawn people, whose targets are what the network itself finds, so that every unit that matters is missed."""
     data = load_keypoints(config.train).head(16)
-    made = RankingData.prepare(data, spec, Settings())
+    made = RankingData.prepare(data, spec, PoseSettings())
     inputs, _, weights = made.arrays
     return dataclasses.replace(made, arrays=(inputs, np.asarray(network.gated()(inputs, training=False)), np.ones_like(weights)))
 
@@ -155,8 +155,8 @@ def test_rank_correlation_by_hand() -> None:
 
 def test_examples_that_do_not_fit_are_made_anew(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     data = load_keypoints(config.train).head(7)
-    kept = RankingData.prepare(data, spec, Settings())
-    streamed = RankingData.prepare(data, spec, Settings(), memory_budget=2 * live_bytes(spec))
+    kept = RankingData.prepare(data, spec, PoseSettings())
+    streamed = RankingData.prepare(data, spec, PoseSettings(), memory_budget=2 * live_bytes(spec))
     assert kept.arrays is not None
     assert streamed.arrays is None
     assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
@@ -172,7 +172,7 @@ def test_examples_that_do_not_fit_are_made_anew(network: GatedNetwork, spec: HRN
 
 def test_gates_learn_from_examples_that_are_made_anew(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
-        RankingData.prepare(load_keypoints(config.train).head(5), spec, Settings()),
+        RankingData.prepare(load_keypoints(config.train).head(5), spec, PoseSettings()),
         arrays=None,
         memory_budget=3 * activation_bytes(spec),
     )

@@ -15,45 +15,44 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.coco.instances import Instances, load_instances
+from mobile_eval.datasets.coco.detection import DetectionDataset, load_detection_dataset
 from mobile_eval.errors import HRNetError
+from mobile_eval.image.geometry import STANDARD
 from mobile_eval.image.preprocess import warp_crop
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.engine.fit import build_for_training, load_data
-from training.optim.trainer_models import compile_learner, make_learner
+from training.optim.trainer_models import compile_trainer, trainer_model
 from training.pruning.candidate_latency import untrained_tflite_files
 from training.ranking.data import GatedNetwork, RankingData
 from training.ranking.taylor import Taylor
 from training.recipe import load_recipe, recipe_names
-from training.tasks.crop import random_window
-from training.tasks.detection import assignment as matching
-from training.tasks.detection import losses
-from training.tasks.detection.examples import BoxMaker, relit, seen_boxes
-from training.tasks.detection.settings import Settings
-from training.tasks.detection.targets import NO_BOX, pack, seeds, unpack
-from training.tasks.detection.task import TASK, Ap50Scorer
+from training.tasks.crop import random_zoom_crop
+from training.tasks.detection import assignment, losses
+from training.tasks.detection.examples import NO_BOX, BoxExampleBuilder, color_jittered, pack, seeds, unpack, visible_boxes
+from training.tasks.detection.settings import DetectionSettings
+from training.tasks.detection.task import TASK, Ap50Evaluator
 from training.tasks.registry import training_task
 
-SMALL = Settings(anchors=32, train_proposals=50, boxes=16, norm="updated")
+SMALL = DetectionSettings(rpn_samples=32, train_proposals=50, box_samples=16, norm="updated")
 SEED = tf.constant([3, 1])
 Learnt = tuple[Any, list[float]]
 
 
 @pytest.fixture(scope="module")
-def data(shapes: Path) -> Instances:
-    return load_instances(shapes / "train.json", shapes / "images")
+def data(shapes: Path) -> DetectionDataset:
+    return load_detection_dataset(shapes / "train.json", shapes / "images")
 
 
 # Examples
 
 
-def test_an_image_as_the_device_sees_it_and_its_boxes(data: Instances, detector_spec: HRNetSpec) -> None:
-    maker = BoxMaker(data, detector_spec, Settings())
-    out = [np.empty(shape, np.float32) for shape in maker.shapes]
+def test_an_image_as_the_device_sees_it_and_its_boxes(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
+    example_builder = BoxExampleBuilder(data, detector_spec, DetectionSettings())
+    out = [np.empty(shape, np.float32) for shape in example_builder.shapes]
     item = data.items[0]
-    maker.plain(0, np.zeros((96, 128, 3), np.uint8), out)
+    example_builder.plain(0, np.zeros((96, 128, 3), np.uint8), out)
     boxes, labels = unpack(out[1])
     count = len(item.boxes)
     expected = np.concatenate([item.boxes[:, :2], item.boxes[:, :2] + item.boxes[:, 2:]], axis=1)
@@ -62,15 +61,15 @@ def test_an_image_as_the_device_sees_it_and_its_boxes(data: Instances, detector_
     assert labels[count:].tolist() == [NO_BOX] * (max(len(one.boxes) for one in data.items) - count)
 
 
-def test_boxes_go_with_the_pixels_of_the_window(data: Instances) -> None:
-    settings = Settings(smallest=0.6, largest=1.6)
+def test_boxes_go_with_the_pixels_of_the_window(data: DetectionDataset) -> None:
+    settings = DetectionSettings(min_scale=0.6, max_scale=1.6)
     item = dataclasses.replace(data.items[0], boxes=np.array([[40.0, 30, 30, 24]]), labels=np.array([1]))
     image = np.zeros((96, 128, 3), np.uint8)
     image[30:54, 40:70] = 255
     compared = 0
     for seed in range(20):
-        matrix = random_window((96, 128), (64, 96), settings, np.random.default_rng(seed))
-        boxes, labels = seen_boxes(item, matrix, (64, 96))
+        matrix = random_zoom_crop((96, 128), (64, 96), settings, np.random.default_rng(seed))
+        boxes, labels = visible_boxes(item, matrix, (64, 96))
         mask = warp_crop(image, matrix, (64, 96))[..., 0] > 127
         if not len(boxes):
             assert mask.sum() < 0.4 * 30 * 24
@@ -85,17 +84,17 @@ def test_boxes_go_with_the_pixels_of_the_window(data: Instances) -> None:
 
 def test_light_changes_all_pixels_alike() -> None:
     image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    assert relit(image, 0.0, np.random.default_rng(0)) is image
-    changed = relit(image, 0.3, np.random.default_rng(0))
+    assert color_jittered(image, 0.0, np.random.default_rng(0)) is image
+    changed = color_jittered(image, 0.3, np.random.default_rng(0))
     assert changed.shape == image.shape
     assert np.all(np.diff(changed.reshape(-1, 3)[:, 0].astype(int)) >= 0)
     assert not np.array_equal(changed, image)
 
 
-def test_examples_are_those_of_the_item_and_the_epoch(data: Instances, detector_spec: HRNetSpec) -> None:
-    maker = BoxMaker(data, detector_spec, SMALL)
-    first, again = (Examples(data, maker, 4, seed=1).batch(2, 1) for _ in range(2))
-    other = Examples(data, maker, 4, seed=1).batch(3, 1)
+def test_examples_are_those_of_the_item_and_the_epoch(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
+    example_builder = BoxExampleBuilder(data, detector_spec, SMALL)
+    first, again = (Examples(data, example_builder, 4, seed=1).batch(2, 1) for _ in range(2))
+    other = Examples(data, example_builder, 4, seed=1).batch(3, 1)
     for one, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, same)
     assert seeds(first[1]).tolist() != seeds(other[1]).tolist()
@@ -113,24 +112,24 @@ def test_anchors_are_matched_by_overlap() -> None:
     anchors = np.array(
         [[0, 0, 20, 20], [0, 0, 20, 15], [0, 0, 20, 10], [40, 40, 60, 49], [40, 52, 60, 60], [70, 70, 90, 90]], np.float32
     )
-    found = matching.match_anchors(anchors, BOXES, LABELS)
+    assigned = assignment.assign_anchors(anchors, BOXES, LABELS)
     # overlaps 1, 0.75, 0.5; 0.45, the most of the second box; 0.4; none
-    assert found.objects.numpy().tolist() == [[True, True, False, True, False, False]]
-    assert found.background.numpy().tolist() == [[False, False, False, False, False, True]]
-    assert found.box.numpy()[0, :5].tolist() == [0, 0, 0, 1, 1]
+    assert assigned.positive.numpy().tolist() == [[True, True, False, True, False, False]]
+    assert assigned.negative.numpy().tolist() == [[False, False, False, False, False, True]]
+    assert assigned.box_index.numpy()[0, :5].tolist() == [0, 0, 0, 1, 1]
 
 
 def test_a_box_that_no_anchor_overlaps_by_0_3_has_none() -> None:
-    found = matching.match_anchors(np.array([[0, 0, 20, 20], [40, 40, 60, 45]], np.float32), BOXES, LABELS)
-    assert found.objects.numpy().tolist() == [[True, False]]
-    assert found.background.numpy().tolist() == [[False, True]]
+    assigned = assignment.assign_anchors(np.array([[0, 0, 20, 20], [40, 40, 60, 45]], np.float32), BOXES, LABELS)
+    assert assigned.positive.numpy().tolist() == [[True, False]]
+    assert assigned.negative.numpy().tolist() == [[False, True]]
 
 
 def test_proposals_without_area_are_neither() -> None:
     proposals = np.array([[[0, 0, 20, 10], [0, 0, 20, 9], [0, 0, 0, 0]]], np.float32)
-    found = matching.match_boxes(proposals, BOXES, LABELS)
-    assert found.objects.numpy().tolist() == [[True, False, False]]
-    assert found.background.numpy().tolist() == [[False, True, False]]
+    assigned = assignment.assign_proposals(proposals, BOXES, LABELS)
+    assert assigned.positive.numpy().tolist() == [[True, False, False]]
+    assert assigned.negative.numpy().tolist() == [[False, True, False]]
 
 
 def test_so_many_are_drawn_and_at_most_a_share_are_objects() -> None:
@@ -138,18 +137,18 @@ def test_so_many_are_drawn_and_at_most_a_share_are_objects() -> None:
     objects[0, :30], objects[1, :2] = True, True
     background = ~objects
     background[1, 10:] = False
-    matches = matching.Matches(*map(tf.constant, (objects, background)), tf.zeros((2, 100), tf.int64))
-    drawn = matching.draw(matches, 20, 0.25, SEED)
-    assert drawn.counts.numpy().sum(axis=1).tolist() == [20, 10]
-    assert drawn.objects.numpy().sum(axis=1).tolist() == [5, 2]
+    matches = assignment.Assignment(*map(tf.constant, (objects, background)), tf.zeros((2, 100), tf.int64))
+    drawn = assignment.sample(matches, 20, 0.25, SEED)
+    assert drawn.valid.numpy().sum(axis=1).tolist() == [20, 10]
+    assert drawn.positive.numpy().sum(axis=1).tolist() == [5, 2]
     for image in range(2):
-        places = drawn.places.numpy()[image][drawn.counts.numpy()[image]]
+        places = drawn.indices.numpy()[image][drawn.valid.numpy()[image]]
         assert len(set(places.tolist())) == len(places)
         assert np.all((objects | background)[image, places])
-        np.testing.assert_array_equal(objects[image, places], drawn.objects.numpy()[image][drawn.counts.numpy()[image]])
-    again, other = matching.draw(matches, 20, 0.25, SEED), matching.draw(matches, 20, 0.25, tf.constant([4, 1]))
-    np.testing.assert_array_equal(drawn.places, again.places)
-    assert not np.array_equal(drawn.places, other.places)
+        np.testing.assert_array_equal(objects[image, places], drawn.positive.numpy()[image][drawn.valid.numpy()[image]])
+    again, other = assignment.sample(matches, 20, 0.25, SEED), assignment.sample(matches, 20, 0.25, tf.constant([4, 1]))
+    np.testing.assert_array_equal(drawn.indices, again.indices)
+    assert not np.array_equal(drawn.indices, other.indices)
 
 
 # Losses
@@ -173,13 +172,13 @@ def test_the_anchors_loss_by_hand() -> None:
 def test_the_box_head_s_loss_by_hand() -> None:
     proposals = np.array([[[0, 2, 20, 22], [70, 70, 90, 90], [0, 0, 0, 0]]], np.float32)
     sampled = losses.sample_boxes(tf.constant(proposals), tf.constant(BOXES[:, :1]), tf.constant(LABELS[:, :1]), 2, 4, SEED)
-    counts = sampled.counts.numpy()[0]
+    counts = sampled.valid.numpy()[0]
     assert counts.sum() == 2  # one object, the share of four, and the background; nothing without area
     order = np.argsort(sampled.labels.numpy()[0][counts])
     assert sampled.labels.numpy()[0][counts][order].tolist() == [1, 2]
     logits, deltas = np.zeros((1, 4, 3), np.float32), np.zeros((1, 4, 12), np.float32)
     deltas[..., :4], deltas[..., 8:] = 7.0, 7.0  # of the other classes
-    wanted = sampled.deltas.numpy()[0][sampled.objects.numpy()[0]]
+    wanted = sampled.deltas.numpy()[0][sampled.positive.numpy()[0]]
     moved = np.where(np.abs(wanted) < 1, 0.5 * wanted**2, np.abs(wanted) - 0.5).sum() / 2
     assert float(losses.box_loss(logits, deltas, sampled)) == pytest.approx(np.log(3) + moved, rel=1e-5)
 
@@ -188,13 +187,13 @@ def test_the_box_head_s_loss_by_hand() -> None:
 
 
 @pytest.fixture(scope="module")
-def learnt(data: Instances, detector_spec: HRNetSpec) -> Learnt:
+def learnt(data: DetectionDataset, detector_spec: HRNetSpec) -> Learnt:
     """A micro detector after some steps on drawn images, and the loss on the way."""
     keras.utils.set_random_seed(0)
     network, loss = build_model(detector_spec), TASK.loss(SMALL)
-    learner = make_learner(TASK, network, loss)
-    compile_learner(learner, loss, keras.optimizers.Adam(5e-3))
-    examples = Examples(data, BoxMaker(data, detector_spec, SMALL), 8, seed=0)
+    learner = trainer_model(TASK, network, loss)
+    compile_trainer(learner, loss, keras.optimizers.Adam(5e-3))
+    examples = Examples(data, BoxExampleBuilder(data, detector_spec, SMALL), 8, seed=0)
     return network, [float(learner.train_on_batch(*examples.batch(step // 2, step % 2))) for step in range(40)]
 
 
@@ -203,7 +202,7 @@ def test_the_loss_falls(learnt: Learnt) -> None:
     assert np.mean(values[-5:]) < 0.6 * np.mean(values[:3])
 
 
-def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
+def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     held = RankingData.prepare(data.head(8), detector_spec, SMALL)
     first, again = held.measure(learnt[0]), held.measure(learnt[0])
     assert first == again
@@ -211,41 +210,41 @@ def test_held_items_give_the_same_loss_each_time(learnt: Learnt, data: Instances
     assert 0 <= first[1] <= 1
 
 
-def test_taylor_finds_a_gradient_of_every_link(learnt: Learnt, data: Instances, detector_spec: HRNetSpec) -> None:
+def test_taylor_finds_a_gradient_of_every_link(learnt: Learnt, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     network = GatedNetwork.of(detector_spec, model_weights(learnt[0]))
     scores = Taylor(4)(network, RankingData.prepare(data.head(4), detector_spec, SMALL))
     assert len(scores) == 20
     assert sum(score > 0 for score in scores.values()) >= 15
 
 
-def test_frozen_statistics_stay(data: Instances, detector_spec: HRNetSpec) -> None:
-    batch = Examples(data, BoxMaker(data, detector_spec, SMALL), 4, seed=0).batch(0, 0)
+def test_frozen_statistics_stay(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
+    batch = Examples(data, BoxExampleBuilder(data, detector_spec, SMALL), 4, seed=0).batch(0, 0)
     moved = {}
     image = tf.constant(batch[0])
     for norm in ("frozen", "updated"):
         network, loss = build_model(detector_spec), TASK.loss(dataclasses.replace(SMALL, norm=norm))
         before = network.get_layer("stem_bn1").get_weights()
-        make_learner(TASK, network, loss)(image, training=True)
+        trainer_model(TASK, network, loss)(image, training=True)
         after = network.get_layer("stem_bn1").get_weights()
         moved[norm] = [not np.array_equal(one, other) for one, other in zip(before, after, strict=True)]
     assert moved == {"frozen": [False] * 4, "updated": [False, False, True, True]}
 
 
-def test_what_a_detector_s_training_refuses(data: Instances, detector_spec: HRNetSpec, shapes: Path) -> None:
+def test_what_a_detector_s_training_refuses(data: DetectionDataset, detector_spec: HRNetSpec, shapes: Path) -> None:
     config = dataclasses.replace(config_on(shapes / "train.json", shapes / "val.json", shapes / "images"), link_dropout=0.2)
-    with pytest.raises(HRNetError, match="`link_dropout` of a detector goes with `norm` updated"):
-        make_learner(TASK, build_for_training(detector_spec, config), TASK.loss(Settings()))
-    learner = make_learner(TASK, build_model(detector_spec), TASK.loss(Settings()))
-    with pytest.raises(HRNetError, match="`jit`: XLA has no non-maximum suppression"):
-        compile_learner(learner, learner, keras.optimizers.SGD(0.1), jit=True)
+    with pytest.raises(HRNetError, match="`link_dropout`"):
+        trainer_model(TASK, build_for_training(detector_spec, config), TASK.loss(DetectionSettings()))
+    learner = trainer_model(TASK, build_model(detector_spec), TASK.loss(DetectionSettings()))
+    with pytest.raises(HRNetError, match="`jit`"):
+        compile_trainer(learner, learner, keras.optimizers.SGD(0.1), jit=True)
 
 
-def test_a_student_that_is_its_teacher_is_as_near_as_can_be(learnt: Learnt, data: Instances) -> None:
-    learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
+def test_a_student_that_is_its_teacher_is_as_near_as_can_be(learnt: Learnt, data: DetectionDataset) -> None:
+    learner = trainer_model(TASK, learnt[0], TASK.loss(SMALL))
     images = tf.constant(np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32))
     taught = learnt[0](images, training=False)
-    same = learner.imitation_of(taught, learner.stages.maps(images, training=False))
-    other = learner.imitation_of(taught, learner.stages.maps(images + 0.5, training=False))
+    same = learner.distillation_loss(taught, learner.stages.maps(images, training=False))
+    other = learner.distillation_loss(taught, learner.stages.maps(images + 0.5, training=False))
     assert float(same) < float(other)
 
 
@@ -263,17 +262,17 @@ def test_a_candidate_is_timed_by_both_files(detector_spec: HRNetSpec, tmp_path: 
 # The metric, and what is refused
 
 
-def test_boxes_that_are_right_have_an_ap50_of_1(data: Instances, detector_spec: HRNetSpec) -> None:
-    scorer = Ap50Scorer(data, detector_spec)
+def test_boxes_that_are_right_have_an_ap50_of_1(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
+    metric_evaluator = Ap50Evaluator(data, detector_spec, STANDARD)
     for item in data.items:
         corners = np.concatenate([item.boxes[:, :2], item.boxes[:, :2] + item.boxes[:, 2:]], axis=1)
         boxes = (corners * np.tile([0.75, 64 / 96], 2)).astype(np.float32)
         logits = np.full((1, len(boxes), 3), -20, np.float32)
         logits[0, np.arange(len(boxes)), item.labels] = 0
         answers = {"proposals": boxes[None], "objectness": np.ones((1, len(boxes))), "class_logits": logits}
-        scorer.update({**answers, "box_deltas": np.zeros((1, len(boxes), 12))})
-    assert scorer.result() == pytest.approx(1.0)
-    assert Ap50Scorer(data, detector_spec).result() == 0
+        metric_evaluator.update({**answers, "box_deltas": np.zeros((1, len(boxes), 12))})
+    assert metric_evaluator.result() == pytest.approx(1.0)
+    assert Ap50Evaluator(data, detector_spec, STANDARD).result() == 0
 
 
 def config_on(train: Path, val: Path, images: Path) -> TrainingConfig:
@@ -288,11 +287,11 @@ def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_p
     assert (len(train), len(val or ())) == (16, 6)
     assert train.skipped_summary == "1 image without boxes: background"
     held = RankingData.prepare(train.head(1), detector_spec, SMALL)  # the background alone
-    learner = make_learner(TASK, learnt[0], TASK.loss(SMALL))
+    learner = trainer_model(TASK, learnt[0], TASK.loss(SMALL))
     images, targets, _ = next(iter(held.batches()))
     assert np.all(unpack(targets)[1] == NO_BOX)
     with tf.GradientTape() as tape:
-        loss = learner.loss_of(images, targets, learner.stages.maps(images, training=False))
+        loss = learner.loss_from_outputs(images, targets, learner.stages.maps(images, training=False))
     gradients = [one for one in tape.gradient(loss, learnt[0].trainable_variables) if one is not None]
     assert 0 < float(loss) < 5
     assert len(gradients) > 20
@@ -311,23 +310,27 @@ def test_the_anchors_loss_of_background_by_hand() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"smallest": 2.0}, "smallest must be at most largest, got 2.0 and 1.0"),
-        ({"norm": "batch"}, "`norm` must be one of frozen, updated, got 'batch'"),
-        ({"boxes": 0}, "`boxes` must be above 0, got 0"),
-        ({"light": 1.5}, "`light` must be between 0 and 1"),
-        ({"train_proposals": 2000}, "train-proposals must be at most 1000, got 2000"),
+        ({"min_scale": 2.0}, "got 2.0 and 1.0"),
+        ({"norm": "batch"}, "'batch'"),
+        ({"box_samples": 0}, "got 0"),
+        ({"color_jitter": 1.5}, "got 1.5"),
+        ({"train_proposals": 2000}, "got 2000"),
     ],
 )
 def test_bad_settings(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(HRNetError, match=message):
-        Settings(**changes)
+        DetectionSettings(**changes)
 
 
 def test_recipes() -> None:
     assert recipe_names("detection") == ["coco-1x", "coco-2x", "small"]
     paper = load_recipe("detection", "coco-2x")
-    assert (paper["epochs"], paper["drops"], paper["learning_rate"], paper["batch_size"]) == (24, (20, 23), 0.02, 16)
-    assert (load_recipe("detection", "coco-1x")["drops"], paper["weight_decay"], paper["norm"]) == ((8, 11), 1e-4, "frozen")
+    assert (paper["epochs"], paper["lr_milestones"], paper["learning_rate"], paper["batch_size"]) == (24, (20, 23), 0.02, 16)
+    assert (load_recipe("detection", "coco-1x")["lr_milestones"], paper["weight_decay"], paper["norm"]) == (
+        (8, 11),
+        1e-4,
+        "frozen",
+    )
     assert training_task("detection").metric.column == "val_ap50"
 
 

@@ -18,19 +18,19 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import read_item
-from mobile_eval.model.description import read_description
+from mobile_eval.model.archive import read_description
 from mobile_eval.tasks.landmarks.evaluate import load_faces
 from training.cli.task_options import with_given
-from training.config import TrainingConfig, tuning_config
+from training.config import TrainingConfig, fine_tuning_config
 from training.data.examples import examples_for
 from training.engine.fit import load_data
-from training.tasks.landmarks.settings import Settings as FaceSettings
+from training.tasks.landmarks.settings import LandmarkSettings
 from training.tasks.pose.augmentation import upper_body
-from training.tasks.pose.settings import Settings
-from training.tasks.pose.task import pose_maker
-from training.tasks.segmentation.settings import Settings as MaskSettings
+from training.tasks.pose.settings import PoseSettings
+from training.tasks.pose.task import pose_example_builder
+from training.tasks.segmentation.settings import SegmentationSettings
 
-HALVES = Settings(sigma=1.5, rotation=0, scale=0, flip_probability=0.5)
+HALVES = PoseSettings(sigma=1.5, rotation=0, scale=0, flip_probability=0.5)
 MICRO = "--width 4 --modules 1,1,1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64"
 WORDS = {"left": "near", "right": "far"}  # sides that no name tells
 
@@ -74,9 +74,9 @@ def mirrored_example(config: TrainingConfig, spec: HRNetSpec, typed: str) -> tup
     """Crop, heatmaps and weights of the first person, mirrored, by these pairs."""
     config = with_given(config, {"flip_pairs": typed, "flip_probability": 1.0})
     data, _ = load_data(config)
-    maker = pose_maker(data, spec, config.settings)
-    out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
-    maker.example(0, read_item(data.items[0]), np.random.default_rng(0), out)
+    example_builder = pose_example_builder(data, spec, config.settings)
+    out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
+    example_builder.augmented(0, read_item(data.items[0]), np.random.default_rng(0), out)
     return out
 
 
@@ -93,7 +93,7 @@ def test_mirrored_examples_exchange_the_pairs(config: TrainingConfig, spec: HRNe
 def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
     parent = with_given(config, {"flip_pairs": "near_eye:far_eye"})
     run = Run(tmp_path / "run", "train", spec, {"name": "person"}, parent.to_json())
-    tuned = tuning_config(run, (config.train, None), 1, 8, 1e-4, 0)
+    tuned = fine_tuning_config(run, (config.train, None), 1, 8, 1e-4, 0)
     assert tuned.settings.flip_pairs == "near_eye:far_eye"
     data, _ = load_data(tuned)
     category = data.label_schema
@@ -108,7 +108,7 @@ def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec
 
 
 def test_options_of_other_tasks_are_refused() -> None:
-    segmentation = TrainingConfig(DataSource(), None, MaskSettings(), 1, "segmentation")
+    segmentation = TrainingConfig(DataSource(), None, SegmentationSettings(), 1, "segmentation")
     with pytest.raises(HRNetError, match="`flip_pairs` is not for segmentation"):
         with_given(segmentation, {"flip_pairs": "none"})
     assert with_given(segmentation, {"flip_pairs": None}) == segmentation
@@ -123,7 +123,7 @@ def test_faces_are_mirrored_by_their_number(tmp_path: Path) -> None:
     )
     source = DataSource(tmp_path, tmp_path / "t.csv")
     assert load_faces(source).category.flip_pairs == FACE_PAIRS[98]
-    config = TrainingConfig(source, None, FaceSettings(), 1, "landmarks", 8)
+    config = TrainingConfig(source, None, LandmarkSettings(), 1, "landmarks", 8)
     data, _ = load_data(config)
     assert data.label_schema["flip_pairs"][0] == ["landmark_0", "landmark_32"]
 

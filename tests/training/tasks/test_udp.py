@@ -21,21 +21,21 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.image.preprocess import read_item
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
-from mobile_eval.model.description import read_description
-from mobile_eval.runtime.interpreter import TFLiteModel
+from mobile_eval.model.archive import read_description
+from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import evaluate_pose
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.callbacks.validation import measure
 from training.config import TrainingConfig, stored_settings
-from training.data.examples import plain_inputs
+from training.data.examples import evaluation_inputs
 from training.engine.fit import build_for_training, build_teacher
 from training.ranking.data import RankingData
-from training.tasks.pose.settings import Settings
+from training.tasks.pose.settings import PoseSettings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
-from training.tasks.pose.task import PckScorer, draw_heatmaps, pose_maker
+from training.tasks.pose.task import PckEvaluator, draw_heatmaps, pose_example_builder
 from training.train import train
 
-STILL = Settings("udp", rotation=0, scale=0, flip_probability=0)
+STILL = PoseSettings("udp", rotation=0, scale=0, flip_probability=0)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # image pixels are crop pixels
 
 
@@ -62,20 +62,20 @@ def test_mirrored_examples_are_mirror_images(spec: HRNetSpec, config: TrainingCo
     people = load_keypoints(config.train)
     crops = []
     for flip in (0.0, 1.0):
-        maker = pose_maker(people, spec, dataclasses.replace(STILL, flip_probability=flip))
-        out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
-        maker.example(0, read_item(people.instances[0]), np.random.default_rng(0), out)
+        example_builder = pose_example_builder(people, spec, dataclasses.replace(STILL, flip_probability=flip))
+        out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
+        example_builder.augmented(0, read_item(people.instances[0]), np.random.default_rng(0), out)
         crops.append(out)
     (crop, heatmaps, weights), (other, other_maps, other_weights) = crops
     order = people.category.mirrored
     np.testing.assert_allclose(other_maps, heatmaps[:, ::-1][..., order], atol=1e-5)
     np.testing.assert_array_equal(other_weights, weights[..., order])
     assert np.abs(other - crop[:, ::-1]).mean() < 0.01  # interpolated on a mirrored grid
-    np.testing.assert_array_equal(crop, plain_inputs(people.instances[:1], spec, UDP)[0])
+    np.testing.assert_array_equal(crop, evaluation_inputs(people.instances[:1], spec, UDP)[0])
 
 
 def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    udp = dataclasses.replace(config, settings=Settings("udp"), epochs=1, learning_rate=5e-3)
+    udp = dataclasses.replace(config, settings=PoseSettings("udp"), epochs=1, learning_rate=5e-3)
     run = train(spec, udp, tmp_path / "run")
     data = load_keypoints(udp.val)
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
@@ -85,10 +85,12 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
 
     trained = build_for_training(run.spec, udp)
     set_model_weights(trained, load_weights(run.weights_path))
-    scorer = PckScorer(data, run.spec, UDP)
-    scorer.update(trained.predict_on_batch(plain_inputs(data.instances, run.spec, UDP)))
-    np.testing.assert_allclose(found.keypoints[..., :2], scorer.keypoints()[..., :2], atol=0.05)
-    assert found.pck.pck == scorer.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
+    metric_evaluator = PckEvaluator(data, run.spec, UDP)
+    metric_evaluator.update(trained.predict_on_batch(evaluation_inputs(data.instances, run.spec, UDP)))
+    np.testing.assert_allclose(found.keypoints[..., :2], metric_evaluator.keypoints()[..., :2], atol=0.05)
+    assert (
+        found.pck.pck == metric_evaluator.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
+    )
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
     held = RankingData.prepare(data, run.spec, udp.settings)
@@ -103,7 +105,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
 def test_int8_is_calibrated_on_its_own_crops(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    udp = dataclasses.replace(config, settings=Settings("udp"))
+    udp = dataclasses.replace(config, settings=PoseSettings("udp"))
     run = Run(tmp_path / "run", "train", spec, load_keypoints(config.train).label_schema, udp.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_for_training(spec, udp)))
@@ -115,17 +117,17 @@ def test_int8_is_calibrated_on_its_own_crops(
 
     monkeypatch.setattr("conversion.convert.to_flatbuffer", watched)
     convert_run(run, ConvertOptions("int8", max_error=float("inf")), tmp_path / "m.tflite", samples=4)
-    expected = plain_inputs(load_keypoints(config.train).head(4).items, spec, UDP)
+    expected = evaluation_inputs(load_keypoints(config.train).head(4).items, spec, UDP)
     np.testing.assert_array_equal(seen[0], expected)
     assert read_description(tmp_path / "m.tflite").input.geometry == UDP
 
 
 def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingConfig) -> None:
     people = load_keypoints(config.train)
-    maker = pose_maker(people, spec, STILL)
-    out = tuple(np.empty(shape, np.float32) for shape in maker.shapes)
-    maker.plain(0, read_item(people.instances[0]), out)
+    example_builder = pose_example_builder(people, spec, STILL)
+    out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
+    example_builder.plain(0, read_item(people.instances[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
-    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "plain"))
+    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "standard"))
     assert drawn.shape == other.shape == (1, 64, 64, 3)
     assert np.any(drawn != other)

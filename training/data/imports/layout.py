@@ -1,4 +1,4 @@
-"""Writes images into a folder for each class, as `load_class_folders` reads them; interrupted, the same call goes on."""
+"""Writes images into a folder for each class, as `load_classification_dataset` reads them; interrupted, the same call goes on."""
 
 from __future__ import annotations
 

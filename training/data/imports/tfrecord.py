@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_tf.backend.keras_module import tf
-from mobile_eval.datasets.class_names import read_class_names
+from mobile_eval.datasets.classes import read_class_names
 from mobile_eval.errors import HRNetError
 from mobile_eval.progress import tracked
 from training.data.imports.layout import LabelledImage, write_class_folders

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from hrnet_tf.backend.keras_module import keras, ops
+from hrnet_tf.backend.types import Tensor
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
 class ClassCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
-    """Cross-entropy of labels (N, classes), distributions, and logits (N, classes), in float32 whatever the logits are in.
+    """Cross-entropy of labels (N, classes), which are distributions, and logits (N, classes), computed in float32.
 
-    `label_smoothing` is the share of each label that is spread over all classes (Szegedy et al., arXiv 1512.00567). With
-    `class_weights` (classes,) each class's share of a label counts by its weight.
+    Args:
+        label_smoothing: Fraction of each label that is spread over all classes (Szegedy et al., arXiv 1512.00567).
+        class_weights: Weight of each class (classes,) in the labels.
     """
 
     def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] = ()):
@@ -24,7 +26,7 @@ class ClassCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         return {"label_smoothing": self.label_smoothing, "class_weights": self.class_weights}
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         labels = ops.cast(y_true, "float32")
         labels = (1 - self.label_smoothing) * labels + self.label_smoothing / labels.shape[-1]
         if self.class_weights:

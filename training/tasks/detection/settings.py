@@ -1,34 +1,35 @@
-"""What can be set of a detection training; by default the official recipes' (arXiv 1908.07919, mmdetection)."""
+"""Settings of detection; defaults are those of the official recipes (arXiv 1908.07919, mmdetection)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from mobile_eval.errors import HRNetError
-from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares, setting
+from training.tasks.settings import TaskSettings, check_choice, check_fractions, check_not_negative, check_positive, setting
 
 FROZEN, UPDATED = NORMS = ("frozen", "updated")
+MAX_PROPOSALS = 1000
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Augmentation, and what Faster R-CNN's two losses look at."""
+class DetectionSettings(TaskSettings):
+    """Augmentation, and how many anchors, proposals and boxes the two losses of Faster R-CNN sample."""
 
-    smallest: float = setting(1.0, "Least random zoom; 1 is the whole image at the network's input size.")
-    largest: float = setting(1.0, "Greatest random zoom.")
-    flip_probability: float = setting(0.5, "Chance to be mirrored.")
-    light: float = setting(0.0, "Greatest random change of contrast and brightness, as a share.")
-    anchors: int = setting(256, "Anchors of an image that the region proposal loss looks at.")
-    train_proposals: int = setting(1000, "Proposals of an image among which the boxes to learn from are drawn.")
-    boxes: int = setting(512, "Boxes of an image that the box head learns from.")
-    norm: str = setting(FROZEN, "BatchNorm's statistics while training: frozen, as the official recipes, or updated.")
+    min_scale: float = setting(1.0, "Smallest random zoom; 1 fits the full image into the network's input.")
+    max_scale: float = setting(1.0, "Largest random zoom.")
+    flip_probability: float = setting(0.5, "Probability of a horizontal flip.")
+    color_jitter: float = setting(0.0, "Largest random change of contrast and brightness, as a fraction.")
+    rpn_samples: int = setting(256, "Number of anchors per image that the loss of the region proposal network samples.")
+    train_proposals: int = setting(1000, "Number of proposals per image from which the box head's boxes are sampled.")
+    box_samples: int = setting(512, "Number of boxes per image that the loss of the box head samples.")
+    norm: str = setting(FROZEN, "BatchNorm statistics while training: frozen, as in the official recipes, or updated.")
 
     def __post_init__(self) -> None:
-        check_positive(self, "smallest", "largest", "anchors", "train_proposals", "boxes")
-        check_not_negative(self, "light")
-        check_shares(self, "flip_probability", "light")
+        check_positive(self, "min_scale", "max_scale", "rpn_samples", "train_proposals", "box_samples")
+        check_not_negative(self, "color_jitter")
+        check_fractions(self, "flip_probability", "color_jitter")
         check_choice(self, "norm", NORMS)
-        if self.smallest > self.largest:
-            raise HRNetError(f"smallest must be at most largest, got {self.smallest} and {self.largest}")
-        if self.train_proposals > 1000:
-            raise HRNetError(f"train-proposals must be at most 1000, got {self.train_proposals}")
+        if self.min_scale > self.max_scale:
+            raise HRNetError(f"`min_scale` must be at most `max_scale`, got {self.min_scale} and {self.max_scale}")
+        if self.train_proposals > MAX_PROPOSALS:
+            raise HRNetError(f"`train_proposals` must be at most {MAX_PROPOSALS}, got {self.train_proposals}")

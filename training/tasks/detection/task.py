@@ -1,4 +1,4 @@
-"""What detection brings to training."""
+"""The training side of detection."""
 
 from __future__ import annotations
 
@@ -7,95 +7,98 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.backend.types import KerasLoss, KerasModel
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import label_names
-from mobile_eval.datasets.coco.instances import Instances
-from mobile_eval.metrics.box_map import box_map
+from mobile_eval.datasets.coco.detection import DetectionDataset
+from mobile_eval.image.geometry import Geometry
+from mobile_eval.metrics.box_ap import box_ap
 from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.task import METRIC
 from mobile_eval.viz.boxes import draw_boxes
-from training.tasks.base import Array, Image, TrainingTask
-from training.tasks.detection.examples import BoxMaker
-from training.tasks.detection.settings import Settings
-from training.tasks.detection.targets import NO_BOX, unpack
+from training.tasks.base import Array, Category, Image, TrainingTask
+from training.tasks.detection.examples import NO_BOX, BoxExampleBuilder, unpack
+from training.tasks.detection.settings import DetectionSettings
 
-ANSWERS = ("proposals", "objectness", "class_logits", "box_deltas")  # of a detector
-LEAST_SCORE = 0.3  # of a box that is drawn
+OUTPUTS = ("proposals", "objectness", "class_logits", "box_deltas")  # of a detector
+MIN_DRAWN_SCORE = 0.3
 
 
-class Ap50Scorer:
-    """COCO's AP at an overlap of 0.5, in pixels of the images as they are."""
+class Ap50Evaluator:
+    """Measures COCO's AP at an overlap of 0.5, in pixels of the original images."""
 
-    def __init__(self, data: Instances, spec: Network):
+    def __init__(self, data: DetectionDataset, spec: Network, geometry: Geometry):
         self.data = data
         self.input_size = spec.input_size
         self._results: list[dict[str, Any]] = []
         self._done = 0
 
-    def update(self, predicted: dict[str, Array]) -> None:
-        """What the detector answered for the next images, by name."""
-        for proposals, objectness, logits, deltas in _rows(predicted):
+    def update(self, outputs: dict[str, Array]) -> None:
+        """Add the detector's outputs by name for the next images."""
+        for proposals, objectness, logits, deltas in _per_image(outputs):
             image = self.data.images[self._done]
             size = image.image_size or self.input_size
-            found = objects(proposals, objectness, logits, deltas, self.input_size, size)
-            self._results += found.results(image.image_id, self.data.category_ids)
+            detections = objects(proposals, objectness, logits, deltas, self.input_size, size)
+            self._results += detections.results(image.image_id, self.data.category_ids)
             self._done += 1
 
     def result(self) -> float:
-        """AP50 over the classes; 0 where nothing was found."""
-        return box_map(self.data.coco, self._results).ap50 or 0.0 if self._results else 0.0
+        """Return AP50 over the classes; 0 where nothing was detected."""
+        return box_ap(self.data.coco, self._results).ap50 or 0.0 if self._results else 0.0
 
 
-def detection_loss(settings: Settings) -> Any:
-    """What the learner makes the loss of."""
+def detection_loss(settings: DetectionSettings) -> KerasLoss:
+    """Return the loss of detection, which the trainer model computes."""
     from training.tasks.detection.losses import DetectionLoss
 
     return DetectionLoss(settings)
 
 
-def detection_learner(network: Any, loss: Any) -> Any:
-    """The Keras model that is trained."""
-    from training.tasks.detection.trainer import DetectionLearner
+def detection_trainer(network: KerasModel, loss: KerasLoss) -> KerasModel:
+    """Return the Keras model that trains a detector."""
+    from training.tasks.detection.trainer import DetectionTrainer
 
-    return DetectionLearner(network, loss)
+    return DetectionTrainer(network, loss)
 
 
-def draw_objects(images: Image, boxes: Any, answers: dict[str, Any]) -> Image:
-    """Images (n, H, W, 3) RGB with the boxes of targets, or of what a detector answered (by name), drawn in."""
-    names, size = label_names(answers), images.shape[1:3]
+def draw_objects(images: Image, boxes: Array | dict[str, Array], category: Category, geometry: Geometry) -> Image:
+    """Draw the boxes of targets (n, 1 + boxes, 5), or of a detector's outputs by name, on images (n, H, W, 3), RGB."""
+    names, size = label_names(category), images.shape[1:3]
     if isinstance(boxes, dict):
-        found = [objects(one, sure, logits, deltas, size, size) for one, sure, logits, deltas in _rows(boxes)]
+        detections = [
+            objects(proposals, objectness, logits, deltas, size, size)
+            for proposals, objectness, logits, deltas in _per_image(boxes)
+        ]
     else:
-        found = [_objects_of(targets) for targets in np.asarray(boxes, np.float32)]
-    return np.stack([draw_boxes(image, one, names, LEAST_SCORE) for image, one in zip(images, found, strict=True)])
+        detections = [_annotated_objects(targets) for targets in np.asarray(boxes, np.float32)]
+    pairs = zip(images, detections, strict=True)
+    return np.stack([draw_boxes(image, image_objects, names, MIN_DRAWN_SCORE) for image, image_objects in pairs])
 
 
-def _rows(answers: dict[str, Array]) -> Iterator[tuple[Array, ...]]:
-    """What is answered of each image, in the order of ANSWERS."""
-    return zip(*(np.asarray(answers[name], np.float32) for name in ANSWERS), strict=True)
+def _per_image(outputs: dict[str, Array]) -> Iterator[tuple[Array, ...]]:
+    """Yield the outputs of each image, in the order of OUTPUTS."""
+    return zip(*(np.asarray(outputs[name], np.float32) for name in OUTPUTS), strict=True)
 
 
-def _objects_of(targets: Array) -> Objects:
+def _annotated_objects(targets: Array) -> Objects:
     corners, labels = unpack(targets)
-    there = labels != NO_BOX
-    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)[there]
-    return Objects(boxes, np.ones(len(boxes), np.float32), labels[there].astype(np.int64))
+    has_box = labels != NO_BOX
+    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)[has_box]
+    return Objects(boxes, np.ones(len(boxes), np.float32), labels[has_box].astype(np.int64))
 
 
 def _recipe(spec: Network) -> str:
-    """The paper's for its networks."""
     return "coco-1x" if isinstance(spec, HRNetSpec) and spec.head_width is None else "small"
 
 
-TASK = TrainingTask(
+TASK: TrainingTask[DetectionDataset, DetectionSettings] = TrainingTask(
     metric=METRIC,
     noun="images",
-    maker=BoxMaker,
+    example_builder=BoxExampleBuilder,
     loss=detection_loss,
-    imitation=None,
-    scorer=Ap50Scorer,
-    recipe=_recipe,
+    metric_evaluator=Ap50Evaluator,
     draw=draw_objects,
-    learner=detection_learner,
+    recipe=_recipe,
+    trainer=detection_trainer,
 )

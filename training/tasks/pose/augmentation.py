@@ -1,6 +1,6 @@
-"""Where a person's crop is taken: half a body, scale, rotation and mirroring at random, all in one affine matrix.
+"""Random crops around persons: half body, scale, rotation and flip in one affine matrix.
 
-Constants and order are those of the official pose code base (Deep High-Resolution Representation Learning, arXiv 1902.09212).
+Constants and order are those of the official pose code (Deep High-Resolution Representation Learning, arXiv 1902.09212).
 """
 
 from __future__ import annotations
@@ -11,45 +11,59 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointCategory
-from mobile_eval.datasets.flip_pairs import name_words
-from mobile_eval.image.geometry import PLAIN, Array, crop_matrix, expand_box, mirrored
+from mobile_eval.datasets.coco.categories import KeypointCategory
+from mobile_eval.datasets.flip_pairs import words_without_side
+from mobile_eval.image.geometry import STANDARD, Array, Geometry, crop_matrix, expand_box, mirrored
 
-HALF_BODY_JOINTS = 8  # half a body is taken only where more joints than this are labelled
-HALF_BODY_PADDING = 1.5  # of the box around its joints
-ENOUGH_JOINTS = 2  # a half needs more than this to be chosen before the other
+HALF_BODY_JOINTS = 8  # half-body crops are only taken of persons with more labelled joints than this
+HALF_BODY_PADDING = 1.5  # factor on the box around the joints of the half
+MIN_HALF_JOINTS = 2  # a half needs more joints than this to be preferred
 UPPER = {"nose", "eye", "ear", "head", "neck", "thorax", "shoulder", "elbow", "wrist"}
 LOWER = {"pelvis", "hip", "knee", "ankle"}
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random geometry of a crop; the constants of the official pose recipe by default (angles in degrees)."""
+    """Random geometry of a crop; defaults are those of the official pose recipe.
 
-    rotation: float = 45.0  # standard deviation, cut at twice this
+    Args:
+        rotation: Standard deviation in degrees, clipped at twice this; the maximum if `uniform`.
+        rotation_probability: Probability of a rotation.
+        scale: Standard deviation of the zoom, clipped at this; the maximum if `uniform`.
+        flip_probability: Probability of a horizontal flip.
+        half_body_probability: Probability of a crop of half the body.
+        uniform: Draw zoom and rotation from uniform instead of normal distributions.
+    """
+
+    rotation: float = 45.0
     rotation_probability: float = 0.6
-    scale: float = 0.35  # standard deviation of the zoom, cut at this
+    scale: float = 0.35
     flip_probability: float = 0.5
     half_body_probability: float = 0.3
-    uniform: bool = False  # zoom and rotation are drawn evenly up to these, not normally
+    uniform: bool = False
 
 
 @dataclass(frozen=True)
 class JointSides:
-    """Index (K,) of each joint's mirror image, and which joints (K,) are of the upper body; None of what is not known."""
+    """The sides of the joints of a category.
+
+    Args:
+        mirrored: Index (K,) of each joint's counterpart in a flipped image; None if not known.
+        upper: Whether each joint (K,) is of the upper body; None if not known.
+    """
 
     mirrored: NDArray[np.intp] | None
     upper: NDArray[np.bool_] | None
 
     @classmethod
     def of(cls, category: KeypointCategory) -> JointSides:
-        """By the category's pairs, and the joints' names."""
+        """Return the sides by the category's flip pairs and the names of its joints."""
         return cls(None if category.flip_pairs is None else category.mirrored, upper_body(category.joints))
 
 
 def upper_body(joints: tuple[str, ...]) -> NDArray[np.bool_] | None:
-    """Which joints (K,) are of the upper body, the others being of the lower; None where a joint's name does not tell."""
-    words = [set(name_words(joint)) for joint in joints]
+    """Return whether each joint (K,) is of the upper body, by its name; None where a name says neither upper nor lower."""
+    words = [set(words_without_side(joint)) for joint in joints]
     if not all(word & (UPPER | LOWER) for word in words):
         return None
     return np.array([bool(word & UPPER) for word in words])
@@ -58,14 +72,23 @@ def upper_body(joints: tuple[str, ...]) -> NDArray[np.bool_] | None:
 def half_body(
     keypoints: Array, upper: NDArray[np.bool_], input_size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Array, Array] | None:
-    """Centre (x, y) and extent (width, height) of the upper or lower half of keypoints (K, 3); None where neither has an extent.
+    """Return the box around the upper or lower half of the body.
 
-    The centre is the mean of the half's joints. The official draw is normal, so that the upper half has a chance of 0.69.
+    The official code draws from a normal distribution, so that the upper half has a probability of 0.69.
+
+    Args:
+        keypoints: Keypoints (K, 3) in image pixels.
+        upper: Whether each joint (K,) is of the upper body.
+        input_size: Height and width of the network's input.
+        rng: Source of randomness.
+
+    Returns:
+        Centre (x, y), the mean of the joints of the half, and extent (width, height); None where neither half has an extent.
     """
     visible = keypoints[:, 2] > 0
     halves = keypoints[visible & upper, :2], keypoints[visible & ~upper, :2]
-    above, below = (len(half) > ENOUGH_JOINTS for half in halves)
-    take_upper = (rng.standard_normal() < 0.5 and above) or not below
+    enough_upper, enough_lower = (len(half) > MIN_HALF_JOINTS for half in halves)
+    take_upper = (rng.standard_normal() < 0.5 and enough_upper) or not enough_lower
     points = halves[0] if take_upper else halves[1]
     if len(points) < 2:
         return None
@@ -83,25 +106,36 @@ def random_crop(
     input_size: tuple[int, int],
     augmentation: Augmentation,
     rng: np.random.Generator,
-    geometry: str = PLAIN,
+    geometry: Geometry = STANDARD,
 ) -> tuple[Array, bool]:
-    """Matrix (2, 3) from image to crop pixels for a person's box, and whether it mirrors: then left and right change places.
+    """Draw a random crop around a person.
 
-    A mirrored crop has the box's centre where a plain one has it, as the official code's mirrored images have.
+    Args:
+        box: The person's box (x, y, width, height) in image pixels.
+        keypoints: The person's keypoints (K, 3) in image pixels.
+        upper: Whether each joint (K,) is of the upper body; None if not known.
+        input_size: Height and width of the crop.
+        augmentation: What is drawn.
+        rng: Source of randomness.
+        geometry: Geometry of the crop.
+
+    Returns:
+        Matrix (2, 3) from image to crop pixels, and whether it flips the image. A flipped crop has the box's centre where an
+        unflipped one has it, as in the official code.
     """
     center, extent = expand_box(box, input_size)
     enough = upper is not None and int(np.sum(keypoints[:, 2] > 0)) > HALF_BODY_JOINTS
     if upper is not None and enough and augmentation.half_body_probability and rng.random() < augmentation.half_body_probability:
         center, extent = half_body(keypoints, upper, input_size, rng) or (center, extent)
-    scale = 1 + augmentation.scale * _drawn(rng, 1, augmentation)
+    scale = 1 + augmentation.scale * _random_factor(rng, 1, augmentation)
     rotation = 0.0
     if rng.random() < augmentation.rotation_probability:
-        rotation = math.radians(augmentation.rotation * _drawn(rng, 2, augmentation))
+        rotation = math.radians(augmentation.rotation * _random_factor(rng, 2, augmentation))
     matrix = crop_matrix(center, extent * scale, input_size, rotation, geometry)
-    mirror = rng.random() < augmentation.flip_probability
-    return mirrored(matrix, input_size, geometry) if mirror else matrix, mirror
+    is_flipped = bool(rng.random() < augmentation.flip_probability)
+    return mirrored(matrix, input_size, geometry) if is_flipped else matrix, is_flipped
 
 
-def _drawn(rng: np.random.Generator, cut: float, augmentation: Augmentation) -> float:
-    """A normal number cut at -`cut` and `cut`, or an even one from -1 to 1."""
-    return float(rng.uniform(-1, 1) if augmentation.uniform else np.clip(rng.standard_normal(), -cut, cut))
+def _random_factor(rng: np.random.Generator, limit: float, augmentation: Augmentation) -> float:
+    """Draw a normal number clipped to [-limit, limit], or a uniform one from -1 to 1."""
+    return float(rng.uniform(-1, 1) if augmentation.uniform else np.clip(rng.standard_normal(), -limit, limit))

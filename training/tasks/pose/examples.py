@@ -1,4 +1,4 @@
-"""Examples of people (or of anything with keypoints) in boxes: a crop at random, its heatmaps, the joints' weights."""
+"""Training examples of keypoints in boxes: a random crop, its heatmaps and the weights of the joints."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
-from mobile_eval.datasets.flip_pairs import unknown_sides
+from mobile_eval.datasets.flip_pairs import unknown_pairs_message
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Array as Matrix
 from mobile_eval.image.geometry import box_matrix
 from mobile_eval.image.preprocess import normalize, warp_crop
-from training.tasks.base import Array, Image, Maker
+from training.tasks.base import Array, ExampleBuilder, Image
 from training.tasks.pose.augmentation import Augmentation, JointSides, random_crop
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 
 
-class KeypointMaker(Maker):
-    """Crops (H, W, 3), heatmaps (H/4, W/4, K) and joint weights (1, 1, K)."""
+class KeypointExampleBuilder(ExampleBuilder):
+    """Builds crops (H, W, 3), heatmaps (H/4, W/4, K) and joint weights (1, 1, K)."""
 
     def __init__(self, data: KeypointDataset, spec: Network, targets: HeatmapTargets, augmentation: Augmentation):
         self.instances = data.instances
@@ -32,21 +32,21 @@ class KeypointMaker(Maker):
         joints = len(data.category.joints)
         self.shapes = ((*spec.input_size, 3), (*self.heatmap_size, joints), (1, 1, joints))
 
-    def example(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
-        instance = self.instances[index]
-        matrix, mirrored = random_crop(
-            instance.box, instance.keypoints, self.sides.upper, self.input_size, self.augmentation, rng, self.targets.geometry
+    def augmented(self, index: int, image: Image, rng: np.random.Generator, out: Sequence[Array]) -> None:
+        person = self.instances[index]
+        matrix, is_flipped = random_crop(
+            person.box, person.keypoints, self.sides.upper, self.input_size, self.augmentation, rng, self.targets.geometry
         )
-        self._write(self._mirrored(instance.keypoints) if mirrored else instance.keypoints, image, matrix, out)
+        self._write(self._flipped(person.keypoints) if is_flipped else person.keypoints, image, matrix, out)
 
     def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
         instance = self.instances[index]
         self._write(instance.keypoints, image, box_matrix(instance.box, self.input_size, self.targets.geometry), out)
 
-    def _mirrored(self, keypoints: Matrix) -> Matrix:
-        """Keypoints (K, 3) in the order of the mirrored image."""
+    def _flipped(self, keypoints: Matrix) -> Matrix:
+        """Swap left and right keypoints (K, 3)."""
         if self.sides.mirrored is None:
-            raise HRNetError(unknown_sides(self.joints))
+            raise HRNetError(unknown_pairs_message(self.joints))
         return keypoints[self.sides.mirrored]
 
     def _write(self, keypoints: Matrix, image: Image, matrix: Matrix, out: Sequence[Array]) -> None:

@@ -1,36 +1,59 @@
-"""What can be set of a pose training, and of any other by heatmaps of keypoints; by default the official pose recipe's."""
+"""Settings of keypoint tasks that regress heatmaps, and those of pose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mobile_eval.errors import HRNetError
-from training.tasks.setting import check_choice, check_not_negative, check_positive, check_shares, setting
+from training.tasks.settings import (
+    TaskSettings,
+    check_below_one,
+    check_choice,
+    check_fractions,
+    check_not_negative,
+    check_positive,
+    setting,
+)
 
 TARGETS = ("official", "dark", "udp")
 LOSSES = ("mse", "ohkm")
-FLIP_PAIRS = "Keypoints that change places when mirrored: auto (by name), as nose_a:nose_b,2:5 besides (from 0), or none."
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Targets, loss and augmentation."""
+class HeatmapSettings(TaskSettings):
+    """What pose and landmarks share: targets, loss and augmentation. Defaults are those of the official pose recipe."""
 
-    targets: str = setting("dark", "Heatmaps: official (rounded), dark (exact), or udp (exact, crops too).")
-    sigma: float = setting(2.0, "Gaussian targets' standard deviation, in heatmap pixels.")
-    loss: str = setting("mse", "mse, or ohkm: of each image's 8 worst joints.")
-    half_body_probability: float = setting(0.0, "Chance of only a half of the body.")
-    scale: float = setting(0.35, "Random zoom, standard deviation.")
-    rotation: float = setting(45.0, "Random rotation, standard deviation in degrees.")
-    rotation_probability: float = setting(0.6, "Chance to be rotated.")
-    flip_probability: float = setting(0.5, "Chance to be mirrored.")
-    flip_pairs: str = setting("auto", FLIP_PAIRS)
+    targets: str = setting("dark", "Heatmaps: official (rounded), dark (exact), or udp (exact, and so are the crops).")
+    sigma: float = setting(2.0, "Standard deviation of the Gaussian targets, in heatmap pixels.")
+    loss: str = setting("mse", "Loss: mse, or ohkm (of each image's 8 worst keypoints).")
+    scale: float = setting(0.35, "Random zoom: standard deviation (pose) or maximum (landmarks).")
+    rotation: float = setting(45.0, "Random rotation in degrees: standard deviation (pose) or maximum (landmarks).")
+    rotation_probability: float = setting(0.6, "Probability of a rotation.")
+    flip_probability: float = setting(0.5, "Probability of a horizontal flip.")
+    flip_pairs: str = setting(
+        "auto", "Keypoints that a flip swaps: auto (by name), pairs such as nose_a:nose_b,2:5 (from 0) beside these, or none."
+    )
 
     def __post_init__(self) -> None:
         check_choice(self, "targets", TARGETS)
         check_choice(self, "loss", LOSSES)
         check_positive(self, "sigma")
         check_not_negative(self, "rotation")
-        check_shares(self, "half_body_probability", "rotation_probability", "flip_probability")
-        if not 0 <= self.scale < 1:
-            raise HRNetError(f"scale must be at least 0 and below 1, got {self.scale}")
+        check_fractions(self, "rotation_probability", "flip_probability")
+        check_below_one(self, "scale")
+
+    @property
+    def geometry(self) -> str:
+        from mobile_eval.image.geometry import geometry_of
+
+        return geometry_of(self.targets)
+
+
+@dataclass(frozen=True)
+class PoseSettings(HeatmapSettings):
+    """Settings of pose; zoom and rotation are drawn from normal distributions."""
+
+    half_body_probability: float = setting(0.0, "Probability of a crop of only the upper or lower half of the body.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fractions(self, "half_body_probability")

@@ -1,8 +1,8 @@
-"""Heatmaps to learn: a Gaussian of peak 1 at each joint, in one of three ways.
+"""Target heatmaps: a Gaussian with a peak of 1 at each joint, in one of three ways.
 
-official    at the joint's place rounded to a heatmap pixel, in a window of 6 sigma + 1 (official pose code base)
-dark        at the exact place, over the whole map (DARK, arXiv 1910.06278)
-udp         the same in the geometry UDP, which crops and decoding are then in too (arXiv 1911.07524)
+official    at the joint rounded to a heatmap pixel, in a window of 6 sigma + 1 (official pose code)
+dark        at the exact joint, over the full map (DARK, arXiv 1910.06278)
+udp         the same in the UDP geometry, which crops and decoding then use too (arXiv 1911.07524)
 """
 
 from __future__ import annotations
@@ -13,26 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, geometry_of, heatmap_pixel, transform_points
+from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, Geometry, geometry_of, heatmap_pixel, transform_points
+from training.tasks.pose.settings import TARGETS
 
-KINDS = ("official", "dark", "udp")
-REACH = 3  # the official window's half width, in sigmas
+OFFICIAL_REACH = 3  # half width of the official window, in sigmas
 
 
 @dataclass(frozen=True)
 class HeatmapTargets:
-    """The kind of target and its Gaussian's standard deviation, in heatmap pixels."""
+    """How target heatmaps are made.
+
+    Args:
+        kind: official, dark or udp.
+        sigma: Standard deviation of the Gaussians, in heatmap pixels.
+    """
 
     kind: str = "official"
     sigma: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise HRNetError(f"targets must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        if self.kind not in TARGETS:
+            raise HRNetError(f"`targets` must be one of {', '.join(TARGETS)}, got {self.kind!r}")
 
     @property
-    def geometry(self) -> str:
-        """The geometry of the crops that they are for."""
+    def geometry(self) -> Geometry:
+        """Geometry of the crops that go with these targets."""
         return geometry_of(self.kind)
 
 
@@ -43,28 +48,36 @@ def heatmap_target(
     targets: HeatmapTargets,
     out: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Heatmaps (H/4, W/4, K) of keypoints (K, 3) in image pixels, and weights (K,); `size` is (H/4, W/4).
+    """Make the target heatmaps of a crop.
 
-    A weight is 0 where the joint is not labelled or, official, its window misses the map; dark and udp, its place does.
-    `out` is where the heatmaps go, if given.
+    Args:
+        keypoints: Keypoints (K, 3) in image pixels.
+        matrix: Matrix (2, 3) from image to crop pixels.
+        size: Height and width of the heatmaps, H/4 and W/4.
+        targets: How they are made.
+        out: Array to write the heatmaps to; None for a new one.
+
+    Returns:
+        Heatmaps (H/4, W/4, K) and weights (K,). A weight is 0 where the joint is not labelled or not on the map: for official
+        targets where its window misses the map, for dark and udp where the joint itself does.
     """
     height, width = size
     input_size = (height * HEATMAP_STRIDE, width * HEATMAP_STRIDE)
-    place = transform_points(keypoints[:, :2], matrix) / heatmap_pixel(input_size, targets.geometry)
+    centers = transform_points(keypoints[:, :2], matrix) / heatmap_pixel(input_size, targets.geometry)
     if targets.kind == "official":
-        place = np.trunc(place + 0.5)
-        reach = np.floor(REACH * targets.sigma)
-        inside = np.all((place >= -reach) & (place <= [width - 1 + reach, height - 1 + reach]), axis=1)
+        centers = np.trunc(centers + 0.5)
+        reach = np.floor(OFFICIAL_REACH * targets.sigma)
+        inside = np.all((centers >= -reach) & (centers <= [width - 1 + reach, height - 1 + reach]), axis=1)
     else:
         reach = np.inf
-        inside = np.all((place > -0.5) & (place < [width - 0.5, height - 0.5]), axis=1)
+        inside = np.all((centers > -0.5) & (centers < [width - 0.5, height - 0.5]), axis=1)
     weights = np.asarray((keypoints[:, 2] > 0) & inside, np.float32)
-    columns = _bell(width, place[:, 0], targets.sigma, reach)
-    rows = _bell(height, place[:, 1], targets.sigma, reach) * weights
+    columns = _gaussian(width, centers[:, 0], targets.sigma, reach)
+    rows = _gaussian(height, centers[:, 1], targets.sigma, reach) * weights
     return np.multiply(rows[:, None], columns[None], out), weights
 
 
-def _bell(length: int, place: Array, sigma: float, reach: float) -> NDArray[np.float32]:
-    """One side (length, K) of Gaussians, which are products of their sides."""
-    distance = np.arange(length)[:, None] - place
+def _gaussian(length: int, centers: Array, sigma: float, reach: float) -> NDArray[np.float32]:
+    """One axis (length, K) of the Gaussians, which are separable."""
+    distance = np.arange(length)[:, None] - centers
     return np.asarray(np.exp(distance**2 / (-2 * sigma**2)) * (np.abs(distance) <= reach), np.float32)

@@ -1,34 +1,38 @@
-"""What can be set of a segmentation training; by default the official recipes' (arXiv 1908.07919)."""
+"""Settings of segmentation; defaults are those of the official recipes (arXiv 1908.07919)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from mobile_eval.errors import HRNetError
-from training.tasks.setting import check_class_weights, check_not_negative, check_positive, check_shares, setting
+from training.tasks.settings import (
+    ClassWeightSettings,
+    check_choice,
+    check_fractions,
+    check_not_negative,
+    check_positive,
+    setting,
+)
 
-STRIDES = (1, 2, 4)
+LOSS_STRIDES = (1, 2, 4)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Augmentation and loss."""
+class SegmentationSettings(ClassWeightSettings):
+    """Augmentation and loss of segmentation."""
 
-    smallest: float = setting(0.5, "Least random zoom; 1 is the whole image at the network's input size.")
-    largest: float = setting(2.1, "Greatest random zoom.")
-    flip_probability: float = setting(0.5, "Chance to be mirrored.")
-    class_weights: tuple[float, ...] = setting((), "Weight of each class in the loss, such as 0.8,1.2.")
-    class_balance: bool = setting(False, "Weigh classes by how rare they are in the training data.")
-    ohem: float = setting(0.0, "Learn only where the true class is less likely than this, such as 0.9 (0: everywhere).")
-    ohem_kept: int = setting(131072, "But from as many pixels of a batch at least, the hardest.")
-    loss_stride: int = setting(1, "The loss looks at every pixel (1), or at every 2nd or 4th of each row and column: faster.")
+    min_scale: float = setting(0.5, "Smallest random zoom; 1 fits the full image into the network's input.")
+    max_scale: float = setting(2.1, "Largest random zoom.")
+    flip_probability: float = setting(0.5, "Probability of a horizontal flip.")
+    ohem_threshold: float = setting(0.0, "Train on pixels whose true class is less probable than this, such as 0.9; 0: on all.")
+    ohem_min_kept: int = setting(131072, "Minimum number of pixels in a batch that OHEM keeps, the hardest ones.")
+    loss_stride: int = setting(1, "The loss uses every pixel (1), or every 2nd or 4th row and column (faster).")
 
     def __post_init__(self) -> None:
-        check_positive(self, "smallest", "largest", "ohem_kept")
-        check_not_negative(self, "ohem")
-        check_shares(self, "flip_probability", "ohem")
-        if self.smallest > self.largest:
-            raise HRNetError(f"smallest must be at most largest, got {self.smallest} and {self.largest}")
-        if self.loss_stride not in STRIDES:
-            raise HRNetError(f"loss-stride must be one of {', '.join(map(str, STRIDES))}, got {self.loss_stride}")
-        check_class_weights(self)
+        check_positive(self, "min_scale", "max_scale", "ohem_min_kept")
+        check_not_negative(self, "ohem_threshold")
+        check_fractions(self, "flip_probability", "ohem_threshold")
+        check_choice(self, "loss_stride", LOSS_STRIDES)
+        self.check_class_weights()
+        if self.min_scale > self.max_scale:
+            raise HRNetError(f"`min_scale` must be at most `max_scale`, got {self.min_scale} and {self.max_scale}")

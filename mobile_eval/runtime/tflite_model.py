@@ -1,0 +1,250 @@
+"""Run a `.tflite` of this package: images in, and heatmaps, keypoints or class logits out."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_eval.errors import HRNetError
+from mobile_eval.image.geometry import UDP
+from mobile_eval.image.preprocess import normalize
+from mobile_eval.keypoints.decode import decode_heatmaps, decode_udp, decoded_in_graph
+from mobile_eval.model.archive import REMEDY, read_description
+from mobile_eval.model.description import (
+    CLASS_MAPS,
+    CLASS_SCORES,
+    DETECTOR_OUTPUTS,
+    HEATMAPS,
+    ModelDescription,
+    TensorFormat,
+)
+from mobile_eval.runtime.backend import CPU, Backend, Placement, placement
+from mobile_eval.runtime.interpreter import (
+    Interpreter,
+    Runtime,
+    TensorDetails,
+    find_runtime,
+    invoke,
+    make_interpreter,
+    real_values,
+)
+from mobile_eval.runtime.quantization import InputQuantizer, dequantize, quantize
+from mobile_eval.tasks.detection.tensor_shapes import tensor_shapes
+
+Pixels = NDArray[np.uint8] | NDArray[np.float32]  # RGB bytes, or normalized values
+Stored = NDArray[np.generic]  # values as a tensor stores them
+
+REWRITTEN = "{path} was rewritten by another tool; its description is read from the file beside it"
+
+
+class TFLiteModel:
+    """A `.tflite` with a description, ready to run.
+
+    Args:
+        path: The file.
+        backend: Runtime, threads and delegate.
+        keep_tensors: Keep the values of all tensors after a run, so that `tensors` can read them; this turns XNNPACK off.
+
+    Raises:
+        HRNetError: The file cannot be read or run, or its tensors differ from its description.
+
+    Example:
+        model = TFLiteModel("model.tflite", Backend(threads=4))
+        keypoints = model.keypoints(crops)  # (N, K, 3)
+    """
+
+    def __init__(self, path: Path | str, backend: Backend = CPU, *, keep_tensors: bool = False):
+        self.path = Path(path)
+        self.backend = dataclasses.replace(backend, xnnpack=backend.xnnpack and not keep_tensors)
+        self.description: ModelDescription = read_description(path)
+        if self.description.flatbuffer is None:
+            _log_rewritten(self.path)
+        self.runtime: Runtime = find_runtime(backend.runtime)
+        self._interpreter = make_interpreter(path, self.backend, keep_tensors=keep_tensors)
+        self._input, self._outputs = _find_tensors(self._interpreter, self.description, self.path)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the input images in pixels."""
+        return self.description.input.size
+
+    @property
+    def placement(self) -> Placement:
+        """Which operators the delegate took."""
+        return placement(self._interpreter, self.backend)
+
+    def predict(self, images: Pixels) -> NDArray[np.float32]:
+        """Run images one by one and return the values of the single output: heatmaps or logits.
+
+        Args:
+            images: (N, H, W, 3), uint8 RGB or normalized float32.
+
+        Returns:
+            (N, ...), the output's shape without its batch axis.
+        """
+        return np.concatenate([self.output(image[None]) for image in self.to_input(images)])
+
+    def heatmaps(self, crops: Pixels) -> NDArray[np.float32]:
+        """Run crops one by one and return their heatmaps.
+
+        Args:
+            crops: (N, H, W, 3), uint8 RGB or normalized float32.
+
+        Returns:
+            (N, H / stride, W / stride, K).
+
+        Raises:
+            HRNetError: The model has another output than heatmaps.
+        """
+        if self.description.output.kind != HEATMAPS:
+            raise HRNetError(f"the output of {self.path} is {self.description.output.kind}, expected {HEATMAPS}")
+        return self.predict(crops)
+
+    def keypoints(self, crops: Pixels) -> NDArray[np.float64]:
+        """Run crops one by one and decode their keypoints, in the model's graph or by its geometry.
+
+        Args:
+            crops: (N, H, W, 3), uint8 RGB or normalized float32.
+
+        Returns:
+            (N, K, 3): x and y in heatmap pixels, and score.
+        """
+        return np.concatenate([self.decode(self.run(image[None])) for image in self.to_input(crops)])
+
+    def tensors(self, crops: Pixels, indices: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Run crops one by one and return the values of inner tensors; the model needs `keep_tensors`.
+
+        Args:
+            crops: (N, H, W, 3), uint8 RGB or normalized float32.
+            indices: Indices of tensors in the graph.
+
+        Returns:
+            For each index, the dequantized values (N, ...).
+        """
+        values: list[list[NDArray[np.float32]]] = [[] for _ in indices]
+        for image in self.to_input(crops):
+            self.run(image[None])
+            for of_tensor, index in zip(values, indices, strict=True):
+                of_tensor.append(real_values(self._interpreter.get_tensor(index), *self._quantization[index]))
+        return [np.concatenate(of_tensor) for of_tensor in values]
+
+    @cached_property
+    def _quantization(self) -> dict[int, tuple[float, int]]:
+        return {details["index"]: details["quantization"] for details in self._interpreter.get_tensor_details()}
+
+    def to_input(self, images: Pixels) -> Stored:
+        """Convert images to the values that the input tensor stores: normalized and, where it is quantized, quantized.
+
+        Args:
+            images: (N, H, W, 3), uint8 RGB or normalized float32.
+
+        Returns:
+            (N, H, W, 3) in the tensor's type.
+
+        Raises:
+            HRNetError: The images have another size than the input.
+        """
+        if images.shape[1:] != (*self.input_size, 3):
+            height, width = self.input_size
+            raise HRNetError(f"{self.path.name} takes images of shape (N, {height}, {width}, 3), got {images.shape}")
+        source = self.description.input
+        if images.dtype != np.uint8:
+            return quantize(np.asarray(images, np.float32), source.tensor)
+        if source.tensor.dtype == "float32":
+            return normalize(np.asarray(images, np.uint8), source.mean, source.std)
+        return self._quantizer(np.asarray(images, np.uint8))
+
+    @cached_property
+    def _quantizer(self) -> InputQuantizer:
+        return InputQuantizer(self.description.input)
+
+    def run(self, stored: Stored) -> list[Stored]:
+        """Run one image and return the output tensors as they are stored, in the description's order.
+
+        Args:
+            stored: (1, H, W, 3), one image of `to_input`; for the second file of a detector, pooled features (R, 7, 7, C).
+        """
+        self._interpreter.set_tensor(self._input, stored)
+        invoke(self._interpreter, self.path)
+        return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
+
+    def output(self, stored: Stored) -> NDArray[np.float32]:
+        """Run one image of `to_input` (1, H, W, 3) and return the dequantized values of the single output."""
+        [output] = self.run(stored)
+        return dequantize(output, self.description.output.tensor)
+
+    def outputs(self, stored: Stored) -> list[NDArray[np.float32]]:
+        """Run one image of `to_input` and return the values of all outputs, each dequantized as the file says."""
+        details = {entry["index"]: entry for entry in self._interpreter.get_output_details()}
+        values = zip(self.run(stored), self._outputs, strict=True)
+        return [real_values(value, *details[index]["quantization"]) for value, index in values]
+
+    def decode(self, outputs: Sequence[Stored]) -> NDArray[np.float64]:
+        """Decode what `run` returned to keypoints (1, K, 3): x and y in heatmap pixels, and score."""
+        tensor = self.description.output.tensor
+        if self.description.output.kind == HEATMAPS:
+            [heatmaps] = outputs
+            if self.description.input.geometry == UDP:
+                return decode_udp(dequantize(heatmaps, tensor))
+            return decode_heatmaps(heatmaps, lambda peaks: dequantize(peaks, tensor))
+        locations, scores = outputs
+        return decoded_in_graph(np.asarray(locations, np.int32), dequantize(scores, tensor))
+
+
+@cache
+def _log_rewritten(path: Path) -> None:
+    """Warn once per file that the description may not belong to the file as it is."""
+    logging.getLogger(__name__).warning(REWRITTEN.format(path=path))
+
+
+class _Expected(NamedTuple):
+    """A tensor by the description; without `tensor` it has that `dtype`, and any quantization."""
+
+    name: str
+    shape: tuple[int, ...]
+    tensor: TensorFormat | None
+    dtype: str = "int32"
+
+
+def _find_tensors(interpreter: Interpreter, description: ModelDescription, path: Path) -> tuple[int, list[int]]:
+    """The indices of the input and the outputs, in the description's order; HRNetError where they differ from it."""
+    height, width = description.input.size
+    target, channels = description.output, len(description.label_names)
+    image = _Expected("input", (1, height, width, 3), description.input.tensor)
+    if target.kind in DETECTOR_OUTPUTS:
+        input_shape, output_shapes = tensor_shapes(description)
+        image = image._replace(shape=input_shape)
+        outputs = [_Expected("output", shape, None, target.tensor.dtype) for shape in output_shapes]
+    elif target.kind in (HEATMAPS, CLASS_MAPS):
+        outputs = [_Expected("output", (1, height // target.stride, width // target.stride, channels), target.tensor)]
+    elif target.kind == CLASS_SCORES:
+        outputs = [_Expected("output", (1, channels), target.tensor)]
+    else:
+        outputs = [_Expected("locations", (1, channels, 2), None), _Expected("scores", (1, channels), target.tensor)]
+    [source] = _match_tensors(interpreter.get_input_details(), [image], path)
+    return source, _match_tensors(interpreter.get_output_details(), outputs, path)
+
+
+def _match_tensors(details: Sequence[TensorDetails], expected: Sequence[_Expected], path: Path) -> list[int]:
+    """Indices of the expected tensors. The graph may have them in another order: their shapes tell them apart."""
+    by_shape = {tuple(map(int, entry["shape"])): entry for entry in details}
+    for name, shape, tensor, other_dtype in expected:
+        entry, dtype = by_shape.get(shape), tensor.dtype if tensor else other_dtype
+        if entry is None or len(details) != len(expected) or np.dtype(entry["dtype"]).name != dtype:
+            actual = ", ".join(f"{tuple(map(int, d['shape']))} {np.dtype(d['dtype']).name}" for d in details)
+            raise HRNetError(f"{path}: its {name} is {actual}, but its description says {shape} {dtype}; {REMEDY}")
+        scale, zero_point = entry["quantization"]
+        scale = scale or 1.0  # plain bytes are not quantized: each stands for itself
+        if tensor and tensor.scale and not (np.isclose(scale, tensor.scale, rtol=1e-5) and zero_point == tensor.zero_point):
+            raise HRNetError(
+                f"{path}: its {name} is quantized with scale {scale:g} and zero point {zero_point}, but its description "
+                f"says {tensor.scale:g} and {tensor.zero_point}; {REMEDY}"
+            )
+    return [by_shape[tensor.shape]["index"] for tensor in expected]

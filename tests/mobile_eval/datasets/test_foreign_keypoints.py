@@ -1,0 +1,135 @@
+"""COCO files as other tools write them: the figures of pycocotools on the same people, or one line before any inference."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import io
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
+from mobile_eval.errors import HRNetError
+from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.pose.evaluate import measure_pose
+from tests.mobile_eval.conftest import Invoke, People, one_line
+from tests.mobile_eval.hostile_coco import REFUSED, Scene, draw_scene, spelled_otherwise
+
+FILES = 500
+REFUSED_EVERY = 5
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images' folder; their content is not looked at."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(5):
+        (folder / f"{number}.png").touch()
+    return folder
+
+
+def load(coco: dict[str, Any], images: Path, **options: Any) -> KeypointDataset:
+    path = images / "annotations.json"
+    path.write_text(json.dumps(coco))
+    return load_keypoint_dataset(path, images, **options)
+
+
+def pycocotools_figures(scene: Scene) -> list[float]:
+    """COCO's ten figures of the scene's predictions on the file as COCO writes it."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    people = [one for one in scene.clean["annotations"] if one["num_keypoints"]]
+    results = []
+    for person, found in zip(people, scene.predicted, strict=True):
+        sure = found[found[:, 2] > 0.2, 2]
+        own = {"image_id": person["image_id"], "category_id": 1, "keypoints": found.reshape(-1).tolist()}
+        results.append({**own, "score": float(sure.mean()) if len(sure) else 0.0})
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = copy.deepcopy(scene.clean)
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(results), "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.array(scene.sigmas)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return [float(value) for value in evaluation.stats]
+
+
+def share_of_joints_found(scene: Scene) -> float:
+    """PCK: of labelled joints, those within a tenth of the longer side of the box."""
+    found = []
+    people = [one for one in scene.clean["annotations"] if one["num_keypoints"]]
+    for person, predicted in zip(people, scene.predicted, strict=True):
+        true = np.reshape(person["keypoints"], (-1, 3))
+        distance = np.hypot(*(predicted[:, :2] - true[:, :2]).T) / max(person["bbox"][2:])
+        found += (distance <= 0.1)[true[:, 2] > 0].tolist()
+    return float(np.mean(found))
+
+
+def test_figures_are_those_of_pycocotools_or_one_line(images: Path) -> None:
+    aps, kinds = [], Counter[str]()
+    for seed in range(FILES):
+        random = np.random.default_rng(seed)
+        scene = draw_scene(random)
+        if seed % REFUSED_EVERY == 0:
+            name = list(REFUSED)[seed // REFUSED_EVERY % len(REFUSED)]
+            spoil, message = REFUSED[name]
+            coco = copy.deepcopy(scene.clean)
+            spoil(coco)
+            with pytest.raises(HRNetError) as refused:
+                load(coco, images)
+            assert message in str(refused.value), (seed, name)
+            assert "\n" not in str(refused.value)
+            assert len(str(refused.value)) < 600
+            kinds["refused"] += 1
+            continue
+        coco = spelled_otherwise(scene, random)
+        data = load(coco, images, category="person")
+        result = measure_pose("x", data, scene.predicted, scene.sigmas)
+        assert result.oks is not None
+        ours = [-1.0 if value is None else value for value in dataclasses.astuple(result.oks)]
+        expected = pycocotools_figures(scene)
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9, err_msg=str(seed))
+        np.testing.assert_allclose(result.pck.pck, share_of_joints_found(scene), rtol=0, atol=1e-9, err_msg=str(seed))
+        json.dumps(result.results, allow_nan=False)
+        listed = {repr(image["id"]) for image in json.loads((images / "annotations.json").read_text())["images"]}
+        assert {repr(one["image_id"]) for one in result.results} <= listed | {repr(int(float(i))) for i in listed if "." in i}
+        aps.append(ours[0])
+        kinds["measured"] += 1
+    assert kinds == {"refused": FILES // REFUSED_EVERY, "measured": FILES - FILES // REFUSED_EVERY}
+    assert len(REFUSED) <= FILES // REFUSED_EVERY  # each was tried
+    assert 0.2 < np.mean(aps) < 0.9  # scenes on which the figures could differ
+    assert np.std(aps) > 0.1
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_evaluate_ends_with_one_line_before_any_inference(
+    name: str,
+    people: People,
+    model_path: Callable[..., Path],
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(self: TFLiteModel, stored: Any) -> Any:
+        raise AssertionError("inference began")
+
+    monkeypatch.setattr(TFLiteModel, "run", run)
+    spoil, message = REFUSED[name]
+    for image in people.coco["images"]:
+        image.update(width=320, height=240)
+    spoil(people.coco)
+    people.rewrite()
+    code, _, error = invoke("evaluate", model_path(), "--annotations", people.annotations, "--images", people.images)
+    assert code == 2
+    if name != "images of one id":
+        assert message in one_line(error)
+    assert "have the id 1" in one_line(error) or name != "images of one id"

@@ -1,0 +1,118 @@
+"""AP and AR against pycocotools on the same predictions."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mobile_eval.errors import HRNetError
+from mobile_eval.metrics.keypoint_ap import NOT_DEFINED, keypoint_ap
+
+CATEGORY_ID = 3
+
+
+def scene(joints: int, images: int, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Annotations (several people an image, crowds, unlabelled people, empty images) and noisy predictions with false ones."""
+    random = np.random.default_rng(seed)
+    annotations: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
+    for image in range(images):
+        for person in range(random.integers(0, 5)):
+            side = random.uniform(25, 220)
+            box = [*random.uniform(0, 300, 2), side, side * random.uniform(0.8, 2)]
+            points = np.column_stack([random.uniform(0, 1, (joints, 2)) * box[2:] + box[:2], random.integers(0, 3, joints)])
+            crowd = int(person == 3)
+            if person == 2 or crowd:
+                points[:] = 0
+            points[points[:, 2] == 0] = 0
+            annotation = {"id": len(annotations) + 1, "image_id": image, "category_id": CATEGORY_ID, "iscrowd": crowd}
+            labelled = int((points[:, 2] > 0).sum())
+            sizes = {"bbox": [float(v) for v in box], "area": float(box[2] * box[3] * random.uniform(0.4, 0.7))}
+            annotations.append({**annotation, **sizes, "keypoints": points.reshape(-1).tolist(), "num_keypoints": labelled})
+            noisy = np.array(points)
+            noisy[:, :2] += random.normal(0, random.choice([1, 4, 15]), (joints, 2))
+            noisy[:, 2] = 1
+            for _ in range(random.integers(0, 3)):
+                found = {"image_id": image, "category_id": CATEGORY_ID, "keypoints": noisy.reshape(-1).tolist()}
+                predictions.append({**found, "score": float(np.round(random.uniform(), 2))})
+    pictures = [{"id": image, "file_name": f"{image}.jpg", "height": 600, "width": 600} for image in range(images)]
+    return {"images": pictures, "annotations": annotations, "categories": [{"id": CATEGORY_ID, "name": "person"}]}, predictions
+
+
+def oracle(coco: dict[str, Any], predictions: list[dict[str, Any]], sigmas: list[float]) -> list[float]:
+    """pycocotools' ten figures."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = copy.deepcopy(coco)
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(copy.deepcopy(predictions)), "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.array(sigmas)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return [float(value) for value in evaluation.stats]
+
+
+def figures(coco: dict[str, Any], predictions: list[dict[str, Any]], sigmas: list[float]) -> list[float]:
+    result = dataclasses.astuple(keypoint_ap(coco, predictions, sigmas, CATEGORY_ID))
+    return [NOT_DEFINED if value is None else value for value in result]
+
+
+@pytest.mark.parametrize(("joints", "seed"), [(17, 0), (17, 1), (14, 2), (68, 3)])
+def test_equals_pycocotools(joints: int, seed: int) -> None:
+    coco, predictions = scene(joints, 40, seed)
+    sigmas = np.random.default_rng(seed).uniform(0.03, 0.11, joints).tolist()
+    expected = oracle(coco, predictions, sigmas)
+    assert 0.05 < expected[0] < 0.95  # a scene on which the figures could differ
+    np.testing.assert_allclose(figures(coco, predictions, sigmas), expected, rtol=0, atol=1e-9)
+
+
+def test_missing_areas_are_053_of_the_box() -> None:
+    coco, predictions = scene(14, 30, 5)
+    for annotation in coco["annotations"]:
+        annotation["area"] = 0.53 * annotation["bbox"][2] * annotation["bbox"][3]
+    expected = oracle(coco, predictions, [0.08] * 14)
+    for annotation in coco["annotations"]:
+        del annotation["area"], annotation["num_keypoints"], annotation["iscrowd"]
+        if annotation["image_id"] % 2:
+            annotation["area"] = None
+    coco["annotations"] = [a for a in coco["annotations"] if sum(a["keypoints"])]
+    kept = scene(14, 30, 5)[0]
+    for annotation in kept["annotations"]:
+        annotation["area"] = 0.53 * annotation["bbox"][2] * annotation["bbox"][3]
+    kept["annotations"] = [a for a in kept["annotations"] if sum(a["keypoints"])]
+    np.testing.assert_allclose(figures(coco, predictions, [0.08] * 14), oracle(kept, predictions, [0.08] * 14), rtol=0, atol=1e-9)
+    assert expected[0] > 0.05
+
+
+def test_no_predictions_is_zero_and_absent_sizes_are_none() -> None:
+    coco, predictions = scene(17, 10, 6)
+    for annotation in coco["annotations"]:
+        annotation["area"] = 2000.0
+    result = keypoint_ap(coco, predictions, [0.08] * 17, CATEGORY_ID)
+    assert result.ap_large is None
+    assert result.ap_medium is not None
+    assert result.ap_medium > 0.1
+    assert keypoint_ap(coco, [], [0.08] * 17, CATEGORY_ID).ap == 0.0
+
+
+def test_inputs_are_left_as_they_were() -> None:
+    coco, predictions = scene(17, 10, 8)
+    before = copy.deepcopy((coco, predictions))
+    keypoint_ap(coco, predictions, [0.08] * 17, CATEGORY_ID)
+    assert (coco, predictions) == before
+
+
+def test_results_for_images_that_are_not_there() -> None:
+    coco, predictions = scene(5, 3, seed=1)
+    with pytest.raises(HRNetError, match="results for image 99, which is not in the annotations"):
+        keypoint_ap(coco, [{**predictions[0], "image_id": 99}], [0.05] * 5, CATEGORY_ID)
