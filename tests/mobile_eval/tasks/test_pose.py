@@ -30,7 +30,11 @@ def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TFLiteMod
     """Something that answers every crop with the same heatmaps (1, H, W, K)."""
     output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="standard")
     description = SimpleNamespace(category=category, output=output, input=source)
-    ways = {"to_input": lambda crops: crops, "run": lambda stored: [heatmaps], "decode": lambda answer: decode_heatmaps(answer[0])}
+    ways = {
+        "to_input": lambda crops: crops,
+        "run": lambda stored: [heatmaps],
+        "decode": lambda answer: decode_heatmaps(answer[0]),
+    }
     model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **ways)
     return cast(TFLiteModel, model)
 
