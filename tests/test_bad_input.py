@@ -11,7 +11,8 @@ import pytest
 
 import hrnet_tf.__main__
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Ranking, Run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig

@@ -142,7 +142,8 @@ def evaluate(
     from mobile_eval.image.image_limit import max_pixels as pixel_limit
     from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
     from mobile_eval.model.archive import read_description
-    from mobile_eval.tasks.pose.evaluate import parse_sigmas
+    from mobile_eval.options import parse_values
+    from mobile_eval.tasks.pose.evaluate import joint_sigmas
 
     check_output_file(json)
     expected = read_description(model).category.name
@@ -150,7 +151,7 @@ def evaluate(
     if data.skipped_summary:
         logger.info("%s: %s", annotations, data.skipped_summary)
     dataset = data.head(limit)
-    parse_sigmas(sigmas, len(dataset.category.joints))
+    joint_sigmas(parse_values("sigmas", sigmas or "", float), len(dataset.category.joints))
     DecodingOptions(flip, checked_decoding(decoding), flip_pairs)
     options = ["--threads", str(threads), "--runtime", runtime, "--decoding", decoding]
     options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip", "--flip-pairs", flip_pairs] if flip else [])]

@@ -21,7 +21,8 @@ from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.checkpoints.infer_spec import derive_network
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import read_checkpoint
-from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
+from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.environment import Environment
