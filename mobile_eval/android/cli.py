@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mobile_eval.cli.options import Exif, MaxPixels, Model, RuntimeName, Threads, Xnnpack
+from mobile_eval.cli.options import Exif, MaxPixels, Model, Threads
 from mobile_eval.errors import HRNetError
 
 app = typer.Typer(
@@ -103,8 +103,10 @@ def evaluate(
     max_pixels: MaxPixels = None,
     serial: Serial = None,
     threads: Threads = 1,
-    runtime: RuntimeName = "auto",
-    xnnpack: Xnnpack = True,
+    runtime: Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")] = "auto",
+    xnnpack: Annotated[
+        bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run the operators that it supports.")
+    ] = True,
     category: Annotated[
         str | None,
         typer.Option(help="Name or id of the category, if several have keypoints; else the model's.", show_default=False),
