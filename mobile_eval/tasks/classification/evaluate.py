@@ -13,8 +13,9 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage, load_classification_dataset
 from mobile_eval.files import check_output_file, write_text
 from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import read_item, resized_centre
+from mobile_eval.image.preprocess import resized_center
 from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
 from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
 from mobile_eval.model.description import default_class_names
@@ -81,7 +82,7 @@ def evaluate_classification(
     dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
 
     def read(one: ClassificationImage) -> tuple[NDArray[Any], int]:
-        return model.to_input(resized_centre(read_item(one), model.input_size)[None]), one.label
+        return model.to_input(resized_center(read_item(one), model.input_size)[None]), one.label
 
     answers = ((model.output(stored)[0], label) for stored, label in prefetch(read, dataset.images))
     shown = tracked(answers, model.path.name, total=len(dataset), show=progress)
@@ -114,7 +115,7 @@ def _load(source: DataSource) -> ClassificationDataset:
 
 
 def _inputs(images: Sequence[ClassificationImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
-    return np.stack([resized_centre(read_item(one), size) for one in images])
+    return np.stack([resized_center(read_item(one), size) for one in images])
 
 
 def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> ClassificationResult:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.datasets.classification import ClassificationDataset
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked

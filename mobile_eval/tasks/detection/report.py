@@ -10,7 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio
 from mobile_eval.runtime.tflite_model import TFLiteModel

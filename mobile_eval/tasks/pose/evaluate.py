@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions, predict_instances
+from mobile_eval.image.image_file import BoxedItem
+from mobile_eval.keypoints.inference import DecodingOptions, predict_instances
 from mobile_eval.metrics.distance import head_sizes, keypoint_distances
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.metric import format_score

@@ -15,8 +15,9 @@ from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationI
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
 from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.image_file import read_image, read_item
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import read_image, read_item, resize
+from mobile_eval.image.preprocess import resize
 from mobile_eval.metrics.confusion import (
     IGNORED,
     accuracy,
