@@ -181,7 +181,7 @@ def edgetpu(
     """
     from dataclasses import asdict
 
-    from conversion.targets.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
+    from conversion.targets.edgetpu import COMPILER, check_edgetpu, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
     from mobile_eval.model.archive import files_of
 
@@ -189,7 +189,7 @@ def edgetpu(
     if segments > 1 and not compiler_path:
         raise HRNetError(f"`segments` needs {COMPILER}, which is not on the PATH: give its path by `compiler`")
     files = files_of(model)
-    checks = [check(file) for file in files]
+    checks = [check_edgetpu(file) for file in files]
     if json:
         rows = [{**asdict(result), "path": str(result.path)} for result in checks]
         write_json(json, rows[0] if len(rows) == 1 else {"files": rows})

@@ -2,6 +2,10 @@
 
 Runs are converted with BatchNorm folded into the convolutions. Integer formats take their ranges from quantization-aware
 training, or from calibration on images that go through the preprocessing of the device.
+
+Example:
+    >>> parities = convert(model, "model-int8.tflite", images)  # doctest: +SKIP
+    >>> result = convert_run(load_run("runs/full"), ConvertOptions("int8"), "full-int8.tflite")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -27,9 +31,9 @@ from conversion.draft import (
     save_models,
     temporary_files,
 )
-from conversion.flatbuffer import INTEGER_FORMATS, calibration_inputs, camera_bytes
+from conversion.flatbuffer import calibration_inputs, camera_bytes
 from conversion.metadata import with_metadata
-from conversion.models import export_model, load_folded_model
+from conversion.models import export_model, has_fake_quantization, load_folded_model
 from conversion.options import ConvertOptions
 from conversion.outputs import output_name
 from conversion.quantization.quantization_recipe import QuantizationRecipe
@@ -53,44 +57,34 @@ def convert(
     options: ConvertOptions | None = None,
     *,
     quantization_recipe: QuantizationRecipe | None = None,
-    fake_quantized: bool = False,
-    runtime: str = "auto",
     memory_budget: int = MEMORY_BUDGET,
 ) -> tuple[Parity, ...]:
     """Convert a Keras model to a `.tflite` without a description, and compare it with the model before it is written.
-
-    `convert_run` converts a run of this package to a file that describes itself.
 
     Args:
         model: A tf_keras model that takes inputs (N, H, W, C), float32, and has one output.
         path: The file to write.
         representative_data: Inputs (H, W, C), float32, as the model takes them; for a camera's input, images (H, W, 3), uint8
-            RGB, which the file normalizes. Integer formats are calibrated on all of them, and the file is compared with
-            the model on the first 16.
+            RGB, which the file normalizes. Integer formats are calibrated on all of them; the first 16 are compared.
         options: Conversion options; None means int8.
         quantization_recipe: Per-layer settings of post-training int8.
-        fake_quantized: Whether the model has fake quantization, which holds the ranges of int8.
-        runtime: "tflite-runtime" refuses operators that its last version does not support.
         memory_budget: Memory for activations, in bytes.
 
     Returns:
-        The errors of each output of the file.
+        The errors of each output.
 
     Raises:
         HRNetError: If the model cannot be converted, or an error is over the limit in the options. The file is then kept as
             `path`.rejected.
-
-    Example:
-        >>> convert(model, "model-int8.tflite", images, ConvertOptions("int8"))  # doctest: +SKIP
     """
     check_tf_keras("conversion to TFLite")
     options, path = options or ConvertOptions(), Path(path)
-    settings = ConversionSettings(options, quantization_recipe, runtime, memory_budget)
+    settings = ConversionSettings(options, quantization_recipe, memory_budget=memory_budget)
     inputs = Inputs.of(representative_data)
     if not len(inputs):
         raise HRNetError("`representative_data` must have at least one input, got none")
-    calibration: Inputs[np.float32] | None = None
-    if options.format in INTEGER_FORMATS and not (fake_quantized and options.format == "int8"):
+    calibration = None
+    if not (options.format == "int8" and has_fake_quantization(model)):
         calibration = camera_bytes(inputs.map(_as_uint8)) if options.camera else inputs.map(_as_float32)
     draft = make_draft(export_model(model, options, OUTPUT), calibration, settings)
     reference = export_model(model, dataclasses.replace(options, input_type=None), OUTPUT)

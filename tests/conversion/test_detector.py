@@ -19,7 +19,7 @@ from conversion.detector import boxes_path
 from conversion.draft import ConversionResult
 from conversion.models import load_detector
 from conversion.options import ConvertOptions
-from conversion.targets.edgetpu import check
+from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.faster_rcnn import decode_detections
@@ -177,7 +177,7 @@ def test_the_edge_tpu_check_takes_both_files(converted: Converted) -> None:
     files = files_of(result.path)
     assert files == [result.path, result.paths[1]]
     assert files_of(result.paths[1]) == [result.paths[1]]
-    kinds = {row.kind for path in files for row in check(path).operators}
+    kinds = {row.kind for path in files for row in check_edgetpu(path).operators}
     assert {"CONV_2D", "FULLY_CONNECTED", "RESIZE_NEAREST_NEIGHBOR"} <= kinds
 
 

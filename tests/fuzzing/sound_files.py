@@ -17,11 +17,12 @@ import yaml
 from safetensors.numpy import save
 
 from conversion.quantization.quantization_recipe import load_quantization_recipe
-from conversion.targets.edgetpu import check
+from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.checkpoints.infer_spec import derive_network
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import read_checkpoint
-from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
+from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.environment import Environment
@@ -154,7 +155,7 @@ def _models(folder: Path) -> dict[str, Reader]:
             assert operator.signature
             whole.constant(operator.index, 1)
             whole.extract(operator.index, 2)
-        str(check(graph))
+        str(check_edgetpu(graph))
 
     return {
         "description": Reader(described, damaged_description, read_described),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Ranking, Run, load_run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource

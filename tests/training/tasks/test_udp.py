@@ -93,8 +93,8 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     )
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
-    held = RankingData.prepare(data, run.spec, udp.settings)
-    assert held.measure(trained)[1] == pytest.approx(found.pck.pck)
+    ranking_data = RankingData.prepare(data, run.spec, udp.settings)
+    assert ranking_data.measure(trained)[1] == pytest.approx(found.pck.pck)
 
     with pytest.raises(HRNetError, match="must both learn `targets` udp, or neither"):
         build_teacher(run, config)
