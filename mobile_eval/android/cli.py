@@ -138,7 +138,8 @@ def evaluate(
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
     from mobile_eval.model.archive import read_description
-    from mobile_eval.tasks.pose.evaluate import parse_sigmas
+    from mobile_eval.options import parse_values
+    from mobile_eval.tasks.pose.evaluate import joint_sigmas
 
     check_output_file(json)
     expected = read_description(model).category.name
@@ -146,7 +147,7 @@ def evaluate(
     if data.skipped_summary:
         _say(f"{annotations}: {data.skipped_summary}")
     dataset = data.head(limit)
-    parse_sigmas(sigmas, len(dataset.category.joints))
+    joint_sigmas(parse_values("sigmas", sigmas or "", float), len(dataset.category.joints))
     DecodingOptions(flip, checked_decoding(decoding), flip_pairs)
     options = ["--threads", str(threads), "--runtime", runtime, "--decoding", decoding]
     options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip", "--flip-pairs", flip_pairs] if flip else [])]

@@ -21,7 +21,7 @@ from mobile_eval.keypoints.boxes_file import Box, image_sizes
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import check_finds_keypoints, instance_score
+from mobile_eval.tasks.pose.predictions import check_finds_keypoints, instance_score
 from mobile_eval.viz.poses import draw_skeleton, encode_image
 
 KEYPOINTS_FILE = "keypoints.json"

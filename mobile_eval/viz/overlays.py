@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def write_picture(folder: Path, index: int, image: Path, drawn: NDArray[np.uint8
     write_bytes(folder / f"{index:04d}_{image.stem}.jpg", encode_image(drawn, ".jpg"))
 
 
-def draw_keypoints(folder: Path, dataset: KeypointDataset, results: Sequence[dict[str, Any]]) -> None:
+def draw_keypoints(folder: Path, dataset: KeypointDataset, results: Sequence[Mapping[str, Any]]) -> None:
     """Draw the annotated keypoints of `dataset`'s first images, and those of COCO `results`, into `folder`."""
     images = {instance.image_id: instance for instance in dataset.instances}
     for index, (image_id, instance) in enumerate(islice(images.items(), PICTURES)):

@@ -10,7 +10,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import evaluate
+from mobile_eval.tasks.pose.evaluate import evaluate_pose
 
 from ..conftest import Invoke, People, one_line
 from .conftest import read
@@ -36,7 +36,7 @@ def test_evaluate_finds_what_it_finds_here(
     code, out, error = invoke("evaluate", model, *on(people), "--limit", 2, "--json", json)
     assert code == 0, error
     dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
-    here = evaluate(TFLiteModel(model), dataset).to_json()
+    here = evaluate_pose(TFLiteModel(model), dataset).to_json()
     there = read(json)
     assert (there["instances"], there["images"], there["python"]) == (2, 1, "python3")
     assert there["pck"] == here["pck"]

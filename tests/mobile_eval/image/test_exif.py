@@ -30,7 +30,7 @@ from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.keypoints.predict import pictures_frame, predict
 from mobile_eval.notices import DataWarning
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
 
 HEIGHT, WIDTH = 48, 80

@@ -95,7 +95,7 @@ def test_logits_are_upsampled_with_half_pixel_centres(size: tuple[int, int]) -> 
 
 def test_result_by_hand() -> None:
     counts = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
-    result = SegmentationResult("m", 1, CLASSES, counts)
+    result = SegmentationResult("m", CLASSES, counts, np.zeros((1, 3, 3), np.int64), ())
     assert result.pixel_accuracy == 9 / 12
     assert result.miou == pytest.approx((6 / 9 + 3 / 6) / 2)
     assert result.mean_accuracy == pytest.approx((6 / 8 + 3 / 4) / 2)

@@ -19,7 +19,8 @@ from mobile_eval.image.prefetch import prefetch
 from mobile_eval.metrics.confusion import IGNORED, confusion, mean_over_classes, per_class_iou
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
+from mobile_eval.tasks.segmentation.evaluate import most_likely
+from mobile_eval.tasks.segmentation.task import METRIC
 from mobile_eval.viz.masks import mask_overlay
 from training.tasks.base import Array, Category, Image, TrainingTask, divergence
 from training.tasks.class_balance import weights_by_median_frequency
