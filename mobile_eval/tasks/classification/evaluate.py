@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage
 from mobile_eval.files import check_output_file, write_text
+from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import resized_center
 from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
