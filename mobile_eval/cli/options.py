@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobile_eval.image.image_limit import MAX_PIXELS, set_max_pixels
+from mobile_eval.image.image_size import MAX_PIXELS, set_max_pixels
 from mobile_eval.options import option
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.files import write_bytes
 from mobile_eval.image.geometry import Array
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.viz.poses import encode_image
 
 PICTURES = 50  # images that are drawn, the first ones

@@ -31,7 +31,8 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.detection import DetectionImage, load_detection_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD
-from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.image.image_file import read_image
+from mobile_eval.image.preprocess import normalize, resize
 from mobile_eval.model.archive import files_of, read_description
 from mobile_eval.report.comparison import compare_files
 from mobile_eval.runtime.interpreter import make_interpreter

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage
 from mobile_eval.files import check_output_file, write_text
+from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import read_item, resized_centre
+from mobile_eval.image.preprocess import resized_center
 from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
 from mobile_eval.metrics.metric import format_scores, none_if_nan
 from mobile_eval.model.description import default_class_names
@@ -113,7 +114,7 @@ def evaluate_classification(
     dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
 
     def read(item: ClassificationImage) -> tuple[NDArray[Any], int]:
-        return model.to_input(resized_centre(read_item(item), model.input_size)[None]), item.label
+        return model.to_input(resized_center(read_item(item), model.input_size)[None]), item.label
 
     outputs = ((model.output(stored)[0], label) for stored, label in prefetch(read, dataset.images))
     tracked_outputs = tracked(outputs, model.path.name, total=len(dataset), show=progress)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mobile_eval.datasets.classification import ClassificationDataset
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.tasks.classification.evaluate import ClassificationResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio

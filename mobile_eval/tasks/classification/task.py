@@ -34,9 +34,10 @@ def inputs(images: Sequence[ClassificationImage], size: tuple[int, int], geometr
     """Central crops (N, height, width, 3) of images."""
     import numpy as np
 
-    from mobile_eval.image.preprocess import read_item, resized_centre
+    from mobile_eval.image.image_file import read_item
+    from mobile_eval.image.preprocess import resized_center
 
-    return np.stack([resized_centre(read_item(image), size) for image in images])
+    return np.stack([resized_center(read_item(image), size) for image in images])
 
 
 def evaluate(

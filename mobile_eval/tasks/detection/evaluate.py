@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_json
+from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import read_item
 from mobile_eval.metrics.box_ap import BoxApResult, box_ap
 from mobile_eval.metrics.metric import format_scores
 from mobile_eval.model.description import default_class_names

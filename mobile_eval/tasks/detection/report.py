@@ -10,7 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.evaluate import DRAWN_SCORE, DetectionResult, measure_boxes
 from mobile_eval.tasks.detection.nms import overlaps

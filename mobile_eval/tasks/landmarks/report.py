@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import FAILURE_THRESHOLD, none_if_nan
 from mobile_eval.tasks.landmarks.evaluate import LandmarkResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio, sums_by_group

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256, write_text
-from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions, predict_instances
+from mobile_eval.image.image_file import BoxedItem
+from mobile_eval.keypoints.inference import DecodingOptions, predict_instances
 from mobile_eval.runtime.tflite_model import TFLiteModel
 
 PredictFunction = Callable[[TFLiteModel, Sequence[BoxedItem], DecodingOptions], Iterator[NDArray[np.float64]]]

@@ -14,7 +14,8 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_d
 from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_json
-from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions
+from mobile_eval.image.image_file import BoxedItem
+from mobile_eval.keypoints.inference import DecodingOptions
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.options import KeypointEvalOptions

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.metrics.pck import correct_keypoints
 from mobile_eval.tasks.pose.detector_boxes import DetectorBoxesResult

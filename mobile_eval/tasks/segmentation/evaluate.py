@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
+from mobile_eval.image.image_file import read_image
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import read_image
 from mobile_eval.metrics.confusion import (
     IGNORED,
     accuracy,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mobile_eval.datasets.segmentation import SegmentationDataset
     from mobile_eval.image.geometry import Geometry
-    from mobile_eval.image.preprocess import ImageItem
+    from mobile_eval.image.image_file import ImageItem
     from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.report import TaskReport
     from mobile_eval.tasks.segmentation.evaluate import SegmentationResult
@@ -35,7 +35,8 @@ def inputs(images: Sequence[ImageItem], size: tuple[int, int], geometry: Geometr
     """Full images (N, height, width, 3), resized without regard to their aspect ratio."""
     import numpy as np
 
-    from mobile_eval.image.preprocess import read_item, resize
+    from mobile_eval.image.image_file import read_item
+    from mobile_eval.image.preprocess import resize
 
     return np.stack([resize(read_item(image), size) for image in images])
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.image.image_file import read_image
+from mobile_eval.image.preprocess import normalize, resize
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, evaluate_segmentation, most_likely
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line

@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
-from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.image.image_file import read_image
+from mobile_eval.image.preprocess import normalize, resize
 from mobile_eval.options import parse_values
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import evaluate_segmentation, most_likely

@@ -14,7 +14,7 @@ from mobile_eval.datasets.coordinate_frame import oriented_size
 from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Geometry
-from mobile_eval.image.image_file import check_size
+from mobile_eval.image.image_size import check_size
 from mobile_eval.image.prefetch import prefetch
 from mobile_eval.metrics.confusion import IGNORED, confusion, mean_over_classes, per_class_iou
 from mobile_eval.model.description import default_class_names
