@@ -141,7 +141,7 @@ def evaluate(
     from mobile_eval.android.evaluate import evaluate as evaluate_on_phone
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
     from mobile_eval.files import check_output_file, write_json
-    from mobile_eval.image.image_limit import max_pixels as pixel_limit
+    from mobile_eval.image.image_size import max_pixels as pixel_limit
     from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
     from mobile_eval.model.archive import read_description
     from mobile_eval.options import parse_values
