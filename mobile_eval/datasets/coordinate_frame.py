@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.exif import AS_STORED, SIDEWAYS, orientation, turned_size
+from mobile_eval.image.exif import AS_STORED, SIDEWAYS, read_orientation, upright_size
 from mobile_eval.image.image_size import stored_size
 from mobile_eval.notices import DataWarning
 
@@ -63,7 +63,7 @@ class _Turned:
 
 def oriented_size(path: Path, *, upright: bool) -> Size:
     """(height, width) of an image when it is turned as EXIF says, or as it is stored."""
-    return turned_size(stored_size(path), _orientation(path)) if upright else stored_size(path)
+    return upright_size(stored_size(path), _orientation(path)) if upright else stored_size(path)
 
 
 def find_frame(
@@ -130,12 +130,12 @@ def _look(path: Path, named_size: NamedSize) -> _Turned | None:
     if size is None or size[0] == size[1]:
         return _Turned(path, None)
     stored = stored_size(path)
-    return _Turned(path, {stored: STORED, turned_size(stored, said): UPRIGHT}.get(size))
+    return _Turned(path, {stored: STORED, upright_size(stored, said): UPRIGHT}.get(size))
 
 
 def _orientation(path: Path) -> int:
     with path.open("rb") as file:
-        return orientation(file)
+        return read_orientation(file)
 
 
 def _shown(size: Size | None) -> str:

@@ -47,7 +47,7 @@ class KeypointApResult:
 
 
 def keypoint_ap(
-    coco: dict[str, Any], predictions: Sequence[dict[str, Any]], sigmas: Sequence[float], category_id: Id
+    coco: dict[str, Any], predictions: Sequence[Mapping[str, Any]], sigmas: Sequence[float], category_id: Id
 ) -> KeypointApResult:
     """AP and AR of predictions (COCO results: image_id, category_id, keypoints, score) against a COCO annotation file.
 
@@ -95,7 +95,7 @@ class _WithOks(COCOeval_faster):  # type: ignore[misc]
 
 
 def as_annotations(
-    predictions: Sequence[dict[str, Any]], numbers: Mapping[str, int]
+    predictions: Sequence[Mapping[str, Any]], numbers: Mapping[str, int]
 ) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
     """COCO results as annotations, with boxes and areas of their joints, as `loadRes` makes them, and those joints (N, K, 2).
 

@@ -32,8 +32,8 @@ from mobile_eval.datasets.coco.detection import load_detection_dataset
 from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.segmentation import read_mask
+from mobile_eval.image.image_file import read_image
 from mobile_eval.image.image_size import stored_size
-from mobile_eval.image.preprocess import read_image
 from mobile_eval.model.archive import MEMBER, is_described, read_description, save_model_file
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.report.devices import compare_devices

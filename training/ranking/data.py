@@ -18,8 +18,8 @@ from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import read_item
 from mobile_eval.progress import tracked
 from training.optim.trainer_models import BatchLoss, batch_loss, trainer_model
 from training.tasks.base import ExampleBuilder

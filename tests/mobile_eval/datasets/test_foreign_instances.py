@@ -16,7 +16,7 @@ import pytest
 
 from mobile_eval.datasets.coco.detection import load_detection_dataset
 from mobile_eval.metrics.box_ap import box_ap
-from mobile_eval.tasks.detection.evaluate import measured
+from mobile_eval.tasks.detection.evaluate import measure_boxes
 
 FILES = 60
 Coco = dict[str, Any]
@@ -98,7 +98,7 @@ def test_figures_are_those_of_pycocotools(images: Path) -> None:
         assert (len(data), data.classes) == (6, ("a", "b", "c"))
         own = [{**one, **{name: known[one[name]] for name, known in ids.items()}} for one in results]
         expected = pycocotools_figures(clean, results)
-        for found in (measured(data, own), box_ap({**coco, "annotations": coco["annotations"][:-5]}, own)):
+        for found in (measure_boxes(data, own), box_ap({**coco, "annotations": coco["annotations"][:-5]}, own)):
             ours = [-1.0 if value is None else value for value in dataclasses.astuple(found)]
             np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9, err_msg=str(seed))
         aps.append(expected[0])

@@ -18,7 +18,7 @@ import pytest
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import measure
+from mobile_eval.tasks.pose.evaluate import measure_pose
 from tests.mobile_eval.conftest import Invoke, People, one_line
 from tests.mobile_eval.hostile_coco import REFUSED, Scene, draw_scene, spelled_otherwise
 
@@ -94,7 +94,7 @@ def test_figures_are_those_of_pycocotools_or_one_line(images: Path) -> None:
             continue
         coco = spelled_otherwise(scene, random)
         data = load(coco, images, category="person")
-        result = measure("x", data, scene.predicted, scene.sigmas)
+        result = measure_pose("x", data, scene.predicted, scene.sigmas)
         assert result.oks is not None
         ours = [-1.0 if value is None else value for value in dataclasses.astuple(result.oks)]
         expected = pycocotools_figures(scene)

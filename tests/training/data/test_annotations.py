@@ -22,7 +22,7 @@ from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.cli.task_options import with_given
 from training.config import TrainingConfig
 from training.data.examples import Example, examples_for

@@ -13,7 +13,7 @@ from hrnet_tf.runs.pruning import RemovalStep, spec_after
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from mobile_eval.typed import checked
 from training.config import TrainingConfig
 from training.pruning.removal_order import removal_order

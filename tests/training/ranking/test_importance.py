@@ -16,7 +16,7 @@ from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import activation_bytes, live_bytes
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.prune import reestimate_batch_norm
 from training.ranking.data import RankingData
