@@ -78,7 +78,7 @@ def evaluate_classification(
 ) -> ClassificationResult:
     """Run `model` on the middle of every image of `dataset`, whose folders are the model's classes."""
     classes = model.description.classes
-    dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
+    dataset = dataset.with_classes(classes, by_name=classes != default_class_names(len(classes)))
 
     def read(one: ClassificationImage) -> tuple[NDArray[Any], int]:
         return model.to_input(resized_centre(read_item(one), model.input_size)[None]), one.label

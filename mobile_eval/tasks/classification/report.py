@@ -29,7 +29,7 @@ ABOUT = (
 def measure_images(model: TFLiteModel, data: ClassificationDataset, asked: Asked, progress: bool) -> Measured:
     """Top-1 and mean recall of a model on all images."""
     classes = model.description.classes
-    data = data.numbered_as(classes, named=classes != default_class_names(len(classes)))
+    data = data.with_classes(classes, by_name=classes != default_class_names(len(classes)))
     shown = tracked(data.images, model.path.name, total=len(data), show=progress)
     answers = [model.predict(TASK.inputs([one], model.input_size, model.description.input.geometry))[0] for one in shown]
     labels = [one.label for one in data.images]
