@@ -136,7 +136,7 @@ def damaged(animals: Path) -> None:
     [
         (empty, "eel has no images"),
         (fewer, "the model has 3 classes, but the number of class folders is 2"),
-        (strange, "there is a folder 'emu', but the model's classes are cat, dog, eel"),
+        (strange, "class folder 'emu' is not a class of the model: cat, dog, eel"),
         (flat, "holds no folder; expected one for each class"),
         (damaged, "1.png is damaged"),
     ],
