@@ -57,7 +57,7 @@ def check_images_exist(images: Collection[Path], annotations: Path | str, folder
     missing = [path for path in images if not path.is_file()]
     if missing:
         files = number_of(len(missing), "image files")
-        raise HRNetError(f"{annotations} names {files} that are not in {folder}, first: {missing[0].name}")
+        raise HRNetError(f"{annotations} names {files} not found in {folder}, first: {missing[0].name}")
 
 
 def skipped_files_summary(skipped: Sequence[Path]) -> str:

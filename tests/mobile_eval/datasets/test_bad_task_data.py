@@ -54,7 +54,7 @@ def at(tmp_path: Path) -> Path:
         ("landmarks", "--images {at}/images --annotations {at}/boxes.json", "boxes.json has no category with keypoints"),
         ("landmarks", "--images {at}/images --annotations {at}/classes.txt", "classes.txt, line 1: 1 entries, expected 207"),
         ("landmarks", "--images {at}/none --annotations {people}/people.json", "image folder {at}/none does not exist"),
-        ("landmarks", "--images {at}/images --annotations {people}/people.json", "image files that are not in {at}/images"),
+        ("landmarks", "--images {at}/images --annotations {people}/people.json", "not found in {at}/images"),
         ("landmarks", "--images x --annotations x --windows --picture x", "--windows, --picture is not for it"),
     ],
 )
