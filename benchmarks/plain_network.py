@@ -9,8 +9,9 @@ from typing import Any
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.models import fusion
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import set_model_weights
+from hrnet_tf.spec.architectures import Network
 
 
 def plain_model(spec: Network, weights: Weights) -> Any:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from conversion.checks.verify import check_fully_int8, check_loads
-from conversion.targets.edgetpu import check
+from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.spec.presets import PRESETS, preset
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
@@ -41,7 +41,7 @@ def converted(name: str) -> dict[str, Any]:
         check_fully_int8(make_interpreter(path))
         operators = TFLiteGraph(path).operators
         found["static"] = all(tensor.static for operator in operators for tensor in (*operator.inputs, *operator.outputs))
-        checked = check(path)
+        checked = check_edgetpu(path)
     found |= {"operators": len(checked.operators), "mapped": len(checked.mapped), "share": checked.multiply_adds_share}
     found["conditions"] = [f"{count} {kind}: if {reason}" for kind, reason, count in checked.conditions()]
     if checked.break_at is not None:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.build import build_model, complexity
+from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
 from training.tasks.pose.losses import HeatmapMSE

@@ -92,7 +92,6 @@ def convert(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.files import check_output_file
-    from mobile_eval.tasks.base import load_given
     from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and format != "int8":
@@ -102,9 +101,9 @@ def convert(
     check_output_file(output)
     memory_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
-    task = loaded.spec.task
+    task = TASKS[loaded.spec.task]
     source = DataSource(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
-    data = load_given(task, TASKS[task], source.read_as(loaded.config))
+    data = task.load_optional(source.read_as(loaded.config))
     with Console(stderr=True).status(f"converting {run} to {format}"):
         result = convert_run(
             loaded,
@@ -113,7 +112,7 @@ def convert(
             data,
             samples=samples,
             seed=sample_seed,
-            recipe=recipe,
+            quantization_recipe=recipe,
             runtime=runtime,
             memory_budget=memory_bytes,
         )
@@ -152,15 +151,14 @@ def restore(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.model.archive import read_description
-    from mobile_eval.tasks.base import given_by, load_given
-    from mobile_eval.tasks.registry import TASKS, task_named
+    from mobile_eval.tasks.registry import get_task
 
     description = read_description(model)
-    task = description.task
+    task = get_task(description.task)
     source = DataSource(images, annotations, masks, classes, category, strict, description.category.name, exif)
-    data = load_given(task, task_named(task), source)
+    data = task.load_optional(source)
     if data is None:
-        raise HRNetError(f"BatchNorm statistics need images: give {given_by(TASKS[task])}")
+        raise HRNetError(f"BatchNorm statistics need images: give {task.data_options}")
     run = restore_run(model, data, output, memory_budget=parse_memory(memory_budget))
     typer.echo(f"run: {run.path}")
 
@@ -181,7 +179,7 @@ def edgetpu(
     """
     from dataclasses import asdict
 
-    from conversion.targets.edgetpu import COMPILER, check, compile_for_edgetpu, find_compiler
+    from conversion.targets.edgetpu import COMPILER, check_edgetpu, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
     from mobile_eval.model.archive import files_of
 
@@ -189,7 +187,7 @@ def edgetpu(
     if segments > 1 and not compiler_path:
         raise HRNetError(f"`segments` needs {COMPILER}, which is not on the PATH: give its path by `compiler`")
     files = files_of(model)
-    checks = [check(file) for file in files]
+    checks = [check_edgetpu(file) for file in files]
     if json:
         rows = [{**asdict(result), "path": str(result.path)} for result in checks]
         write_json(json, rows[0] if len(rows) == 1 else {"files": rows})

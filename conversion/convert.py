@@ -1,76 +1,100 @@
-"""A run made into a `.tflite`, checked before it is written.
+"""Convert a Keras model, or a run, to a `.tflite`; the file is compared with the Keras model before it is written.
 
-The graph is that of the folded network, so BatchNorm costs nothing on the device and little time here. Integer formats
-take their ranges from quantization-aware tuning, or from real images through the device's own preprocessing.
+Runs are converted with BatchNorm folded into the convolutions. Integer formats take their ranges from quantization-aware
+training, or from calibration on images that go through the preprocessing of the device.
+
+Example:
+    >>> parities = convert(model, "model-int8.tflite", images)  # doctest: +SKIP
+    >>> result = convert_run(load_run("runs/full"), ConvertOptions("int8"), "full-int8.tflite")  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
-import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from conversion.checks.layer_errors import LayerError, jumps, layer_errors
-from conversion.checks.verify import Parity, check_finite, check_fully_int8, check_loads, check_versions, parity
-from conversion.description import ANSWERS, describe
-from conversion.detector import DetectorConversion, convert_detector
-from conversion.flatbuffer import (
-    all_bytes,
-    to_flatbuffer,
-    with_camera_input,
-    with_decoding,
-    with_output_name,
-    with_softmax,
+import numpy as np
+from numpy.typing import NDArray
+
+from conversion.checks.layer_errors import LayerError, layer_errors
+from conversion.checks.parity import Parity, output_parities, parity
+from conversion.description import OUTPUT_KINDS, describe
+from conversion.detector import convert_detector
+from conversion.draft import (
+    ConversionResult,
+    ConversionSettings,
+    DescribedModel,
+    check_errors,
+    make_draft,
+    save_models,
+    temporary_files,
 )
+from conversion.flatbuffer import calibration_inputs, camera_bytes
 from conversion.metadata import with_metadata
+from conversion.models import export_model, has_fake_quantization, load_folded_model
 from conversion.options import ConvertOptions
 from conversion.outputs import output_name
-from conversion.quantization.quantization_recipe import QuantizationRecipe, quantize_with_recipe
-from conversion.quantization.samples import CHECKED, CHECKED_ON_RANDOM, SAMPLES, sample_inputs
+from conversion.quantization.quantization_recipe import QuantizationRecipe
+from conversion.quantization.samples import CALIBRATION_SAMPLES, PARITY_SAMPLES, Inputs, Samples, sample_inputs
 from hrnet_tf.backend.choice import check_tf_keras
-from hrnet_tf.models.build import build_model
-from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.models.quantization import build_quantized_model
+from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.run import Run
-from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
-from hrnet_tf.spec.network import HEATMAP_HEADS
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
-from mobile_eval.image.preprocess import normalize
-from mobile_eval.model.archive import save_model_file
-from mobile_eval.model.description import RANDOM_IMAGES, ModelDescription
-from mobile_eval.runtime.interpreter import make_interpreter
 
-REJECTED = ".rejected"
-TRACED = 4  # images that are followed layer by layer
+TRACED_IMAGES = 4  # images for the errors of layers
+OUTPUT = "output"  # name of the output of a model that is not a run's
 
 
-@dataclass(frozen=True)
-class ConversionResult:
-    """The file written, its size by itself and as DEFLATE makes it, and how far it is from the Keras model.
+def convert(
+    model: KerasModel,
+    path: Path | str,
+    representative_data: Sequence[NDArray[np.generic]] | NDArray[np.generic],
+    options: ConvertOptions | None = None,
+    *,
+    quantization_recipe: QuantizationRecipe | None = None,
+    memory_budget: int = MEMORY_BUDGET,
+) -> tuple[Parity, ...]:
+    """Convert a Keras model to a `.tflite` without a description, and compare it with the model before it is written.
 
-    `layers` is that layer by layer, for int8.
+    Args:
+        model: A tf_keras model that takes inputs (N, H, W, C), float32, and has one output.
+        path: The file to write.
+        representative_data: Inputs (H, W, C), float32, as the model takes them; for a camera's input, images (H, W, 3), uint8
+            RGB, which the file normalizes. Integer formats are calibrated on all of them; the first 16 are compared.
+        options: Conversion options; None means int8.
+        quantization_recipe: Per-layer settings of post-training int8.
+        memory_budget: Memory for activations, in bytes.
+
+    Returns:
+        The errors of each output.
+
+    Raises:
+        HRNetError: If the model cannot be converted, or an error is over the limit in the options. The file is then kept as
+            `path`.rejected.
     """
-
-    path: Path
-    size_bytes: int
-    compressed_bytes: int
-    parity: Parity
-    layers: tuple[LayerError, ...]
-    description: ModelDescription
-
-    def __str__(self) -> str:
-        size = f"{self.size_bytes / 1e6:.2f} MB ({self.compressed_bytes / 1e6:.2f} MB compressed)"
-        lines = [f"{self.path}: {size}; loads with and without XNNPACK", f"  {self.parity}"]
-        if self.parity.of == RANDOM_IMAGES:
-            lines.append(f"  {CHECKED_ON_RANDOM}")
-        for layer in jumps(self.layers):
-            lines.append(f"  {layer.layer} ({layer.kind}) loses {layer.loss_db:.0f} dB: SNR {layer.snr_db:.1f} dB behind it")
-        return "\n".join(lines)
+    check_tf_keras("conversion to TFLite")
+    options, path = options or ConvertOptions(), Path(path)
+    settings = ConversionSettings(options, quantization_recipe, memory_budget=memory_budget)
+    inputs = Inputs.of(representative_data)
+    if not len(inputs):
+        raise HRNetError("`representative_data` must have at least one input, got none")
+    calibration = None
+    if not (options.format == "int8" and has_fake_quantization(model)):
+        calibration = camera_bytes(inputs.map(_as_uint8)) if options.camera else inputs.map(_as_float32)
+    draft = make_draft(export_model(model, options, OUTPUT), calibration, settings)
+    reference = export_model(model, dataclasses.replace(options, input_type=None), OUTPUT)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "draft.tflite")
+        file.write_bytes(draft.flatbuffer)
+        parities = output_parities(reference, file, inputs.head(PARITY_SAMPLES), camera=options.camera)
+    check_errors(parities, options, {path: draft.flatbuffer})
+    write_bytes(path, draft.flatbuffer)
+    return parities
 
 
 def convert_run(
@@ -79,97 +103,63 @@ def convert_run(
     output: Path | str,
     data: TaskDataset | None = None,
     *,
-    samples: int = SAMPLES,
+    samples: int = CALIBRATION_SAMPLES,
     seed: int | None = None,
-    recipe: QuantizationRecipe | None = None,
+    quantization_recipe: QuantizationRecipe | None = None,
     runtime: str = "auto",
     memory_budget: int = MEMORY_BUDGET,
-) -> ConversionResult | DetectorConversion:
-    """Convert `run` and check the file against the Keras model before it is written to `output`.
+) -> ConversionResult:
+    """Convert a run to a `.tflite` that describes itself (a detector: to two), compared with the Keras model before.
 
-    Ranges of an integer format, unless tuned quantization-aware, are taken on `samples` of `data` (the first, or with
-    `seed` drawn at random), the checks on the first of them; None means the data that the run was trained on. A file
-    that is further from the Keras model than the options allow is kept as `output`.rejected, and HRNetError raised. With
-    tflite-runtime as `runtime` an operator version that it does not know is refused. A `recipe` makes int8 of a run that
-    was not tuned, with int8 numbers in. `memory_budget` is how many bytes images, and the activations that are looked at, may
-    take at a time.
+    Args:
+        run: The run.
+        options: Conversion options.
+        output: The file to write; of a detector, the first.
+        data: Dataset of the run's task, for calibration and comparison. None means the training data of the run; without
+            it, a run that needs no calibration is compared on random images.
+        samples: Number of calibration images.
+        seed: Seed for random calibration images; None takes the first.
+        quantization_recipe: Per-layer settings of post-training int8.
+        runtime: "tflite-runtime" refuses operators that its last version does not support.
+        memory_budget: Memory for images and activations, in bytes.
+
+    Raises:
+        HRNetError: If the options do not suit the run, there is no data for calibration, the model cannot be converted, or an
+            error is over the limit in the options. The file is then kept as `output`.rejected.
     """
     check_tf_keras("conversion to TFLite")
-    if run.spec.head_kind == "detection":
-        if recipe:
-            raise HRNetError("`quantization_recipe` is not for detectors, got a detection run")
-        return convert_detector(
-            run, options, output, data, samples=samples, seed=seed, runtime=runtime, memory_budget=memory_budget
-        )
-    check_endings(run, options)
-    if recipe and (run.quantized or options != ConvertOptions("int8", max_error=options.max_error)):
-        raise HRNetError(
-            "`quantization_recipe` is for int8 of a run without QAT, without `input_type`, `output_type`, `decode` and `softmax`"
-        )
-    tuned = run.quantized and options.format == "int8"
-    drawn = sample_inputs(run, options, data, samples, seed, memory_budget)
-    images, checked = drawn.images, drawn.head(CHECKED)
-    model = load_folded_model(run, tuned=tuned)
-    check_finite(model, run)
-    exported = export_model(model, options, ANSWERS[run.spec.head_kind][0])
-    inputs = all_bytes(images) if options.camera else images.map(normalize)
-    if recipe:
-        flatbuffer = quantize_with_recipe(to_flatbuffer(exported, ConvertOptions("float32"), None), recipe, inputs, memory_budget)
-    else:
-        flatbuffer = to_flatbuffer(exported, options, None if tuned else inputs, memory_budget=memory_budget)
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder, "draft.tflite")
-        draft.write_bytes(flatbuffer)
-        description = describe(run, options, _checked(draft, options, recipe, runtime), checked)
-        flatbuffer = with_metadata(flatbuffer, description)
-        save_model_file(draft, flatbuffer, description)
-        found = parity(model, draft, checked, batch_size_for(run.spec, memory_budget, most=CHECKED))
-        traced, floating = images.head(TRACED), load_folded_model(run, tuned=False) if options.format == "int8" else None
-        errors = layer_errors(floating, draft, traced, memory_budget) if floating else []
-    limit = options.error_limit(found.largest)
-    if limit is not None and not found.max_error <= limit:
-        rejected = Path(f"{output}{REJECTED}")
-        write_bytes(rejected, flatbuffer)
-        raise HRNetError(f"{found}: over the limit of {limit:g}, kept as {rejected}")
-    save_model_file(output, flatbuffer, description)
-    compressed = len(zlib.compress(flatbuffer, 9))
-    return ConversionResult(Path(output), Path(output).stat().st_size, compressed, found, tuple(errors), description)
+    options.check_network(run.spec)
+    settings = ConversionSettings(options, quantization_recipe, runtime, memory_budget)
+    if quantization_recipe and (run.quantized or run.spec.head_kind == "detection"):
+        reason = "already quantization-aware" if run.quantized else "a detector"
+        raise HRNetError(f"`quantization_recipe` is not supported for {run.path}: it is {reason}")
+    images = sample_inputs(run, options, data, samples, seed, memory_budget)
+    convert_files = convert_detector if run.spec.head_kind == "detection" else _convert_network
+    return convert_files(run, Path(output), images, settings)
 
 
-def check_endings(run: Run, options: ConvertOptions) -> None:
-    """Raise HRNetError where the network's task has no keypoints to decode, or no class scores for softmax."""
-    if options.decode and run.spec.head_kind not in HEATMAP_HEADS:
-        raise HRNetError(f"`decode` finds keypoints in heatmaps; {run.spec.name} is a {run.spec.task} network")
-    if options.softmax and run.spec.head_kind != "classification":
-        raise HRNetError(f"`softmax` is for classification; {run.spec.name} is a {run.spec.task} network")
+def _convert_network(run: Run, output: Path, samples: Samples, settings: ConversionSettings) -> ConversionResult:
+    options = settings.options
+    fake_quantized = run.quantized and options.format == "int8"
+    model = load_folded_model(run, fake_quantized=fake_quantized)
+    exported = export_model(model, options, output_name(OUTPUT_KINDS[run.spec.head_kind][0], softmax=options.softmax))
+    draft = make_draft(exported, None if fake_quantized else calibration_inputs(samples.images, options), settings)
+    compared = samples.head(PARITY_SAMPLES)
+    description = describe(run, options, draft, compared)
+    described = DescribedModel(output, with_metadata(draft.flatbuffer, description), description)
+    batch_size = batch_size_for(run.spec, settings.memory_budget, most=PARITY_SAMPLES)
+    with temporary_files([described]) as [path]:
+        result = parity(model, path, compared, batch_size)
+        layers: list[LayerError] = []
+        if options.format == "int8":
+            float_model = load_folded_model(run, fake_quantized=False)
+            layers = layer_errors(float_model, path, samples.images.head(TRACED_IMAGES), settings.memory_budget)
+    return save_models([described], [result], options, layers)
 
 
-def export_model(model: Any, options: ConvertOptions, kind: str) -> Any:
-    """`model`, whose output is of that `kind`, with all that the file holds before and behind it, and its outputs named."""
-    exported = with_camera_input(model, integer=options.format == "int8") if options.camera else model
-    if options.decode:
-        return with_decoding(exported)
-    exported = with_softmax(exported) if options.softmax else exported
-    return with_output_name(exported, output_name(kind, softmax=options.softmax))
+def _as_uint8(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    return values.astype(np.uint8)
 
 
-def load_folded_model(run: Run, *, tuned: bool | None = None) -> Any:
-    """The trained network of a run in the form that is converted, with BatchNorm folded.
-
-    With fake quantization if `tuned` (None: if the run is); else of a tuned run its weights alone.
-    """
-    weights = load_weights(run.weights_path)
-    tuned = run.quantized if tuned is None else tuned
-    model = build_quantized_model(run.spec) if tuned else build_model(run.spec, folded=True)
-    set_model_weights(model, weights if run.quantized else fold_batch_norm(weights))
-    return model
-
-
-def _checked(draft: Path, options: ConvertOptions, recipe: QuantizationRecipe | None, runtime: str) -> Any:
-    check_loads(draft)
-    check_versions(draft, runtime)
-    interpreter = make_interpreter(draft)
-    wholly = not (recipe and recipe.float_layers) and "float32" not in (options.input_dtype, options.output_dtype)
-    if options.format == "int8" and wholly:
-        check_fully_int8(interpreter)
-    return interpreter
+def _as_float32(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    return values.astype(np.float32)

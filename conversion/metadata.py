@@ -1,12 +1,11 @@
 """TFLite metadata: the description in the form that Google's readers know (TFLite Task Library, MediaPipe Tasks, ML Kit).
 
-A flatbuffer of its own schema (metadata_schema.fbs of tflite-support, version 1.1.0, identifier M001) in the model's
-buffer TFLITE_METADATA; the files it names lie in the zip at the model's end. tflite-support, which would write it, cannot
-be installed beside TensorFlow; these few tables are written with the flatbuffers library.
+Metadata is a flatbuffer with a schema of its own (metadata_schema.fbs of tflite-support, version 1.1.0, identifier M001) in the
+buffer TFLITE_METADATA of the model. The files that it names are in the zip at the end of the model. tflite-support, which writes
+metadata, cannot be installed beside TensorFlow, so its few tables are written here with the flatbuffers library.
 
-The readers classify and segment with such a file where its input is a camera's bytes (`--input-type uint8-rgb`) and its output
-uint8 or float32. Poses and landmarks, and detectors of two stages, have no reader of Google's: there the metadata says what
-goes in and what comes out, and pretends no more.
+The readers run a classifier or segmenter whose input is a camera's bytes (`--input-type uint8-rgb`) and whose output is uint8 or
+float32. They have no task for poses, landmarks or two-stage detectors: metadata of these describes inputs and outputs only.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
 
-from conversion.flatbuffer import BYTE
+from conversion.models import BYTE
 from conversion.outputs import LOCATIONS, LOGITS, OUTPUT_NAMES, PROBABILITIES, SCORES
 from mobile_eval.image.geometry import BOX_PADDING
 from mobile_eval.model.archive import MEMBER, labels_member
@@ -26,24 +25,24 @@ from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, ModelDescript
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
 PARSER_VERSION = "1.0.0"
-FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2  # their numbers in the union ContentProperties
-NORMALIZATION_OPTIONS, SCORE_THRESHOLDING_OPTIONS = 1, 3  # in ProcessUnitOptions
-NO_THRESHOLD = float(np.finfo(np.float32).min)  # readers would leave out classes whose logits are negative
+FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2  # in the union ContentProperties
+NORMALIZATION_OPTIONS, SCORE_THRESHOLDING_OPTIONS = 1, 3  # in the union ProcessUnitOptions
+NO_THRESHOLD = float(np.finfo(np.float32).min)  # by default readers drop classes with negative logits
 RGB, GRAYSCALE = 1, 2
 DESCRIPTIONS, TENSOR_AXIS_LABELS = 1, 2  # AssociatedFileType
-NAMED_AXIS = (*OUTPUT_NAMES.values(), PROBABILITIES, LOCATIONS, SCORES)  # outputs with an entry for each keypoint or class
-SEGMENTER, SEGMENTER_IDENTIFIER, SOFTMAX = "SEGMENTER_METADATA", b"V001", 2  # of MediaPipe's image_segmenter_metadata_schema.fbs
+LABELED_OUTPUTS = (*OUTPUT_NAMES.values(), PROBABILITIES, LOCATIONS, SCORES)  # have an entry for each keypoint or class
+SEGMENTER, SEGMENTER_IDENTIFIER, SOFTMAX = "SEGMENTER_METADATA", b"V001", 2  # MediaPipe's image_segmenter_metadata_schema.fbs
 CROPS = {
     "pose": "RGB crop around one person: the box extended to the input's aspect ratio, then {padding:g} times as large",
     "landmarks": "RGB crop around one face: the box extended to the input's aspect ratio, then {padding:g} times as large",
 }
 
-OFFSET, UINT32, UINT8, INT8, INT32, FLOAT = "UOffsetTRelative", "Uint32", "Uint8", "Int8", "Int32", "Float32"  # for flatbuffers
-Slot = tuple[int, str, float]  # number of the field, its kind, its value or offset
+OFFSET, UINT32, UINT8, INT8, INT32, FLOAT = "UOffsetTRelative", "Uint32", "Uint8", "Int8", "Int32", "Float32"
+Slot = tuple[int, str, float]  # number of the field, its type (one of those above), its value or offset
 
 
 def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
-    """The same model with `description` as TFLite metadata in it."""
+    """Store a description in a `.tflite` as TFLite metadata."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(metadata(description), np.uint8)
@@ -56,7 +55,7 @@ def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
 
 
 def metadata(description: ModelDescription) -> bytes:
-    """The metadata flatbuffer; outputs are in the order of the description's, which is the file's."""
+    """Return the metadata flatbuffer of a description."""
     builder = flatbuffers.Builder(1024)
     takes_images = description.output.kind != BOX_OUTPUTS
     source = _image(builder, description) if takes_images else _features(builder)
@@ -65,9 +64,9 @@ def metadata(description: ModelDescription) -> bytes:
     if description.output.kind == CLASS_MAPS:
         slots.append((9, OFFSET, _vector(builder, [_segmenter(builder)])))
     graph = _table(builder, 10, *slots)
-    files = [_file(builder, MEMBER, "the whole description, as JSON", DESCRIPTIONS)]
-    files.append(_file(builder, labels_member(description), _said_of_names(description), DESCRIPTIONS))
-    summary = f"{description.task}, {description.precision}, {_said_of_names(description)}"
+    files = [_file(builder, MEMBER, "full description, as JSON", DESCRIPTIONS)]
+    files.append(_file(builder, labels_member(description), _label_summary(description), DESCRIPTIONS))
+    summary = f"{description.task}, {description.precision}, {_label_summary(description)}"
     model = _table(
         builder,
         8,
@@ -82,7 +81,7 @@ def metadata(description: ModelDescription) -> bytes:
     return bytes(builder.Output())
 
 
-def _said_of_names(description: ModelDescription) -> str:
+def _label_summary(description: ModelDescription) -> str:
     return f"{len(description.label_names)} {'classes' if description.classes else 'keypoints'}"
 
 
@@ -93,8 +92,8 @@ def _output(builder: flatbuffers.Builder, tensor: OutputTensor, description: Mod
     ]
     if tensor.name == OUTPUT_NAMES[CLASS_MAPS]:
         slots.append((3, OFFSET, _masks(builder)))
-    if tensor.name in NAMED_AXIS:
-        labels = _file(builder, labels_member(description), _said_of_names(description), TENSOR_AXIS_LABELS)
+    if tensor.name in LABELED_OUTPUTS:
+        labels = _file(builder, labels_member(description), _label_summary(description), TENSOR_AXIS_LABELS)
         slots.append((6, OFFSET, _vector(builder, [labels])))
     if tensor.name == LOGITS:
         threshold = _table(builder, 1, (0, FLOAT, NO_THRESHOLD))
@@ -104,7 +103,7 @@ def _output(builder: flatbuffers.Builder, tensor: OutputTensor, description: Mod
 
 
 def _image(builder: flatbuffers.Builder, description: ModelDescription) -> int:
-    """An RGB image, and its normalization: (value - mean) / std of values from 0 to 255."""
+    """Input metadata of an RGB image, with its normalization: (value - mean) / std for values from 0 to 255."""
     source = description.input
     height, width = source.size
     size = _table(builder, 2, (0, UINT32, width), (1, UINT32, height))
@@ -113,8 +112,8 @@ def _image(builder: flatbuffers.Builder, description: ModelDescription) -> int:
     mean, std = ([BYTE * value for value in values] for values in (source.mean, source.std))
     normalization = _table(builder, 2, (0, OFFSET, _floats(builder, mean)), (1, OFFSET, _floats(builder, std)))
     unit = _table(builder, 2, (0, UINT8, NORMALIZATION_OPTIONS), (1, OFFSET, normalization))
-    least, most = ([(end - m) / s for m, s in zip(mean, std, strict=True)] for end in (0.0, BYTE))
-    stats = _table(builder, 2, (0, OFFSET, _floats(builder, most)), (1, OFFSET, _floats(builder, least)))
+    low, high = ([(end - m) / s for m, s in zip(mean, std, strict=True)] for end in (0.0, BYTE))
+    stats = _table(builder, 2, (0, OFFSET, _floats(builder, high)), (1, OFFSET, _floats(builder, low)))
     text = CROPS.get(description.task, "RGB image").format(padding=BOX_PADDING)
     return _table(
         builder,
@@ -128,21 +127,21 @@ def _image(builder: flatbuffers.Builder, description: ModelDescription) -> int:
 
 
 def _features(builder: flatbuffers.Builder) -> int:
-    """What a detector's second file takes."""
-    properties = builder.CreateString("features"), builder.CreateString("what each proposal covers of the first file's maps")
+    """Input metadata of a detector's second file."""
+    name, text = builder.CreateString("features"), builder.CreateString("pooled features of each proposal")
     content = _table(builder, 3, (0, UINT8, FEATURE_PROPERTIES), (1, OFFSET, _table(builder, 0)))
-    return _table(builder, 7, (0, OFFSET, properties[0]), (1, OFFSET, properties[1]), (3, OFFSET, content))
+    return _table(builder, 7, (0, OFFSET, name), (1, OFFSET, text), (3, OFFSET, content))
 
 
 def _masks(builder: flatbuffers.Builder) -> int:
-    """The content of class maps: axes 1 and 2 are a grey image's, one for each class."""
+    """Content of class maps: axes 1 and 2 are those of a grayscale image for each class."""
     properties = _table(builder, 2, (0, INT8, GRAYSCALE))
     axes = _table(builder, 2, (0, INT32, 1), (1, INT32, 2))
     return _table(builder, 3, (0, UINT8, IMAGE_PROPERTIES), (1, OFFSET, properties), (2, OFFSET, axes))
 
 
 def _segmenter(builder: flatbuffers.Builder) -> int:
-    """Tells MediaPipe that probabilities are the softmax of what comes out."""
+    """Metadata of MediaPipe's segmenter: probabilities are the softmax of the output."""
     options = flatbuffers.Builder(64)
     options.Finish(_table(options, 2, (0, INT8, SOFTMAX)), SEGMENTER_IDENTIFIER)
     data = builder.CreateByteVector(bytes(options.Output()))
@@ -150,14 +149,14 @@ def _segmenter(builder: flatbuffers.Builder) -> int:
 
 
 def _file(builder: flatbuffers.Builder, name: str, description: str, kind: int) -> int:
-    names = builder.CreateString(name), builder.CreateString(description)
-    return _table(builder, 4, (0, OFFSET, names[0]), (1, OFFSET, names[1]), (2, INT8, kind))
+    texts = builder.CreateString(name), builder.CreateString(description)
+    return _table(builder, 4, (0, OFFSET, texts[0]), (1, OFFSET, texts[1]), (2, INT8, kind))
 
 
 def _table(builder: flatbuffers.Builder, fields: int, *slots: Slot) -> int:
     builder.StartObject(fields)
-    for number, kind, value in slots:
-        getattr(builder, f"Prepend{kind}Slot")(number, value, 0)
+    for number, field_type, value in slots:
+        getattr(builder, f"Prepend{field_type}Slot")(number, value, 0)
     return int(builder.EndObject())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.network import HEATMAP_HEADS
 from mobile_eval.errors import HRNetError
 
 FORMATS = {
@@ -80,16 +82,16 @@ class ConvertOptions:
             return FLOAT_TOLERANCE * max(largest, 1.0)
         return self.max_error
 
-    def check_task(self, task: str, name: str) -> None:
-        """Check that the network `name` of `task` has outputs that can be decoded, or turned into probabilities.
+    def check_network(self, spec: Network) -> None:
+        """Check that a network has outputs that can be decoded, or turned into probabilities.
 
         Raises:
             HRNetError: If it has none.
         """
-        if self.decode and task not in ("pose", "landmarks"):
-            raise HRNetError(f"`decode` needs a pose or landmarks network; {name} is a {task} network")
-        if self.softmax and task != "classification":
-            raise HRNetError(f"`softmax` needs a classification network; {name} is a {task} network")
+        if self.decode and spec.head_kind not in HEATMAP_HEADS:
+            raise HRNetError(f"`decode` needs a network whose output is heatmaps; {spec.name} is a {spec.task} network")
+        if self.softmax and spec.head_kind != "classification":
+            raise HRNetError(f"`softmax` needs a classifier; {spec.name} is a {spec.task} network")
 
     @property
     def _default_dtype(self) -> str:

@@ -15,7 +15,12 @@ MAY_IMPORT = {
     "training": {"training", "hrnet_tf", "mobile_eval"},
     "conversion": {"conversion", "hrnet_tf", "mobile_eval"},
 }
-LENT = {"mobile_eval.files", "mobile_eval.typed", "mobile_eval.errors"}  # what every package uses of the device part
+LENT = {
+    "mobile_eval.errors",
+    "mobile_eval.files",
+    "mobile_eval.tasks.detection.constants",
+    "mobile_eval.typed",
+}  # what every package uses of the device part
 LIGHT = {("cli", name) for name in ("app.py", "checkpoints.py", "options.py", "evaluate.py")}
 MOUNTS_ALL = Path("hrnet_tf/__main__.py")
 # Keras hands a layer's name and dtype to its __init__ as keyword arguments; these methods take what those of either Keras take.

@@ -11,7 +11,8 @@ import pytest
 
 import hrnet_tf.__main__
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Ranking, Run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
@@ -108,7 +109,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("convert {run} --output {drawn}", "it is a folder; give the name of a file"),
         ("edgetpu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
         ("ethosu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
-        ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "no accelerator named 'npu'"),
+        ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "got 'npu'"),
         (
             "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
             "data of pose are given by --images and --annotations",

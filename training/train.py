@@ -9,9 +9,9 @@ from typing import Any
 
 from hrnet_tf.backend.choice import check_same_keras
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
 from mobile_eval.words import number_of

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from conversion.convert import load_folded_model
 from conversion.flatbuffer import to_flatbuffer
+from conversion.models import load_folded_model
 from conversion.options import ConvertOptions
 from hrnet_tf.runs.run import load_run
 

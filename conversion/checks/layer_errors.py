@@ -1,7 +1,7 @@
-"""Where an int8 file loses accuracy: signal-to-noise ratio layer by layer, against the float network of the same weights.
+"""Errors of an int8 file layer by layer: signal-to-noise ratios against the float network of the same weights.
 
-Noise comes from rounding and from ranges that are too wide or cut off; it adds up along the network. A layer whose own
-loss is large compared with what its inputs brought is where to look, and what a recipe may keep in float.
+Noise comes from rounding, and from ranges that are too wide or too narrow. It accumulates along the network. A layer whose output
+is much noisier than its inputs is where to look, and what a quantization recipe may keep in float.
 """
 
 from __future__ import annotations
@@ -13,34 +13,43 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.checks.verify import ErrorSums
-from conversion.quantization.calibration import files_keeping
+from conversion.checks.parity import ErrorSums
+from conversion.quantization.calibration import with_outputs
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasLayer, KerasModel, Tensor
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically, write_text
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.graph import Operator, TFLiteGraph
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.runtime.interpreter import make_interpreter, real_values
+from mobile_eval.runtime.interpreter import Interpreter, make_interpreter, real_values
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.svg import GRID, MUTED, PAPER, element, line, picture, text
 
-JUMP_DB = 6.0  # half of the amplitude
-SHOWN = 3
+JUMP_DB = 6.0  # a loss of half the amplitude
+MAX_JUMPS = 3
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900.0, 340.0, 56.0, 20.0, 16.0, 48.0
 COLORS = {"CONV_2D": "#2458d3", "ADD": "#c2570c"}
-OTHER = "#667085"
+OTHER_COLOR = "#667085"
+JUMP_COLOR = "#c02652"
 
 
 @dataclass(frozen=True)
 class LayerError:
-    """One operator: SNR of its output, and how far that lies below the worst of its inputs (None at the beginning)."""
+    """The error of one operator's output.
+
+    Attributes:
+        index: Index of the operator in the file.
+        layer: Name of the layer that it is part of.
+        kind: Kind of the operator, such as CONV_2D.
+        snr_db: Signal-to-noise ratio of its output in dB.
+        loss_db: How far that is below the lowest ratio of its inputs; None if no input was compared.
+    """
 
     index: int
     layer: str
@@ -50,83 +59,120 @@ class LayerError:
 
 
 def layer_errors(
-    floating: Any, path: Path, crops: Iterable[NDArray[np.uint8]], memory_budget: int = MEMORY_BUDGET
+    float_model: KerasModel, path: Path, crops: Iterable[NDArray[np.uint8]], memory_budget: int = MEMORY_BUDGET
 ) -> list[LayerError]:
-    """Every operator of the int8 file at `path` whose layer the folded Keras model `floating` has, in order.
+    """Measure the error of every operator whose layer a float model has.
 
-    `crops` are RGB (H, W, 3). They are compared layer by layer: memory holds as many of the file's tensors as `memory_budget`
-    (bytes) has room for, and of the Keras model the layers that are still read.
+    Args:
+        float_model: The folded Keras model with the same weights.
+        path: The int8 file, with a description.
+        crops: RGB images (H, W, 3), uint8; iterated over several times.
+        memory_budget: Memory for the file's tensors, in bytes. Of the Keras model, only outputs that a later layer reads are
+            kept.
+
+    Returns:
+        The errors in the order of the operators.
     """
-    names = {layer.name for layer in floating.layers}
-    compared = [operator for operator in TFLiteGraph(path).operators if operator.layer in names]
-    of_layer: dict[str, list[Operator]] = {}
-    for operator in compared:
-        of_layer.setdefault(str(operator.layer), []).append(operator)
-    sums = {operator.index: ErrorSums() for operator in compared}
-    stored, flatbuffer = TFLiteModel(path).to_input, path.read_bytes()
-    tensors = dict.fromkeys(operator.outputs[0].index for operator in compared)
-    for group, keeping in files_keeping(flatbuffer, tensors, memory_budget):
-        interpreter = _interpreter_of(keeping)
-        for crop in crops:
-            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], stored(crop[None]))
-            interpreter.invoke()
-            formats = {details["index"]: details["quantization"] for details in interpreter.get_output_details()}
-            for name, expected in outputs_in_turn(floating, normalize(crop[None])):
-                for operator in of_layer.get(name, ()):
-                    index = operator.outputs[0].index
-                    if index in group:
-                        sums[operator.index].add(expected, real_values(interpreter.get_tensor(index), *formats[index]))
+    layers = {layer.name for layer in float_model.layers}
+    operators = [operator for operator in TFLiteGraph(path).operators if operator.layer in layers]
+    sums = _error_sums(float_model, path, operators, crops, memory_budget)
     errors: list[LayerError] = []
-    at_tensor: dict[int, float] = {}
-    for operator in compared:
-        own = sums[operator.index].snr_db
-        before = [at_tensor[tensor.index] for tensor in operator.inputs if tensor.index in at_tensor]
-        at_tensor[operator.outputs[0].index] = own
-        errors.append(LayerError(operator.index, str(operator.layer), operator.kind, own, min(before) - own if before else None))
+    snr_of_tensor: dict[int, float] = {}
+    for operator in operators:
+        snr = sums[operator.index].snr_db
+        before = [snr_of_tensor[tensor.index] for tensor in operator.inputs if tensor.index in snr_of_tensor]
+        snr_of_tensor[operator.outputs[0].index] = snr
+        loss = min(before) - snr if before else None
+        errors.append(LayerError(operator.index, str(operator.layer), operator.kind, snr, loss))
     return errors
 
 
-def _interpreter_of(flatbuffer: bytes) -> Any:
-    """One that runs every operator by itself: XNNPACK has some of them computed together."""
+def _error_sums(
+    float_model: KerasModel,
+    path: Path,
+    operators: Sequence[Operator],
+    crops: Iterable[NDArray[np.uint8]],
+    memory_budget: int,
+) -> dict[int, ErrorSums]:
+    """Errors of the outputs of operators, by the operators' indices."""
+    of_layer: dict[str, list[Operator]] = {}
+    for operator in operators:
+        of_layer.setdefault(str(operator.layer), []).append(operator)
+    sums = {operator.index: ErrorSums() for operator in operators}
+    to_input, flatbuffer = TFLiteModel(path).to_input, path.read_bytes()
+    tensors = dict.fromkeys(operator.outputs[0].index for operator in operators)
+    for group, file in with_outputs(flatbuffer, tensors, memory_budget):
+        interpreter = _interpreter(file)
+        for crop in crops:
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], to_input(crop[None]))
+            interpreter.invoke()
+            quantization = {details["index"]: details["quantization"] for details in interpreter.get_output_details()}
+            for name, expected in layer_outputs(float_model, normalize(crop[None])):
+                for operator in of_layer.get(name, ()):
+                    index = operator.outputs[0].index
+                    if index in group:
+                        values = real_values(interpreter.get_tensor(index), *quantization[index])
+                        sums[operator.index].add(expected, values)
+    return sums
+
+
+def _interpreter(flatbuffer: bytes) -> Interpreter:
+    """An interpreter without XNNPACK, which would compute some operators together."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "kept.tflite")
+        path = Path(folder, "outputs.tflite")
         path.write_bytes(flatbuffer)
         return make_interpreter(path, Backend(xnnpack=False, threads=os.cpu_count() or 1))
 
 
-def outputs_in_turn(model: Any, images: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Name and output (N, ...) of each layer of a functional Keras model, whose layers have one output and are called once.
+def layer_outputs(model: KerasModel, images: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Run a Keras model layer by layer; an output is dropped when no later layer reads it.
 
-    An output is dropped as soon as no layer is left that reads it.
+    Args:
+        model: A functional model whose layers have one output and are called once.
+        images: Inputs (N, ...).
+
+    Yields:
+        Name and output (N, ...) of each layer.
     """
-    readers = Counter(id(tensor) for layer in model.layers for tensor in _read_by(layer))
-    values: dict[int, Any] = {id(model.input): images}
+    readers = Counter(id(tensor) for layer in model.layers for tensor in _input_tensors(layer))
+    values: dict[int, Tensor] = {id(model.input): images}
     for layer in model.layers:
-        read = _read_by(layer)
-        if read:
-            given = [values[id(tensor)] for tensor in read]
-            values[id(layer.output)] = layer(given if isinstance(layer.input, list) else given[0])
+        tensors = _input_tensors(layer)
+        if tensors:
+            inputs = [values[id(tensor)] for tensor in tensors]
+            values[id(layer.output)] = layer(inputs if isinstance(layer.input, list) else inputs[0])
             yield layer.name, values[id(layer.output)].numpy()
-        for tensor in read:
+        for tensor in tensors:
             readers[id(tensor)] -= 1
             if not readers[id(tensor)]:
                 del values[id(tensor)]
 
 
-def _read_by(layer: Any) -> list[Any]:
-    """The tensors that a layer reads: none where it is the input."""
+def _input_tensors(layer: KerasLayer) -> list[Tensor]:
+    """The tensors that a layer reads; none for an input layer."""
     if isinstance(layer, keras.layers.InputLayer):
         return []
     return layer.input if isinstance(layer.input, list) else [layer.input]
 
 
 def jumps(errors: Sequence[LayerError]) -> list[LayerError]:
-    """The first layers that lose much by themselves."""
-    return [error for error in errors if error.loss_db is not None and error.loss_db > JUMP_DB][:SHOWN]
+    """Return the first layers (at most MAX_JUMPS) that lose more than JUMP_DB."""
+    return [error for error in errors if error.loss_db is not None and error.loss_db > JUMP_DB][:MAX_JUMPS]
 
 
 def write_layer_errors(errors: Sequence[LayerError], output: Path) -> tuple[Path, Path]:
-    """Write `output`'s table (.layers.csv) and plot (.layers.svg) beside it, and return their paths."""
+    """Write errors as a table and a plot.
+
+    Args:
+        errors: Errors from `layer_errors`.
+        output: Path of the model. The table and the plot go beside it, with the suffixes .layers.csv and .layers.svg.
+
+    Returns:
+        Paths of the table and the plot.
+
+    Raises:
+        HRNetError: If there are no errors.
+    """
     table, plot = output.with_suffix(".layers.csv"), output.with_suffix(".layers.svg")
 
     def write(path: Path) -> None:
@@ -135,20 +181,22 @@ def write_layer_errors(errors: Sequence[LayerError], output: Path) -> tuple[Path
             writer.writeheader()
             writer.writerows(asdict(error) for error in errors)
 
+    picture_text = layer_errors_svg(errors)
     write_atomically(table, write)
-    write_text(plot, layer_errors_svg(errors))
+    write_text(plot, picture_text)
     return table, plot
 
 
 def layer_errors_svg(errors: Sequence[LayerError]) -> str:
-    """SNR in dB of every layer, in the order they run; those that jump have a ring."""
+    """Plot the signal-to-noise ratio of every layer, in the order of the operators; jumps have a ring.
+
+    Raises:
+        HRNetError: If there are no errors.
+    """
     if not errors:
-        raise HRNetError("expected at least one layer to draw, got none")
+        raise HRNetError("expected the error of at least one layer, got none")
     finite = [error.snr_db for error in errors if np.isfinite(error.snr_db)] or [0.0]
     low, high = 10 * np.floor(min(finite) / 10), 10 * np.ceil(max(max(finite), min(finite) + 10) / 10)
-
-    def x(position: int) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * position / max(len(errors) - 1, 1)
 
     def y(value: float) -> float:
         return float(TOP + (HEIGHT - TOP - BOTTOM) * (high - min(value, high)) / (high - low))
@@ -157,14 +205,20 @@ def layer_errors_svg(errors: Sequence[LayerError]) -> str:
     for value in np.arange(low, high + 1, 10):
         parts += [line(LEFT, y(value), WIDTH - RIGHT, y(value), GRID)]
         parts += [text(LEFT - 8, y(value) + 4, f"{value:g}", anchor="end", color=MUTED)]
-    told = jumps(errors)
+    ringed = jumps(errors)
     for position, error in enumerate(errors):
-        color = COLORS.get(error.kind, OTHER)
-        ring = {"stroke": "#c02652", "stroke-width": 2} if error in told else {"stroke": PAPER}
-        dot = {"cx": x(position), "cy": y(error.snr_db), "r": 4 if error in told else 3, "fill": color, **ring}
+        x = LEFT + (WIDTH - LEFT - RIGHT) * position / max(len(errors) - 1, 1)
+        ring = {"stroke": JUMP_COLOR, "stroke-width": 2} if error in ringed else {"stroke": PAPER}
+        color, radius = COLORS.get(error.kind, OTHER_COLOR), 4 if error in ringed else 3
+        dot = {"cx": x, "cy": y(error.snr_db), "r": radius, "fill": color, **ring}
         parts.append(element("circle", dot, title=f"{error.layer} ({error.kind}): {error.snr_db:.1f} dB"))
-    for number, (kind, color) in enumerate({**COLORS, "other": OTHER}.items()):
+    return picture(WIDTH, HEIGHT, [*parts, *_legend()], "signal-to-noise ratio of every layer")
+
+
+def _legend() -> list[str]:
+    parts = []
+    for number, (kind, color) in enumerate({**COLORS, "other": OTHER_COLOR}.items()):
         parts.append(element("circle", {"cx": LEFT + 6 + number * 90, "cy": HEIGHT - 14, "r": 4, "fill": color}))
         parts.append(text(LEFT + 16 + number * 90, HEIGHT - 10, kind, color=MUTED))
-    parts.append(text(WIDTH - RIGHT, HEIGHT - 10, "layers in the order they run; SNR in dB", anchor="end", color=MUTED))
-    return picture(WIDTH, HEIGHT, parts, "signal-to-noise ratio of every layer")
+    caption = "layers in the order in which they run; SNR in dB"
+    return [*parts, text(WIDTH - RIGHT, HEIGHT - 10, caption, anchor="end", color=MUTED)]

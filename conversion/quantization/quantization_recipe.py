@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from conversion.quantization.calibration import Ranges, activation_ranges
 from hrnet_tf.backend.keras_module import quiet
-from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.model.graph import TFLiteGraph
@@ -62,6 +61,11 @@ class QuantizationRecipe:
         if not 50 < self.percentile <= 100:
             raise HRNetError(f"percentile must be above 50 and at most 100, got {self.percentile}")
 
+    @property
+    def range_percentile(self) -> float | None:
+        """`percentile` where activations use it, else None."""
+        return self.percentile if self.activations == "percentile" else None
+
 
 def load_quantization_recipe(path: Path | str) -> QuantizationRecipe:
     """Read a quantization recipe from a JSON file.
@@ -79,18 +83,18 @@ def quantize_with_recipe(
     flatbuffer: bytes,
     recipe: QuantizationRecipe,
     calibration: Iterable[NDArray[np.float32]],
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int,
 ) -> bytes:
     """Quantize a float32 `.tflite` to int8.
 
     Args:
         flatbuffer: The float32 model.
-        recipe: Which layers stay in float, and how ranges are chosen.
+        recipe: Layers that stay in float, and how ranges are chosen.
         calibration: Inputs (H, W, 3) as the float32 model takes them; iterated over several times.
         memory_budget: Memory for activations, in bytes.
 
     Returns:
-        The quantized model, with int8 input and output except where these belong to layers in float.
+        The quantized model. Input and output are int8, unless they belong to layers in float.
 
     Raises:
         HRNetError: If the model has no layer of a name in `recipe.float_layers`.
@@ -113,8 +117,7 @@ def quantize_with_recipe(
             for name in _output_names(graph, recipe.float_layers):
                 scope, algorithm = f"^{re.escape(name)}", AlgorithmName.NO_QUANTIZE
                 quantizer.update_quantization_recipe(scope, operations.ALL_SUPPORTED, algorithm_key=algorithm)
-            percentile = recipe.percentile if recipe.activations == "percentile" else None
-            ranges = activation_ranges(flatbuffer, calibration, percentile, memory_budget)
+            ranges = activation_ranges(flatbuffer, calibration, recipe.range_percentile, memory_budget)
             return bytes(quantizer.quantize(_calibration_result(graph, ranges)).quantized_model)
 
 

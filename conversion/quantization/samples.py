@@ -1,78 +1,114 @@
-"""Real images for calibration and for checking: a data set's, through the device's own preprocessing."""
+"""Images for calibration and for comparing a file with its Keras model."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conversion.options import ConvertOptions
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD, Geometry, geometry_of
 from mobile_eval.model.description import IMAGES, RANDOM_IMAGES
-from mobile_eval.tasks.base import given_by
 from mobile_eval.tasks.registry import TASKS
 
-SAMPLES = 200
-CHECKED = 16
-RANDOM = 4
-CHECKED_ON_RANDOM = "checked on random images: the data that the run was trained on are not there, and no images were given"
+CALIBRATION_SAMPLES = 200
+PARITY_SAMPLES = 16
+RANDOM_SAMPLES = 4
+RANDOM_IMAGES_NOTE = "compared on random images: the run's training data was not found, and no images were given"
+RANDOM_CELL = 16  # pixels: random images are made of squares of one color
+
+Number = TypeVar("Number", bound=np.generic, covariant=True)
+Result = TypeVar("Result", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
-class Inputs:
-    """What a network is given of `count` items, one array each, made by `make` of its number whenever it is asked for."""
+class Inputs(Generic[Number]):
+    """A sequence of arrays, each loaded when it is read.
+
+    Attributes:
+        count: Length of the sequence.
+        load: Loads the array at an index.
+    """
 
     count: int
-    make: Callable[[int], NDArray[Any]]
+    load: Callable[[int], NDArray[Number]]
+
+    @classmethod
+    def of(cls, arrays: Sequence[NDArray[Number]] | NDArray[Number]) -> Inputs[Number]:
+        """Read the arrays of another sequence."""
+        return cls(len(arrays), arrays.__getitem__)
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> NDArray[Any]:
+    def __getitem__(self, index: int) -> NDArray[Number]:
         if not 0 <= index < self.count:
-            raise IndexError(f"there are {self.count} inputs, got number {index}")
-        return self.make(index)
+            raise IndexError(f"index must be between 0 and {self.count - 1}, got {index}")
+        return self.load(index)
 
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        return map(self.make, range(self.count))
+    def __iter__(self) -> Iterator[NDArray[Number]]:
+        return map(self.load, range(self.count))
 
-    def head(self, count: int) -> Inputs:
-        """The first of them."""
-        return Inputs(min(count, self.count), self.make)
+    def head(self, count: int) -> Inputs[Number]:
+        """Return the first `count` arrays, or all if there are fewer."""
+        return Inputs(min(count, self.count), self.load)
 
-    def map(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Inputs:
-        """What `change` makes of each."""
-        return Inputs(self.count, lambda index: change(self.make(index)))
+    def map(self, function: Callable[[NDArray[Number]], NDArray[Result]]) -> Inputs[Result]:
+        """Apply `function` to each array when it is read."""
+        return Inputs(self.count, lambda index: function(self.load(index)))
 
-    def batches(self, size: int) -> Iterator[NDArray[Any]]:
-        """Arrays (N, ...) of `size` of them at a time."""
+    def batches(self, size: int) -> Iterator[NDArray[Number]]:
+        """Stack the arrays in batches (N, ...) of up to `size`."""
         for start in range(0, self.count, size):
-            yield np.stack([self.make(index) for index in range(start, min(start + size, self.count))])
+            yield np.stack([self.load(index) for index in range(start, min(start + size, self.count))])
 
-    def kept_within(self, memory_budget: int) -> Inputs:
-        """The same, made once and kept, where all of them fit into that many bytes."""
+    def cached(self, memory_budget: int) -> Inputs[Number]:
+        """Load all arrays now and keep them, if they fit into `memory_budget` bytes."""
         if not self.count:
             return self
-        first = self.make(0)
+        first = self.load(0)
         if self.count * first.nbytes > memory_budget:
             return self
-        kept = [first, *(self.make(index) for index in range(1, self.count))]
-        return Inputs(self.count, kept.__getitem__)
+        arrays = [first, *(self.load(index) for index in range(1, self.count))]
+        return Inputs(self.count, arrays.__getitem__)
 
 
-def inputs_of(
-    data: TaskDataset, spec: Network, count: int = SAMPLES, seed: int | None = None, geometry: Geometry = STANDARD
-) -> Inputs:
-    """What the network is given (H, W, 3), RGB, of `count` items: of `data.head`, or with a `seed` drawn at random."""
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images (H, W, 3), uint8 RGB, and their kind: IMAGES or RANDOM_IMAGES."""
+
+    images: Inputs[np.uint8]
+    kind: str
+
+    def head(self, count: int) -> Samples:
+        """Return the first `count` images, or all if there are fewer."""
+        return Samples(self.images.head(count), self.kind)
+
+
+def dataset_inputs(
+    data: TaskDataset, spec: Network, count: int = CALIBRATION_SAMPLES, seed: int | None = None, geometry: Geometry = STANDARD
+) -> Inputs[np.uint8]:
+    """Prepare items of a dataset as inputs of a network.
+
+    Args:
+        data: Dataset of the network's task.
+        spec: The network.
+        count: Number of items.
+        seed: Seed for random items; None takes the first.
+        geometry: How boxes are cropped, one of `mobile_eval.image.geometry.GEOMETRIES`.
+
+    Returns:
+        Images (H, W, 3), uint8 RGB, of the network's input size.
+    """
     items = data.head(count).items
     if seed is not None:
         items = tuple(data.items[i] for i in np.random.default_rng(seed).permutation(len(data))[:count])
@@ -81,59 +117,59 @@ def inputs_of(
 
 
 def run_geometry(run: Run) -> Geometry:
-    """The geometry (`mobile_eval.image.geometry`) of what a run's network is given: its training's."""
+    """Return the geometry that a run was trained with, one of `mobile_eval.image.geometry.GEOMETRIES`."""
     return geometry_of(run.config.get("targets"))
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Inputs (H, W, 3), uint8 RGB, and what they are: IMAGES or RANDOM_IMAGES."""
-
-    images: Inputs
-    kind: str
-
-    def head(self, count: int) -> Samples:
-        """The first of them."""
-        return Samples(self.images.head(count), self.kind)
 
 
 def sample_inputs(
     run: Run,
     options: ConvertOptions,
     data: TaskDataset | None,
-    samples: int,
+    count: int,
     seed: int | None,
     memory_budget: int = MEMORY_BUDGET,
 ) -> Samples:
-    """Inputs to take the ranges of `options`' format on, or for a run that has its ranges, to check on alone.
+    """Load images for calibration, or only for the comparison with Keras if the run holds its ranges.
 
-    They are of `data`, or else of what the run was trained on; random ones where neither is there and no ranges are needed.
-    Where they do not fit into `memory_budget` (bytes) they are read anew whenever they are looked at.
+    Args:
+        run: The run to convert.
+        options: Conversion options.
+        data: Dataset of the run's task; None means the training data of the run.
+        count: Number of calibration images.
+        seed: Seed for random items; None takes the first.
+        memory_budget: Images are kept in memory if they fit into this many bytes, else loaded each time.
+
+    Returns:
+        The images; random ones if there is no data and no calibration is needed.
+
+    Raises:
+        HRNetError: If calibration is needed and there is no data.
     """
-    tuned = run.quantized and options.format == "int8"
-    data = data or own_data(run)
+    has_ranges = run.quantized and options.format == "int8"
+    data = data or training_data(run)
     if data:
-        count, drawn = (CHECKED, None) if tuned else (samples, seed)
-        images = inputs_of(data, run.spec, count, drawn, run_geometry(run))
-        return Samples(images.kept_within(memory_budget), IMAGES)
-    if options.format in ("int8", "int16x8") and not tuned:
+        number, item_seed = (PARITY_SAMPLES, None) if has_ranges else (count, seed)
+        images = dataset_inputs(data, run.spec, number, item_seed, run_geometry(run))
+        return Samples(images.cached(memory_budget), IMAGES)
+    if options.format in ("int8", "int16x8") and not has_ranges:
         raise HRNetError(
-            f"{run.path} was not tuned quantization-aware and the data it was trained on are not there: "
-            f"{options.format} needs calibration, give {given_by(TASKS[run.spec.task])}"
+            f"{options.format} without quantization-aware training needs calibration, and the training data of {run.path} "
+            f"was not found: give {TASKS[run.spec.task].data_options}"
         )
     return Samples(random_inputs(run.spec.input_size), RANDOM_IMAGES)
 
 
-def own_data(run: Run) -> TaskDataset | None:
-    """The data that a run was trained on; None where they are not there (any more)."""
+def training_data(run: Run) -> TaskDataset | None:
+    """Load the training data of a run; None if it was not found."""
     source = DataSource.from_json(run.config.get("train") or {})
     if not source.paths or not all(path.exists() for path in source.paths):
         return None
     return TASKS[run.spec.task].load(dataclasses.replace(source, expected=run.category.get("name")))
 
 
-def random_inputs(size: tuple[int, int]) -> Inputs:
-    """Smooth random images, for checking where no real ones are to be had."""
+def random_inputs(size: tuple[int, int]) -> Inputs[np.uint8]:
+    """Make random images of `size` (height, width), of squares of one color: always the same."""
     rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (RANDOM, size[0] // 16, size[1] // 16, 3), dtype=np.uint8)
-    return Inputs(RANDOM, lambda index: coarse[index].repeat(16, axis=0).repeat(16, axis=1))
+    shape = (RANDOM_SAMPLES, size[0] // RANDOM_CELL, size[1] // RANDOM_CELL, 3)
+    cells = rng.integers(0, 256, shape, dtype=np.uint8)
+    return Inputs(RANDOM_SAMPLES, lambda index: cells[index].repeat(RANDOM_CELL, axis=0).repeat(RANDOM_CELL, axis=1))

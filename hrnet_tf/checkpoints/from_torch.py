@@ -15,9 +15,10 @@ from hrnet_tf.checkpoints.infer_spec import RESNET_CLASSIFICATION, TRUNK, classe
 from hrnet_tf.checkpoints.layer_names import has_counters, official_names
 from hrnet_tf.checkpoints.layout import Entry, entries, to_variable
 from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import TASK_HEADS, HRNetSpec
 from mobile_eval.errors import HRNetError
@@ -71,7 +72,7 @@ def import_checkpoint(
         spec = dataclasses.replace(spec, input_size=input_size or spec.input_size)
     except HRNetError as error:
         raise HRNetError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    category = category_for(spec.task, spec.classes)
+    category = category_for(spec)
     # the official landmark networks learnt targets that were rounded down
     offset = 0.5 if spec.task == "landmarks" else 0.0
     run = Run(output, "import", spec, category, {"checkpoint": str(path), "heatmap_offset": offset})

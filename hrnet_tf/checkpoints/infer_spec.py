@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from hrnet_tf.checkpoints.torch_reader import Arrays
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, default_size, interpolation_of

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.models.build import Network
-from hrnet_tf.models.detection.sizes import DETECTION_POOLED_SIZE, PYRAMID_LEVELS
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
 from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from mobile_eval.tasks.detection.constants import POOLED_SIZE, PYRAMID_LEVELS
 
 BATCH_NORM_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
@@ -53,7 +53,7 @@ def to_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
     if entry.flattened:
-        size = DETECTION_POOLED_SIZE
+        size = POOLED_SIZE
         return array.reshape(len(array), -1, size, size).transpose(2, 3, 1, 0).reshape(-1, len(array))
     return array.T
 
@@ -63,7 +63,7 @@ def from_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim == 4:
         return array.transpose(3, 2, 0, 1)
     if entry.flattened:
-        size = DETECTION_POOLED_SIZE
+        size = POOLED_SIZE
         return array.reshape(size, size, -1, array.shape[1]).transpose(3, 2, 0, 1).reshape(array.shape[1], -1)
     return np.roll(array.T, entry.per_class, axis=0) if entry.per_class else array.T
 

@@ -11,9 +11,10 @@ from safetensors.numpy import save_file
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.checkpoints.layout import Entry, entries, from_variable
 from hrnet_tf.checkpoints.torch_reader import Arrays
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically

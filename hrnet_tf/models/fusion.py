@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.layers import OnUnit, Upsampling, add_all, conv_unit
+from hrnet_tf.models.layers import UnitWrapper, Upsampling, add_all, conv_unit
 from hrnet_tf.spec.network import FusionLink
 
 
@@ -32,7 +32,7 @@ def exchange_unit(
     name: str,
     interpolation: str = "nearest",
     folded: bool = False,
-    gate: OnUnit | None = None,
+    gate: UnitWrapper | None = None,
 ) -> dict[int, Any]:
     """Each target branch plus what its links bring.
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from hrnet_tf.backend.keras_module import keras, ops, random
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.layers import OnUnit
+from hrnet_tf.models.layers import UnitWrapper
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import Unit, parse_unit
 from mobile_eval.errors import HRNetError
@@ -107,7 +107,7 @@ def unit_dropout(rate: float) -> Callable[[str, Unit], Any]:
     return lambda name, unit: keras.layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=name)
 
 
-def on_units(units: Collection[Unit], make: Callable[[str, Unit], Any]) -> OnUnit:
+def on_units(units: Collection[Unit], make: Callable[[str, Unit], Any]) -> UnitWrapper:
     """What `build_model` takes as `gate`: puts the layer `make(name, unit)` on each of `units` and nothing on the others."""
 
     def gate(added: Any, unit: Unit) -> Any:

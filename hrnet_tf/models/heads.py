@@ -9,9 +9,10 @@ from typing import Any
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.blocks import bottleneck_block
-from hrnet_tf.models.detection.sizes import PYRAMID_CHANNELS, PYRAMID_LEVELS
 from hrnet_tf.models.layers import Upsampling, add_all, conv_unit
+from hrnet_tf.spec.detection import PYRAMID_CHANNELS
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES
+from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
 
 Branches = dict[int, Any]
 HEATMAP_LAYER = "head_heatmaps"  # of pose and landmarks

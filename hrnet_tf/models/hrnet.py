@@ -11,11 +11,11 @@ from hrnet_tf.models.blocks import bottleneck_block, residual_block
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.fusion import exchange_unit
 from hrnet_tf.models.heads import HEATMAP_LAYER, classification_head, dense_head, heatmap_head
-from hrnet_tf.models.layers import OnUnit, conv_unit
+from hrnet_tf.models.layers import UnitWrapper, conv_unit
 from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, HRNetSpec
 
 
-def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = None) -> Any:
+def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> Any:
     """The Keras model of `spec`, from images (N, H, W, 3), normalized float32, to what its task asks for.
 
     - pose, landmarks: heatmaps (N, H/4, W/4, classes)
@@ -46,7 +46,7 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = 
     return HRNetModel(image, answer, name=spec.name)
 
 
-def build_trunk(image: Any, spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = None) -> dict[int, Any]:
+def build_trunk(image: Any, spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> dict[int, Any]:
     """Stem and all stages: images (N, H, W, 3) to the feature maps of each output branch."""
     x = conv_unit(image, spec.stem_width, 3, name="stem", index=1, stride=2, folded=folded)
     x = conv_unit(x, spec.stem_width, 3, name="stem", index=2, stride=2, folded=folded)
@@ -55,7 +55,7 @@ def build_trunk(image: Any, spec: HRNetSpec, *, folded: bool = False, gate: OnUn
     return build_stages(x, spec, folded=folded, gate=gate)
 
 
-def build_stages(x: Any, spec: HRNetSpec, *, folded: bool = False, gate: OnUnit | None = None) -> dict[int, Any]:
+def build_stages(x: Any, spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> dict[int, Any]:
     """Stages 2 and on, from the output of stage 1; maps each output branch to its feature maps."""
     live = spec.liveness()
     branches = {0: x}
@@ -75,7 +75,7 @@ def build_stages(x: Any, spec: HRNetSpec, *, folded: bool = False, gate: OnUnit 
     return branches
 
 
-def _branch_module(maps: Any, place: BranchModule, spec: HRNetSpec, *, folded: bool, gate: OnUnit | None) -> Any:
+def _branch_module(maps: Any, place: BranchModule, spec: HRNetSpec, *, folded: bool, gate: UnitWrapper | None) -> Any:
     """The residual blocks that are left of one branch in one module."""
     for block in spec.blocks(place):
         own = partial(gate, unit=block) if gate else None

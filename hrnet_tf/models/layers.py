@@ -15,7 +15,7 @@ from mobile_eval.errors import HRNetError
 DECONVOLUTION = "deconvolution"  # how names of transposed convolutions begin: their kernels are (h, w, out, in)
 
 
-class OnUnit(Protocol):
+class UnitWrapper(Protocol):
     """Makes something else of what a removable unit adds, such as a gate on it."""
 
     def __call__(self, added: Any, unit: Unit) -> Any: ...

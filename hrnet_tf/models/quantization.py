@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.build import Network, build_model
-from hrnet_tf.models.detection.stages import is_detector
+from hrnet_tf.models.build import build_model
+from hrnet_tf.models.detection.two_stage import is_detector
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.weights import set_model_weights
+from hrnet_tf.spec.architectures import Network
 
 Ranges = dict[str, tuple[float, float]]
 QUANTIZATION = "quantization-aware training"
@@ -89,7 +90,7 @@ def activation_ranges(model: Any, groups: Iterable[Iterable[NDArray[np.float32]]
     return {name: (low, high) for name, (low, high) in zip(observed[0], means, strict=True)}
 
 
-def _pairs(extremes: Mapping[str, Sequence[Any]]) -> Ranges:
+def _pairs(extremes: Mapping[str, NDArray[np.float32]]) -> Ranges:
     return {name: (float(low), float(high)) for name, (low, high) in extremes.items()}
 
 

@@ -1,143 +1,159 @@
-"""Values that the layers of an HRNet put out for one image, in closed form from its spec: what memory a network needs.
+"""Size of a network's activations for one image, in closed form from its spec.
 
-Counted are the layers of the folded network, part by part in the order in which they run. A part (`Part`) is what may run at
-the same time: all branches' blocks of one number, an exchange unit, a head.
+The layers counted are those of the network with BatchNorm folded, part by part in the order in which they run. A part holds the
+layers that may run at the same time: the residual blocks of all branches at the same index, an exchange unit, a head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from hrnet_tf.models.detection.sizes import (
-    DETECTION_ANCHORS,
-    DETECTION_POOLED_SIZE,
-    PYRAMID_LEVELS,
-    detection_widths,
-    proposal_limits,
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.baseline import DECONVOLUTION_CHANNELS, DECONVOLUTIONS, RESNET_WIDTH, SimpleBaselineSpec
+from hrnet_tf.spec.detection import detection_widths, proposal_limits, pyramid_sizes
+from hrnet_tf.spec.network import (
+    BOTTLENECK_EXPANSION,
+    CLASSIFICATION_FEATURES,
+    FIRST_STAGE,
+    BranchModule,
+    FusionLink,
+    HRNetSpec,
+    Size,
 )
-from hrnet_tf.spec.complexity import Size, pyramid_sizes
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BIN_SAMPLES, POOLED_SIZE, PYRAMID_LEVELS
 
-BOX = 4  # numbers of a box
-ALIGN_SAMPLES = 4  # that RoIAlign takes of a bin, and averages
+_BOX = 4  # numbers per box
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a network and its values for one image.
+    """A part of a network and its values (numbers) for one image.
 
-    `held` are there before it runs, because it or what comes later reads them. `outputs` are those of its layers, `temporary`
-    those that a layer makes on the way besides.
+    Attributes:
+        name: Name of the part.
+        inputs: Values in memory before the part runs, which it or a later part reads.
+        outputs: Values that its layers output.
+        temporary: Further values that a layer needs while it runs.
     """
 
     name: str
-    held: int
+    inputs: int
     outputs: int
     temporary: int = 0
 
     @property
     def live(self) -> int:
-        """Values that are there at once, at most."""
-        return self.held + self.outputs + self.temporary
+        """Upper bound of the values that are in memory at the same time."""
+        return self.inputs + self.outputs + self.temporary
 
 
-def maps(channels: int, size: Size) -> int:
-    """Values of feature maps of that size (height, width)."""
+def activation_parts(spec: Network) -> Iterator[Part]:
+    """Yield all parts of a network in the order in which they run."""
+    if isinstance(spec, SimpleBaselineSpec):
+        yield from _baseline_parts(spec)
+        return
+    yield from _stem_and_stage1(spec)
+    yield from _stages(spec)
+    heads = {
+        "heatmap": _heatmap_head,
+        "multiscale_heatmap": _dense_head,
+        "dense": _dense_head,
+        "classification": _classification_head,
+        "detection": _detection_head,
+    }
+    yield from heads[spec.head_kind](spec)
+
+
+def _maps(channels: int, size: Size) -> int:
+    """Values of feature maps."""
     return channels * size[0] * size[1]
 
 
-def conv_outputs(source: int, target: int, size: Size, *, stride: int = 1, kernel: int = 3) -> int:
-    """A convolution with input `size`; where it has a stride, with the bordered input that it reads."""
+def _conv(source: int, target: int, size: Size, *, stride: int = 1, kernel: int = 3) -> int:
+    """Output of a convolution with input `size`, and, if it is strided, the padded input that it reads."""
     height, width = size
     if stride == 1:
-        return maps(target, size)
+        return _maps(target, size)
     border = 2 * (kernel // 2) if kernel > 1 else 0
-    padded = maps(source, (height + border, width + border)) if kernel > 1 else 0
-    return padded + maps(target, (height // stride, width // stride))
+    padded = _maps(source, (height + border, width + border)) if kernel > 1 else 0
+    return padded + _maps(target, (height // stride, width // stride))
 
 
-def bottleneck_outputs(source: int, inner: int, size: Size, *, stride: int = 1) -> int:
-    """A bottleneck block with input `size`: three convolutions, the projection where there is one, sum and ReLU."""
+def _bottleneck(source: int, inner: int, size: Size, *, stride: int = 1) -> int:
+    """A bottleneck block with input `size`: three convolutions, the projection if there is one, sum and ReLU."""
     outer = BOTTLENECK_EXPANSION * inner
-    after = size[0] // stride, size[1] // stride
-    outputs = maps(inner, size) + conv_outputs(inner, inner, size, stride=stride) + maps(outer, after)
-    return outputs + maps(outer, after) * (2 + (stride > 1 or source != outer))
+    output_size = size[0] // stride, size[1] // stride
+    outputs = _maps(inner, size) + _conv(inner, inner, size, stride=stride) + _maps(outer, output_size)
+    return outputs + _maps(outer, output_size) * (2 + (stride > 1 or source != outer))
 
 
-def hrnet_parts(spec: HRNetSpec) -> Iterator[Part]:
-    """All parts of an HRNet."""
-    yield from _beginning(spec)
-    yield from _stages(spec)
-    yield from _HEADS[spec.head_kind](spec)
-
-
-def _beginning(spec: HRNetSpec) -> Iterator[Part]:
-    """Stem and stage 1."""
+def _stem_and_stage1(spec: HRNetSpec) -> Iterator[Part]:
     height, width = spec.input_size
-    image, size = maps(3, spec.input_size), spec.resolution(0)
-    first = conv_outputs(3, spec.stem_width, spec.input_size, stride=2)
-    yield Part("stem", image, first + conv_outputs(spec.stem_width, spec.stem_width, (height // 2, width // 2), stride=2))
+    image, size = _maps(3, spec.input_size), spec.resolution(0)
+    first = _conv(3, spec.stem_width, spec.input_size, stride=2)
+    yield Part("stem", image, first + _conv(spec.stem_width, spec.stem_width, (height // 2, width // 2), stride=2))
     channels = spec.stem_width
     for block in range(spec.stage1_blocks):
-        yield Part(f"stage1_block{block}", maps(channels, size), bottleneck_outputs(channels, spec.stage1_width, size))
+        yield Part(f"stage1_block{block}", _maps(channels, size), _bottleneck(channels, spec.stage1_width, size))
         channels = BOTTLENECK_EXPANSION * spec.stage1_width
 
 
-def _branch_values(spec: HRNetSpec, branches: frozenset[int] | set[int]) -> int:
-    return sum(maps(spec.channels(branch), spec.resolution(branch)) for branch in branches)
+def _branches(spec: HRNetSpec, branches: Collection[int]) -> int:
+    """Values of the feature maps of these branches."""
+    return sum(_maps(spec.channels(branch), spec.resolution(branch)) for branch in branches)
 
 
 def _stages(spec: HRNetSpec) -> Iterator[Part]:
     live = spec.liveness()
-    held = maps(BOTTLENECK_EXPANSION * spec.stage1_width, spec.resolution(0))
+    inputs = _maps(BOTTLENECK_EXPANSION * spec.stage1_width, spec.resolution(0))
     for stage in range(FIRST_STAGE, spec.last_stage + 1):
-        yield Part(f"transition{stage - 1}", held, _transition(spec, stage))
+        yield Part(f"transition{stage - 1}", inputs, _transition(spec, stage))
         for module in range(spec.stage(stage).modules):
             branches = {place.branch for place in live.branches if (place.stage, place.module) == (stage, module)}
-            held = _branch_values(spec, branches)
-            for block in range(spec.stage(stage).blocks):
-                running = [
-                    branch
-                    for branch in branches
-                    if block in {own.block for own in spec.blocks(BranchModule(stage, module, branch))}
-                ]
-                yield Part(f"stage{stage}_module{module}_block{block}", held, sum(_block(spec, branch) for branch in running))
+            inputs = _branches(spec, branches)
+            for index in range(spec.stage(stage).blocks):
+                running = [branch for branch in branches if _has_block(spec, BranchModule(stage, module, branch), index)]
+                yield Part(f"stage{stage}_module{module}_block{index}", inputs, sum(_block(spec, branch) for branch in running))
             links = [link for link in live.links if (link.stage, link.module) == (stage, module)]
-            yield Part(f"stage{stage}_module{module}_fuse", held, _exchange(spec, links))
+            yield Part(f"stage{stage}_module{module}_fuse", inputs, _exchange_unit(spec, links))
+
+
+def _has_block(spec: HRNetSpec, place: BranchModule, index: int) -> bool:
+    return any(block.block == index for block in spec.blocks(place))
 
 
 def _transition(spec: HRNetSpec, stage: int) -> int:
     newest, outputs = stage - 1, 0
     source = BOTTLENECK_EXPANSION * spec.stage1_width if stage == FIRST_STAGE else spec.channels(newest - 1)
     if BranchModule(stage, 0, newest) in spec.liveness().branches:
-        outputs += conv_outputs(source, spec.channels(newest), spec.resolution(newest - 1), stride=2)
+        outputs += _conv(source, spec.channels(newest), spec.resolution(newest - 1), stride=2)
     if stage == FIRST_STAGE and source != spec.channels(0):
-        outputs += maps(spec.channels(0), spec.resolution(0))
+        outputs += _maps(spec.channels(0), spec.resolution(0))
     return outputs
 
 
 def _block(spec: HRNetSpec, branch: int) -> int:
     channels, size = spec.channels(branch), spec.resolution(branch)
     if spec.block == "basic":
-        return 4 * maps(channels, size)  # two convolutions, sum and ReLU
-    return bottleneck_outputs(channels, channels // BOTTLENECK_EXPANSION, size)
+        return 4 * _maps(channels, size)  # two convolutions, sum and ReLU
+    return _bottleneck(channels, channels // BOTTLENECK_EXPANSION, size)
 
 
-def _exchange(spec: HRNetSpec, links: list[FusionLink]) -> int:
-    """The links, their way up, the sums and a ReLU for each target that has links."""
+def _exchange_unit(spec: HRNetSpec, links: list[FusionLink]) -> int:
+    """The links, their upsampling, the sums, and a ReLU for each target that has links."""
     outputs = 0
     for target in {link.target for link in links}:
         down = [link for link in links if link.target == target and link.source < target]
         up = sorted((link.source for link in links if link.target == target and link.source > target), reverse=True)
-        own = maps(spec.channels(target), spec.resolution(target))
+        target_maps = _maps(spec.channels(target), spec.resolution(target))
         outputs += sum(_link_down(spec, link) for link in down)
-        outputs += sum(maps(spec.channels(target), spec.resolution(source)) for source in up)  # 1x1, before they are enlarged
-        brought, enlarged = len(up), 0
-        if spec.interpolation == "nearest" and up:  # up in a tree: enlarged to the next branch that has a link, and added there
-            brought, enlarged = 1, 2 * sum(maps(spec.channels(target), spec.resolution(source)) for source in up[1:])
-        terms = 1 + len(down) + brought
-        outputs += enlarged + own * (brought + (terms - 1) + 1)  # enlarged to the target's size, sums, ReLU
+        outputs += sum(_maps(spec.channels(target), spec.resolution(source)) for source in up)  # 1x1, before upsampling
+        upsampled, tree = len(up), 0
+        if spec.interpolation == "nearest" and up:  # summed on the way up, see `hrnet_tf.models.fusion`
+            upsampled, tree = 1, 2 * sum(_maps(spec.channels(target), spec.resolution(source)) for source in up[1:])
+        terms = 1 + len(down) + upsampled
+        outputs += tree + target_maps * (upsampled + (terms - 1) + 1)  # upsampled to the size of the target, sums, ReLU
     return outputs
 
 
@@ -145,57 +161,71 @@ def _link_down(spec: HRNetSpec, link: FusionLink) -> int:
     source, target = spec.channels(link.source), spec.channels(link.target)
     outputs = 0
     for step in range(link.source, link.target):
-        outputs += conv_outputs(source, target if step == link.target - 1 else source, spec.resolution(step), stride=2)
+        outputs += _conv(source, target if step == link.target - 1 else source, spec.resolution(step), stride=2)
     return outputs
 
 
 def _heatmap_head(spec: HRNetSpec) -> Iterator[Part]:
-    yield Part("head", _branch_values(spec, {0}), maps(spec.classes, spec.resolution(0)))
+    yield Part("head", _branches(spec, {0}), _maps(spec.classes, spec.resolution(0)))
 
 
 def _gathered(spec: HRNetSpec) -> int:
-    """All branches at the first one's size, and side by side."""
-    lower = sum(maps(spec.channels(branch), spec.resolution(0)) for branch in spec.outputs if branch)
-    return lower + maps(spec.gathered_channels, spec.resolution(0))
+    """All branches upsampled to the size of the first, and concatenated."""
+    lower = sum(_maps(spec.channels(branch), spec.resolution(0)) for branch in spec.outputs if branch)
+    return lower + _maps(spec.gathered_channels, spec.resolution(0))
 
 
 def _dense_head(spec: HRNetSpec) -> Iterator[Part]:
-    own = maps(spec.head_channels + spec.classes, spec.resolution(0))
-    yield Part("head", _branch_values(spec, set(spec.outputs)), _gathered(spec) + own)
+    outputs = _maps(spec.head_channels + spec.classes, spec.resolution(0))
+    yield Part("head", _branches(spec, spec.outputs), _gathered(spec) + outputs)
 
 
 def _classification_head(spec: HRNetSpec) -> Iterator[Part]:
-    """Branch by branch: widened, and added to what comes down from the one before; then what follows the last."""
-    held, outer = _branch_values(spec, set(spec.outputs)), 0
+    """One part per branch, which is widened and added to the downsampled one before, and one for the layers after them."""
+    inputs, outer = _branches(spec, spec.outputs), 0
     for branch in spec.outputs:
         inner, size, before = spec.head_channels * 2**branch, spec.resolution(branch), outer
         outer = BOTTLENECK_EXPANSION * inner
-        outputs, above = bottleneck_outputs(spec.channels(branch), inner, size), 0
+        outputs, carried = _bottleneck(spec.channels(branch), inner, size), 0
         if branch:
-            above = maps(before, spec.resolution(branch - 1))
-            outputs += conv_outputs(before, outer, spec.resolution(branch - 1), stride=2) + maps(outer, size)
-        yield Part(f"head_widen{branch}", held + above, outputs)
+            carried = _maps(before, spec.resolution(branch - 1))
+            outputs += _conv(before, outer, spec.resolution(branch - 1), stride=2) + _maps(outer, size)
+        yield Part(f"head_widen{branch}", inputs + carried, outputs)
     lowest, features = spec.resolution(spec.outputs[-1]), CLASSIFICATION_FEATURES * spec.head_channels
-    yield Part("head", maps(outer, lowest), maps(features, lowest) + features + spec.classes)
+    yield Part("head", _maps(outer, lowest), _maps(features, lowest) + features + spec.classes)
 
 
 def _detection_head(spec: HRNetSpec) -> Iterator[Part]:
     (channels, features), sizes = detection_widths(spec), pyramid_sizes(spec)
-    places = [height * width for height, width in sizes]
-    anchors, answers = DETECTION_ANCHORS, DETECTION_ANCHORS * (1 + BOX)
-    outputs = _gathered(spec) + channels * (places[0] + sum(places[1:PYRAMID_LEVELS]))  # reduced, and pooled
-    outputs += sum(places) * (2 * channels + 2 * answers)  # pyramid, proposal network, its answers and these in a row
-    outputs += sum(places) * anchors * (1 + BOX)  # all levels together
+    positions = [height * width for height, width in sizes]
+    per_position = ANCHORS_PER_POSITION * (1 + _BOX)
+    outputs = _gathered(spec) + channels * (positions[0] + sum(positions[1:PYRAMID_LEVELS]))  # reduced, and pooled
+    outputs += sum(positions) * (2 * channels + 2 * per_position)  # pyramid, region proposal network, its outputs, reshaped
+    outputs += sum(positions) * per_position  # all levels concatenated
     proposals, classes = proposal_limits(spec)[1], spec.classes + 1
-    pooled = channels * DETECTION_POOLED_SIZE**2
-    outputs += proposals * (BOX + 1 + 2 * pooled + 2 * features + classes * (1 + BOX))
-    yield Part("head", _branch_values(spec, set(spec.outputs)), outputs, proposals * ALIGN_SAMPLES * pooled)
+    pooled = channels * POOLED_SIZE**2
+    outputs += proposals * (_BOX + 1 + 2 * pooled + 2 * features + classes * (1 + _BOX))
+    yield Part("head", _branches(spec, spec.outputs), outputs, proposals * BIN_SAMPLES**2 * pooled)
 
 
-_HEADS = {
-    "heatmap": _heatmap_head,
-    "multiscale_heatmap": _dense_head,
-    "dense": _dense_head,
-    "classification": _classification_head,
-    "detection": _detection_head,
-}
+def _baseline_parts(spec: SimpleBaselineSpec) -> Iterator[Part]:
+    height, width = spec.input_size
+    half = height // 2, width // 2
+    stem = _maps(3, (height + 6, width + 6)) + _maps(RESNET_WIDTH, half)  # the 7x7 convolution pads 3 pixels per side
+    yield Part("stem", _maps(3, spec.input_size), stem + _conv(RESNET_WIDTH, RESNET_WIDTH, half, stride=2))
+    channels = RESNET_WIDTH
+    for stage, blocks in enumerate(spec.resnet_blocks, 1):
+        inner = RESNET_WIDTH * 2 ** (stage - 1)
+        for block in range(blocks):
+            stride = 2 if stage > 1 and block == 0 else 1
+            size = spec.resolution(stage - 1 if stride == 1 else stage - 2)
+            outputs = _bottleneck(channels, inner, size, stride=stride)
+            yield Part(f"stage{stage}_block{block}", _maps(channels, size), outputs)
+            channels = BOTTLENECK_EXPANSION * inner
+    lowest = len(spec.resnet_blocks) - 1
+    for step in range(DECONVOLUTIONS):
+        inputs = _maps(channels, spec.resolution(lowest - step))
+        outputs = 3 * _maps(DECONVOLUTION_CHANNELS, spec.resolution(lowest - step - 1))  # the convolution, rounding, ReLU
+        yield Part(f"deconvolution{step + 1}", inputs, outputs)
+        channels = DECONVOLUTION_CHANNELS
+    yield Part("head", _maps(channels, spec.resolution(0)), _maps(spec.classes, spec.resolution(0)))

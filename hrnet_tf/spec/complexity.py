@@ -1,7 +1,7 @@
 """Parameters and multiply-adds of each part of a network, in closed form from its spec.
 
-As in the papers, multiply-adds are those of convolutions and dense layers alone and parameters are trainable
-ones (BatchNorm: two a channel). The papers print multiply-adds divided by 2**30 and call it GFLOPs.
+As in the papers, multiply-adds are those of convolutions and dense layers only, and parameters are the trainable ones (two per
+channel for BatchNorm). The papers print multiply-adds divided by 2**30 and call them GFLOPs.
 """
 
 from __future__ import annotations
@@ -9,25 +9,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hrnet_tf.models.detection.sizes import (
-    DETECTION_ANCHORS,
-    DETECTION_POOLED_SIZE,
-    PAPER_PROPOSALS,
-    PYRAMID_LEVELS,
-    SMALL_PROPOSALS,
-    detection_widths,
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.baseline import (
+    DECONVOLUTION_CHANNELS,
+    DECONVOLUTION_KERNEL,
+    DECONVOLUTIONS,
+    RESNET_WIDTH,
+    SimpleBaselineSpec,
 )
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, detection_widths, pyramid_sizes
+from hrnet_tf.spec.network import (
+    BOTTLENECK_EXPANSION,
+    CLASSIFICATION_FEATURES,
+    FIRST_STAGE,
+    BranchModule,
+    FusionLink,
+    HRNetSpec,
+    Size,
+)
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE
 
-Size = tuple[int, int]
+_BOX = 4  # numbers per box
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Trainable parameters, and multiply-adds for one image.
+    """Parameters and multiply-adds for one image.
 
-    `norm_parameters` are BatchNorm's part of the parameters, `deconvolution_multiply_adds` transposed
-    convolutions' part of the multiply-adds: some of the papers' figures count these otherwise.
+    Attributes:
+        parameters: Number of trainable parameters.
+        multiply_adds: Number of multiply-adds.
+        norm_parameters: Those of the parameters that belong to BatchNorm. Some papers leave them out.
+        deconvolution_multiply_adds: Those of the multiply-adds that belong to transposed convolutions. Some papers count them
+            differently.
     """
 
     parameters: int = 0
@@ -44,47 +58,63 @@ class Cost:
         )
 
 
+def complexity(spec: Network) -> Cost:
+    """Return the cost of a network.
+
+    Example:
+        >>> from hrnet_tf.spec.presets import preset
+        >>> complexity(preset("pose-w32")).parameters
+        28536113
+    """
+    return total(parts(spec).values())
+
+
+def parts(spec: Network) -> dict[str, Cost]:
+    """Return the cost of each part that is built, by name, in the order of the network."""
+    return _baseline_parts(spec) if isinstance(spec, SimpleBaselineSpec) else _hrnet_parts(spec)
+
+
 def total(costs: Iterable[Cost]) -> Cost:
-    """Their sum."""
+    """Return the sum of costs."""
     return sum(costs, Cost())
 
 
 def conv_cost(source: int, target: int, kernel: int, size: Size, *, norm: bool = True, bias: bool = False) -> Cost:
-    """One convolution with output `size` (height, width)."""
+    """Return the cost of a convolution with output `size`, from `source` to `target` channels."""
     weights = kernel * kernel * source * target
     norms = 2 * target if norm else 0
     return Cost(weights + norms + (target if bias else 0), weights * size[0] * size[1], norms)
 
 
-def dense_cost(source: int, target: int, times: int = 1) -> Cost:
-    """One dense layer with bias, applied `times` an image."""
+def _dense_cost(source: int, target: int, times: int = 1) -> Cost:
+    """A dense layer with bias, applied `times` per image."""
     return Cost(source * target + target, source * target * times)
 
 
-def bottleneck_cost(source: int, inner: int, size: Size) -> Cost:
-    """A bottleneck block, with its projection where the channels differ."""
+def _bottleneck_cost(source: int, inner: int, size: Size) -> Cost:
+    """A bottleneck block, with a projection if the number of channels changes."""
     outer = BOTTLENECK_EXPANSION * inner
     cost = conv_cost(source, inner, 1, size) + conv_cost(inner, inner, 3, size) + conv_cost(inner, outer, 1, size)
     return cost + conv_cost(source, outer, 1, size) if source != outer else cost
 
 
 def stem_cost(spec: HRNetSpec) -> Cost:
-    """Two 3x3 convolutions of stride 2."""
+    """Return the cost of the stem, two 3x3 convolutions of stride 2."""
     height, width = spec.input_size
     first = conv_cost(3, spec.stem_width, 3, (height // 2, width // 2))
     return first + conv_cost(spec.stem_width, spec.stem_width, 3, spec.resolution(0))
 
 
 def stage1_cost(spec: HRNetSpec) -> Cost:
-    """The bottleneck blocks of stage 1."""
+    """Return the cost of stage 1, its bottleneck blocks."""
     inner, size = spec.stage1_width, spec.resolution(0)
     outer = BOTTLENECK_EXPANSION * inner
     sources = [spec.stem_width] + [outer] * (spec.stage1_blocks - 1)
-    return total(bottleneck_cost(source, inner, size) for source in sources)
+    return total(_bottleneck_cost(source, inner, size) for source in sources)
 
 
 def transition_cost(spec: HRNetSpec, stage: int) -> Cost:
-    """The convolutions between `stage` and the stage before; nothing for a newest branch that is dead."""
+    """Return the cost of the convolutions between `stage` and the stage before."""
     cost, newest = Cost(), stage - 1
     source = BOTTLENECK_EXPANSION * spec.stage1_width if stage == FIRST_STAGE else spec.channels(newest - 1)
     if BranchModule(stage, 0, newest) in spec.liveness().branches:
@@ -95,17 +125,17 @@ def transition_cost(spec: HRNetSpec, stage: int) -> Cost:
 
 
 def branch_cost(spec: HRNetSpec, branch: BranchModule) -> Cost:
-    """The residual blocks that one branch of one module has."""
+    """Return the cost of the residual blocks of one branch in one module."""
     channels, size = spec.channels(branch.branch), spec.resolution(branch.branch)
     if spec.block == "basic":
         block = conv_cost(channels, channels, 3, size) + conv_cost(channels, channels, 3, size)
     else:
-        block = bottleneck_cost(channels, channels // BOTTLENECK_EXPANSION, size)
+        block = _bottleneck_cost(channels, channels // BOTTLENECK_EXPANSION, size)
     return total([block] * len(spec.blocks(branch)))
 
 
 def link_cost(spec: HRNetSpec, link: FusionLink) -> Cost:
-    """The convolutions of one link: 1x1 at the low resolution upwards, strided 3x3 downwards."""
+    """Return the cost of a link: a 1x1 convolution at the lower resolution upwards, strided 3x3 ones downwards."""
     source, target = spec.channels(link.source), spec.channels(link.target)
     if link.source > link.target:
         return conv_cost(source, target, 1, spec.resolution(link.source))
@@ -113,79 +143,102 @@ def link_cost(spec: HRNetSpec, link: FusionLink) -> Cost:
     return total(conv_cost(source, target if step == link.target else source, 3, spec.resolution(step)) for step in steps)
 
 
-def heatmap_head_cost(spec: HRNetSpec) -> Cost:
-    """HRNetV1: the 1x1 convolution to heatmaps."""
-    return conv_cost(spec.width, spec.classes, 1, spec.resolution(0), norm=False, bias=True)
+def head_costs(spec: HRNetSpec) -> dict[str, Cost]:
+    """Return the costs of the head, by the name of its parts."""
+    heads = {
+        "heatmap": _heatmap_head,
+        "multiscale_heatmap": _dense_head,
+        "dense": _dense_head,
+        "classification": _classification_head,
+        "detection": _detection_head,
+    }
+    return heads[spec.head_kind](spec)
 
 
-def dense_head_cost(spec: HRNetSpec) -> Cost:
-    """HRNetV2: the gathered branches mixed, and a 1x1 convolution to the answer."""
+def _hrnet_parts(spec: HRNetSpec) -> dict[str, Cost]:
+    live = spec.liveness()
+    costs = {"stem": stem_cost(spec), "stage1": stage1_cost(spec)}
+    for stage in range(FIRST_STAGE, spec.last_stage + 1):
+        costs[f"transition{stage - 1}"] = transition_cost(spec, stage)
+        costs |= {branch.name: branch_cost(spec, branch) for branch in sorted(live.branches) if branch.stage == stage}
+        costs |= {link.name: link_cost(spec, link) for link in sorted(live.links) if link.stage == stage}
+    return costs | head_costs(spec)
+
+
+def _heatmap_head(spec: HRNetSpec) -> dict[str, Cost]:
+    """HRNetV1: a 1x1 convolution to heatmaps."""
+    return {"head": conv_cost(spec.width, spec.classes, 1, spec.resolution(0), norm=False, bias=True)}
+
+
+def _dense_head(spec: HRNetSpec) -> dict[str, Cost]:
+    """HRNetV2: the concatenated branches mixed by a 1x1 convolution, and a 1x1 convolution to the outputs."""
     mixed, size = spec.head_channels, spec.resolution(0)
     mix = conv_cost(spec.gathered_channels, mixed, 1, size, bias=True)
-    return mix + conv_cost(mixed, spec.classes, 1, size, norm=False, bias=True)
+    return {"head": mix + conv_cost(mixed, spec.classes, 1, size, norm=False, bias=True)}
 
 
-def classification_head_cost(spec: HRNetSpec) -> Cost:
-    """HRNet-W-C: bottlenecks, the way down, features and the classifier."""
+def _classification_head(spec: HRNetSpec) -> dict[str, Cost]:
+    """HRNet-W-C: bottlenecks, downsampling, features and the classifier."""
     cost, outer = Cost(), 0
     for branch in spec.outputs:
         inner = spec.head_channels * 2**branch
         size, before, outer = spec.resolution(branch), outer, BOTTLENECK_EXPANSION * inner
-        cost += bottleneck_cost(spec.channels(branch), inner, size)
+        cost += _bottleneck_cost(spec.channels(branch), inner, size)
         if branch:
             cost += conv_cost(before, outer, 3, size, bias=True)
     features = CLASSIFICATION_FEATURES * spec.head_channels
     cost += conv_cost(outer, features, 1, spec.resolution(spec.outputs[-1]), bias=True)
-    return cost + dense_cost(features, spec.classes)
+    return {"head": cost + _dense_cost(features, spec.classes)}
 
 
-def pyramid_sizes(spec: HRNetSpec) -> list[Size]:
-    """(height, width) of P2 to P6."""
-    height, width = spec.resolution(0)
-    return [(height // 2**step, width // 2**step) for step in range(PYRAMID_LEVELS)]
+def _detection_head(spec: HRNetSpec) -> dict[str, Cost]:
+    """HRNetV2p's pyramid, the region proposal network, and the box head.
 
-
-def detection_costs(spec: HRNetSpec) -> dict[str, Cost]:
-    """HRNetV2p's pyramid, the region proposal network, and the box head on the 500 proposals that the paper counts.
-
-    A detector with a head width of its own is counted on the 100 that it looks at.
+    The box head is counted for the paper's 500 proposals; if the spec sets `head_width`, for the 100 that it reads.
     """
     (channels, features), sizes = detection_widths(spec), pyramid_sizes(spec)
     times = PAPER_PROPOSALS if spec.head_width is None else SMALL_PROPOSALS
     neck = conv_cost(spec.gathered_channels, channels, 1, sizes[0], norm=False, bias=True)
     neck += total(conv_cost(channels, channels, 3, size, norm=False, bias=True) for size in sizes)
-    answers = DETECTION_ANCHORS * (1 + 4)
-    at_each_level = [
+    outputs = ANCHORS_PER_POSITION * (1 + _BOX)
+    per_level = [
         conv_cost(channels, channels, 3, size, norm=False, bias=True)
-        + conv_cost(channels, answers, 1, size, norm=False, bias=True)
+        + conv_cost(channels, outputs, 1, size, norm=False, bias=True)
         for size in sizes
     ]
-    proposals = Cost(at_each_level[0].parameters, sum(level.multiply_adds for level in at_each_level))
-    pooled = channels * DETECTION_POOLED_SIZE**2
-    boxes = dense_cost(pooled, features, times) + dense_cost(features, features, times)
-    boxes += dense_cost(features, 5 * (spec.classes + 1), times)
+    proposals = Cost(per_level[0].parameters, sum(level.multiply_adds for level in per_level))  # all levels share the weights
+    pooled = channels * POOLED_SIZE**2
+    boxes = _dense_cost(pooled, features, times) + _dense_cost(features, features, times)
+    boxes += _dense_cost(features, (1 + _BOX) * (spec.classes + 1), times)
     return {"neck": neck, "rpn": proposals, "box_head": boxes}
 
 
-def head_costs(spec: HRNetSpec) -> dict[str, Cost]:
-    """What follows the trunk, by name."""
-    if spec.head_kind == "detection":
-        return detection_costs(spec)
-    by_head = {
-        "heatmap": heatmap_head_cost,
-        "multiscale_heatmap": dense_head_cost,
-        "dense": dense_head_cost,
-        "classification": classification_head_cost,
-    }
-    return {"head": by_head[spec.head_kind](spec)}
+def _baseline_parts(spec: SimpleBaselineSpec) -> dict[str, Cost]:
+    height, width = spec.input_size
+    stages = range(1, len(spec.resnet_blocks) + 1)
+    costs = {"stem": conv_cost(3, RESNET_WIDTH, 7, (height // 2, width // 2))}
+    costs |= {f"stage{stage}": _resnet_stage(spec, stage) for stage in stages}
+    channels = BOTTLENECK_EXPANSION * RESNET_WIDTH * 2 ** (stages[-1] - 1)
+    for step in range(1, DECONVOLUTIONS + 1):
+        costs[f"deconvolution{step}"] = _deconvolution_cost(channels, spec.resolution(stages[-1] - step))
+        channels = DECONVOLUTION_CHANNELS
+    return costs | {"head": conv_cost(channels, spec.classes, 1, spec.resolution(0), norm=False, bias=True)}
 
 
-def parts(spec: HRNetSpec) -> dict[str, Cost]:
-    """The cost of everything that is built, by name, in the order of the network."""
-    live = spec.liveness()
-    costs = {"stem": stem_cost(spec), "stage1": stage1_cost(spec)}
-    for stage in range(FIRST_STAGE, spec.last_stage + 1):
-        costs[f"transition{stage - 1}"] = transition_cost(spec, stage)
-        costs |= {b.name: branch_cost(spec, b) for b in sorted(live.branches) if b.stage == stage}
-        costs |= {link.name: link_cost(spec, link) for link in sorted(live.links) if link.stage == stage}
-    return costs | head_costs(spec)
+def _resnet_stage(spec: SimpleBaselineSpec, stage: int) -> Cost:
+    """The bottlenecks of a ResNet stage; the first of stages 2 to 4 halves the resolution in its 3x3 convolution."""
+    inner, size = RESNET_WIDTH * 2 ** (stage - 1), spec.resolution(stage - 1)
+    outer = BOTTLENECK_EXPANSION * inner
+    first = _bottleneck_cost(RESNET_WIDTH, inner, size)
+    if stage > 1:
+        source = outer // 2
+        first = conv_cost(source, inner, 1, spec.resolution(stage - 2)) + conv_cost(inner, inner, 3, size)
+        first += conv_cost(inner, outer, 1, size) + conv_cost(source, outer, 1, size)
+    return total([first] + [_bottleneck_cost(outer, inner, size)] * (spec.resnet_blocks[stage - 1] - 1))
+
+
+def _deconvolution_cost(source: int, size: Size) -> Cost:
+    """A transposed convolution with BatchNorm and input `size`: each input pixel meets every weight once."""
+    weights = DECONVOLUTION_KERNEL**2 * source * DECONVOLUTION_CHANNELS
+    multiply_adds = weights * size[0] * size[1]
+    return Cost(weights + 2 * DECONVOLUTION_CHANNELS, multiply_adds, 2 * DECONVOLUTION_CHANNELS, multiply_adds)

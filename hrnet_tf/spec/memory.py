@@ -1,17 +1,15 @@
-"""How much memory a network needs, and so how many images it is given at a time: one rule for all that runs a network.
+"""Memory of a network's activations, and the batch size that a memory budget allows.
 
-Ranking, validation, BatchNorm's statistics, quantization and conversion take their batches from `batch_size_for`, and keep
-examples in memory only while these fit into the same budget.
+Ranking, validation, BatchNorm statistics, quantization and conversion all take their batch size from `batch_size_for`, and keep
+examples in memory only as far as they fit into the same budget.
 """
 
 from __future__ import annotations
 
 import re
 
-from hrnet_tf.models.build import Network
-from hrnet_tf.spec.activations import Part, hrnet_parts
-from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.baseline_activations import baseline_parts
+from hrnet_tf.spec.activations import activation_parts
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.errors import HRNetError
 
 FLOAT_BYTES = 4
@@ -21,34 +19,46 @@ MEMORY_BUDGET = 2**30  # bytes
 
 
 def parse_memory(text: str) -> int:
-    """Bytes of a size such as 1GiB, 512MiB, 1.5 GB or 1000000."""
+    """Return the bytes of a size such as 1GiB, 512MiB, 1.5 GB or 1000000.
+
+    Raises:
+        HRNetError: If the text is not a positive size.
+    """
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", text)
     unit = UNITS.get(match[2].upper()) if match else None
     size = int(float(match[1]) * unit) if match and unit else 0
     if size < 1:
-        raise HRNetError(f"memory budget {text!r}: expected a size above 0 with its unit, such as 1GiB or 512MiB")
+        raise HRNetError(f"`memory_budget` must be a positive size with a unit, such as 1GiB or 512MiB, got {text!r}")
     return size
 
 
 def activation_bytes(spec: Network) -> int:
-    """Bytes of all layers' outputs for one image, the image itself among them, float32."""
-    parts = _parts(spec)
-    return FLOAT_BYTES * (parts[0].held + sum(part.outputs for part in parts))
+    """Return the bytes of the input and all layers' outputs for one image, in float32."""
+    parts = list(activation_parts(spec))
+    return FLOAT_BYTES * (parts[0].inputs + sum(part.outputs for part in parts))
 
 
 def live_bytes(spec: Network) -> int:
-    """Bytes of layers' outputs that are in memory at once, at most, where a network is run for one image without training."""
-    return FLOAT_BYTES * max(part.live for part in _parts(spec))
+    """Return the peak bytes of activations in memory when one image is run for inference, in float32."""
+    return FLOAT_BYTES * max(part.live for part in activation_parts(spec))
 
 
 def batch_size_for(spec: Network, budget_bytes: int = MEMORY_BUDGET, *, most: int, training: bool = False) -> int:
-    """How many images of the budget fit into memory at a time: at least 1, at most `most`.
+    """Return how many images fit into a memory budget at a time.
 
-    In `training` every layer's output is kept for its gradient.
+    Args:
+        spec: The network.
+        budget_bytes: The memory budget in bytes.
+        most: The largest batch size to return.
+        training: Whether every layer's output is kept for its gradient.
+
+    Returns:
+        The batch size, at least 1 and at most `most`.
+
+    Example:
+        >>> from hrnet_tf.spec.presets import preset
+        >>> batch_size_for(preset("segment-w48"), 2**30, most=64)
+        1
     """
-    needed = activation_bytes(spec) if training else live_bytes(spec)
-    return max(min(most, budget_bytes // needed), 1)
-
-
-def _parts(spec: Network) -> list[Part]:
-    return list(baseline_parts(spec) if isinstance(spec, SimpleBaselineSpec) else hrnet_parts(spec))
+    image_bytes = activation_bytes(spec) if training else live_bytes(spec)
+    return max(min(most, budget_bytes // image_bytes), 1)

@@ -1,6 +1,7 @@
-"""How sure a difference is: 95 % intervals by resampling (Efron's percentile bootstrap), images for accuracy, rounds for latency.
+"""95 % bootstrap confidence intervals for differences in accuracy and latency.
 
-Both are paired: the models saw the same images, and took turns in the same rounds.
+These are Efron's percentile intervals. Accuracy resamples images, latency resamples rounds. Both are paired: the models saw the
+same images, and took turns in the same rounds.
 """
 
 from __future__ import annotations
@@ -11,41 +12,47 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLED = 2000
-SHARE = 0.95
+Array = NDArray[np.float64]
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where 95 % of the resampled values lie."""
+    """A 95 % confidence interval."""
 
     low: float
     high: float
 
 
-def difference_of_scores(
-    sums: NDArray[np.float64], reference: NDArray[np.float64], score: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-) -> Interval:
-    """Of the score of `sums` (images, F) minus that of `reference`, resampling images; `score` makes (...) of sums (..., F)."""
-    picked = _picked(len(sums))
-    return _interval(score(picked @ sums) - score(picked @ reference))
+def difference_of_scores(sums: Array, reference: Array, score: Callable[[Array], Array]) -> Interval:
+    """The interval of the difference of two models' scores (model minus reference).
+
+    Args:
+        sums: The model's sums (images, F) that the score is computed from.
+        reference: The reference's, (images, F).
+        score: Computes scores (...) from sums (..., F).
+    """
+    counts = np.random.default_rng(SEED).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
+    weights = counts.astype(np.float64)  # (RESAMPLES, images): how often each resample has each image
+    return _interval(score(weights @ sums) - score(weights @ reference))
 
 
 def ratio_of_medians(samples: Sequence[float], reference: Sequence[float]) -> Interval:
-    """Of the median of `samples` over that of `reference`, resampling rounds."""
-    own, other = np.asarray(samples, np.float64), np.asarray(reference, np.float64)
-    rng = np.random.default_rng(SEED)
-    rounds = rng.integers(0, len(own), (RESAMPLED, len(own)))
-    return _interval(np.median(own[rounds], axis=1) / np.median(other[rounds], axis=1))
+    """The interval of the ratio of two models' median latencies (model over reference).
+
+    Args:
+        samples: The model's latency in each round.
+        reference: The reference's latency in the same rounds.
+    """
+    numerator, denominator = np.asarray(samples, np.float64), np.asarray(reference, np.float64)
+    rounds = np.random.default_rng(SEED).integers(0, len(numerator), (RESAMPLES, len(numerator)))
+    return _interval(np.median(numerator[rounds], axis=1) / np.median(denominator[rounds], axis=1))
 
 
-def _picked(count: int) -> NDArray[np.float64]:
-    """How often each of `count` is picked in each resampling (RESAMPLED, count)."""
-    return np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), RESAMPLED).astype(np.float64)
-
-
-def _interval(values: NDArray[np.float64]) -> Interval:
-    outside = 100 * (1 - SHARE) / 2
-    low, high = np.percentile(values, [outside, 100 - outside])
+def _interval(values: Array) -> Interval:
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(values, [tail, 100 - tail])
     return Interval(float(low), float(high))

@@ -1,4 +1,4 @@
-"""What a measurement was made on: what Linux says of the processor, or "unavailable"."""
+"""The machine that a measurement was made on, as far as Linux reports it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,19 @@ THERMAL = Path("/sys/class/thermal")
 
 @dataclass(frozen=True)
 class Environment:
-    """The machine at one moment. What it does not tell is "unavailable".
+    """The state of a machine; "unavailable" where it is not reported.
 
-    `allowed_cores` are the numbers of those that this process may run on: fewer than `cores` where it is pinned.
+    Attributes:
+        processor: Name of the processor or, on ARM, of the board.
+        architecture: Instruction set, such as "aarch64".
+        cores: Number of cores.
+        system: Operating system and its version.
+        python: Version of Python.
+        governor: Frequency governor of the first core.
+        frequency_mhz: Frequency of the first core.
+        temperature_celsius: Temperature of the hottest sensor.
+        date: Time in ISO format, UTC.
+        allowed_cores: Numbers of the cores that this process may run on; fewer than `cores` where it is pinned.
     """
 
     processor: str
@@ -34,7 +44,7 @@ class Environment:
 
 
 def current_environment() -> Environment:
-    """The machine as it is now."""
+    """Read the present state of this machine."""
     frequency = _read(CPU_FREQUENCY / "scaling_cur_freq")  # kHz
     return Environment(
         processor=processor_name(),
@@ -51,21 +61,21 @@ def current_environment() -> Environment:
 
 
 def state_line(before: Environment, after: Environment) -> str:
-    """Cores, governor, and frequency and temperature before and after a measurement; without what is unavailable."""
+    """Format the cores and governor, and the frequency and temperature before and after a measurement, where available."""
     cores = ",".join(map(str, after.allowed_cores))
     parts = [f"cores {cores}"] if cores else []
     if after.governor != UNAVAILABLE:
         parts.append(f"governor {after.governor}")
-    for unit in ("frequency_mhz", "temperature_celsius"):
-        values = [str(getattr(moment, unit)) for moment in (before, after)]
-        if values != [UNAVAILABLE, UNAVAILABLE]:
-            name = {"frequency_mhz": "MHz", "temperature_celsius": "degrees Celsius"}[unit]
-            parts.append(f"before, after: {', '.join(values)} {name}")
+    frequencies = (before.frequency_mhz, after.frequency_mhz)
+    temperatures = (before.temperature_celsius, after.temperature_celsius)
+    for values, unit in ((frequencies, "MHz"), (temperatures, "degrees Celsius")):
+        if values != (UNAVAILABLE, UNAVAILABLE):
+            parts.append(f"before, after: {values[0]}, {values[1]} {unit}")
     return "   ".join(parts)
 
 
 def processor_name() -> str:
-    """The processor's name on x86, the board's on ARM."""
+    """The name of the processor or, on ARM, of the board."""
     lines = (_read(CPU_INFO) or "").splitlines()
     entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     for key in ("model name", "Model", "Hardware", "cpu model"):
@@ -75,7 +85,7 @@ def processor_name() -> str:
 
 
 def temperature_celsius() -> float | str:
-    """The hottest sensor."""
+    """The temperature of the hottest sensor."""
     readings = [_read(zone / "temp") for zone in THERMAL.glob("thermal_zone*")]
     values = [int(reading) / 1000 for reading in readings if reading and reading.lstrip("-").isdigit()]
     return max(values) if values else UNAVAILABLE

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.exif import AS_STORED, SIDEWAYS, orientation, turned_size
+from mobile_eval.image.exif import AS_STORED, SIDEWAYS, read_orientation, upright_size
 from mobile_eval.image.image_size import stored_size
 from mobile_eval.notices import DataWarning
 
@@ -71,7 +71,7 @@ class _TurnedImage:
 
 def oriented_size(path: Path, *, upright: bool) -> Size:
     """(height, width) of an image as EXIF turns it (`upright`), or as it is stored."""
-    return turned_size(stored_size(path), _orientation(path)) if upright else stored_size(path)
+    return upright_size(stored_size(path), _orientation(path)) if upright else stored_size(path)
 
 
 def find_frame(
@@ -141,12 +141,12 @@ def _inspect(path: Path, stated_size: SizeLookup) -> _TurnedImage | None:
     if size is None or size[0] == size[1]:
         return _TurnedImage(path, None)
     stored = stored_size(path)
-    return _TurnedImage(path, {stored: STORED, turned_size(stored, tag): UPRIGHT}.get(size))
+    return _TurnedImage(path, {stored: STORED, upright_size(stored, tag): UPRIGHT}.get(size))
 
 
 def _orientation(path: Path) -> int:
     with path.open("rb") as file:
-        return orientation(file)
+        return read_orientation(file)
 
 
 def _text(size: Size | None) -> str:

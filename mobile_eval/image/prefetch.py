@@ -1,4 +1,4 @@
-"""Work that goes on beside the one that waits for it: images are read and cropped while the model runs."""
+"""Background reading: images are read and cropped in other threads while the model runs."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-READERS = 2  # threads that read ahead
-AHEAD = 6  # images that wait to be looked at, at most: memory stays flat however many there are
+THREADS = 2
+QUEUE_SIZE = 6  # results computed in advance; a constant bounds the memory, however many items there are
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def ahead(make: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-    """`make` of each item, in order, worked out ahead in other threads, a few at a time."""
-    left = iter(items)
-    with ThreadPoolExecutor(READERS) as readers:
-        waiting: deque[Future[Made]] = deque(readers.submit(make, item) for item in islice(left, AHEAD))
+def prefetch(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Apply a function to each item in background threads, a few items in advance.
+
+    Args:
+        function: Is called in other threads than the caller's.
+        items: Arguments of the calls; they are consumed lazily.
+
+    Yields:
+        The results in the order of the items. An exception of `function` is raised when its result is due.
+    """
+    remaining = iter(items)
+    with ThreadPoolExecutor(THREADS) as executor:
+        queue: deque[Future[Result]] = deque(executor.submit(function, item) for item in islice(remaining, QUEUE_SIZE))
         try:
-            while waiting:
-                made = waiting.popleft().result()
-                waiting.extend(readers.submit(make, item) for item in islice(left, 1))
-                yield made
+            while queue:
+                result = queue.popleft().result()
+                queue.extend(executor.submit(function, item) for item in islice(remaining, 1))
+                yield result
         finally:
-            for future in waiting:
+            for future in queue:
                 future.cancel()

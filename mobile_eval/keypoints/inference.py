@@ -1,143 +1,172 @@
-"""People in their boxes to keypoints: the way of one person, and of very many with reading, cropping and running overlapped.
-
-The official way is optional: the heatmaps of the mirrored crop mirrored back and averaged in (`flip`), and decoding
-that knows the heatmaps are Gaussian (`DARK`, arXiv 1910.06278). Networks of the geometry UDP are decoded as they are by default.
-"""
+"""Top-down inference: keypoints in one box, or in many, with reading, cropping and running overlapped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Protocol
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.flip_pairs import AUTO, resolve_flip_pairs, unknown_pairs_message
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import UDP as UDP_GEOMETRY
-from mobile_eval.image.geometry import Array, box_matrix, heatmap_pixel
-from mobile_eval.image.prefetch import ahead
-from mobile_eval.image.preprocess import ImageItem, read_item, warp_crop
-from mobile_eval.keypoints.decode import decode_dark, decode_heatmaps, decode_udp, keypoints_in_image
+from mobile_eval.image.geometry import UDP, Array, Image, box_matrix, heatmap_pixel
+from mobile_eval.image.image_file import BoxedItem, read_item
+from mobile_eval.image.prefetch import prefetch
+from mobile_eval.image.preprocess import warp_crop
+from mobile_eval.keypoints.decode import Decoding, Heatmaps, decode_dark, decode_heatmaps, decode_udp, keypoints_in_image
 from mobile_eval.model.description import HEATMAPS
-from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.runtime.tflite_model import Stored, TFLiteModel
 
-OWN, QUARTER, DARK, UDP = DECODINGS = ("own", "quarter", "dark", "udp")
-DECODERS = {QUARTER: decode_heatmaps, DARK: decode_dark, UDP: decode_udp}
-
-Box = Sequence[float]
-
-
-class BoxedItem(ImageItem, Protocol):
-    """A person to look for: a box (x, y, width, height) in an image."""
-
-    @property
-    def box(self) -> tuple[float, float, float, float]: ...
+DECODERS = {"quarter": decode_heatmaps, "dark": decode_dark, "udp": decode_udp}
 
 
 @dataclass(frozen=True)
-class PoseOptions:
-    """How heatmaps become keypoints: with the mirrored crop's averaged in or not, and by which of DECODINGS.
+class DecodingOptions:
+    """How heatmaps become keypoints.
 
-    OWN is that of the model's geometry: UDP's, or else QUARTER. `flip_pairs` are keypoints that change places in the mirrored
-    crop, as typed ("a:b,2:5", "none" or "auto", see `datasets.sides`), beside those that the model's description tells.
+    Args:
+        flip: Average the heatmaps with those of the mirrored crop (flip test).
+        decoding: Decoding of the heatmaps (see `mobile_eval.keypoints.decode`).
+        flip_pairs: Keypoints that change places in the mirrored crop, such as "left_eye:right_eye,2:5", "none" or "auto" (see
+            `mobile_eval.datasets.flip_pairs`); they are added to those of the model's description.
     """
 
     flip: bool = False
-    decoding: str = OWN
+    decoding: Decoding = "model"
     flip_pairs: str = AUTO
 
     def __post_init__(self) -> None:
-        if self.decoding not in DECODINGS:
-            raise HRNetError(f"no decoding named {self.decoding!r}; there are {', '.join(DECODINGS)}")
+        checked_decoding(self.decoding)
         if self.flip_pairs != AUTO and not self.flip:
-            raise HRNetError("`flip_pairs` goes with `flip`, the test with mirrored images")
+            raise HRNetError(f"`flip_pairs` is {self.flip_pairs!r}, which is used by `flip` alone: give both or neither")
 
     def check(self, model: TFLiteModel) -> None:
-        """Raise HRNetError where these options need heatmaps and `model` gives out none, or pairs and none are known."""
-        if model.description.output.kind != HEATMAPS and (self.flip or self.decoding not in (OWN, QUARTER)):
-            raise HRNetError(f"{model.path.name} decodes in its graph: flip test and {DARK} or {UDP} decoding need its heatmaps")
+        """Raise HRNetError if these options need heatmaps or flip pairs that `model` does not have."""
+        if model.description.output.kind != HEATMAPS and (self.flip or self.decoding not in ("model", "quarter")):
+            raise HRNetError(
+                f"{model.path.name} decodes in its graph: `flip` and `decoding` dark or udp need its heatmaps; convert it without"
+                " `decode`"
+            )
         if self.flip:
-            self.mirrored(model)
+            self.flip_order(model)
 
-    def mirrored(self, model: TFLiteModel) -> NDArray[np.intp]:
-        """Index (K,) that reorders the model's keypoints into those of the mirrored crop; HRNetError where it is not known."""
+    def flip_order(self, model: TFLiteModel) -> NDArray[np.intp]:
+        """Return the index (K,) that reorders the keypoints of a mirrored crop; HRNetError if it is not known."""
         category = model.description.category
         pairs = resolve_flip_pairs(self.flip_pairs, category.flip_pairs, category.joints)
         if pairs is None:
             raise HRNetError(f"{model.path.name}: {unknown_pairs_message(category.joints)}")
         return replace(category, flip_pairs=pairs).mirrored
 
-    def of(self, model: TFLiteModel) -> PoseOptions:
-        """The same, with the decoding that the model's own is by name."""
-        if self.decoding != OWN:
+    def resolved(self, model: TFLiteModel) -> DecodingOptions:
+        """Return these options with the decoding "model" replaced by the one that `model` was trained for."""
+        if self.decoding != "model":
             return self
-        udp = model.description.output.kind == HEATMAPS and model.description.input.geometry == UDP_GEOMETRY
-        return replace(self, decoding=UDP if udp else QUARTER)
+        udp = model.description.output.kind == HEATMAPS and model.description.input.geometry == UDP
+        return replace(self, decoding="udp" if udp else "quarter")
 
-    def keypoints(self, model: TFLiteModel, stored: NDArray[Any]) -> NDArray[np.float64]:
-        """Keypoints (1, K, 3) in heatmap pixels of one crop (1, H, W, 3), as the model stores it."""
-        decoding = self.of(model).decoding
-        if not self.flip and decoding == PoseOptions().of(model).decoding:
-            return model.decode(model.run(stored))
-        heatmaps = model.output(stored)
+    def keypoints(self, model: TFLiteModel, crop: Stored) -> Array:
+        """Predict keypoints in one crop.
+
+        Args:
+            model: The model.
+            crop: The crop (1, H, W, 3) as the model stores it (see `TFLiteModel.to_input`).
+
+        Returns:
+            Keypoints (1, K, 3): x and y in heatmap pixels, and score.
+        """
+        decoding = self.resolved(model).decoding
+        if not self.flip and decoding == DecodingOptions().resolved(model).decoding:
+            return model.decode(model.run(crop))
+        heatmaps = model.output(crop)
         if self.flip:
-            mirrored = model.output(np.ascontiguousarray(stored[:, :, ::-1]))
-            shift = model.description.input.geometry != UDP_GEOMETRY
-            heatmaps = np.float32(0.5) * (heatmaps + unmirrored(mirrored, self.mirrored(model), shift=shift))
+            mirrored = model.output(np.ascontiguousarray(crop[:, :, ::-1]))
+            shift = model.description.input.geometry != UDP
+            heatmaps = np.float32(0.5) * (heatmaps + flip_back(mirrored, self.flip_order(model), shift=shift))
         return DECODERS[decoding](heatmaps)
 
 
-def unmirrored(heatmaps: NDArray[np.float32], joints: NDArray[np.intp], *, shift: bool = True) -> NDArray[np.float32]:
-    """Heatmaps (N, H, W, K) of mirrored crops as those of the crops; `joints` (K,) reorders left and right.
+def checked_decoding(name: str) -> Decoding:
+    """Return the decoding of that name; HRNetError if there is none."""
+    for decoding in get_args(Decoding):
+        if name == decoding:
+            chosen: Decoding = decoding
+            return chosen
+    raise HRNetError(f"`decoding` must be one of {', '.join(get_args(Decoding))}, got {name!r}")
 
-    With `shift` moved right by a pixel, as in the official code: the centres of a mirrored grid of stride 4 do not meet the
-    grid's. Those of the geometry UDP do.
+
+def flip_back(heatmaps: Heatmaps, order: NDArray[np.intp], *, shift: bool = True) -> Heatmaps:
+    """Turn the heatmaps of mirrored crops into those of the crops (`flip_back` of the official code).
+
+    Args:
+        heatmaps: Heatmaps (N, H, W, K) of mirrored crops.
+        order: Index (K,) that exchanges left and right keypoints.
+        shift: Move the maps right by one pixel, as the official code does: pixel centers of a mirrored grid of stride 4 do not
+            coincide with the grid's. In the UDP geometry they do.
+
+    Returns:
+        Heatmaps (N, H, W, K).
     """
-    back = heatmaps[:, :, ::-1][..., joints]
-    if not shift:
-        return back
-    back[:, :, 1:] = back[:, :, :-1].copy()
-    return back
+    flipped = heatmaps[:, :, ::-1][..., order]
+    if shift:
+        flipped[:, :, 1:] = flipped[:, :, :-1].copy()
+    return flipped
 
 
 def predict_box(
-    model: TFLiteModel, image: NDArray[np.uint8], box: Box, options: PoseOptions | None = None
-) -> NDArray[np.float64]:
-    """Keypoints (K, 3), x and y in image pixels and score, of the person in `box` of `image` (H, W, 3) RGB."""
-    return _located(model, *_cropped(model, image, box), options or PoseOptions())
+    model: TFLiteModel, image: NDArray[np.uint8], box: Sequence[float], options: DecodingOptions | None = None
+) -> Array:
+    """Predict the keypoints of the instance in a box.
+
+    Args:
+        model: A pose or landmarks model.
+        image: Image (H, W, 3), RGB.
+        box: Box (x, y, width, height) in pixels.
+        options: Flip test and decoding.
+
+    Returns:
+        Keypoints (K, 3): x and y in image pixels, and score.
+    """
+    return _predict_crop(model, *_crop(model, image, box), options or DecodingOptions())
 
 
 def predict_instances(
-    model: TFLiteModel, people: Sequence[BoxedItem], options: PoseOptions | None = None
-) -> Iterator[NDArray[np.float64]]:
-    """Keypoints (K, 3) as `predict_box` gives them, of each of `people` in turn.
+    model: TFLiteModel, instances: Sequence[BoxedItem], options: DecodingOptions | None = None
+) -> Iterator[Array]:
+    """Predict the keypoints of many instances; images are read and cropped in background threads.
 
-    Images are read once for people of one image that follow each other, and cropped in other threads than the one that runs
-    the model.
+    Args:
+        model: A pose or landmarks model.
+        instances: Boxes in images. An image is read once for consecutive boxes.
+        options: Flip test and decoding.
+
+    Yields:
+        Keypoints (K, 3) of each instance in turn, as `predict_box` returns them.
     """
-    options = options or PoseOptions()
+    options = options or DecodingOptions()
     options.check(model)
-    of_images = (list(group) for _, group in groupby(people, key=lambda one: one.image_path))
+    groups = (list(group) for _, group in groupby(instances, key=lambda instance: instance.image_path))
 
-    def crops(group: list[BoxedItem]) -> list[tuple[NDArray[Any], Array]]:
+    def crops(group: list[BoxedItem]) -> list[tuple[Stored, Array]]:
         image = read_item(group[0])
-        return [_cropped(model, image, one.box) for one in group]
+        return [_crop(model, image, instance.box) for instance in group]
 
-    for cropped in ahead(crops, of_images):
-        for stored, matrix in cropped:
-            yield _located(model, stored, matrix, options)
+    for group in prefetch(crops, groups):
+        for crop, matrix in group:
+            yield _predict_crop(model, crop, matrix, options)
 
 
-def _cropped(model: TFLiteModel, image: NDArray[np.uint8], box: Box) -> tuple[NDArray[Any], Array]:
+def _crop(model: TFLiteModel, image: Image, box: Sequence[float]) -> tuple[Stored, Array]:
+    """Return the model's input for a box, and the matrix (2, 3) from image to crop."""
     matrix = box_matrix(box, model.input_size, model.description.input.geometry)
     return model.to_input(warp_crop(image, matrix, model.input_size)[None]), matrix
 
 
-def _located(model: TFLiteModel, stored: NDArray[Any], matrix: Array, options: PoseOptions) -> NDArray[np.float64]:
-    found = options.keypoints(model, stored)
-    found[..., :2] += model.description.output.offset
+def _predict_crop(model: TFLiteModel, crop: Stored, matrix: Array, options: DecodingOptions) -> Array:
+    keypoints = options.keypoints(model, crop)
+    keypoints[..., :2] += model.description.output.offset
     pixel = heatmap_pixel(model.input_size, model.description.input.geometry)
-    return np.asarray(keypoints_in_image(found, matrix[None], pixel)[0])
+    return keypoints_in_image(keypoints, matrix[None], pixel)[0]

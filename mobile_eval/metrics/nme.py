@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.metrics.metric import format_scores, none_if_nan
+from mobile_eval.metrics.metric import FAILURE_THRESHOLD, format_scores, none_if_nan
 from mobile_eval.words import number_of
-
-FAILURE_THRESHOLD = 0.1  # WFLW's (arXiv 1805.10483); 300W's is 0.08 (Sagonas et al., 2016)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mobile_eval.metrics.distance import longer_sides, normalized_distances
-from mobile_eval.metrics.metric import none_if_nan
+from mobile_eval.metrics.metric import PCK_THRESHOLD, none_if_nan
 from mobile_eval.words import number_of
 
-PCK_THRESHOLD = 0.1
 PCKH_THRESHOLD = 0.5
 NOT_IN_PCKH = ("pelvis", "thorax")  # MPII's evaluation leaves them out of the mean
 

@@ -27,7 +27,7 @@ from mobile_eval.model.description import Flatbuffer, ModelDescription
 from mobile_eval.typed import JsonObject
 
 Schema: TypeAlias = Any  # the module `ai_edge_litert.schema_py_generated`, which has no type hints
-UnpackedModel: TypeAlias = Any  # its `ModelT`
+SchemaObject: TypeAlias = Any  # an object of its classes, such as `ModelT` or `TensorT`
 
 MEMBER = "model.json"
 JOINTS_MEMBER, CLASSES_MEMBER = "keypoints.txt", "labels.txt"
@@ -161,7 +161,7 @@ def check_not_compiled(path: Path | str) -> None:
         raise HRNetError(f"{path} was already compiled for {accelerator}: give the int8 file that it was compiled from")
 
 
-def unpack(schema: Schema, data: bytes) -> UnpackedModel | None:
+def unpack(schema: Schema, data: bytes) -> SchemaObject | None:
     """Unpack a flatbuffer with the generated `schema`; None where it is truncated or damaged."""
     try:
         return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))

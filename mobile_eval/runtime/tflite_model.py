@@ -36,7 +36,7 @@ from mobile_eval.runtime.interpreter import (
     real_values,
 )
 from mobile_eval.runtime.quantization import InputQuantizer, dequantize, quantize
-from mobile_eval.tasks.detection.constants import tensor_shapes
+from mobile_eval.tasks.detection.tensor_shapes import tensor_shapes
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]  # RGB bytes, or normalized values
 Stored = NDArray[np.generic]  # values as a tensor stores them

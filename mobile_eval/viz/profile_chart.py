@@ -19,7 +19,7 @@ EXCHANGE_PART = re.compile(r"stage(\d+)_module(\d+)_(?:link\d+to\d+|fuse\d+)")
 def profile_svg(result: ProfileResult) -> str:
     """The picture as SVG text. The map is left out where the layers' names are not those of an HRNet."""
     y = 30.0
-    parts = [text(MARGIN, y, f"{result.model}: {result.whole_ms:.2f} ms", size=16, weight=600)]
+    parts = [text(MARGIN, y, f"{result.model}: {result.measured_ms:.2f} ms", size=16, weight=600)]
     about = f"{result.runtime}, {result.threads} thread{'s' if result.threads > 1 else ''}, {result.environment.processor}"
     parts.append(text(MARGIN, y + 20, about, color=MUTED))
     y += HEADING
@@ -31,7 +31,7 @@ def profile_svg(result: ProfileResult) -> str:
         parts += bars
     cells, y = _map(result.parts_ms(), y)
     parts += cells
-    told = f"Sum {result.sum_ms:.2f} ms, {result.sum_ms / result.whole_ms:.2f} of the measured whole ({result.method})."
+    told = f"Sum {result.sum_ms:.2f} ms, {result.sum_ms / result.measured_ms:.2f} of the measured whole ({result.method})."
     parts.append(text(MARGIN, y + 10, told, color=MUTED))
     return picture(WIDTH, y + 26, parts, f"profile of {result.model}")
 

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from conversion.checks.layer_errors import jumps, layer_errors, write_layer_errors
-from conversion.checks.verify import ErrorSums, check_fully_int8, check_versions
-from conversion.convert import ConversionResult, convert_run, load_folded_model
-from conversion.flatbuffer import to_flatbuffer, with_decoding
+from conversion.checks.parity import ErrorSums
+from conversion.checks.verify import check_fully_int8, check_versions
+from conversion.convert import convert_run
+from conversion.draft import ConversionResult
+from conversion.flatbuffer import to_flatbuffer
+from conversion.models import load_folded_model, with_decoding
 from conversion.options import FORMATS, ConvertOptions
 from conversion.quantization.quantization_recipe import QuantizationRecipe, load_quantization_recipe
-from conversion.quantization.samples import CHECKED, inputs_of
+from conversion.quantization.samples import PARITY_SAMPLES, RANDOM_IMAGES_NOTE, dataset_inputs
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, save_weights
@@ -75,7 +78,7 @@ def plain(trained: Run, tuned: Run, people: KeypointDataset, tmp_path_factory: p
     @functools.cache
     def convert(source: str, name: str, recipe: QuantizationRecipe | None = None) -> ConversionResult:
         path = folder / f"{source}-{name}-{recipe is not None}.tflite"
-        return convert_run(runs[source], ConvertOptions(name), path, people, recipe=recipe)
+        return convert_run(runs[source], ConvertOptions(name), path, people, quantization_recipe=recipe)
 
     return convert
 
@@ -107,7 +110,7 @@ def test_int8_with_other_numbers_outside(
     own_path = plain("tuned", "int8").path
     graph = TFLiteGraph(tmp_path / "m.tflite")
     assert (graph.inputs[0].dtype, graph.outputs[0].dtype) == (source, target)
-    crops = np.stack(list(inputs_of(people, tuned.spec)))
+    crops = np.stack(list(dataset_inputs(people, tuned.spec)))
     own, other = (TFLiteModel(path).heatmaps(crops) for path in (own_path, tmp_path / "m.tflite"))
     step = read_description(own_path).output.tensor.scale
     assert np.abs(own - other).max() <= step * 1.001
@@ -120,7 +123,7 @@ def test_a_camera_s_bytes_are_normalized_inside(
 ) -> None:
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, "uint8-rgb"), tmp_path / "m.tflite", people)
-    crops = np.stack(list(inputs_of(people, run.spec)))
+    crops = np.stack(list(dataset_inputs(people, run.spec)))
     interpreter = make_interpreter(tmp_path / "m.tflite")
     [details] = interpreter.get_input_details()
     interpreter.set_tensor(details["index"], crops[:1])  # the bytes as they are
@@ -129,7 +132,7 @@ def test_a_camera_s_bytes_are_normalized_inside(
     scale, zero_point = answer["quantization"]
     found = interpreter.get_tensor(answer["index"]).astype(np.float32)
     found = (found - zero_point) * scale if scale else found
-    expected = load_folded_model(run, tuned=source == "tuned" and name == "int8").predict_on_batch(normalize(crops[:1]))
+    expected = load_folded_model(run, fake_quantized=source == "tuned" and name == "int8").predict_on_batch(normalize(crops[:1]))
     assert snr_db(expected, found) > LEAST_SNR_DB[name]
     assert result.parity.snr_db > LEAST_SNR_DB[name]
     if name == "int8":
@@ -145,10 +148,11 @@ def test_keypoints_are_found_in_the_graph(
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, decode=True), tmp_path / "m.tflite", people)
     without = plain(source, name).path
-    crops = np.stack(list(inputs_of(people, run.spec)))
-    expected = load_folded_model(run, tuned=run.quantized and name == "int8").predict_on_batch(normalize(crops[:CHECKED]))
+    crops = np.stack(list(dataset_inputs(people, run.spec)))
+    compared = crops[:PARITY_SAMPLES]
+    expected = load_folded_model(run, fake_quantized=run.quantized and name == "int8").predict_on_batch(normalize(compared))
     same_kernels = TFLiteModel(without, keep_tensors=True)  # XNNPACK's round int8 another way
-    assert result.parity.snr_db == pytest.approx(snr_db(expected, same_kernels.heatmaps(crops[:CHECKED])), abs=0.01)
+    assert result.parity.snr_db == pytest.approx(snr_db(expected, same_kernels.heatmaps(compared)), abs=0.01)
     model = TFLiteModel(tmp_path / "m.tflite")
     np.testing.assert_allclose(model.keypoints(crops), TFLiteModel(without).keypoints(crops), atol=1e-5)
     shapes = {tuple(d["shape"]): np.dtype(d["dtype"]).name for d in make_interpreter(model.path).get_output_details()}
@@ -163,7 +167,7 @@ def test_keypoints_are_found_in_the_graph(
     locations, scores = model.run(model.to_input(crops[:1]))
     np.testing.assert_array_equal(signature["locations"], locations)
     np.testing.assert_array_equal(signature["scores"], scores)
-    with pytest.raises(HRNetError, match="is keypoints, expected heatmaps"):
+    with pytest.raises(HRNetError, match="keypoints"):
         model.heatmaps(crops)
     if name == "int8":
         check_fully_int8(make_interpreter(model.path))
@@ -183,7 +187,7 @@ def test_decoding_in_the_graph_is_the_official_one(tmp_path: Path) -> None:
 
 
 def test_what_is_too_far_off_is_rejected_and_kept(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    with pytest.raises(HRNetError, match=r"over the limit of 1e-06, kept as .*m\.tflite\.rejected"):
+    with pytest.raises(HRNetError, match=r"1e-06.*m\.tflite\.rejected"):
         convert_run(trained, ConvertOptions("int8", max_error=1e-6), tmp_path / "m.tflite", people)
     assert [path.name for path in tmp_path.iterdir()] == ["m.tflite.rejected"]
     assert TFLiteGraph(tmp_path / "m.tflite.rejected").operators
@@ -203,28 +207,28 @@ def test_weights_that_are_no_numbers_are_refused(trained: Run, people: KeypointD
     weights = load_weights(trained.weights_path)
     weights["stem_conv1/kernel"][0, 0, 0, 0] = np.nan
     save_weights(broken.weights_path, weights)
-    with pytest.raises(HRNetError, match="stem_conv1/kernel holds NaN or infinity"):
+    with pytest.raises(HRNetError, match=r"stem_conv1/kernel holds NaN or infinity"):
         convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
 
 
 def test_a_layer_that_tflite_has_not_is_named() -> None:
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, tf.math.special.bessel_i0e(image), name="odd")
-    with pytest.raises(HRNetError, match=r"^odd cannot be converted to float32: TFLite has no operator for BesselI0e$"):
+    with pytest.raises(HRNetError, match="BesselI0e"):
         to_flatbuffer(model, ConvertOptions("float32"), None)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (("int4",), "unknown format 'int4'"),
-        (("int8", "float16"), "unknown input 'float16'"),
-        (("int8", None, "uint8-rgb"), "unknown output 'uint8-rgb'"),
-        (("float32", "int8"), "int8 as input goes with the format int8, not float32"),
-        (("float16", None, "uint8"), "uint8 as output goes with the format int8"),
-        (("int16x8", "uint8-rgb"), "not int16x8"),
-        (("int16x8", None, None, None, True), "decoding keypoints in the graph goes with float formats and int8, not int16x8"),
-        (("int8", None, None, 0.0), "must be above 0, got 0.0"),
+        (("int4",), "`format` .*'int4'"),
+        (("int8", "float16"), "`input_type` .*'float16'"),
+        (("int8", None, "uint8-rgb"), "`output_type` .*'uint8-rgb'"),
+        (("float32", "int8"), "`input_type` int8 .*float32"),
+        (("float16", None, "uint8"), "`output_type` uint8 .*float16"),
+        (("int16x8", "uint8-rgb"), "uint8-rgb .*int16x8"),
+        (("int16x8", None, None, None, True), "`decode` .*int16x8"),
+        (("int8", None, None, 0.0), "`max_error` .*0.0"),
     ],
 )
 def test_options_that_do_not_go_together(values: tuple[object, ...], message: str) -> None:
@@ -232,12 +236,12 @@ def test_options_that_do_not_go_together(values: tuple[object, ...], message: st
         ConvertOptions(*values)  # type: ignore[arg-type]
 
 
-def test_versions_are_known_to_the_last_tflite_runtime(tuned: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_are_known_to_the_last_tflite_runtime(tuned: Run, tmp_path: Path) -> None:
     convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", runtime="tflite-runtime")
-    monkeypatch.setattr("conversion.checks.verify.KNOWN_VERSIONS", {"PAD": 4, "CONV_2D": 1})
-    check_versions(tmp_path / "m.tflite", "auto")
-    with pytest.raises(HRNetError, match=r"stem_conv1 is CONV_2D version 3; tflite-runtime 2\.14 knows it up to version 1"):
-        check_versions(tmp_path / "m.tflite", "tflite-runtime")
+    older = {"PAD": 4, "CONV_2D": 1}
+    check_versions(tmp_path / "m.tflite", "auto", older)
+    with pytest.raises(HRNetError, match=r"stem_conv1 is CONV_2D version 3.* up to version 1"):
+        check_versions(tmp_path / "m.tflite", "tflite-runtime", older)
 
 
 def test_signal_to_noise() -> None:
@@ -282,7 +286,7 @@ def test_where_an_int8_file_loses_accuracy(plain: Plain, tmp_path: Path) -> None
 
 def test_layer_errors_are_those_of_all_layers_at_once(tuned: Run, plain: Plain, people: KeypointDataset) -> None:
     path = plain("tuned", "int8").path
-    floating, crops = load_folded_model(tuned, tuned=False), inputs_of(people, tuned.spec, 3)
+    floating, crops = load_folded_model(tuned, fake_quantized=False), dataset_inputs(people, tuned.spec, 3)
     stacked = np.stack(list(crops))
     operators = [
         operator for operator in TFLiteGraph(path).operators if operator.layer in {layer.name for layer in floating.layers}
@@ -321,7 +325,7 @@ def test_a_ruined_layer_is_named(tuned: Run, people: KeypointDataset, tmp_path: 
 def test_layers_that_a_recipe_keeps_in_float(trained: Run, plain: Plain, people: KeypointDataset, tmp_path: Path) -> None:
     without = plain("trained", "int8", QuantizationRecipe())
     mixed = convert_run(
-        trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=QuantizationRecipe(("stem", "head"))
+        trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, quantization_recipe=QuantizationRecipe(("stem", "head"))
     )
     floats = {
         o.layer for o in TFLiteGraph(tmp_path / "m.tflite").operators if o.kind == "CONV_2D" and o.outputs[0].dtype == "float32"
@@ -343,7 +347,7 @@ def test_ranges_that_a_recipe_chooses(
     recipe: QuantizationRecipe, trained: Run, plain: Plain, people: KeypointDataset, tmp_path: Path
 ) -> None:
     without = plain("trained", "int8", QuantizationRecipe())
-    other = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=recipe)
+    other = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, quantization_recipe=recipe)
     assert other.parity.snr_db > 5
     assert other.parity != without.parity
     if recipe.activations == "percentile":
@@ -374,9 +378,11 @@ def test_invalid_quantization_recipes(text: str, message: str, tmp_path: Path) -
 
 def test_a_recipe_s_layers_must_be_there(trained: Run, tuned: Run, people: KeypointDataset, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match="'neck'"):
-        convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=QuantizationRecipe(("neck",)))
-    with pytest.raises(HRNetError, match="quantization_recipe"):
-        convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people, recipe=QuantizationRecipe())
+        convert_run(
+            trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, quantization_recipe=QuantizationRecipe(("neck",))
+        )
+    with pytest.raises(HRNetError, match="quantization-aware"):
+        convert_run(tuned, ConvertOptions("int8"), tmp_path / "m.tflite", people, quantization_recipe=QuantizationRecipe())
     assert not any(tmp_path.iterdir())
 
 
@@ -384,7 +390,7 @@ def test_random_images_are_called_so(trained: Run, plain: Plain, tmp_path: Path)
     moved = dataclasses.replace(trained, config={"train": {"images": str(tmp_path / "none")}})
     result = convert_run(moved, ConvertOptions("float32"), tmp_path / "m.tflite")
     assert "on 4 random images" in str(result)
-    assert "checked on random images: the data that the run was trained on are not there" in str(result)
+    assert RANDOM_IMAGES_NOTE in str(result)
     assert read_description(tmp_path / "m.tflite").source["checked_on"] == {"count": 4, "inputs": "random images"}
     real = plain("trained", "float32")
     assert "random" not in str(real)
@@ -395,6 +401,6 @@ def test_a_recipe_s_ranges_are_from_the_smallest_to_the_largest_value(
     trained: Run, plain: Plain, people: KeypointDataset
 ) -> None:
     """The heatmaps' scale is their range on the calibration images over 255 steps; the quantizer's own was an average."""
-    heatmaps = load_folded_model(trained).predict_on_batch(normalize(np.stack(list(inputs_of(people, trained.spec)))))
+    heatmaps = load_folded_model(trained).predict_on_batch(normalize(np.stack(list(dataset_inputs(people, trained.spec)))))
     tensor = plain("trained", "int8", QuantizationRecipe()).description.output.tensor
     assert tensor.scale == pytest.approx((max(heatmaps.max(), 0) - min(heatmaps.min(), 0)) / 255, rel=0.02)

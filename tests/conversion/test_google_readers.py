@@ -19,9 +19,8 @@ import pytest
 from numpy.typing import NDArray
 
 from conversion.convert import convert_run
-from conversion.detector import DetectorConversion
 from conversion.options import ConvertOptions
-from conversion.quantization.samples import inputs_of
+from conversion.quantization.samples import dataset_inputs
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
@@ -64,11 +63,10 @@ def others(detector_spec: HRNetSpec, small: HRNetSpec, tmp_path_factory: pytest.
     pose = untrained_run(small, joints, folder / "pose")
     found = untrained_run(detector_spec, {"name": "detection", "classes": ["square", "disc"]}, folder / "detector")
     result = convert_run(found, ConvertOptions("float32"), folder / "detection-maps.tflite")
-    assert isinstance(result, DetectorConversion)
     return {
         "pose-decoded": convert_run(pose, ConvertOptions("float32", decode=True), folder / "pose-decoded.tflite").path,
         "detection-maps": result.path,
-        "detection-boxes": result.boxes_path,
+        "detection-boxes": result.paths[1],
     }
 
 
@@ -109,7 +107,7 @@ def drawn_run(task: str, names: tuple[str, ...], folder: Path) -> Run:
 def image(drawn_for: Callable[[str], Path]) -> NDArray[np.uint8]:
     """What our evaluator gives a classifier of an image of the data set: both readers are given the same."""
     data = TASKS["classification"].load(drawn_source("classification", drawn_for("classification"), "val"))
-    [crop] = inputs_of(data, micro_spec("classification"), 1)
+    [crop] = dataset_inputs(data, micro_spec("classification"), 1)
     return crop
 
 

@@ -11,12 +11,13 @@ import pytest
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.baselines import simple_baseline
-from hrnet_tf.models.build import Network, build_model, parts
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec import baseline as baseline_spec
-from hrnet_tf.spec import baseline_complexity as cost
+from hrnet_tf.spec import complexity as cost
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.complexity import Cost
+from hrnet_tf.spec.complexity import Cost, parts
 
 Counts = dict[str, Cost]
 

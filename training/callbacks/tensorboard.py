@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import keras, tf
-from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import as_arrays
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize

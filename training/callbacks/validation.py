@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.build import Network
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.image.geometry import STANDARD, Geometry

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD, Geometry
-from mobile_eval.image.preprocess import normalize, read_item
+from mobile_eval.image.image_file import read_item
+from mobile_eval.image.preprocess import normalize
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
 from training.data.damaged_images import SkippedImages
@@ -28,7 +29,7 @@ from training.tasks.base import ExampleBuilder
 from training.tasks.registry import training_task
 
 if TYPE_CHECKING:
-    from hrnet_tf.models.build import Network
+    from hrnet_tf.spec.architectures import Network
 
 ALIGNMENT = 64  # bytes
 WORKERS = 2 if (os.cpu_count() or 1) < 4 else 4  # batches made at a time; more would wait for Python

@@ -7,16 +7,17 @@ from typing import Any
 
 from hrnet_tf.backend.choice import check_same_keras
 from hrnet_tf.backend.keras_module import BACKEND, keras
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.gates import on_units, unit_dropout
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource, TaskDataset, label_names
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, Geometry, geometry_of
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.tasks.registry import TASKS
 from training.callbacks.progress import ProgressLine
 from training.callbacks.run_checkpoint import RunCheckpoint, out_of_patience

@@ -27,7 +27,7 @@ from mobile_eval.metrics.metric import Metric
 from training.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:
-    from hrnet_tf.models.build import Network
+    from hrnet_tf.spec.architectures import Network
 
 Array: TypeAlias = NDArray[np.float32]
 Image: TypeAlias = NDArray[np.uint8]

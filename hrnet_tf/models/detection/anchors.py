@@ -1,42 +1,38 @@
-"""Anchors of a detector's levels, and boxes that deltas tell of, as mmdetection 2.x has them.
+"""Anchors of the pyramid's levels and the coding of boxes as deltas, as in mmdetection 2.x.
 
-A box is its corners x1, y1, x2, y2 in pixels of the input; deltas are (dx, dy, dw, dh): of the center in widths and heights of
-the box, and of the logarithms of width and height.
+A box is its corners x1, y1, x2, y2 in pixels of the input. Deltas are (dx, dy, dw, dh): the shift of the center in widths and
+heights of the box, and the logarithms of the changes in width and height.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import tf
-from hrnet_tf.models.detection.sizes import DETECTION_ANCHORS, PYRAMID_LEVELS
-from hrnet_tf.spec.network import STEM_STRIDE
-
-Size = tuple[int, int]
-
-STRIDES = tuple(STEM_STRIDE * 2**step for step in range(PYRAMID_LEVELS))  # P2 to P6: 4 to 64
-# mmdetection 2.x: configs/_base_/models/faster_rcnn_r50_fpn.py
-ANCHOR_SCALE = 8  # an anchor of ratio 1 is 8 strides wide
-ANCHOR_RATIOS = (0.5, 1.0, 2.0)  # height / width
-RPN_STDS = (1.0, 1.0, 1.0, 1.0)
-BOX_STDS = (0.1, 0.1, 0.2, 0.2)
-MAX_LOG_SCALE = float(np.log(1000 / 16))  # DeltaXYWHBBoxCoder
+from hrnet_tf.backend.types import Tensor
+from hrnet_tf.spec.network import Size
+from mobile_eval.tasks.detection.constants import ANCHOR_RATIOS, ANCHOR_SCALE, ANCHORS_PER_POSITION, MAX_LOG_SCALE, STRIDES
 
 
 def anchor_counts(image_size: Size) -> list[int]:
-    """Number of anchors of each level, P2 to P6."""
-    return [DETECTION_ANCHORS * (image_size[0] // stride) * (image_size[1] // stride) for stride in STRIDES]
+    """Number of anchors of each level, P2 to P6, for an image of this (height, width)."""
+    return [ANCHORS_PER_POSITION * (image_size[0] // stride) * (image_size[1] // stride) for stride in STRIDES]
 
 
 def anchor_boxes(image_size: Size) -> NDArray[np.float32]:
-    """Anchors (A, 4) as corners in pixels: level by level, row by row, place by place, ratio by ratio.
+    """Return the anchors of all levels.
 
-    Centered on multiples of the stride as in mmdetection 2.x (`center_offset` 0). keras-cv's AnchorGenerator
-    centers them half a stride further and makes a row more where the pool to P6 rounds down.
+    They are centered on multiples of the stride, as in mmdetection 2.x (`center_offset` 0). keras-cv's AnchorGenerator
+    centers them half a stride further and makes one more row where the pool to P6 rounds down.
+
+    Args:
+        image_size: (height, width) in pixels.
+
+    Returns:
+        Corners in pixels, (A, 4), ordered by level, row, column and aspect ratio.
     """
     levels = []
     for stride in STRIDES:
@@ -48,10 +44,18 @@ def anchor_boxes(image_size: Size) -> NDArray[np.float32]:
     return np.concatenate(levels).astype(np.float32)
 
 
-def decode_deltas(boxes: Any, deltas: Any, stds: Sequence[float]) -> Any:
-    """Boxes (..., 4) moved and scaled by deltas (..., 4) that are in units of `stds`.
+def decode_deltas(boxes: Tensor, deltas: Tensor, stds: Sequence[float]) -> Tensor:
+    """Move and scale boxes by deltas.
 
     keras-cv's decoder reads deltas as (dy, dx, dh, dw) and lets sizes grow without bound.
+
+    Args:
+        boxes: Corners (..., 4).
+        deltas: Deltas (..., 4) in units of `stds`.
+        stds: The four standard deviations by which deltas are scaled.
+
+    Returns:
+        Corners (..., 4).
     """
     deltas = deltas * tf.constant(stds)
     sizes = boxes[..., 2:] - boxes[..., :2]
@@ -60,16 +64,16 @@ def decode_deltas(boxes: Any, deltas: Any, stds: Sequence[float]) -> Any:
     return tf.concat([centers - halves, centers + halves], axis=-1)
 
 
-def encode_deltas(boxes: Any, wanted: Any, stds: Sequence[float]) -> Any:
-    """Deltas (..., 4), in units of `stds`, that make `boxes` (..., 4) the `wanted` ones; zeros where either has no area."""
-    own, other = boxes[..., 2:] - boxes[..., :2], wanted[..., 2:] - wanted[..., :2]
-    has_area = tf.reduce_all((own > 0) & (other > 0), axis=-1, keepdims=True)
-    own, other = tf.where(has_area, own, 1.0), tf.where(has_area, other, 1.0)
-    moves = (wanted[..., :2] + wanted[..., 2:] - boxes[..., :2] - boxes[..., 2:]) / 2 / own
-    return tf.where(has_area, tf.concat([moves, tf.math.log(other / own)], axis=-1) / tf.constant(stds), 0.0)
+def encode_deltas(boxes: Tensor, targets: Tensor, stds: Sequence[float]) -> Tensor:
+    """Deltas (..., 4), in units of `stds`, from `boxes` (..., 4) to `targets` (..., 4); zeros where either has no area."""
+    sizes, target_sizes = boxes[..., 2:] - boxes[..., :2], targets[..., 2:] - targets[..., :2]
+    has_area = tf.reduce_all((sizes > 0) & (target_sizes > 0), axis=-1, keepdims=True)
+    sizes, target_sizes = tf.where(has_area, sizes, 1.0), tf.where(has_area, target_sizes, 1.0)
+    moves = (targets[..., :2] + targets[..., 2:] - boxes[..., :2] - boxes[..., 2:]) / 2 / sizes
+    return tf.where(has_area, tf.concat([moves, tf.math.log(target_sizes / sizes)], axis=-1) / tf.constant(stds), 0.0)
 
 
-def clip_boxes(boxes: Any, image_size: Size) -> Any:
-    """Boxes (..., 4) cut at the borders of the image."""
+def clip_boxes(boxes: Tensor, image_size: Size) -> Tensor:
+    """Clip the corners (..., 4) to an image of this (height, width)."""
     height, width = image_size
     return tf.clip_by_value(boxes, 0.0, tf.constant([width, height, width, height], tf.float32))

@@ -12,24 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_eval.tasks.detection.constants import ANCHOR_RATIOS, ANCHOR_SCALE, MAX_LOG_SCALE, STRIDES
+
 Array = NDArray[np.float32]
 Size = tuple[int, int]
-
-STRIDES = (4, 8, 16, 32, 64)  # P2 to P6
-SCALE = 8  # an anchor of ratio 1 is 8 strides wide
-RATIOS = (0.5, 1.0, 2.0)  # height / width
-RPN_STDS = (1.0, 1.0, 1.0, 1.0)
-BOX_STDS = (0.1, 0.1, 0.2, 0.2)
-MAX_LOG_SCALE = float(np.log(1000 / 16))
 
 
 @lru_cache(maxsize=4)
 def level_anchors(size: Size) -> tuple[Array, ...]:
     """Anchors (A, 4) of each level for an input of `size` (height, width): row by row, place by place, ratio by ratio."""
-    roots = np.sqrt(RATIOS)
+    roots = np.sqrt(ANCHOR_RATIOS)
     levels = []
     for stride in STRIDES:
-        sides = SCALE * stride * np.stack([1 / roots, roots], axis=-1)  # width, height
+        sides = ANCHOR_SCALE * stride * np.stack([1 / roots, roots], axis=-1)  # width, height
         y, x = np.mgrid[: size[0] // stride, : size[1] // stride] * stride
         centers = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
         levels.append(np.concatenate([centers - sides / 2, centers + sides / 2], axis=-1).reshape(-1, 4).astype(np.float32))

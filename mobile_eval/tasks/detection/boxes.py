@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.schema import Id
-from mobile_eval.tasks.detection.anchors import BOX_STDS, Array, Size, decode, softmax
+from mobile_eval.tasks.detection.anchors import Array, Size, decode, softmax
+from mobile_eval.tasks.detection.constants import BOX_IOU, BOX_STDS, MAX_DETECTIONS, SCORE_THRESHOLD
 from mobile_eval.tasks.detection.nms import suppress
-
-SCORE_THRESHOLD = 0.05
-BOX_IOU = 0.5
-MAX_DETECTIONS = 100
 
 
 @dataclass(frozen=True, eq=False)

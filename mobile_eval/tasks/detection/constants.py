@@ -1,30 +1,36 @@
-"""What goes into and comes out of a detector's two files."""
+"""The constants of the detector, Faster R-CNN on a feature pyramid, shared by training, conversion and the device.
+
+Source: mmdetection 2.x, `configs/_base_/models/faster_rcnn_r50_fpn.py`.
+"""
 
 from __future__ import annotations
 
-from mobile_eval.errors import HRNetError
-from mobile_eval.model.archive import REMEDY
-from mobile_eval.model.description import DETECTOR_MAPS, ModelDescription
-from mobile_eval.tasks.detection.anchors import RATIOS, STRIDES
+import math
 
-Shape = tuple[int, ...]
-POOLED = 7
-LEVELS_READ = 4  # the box head reads P2 to P5
-BEHIND_IT = ".boxes"  # detector.tflite goes with detector.boxes.tflite
+# The feature pyramid
+STRIDES = (4, 8, 16, 32, 64)  # of P2 to P6
+PYRAMID_LEVELS = len(STRIDES)
+BOX_HEAD_LEVELS = 4  # the box head reads P2 to P5
 
+# Anchors
+ANCHOR_SCALE = 8  # an anchor of ratio 1 is 8 strides wide
+ANCHOR_RATIOS = (0.5, 1.0, 2.0)  # height / width
+ANCHORS_PER_POSITION = len(ANCHOR_RATIOS)
 
-def tensor_shapes(description: ModelDescription) -> tuple[Shape, list[Shape]]:
-    """The shape of the input, and those of the outputs.
+# Box deltas
+RPN_STDS = (1.0, 1.0, 1.0, 1.0)
+BOX_STDS = (0.1, 0.1, 0.2, 0.2)
+MAX_LOG_SCALE = math.log(1000 / 16)  # DeltaXYWHBBoxCoder
 
-    Of the first file: image (1, H, W, 3); maps of P2 to P5, objectness of P2 to P6, deltas of P2 to P6. Of the second:
-    what each proposal covers (R, 7, 7, C); class logits (R, classes + 1), deltas (R, 4 * (classes + 1)).
-    """
-    boxes, answers = description.boxes, len(description.classes) + 1
-    if boxes is None:
-        raise HRNetError(f"{description.name}: the description does not name the detector's second file; {REMEDY}")
-    if description.output.kind != DETECTOR_MAPS:
-        return (boxes.proposals, POOLED, POOLED, boxes.width), [(boxes.proposals, answers), (boxes.proposals, 4 * answers)]
-    height, width = description.input.size
-    sizes = [(height // stride, width // stride) for stride in STRIDES]
-    widths = [(boxes.width, LEVELS_READ), (len(RATIOS), len(STRIDES)), (4 * len(RATIOS), len(STRIDES))]
-    return (1, height, width, 3), [(1, *size, channels) for channels, levels in widths for size in sizes[:levels]]
+# RoIAlign
+POOLED_SIZE = 7  # bins per side
+BIN_SAMPLES = 2  # per side of a bin, as in the official repository; mmdetection 2.x takes more for large boxes
+LEVEL_SCALES = (112.0, 224.0, 448.0)  # a box is read from P3, P4, P5 if the root of its area is at least this (pixels)
+
+# Non-maximum suppression
+RPN_IOU = 0.7
+BOX_IOU = 0.5
+SCORE_THRESHOLD = 0.05
+MAX_DETECTIONS = 100  # per image
+
+BOX_HEAD_SUFFIX = ".boxes"  # detector.tflite goes with detector.boxes.tflite

@@ -13,9 +13,9 @@ from mobile_eval.model.archive import REMEDY
 from mobile_eval.model.description import DETECTOR_MAPS
 from mobile_eval.runtime.quantization import quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.detection.anchors import STRIDES, Size
+from mobile_eval.tasks.detection.anchors import Size
 from mobile_eval.tasks.detection.boxes import Objects, objects
-from mobile_eval.tasks.detection.constants import LEVELS_READ
+from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, STRIDES
 from mobile_eval.tasks.detection.proposals import proposals
 from mobile_eval.tasks.detection.roi_align import roi_align
 
@@ -45,7 +45,7 @@ class Detector:
         """What is found in an image of that (height, width), from what `stored` made of it."""
         size, levels = self.model.input_size, len(STRIDES)
         answers = [values[0] for values in self.model.outputs(stored)]
-        maps, rest = answers[:LEVELS_READ], answers[LEVELS_READ:]
+        maps, rest = answers[:BOX_HEAD_LEVELS], answers[BOX_HEAD_LEVELS:]
         logits, deltas = [one.reshape(-1) for one in rest[:levels]], [one.reshape(-1, 4) for one in rest[levels:]]
         boxes, objectness = proposals(logits, deltas, size, *self.limits)
         pooled = quantize(roi_align(boxes, maps), self.second.description.input.tensor)

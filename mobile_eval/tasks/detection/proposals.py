@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mobile_eval.tasks.detection.anchors import RPN_STDS, Array, Size, decode, level_anchors, sigmoid
+from mobile_eval.tasks.detection.anchors import Array, Size, decode, level_anchors, sigmoid
+from mobile_eval.tasks.detection.constants import RPN_IOU, RPN_STDS
 from mobile_eval.tasks.detection.nms import suppress
-
-RPN_IOU = 0.7
 
 
 def proposals(

@@ -7,18 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.tasks.detection.anchors import STRIDES, Array
-
-POOLED = 7
-SAMPLES = 2  # a side of each bin
-LEVEL_SCALES = (112.0, 224.0, 448.0)  # boxes of at least this size, the root of the area, are read from P3, P4, P5
+from mobile_eval.tasks.detection.anchors import Array
+from mobile_eval.tasks.detection.constants import BIN_SAMPLES, LEVEL_SCALES, POOLED_SIZE, STRIDES
 
 
 def roi_align(boxes: Array, levels: Sequence[Array]) -> Array:
     """Boxes (R, 4) and the maps (H, W, C) of P2 to P5 to (R, 7, 7, C): the mean of a bin's samples."""
     scales = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
     level_of_box = np.sum(scales[:, None] >= np.array(LEVEL_SCALES, np.float32), axis=1)
-    pooled = np.empty((len(boxes), POOLED, POOLED, levels[0].shape[-1]), np.float32)
+    pooled = np.empty((len(boxes), POOLED_SIZE, POOLED_SIZE, levels[0].shape[-1]), np.float32)
     for level, (maps, stride) in enumerate(zip(levels, STRIDES, strict=False)):
         own = level_of_box == level
         if own.any():
@@ -39,7 +36,9 @@ def _pooled(maps: Array, boxes: Array) -> Array:
 
     upper = row(top)
     sampled = upper + down[:, :, None, None] * (row(bottom) - upper)
-    return np.asarray(sampled.reshape(-1, POOLED, SAMPLES, POOLED, SAMPLES, maps.shape[-1]).mean(axis=(2, 4)), np.float32)
+    return np.asarray(
+        sampled.reshape(-1, POOLED_SIZE, BIN_SAMPLES, POOLED_SIZE, BIN_SAMPLES, maps.shape[-1]).mean(axis=(2, 4)), np.float32
+    )
 
 
 def _neighbours(start: Array, end: Array, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
@@ -47,7 +46,7 @@ def _neighbours(start: Array, end: Array, length: int) -> tuple[NDArray[np.intp]
 
     Samples beyond an edge take the edge's value.
     """
-    samples = (np.arange(SAMPLES * POOLED, dtype=np.float32) + 0.5) / (SAMPLES * POOLED)
+    samples = (np.arange(BIN_SAMPLES * POOLED_SIZE, dtype=np.float32) + 0.5) / (BIN_SAMPLES * POOLED_SIZE)
     places = np.clip(start[:, None] + (end - start)[:, None] * samples, 0, length - 1)
     before = np.minimum(places.astype(np.intp), max(length - 2, 0))
     return before, np.minimum(before + 1, length - 1), np.asarray(places - before, np.float32)

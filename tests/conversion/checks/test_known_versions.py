@@ -10,8 +10,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from conversion.checks.known_versions import KNOWN_VERSIONS
-from conversion.checks.verify import check_versions
+from conversion.checks.verify import KNOWN_VERSIONS, check_versions
 from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from hrnet_tf.backend.keras_module import keras

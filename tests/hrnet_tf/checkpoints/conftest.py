@@ -10,8 +10,9 @@ import pytest
 
 from hrnet_tf.checkpoints.to_torch import official_arrays
 from hrnet_tf.checkpoints.torch_reader import Arrays
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
 Micro = Callable[..., HRNetSpec]

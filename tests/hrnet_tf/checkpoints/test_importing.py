@@ -14,9 +14,9 @@ from safetensors.numpy import save_file
 from hrnet_tf.checkpoints.from_torch import NORM_SCALE_FLOOR, import_checkpoint
 from hrnet_tf.checkpoints.to_torch import export_run
 from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError

@@ -18,8 +18,9 @@ from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.layout import entries
 from hrnet_tf.checkpoints.to_torch import official_arrays
 from hrnet_tf.checkpoints.torch_reader import Arrays
-from hrnet_tf.models.build import Network, build_model
+from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, preset

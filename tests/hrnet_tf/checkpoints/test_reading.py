@@ -16,8 +16,8 @@ import pytest
 from hrnet_tf.checkpoints.from_torch import import_checkpoint
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
-from hrnet_tf.models.build import Network
 from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 

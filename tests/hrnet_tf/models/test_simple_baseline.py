@@ -16,23 +16,24 @@ from conversion.options import ConvertOptions
 from conversion.restore import restore_run
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.build import Network, build_model, complexity, network_from_json, network_to_json
+from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.layers import deconv_unit
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
-from hrnet_tf.spec import baseline_complexity as cost
+from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.complexity import Cost
+from hrnet_tf.spec.complexity import Cost, complexity, parts
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.errors import HRNetError
 from mobile_eval.report.comparison import compare
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.budget import Budget
-from training.pruning.prune import PruneOptions, prune
+from training.pruning.plan import PruneOptions
+from training.pruning.prune import prune
 from training.quantize import quantize
 from training.ranking.rank import rank_run
 from training.train import load_matching_weights, train
@@ -57,13 +58,13 @@ def test_official_counts(depth: int, size: tuple[int, int], parameters: int, mul
 
 
 def test_every_part_equals_the_built_model(small_baseline: SimpleBaselineSpec, counted: Counted) -> None:
-    assert counted(small_baseline) == cost.parts(small_baseline)
+    assert counted(small_baseline) == parts(small_baseline)
 
 
 def test_resnet_50_equals_the_built_model(counted: Counted) -> None:
     spec = preset("simple-baseline-r50")
     built = counted(spec)
-    assert built == cost.parts(spec)
+    assert built == parts(spec)
     assert sum(part.parameters for part in built.values()) == 33_999_697
 
 
@@ -128,9 +129,9 @@ def test_bad_specs_are_refused(change: dict[str, Any], message: str) -> None:
 def test_only_the_input_size_varies() -> None:
     spec = preset("simple-baseline-r50")
     assert customized(spec, input_size=(384, 288)).input_size == (384, 288)
-    with pytest.raises(HRNetError, match="simple-baseline-r50 has no width or modules to set"):
+    with pytest.raises(HRNetError, match="`width`, `modules`"):
         customized(spec, width=32, modules="1,1,1")
-    with pytest.raises(HRNetError, match="has no stage 1 width to set: of a SimpleBaseline only the input size varies"):
+    with pytest.raises(HRNetError, match="`stage1_width`"):
         customized(spec, stage1_width=8)
 
 
@@ -196,7 +197,7 @@ def test_from_training_to_int8_beside_an_hrnet(
     compared = compare([tmp_path / f"{name}.tflite" for name in names], data, tmp_path / "report", rounds=2)
     assert [model.reference for model in compared.models] == [0, 1, 1, 0]
     assert [bool(model.links_possible) for model in compared.models] == [False, False, False, True]
-    scores = [model.measured.score for model in compared.models]
+    scores = [model.measurement.score for model in compared.models]
     assert scores[1] == pytest.approx(scores[0], abs=0.1)
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<td>64×64</td>") == 3

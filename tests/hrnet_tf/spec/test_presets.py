@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_tf.models.build import complexity
-from hrnet_tf.spec.complexity import parts as hrnet_parts
-from hrnet_tf.spec.complexity import total
+from hrnet_tf.spec.complexity import complexity, parts, total
 from hrnet_tf.spec.network import BLOCKS, INTERPOLATIONS, TASKS, HRNetSpec
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 
@@ -107,13 +105,13 @@ def test_official_counts_at_another_size(name: str, size: tuple[int, int], multi
 
 @pytest.mark.parametrize("name", TRUNKS)
 def test_official_trunks(name: str) -> None:
-    trunk = total(cost for part, cost in hrnet_parts(preset(name)).items() if part != "head")
+    trunk = total(cost for part, cost in parts(preset(name)).items() if part != "head")
     assert (trunk.parameters, trunk.multiply_adds) == TRUNKS[name]
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_official_links(name: str) -> None:
-    links = total(cost for part, cost in hrnet_parts(preset(name)).items() if "_link" in part)
+    links = total(cost for part, cost in parts(preset(name)).items() if "_link" in part)
     assert (links.parameters, links.multiply_adds) == LINKS[name]
 
 

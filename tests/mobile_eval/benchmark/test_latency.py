@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from mobile_eval.benchmark import environment, latency
-from mobile_eval.benchmark.latency import MODES, Effort, bench, bench_interleaved, effort
-from mobile_eval.benchmark.peak_memory import measure_peak_memory
+from mobile_eval.benchmark.latency import MODES, Effort, bench, bench_interleaved, choose_effort, measure_peak_memory
 from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.runtime.interpreter import feed_random, make_interpreter
@@ -24,7 +23,7 @@ from tests.mobile_eval.conftest import MicroModels
 
 
 class Sleeper:
-    """An interpreter that takes as long as it is told, and notes when it was called."""
+    """An interpreter whose runs take that long, and which records its calls."""
 
     def __init__(self, name: str, seconds: float, calls: list[str]):
         self.name, self.seconds, self.calls = name, seconds, calls
@@ -68,24 +67,24 @@ def test_bench_reports_everything(model_path: Callable[..., Path]) -> None:
     data = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert {"p50_ms", "p90_ms", "p99_ms", "load_ms", "first_ms", "samples_ms", "size_bytes", "runtime", "memory"} < set(data)
     assert {"processor", "governor", "temperature_celsius"} < set(data["before"])
-    assert {"std_ms", "max_ms", "drift", "mode", "placement", "stages"} < set(data)
+    assert {"std_ms", "max_ms", "drift", "mode", "placement", "pipeline"} < set(data)
     assert (result.mode, result.placement.delegate) == ("custom", "XNNPACK")
     assert "p50" in str(result)
-    assert result.stages is not None
-    assert min(result.stages.before_ms, result.stages.network_ms, result.stages.after_ms) > 0
+    assert result.pipeline is not None
+    assert min(result.pipeline.preprocess_ms, result.pipeline.network_ms, result.pipeline.decode_ms) > 0
 
 
-def test_modes_are_mlperf_s() -> None:
+def test_choose_effort() -> None:
     assert (MODES["full"].runs, MODES["full"].seconds) == (1024, 60)
-    assert effort("rapid").mode == "rapid"
-    assert effort("quick", runs=3) == Effort(3, 0)
-    assert effort("quick", seconds=3) == Effort(1, 3)
-    assert effort("quick", runs=3).mode == "custom"
-    with pytest.raises(HRNetError, match="no mode named 'slow'; there are full, quick, rapid"):
-        effort("slow")
+    assert choose_effort("rapid").mode == "rapid"
+    assert choose_effort("quick", runs=3) == Effort(3, 0)
+    assert choose_effort("quick", seconds=3) == Effort(1, 3)
+    assert choose_effort("quick", runs=3).mode == "custom"
+    with pytest.raises(HRNetError, match="'slow'"):
+        choose_effort("slow")
 
 
-def test_a_device_that_slows_down_drifts(sleepers: tuple[list[Path], list[str]]) -> None:
+def test_drift_of_a_device_that_slows_down(sleepers: tuple[list[Path], list[str]]) -> None:
     result = dataclasses.replace(
         bench(sleepers[0][0], effort=Effort(9), memory=False), samples_ms=(2.0,) * 3 + (9.0,) + (3.0,) * 5
     )
@@ -94,7 +93,7 @@ def test_a_device_that_slows_down_drifts(sleepers: tuple[list[Path], list[str]])
     assert "drift +50.0%" in str(result)
 
 
-def test_seconds_are_kept(sleepers: tuple[list[Path], list[str]]) -> None:
+def test_minimum_duration(sleepers: tuple[list[Path], list[str]]) -> None:
     result = bench(sleepers[0][0], effort=Effort(2, 0.1), memory=False)
     assert len(result.samples_ms) > 10
     assert result.memory is None
@@ -121,7 +120,7 @@ def test_plain_files_without_description(tmp_path: Path, micro: MicroModels) -> 
     assert [result.size_bytes for result in results] == [len(flatbuffer) for flatbuffer in micro.flatbuffers.values()]
 
 
-def test_random_input_fills_the_range(model_path: Callable[..., Path]) -> None:
+def test_random_input_has_the_full_range(model_path: Callable[..., Path]) -> None:
     interpreter = make_interpreter(model_path("int8"))
     feed_random(interpreter)
     values = interpreter.get_tensor(interpreter.get_input_details()[0]["index"])
@@ -130,24 +129,24 @@ def test_random_input_fills_the_range(model_path: Callable[..., Path]) -> None:
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="peak memory is read from /proc")
-def test_peak_memory_is_that_of_another_process(model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_peak_memory(model_path: Callable[..., Path], tmp_path: Path) -> None:
     memory = measure_peak_memory(model_path(), Backend())
     assert memory is not None
     assert memory.peak_bytes > memory.before_loading_bytes > 5_000_000
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
-    with pytest.raises(HRNetError, match=r"broken.tflite is not a TFLite model"):
+    with pytest.raises(HRNetError, match=r"broken\.tflite"):
         measure_peak_memory(broken, Backend())
 
 
-def test_runtime_that_crashes_takes_nobody_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_of_the_runtime_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crash = tmp_path / "crash"
     crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
     crash.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(crash))
     foreign = tmp_path / "foreign.tflite"
     foreign.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200))
-    with pytest.raises(HRNetError, match=r"the TFLite runtime crashed on .* \(SIGSEGV\): it is truncated or damaged"):
+    with pytest.raises(HRNetError, match=r"foreign\.tflite \(SIGSEGV\)"):
         bench(foreign, memory=False)
 
 
@@ -156,14 +155,14 @@ def test_damaged_model_is_not_timed(model_path: Callable[..., Path]) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(HRNetError, match="is damaged"):
+    with pytest.raises(HRNetError, match=path.name):
         bench(path, memory=False)
 
 
 def test_settings_are_checked(model_path: Callable[..., Path]) -> None:
-    with pytest.raises(HRNetError, match="at least 1 run"):
+    with pytest.raises(HRNetError, match="got 0"):
         Effort(0)
-    with pytest.raises(HRNetError, match="at least 1 round and 1 model, got 5 and 0"):
+    with pytest.raises(HRNetError, match="got 5 and 0"):
         bench_interleaved([], rounds=5)
 
 
@@ -179,19 +178,19 @@ def test_environment_of_an_arm_board(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(environment, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(environment, "THERMAL", tmp_path / "thermal")
     monkeypatch.setattr(environment, "CPU_FREQUENCY", tmp_path / "cpufreq")
-    found = environment.current_environment()
-    assert found.processor == "Raspberry Pi 5 Model B"
-    assert (found.governor, found.frequency_mhz, found.temperature_celsius) == ("performance", 2400, 52.5)
-    line = environment.state_line(dataclasses.replace(found, temperature_celsius="unavailable"), found)
+    state = environment.current_environment()
+    assert state.processor == "Raspberry Pi 5 Model B"
+    assert (state.governor, state.frequency_mhz, state.temperature_celsius) == ("performance", 2400, 52.5)
+    line = environment.state_line(dataclasses.replace(state, temperature_celsius="unavailable"), state)
     assert line.endswith(
         "governor performance   before, after: 2400.0, 2400.0 MHz   before, after: unavailable, 52.5 degrees Celsius"
     )
 
 
-def test_environment_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_without_information(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CPU_INFO", "THERMAL", "CPU_FREQUENCY"):
         monkeypatch.setattr(environment, name, tmp_path / "absent")
-    found = environment.current_environment()
-    assert found.governor == found.temperature_celsius == found.frequency_mhz == "unavailable"
-    assert environment.state_line(found, dataclasses.replace(found, allowed_cores=())) == ""
-    assert environment.state_line(found, dataclasses.replace(found, allowed_cores=(0, 2))) == "cores 0,2"
+    state = environment.current_environment()
+    assert state.governor == state.temperature_celsius == state.frequency_mhz == "unavailable"
+    assert environment.state_line(state, dataclasses.replace(state, allowed_cores=())) == ""
+    assert environment.state_line(state, dataclasses.replace(state, allowed_cores=(0, 2))) == "cores 0,2"

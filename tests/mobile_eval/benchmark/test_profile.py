@@ -34,12 +34,12 @@ def test_operators_are_those_of_the_runtime(model_path: ModelPath, precision: st
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_an_operator_alone_computes_what_its_copies_do(model_path: ModelPath, tmp_path: Path, precision: str) -> None:
+def test_copies_of_an_extracted_operator_agree(model_path: ModelPath, tmp_path: Path, precision: str) -> None:
     graph = TFLiteGraph(model_path(precision))
     for kind in ("CONV_2D", "ADD", "PAD", "RESIZE_NEAREST_NEIGHBOR"):
         index = next(operator.index for operator in graph.operators if operator.kind == kind)
         path = tmp_path / f"{kind}.tflite"
-        path.write_bytes(graph.cut_out(index, copies=3))
+        path.write_bytes(graph.extract(index, copies=3))
         interpreter = make_interpreter(path)
         random = np.random.default_rng(0)
         for details in interpreter.get_input_details():
@@ -64,18 +64,18 @@ def test_kernels_are_those_of_the_keras_model(model_path: ModelPath, micro) -> N
     assert graph.constant(operator.index, 9) is None
 
 
-def test_a_profile_tells_parts_and_the_whole(model_path: ModelPath) -> None:
+def test_profile_sums_parts_and_kinds(model_path: ModelPath) -> None:
     result = profile(model_path("int8"), rounds=20)
     assert len(result.operators) == len(TFLiteGraph(model_path("int8")).operators)
     assert result.sum_ms == pytest.approx(sum(result.parts_ms().values())) == pytest.approx(sum(result.kinds_ms().values()))
-    assert result.whole_ms > 0
+    assert result.measured_ms > 0
     assert {"stem", "stage1", "transition1_branch1", "stage2_module0_link1to0", "stage3_module0_fuse0", "head"} <= set(
         result.parts_ms()
     )
     times = {operator.layer: operator.ms for operator in result.operators}
     assert times["stage2_module0_branch1_block0_conv1"] == times["stage3_module0_branch1_block0_conv1"]  # timed once
     assert result.network is not None
-    assert "of the measured whole" in str(result)
+    assert f"{result.measured_ms:.3f} ms" in str(result)
     assert ProfileResult.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
@@ -93,42 +93,42 @@ def test_a_profile_tells_parts_and_the_whole(model_path: ModelPath) -> None:
         (None, "other", "other"),
     ],
 )
-def test_layers_belong_to_parts(layer: str | None, part: str, group: str) -> None:
+def test_parts_and_groups_of_layers(layer: str | None, part: str, group: str) -> None:
     assert part_of(layer) == part
     assert group_of(part) == group
 
 
-def test_the_command_writes_what_can_be_read(model_path: ModelPath, tmp_path: Path) -> None:
+def test_command_writes_a_profile(model_path: ModelPath, tmp_path: Path) -> None:
     path, picture = tmp_path / "profile.json", tmp_path / "profile.svg"
-    asked = ["--rounds", "5", "--json", str(path), "--picture", str(picture)]
-    ended = CliRunner().invoke(app, ["profile", str(model_path("float32")), *asked])
+    options = ["--rounds", "5", "--json", str(path), "--picture", str(picture)]
+    ended = CliRunner().invoke(app, ["profile", str(model_path("float32")), *options])
     assert ended.exit_code == 0, ended.output
     result = load_profile(path)
     assert result.model == "float32.tflite"
     assert picture.read_text() == profile_svg(result)
     path.write_text('{"format_version": 1}')
-    with pytest.raises(HRNetError, match=r"profile\.json: not a profile; `python -m mobile_eval profile"):
+    with pytest.raises(HRNetError, match=r"profile\.json"):
         load_profile(path)
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "message"),
+    ("place", "value", "named"),
     [
-        (["operators"], [], "expected operators whose times"),
-        (["operators"], "x", "operators must be a list, got 'x'"),
-        (["operators", 2, "ms"], "x", r"operators\[2\]: ms must be a number, got 'x'"),
-        (["operators", 2, "ms"], float("nan"), r"operators\[2\]: ms must be a number, got nan"),
-        (["operators", 2, "ms"], -1, "expected operators whose times"),
-        (["operators", 1], None, r"operators\[1\] must be an object, got None"),
-        (["network"], "x", "network must be an object or null, got 'x'|network must be an object, got 'x'"),
-        (["whole_ms"], 0, "expected operators whose times"),
-        (["threads"], 10**30, "threads must be a whole number"),
-        (["environment", "allowed_cores"], "0", "environment: allowed_cores must be a list"),
-        (["environment"], [], "environment must be an object"),
-        (["format_version"], 2, "not a profile; `python -m mobile_eval profile"),
+        (["operators"], [], "operators"),
+        (["operators"], "x", "operators .*'x'"),
+        (["operators", 2, "ms"], "x", r"operators\[2\]: ms .*'x'"),
+        (["operators", 2, "ms"], float("nan"), r"operators\[2\]: ms .*nan"),
+        (["operators", 2, "ms"], -1, "operators"),
+        (["operators", 1], None, r"operators\[1\] .*None"),
+        (["network"], "x", "network .*'x'"),
+        (["measured_ms"], 0, "full model"),
+        (["threads"], 10**30, "threads"),
+        (["environment", "allowed_cores"], "0", "environment: allowed_cores .*'0'"),
+        (["environment"], [], r"environment .*\[\]"),
+        (["format_version"], 2, "not a profile"),
     ],
 )
-def test_damaged_profiles_name_the_entry(place: list[Any], value: object, message: str, tmp_path: Path) -> None:
+def test_damaged_profiles_name_the_entry(place: list[Any], value: object, named: str, tmp_path: Path) -> None:
     operators = [OperatorTime(index, "ADD", None, "other", 0.5) for index in range(3)]
     result = ProfileResult("m", "0", "litert", 1, None, tuple(operators), 2.0, current_environment())
     data: Any = json.loads(json.dumps(result.to_json()))
@@ -139,11 +139,11 @@ def test_damaged_profiles_name_the_entry(place: list[Any], value: object, messag
     inner[place[-1]] = value
     path = tmp_path / "profile.json"
     path.write_text(json.dumps(data))
-    with pytest.raises(HRNetError, match=rf"profile\.json: not a profile.*({message})|profile\.json: {message}"):
+    with pytest.raises(HRNetError, match=rf"profile\.json: .*{named}"):
         load_profile(path)
 
 
-def test_the_picture_has_a_bar_for_each_part_and_operator_and_a_cell_for_each_branch(model_path: ModelPath) -> None:
+def test_picture_has_bars_of_parts_and_operators_and_cells_of_branches(model_path: ModelPath) -> None:
     result = profile(model_path("int8"), rounds=3)
     drawn = ElementTree.fromstring(profile_svg(result))
     titles = [title.text or "" for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
@@ -163,5 +163,5 @@ def test_the_picture_has_a_bar_for_each_part_and_operator_and_a_cell_for_each_br
 
 def test_a_graph_without_operators_is_refused(tmp_path: Path, model_path: ModelPath) -> None:
     (tmp_path / "not.tflite").write_bytes(b"nothing")
-    with pytest.raises(HRNetError, match="is not a TFLite model"):
+    with pytest.raises(HRNetError, match=r"not\.tflite"):
         TFLiteGraph(tmp_path / "not.tflite")

@@ -14,7 +14,7 @@ from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS, pairs_by_name, parse_flip_pairs, resolve_flip_pairs, words_without_side
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.decode import decode_heatmaps
-from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
+from mobile_eval.keypoints.inference import DecodingOptions, flip_back, predict_box
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.poses import CENTER_COLOR, LEFT_COLOR, RIGHT_COLOR, bone_colors, joint_colors
@@ -201,11 +201,11 @@ def test_the_flip_test_exchanges_sides(first: str, second: str, typed: str, mode
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     plain, other = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     order = np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14, 16])
-    expected = decode_heatmaps((plain + unmirrored(other, order)) / 2)
-    found = PoseOptions(flip=True, flip_pairs=typed).keypoints(model, model.to_input(crops))
+    expected = decode_heatmaps((plain + flip_back(other, order)) / 2)
+    found = DecodingOptions(flip=True, flip_pairs=typed).keypoints(model, model.to_input(crops))
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    alone = decode_heatmaps((plain + unmirrored(other, np.arange(17))) / 2)
-    found = PoseOptions(flip=True, flip_pairs="none").keypoints(model, model.to_input(crops))
+    alone = decode_heatmaps((plain + flip_back(other, np.arange(17))) / 2)
+    found = DecodingOptions(flip=True, flip_pairs="none").keypoints(model, model.to_input(crops))
     np.testing.assert_allclose(found, alone, atol=1e-6)
     assert not np.allclose(expected, alone)
 
@@ -222,7 +222,7 @@ def test_without_pairs_nothing_is_mirrored(invoke: Invoke, people: People, model
     assert "float32.tflite: it is not known which of the 17 keypoints (joint_0_near, joint_0_far, joint_1_near, ...)" in line
     assert "--flip-pairs none" in line
     with pytest.raises(HRNetError, match="17 keypoints"):
-        predict_box(TFLiteModel(path), np.zeros((90, 70, 3), np.uint8), (0, 0, 70, 90), PoseOptions(flip=True))
+        predict_box(TFLiteModel(path), np.zeros((90, 70, 3), np.uint8), (0, 0, 70, 90), DecodingOptions(flip=True))
     json_path = people.images.parent / "figures.json"
     code, _, _ = invoke("evaluate", path, *data, "--flip", "--flip-pairs", "0:1,joint_1_near:joint_1_far", "--json", json_path)
     assert code == 0

@@ -14,7 +14,7 @@ import pytest
 
 from mobile_eval.datasets.coco.detection import load_detection_dataset
 from mobile_eval.metrics.box_ap import box_ap
-from mobile_eval.tasks.detection.evaluate import measured
+from mobile_eval.tasks.detection.evaluate import measure_boxes
 from tests.mobile_eval.pycocotools_scores import assert_same_scores, pycocotools_scores
 
 FILES = 60
@@ -82,7 +82,7 @@ def test_figures_are_those_of_pycocotools(images: Path) -> None:
         assert (len(data), data.classes) == (6, ("a", "b", "c"))
         own = [{**one, **{name: known[one[name]] for name, known in ids.items()}} for one in results]
         expected = pycocotools_scores(clean, results)
-        for found in (measured(data, own), box_ap({**coco, "annotations": coco["annotations"][:-5]}, own)):
+        for found in (measure_boxes(data, own), box_ap({**coco, "annotations": coco["annotations"][:-5]}, own)):
             assert_same_scores(dataclasses.astuple(found), expected, str(seed))
         aps.append(expected[0])
     assert 0.1 < np.mean(aps) < 0.9

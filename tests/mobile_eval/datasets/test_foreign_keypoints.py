@@ -16,7 +16,7 @@ import pytest
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import measure
+from mobile_eval.tasks.pose.evaluate import measure_pose
 from tests.mobile_eval.conftest import Invoke, People, one_line
 from tests.mobile_eval.hostile_coco import REFUSED, Scene, draw_scene, spelled_otherwise
 from tests.mobile_eval.pycocotools_scores import assert_same_scores, pycocotools_scores
@@ -81,7 +81,7 @@ def test_figures_are_those_of_pycocotools_or_one_line(images: Path) -> None:
             continue
         coco = spelled_otherwise(scene, random)
         data = load(coco, images, category="person")
-        result = measure("x", data, scene.predicted, scene.sigmas)
+        result = measure_pose("x", data, scene.predicted, scene.sigmas)
         assert result.oks is not None
         assert_same_scores(dataclasses.astuple(result.oks), scene_scores(scene), str(seed))
         np.testing.assert_allclose(result.pck.pck, share_of_joints_found(scene), rtol=0, atol=1e-9, err_msg=str(seed))

@@ -14,8 +14,8 @@ import pytest
 from mobile_eval.datasets.coco.detection import DetectionDataset, load_detection_dataset
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.detection.evaluate import measured
-from mobile_eval.tasks.pose.evaluate import measure
+from mobile_eval.tasks.detection.evaluate import measure_boxes
+from mobile_eval.tasks.pose.evaluate import measure_pose
 from tests.mobile_eval.conftest import Invoke, People, one_line
 
 PEOPLE, IN_IMAGE = 100, 20  # COCO counts so many predictions of an image
@@ -125,7 +125,7 @@ def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco:
     )
     assert message in data.skipped_summary
     found = np.stack([instance.keypoints for instance in data.instances])
-    result = measure("x", data, found, [0.05, 0.05])
+    result = measure_pose("x", data, found, [0.05, 0.05])
     assert result.oks is not None
     assert (result.oks.ap50, result.pck.pck, result.pck.joints_counted) == (1.0, 1.0, 199)
     with pytest.raises(HRNetError, match=r"people\.json, annotation 7 \(a\.png\): .*neck"):
@@ -186,7 +186,7 @@ def test_crowds_and_background_of_detection(coco: dict[str, Any], images: Path) 
     assert [len(image.boxes) for image in data.images] == [IN_IMAGE] * 5 + [0, 0]
     perfect = [{**one, "score": 0.9} for one in data.coco["annotations"] if not one.get("iscrowd")]
     false = {"image_id": 7, "category_id": 1, "bbox": [9, 9, 50, 50], "score": 1.0}
-    right, wrong = measured(data, perfect), measured(data, [*perfect, false])
+    right, wrong = measure_boxes(data, perfect), measure_boxes(data, [*perfect, false])
     assert right.ap == pytest.approx(1.0)
     assert wrong.ap == pytest.approx(100 / 101, abs=1e-3)  # found first, on a background image: precision n / (n + 1)
 

@@ -22,14 +22,15 @@ from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.coordinate_frame import STORED, UPRIGHT, find_frame, oriented_size
 from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.exif import orientation
-from mobile_eval.image.preprocess import instance_crops, read_image, read_item
+from mobile_eval.image.exif import read_orientation
+from mobile_eval.image.image_file import read_image, read_item
+from mobile_eval.image.preprocess import instance_crops
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.keypoints.predict import pictures_frame, predict
 from mobile_eval.notices import DataWarning
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
 
 HEIGHT, WIDTH = 48, 80
@@ -69,7 +70,7 @@ def as_pillow(path: Path, *, upright: bool) -> NDArray[np.uint8]:
 def test_pixels_are_those_of_pillow(ending: str, turn: int, tmp_path: Path) -> None:
     path = save(tmp_path / f"a{ending}", turn)
     with path.open("rb") as file:
-        assert orientation(file) == turn
+        assert read_orientation(file) == turn
     for upright in (True, False):
         lossless = ending != ".jpg"
         found = read_image(path, upright=upright)
@@ -101,9 +102,9 @@ def test_what_says_no_orientation(tmp_path: Path) -> None:
         "after the pixels": save(tmp_path / "b.jpg").read_bytes() + jpeg[2:],
     }
     for name, data in cases.items():
-        assert orientation(io.BytesIO(data)) == 1, name
+        assert read_orientation(io.BytesIO(data)) == 1, name
     little_endian = jpeg[:at] + b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x08\0\0\0" + bytes(4)
-    assert orientation(io.BytesIO(little_endian)) == 8
+    assert read_orientation(io.BytesIO(little_endian)) == 8
 
 
 # --- which frame

@@ -1,4 +1,4 @@
-"""Reading ahead: in order, not too far, and errors in their turn."""
+"""Background reading: order, bounded queue, and errors."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Iterator
 
 import pytest
 
-from mobile_eval.image.prefetch import AHEAD, ahead
+from mobile_eval.image.prefetch import QUEUE_SIZE, prefetch
 
 
-def test_no_more_images_are_read_ahead_than_wait() -> None:
-    made: list[int] = []
+def test_the_queue_is_bounded() -> None:
+    calls: list[int] = []
 
-    def make(item: int) -> int:
-        made.append(item)
+    def negate(item: int) -> int:
+        calls.append(item)
         return -item
 
-    taken = ahead(make, iter(range(1000)))
-    assert [next(taken) for _ in range(3)] == [0, -1, -2]
+    results = prefetch(negate, iter(range(1000)))
+    assert [next(results) for _ in range(3)] == [0, -1, -2]
     time.sleep(0.05)
-    assert len(made) <= 3 + AHEAD
-    taken.close()  # type: ignore[attr-defined]
+    assert len(calls) <= 3 + QUEUE_SIZE
+    results.close()  # type: ignore[attr-defined]
 
 
-def test_what_goes_wrong_ahead_is_raised_in_its_turn() -> None:
+def test_errors_are_raised_in_order() -> None:
     def numbers() -> Iterator[int]:
         yield from (4, 9, -1, 16)
 
-    taken = ahead(math.isqrt, numbers())
-    assert [next(taken), next(taken)] == [2, 3]
-    with pytest.raises(ValueError, match="must be nonnegative"):
-        next(taken)
+    results = prefetch(math.isqrt, numbers())
+    assert [next(results), next(results)] == [2, 3]
+    with pytest.raises(ValueError, match="nonnegative"):
+        next(results)

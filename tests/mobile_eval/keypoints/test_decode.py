@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobile_eval.image.geometry import UDP
-from mobile_eval.keypoints.decode import decode_dark, decode_heatmaps, decode_own, decode_udp
+from mobile_eval.keypoints.decode import decode_by_geometry, decode_dark, decode_heatmaps, decode_udp
 from tests.mobile_eval.heatmaps import gaussian
 
 HEIGHT, WIDTH = 32, 24
@@ -120,4 +120,4 @@ def test_noisy_maps_and_maps_without_a_joint(
     maps[0], maps[1] = -1, 1e-4  # no joint, and one so faint that UDP takes no logarithm of it
     expected = [(0, 0, -1), *((*official(one[..., 0]), float(one.max())) for one in maps[1:])]
     np.testing.assert_allclose(decode(maps)[:, 0], expected, atol=1e-3)
-    np.testing.assert_array_equal(decode_own(maps, UDP), decode_udp(maps))
+    np.testing.assert_array_equal(decode_by_geometry(maps, UDP), decode_udp(maps))

@@ -10,9 +10,9 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import read_image
+from mobile_eval.image.image_file import read_image
 from mobile_eval.keypoints.decode import decode_heatmaps
-from mobile_eval.keypoints.inference import PoseOptions, predict_box, predict_instances, unmirrored
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding, flip_back, predict_box, predict_instances
 from mobile_eval.model.description import ModelOutput, TensorFormat
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.mobile_eval.conftest import SIZE, People
@@ -21,7 +21,7 @@ from tests.mobile_eval.conftest import SIZE, People
 def test_mirrored_heatmaps_come_back() -> None:
     rng = np.random.default_rng(1)
     maps = rng.random((2, 5, 7, 3), np.float32)
-    back = unmirrored(maps, np.array([0, 2, 1]))
+    back = flip_back(maps, np.array([0, 2, 1]))
     for image, row, column, joint in np.ndindex(maps.shape):
         source = 7 - 1 - max(column - 1, 0)  # mirrored, then moved right by one
         assert back[image, row, column, joint] == maps[image, row, source, (0, 2, 1)[joint]]
@@ -31,19 +31,19 @@ def test_the_flip_test_averages_both(model_path: Callable[..., Path], people: Pe
     model = TFLiteModel(model_path())
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     plain, mirrored = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
-    expected = decode_heatmaps((plain + unmirrored(mirrored, model.description.category.mirrored)) / 2)
-    found = PoseOptions(flip=True).keypoints(model, model.to_input(crops))
+    expected = decode_heatmaps((plain + flip_back(mirrored, model.description.category.mirrored)) / 2)
+    found = DecodingOptions(flip=True).keypoints(model, model.to_input(crops))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: Callable[..., object]) -> None:
     model = TFLiteModel(model_path())
     object.__setattr__(model.description, "output", ModelOutput("keypoints", 4, TensorFormat("float32")))
-    PoseOptions().check(model)
-    with pytest.raises(HRNetError, match="decodes in its graph"):
-        PoseOptions(flip=True).check(model)
-    with pytest.raises(HRNetError, match="no decoding named 'best'; there are own, quarter, dark, udp"):
-        PoseOptions(decoding="best")
+    DecodingOptions().check(model)
+    with pytest.raises(HRNetError, match=r"\.tflite"):
+        DecodingOptions(flip=True).check(model)
+    with pytest.raises(HRNetError, match="'best'"):
+        checked_decoding("best")
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])

@@ -15,7 +15,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, crop_matrix, distances, heatmap_pixel, mirrored, transform_points
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, warp_crop
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
-from mobile_eval.keypoints.inference import PoseOptions, predict_box, unmirrored
+from mobile_eval.keypoints.inference import DecodingOptions, flip_back, predict_box
 from mobile_eval.model.archive import read_description
 from mobile_eval.model.description import ModelDescription, ModelInput, TensorFormat
 from mobile_eval.runtime.tflite_model import TFLiteModel
@@ -76,7 +76,7 @@ def test_mirrored_heatmaps_meet_without_a_shift() -> None:
     maps = np.concatenate([gaussian(11.25, 20.5, 32, 24), gaussian(23 - 11.25, 20.5, 32, 24)], axis=-1)
     seen_mirrored = maps[:, :, ::-1][..., [1, 0]]  # what a network finds in the mirrored crop, which is the same crop
     np.testing.assert_allclose(seen_mirrored, maps, atol=1e-6)
-    back = unmirrored(np.ascontiguousarray(seen_mirrored), np.array([1, 0]), shift=False)
+    back = flip_back(np.ascontiguousarray(seen_mirrored), np.array([1, 0]), shift=False)
     np.testing.assert_allclose(back, maps, atol=1e-6)
     np.testing.assert_allclose(decode_udp(back)[0, :, :2], [[11.25, 20.5], [23 - 11.25, 20.5]], atol=0.01)
 
@@ -99,9 +99,9 @@ def test_the_geometry_chooses_crop_decoding_and_flip(model_path: Callable[..., P
     matrix, joints = box_matrix(box, SIZE, UDP), model.description.category.mirrored
     crop = warp_crop(image, matrix, SIZE)[None]
     plain, other = model.heatmaps(crop), model.heatmaps(np.ascontiguousarray(crop[:, :, ::-1]))
-    both = np.float32(0.5) * (plain + unmirrored(other, joints, shift=False))
-    for options, maps in ((PoseOptions(), plain), (PoseOptions(flip=True), both)):
+    both = np.float32(0.5) * (plain + flip_back(other, joints, shift=False))
+    for options, maps in ((DecodingOptions(), plain), (DecodingOptions(flip=True), both)):
         expected = keypoints_in_image(decode_udp(maps), matrix[None], heatmap_pixel(SIZE, UDP))[0]
         np.testing.assert_allclose(predict_box(model, image, box, options), expected, atol=1e-5)
-    assert PoseOptions().of(model).decoding == "udp"
-    assert PoseOptions().of(TFLiteModel(model_path())).decoding == "quarter"
+    assert DecodingOptions().resolved(model).decoding == "udp"
+    assert DecodingOptions().resolved(TFLiteModel(model_path())).decoding == "quarter"

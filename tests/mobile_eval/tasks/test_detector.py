@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from hrnet_tf.models.detection import anchors as theirs
 from hrnet_tf.models.detection import faster_rcnn as detection
 from hrnet_tf.models.detection.proposals import Proposals
-from hrnet_tf.models.detection.roi_align import LEVEL_SCALES, SAMPLES, RoIAlign
-from mobile_eval.tasks.detection import anchors, boxes, roi_align
+from hrnet_tf.models.detection.roi_align import RoIAlign
+from mobile_eval.tasks.detection import anchors, roi_align
 from mobile_eval.tasks.detection import nms as suppression
 from mobile_eval.tasks.detection.boxes import Objects, objects
-from mobile_eval.tasks.detection.proposals import RPN_IOU, proposals
+from mobile_eval.tasks.detection.constants import BOX_STDS, STRIDES
+from mobile_eval.tasks.detection.proposals import proposals
 
 SIZE = (64, 96)
 Array = NDArray[np.float32]
@@ -29,19 +30,6 @@ def rpn() -> tuple[Array, Array]:
     return rng.standard_normal(count).astype(np.float32), deltas
 
 
-def test_the_numbers_are_those_that_networks_are_trained_with() -> None:
-    assert (anchors.STRIDES, anchors.SCALE, anchors.RATIOS) == (theirs.STRIDES, theirs.ANCHOR_SCALE, theirs.ANCHOR_RATIOS)
-    assert (anchors.RPN_STDS, anchors.BOX_STDS, anchors.MAX_LOG_SCALE) == (
-        theirs.RPN_STDS,
-        theirs.BOX_STDS,
-        theirs.MAX_LOG_SCALE,
-    )
-    assert (roi_align.LEVEL_SCALES, roi_align.SAMPLES) == (LEVEL_SCALES, SAMPLES)
-    assert RPN_IOU == 0.7
-    own = boxes.SCORE_THRESHOLD, boxes.BOX_IOU, boxes.MAX_DETECTIONS
-    assert own == (detection.SCORE_THRESHOLD, detection.BOX_IOU, detection.MAX_DETECTIONS)
-
-
 @pytest.mark.parametrize("size", [SIZE, (96, 160), (800, 1216)])
 def test_anchors(size: tuple[int, int]) -> None:
     levels = anchors.level_anchors(size)
@@ -50,8 +38,8 @@ def test_anchors(size: tuple[int, int]) -> None:
 
 
 def test_boxes_of_deltas(rpn: tuple[Array, Array]) -> None:
-    expected = theirs.clip_boxes(theirs.decode_deltas(theirs.anchor_boxes(SIZE), rpn[1], theirs.BOX_STDS), SIZE)
-    found = anchors.decode(np.concatenate(anchors.level_anchors(SIZE)), rpn[1], anchors.BOX_STDS, SIZE)
+    expected = theirs.clip_boxes(theirs.decode_deltas(theirs.anchor_boxes(SIZE), rpn[1], BOX_STDS), SIZE)
+    found = anchors.decode(np.concatenate(anchors.level_anchors(SIZE)), rpn[1], BOX_STDS, SIZE)
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
@@ -75,7 +63,7 @@ def test_proposals(rpn: tuple[Array, Array], candidates: int, count: int) -> Non
 
 def test_what_boxes_cover() -> None:
     rng = np.random.default_rng(0)
-    levels = [rng.standard_normal((1, 512 // stride, 256 // stride, 3)).astype(np.float32) for stride in anchors.STRIDES[:4]]
+    levels = [rng.standard_normal((1, 512 // stride, 256 // stride, 3)).astype(np.float32) for stride in STRIDES[:4]]
     corners = rng.uniform(0, [200, 400], (40, 2))
     ends = np.minimum(corners + rng.uniform(0, [256, 512], (40, 2)), [256, 512])
     rows = np.concatenate([corners, ends], axis=1).astype(np.float32)

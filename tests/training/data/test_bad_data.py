@@ -180,7 +180,11 @@ def nothing(at: Path) -> None:
         (nothing, CLASSIFY + " --max-crop-aspect 0.5", "crop-ratio must be at least 1, got 0.5"),
         (nothing, CLASSIFY + " --recipe coco", "no recipe for classification named 'coco'; there are imagenet, small"),
         (boxes_only, FACES, "faces.json has no category with keypoints"),
-        (landmarks_without_sides, FACES, "it is not known which of the 6 keypoints (one_0, one_1, one_2, ...) are left and right"),
+        (
+            landmarks_without_sides,
+            FACES,
+            "the 6 keypoints (one_0, one_1, one_2, ...) are left and right",
+        ),
         (nothing, FACES + " --masks {at}/masks", "--masks is not for landmarks"),
         (nothing, FACES + " --balance-classes", "--balance-classes is not for landmarks; it takes --targets"),
         (nothing, FACES.replace("faces.json", "masks"), "masks is a folder without .pts files"),

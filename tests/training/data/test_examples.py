@@ -15,7 +15,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import box_matrix
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.keypoints.decode import decode_heatmaps, keypoints_in_image
 from training.data.examples import Examples, evaluation_inputs, steps_per_epoch
 from training.tasks.pose.settings import PoseSettings
@@ -39,7 +39,7 @@ def examples(people: KeypointDataset, spec: HRNetSpec, seed: int = 0, settings: 
 def made(index: int, people: KeypointDataset, spec: HRNetSpec, settings: PoseSettings) -> tuple[np.ndarray, ...]:
     example_builder = pose_example_builder(people, spec, settings)
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
-    example_builder.augmented(index, read_item(people.persons[index]), np.random.default_rng(0), out)
+    example_builder.augmented(index, read_item(people.instances[index]), np.random.default_rng(0), out)
     return out
 
 
@@ -56,7 +56,7 @@ def test_targets_decode_to_the_joints(people: KeypointDataset, spec: HRNetSpec) 
 
 
 def test_without_augmentation_the_crop_is_the_device_s(people: KeypointDataset, spec: HRNetSpec) -> None:
-    for index, crop in enumerate(evaluation_inputs(people.persons[:3], spec)):
+    for index, crop in enumerate(evaluation_inputs(people.instances[:3], spec)):
         np.testing.assert_array_equal(made(index, people, spec, NONE)[0], crop)
 
 

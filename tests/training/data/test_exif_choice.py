@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conversion.quantization.samples import own_data
+from conversion.quantization.samples import training_data
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import load_given
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig, fine_tuning_config
 from training.data.image_cache import ImageCache
@@ -64,10 +63,10 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
     assert (again.train.exif, again.val and again.val.exif) == (exif, exif)
     changed = fine_tuning_config(run, run_sources(run, options(turned, "upright")), 1, 8, 1e-3, 0)
     assert changed.train.exif == "upright"
-    data = own_data(run)
+    data = training_data(run)
     assert data is not None
     assert {instance.upright for instance in data.items} == {exif == "upright"}
-    assert own_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
+    assert training_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
 
 
 def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
@@ -83,8 +82,8 @@ def test_where_there_is_no_choice(tmp_path: Path) -> None:
     asked = {"images": tmp_path, "train_annotations": None, "masks": None, "classes": None, "exif": "stored"}
     with pytest.raises(HRNetError, match="`exif` is not for classification"):
         asked_source("classification", asked, TRAIN)
-    with pytest.raises(HRNetError, match="`exif` is not for classification"):
-        load_given("classification", TASKS["classification"], DataSource(tmp_path, exif="stored"))
+    with pytest.raises(HRNetError, match="`exif`"):
+        TASKS["classification"].load_optional(DataSource(tmp_path, exif="stored"))
     config = TrainingConfig(DataSource(tmp_path), None, ClassificationSettings(), 1, "classification").to_json()
     assert DataSource(tmp_path).read_as(config) == DataSource(tmp_path)
     assert DataSource().read_as({"train": {"images": "x", "exif": "stored"}}) == DataSource()  # nothing given: nothing to be read

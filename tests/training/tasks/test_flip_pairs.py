@@ -17,7 +17,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.model.archive import read_description
 from mobile_eval.tasks.landmarks.evaluate import load_faces
 from training.cli.task_options import with_given

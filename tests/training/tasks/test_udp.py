@@ -19,12 +19,12 @@ from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import evaluate
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.evaluate import evaluate_pose
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.callbacks.validation import measure
 from training.config import TrainingConfig, stored_settings
 from training.data.examples import evaluation_inputs
@@ -64,14 +64,14 @@ def test_mirrored_examples_are_mirror_images(spec: HRNetSpec, config: TrainingCo
     for flip in (0.0, 1.0):
         example_builder = pose_example_builder(people, spec, dataclasses.replace(STILL, flip_probability=flip))
         out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
-        example_builder.augmented(0, read_item(people.persons[0]), np.random.default_rng(0), out)
+        example_builder.augmented(0, read_item(people.instances[0]), np.random.default_rng(0), out)
         crops.append(out)
     (crop, heatmaps, weights), (other, other_maps, other_weights) = crops
     order = people.category.mirrored
     np.testing.assert_allclose(other_maps, heatmaps[:, ::-1][..., order], atol=1e-5)
     np.testing.assert_array_equal(other_weights, weights[..., order])
     assert np.abs(other - crop[:, ::-1]).mean() < 0.01  # interpolated on a mirrored grid
-    np.testing.assert_array_equal(crop, evaluation_inputs(people.persons[:1], spec, UDP)[0])
+    np.testing.assert_array_equal(crop, evaluation_inputs(people.instances[:1], spec, UDP)[0])
 
 
 def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
@@ -81,20 +81,20 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
     model = TFLiteModel(tmp_path / "m.tflite")
     assert model.description.input.geometry == UDP
-    found = evaluate(model, data)
+    found = evaluate_pose(model, data)
 
     trained = build_for_training(run.spec, udp)
     set_model_weights(trained, load_weights(run.weights_path))
     metric_evaluator = PckEvaluator(data, run.spec, UDP)
-    metric_evaluator.update(trained.predict_on_batch(evaluation_inputs(data.persons, run.spec, UDP)))
+    metric_evaluator.update(trained.predict_on_batch(evaluation_inputs(data.instances, run.spec, UDP)))
     np.testing.assert_allclose(found.keypoints[..., :2], metric_evaluator.keypoints()[..., :2], atol=0.05)
     assert (
         found.pck.pck == metric_evaluator.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
     )
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
-    held = RankingData.prepare(data, run.spec, udp.settings)
-    assert held.measure(trained)[1] == pytest.approx(found.pck.pck)
+    ranking_data = RankingData.prepare(data, run.spec, udp.settings)
+    assert ranking_data.measure(trained)[1] == pytest.approx(found.pck.pck)
 
     with pytest.raises(HRNetError, match="must both learn `targets` udp, or neither"):
         build_teacher(run, config)
@@ -126,7 +126,7 @@ def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingCo
     people = load_keypoints(config.train)
     example_builder = pose_example_builder(people, spec, STILL)
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
-    example_builder.plain(0, read_item(people.persons[0]), out)
+    example_builder.plain(0, read_item(people.instances[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
     drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "standard"))
     assert drawn.shape == other.shape == (1, 64, 64, 3)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import Tensor
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.image.preprocess import normalize, resize, warp_crop
 from training.tasks.base import Array, ExampleBuilder, Image

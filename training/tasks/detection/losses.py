@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.backend.types import Tensor
-from hrnet_tf.models.detection.anchors import BOX_STDS, RPN_STDS, encode_deltas
+from hrnet_tf.models.detection.anchors import encode_deltas
+from mobile_eval.tasks.detection.constants import BOX_STDS, RPN_STDS
 from training.tasks.detection.assignment import assign_anchors, assign_proposals, sample
 from training.tasks.detection.settings import DetectionSettings
 

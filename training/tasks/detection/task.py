@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from hrnet_tf.backend.types import KerasLoss, KerasModel
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coco.detection import DetectionDataset
 from mobile_eval.image.geometry import Geometry
 from mobile_eval.metrics.box_ap import box_ap
 from mobile_eval.tasks.detection.boxes import Objects, objects
-from mobile_eval.tasks.detection.evaluate import METRIC
+from mobile_eval.tasks.detection.task import METRIC
 from mobile_eval.viz.boxes import draw_boxes
 from training.tasks.base import Array, Category, Image, TrainingTask
 from training.tasks.detection.examples import NO_BOX, BoxExampleBuilder, unpack

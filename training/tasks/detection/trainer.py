@@ -9,7 +9,7 @@ from hrnet_tf.backend.types import KerasLoss, KerasModel, KerasOptimizer, Tensor
 from hrnet_tf.models.detection.anchors import anchor_boxes
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
-from hrnet_tf.models.detection.stages import ALIGNED_LEVELS, DetectorStages, flat_answers, stages_of
+from hrnet_tf.models.detection.two_stage import ALIGNED_LEVELS, DetectorStages, flatten_rpn_outputs, stages_of
 from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import TrainerModel
 from training.tasks.base import divergence
@@ -65,7 +65,7 @@ class DetectionTrainer(TrainerModel):
         maps = {name: tf.cast(value, tf.float32) for name, value in maps.items()}
         targets = tf.cast(y, tf.float32)
         boxes, labels = unpack(targets)
-        logits, deltas = flat_answers(maps)
+        logits, deltas = flatten_rpn_outputs(maps)
         seed = tf.cast(tf.reduce_sum(seeds(targets)), tf.int32)
         settings = self.settings
         proposal_loss = anchor_loss(logits, deltas, self.anchors, boxes, labels, settings.rpn_samples, tf.stack([seed, ANCHORS]))
@@ -81,7 +81,7 @@ class DetectionTrainer(TrainerModel):
         """
         maps = {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
         objectness = tf.sigmoid(tf.cast(teacher_outputs["rpn_logits"], tf.float32))
-        anchors = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(objectness, flat_answers(maps)[0]))
+        anchors = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(objectness, flatten_rpn_outputs(maps)[0]))
         proposals = tf.stop_gradient(tf.cast(teacher_outputs["proposals"], tf.float32))[:, :DISTILLED_PROPOSALS]
         class_logits, _ = self._box_head(proposals, maps)
         return anchors + divergence(teacher_outputs["class_logits"][:, :DISTILLED_PROPOSALS], class_logits)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import unknown_pairs_message
 from mobile_eval.errors import HRNetError

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss, Tensor
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import resolve_flip_pairs, unknown_pairs_message
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD, Geometry, box_matrix, heatmap_pixel
-from mobile_eval.keypoints.decode import decode_own, keypoints_in_image
+from mobile_eval.keypoints.decode import decode_by_geometry, keypoints_in_image
 from mobile_eval.metrics.pck import pck
 from mobile_eval.tasks.pose.task import METRIC
 from mobile_eval.viz.poses import draw_skeleton
@@ -48,7 +48,7 @@ class KeypointCollector:
         """Add the heatmaps (n, H/4, W/4, K) of the next n persons."""
         persons = self.data.instances[self._count : self._count + len(outputs)]
         matrices = np.stack([box_matrix(person.box, self.input_size, self.geometry) for person in persons])
-        decoded = decode_own(np.asarray(outputs, np.float32), self.geometry)
+        decoded = decode_by_geometry(np.asarray(outputs, np.float32), self.geometry)
         self._batches.append(keypoints_in_image(decoded, matrices, heatmap_pixel(self.input_size, self.geometry)))
         self._count += len(outputs)
 
@@ -115,7 +115,7 @@ def heatmap_distillation_loss(teacher_heatmaps: Tensor, heatmaps: Tensor) -> Ten
 
 def draw_heatmaps(images: Image, heatmaps: Array, category: Category, geometry: Geometry = STANDARD) -> Image:
     """Draw the skeletons of heatmaps (n, H/4, W/4, K) on crops (n, H, W, 3), RGB."""
-    skeleton, keypoints = KeypointCategory.from_json(category), decode_own(np.asarray(heatmaps, np.float32), geometry)
+    skeleton, keypoints = KeypointCategory.from_json(category), decode_by_geometry(np.asarray(heatmaps, np.float32), geometry)
     height, width = images.shape[1:3]
     keypoints[..., :2] *= heatmap_pixel((height, width), geometry)
     return np.stack([draw_skeleton(crop, points, skeleton) for crop, points in zip(images, keypoints, strict=True)])

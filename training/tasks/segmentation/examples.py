@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize, resize, warp_crop

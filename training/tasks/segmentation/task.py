@@ -8,18 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import KerasLoss
-from hrnet_tf.models.build import Network
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coordinate_frame import oriented_size
 from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Geometry
-from mobile_eval.image.image_file import check_size
-from mobile_eval.image.prefetch import ahead
+from mobile_eval.image.image_size import check_size
+from mobile_eval.image.prefetch import prefetch
 from mobile_eval.metrics.confusion import IGNORED, confusion, mean_over_classes, per_class_iou
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
+from mobile_eval.tasks.segmentation.evaluate import most_likely
+from mobile_eval.tasks.segmentation.task import METRIC
 from mobile_eval.viz.masks import mask_overlay
 from training.tasks.base import Array, Category, Image, TrainingTask, divergence
 from training.tasks.class_balance import weights_by_median_frequency
@@ -78,7 +79,7 @@ def check_masks(data: SegmentationDataset, settings: SegmentationSettings, is_tr
     up to the largest one: other masks hold grey levels. Unreadable images are ignored here; training skips up to 1 % of them.
     """
     present = np.zeros(len(data.classes), np.bool_)
-    masks = ahead(lambda item: _classes_in_mask(item, len(data.classes)), data.images)
+    masks = prefetch(lambda item: _classes_in_mask(item, len(data.classes)), data.images)
     for classes in tracked(masks, "masks", total=len(data)):
         present |= classes
     if not is_training_set:
@@ -116,7 +117,7 @@ def balancing_weights(data: SegmentationDataset) -> NDArray[np.float64]:
         mask = read_mask(item.mask_path, classes)
         return np.bincount(mask[mask != IGNORED], minlength=classes)
 
-    counts = tracked(ahead(pixel_counts, data.images), "masks", total=len(data))
+    counts = tracked(prefetch(pixel_counts, data.images), "masks", total=len(data))
     return weights_by_median_frequency(counts, classes)
 
 

@@ -1,0 +1,30 @@
+"""The shapes of the tensors of a detector's two files."""
+
+from __future__ import annotations
+
+from mobile_eval.errors import HRNetError
+from mobile_eval.model.archive import REMEDY
+from mobile_eval.model.description import DETECTOR_MAPS, ModelDescription
+from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BOX_HEAD_LEVELS, POOLED_SIZE, STRIDES
+
+Shape = tuple[int, ...]
+
+
+def tensor_shapes(description: ModelDescription) -> tuple[Shape, list[Shape]]:
+    """The shape of the input, and those of the outputs.
+
+    Of the first file: image (1, H, W, 3); maps of P2 to P5, objectness of P2 to P6, deltas of P2 to P6. Of the second:
+    what each proposal covers (R, 7, 7, C); class logits (R, classes + 1), deltas (R, 4 * (classes + 1)).
+    """
+    boxes, answers = description.boxes, len(description.classes) + 1
+    if boxes is None:
+        raise HRNetError(f"{description.name}: the description does not name the detector's second file; {REMEDY}")
+    if description.output.kind != DETECTOR_MAPS:
+        return (boxes.proposals, POOLED_SIZE, POOLED_SIZE, boxes.width), [
+            (boxes.proposals, answers),
+            (boxes.proposals, 4 * answers),
+        ]
+    height, width = description.input.size
+    sizes = [(height // stride, width // stride) for stride in STRIDES]
+    widths = [(boxes.width, BOX_HEAD_LEVELS), (ANCHORS_PER_POSITION, len(STRIDES)), (4 * ANCHORS_PER_POSITION, len(STRIDES))]
+    return (1, height, width, 3), [(1, *size, channels) for channels, levels in widths for size in sizes[:levels]]
