@@ -72,7 +72,7 @@ def import_checkpoint(
         spec = dataclasses.replace(spec, input_size=input_size or spec.input_size)
     except HRNetError as error:
         raise HRNetError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    category = category_for(spec.task, spec.classes)
+    category = category_for(spec)
     # the official landmark networks learnt targets that were rounded down
     offset = 0.5 if spec.task == "landmarks" else 0.0
     run = Run(output, "import", spec, category, {"checkpoint": str(path), "heatmap_offset": offset})

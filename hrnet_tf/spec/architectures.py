@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import JsonObject
 
 Network = HRNetSpec | SimpleBaselineSpec
 
@@ -16,7 +15,7 @@ _ARCHITECTURES: dict[str, type[HRNetSpec] | type[SimpleBaselineSpec]] = {
 }
 
 
-def network_description(spec: Network) -> dict[str, Any]:
+def network_description(spec: Network) -> JsonObject:
     """Describe a network as plain data.
 
     Returns:
@@ -25,12 +24,12 @@ def network_description(spec: Network) -> dict[str, Any]:
     return {"architecture": _architecture(spec), **spec.network_description(), "spec": network_to_json(spec)}
 
 
-def network_to_json(spec: Network) -> dict[str, Any]:
+def network_to_json(spec: Network) -> JsonObject:
     """Return a spec as plain data for `spec.json`."""
     return {"architecture": _architecture(spec), **spec.to_json()}
 
 
-def network_from_json(data: dict[str, Any]) -> Network:
+def network_from_json(data: JsonObject) -> Network:
     """Return the spec that `network_to_json` wrote.
 
     Raises:

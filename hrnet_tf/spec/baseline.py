@@ -1,14 +1,13 @@
-"""What a SimpleBaseline is: frozen data."""
+"""A SimpleBaseline as frozen data."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
-from hrnet_tf.spec.network import LARGEST_SIZE, FusionLink
+from hrnet_tf.spec.network import MAX_SIZE, FusionLink, Size, check_input_size
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import checked
+from mobile_eval.typed import JsonObject, checked
 
 RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # bottleneck blocks of each stage
 RESNET_STRIDE = 32
@@ -19,9 +18,14 @@ DECONVOLUTIONS, DECONVOLUTION_CHANNELS, DECONVOLUTION_KERNEL = 3, 256, 4
 
 @dataclass(frozen=True)
 class SimpleBaselineSpec:
-    """A ResNet of `depth` layers and three transposed convolutions to heatmaps (Xiao et al., arXiv 1804.06208).
+    """A ResNet followed by three transposed convolutions to heatmaps (Xiao et al., arXiv 1804.06208).
 
-    `input_size` is (height, width) in pixels, `classes` the number of joints.
+    Attributes:
+        name: The name of the network.
+        depth: Number of layers of the ResNet: 50, 101 or 152.
+        input_size: (height, width) of the input image in pixels.
+        classes: Number of joints.
+        task: Always "pose".
     """
 
     name: str
@@ -32,25 +36,21 @@ class SimpleBaselineSpec:
 
     def __post_init__(self) -> None:
         if self.depth not in RESNET_BLOCKS:
-            raise HRNetError(f"depth must be one of {', '.join(map(str, RESNET_BLOCKS))}, got {self.depth}")
-        if not 1 <= self.classes <= LARGEST_SIZE:
-            raise HRNetError(f"classes must be between 1 and {LARGEST_SIZE}, got {self.classes}")
+            raise HRNetError(f"`depth` must be one of {', '.join(map(str, RESNET_BLOCKS))}, got {self.depth}")
+        if not 1 <= self.classes <= MAX_SIZE:
+            raise HRNetError(f"`classes` must be between 1 and {MAX_SIZE}, got {self.classes}")
         if self.task != "pose":
-            raise HRNetError(f"a SimpleBaseline is for pose, got task {self.task!r}")
-        if min(self.input_size) < RESNET_STRIDE or any(size % RESNET_STRIDE or size > LARGEST_SIZE for size in self.input_size):
-            height, width = self.input_size
-            raise HRNetError(
-                f"input size {height}x{width}: height and width must be multiples of {RESNET_STRIDE}, up to {LARGEST_SIZE}"
-            )
+            raise HRNetError(f"`task` of a SimpleBaseline must be pose, got {self.task!r}")
+        check_input_size(self.input_size, RESNET_STRIDE)
 
     @property
     def head_kind(self) -> str:
-        """The kind of the head, as of an `HRNetSpec`."""
+        """The kind of the head, see `HRNetSpec.head_kind`."""
         return "heatmap"
 
     @property
     def links(self) -> frozenset[FusionLink]:
-        """Its fusion links: it has none."""
+        """An empty set: the network has no fusion links."""
         return frozenset()
 
     @property
@@ -58,21 +58,25 @@ class SimpleBaselineSpec:
         """Number of bottleneck blocks in stages 1 to 4."""
         return RESNET_BLOCKS[self.depth]
 
-    def resolution(self, branch: int) -> tuple[int, int]:
-        """(height, width) at stride 4 * 2**branch; its heatmaps are at branch 0's."""
+    def resolution(self, branch: int) -> Size:
+        """The (height, width) at stride `4 * 2**branch`; the heatmaps have that of branch 0."""
         stride = HEATMAP_STRIDE * 2**branch
         return self.input_size[0] // stride, self.input_size[1] // stride
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for `spec.json`."""
+    def to_json(self) -> JsonObject:
+        """Return plain data for `spec.json`."""
         return dataclasses.asdict(self)
 
-    def network_description(self) -> dict[str, Any]:
-        """The shape of what is built, as plain data for readers that do not know this package."""
+    def network_description(self) -> JsonObject:
+        """Describe the shape of the network as plain data, for readers that do not know this package."""
         return {"depth": self.depth}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> SimpleBaselineSpec:
-        """The spec that `to_json` wrote."""
+    def from_json(cls, data: JsonObject) -> SimpleBaselineSpec:
+        """Return the spec that `to_json` wrote.
+
+        Raises:
+            HRNetError: If the data are not those of a spec.
+        """
         spec: SimpleBaselineSpec = checked(data, cls, "not the spec of a SimpleBaseline")
         return spec

@@ -1,10 +1,12 @@
-"""The keypoint categories of the published pose networks, as COCO writes one (skeleton 1-based)."""
+"""The keypoint categories of the published pose networks, in COCO's format (skeletons are 1-based)."""
 
 from __future__ import annotations
 
-from typing import Any
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.network import HEATMAP_HEADS
+from mobile_eval.typed import JsonObject
 
-COCO_PERSON: dict[str, Any] = {
+COCO_PERSON: JsonObject = {
     "name": "person",
     "keypoints": [
         "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
@@ -17,7 +19,7 @@ COCO_PERSON: dict[str, Any] = {
     ],
 }  # fmt: skip
 
-MPII_PERSON: dict[str, Any] = {
+MPII_PERSON: JsonObject = {
     "name": "person",
     "keypoints": [
         "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
@@ -31,13 +33,17 @@ MPII_PERSON: dict[str, Any] = {
 }  # fmt: skip
 
 
-def category_for(task: str, classes: int) -> dict[str, Any]:
-    """The category of a published network with that many answers; numbered where names are not known."""
-    if task == "pose":
-        known = next((c for c in (COCO_PERSON, MPII_PERSON) if len(c["keypoints"]) == classes), None)
+def category_for(spec: Network) -> JsonObject:
+    """Return the category of a network that was not trained here.
+
+    Returns:
+        COCO's or MPII's category for a pose network with their number of joints; else one with numbered names.
+    """
+    if spec.task == "pose":
+        known = next((category for category in (COCO_PERSON, MPII_PERSON) if len(category["keypoints"]) == spec.classes), None)
         if known is not None:
             return known
-    if task in ("pose", "landmarks"):
-        name = "person" if task == "pose" else "face"
-        return {"name": name, "keypoints": [f"{task}_{index}" for index in range(classes)], "skeleton": []}
-    return {"name": task, "classes": [f"class_{index}" for index in range(classes)]}
+    if spec.head_kind in HEATMAP_HEADS:
+        name = {"pose": "person", "landmarks": "face"}.get(spec.task, spec.task)
+        return {"name": name, "keypoints": [f"{spec.task}_{index}" for index in range(spec.classes)], "skeleton": []}
+    return {"name": spec.task, "classes": [f"class_{index}" for index in range(spec.classes)]}

@@ -1,8 +1,8 @@
-"""What an HRNet is: frozen data.
+"""An HRNet as frozen data.
 
-A spec holds the sizes of a network, the set of its fusion links, and the residual blocks that it lost. Removing units (links or
-blocks) makes a smaller spec; `networks.build_model` makes a model of exactly what the spec's liveness says can reach the output.
-A removed block leaves the identity path that ran beside it.
+A spec holds the sizes of a network, its fusion links, and the residual blocks that were removed from it. Removing units (links or
+blocks) makes a smaller spec; `hrnet_tf.models.build.build_model` builds only what can influence an output (`liveness`). Where a
+block is removed, the identity path beside it remains.
 
 Notation of the paper (arXiv 1908.07919): stage s (2, 3, 4) has s branches; branch b has `width * 2**b` channels at stride
 `4 * 2**b`; each module of a stage ends in an exchange unit, whose fusion links go from every `source` to every other `target`.
@@ -16,14 +16,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import checked, checked_entry
+from mobile_eval.typed import JsonObject, checked, checked_entry
 
 Size = tuple[int, int]  # (height, width)
 
-# The head of each of the package's tasks. A task of your own names one of these heads in its spec.
+# The head of each of the package's tasks. The spec of another task names one of these heads.
 TASK_HEADS = {
     "pose": "heatmap",
     "landmarks": "multiscale_heatmap",
@@ -38,16 +37,23 @@ BLOCKS = ("basic", "bottleneck")
 INTERPOLATIONS = ("nearest", "bilinear")
 STEM_STRIDE = 4
 FIRST_STAGE = 2  # the first stage with more than one branch
-LARGEST_SIZE = 65536  # pixels, channels or classes: a larger number is a mistake
-MOST_MODULES = 64  # of a stage, and blocks of a branch
-BOTTLENECK_EXPANSION = 4  # a bottleneck block puts out this times its inner width
+MAX_SIZE = 65536  # pixels, channels or classes; a larger number is a mistake
+MAX_MODULES = 64  # per stage; also blocks per branch
+BOTTLENECK_EXPANSION = 4  # output channels of a bottleneck block per inner channel
 CLASSIFICATION_WIDTH = 32  # inner width of the bottleneck that widens branch 0 (HRNet-W-C); it doubles from branch to branch
-CLASSIFICATION_FEATURES = 64  # times the inner width of the first of them
+CLASSIFICATION_FEATURES = 64  # features per inner channel of that bottleneck
 
 
 @dataclass(frozen=True, order=True)
 class FusionLink:
-    """The path from branch `source` to branch `target` in the exchange unit of one module (all 0-based but `stage`)."""
+    """The path from one branch to another in the exchange unit of a module.
+
+    Attributes:
+        stage: Number of the stage, 2 to 4.
+        module: Index of the module in the stage.
+        source: Index of the branch that the link reads.
+        target: Index of the branch that the link is added to.
+    """
 
     stage: int
     module: int
@@ -56,7 +62,7 @@ class FusionLink:
 
     def __post_init__(self) -> None:
         if self.source == self.target:
-            raise HRNetError(f"a fusion link joins two branches, got source {self.source} and the same target")
+            raise HRNetError(f"a fusion link joins two branches, got source {self.source} and target {self.target}")
 
     @property
     def name(self) -> str:
@@ -65,7 +71,7 @@ class FusionLink:
 
     @classmethod
     def parse(cls, name: str) -> FusionLink:
-        """The link of that `name`."""
+        """Return the link of that name."""
         match = re.fullmatch(r"stage(\d+)_module(\d+)_link(\d+)to(\d+)", name)
         if match is None:
             raise HRNetError(f"not a fusion link: {name!r}, expected a name such as stage3_module2_link0to2")
@@ -94,7 +100,7 @@ class BranchModule:
 
 @dataclass(frozen=True, order=True)
 class ResidualBlock:
-    """One of the residual blocks of one branch in one module, counted from 0."""
+    """A residual block of one branch in one module; `block` is its index."""
 
     stage: int
     module: int
@@ -108,12 +114,12 @@ class ResidualBlock:
 
     @property
     def place(self) -> BranchModule:
-        """The branch module that it is part of."""
+        """The branch and module that the block belongs to."""
         return BranchModule(self.stage, self.module, self.branch)
 
     @classmethod
     def parse(cls, name: str) -> ResidualBlock:
-        """The block of that `name`."""
+        """Return the block of that name."""
         match = re.fullmatch(r"stage(\d+)_module(\d+)_branch(\d+)_block(\d+)", name)
         if match is None:
             raise HRNetError(f"not a residual block: {name!r}, expected a name such as stage4_module0_branch1_block3")
@@ -127,33 +133,38 @@ Unit = FusionLink | ResidualBlock  # what can be removed
 
 
 def parse_unit(name: str) -> Unit:
-    """The link or block of that `name`."""
+    """Return the link or block of that name.
+
+    Example:
+        >>> parse_unit("stage3_module2_link0to2")
+        FusionLink(stage=3, module=2, source=0, target=2)
+    """
     return ResidualBlock.parse(name) if "_block" in name else FusionLink.parse(name)
 
 
 @dataclass(frozen=True)
 class StageSpec:
-    """Number of modules of a stage, and of residual blocks in each branch of a module."""
+    """Sizes of a stage: number of modules, and of residual blocks per branch in a module."""
 
     modules: int
     blocks: int
 
     def __post_init__(self) -> None:
-        if not (1 <= self.modules <= MOST_MODULES and 1 <= self.blocks <= MOST_MODULES):
-            raise HRNetError(f"a stage has 1 to {MOST_MODULES} modules and blocks, got {self.modules} and {self.blocks}")
+        if not (1 <= self.modules <= MAX_MODULES and 1 <= self.blocks <= MAX_MODULES):
+            raise HRNetError(f"a stage has 1 to {MAX_MODULES} modules and blocks, got {self.modules} and {self.blocks}")
 
 
 @dataclass(frozen=True)
 class Liveness:
-    """What some path leads from to an output: the rest is not built."""
+    """The branches and links from which a path leads to an output; no others are built."""
 
     branches: frozenset[BranchModule]
     links: frozenset[FusionLink]
 
 
 @lru_cache
-def full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> frozenset[FusionLink]:
-    """All fusion links of a network; its last module only has those into `outputs`."""
+def _full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> frozenset[FusionLink]:
+    """All fusion links of a network; those of the last module lead only into `outputs`."""
     links = set()
     for stage, spec in enumerate(stages, FIRST_STAGE):
         for module in range(spec.modules):
@@ -164,8 +175,7 @@ def full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> froze
 
 
 @lru_cache
-def full_blocks(stages: tuple[StageSpec, ...]) -> frozenset[ResidualBlock]:
-    """All residual blocks of stages 2 and on."""
+def _full_blocks(stages: tuple[StageSpec, ...]) -> frozenset[ResidualBlock]:
     return frozenset(
         ResidualBlock(number, *place)
         for number, stage in enumerate(stages, FIRST_STAGE)
@@ -216,9 +226,23 @@ class HRNetSpec:
     removed_blocks: frozenset[ResidualBlock] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
+        self._check_sizes()
+        self._check_kinds()
+        for kind, unknown in (("link", self.links - self.possible_links), ("block", self.removed_blocks - self.possible_blocks)):
+            if unknown:
+                raise HRNetError(f"the network has no {kind} {min(map(str, unknown))}")
+
+    def _check_sizes(self) -> None:
         for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
-            if not 1 <= getattr(self, name) <= LARGEST_SIZE:
-                raise HRNetError(f"{name} must be between 1 and {LARGEST_SIZE}, got {getattr(self, name)}")
+            if not 1 <= getattr(self, name) <= MAX_SIZE:
+                raise HRNetError(f"`{name}` must be between 1 and {MAX_SIZE}, got {getattr(self, name)}")
+        if self.block == "bottleneck" and self.width % BOTTLENECK_EXPANSION:
+            raise HRNetError(f"`width` must be a multiple of {BOTTLENECK_EXPANSION} for bottleneck blocks, got {self.width}")
+        if not 1 <= len(self.stages) <= 3:
+            raise HRNetError(f"`stages` must have 1 to 3 entries, got {len(self.stages)}")
+        check_input_size(self.input_size, self.size_multiple)
+
+    def _check_kinds(self) -> None:
         for name, value, known in (
             ("block", self.block, BLOCKS),
             ("interpolation", self.interpolation, INTERPOLATIONS),
@@ -230,20 +254,6 @@ class HRNetSpec:
         if self.head_width is not None and (self.head_width < 1 or self.head_kind == "heatmap"):
             expected = "the head 'heatmap' has no width" if self.head_kind == "heatmap" else "must be at least 1"
             raise HRNetError(f"`head_width` {self.head_width}: {expected}")
-        if self.block == "bottleneck" and self.width % BOTTLENECK_EXPANSION:
-            raise HRNetError(f"bottleneck blocks need a width that is a multiple of {BOTTLENECK_EXPANSION}, got {self.width}")
-        if not 1 <= len(self.stages) <= 3:
-            raise HRNetError(f"an HRNet has 1 to 3 stages after the first, got {len(self.stages)}")
-        multiple = self.size_multiple
-        if min(self.input_size) < multiple or any(size % multiple or size > LARGEST_SIZE for size in self.input_size):
-            height, width = self.input_size
-            raise HRNetError(
-                f"input size {height}x{width}: height and width must be multiples of {multiple}, up to {LARGEST_SIZE}"
-            )
-        units = ("link", self.links - self.possible_links), ("block", self.removed_blocks - self.possible_blocks)
-        for kind, unknown in units:
-            if unknown:
-                raise HRNetError(f"the network has no {kind} {min(map(str, unknown))}")
 
     @property
     def head_kind(self) -> str:
@@ -257,12 +267,12 @@ class HRNetSpec:
 
     @property
     def size_multiple(self) -> int:
-        """Height and width must be multiples of this, the stride of the lowest resolution."""
+        """The stride of the lowest resolution, of which height and width of the input are multiples."""
         return int(STEM_STRIDE * 2 ** (self.last_stage - 1))
 
     @property
     def last_stage(self) -> int:
-        """Number of the last stage, and of its branches."""
+        """The number of the last stage, which is also its number of branches."""
         return FIRST_STAGE + len(self.stages) - 1
 
     def stage(self, number: int) -> StageSpec:
@@ -270,36 +280,36 @@ class HRNetSpec:
         return self.stages[number - FIRST_STAGE]
 
     def channels(self, branch: int) -> int:
-        """Number of channels of a branch."""
+        """The number of channels of a branch."""
         return int(self.width * 2**branch)
 
     @property
     def gathered_channels(self) -> int:
-        """Channels of all branches that the head reads together, 15 times the width for four."""
+        """The number of channels of all branches that the head reads, 15 times the width for four."""
         return sum(self.channels(branch) for branch in self.outputs)
 
     @property
     def head_channels(self) -> int:
-        """`head_width`, or where it is not given the paper's (of a detector see `detector_sizes`)."""
+        """`head_width`, or its value in the paper. For detectors see `hrnet_tf.spec.detection.detection_widths`."""
         return self.head_width or (CLASSIFICATION_WIDTH if self.head_kind == "classification" else self.gathered_channels)
 
-    def resolution(self, branch: int) -> tuple[int, int]:
-        """(height, width) of a branch's feature maps."""
+    def resolution(self, branch: int) -> Size:
+        """The (height, width) of a branch's feature maps."""
         stride = STEM_STRIDE * 2**branch
         return self.input_size[0] // stride, self.input_size[1] // stride
 
     @property
     def possible_links(self) -> frozenset[FusionLink]:
-        """The links of the same network at full connectivity."""
-        return full_links(self.stages, self.outputs)
+        """All links of the network at full connectivity."""
+        return _full_links(self.stages, self.outputs)
 
     @property
     def possible_blocks(self) -> frozenset[ResidualBlock]:
-        """The residual blocks of stages 2 and on of the same network before any was removed."""
-        return full_blocks(self.stages)
+        """All residual blocks of stages 2 to 4 at full connectivity."""
+        return _full_blocks(self.stages)
 
     def blocks(self, place: BranchModule) -> tuple[ResidualBlock, ...]:
-        """The residual blocks that a branch module has, in order; none where only the identity is left."""
+        """The residual blocks of a branch in a module, in order; an empty tuple if all are removed."""
         stage, module, branch = place.stage, place.module, place.branch
         every = (ResidualBlock(stage, module, branch, block) for block in range(self.stage(stage).blocks))
         return tuple(block for block in every if block not in self.removed_blocks)
@@ -311,39 +321,59 @@ class HRNetSpec:
 
     @property
     def removed_links(self) -> frozenset[FusionLink]:
-        """The links of full connectivity that this network has not."""
+        """The links of full connectivity that this network does not have."""
         return self.possible_links - self.links
 
     def full(self) -> HRNetSpec:
-        """The same network with every link and block."""
+        """Return the same network with every link and block."""
         return dataclasses.replace(self, links=self.possible_links, removed_blocks=frozenset())
 
     def without(self, removed: Iterable[Unit]) -> HRNetSpec:
-        """The network without these links and blocks, and without the links that no output can feel any more."""
+        """Remove links and blocks, and every link that no longer influences an output.
+
+        Args:
+            removed: The units to remove.
+
+        Returns:
+            The smaller network.
+
+        Raises:
+            HRNetError: If the network does not have one of them.
+
+        Example:
+            >>> from hrnet_tf.spec.presets import preset
+            >>> spec = preset("pose-w32")
+            >>> len(spec.links), len(spec.without({FusionLink(4, 2, 3, 0)}).links)
+            (53, 52)
+        """
         removed = frozenset(removed)
         links = frozenset(unit for unit in removed if isinstance(unit, FusionLink))
         blocks = frozenset(unit for unit in removed if isinstance(unit, ResidualBlock))
         absent = (links - self.links) | (blocks & self.removed_blocks)
         if absent:
-            raise HRNetError(f"cannot remove {min(map(str, absent))}: the network has it no more")
+            raise HRNetError(f"cannot remove {min(map(str, absent))}: the network does not have it")
         spec = dataclasses.replace(self, links=self.links - links, removed_blocks=self.removed_blocks | blocks)
         return dataclasses.replace(spec, links=spec.liveness().links)
 
-    def connected_like(self, other: HRNetSpec) -> HRNetSpec:
-        """This network with the links and blocks that `other` has, such as a pruned network of another width."""
-        mine, theirs = ([stage.modules for stage in spec.stages] for spec in (self, other))
-        if mine != theirs or self.outputs != other.outputs:
+    def connected_like(self, pattern: HRNetSpec) -> HRNetSpec:
+        """Return this network with the links and blocks of another, such as a pruned network of another width.
+
+        Raises:
+            HRNetError: If the two differ in modules or in output branches.
+        """
+        modules, pattern_modules = ([stage.modules for stage in spec.stages] for spec in (self, pattern))
+        if modules != pattern_modules or self.outputs != pattern.outputs:
             raise HRNetError(
-                f"the links of {other.name} (modules {theirs}, outputs {list(other.outputs)}) have no place in "
-                f"{self.name} (modules {mine}, outputs {list(self.outputs)})"
+                f"the links of {pattern.name} (modules {pattern_modules}, outputs {list(pattern.outputs)}) do not fit "
+                f"{self.name} (modules {modules}, outputs {list(self.outputs)})"
             )
-        return dataclasses.replace(self, links=other.links, removed_blocks=other.removed_blocks)
+        return dataclasses.replace(self, links=pattern.links, removed_blocks=pattern.removed_blocks)
 
     def liveness(self) -> Liveness:
-        """Walk from the outputs back: which branch modules and links some path leads from to an output."""
+        """Walk back from the outputs, and return the branches and links from which a path leads to an output."""
         branches: set[BranchModule] = set()
         links: set[FusionLink] = set()
-        needed = set(self.outputs)  # targets of the exchange unit that somebody reads
+        needed = set(self.outputs)  # targets of the exchange unit that are read
         for stage in range(self.last_stage, FIRST_STAGE - 1, -1):
             for module in range(self.stage(stage).modules - 1, -1, -1):
                 into = {link for link in self.links if (link.stage, link.module) == (stage, module) and link.target in needed}
@@ -354,8 +384,8 @@ class HRNetSpec:
                 needed = (needed - {stage - 1}) | {stage - 2}
         return Liveness(frozenset(branches), frozenset(links))
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for `spec.json`; connectivity is stored as what was removed."""
+    def to_json(self) -> JsonObject:
+        """Return plain data for `spec.json`; connectivity is stored as the removed links and blocks."""
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "links"}
         data["stages"] = [dataclasses.asdict(stage) for stage in self.stages]
         data["removed_links"] = [link.name for link in sorted(self.removed_links)]
@@ -363,19 +393,23 @@ class HRNetSpec:
         return data
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> HRNetSpec:
-        """The spec that `to_json` wrote."""
+    def from_json(cls, data: JsonObject) -> HRNetSpec:
+        """Return the spec that `to_json` wrote.
+
+        Raises:
+            HRNetError: If the data are not those of a spec.
+        """
         place = "not the spec of an HRNet"
         removed = [FusionLink.parse(name) for name in checked_entry(data, "removed_links", list[str], place)]
         blocks = [ResidualBlock.parse(name) for name in checked(data.get("removed_blocks", []), list[str], place)]
-        rest = {name: value for name, value in data.items() if name not in ("removed_links", "removed_blocks")}
-        spec: HRNetSpec = checked(rest, cls, place).full()
+        fields = {name: value for name, value in data.items() if name not in ("removed_links", "removed_blocks")}
+        spec: HRNetSpec = checked(fields, cls, place).full()
         if unknown := frozenset(removed) - spec.links:
             raise HRNetError(f"the network has no link {min(unknown).name}")
         return dataclasses.replace(spec, links=spec.links - frozenset(removed), removed_blocks=frozenset(blocks))
 
-    def network_description(self) -> dict[str, Any]:
-        """The shape and connectivity of what is built, as plain data for readers that do not know this package."""
+    def network_description(self) -> JsonObject:
+        """Describe the shape and connectivity of the network as plain data, for readers that do not know this package."""
         live = self.liveness()
         return {
             "width": self.width,
@@ -386,3 +420,11 @@ class HRNetSpec:
             "removed_links": [link.name for link in sorted(self.possible_links - live.links)],
             "removed_blocks": [block.name for block in sorted(self.removed_blocks) if block.place in live.branches],
         }
+
+
+def check_input_size(size: Size, multiple: int) -> None:
+    """Raise HRNetError unless height and width are multiples of `multiple` up to `MAX_SIZE` pixels."""
+    if min(size) < multiple or any(side % multiple or side > MAX_SIZE for side in size):
+        raise HRNetError(
+            f"`input_size`: height and width must be multiples of {multiple} up to {MAX_SIZE}, got {size[0]}x{size[1]}"
+        )

@@ -1,8 +1,8 @@
-"""Names and the networks they stand for, and how to vary one.
+"""Named networks, and variations of them.
 
 Sizes: Deep High-Resolution Representation Learning (arXiv 1908.07919) and the official repositories. The
-bottleneck networks are those of the paper's table, not the repositories' W44; the small pose networks are
-the classification repository's small trunks with the pose head.
+bottleneck networks are those in the paper's table, not the repositories' W44; the small pose networks have
+the small trunks of the classification repository and the pose head.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ import re
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
-from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from hrnet_tf.spec.network import HRNetSpec, Size, StageSpec
 from mobile_eval.errors import HRNetError
 
-_SIZES = {  # task: the paper's input size (height, width), and joints, landmarks or classes
+_SIZES = {  # task: input size (height, width) in the paper, and number of joints, landmarks or classes
     "pose": ((256, 192), 17),  # COCO
     "landmarks": ((256, 256), 98),  # WFLW
     "segmentation": ((1024, 2048), 19),  # Cityscapes
     "classification": ((224, 224), 1000),  # ImageNet
     "detection": ((800, 1216), 80),  # COCO
 }
-SMALL_DETECTOR = ((320, 320), 64)  # input size and head width of the small detectors, for images of any aspect
-_INTERPOLATIONS = {"landmarks": "bilinear", "segmentation": "bilinear"}  # of the official code bases; nearest elsewhere
+SMALL_DETECTOR = ((320, 320), 64)  # input size and head width of the small detectors
+_INTERPOLATIONS = {"landmarks": "bilinear", "segmentation": "bilinear"}  # of the official repositories; nearest for other tasks
 _STANDARD = (StageSpec(1, 4), StageSpec(4, 4), StageSpec(3, 4))
 
 
-def default_size(task: str) -> tuple[int, int]:
-    """The papers' input size (height, width) for a task."""
+def default_size(task: str) -> Size:
+    """Return the input size (height, width) of a task in the papers."""
     return _SIZES[task][0]
 
 
 def interpolation_of(task: str) -> str:
-    """How the official network for a task upsamples in its fusion links."""
+    """Return how the fusion links of the official network for a task upsample."""
     return _INTERPOLATIONS.get(task, "nearest")
 
 
@@ -102,14 +102,26 @@ PRESETS = {network.name: network for network in _NETWORKS}
 
 
 def preset(name: str) -> Network:
-    """The network of that name, at full connectivity."""
+    """Return the network of that name, at full connectivity.
+
+    Raises:
+        HRNetError: If there is no such network.
+
+    Example:
+        >>> preset("pose-w32").input_size
+        (256, 192)
+    """
     if name not in PRESETS:
-        raise HRNetError(f"no model named {name!r}; there are {', '.join(PRESETS)}")
+        raise HRNetError(f"no model named {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) from "256x192"."""
+def parse_size(text: str) -> Size:
+    """Return the (height, width) of a text such as "256x192".
+
+    Raises:
+        HRNetError: If the text is not a size.
+    """
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None:
         raise HRNetError(f"not a size: {text!r}, expected HEIGHTxWIDTH such as 256x192")
@@ -119,7 +131,7 @@ def parse_size(text: str) -> tuple[int, int]:
 def customized(
     spec: Network,
     *,
-    input_size: tuple[int, int] | None = None,
+    input_size: Size | None = None,
     width: int | None = None,
     modules: str | None = None,
     blocks: int | None = None,
@@ -128,21 +140,39 @@ def customized(
     stage1_width: int | None = None,
     head_width: int | None = None,
 ) -> Network:
-    """The full-connectivity network like `spec` but for what is given; `modules` as in "1,4,3".
+    """Return a network at full connectivity with some sizes changed; None keeps that of `spec`.
 
-    A SimpleBaseline only has an `input_size` to vary.
+    Args:
+        spec: The network to start from.
+        input_size: (height, width) in pixels. A SimpleBaseline takes only this.
+        width: Number of channels of branch 0.
+        modules: Number of modules in stages 2 to 4, such as "1,4,3"; fewer numbers make fewer stages.
+        blocks: Number of residual blocks per branch in a module.
+        stem_width: Number of channels of the stem.
+        stage1_blocks: Number of blocks in stage 1.
+        stage1_width: Inner width of the blocks of stage 1.
+        head_width: Width of the head, see `HRNetSpec`.
+
+    Raises:
+        HRNetError: If the network cannot have such a size.
+
+    Example:
+        >>> customized(preset("pose-w32"), input_size=(128, 96), width=16).width
+        16
     """
     if isinstance(spec, SimpleBaselineSpec):
-        options = {"width": width, "modules": modules, "blocks": blocks, "stem width": stem_width}
-        options |= {"stage 1 blocks": stage1_blocks, "stage 1 width": stage1_width, "head width": head_width}
-        given = [name for name, value in options.items() if value is not None]
-        if given:
-            raise HRNetError(f"{spec.name} has no {' or '.join(given)} to set: of a SimpleBaseline only the input size varies")
+        sizes = {"width": width, "modules": modules, "blocks": blocks, "stem_width": stem_width}
+        sizes |= {"stage1_blocks": stage1_blocks, "stage1_width": stage1_width, "head_width": head_width}
+        unsupported = [f"`{name}`" for name, value in sizes.items() if value is not None]
+        if unsupported:
+            raise HRNetError(
+                f"{spec.name} is a SimpleBaseline, of which only `input_size` can be set, got {', '.join(unsupported)}"
+            )
         return dataclasses.replace(spec, input_size=input_size or spec.input_size)
     counts = [stage.modules for stage in spec.stages]
     if modules is not None:
         if not re.fullmatch(r"\d+(,\d+){0,2}", modules):
-            raise HRNetError(f"not numbers of modules: {modules!r}, expected one a stage such as 1,4,3")
+            raise HRNetError(f"`modules` must be one number per stage, such as 1,4,3, got {modules!r}")
         counts = [int(count) for count in modules.split(",")]
     depth = spec.stages[0].blocks if blocks is None else blocks
     return dataclasses.replace(

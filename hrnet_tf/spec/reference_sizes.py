@@ -1,6 +1,6 @@
-"""Sizes of the networks as papers and READMEs print them, each with its source and the rule it was counted by.
+"""Published sizes of the networks, each with its source and the rule by which it was counted.
 
-They stand beside this package's own counts for comparison; nothing is tuned to them. What the papers call
+They are for comparison with the counts of this package, which do not depend on them. What the papers call
 GFLOPs are multiply-adds of convolutions and dense layers, nearly always divided by 2**30.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.complexity import Cost, complexity
 from hrnet_tf.spec.detection import PAPER_PROPOSALS
 from hrnet_tf.spec.network import Size
 from hrnet_tf.spec.presets import customized, preset
+from mobile_eval.typed import JsonObject
 
 QUANTITIES = ("parameters", "multiply-adds")
 CLOSE_PERCENT = 1.0
@@ -22,23 +22,28 @@ CLOSE_PERCENT = 1.0
 
 @dataclass(frozen=True)
 class Rule:
-    """How a printed number of `quantity` comes from a network's cost.
+    """How a published number is derived from a network's cost.
 
-    `deconvolution_times` is by how much transposed convolutions are counted over.
+    Attributes:
+        quantity: "parameters" or "multiply-adds".
+        text: The rule in words.
+        divisor: What the count is divided by.
+        with_norm: Whether the parameters of BatchNorm count.
+        deconvolution_factor: Factor by which the multiply-adds of transposed convolutions are counted.
     """
 
     quantity: str
     text: str
     divisor: float
     with_norm: bool = True
-    deconvolution_times: int = 1
+    deconvolution_factor: int = 1
 
     def value(self, cost: Cost) -> float:
-        """The number that this rule prints for `cost`."""
+        """Return the number that this rule gives for `cost`."""
         if self.quantity == "parameters":
             return (cost.parameters - (0 if self.with_norm else cost.norm_parameters)) / self.divisor
-        over = (self.deconvolution_times - 1) * cost.deconvolution_multiply_adds
-        return (cost.multiply_adds + over) / self.divisor
+        excess = (self.deconvolution_factor - 1) * cost.deconvolution_multiply_adds
+        return (cost.multiply_adds + excess) / self.divisor
 
 
 PARAMETERS = Rule("parameters", "/ 1e6", 1e6)
@@ -46,17 +51,23 @@ PARAMETERS_WITHOUT_NORM = Rule("parameters", "without BatchNorm's, / 2^20", 2**2
 GIMACS = Rule("multiply-adds", "/ 2^30", 2**30)
 GMACS = Rule("multiply-adds", "/ 1e9", 1e9)
 # The official profiler multiplies the weights of every convolution by its output's size.
-DECONVOLUTIONS_AT_OUTPUT = Rule("multiply-adds", "with deconvolutions at output size, / 2^30", 2**30, deconvolution_times=4)
+DECONVOLUTIONS_AT_OUTPUT = Rule("multiply-adds", "with deconvolutions at output size, / 2^30", 2**30, deconvolution_factor=4)
 WITH_PROPOSALS = Rule("multiply-adds", f"with {PAPER_PROPOSALS} proposals, / 2^30", 2**30)
 USUAL_RULES = (PARAMETERS, GIMACS)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One printed number of a preset at an input size (height, width), with as many digits as are printed.
+    """A published number of a preset.
 
-    `classes` is given where it is not the preset's. `note` says why the package's own count differs, where it
-    does by more than the printed digits.
+    Attributes:
+        name: Name of the preset.
+        input_size: (height, width) in pixels.
+        printed: The number as it is printed.
+        rule: How it was counted.
+        source: Where it is published.
+        classes: Number of joints, landmarks or classes, if not that of the preset.
+        note: Why the count of this package differs by more than the rounding, if it does.
     """
 
     name: str
@@ -69,13 +80,19 @@ class Figure:
 
     @property
     def digits(self) -> int:
-        """Number of digits printed after the point."""
+        """Number of printed decimals."""
         return len(self.printed.partition(".")[2])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A printed number beside this package's own by the same rule; `difference_percent` is of the printed one."""
+    """A published number and the count of this package by the same rule.
+
+    Attributes:
+        figure: The published number.
+        ours: The count of this package.
+        difference_percent: Their difference in percent of the published number.
+    """
 
     figure: Figure
     ours: float
@@ -83,12 +100,12 @@ class Comparison:
 
     @property
     def reproduced(self) -> bool:
-        """Whether they are within a percent of each other, or ours rounds to the printed digits."""
+        """Whether the numbers differ by at most 1 %, or `ours` rounds to the printed digits."""
         printed = self.figure.printed
         return abs(self.difference_percent) <= CLOSE_PERCENT or f"{self.ours:.{self.figure.digits}f}" == printed
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+    def to_json(self) -> JsonObject:
+        """Return plain data."""
         figure = self.figure
         return {
             "quantity": figure.rule.quantity,
@@ -104,8 +121,8 @@ class Comparison:
         }
 
 
-def compared(figure: Figure) -> Comparison:
-    """The package's own number by the figure's rule, and the difference."""
+def compare_figure(figure: Figure) -> Comparison:
+    """Count the network of a published number by the same rule, and compare."""
     spec: Network = customized(preset(figure.name), input_size=figure.input_size)
     ours = figure.rule.value(complexity(dataclasses.replace(spec, classes=figure.classes or spec.classes)))
     printed = float(figure.printed)
@@ -113,7 +130,12 @@ def compared(figure: Figure) -> Comparison:
 
 
 def figures_of(name: str, input_size: Size | None = None) -> list[Figure]:
-    """What is printed of a preset, the first of each quantity and size being the usual one; of one size if given."""
+    """Return the published numbers of a preset, the usual one of each quantity and size first.
+
+    Args:
+        name: Name of the preset.
+        input_size: Only numbers at this (height, width); None for all.
+    """
     return [figure for figure in FIGURES if figure.name == name and input_size in (None, figure.input_size)]
 
 
@@ -128,7 +150,7 @@ def _row(
     classes: int | None = None,
     notes: tuple[str, str] = ("", ""),
 ) -> list[Figure]:
-    """A row of a printed table; an empty number is none."""
+    """A row of a published table; an empty number is not published."""
     columns = zip((parameters, multiply_adds), rules, notes, strict=True)
     return [Figure(name, input_size, printed, rule, source, classes, note) for printed, rule, note in columns if printed]
 

@@ -1,10 +1,9 @@
-"""What `hrnet models` shows: the networks' sizes beside what is printed of them, and the parts of one."""
+"""The tables of `hrnet models`: sizes of the networks beside the published ones, and the parts of one network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -14,18 +13,25 @@ from rich.text import Text
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.complexity import Cost, parts, total
-from hrnet_tf.spec.network import TASKS
+from hrnet_tf.spec.network import TASKS, Size
 from hrnet_tf.spec.presets import PRESETS, customized, preset
-from hrnet_tf.spec.reference_sizes import USUAL_RULES, Comparison, compared, figures_of
+from hrnet_tf.spec.reference_sizes import USUAL_RULES, Comparison, compare_figure, figures_of
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import JsonObject
 
-WIDE = 100  # columns of a terminal from which on there is room for whole numbers
-NARROWEST = 80
+WIDE = 100  # columns of a terminal that has room for unabbreviated numbers
+MIN_WIDTH = 80
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A network, the cost of its parts, and what is printed of it at this input size."""
+    """A network beside its published sizes.
+
+    Attributes:
+        spec: The network.
+        parts: The cost of its parts, by name.
+        published: Comparisons with the published numbers at this input size.
+    """
 
     spec: Network
     parts: dict[str, Cost]
@@ -33,17 +39,17 @@ class Entry:
 
     @property
     def cost(self) -> Cost:
-        """The whole network."""
+        """The cost of the network."""
         return total(self.parts.values())
 
     def printed(self, quantity: str) -> Comparison | None:
-        """The usual printed number of "parameters" or "multiply-adds", if there is one."""
+        """The usual published number of "parameters" or "multiply-adds", if there is one."""
         return next((comparison for comparison in self.published if comparison.figure.rule.quantity == quantity), None)
 
-    def to_json(self, *, with_parts: bool = False) -> dict[str, Any]:
-        """Plain data; shares are between 0 and 1."""
+    def to_json(self, *, with_parts: bool = False) -> JsonObject:
+        """Return plain data, with the cost of each part if `with_parts`; shares are between 0 and 1."""
         spec, cost = self.spec, self.cost
-        data: dict[str, Any] = {
+        data: JsonObject = {
             "name": spec.name,
             "task": spec.task,
             "input_size": list(spec.input_size),
@@ -69,39 +75,48 @@ class Entry:
         return data
 
 
-def entries(name: str | None = None, task: str | None = None, input_size: tuple[int, int] | None = None) -> list[Entry]:
-    """The presets of that name and task (all if not given), at their own input size or another (height, width)."""
+def entries(name: str | None = None, task: str | None = None, input_size: Size | None = None) -> list[Entry]:
+    """Return the presets with their sizes.
+
+    Args:
+        name: Only the preset of this name.
+        task: Only presets for this task.
+        input_size: (height, width) in pixels; None for that of each preset.
+
+    Raises:
+        HRNetError: If there is no such preset or task, or the preset is for another task.
+    """
     if task is not None and task not in TASKS:
-        raise HRNetError(f"no task named {task!r}; there are {', '.join(TASKS)}")
-    chosen = list(PRESETS.values()) if name is None else [preset(name)]
-    if name is not None and task not in (None, chosen[0].task):
-        raise HRNetError(f"{name} is for {chosen[0].task}, not for {task}")
-    return [_entry(customized(spec, input_size=input_size)) for spec in chosen if task in (None, spec.task)]
+        raise HRNetError(f"no task named {task!r}; choose one of {', '.join(TASKS)}")
+    specs = list(PRESETS.values()) if name is None else [preset(name)]
+    if name is not None and task not in (None, specs[0].task):
+        raise HRNetError(f"{name} is for {specs[0].task}, not for {task}")
+    return [_entry(customized(spec, input_size=input_size)) for spec in specs if task in (None, spec.task)]
 
 
 def _entry(spec: Network) -> Entry:
-    return Entry(spec, parts(spec), tuple(map(compared, figures_of(spec.name, spec.input_size))))
+    return Entry(spec, parts(spec), tuple(map(compare_figure, figures_of(spec.name, spec.input_size))))
 
 
 def show(console: Console, *renderables: RenderableType) -> None:
-    """Print, never narrower than the widest needs: a line that wraps is better than a number cut short."""
-    needed = max(Measurement.get(console, console.options.update(width=1000), item).minimum for item in renderables)
-    console.width = max(console.width, needed, NARROWEST)
+    """Print tables and texts without truncating a number: lines may be wider than the console."""
+    required = max(Measurement.get(console, console.options.update(width=1000), item).minimum for item in renderables)
+    console.width = max(console.width, required, MIN_WIDTH)
     for index, item in enumerate(renderables):
         if index:
             console.print()
         console.print(item)
 
 
-def models_table(listed: Sequence[Entry], *, wide: bool) -> RenderableType:
-    """One row a network, grouped by task and input; `wide` has room for whole numbers."""
+def models_table(networks: Sequence[Entry], *, wide: bool) -> RenderableType:
+    """Return a table with one row per network, grouped by task and input size; in millions unless `wide`."""
     parameters, multiply_adds = ("parameters", "multiply-adds\n/ 1e9") if wide else ("param.\n/ 1e6", "mult.-\nadds\n/ 1e9")
     papers = ("paper's\nparam.", "diff.\n%", "paper's\nGFLOPs", "diff.\n%")
     table = _table(wide, "task, input\nand name", parameters, multiply_adds, "/ 2^30", "links", *papers)
     footnotes: dict[str, str] = {}
     digits = 3 if wide else 2
     group = None
-    for entry in listed:
+    for entry in networks:
         spec, cost = entry.spec, entry.cost
         height, width = spec.input_size
         if group not in (None, (spec.task, spec.input_size)):
@@ -115,15 +130,15 @@ def models_table(listed: Sequence[Entry], *, wide: bool) -> RenderableType:
             f"{cost.multiply_adds / 1e9:.{digits}f}",
             f"{cost.multiply_adds / 2**30:.{digits}f}",
             str(len(spec.links) or "–"),
-            *_printed(entry.printed("parameters"), footnotes),
-            *_printed(entry.printed("multiply-adds"), footnotes),
+            *_published(entry.printed("parameters"), footnotes),
+            *_published(entry.printed("multiply-adds"), footnotes),
         )
     notes = (Text(f"{mark}  {text}") for text, mark in footnotes.items())
     return Group(table, Text(), *notes, Text("GFLOPs are multiply-adds / 2^30 where no note says otherwise."))
 
 
-def _printed(comparison: Comparison | None, footnotes: dict[str, str]) -> tuple[str, Text]:
-    """The printed number and the difference, with the mark of its footnote."""
+def _published(comparison: Comparison | None, footnotes: dict[str, str]) -> tuple[str, Text]:
+    """The published number, and the difference with the mark of its footnote."""
     if comparison is None:
         return "–", Text("– ")
     figure = comparison.figure
@@ -134,13 +149,13 @@ def _printed(comparison: Comparison | None, footnotes: dict[str, str]) -> tuple[
 
 
 def _percent(comparison: Comparison) -> str:
-    """The difference with its sign, if it has one."""
+    """The difference with its sign, without one if it rounds to zero."""
     text = f"{comparison.difference_percent:+.2f}"
     return "0.00" if float(text) == 0 else text
 
 
 def figures_text(entry: Entry) -> RenderableType:
-    """Every printed number of a network in a line of its own, with source and rule."""
+    """Return every published number of a network on a line, with its source and rule."""
     lines = []
     for comparison in entry.published:
         figure = comparison.figure
@@ -150,16 +165,16 @@ def figures_text(entry: Entry) -> RenderableType:
             f"{figure.rule.quantity} {figure.rule.text}: {figure.printed} in {figure.source}{classes}, "
             f"{comparison.ours:.{figure.digits + 1}f} here, {_percent(comparison)} %{note}"
         )
-    return Text("\n".join(lines) or "nothing is printed of it at this input size")
+    return Text("\n".join(lines) or "no size is published for this network at this input size")
 
 
 def parts_table(entry: Entry, *, wide: bool) -> RenderableType:
-    """Every part of a network with its share of the whole; at the end all branches, all links, everything."""
+    """Return a table of all parts of a network with their shares, and the sums of branches, links and everything."""
     table = _table(wide, "part", "parameters", "%", "multiply-adds", "%")
-    whole = entry.cost
+    network_cost = entry.cost
 
     def add(name: str, cost: Cost, style: str | None = None) -> None:
-        shares = cost.parameters / whole.parameters, cost.multiply_adds / whole.multiply_adds
+        shares = cost.parameters / network_cost.parameters, cost.multiply_adds / network_cost.multiply_adds
         numbers = (f"{cost.parameters:,}", f"{shares[0]:.2%}"[:-1], f"{cost.multiply_adds:,}", f"{shares[1]:.2%}"[:-1])
         table.add_row(name, *numbers, style=style)
 
@@ -167,16 +182,16 @@ def parts_table(entry: Entry, *, wide: bool) -> RenderableType:
         add(name, cost)
     table.add_row()
     for kind, plural in (("_branch", "branches"), ("_link", "links")):
-        of_kind = [cost for name, cost in entry.parts.items() if kind in name]
-        if of_kind:
-            add(f"{len(of_kind)} {plural}", total(of_kind))
-    add("everything", whole, style="bold")
+        costs = [cost for name, cost in entry.parts.items() if kind in name]
+        if costs:
+            add(f"{len(costs)} {plural}", total(costs))
+    add("everything", network_cost, style="bold")
     return table
 
 
-def _table(wide: bool, first: str, *numbers: str) -> Table:
+def _table(wide: bool, name_header: str, *number_headers: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1 if wide else 0))
-    table.add_column(first, no_wrap=True, vertical="bottom")
-    for header in numbers:
+    table.add_column(name_header, no_wrap=True, vertical="bottom")
+    for header in number_headers:
         table.add_column(header, justify="right", no_wrap=True)
     return table

@@ -1,4 +1,4 @@
-"""Specs: which links there are, what falls dead with them, and what is refused."""
+"""Specs: links, liveness, JSON, and invalid values."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ def test_full_connectivity(name: str, links: int, up: int) -> None:
     assert sum(link.source > link.target for link in spec.links) == up
 
 
-def test_everything_is_alive_at_full_connectivity() -> None:
+def test_all_branches_and_links_are_live_at_full_connectivity() -> None:
     live = preset("pose-w32").liveness()
     assert len(live.branches) == 2 + 4 * 3 + 3 * 4
     assert live.links == preset("pose-w32").links
 
 
-def test_a_branch_without_a_way_out_is_dead_with_its_links(spec: HRNetSpec) -> None:
+def test_a_branch_without_outgoing_links_is_not_live(spec: HRNetSpec) -> None:
     smaller = spec.without({FusionLink(4, 0, 3, 0)})
     assert spec.liveness().branches - smaller.liveness().branches == {BranchModule(4, 0, 3)}
     assert spec.links - smaller.links == {FusionLink(4, 0, 3, 0)}
 
 
-def test_links_into_a_dead_branch_go_with_it() -> None:
+def test_links_into_an_unreachable_branch_are_removed() -> None:
     spec = customized(preset("pose-small-v1"), modules="1,1,2")
-    out = {link for link in spec.links if link.stage == 4 and link.source == 3}
-    smaller = spec.without(out)
+    outgoing = {link for link in spec.links if link.stage == 4 and link.source == 3}
+    smaller = spec.without(outgoing)
     assert not any(3 in (link.source, link.target) for link in smaller.links)
     assert not any(branch.branch == 3 for branch in smaller.liveness().branches)
 
 
-def test_the_start_of_the_newest_branch_keeps_the_lowest_alive(spec: HRNetSpec) -> None:
-    # nothing leads out of branch 2 of stage 3's last module but the start of stage 4's branch 3
-    gone = {link for link in spec.links if link.source == 2 and (link.stage == 4 or link.module == 1)}
-    assert BranchModule(3, 1, 2) in spec.without(gone).liveness().branches
-    gone.add(FusionLink(4, 0, 3, 0))
-    assert BranchModule(3, 1, 2) not in spec.without(gone).liveness().branches
+def test_the_transition_to_the_newest_branch_keeps_the_lowest_branch_live(spec: HRNetSpec) -> None:
+    # only the start of branch 3 in stage 4 reads branch 2 of the last module of stage 3
+    removed = {link for link in spec.links if link.source == 2 and (link.stage == 4 or link.module == 1)}
+    assert BranchModule(3, 1, 2) in spec.without(removed).liveness().branches
+    removed.add(FusionLink(4, 0, 3, 0))
+    assert BranchModule(3, 1, 2) not in spec.without(removed).liveness().branches
 
 
-def test_without_all_links_branch_0_remains(spec: HRNetSpec) -> None:
+def test_branch_0_remains_without_links(spec: HRNetSpec) -> None:
     bare = spec.without(spec.links)
     assert {branch.branch for branch in bare.liveness().branches} == {0}
     assert bare.removed_links == spec.possible_links
@@ -80,55 +80,53 @@ def test_link_names_round_trip() -> None:
         ({"links": frozenset({FusionLink(4, 7, 0, 1)})}, "stage4_module7_link0to1"),
     ],
 )
-def test_bad_specs_are_refused(spec: HRNetSpec, change: dict[str, object], offending: str) -> None:
+def test_invalid_specs_are_refused(spec: HRNetSpec, change: dict[str, object], offending: str) -> None:
     with pytest.raises(HRNetError, match=offending):
         dataclasses.replace(spec, **change)
 
 
-def test_bad_names_and_numbers_are_refused(spec: HRNetSpec) -> None:
-    with pytest.raises(HRNetError, match="no model named 'pose-w99'"):
+def test_invalid_names_and_numbers_are_refused(spec: HRNetSpec) -> None:
+    with pytest.raises(HRNetError, match="'pose-w99'"):
         preset("pose-w99")
-    with pytest.raises(HRNetError, match="not a size: '128'"):
+    with pytest.raises(HRNetError, match="'128'"):
         parse_size("128")
-    with pytest.raises(HRNetError, match="not numbers of modules: '1;2'"):
+    with pytest.raises(HRNetError, match="'1;2'"):
         customized(spec, modules="1;2")
-    with pytest.raises(HRNetError, match="has 1 to 64 modules and blocks, got 0 and 1"):
+    with pytest.raises(HRNetError, match="got 0 and 1"):
         StageSpec(0, 1)
-    with pytest.raises(HRNetError, match="not a fusion link: 'stage3'"):
+    with pytest.raises(HRNetError, match="'stage3'"):
         FusionLink.parse("stage3")
-    with pytest.raises(HRNetError, match="source 1 and the same target"):
+    with pytest.raises(HRNetError, match="source 1 and target 1"):
         FusionLink(2, 0, 1, 1)
-    with pytest.raises(HRNetError, match="the network has it no more"):
+    with pytest.raises(HRNetError, match="stage3_module0_link0to1"):
         spec.without({FusionLink(3, 0, 0, 1)}).without({FusionLink(3, 0, 0, 1)})
-    with pytest.raises(HRNetError, match="not the spec of an HRNet"):
+    with pytest.raises(HRNetError, match="name is missing"):
         HRNetSpec.from_json({"removed_links": []})
 
 
-def test_a_removed_block_leaves_the_branch_alive(spec: HRNetSpec) -> None:
+def test_a_branch_without_its_block_is_live(spec: HRNetSpec) -> None:
     block = ResidualBlock(3, 1, 2, 0)
     smaller = spec.without({block})
     assert smaller.blocks(block.place) == ()
     assert smaller.liveness() == spec.liveness()
     assert spec.live_blocks - smaller.live_blocks == {block}
     assert smaller.full() == spec
-    with pytest.raises(HRNetError, match="cannot remove stage3_module1_branch2_block0: the network has it no more"):
+    with pytest.raises(HRNetError, match="stage3_module1_branch2_block0"):
         smaller.without({block})
-    with pytest.raises(HRNetError, match="the network has no block stage3_module1_branch2_block1"):
+    with pytest.raises(HRNetError, match="stage3_module1_branch2_block1"):
         spec.without({ResidualBlock(3, 1, 2, 1)})
 
 
-def test_blocks_of_dead_branches_are_not_built(spec: HRNetSpec) -> None:
+def test_blocks_of_unreachable_branches_are_not_built(spec: HRNetSpec) -> None:
     smaller = spec.without({FusionLink(4, 0, 3, 0)})
     assert {block.place for block in spec.live_blocks - smaller.live_blocks} == {BranchModule(4, 0, 3)}
 
 
-def test_blocks_are_in_the_json_and_old_files_without_them_are_read(spec: HRNetSpec) -> None:
+def test_removed_blocks_are_in_the_json(spec: HRNetSpec) -> None:
     smaller = spec.without({ResidualBlock(3, 1, 2, 0), FusionLink(3, 1, 0, 2)})
     stored = json.loads(json.dumps(smaller.to_json()))
     assert stored["removed_blocks"] == ["stage3_module1_branch2_block0"]
     assert HRNetSpec.from_json(stored) == smaller
-    del stored["removed_blocks"]
-    assert HRNetSpec.from_json(stored) == spec.without({FusionLink(3, 1, 0, 2)})
 
 
 @pytest.mark.parametrize("unit", [FusionLink(4, 2, 3, 0), ResidualBlock(2, 0, 1, 3)])
@@ -136,14 +134,14 @@ def test_units_have_names(unit: Unit) -> None:
     assert parse_unit(str(unit)) == unit
 
 
-def test_connectivity_goes_to_another_width() -> None:
+def test_connectivity_is_copied_to_another_width() -> None:
     pruned = preset("pose-w32").without({FusionLink(4, 2, 3, 0), ResidualBlock(4, 1, 0, 3)})
     wide = preset("pose-w48").connected_like(pruned)
     assert wide.width == 48
     assert (wide.links, wide.removed_blocks) == (pruned.links, pruned.removed_blocks)
-    with pytest.raises(HRNetError, match=r"the links of pose-w32 \(modules \[1, 4, 3\], outputs \[0\]\) have no place in"):
+    with pytest.raises(HRNetError, match=r"pose-w32 \(modules \[1, 4, 3\], outputs \[0\]\).*pose-small-v1"):
         preset("pose-small-v1").connected_like(pruned)
-    with pytest.raises(HRNetError, match=r"have no place in segment-w48"):
+    with pytest.raises(HRNetError, match="segment-w48"):
         preset("segment-w48").connected_like(pruned)
 
 

@@ -16,7 +16,7 @@ from hrnet_tf.spec.reference_sizes import (
     PARAMETERS_WITHOUT_NORM,
     QUANTITIES,
     Figure,
-    compared,
+    compare_figure,
     figures_of,
 )
 
@@ -51,7 +51,7 @@ def test_rules() -> None:
 )
 def test_differences(name: str, size: tuple[int, int], quantity: str, ours: float, difference_percent: float) -> None:
     figure = next(figure for figure in figures_of(name, size) if figure.rule.quantity == quantity)
-    comparison = compared(figure)
+    comparison = compare_figure(figure)
     assert comparison.ours == pytest.approx(ours, abs=0.006)
     assert comparison.difference_percent == pytest.approx(difference_percent, abs=0.016)
 
@@ -59,12 +59,12 @@ def test_differences(name: str, size: tuple[int, int], quantity: str, ours: floa
 def test_the_early_paper_s_segmentation_figure_is_by_1e9() -> None:
     early = next(figure for figure in figures_of("segment-w48") if figure.printed == "747.3")
     assert early.rule == GMACS
-    assert compared(early).difference_percent == pytest.approx(0.03, abs=0.005)
+    assert compare_figure(early).difference_percent == pytest.approx(0.03, abs=0.005)
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: f"{figure.name}-{figure.printed}-{figure.source}")
 def test_what_is_not_reproduced_says_why(figure: Figure) -> None:
-    comparison = compared(figure)
+    comparison = compare_figure(figure)
     assert figure.name in PRESETS
     assert figure.rule.quantity in QUANTITIES
     assert comparison.reproduced == (not figure.note)
@@ -72,7 +72,7 @@ def test_what_is_not_reproduced_says_why(figure: Figure) -> None:
 
 
 def test_only_these_are_not_reproduced() -> None:
-    odd = {(figure.name, figure.printed) for figure in FIGURES if not compared(figure).reproduced}
+    odd = {(figure.name, figure.printed) for figure in FIGURES if not compare_figure(figure).reproduced}
     baselines = {("simple-baseline-r50", "8.90"), ("simple-baseline-r50", "20.0")}
     assert odd == {
         ("segment-w40", "45.2"),
