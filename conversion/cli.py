@@ -29,7 +29,7 @@ CompiledFolder = Annotated[
 Int8Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="An int8 model.", show_default=False)]
 
 
-@app.command()
+@app.command(rich_help_panel="Convert")
 def convert(
     run: Annotated[Path, typer.Argument(help="Run folder: trained, pruned or quantized.", show_default=False)],
     output: Annotated[
@@ -92,7 +92,6 @@ def convert(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.files import check_output_file
-    from mobile_eval.tasks.base import load_given
     from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and format != "int8":
@@ -102,9 +101,9 @@ def convert(
     check_output_file(output)
     memory_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
-    task = loaded.spec.task
+    task = TASKS[loaded.spec.task]
     source = DataSource(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
-    data = load_given(task, TASKS[task], source.read_as(loaded.config))
+    data = task.load_optional(source.read_as(loaded.config))
     with Console(stderr=True).status(f"converting {run} to {format}"):
         result = convert_run(
             loaded,
@@ -123,7 +122,7 @@ def convert(
         typer.echo(f"  layers: {table}, {plot}")
 
 
-@app.command()
+@app.command(rich_help_panel="Convert")
 def restore(
     model: Annotated[
         Path, typer.Argument(metavar="M.tflite", help="A float32 model written by `hrnet convert`.", show_default=False)
@@ -152,20 +151,19 @@ def restore(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.model.archive import read_description
-    from mobile_eval.tasks.base import given_by, load_given
-    from mobile_eval.tasks.registry import TASKS, task_named
+    from mobile_eval.tasks.registry import get_task
 
     description = read_description(model)
-    task = description.task
+    task = get_task(description.task)
     source = DataSource(images, annotations, masks, classes, category, strict, description.category.name, exif)
-    data = load_given(task, task_named(task), source)
+    data = task.load_optional(source)
     if data is None:
-        raise HRNetError(f"BatchNorm statistics need images: give {given_by(TASKS[task])}")
+        raise HRNetError(f"BatchNorm statistics need images: give {task.data_options}")
     run = restore_run(model, data, output, memory_budget=parse_memory(memory_budget))
     typer.echo(f"run: {run.path}")
 
 
-@app.command()
+@app.command(rich_help_panel="Convert")
 def edgetpu(
     model: Int8Model,
     output: CompiledFolder = None,
@@ -202,7 +200,7 @@ def edgetpu(
         typer.echo(f"checked by the documented rules only: no {COMPILER} on the PATH, none given by --compiler")
 
 
-@app.command()
+@app.command(rich_help_panel="Convert")
 def ethosu(
     model: Int8Model,
     accelerator: Annotated[str, typer.Option(help="Such as ethos-u55-128, ethos-u65-256 or ethos-u85-512.")] = "ethos-u65-256",

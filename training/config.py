@@ -229,7 +229,7 @@ class TrainingConfig:
         if isinstance(settings := values.pop("settings", None), TaskSettings):
             values |= _fields(settings)
         if unknown := next((name for name in values if name not in types), None):
-            raise HRNetError(f"{place}: no setting of {task} is named {unknown!r}; there are {listed(types)}")
+            raise HRNetError(f"{place}: no setting of {task} is named `{unknown}`; there are {listed(types)}")
         values = {name: checked(value, types[name], f"{place}: {name}") for name, value in values.items()}
         made = {name: part(**_named(values, _names(part))) for name, part in parts.items()}
         return cls(task=task, **made, **_named(values, OWN_TYPES))
@@ -301,9 +301,9 @@ def stored_settings(task: str, config: Mapping[str, object], place: str = "confi
 
 def run_settings(run: Run) -> TaskSettings:
     """Return the task settings that a run was trained with."""
-    from hrnet_tf.runs.run import RUN
+    from hrnet_tf.runs.run import RUN_FILE
 
-    return stored_settings(run.spec.task, run.config, f"{run.path / RUN}: config")
+    return stored_settings(run.spec.task, run.config, f"{run.path / RUN_FILE}: config")
 
 
 def _named(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mobile_eval.errors import HRNetError
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def models(
     name: Annotated[str | None, typer.Argument(help="One model; all if not given.", show_default=False)] = None,
     task: Annotated[
@@ -53,7 +53,7 @@ def models(
     show(console, *tables)
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def build(
     model: Annotated[str, typer.Argument(help="A name from `hrnet models`, such as pose-w48.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
@@ -67,8 +67,7 @@ def build(
 
     Example: [bold]hrnet build pose-w48 --links-from runs/w32-pruned --output runs/w48-sparse[/bold]
     """
-    from hrnet_tf.runs.create import create_run
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import create_run, load_run
     from hrnet_tf.spec.presets import customized, parse_size, preset
 
     size = parse_size(input_size) if input_size else None

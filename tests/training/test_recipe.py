@@ -80,7 +80,7 @@ def test_what_is_given_counts(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("epoch: 3", "'epoch'"),
         ("seed: 3", "'seed'"),
-        ("epochs: 3.5", "epochs must be an integer, got 3.5"),
+        ("epochs: 3.5", "got 3.5"),
         ("epochs: true", "got True"),
         ("learning_rate: fast", "got 'fast'"),
         ("lr_milestones: 170", "got 170"),

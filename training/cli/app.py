@@ -29,7 +29,7 @@ TEACHER_WEIGHT = 0.5  # of `hrnet train --teacher`, unless --distill-weight is g
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
+@app.command(rich_help_panel="Train")
 @with_options_by_task({task: config_options(task) for task in TRAINING_TASKS})
 @with_options
 def train(
@@ -80,7 +80,7 @@ def train(
         typer.echo(f"run: {run.path}")
 
 
-@app.command()
+@app.command(rich_help_panel="Compress")
 @with_options
 def rank(
     run: Annotated[Path, typer.Argument(help="A trained or pruned run.")],
@@ -92,7 +92,7 @@ def rank(
             "the first one."
         ),
     ] = None,
-    blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
+    include_blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
     limit: Annotated[int, typer.Option(help="Number of persons or images to measure on, the first ones.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
     memory_budget: Annotated[str, typer.Option(help="Memory for examples and activations, such as 512MiB.")] = "1GiB",
@@ -111,9 +111,9 @@ def rank(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import log_skipped
     from mobile_eval.tasks.registry import TASKS
+    from training.cli.tables import show_ranking
     from training.data.sources import run_source
     from training.ranking.rank import METHODS, rank_run
-    from training.ranking.table import show_ranking
 
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
@@ -121,12 +121,12 @@ def rank(
     data = TASKS[loaded.spec.task].load(ranking_source)
     log_skipped(ranking_source, data)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
-    ranking = rank_run(loaded, data.head(limit), methods, blocks=blocks, seed=seed, memory_budget=budget_bytes)
+    ranking = rank_run(loaded, data.head(limit), methods, include_blocks=include_blocks, seed=seed, memory_budget=budget_bytes)
     show_ranking(ranking)
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
 
-@app.command()
+@app.command(rich_help_panel="Compress")
 @with_options
 def prune(
     run: Annotated[Path, typer.Argument(help="A ranked run.")],
@@ -147,11 +147,11 @@ def prune(
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --epochs 10 --output runs/pruned[/bold]
     """
     from hrnet_tf.runs.run import load_run
+    from training.cli.tables import show_dry_run
     from training.config import fine_tuning_config
     from training.data.sources import run_sources
     from training.pruning.prune import prune as prune_run
     from training.pruning.prune import summary
-    from training.ranking.table import show_dry_run
 
     how, parent, options = execution.execution(), load_run(run), plan.prune_options()
     config = fine_tuning_config(parent, *run_sources(parent, data), {**tuning.values(), "devices": how.devices.count})
@@ -165,7 +165,7 @@ def prune(
     typer.echo(f"run: {pruned.path}, {summary(parent, pruned.hrnet_spec)}")
 
 
-@app.command()
+@app.command(rich_help_panel="Compress")
 @with_options
 def quantize(
     run: Annotated[Path, typer.Argument(help="A trained or pruned run.")],
@@ -196,7 +196,7 @@ def quantize(
     typer.echo(f"run: {quantized.path}")
 
 
-@app.command()
+@app.command(rich_help_panel="Train")
 def plot(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Trained runs.", show_default=False)],
     output: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("curves.png"),

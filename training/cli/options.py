@@ -30,7 +30,7 @@ from training.tasks.registry import settings_class
 if TYPE_CHECKING:
     from hrnet_tf.spec.architectures import Network
     from training.execution import Execution
-    from training.pruning.prune import PruneOptions
+    from training.pruning.plan import PruneOptions
 
 NETWORK, EXECUTION, BUDGET = "Network", "Execution", "Budget"  # headings in --help
 
@@ -64,10 +64,9 @@ class NetworkOptions:
             model: Name of the model.
             output: Folder of the run, where the choice of a width is noted.
         """
-        from hrnet_tf.runs.create import connected_like
-        from hrnet_tf.runs.run import load_run
+        from hrnet_tf.runs.run import connected_like, load_run
         from hrnet_tf.spec.presets import customized, parse_size, preset
-        from training.pruning.width_matching import narrowed
+        from training.pruning.width_matching import latency_matched
 
         if self.width_like and self.links_from:
             raise HRNetError("`width_like` chooses the width of a full network: leave `links_from` out")
@@ -83,7 +82,7 @@ class NetworkOptions:
             head_width=self.head_width,
         )
         if self.width_like:
-            return narrowed(spec, load_run(self.width_like), output)
+            return latency_matched(spec, load_run(self.width_like), output)
         return connected_like(spec, load_run(self.links_from) if self.links_from else None)
 
 
@@ -158,28 +157,37 @@ class QuantizeTuningOptions(FineTuningOptions):
 class PlanOptions:
     """What to remove from a run's network."""
 
-    keep_latency: float | None = option(None, "Fraction of the full network's latency to keep.", panel=BUDGET)
+    keep_latency: float | None = option(None, "Fraction of the full network's latency to keep, such as 0.75.", panel=BUDGET)
     keep_macs: float | None = option(None, "Fraction of the full network's multiply-adds to keep.", panel=BUDGET)
     keep_links: float | None = option(None, "Fraction of the full network's fusion links to keep.", panel=BUDGET)
-    max_drop: float | None = option(None, "Largest loss of the task's metric before fine-tuning, such as 0.01.", panel=BUDGET)
-    method: str | None = option(None, "Importance method to prune by. Default: the first one of the ranking.")
-    blocks: bool = option(False, "Remove residual blocks too, not only fusion links.")
-    profile: str | None = option(
-        None, "Latency profile of the target, written there by `python -m mobile_eval profile`. Default: measure on this machine."
+    max_drop: float | None = option(None, "Largest drop of the metric before fine-tuning, such as 0.01.", panel=BUDGET)
+    method: str | None = option(
+        None, "Importance method. Default: the first one of the ranking. random removes single links, whatever that saves."
     )
-    threads: int = option(1, "Number of threads for measuring latency on this machine.", minimum=1)
-    reassess: bool = option(False, "Measure importance again after each removal (slower).")
-    closest: bool = option(False, "Where no network fits the budget, take the closest one.")
-    rounds: int = option(1, "Number of prune, fine-tune and rank rounds; --epochs is divided between them.", minimum=1)
+    include_blocks: bool = option(False, "Remove residual blocks too.", name="blocks")
+    profile: str | None = option(
+        None, "File of `python -m mobile_eval profile` on the target. Default: measure latency on this machine."
+    )
+    threads: int = option(1, "Number of threads for measuring latency.", minimum=1)
+    rerank: bool = option(False, "Measure importance again after each removal (slower).")
+    accept_closest: bool = option(False, "If no network is within the budget, use the closest one.")
+    rounds: int = option(1, "Number of prune and fine-tune rounds, which share --epochs.", minimum=1)
 
     def prune_options(self) -> PruneOptions:
         """Return the options of pruning."""
         from training.pruning.budget import Budget
-        from training.pruning.prune import PruneOptions
+        from training.pruning.plan import PruneOptions
 
         budget = Budget(self.keep_latency, self.keep_macs, self.keep_links, self.max_drop)
         return PruneOptions(
-            budget, self.method, self.blocks, self.profile, self.threads, self.rounds, self.reassess, self.closest
+            budget,
+            self.method,
+            self.include_blocks,
+            self.profile,
+            self.threads,
+            self.rounds,
+            self.rerank,
+            self.accept_closest,
         )
 
 

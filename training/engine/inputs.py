@@ -12,7 +12,7 @@ from typing import Any
 from hrnet_tf.runs.run import Run
 from mobile_eval.datasets.base import DataSource, TaskDataset, label_names
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.progress import tracked
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig

@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from hrnet_tf.runs.run import PRUNING, RANKING, RUN, SPEC, Run, load_run, save_run
+from hrnet_tf.runs.pruning import PRUNING_FILE
+from hrnet_tf.runs.ranking import RANKING_FILE
+from hrnet_tf.runs.run import RUN_FILE, SPEC_FILE, Run, load_run, save_run
 from hrnet_tf.spec.architectures import network_to_json
 from mobile_eval.datasets.base import label_names
 from mobile_eval.errors import HRNetError
@@ -20,8 +22,8 @@ from training.engine.inputs import Inputs
 ROUNDS = "rounds"  # folder of the earlier rounds of a run that is made in several rounds
 CHECKPOINT = "checkpoint.safetensors"
 TENSORBOARD = "tensorboard"
-COMPANIONS = (PRUNING, RANKING, "links.svg", "removal.svg")  # written before run.json
-BEFORE_A_RUN = (*COMPANIONS, SPEC, ROUNDS, BATCH_FILE, TENSORBOARD)
+COMPANIONS = (PRUNING_FILE, RANKING_FILE, "links.svg", "removal.svg")  # written before run.json
+BEFORE_A_RUN = (*COMPANIONS, SPEC_FILE, ROUNDS, BATCH_FILE, TENSORBOARD)
 MAY_CHANGE = ("train", "val")  # the paths of the data, which are compared by content
 MAX_SHOWN = 60  # characters of a value in a message
 DATA_NAMES = {"train": "training data", "val": "validation data"}
@@ -40,10 +42,10 @@ def check_startable(output: Path, step: str, *, resume: bool) -> None:
     Raises:
         HRNetError: The folder holds something else or cannot be written.
     """
-    check_writable(output / RUN, output)
+    check_writable(output / RUN_FILE, output)
     if output.is_dir():
         remove_stale_parts(output.absolute())
-    if (output / RUN).exists():
+    if (output / RUN_FILE).exists():
         earlier_step = load_run(output).step
         if earlier_step != step:
             raise HRNetError(f"{output} was made by `hrnet {earlier_step}`, not by `hrnet {step}`; give another `output`")
@@ -57,7 +59,7 @@ def check_startable(output: Path, step: str, *, resume: bool) -> None:
 
 def check_same(run: Run) -> None:
     """Raise HRNetError, naming all differences, where the run's folder holds a run with other settings, network or data."""
-    if not (run.path / RUN).exists():
+    if not (run.path / RUN_FILE).exists():
         return
     earlier = load_run(run.path)
     if label_names(earlier.category) != label_names(run.category):
@@ -132,7 +134,7 @@ def started(run: Run, *, companions: Callable[[], None] | None = None, writes: b
         companions: Writes other files of a run that begins, before its description.
         writes: False where another worker writes.
     """
-    begins = writes and not (run.path / RUN).exists()
+    begins = writes and not (run.path / RUN_FILE).exists()
     if begins:
         try:
             if companions:
@@ -154,7 +156,7 @@ def started(run: Run, *, companions: Callable[[], None] | None = None, writes: b
 def discard(folder: Path) -> None:
     """Remove the files of a run that did not begin, and the folder unless it holds something else."""
     with contextlib.suppress(OSError):  # the reason why the run did not begin is the error to report
-        for name in (RUN, SPEC, *COMPANIONS, HISTORY, "weights.safetensors"):
+        for name in (RUN_FILE, SPEC_FILE, *COMPANIONS, HISTORY, "weights.safetensors"):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)
         folder.rmdir()

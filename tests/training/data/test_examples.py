@@ -15,7 +15,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import box_matrix
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.keypoints.decode import decode_heatmaps, keypoints_in_image
 from training.data.examples import Examples, evaluation_inputs, steps_per_epoch
 from training.tasks.pose.settings import PoseSettings
@@ -91,7 +91,7 @@ def test_an_epoch_takes_each_person_once(people: KeypointDataset, spec: HRNetSpe
 
 
 def test_too_few_persons_for_a_batch_are_refused(people: KeypointDataset) -> None:
-    with pytest.raises(HRNetError, match="3 examples are less than one batch of 8"):
+    with pytest.raises(HRNetError, match="3 examples .* 8"):
         steps_per_epoch(dataclasses.replace(people, instances=people.instances[:3]), 8)
 
 
