@@ -91,7 +91,7 @@ def test_an_epoch_takes_each_person_once(people: KeypointDataset, spec: HRNetSpe
 
 
 def test_too_few_persons_for_a_batch_are_refused(people: KeypointDataset) -> None:
-    with pytest.raises(HRNetError, match="3 examples .* 8"):
+    with pytest.raises(HRNetError, match=r"3 examples .* 8"):
         steps_per_epoch(dataclasses.replace(people, instances=people.instances[:3]), 8)
 
 
