@@ -116,7 +116,7 @@ def test_unknown_recipes() -> None:
         load_recipe("pose", "big")
     with pytest.raises(HRNetError, match=r"cannot read recipe none.yaml: No such file"):
         load_recipe("pose", "none.yaml")
-    with pytest.raises(HRNetError, match="give `epochs`"):
+    with pytest.raises(HRNetError, match="`epochs`"):
         configured({})
 
 
