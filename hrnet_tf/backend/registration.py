@@ -21,7 +21,7 @@ CLASSES = {
     "HRNetModel": "hrnet_tf.models.functional",
     "KaimingNormal": "hrnet_tf.models.layers",
     "Upsampling": "hrnet_tf.models.layers",
-    "UnbiasedBatchNormalization": "hrnet_tf.models.normalization",
+    "UnbiasedBatchNormalization": "hrnet_tf.models.layers",
     "UnitGate": "hrnet_tf.models.gates",
     "HardConcreteGate": "hrnet_tf.models.gates",
     "Proposals": "hrnet_tf.models.detection.proposals",

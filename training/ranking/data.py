@@ -16,7 +16,7 @@ from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.models.gates import SUFFIX, Gate, UnitGate, on_units
+from hrnet_tf.models.gates import GATE_SUFFIX, Gate, UnitGate, on_units
 from hrnet_tf.models.inference import as_arrays
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network
@@ -54,7 +54,7 @@ class GatedNetwork:
     def gated(self, make: Callable[[str, Unit], Gate] | None = None) -> Any:
         """Its Keras model as at inference (BatchNorm folded), with a gate on each unit: a factor, or `make(name, unit)`."""
         model = build_model(self.spec, folded=True, gate=on_units(frozenset(self.units), make or _plain))
-        gates = {name: array for name, array in model_weights(model).items() if f"{SUFFIX}/" in name}
+        gates = {name: array for name, array in model_weights(model).items() if f"{GATE_SUFFIX}/" in name}
         set_model_weights(model, {**fold_batch_norm(self.weights), **gates})
         return model
 
