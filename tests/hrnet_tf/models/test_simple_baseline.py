@@ -98,7 +98,7 @@ def test_the_deconvolution_pads_as_pytorch_does() -> None:
     model.set_weights([np.outer(kernel, kernel)[:, :, None, None], np.array([0.5])])
     result = model.predict_on_batch(np.outer(source, source)[None, :, :, None].astype(np.float32))
     np.testing.assert_array_equal(result[0, :, :, 0], np.outer(expected, expected) + 0.5)
-    with pytest.raises(HRNetError, match="kernel 3 of stride 2: kernel - stride must be even"):
+    with pytest.raises(HRNetError, match="got 3 - 2"):
         deconv_unit(image, 1, 3, name="deconvolution1")
 
 
@@ -107,21 +107,21 @@ def test_json_round_trip() -> None:
     stored = json.loads(json.dumps(network_to_json(spec)))
     assert stored["architecture"] == "simple-baseline"
     assert network_from_json(stored) == spec
-    with pytest.raises(HRNetError, match="not the spec of a SimpleBaseline"):
+    with pytest.raises(HRNetError, match="name is missing"):
         network_from_json({"architecture": "simple-baseline"})
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "offending"),
     [
-        ({"depth": 34}, "depth must be one of 50, 101, 152, got 34"),
-        ({"classes": 0}, "classes must be between 1 and 65536, got 0"),
-        ({"task": "segmentation"}, "a SimpleBaseline is for pose, got task 'segmentation'"),
-        ({"input_size": (100, 64)}, "input size 100x64: height and width must be multiples of 32"),
+        ({"depth": 34}, "got 34"),
+        ({"classes": 0}, "classes.*got 0"),
+        ({"task": "segmentation"}, "'segmentation'"),
+        ({"input_size": (100, 64)}, "got 100x64"),
     ],
 )
-def test_bad_specs_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(HRNetError, match=message):
+def test_invalid_specs_are_refused(change: dict[str, Any], offending: str) -> None:
+    with pytest.raises(HRNetError, match=offending):
         dataclasses.replace(preset("simple-baseline-r50"), **change)
 
 
