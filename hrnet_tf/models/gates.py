@@ -20,6 +20,7 @@ from hrnet_tf.models.layers import UnitWrapper
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import Unit, parse_unit
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import JsonObject
 
 GATE_SUFFIX = "_gate"
 # The hard concrete distribution: Louizos et al., Learning Sparse Neural Networks through L0 Regularization (arXiv 1712.01312),
@@ -50,7 +51,7 @@ class Gate(keras.layers.Layer):  # type: ignore[misc]
         """Return how important the trained gate's unit is to the network."""
         return self.value()
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> JsonObject:
         return {**super().get_config(), "penalty": self.penalty}
 
 

@@ -12,6 +12,7 @@ from hrnet_tf.backend.keras_module import BACKEND, NAME, keras, ops, tf
 from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
 from hrnet_tf.spec.network import Unit
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import JsonObject
 
 DECONVOLUTION = "deconvolution"  # prefix of the names of transposed convolutions, whose kernels are (h, w, out, in)
 BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch's momentum is the complement, 0.1
@@ -62,7 +63,7 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
         size = (height * self.factor, width * self.factor)
         return ops.image.resize(inputs, size, interpolation=self.interpolation)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> JsonObject:
         return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
 
 
