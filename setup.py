@@ -12,7 +12,7 @@ PACKAGES = ("hrnet_tf", "training", "conversion", "mobile_eval")
 BASE = [
     "numpy>=1.23",
     "opencv-python-headless>=4.8",
-    "typer>=0.12",
+    "typer>=0.15",
     "rich>=13",
     "jinja2>=3.1",
     "markupsafe>=2.1",
@@ -25,12 +25,12 @@ TFLITE_RUNTIME = ["tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4
 DEVICE = [f"{name}; platform_machine != 'armv7l'" for name in LITERT]
 DEVICE += [f"{name}; platform_machine == 'armv7l'" for name in TFLITE_RUNTIME]
 
-LEARNING = ["safetensors>=0.4", "pyyaml>=6", "pillow>=9.4", "matplotlib>=3.8"]  # with either Keras
+LEARNING = ["safetensors>=0.4", "pyyaml>=6", "pillow>=10.1", "matplotlib>=3.8"]  # with either Keras
 TRAIN = [
     *LEARNING,
     *LITERT,
-    "tensorflow>=2.18",  # up to Python 3.13
-    "tf_keras>=2.18",
+    "tensorflow>=2.21",  # the first whose files name each operator's layer; up to Python 3.13
+    "tf_keras>=2.21",
     "tensorflow-model-optimization>=0.8.0",
     "setuptools>=65",  # tensorflow-model-optimization imports distutils, which left the standard library in Python 3.12
     "tensorboard>=2.18",

@@ -81,12 +81,13 @@ def validate(run: Any, data: Any, budget: int, folder: Path) -> None:
 def rank(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.runs.weights import load_weights
     from training.config import stored_settings
-    from training.ranking.data import GatedNetwork, RankingData
-    from training.ranking.leave_one_out import effects
+    from training.ranking.data import RankingData
+    from training.ranking.gated_network import GatedNetwork
+    from training.ranking.methods import removal_effects
 
     network = GatedNetwork.of(run.hrnet_spec, load_weights(run.weights_path))
-    held = RankingData.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
-    print(effects(dataclasses.replace(network, units=network.units[:1]), held))
+    ranking_data = RankingData.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
+    print(removal_effects(dataclasses.replace(network, units=network.units[:1]), ranking_data))
 
 
 def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
@@ -106,7 +107,7 @@ def statistics(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.memory import batch_size_for
     from training.data.examples import evaluation_batches
-    from training.pruning.batch_norm import LARGEST_BATCH, reestimate_batch_norm
+    from training.pruning.prune import LARGEST_BATCH, reestimate_batch_norm
 
     size = batch_size_for(run.spec, budget, most=LARGEST_BATCH)
     reestimate_batch_norm(build_model(run.spec), evaluation_batches(data.items, size, run.spec))

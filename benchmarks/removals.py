@@ -75,7 +75,7 @@ def report(spec: HRNetSpec, rounds: int) -> dict[str, Any]:
         print(f"{precision}: whole {profiled.measured_ms:.2f} ms, sum of operators {profiled.sum_ms:.2f} ms")
     moves = {str(link): frozenset({link}) for link in sorted(spec.links)} | groups(spec)
     saved = {
-        name: {precision: table.price(spec) - table.price(spec.without(move)) for precision, table in tables.items()}
+        name: {precision: table.cost(spec) - table.cost(spec.without(move)) for precision, table in tables.items()}
         for name, move in moves.items()
     }
     result["saved_ms"] = saved
@@ -92,7 +92,7 @@ def report(spec: HRNetSpec, rounds: int) -> dict[str, Any]:
         print(f"\n{precision:<46} {'predicted':>9} {'measured':>8} {'off by':>7}")
         whole, measured = measure(pruned(spec), spec, precision, rounds)
         for name, ms in measured.items():
-            predicted, found = table.price(pruned(spec)[name]) / table.price(spec), ms / whole
+            predicted, found = table.cost(pruned(spec)[name]) / table.cost(spec), ms / whole
             result["checked"].setdefault(precision, {})[name] = {"predicted": predicted, "measured": found}
             print(f"{name:<46} {predicted:>9.3f} {found:>8.3f} {predicted / found - 1:>+7.1%}")
     return result

@@ -92,7 +92,6 @@ def convert(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.files import check_output_file
-    from mobile_eval.tasks.base import load_given
     from mobile_eval.tasks.registry import TASKS
 
     if debug_quantization and format != "int8":
@@ -102,9 +101,9 @@ def convert(
     check_output_file(output)
     memory_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
-    task = loaded.spec.task
+    task = TASKS[loaded.spec.task]
     source = DataSource(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
-    data = load_given(task, TASKS[task], source.read_as(loaded.config))
+    data = task.load_optional(source.read_as(loaded.config))
     with Console(stderr=True).status(f"converting {run} to {format}"):
         result = convert_run(
             loaded,
@@ -152,15 +151,14 @@ def restore(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.model.archive import read_description
-    from mobile_eval.tasks.base import given_by, load_given
-    from mobile_eval.tasks.registry import TASKS, task_named
+    from mobile_eval.tasks.registry import get_task
 
     description = read_description(model)
-    task = description.task
+    task = get_task(description.task)
     source = DataSource(images, annotations, masks, classes, category, strict, description.category.name, exif)
-    data = load_given(task, task_named(task), source)
+    data = task.load_optional(source)
     if data is None:
-        raise HRNetError(f"BatchNorm statistics need images: give {given_by(TASKS[task])}")
+        raise HRNetError(f"BatchNorm statistics need images: give {task.data_options}")
     run = restore_run(model, data, output, memory_budget=parse_memory(memory_budget))
     typer.echo(f"run: {run.path}")
 

@@ -11,10 +11,12 @@ from conversion.models import BYTE
 from conversion.options import ConvertOptions
 from conversion.outputs import output_texts
 from conversion.quantization.samples import Samples, run_geometry
-from hrnet_tf.runs.run import RANKING, Run, load_pruning, load_ranking
+from hrnet_tf.runs.pruning import load_pruning
+from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking
+from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import network_description
 from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.network import STEM_STRIDE, FusionLink
+from hrnet_tf.spec.network import STEM_STRIDE
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.image.geometry import HEATMAP_STRIDE, Geometry
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -117,9 +119,9 @@ def _description(
 
 def _importance(run: Run) -> dict[str, float] | None:
     """Importance of each link by name, if the run is ranked."""
-    if not (run.path / RANKING).is_file():
+    if not (run.path / RANKING_FILE).is_file():
         return None
-    return {str(unit): value for unit, value in load_ranking(run).importance().items() if isinstance(unit, FusionLink)}
+    return load_ranking(run).link_importance()
 
 
 def _category(run: Run) -> KeypointCategory:
@@ -136,8 +138,12 @@ def source_of(run: Run, compared: Samples) -> JsonObject:
 
 def removal_of(run: Run) -> JsonObject | None:
     """Return how a pruned network was pruned, from pruning.json; None if it was not."""
-    plan = load_pruning(run)
-    return {name: plan[name] for name in ("cost_unit", "metric", "full_score", "steps")} if plan else None
+    record = load_pruning(run)
+    if record is None:
+        return None
+    plan = record.plan
+    steps = [step.to_json() for step in plan.steps]
+    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.full_score, "steps": steps}
 
 
 def output_tensors(draft: Draft, output: ModelOutput, geometry: Geometry) -> tuple[OutputTensor, ...]:

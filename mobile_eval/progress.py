@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
@@ -33,15 +33,42 @@ def working(label: str, *, show: bool = True) -> Iterator[None]:
 
 def tracked(items: Sequence[Item] | Iterable[Item], label: str, total: int | None = None, *, show: bool = True) -> Iterator[Item]:
     """Yield `items`; where `show`, with a progress bar named `label` on a terminal, which an error takes away with it."""
+    with _bar(show=show) as progress:
+        yield from progress.track(items, total=total, description=label) if progress else items
+
+
+@contextlib.contextmanager
+def counting(label: str, total: int, *, show: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar while the block runs, for work that is not done item by item.
+
+    Args:
+        label: Name of the bar.
+        total: Number of items.
+        show: Whether to show the bar.
+
+    Yields:
+        A function to call with the number of items that have been done since the last call.
+    """
+    with _bar(show=show) as progress:
+        if progress is None:
+            yield lambda items: None
+            return
+        task = progress.add_task(label, total=total)
+        yield lambda items: progress.advance(task, items)
+
+
+@contextlib.contextmanager
+def _bar(*, show: bool) -> Iterator[Progress | None]:
+    """The bar on a terminal, or None; an error takes it away."""
     console = Console(stderr=True)
     if not show or not console.is_terminal:
-        yield from items
+        yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     progress = Progress(*columns, console=console)
     progress.start()
     try:
-        yield from progress.track(items, total=total, description=label)
+        yield progress
     except BaseException:
         progress.live.transient = True
         progress.live.stop()  # that of `progress` would write an empty line

@@ -13,7 +13,7 @@ import pytest
 
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.datasets.base import DataSource
-from mobile_eval.image.image_limit import max_pixels, set_max_pixels
+from mobile_eval.image.image_size import max_pixels, set_max_pixels
 from training.config import TrainingConfig
 from training.tasks.pose.settings import PoseSettings
 

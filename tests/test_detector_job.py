@@ -10,7 +10,8 @@ import typer
 
 from conversion.checks.verify import check_fully_int8
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs.run import load_ranking, load_run
+from hrnet_tf.runs.ranking import load_ranking
+from hrnet_tf.runs.run import load_run
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.engine.history import read_history
@@ -30,7 +31,7 @@ def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for line in (
         f"train {NETWORK} {data} {LEARN} --epochs 3 --output {folder}/full",
         f"rank {folder}/full {images} {val} --limit 4",
-        f"prune {folder}/full {data} --keep-macs 0.99 --closest --epochs 1 --batch-size 8 --output {folder}/pruned",
+        f"prune {folder}/full {data} --keep-macs 0.99 --accept-closest --epochs 1 --batch-size 8 --output {folder}/pruned",
         f"quantize {folder}/pruned {data} --epochs 1 --batch-size 8 --output {folder}/tuned",
         f"convert {folder}/full --format float32 --output {folder}/full.tflite",
         f"convert {folder}/tuned --format int8 --output {folder}/tuned.tflite",

@@ -113,7 +113,7 @@ def test_only_one_runtime_and_no_tensorflow_is_there(python: Path, work: Path, r
 def test_evaluate_finds_what_it_finds_here(python: Path, work: Path, name: str) -> None:
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
     from mobile_eval.runtime.tflite_model import TFLiteModel
-    from mobile_eval.tasks.pose.evaluate import evaluate as evaluate_here
+    from mobile_eval.tasks.pose.evaluate import evaluate_pose as evaluate_here
 
     people = load_keypoint_dataset(work / "people" / "person_keypoints_val.json", work / "people" / "images")
     here = evaluate_here(TFLiteModel(work / f"{name}.tflite"), people).to_json()["pck"]

@@ -9,7 +9,8 @@ import pytest
 import typer
 
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs.run import load_ranking, load_run
+from hrnet_tf.runs.ranking import load_ranking
+from hrnet_tf.runs.run import load_run
 from hrnet_tf.workflows.demo import DEMOS, Demo, demo_named, run_demo
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import read_description

@@ -20,8 +20,8 @@ import pytest
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from hrnet_tf.runs.create import create_run
-from hrnet_tf.runs.run import Ranking, Run, save_ranking
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.model.archive import read_description
@@ -29,7 +29,8 @@ from tests.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.starting import CHECKPOINT
 from training.pruning.budget import Budget
-from training.pruning.prune import PruneOptions, prune
+from training.pruning.plan import PruneOptions
+from training.pruning.prune import prune
 from training.quantize import quantize
 from training.train import train
 

@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_tf.runs.run import RUN, Run
+from hrnet_tf.runs.run import RUN_FILE, Run
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import checked
@@ -146,4 +146,4 @@ def stored_settings(task: str, config: dict[str, Any], place: str = "config") ->
 
 def run_settings(run: Run) -> Any:
     """The task's settings that `run` learnt by."""
-    return stored_settings(run.spec.task, run.config, f"{run.path / RUN}: config")
+    return stored_settings(run.spec.task, run.config, f"{run.path / RUN_FILE}: config")

@@ -14,13 +14,14 @@ from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
-from hrnet_tf.runs.run import PRUNING, RANKING, Run, load_pruning, load_ranking, save_ranking
+from hrnet_tf.runs.pruning import load_pruning, save_pruning
+from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking, save_ranking
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import write_json
 from mobile_eval.image.geometry import Geometry
 from mobile_eval.progress import tracked
 from training.config import TrainingConfig
@@ -54,14 +55,14 @@ def quantize(
     category = known_category(run, train_data)
     quantized = Run(output, "quantize", run.spec, category, config.to_json(), str(run.path), inputs)
     check_same(quantized)
-    ranking, pruning = load_ranking(run) if (run.path / RANKING).is_file() else None, load_pruning(run)
+    ranking, pruning = load_ranking(run) if (run.path / RANKING_FILE).is_file() else None, load_pruning(run)
 
     def companions() -> None:
         """What is known of the network before: it is that of this one too."""
         if ranking:
             save_ranking(quantized, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
         if pruning:
-            write_json(quantized.path / PRUNING, pruning)
+            save_pruning(quantized, pruning)
 
     plain = build_model(run.spec, folded=True)
     set_model_weights(plain, folded)

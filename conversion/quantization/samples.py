@@ -18,7 +18,6 @@ from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD, Geometry, geometry_of
 from mobile_eval.model.description import IMAGES, RANDOM_IMAGES
-from mobile_eval.tasks.base import given_by
 from mobile_eval.tasks.registry import TASKS
 
 CALIBRATION_SAMPLES = 200
@@ -155,7 +154,7 @@ def sample_inputs(
     if options.format in ("int8", "int16x8") and not has_ranges:
         raise HRNetError(
             f"{options.format} without quantization-aware training needs calibration, and the training data of {run.path} "
-            f"was not found: give {given_by(TASKS[run.spec.task])}"
+            f"was not found: give {TASKS[run.spec.task].data_options}"
         )
     return Samples(random_inputs(run.spec.input_size), RANDOM_IMAGES)
 

@@ -67,8 +67,7 @@ def build(
 
     Example: [bold]hrnet build pose-w48 --links-from runs/w32-pruned --output runs/w48-sparse[/bold]
     """
-    from hrnet_tf.runs.create import create_run
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import create_run, load_run
     from hrnet_tf.spec.presets import customized, parse_size, preset
 
     size = parse_size(input_size) if input_size else None

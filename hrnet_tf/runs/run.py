@@ -1,102 +1,150 @@
-"""A run on disk: what passes from training to ranking, pruning, quantization and conversion.
+"""Runs on disk: what one step of the workflow hands to the next.
 
-    RUN/run.json             what it is: step, joints or classes, training config, the run it came from
-    RUN/spec.json            the network
-    RUN/weights.safetensors  its variables, named by layer
-    RUN/history.csv          one row an epoch
-    RUN/ranking.json         importance of every link (and block), once ranked
-    RUN/pruning.json         what was removed, in which order and why, of a pruned run
-    RUN/checkpoint.safetensors  all the state of its training, for resuming
+    RUN/run.json                what the run is: step, categories, training settings, parent run
+    RUN/spec.json               the network
+    RUN/weights.safetensors     the model's variables, named by layer
+    RUN/history.csv             one row per epoch
+    RUN/ranking.json            importance of every fusion link (and residual block), see `hrnet_tf.runs.ranking`
+    RUN/pruning.json            removal steps of a pruned run, see `hrnet_tf.runs.pruning`
+    RUN/checkpoint.safetensors  the complete state of an unfinished training
 
-Files are written beside and renamed, so that a reader never sees half of one. run.json is written last: a folder without it
-holds no run.
+Each file is written under another name and then renamed, so that readers never see a partial file. run.json is written last: a
+folder without it is not a run.
 """
 
 from __future__ import annotations
 
-import shlex
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
-from hrnet_tf.spec.network import HRNetSpec, Unit, parse_unit
+from hrnet_tf.spec.keypoint_categories import category_for
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import read_json, write_json
-from mobile_eval.typed import checked, checked_entry
+from mobile_eval.files import complete_folder, read_json, write_json
+from mobile_eval.typed import JsonObject, checked, checked_entry
 
-RUN, SPEC, RANKING, PRUNING = "run.json", "spec.json", "ranking.json", "pruning.json"
-PAIR = " ~ "  # between the names of two methods
-SOURCE = ("images", "annotations", "masks", "classes", "category", "exif", "strict")  # what a data set is given by
+RUN_FILE, SPEC_FILE, WEIGHTS_FILE = "run.json", "spec.json", "weights.safetensors"
+SOURCE_ENTRIES = ("images", "annotations", "masks", "classes", "category", "exif", "strict")  # of a data source in run.json
 STEPS = ("build", "train", "prune", "quantize", "import")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder's description. `category` is what it answers with: a COCO keypoint category, or {"name": task,
-    "classes": [names]}. `config` are the settings of its training, `inputs` what tells the data and weights that it was made
-    from by their content, wherever they lie: "train", "val", "parent", "teacher"."""
+    """The description of a run.
+
+    Attributes:
+        path: The run folder.
+        step: The command that made the run, one of `STEPS`.
+        spec: The network.
+        category: What the network predicts: a COCO keypoint category, or `{"name": task, "classes": [names]}`.
+        config: The training settings, empty for a run that was not trained here.
+        parent: The run from which this run was made.
+        inputs: Number of items and checksum of the data ("train", "val") and of the weights ("parent", "teacher") that the run
+            was made from. They identify the inputs wherever these are stored.
+    """
 
     path: Path
     step: str
     spec: Network
-    category: dict[str, Any]
-    config: dict[str, Any]
+    category: JsonObject
+    config: JsonObject
     parent: str | None = None
-    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    inputs: dict[str, JsonObject] = field(default_factory=dict)
 
     @property
     def hrnet_spec(self) -> HRNetSpec:
-        """Its spec, for what is about fusion links; HRNetError where it is of a network that has none."""
+        """The spec of an HRNet. Raises HRNetError if the network is a SimpleBaseline, which has no fusion links."""
         if not isinstance(self.spec, HRNetSpec):
             raise HRNetError(f"{self.path} is a SimpleBaseline: it has no fusion links")
         return self.spec
 
     @property
     def quantized(self) -> bool:
-        """Whether its weights are those of the quantization-aware network."""
+        """Whether the weights are those of a quantization-aware model."""
         return self.step == "quantize"
 
     @property
     def weights_path(self) -> Path:
-        """Where its weights lie."""
-        return self.path / "weights.safetensors"
+        """The weights file."""
+        return self.path / WEIGHTS_FILE
 
 
 def save_run(run: Run) -> None:
-    """Write the run's description (not its weights)."""
-    write_json(run.path / SPEC, network_to_json(run.spec))
+    """Write run.json and spec.json."""
+    write_json(run.path / SPEC_FILE, network_to_json(run.spec))
     data = {"step": run.step, "parent": run.parent, "category": run.category, "config": run.config, "inputs": run.inputs}
-    write_json(run.path / RUN, data)
+    write_json(run.path / RUN_FILE, data)
 
 
 def load_run(path: Path | str) -> Run:
-    """The run in that folder."""
+    """Read the description of a run.
+
+    Args:
+        path: The run folder.
+
+    Raises:
+        HRNetError: The folder is not a run, or one of its files is damaged. The message names the file and the entry.
+    """
     path = Path(path)
-    file = path / RUN
+    file = path / RUN_FILE
     if not file.is_file():
-        made_by = "give a folder that `hrnet train`, `hrnet build` or `hrnet import` wrote"
-        found = "it is a file" if path.is_file() else f"it has no {RUN}" if path.is_dir() else "there is no such folder"
-        raise HRNetError(f"{path} is not a run folder: {found}; {made_by}")
-    data = checked(read_json(file, "run"), dict[str, Any], str(file))
+        reason = "it is a file" if path.is_file() else f"it has no {RUN_FILE}" if path.is_dir() else "there is no such folder"
+        raise HRNetError(
+            f"{path} is not a run folder: {reason}; expected a folder written by `hrnet train`, `hrnet build` or `hrnet import`"
+        )
+    data = checked(read_json(file, "run"), JsonObject, str(file))
     if data.get("step") not in STEPS:
         raise HRNetError(f"{file} does not describe a run: its step must be one of {', '.join(STEPS)}")
     return Run(
         path,
         data["step"],
-        _load_network(path / SPEC),
-        _category(checked_entry(data, "category", dict[str, Any], str(file)), f"{file}: category"),
-        _config(checked_entry(data, "config", dict[str, Any], str(file)), f"{file}: config"),
+        _load_network(path / SPEC_FILE),
+        _checked_category(checked_entry(data, "category", JsonObject, str(file)), f"{file}: category"),
+        _checked_config(checked_entry(data, "config", JsonObject, str(file)), f"{file}: config"),
         checked(data.get("parent"), str | None, f"{file}: parent"),
-        checked(data.get("inputs", {}), dict[str, dict[str, Any]], f"{file}: inputs"),
+        checked(data.get("inputs", {}), dict[str, JsonObject], f"{file}: inputs"),
     )
 
 
-def _category(category: dict[str, Any], place: str) -> dict[str, Any]:
-    """The names of what a network answers with, of the types that readers rely on."""
+def create_run(spec: Network, output: Path | str, *, links_from: Run | None = None, seed: int = 0) -> Run:
+    """Write a run with initial weights.
+
+    Args:
+        spec: The network.
+        output: The run folder, which must not exist.
+        links_from: A run whose fusion links and blocks the network gets.
+        seed: Seed of the initial weights.
+    """
+    output = Path(output)
+    if output.exists():
+        raise HRNetError(f"{output} exists already; give another `output`")
+    spec = connected_like(spec, links_from)
+    keras.utils.set_random_seed(seed)
+    run = Run(output, "build", spec, category_for(spec), {"seed": seed})
+    weights = model_weights(build_model(spec))
+    with complete_folder(output) as draft:
+        save_run(dataclasses.replace(run, path=draft))
+        save_weights(draft / WEIGHTS_FILE, weights)
+    return run
+
+
+def connected_like(spec: Network, run: Run | None) -> Network:
+    """Return `spec` with the fusion links and blocks of `run`, or unchanged if `run` is None."""
+    if run is None:
+        return spec
+    if not isinstance(spec, HRNetSpec):
+        raise HRNetError(f"`links_from` {run.path}: {spec.name} has no fusion links")
+    return spec.connected_like(run.hrnet_spec)
+
+
+def _checked_category(category: JsonObject, place: str) -> JsonObject:
     checked_entry(category, "name", str, place)
-    names = "keypoints" if "keypoints" in category else "classes"
-    checked_entry(category, names, list[str], place)
+    checked_entry(category, "keypoints" if "keypoints" in category else "classes", list[str], place)
     joints = len(category.get("keypoints", ()))
     for bone in checked(category.get("skeleton"), list[tuple[int, int]] | None, f"{place}: skeleton") or ():
         if not all(1 <= joint <= joints for joint in bone):
@@ -105,12 +153,11 @@ def _category(category: dict[str, Any], place: str) -> dict[str, Any]:
     return category
 
 
-def _config(config: dict[str, Any], place: str) -> dict[str, Any]:
-    """The settings of its training, with sources of the types that readers rely on."""
+def _checked_config(config: JsonObject, place: str) -> JsonObject:
     for name in ("train", "val"):
         source = checked(config.get(name), dict[str, str | bool] | None, f"{place}: {name}") or {}
-        if unknown := source.keys() - set(SOURCE):
-            raise HRNetError(f"{place}: {name} has {min(unknown)!r:.60}, expected {', '.join(SOURCE)}")
+        if unknown := source.keys() - set(SOURCE_ENTRIES):
+            raise HRNetError(f"{place}: {name} has {min(unknown)!r:.60}, expected {', '.join(SOURCE_ENTRIES)}")
     checked(config.get("targets"), str | None, f"{place}: targets")
     checked(config.get("heatmap_offset"), float | None, f"{place}: heatmap_offset")
     return config
@@ -122,135 +169,3 @@ def _load_network(path: Path) -> Network:
         return network_from_json(data)
     except HRNetError as error:
         raise HRNetError(f"{path} is damaged or of another version: {error}") from error
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Importance of a run's units by one or several methods, higher is needed more.
-
-    `stability` is each method's rank correlation between two halves of the data, `agreement` that of two
-    methods; None where there is no order. `source_run` names the larger run where a pruned one took the ranking over.
-    """
-
-    items: int
-    seed: int
-    scores: dict[str, dict[Unit, float]]
-    stability: dict[str, float | None]
-    agreement: dict[tuple[str, str], float | None]
-    source_run: str | None = None
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods' names; the first is what pruning goes by unless told otherwise."""
-        return tuple(self.scores)
-
-    def importance(self, method: str | None = None) -> dict[Unit, float]:
-        """The scores of that method, or of the first."""
-        method = method or self.methods[0]
-        if method not in self.scores:
-            raise HRNetError(f"not ranked by {method!r}, only by {', '.join(self.methods)}: rank with `method` {method}")
-        return self.scores[method]
-
-
-def save_ranking(run: Run, ranking: Ranking) -> None:
-    """Write ranking.json, the units of each method most needed first."""
-    methods = {}
-    for name, scores in ranking.scores.items():
-        ordered = sorted(scores.items(), key=lambda item: -item[1])
-        methods[name] = {"stability": ranking.stability[name], "importance": {str(unit): value for unit, value in ordered}}
-    pairs = {PAIR.join(pair): value for pair, value in ranking.agreement.items()}
-    data = {
-        "source_run": ranking.source_run,
-        "items": ranking.items,
-        "seed": ranking.seed,
-        "agreement": pairs,
-        "methods": methods,
-    }
-    write_json(run.path / RANKING, data)
-
-
-def load_ranking(run: Run) -> Ranking:
-    """What `save_ranking` wrote; HRNetError where the run was not ranked yet, or the file is damaged."""
-    path = run.path / RANKING
-    if not path.is_file():
-        raise HRNetError(f"{run.path} has no {RANKING}; rank its links first with `{rank_command(run)}`")
-    place = f"{path} is damaged or of another version"
-    stored = checked(read_json(path, "ranking"), _StoredRanking, place)
-    if not stored.methods:
-        raise HRNetError(f"{place}: methods is empty")
-    scores = {name: _units(method.importance, run, f"{place}: {name}") for name, method in stored.methods.items()}
-    pairs = {name: tuple(name.split(PAIR)) for name in stored.agreement}
-    for name, pair in pairs.items():
-        if len(pair) != len(("first", "second")):
-            raise HRNetError(f"{place}: agreement of {name!r}, expected two methods such as 'taylor{PAIR}l0'")
-    return Ranking(
-        items=stored.items,
-        seed=stored.seed,
-        scores=scores,
-        stability={name: method.stability for name, method in stored.methods.items()},
-        agreement={(pairs[name][0], pairs[name][1]): value for name, value in stored.agreement.items()},
-        source_run=stored.source_run,
-    )
-
-
-def rank_command(run: Run, *, blocks: bool = False) -> str:
-    """The command that ranks a run, as it can be typed; an imported run has no data of its own to name."""
-    data = "" if run.config.get("train") else " --annotations FILE --images FOLDER"
-    return f"hrnet rank {shlex.quote(str(run.path))}{' --blocks' if blocks else ''}{data}"
-
-
-@dataclass(frozen=True)
-class _StoredMethod:
-    stability: float | None
-    importance: dict[str, float]
-
-
-@dataclass(frozen=True)
-class _StoredRanking:
-    source_run: str | None
-    items: int
-    seed: int
-    agreement: dict[str, float | None]
-    methods: dict[str, _StoredMethod]
-
-
-def _units(importance: dict[str, float], run: Run, place: str) -> dict[Unit, float]:
-    """Importance by link or block of the run's network at full connectivity."""
-    possible: tuple[Unit, ...] = (*run.hrnet_spec.possible_links, *run.hrnet_spec.possible_blocks)
-    known = {unit.name: unit for unit in possible}
-    for name in importance:
-        if name not in known:
-            raise HRNetError(f"{place}: {name!r:.60} is no link or block of {run.spec.name}")
-    return {known[name]: value for name, value in importance.items()}
-
-
-@dataclass(frozen=True)
-class _StoredStep:
-    removed: tuple[str, ...]
-    unreachable: tuple[str, ...]
-    importance: float
-    cost: float
-    ratio: float
-    loss: float | None = None
-    score: float | None = None
-
-
-def load_pruning(run: Run) -> dict[str, Any] | None:
-    """What `hrnet prune` wrote of the way to a pruned network, as plain data; None where it was not pruned.
-
-    Raises HRNetError, naming the entry, where it is damaged.
-    """
-    path = run.path / PRUNING
-    if not path.is_file():
-        return None
-    place = f"{path} is damaged or of another version"
-    data: dict[str, Any] = checked(read_json(path, "pruning"), dict[str, Any], place)
-    for name, kind in (("metric", str), ("cost_unit", str), ("full_score", float), ("options", dict[str, Any])):
-        checked_entry(data, name, kind, place)
-    for index, step in enumerate(checked_entry(data, "steps", list[_StoredStep], place)):
-        for unit in step.removed:
-            try:
-                parse_unit(unit)
-            except HRNetError as error:
-                raise HRNetError(f"{place}: steps[{index}]: {error}") from error
-    return data

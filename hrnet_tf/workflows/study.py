@@ -181,7 +181,7 @@ class _Study:
         if arm.kind == "narrow":
             like = next(a for a in arms(self.size) if a.budget == arm.budget and a.kind in ("links", "blocks"))
             return self.train(arm.name, total, ("--width-like", self.run(like.name)), precise=True)
-        how = {"random": "--method random --closest", "blocks": "--blocks"}.get(arm.kind, "")
+        how = {"random": "--method random --accept-closest", "blocks": "--blocks"}.get(arm.kind, "")
         base = "dropped-base" if arm.kind == "dropped" else "base"
         options = f"--keep-latency {arm.budget} {how} --learning-rate {self.size.tuning_rate} {self.common()}"
         return self.command(("prune", self.run(base)), tuning, self.run(arm.name), (options,))

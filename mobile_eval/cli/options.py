@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobile_eval.image.image_limit import MAX_PIXELS, set_max_pixels
+from mobile_eval.image.image_size import MAX_PIXELS, set_max_pixels
 from mobile_eval.options import option
 
 if TYPE_CHECKING:
@@ -17,18 +17,7 @@ if TYPE_CHECKING:
 RUNTIME = "Runtime"  # heading in --help
 
 Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")]
-RuntimeName = Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")]
-Xnnpack = Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")]
-DelegateLibrary = Annotated[
-    str | None, typer.Option("--delegate", help="edgetpu, or the path of a delegate library.", show_default=False)
-]
-DelegateOptions = Annotated[
-    list[str] | None, typer.Option(help="An option of the delegate, as NAME=VALUE; may be repeated.", show_default=False)
-]
-ReferenceKernels = Annotated[
-    bool, typer.Option("--reference-kernels", help="The runtime's plain kernels: slow, but int8 is the same everywhere.")
-]
+Threads = Annotated[int, typer.Option(min=1, help="Number of threads.")]
 Category = Annotated[
     str | None,
     typer.Option(help="Name or id of the category to take, where several have keypoints.", show_default=False),
@@ -41,23 +30,16 @@ Exif = Annotated[
         show_default=False,
     ),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Take only N people or images.", show_default=False)]
-Sigmas = Annotated[
-    str | None,
-    typer.Option(
-        help="OKS sigmas, where the annotations name none: one for all joints, or one a joint (0.08,0.1,...).", show_default=False
-    ),
-]
-
+Limit = Annotated[int | None, typer.Option(min=1, help="Number of people or images to use.", show_default=False)]
 MaxPixels = Annotated[
     int | None,
     typer.Option(
         callback=set_max_pixels,
-        help="Most pixels of an image or mask; larger files are not decoded.",
+        help="Maximum number of pixels of an image or mask; larger files are not decoded.",
         show_default=f"{MAX_PIXELS}",
     ),
 ]
-LeastScore = Annotated[float, typer.Option(help="Leave out boxes that the detector scores lower.")]
+LeastScore = Annotated[float, typer.Option(help="Lowest score of a box.")]
 
 
 @dataclass(frozen=True)

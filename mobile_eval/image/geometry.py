@@ -1,7 +1,7 @@
-"""Boxes, crops and the affine warps between images, network inputs and heatmaps; the single truth for all.
+"""Boxes, crops, and the affine warps between images, network inputs and heatmaps; every other room takes them from here.
 
-Points are (x, y) in pixels, sizes (height, width), boxes COCO xywh. The crop follows the official HRNet
-code base: the box is extended to the input's aspect ratio, padded, and its centre becomes the input's centre.
+Points are (x, y) in pixels, sizes (height, width), boxes COCO's (x, y, width, height). Crops follow the official HRNet code: a
+box is extended to the aspect ratio of the input and padded, and its center becomes the center of the input.
 
 A `Geometry` says how the length of a side is counted:
 
@@ -14,60 +14,92 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from reprlib import repr as brief
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import brief
 
+Size = tuple[int, int]  # (height, width) in pixels
+Box = tuple[float, float, float, float]  # (x, y, width, height) in pixels
 Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
 Numbers = Sequence[float] | Array
+Geometry = Literal["standard", "udp"]
+
 BOX_PADDING = 1.25
 HEATMAP_STRIDE = 4
-FURTHEST_PX = 1e6  # what lies further out is no place in an image
-Geometry = Literal["standard", "udp"]
+MAX_COORDINATE = 1e6  # pixels; no image is larger
 STANDARD: Final = "standard"
 UDP: Final = "udp"
 GEOMETRIES: tuple[Geometry, ...] = get_args(Geometry)
 
 
 def geometry_of(targets: object) -> Geometry:
-    """The geometry of a network that learnt by heatmaps of that kind: the kind udp has its own."""
+    """Return the geometry of a network that was trained on heatmaps of that kind; only "udp" has its own."""
     return UDP if targets == UDP else STANDARD
 
 
-def distances(size: tuple[int, int], geometry: Geometry = STANDARD) -> Array:
-    """(x, y): how much there is between the edges of an image or heatmap of (height, width)."""
+def distances(size: Size, geometry: Geometry = STANDARD) -> Array:
+    """Measure the sides of an image or heatmap.
+
+    Args:
+        size: Height and width in pixels.
+        geometry: How sides are counted.
+
+    Returns:
+        The lengths (x, y): pixels, or in UDP one fewer.
+    """
     if geometry not in GEOMETRIES:
-        raise HRNetError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
+        raise HRNetError(f"`geometry` must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
     return np.array(size[::-1], np.float64) - (geometry == UDP)
 
 
-def heatmap_pixel(input_size: tuple[int, int], geometry: Geometry = STANDARD) -> Array:
-    """(x, y): how many input pixels a heatmap pixel is."""
+def heatmap_pixel(input_size: Size, geometry: Geometry = STANDARD) -> Array:
+    """Return the size (x, y) of a heatmap pixel in input pixels."""
     height, width = (side // HEATMAP_STRIDE for side in input_size)
     return np.asarray(distances(input_size, geometry) / distances((height, width), geometry), np.float64)
 
 
-def checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
-    """A box (x, y, width, height) of four finite numbers with an area; else HRNetError, which begins with `where`."""
+def checked_box(value: object, where: str) -> Box:
+    """Check a box from a file.
+
+    Args:
+        value: The box, as JSON gives it.
+        where: Place in the file; the message begins with it.
+
+    Returns:
+        The box (x, y, width, height).
+
+    Raises:
+        HRNetError: It is not four finite numbers within a million pixels, or has no area.
+    """
     try:
-        if any(isinstance(value, str | bool) for value in box):
+        if not isinstance(value, Sequence | np.ndarray) or any(isinstance(number, str | bool) for number in value):
             raise TypeError
-        x, y, width, height = map(float, box)
+        x, y, width, height = map(float, value)
     except (TypeError, ValueError, OverflowError):
-        raise HRNetError(f"{where}: bbox must be [x, y, width, height], got {brief(box)}") from None
-    if not max(map(abs, (x, y, width, height))) <= FURTHEST_PX or math.isnan(x + y + width + height):
-        raise HRNetError(f"{where}: bbox must be finite and within {FURTHEST_PX:,.0f} pixels, got {brief(box)}")
+        raise HRNetError(f"{where}: bbox must be [x, y, width, height], got {brief(value)}") from None
+    if not max(map(abs, (x, y, width, height))) <= MAX_COORDINATE or math.isnan(x + y + width + height):
+        raise HRNetError(f"{where}: bbox must be finite and within {MAX_COORDINATE:,.0f} pixels, got {brief(value)}")
     if not (width > 0 and height > 0):
-        raise HRNetError(f"{where}: bbox {box} has no area")
+        raise HRNetError(f"{where}: bbox {brief(value)} has no area")
     return x, y, width, height
 
 
-def expand_box(box: Numbers, input_size: tuple[int, int], padding: float = BOX_PADDING) -> tuple[Array, Array]:
-    """Centre (x, y) and extent (width, height) of a box extended to the aspect ratio of `input_size` and padded."""
+def expand_box(box: Numbers, input_size: Size, padding: float = BOX_PADDING) -> tuple[Array, Array]:
+    """Extend a box to the aspect ratio of a network's input, and pad it.
+
+    Args:
+        box: Box (x, y, width, height).
+        input_size: Height and width of the input.
+        padding: Factor by which the extended box grows.
+
+    Returns:
+        Center (x, y) and extent (width, height).
+    """
     x, y, width, height = map(float, box)
     aspect = input_size[1] / input_size[0]
     extent = np.array([max(width, height * aspect) * padding, max(height, width / aspect) * padding])
@@ -75,11 +107,20 @@ def expand_box(box: Numbers, input_size: tuple[int, int], padding: float = BOX_P
 
 
 def crop_matrix(
-    center: Numbers, extent: Numbers, input_size: tuple[int, int], rotation: float = 0.0, geometry: Geometry = STANDARD
+    center: Numbers, extent: Numbers, input_size: Size, rotation: float = 0.0, geometry: Geometry = STANDARD
 ) -> Array:
-    """2x3 affine matrix from image to crop pixels; `rotation` in radians turns the content clockwise on screen.
+    """Return the affine matrix from image to crop pixels.
 
-    In STANDARD the extent's width alone sets the scale; in UDP each side has its own, which nearly are the same.
+    Args:
+        center: Center (x, y) of the crop in the image.
+        extent: Width and height of the crop in the image. In the standard geometry the width alone sets the scale; in UDP each
+            side has its own, almost the same.
+        input_size: Height and width of the crop in pixels.
+        rotation: Angle in radians by which the content is turned clockwise on screen.
+        geometry: How sides are counted.
+
+    Returns:
+        Matrix (2, 3).
     """
     length = distances(input_size, geometry)
     scale = length / np.asarray(extent, np.float64) if geometry == UDP else np.full(2, length[0] / float(extent[0]))
@@ -88,22 +129,22 @@ def crop_matrix(
     return np.column_stack([linear, length / 2 - linear @ np.asarray(center, np.float64)])
 
 
-def box_matrix(box: Numbers, input_size: tuple[int, int], geometry: Geometry = STANDARD) -> Array:
-    """2x3 affine matrix from image to crop pixels for a person's box, without augmentation."""
+def box_matrix(box: Numbers, input_size: Size, geometry: Geometry = STANDARD) -> Array:
+    """Return the affine matrix (2, 3) from image to crop pixels for a box (x, y, width, height), without augmentation."""
     return crop_matrix(*expand_box(box, input_size), input_size, geometry=geometry)
 
 
-def mirrored(matrix: Array, input_size: tuple[int, int], geometry: Geometry = STANDARD) -> Array:
-    """The 2x3 matrix to the crop's mirror image: x becomes the width less x, in UDP the last pixel's place less x."""
+def mirrored(matrix: Array, input_size: Size, geometry: Geometry = STANDARD) -> Array:
+    """Return the matrix (2, 3) from the image to the mirror image of the crop that `matrix` (2, 3) makes."""
     return np.stack([[0.0, 0.0, distances(input_size, geometry)[0]] - matrix[0], matrix[1]])
 
 
 def invert(matrix: Array) -> Array:
-    """The 2x3 matrix that undoes a 2x3 affine matrix."""
+    """Return the inverse (2, 3) of an affine matrix (2, 3)."""
     linear = np.linalg.inv(matrix[:, :2])
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
 def transform_points(points: ArrayLike, matrix: Array) -> Array:
-    """Points (..., 2) through a 2x3 affine matrix."""
+    """Apply an affine matrix (2, 3) to points (..., 2)."""
     return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]

@@ -1,4 +1,4 @@
-"""PNG files by their chunks: whether they are whole, without what libpng only complains of, and the indices of a palette."""
+"""PNG files by their chunks: whether they are complete, without the chunks that libpng warns of, and the indices of a palette."""
 
 from __future__ import annotations
 
@@ -9,38 +9,42 @@ from collections.abc import Collection, Iterator
 from mobile_eval.errors import HRNetError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PIXELS = (b"IHDR", b"IDAT", b"IEND")
-CRITICAL = (*PIXELS, b"PLTE")
-IN_COLOUR = (*CRITICAL, b"tRNS", b"eXIf")  # what decides how an image looks; broken colour profiles make libpng print warnings
-DEPTH, COLOUR = 8, 9  # offsets in the body of IHDR
-GREY, PALETTE = 0, 3  # types of colour
-FRAME = 12  # bytes of a chunk besides its body: length, kind and CRC
+PIXEL_CHUNKS = (b"IHDR", b"IDAT", b"IEND")
+CRITICAL_CHUNKS = (*PIXEL_CHUNKS, b"PLTE")
+COLOR_CHUNKS = (*CRITICAL_CHUNKS, b"tRNS", b"eXIf")  # without color profiles: libpng prints warnings of broken ones
+DEPTH, COLOR_TYPE = 8, 9  # offsets in the body of IHDR
+GRAY, PALETTE = 0, 3  # color types
+CHUNK_OVERHEAD = 12  # bytes of length, kind and checksum
+TRUNCATED = "it is truncated: it has no end chunk (IEND)"
 
 
 class DamagedPngError(HRNetError):
-    """Why a PNG file cannot be read."""
+    """A PNG file is truncated or damaged."""
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and body of each chunk, up to IEND; what follows that belongs to no PNG.
+    """Yield the kind and body of each chunk up to IEND; what follows does not belong to the PNG.
 
-    Raises DamagedPngError where the file ends before, or where a checksum says that a critical chunk was changed.
+    Raises:
+        DamagedPngError: The file ends before IEND, or the checksum of a critical chunk is wrong.
     """
-    place, kind = len(SIGNATURE), b""
+    position, kind = len(SIGNATURE), b""
     while kind != b"IEND":
-        length, kind = struct.unpack(">I4s", data[place : place + 8]) if place + FRAME <= len(data) else (0, b"")
-        end = place + 8 + length
-        body, checksum = data[place + 8 : end], data[end : end + 4]
-        if not kind or len(checksum) < 4:
-            raise DamagedPngError("it is truncated: it has no end chunk (IEND)")
-        if kind in CRITICAL and struct.pack(">I", zlib.crc32(body, zlib.crc32(kind))) != checksum:
+        if position + CHUNK_OVERHEAD > len(data):
+            raise DamagedPngError(TRUNCATED)
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        body, checksum = data[position + 8 : end], data[end : end + 4]
+        if len(checksum) < 4:
+            raise DamagedPngError(TRUNCATED)
+        if kind in CRITICAL_CHUNKS and struct.pack(">I", zlib.crc32(body, zlib.crc32(kind))) != checksum:
             raise DamagedPngError(f"the checksum of its chunk {kind.decode('ascii')} is wrong")
         yield kind, body
-        place = end + 4
+        position = end + 4
 
 
-def rewritten(data: bytes, kinds: Collection[bytes]) -> bytes:
-    """The same file with its chunks of these kinds only; as it is, where it has no others."""
+def keep_chunks(data: bytes, kinds: Collection[bytes]) -> bytes:
+    """Return a PNG file without its chunks of other kinds."""
     parts = list(chunks(data))
     if all(kind in kinds for kind, _ in parts):
         return data
@@ -48,19 +52,27 @@ def rewritten(data: bytes, kinds: Collection[bytes]) -> bytes:
 
 
 def with_indices(data: bytes) -> tuple[bytes, int]:
-    """A file of one channel, or of a palette, as greys that stand for the samples that it stores; and how far greys are apart.
+    """Rewrite a PNG with a palette or one channel as a gray one, whose levels stand for the stored samples.
 
-    Decoders show a palette's colours, and spread samples of 1, 2 and 4 bits over 0 to 255: 85 apart those of 2 bits. Divided by
-    that they are the samples again. Any other PNG stays as it is.
+    Decoders replace palette indices by colors, and spread samples of 1, 2 and 4 bits over 0 to 255: those of 2 bits are 85
+    apart. Divided by this step the gray levels are the samples again.
+
+    Returns:
+        The file, and the step between gray levels. Other PNG files are returned as they are, with a step of 1.
     """
     header, *others = chunks(data)
     body = bytearray(header[1])
-    if header[0] != b"IHDR" or len(body) <= COLOUR or body[COLOUR] not in (GREY, PALETTE) or body[DEPTH] not in (1, 2, 4, 8):
+    if (
+        header[0] != b"IHDR"
+        or len(body) <= COLOR_TYPE
+        or body[COLOR_TYPE] not in (GRAY, PALETTE)
+        or body[DEPTH] not in (1, 2, 4, 8)
+    ):
         return data, 1
-    apart = 255 // ((1 << body[DEPTH]) - 1)
-    body[COLOUR] = GREY
-    shown = [(b"IHDR", bytes(body)), *(chunk for chunk in others if chunk[0] in PIXELS)]
-    return SIGNATURE + b"".join(_chunk(*chunk) for chunk in shown), apart
+    step = 255 // ((1 << body[DEPTH]) - 1)
+    body[COLOR_TYPE] = GRAY
+    kept = [(b"IHDR", bytes(body)), *(chunk for chunk in others if chunk[0] in PIXEL_CHUNKS)]
+    return SIGNATURE + b"".join(_chunk(*chunk) for chunk in kept), step
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -1,144 +1,132 @@
-"""From an image on disk to a network's input; training, calibration and the device all take this way."""
+"""From images to a network's inputs; training, calibration and the device all use these functions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.keypoints import KeypointInstance
-from mobile_eval.errors import HRNetError
-from mobile_eval.image.exif import oriented
-from mobile_eval.image.geometry import STANDARD, Array, Geometry, box_matrix
-from mobile_eval.image.image_file import decode
+from mobile_eval.image.geometry import STANDARD, Array, Geometry, Image, Size, box_matrix
+from mobile_eval.image.image_file import BoxedItem, read_item
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-CENTRE_SHARE = 0.875  # of the resized image's shorter side is what classification networks look at
-MOST_STRIP_PIXELS = 2**22
+CENTER_FRACTION = 0.875  # of the resized image's shorter side (torchvision: 224 of 256)
+MAX_STRIP_PIXELS = 2**22
 
 
-class ImageItem(Protocol):
-    """An item of a data set: `image_size` is (height, width) where the data set says it, `upright` whether its annotations are of
-    the image turned as EXIF says, or else of the stored one (`datasets.coordinate_frame`).
+def warp_crop(image: Image, matrix: Array, input_size: Size) -> Image:
+    """Cut a crop out of an image: bilinear, black outside.
+
+    Args:
+        image: Image (H, W, 3).
+        matrix: Affine matrix (2, 3) from image to crop pixels.
+        input_size: Height and width of the crop.
+
+    Returns:
+        Crop (height, width, 3).
     """
-
-    @property
-    def image_path(self) -> Path: ...
-    @property
-    def image_size(self) -> tuple[int, int] | None: ...
-    @property
-    def upright(self) -> bool: ...
-
-
-def read_item(item: ImageItem) -> NDArray[np.uint8]:
-    """The image (H, W, 3) uint8 RGB that an item of a data set is of, as its annotations see it."""
-    return read_image(item.image_path, item.image_size, upright=item.upright)
-
-
-def read_image(
-    path: Path | str, size: tuple[int, int] | None = None, because: str = "its annotations say", *, upright: bool = True
-) -> NDArray[np.uint8]:
-    """The image as (H, W, 3) uint8 RGB, turned upright as its EXIF orientation says, or else as it is stored.
-
-    `size` (height, width) is what annotations say of it; HRNetError, with `because` before the size, where it has another.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise HRNetError(f"cannot read image {path}: {error.strerror}") from error
-    stored = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, f"image {path}")
-    image = oriented(stored, data, upright=upright)
-    if size is not None and image.shape[:2] != size:
-        found, said = ("x".join(map(str, shape)) for shape in (image.shape[:2], size))
-        raise HRNetError(f"image {path} is {found} (height x width), but {because} {said}: is it another image?")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def warp_crop(image: NDArray[np.uint8], matrix: Array, input_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The part of `image` that `matrix` (2x3, image to crop) puts into (height, width): bilinear, black outside."""
     height, width = input_size
     return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
 
 
-def instance_crops(
-    instances: Sequence[KeypointInstance], input_size: tuple[int, int], geometry: Geometry = STANDARD
-) -> tuple[NDArray[np.uint8], Array]:
-    """RGB crops (N, H, W, 3) of persons in their boxes, and the matrices (N, 2, 3) from image to crop."""
+def instance_crops(instances: Sequence[BoxedItem], input_size: Size, geometry: Geometry = STANDARD) -> tuple[Image, Array]:
+    """Read images and crop instances out of them.
+
+    Args:
+        instances: Boxes in images.
+        input_size: Height and width of the crops.
+        geometry: How sides are counted.
+
+    Returns:
+        Crops (N, height, width, 3), RGB, and the affine matrices (N, 2, 3) from image to crop pixels.
+    """
     matrices = np.stack([box_matrix(instance.box, input_size, geometry) for instance in instances])
     images = map(read_item, instances)
     crops = [warp_crop(image, matrix, input_size) for image, matrix in zip(images, matrices, strict=True)]
     return np.stack(crops), matrices
 
 
-def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The whole image at (height, width): bilinear, as the official segmentation code resizes."""
+def resize(image: Image, size: Size) -> Image:
+    """Resize an image (H, W, 3) to (height, width): bilinear, as the official segmentation code does."""
     if image.shape[:2] == size:
         return image
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def resized_centre(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """What classification networks look at: the shorter side resized to `size` / 0.875, of that the middle (height, width).
+def resized_center(image: Image, size: Size) -> Image:
+    """Resize an image so that `size` is 0.875 of it, and crop the center: ImageNet's usual evaluation.
 
-    ImageNet's usual evaluation (torchvision's Resize(256), CenterCrop(224)), with its resizing: bilinear, over all pixels that
-    fall into one where the image becomes smaller.
+    The same as torchvision's Resize(256) and CenterCrop(224) on PIL images: bilinear, averaging where the image shrinks.
+
+    Args:
+        image: Image (H, W, 3).
+        size: Height and width of the crop.
+
+    Returns:
+        Crop (height, width, 3).
     """
-    wanted = [round(side / CENTRE_SHARE) for side in size]
-    scale = max(side / own for side, own in zip(wanted, image.shape[:2], strict=True))
-    sides = [max(side, int(own * scale)) for side, own in zip(wanted, image.shape[:2], strict=True)]
-    starts = [round((whole - part) / 2) for whole, part in zip(sides, size, strict=True)]
+    minimum = [round(side / CENTER_FRACTION) for side in size]
+    scale = max(side / source for side, source in zip(minimum, image.shape[:2], strict=True))
+    sides = [max(side, int(source * scale)) for side, source in zip(minimum, image.shape[:2], strict=True)]
+    starts = [round((resized - crop) / 2) for resized, crop in zip(sides, size, strict=True)]
     rows, columns = (
-        _triangles(own, whole, start, part) for own, whole, start, part in zip(image.shape[:2], sides, starts, size, strict=True)
+        _triangle_weights(source, resized, start, crop)
+        for source, resized, start, crop in zip(image.shape[:2], sides, starts, size, strict=True)
     )
-    narrow = np.concatenate([_across(columns, strip) for strip in _strips(image)], axis=1)  # (width, H, 3)
-    resized = np.tensordot(rows, narrow, (1, 1))  # (height, width, 3)
-    return np.asarray(np.clip(np.rint(resized), 0, 255), np.uint8)
+    narrow = np.concatenate([_resize_rows(columns, strip) for strip in _strips(image)], axis=1)  # (width, H, 3)
+    crop = np.tensordot(rows, narrow, (1, 1))  # (height, width, 3)
+    return np.asarray(np.clip(np.rint(crop), 0, 255), np.uint8)
 
 
-def _strips(image: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """The image in strips of rows, of MOST_STRIP_PIXELS at most or one row: as float32 it would need 12 bytes a pixel."""
-    rows = max(MOST_STRIP_PIXELS // image.shape[1], 1)
+def _strips(image: Image) -> Iterator[Image]:
+    """Yield strips of rows of at most MAX_STRIP_PIXELS, or one row: the full image as float32 would need 12 bytes a pixel."""
+    rows = max(MAX_STRIP_PIXELS // image.shape[1], 1)
     return (image[top : top + rows] for top in range(0, image.shape[0], rows))
 
 
-def _across(columns: NDArray[np.float32], strip: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Weights (width, W) on a strip (h, W, 3) of an image: (width, h, 3)."""
-    return np.tensordot(columns, strip.astype(np.float32), (1, 1))
+def _resize_rows(weights: NDArray[np.float32], strip: Image) -> NDArray[np.float32]:
+    """Apply weights (width, W) to the rows of a strip (h, W, 3): (width, h, 3)."""
+    return np.tensordot(weights, strip.astype(np.float32), (1, 1))
 
 
-def _triangles(own: int, wanted: int, start: int, count: int) -> NDArray[np.float32]:
-    """Weights (count, own) of pixels for those from `start` on of the `wanted` that a side of `own` pixels is resized to.
+def _triangle_weights(source: int, resized: int, start: int, count: int) -> NDArray[np.float32]:
+    """Return the weights (count, source) of source pixels for `count` pixels of the resized side, from `start` on.
 
-    They are triangles as wide as two of the larger pixels, and zero elsewhere: a row of them is worked out where it is not, since
-    `own` times `wanted` numbers of a strip of 1 x 20,000 pixels would need hundreds of gigabytes.
+    They are triangles as wide as two of the larger pixels. Only the non-zero part of each row is computed: all weights of a
+    strip of 1 x 20,000 pixels would need hundreds of gigabytes.
     """
-    step = own / wanted
-    weights = np.zeros((count, own), np.float32)
-    for row, centre in zip(weights, (np.arange(start, start + count) + 0.5) * step, strict=True):
-        first, end = max(int(centre - max(step, 1)), 0), min(int(centre + max(step, 1)) + 1, own)
-        near = np.maximum(1 - np.abs(np.arange(first, end) + 0.5 - centre) / max(step, 1), 0)
-        row[first:end] = near / near.sum()
+    step = source / resized
+    weights = np.zeros((count, source), np.float32)
+    for row, center in zip(weights, (np.arange(start, start + count) + 0.5) * step, strict=True):
+        first, end = max(int(center - max(step, 1)), 0), min(int(center + max(step, 1)) + 1, source)
+        triangle = np.maximum(1 - np.abs(np.arange(first, end) + 0.5 - center) / max(step, 1), 0)
+        row[first:end] = triangle / triangle.sum()
     return weights
 
 
 def normalize(
-    crops: NDArray[np.uint8],
+    crops: Image,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """uint8 RGB (..., 3) to float32: divided by 255, minus mean, divided by standard deviation (ImageNet's by default).
+    """Normalize RGB bytes: divide by 255, subtract the mean, divide by the standard deviation.
 
-    `out` is where the result goes, if given: of the same shape and in one piece.
+    Args:
+        crops: Images (..., 3), uint8 RGB.
+        mean: Mean per channel, 0 to 1.
+        std: Standard deviation per channel, 0 to 1.
+        out: Contiguous array of the same shape to write to; None allocates one.
+
+    Returns:
+        Normalized images (..., 3).
     """
     scale = np.float32(1) / (np.float32(255) * np.array(std, np.float32))
     offset = -np.array(mean, np.float32) / np.array(std, np.float32)
     table = np.asarray(np.arange(256, dtype=np.uint8)[None, :, None] * scale + offset, np.float32)
-    found = np.empty(crops.shape, np.float32) if out is None else out
-    cv2.LUT(crops.reshape(1, -1, 3), table, found.reshape(1, -1, 3))
-    return found
+    normalized = np.empty(crops.shape, np.float32) if out is None else out
+    cv2.LUT(crops.reshape(1, -1, 3), table, normalized.reshape(1, -1, 3))
+    return normalized

@@ -5,30 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Protocol, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.flip_pairs import AUTO, resolve_flip_pairs, unknown_pairs_message
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import UDP, Array, box_matrix, heatmap_pixel
+from mobile_eval.image.geometry import UDP, Array, Image, box_matrix, heatmap_pixel
+from mobile_eval.image.image_file import BoxedItem, read_item
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import ImageItem, read_item, warp_crop
+from mobile_eval.image.preprocess import warp_crop
 from mobile_eval.keypoints.decode import Decoding, Heatmaps, decode_dark, decode_heatmaps, decode_udp, keypoints_in_image
 from mobile_eval.model.description import HEATMAPS
 from mobile_eval.runtime.tflite_model import Stored, TFLiteModel
 
 DECODERS = {"quarter": decode_heatmaps, "dark": decode_dark, "udp": decode_udp}
-
-Box = Sequence[float]
-
-
-class BoxedItem(ImageItem, Protocol):
-    """An item of a dataset with a box (x, y, width, height) in image pixels."""
-
-    @property
-    def box(self) -> tuple[float, float, float, float]: ...
 
 
 @dataclass(frozen=True)
@@ -124,7 +116,9 @@ def flip_back(heatmaps: Heatmaps, order: NDArray[np.intp], *, shift: bool = True
     return flipped
 
 
-def predict_box(model: TFLiteModel, image: NDArray[np.uint8], box: Box, options: DecodingOptions | None = None) -> Array:
+def predict_box(
+    model: TFLiteModel, image: NDArray[np.uint8], box: Sequence[float], options: DecodingOptions | None = None
+) -> Array:
     """Predict the keypoints of the instance in a box.
 
     Args:
@@ -165,7 +159,7 @@ def predict_instances(
             yield _predict_crop(model, crop, matrix, options)
 
 
-def _crop(model: TFLiteModel, image: NDArray[np.uint8], box: Box) -> tuple[Stored, Array]:
+def _crop(model: TFLiteModel, image: Image, box: Sequence[float]) -> tuple[Stored, Array]:
     """Return the model's input for a box, and the matrix (2, 3) from image to crop."""
     matrix = box_matrix(box, model.input_size, model.description.input.geometry)
     return model.to_input(warp_crop(image, matrix, model.input_size)[None]), matrix

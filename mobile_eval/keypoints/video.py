@@ -22,7 +22,7 @@ from mobile_eval.files import check_output_folder, part_path, remove_stale_parts
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import SCORE_THRESHOLD, check_finds_keypoints
+from mobile_eval.tasks.pose.predictions import SCORE_THRESHOLD, check_finds_keypoints
 from mobile_eval.viz.poses import draw_skeleton
 from mobile_eval.words import number_of
 

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+PCK_THRESHOLD = 0.1  # of the longer side of the box
+FAILURE_THRESHOLD = 0.1  # WFLW's (arXiv 1805.10483); 300W's is 0.08 (Sagonas et al., 2016)
+
 
 @dataclass(frozen=True)
 class Metric:

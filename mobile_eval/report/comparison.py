@@ -1,25 +1,28 @@
-"""Several models of a task on the same data and the same machine, side by side."""
+"""Comparison of several models of a task on the same data and the same machine."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mobile_eval.benchmark.bootstrap import Interval, difference_of_scores, ratio_of_medians
 from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench_interleaved
-from mobile_eval.datasets.base import TaskDataset
+from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
-from mobile_eval.model.description import CLASS_SCORES, ModelDescription, default_class_names
+from mobile_eval.model.description import CLASS_SCORES, default_class_names
+from mobile_eval.options import checked_options
 from mobile_eval.report.html import report_html
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import check_references, load_arms
-from mobile_eval.report.task_report import Comparing, Measured
 from mobile_eval.runtime.backend import CPU, Backend
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, read_asked
-from mobile_eval.tasks.registry import comparing_of, task_named, task_of
+from mobile_eval.tasks.base import AnyTask, TaskResult
+from mobile_eval.tasks.registry import load_for_model, task_of
+from mobile_eval.tasks.report import ModelMeasurement
+
+NAMES_SHOWN = 3  # names of labels in a message
 
 
 def compare(
@@ -27,37 +30,53 @@ def compare(
     dataset: TaskDataset,
     output: Path | str,
     *,
-    asked: Asked | None = None,
+    options: object = None,
+    source: DataSource | None = None,
     backend: Backend = CPU,
     rounds: int = ROUNDS,
     command: str = "",
     arms: Path | None = None,
     progress: bool = False,
 ) -> ComparisonResult:
-    """Measure the models' accuracy on `dataset` and their latency turn by turn; write the report into folder `output`.
+    """Measure accuracy and latency of models, and write a report.
 
-    `asked` holds the options of evaluating; where the data lie by it, and `command`, are named in the report. `arms` is the
-    manifest of a study that the models are of.
+    Each model is evaluated by its task's `evaluate`, so that figures are the same as those of evaluating it alone. Latencies are
+    measured in turns.
+
+    Args:
+        paths: Model files of one task.
+        dataset: Data set to evaluate on.
+        output: Folder for `index.html` and `results.json`.
+        options: Evaluation options, an instance of `Task.options`; the defaults for None.
+        source: Where the data set lies; the report names it.
+        backend: What runs the models.
+        rounds: Timed runs of each model.
+        command: Command line that the report names.
+        arms: Manifest of the study that the models belong to.
+        progress: Show progress bars.
+
+    Example:
+        >>> compare(["full.tflite", "pruned.tflite"], load_keypoint_dataset("val.json", "images"), "report")
     """
     if not paths:
         raise HRNetError("expected at least one model to compare, got none")
     study = load_arms(arms, labels(paths)) if arms else ()
     models = [TFLiteModel(path, backend) for path in paths]
-    task = models[0].description.task
+    task = task_of(models[0])
     for model in models:
-        check_answers(model, task, dataset)
+        check_labels(model, task, dataset)
     if arms:
         precisions = [model.description.precision for model in models]
         check_references(study, dict(zip(labels(paths), precisions, strict=True)), arms)
     folder = check_output_folder(output)
-    comparing, asked = comparing_of(task), asked or Asked()
+    options = task.options() if options is None else options
     latencies = bench_interleaved(paths, backend, rounds=rounds, progress=progress)
-    found = [comparing.measure(model, dataset, asked, progress) for model in models]
+    results = [task.evaluate(model, dataset, options, progress=progress) for model in models]
     result = ComparisonResult(
-        models=_compared([model.description for model in models], labels(paths), found, latencies, comparing),
+        models=_compared(task, dataset, models, labels(paths), results, latencies),
         task=task,
         dataset=dataset,
-        asked=asked,
+        source=source or DataSource(),
         command=command,
         arms=study,
     )
@@ -67,45 +86,71 @@ def compare(
 
 def compare_files(
     paths: Sequence[Path | str],
-    asked: Asked,
+    source: DataSource,
     output: Path | str,
     *,
+    limit: int | None = None,
+    options: Mapping[str, object] | None = None,
     backend: Backend = CPU,
     rounds: int = ROUNDS,
     command: str = "",
     arms: Path | None = None,
     progress: bool = False,
 ) -> ComparisonResult:
-    """As `compare`, on the data that are asked for; HRNetError where these do not fit the models' task."""
+    """Do as `compare`, with the data set at `source` and options by name.
+
+    Args:
+        paths: Model files of one task.
+        source: The data set to evaluate on.
+        output: Folder for `index.html` and `results.json`.
+        limit: Number of items to evaluate; all for None.
+        options: Evaluation options of the models' task by name; those that are missing have their defaults.
+        backend: What runs the models.
+        rounds: Timed runs of each model.
+        command: Command line that the report names.
+        arms: Manifest of the study that the models belong to.
+        progress: Show progress bars.
+
+    Raises:
+        HRNetError: The source or the options do not go with the task of the models.
+    """
     if not paths:
         raise HRNetError("expected at least one model to compare, got none")
     first = TFLiteModel(paths[0], backend)
     task = task_of(first)
-    task.check(first, asked)
-    data = read_asked(task.load, first, asked)
+    task_options = task.options(**checked_options(task.options, options or {}, task.name))
+    dataset = load_for_model(first, source, limit)
     return compare(
-        paths, data, output, asked=asked, backend=backend, rounds=rounds, command=command, arms=arms, progress=progress
+        paths,
+        dataset,
+        output,
+        options=task_options,
+        source=source,
+        backend=backend,
+        rounds=rounds,
+        command=command,
+        arms=arms,
+        progress=progress,
     )
 
 
-def check_answers(model: TFLiteModel, task: str, dataset: TaskDataset) -> None:
-    """Refuse a model of another task than the first's, or of other joints or classes than the data."""
-    if task_of(model) is not task_named(task):
-        raise HRNetError(f"{model.path.name} is a {model.description.task} model, but the first one is for {task}")
-    own, names = model.description.label_names, dataset.names
-    unnamed = own == default_class_names(len(own)) and len(own) == len(names)
-    same = sorted(own) == sorted(names) if model.description.output.kind == CLASS_SCORES else own == names
+def check_labels(model: TFLiteModel, task: AnyTask, dataset: TaskDataset) -> None:
+    """Raise HRNetError if a model is of another task, or its joints or classes are not those of the data."""
+    if task_of(model) is not task:
+        raise HRNetError(f"{model.path.name} is a {model.description.task} model, but the first one is for {task.name}")
+    labels, names = model.description.label_names, dataset.names
+    unnamed = labels == default_class_names(len(labels)) and len(labels) == len(names)
+    same = sorted(labels) == sorted(names) if model.description.output.kind == CLASS_SCORES else labels == names
     if not same and not unnamed:
         kind = "classes" if model.description.classes else "joints"
         raise HRNetError(
-            f"{model.path.name} finds {len(own)} {kind} ({listed(own)}) but the data are of {len(names)} ({listed(names)}); "
+            f"{model.path.name} finds {len(labels)} {kind} ({_few(labels)}) but the data are of {len(names)} ({_few(names)}); "
             f"give data of the model's {kind}"
         )
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first names, and whether there are more."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def save_report(result: ComparisonResult, folder: Path) -> None:
@@ -115,7 +160,7 @@ def save_report(result: ComparisonResult, folder: Path) -> None:
 
 
 def labels(paths: Sequence[Path | str]) -> list[str]:
-    """A short name for each file: its stem, with as many folders before it as make the names differ."""
+    """A short name for each file: its stem, with as many parent folders as are needed to tell the files apart."""
     parts = [Path(path).with_suffix("").parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
@@ -125,23 +170,41 @@ def labels(paths: Sequence[Path | str]) -> list[str]:
 
 
 def _compared(
-    descriptions: Sequence[ModelDescription],
+    task: AnyTask,
+    dataset: TaskDataset,
+    models: Sequence[TFLiteModel],
     names: Sequence[str],
-    found: Sequence[Measured],
+    results: Sequence[TaskResult],
     latencies: Sequence[LatencyResult],
-    comparing: Comparing,
 ) -> tuple[ComparedModel, ...]:
-    precisions = [description.precision for description in descriptions]
-    models = []
+    """Each model beside its reference, the first model of the same precision."""
+    measurements = [task.report().measure(result, dataset) for result in results]
+    precisions = [model.description.precision for model in models]
+    compared = []
     for index, latency in enumerate(latencies):
         reference = precisions.index(precisions[index])
         base = latencies[reference]
-        paired = [own / other for own, other in zip(latency.samples_ms, base.samples_ms, strict=True)]
-        ratios = latency.p50_ms / base.p50_ms, statistics.median(paired)
-        intervals: tuple[Interval | None, Interval | None] = (None, None)
-        if index != reference:
-            own, other = found[index].sums, found[reference].sums
-            scores = difference_of_scores(own, other, comparing.figure) if own is not None and other is not None else None
-            intervals = ratio_of_medians(latency.samples_ms, base.samples_ms), scores
-        models.append(ComparedModel(names[index], descriptions[index], found[index], latency, reference, *ratios, *intervals))
-    return tuple(models)
+        is_reference = index == reference
+        paired = [sample / base_sample for sample, base_sample in zip(latency.samples_ms, base.samples_ms, strict=True)]
+        compared.append(
+            ComparedModel(
+                label=names[index],
+                description=models[index].description,
+                result=results[index],
+                measurement=measurements[index],
+                latency=latency,
+                reference=reference,
+                latency_ratio=latency.p50_ms / base.p50_ms,
+                paired_latency_ratio=statistics.median(paired),
+                latency_interval=None if is_reference else ratio_of_medians(latency.samples_ms, base.samples_ms),
+                score_interval=None if is_reference else _score_interval(task, measurements[index], measurements[reference]),
+            )
+        )
+    return tuple(compared)
+
+
+def _score_interval(task: AnyTask, measurement: ModelMeasurement, reference: ModelMeasurement) -> Interval | None:
+    score = task.report().score_of_sums
+    if score is None or measurement.sums is None or reference.sums is None:
+        return None
+    return difference_of_scores(measurement.sums, reference.sums, score)

@@ -13,7 +13,7 @@ from mobile_eval.model.description import is_checked_on_random
 from mobile_eval.report.input_sizes import accuracy_by_size_svg, cost_by_size_svg, input_sizes, size_lines
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import MEANING, StudyRow, study_plots, study_rows, verdicts
-from mobile_eval.report.task_report import Example
+from mobile_eval.tasks.report import Example, LabeledResult
 from mobile_eval.viz.charts import kinds_svg, removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.scatter import Point, scatter_svg
@@ -74,12 +74,14 @@ def _visible(value: object) -> object:
 
 def report_html(result: ComparisonResult) -> str:
     """The page's text."""
+    report = result.task.report()
     typical, disagreeing = examples(result)
     return template("report.html.j2").render(
         result=result,
-        comparing=result.comparing,
-        data=result.asked.source.to_json(),
-        key=result.comparing.key(result.dataset),
+        metric=result.task.metric,
+        task_report=report,
+        data=result.source.to_json(),
+        legend=report.legend(result.dataset),
         headline=headline(result),
         randomly_checked=randomly_checked(result),
         plot=Markup(accuracy_plot(result)),
@@ -117,7 +119,7 @@ def count(value: float) -> str:
 
 def headline(result: ComparisonResult) -> str | None:
     """What the pair of interest comes to, in one sentence; None for a single model."""
-    pair = result.picture_pair()
+    pair = result.example_pair()
     if len(pair) < 2:
         return None
     full, other = (result.models[index] for index in pair)
@@ -126,7 +128,7 @@ def headline(result: ComparisonResult) -> str | None:
     return (
         f"{other.label} takes {ratio:.2f} of {full.label}’s time "
         f"({other.latency.p50_ms:.2f} against {full.latency.p50_ms:.2f} ms){links}; "
-        f"{result.comparing.metric.name} is {percent(other.measured.score)} against {percent(full.measured.score)} %."
+        f"{result.task.metric.name} is {percent(other.measurement.score)} against {percent(full.measurement.score)} %."
     )
 
 
@@ -144,13 +146,13 @@ def accuracy_plot(result: ComparisonResult) -> str:
                 label=model.label,
                 latency_ms=model.latency.p50_ms,
                 p90_ms=model.latency.p90_ms,
-                accuracy=model.measured.score,
+                accuracy=model.measurement.score,
                 color=COLORS[index % len(COLORS)],
                 square=model.description.precision == "int8",
                 reference=model.reference if model.reference != index else None,
             )
         )
-    return scatter_svg(points, result.comparing.metric.name)
+    return scatter_svg(points, result.task.metric.name)
 
 
 def sizes_section(result: ComparisonResult) -> SizesSection | None:
@@ -158,7 +160,7 @@ def sizes_section(result: ComparisonResult) -> SizesSection | None:
     if len(input_sizes(result.models)) < 2:
         return None
     lines = size_lines(result.models)
-    accuracy = accuracy_by_size_svg(lines, result.comparing.metric.name)
+    accuracy = accuracy_by_size_svg(lines, result.task.metric.name)
     return SizesSection(Markup(accuracy), Markup(cost_by_size_svg(lines)))
 
 
@@ -194,7 +196,7 @@ def study_section(result: ComparisonResult) -> StudySection | None:
     if not result.arms:
         return None
     rows = study_rows(result.arms, result.models)
-    plots = study_plots(rows, result.models, result.comparing.metric.name)
+    plots = study_plots(rows, result.models, result.task.metric.name)
     meaning = {kind: MEANING.get(kind, "") for kind in dict.fromkeys(row.kind for row in rows)}
     return StudySection({name: Markup(svg) for name, svg in plots.items()}, rows, verdicts(rows), meaning)
 
@@ -207,15 +209,15 @@ def kinds_picture(result: ComparisonResult) -> Markup | None:
 
 def part_models(result: ComparisonResult) -> list[int]:
     """The models whose joints or classes are shown, by index: all, or the pair of interest where they are many."""
-    return list(range(len(result.models))) if len(result.models) <= MANY_MODELS else list(result.picture_pair())
+    return list(range(len(result.models))) if len(result.models) <= MANY_MODELS else list(result.example_pair())
 
 
 def part_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]:
     """Rows of (joint or class, each model's score of it); of very many, those in which the models come off worst."""
-    columns = [result.models[index].measured.parts for index in part_models(result)]
+    columns = [result.models[index].measurement.per_class for index in part_models(result)]
     rows = [(name, [column[name] for column in columns]) for name in columns[0]]
     if len(rows) > MANY_PARTS:
-        higher_is_better = result.comparing.metric.higher_is_better
+        higher_is_better = result.task.metric.higher_is_better
         known = [row for row in rows if row[1][0] is not None]
         rows = sorted(known, key=lambda row: row[1][0] or 0.0, reverse=not higher_is_better)[:WORST_PARTS]
     return [(name.replace("_", " "), values) for name, values in rows]
@@ -223,15 +225,16 @@ def part_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]
 
 def examples(result: ComparisonResult) -> tuple[list[Example], list[Example]]:
     """Items spread evenly over the data set, whatever came out, and those on which the pair differs most."""
-    count, pair = len(result.dataset), result.picture_pair()
+    count, pair = len(result.dataset), result.example_pair()
     spread = np.unique(np.linspace(0, count - 1, min(TYPICAL, count)).round().astype(int))
     chosen = [int(index) for index in spread]
     apart: list[int] = []
     if len(pair) == 2:
-        first, second = (result.models[index].measured.right for index in pair)
+        first, second = (result.models[index].measurement.correctness for index in pair)
         difference = np.abs(first - second).sum(axis=1)
         order = [int(index) for index in np.argsort(-difference, kind="stable") if difference[index] > 0]
         apart = [index for index in order if index not in chosen][:DISAGREEING]
-    shown = [(result.models[index].label, result.models[index].measured) for index in pair]
-    example = result.comparing.example
+    models = [result.models[index] for index in pair]
+    shown = [LabeledResult(model.label, model.result, model.measurement) for model in models]
+    example = result.task.report().example
     return [example(result.dataset, index, shown) for index in chosen], [example(result.dataset, index, shown) for index in apart]

@@ -63,7 +63,7 @@ def size_lines(models: Sequence[Any]) -> list[SizeLine]:
         while size in found.get(key, ()):
             number += 1
             key = (f"{network} ({number})", description.precision)
-        point = SizePoint(size, model.measured.score, description.multiply_adds, model.latency.p50_ms)
+        point = SizePoint(size, model.measurement.score, description.multiply_adds, model.latency.p50_ms)
         found.setdefault(key, {})[size] = point
     return [SizeLine(*key, _ordered(points)) for key, points in found.items()]
 

@@ -1,4 +1,4 @@
-"""What a comparison of models gives: figures, as text, as JSON and for the report."""
+"""The result of a comparison: figures of every model, as text, as JSON and for the report."""
 
 from __future__ import annotations
 
@@ -9,28 +9,38 @@ from typing import Any
 from mobile_eval.benchmark.bootstrap import Interval
 from mobile_eval.benchmark.environment import Environment
 from mobile_eval.benchmark.latency import LatencyResult
-from mobile_eval.datasets.base import TaskDataset
+from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.metrics.metric import format_score, none_if_nan
 from mobile_eval.model.description import ModelDescription
 from mobile_eval.report.study import StudyArm
-from mobile_eval.report.task_report import Comparing, Measured
-from mobile_eval.tasks.base import Asked
-from mobile_eval.tasks.registry import comparing_of
+from mobile_eval.tasks.base import AnyTask, TaskResult
+from mobile_eval.tasks.report import ModelMeasurement
 
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """One model's figures. `reference` is the index of the first model of the same precision, which ratios are to.
+    """Figures of one model.
 
-    `latency_ratio` is the ratio of the median latencies, `paired_latency_ratio` the median of the rounds' ratios. The intervals
-    are of the latency ratio and of the difference in the task's metric; None for a reference itself.
+    Attributes:
+        label: Name of the model in the report.
+        description: What the file says of itself.
+        result: Accuracy, as the task's `evaluate` measured it.
+        measurement: Figures of the result that are compared.
+        latency: Latency, measured in turns with the other models.
+        reference: Index of the first model of the same precision; ratios and differences are to it.
+        latency_ratio: Median latency over that of the reference.
+        paired_latency_ratio: Median, over the rounds, of the ratio of latencies.
+        latency_interval: 95 % interval of the latency ratio; None for a reference.
+        score_interval: 95 % interval of the difference in the task's metric; None for a reference, and if the metric is not a
+            function of sums over images.
     """
 
     label: str
     description: ModelDescription
-    measured: Measured
+    result: TaskResult
+    measurement: ModelMeasurement
     latency: LatencyResult
     reference: int
     latency_ratio: float
@@ -40,12 +50,12 @@ class ComparedModel:
 
     @property
     def links_kept(self) -> int:
-        """Number of fusion links it has."""
+        """Number of fusion links of the model."""
         return len(self.description.network.get("links", ()))
 
     @property
     def links_possible(self) -> int:
-        """Number of fusion links of the same network at full connectivity."""
+        """Number of fusion links of the same network with all links."""
         return self.links_kept + len(self.description.network.get("removed_links", ()))
 
     def to_json(self) -> dict[str, Any]:
@@ -57,9 +67,9 @@ class ComparedModel:
             "latency_ratio": self.latency_ratio,
             "paired_latency_ratio": self.paired_latency_ratio,
             "latency_ratio_interval": dataclasses.asdict(self.latency_interval) if self.latency_interval else None,
-            "score": none_if_nan(self.measured.score),
+            "score": none_if_nan(self.measurement.score),
             "score_difference_interval": dataclasses.asdict(self.score_interval) if self.score_interval else None,
-            "evaluation": self.measured.result.to_json(),
+            "evaluation": self.result.to_json(),
             "latency": self.latency.to_json(),
             "description": self.description.to_json(),
         }
@@ -67,19 +77,14 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """All models, in the order they were given, and what they were measured on and with."""
+    """All models in the order in which they were given, and how they were measured."""
 
     models: tuple[ComparedModel, ...]
-    task: str
+    task: AnyTask
     dataset: TaskDataset
-    asked: Asked
+    source: DataSource
     command: str
     arms: tuple[StudyArm, ...] = ()
-
-    @property
-    def comparing(self) -> Comparing:
-        """What their task is measured by."""
-        return comparing_of(self.task)
 
     @property
     def environment(self) -> Environment:
@@ -87,42 +92,42 @@ class ComparisonResult:
         return self.models[0].latency.after
 
     def __str__(self) -> str:
-        wide = max(len(model.label) for model in self.models)
-        first, second = self.comparing.second, self.comparing.metric.name
-        lines = [f"{'model':<{wide}}  {first:>6}  {second:>6}    links  p50 ms  p90 ms  ratio"]
+        label_width = max(len(model.label) for model in self.models)
+        secondary, primary = self.task.report().secondary_metric, self.task.metric.name
+        lines = [f"{'model':<{label_width}}  {secondary:>6}  {primary:>6}    links  p50 ms  p90 ms  ratio"]
         for model in self.models:
             links = f"{model.links_kept}/{model.links_possible}" if model.links_possible else "-"
-            second_score, score = format_score(model.measured.second), format_score(model.measured.score)
+            secondary_score, score = format_score(model.measurement.secondary_score), format_score(model.measurement.score)
             lines.append(
-                f"{model.label:<{wide}}  {second_score:>{max(6, len(first))}}  {score:>{max(6, len(second))}}  "
+                f"{model.label:<{label_width}}  {secondary_score:>{max(6, len(secondary))}}  {score:>{max(6, len(primary))}}  "
                 f"{links:>7}  {model.latency.p50_ms:>6.2f}  {model.latency.p90_ms:>6.2f}  "
                 f"{model.latency_ratio:>5.2f} to {self.models[model.reference].label}"
             )
         return "\n".join(lines)
 
-    def picture_pair(self) -> tuple[int, ...]:
-        """The models whose predictions are worth showing beside each other, by index.
+    def example_pair(self) -> tuple[int, ...]:
+        """Indices of the models whose predictions the report shows side by side.
 
-        Of the first precision with several models, int8 before others: the reference and the one with fewest links,
-        or where none has links, the next.
+        They are of the first precision that several models have, int8 before others: the reference and the model with the fewest
+        links, or the next model if none has links.
         """
-        by_precision = sorted({model.description.precision for model in self.models}, key=lambda name: name != "int8")
-        for precision in by_precision:
-            first, *rest = [i for i, model in enumerate(self.models) if model.description.precision == precision]
-            if rest:
-                with_links = [index for index in rest if self.models[index].links_possible]
-                return first, min(with_links or rest, key=lambda index: self.models[index].links_kept)
+        precisions = sorted({model.description.precision for model in self.models}, key=lambda name: name != "int8")
+        for precision in precisions:
+            first, *others = [i for i, model in enumerate(self.models) if model.description.precision == precision]
+            if others:
+                with_links = [index for index in others if self.models[index].links_possible]
+                return first, min(with_links or others, key=lambda index: self.models[index].links_kept)
         return tuple(range(min(len(self.models), 2)))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as `results.json` holds it."""
+        """Plain data, as in `results.json`."""
         models = [{**model.to_json(), "reference": self.models[model.reference].label} for model in self.models]
         return {
             "format_version": FORMAT_VERSION,
             "command": self.command,
-            "task": self.task,
-            "metric": dataclasses.asdict(self.comparing.metric),
-            "data": self.asked.source.to_json(),
+            "task": self.task.name,
+            "metric": dataclasses.asdict(self.task.metric),
+            "data": self.source.to_json(),
             "items": len(self.dataset),
             "runtime": self.models[0].latency.runtime,
             "threads": self.models[0].latency.threads,

@@ -89,9 +89,9 @@ def study_rows(arms: Sequence[StudyArm], models: Sequence[Any]) -> list[StudyRow
     for arm in arms:
         for label in arm.labels:
             model = by_label[label]
-            base, score = full[model.description.precision], model.measured.score
+            base, score = full[model.description.precision], model.measurement.score
             ratio = model.latency.p50_ms / base.latency.p50_ms
-            difference = score - base.measured.score
+            difference = score - base.measurement.score
             rows.append(StudyRow(arm.kind, arm.budget, model.description.precision, label, score, difference, ratio))
     return rows
 

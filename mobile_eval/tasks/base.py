@@ -1,150 +1,107 @@
-"""What an evaluation is asked for, and what a task makes of it."""
+"""A task: the data that it needs, how a model is evaluated on them, and how its results are reported.
+
+A task of one's own is a `Task` that is registered with `mobile_eval.tasks.registry.register`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from mobile_eval.datasets.base import PATHS, DataSource, TaskDataset, log_skipped
-from mobile_eval.datasets.flip_pairs import AUTO
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import Geometry
-from mobile_eval.metrics.nme import FAILURE_THRESHOLD
-from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.metrics.metric import Metric
+from mobile_eval.options import listed
 
-Data = TypeVar("Data", bound=TaskDataset)
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Asked:
-    """The data and options of an evaluation, as on the command line; those that are not given have their default.
-
-    A task takes some of them and refuses the others.
-    """
-
-    images: Path | None = None
-    annotations: Path | None = None
-    masks: Path | None = None
-    classes: Path | None = None
-    category: str | None = None
-    strict: bool = False
-    exif: str | None = None
-    boxes: Path | None = None
-    limit: int | None = None
-    flip: bool = False
-    flip_pairs: str = AUTO
-    windows: bool = False
-    scales: str | None = None
-    overlap: float = 0.0
-    overlays: Path | None = None
-    picture: Path | None = None
-    decoding: str = "model"
-    sigmas: str | None = None
-    head_joints: str | None = None
-    least_score: float = 0.0
-    unit: str | None = None
-    failure_above: float = FAILURE_THRESHOLD
-    predictions: Path | None = None
-    resume: bool = False
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Asked:
-        """What a command was given, by name; its other options are passed over."""
-        return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls)})
-
-    def given(self) -> tuple[str, ...]:
-        """The names of what is not as by default."""
-        return tuple(field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default)
-
-    @property
-    def source(self) -> DataSource:
-        """Where the data set lies."""
-        return DataSource(self.images, self.annotations, self.masks, self.classes, self.category, self.strict, exif=self.exif)
-
-    def to_json(self, names: Sequence[str]) -> dict[str, Any]:
-        """Plain data of those of these names: "options", and "data" the files and folders that were given."""
-        values = {name: getattr(self, name) for name in names}
-        paths = {field.name for field in dataclasses.fields(self) if "Path" in str(field.type)}
-        return {
-            "options": {name: value for name, value in values.items() if name not in paths},
-            "data": {name: str(value) for name, value in values.items() if name in paths and value},
-        }
+    from mobile_eval.image.geometry import Geometry
+    from mobile_eval.runtime.tflite_model import TFLiteModel
+    from mobile_eval.tasks.report import TaskReport
 
 
 class TaskResult(Protocol):
-    """What an evaluation found: text for people, plain data for JSON."""
+    """Accuracy of a model. `str` gives a table for people; `to_json` gives plain data."""
 
     def to_json(self) -> dict[str, Any]: ...
     def __str__(self) -> str: ...
 
 
-class Evaluator(Protocol):
-    """Measures a model on the data that were asked for."""
+Data = TypeVar("Data", bound=TaskDataset)
+Options = TypeVar("Options")
+Result = TypeVar("Result", bound=TaskResult)
+DataIn = TypeVar("DataIn", contravariant=True)
+OptionsIn = TypeVar("OptionsIn", contravariant=True)
+ResultOut = TypeVar("ResultOut", covariant=True)
 
-    def __call__(self, model: TFLiteModel, asked: Asked, *, progress: bool) -> TaskResult: ...
+
+class Evaluate(Protocol[DataIn, OptionsIn, ResultOut]):
+    """Evaluates a model on a data set; with `progress` it shows a progress bar."""
+
+    def __call__(self, model: TFLiteModel, dataset: DataIn, options: OptionsIn, *, progress: bool) -> ResultOut: ...
 
 
 @dataclass(frozen=True)
-class Task:
-    """A task's evaluation: the fields of Asked that it `needs`, those that it `takes` besides, and what it does with them.
+class Task(Generic[Data, Options, Result]):
+    """How models of a task are evaluated.
 
-    `load` reads a data set. `inputs` makes of items of one what a network of an input size (height, width) is given of them:
-    RGB images (N, height, width, 3); the third argument is the geometry in which boxes are cropped. Training and calibration
-    use both too. `compared` is the module that lays models
-    of the task side by side, by its `COMPARING`.
+    The modules of tasks are imported by every command, so the functions import what is heavy themselves.
+
+    Attributes:
+        name: Name of the task, as in specs and descriptions.
+        metric: The metric that training, pruning and reports go by.
+        needs: Fields of `DataSource` that a data set must have.
+        takes: Further fields of `DataSource` that it may have.
+        options: Frozen dataclass of the evaluation options, declared with `mobile_eval.options.option`.
+        load: Loads a data set.
+        inputs: RGB inputs (N, height, width, 3), uint8, of N items for a network of that size (height, width) and geometry.
+            Training and calibration use it too. Tasks without boxes ignore the geometry.
+        evaluate: Evaluates a model on a data set.
+        report: Returns how results are reported.
+        finish: Removes what an interrupted evaluation would be resumed from, when every file is written.
     """
 
+    name: str
+    metric: Metric
     needs: tuple[str, ...]
     takes: tuple[str, ...]
-    evaluate: Evaluator
-    load: Callable[[DataSource], TaskDataset]
+    options: type[Options]
+    load: Callable[[DataSource], Data]
     inputs: Callable[[Sequence[Any], tuple[int, int], Geometry], NDArray[np.uint8]]
-    compared: str
+    evaluate: Evaluate[Data, Options, Result]
+    report: Callable[[], TaskReport[Data, Result]]
+    finish: Callable[[Options], None] | None = None
 
-    def check(self, model: TFLiteModel, asked: Asked) -> None:
-        """Refuse what was asked for where something that is needed is missing, or something is for another task."""
-        given = asked.given()
-        what = f"{model.path.name} is a {model.description.task} model"
-        if not set(self.needs) <= set(given):
-            raise HRNetError(f"{what}: evaluating it needs {_listed(self.needs, ' and ')}")
-        foreign = [name for name in given if name not in self.needs + self.takes]
+    @property
+    def data_options(self) -> str:
+        """The options that a data set is given by, for messages: "`annotations` and `images`"."""
+        return listed((name for name in PATHS if name in self.needs), " and ")
+
+    def check_source(self, source: DataSource, user: str) -> None:
+        """Raise HRNetError if the source lacks what the task needs, or has what it does not take.
+
+        Args:
+            source: The data source.
+            user: What needs the data, for the message: "calibrating a pose network".
+        """
+        fields = source.to_json()
+        foreign = [name for name in fields if name not in self.needs + self.takes]
         if foreign:
-            raise HRNetError(f"{what}: {_listed(foreign)} is not for it; it takes {_listed(self.needs + self.takes)}")
+            raise HRNetError(f"{user} does not take {listed(foreign)}; it takes {listed(self.needs + self.takes)}")
+        if any(name not in fields for name in self.needs):
+            raise HRNetError(f"{user} needs {listed(self.needs, ' and ')}")
+
+    def load_optional(self, source: DataSource) -> Data | None:
+        """The data set at `source`, or None if `source` is empty. Warns if parts of the files are skipped."""
+        if not source.to_json():
+            return None
+        self.check_source(source, f"the task {self.name}")
+        dataset = self.load(source)
+        log_skipped(source, dataset)
+        return dataset
 
 
-def read_asked(load: Callable[[DataSource], Data], model: TFLiteModel, asked: Asked) -> Data:
-    """The data that are asked for, as many items as are, for `model`; what is left out of the files is said on stderr."""
-    data = load(dataclasses.replace(asked.source, expected=model.description.category.name))
-    log_skipped(asked.source, data)
-    return data.head(asked.limit)
-
-
-def given_by(task: Task) -> str:
-    """The options that a data set of the task is given by, as they are typed."""
-    return _listed(tuple(name for name in PATHS if name in task.needs), " and ")
-
-
-def load_given(name: str, task: Task, source: DataSource) -> TaskDataset | None:
-    """The data set of the task `name` at `source`; None where nothing is given.
-
-    Raises HRNetError where something lacks or is foreign.
-    """
-    given = source.to_json()
-    foreign = [one for one in given if one not in task.needs + task.takes]
-    if foreign:
-        raise HRNetError(f"{_listed(foreign)} is not for {name}; its data are given by {given_by(task)}")
-    if given and any(getattr(source, name) is None for name in PATHS if name in task.needs):
-        raise HRNetError(f"data of {name} are given by {given_by(task)}")
-    data = task.load(source) if given else None
-    log_skipped(source, data)
-    return data
-
-
-def _listed(names: Sequence[str], between: str = ", ") -> str:
-    return between.join(f"`{name}`" for name in names)
+AnyTask = Task[Any, Any, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.files import write_bytes
 from mobile_eval.image.geometry import Array
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.viz.poses import encode_image
 
 PICTURES = 50  # images that are drawn, the first ones
@@ -28,7 +28,7 @@ def write_picture(folder: Path, index: int, image: Path, drawn: NDArray[np.uint8
     write_bytes(folder / f"{index:04d}_{image.stem}.jpg", encode_image(drawn, ".jpg"))
 
 
-def draw_keypoints(folder: Path, dataset: KeypointDataset, results: Sequence[dict[str, Any]]) -> None:
+def draw_keypoints(folder: Path, dataset: KeypointDataset, results: Sequence[Mapping[str, Any]]) -> None:
     """Draw the annotated keypoints of `dataset`'s first images, and those of COCO `results`, into `folder`."""
     images = {instance.image_id: instance for instance in dataset.instances}
     for index, (image_id, instance) in enumerate(islice(images.items(), PICTURES)):

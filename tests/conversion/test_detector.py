@@ -27,19 +27,20 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.detection import DetectionImage, load_detection_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD
-from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.image.image_file import read_image
+from mobile_eval.image.preprocess import normalize, resize
 from mobile_eval.model.archive import files_of, read_description
 from mobile_eval.report.comparison import compare_files
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
-from mobile_eval.tasks.detection.report import f1
-from mobile_eval.tasks.registry import evaluate_asked
+from mobile_eval.tasks.detection.report import f1_score
+from mobile_eval.tasks.registry import evaluate
 from training.tasks.detection.task import Ap50Evaluator
 
 Converted = Callable[[str], ConversionResult]
@@ -218,16 +219,16 @@ def test_random_images_are_called_so(run: Run, tmp_path: Path) -> None:
 
 
 def test_two_precisions_side_by_side(converted: Converted, shapes: Path, tmp_path: Path) -> None:
-    asked = Asked(images=shapes / "images", annotations=shapes / "val.json")
+    source = DataSource(shapes / "images", shapes / "val.json")
     paths = [tmp_path / name / "detector.tflite" for name in ("float32", "int8")]
     for path in paths:
         shutil.copytree(converted(path.parent.name).path.parent, path.parent)
-    result = compare_files(paths, asked, tmp_path / "report", rounds=2)
+    result = compare_files(paths, source, tmp_path / "report", rounds=2)
     for model, path in zip(result.models, paths, strict=True):
-        own = evaluate_asked(TFLiteModel(path), asked).to_json()["box_map"]
-        assert (model.measured.score, model.measured.second) == (own["ap50"], own["ap"])
+        own = evaluate(TFLiteModel(path), source).to_json()["box_map"]
+        assert (model.measurement.score, model.measurement.secondary_score) == (own["ap50"], own["ap"])
         assert model.latency.size_bytes == sum(file.stat().st_size for file in files_of(path))
-        assert set(model.measured.parts) == {"square", "disc"}
+        assert set(model.measurement.per_class) == {"square", "disc"}
         assert model.score_interval is None
     page = (tmp_path / "report" / "index.html").read_text()
     assert "2 detection models on 6 images" in page
@@ -239,6 +240,6 @@ def test_f1_of_an_image_by_hand() -> None:
     image = DetectionImage(1, Path("x.png"), (60, 60), truth, np.array([0, 0, 1]))
     boxes = np.array([[0, 0, 10, 9], [1, 0, 10, 10], [40, 0, 10, 10], [20, 0, 10, 10]], np.float32)
     found = Objects(boxes, np.array([0.9, 0.8, 0.7, 0.1], np.float32), np.array([0, 0, 0, 0]))
-    assert f1(image, found) == pytest.approx(2 * 1 / (3 + 3))  # one right, one twice, one of another class, one too unsure
+    assert f1_score(image, found) == pytest.approx(2 * 1 / (3 + 3))  # one right, one twice, one of another class, one too unsure
     nothing = DetectionImage(1, Path("x.png"), (60, 60), np.zeros((0, 4)), np.zeros(0, int))
-    assert f1(nothing, Objects(boxes[:0], np.zeros(0, np.float32), np.zeros(0, int))) == 1
+    assert f1_score(nothing, Objects(boxes[:0], np.zeros(0, np.float32), np.zeros(0, int))) == 1

@@ -17,7 +17,7 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
-from mobile_eval.image.preprocess import read_image
+from mobile_eval.image.image_file import read_image
 from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.tflite_model import TFLiteModel

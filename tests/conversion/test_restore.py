@@ -17,7 +17,7 @@ from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import embed_description, read_description
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.data.examples import evaluation_inputs
 

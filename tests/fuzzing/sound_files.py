@@ -21,7 +21,8 @@ from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.checkpoints.infer_spec import infer_network
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import read_checkpoint
-from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
+from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.environment import Environment
@@ -31,8 +32,8 @@ from mobile_eval.datasets.coco.detection import load_detection_dataset
 from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.segmentation import read_mask
+from mobile_eval.image.image_file import read_image
 from mobile_eval.image.image_size import stored_size
-from mobile_eval.image.preprocess import read_image
 from mobile_eval.model.archive import MEMBER, is_described, read_description, save_model_file
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.report.devices import compare_devices

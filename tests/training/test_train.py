@@ -21,7 +21,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.engine.fit import read_history
 from training.train import dataset_summary, train
@@ -134,6 +134,6 @@ def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path:
     coco["annotations"][1]["iscrowd"] = 1
     (tmp_path / "train.json").write_text(json.dumps(coco))
     line = dataset_summary(load_keypoint_dataset(tmp_path / "train.json", config.train.path("images")), "persons")
-    assert line == f"{count - 2} persons to learn from (2 annotations left out: 1 of crowds, 1 without a labelled joint)"
+    assert line == f"{count - 2} persons to learn from (2 annotations skipped: 1 of crowds, 1 without labelled keypoints)"
     assert dataset_summary(load_keypoints(config.train), "persons") == f"{count} persons to learn from"
     assert dataset_summary(load_keypoints(config.train).head(1), "persons") == "1 person to learn from"

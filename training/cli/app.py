@@ -118,20 +118,20 @@ def rank(
     exif: given.Exif = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="leave-one-out (default), taylor, l0, l1, random, or all; several may be given, the first counts."),
+        typer.Option(help="leave-one-out (default), taylor, l0, l1, random, or all. Can be repeated; pruning uses the first."),
     ] = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
-    limit: Annotated[int, typer.Option(help="Measure on this many persons or images, the first ones.", min=2)] = 500,
+    limit: Annotated[int, typer.Option(help="Number of items to measure on, the first of the data.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
     memory_budget: given.MemoryBudget = "1GiB",
     max_pixels: given.MaxPixels = None,
 ) -> None:
-    """Measure how much each fusion link is needed, in one or several ways. Writes ranking.json and ranking.svg.
+    """Measure how much a network needs each fusion link, by one or several methods. Writes ranking.json and ranking.svg.
 
-    leave-one-out: what the loss becomes without it. taylor: gate times gradient. l0, l1: gates that learn to close.
-    Each is measured on two halves of the data; how far the halves and the methods agree is part of the result.
+    leave-one-out: increase of the loss without the link. taylor: gate times gradient. l0, l1: gates that learn to close.
+    Each method is applied to two halves of the data, and the result includes how far the halves and the methods agree.
 
-    Measured on the data that the run was trained on, or on those given.
+    Uses the training data of the run unless other data are given.
 
     Example: [bold]hrnet rank runs/full --method all[/bold]
     """
@@ -139,9 +139,9 @@ def rank(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import log_skipped
     from mobile_eval.tasks.registry import TASKS
+    from training.cli.tables import show_ranking
     from training.data.sources import run_source
     from training.ranking.rank import METHODS, rank_run
-    from training.ranking.table import show_ranking
 
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
@@ -149,9 +149,8 @@ def rank(
     source = run_source(loaded, {**asked, "category": category, "strict": strict, "exif": exif})
     data = TASKS[loaded.spec.task].load(source)
     log_skipped(source, data)
-    held = data.head(limit)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
-    ranking = rank_run(loaded, held, methods, blocks=blocks, seed=seed, memory_budget=budget_bytes)
+    ranking = rank_run(loaded, data.head(limit), methods, include_blocks=blocks, seed=seed, memory_budget=budget_bytes)
     show_ranking(ranking)
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
@@ -161,23 +160,24 @@ def prune(
     run: Annotated[Path, typer.Argument(help="A ranked run.")],
     images: given.RunImages = None,
     output: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)] = None,
-    keep_latency: Annotated[float | None, typer.Option(help="Share of the full network's latency that may stay.")] = None,
-    keep_macs: Annotated[float | None, typer.Option(help="Share of its multiply-adds that may stay.")] = None,
-    keep_links: Annotated[float | None, typer.Option(help="Share of its links that may stay.")] = None,
-    max_drop: Annotated[float | None, typer.Option(help="What may be lost of the metric before tuning, such as 0.01.")] = None,
+    keep_latency: Annotated[float | None, typer.Option(help="Share of the full network's latency to keep, such as 0.75.")] = None,
+    keep_macs: Annotated[float | None, typer.Option(help="Share of the full network's multiply-adds to keep.")] = None,
+    keep_links: Annotated[float | None, typer.Option(help="Share of the full network's fusion links to keep.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Largest drop of the metric before fine-tuning, such as 0.01.")] = None,
     method: Annotated[
-        str | None, typer.Option(help="Go by this importance method, if not the ranking's first (random: one by one).")
+        str | None,
+        typer.Option(help="Importance method, the ranking's first by default. random removes single links, whatever that saves."),
     ] = None,
-    blocks: Annotated[bool, typer.Option("--blocks", help="Residual blocks may go too, not only links.")] = False,
+    blocks: Annotated[bool, typer.Option("--blocks", help="Remove residual blocks too.")] = False,
     profile: Annotated[
         Path | None,
-        typer.Option(help="Latency by this file of `python -m mobile_eval profile` on the target, not by this machine."),
+        typer.Option(help="File of `python -m mobile_eval profile` on the target; latency is measured here by default."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads for measuring latency here.", min=1)] = 1,
-    reassess: given.Reassess = False,
-    closest: given.Closest = False,
-    rounds: Annotated[int, typer.Option(help="Remove, tune and rank again this many times; --epochs are shared out.", min=1)] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what it would save; write nothing.")] = False,
+    threads: Annotated[int, typer.Option(help="Number of threads for measuring latency.", min=1)] = 1,
+    rerank: given.Rerank = False,
+    accept_closest: given.AcceptClosest = False,
+    rounds: Annotated[int, typer.Option(help="Number of prune and fine-tune rounds, which share --epochs.", min=1)] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; write nothing.")] = False,
     val_images: given.ValImages = None,
     train_annotations: given.TrainAnnotations = None,
     val_annotations: given.ValAnnotations = None,
@@ -191,9 +191,9 @@ def prune(
     epochs: given.Epochs = 10,
     batch_size: given.BatchSize = 32,
     learning_rate: given.LearningRate = 5e-4,
-    teacher: Annotated[Path | None, typer.Option(help="Learn from this run's answers, if not from RUN's own.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="Run to distill from (knowledge distillation), RUN by default.")] = None,
     distill_weight: given.Distill = 0.5,
-    sparsity: Annotated[float, typer.Option(help="Also set this share of each convolution's weights to zero.")] = 0.0,
+    sparsity: Annotated[float, typer.Option(help="Share of each convolution's weights to set to zero.")] = 0.0,
     precision: given.Precision = None,
     mixed_precision: given.MixedPrecision = None,
     seed: given.Seed = 1,
@@ -201,22 +201,25 @@ def prune(
     resume: given.Resume = False,
     max_pixels: given.MaxPixels = None,
 ) -> None:
-    """Remove the links that a run needs least, with the branches that fall dead, and fine-tune the smaller network.
+    """Remove the fusion links that a run needs least, and fine-tune the smaller network.
 
-    It learns from the data that the run was trained on, or from those given.
+    Branches whose outputs are not used any more are removed too.
+
+    Trains on the data of the run unless other data are given.
 
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --epochs 10 --output runs/pruned[/bold]
     """
     asked = dict(locals())
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
+    from training.cli.tables import show_dry_run
     from training.config import FLOAT32, asked_precision, fine_tuning_config
     from training.data.sources import run_sources
     from training.execution import Execution
     from training.pruning.budget import Budget
-    from training.pruning.prune import PruneOptions, summary
+    from training.pruning.plan import PruneOptions
     from training.pruning.prune import prune as prune_run
-    from training.ranking.table import show_dry_run
+    from training.pruning.prune import summary
 
     budget_bytes = parse_memory(memory_budget)
     parent = load_run(run)
@@ -225,12 +228,12 @@ def prune(
     config = with_given(config, {"flip_pairs": flip_pairs})
     config = dataclasses.replace(config, precision=chosen, distill_weight=distill_weight, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
-    options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, reassess, closest)
+    options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, rerank, accept_closest)
     if dry_run:
         show_dry_run(parent, options, config, budget_bytes)
         return
     if output is None:
-        raise HRNetError("give `output`, the run folder to write (or `dry_run`, to look only)")
+        raise HRNetError("give `output`, the run folder to write, or `dry_run` to write nothing")
     taught_by, how = load_run(teacher) if teacher else None, Execution(memory_budget=budget_bytes)
     pruned = prune_run(parent, options, config, output, teacher=taught_by, execution=how, resume=resume)
     typer.echo(f"run: {pruned.path}, {summary(parent, pruned.hrnet_spec)}")

@@ -73,8 +73,8 @@ Precision = Annotated[
     str | None,
     typer.Option(help="Of arithmetic: float32, bfloat16, or float16 with a scaled loss (GPUs).", show_default=False),
 ]
-Reassess = Annotated[bool, typer.Option("--reassess", help="Measure anew after each removal what the next would cost (slower).")]
-Closest = Annotated[bool, typer.Option("--closest", help="Where nothing keeps to the budget, take what comes closest.")]
+Rerank = Annotated[bool, typer.Option("--rerank", help="Measure importance again after each removal (slower).")]
+AcceptClosest = Annotated[bool, typer.Option("--accept-closest", help="If no network is within the budget, use the closest one.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
 Distill = Annotated[float, typer.Option(help="The teacher's share of what is learnt; the rest is the annotations'.")]
 Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]

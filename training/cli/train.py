@@ -6,8 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.runs.create import connected_like
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import connected_like, load_run
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import parse_memory
 from hrnet_tf.spec.presets import customized, parse_size, preset
@@ -17,7 +16,7 @@ from training.config import TrainingConfig, asked_precision
 from training.data.sources import asked_sources
 from training.engine.strategies import make_devices
 from training.execution import Execution
-from training.pruning.width_matching import narrowed
+from training.pruning.width_matching import latency_matched
 from training.recipe import COMMON, load_recipe, parse_list, recipe_config, show_recipe
 from training.tasks.registry import training_task
 from training.train import train
@@ -67,5 +66,5 @@ def _network(asked: dict[str, Any], output: Path) -> Network:
         preset(asked["model"]), input_size=parse_size(asked["input_size"]) if asked["input_size"] else None, **sizes
     )
     if like:
-        return narrowed(spec, load_run(like), output)
+        return latency_matched(spec, load_run(like), output)
     return connected_like(spec, load_run(links_from) if links_from else None)

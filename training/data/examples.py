@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD, Geometry
-from mobile_eval.image.preprocess import normalize, read_item
+from mobile_eval.image.image_file import read_item
+from mobile_eval.image.preprocess import normalize
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig
 from training.data.damaged_images import SkippedImages

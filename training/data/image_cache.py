@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_atomically, write_bytes
-from mobile_eval.image.preprocess import ImageItem, read_item
+from mobile_eval.image.image_file import ImageItem, read_item
 
 Image = NDArray[np.uint8]
 

@@ -17,7 +17,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource, TaskDataset, label_names
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, Geometry, geometry_of
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.tasks.registry import TASKS
 from training.callbacks.progress import ProgressLine
 from training.callbacks.run_checkpoint import RunCheckpoint, out_of_patience

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hrnet_tf.runs.run import PRUNING, RANKING, RUN, SPEC, Run, load_run, save_run
+from hrnet_tf.runs.pruning import PRUNING_FILE
+from hrnet_tf.runs.ranking import RANKING_FILE
+from hrnet_tf.runs.run import RUN_FILE, SPEC_FILE, Run, load_run, save_run
 from hrnet_tf.spec.architectures import network_to_json
 from mobile_eval.datasets.base import label_names
 from mobile_eval.errors import HRNetError
@@ -19,9 +21,9 @@ from training.engine.inputs import Inputs
 
 ROUNDS = "rounds"  # where a run made in several rounds keeps those before the last
 CHECKPOINT = "checkpoint.safetensors"
-COMPANIONS = (PRUNING, RANKING, "links.svg", "removal.svg")  # written before run.json
+COMPANIONS = (PRUNING_FILE, RANKING_FILE, "links.svg", "removal.svg")  # written before run.json
 PICTURES = "tensorboard"
-BEFORE_A_RUN = (*COMPANIONS, SPEC, ROUNDS, BATCH_FILE, PICTURES)
+BEFORE_A_RUN = (*COMPANIONS, SPEC_FILE, ROUNDS, BATCH_FILE, PICTURES)
 MAY_CHANGE = ("train", "val")  # where the data lie; what they are is compared by content
 SHOWN = 60  # characters of a value in a message
 DATA = {"train": "training data", "val": "validation data"}
@@ -32,10 +34,10 @@ def check_startable(output: Path, step: str, *, resume: bool) -> None:
 
     What an interrupted command leaves before its run starts (spec.json, a plan, earlier rounds) is not something else.
     """
-    check_writable(output / RUN, output)
+    check_writable(output / RUN_FILE, output)
     if output.is_dir():
         remove_stale_parts(output.absolute())
-    if (output / RUN).exists():
+    if (output / RUN_FILE).exists():
         before = load_run(output).step
         if before != step:
             raise HRNetError(f"{output} was made by `hrnet {before}`, not by `hrnet {step}`; give another `output`")
@@ -49,7 +51,7 @@ def check_startable(output: Path, step: str, *, resume: bool) -> None:
 
 def check_same(run: Run) -> None:
     """Raise HRNetError, naming what differs with both values, unless the run in the folder is `run`; None there is the same."""
-    if not (run.path / RUN).exists():
+    if not (run.path / RUN_FILE).exists():
         return
     before = load_run(run.path)
     if label_names(before.category) != label_names(run.category):
@@ -118,7 +120,7 @@ def started(run: Run, *, companions: Callable[[], None] | None = None, writes: b
     given the same folder. In a run that goes on, the paths of its data become those given now. Without `writes` (another worker
     does) nothing is written.
     """
-    begins = writes and not (run.path / RUN).exists()
+    begins = writes and not (run.path / RUN_FILE).exists()
     if begins:
         try:
             if companions:
@@ -140,7 +142,7 @@ def started(run: Run, *, companions: Callable[[], None] | None = None, writes: b
 def discard(folder: Path) -> None:
     """Remove the description of a run that did not begin, and the folder where nothing else is in it."""
     with contextlib.suppress(OSError):  # the reason why it did not begin is the one to report
-        for name in (RUN, SPEC, *COMPANIONS, "history.csv", "weights.safetensors"):
+        for name in (RUN_FILE, SPEC_FILE, *COMPANIONS, "history.csv", "weights.safetensors"):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / PICTURES, ignore_errors=True)
         folder.rmdir()

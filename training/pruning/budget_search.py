@@ -1,86 +1,207 @@
-"""The network of a removal order that a budget allows: by its price, and by measuring it where the budget is of latency."""
+"""Find the first network of a removal order within a budget, by its cost or by measuring its latency."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec, Unit
-from training.pruning.budget import Budget, UnreachableError, within_latency, within_share
+from mobile_eval.errors import HRNetError
+from training.pruning.budget import Budget
 from training.pruning.cost_model import CostModel
-from training.pruning.removal_order import Price, restore_units
-from training.pruning.removal_steps import counted
+from training.pruning.removal_order import Cost, restore_units
+from training.pruning.removal_steps import units_kept
 
-PRICED = ("keep_latency", "keep_macs")
-FILLINGS = 3  # times that giving back is tried
+logger = logging.getLogger(__name__)
+
+COST_BUDGETS = ("keep_latency", "keep_macs")
+MEASUREMENTS = 8  # at most
+CLOSE_ENOUGH = 0.98  # of the budget: a network at least this large is not improved by another measurement
+RESTORE_ATTEMPTS = 3
+
+Ratio = Callable[[HRNetSpec], float]  # cost of a network over that of the full network
+
+
+class UnreachableError(HRNetError):
+    """No network of a removal order is within the budget.
+
+    Attributes:
+        index: Index of the network that comes closest.
+        ratio: Its share of the full network.
+    """
+
+    def __init__(self, index: int, ratio: float, share: float, quantity: str, order: Sequence[HRNetSpec]):
+        advice = "" if order[-1].removed_blocks else "; with `include_blocks`, residual blocks can be removed too"
+        super().__init__(
+            f"pruning can reach {ratio:.3f} of the full network's {quantity}, not {share:g}: one link must stay{advice}"
+        )
+        self.index = index
+        self.ratio = ratio
+
+
+def first_within_share(order: Sequence[HRNetSpec], share: float, ratio: Ratio, quantity: str) -> int:
+    """Return the index of the first network whose ratio is at most `share`.
+
+    Args:
+        order: Ever smaller networks.
+        share: The largest ratio.
+        ratio: Ratio of a network.
+        quantity: What the ratio is of, for messages.
+
+    Raises:
+        UnreachableError: No network is within the share.
+    """
+    for index, spec in enumerate(order):
+        if ratio(spec) <= share:
+            return index
+    closest = min(range(len(order)), key=lambda index: ratio(order[index]))
+    raise UnreachableError(closest, ratio(order[closest]), share, quantity, order)
+
+
+def first_within_latency(order: Sequence[HRNetSpec], share: float, predicted: Ratio, measured: Ratio) -> tuple[int, float]:
+    """Return a network whose measured latency is within the share, and as close to it as possible.
+
+    The predicted ratios suggest a network. Measuring it corrects the predictions, in both directions, until a network is close to
+    the budget or its neighbor exceeds it.
+
+    Args:
+        order: Ever smaller networks.
+        share: The largest latency, over that of the full network.
+        predicted: Predicted ratio of a network.
+        measured: Measured ratio of a network.
+
+    Returns:
+        The index of the network and its measured ratio.
+
+    Raises:
+        UnreachableError: The smallest network exceeds the share.
+    """
+    over, within, within_ratio, limit = -1, len(order), 1.0, share
+    for _ in range(MEASUREMENTS):
+        suggested = next((index for index, spec in enumerate(order) if predicted(spec) <= limit), len(order) - 1)
+        index = min(max(suggested, over + 1), within - 1)
+        ratio = _measure(order[index], predicted, measured)
+        if ratio <= share:
+            within, within_ratio = index, ratio
+        else:
+            over = index
+        if within - over <= 1 or share * CLOSE_ENOUGH <= ratio <= share:
+            break
+        limit = predicted(order[index]) * share / ratio
+    if within < len(order):
+        return within, within_ratio
+    last = len(order) - 1
+    ratio = ratio if over == last else _measure(order[last], predicted, measured)
+    if ratio > share:
+        raise UnreachableError(last, ratio, share, "latency", order)
+    return last, ratio
+
+
+def _measure(spec: HRNetSpec, predicted: Ratio, measured: Ratio) -> float:
+    ratio = measured(spec)
+    giga = complexity(spec).multiply_adds / 1e9
+    logger.info(
+        "%s, %.3f G multiply-adds: %.3f of the full network's latency (predicted %.3f)",
+        units_kept(spec), giga, ratio, predicted(spec),
+    )  # fmt: skip
+    return ratio
+
+
+def steps_within_drop(drops: Sequence[float | None], max_drop: float) -> int:
+    """Return the number of steps before the metric first drops by more than `max_drop`.
+
+    Args:
+        drops: Drop of the metric after each step, None if it is undefined.
+        max_drop: The largest drop.
+    """
+    for count, drop in enumerate(drops):
+        if drop is None or drop > max_drop:
+            return count
+    return len(drops)
 
 
 @dataclass(frozen=True)
 class BudgetSearch:
-    """Looks for what `budget` allows. `measured` is a candidate's latency over the full network's, None where it is not measured.
+    """Searches a removal order for a network within a budget.
 
-    With `closest`, where nothing keeps to the budget, what comes closest is taken; without, that is an UnreachableError.
+    Attributes:
+        budget: The budget.
+        cost_model: Predicts the cost of a network.
+        latency_ratio: Measures the latency of a network over that of the full one; None to trust the prediction.
+        accept_closest: Whether to take the closest network if none is within the budget, instead of raising UnreachableError.
     """
 
     budget: Budget
-    table: CostModel
-    measured: Callable[[HRNetSpec], float] | None
-    say: Callable[[str], None]
-    closest: bool = False
+    cost_model: CostModel
+    latency_ratio: Ratio | None
+    accept_closest: bool = False
 
-    def first(self, order: list[HRNetSpec]) -> tuple[int, float | None]:
-        """Index of the first network of the removal order within the budget, and its latency ratio where that was measured."""
+    def find(self, order: Sequence[HRNetSpec]) -> tuple[int, float | None]:
+        """Return the index of the first network within the budget, and its latency ratio if it was measured."""
         try:
-            return self._first(order)
+            return self._find(order)
         except UnreachableError as error:
-            if not self.closest:
+            if not self.accept_closest:
                 raise
-            self.say(f"{error}; that is taken")
-            return error.index, error.ratio if self._measures else None
+            logger.info("%s; the closest network is used", error)
+            return error.index, error.ratio if self._measured_ratio else None
+
+    def restore(
+        self, pruned: HRNetSpec, ratio: float | None, larger: HRNetSpec, importance: Mapping[Unit, float], cost: Cost
+    ) -> tuple[HRNetSpec, float | None]:
+        """Restore removed units that still fit into the budget, the most important per cost first.
+
+        Args:
+            pruned: The pruned network.
+            ratio: Its measured latency ratio; None if it was not measured.
+            larger: The network that it was pruned from.
+            importance: Importance of each unit that may be restored.
+            cost: Cost of a network, by which the importance of units is weighed.
+
+        Returns:
+            The network and its measured latency ratio (None if it was not measured).
+        """
+        if self.budget.name not in COST_BUDGETS:
+            return pruned, ratio
+        share, predicted = self.budget.value, self.cost_model.cost
+        largest_cost = share * (predicted(pruned) / ratio if ratio else predicted(larger.full()))
+        for _ in range(RESTORE_ATTEMPTS):
+            restored = restore_units(pruned, larger, importance, cost, self._cheaper_than(largest_cost))
+            if restored == pruned or ratio is None or self.latency_ratio is None:
+                return restored, ratio
+            restored_ratio = self.latency_ratio(restored)
+            fits = restored_ratio <= share
+            verdict = "used" if fits else f"not used, it exceeds {share:g}"
+            logger.info(
+                "%s after restoring some: %.3f of the full network's latency; %s", units_kept(restored), restored_ratio, verdict
+            )
+            if fits:
+                return restored, restored_ratio
+            largest_cost = share * predicted(restored) / restored_ratio
+        return pruned, ratio
 
     @property
-    def _measures(self) -> bool:
-        return self.budget.name == "keep_latency" and self.measured is not None
+    def _measured_ratio(self) -> Ratio | None:
+        return self.latency_ratio if self.budget.name == "keep_latency" else None
 
-    def _first(self, order: list[HRNetSpec]) -> tuple[int, float | None]:
-        budget, full_cost = self.budget, self.table.price(order[0].full())
+    def _find(self, order: Sequence[HRNetSpec]) -> tuple[int, float | None]:
+        budget, full = self.budget, order[0].full()
         if budget.name == "max_drop":
             return len(order) - 1, None
         if budget.name == "keep_links":
-            possible = len(order[0].possible_links)
-            return within_share(order, budget.value, lambda spec: len(spec.links) / possible, "links"), None
+            possible = len(full.possible_links)
+            return first_within_share(order, budget.value, lambda spec: len(spec.links) / possible, "links"), None
+        full_cost = self.cost_model.cost(full)
 
         def predicted(spec: HRNetSpec) -> float:
-            return self.table.price(spec) / full_cost
+            return self.cost_model.cost(spec) / full_cost
 
-        if self._measures and self.measured:
-            return within_latency(order, budget.value, predicted, self.measured, self.say)
-        return within_share(order, budget.value, predicted, budget.name.removeprefix("keep_")), None
+        if self._measured_ratio:
+            return first_within_latency(order, budget.value, predicted, self._measured_ratio)
+        quantity = {"keep_latency": "latency", "keep_macs": "multiply-adds"}[budget.name]
+        return first_within_share(order, budget.value, predicted, quantity), None
 
-    def filled_up(
-        self, chosen: HRNetSpec, ratio: float | None, whole: HRNetSpec, importance: dict[Unit, float], worth: Price
-    ) -> tuple[HRNetSpec, float | None]:
-        """`chosen` with what of `whole` still fits into the budget given back, the most important for its `worth` first.
-
-        `ratio` is the measured one of `chosen`, if there is one; the second value is that of what is returned.
-        """
-        if self.budget.name not in PRICED:
-            return chosen, ratio
-        share, table = self.budget.value, self.table
-
-        def cheaper(most: float) -> Callable[[HRNetSpec], bool]:
-            return lambda spec: table.price(spec) <= most
-
-        most = share * (table.price(chosen) / ratio if ratio else table.price(whole.full()))  # predictions, as they were measured
-        for _ in range(FILLINGS):
-            larger = restore_units(chosen, whole, importance, worth, cheaper(most))
-            if larger == chosen or ratio is None or self.measured is None:
-                return larger, ratio
-            found = self.measured(larger)
-            fits = found <= share
-            verdict = "kept" if fits else f"over the budget of {share:g}, not kept"
-            self.say(f"{counted(larger)} with some given back: {found:.3f} of full's latency, {verdict}")
-            if fits:
-                return larger, found
-            most = share * table.price(larger) / found
-        return chosen, ratio
+    def _cheaper_than(self, largest_cost: float) -> Callable[[HRNetSpec], bool]:
+        return lambda spec: self.cost_model.cost(spec) <= largest_cost

@@ -1,6 +1,6 @@
-"""What a network costs, by the links and blocks that it has: in multiply-adds, or in milliseconds of a profiled target.
+"""Cost of a network by its links and blocks: in multiply-adds, or in milliseconds on a profiled device.
 
-The price of a spec is the sum over what is built of it, so that a set of links saves what falls dead with it too.
+The cost of a spec is the sum over the parts that are built, so removing links also saves what becomes unreachable.
 """
 
 from __future__ import annotations
@@ -30,24 +30,30 @@ MILLISECONDS, MULTIPLY_ADDS = "ms", "multiply-adds"
 
 @dataclass(frozen=True)
 class CostModel:
-    """Price of every removable part by name, and of what is always there (`fixed`); `unit` says in what."""
+    """Cost of the parts of a network.
+
+    Attributes:
+        unit: Unit of the costs: "ms" or "multiply-adds".
+        fixed: Cost of the parts that cannot be removed.
+        parts: Cost of each removable part, by name.
+    """
 
     unit: str
     fixed: float
     parts: Mapping[str, float] = field(repr=False)
 
-    def price(self, spec: HRNetSpec) -> float:
-        """What is built of `spec`. Raises HRNetError, naming the part, where the table does not know it."""
+    def cost(self, spec: HRNetSpec) -> float:
+        """Return the cost of a network. Raises HRNetError, naming the part, if the model does not know one of its parts."""
         return self.fixed + sum(self._part(name) for name in removable_parts(spec))
 
     def _part(self, name: str) -> float:
         if name not in self.parts:
-            raise HRNetError(f"the profile is of another network: it has no {name}; profile this network's full one")
+            raise HRNetError(f"the profile is of another network: it has no {name}; profile the full network of this run")
         return self.parts[name]
 
 
 def removable_parts(spec: HRNetSpec) -> list[str]:
-    """Names of the links, blocks and branches' beginnings that are built."""
+    """Return the names of the links, blocks and first convolutions of branches that are built."""
     live = spec.liveness()
     names = [link.name for link in live.links]
     names += [block.name for place in live.branches for block in spec.blocks(place)]
@@ -58,7 +64,11 @@ def removable_parts(spec: HRNetSpec) -> list[str]:
 
 
 def multiply_adds_cost_model(spec: HRNetSpec) -> CostModel:
-    """Multiply-adds, in closed form."""
+    """Return the cost model in multiply-adds, by the closed form of `hrnet_tf.spec.complexity`.
+
+    Args:
+        spec: A network; the cost model is that of its full network and all networks pruned from it.
+    """
     full = spec.full()
     costs = {name: cost.multiply_adds for name, cost in cost_parts(full).items()}
     parts: dict[str, float] = {link.name: costs[link.name] for link in full.links}
@@ -75,11 +85,17 @@ def multiply_adds_cost_model(spec: HRNetSpec) -> CostModel:
 
 
 def latency_cost_model(spec: HRNetSpec, profiled: ProfileResult) -> CostModel:
-    """Milliseconds on the profiled target; each link pays for its own addition into its target.
+    """Return the cost model in milliseconds on a profiled device.
 
-    The sum of a profile's operators is not quite its whole network's time: what lies between operators is shared
-    out among them equally, and so goes with them; where the sum is the larger, all are scaled down. Raises
-    HRNetError where the profile is not one of the same network before anything was removed.
+    Each link includes the time of its addition at the target. The operators of a profile do not quite add up to the time of the
+    network: the time between operators is distributed equally among them, and if their sum is larger, all are scaled down.
+
+    Args:
+        spec: A network; the cost model is that of its full network and all networks pruned from it.
+        profiled: Profile of the full network on the device.
+
+    Raises:
+        HRNetError: The profile is of another network, or of a pruned one.
     """
     check_profile(spec, profiled)
     full, scale = spec.full(), min(profiled.measured_ms / profiled.sum_ms, 1.0)
@@ -99,24 +115,33 @@ def latency_cost_model(spec: HRNetSpec, profiled: ProfileResult) -> CostModel:
 
 
 def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
-    """Raise HRNetError unless `profiled` is of the full network that `spec` is part of."""
-    own, theirs = (json.loads(json.dumps(data)) for data in (spec.full().to_json(), (profiled.network or {}).get("spec")))
-    if not isinstance(theirs, dict):
-        raise HRNetError(
-            f"the profile of {profiled.model} does not say of which network it is; profile a file from `hrnet convert`"
-        )
+    """Raise HRNetError unless `profiled` is of the full network of `spec`."""
+    expected = json.loads(json.dumps(spec.full().to_json()))
+    network = json.loads(json.dumps((profiled.network or {}).get("spec")))
+    if not isinstance(network, dict):
+        raise HRNetError(f"the profile of {profiled.model} names no network; profile a file from `hrnet convert`")
     for name in ("width", "input_size", "stages", "stem_width", "stage1_blocks", "stage1_width", "task", "block", "head_width"):
-        mine, given = own[name], theirs.get(name)
-        if mine != given:
-            raise HRNetError(f"the profile of {profiled.model} is of another network: its {name} is {brief(given)}, not {mine}")
-    if theirs.get("removed_links") or theirs.get("removed_blocks"):
+        if network.get(name) != expected[name]:
+            raise HRNetError(
+                f"the profile of {profiled.model} is of another network: "
+                f"its {name} is {brief(network.get(name))}, not {expected[name]}"
+            )
+    if network.get("removed_links") or network.get("removed_blocks"):
         raise HRNetError(f"the profile of {profiled.model} is of a pruned network; profile the full one")
 
 
 def profile_full_network(
     spec: HRNetSpec, threads: int = 1, *, precision: str = "int8", rounds: int = ROUNDS, progress: bool = True
 ) -> ProfileResult:
-    """The profile of the full network of `spec` on this machine; latency does not depend on the weights."""
+    """Profile the full network of `spec` on this machine, with untrained weights: latency does not depend on them.
+
+    Args:
+        spec: A network.
+        threads: Number of threads.
+        precision: "int8" or "float32".
+        rounds: Number of timed runs.
+        progress: Whether to show a progress bar.
+    """
     full = spec.full()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{spec.name}.tflite")

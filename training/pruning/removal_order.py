@@ -1,151 +1,208 @@
-"""Which units to remove, in which order: greedily the least importance lost for what is saved.
+"""The order in which units are removed: greedily, the least importance per saved cost first.
 
-A link costs little; a branch of a module costs a lot, and is not built once no link leads out of it any more.
-So a move is a single link or residual block, or all the links whose removal frees a branch from some module on.
-A move's importance is the sum of its units', or what it costs the network as it stands by then, asked anew after each
-move; what falls dead with them was felt through them only. What a move saves is the difference of two prices, in
-whatever the price table counts.
+A single fusion link costs little. A branch of a module costs a lot, and is not built once no link leads out of it. A removal is
+therefore a single link, a single residual block, or all the links that keep a branch alive from some module on.
+
+The importance of a removal is the sum of its units' scores, or is measured again on the network as it is at that point. Units
+that become unreachable add nothing: they influenced the outputs only through the removed ones. The saved cost is the difference
+between the costs of the two networks.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
+from mobile_eval.progress import counting
 
-Move = frozenset[Unit]
-Price = Callable[[HRNetSpec], float]
-Lost = Callable[[HRNetSpec, Move], float]  # what a network loses by a move
-
-
-def moves(spec: HRNetSpec, *, blocks: bool = False) -> set[Move]:
-    """Every single link, all links that keep a live branch module alive, and with `blocks` every residual block."""
-    groups = {
-        links_keeping_branch_alive(spec, branch) for branch in spec.liveness().branches if branch.branch not in spec.outputs
-    }
-    singles: set[Move] = {frozenset({unit}) for unit in (*spec.links, *(spec.live_blocks if blocks else ()))}
-    return singles | {group for group in groups if group}
+Removal = frozenset[Unit]
+Cost = Callable[[HRNetSpec], float]
+RemovalImportance = Callable[[HRNetSpec, Removal], float]  # importance of a removal from a network
+SMALLEST_SAVING = 1e-12  # relative to the cost of the network; avoids divisions by zero
 
 
-def links_keeping_branch_alive(spec: HRNetSpec, branch: BranchModule) -> Move:
-    """The links to remove so that `branch` is not built.
+def possible_removals(spec: HRNetSpec, *, include_blocks: bool = False) -> set[Removal]:
+    """Return every removal that `spec` allows.
 
-    They are the links out of it and out of its later self, and, since the next stage's newest branch starts
-    from the lowest one, of that one too.
+    Args:
+        spec: The network.
+        include_blocks: Whether residual blocks may be removed too.
+
+    Returns:
+        Each single link, each set of links that keeps a branch module alive, and with `include_blocks` each residual block.
+    """
+    branches = [branch for branch in spec.liveness().branches if branch.branch not in spec.outputs]
+    groups = {links_keeping_branch_alive(spec, branch) for branch in branches}
+    units = (*spec.links, *(spec.live_blocks if include_blocks else ()))
+    return {frozenset({unit}) for unit in units} | {group for group in groups if group}
+
+
+def links_keeping_branch_alive(spec: HRNetSpec, branch: BranchModule) -> Removal:
+    """Return the links whose removal makes `branch` unreachable.
+
+    These are the links out of the branch in this module and in later ones. The new branch of a stage starts from the lowest
+    branch of the stage before, so where that one becomes unreachable, the links out of the new branch are among them too.
     """
 
     def begins_at_or_after(link: FusionLink) -> bool:
         return (link.stage, link.module) >= (branch.stage, branch.module)
 
-    doomed = {branch.branch}
+    sources = {branch.branch}
     for stage in range(branch.stage + 1, spec.last_stage + 1):
-        if stage - 2 in doomed:
-            doomed.add(stage - 1)
+        if stage - 2 in sources:
+            sources.add(stage - 1)
     return frozenset(
-        link for link in spec.links if link.source in doomed and link.target not in doomed and begins_at_or_after(link)
+        link for link in spec.links if link.source in sources and link.target not in sources and begins_at_or_after(link)
     )
 
 
-def removal_order(spec: HRNetSpec, importance: Mapping[Unit, float], price: Price, lost: Lost | None = None) -> list[HRNetSpec]:
-    """Ever smaller networks, `spec` first: each loses the move with the least importance for what it saves.
+def removal_order(
+    spec: HRNetSpec,
+    importance: Mapping[Unit, float],
+    cost: Cost,
+    removal_importance: RemovalImportance | None = None,
+    *,
+    progress: bool = False,
+) -> list[HRNetSpec]:
+    """Return ever smaller networks, each without the removal of least importance per saved cost.
 
-    A move's importance is what `lost` says or, without it, the sum of its units'. Residual blocks are moves where
-    `importance` ranks any. A move of several links is made in small steps, so that a budget between its two ends can be
-    met. The last network has at least one link left. Raises HRNetError where a unit was not ranked.
+    A removal of several links is split into small steps, so that a budget between its two ends can be met.
+
+    Args:
+        spec: The network to start from.
+        importance: Importance of each link, and of each residual block if these may be removed.
+        cost: Cost of a network.
+        removal_importance: Importance of a removal from a network; None for the sum of its units' importance.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The networks, `spec` first. The last one has at least one link.
+
+    Raises:
+        HRNetError: A link or block of `spec` has no importance.
     """
-    blocks = any(not isinstance(unit, FusionLink) for unit in importance)
-    missing = [unit for unit in (*spec.links, *(spec.live_blocks if blocks else ())) if unit not in importance]
+    include_blocks = any(not isinstance(unit, FusionLink) for unit in importance)
+    units = (*spec.links, *(spec.live_blocks if include_blocks else ()))
+    missing = [unit for unit in units if unit not in importance]
     if missing:
         raise HRNetError(f"{min(map(str, missing))} was not ranked: rank this run again")
-    chooser = _Chooser(importance, price, lost or (lambda at, move: sum(importance[unit] for unit in move)), blocks)
+    summed: RemovalImportance = lambda _, removal: sum(importance[unit] for unit in removal)  # noqa: E731
+    smallest = min((value for value in importance.values() if value > 0), default=1.0) / 10
+    greedy = _GreedyChoice(cost, removal_importance or summed, smallest)
     order = [spec]
-    while options := [move for move in moves(order[-1], blocks=blocks) if order[-1].without(move).links]:
-        order += chooser.in_small_steps(order[-1], chooser.cheapest(order[-1], options))
+    with counting("ranking again after each removal", len(units), show=progress) as advance:
+        while removals := _removals_that_leave_a_link(order[-1], include_blocks=include_blocks):
+            before = order[-1]
+            order += greedy.small_steps(before, greedy.next_network(before, removals))
+            advance(_removable_units(before, include_blocks) - _removable_units(order[-1], include_blocks))
     return order
 
 
 def removal_order_by_importance(spec: HRNetSpec, importance: Mapping[Unit, float]) -> list[HRNetSpec]:
-    """Ever smaller networks, `spec` first: single units go by importance alone, whatever they save; one link stays.
+    """Return ever smaller networks, each without the least important unit, whatever that saves.
 
-    With random importance that is random pruning, the control of `removal_order`.
+    With random importance this is random pruning, the control for `removal_order`.
+
+    Args:
+        spec: The network to start from.
+        importance: Importance of each unit that may be removed.
+
+    Returns:
+        The networks, `spec` first. The last one has at least one link.
     """
     order = [spec]
     for unit in sorted(importance, key=lambda unit: (importance[unit], str(unit))):
-        at = order[-1]
-        there = unit in at.liveness().links if isinstance(unit, FusionLink) else unit in at.live_blocks
-        if there and at.without({unit}).links:
-            order.append(at.without({unit}))
+        network = order[-1]
+        built = unit in network.liveness().links if isinstance(unit, FusionLink) else unit in network.live_blocks
+        if built and network.without({unit}).links:
+            order.append(network.without({unit}))
     return order
 
 
 def restore_units(
-    spec: HRNetSpec, whole: HRNetSpec, importance: Mapping[Unit, float], price: Price, fits: Callable[[HRNetSpec], bool]
+    spec: HRNetSpec, larger: HRNetSpec, importance: Mapping[Unit, float], cost: Cost, fits: Callable[[HRNetSpec], bool]
 ) -> HRNetSpec:
-    """`spec` with units of `whole` again as long as it `fits`, those first that are needed most for their price.
+    """Restore removed units as long as the network fits, the most important per cost first.
 
-    The last removal rarely meets a budget exactly, and makes up for earlier ones that saved little.
+    The last removal rarely meets a budget exactly, and it makes up for earlier removals that saved little.
+
+    Args:
+        spec: The pruned network.
+        larger: The network that it was pruned from.
+        importance: Importance of each unit that may be restored.
+        cost: Cost of a network.
+        fits: Whether a network is within the budget.
     """
-    at, least = spec, 1e-12 * price(spec)
+    smallest_cost = SMALLEST_SAVING * cost(spec)
     while True:
-        options = {unit: larger for unit in importance if (larger := _with_unit(at, whole, unit)) and fits(larger)}
-        if not options:
-            return at
-        now = price(at)
-        rates = {unit: importance[unit] / max(price(larger) - now, least) for unit, larger in options.items()}
-        at = options[max(options, key=lambda unit: (rates[unit], str(unit)))]
+        candidates = {unit: network for unit in importance if (network := _with_unit(spec, larger, unit)) and fits(network)}
+        if not candidates:
+            return spec
+        current = cost(spec)
+        rates = {unit: importance[unit] / max(cost(network) - current, smallest_cost) for unit, network in candidates.items()}
+        spec = candidates[max(candidates, key=lambda unit: (rates[unit], str(unit)))]
 
 
-def _with_unit(spec: HRNetSpec, whole: HRNetSpec, unit: Unit) -> HRNetSpec | None:
-    """`spec` with a unit of `whole` that it lost; None where it has it, or where no output would feel it."""
-    if isinstance(unit, FusionLink):
-        larger = dataclasses.replace(spec, links=spec.links | {unit})
-        return larger if unit in whole.links - spec.links and unit in larger.liveness().links else None
-    larger = dataclasses.replace(spec, removed_blocks=spec.removed_blocks - {unit})
-    return larger if unit in spec.removed_blocks - whole.removed_blocks and unit in larger.live_blocks else None
-
-
-def towards(order: Sequence[HRNetSpec], goal: HRNetSpec) -> list[HRNetSpec]:
-    """The networks of a removal order, with what `goal` has left in: the way to `goal`."""
-    way = [order[0]]
+def path_to(order: Sequence[HRNetSpec], goal: HRNetSpec) -> list[HRNetSpec]:
+    """Return the networks of a removal order, each with the units that `goal` has: the steps that lead to `goal`."""
+    path = [order[0]]
     for smaller in order[1:]:
-        at = way[-1]
-        links: frozenset[Unit] = at.links - smaller.links - goal.links
-        blocks: frozenset[Unit] = (smaller.removed_blocks & goal.removed_blocks) - at.removed_blocks
-        after = at.without(links | blocks)
-        if after != at:
-            way.append(after)
-    return way
+        network = path[-1]
+        links: frozenset[Unit] = network.links - smaller.links - goal.links
+        blocks: frozenset[Unit] = (smaller.removed_blocks & goal.removed_blocks) - network.removed_blocks
+        after = network.without(links | blocks)
+        if after != network:
+            path.append(after)
+    return path
 
 
-class _Chooser:
-    """Compares moves by importance lost for what is saved."""
+def _removals_that_leave_a_link(spec: HRNetSpec, *, include_blocks: bool) -> list[Removal]:
+    removals = possible_removals(spec, include_blocks=include_blocks)
+    return [removal for removal in removals if spec.without(removal).links]
 
-    def __init__(self, importance: Mapping[Unit, float], price: Price, lost: Lost, blocks: bool):
-        self.price = price
-        self.lost = lost
-        self.blocks = blocks
-        self.least = min((value for value in importance.values() if value > 0), default=1.0) / 10  # what harms nothing
 
-    def cheapest(self, spec: HRNetSpec, options: list[Move]) -> HRNetSpec:
-        """`spec` without the option that loses the least importance for what it saves."""
-        now = self.price(spec)
-        smaller = {move: spec.without(move) for move in options}
+def _removable_units(spec: HRNetSpec, include_blocks: bool) -> int:
+    return len(spec.links) + (len(spec.live_blocks) if include_blocks else 0)
 
-        def rate(move: Move) -> tuple[float, list[str]]:
-            lost = max(self.lost(spec, move), self.least * len(move))
-            saved = now - self.price(smaller[move])
-            return lost / max(saved, 1e-12 * now), sorted(map(str, move))
 
-        return smaller[min(options, key=rate)]
+def _with_unit(spec: HRNetSpec, larger: HRNetSpec, unit: Unit) -> HRNetSpec | None:
+    """`spec` with a removed unit of `larger`; None if it was not removed, or would not influence an output."""
+    if isinstance(unit, FusionLink):
+        restored = dataclasses.replace(spec, links=spec.links | {unit})
+        return restored if unit in larger.links - spec.links and unit in restored.liveness().links else None
+    restored = dataclasses.replace(spec, removed_blocks=spec.removed_blocks - {unit})
+    return restored if unit in spec.removed_blocks - larger.removed_blocks and unit in restored.live_blocks else None
 
-    def in_small_steps(self, spec: HRNetSpec, smaller: HRNetSpec) -> list[HRNetSpec]:
-        """The way from `spec`, which is left out, to `smaller`: the cheapest moves that stop short of it, while there are any."""
-        way, at = [], spec
+
+@dataclass(frozen=True)
+class _GreedyChoice:
+    """Chooses removals by importance per saved cost; `smallest` is the least importance that a unit counts with."""
+
+    cost: Cost
+    removal_importance: RemovalImportance
+    smallest: float
+
+    def next_network(self, spec: HRNetSpec, removals: Sequence[Removal]) -> HRNetSpec:
+        """Return `spec` without the removal of least importance per saved cost."""
+        current = self.cost(spec)
+        smaller = {removal: spec.without(removal) for removal in removals}
+
+        def importance_per_cost(removal: Removal) -> tuple[float, list[str]]:
+            importance = max(self.removal_importance(spec, removal), self.smallest * len(removal))
+            saved = current - self.cost(smaller[removal])
+            return importance / max(saved, SMALLEST_SAVING * current), sorted(map(str, removal))
+
+        return smaller[min(removals, key=importance_per_cost)]
+
+    def small_steps(self, spec: HRNetSpec, smaller: HRNetSpec) -> list[HRNetSpec]:
+        """Return the networks on the way from `spec` (excluded) to `smaller`, by the best removals that stop short of it."""
+        steps, network = [], spec
         if smaller.removed_blocks == spec.removed_blocks:
-            while options := [move for move in moves(at) if at.without(move).links > smaller.links]:
-                step = self.cheapest(at, options)
-                way += self.in_small_steps(at, step)
-                at = step
-        return [*way, smaller]
+            while removals := [part for part in possible_removals(network) if network.without(part).links > smaller.links]:
+                step = self.next_network(network, removals)
+                steps += self.small_steps(network, step)
+                network = step
+        return [*steps, smaller]

@@ -1,95 +1,98 @@
-"""The way from a network to its pruned one, step by step, as data: what went, what fell dead, what it saved and cost."""
+"""What each step of a removal order removes and saves, and what the network loses by it."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from hrnet_tf.models.gates import gates_of
-from hrnet_tf.spec.network import HRNetSpec, Unit, parse_unit
+from hrnet_tf.runs.pruning import RemovalStep
+from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.progress import tracked
-from training.ranking.data import GatedNetwork, RankingData
+from training.pruning.removal_order import Cost, Removal
+from training.ranking.data import RankingData
+from training.ranking.gated_network import GatedNetwork
 
 
-@dataclass(frozen=True)
-class RemovalStep:
-    """One step. `removed` was taken out, `unreachable` (links and branch modules by name) fell dead with it.
-
-    `importance` is what the ranking says was lost, `price` that of the network after the step, `ratio` that price
-    over the full network's. `loss` and `score` (of the task's metric) are the network's on held items after the step, without any
-    recovery, where they were measured.
-    """
-
-    removed: tuple[Unit, ...]
-    unreachable: tuple[str, ...]
-    importance: float
-    cost: float
-    ratio: float
-    loss: float | None = None
-    score: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            **dataclasses.asdict(self),
-            "removed": [str(unit) for unit in self.removed],
-            "unreachable": list(self.unreachable),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> RemovalStep:
-        """The step that `to_json` wrote."""
-        units = tuple(parse_unit(name) for name in data["removed"])
-        return cls(**{**data, "removed": units, "unreachable": tuple(data["unreachable"])})
-
-
-def removal_steps_between(
-    order: Sequence[HRNetSpec], importance: Mapping[Unit, float], price: Callable[[HRNetSpec], float], full_cost: float
+def removal_steps(
+    order: Sequence[HRNetSpec], importance: Mapping[Unit, float], cost: Cost, full_cost: float
 ) -> list[RemovalStep]:
-    """The steps between the networks of a removal order."""
+    """Return the steps between the networks of a removal order.
+
+    Args:
+        order: Ever smaller networks.
+        importance: Importance of each unit that is removed.
+        cost: Cost of a network.
+        full_cost: Cost of the full network.
+    """
     steps = []
     for before, after in itertools.pairwise(order):
-        removed = _removed(before, after)
-        dead = {*before.liveness().branches - after.liveness().branches, *before.links - after.links} - set(removed)
-        cost = price(after)
-        lost = sum(importance[unit] for unit in removed)
-        steps.append(RemovalStep(removed, tuple(sorted(map(str, dead))), lost, cost, cost / full_cost))
+        removed = _removed_units(before, after)
+        lost = {*before.liveness().branches - after.liveness().branches, *before.links - after.links}
+        step_cost = cost(after)
+        steps.append(
+            RemovalStep(
+                removed=tuple(map(str, removed)),
+                unreachable=tuple(sorted(map(str, lost - set(removed)))),
+                importance=sum(importance[unit] for unit in removed),
+                cost=step_cost,
+                ratio=step_cost / full_cost,
+            )
+        )
     return steps
 
 
-def _removed(before: HRNetSpec, after: HRNetSpec) -> tuple[Unit, ...]:
-    """What was taken out: the blocks, and those of the lost links that would still be felt if they were there."""
-    lost = before.links - after.links
-    felt = [link for link in lost if link in dataclasses.replace(after, links=after.links | {link}).liveness().links]
-    return (*sorted(felt), *sorted(after.removed_blocks - before.removed_blocks))
-
-
-def replay(spec: HRNetSpec, steps: Iterable[RemovalStep]) -> HRNetSpec:
-    """The network that these steps make of `spec`."""
-    for step in steps:
-        spec = spec.without(step.removed)
-    return spec
+def _removed_units(before: HRNetSpec, after: HRNetSpec) -> tuple[Unit, ...]:
+    """The removed blocks, and those of the missing links that would influence an output if they were restored."""
+    missing = before.links - after.links
+    links = [link for link in missing if link in dataclasses.replace(after, links=after.links | {link}).liveness().links]
+    return (*sorted(links), *sorted(after.removed_blocks - before.removed_blocks))
 
 
 def measure_steps(network: GatedNetwork, data: RankingData, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
-    """The steps with the network's loss and metric after each of them: gates are closed one after another."""
-    taken = {unit for step in steps for unit in step.removed}
-    model = dataclasses.replace(network, units=tuple(taken)).gated()
+    """Return the steps with the loss and the metric of the network after each, before any fine-tuning."""
+    units = {unit for step in steps for unit in step.units}
+    model = dataclasses.replace(network, units=tuple(units)).build()
     gates = gates_of(model)
     measured = []
     for step in tracked(steps, "measuring each step"):
-        for unit in step.removed:
+        for unit in step.units:
             gates[unit].factor.assign(0.0)
         loss, score = data.measure(model)
         measured.append(dataclasses.replace(step, loss=loss, score=score))
     return measured
 
 
-def counted(spec: HRNetSpec) -> str:
-    """How much is left of a network, in words."""
+class LossIncrease:
+    """Importance of a removal, measured as the increase of the loss on the network as it is at that point.
+
+    Unlike the sum of scores from a ranking, this takes interactions between units into account.
+    """
+
+    def __init__(self, network: GatedNetwork, data: RankingData):
+        self.model = network.build()
+        self.gates = gates_of(self.model)
+        self.data = data
+        self._losses: dict[frozenset[Unit], float] = {}
+
+    def __call__(self, spec: HRNetSpec, removal: Removal) -> float:
+        """Return how much the loss of `spec` increases by `removal`, before any fine-tuning."""
+        return self.loss(spec.without(removal)) - self.loss(spec)
+
+    def loss(self, spec: HRNetSpec) -> float:
+        """Return the loss of a part of the network: the gates of all other units are closed."""
+        built = {*spec.liveness().links, *spec.live_blocks}
+        closed = frozenset(unit for unit in self.gates if unit not in built)
+        if closed not in self._losses:
+            for unit, gate in self.gates.items():
+                gate.factor.assign(float(unit not in closed))
+            self._losses[closed] = self.data.measure(self.model)[0]
+        return self._losses[closed]
+
+
+def units_kept(spec: HRNetSpec) -> str:
+    """Return how many links, and blocks if any were removed, the network has: "13 of 23 links, 11 of 12 blocks"."""
     text = f"{len(spec.links)} of {len(spec.possible_links)} links"
     if spec.removed_blocks:
         text += f", {len(spec.live_blocks)} of {len(spec.possible_blocks)} blocks"

@@ -1,12 +1,12 @@
-"""How much a network needs each of its units (fusion links, and residual blocks where asked), measured in several ways.
+"""How much a network needs each of its fusion links and residual blocks ("units").
 
-Each way is `score(network, data) -> {unit: importance}`, higher is needed more:
+Importance is measured by several methods, each a function `method(network, data) -> {unit: importance}`. A unit with a higher
+importance is needed more.
 
-    leave_one_out.py   what the loss becomes without the unit
-    taylor.py          how the loss changes with the unit's gate, to first order, in one pass
-    learned.py         gates that pay for being open, learned by `model.fit` (L0 by hard concrete, L1)
-    control.py         random numbers, which every other way has to beat
-
-`held.py` holds the persons that they look at, `agreement.py` says how far the ways, and two halves of the persons,
-agree; `ranking.py` does all of it for a run.
+    methods.py         leave-one-out, Taylor expansion, and random scores as a control
+    learned_gates.py   gates with a penalty for being open, learned by `model.fit` (L0 by hard concrete, L1)
+    gated_network.py   a trained network with a gate on each unit
+    data.py            the examples that importance is measured on
+    scores.py          scores, and the rank correlation between them
+    rank.py            rank a network by several methods, or a run on disk
 """

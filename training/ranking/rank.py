@@ -1,23 +1,20 @@
-"""Rank the units of a run in one or several ways; what comes out lies in the run as ranking.json,
-ranking.svg (the network) and ranking_by_kind.svg.
+"""Rank the units of a network, or of a run, by one or several methods.
 
-Every way is applied to two halves of the data. Its score is the mean of both, its stability their rank
-correlation.
+Every method is applied to two halves of the data. Its score is the mean of both, and its stability their rank correlation.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hrnet_tf.backend.choice import check_tf_keras
-from hrnet_tf.runs.run import RANKING, Ranking, Run, save_ranking
+from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, save_ranking
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from hrnet_tf.spec.network import FusionLink
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, write_text
@@ -25,14 +22,13 @@ from mobile_eval.viz.charts import kinds_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import run_settings
 from training.engine.fit import check_category
-from training.ranking.agreement import agreement, rank_correlation
-from training.ranking.data import GatedNetwork, RankingData, Score, Scores
+from training.ranking.data import RankingData
+from training.ranking.gated_network import GatedNetwork
 from training.ranking.learned_gates import LearnedGates
-from training.ranking.leave_one_out import LeaveOneOut
-from training.ranking.random_control import RandomScores
-from training.ranking.taylor import Taylor
+from training.ranking.methods import ImportanceMethod, LeaveOneOut, RandomScores, Taylor
+from training.ranking.scores import Scores, agreement, check_finite, rank_correlation
 
-METHODS: Mapping[str, Score] = {
+METHODS: Mapping[str, ImportanceMethod] = {
     "leave-one-out": LeaveOneOut(progress=True),
     "taylor": Taylor(),
     "l0": LearnedGates("l0"),
@@ -43,36 +39,47 @@ METHODS: Mapping[str, Score] = {
 
 @dataclass(frozen=True)
 class MethodResult:
-    """One way's scores, and their rank correlation on two halves of the data (None where these are not looked at)."""
+    """Result of one method.
+
+    Attributes:
+        scores: Importance of each unit, the mean of two halves of the data.
+        stability: Rank correlation between the two halves; None if it is undefined, or the method does not use the data.
+    """
 
     scores: Scores
     stability: float | None
 
 
 def rank(network: GatedNetwork, data: RankingData, methods: Sequence[str], *, seed: int = 0) -> dict[str, MethodResult]:
-    """Score every unit of `network` by each of `methods`."""
+    """Measure the importance of every unit of a network.
+
+    Args:
+        network: The trained network.
+        data: At least two examples to measure on.
+        methods: Names from `METHODS`.
+        seed: Seed of the method "random".
+
+    Returns:
+        The result of each method, by its name.
+
+    Raises:
+        HRNetError: A method is unknown, or a score is NaN or infinite.
+    """
     unknown = set(methods) - set(METHODS)
     if unknown or not methods:
-        raise HRNetError(f"no importance method named {min(unknown, default='')!r}; there are {', '.join(METHODS)}")
+        raise HRNetError(f"`method` must be one of {', '.join(METHODS)}, got {min(unknown, default='')!r}")
     if "taylor" in methods:
         check_tf_keras("the importance method taylor")
     if len(data) < 2:
-        raise HRNetError("importance is measured on two halves of the data: give at least 2")
+        raise HRNetError(f"importance is measured on two halves of the data: give at least 2 items, got {len(data)}")
     results = {}
     for name in methods:
-        score = RandomScores(seed) if name == "random" else METHODS[name]
-        first, second = (score(network, half) for half in data.halves())
-        mean = {unit: float(np.mean([first[unit], second[unit]])) for unit in network.units}
-        check_finite(mean, f"by {name}", "the loss on these data is not a number; check the run's weights and the annotations")
-        results[name] = MethodResult(mean, None if name == "random" else rank_correlation(first, second))
+        method = RandomScores(seed) if name == "random" else METHODS[name]
+        first, second = (method(network, half) for half in data.halves())
+        scores = {unit: float(np.mean([first[unit], second[unit]])) for unit in network.units}
+        check_finite(scores, f"by {name}", "the loss on these data is not finite: check the run's weights and the annotations")
+        results[name] = MethodResult(scores, None if name == "random" else rank_correlation(first, second))
     return results
-
-
-def check_finite(scores: Scores, source: str, advice: str) -> None:
-    """Raise HRNetError, which names `source` and ends with `advice`, where a score is NaN or infinite: there is no order then."""
-    unit = next((unit for unit, value in scores.items() if not math.isfinite(value)), None)
-    if unit is not None:
-        raise HRNetError(f"{source}, the importance of {unit} is {scores[unit]}: {advice}")
 
 
 def rank_run(
@@ -80,23 +87,27 @@ def rank_run(
     data: TaskDataset,
     methods: Sequence[str] = ("leave-one-out",),
     *,
-    blocks: bool = False,
+    include_blocks: bool = False,
     seed: int = 0,
     memory_budget: int = MEMORY_BUDGET,
 ) -> Ranking:
-    """Rank a run's links, and with `blocks` its residual blocks, on `data`; leaves ranking.json and its pictures in the run.
+    """Rank a run, and write ranking.json, ranking.svg and ranking_by_kind.svg to its folder.
 
-    The first of `methods` is the one that pruning goes by unless told otherwise. `memory_budget` is how many bytes the examples
-    that are kept, and the activations of a batch, may take.
+    Args:
+        run: A trained or pruned run.
+        data: The items to measure importance on.
+        methods: Names from `METHODS`. Pruning uses the first by default.
+        include_blocks: Whether to rank residual blocks too.
+        seed: Seed of the method "random".
+        memory_budget: Memory for examples, and for the activations of a batch, in bytes.
     """
     if run.quantized:
         raise HRNetError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
     spec = run.hrnet_spec
     check_category(run, data)
-    check_writable(run.path / RANKING)
-    network = GatedNetwork.of(spec, load_weights(run.weights_path), blocks=blocks)
-    held = RankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True)
-    results = rank(network, held, methods, seed=seed)
+    check_writable(run.path / RANKING_FILE)
+    network = GatedNetwork.of(spec, load_weights(run.weights_path), include_blocks=include_blocks)
+    results = rank(network, RankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True), methods, seed=seed)
     ranking = Ranking(
         items=len(data),
         seed=seed,
@@ -104,8 +115,8 @@ def rank_run(
         stability={name: result.stability for name, result in results.items()},
         agreement=agreement({name: result.scores for name, result in results.items()}),
     )
-    links = {str(unit): value for unit, value in ranking.importance().items() if isinstance(unit, FusionLink)}
+    links = ranking.link_importance()
     write_text(run.path / "ranking.svg", link_diagram_svg(spec.network_description(), links))
     write_text(run.path / "ranking_by_kind.svg", kinds_svg(links))
-    save_ranking(run, ranking)  # last: where it is, all is
+    save_ranking(run, ranking)  # last: a folder with ranking.json has the pictures too
     return ranking

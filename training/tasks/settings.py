@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mobile_eval.errors import HRNetError
+
+if TYPE_CHECKING:
+    from mobile_eval.image.geometry import Geometry
 
 Value = TypeVar("Value")
 
@@ -41,7 +44,7 @@ class TaskSettings:
     """Base class of the settings of a task: augmentation, targets and loss."""
 
     @property
-    def geometry(self) -> str:
+    def geometry(self) -> Geometry:
         """Geometry of the network's inputs and outputs, one of `mobile_eval.image.geometry`."""
         from mobile_eval.image.geometry import STANDARD
 

@@ -1,59 +1,80 @@
-"""Classification: top-1 and top-5, the share found of every class, and what was taken for what."""
+"""Accuracy of classification models: top-1, top-5, recall of every class, and the confusion matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage, load_classification_dataset
+from mobile_eval.datasets.classification import ClassificationDataset, ClassificationImage
 from mobile_eval.files import check_output_file, write_text
-from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import read_item, resized_centre
+from mobile_eval.image.preprocess import resized_center
 from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
-from mobile_eval.metrics.metric import Metric, format_scores, none_if_nan
+from mobile_eval.metrics.metric import format_scores, none_if_nan
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, Task, read_asked
+from mobile_eval.tasks.classification.options import ClassificationEvalOptions
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
 from mobile_eval.words import number_of
 
 TOP = 5
-METRIC = Metric("top-1", "top1")
 
 
 @dataclass(frozen=True, eq=False)
 class ClassificationResult:
-    """Accuracy of a classification model: the share of images whose class is the likeliest (`top1`), or among the five likeliest
-    (`top5`; None where there are no more than five). `counts` (classes, classes) says how many of each were taken for each.
+    """Accuracy of a classification model.
+
+    Attributes:
+        model: File name of the model.
+        classes: Names of the C classes.
+        labels: True class (N,) of each image.
+        predictions: Most likely class (N,) of each image.
+        probabilities: Its probability (N,).
+        ranks: Number of classes (N,) that are more likely than the true one.
     """
 
     model: str
     classes: tuple[str, ...]
-    top1: float
-    top5: float | None
-    counts: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    ranks: NDArray[np.int64]
 
     @property
     def images(self) -> int:
-        """How many there were."""
-        return int(self.counts.sum())
+        """Number of images."""
+        return len(self.labels)
+
+    @property
+    def top1(self) -> float:
+        """Share of images whose class is the most likely one."""
+        return float((self.ranks < 1).mean())
+
+    @property
+    def top5(self) -> float | None:
+        """Share of images whose class is among the five most likely ones; None if there are no more than five classes."""
+        return float((self.ranks < TOP).mean()) if len(self.classes) > TOP else None
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Confusion matrix (C, C): entry (t, p) counts the images of class t that were predicted as p."""
+        return confusion(self.labels, self.predictions, len(self.classes))
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """The share of each class's images that were taken for it."""
+        """Share (C,) of each class's images that were predicted as it; NaN of classes without images."""
         return per_class_recall(self.counts)
 
     @property
     def mean_recall(self) -> float:
-        """Its mean over classes, which rare classes count for as much as frequent ones in."""
+        """Mean recall over classes: rare classes count as much as frequent ones."""
         return mean_over_classes(self.recall)
 
     def to_json(self) -> dict[str, Any]:
@@ -74,63 +95,60 @@ class ClassificationResult:
 
 
 def evaluate_classification(
-    model: TFLiteModel, dataset: ClassificationDataset, *, progress: bool = False
+    model: TFLiteModel,
+    dataset: ClassificationDataset,
+    options: ClassificationEvalOptions | None = None,
+    *,
+    progress: bool = False,
 ) -> ClassificationResult:
-    """Run `model` on the middle of every image of `dataset`, whose folders are the model's classes."""
-    classes = model.description.classes
-    dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
+    """Run a model on the central crop of every image of a data set.
 
-    def read(one: ClassificationImage) -> tuple[NDArray[Any], int]:
-        return model.to_input(resized_centre(read_item(one), model.input_size)[None]), one.label
+    Args:
+        model: A model whose classes are the folders of the data set.
+        dataset: Images in a folder for each class.
+        options: Files to write.
+        progress: Show a progress bar.
+    """
+    options, classes = options or ClassificationEvalOptions(), model.description.classes
+    check_output_file(options.picture)
+    dataset = dataset.with_classes(classes, by_name=classes != default_class_names(len(classes)))
 
-    answers = ((model.output(stored)[0], label) for stored, label in prefetch(read, dataset.images))
-    shown = tracked(answers, model.path.name, total=len(dataset), show=progress)
-    return measure_classification(model.path.name, dataset.classes, shown)
+    def read(item: ClassificationImage) -> tuple[NDArray[Any], int]:
+        return model.to_input(resized_center(read_item(item), model.input_size)[None]), item.label
+
+    outputs = ((model.output(stored)[0], label) for stored, label in prefetch(read, dataset.images))
+    tracked_outputs = tracked(outputs, model.path.name, total=len(dataset), show=progress)
+    softmaxed = model.description.output.softmax
+    result = measure_classification(model.path.name, dataset.classes, tracked_outputs, softmaxed=softmaxed)
+    if options.picture:
+        write_text(options.picture, confusion_svg(result.counts, result.classes, result.model, "images"))
+    return result
 
 
 def measure_classification(
-    name: str, classes: tuple[str, ...], answers: Iterable[tuple[NDArray[np.float32], int]]
+    name: str, classes: tuple[str, ...], outputs: Iterable[tuple[NDArray[np.float32], int]], *, softmaxed: bool = False
 ) -> ClassificationResult:
-    """Accuracy of `answers`, an image's logits (classes,) and the index of its class each."""
-    found = np.array([(label, logits.argmax(), rank(logits, label)) for logits, label in answers], np.int64).reshape(-1, 3)
-    labels, predicted, ranks = found.T
-    top5 = float((ranks < TOP).mean()) if len(classes) > TOP else None
-    return ClassificationResult(name, classes, float((ranks < 1).mean()), top5, confusion(labels, predicted, len(classes)))
+    """Accuracy of predictions.
+
+    Args:
+        name: Name of the model.
+        classes: Names of the C classes.
+        outputs: For each image its outputs (C,) and the index of its class.
+        softmaxed: Whether outputs are probabilities rather than logits.
+    """
+    rows = [(label, *likeliest(scores, probabilities=softmaxed), rank(scores, label)) for scores, label in outputs]
+    labels, predictions, probabilities, ranks = np.array(rows, np.float64).reshape(-1, 4).T
+    integers = (column.astype(np.int64) for column in (labels, predictions, ranks))
+    labels, predictions, ranks = integers
+    return ClassificationResult(name, classes, labels, predictions, probabilities, ranks)
 
 
 def likeliest(outputs: NDArray[np.float32], *, probabilities: bool) -> tuple[int, float]:
-    """The class of the largest output (classes,), and its probability: the output itself, or logits' softmax."""
+    """The most likely class of outputs (C,), and its probability. Outputs are `probabilities`, or else logits."""
     best = int(outputs.argmax())
     return best, float(outputs[best]) if probabilities else float(softmax(outputs)[best])
 
 
-def rank(logits: NDArray[np.float32], label: int) -> int:
-    """How many classes are likelier than `label`; of equal logits, which int8 models often give, the first is the likelier."""
-    return int((logits > logits[label]).sum() + (logits[:label] == logits[label]).sum())
-
-
-def _load(source: DataSource) -> ClassificationDataset:
-    return load_classification_dataset(source.path("images"))
-
-
-def _inputs(images: Sequence[ClassificationImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
-    return np.stack([resized_centre(read_item(one), size) for one in images])
-
-
-def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> ClassificationResult:
-    check_output_file(asked.picture)
-    dataset = read_asked(_load, model, asked)
-    result = evaluate_classification(model, dataset, progress=progress)
-    if asked.picture:
-        write_text(asked.picture, confusion_svg(result.counts, result.classes, result.model, "images"))
-    return result
-
-
-TASK = Task(
-    needs=("images",),
-    takes=("limit", "picture"),
-    evaluate=_evaluate,
-    load=_load,
-    inputs=_inputs,
-    compared="mobile_eval.tasks.classification.report",
-)
+def rank(outputs: NDArray[np.float32], label: int) -> int:
+    """Number of classes that are more likely than `label`. Of equal outputs, frequent in int8, the first class is more likely."""
+    return int((outputs > outputs[label]).sum() + (outputs[:label] == outputs[label]).sum())

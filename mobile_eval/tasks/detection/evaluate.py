@@ -1,51 +1,60 @@
-"""Detection: COCO's AP and AR of boxes, of whole images."""
+"""Accuracy of detectors: AP and AR of boxes, as COCO computes them."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.base import DataSource
-from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage, load_detection_dataset
+from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.image.geometry import STANDARD, Geometry
+from mobile_eval.files import check_output_file, check_output_folder, write_json
+from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
-from mobile_eval.image.preprocess import read_item, resize
 from mobile_eval.metrics.box_ap import BoxApResult, box_ap
-from mobile_eval.metrics.metric import Metric, format_scores
+from mobile_eval.metrics.metric import format_scores
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, Task, read_asked
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
+from mobile_eval.tasks.detection.options import DetectionEvalOptions
 from mobile_eval.viz.boxes import draw_boxes
 from mobile_eval.viz.overlays import PICTURES, write_picture
 from mobile_eval.words import number_of
 
-METRIC = Metric("AP50", "ap50")
-LEAST_SCORE = 0.3  # of a box that is drawn
+DRAWN_SCORE = 0.3  # lowest score of a box that is drawn
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionResult:
-    """Accuracy of a detector. `results` are COCO detection results, which any COCO evaluation reads."""
+    """Accuracy of a detector.
+
+    Attributes:
+        model: File name of the model.
+        objects: Number of annotated objects.
+        figures: AP and AR.
+        predictions: Predicted objects of each image, in the order of the data set.
+        results: The predictions as COCO detection results, which any COCO evaluation reads.
+    """
 
     model: str
-    images: int
     objects: int
     figures: BoxApResult
+    predictions: tuple[Objects, ...]
     results: list[dict[str, Any]]
 
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return len(self.predictions)
+
     def to_json(self) -> dict[str, Any]:
-        """Plain data, without the boxes."""
+        """Plain data without the boxes."""
         return {
             "model": self.model,
             "images": self.images,
@@ -62,78 +71,57 @@ class DetectionResult:
 
 
 def evaluate_detection(
-    model: TFLiteModel, dataset: DetectionDataset, *, overlays: Path | None = None, progress: bool = False
+    model: TFLiteModel, dataset: DetectionDataset, options: DetectionEvalOptions | None = None, *, progress: bool = False
 ) -> DetectionResult:
-    """Run the detector on every image of `dataset`, resized as a whole to its input, and measure in the images' own pixels.
+    """Run a detector on every image of a data set, and measure its boxes in pixels of the images.
 
-    `overlays` is a folder for pictures of what was found, where one is given.
+    Args:
+        model: First file of the detector; the second lies beside it. Its classes are the data set's.
+        dataset: Images with annotated boxes.
+        options: Files to write.
+        progress: Show a progress bar.
     """
-    detector, names = Detector(model), model.description.classes
+    detector, options = Detector(model), options or DetectionEvalOptions()
     check_classes(model, dataset)
+    check_output_file(options.predictions)
+    folder = check_output_folder(options.overlays) if options.overlays else None
 
-    def read(one: DetectionImage) -> tuple[DetectionImage, NDArray[np.uint8], NDArray[Any]]:
-        image = read_item(one)
-        return one, image, detector.to_input(image)
+    def read(item: DetectionImage) -> tuple[DetectionImage, NDArray[np.uint8], NDArray[Any]]:
+        image = read_item(item)
+        return item, image, detector.to_input(image)
 
-    results: list[dict[str, Any]] = []
-    read_ahead = tracked(prefetch(read, dataset.images), model.path.name, total=len(dataset), show=progress)
-    for index, (one, image, stored) in enumerate(read_ahead):
+    predictions, results = [], []
+    items = tracked(prefetch(read, dataset.images), model.path.name, total=len(dataset), show=progress)
+    for index, (item, image, stored) in enumerate(items):
         height, width = image.shape[:2]
-        found = detector.objects(stored, (height, width))
-        results += found.results(one.image_id, dataset.category_ids)
-        if overlays and index < PICTURES:
-            _draw(overlays, index, one, image, found, names)
-    count = sum(len(one.boxes) for one in dataset.images)
-    return DetectionResult(model.path.name, len(dataset), count, measured(dataset, results), results)
+        objects = detector.objects(stored, (height, width))
+        predictions.append(objects)
+        results += objects.results(item.image_id, dataset.category_ids)
+        if folder and index < PICTURES:
+            drawn = draw_boxes(image, objects, model.description.classes, DRAWN_SCORE)
+            write_picture(folder, index, item.image_path, drawn)
+    if options.predictions:
+        write_json(options.predictions, results)
+    count = sum(len(item.boxes) for item in dataset.images)
+    figures = measure_boxes(dataset, results)
+    return DetectionResult(model.path.name, count, figures, tuple(predictions), results)
 
 
-def measured(dataset: DetectionDataset, results: Sequence[dict[str, Any]]) -> BoxApResult:
-    """COCO's figures; zeros, as far as there are objects, where nothing was found at all."""
+def measure_boxes(dataset: DetectionDataset, results: Sequence[dict[str, Any]]) -> BoxApResult:
+    """COCO's figures of COCO detection results; without any result, zeros for what has annotated objects."""
     if results:
         return box_ap(dataset.coco, results)
-    first = dataset.coco["images"][0]["id"]
-    nothing = {"image_id": first, "category_id": dataset.category_ids[0], "bbox": [0, 0, 0, 0], "score": 0.0}
-    return box_ap(dataset.coco, [nothing])
+    image_id = dataset.coco["images"][0]["id"]
+    empty_box = {"image_id": image_id, "category_id": dataset.category_ids[0], "bbox": [0, 0, 0, 0], "score": 0.0}
+    return box_ap(dataset.coco, [empty_box])
 
 
 def check_classes(model: TFLiteModel, dataset: DetectionDataset) -> None:
-    """Refuse annotations of other classes than the model's."""
-    own, given = model.description.classes, dataset.classes
-    if len(own) != len(given) or (own != default_class_names(len(own)) and own != given):
-        said = [", ".join(names[:3]) + (", ..." if len(names) > len(names[:3]) else "") for names in (own, given)]
+    """Raise HRNetError if the classes of the annotations are not the model's."""
+    classes, names = model.description.classes, dataset.classes
+    if len(classes) != len(names) or (classes != default_class_names(len(classes)) and classes != names):
+        lists = [", ".join(labels[:3]) + (", ..." if len(labels) > 3 else "") for labels in (classes, names)]
         raise HRNetError(
-            f"{model.path.name} finds {len(own)} classes ({said[0]}) but the annotations are of {len(given)} ({said[1]}); "
+            f"{model.path.name} finds {len(classes)} classes ({lists[0]}) but the annotations are of {len(names)} ({lists[1]}); "
             "give annotations of the model's classes, in the order of their ids"
         )
-
-
-def _draw(folder: Path, index: int, one: DetectionImage, image: NDArray[np.uint8], found: Objects, names: Sequence[str]) -> None:
-    write_picture(folder, index, one.image_path, draw_boxes(image, found, names, LEAST_SCORE))
-
-
-def _load(source: DataSource) -> DetectionDataset:
-    return load_detection_dataset(source.path("annotations"), source.path("images"), strict=source.strict, exif=source.exif)
-
-
-def _inputs(images: Sequence[DetectionImage], size: tuple[int, int], geometry: Geometry = STANDARD) -> NDArray[np.uint8]:
-    return np.stack([resize(read_item(one), size) for one in images])
-
-
-def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> DetectionResult:
-    if asked.overlays:
-        check_output_folder(asked.overlays)
-    dataset = read_asked(_load, model, asked)
-    result = evaluate_detection(model, dataset, overlays=asked.overlays, progress=progress)
-    if asked.predictions:
-        write_json(asked.predictions, result.results)
-    return result
-
-
-TASK = Task(
-    needs=("annotations", "images"),
-    takes=("limit", "exif", "predictions", "overlays", "strict"),
-    evaluate=_evaluate,
-    load=_load,
-    inputs=_inputs,
-    compared="mobile_eval.tasks.detection.report",
-)

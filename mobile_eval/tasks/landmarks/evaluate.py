@@ -1,4 +1,4 @@
-"""Facial landmarks: NME, failure rate and AUC, in annotated boxes."""
+"""Accuracy of landmark models in annotated boxes: NME, failure rate and AUC."""
 
 from __future__ import annotations
 
@@ -14,45 +14,54 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding, predict_instances
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
 from mobile_eval.metrics.distance import box_sizes, keypoint_distances, normalized_distances
-from mobile_eval.metrics.metric import Metric
-from mobile_eval.metrics.nme import FAILURE_THRESHOLD, NmeResult, nme
+from mobile_eval.metrics.metric import FAILURE_THRESHOLD
+from mobile_eval.metrics.nme import NmeResult, nme
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, Task, read_asked
-from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, coco_results, predict_keypoints
-from mobile_eval.tasks.pose.inputs import keypoint_inputs, load_keypoints
-from mobile_eval.tasks.pose.prediction_log import resumable
-from mobile_eval.viz.overlays import draw_keypoints
+from mobile_eval.tasks.landmarks.options import LandmarkEvalOptions
+from mobile_eval.tasks.pose.predictions import (
+    KeypointResult,
+    coco_results,
+    load_keypoints,
+    predict_dataset,
+    write_predictions,
+)
 from mobile_eval.words import number_of
 
-METRIC = Metric("NME", "nme", higher_is_better=False)
-Pair = tuple[tuple[int, ...], tuple[int, ...]]
-CORNERS, CENTRES, BOX = UNITS = ("inter-ocular", "inter-pupil", "box")
-# Landmarks between which a face is measured, by how many there are; the outer corners are the official code's.
-EYES: dict[int, dict[str, Pair]] = {
-    68: {CORNERS: ((36,), (45,)), CENTRES: (tuple(range(36, 42)), tuple(range(42, 48)))},  # 300W
-    98: {CORNERS: ((60,), (72,)), CENTRES: ((96,), (97,))},  # WFLW
-    29: {CORNERS: ((8,), (9,))},  # COFW
+LandmarkGroups = tuple[tuple[int, ...], tuple[int, ...]]
+INTER_OCULAR, INTER_PUPIL, BOX = UNITS = ("inter-ocular", "inter-pupil", "box")
+# Landmarks of the two eyes by the number of landmarks of a face. The outer corners are those of the official code.
+EYES: dict[int, dict[str, LandmarkGroups]] = {
+    68: {INTER_OCULAR: ((36,), (45,)), INTER_PUPIL: (tuple(range(36, 42)), tuple(range(42, 48)))},  # 300W
+    98: {INTER_OCULAR: ((60,), (72,)), INTER_PUPIL: ((96,), (97,))},  # WFLW
+    29: {INTER_OCULAR: ((8,), (9,))},  # COFW
 }
 
 
 def load_faces(source: DataSource) -> KeypointDataset:
-    """The faces of an annotation file; where their landmarks' names tell no sides, those of the markup of so many landmarks."""
-    data = load_keypoints(source)
-    if data.category.flip_pairs is not None:
-        return data
-    pairs = FACE_PAIRS.get(len(data.category.joints))
-    return dataclasses.replace(data, category=dataclasses.replace(data.category, flip_pairs=pairs))
+    """The faces of an annotation file. If the landmarks' names have no sides, flip pairs are those of the usual markup."""
+    dataset = load_keypoints(source)
+    if dataset.category.flip_pairs is not None:
+        return dataset
+    pairs = FACE_PAIRS.get(len(dataset.category.joints))
+    return dataclasses.replace(dataset, category=dataclasses.replace(dataset.category, flip_pairs=pairs))
 
 
 @dataclass(frozen=True, eq=False)
 class LandmarkResult:
-    """Accuracy of a landmark model; `unit` says what errors are in units of.
+    """Accuracy of a landmark model.
 
-    `keypoints` (N, K, 3): x, y in image pixels and score, in the order of the data set's faces; `results` are the same as COCO
-    results.
+    Attributes:
+        model: File name of the model.
+        faces: Number of faces.
+        images: Number of images.
+        landmarks: Names of the K landmarks.
+        unit: What errors are divided by.
+        nme: NME, failure rate and AUC.
+        distances: Errors (N, K) in units of the face; NaN where a landmark is not labelled or the face has no unit.
+        keypoints: Predictions (N, K, 3) in the order of the data set: x and y in image pixels, and score.
+        results: The predictions as COCO results.
     """
 
     model: str
@@ -61,36 +70,40 @@ class LandmarkResult:
     landmarks: tuple[str, ...]
     unit: str
     nme: NmeResult
+    distances: NDArray[np.float64]
     keypoints: NDArray[np.float64]
-    results: list[dict[str, Any]]
+    results: list[KeypointResult]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, without the keypoints; NaN becomes null."""
-        measured = {"model": self.model, "faces": self.faces, "images": self.images, "unit": self.unit}
-        return {**measured, **self.nme.to_json(self.landmarks)}
+        """Plain data without the predictions; NaN becomes null."""
+        counts = {"model": self.model, "faces": self.faces, "images": self.images, "unit": self.unit}
+        return {**counts, **self.nme.to_json(self.landmarks)}
 
     def __str__(self) -> str:
-        left_out = self.faces - self.nme.faces_counted
-        why = f" ({left_out} without the landmarks that measure a face are left out)" if left_out else ""
+        skipped = self.faces - self.nme.faces_counted
+        remark = f" ({skipped} without the landmarks that measure a face are left out)" if skipped else ""
         faces, images = number_of(self.faces, "faces"), number_of(self.images, "images")
-        return f"{self.model}: {faces} in {images}, errors by {self.unit}\n{self.nme}{why}"
+        return f"{self.model}: {faces} in {images}, errors by {self.unit}\n{self.nme}{remark}"
 
 
 def evaluate_landmarks(
-    model: TFLiteModel,
-    dataset: KeypointDataset,
-    *,
-    unit: str | None = None,
-    failure_above: float = FAILURE_THRESHOLD,
-    options: DecodingOptions | None = None,
-    predicted: Predicted = predict_instances,
-    progress: bool = False,
+    model: TFLiteModel, dataset: KeypointDataset, options: LandmarkEvalOptions | None = None, *, progress: bool = False
 ) -> LandmarkResult:
-    """Run `model` on every face of `dataset` (ground-truth boxes) and measure what it finds; `unit` as `face_units` takes it."""
-    check_joints(model, dataset.category)
-    face_units(dataset, unit)  # before the work, not after
-    keypoints = predict_keypoints(model, dataset.instances, options, predicted, progress=progress)
-    return measure_landmarks(model.path.name, dataset, keypoints, unit, failure_above)
+    """Run a model in every annotated box of a data set and measure its landmarks.
+
+    Args:
+        model: A model whose landmarks are the data set's.
+        dataset: Annotated faces.
+        options: Unit of errors, failure threshold, decoding, and files to write.
+        progress: Show a progress bar.
+    """
+    options = options or LandmarkEvalOptions()
+    face_units(dataset, options.unit)  # refuse a bad unit before the work is done
+    inference = DecodingOptions(decoding=checked_decoding(options.decoding))
+    keypoints = predict_dataset(model, dataset, options, inference, progress=progress)
+    result = measure_landmarks(model.path.name, dataset, keypoints, options.unit, options.failure_above)
+    write_predictions(dataset, result.results, options)
+    return result
 
 
 def measure_landmarks(
@@ -100,76 +113,65 @@ def measure_landmarks(
     unit: str | None = None,
     failure_above: float = FAILURE_THRESHOLD,
 ) -> LandmarkResult:
-    """Accuracy of `keypoints` (N, K, 3), found by whatever means for the faces of `dataset`."""
-    said, units = face_units(dataset, unit)
+    """Accuracy of predicted landmarks.
+
+    Args:
+        name: Name of the model.
+        dataset: Annotated faces.
+        keypoints: Predictions (N, K, 3) in the order of the data set.
+        unit: What errors are divided by, as `face_units` takes it.
+        failure_above: Error above which a face counts as failed, and at which the AUC ends.
+    """
+    unit_name, units = face_units(dataset, unit)
     truth = np.stack([face.keypoints for face in dataset.instances])
-    images = len({face.image_id for face in dataset.instances})
-    errors = nme(normalized_distances(keypoints, truth, units), failure_above)
-    landmarks, results = dataset.category.joints, coco_results(dataset, keypoints)
-    return LandmarkResult(name, len(dataset), images, landmarks, said, errors, keypoints, results)
+    distances = normalized_distances(keypoints, truth, units)
+    return LandmarkResult(
+        model=name,
+        faces=len(dataset),
+        images=len({face.image_id for face in dataset.instances}),
+        landmarks=dataset.category.joints,
+        unit=unit_name,
+        nme=nme(distances, failure_above),
+        distances=distances,
+        keypoints=keypoints,
+        results=coco_results(dataset, keypoints),
+    )
 
 
 def face_units(dataset: KeypointDataset, unit: str | None = None) -> tuple[str, NDArray[np.float64]]:
-    """How large each face is (N,) in pixels, and by what: one of UNITS, or the landmarks to measure between.
+    """Size of each face, which errors are divided by.
 
-    "36,45" is from landmark 36 to 45 (0-based), "36-41,42-47" between the means of these. By default it is between the outer
-    eye corners where it is known which landmarks these are (of 68, 98 or 29), else the box.
+    Args:
+        dataset: Annotated faces.
+        unit: One of UNITS, or two landmarks or ranges of landmarks by index (from 0): "36,45" is the distance from landmark 36 to
+            45, "36-41,42-47" the distance between the means of these. None: the distance between the outer eye corners if it is
+            known which landmarks these are (faces of 68, 98 or 29 landmarks), else the box.
+
+    Returns:
+        The name of the unit, and sizes (N,) in pixels.
     """
     count = len(dataset.category.joints)
     known = EYES.get(count, {})
-    unit = unit or (CORNERS if CORNERS in known else BOX)
+    unit = unit or (INTER_OCULAR if INTER_OCULAR in known else BOX)
     if unit == BOX:
         return "box (sqrt(width * height))", box_sizes([face.box for face in dataset.instances])
     if unit in UNITS and unit not in known:
         raise HRNetError(f"it is not known which of {count} landmarks make {unit}: give them by index, as `unit` 36-41,42-47")
-    first, second = known[unit] if unit in known else _pair(unit, count)
+    first, second = known[unit] if unit in known else _landmark_groups(unit, count)
     return unit, keypoint_distances(np.stack([face.keypoints for face in dataset.instances]), first, second)
 
 
-def _pair(text: str, count: int) -> Pair:
-    ends = [_indices(part, count) for part in text.split(",")]
-    if len(ends) != len(("first", "second")) or not all(ends) or ends[0] == ends[1]:
+def _landmark_groups(text: str, count: int) -> LandmarkGroups:
+    groups = [_indices(part, count) for part in text.split(",")]
+    if len(groups) != 2 or not all(groups) or groups[0] == groups[1]:
         known = ", ".join(UNITS)
         raise HRNetError(f"`unit` is one of {known}, or two of landmarks 0 to {count - 1}, as 36,45 or 36-41,42-47; got {text!r}")
-    return ends[0], ends[1]
+    return groups[0], groups[1]
 
 
 def _indices(text: str, count: int) -> tuple[int, ...]:
-    """Landmarks "36" or "36-41"; none where it is no such text, or there are too few landmarks."""
+    """The landmarks of "36" or "36-41"; none if the text is of another form or there are not so many landmarks."""
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
     if not match or int(match[2] or match[1]) >= count:
         return ()
     return tuple(range(int(match[1]), int(match[2] or match[1]) + 1))
-
-
-def _evaluate(model: TFLiteModel, asked: Asked, *, progress: bool) -> LandmarkResult:
-    predicted = resumable(asked.predictions, resume=asked.resume)
-    dataset = read_asked(load_faces, model, asked)
-    options = DecodingOptions(decoding=checked_decoding(asked.decoding))
-    options.check(model)
-    if asked.overlays:
-        check_output_folder(asked.overlays)  # before the work, not after
-    result = evaluate_landmarks(
-        model,
-        dataset,
-        unit=asked.unit,
-        failure_above=asked.failure_above,
-        options=options,
-        predicted=predicted,
-        progress=progress,
-    )
-    if asked.overlays:
-        draw_keypoints(asked.overlays, dataset, result.results)
-    if asked.predictions:
-        write_json(asked.predictions, result.results)
-    return result
-
-
-TASK = Task(
-    needs=("annotations", "images"),
-    takes=("limit", "exif", "decoding", "unit", "failure_above", "predictions", "resume", "overlays", "category", "strict"),
-    evaluate=_evaluate,
-    load=load_faces,
-    inputs=keypoint_inputs,
-    compared="mobile_eval.tasks.landmarks.report",
-)

@@ -1,4 +1,4 @@
-"""Landmark models side by side: NME, failure rate, and landmarks over faces."""
+"""Report of landmark models: NME, failure rate, and landmarks over photographs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
-from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.distance import normalized_distances
-from mobile_eval.metrics.metric import none_if_nan
-from mobile_eval.metrics.nme import FAILURE_THRESHOLD
-from mobile_eval.report.task_report import Comparing, Example, Measured, Panel, ratio, sums_of_groups
-from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked
-from mobile_eval.tasks.landmarks.evaluate import METRIC, evaluate_landmarks, face_units
+from mobile_eval.image.image_file import read_item
+from mobile_eval.metrics.metric import FAILURE_THRESHOLD, none_if_nan
+from mobile_eval.tasks.landmarks.evaluate import LandmarkResult
+from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio, sums_by_group
 from mobile_eval.viz.poses import cut_out, points_svg
 
 ABOUT = (
@@ -26,41 +21,41 @@ ABOUT = (
 )
 
 
-def measure_faces(model: TFLiteModel, data: KeypointDataset, asked: Asked, progress: bool) -> Measured:
-    """NME and failure rate of a model on all faces."""
-    result = evaluate_landmarks(model, data, unit=asked.unit, failure_above=asked.failure_above, progress=progress)
-    truth = np.stack([face.keypoints for face in data.instances])
-    distances = normalized_distances(result.keypoints, truth, face_units(data, asked.unit)[1])
-    known = ~np.isnan(distances)
-    errors = np.where(known, distances, 0)
-    counted = known.any(axis=1)
-    of_faces = errors.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return Measured(
-        result=result,
+def measure(result: LandmarkResult, dataset: KeypointDataset) -> ModelMeasurement:
+    """NME and failure rate; the correctness of a landmark is its negative error."""
+    known = ~np.isnan(result.distances)
+    errors = np.where(known, result.distances, 0)
+    face_errors = errors.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    sums = np.column_stack([face_errors, known.any(axis=1)])
+    return ModelMeasurement(
         score=result.nme.nme,
-        second=result.nme.failure_rate,
-        sums=sums_of_groups(np.column_stack([of_faces, counted]), [face.image_id for face in data.instances]),
-        parts={name: none_if_nan(error) for name, error in zip(data.category.joints, result.nme.per_landmark, strict=True)},
-        right=-errors,
-        answers=result.keypoints,
+        secondary_score=result.nme.failure_rate,
+        per_class={name: none_if_nan(error) for name, error in zip(result.landmarks, result.nme.per_landmark, strict=True)},
+        correctness=-errors,
+        sums=sums_by_group(sums, [face.image_id for face in dataset.instances]),
     )
 
 
-def face_example(data: KeypointDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
-    """A face's landmarks, and those that models found."""
-    face = data.instances[index]
+def example(dataset: KeypointDataset, index: int, models: Sequence[LabeledResult[LandmarkResult]]) -> Example:
+    """The landmarks of a face, annotated and predicted."""
+    face = dataset.instances[index]
     cutout = cut_out(read_item(face), face.box)
-    labelled = face.keypoints[:, 2] > 0
-    panels = [Panel("ground truth", f"{int(labelled.sum())} labelled", Markup(points_svg(face.keypoints, data.category, cutout)))]
-    for label, measured in models:
-        error = -measured.right[index][labelled].mean() if labelled.any() else np.nan
-        overlay = Markup(points_svg(measured.answers[index], data.category, cutout))
-        panels.append(Panel(label, f"error {error * 100:.1f} %", overlay))
+    labeled = face.keypoints[:, 2] > 0
+    truth = Markup(points_svg(face.keypoints, dataset.category, cutout))
+    panels = [Panel("ground truth", f"{int(labeled.sum())} labelled", truth)]
+    for model in models:
+        error = -model.measurement.correctness[index][labeled].mean() if labeled.any() else np.nan
+        overlay = Markup(points_svg(model.result.keypoints[index], dataset.category, cutout))
+        panels.append(Panel(model.label, f"error {error * 100:.1f} %", overlay))
     return Example(index, face.image_path.name, cutout, tuple(panels))
 
 
-def _key(data: TaskDataset) -> Markup:
-    return Markup("")
-
-
-COMPARING = Comparing(METRIC, f"FR@{FAILURE_THRESHOLD:g}", "faces", "landmark", ABOUT, measure_faces, ratio, face_example, _key)
+REPORT = TaskReport(
+    secondary_metric=f"FR@{FAILURE_THRESHOLD:g}",
+    items="faces",
+    class_noun="landmark",
+    about=ABOUT,
+    measure=measure,
+    example=example,
+    score_of_sums=ratio,
+)

@@ -1,4 +1,4 @@
-"""Accuracy with a detector's boxes, as the papers' tables have it: rescored, and poses that are another's left out."""
+"""Accuracy of pose models in the boxes of a person detector, as papers report it: rescored, and after OKS-NMS."""
 
 from __future__ import annotations
 
@@ -11,30 +11,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.detector_boxes import DetectorBox
+from mobile_eval.datasets.coco.detector_boxes import DetectorBox, load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import BOX_PADDING, expand_box
-from mobile_eval.keypoints.inference import DecodingOptions, predict_instances
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.oks import oks_nms
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import Predicted, check_joints, instance_score, predict_keypoints
+from mobile_eval.tasks.pose.evaluate import oks_sigmas
+from mobile_eval.tasks.pose.options import PoseEvalOptions
+from mobile_eval.tasks.pose.predictions import KeypointResult, instance_score, predict_dataset, write_predictions
 from mobile_eval.words import number_of
 
 
-@dataclass(frozen=True, eq=False)
-class DetectedResult:
-    """AP and AR with a detector's boxes. `results` are COCO keypoint results of the poses kept, as COCO's server takes them."""
+@dataclass(frozen=True)
+class DetectorBoxesResult:
+    """AP and AR of a pose model in a detector's boxes.
+
+    Attributes:
+        model: File name of the model.
+        boxes: Number of boxes.
+        oks: AP and AR.
+        results: The poses that are left after OKS-NMS, as COCO results; COCO's server takes them.
+    """
 
     model: str
     boxes: int
     oks: KeypointApResult
-    results: list[dict[str, Any]]
+    results: list[KeypointResult]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, without the keypoints."""
+        """Plain data without the poses."""
         return {"model": self.model, "boxes": self.boxes, "poses": len(self.results), "oks": dataclasses.asdict(self.oks)}
 
     def __str__(self) -> str:
@@ -42,45 +51,56 @@ class DetectedResult:
         return f"{self.model}: {boxes} of a detector, {poses} kept\n{self.oks}"
 
 
-def evaluate_detected(
-    model: TFLiteModel,
-    dataset: KeypointDataset,
-    detections: Sequence[DetectorBox],
-    *,
-    sigmas: Sequence[float] | None = None,
-    options: DecodingOptions | None = None,
-    predicted: Predicted = predict_instances,
-    progress: bool = False,
-) -> DetectedResult:
-    """Run `model` in every box of `detections`, and measure against the annotations of `dataset`."""
-    check_joints(model, dataset.category)
-    known = sigmas or dataset.category.sigmas or model.description.category.sigmas
-    if known is None:
+def evaluate_in_detector_boxes(
+    model: TFLiteModel, dataset: KeypointDataset, options: PoseEvalOptions, *, progress: bool = False
+) -> DetectorBoxesResult:
+    """Run a model in every box of a detector, and measure the poses against the annotations.
+
+    Args:
+        model: A model whose joints are the data set's.
+        dataset: Annotated people.
+        options: `boxes` is the file of the detector's boxes; flip test, decoding, sigmas, and files to write.
+        progress: Show a progress bar.
+    """
+    if options.boxes is None:
+        raise HRNetError("give `boxes`, the detector's boxes as COCO detection results")
+    sigmas = oks_sigmas(model, dataset, options)
+    if sigmas is None:
         raise HRNetError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with `sigmas`")
-    keypoints = predict_keypoints(model, detections, options, predicted, progress=progress)
-    results = kept_results(dataset.category_id, detections, keypoints, known, model.input_size)
-    figures = keypoint_ap(dataset.coco, results, known, dataset.category_id)
-    return DetectedResult(model.path.name, len(detections), figures, results)
+    detections = load_detector_boxes(options.boxes, dataset, dataset.image_folder, options.least_score)
+    inference = DecodingOptions(options.flip, checked_decoding(options.decoding), options.flip_pairs)
+    keypoints = predict_dataset(model, dataset, options, inference, detections, progress=progress)
+    results = rescored_results(dataset.category_id, detections, keypoints, sigmas, model.input_size)
+    write_predictions(dataset, results, options)
+    figures = keypoint_ap(dataset.coco, results, sigmas, dataset.category_id)
+    return DetectorBoxesResult(model.path.name, len(detections), figures, results)
 
 
-def kept_results(
+def rescored_results(
     category_id: Id,
     detections: Sequence[DetectorBox],
     keypoints: NDArray[np.float64],
     sigmas: Sequence[float],
     input_size: tuple[int, int],
-) -> list[dict[str, Any]]:
-    """COCO results of keypoints (N, K, 3), those of one image following each other: rescored by their boxes, and after OKS-NMS.
+) -> list[KeypointResult]:
+    """COCO results of poses, scored by their boxes and keypoints, after OKS-NMS.
 
-    A pose's area is that of its crop, padding and all, as in the official code.
+    The area of a pose is that of its crop with padding, as in the official code.
+
+    Args:
+        category_id: Id of the category.
+        detections: N boxes; those of an image follow each other.
+        keypoints: Predictions (N, K, 3).
+        sigmas: OKS sigmas (K,).
+        input_size: Size (height, width) of the network's input.
     """
-    results: list[dict[str, Any]] = []
+    results: list[KeypointResult] = []
     for image_id, group in groupby(range(len(detections)), key=lambda index: detections[index].image_id):
         indices = list(group)
         poses = keypoints[indices]
         scores = np.array([instance_score(pose, detections[i].score) for pose, i in zip(poses, indices, strict=True)])
         areas = np.array([np.prod(expand_box(detections[i].box, input_size, BOX_PADDING)[1]) for i in indices])
-        for place in oks_nms(poses, scores, areas, sigmas):
-            numbers = {"keypoints": poses[place].reshape(-1).tolist(), "score": float(scores[place])}
-            results.append({"image_id": image_id, "category_id": category_id, **numbers})
+        for index in oks_nms(poses, scores, areas, sigmas):
+            values, score = poses[index].reshape(-1).tolist(), float(scores[index])
+            results.append({"image_id": image_id, "category_id": category_id, "keypoints": values, "score": score})
     return results

@@ -1,38 +1,43 @@
-"""Accuracy of a `.tflite` on an annotation file: AP and AR (OKS), PCK, PCKh; ground-truth boxes."""
+"""Accuracy of pose models in annotated boxes: AP and AR (OKS), PCK and PCKh."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.keypoints.inference import BoxedItem, DecodingOptions, predict_instances
+from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
 from mobile_eval.metrics.distance import head_sizes, keypoint_distances
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.metric import format_score
 from mobile_eval.metrics.pck import PckResult, pck, pckh
-from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.pose.options import PoseEvalOptions
+from mobile_eval.tasks.pose.predictions import KeypointResult, coco_results, predict_dataset, write_predictions
 from mobile_eval.words import number_of
-
-Predicted = Callable[[TFLiteModel, Sequence[BoxedItem], DecodingOptions], Iterator[NDArray[np.float64]]]
-SCORE_THRESHOLD = 0.2  # joints below it have no say in a person's score (official HRNet evaluation)
 
 
 @dataclass(frozen=True, eq=False)
-class EvaluationResult:
-    """Accuracy of one model. `oks` is None where the joints' sigmas are not known; `oks_missing` says so. `pckh` is None where
-    the size of no head is known.
+class PoseResult:
+    """Accuracy of a pose model.
 
-    `keypoints` (N, K, 3): x, y in image pixels and score, in the order of the dataset's instances; `results` are the same as COCO
-    results, which any COCO evaluation reads.
+    Attributes:
+        model: File name of the model.
+        instances: Number of annotated instances.
+        images: Number of images.
+        joints: Names of the K joints.
+        oks: AP and AR; None if the OKS sigmas of the joints are not known.
+        oks_missing: Why `oks` is None.
+        pck: PCK@0.1.
+        keypoints: Predictions (N, K, 3) in the order of the data set: x and y in image pixels, and score.
+        results: The predictions as COCO results.
+        pckh: PCKh@0.5; None if no head size is known.
     """
 
     model: str
@@ -43,11 +48,11 @@ class EvaluationResult:
     oks_missing: str | None
     pck: PckResult
     keypoints: NDArray[np.float64]
-    results: list[dict[str, Any]]
+    results: list[KeypointResult]
     pckh: PckResult | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, without the keypoints; NaN becomes null."""
+        """Plain data without the predictions; NaN becomes null."""
         return {
             "model": self.model,
             "instances": self.instances,
@@ -59,63 +64,75 @@ class EvaluationResult:
         }
 
     def __str__(self) -> str:
-        found = str(self.oks) if self.oks else f"AP -  ({self.oks_missing})"
-        shares = [one for one in (self.pck, self.pckh) if one]
-        columns = zip(self.joints, *(one.per_joint for one in shares), strict=True)
-        joints = [f"  {joint:<16} {'  '.join(map(format_score, values))}" for joint, *values in columns]
+        oks_line = str(self.oks) if self.oks else f"AP -  ({self.oks_missing})"
+        shares = [result for result in (self.pck, self.pckh) if result]
+        columns = zip(self.joints, *(result.per_joint for result in shares), strict=True)
+        rows = [f"  {joint:<16} {'  '.join(map(format_score, values))}" for joint, *values in columns]
         instances, images = number_of(self.instances, "instances"), number_of(self.images, "images")
-        return "\n".join([f"{self.model}: {instances} in {images}", found, *map(str, shares), *joints])
+        return "\n".join([f"{self.model}: {instances} in {images}", oks_line, *map(str, shares), *rows])
 
 
-def evaluate(
-    model: TFLiteModel,
-    dataset: KeypointDataset,
-    *,
-    sigmas: Sequence[float] | None = None,
-    options: DecodingOptions | None = None,
-    predicted: Predicted = predict_instances,
-    head_joints: tuple[int, int] | None = None,
-    progress: bool = False,
-) -> EvaluationResult:
-    """Run `model` on every instance of `dataset` (ground-truth boxes) and measure what it finds.
+def evaluate_pose(
+    model: TFLiteModel, dataset: KeypointDataset, options: PoseEvalOptions | None = None, *, progress: bool = False
+) -> PoseResult:
+    """Run a model in every annotated box of a data set and measure its keypoints.
 
-    `sigmas` (K,) take precedence over those of the annotation file's category, these over the model's; `head_joints` over the
-    annotations' head boxes.
+    Args:
+        model: A model whose joints are the data set's.
+        dataset: Annotated people.
+        options: Flip test, decoding, sigmas, and files to write.
+        progress: Show a progress bar.
+
+    Returns:
+        AP and AR if OKS sigmas are known (those of the options, else the annotations', else the model's), PCK, and PCKh if head
+        sizes are known.
+
+    Example:
+        >>> evaluate_pose(TFLiteModel("pose.tflite"), load_keypoint_dataset("val.json", "images")).pck.pck
     """
-    check_joints(model, dataset.category)
-    keypoints = predict_keypoints(model, dataset.instances, options, predicted, progress=progress)
-    known = sigmas or dataset.category.sigmas or model.description.category.sigmas
-    return measure(model.path.name, dataset, keypoints, known, head_joints)
+    options = options or PoseEvalOptions()
+    heads = head_joint_indices(options.head_joints, dataset.category.joints)
+    sigmas = oks_sigmas(model, dataset, options)
+    inference = DecodingOptions(options.flip, checked_decoding(options.decoding), options.flip_pairs)
+    keypoints = predict_dataset(model, dataset, options, inference, progress=progress)
+    result = measure_pose(model.path.name, dataset, keypoints, sigmas, heads)
+    write_predictions(dataset, result.results, options)
+    return result
 
 
-def measure(
+def measure_pose(
     name: str,
     dataset: KeypointDataset,
     keypoints: NDArray[np.float64],
     sigmas: Sequence[float] | None,
     head_joints: tuple[int, int] | None = None,
-) -> EvaluationResult:
-    """Accuracy of `keypoints` (N, K, 3), found by whatever means for the instances of `dataset`.
+) -> PoseResult:
+    """Accuracy of predicted keypoints.
 
-    A head is as long as the way between `head_joints`, by index, or else as its box says.
+    Args:
+        name: Name of the model.
+        dataset: Annotated people.
+        keypoints: Predictions (N, K, 3) in the order of the data set.
+        sigmas: OKS sigmas (K,); None if they are not known.
+        head_joints: Indices of the joints whose distance is the size of the head. None: the annotated head boxes give it.
     """
     joints = dataset.category.joints
     if sigmas is not None and (len(sigmas) != len(joints) or min(sigmas) <= 0):
         raise HRNetError(f"expected {len(joints)} positive OKS sigmas, one for each joint, got {len(sigmas)}: {list(sigmas)}")
-    found, missing, results = None, None, coco_results(dataset, keypoints)
+    oks_result, missing, results = None, None, coco_results(dataset, keypoints)
     if sigmas is None:
         missing = f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with --sigmas"
     else:
-        found = keypoint_ap(dataset.coco, results, sigmas, dataset.category_id)
+        oks_result = keypoint_ap(dataset.coco, results, sigmas, dataset.category_id)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
     head_boxes = head_sizes([instance.head_box for instance in dataset.instances])
     heads = keypoint_distances(truth, head_joints[:1], head_joints[1:]) if head_joints else head_boxes
-    return EvaluationResult(
+    return PoseResult(
         model=name,
         instances=len(dataset),
         images=len({instance.image_id for instance in dataset.instances}),
         joints=joints,
-        oks=found,
+        oks=oks_result,
         oks_missing=missing,
         pck=pck(keypoints, truth, [instance.box for instance in dataset.instances]),
         keypoints=keypoints,
@@ -124,82 +141,25 @@ def measure(
     )
 
 
-def check_joints(model: TFLiteModel, category: KeypointCategory) -> None:
-    """Refuse annotations of other joints than the model's."""
-    check_finds_keypoints(model)
-    own = model.description.category.joints
-    if own != category.joints:
+def oks_sigmas(model: TFLiteModel, dataset: KeypointDataset, options: PoseEvalOptions) -> tuple[float, ...] | None:
+    """OKS sigmas (K,) of the options, else of the annotations, else of the model; None if none are known."""
+    sigmas = joint_sigmas(options.sigmas, len(dataset.category.joints))
+    return sigmas or dataset.category.sigmas or model.description.category.sigmas
+
+
+def joint_sigmas(sigmas: tuple[float, ...], joints: int) -> tuple[float, ...]:
+    """One sigma for each of K joints, of one for all or of K; none of none."""
+    if len(sigmas) not in (0, 1, joints):
+        raise HRNetError(f"`sigmas`: expected one, or one for each of {joints} joints, got {len(sigmas)}")
+    return sigmas * joints if len(sigmas) == 1 else sigmas
+
+
+def head_joint_indices(names: tuple[str, ...], joints: Sequence[str]) -> tuple[int, int] | None:
+    """Indices of the two joints between which the head lies; None for no names."""
+    if not names:
+        return None
+    if len(names) != 2 or names[0] == names[1] or not set(names) <= set(joints):
         raise HRNetError(
-            f"{model.path.name} finds {len(own)} joints ({_few(own)}) but the annotations are of {len(category.joints)} "
-            f"({_few(category.joints)}); give annotations of the model's joints, in its order"
+            f"`head_joints` takes two of the joints {', '.join(joints)}, such as head_top,neck; got {','.join(names)}"
         )
-
-
-def check_finds_keypoints(model: TFLiteModel) -> None:
-    """Refuse a model of classes."""
-    if not model.description.category.joints:
-        raise HRNetError(f"{model.path.name} is a {model.description.task} model: it finds no keypoints")
-
-
-def _few(joints: Sequence[str]) -> str:
-    return ", ".join(joints[:3]) + (", ..." if len(joints) > 3 else "")
-
-
-def predict_keypoints(
-    model: TFLiteModel,
-    people: Sequence[BoxedItem],
-    options: DecodingOptions | None = None,
-    predicted: Predicted = predict_instances,
-    *,
-    progress: bool = False,
-) -> NDArray[np.float64]:
-    """Keypoints (N, K, 3) as x, y in image pixels and score, of the people in their boxes, as `predicted` finds them."""
-    keypoints = np.zeros((len(people), len(model.description.category.joints), 3))
-    keypoints[:] = np.nan  # takes its memory now, and no more on the way
-    found = predicted(model, people, options or DecodingOptions())
-    for index, one in enumerate(tracked(found, model.path.name, total=len(people), show=progress)):
-        keypoints[index] = one
-    return keypoints
-
-
-def instance_score(keypoints: NDArray[np.float64], box_score: float = 1.0) -> float:
-    """Score of a person (K, 3): mean of the joints' scores above the threshold, times the box's (official rescoring)."""
-    sure = keypoints[:, 2][keypoints[:, 2] > SCORE_THRESHOLD]
-    return float(sure.mean() * box_score) if sure.size else 0.0
-
-
-def coco_results(dataset: KeypointDataset, keypoints: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Predictions (N, K, 3) as COCO results, which any COCO evaluation reads."""
-    return [
-        {
-            "image_id": instance.image_id,
-            "category_id": dataset.category_id,
-            "keypoints": found.reshape(-1).tolist(),
-            "score": instance_score(found),
-        }
-        for instance, found in zip(dataset.instances, keypoints, strict=True)
-    ]
-
-
-def parse_sigmas(text: str | None, joints: int) -> tuple[float, ...] | None:
-    """OKS sigmas as given on a command line: one number for all joints, or one a joint with commas between; None for None."""
-    if text is None:
-        return None
-    try:
-        sigmas = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise HRNetError(f"`sigmas` takes numbers with commas between, got {text!r}") from None
-    sigmas = sigmas * joints if len(sigmas) == 1 else sigmas
-    if len(sigmas) != joints or min(sigmas) <= 0:
-        raise HRNetError(f"`sigmas`: expected one positive number, or one for each of {joints} joints, got {text!r}")
-    return sigmas
-
-
-def parse_head_joints(text: str | None, joints: Sequence[str]) -> tuple[int, int] | None:
-    """The two joints between which a head lies, as given on a command line ("head_top,neck"), by index; None for None."""
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",")]
-    if len(set(names)) != len(("top", "neck")) or not set(names) <= set(joints):
-        raise HRNetError(f"`head_joints` takes two of the joints {', '.join(joints)}, with a comma between; got {text!r}")
     return joints.index(names[0]), joints.index(names[1])

@@ -1,73 +1,80 @@
-"""Pose: AP and AR (OKS), PCK and PCKh, in annotated boxes or a detector's."""
+"""Pose estimation: AP and AR (OKS), PCK and PCKh, in annotated boxes or a detector's."""
 
 from __future__ import annotations
 
-from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
-from mobile_eval.errors import HRNetError
-from mobile_eval.files import check_output_folder, write_json
-from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
-from mobile_eval.metrics.metric import Metric
-from mobile_eval.metrics.pck import PCK_THRESHOLD
-from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked, Task, read_asked
-from mobile_eval.tasks.pose.detector_boxes import DetectedResult, evaluate_detected
-from mobile_eval.tasks.pose.evaluate import EvaluationResult, evaluate, parse_head_joints, parse_sigmas
-from mobile_eval.tasks.pose.inputs import keypoint_inputs, load_keypoints
-from mobile_eval.tasks.pose.prediction_log import resumable
-from mobile_eval.viz.overlays import draw_keypoints
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mobile_eval.datasets.base import DataSource
+from mobile_eval.metrics.metric import PCK_THRESHOLD, Metric
+from mobile_eval.tasks.base import Task
+from mobile_eval.tasks.pose.options import KeypointEvalOptions, PoseEvalOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mobile_eval.datasets.coco.keypoints import KeypointDataset, KeypointInstance
+    from mobile_eval.image.geometry import Geometry
+    from mobile_eval.runtime.tflite_model import TFLiteModel
+    from mobile_eval.tasks.pose.detector_boxes import DetectorBoxesResult
+    from mobile_eval.tasks.pose.evaluate import PoseResult
+    from mobile_eval.tasks.report import TaskReport
 
 METRIC = Metric(f"PCK@{PCK_THRESHOLD:g}", "pck")
 
 
-def evaluate_pose(model: TFLiteModel, asked: Asked, *, progress: bool) -> DetectedResult | EvaluationResult:
-    """Measure a pose model; writes the keypoints where that is asked for."""
-    if asked.boxes and asked.head_joints:
-        raise HRNetError("`head_joints` is for PCKh, which is measured in annotated boxes; leave `boxes` out")
-    predicted = resumable(asked.predictions, resume=asked.resume)
-    dataset = read_asked(load_keypoints, model, asked)
-    sigmas = parse_sigmas(asked.sigmas, len(dataset.category.joints))
-    options = DecodingOptions(asked.flip, checked_decoding(asked.decoding), asked.flip_pairs)
-    options.check(model)
-    if asked.overlays:
-        check_output_folder(asked.overlays)  # before the work, not after
-    result: DetectedResult | EvaluationResult
-    if asked.boxes:
-        detections = load_detector_boxes(asked.boxes, dataset, asked.source.path("images"), asked.least_score)
-        result = evaluate_detected(
-            model, dataset, detections, sigmas=sigmas, options=options, predicted=predicted, progress=progress
-        )
-    else:
-        heads = parse_head_joints(asked.head_joints, dataset.category.joints)
-        result = evaluate(
-            model, dataset, sigmas=sigmas, options=options, predicted=predicted, head_joints=heads, progress=progress
-        )
-    if asked.overlays:
-        draw_keypoints(asked.overlays, dataset, result.results)
-    if asked.predictions:
-        write_json(asked.predictions, result.results)
-    return result
+def load(source: DataSource) -> KeypointDataset:
+    """The people of an annotation file."""
+    from mobile_eval.tasks.pose.predictions import load_keypoints
+
+    return load_keypoints(source)
+
+
+def inputs(instances: Sequence[KeypointInstance], size: tuple[int, int], geometry: Geometry) -> NDArray[np.uint8]:
+    """Crops (N, height, width, 3) around the boxes of instances."""
+    from mobile_eval.image.preprocess import instance_crops
+
+    return instance_crops(instances, size, geometry)[0]
+
+
+def evaluate(
+    model: TFLiteModel, dataset: KeypointDataset, options: PoseEvalOptions, *, progress: bool
+) -> PoseResult | DetectorBoxesResult:
+    """Evaluate a pose model in the annotated boxes, or in those of a detector if the options name them."""
+    if options.boxes:
+        from mobile_eval.tasks.pose.detector_boxes import evaluate_in_detector_boxes
+
+        return evaluate_in_detector_boxes(model, dataset, options, progress=progress)
+    from mobile_eval.tasks.pose.evaluate import evaluate_pose
+
+    return evaluate_pose(model, dataset, options, progress=progress)
+
+
+def report() -> TaskReport[KeypointDataset, PoseResult | DetectorBoxesResult]:
+    """How results are reported."""
+    from mobile_eval.tasks.pose.report import REPORT
+
+    return REPORT
+
+
+def finish(options: KeypointEvalOptions) -> None:
+    """Remove the log of predictions."""
+    from mobile_eval.tasks.pose.prediction_log import remove_prediction_log
+
+    if options.predictions:
+        remove_prediction_log(options.predictions)
 
 
 TASK = Task(
+    name="pose",
+    metric=METRIC,
     needs=("annotations", "images"),
-    takes=(
-        "limit",
-        "exif",
-        "flip",
-        "flip_pairs",
-        "decoding",
-        "sigmas",
-        "head_joints",
-        "boxes",
-        "least_score",
-        "predictions",
-        "resume",
-        "overlays",
-        "category",
-        "strict",
-    ),
-    evaluate=evaluate_pose,
-    load=load_keypoints,
-    inputs=keypoint_inputs,
-    compared="mobile_eval.tasks.pose.report",
+    takes=("category", "strict", "exif"),
+    options=PoseEvalOptions,
+    load=load,
+    inputs=inputs,
+    evaluate=evaluate,
+    report=report,
+    finish=finish,
 )

@@ -1,4 +1,4 @@
-"""Segmentation models side by side: mIoU, pixel accuracy, and classes in colour over images."""
+"""Report of segmentation models: mIoU, pixel accuracy, and classes in color over photographs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.segmentation import SegmentationDataset, read_mask
-from mobile_eval.image.preprocess import read_item
-from mobile_eval.metrics.confusion import IGNORED, accuracy, confusion, per_class_iou
+from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import none_if_nan
-from mobile_eval.progress import tracked
-from mobile_eval.report.task_report import Array, Comparing, Example, Measured, Panel
-from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Asked
-from mobile_eval.tasks.segmentation.evaluate import METRIC, TASK, SegmentationResult, most_likely
+from mobile_eval.tasks.report import Array, Example, LabeledResult, ModelMeasurement, Panel, TaskReport
+from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, thumbnail
 from mobile_eval.viz.masks import OPACITY, class_keys, tints
 from mobile_eval.viz.poses import Cutout, cut_out
 from mobile_eval.viz.svg import element
@@ -29,52 +25,37 @@ ABOUT = (
 )
 
 
-def measure_masks(model: TFLiteModel, data: SegmentationDataset, asked: Asked, progress: bool) -> Measured:
-    """mIoU and pixel accuracy of a model on whole images."""
-    classes = model.description.classes
-    counts, answers = [], []
-    for one in tracked(data.images, model.path.name, total=len(data), show=progress):
-        truth = read_mask(one.mask_path, len(classes))
-        [logits] = model.predict(TASK.inputs([one], model.input_size, model.description.input.geometry))
-        found = most_likely(logits, (truth.shape[0], truth.shape[1]))
-        counts.append(confusion(truth, found, len(classes), IGNORED))
-        answers.append(small(found))
-    result = SegmentationResult(model.path.name, len(data), classes, np.sum(counts, axis=0))
-    return Measured(
-        result=result,
+def measure(result: SegmentationResult, dataset: SegmentationDataset) -> ModelMeasurement:
+    """mIoU and pixel accuracy; the correctness of an image is its pixel accuracy."""
+    correct, annotated, _ = result.image_counts.sum(axis=-1).T
+    return ModelMeasurement(
         score=result.miou,
-        second=none_if_nan(result.pixel_accuracy),
-        sums=np.array([one.ravel() for one in counts], np.float64),
-        parts={name: none_if_nan(float(value)) for name, value in zip(classes, result.iou, strict=True)},
-        right=np.nan_to_num(np.array([[accuracy(one)] for one in counts])),
-        answers=answers,
+        secondary_score=none_if_nan(result.pixel_accuracy),
+        per_class={name: none_if_nan(float(value)) for name, value in zip(result.classes, result.iou, strict=True)},
+        correctness=(correct / np.maximum(annotated, 1))[:, None],
+        sums=result.image_counts.reshape(result.images, -1).astype(np.float64),
     )
 
 
 def mean_iou(sums: Array) -> Array:
-    """mIoU (...) of confusion matrices (..., classes * classes)."""
-    classes = round(sums.shape[-1] ** 0.5)
-    matrices = np.rint(sums).astype(np.int64).reshape(-1, classes, classes)
-    return np.array([np.nanmean(per_class_iou(one)) for one in matrices]).reshape(sums.shape[:-1])
+    """mIoU (...) of sums (..., 3 * C): pixels of each class that are correct, annotated, and predicted."""
+    correct, annotated, predicted = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nanmean(correct / (annotated + predicted - correct), axis=-1))
 
 
-def small(mask: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Class indices (H, W) as bytes, of a size that a report shows."""
-    scale = min(320 / max(mask.shape), 1)
-    size = (round(mask.shape[1] * scale), round(mask.shape[0] * scale))
-    return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
-def mask_example(data: SegmentationDataset, index: int, models: Sequence[tuple[str, Measured]]) -> Example:
-    """An image with its true classes, and with those that models found."""
-    one = data.images[index]
-    image = read_item(one)
+def example(dataset: SegmentationDataset, index: int, models: Sequence[LabeledResult[SegmentationResult]]) -> Example:
+    """An image with its annotated and predicted classes."""
+    item = dataset.images[index]
+    image = read_item(item)
     cutout = cut_out(image, (0, 0, image.shape[1], image.shape[0]))
-    panels = [Panel("ground truth", "", _overlay(small(read_mask(one.mask_path, len(data.names))), data.names, cutout))]
-    for label, measured in models:
-        share = float(measured.right[index, 0])
-        panels.append(Panel(label, f"{share * 100:.1f} % of pixels", _overlay(measured.answers[index], data.names, cutout)))
-    return Example(index, one.image_path.name, cutout, tuple(panels))
+    mask = thumbnail(read_mask(item.mask_path, len(dataset.names)))
+    panels = [Panel("ground truth", "", _overlay(mask, dataset.names, cutout))]
+    for model in models:
+        share = float(model.measurement.correctness[index, 0])
+        overlay = _overlay(model.result.thumbnail(index), dataset.names, cutout)
+        panels.append(Panel(model.label, f"{share * 100:.1f} % of pixels", overlay))
+    return Example(index, item.image_path.name, cutout, tuple(panels))
 
 
 def _overlay(mask: NDArray[np.uint8], names: Sequence[str], cutout: Cutout) -> Markup:
@@ -86,8 +67,18 @@ def _overlay(mask: NDArray[np.uint8], names: Sequence[str], cutout: Cutout) -> M
     return Markup(element("image", {"href": uri, **place}))
 
 
-def _key(data: SegmentationDataset) -> Markup:
-    return class_keys(data.names)
+def legend(dataset: SegmentationDataset) -> Markup:
+    """The colors of the classes."""
+    return class_keys(dataset.names)
 
 
-COMPARING = Comparing(METRIC, "pixel accuracy", "images", "class", ABOUT, measure_masks, mean_iou, mask_example, _key)
+REPORT = TaskReport(
+    secondary_metric="pixel accuracy",
+    items="images",
+    class_noun="class",
+    about=ABOUT,
+    measure=measure,
+    example=example,
+    score_of_sums=mean_iou,
+    legend=legend,
+)

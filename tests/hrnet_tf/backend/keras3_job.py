@@ -17,7 +17,7 @@ from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.data.keras_dataset import TrainingBatches

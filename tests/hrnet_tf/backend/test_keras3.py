@@ -24,7 +24,7 @@ from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.data.tf_pipeline import training_dataset

@@ -29,10 +29,11 @@ from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.errors import HRNetError
 from mobile_eval.report.comparison import compare
 from mobile_eval.runtime.interpreter import make_interpreter
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.budget import Budget
-from training.pruning.prune import PruneOptions, prune
+from training.pruning.plan import PruneOptions
+from training.pruning.prune import prune
 from training.quantize import quantize
 from training.ranking.rank import rank_run
 from training.train import load_matching_weights, train
@@ -196,7 +197,7 @@ def test_from_training_to_int8_beside_an_hrnet(
     compared = compare([tmp_path / f"{name}.tflite" for name in names], data, tmp_path / "report", rounds=2)
     assert [model.reference for model in compared.models] == [0, 1, 1, 0]
     assert [bool(model.links_possible) for model in compared.models] == [False, False, False, True]
-    scores = [model.measured.score for model in compared.models]
+    scores = [model.measurement.score for model in compared.models]
     assert scores[1] == pytest.approx(scores[0], abs=0.1)
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<td>64×64</td>") == 3

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
+from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError

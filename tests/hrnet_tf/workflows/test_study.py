@@ -40,7 +40,7 @@ def test_each_arm_is_what_its_name_says() -> None:
 
     assert "--keep-latency 0.76" in made("links-76")
     assert "prune out/runs/base" in made("random-76")
-    assert "--method random --closest" in made("random-76")
+    assert "--method random --accept-closest" in made("random-76")
     assert "prune out/runs/dropped-base" in made("dropped-76")
     assert "--link-dropout 0.1" in made("dropped-base")
     assert "--mixed-precision" in made("base")

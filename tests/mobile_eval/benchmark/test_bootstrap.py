@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from mobile_eval.benchmark.bootstrap import difference_of_scores, ratio_of_medians
-from mobile_eval.report.task_report import ratio, sums_of_groups
+from mobile_eval.tasks.report import ratio, sums_by_group
 
 
 def sums(found: np.ndarray, groups: list[int] | range) -> np.ndarray:
     """What was found of each group's rows (N, K), and what there was."""
-    return sums_of_groups(np.column_stack([found.sum(axis=1), np.full(len(found), found.shape[1])]), groups)
+    return sums_by_group(np.column_stack([found.sum(axis=1), np.full(len(found), found.shape[1])]), groups)
 
 
 def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:

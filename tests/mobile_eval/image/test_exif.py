@@ -22,14 +22,15 @@ from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.coordinate_frame import STORED, UPRIGHT, find_frame, oriented_size
 from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.exif import orientation
-from mobile_eval.image.preprocess import instance_crops, read_image, read_item
+from mobile_eval.image.exif import read_orientation
+from mobile_eval.image.image_file import read_image, read_item
+from mobile_eval.image.preprocess import instance_crops
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.keypoints.predict import pictures_frame, predict
 from mobile_eval.notices import DataWarning
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line
 
 HEIGHT, WIDTH = 48, 80
@@ -69,7 +70,7 @@ def as_pillow(path: Path, *, upright: bool) -> NDArray[np.uint8]:
 def test_pixels_are_those_of_pillow(ending: str, turn: int, tmp_path: Path) -> None:
     path = save(tmp_path / f"a{ending}", turn)
     with path.open("rb") as file:
-        assert orientation(file) == turn
+        assert read_orientation(file) == turn
     for upright in (True, False):
         lossless = ending != ".jpg"
         found = read_image(path, upright=upright)
@@ -101,9 +102,9 @@ def test_what_says_no_orientation(tmp_path: Path) -> None:
         "after the pixels": save(tmp_path / "b.jpg").read_bytes() + jpeg[2:],
     }
     for name, data in cases.items():
-        assert orientation(io.BytesIO(data)) == 1, name
+        assert read_orientation(io.BytesIO(data)) == 1, name
     little_endian = jpeg[:at] + b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x08\0\0\0" + bytes(4)
-    assert orientation(io.BytesIO(little_endian)) == 8
+    assert read_orientation(io.BytesIO(little_endian)) == 8
 
 
 # --- which frame
@@ -163,10 +164,10 @@ def test_a_choice_that_the_sizes_contradict(tmp_path: Path) -> None:
     path, folder = keypoint_file(tmp_path, [("a.jpg", 3, AS_STORED), ("b.jpg", 6, AS_SHOWN)])
     with pytest.raises(
         ValueError,
-        match=r"`exif` stored: the sizes that .*a.json names are of upright images; b.jpg is named 80x48, and is stored as 48x80",
+        match=r"`exif` is stored, .*a.json .* upright images: for b.jpg it states 80x48, and the file stores 48x80",
     ):
         load_keypoint_dataset(path, folder, exif=STORED)
-    with pytest.raises(HRNetError, match="`exif` is one of upright, stored, got 'sideways'"):
+    with pytest.raises(HRNetError, match="`exif` must be one of upright, stored, got 'sideways'"):
         load_keypoint_dataset(path, folder, exif="sideways")
     path, folder = keypoint_file(tmp_path / "other", [("a.jpg", 6, (50, 50))])
     with pytest.raises(HRNetError, match=r"a.jpg is 80x48 \(height x width\), but its annotations say 50x50"):
@@ -201,7 +202,7 @@ def test_masks_tell_by_their_size(tmp_path: Path) -> None:
     assert [one.upright for one in data.images] == [False, False, True]
     cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.zeros(AS_SHOWN, np.uint8))
     assert [one.upright for one in load_segmentation_dataset(tmp_path / "images", tmp_path / "masks").images] == [True] * 3
-    with pytest.raises(HRNetError, match=r"`exif` stored: the sizes that .*masks names are of upright images"):
+    with pytest.raises(HRNetError, match=r"`exif` is stored, .*masks .* upright images"):
         load_segmentation_dataset(tmp_path / "images", tmp_path / "masks", exif=STORED)
 
 
@@ -281,11 +282,11 @@ def test_the_command_line_warns_in_one_line(turned_people: People, model_path: C
     [line] = [line for line in error.splitlines() if "EXIF" in line]
     assert line.startswith("warning: ")
     assert f"{turned_people.annotations}: EXIF turns 3 images such as 000001.jpg" in line
-    assert "it is read as upright; --exif upright or --exif stored decides" in line
+    assert "They are read as upright; set --exif to upright or stored" in line
     assert "DataWarning" not in error
     code, _, error = invoke("evaluate", model_path(), *data, "--exif", "both")
     assert code == 2
-    assert "--exif is one of upright, stored, got 'both'" in one_line(error)
+    assert "--exif must be one of upright, stored, got 'both'" in one_line(error)
 
 
 def test_masks_and_images_of_evaluate_are_in_one_frame(

@@ -12,10 +12,16 @@ import pytest
 from PIL import Image
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.image_file import decode
-from mobile_eval.image.image_limit import LONGEST_SIDE, MAX_PIXELS, MOST_PIXELS, max_pixels, set_max_pixels
-from mobile_eval.image.image_size import header_size, stored_size
-from mobile_eval.image.preprocess import read_image
+from mobile_eval.image.image_file import decode, read_image
+from mobile_eval.image.image_size import (
+    MAX_PIXELS,
+    MAX_SIDE,
+    MAX_WARPED_PIXELS,
+    header_size,
+    max_pixels,
+    set_max_pixels,
+    stored_size,
+)
 from tests.image_files import FORMATS, SIGNATURE, chunk, encoded, photograph, png_header, png_of_samples, png_that_claims
 
 READS_GIF = tuple(map(int, cv2.__version__.split(".")[:2])) >= (4, 12)
@@ -106,15 +112,15 @@ def test_the_limit_can_be_moved() -> None:
     set_max_pixels(90 * 120 - 1)
     with pytest.raises(HRNetError, match="10,800 pixels where `max_pixels` is 10,799"):
         pixels(data)
-    for wrong in (0, -1, MOST_PIXELS + 1):
+    for wrong in (0, -1, MAX_WARPED_PIXELS + 1):
         with pytest.raises(HRNetError, match="`max_pixels` must be from 1 to 715,827,882"):
             set_max_pixels(wrong)
 
 
 def test_sides_that_cannot_be_warped() -> None:
-    pixels(encoded(np.zeros((1, LONGEST_SIDE, 3), np.uint8), format="PNG"))
+    pixels(encoded(np.zeros((1, MAX_SIDE, 3), np.uint8), format="PNG"))
     with pytest.raises(HRNetError, match="opencv warps no side over 32,766 pixels"):
-        pixels(encoded(np.zeros((LONGEST_SIDE + 1, 1, 3), np.uint8), format="PNG"))
+        pixels(encoded(np.zeros((MAX_SIDE + 1, 1, 3), np.uint8), format="PNG"))
 
 
 THUMBNAIL = b"\xff\xe1" + struct.pack(">H", 2 + 6 + len(JPEG)) + b"Exif\0\0" + JPEG

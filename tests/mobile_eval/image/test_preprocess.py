@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.image_limit import LONGEST_SIDE
-from mobile_eval.image.preprocess import normalize, read_image, resized_centre
+from mobile_eval.image.image_file import read_image
+from mobile_eval.image.image_size import MAX_SIDE
+from mobile_eval.image.preprocess import normalize, resized_center
 from tests.image_files import photograph
 
 HEIGHT, WIDTH = 24, 40
@@ -93,7 +94,7 @@ def test_the_resized_centre_is_pillow_s(shape: tuple[int, int], size: tuple[int,
     top, left = round((height - size[0]) / 2), round((width - size[1]) / 2)
     resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
     expected = resized[top : top + size[0], left : left + size[1]].astype(int)
-    assert np.abs(resized_centre(image, size) - expected).max() <= 1  # Pillow rounds after each direction
+    assert np.abs(resized_center(image, size) - expected).max() <= 1  # Pillow rounds after each direction
 
 
 @pytest.mark.parametrize("shape", [(120, 90), (37, 500), (640, 480), (2100, 2100)])
@@ -108,14 +109,14 @@ def test_the_resized_centre_is_what_all_weights_at_once_make_it(shape: tuple[int
         start = round((whole - 96) / 2)
         weights.append((triangles / triangles.sum(axis=1, keepdims=True)).astype(np.float32)[start : start + 96])
     across = np.tensordot(weights[1], image.astype(np.float32), (1, 1))
-    np.testing.assert_array_equal(resized_centre(image, (96, 96)), np.rint(np.tensordot(weights[0], across, (1, 1))))
+    np.testing.assert_array_equal(resized_center(image, (96, 96)), np.rint(np.tensordot(weights[0], across, (1, 1))))
 
 
-@pytest.mark.parametrize("shape", [(1, 20000), (20000, 1), (5000, 125), (1, LONGEST_SIDE)])
+@pytest.mark.parametrize("shape", [(1, 20000), (20000, 1), (5000, 125), (1, MAX_SIDE)])
 def test_thin_images_need_little_memory(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
     tracemalloc.start()
-    found = resized_centre(image, (64, 64))
+    found = resized_center(image, (64, 64))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     np.testing.assert_array_equal(found, np.full((64, 64, 3), 77))

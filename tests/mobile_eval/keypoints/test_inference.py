@@ -10,7 +10,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import read_image
+from mobile_eval.image.image_file import read_image
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding, flip_back, predict_box, predict_instances
 from mobile_eval.model.description import ModelOutput, TensorFormat

@@ -13,7 +13,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import read_image
+from mobile_eval.image.image_file import read_image
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.predict import predict
 from mobile_eval.runtime.tflite_model import TFLiteModel

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.description import IMAGES, RANDOM_IMAGES, checked_on
 from mobile_eval.report.comparison import compare, labels
+from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.registry import evaluate
 from mobile_eval.viz.link_diagram import THICKEST, THINNEST, UNRANKED, link_diagram_svg
 from mobile_eval.viz.poses import cut_out, draw_skeleton, skeleton_svg
 from mobile_eval.viz.scatter import Point, scatter_svg, tick_step
@@ -46,13 +49,15 @@ def test_report(four: list[Path], people: People, tmp_path: Path) -> None:
     result = compare(four, dataset, tmp_path / "report", rounds=4, command="hrnet compare <these>")
     assert [model.reference for model in result.models] == [0, 0, 2, 2]
     assert [model.links_kept for model in result.models] == [4, 3, 4, 3]
-    assert result.picture_pair() == (2, 3)
+    assert result.example_pair() == (2, 3)
     assert result.models[2].latency_ratio == result.models[2].paired_latency_ratio == 1
     last = result.models[3]
     assert last.latency_ratio == pytest.approx(last.latency.p50_ms / result.models[2].latency.p50_ms)
     data = json.loads((tmp_path / "report" / "results.json").read_text())
+    alone = [evaluate(TFLiteModel(path), DataSource(people.images, people.annotations)).to_json() for path in four]
+    assert [model["evaluation"] for model in data["models"]] == alone
     assert [model["reference"] for model in data["models"]] == ["full-float32", "full-float32", "full-int8", "full-int8"]
-    assert data["models"][1]["evaluation"]["pck"]["pck"] == result.models[1].measured.score
+    assert data["models"][1]["evaluation"]["pck"]["pck"] == result.models[1].measurement.score
     assert data["items"] == 4
     page = (tmp_path / "report" / "index.html").read_text()
     assert "full-int8" in page
@@ -96,11 +101,11 @@ def test_the_pictured_pair_has_links_where_there_are_any(model_path: Callable[..
     baseline = {"architecture": "simple-baseline", "depth": 50}
     paths = [model_path(name="full"), model_path(name="baseline", network=baseline, importance=None)]
     result = compare(paths, dataset, tmp_path / "two", rounds=1)
-    assert result.picture_pair() == (0, 1)
+    assert result.example_pair() == (0, 1)
     assert [model.to_json()["links_possible"] for model in result.models] == [4, 0]
     assert re.search(r"baseline +[\d.-]+ +[\d.]+ +- ", str(result))
     paths.append(model_path(name="pruned", network=PRUNED))
-    assert compare(paths, dataset, tmp_path / "three", rounds=1).picture_pair() == (0, 2)
+    assert compare(paths, dataset, tmp_path / "three", rounds=1).example_pair() == (0, 2)
     page = (tmp_path / "three" / "index.html").read_text()
     assert "<h1>3 pose models on 4 people</h1>" in page
     assert page.count("of 4 links") == 2  # a diagram each of full and pruned, none of the baseline

@@ -32,7 +32,7 @@ LINES = [
 def a_model(name: str, size: tuple[int, int], precision: str = "float32", links: tuple[int, int] = (4, 4)) -> Any:
     shape = SimpleNamespace(name=name, precision=precision, input=SimpleNamespace(size=size), multiply_adds=size[0] * size[1])
     kept, possible = links
-    figures = {"measured": SimpleNamespace(score=0.5), "latency": SimpleNamespace(p50_ms=1.0)}
+    figures = {"measurement": SimpleNamespace(score=0.5), "latency": SimpleNamespace(p50_ms=1.0)}
     return SimpleNamespace(description=shape, links_kept=kept, links_possible=possible, **figures)
 
 

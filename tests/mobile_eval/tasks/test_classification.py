@@ -13,7 +13,8 @@ import pytest
 
 from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import normalize, read_image, resized_centre
+from mobile_eval.image.image_file import read_image
+from mobile_eval.image.preprocess import normalize, resized_center
 from mobile_eval.model.description import default_class_names
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.classification.evaluate import evaluate_classification, measure_classification, rank
@@ -70,7 +71,7 @@ def test_the_centre_is_imagenets(shape: tuple[int, int]) -> None:
     whole = tf.image.resize(image, (height, width), antialias=True).numpy()
     top, left = round((height - 224) / 2), round((width - 224) / 2)
     expected = whole[top : top + 224, left : left + 224]
-    found = resized_centre(image, (224, 224))
+    found = resized_center(image, (224, 224))
     assert found.shape == (224, 224, 3)
     np.testing.assert_allclose(found, expected, atol=0.51)
 
@@ -78,7 +79,7 @@ def test_the_centre_is_imagenets(shape: tuple[int, int]) -> None:
 def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) -> None:
     model = task_model("classification", CLASSES)
     result = evaluate_classification(TFLiteModel(model.path), load_classification_dataset(animals))
-    crops = [resized_centre(read_image(path), TASK_SIZE) for path in sorted(animals.rglob("*.png"))]
+    crops = [resized_center(read_image(path), TASK_SIZE) for path in sorted(animals.rglob("*.png"))]
     found = model.keras.predict_on_batch(normalize(np.stack(crops))).argmax(axis=1)
     labels = np.array([0] * 4 + [1] * 3 + [2])
     assert result.top1 == (found == labels).mean()
@@ -89,9 +90,9 @@ def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) 
 
 def test_folders_are_numbered_as_the_model_says(animals: Path) -> None:
     data = load_classification_dataset(animals)
-    turned = data.numbered_as(("eel", "cat", "dog"))
+    turned = data.with_classes(("eel", "cat", "dog"))
     assert [one.label for one in turned.images] == [1] * 4 + [2] * 3 + [0]
-    assert data.numbered_as(default_class_names(3), named=False) is data
+    assert data.with_classes(default_class_names(3), by_name=False) is data
     assert [one.label for one in data.head(4).images] == [0, 0, 1, 1]
     with pytest.raises(HRNetError, match="at least 1, got 0"):
         data.head(0)
@@ -136,7 +137,7 @@ def damaged(animals: Path) -> None:
     [
         (empty, "eel has no images"),
         (fewer, "the model has 3 classes, but the number of class folders is 2"),
-        (strange, "there is a folder 'emu', but the model's classes are cat, dog, eel"),
+        (strange, "class folder 'emu' is not a class of the model: cat, dog, eel"),
         (flat, "holds no folder; expected one for each class"),
         (damaged, "1.png is damaged"),
     ],

@@ -16,7 +16,9 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.keypoint_ap import keypoint_ap
 from mobile_eval.metrics.oks import oks_nms
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.detector_boxes import evaluate_detected, kept_results
+from mobile_eval.tasks.pose.detector_boxes import evaluate_in_detector_boxes, rescored_results
+from mobile_eval.tasks.pose.evaluate import evaluate_pose
+from mobile_eval.tasks.pose.options import PoseEvalOptions
 from tests.mobile_eval.conftest import SIZE, People
 
 
@@ -44,7 +46,7 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
     listed[0]["score"] = 0.1
     path = write([*listed, {**listed[0], "category_id": 2}])  # a dog, say
     assert len(load_detector_boxes(path, dataset, people.images)) == len(listed)
-    kept = load_detector_boxes(path, dataset, people.images, least=0.5)
+    kept = load_detector_boxes(path, dataset, people.images, min_score=0.5)
     assert len(kept) == len(listed) - 1
     assert kept[0].image_size == tuple(dataset.coco["images"][0][side] for side in ("height", "width"))
 
@@ -83,7 +85,7 @@ def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) 
     found = load_detector_boxes(write(entries(dataset, category_id="1")), dataset, people.images)
     assert sorted(one.image_id for one in found) == sorted(instance.image_id for instance in dataset.instances)
     keypoints = np.stack([instance.keypoints for instance in dataset.instances])
-    results = kept_results(dataset.category_id, found, keypoints, [0.05] * 17, SIZE)
+    results = rescored_results(dataset.category_id, found, keypoints, [0.05] * 17, SIZE)
     assert keypoint_ap(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
 
 
@@ -123,7 +125,7 @@ def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> No
     third = DetectorBox(instance.image_id, instance.image_path, None, instance.box, 0.7)
     sigmas = dataset.category.sigmas
     assert sigmas is not None
-    results = kept_results(1, [*twice, third], np.stack([truth, truth + np.array([0.1, 0, 0]), moved]), sigmas, SIZE)
+    results = rescored_results(1, [*twice, third], np.stack([truth, truth + np.array([0.1, 0, 0]), moved]), sigmas, SIZE)
     assert [result["score"] for result in results] == pytest.approx([0.9 * 0.8, 0.7 * 0.8])
     assert results[0]["keypoints"][0] == pytest.approx(truth[0, 0] + 0.1)
     assert keypoint_ap(dataset.coco, results, sigmas, 1).ap50 is not None
@@ -132,12 +134,10 @@ def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> No
 def test_with_the_annotated_boxes_it_is_the_same_accuracy(
     dataset: KeypointDataset, people: People, model_path: Callable[..., Path], write: Callable[[Any], Path]
 ) -> None:
-    from mobile_eval.tasks.pose.evaluate import evaluate
-
     model = TFLiteModel(model_path())
-    detections = load_detector_boxes(write(entries(dataset, score=1.0)), dataset, people.images)
-    found, expected = evaluate_detected(model, dataset, detections), evaluate(model, dataset)
+    options = PoseEvalOptions(boxes=write(entries(dataset, score=1.0)))
+    found, expected = evaluate_in_detector_boxes(model, dataset, options), evaluate_pose(model, dataset)
     assert expected.oks is not None
     assert found.oks.ar == pytest.approx(expected.oks.ar)
-    assert json.loads(json.dumps(found.to_json()))["poses"] <= len(detections)
+    assert json.loads(json.dumps(found.to_json()))["poses"] <= found.boxes == len(dataset)
     assert "boxes of a detector" in str(found)

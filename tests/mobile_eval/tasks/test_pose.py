@@ -20,7 +20,9 @@ from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.model.description import HEATMAPS
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import coco_results, evaluate, instance_score, measure, parse_sigmas
+from mobile_eval.tasks.pose.evaluate import evaluate_pose, joint_sigmas, measure_pose
+from mobile_eval.tasks.pose.options import PoseEvalOptions
+from mobile_eval.tasks.pose.predictions import coco_results, instance_score
 from tests.mobile_eval.conftest import SIZE, People
 
 
@@ -28,7 +30,11 @@ def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TFLiteMod
     """Something that answers every crop with the same heatmaps (1, H, W, K)."""
     output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="standard")
     description = SimpleNamespace(category=category, output=output, input=source)
-    ways = {"stored": lambda crops: crops, "run": lambda stored: [heatmaps], "decoded": lambda answer: decode_heatmaps(answer[0])}
+    ways = {
+        "to_input": lambda crops: crops,
+        "run": lambda stored: [heatmaps],
+        "decode": lambda answer: decode_heatmaps(answer[0]),
+    }
     model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **ways)
     return cast(TFLiteModel, model)
 
@@ -47,14 +53,14 @@ def test_keypoints_land_where_the_heatmaps_peak(category: KeypointCategory) -> N
 def test_perfect_keypoints_are_perfect(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
-    result = measure("truth", dataset, truth, dataset.category.sigmas)
+    result = measure_pose("truth", dataset, truth, dataset.category.sigmas)
     assert result.instances == 4
     assert result.images == 3
     assert result.pck.pck == 1.0
     assert result.oks is not None
     assert (result.oks.ap, result.oks.ap50, result.oks.ar) == (1.0, 1.0, 1.0)
     far = truth + np.array([1000, 0, 0])
-    worse = measure("far", dataset, far, dataset.category.sigmas)
+    worse = measure_pose("far", dataset, far, dataset.category.sigmas)
     assert worse.pck.pck == 0.0
     assert worse.oks is not None
     assert worse.oks.ap == 0.0
@@ -62,7 +68,7 @@ def test_perfect_keypoints_are_perfect(people: People) -> None:
 
 def test_evaluate_runs_the_model_on_every_person(people: People, model_path: Callable[..., Path]) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    result = evaluate(TFLiteModel(model_path()), dataset)
+    result = evaluate_pose(TFLiteModel(model_path()), dataset)
     assert result.keypoints.shape == (4, 17, 3)
     assert result.pck.joints_counted == 68
     assert len(np.unique(result.keypoints[:, :, :2].reshape(4, -1), axis=0)) == 4
@@ -92,7 +98,7 @@ def test_instance_score_is_the_mean_of_what_is_sure() -> None:
 def test_limit_takes_the_first_people(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
-    result = measure("truth", dataset, truth, dataset.category.sigmas)
+    result = measure_pose("truth", dataset, truth, dataset.category.sigmas)
     assert (result.instances, result.images) == (2, 1)
     assert result.oks is not None
     assert result.oks.ar == 1.0
@@ -105,25 +111,26 @@ def test_unknown_sigmas_leave_ap_out_and_say_so(people: People) -> None:
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
-    result = measure("truth", dataset, truth, dataset.category.sigmas)
+    result = measure_pose("truth", dataset, truth, dataset.category.sigmas)
     assert result.oks is None
     assert "--sigmas" in str(result)
     assert "no OKS sigmas are known" in result.to_json()["oks_missing"]
-    given = measure("truth", dataset, truth, parse_sigmas("0.08", 17))
+    given = measure_pose("truth", dataset, truth, joint_sigmas((0.08,), 17))
     assert given.oks is not None
     assert given.oks.ap == 1.0
 
 
 def test_sigmas_are_checked(people: People) -> None:
-    assert parse_sigmas("0.1,0.2", 2) == (0.1, 0.2)
-    assert parse_sigmas("0.1", 3) == (0.1, 0.1, 0.1)
-    assert parse_sigmas(None, 3) is None
-    for text in ("0.1,0.2", "0.1,-1,0.2", "a,b,c"):
-        with pytest.raises(HRNetError, match="`sigmas`"):
-            parse_sigmas(text, 3)
+    assert joint_sigmas((0.1, 0.2), 2) == (0.1, 0.2)
+    assert joint_sigmas((0.1,), 3) == (0.1, 0.1, 0.1)
+    assert joint_sigmas((), 3) == ()
+    with pytest.raises(HRNetError, match=r"`sigmas`.*3 joints, got 2"):
+        joint_sigmas((0.1, 0.2), 3)
+    with pytest.raises(HRNetError, match=r"`sigmas`.*-1"):
+        PoseEvalOptions(sigmas=(0.1, -1, 0.2))
     dataset = load_keypoint_dataset(people.annotations, people.images)
     with pytest.raises(HRNetError, match="expected 17 positive OKS sigmas"):
-        measure("x", dataset, np.zeros((4, 17, 3)), (0.1, 0.2))
+        measure_pose("x", dataset, np.zeros((4, 17, 3)), (0.1, 0.2))
 
 
 def test_other_joints_are_refused(people: People, model_path: Callable[..., Path]) -> None:
@@ -131,7 +138,7 @@ def test_other_joints_are_refused(people: People, model_path: Callable[..., Path
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
     with pytest.raises(HRNetError, match=r"finds 17 joints \(nose, .*annotations are of 17 \(right_ankle"):
-        evaluate(TFLiteModel(model_path()), dataset)
+        evaluate_pose(TFLiteModel(model_path()), dataset)
 
 
 @pytest.mark.parametrize("limit", [40])
@@ -141,7 +148,7 @@ def test_real_people(lspet: Path, limit: int) -> None:
     assert dataset.category.sigmas is not None
     random = np.random.default_rng(0)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
-    result = measure("noisy", dataset, truth + random.normal(0, 3, truth.shape) * [1, 1, 0], dataset.category.sigmas)
+    result = measure_pose("noisy", dataset, truth + random.normal(0, 3, truth.shape) * [1, 1, 0], dataset.category.sigmas)
     assert result.oks is not None
     assert result.oks.ap is not None
     assert 0.3 < result.oks.ap < 1
@@ -157,13 +164,13 @@ def bad(change: Callable[[dict[str, Any]], Any], message: str) -> Any:
     [
         bad(
             lambda coco: coco["images"][0].update(file_name="gone.jpg"),
-            "names 1 image files that are not in .* first is gone.jpg",
+            "1 image file not found in .* gone.jpg",
         ),
         bad(lambda coco: coco["annotations"][1]["keypoints"].__setitem__(0, 999.0), "nose at .* lies outside the 160x130 image"),
         bad(lambda coco: coco["annotations"][0].update(bbox=[1, 2, 0, 5]), "box .* has no area"),
         bad(lambda coco: coco["annotations"][0].update(bbox=[-9, 2, 9, 5]), "bbox .* lies outside the 160x130 image"),
         bad(lambda coco: coco["annotations"][0]["keypoints"].pop(), "50 keypoint numbers, expected 3 x 17"),
-        bad(lambda coco: coco["annotations"].clear(), "holds no person with a labelled keypoint"),
+        bad(lambda coco: coco["annotations"].clear(), "holds no instance with a labelled keypoint"),
         bad(lambda coco: coco["categories"][0].pop("keypoints"), "has no category with keypoints"),
         bad(lambda coco: coco.pop("images"), "is not a COCO keypoint file"),
     ],
@@ -196,10 +203,10 @@ def test_truncated_image_is_refused(people: People, model_path: Callable[..., Pa
     picture.write_bytes(picture.read_bytes()[:-200])
     dataset = load_keypoint_dataset(people.annotations, people.images)
     with pytest.raises(HRNetError, match=r"image .*000002.jpg is truncated"):
-        evaluate(TFLiteModel(model_path()), dataset)
+        evaluate_pose(TFLiteModel(model_path()), dataset)
     picture.write_bytes(b"")
     with pytest.raises(HRNetError, match=r"image .*000002.jpg is damaged"):
-        evaluate(TFLiteModel(model_path()), dataset)
+        evaluate_pose(TFLiteModel(model_path()), dataset)
 
 
 def test_people_of_other_categories_are_passed_over(people: People) -> None:
@@ -208,7 +215,7 @@ def test_people_of_other_categories_are_passed_over(people: People) -> None:
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
-    result = measure("truth", dataset, truth, dataset.category.sigmas)
+    result = measure_pose("truth", dataset, truth, dataset.category.sigmas)
     assert result.instances == 4
     assert result.oks is not None
     assert result.oks.ap == 1.0

@@ -14,8 +14,8 @@ from mobile_eval.datasets.coco.keypoints import KeypointInstance, load_keypoint_
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import DecodingOptions, predict_instances
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose import prediction_log as resumable
-from mobile_eval.tasks.pose.prediction_log import finish, part_path, predict_resumably
+from mobile_eval.tasks.pose import prediction_log
+from mobile_eval.tasks.pose.prediction_log import log_path, predict_with_log, remove_prediction_log
 from tests.killing import KilledError, kill_before_rename
 from tests.mobile_eval.conftest import Invoke, People
 
@@ -29,10 +29,10 @@ def test_what_was_found_is_not_found_again(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    begun = predict_resumably(model, instances, DecodingOptions(), output, resume=False)
+    begun = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
     first = list(islice(begun, 3))
     begun.close()  # type: ignore[attr-defined]
-    with part_path(output).open("a") as file:
+    with log_path(output).open("a") as file:
         file.write("[[1.0, 2")  # the machine went down in the middle of a line
     asked: list[int] = []
 
@@ -40,32 +40,32 @@ def test_what_was_found_is_not_found_again(
         asked.append(len(people))
         return predict_instances(model, people, options)
 
-    monkeypatch.setattr(resumable, "predict_instances", counting)
-    found = list(predict_resumably(model, instances, DecodingOptions(), output, resume=True))
+    monkeypatch.setattr(prediction_log, "predict_instances", counting)
+    found = list(predict_with_log(model, instances, DecodingOptions(), output, resume=True))
     assert asked == [len(instances) - 3]
     np.testing.assert_array_equal(found, list(predict_instances(model, instances)))
     np.testing.assert_array_equal(found[:3], first)
-    assert part_path(output).exists()  # until all that the evaluation writes is written
-    finish(output)
-    assert not part_path(output).exists()
+    assert log_path(output).exists()  # until all that the evaluation writes is written
+    remove_prediction_log(output)
+    assert not log_path(output).exists()
 
 
 def test_another_evaluation_is_not_gone_on_with(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    begun = predict_resumably(model, instances, DecodingOptions(), output, resume=False)
+    begun = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
     next(begun)
     begun.close()  # type: ignore[attr-defined]
     with pytest.raises(HRNetError, match=r"of another evaluation \(options differ\): remove it, or leave `resume` out"):
-        next(predict_resumably(model, instances, DecodingOptions(flip=True), output, resume=True))
+        next(predict_with_log(model, instances, DecodingOptions(flip=True), output, resume=True))
     other = TFLiteModel(model_path("int8"))
-    with pytest.raises(HRNetError, match=r"\(model and people differ\)"):
-        next(predict_resumably(other, instances[1:], DecodingOptions(), output, resume=True))
-    part_path(output).write_text("")
-    with pytest.raises(HRNetError, match=r"\(model and people and options differ\)"):
-        next(predict_resumably(model, instances, DecodingOptions(), output, resume=True))
-    assert len(list(predict_resumably(model, instances, DecodingOptions(), output, resume=False))) == len(instances)
+    with pytest.raises(HRNetError, match=r"\(model and instances differ\)"):
+        next(predict_with_log(other, instances[1:], DecodingOptions(), output, resume=True))
+    log_path(output).write_text("")
+    with pytest.raises(HRNetError, match=r"\(model and instances and options differ\)"):
+        next(predict_with_log(model, instances, DecodingOptions(), output, resume=True))
+    assert len(list(predict_with_log(model, instances, DecodingOptions(), output, resume=False))) == len(instances)
 
 
 def test_a_kill_after_the_inference_loses_none_of_it(
@@ -78,7 +78,7 @@ def test_a_kill_after_the_inference_loses_none_of_it(
         return [*command, "--overlays", folder / "drawn", "--predictions", folder / "p.json", "--json", folder / "figures.json"]
 
     assert invoke(*files(tmp_path / "whole"))[0] == 0
-    assert not part_path(tmp_path / "whole" / "p.json").exists()
+    assert not log_path(tmp_path / "whole" / "p.json").exists()
     asked: list[int] = []
 
     def counting(model: TFLiteModel, people: Any, options: DecodingOptions) -> Iterator[Any]:
@@ -95,7 +95,7 @@ def test_a_kill_after_the_inference_loses_none_of_it(
             except KilledError:
                 pass
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(resumable, "predict_instances", counting)
+            patch.setattr(prediction_log, "predict_instances", counting)
             assert invoke(*files(folder), "--resume")[0] == 0
         assert asked.pop() == 0 or number == 1  # the first is the file that the keypoints go to
         for path in (folder / "p.json", *sorted((folder / "drawn").iterdir())):
@@ -110,8 +110,8 @@ def test_a_damaged_line_is_found_again(
     damage: str, instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    expected = list(predict_resumably(model, instances, DecodingOptions(), output, resume=False))
-    lines = part_path(output).read_text().splitlines()
+    expected = list(predict_with_log(model, instances, DecodingOptions(), output, resume=False))
+    lines = log_path(output).read_text().splitlines()
     lines[2] = damage
-    part_path(output).write_text("\n".join([*lines, ""]))
-    np.testing.assert_array_equal(list(predict_resumably(model, instances, DecodingOptions(), output, resume=True)), expected)
+    log_path(output).write_text("\n".join([*lines, ""]))
+    np.testing.assert_array_equal(list(predict_with_log(model, instances, DecodingOptions(), output, resume=True)), expected)

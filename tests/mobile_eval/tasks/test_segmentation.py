@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.image.image_file import read_image
+from mobile_eval.image.preprocess import normalize, resize
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, evaluate_segmentation, most_likely
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
@@ -94,7 +95,7 @@ def test_logits_are_upsampled_with_half_pixel_centres(size: tuple[int, int]) -> 
 
 def test_result_by_hand() -> None:
     counts = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
-    result = SegmentationResult("m", 1, CLASSES, counts)
+    result = SegmentationResult("m", CLASSES, counts, np.zeros((1, 3, 3), np.int64), ())
     assert result.pixel_accuracy == 9 / 12
     assert result.miou == pytest.approx((6 / 9 + 3 / 6) / 2)
     assert result.mean_accuracy == pytest.approx((6 / 8 + 3 / 4) / 2)

@@ -13,18 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
-from mobile_eval.image.preprocess import normalize, read_image, resize
+from mobile_eval.image.image_file import read_image
+from mobile_eval.image.preprocess import normalize, resize
+from mobile_eval.options import parse_values
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import evaluate_segmentation, most_likely
-from mobile_eval.tasks.segmentation.sliding_window import (
-    MapOptions,
-    answer_view,
-    likeliest,
-    log_sums,
-    make_views,
-    parse_scales,
-    window_starts,
-)
+from mobile_eval.tasks.segmentation.options import SegmentationEvalOptions
+from mobile_eval.tasks.segmentation.sliding_window import log_sums, make_views, most_probable, predict_view, window_starts
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
 
 CLASSES = ("sky", "road", "car")
@@ -56,13 +51,13 @@ def test_windows_end_at_the_border(length: int, window: int, overlap: float, sta
 
 
 def test_views(image: NDArray[np.uint8]) -> None:
-    half, own = make_views(image, (64, 64), MapOptions(windows=True, scales=(0.5, 1)), MEAN)
-    assert (half.seen, half.size, half.corners) == ((50, 75), (64, 75), ((0, 0), (0, 11)))
+    half, own = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, scales=(0.5, 1)), MEAN)
+    assert (half.image_size, half.size, half.corners) == ((50, 75), (64, 75), ((0, 0), (0, 11)))
     np.testing.assert_array_equal(half.crops[1, :50], resize(image, (50, 75))[:, 11:])
     assert np.unique(half.crops[:, 50:].reshape(-1, 3), axis=0).tolist() == [[124, 116, 104]]
     assert own.corners == ((0, 0), (0, 64), (0, 86), (36, 0), (36, 64), (36, 86))
     np.testing.assert_array_equal(own.crops[5], image[36:, 86:])
-    [whole] = make_views(image, (64, 64), MapOptions(flip=True), MEAN)
+    [whole] = make_views(image, (64, 64), SegmentationEvalOptions(flip=True), MEAN)
     assert (whole.window, whole.size, whole.corners) == ((100, 150), (100, 150), ((0, 0),))
     np.testing.assert_array_equal(whole.crops[0], resize(image, (64, 64)))
 
@@ -86,15 +81,15 @@ def test_probabilities_are_averaged_over_windows_and_mirror_images(image: NDArra
             mirrored = softmax_of(made.keras, np.ascontiguousarray(crop[:, ::-1]), (64, 64))[:, ::-1]
             expected[place] += softmax_of(made.keras, crop, (64, 64)) + mirrored
             seen[place] += 2
-    [view] = make_views(image, (64, 64), MapOptions(windows=True, flip=True), MEAN)
-    answered = answer_view(TFLiteModel(made.path), view, flip=True)
+    [view] = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, flip=True), MEAN)
+    answered = predict_view(TFLiteModel(made.path), view, flip=True)
     np.testing.assert_array_equal(answered.counts, seen[..., 0])
     found = np.stack([answered.probability(index, (100, 150)) for index in range(3)], axis=-1)
     np.testing.assert_allclose(found, expected / seen, atol=1e-4)
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
     certain = np.ptp(np.sort(expected / seen, axis=-1)[..., 1:], axis=-1) > 1e-3
     wanted = expected.argmax(axis=-1)
-    np.testing.assert_array_equal(likeliest([answered], (100, 150))[certain], wanted[certain])
+    np.testing.assert_array_equal(most_probable([answered], (100, 150))[certain], wanted[certain])
     assert certain.mean() > 0.75
 
 
@@ -109,12 +104,12 @@ def test_scales_are_summed(image: NDArray[np.uint8], task_model: MakeModel) -> N
         half[:, left : left + 64] += softmax_of(made.keras, padded[:, left : left + 64], (64, 64))
         seen[:, left : left + 64] += 1
     expected = tf.image.resize((half / seen)[:50], (100, 150)).numpy()
-    views = make_views(image, (64, 64), MapOptions(windows=True, scales=(0.5, 1.0)), MEAN)
-    answers = [answer_view(TFLiteModel(made.path), view) for view in views]
+    views = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, scales=(0.5, 1.0)), MEAN)
+    answers = [predict_view(TFLiteModel(made.path), view) for view in views]
     found = np.stack([answers[0].probability(index, (100, 150)) for index in range(3)], axis=-1)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     both = np.stack([sum(one.probability(i, (100, 150)) for one in answers) for i in range(3)], axis=-1)
-    np.testing.assert_array_equal(likeliest(answers, (100, 150)), both.argmax(axis=-1))
+    np.testing.assert_array_equal(most_probable(answers, (100, 150)), both.argmax(axis=-1))
 
 
 def test_sums_of_large_logits_stay_finite() -> None:
@@ -126,9 +121,9 @@ def test_sums_of_large_logits_stay_finite() -> None:
 def test_a_window_as_large_as_the_image_finds_what_the_whole_finds(task_model: MakeModel) -> None:
     image = np.random.default_rng(2).integers(0, 256, (*TASK_SIZE, 3), np.uint8)
     model = TFLiteModel(task_model("segmentation", CLASSES).path)
-    [view] = make_views(image, TASK_SIZE, MapOptions(windows=True))
+    [view] = make_views(image, TASK_SIZE, SegmentationEvalOptions(windows=True))
     plain = most_likely(model.output(model.to_input(image[None]))[0], TASK_SIZE)
-    assert (likeliest([answer_view(model, view)], TASK_SIZE) == plain).mean() > 0.999
+    assert (most_probable([predict_view(model, view)], TASK_SIZE) == plain).mean() > 0.999
 
 
 @pytest.fixture
@@ -145,16 +140,16 @@ def streets(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_evaluation_counts_what_views_find(streets: tuple[Path, Path], task_model: MakeModel) -> None:
     model, data = TFLiteModel(task_model("segmentation", CLASSES).path), load_segmentation_dataset(*streets)
-    how = MapOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
+    how = SegmentationEvalOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
     counts = np.zeros((3, 3), np.int64)
     for one in data.images:
         mask, views = read_mask(one.mask_path, 3), make_views(read_image(one.image_path), TASK_SIZE, how, MEAN)
         height, width = mask.shape
-        found = likeliest([answer_view(model, view, flip=True) for view in views], (height, width))
+        found = most_probable([predict_view(model, view, flip=True) for view in views], (height, width))
         for truth, predicted in zip(mask.ravel(), found.ravel(), strict=True):
             if truth != 255:
                 counts[truth, predicted] += 1
-    np.testing.assert_array_equal(evaluate_segmentation(model, data, options=how).counts, counts)
+    np.testing.assert_array_equal(evaluate_segmentation(model, data, how).counts, counts)
 
 
 def test_command(streets: tuple[Path, Path], task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
@@ -163,7 +158,7 @@ def test_command(streets: tuple[Path, Path], task_model: MakeModel, invoke: Invo
     code, _, _ = invoke("evaluate", path, *data, "--windows", "--scales", "0.5,1", "--flip", "--overlays", folder)
     assert code == 0
     options = json.loads(figures.read_text())["options"]
-    assert (options["windows"], options["scales"], options["flip"], options["overlap"]) == (True, "0.5,1", True, 0.0)
+    assert (options["windows"], options["scales"], options["flip"], options["overlap"]) == (True, [0.5, 1.0], True, 0.0)
     assert sorted(file.name for file in folder.iterdir()) == ["0000_a.jpg", "0001_b.jpg"]
     picture = cv2.imread(str(folder / "0001_b.jpg"))
     assert picture.shape[1:] == (240, 3)
@@ -173,14 +168,14 @@ def test_command(streets: tuple[Path, Path], task_model: MakeModel, invoke: Invo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--scales 0.5,1", "--scales and --overlap go with --windows"),
-        ("--overlap 0.5", "--scales and --overlap go with --windows"),
-        ("--windows --scales big", "--scales takes numbers with commas between, such as 0.5,1,1.5; got 'big'"),
-        ("--windows --scales 1,0", "--scales takes numbers above 0"),
-        ("--windows --scales nan", "--scales takes numbers above 0"),
-        ("--windows --overlap 1", "--overlap must be at least 0 and below 1, got 1"),
-        ("--overlays {images}/a.png", "cannot make the folder"),
-        ("--decoding dark", "--decoding is not for it; it takes --images, --masks, --limit, --classes, --exif, --flip"),
+        ("--scales 0.5,1", "--scales and --overlap"),
+        ("--overlap 0.5", "--scales and --overlap"),
+        ("--windows --scales big", "got 'big'"),
+        ("--windows --scales 1,0", "got 1.0, 0.0"),
+        ("--windows --scales nan", "got nan"),
+        ("--windows --overlap 1", "--overlap"),
+        ("--overlays {images}/a.png", "a.png"),
+        ("--decoding dark", "--decoding"),
     ],
 )
 def test_bad_options(options: str, message: str, streets: tuple[Path, Path], task_model: MakeModel, invoke: Invoke) -> None:
@@ -191,5 +186,4 @@ def test_bad_options(options: str, message: str, streets: tuple[Path, Path], tas
 
 
 def test_scales_as_typed() -> None:
-    assert parse_scales(None) == (1.0,)
-    assert parse_scales("0.5, 1,1.75") == (0.5, 1.0, 1.75)
+    assert parse_values("scales", "0.5, 1,1.75", float) == (0.5, 1.0, 1.75)

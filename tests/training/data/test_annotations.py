@@ -16,12 +16,13 @@ import pytest
 import hrnet_tf.__main__
 from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Ranking, Run, load_ranking, load_run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
+from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.cli.task_options import with_given
 from training.config import TrainingConfig
 from training.data.examples import Example, examples_for
@@ -29,8 +30,9 @@ from training.data.sources import asked_sources, run_sources
 from training.engine.fit import load_data
 from training.engine.history import read_history
 from training.pruning.budget import Budget
-from training.pruning.prune import PruneOptions, check_prunable
-from training.ranking.data import GatedNetwork, RankingData
+from training.pruning.plan import PruneOptions, check_prunable
+from training.ranking.data import RankingData
+from training.ranking.gated_network import GatedNetwork
 from training.ranking.rank import rank
 from training.tasks.pose.settings import PoseSettings
 from training.train import train
@@ -79,10 +81,10 @@ def test_a_bad_joint_is_not_learnt(config: TrainingConfig, spec: HRNetSpec, tmp_
         coco["annotations"][0]["keypoints"][:3] = [9999, 5, 2]
 
     data = load_keypoints(rewritten(config, tmp_path / "odd.json", change).train)
-    held = RankingData.prepare(data.head(2), spec, config.settings)
-    assert held.arrays[2][:, 0, 0, 0].tolist() == [0, 1]  # weights of the first joint
-    assert not held.arrays[1][0, ..., 0].any()
-    assert "1 of 595 labelled joints taken as not labelled, the first: annotation 1 (" in data.skipped_summary
+    ranking_data = RankingData.prepare(data.head(2), spec, config.settings)
+    assert ranking_data.arrays[2][:, 0, 0, 0].tolist() == [0, 1]  # weights of the first joint
+    assert not ranking_data.arrays[1][0, ..., 0].any()
+    assert "1 of 595 labelled keypoints treated as unlabelled; first: annotation 1 (" in data.skipped_summary
 
 
 @pytest.mark.slow
@@ -99,9 +101,9 @@ def test_training_with_nan_is_training_with_0(config: TrainingConfig, small: HRN
 def test_ranking_refuses_what_is_no_number(config: TrainingConfig, small: HRNetSpec) -> None:
     weights = dict(model_weights(build_model(small)))
     weights["head_heatmaps/bias"] = np.full_like(weights["head_heatmaps/bias"], NAN)
-    held = RankingData.prepare(load_keypoints(config.train).head(2), small, config.settings)
+    ranking_data = RankingData.prepare(load_keypoints(config.train).head(2), small, config.settings)
     with pytest.raises(HRNetError, match="by leave-one-out, the importance of stage2_module0_link0to1 is nan: the loss"):
-        rank(GatedNetwork.of(small, weights), held, ["leave-one-out"])
+        rank(GatedNetwork.of(small, weights), ranking_data, ["leave-one-out"])
 
 
 @pytest.mark.parametrize("value", [NAN, math.inf])

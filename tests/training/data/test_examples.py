@@ -15,7 +15,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import box_matrix
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.keypoints.decode import decode_heatmaps, keypoints_in_image
 from training.data.examples import Examples, evaluation_inputs, steps_per_epoch
 from training.tasks.pose.settings import PoseSettings

@@ -15,7 +15,6 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.base import load_given
 from mobile_eval.tasks.registry import TASKS
 from training.config import TrainingConfig, fine_tuning_config
 from training.data.image_cache import ImageCache
@@ -83,8 +82,8 @@ def test_where_there_is_no_choice(tmp_path: Path) -> None:
     asked = {"images": tmp_path, "train_annotations": None, "masks": None, "classes": None, "exif": "stored"}
     with pytest.raises(HRNetError, match="`exif` is not for classification"):
         asked_source("classification", asked, TRAIN)
-    with pytest.raises(HRNetError, match="`exif` is not for classification"):
-        load_given("classification", TASKS["classification"], DataSource(tmp_path, exif="stored"))
+    with pytest.raises(HRNetError, match="`exif`"):
+        TASKS["classification"].load_optional(DataSource(tmp_path, exif="stored"))
     config = TrainingConfig(DataSource(tmp_path), None, ClassificationSettings(), 1, "classification").to_json()
     assert DataSource(tmp_path).read_as(config) == DataSource(tmp_path)
     assert DataSource().read_as({"train": {"images": "x", "exif": "stored"}}) == DataSource()  # nothing given: nothing to be read

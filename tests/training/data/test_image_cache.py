@@ -11,7 +11,7 @@ import pytest
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from training.data.image_cache import DONE, PIXELS, ImageCache
 
 

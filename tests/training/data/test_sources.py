@@ -13,7 +13,8 @@ import pytest
 
 import hrnet_tf.__main__
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Run, load_ranking, load_run, rank_command, save_run
+from hrnet_tf.runs.ranking import load_ranking, rank_command
+from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 from hrnet_tf.spec.network import HRNetSpec
@@ -85,7 +86,7 @@ def test_the_advised_command_works_as_it_is_printed(run: Run, monkeypatch: pytes
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     with pytest.raises(HRNetError, match="rank its links first with `hrnet rank") as refused:
         load_ranking(run)
-    for command in (str(refused.value).split("`")[1], rank_command(run, blocks=True)):
+    for command in (str(refused.value).split("`")[1], rank_command(run, include_blocks=True)):
         monkeypatch.setattr(sys, "argv", [*shlex.split(command), "--limit", "4"])
         with pytest.raises(SystemExit) as ended:
             hrnet_tf.__main__.main()

@@ -14,7 +14,7 @@ import pytest
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import part_path
-from mobile_eval.image.preprocess import read_image
+from mobile_eval.image.image_file import read_image
 from training.data.synthetic import layouts, write_synthetic_people
 from training.data.synthetic.body import PART, PARTS, Body, Wardrobe, draw_body, joint_visibility, place_body, random_wardrobe
 from training.data.synthetic.figure import JOINTS, Point, random_figure

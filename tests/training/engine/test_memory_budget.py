@@ -14,7 +14,7 @@ from hrnet_tf.models.quantization import activation_ranges
 from hrnet_tf.spec.memory import live_bytes
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.image.geometry import STANDARD
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training import quantize
 from training.callbacks.validation import measure
 from training.config import TrainingConfig

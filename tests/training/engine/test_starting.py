@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Ranking, Run, load_run, save_ranking, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from tests.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.inputs import data_identity, inputs_of

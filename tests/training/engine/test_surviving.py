@@ -24,7 +24,7 @@ from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.callbacks.progress import ProgressLine
 from training.callbacks.run_checkpoint import RunCheckpoint, best_epoch, out_of_patience
 from training.callbacks.terminate_on_nan import BATCH_FILE, TerminateOnNonFinite

@@ -1,8 +1,7 @@
-"""The way to a pruned network: told apart into what went and what fell dead, stored, and gone again."""
+"""Removal steps: removed and unreachable parts, stored, applied again and measured."""
 
 from __future__ import annotations
 
-import itertools
 import json
 
 import numpy as np
@@ -10,18 +9,18 @@ import pytest
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.runs.pruning import RemovalStep, spec_after
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
+from mobile_eval.typed import checked
 from training.config import TrainingConfig
 from training.pruning.removal_order import removal_order
-from training.pruning.removal_steps import RemovalStep, counted, measure_steps, removal_steps_between, replay
-from training.pruning.rescoring import LossIncrease
-from training.ranking.data import GatedNetwork, RankingData
+from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps, units_kept
+from training.ranking.data import RankingData
+from training.ranking.gated_network import GatedNetwork
 from training.tasks.pose.settings import PoseSettings
-
-TARGETS = PoseSettings()
 
 
 def multiply_adds(spec: HRNetSpec) -> float:
@@ -35,75 +34,76 @@ def order(spec: HRNetSpec) -> list[HRNetSpec]:
     return removal_order(spec, importance, multiply_adds)
 
 
-def test_a_stored_history_is_replayed(spec: HRNetSpec, order: list[HRNetSpec]) -> None:
-    steps = removal_steps_between(order, dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, multiply_adds(spec))
+def test_stored_steps_lead_to_the_same_network(spec: HRNetSpec, order: list[HRNetSpec]) -> None:
+    steps = removal_steps(order, dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, multiply_adds(spec))
     stored = json.loads(json.dumps([step.to_json() for step in steps]))
-    read = [RemovalStep.from_json(step) for step in stored]
+    read = [checked(step, RemovalStep, "step") for step in stored]
     assert read == steps
     for count, reached in enumerate(order):
-        assert replay(spec, read[:count]) == reached
+        assert spec_after(spec, read[:count]) == reached
     assert [step.cost for step in steps] == [multiply_adds(reached) for reached in order[1:]]
     assert steps[-1].ratio == pytest.approx(multiply_adds(order[-1]) / multiply_adds(spec))
 
 
-def test_what_fell_dead_is_not_what_was_removed(spec: HRNetSpec) -> None:
+def test_unreachable_parts_are_told_from_removed_ones(spec: HRNetSpec) -> None:
     link = FusionLink(4, 0, 3, 0)
-    (step,) = removal_steps_between([spec, spec.without({link})], dict.fromkeys(spec.links, 2.0), multiply_adds, 1.0)
-    assert step.removed == (link,)
+    (step,) = removal_steps([spec, spec.without({link})], dict.fromkeys(spec.links, 2.0), multiply_adds, 1.0)
+    assert step.removed == (link.name,)
     assert step.unreachable == ("stage4_module0_branch3",)
     assert step.importance == 2.0
     into = {FusionLink(3, 1, source, 2) for source in (0, 1)}
     out = {FusionLink(4, 0, 2, 0), FusionLink(4, 0, 3, 0)}
-    (step,) = removal_steps_between([spec, spec.without(out)], dict.fromkeys(spec.links, 1.0), multiply_adds, 1.0)
-    assert set(step.removed) == out
+    (step,) = removal_steps([spec, spec.without(out)], dict.fromkeys(spec.links, 1.0), multiply_adds, 1.0)
+    assert set(step.units) == out
     assert {"stage4_module0_branch2", "stage4_module0_branch3", *map(str, into)} <= set(step.unreachable)
 
 
-def test_the_metric_after_each_step_is_the_smaller_networks(
-    spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig
-) -> None:
+def test_metric_after_each_step(spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    held = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
-    steps = removal_steps_between(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
-    measured = measure_steps(GatedNetwork.of(spec, weights), held, steps)
+    data = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
+    steps = removal_steps(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
+    measured = measure_steps(GatedNetwork.of(spec, weights), data, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
         model = build_model(reached)
         set_model_weights(model, weights)
-        loss, pck = held.measure(model)
+        loss, pck = data.measure(model)
         assert step.loss == pytest.approx(loss, rel=1e-4)
         assert step.score == pytest.approx(pck)
 
 
-def test_what_is_left_in_words(spec: HRNetSpec) -> None:
-    assert counted(spec) == "17 of 17 links"
-    assert counted(spec.without({next(iter(spec.live_blocks))})) == "17 of 17 links, 11 of 12 blocks"
+def test_units_kept(spec: HRNetSpec) -> None:
+    assert units_kept(spec) == "17 of 17 links"
+    assert units_kept(spec.without({next(iter(spec.live_blocks))})) == "17 of 17 links, 11 of 12 blocks"
 
 
 @pytest.mark.slow
-def test_reassessment_is_the_loss_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
+def test_loss_increase_is_that_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    held = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
-    asked = LossIncrease(GatedNetwork.of(spec, weights, blocks=True), held)
+    data = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
+    loss_increase = LossIncrease(GatedNetwork.of(spec, weights, include_blocks=True), data)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
-    move = frozenset({min(smaller.links)})
+    removal = frozenset({min(smaller.links)})
 
-    def loss(part: HRNetSpec) -> float:
-        model = build_model(part, folded=True)
+    def loss(network: HRNetSpec) -> float:
+        model = build_model(network, folded=True)
         set_model_weights(model, fold_batch_norm(weights))
-        return held.measure(model)[0]
+        return data.measure(model)[0]
 
-    assert asked.loss(smaller) == pytest.approx(loss(smaller), rel=1e-4)
-    assert asked(smaller, move) == pytest.approx(loss(smaller.without(move)) - loss(smaller), abs=1e-4 * loss(smaller))
+    assert loss_increase.loss(smaller) == pytest.approx(loss(smaller), rel=1e-4)
+    expected = loss(smaller.without(removal)) - loss(smaller)
+    assert loss_increase(smaller, removal) == pytest.approx(expected, abs=1e-4 * loss(smaller))
 
 
-def test_what_a_move_costs_by_then_decides(spec: HRNetSpec) -> None:
-    """Two links that replace each other: once one is gone, the other is needed."""
+def test_importance_of_removals_may_depend_on_the_network(spec: HRNetSpec) -> None:
+    """Of two links that can replace each other, only one is removed early."""
     pair = [FusionLink(3, 0, 1, 0), FusionLink(3, 1, 1, 0)]
 
-    def lost(at: HRNetSpec, move: frozenset[Unit]) -> float:
-        return 0.0 if move <= set(pair) and len(move) == 1 and set(pair) <= at.links else 1e6 if move & set(pair) else 1.0
+    def importance(network: HRNetSpec, removal: frozenset[Unit]) -> float:
+        if removal <= set(pair) and len(removal) == 1 and set(pair) <= network.links:
+            return 0.0
+        return 1e6 if removal & set(pair) else 1.0
 
-    order = removal_order(spec, dict.fromkeys(spec.links, 1.0), lambda at: float(len(at.links)), lost)
-    gone = [next(iter(before.links - after.links)) for before, after in itertools.pairwise(order) if before.links > after.links]
-    assert gone[0] in pair
+    order = removal_order(spec, dict.fromkeys(spec.links, 1.0), lambda network: float(len(network.links)), importance)
+    first = next(iter(order[0].links - order[1].links))
+    assert first in pair
     assert order[-2].links & set(pair)

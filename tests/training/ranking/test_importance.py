@@ -1,4 +1,4 @@
-"""Importance: every method finds what is dead weight and what is not, on weights where that is known."""
+"""Importance: every method tells unused units from used ones, on weights where these are known."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import activation_bytes, live_bytes
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
 from mobile_eval.errors import HRNetError
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
-from training.pruning.batch_norm import reestimate_batch_norm
-from training.ranking.agreement import agreement, rank_correlation
-from training.ranking.data import GatedNetwork, RankingData
+from training.pruning.prune import reestimate_batch_norm
+from training.ranking.data import RankingData
+from training.ranking.gated_network import GatedNetwork
 from training.ranking.learned_gates import LearnedGates, ShuffledBatches, unit_multiply_adds
-from training.ranking.leave_one_out import LeaveOneOut, effects
-from training.ranking.random_control import RandomScores
+from training.ranking.methods import LeaveOneOut, RandomScores, Taylor, removal_effects
 from training.ranking.rank import METHODS, rank
-from training.ranking.taylor import Taylor
+from training.ranking.scores import agreement, rank_correlation
 from training.tasks.pose.settings import PoseSettings
 
-DEAD: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0))
+UNUSED: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0))
 
 
 @pytest.fixture(scope="module")
 def network(spec: HRNetSpec) -> GatedNetwork:
-    """Weights under which all units matter but those of DEAD, whose last BatchNorm is zero."""
+    """A network that uses all units but `UNUSED`, whose last BatchNorm is zero."""
     rng = np.random.default_rng(0)
     keras.utils.set_random_seed(0)
     weights: Weights = dict(model_weights(build_model(spec)))
@@ -43,105 +42,104 @@ def network(spec: HRNetSpec) -> GatedNetwork:
         elif name.startswith("head_heatmaps/kernel"):
             weights[name] = rng.normal(0, 0.1, array.shape).astype(np.float32)
     for name, array in weights.items():
-        if any(name.startswith(f"{unit}_") and name.endswith(("gamma", "beta")) for unit in DEAD):
+        if any(name.startswith(f"{unit}_") and name.endswith(("gamma", "beta")) for unit in UNUSED):
             weights[name] = np.zeros_like(array)
-    return GatedNetwork.of(spec, weights, blocks=True)
+    return GatedNetwork.of(spec, weights, include_blocks=True)
 
 
 @pytest.fixture(scope="module")
-def held(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
-    """Drawn people, whose targets are what the network itself finds, so that every unit that matters is missed."""
-    data = load_keypoints(config.train).head(16)
-    made = RankingData.prepare(data, spec, PoseSettings())
-    inputs, _, weights = made.arrays
-    return dataclasses.replace(made, arrays=(inputs, np.asarray(network.gated()(inputs, training=False)), np.ones_like(weights)))
+def data(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
+    """Synthetic people with the network's own outputs as targets, so that the removal of any used unit increases the loss."""
+    prepared = RankingData.prepare(load_keypoints(config.train).head(16), spec, PoseSettings())
+    inputs, _, weights = prepared.arrays
+    outputs = np.asarray(network.build()(inputs, training=False))
+    return dataclasses.replace(prepared, arrays=(inputs, outputs, np.ones_like(weights)))
 
 
-def aiming(held: RankingData, heatmaps: np.ndarray) -> RankingData:
-    """The same people with other targets."""
-    inputs, _, weights = held.arrays
-    return dataclasses.replace(held, arrays=(inputs, heatmaps, weights))
+def with_targets(data: RankingData, heatmaps: np.ndarray) -> RankingData:
+    inputs, _, weights = data.arrays
+    return dataclasses.replace(data, arrays=(inputs, heatmaps, weights))
 
 
 @pytest.mark.parametrize("score", [LeaveOneOut(), Taylor()], ids=["leave-one-out", "taylor"])
-def test_dead_weight_has_no_importance(network: GatedNetwork, held: RankingData, score: Any) -> None:
-    noisy = aiming(held, held.arrays[1] + 0.05)  # at the minimum itself gradients are zero
-    scores = score(network, noisy if isinstance(score, Taylor) else held)
+def test_unused_units_have_no_importance(network: GatedNetwork, data: RankingData, score: Any) -> None:
+    noisy = with_targets(data, data.arrays[1] + 0.05)  # at the minimum itself gradients are zero
+    scores = score(network, noisy if isinstance(score, Taylor) else data)
     assert list(scores) == list(network.units)
-    felt = network.spec.without(DEAD)
-    alive = [scores[unit] for unit in (*felt.links, *felt.live_blocks)]
-    assert len(alive) < len(scores) - len(DEAD)  # what led to a dead link only is not missed either
-    assert max(abs(scores[unit]) for unit in DEAD) < 1e-3 * min(alive)
+    used = network.spec.without(UNUSED)
+    importances = [scores[unit] for unit in (*used.links, *used.live_blocks)]
+    assert len(importances) < len(scores) - len(UNUSED)  # units that lead only to an unused link are unused too
+    assert max(abs(scores[unit]) for unit in UNUSED) < 1e-3 * min(importances)
 
 
-def test_leaving_out_costs_what_the_smaller_network_loses(network: GatedNetwork, held: RankingData) -> None:
+def test_leave_one_out_is_the_loss_of_the_smaller_network(network: GatedNetwork, data: RankingData) -> None:
     unit = FusionLink(4, 0, 1, 0)
-    found = effects(dataclasses.replace(network, units=(unit,)), held)[unit]
+    effect = removal_effects(dataclasses.replace(network, units=(unit,)), data)[unit]
     smaller = build_model(network.spec.without({unit}))
     set_model_weights(smaller, network.weights)
-    loss, pck = held.measure(smaller)
-    full_loss, whole_pck = held.measure(network.gated())
+    loss, pck = data.measure(smaller)
+    full_loss, full_pck = data.measure(network.build())
     assert full_loss < 1e-9
-    assert found.loss_increase == pytest.approx(loss - full_loss, rel=1e-3)
-    assert found.drop == pytest.approx(whole_pck - pck)
+    assert effect.loss_increase == pytest.approx(loss - full_loss, rel=1e-3)
+    assert effect.drop == pytest.approx(full_pck - pck)
 
 
-def test_taylor_is_the_gates_gradient(network: GatedNetwork, held: RankingData) -> None:
+def test_taylor_is_the_gradient_of_the_gate(network: GatedNetwork, data: RankingData) -> None:
     unit = FusionLink(2, 0, 1, 0)
-    other = aiming(held, 0 * held.arrays[1])
-    one = dataclasses.replace(network, units=(unit,))
-    model = one.gated()
+    zeros = with_targets(data, 0 * data.arrays[1])
+    gated = dataclasses.replace(network, units=(unit,))
+    model = gated.build()
     losses = []
     for factor in (0.999, 1.001):
         gates_of(model)[unit].factor.assign(factor)
-        losses.append(other.measure(model)[0])
-    assert Taylor(batch=len(other))(one, other)[unit] == pytest.approx(abs(losses[1] - losses[0]) / 0.002, rel=0.02)
+        losses.append(zeros.measure(model)[0])
+    assert Taylor(batch=len(zeros))(gated, zeros)[unit] == pytest.approx(abs(losses[1] - losses[0]) / 0.002, rel=0.02)
 
 
 @pytest.mark.parametrize("kind", ["l0", "l1"])
-def test_learned_gates_close_on_dead_weight(network: GatedNetwork, held: RankingData, kind: str) -> None:
-    loss = float(np.mean(held.arrays[1] ** 2))
-    noisy = aiming(held, held.arrays[1] + np.float32(0.1 * np.sqrt(loss)))
+def test_learned_gates_close_on_unused_units(network: GatedNetwork, data: RankingData, kind: str) -> None:
+    loss = float(np.mean(data.arrays[1] ** 2))
+    noisy = with_targets(data, data.arrays[1] + np.float32(0.1 * np.sqrt(loss)))
     scores = LearnedGates(kind, strength=3.0, epochs=25, learning_rate=0.1)(network, noisy)
-    dead = np.mean([scores[unit] for unit in DEAD])
-    assert dead < np.mean([value for unit, value in scores.items() if unit not in DEAD])
-    assert dead < {"l0": 0.9, "l1": 0.7}[kind]
+    unused = np.mean([scores[unit] for unit in UNUSED])
+    assert unused < np.mean([value for unit, value in scores.items() if unit not in UNUSED])
+    assert unused < {"l0": 0.9, "l1": 0.7}[kind]
 
 
-def test_penalties_are_shared_by_cost(network: GatedNetwork) -> None:
+def test_penalties_are_proportional_to_cost(network: GatedNetwork) -> None:
     units = (FusionLink(2, 0, 1, 0), FusionLink(2, 0, 0, 1))
     costs = [unit_multiply_adds(network.spec, unit) for unit in units]
-    model = dataclasses.replace(network, units=units).gated(
-        LearnedGates("l1", strength=2.0)._gate(dataclasses.replace(network, units=units), 0.5)
+    model = dataclasses.replace(network, units=units).build(
+        LearnedGates("l1", strength=2.0)._gate_factory(dataclasses.replace(network, units=units), 0.5)
     )
     penalties = [gates_of(model)[unit].penalty for unit in units]
     assert sum(penalties) == pytest.approx(1.0)
     assert penalties[0] / penalties[1] == pytest.approx(costs[0] / costs[1])
 
 
-def test_an_unknown_penalty_is_refused() -> None:
-    with pytest.raises(HRNetError, match="l0 or an l1 penalty, got 'l2'"):
+def test_unknown_penalty() -> None:
+    with pytest.raises(HRNetError, match=r"`penalty`.*'l2'"):
         LearnedGates("l2")
 
 
-def test_random_scores_follow_their_seed(network: GatedNetwork, held: RankingData) -> None:
-    first, again, other = (RandomScores(seed)(network, held) for seed in (1, 1, 2))
+def test_random_scores_depend_on_the_seed(network: GatedNetwork, data: RankingData) -> None:
+    first, again, other = (RandomScores(seed)(network, data) for seed in (1, 1, 2))
     assert first == again != other
     assert all(0 <= value < 1 for value in first.values())
 
 
-def test_ranking_tells_stability_and_agreement(network: GatedNetwork, held: RankingData) -> None:
-    results = rank(network, held, ["leave-one-out", "random"], seed=4)
-    whole = LeaveOneOut()(network, held)
-    found = results["leave-one-out"]
-    assert found.stability is not None
-    assert 0.5 < found.stability <= 1
-    assert [found.scores[unit] for unit in whole] == pytest.approx(list(whole.values()), rel=1e-3, abs=1e-9)
+def test_stability_and_agreement(network: GatedNetwork, data: RankingData) -> None:
+    results = rank(network, data, ["leave-one-out", "random"], seed=4)
+    full = LeaveOneOut()(network, data)
+    result = results["leave-one-out"]
+    assert result.stability is not None
+    assert 0.5 < result.stability <= 1
+    assert [result.scores[unit] for unit in full] == pytest.approx(list(full.values()), rel=1e-3, abs=1e-9)
     assert results["random"].stability is None
     pair = agreement({name: result.scores for name, result in results.items()})["leave-one-out", "random"]
-    assert pair == rank_correlation(found.scores, RandomScores(4)(network, held))
-    with pytest.raises(HRNetError, match=f"no importance method named 'luck'; there are {', '.join(METHODS)}"):
-        rank(network, held, ["luck"])
+    assert pair == rank_correlation(result.scores, RandomScores(4)(network, data))
+    with pytest.raises(HRNetError, match=f"`method` must be one of {', '.join(METHODS)}, got 'luck'"):
+        rank(network, data, ["luck"])
 
 
 def test_rank_correlation_by_hand() -> None:
@@ -153,24 +151,24 @@ def test_rank_correlation_by_hand() -> None:
         rank_correlation(scores[0], {units[0]: 1.0})
 
 
-def test_examples_that_do_not_fit_are_made_anew(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
+def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     data = load_keypoints(config.train).head(7)
-    kept = RankingData.prepare(data, spec, PoseSettings())
+    stored = RankingData.prepare(data, spec, PoseSettings())
     streamed = RankingData.prepare(data, spec, PoseSettings(), memory_budget=2 * live_bytes(spec))
-    assert kept.arrays is not None
+    assert stored.arrays is not None
     assert streamed.arrays is None
     assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
-    for place, array in enumerate(kept.arrays):
+    for place, array in enumerate(stored.arrays):
         np.testing.assert_array_equal(np.concatenate([batch[place] for batch in streamed.batches()]), array)
-    for half, other in zip(streamed.halves(), kept.halves(), strict=True):
+    for half, other in zip(streamed.halves(), stored.halves(), strict=True):
         np.testing.assert_array_equal(np.concatenate([batch[1] for batch in half.batches()]), other.arrays[1])
-    model = network.gated()
-    assert streamed.measure(model) == pytest.approx(kept.measure(model), rel=1e-5)
-    scores, others = (Taylor(batch=1)(network, held) for held in (streamed, kept))
+    model = network.build()
+    assert streamed.measure(model) == pytest.approx(stored.measure(model), rel=1e-5)
+    scores, others = (Taylor(batch=1)(network, examples) for examples in (streamed, stored))
     assert list(scores.values()) == pytest.approx(list(others.values()), rel=1e-4, abs=1e-12)
 
 
-def test_gates_learn_from_examples_that_are_made_anew(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
+def test_gates_learn_from_streamed_examples(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
         RankingData.prepare(load_keypoints(config.train).head(5), spec, PoseSettings()),
         arrays=None,
@@ -188,7 +186,7 @@ def test_gates_learn_from_examples_that_are_made_anew(network: GatedNetwork, spe
     assert all(0 < score < 1 for score in scores.values())
 
 
-def test_the_last_batch_counts_as_much_as_its_images() -> None:
+def test_batch_norm_weighs_batches_by_size() -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.layers.BatchNormalization(input_shape=(4, 4, 3))])
     crops = np.random.default_rng(0).normal(0, 1, (65, 4, 4, 3)).astype(np.float32)
@@ -197,7 +195,7 @@ def test_the_last_batch_counts_as_much_as_its_images() -> None:
     np.testing.assert_allclose(model.layers[0].moving_mean.numpy(), crops.mean((0, 1, 2)), rtol=1e-4)
 
 
-def test_reestimated_statistics_are_those_of_the_data() -> None:
+def test_batch_norm_statistics_are_those_of_the_images() -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.layers.BatchNormalization(input_shape=(4, 4, 3))])
     crops = np.random.default_rng(0).normal(3.0, 2.0, (128, 4, 4, 3)).astype(np.float32)

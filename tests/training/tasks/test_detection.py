@@ -25,8 +25,9 @@ from training.data.examples import Examples
 from training.engine.fit import build_for_training, load_data
 from training.optim.trainer_models import compile_trainer, trainer_model
 from training.pruning.candidate_latency import untrained_tflite_files
-from training.ranking.data import GatedNetwork, RankingData
-from training.ranking.taylor import Taylor
+from training.ranking.data import RankingData
+from training.ranking.gated_network import GatedNetwork
+from training.ranking.methods import Taylor
 from training.recipe import load_recipe, recipe_names
 from training.tasks.crop import random_zoom_crop
 from training.tasks.detection import assignment, losses

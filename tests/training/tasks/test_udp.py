@@ -19,12 +19,12 @@ from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
-from mobile_eval.image.preprocess import read_item
+from mobile_eval.image.image_file import read_item
 from mobile_eval.keypoints.decode import decode_udp, keypoints_in_image
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.pose.evaluate import evaluate
-from mobile_eval.tasks.pose.inputs import load_keypoints
+from mobile_eval.tasks.pose.evaluate import evaluate_pose
+from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.callbacks.validation import measure
 from training.config import TrainingConfig, stored_settings
 from training.data.examples import evaluation_inputs
@@ -81,7 +81,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
     model = TFLiteModel(tmp_path / "m.tflite")
     assert model.description.input.geometry == UDP
-    found = evaluate(model, data)
+    found = evaluate_pose(model, data)
 
     trained = build_for_training(run.spec, udp)
     set_model_weights(trained, load_weights(run.weights_path))
@@ -93,8 +93,8 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     )
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
-    held = RankingData.prepare(data, run.spec, udp.settings)
-    assert held.measure(trained)[1] == pytest.approx(found.pck.pck)
+    ranking_data = RankingData.prepare(data, run.spec, udp.settings)
+    assert ranking_data.measure(trained)[1] == pytest.approx(found.pck.pck)
 
     with pytest.raises(HRNetError, match="must both learn `targets` udp, or neither"):
         build_teacher(run, config)

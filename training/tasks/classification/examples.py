@@ -9,7 +9,7 @@ import numpy as np
 
 from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.classification import ClassificationDataset
-from mobile_eval.image.preprocess import normalize, resized_centre
+from mobile_eval.image.preprocess import normalize, resized_center
 from training.tasks.base import Array, ExampleBuilder, Image
 from training.tasks.classification.augmentation import cutmix, mixup, random_resized_crop
 from training.tasks.classification.settings import ClassificationSettings
@@ -44,7 +44,7 @@ class ClassExampleBuilder(ExampleBuilder):
         self._write(index, crop, out)
 
     def plain(self, index: int, image: Image, out: Sequence[Array]) -> None:
-        self._write(index, resized_centre(image, self.size), out)
+        self._write(index, resized_center(image, self.size), out)
 
     def mix(self, batch: Sequence[Array], rng: np.random.Generator) -> None:
         """Apply MixUp or CutMix, one of those that are set at random."""

@@ -11,7 +11,8 @@ from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.classification import ClassificationDataset
 from mobile_eval.image.geometry import Geometry
-from mobile_eval.tasks.classification.evaluate import METRIC, rank
+from mobile_eval.tasks.classification.evaluate import rank
+from mobile_eval.tasks.classification.task import METRIC
 from training.tasks.base import Array, Category, Image, TrainingTask, divergence
 from training.tasks.class_balance import weights_by_count
 from training.tasks.classification.examples import ClassExampleBuilder

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
-from mobile_eval.tasks.landmarks.evaluate import METRIC, measure_landmarks
+from mobile_eval.tasks.landmarks.evaluate import measure_landmarks
+from mobile_eval.tasks.landmarks.task import METRIC
 from training.tasks.base import TrainingTask
 from training.tasks.landmarks.settings import LandmarkSettings
 from training.tasks.pose.augmentation import Augmentation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from training.tasks.settings import (
     TaskSettings,
@@ -13,6 +14,9 @@ from training.tasks.settings import (
     check_positive,
     setting,
 )
+
+if TYPE_CHECKING:
+    from mobile_eval.image.geometry import Geometry
 
 TARGETS = ("official", "dark", "udp")
 LOSSES = ("mse", "ohkm")
@@ -42,7 +46,7 @@ class HeatmapSettings(TaskSettings):
         check_below_one(self, "scale")
 
     @property
-    def geometry(self) -> str:
+    def geometry(self) -> Geometry:
         from mobile_eval.image.geometry import geometry_of
 
         return geometry_of(self.targets)

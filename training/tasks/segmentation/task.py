@@ -14,12 +14,13 @@ from mobile_eval.datasets.coordinate_frame import oriented_size
 from mobile_eval.datasets.segmentation import SegmentationDataset, SegmentationImage, read_mask
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Geometry
-from mobile_eval.image.image_file import check_size
+from mobile_eval.image.image_size import check_size
 from mobile_eval.image.prefetch import prefetch
 from mobile_eval.metrics.confusion import IGNORED, confusion, mean_over_classes, per_class_iou
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
-from mobile_eval.tasks.segmentation.evaluate import METRIC, most_likely
+from mobile_eval.tasks.segmentation.evaluate import most_likely
+from mobile_eval.tasks.segmentation.task import METRIC
 from mobile_eval.viz.masks import mask_overlay
 from training.tasks.base import Array, Category, Image, TrainingTask, divergence
 from training.tasks.class_balance import weights_by_median_frequency

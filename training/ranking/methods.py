@@ -1,0 +1,113 @@
+"""Importance without training: leave-one-out, Taylor expansion, and random scores as a control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.models.gates import gates_of
+from hrnet_tf.spec.network import Unit
+from mobile_eval.progress import tracked
+from training.ranking.data import RankingData
+from training.ranking.gated_network import GatedNetwork
+from training.ranking.scores import Scores
+from training.tasks.registry import training_task
+
+ImportanceMethod = Callable[[GatedNetwork, RankingData], Scores]
+
+
+@dataclass(frozen=True)
+class RemovalEffect:
+    """Effect of removing one unit, before any fine-tuning.
+
+    Attributes:
+        loss_increase: Increase of the loss.
+        drop: How much worse the task's metric becomes.
+    """
+
+    loss_increase: float
+    drop: float
+
+
+def removal_effects(network: GatedNetwork, data: RankingData, *, progress: bool = False) -> dict[Unit, RemovalEffect]:
+    """Return the effect of removing each unit alone, in the order of `network.units`.
+
+    Args:
+        network: The trained network.
+        data: The examples to measure on.
+        progress: Whether to show a progress bar.
+    """
+    model = network.build()
+    loss, score = data.measure(model)
+    metric = training_task(data.spec.task).metric
+    effects = {}
+    for unit, gate in tracked(gates_of(model).items(), "leaving out each unit", len(network.units), show=progress):
+        gate.factor.assign(0.0)
+        loss_without, score_without = data.measure(model)
+        gate.factor.assign(1.0)
+        effects[unit] = RemovalEffect(loss_without - loss, metric.degradation(score, score_without))
+    return {unit: effects[unit] for unit in network.units}
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Importance is the increase of the loss without the unit. Takes one pass over the data for each unit."""
+
+    progress: bool = False
+
+    def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
+        """Return the importance of each unit."""
+        effects = removal_effects(network, data, progress=self.progress)
+        return {unit: effect.loss_increase for unit, effect in effects.items()}
+
+
+@dataclass(frozen=True)
+class Taylor:
+    """Importance is the first-order change of the loss with the unit's gate. Takes one pass over the data.
+
+    With a gate g = 1 on a unit, the loss without the unit is L - g dL/dg to first order. Importance is the mean of |g dL/dg| over
+    small batches: equation 8 of Molchanov et al., Importance Estimation for Neural Network Pruning (arXiv 1906.10771), with the
+    absolute value instead of the square. At a minimum, the gradients of different images cancel out but their sizes do not.
+
+    Attributes:
+        batch: Items per gradient, or fewer if memory is short.
+    """
+
+    batch: int = 8
+
+    def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
+        """Return the importance of each unit."""
+        model = network.build()
+        gates = gates_of(model)
+        variables, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
+
+        def gradients(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                for variable in variables:
+                    tape.watch(variable)
+                loss = loss_of(inputs, targets, model(inputs, training=False), weights)
+            return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
+
+        signature = [tf.TensorSpec((None, *shape), tf.float32) for shape in data.example_shapes]
+        compiled = tf.function(gradients).get_concrete_function(*signature)  # once, for batches of any size
+        total = np.zeros(len(variables))
+        for batch in data.batches(self.batch, training=True):
+            arrays = [tf.constant(array) for array in batch if array is not None]
+            total += len(batch[0]) * np.abs(compiled(*arrays).numpy())
+        scores = dict(zip(gates, map(float, total / len(data)), strict=True))
+        return {unit: scores[unit] for unit in network.units}
+
+
+@dataclass(frozen=True)
+class RandomScores:
+    """Importance is a random number between 0 and 1: the control that every other method has to beat."""
+
+    seed: int = 0
+
+    def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
+        """Return a score of each unit, which does not depend on the data."""
+        scores = np.random.default_rng(self.seed).random(len(network.units))
+        return dict(zip(network.units, map(float, scores), strict=True))
