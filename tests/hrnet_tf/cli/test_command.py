@@ -85,7 +85,7 @@ def hide(folder: Path, name: str, kind: str) -> Path:
 )
 def test_a_folder_that_hides_a_package_is_named(tmp_path: Path, name: str, kind: str) -> None:
     place = hide(tmp_path, name, kind)
-    line = f"{place} hides hrnet_tf's own package {name!r}: rename it, or start Python where it is not on the path"
+    line = f"{place} hides the package {name!r} of hrnet_tf: rename it, or start Python where it is not on the path"
     for arguments in (("-m", "hrnet_tf", "--help"), ("-c", COMMAND, "models")):
         done = run(*arguments, folder=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"error: {line}\n")
