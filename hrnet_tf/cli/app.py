@@ -12,7 +12,7 @@ from mobile_eval.errors import HRNetError
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def models(
     name: Annotated[str | None, typer.Argument(help="Name of a model; all if omitted.", show_default=False)] = None,
     task: Annotated[
@@ -53,7 +53,7 @@ def models(
     show(console, *tables)
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def build(
     model: Annotated[str, typer.Argument(help="Name of a model, see `hrnet models`.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],

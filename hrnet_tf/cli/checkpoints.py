@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command("import")
+@app.command("import", rich_help_panel="Networks")
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .pth.tar, .safetensors or .npz file.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
@@ -40,7 +40,7 @@ def import_(
     typer.echo(f"run: {run.path}")
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def export(
     run: Annotated[Path, typer.Argument(help="Run to export; not a quantized one.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Checkpoint to write: a .safetensors, .npz or .pth file.", show_default=False)],
