@@ -117,7 +117,7 @@ def checked_options(declaring: type, values: Mapping[str, object], owner: str) -
     Args:
         declaring: Dataclass that declares the options.
         values: Values by name, as the command line gives them: texts for tuples.
-        owner: What takes the options, for the message: "segmentation".
+        owner: What takes the options, for the message: "segmentation models".
 
     Raises:
         HRNetError: A name is not declared there, or a text cannot be read.
@@ -125,7 +125,7 @@ def checked_options(declaring: type, values: Mapping[str, object], owner: str) -
     declared = {option.name: option for option in options_of(declaring)}
     for name in values:
         if name not in declared:
-            raise HRNetError(f"`{name}` is not an option of {owner}; it takes {', '.join(f'`{key}`' for key in declared)}")
+            raise HRNetError(f"`{name}` does not apply to {owner}; the options are {listed(declared)}")
     return {name: _value(declared[name], value) for name, value in values.items()}
 
 
