@@ -29,7 +29,7 @@ CompiledFolder = Annotated[
 Int8Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="An int8 model.", show_default=False)]
 
 
-@app.command()
+@app.command(rich_help_panel="Convert")
 def convert(
     run: Annotated[Path, typer.Argument(help="Run folder: trained, pruned or quantized.", show_default=False)],
     output: Annotated[
@@ -122,7 +122,7 @@ def convert(
         typer.echo(f"  layers: {table}, {plot}")
 
 
-@app.command()
+@app.command(rich_help_panel="Convert")
 def restore(
     model: Annotated[
         Path, typer.Argument(metavar="M.tflite", help="A float32 model written by `hrnet convert`.", show_default=False)
@@ -163,7 +163,7 @@ def restore(
     typer.echo(f"run: {run.path}")
 
 
-@app.command()
+@app.command(rich_help_panel="Convert")
 def edgetpu(
     model: Int8Model,
     output: CompiledFolder = None,
@@ -200,7 +200,7 @@ def edgetpu(
         typer.echo(f"checked by the documented rules only: no {COMPILER} on the PATH, none given by --compiler")
 
 
-@app.command()
+@app.command(rich_help_panel="Convert")
 def ethosu(
     model: Int8Model,
     accelerator: Annotated[str, typer.Option(help="Such as ethos-u55-128, ethos-u65-256 or ethos-u85-512.")] = "ethos-u65-256",

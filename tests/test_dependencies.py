@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import setuptools
 
-from mobile_eval.android.evaluate import NEEDS
+from mobile_eval.android.evaluate import REQUIREMENTS
 
 ROOT = Path(__file__).parents[1]
 # Extras that a package may import from, besides the base dependencies.
@@ -110,7 +110,7 @@ def test_nothing_is_declared_that_is_not_used(declared: dict[str, set[str]]) -> 
 
 
 def test_what_a_phone_is_asked_for_is_the_base(declared: dict[str, set[str]]) -> None:
-    asked = NEEDS.removeprefix("import ").split(", ")
+    asked = REQUIREMENTS.removeprefix("import ").split(", ")
     assert {DISTRIBUTIONS.get(name, normal(name)) for name in asked} == declared[""]
 
 

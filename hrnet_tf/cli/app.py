@@ -12,7 +12,7 @@ from mobile_eval.errors import HRNetError
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def models(
     name: Annotated[str | None, typer.Argument(help="One model; all if not given.", show_default=False)] = None,
     task: Annotated[
@@ -53,7 +53,7 @@ def models(
     show(console, *tables)
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def build(
     model: Annotated[str, typer.Argument(help="A name from `hrnet models`, such as pose-w48.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],

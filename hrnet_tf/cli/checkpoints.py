@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command("import")
+@app.command("import", rich_help_panel="Networks")
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .pth.tar, .safetensors or .npz file.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
@@ -39,7 +39,7 @@ def import_(
     typer.echo(f"run: {run.path}")
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def export(
     run: Annotated[Path, typer.Argument(help="A trained, pruned or imported run.", show_default=False)],
     output: Annotated[Path, typer.Option(help="A .safetensors, .npz or .pth file to write.", show_default=False)],

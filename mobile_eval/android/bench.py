@@ -1,46 +1,69 @@
-"""`hrnet bench` for a phone: TFLite's own `benchmark_model` runs there, and what it printed becomes the same JSON.
+"""Measure latency on a phone: TFLite's `benchmark_model` runs there, and its output becomes the same JSON as of `hrnet bench`.
 
-Latency, peak memory and the profile of operators are runs of their own, since measuring either of the last two slows the model
-down. The tool keeps no samples: of percentiles there are p5, p50 and p95 where its version prints them.
+Latency, peak memory and operator times are separate runs, because measuring memory or operators slows the model down. The tool
+keeps no samples; it prints p5, p50 and p95 in newer versions only.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+import struct
 import tempfile
-from collections import Counter
-from collections.abc import Callable
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mobile_eval.android.adb import Phone, killable
 from mobile_eval.android.benchmark_tool import (
-    Measured,
-    OperatorTime,
-    Target,
+    BenchmarkOutput,
+    PhoneBackend,
+    PhoneOperatorTime,
     command,
     failure,
     parse_output,
     parse_profile,
 )
-from mobile_eval.android.programs import check_program
 from mobile_eval.android.state import PhoneInfo, phone_environment, phone_info
 from mobile_eval.benchmark.environment import UNAVAILABLE, Environment, state_line
 from mobile_eval.benchmark.latency import MEMORY_RUNS, QUICK, WARMUP_RUNS, Effort
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes, sha256
 from mobile_eval.model.archive import check_is_tflite
+from mobile_eval.typed import JsonObject
 
 TOOL = "benchmark_model"
 PROFILE = Effort(20)
-CANNOT_START = (126, 127)  # what a shell says of a program that does not start
+CANNOT_START = (126, 127)  # exit statuses of a shell that cannot start a program
+SIGNALLED = 128  # a shell adds the number of the signal that ended the program
 SHOWN_KINDS = 5
+ELF_MAGIC, ELF_HEADER = b"\x7fELF", 20  # bytes of the header that are read
+# e_machine of the ELF header, by Android's names (https://developer.android.com/ndk/guides/abis).
+MACHINES = {183: ("arm64-v8a",), 40: ("armeabi-v7a", "armeabi"), 62: ("x86_64",), 3: ("x86",), 243: ("riscv64",)}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PhoneLatencyResult:
-    """What `bench` measured, in milliseconds; `profile` are the operators (empty where they were not asked for)."""
+    """The latency of one model on a phone.
+
+    Attributes:
+        model: File name.
+        size_bytes: Size of the file.
+        sha256: Checksum of the file.
+        tool_sha256: Checksum of benchmark_model.
+        serial: Serial number of the phone.
+        phone: The phone.
+        backend: How the model was run.
+        mode: Name of the effort.
+        timing: The output of benchmark_model.
+        before: State of the phone before the measurement.
+        after: State of the phone after it.
+        command: The command line of benchmark_model.
+        peak_bytes: Peak memory; None where it was not measured.
+        operators: Times of the operators; empty where they were not measured.
+    """
 
     model: str
     size_bytes: int
@@ -48,20 +71,20 @@ class PhoneLatencyResult:
     tool_sha256: str
     serial: str
     phone: PhoneInfo
-    target: Target
+    backend: PhoneBackend
     mode: str
-    measured: Measured
+    timing: BenchmarkOutput
     before: Environment
     after: Environment
     command: str
     peak_bytes: int | None = None
-    profile: tuple[OperatorTime, ...] = ()
+    operators: tuple[PhoneOperatorTime, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data with the keys of `hrnet bench`, null for what benchmark_model does not tell; and its own."""
-        steady, measured = self.measured.steady, self.measured
+    def to_json(self) -> JsonObject:
+        """Convert to plain data with the keys of `hrnet bench`, null where benchmark_model reports no value, and further keys."""
+        timing, steady = self.timing, self.timing.steady
         memory = {"peak_bytes": self.peak_bytes, "before_loading_bytes": None} if self.peak_bytes else None
-        shared = {
+        shared: JsonObject = {
             "p50_ms": steady.p50_ms,
             "p90_ms": None,
             "p99_ms": None,
@@ -72,13 +95,13 @@ class PhoneLatencyResult:
             "drift": None,
             "model": self.model,
             "runtime": f"{TOOL}, version {UNAVAILABLE}",
-            "threads": self.target.threads,
-            "placement": dataclasses.asdict(measured.placement),
+            "threads": self.backend.threads,
+            "placement": dataclasses.asdict(timing.placement),
             "mode": self.mode,
             "size_bytes": self.size_bytes,
             "sha256": self.sha256,
-            "load_ms": measured.load_ms,
-            "first_ms": measured.first_ms,
+            "load_ms": timing.load_ms,
+            "first_ms": timing.first_ms,
             "warmup_ms": None,
             "samples_ms": None,
             "before": dataclasses.asdict(self.before),
@@ -86,68 +109,89 @@ class PhoneLatencyResult:
             "memory": memory,
             "pipeline": None,
         }
-        own = {"runs": steady.runs, "p5_ms": steady.p5_ms, "p95_ms": steady.p95_ms, "warmup": dataclasses.asdict(measured.warmup)}
-        added = {"init_bytes": measured.init_bytes, "overall_bytes": measured.overall_bytes}
-        phone = {"serial": self.serial, **dataclasses.asdict(self.phone)}
-        tool = {"command": self.command, "tool_sha256": self.tool_sha256}
-        operators = [dataclasses.asdict(operator) for operator in self.profile]
-        return {**shared, **own, "footprint": added, "phone": phone, **tool, "operators": operators or None}
+        return {
+            **shared,
+            "runs": steady.runs,
+            "p5_ms": steady.p5_ms,
+            "p95_ms": steady.p95_ms,
+            "warmup": dataclasses.asdict(timing.warmup),
+            "footprint": {"init_bytes": timing.init_bytes, "overall_bytes": timing.overall_bytes},
+            "phone": {"serial": self.serial, **dataclasses.asdict(self.phone)},
+            "command": self.command,
+            "tool_sha256": self.tool_sha256,
+            "operators": [dataclasses.asdict(operator) for operator in self.operators] or None,
+        }
 
     def __str__(self) -> str:
-        steady, measured = self.measured.steady, self.measured
-        threads = f"{self.target.threads} thread{'s' if self.target.threads > 1 else ''}"
+        timing, steady = self.timing, self.timing.steady
+        threads = f"{self.backend.threads} thread{'s' if self.backend.threads > 1 else ''}"
         lines = [
             f"{self.model}: {TOOL}, {threads}, {self.phone}",
-            f"  p50 {_shown(steady.p50_ms)} ms   p5 {_shown(steady.p5_ms)}   p95 {_shown(steady.p95_ms)}   "
+            f"  p50 {_formatted(steady.p50_ms)} ms   p5 {_formatted(steady.p5_ms)}   p95 {_formatted(steady.p95_ms)}   "
             f"({self.mode}: {steady.runs} runs)",
-            f"  mean {steady.mean_ms:.2f}   std {_shown(steady.std_ms)}   min {steady.min_ms:.2f}   max {steady.max_ms:.2f}",
-            f"  load {measured.load_ms:.1f} ms   first {measured.first_ms:.2f} ms   size {self.size_bytes / 1e6:.3f} MB",
-            f"  {measured.placement}",
+            f"  mean {steady.mean_ms:.2f}   std {_formatted(steady.std_ms)}   min {steady.min_ms:.2f}   max {steady.max_ms:.2f}",
+            f"  load {timing.load_ms:.1f} ms   first {timing.first_ms:.2f} ms   size {self.size_bytes / 1e6:.3f} MB",
+            f"  {timing.placement}",
         ]
         if self.peak_bytes:
             lines.append(f"  peak memory {self.peak_bytes / 2**20:.1f} MiB")
         state = state_line(self.before, self.after)
-        return "\n".join([*lines, *([f"  {state}"] if state else []), *self._kinds()])
+        return "\n".join([*lines, *([f"  {state}"] if state else []), *self._slowest_kinds()])
 
-    def _kinds(self) -> list[str]:
-        """The kinds of operators that take the most time."""
-        sums: Counter[str] = Counter()
-        for operator in self.profile:
-            sums[operator.kind] += operator.ms if operator.calls and not operator.inside else 0  # type: ignore[assignment]
-        most = ", ".join(f"{kind} {ms:.2f}" for kind, ms in sums.most_common(SHOWN_KINDS) if ms)
-        return [f"  operators, ms in a profiled run: {most}"] if most else []
+    def _slowest_kinds(self) -> list[str]:
+        """A line with the kinds of operators that take the most time; none without a profile."""
+        sums: dict[str, float] = defaultdict(float)
+        for operator in self.operators:
+            sums[operator.kind] += operator.ms if operator.calls and not operator.inside else 0
+        slowest = sorted(sums.items(), key=lambda item: -item[1])[:SHOWN_KINDS]
+        listing = ", ".join(f"{kind} {ms:.2f}" for kind, ms in slowest if ms)
+        return [f"  operators, ms in a profiled run: {listing}"] if listing else []
 
 
 def bench(
     phone: Phone,
     model: Path | str,
     program: Path | str,
-    target: Target,
+    backend: PhoneBackend,
     *,
     effort: Effort = QUICK,
     warmup: int = WARMUP_RUNS + 1,
     memory: bool = True,
     operators: bool = True,
-    say: Callable[[str], None] = lambda line: None,
 ) -> PhoneLatencyResult:
-    """Time `model` on the phone with the benchmark_model at `program`; the phone is left as it was."""
+    """Measure a model on a phone. Everything that is copied to the phone is removed again.
+
+    Args:
+        phone: The phone.
+        model: Any `.tflite`.
+        program: TFLite's benchmark_model, built for the phone.
+        backend: Threads, delegate and cores.
+        effort: Minimum number and duration of runs.
+        warmup: Number of warm-up runs.
+        memory: Whether to measure peak memory too.
+        operators: Whether to measure operators too.
+
+    Raises:
+        HRNetError: The phone was disconnected, or the program fails on it.
+    """
     data = read_bytes(model, "model")
     check_is_tflite(model, data)
     info = phone_info(phone)
     check_program(program, info.abis)
-    say(f"{phone.serial}: {info}")
+    logger.info("%s: %s", phone.serial, info)
     with phone.folder() as folder:
         phone.push([program], f"{folder}/{TOOL}")
         phone.push([model], f"{folder}/model.tflite")
         phone.checked(f"chmod 755 {folder}/{TOOL}")
-        before = phone_environment(phone, info, target.cores)
-        say(f"{phone.serial}: latency, {effort.runs} runs and {effort.seconds:g} s at least")
-        line = command(folder, target, effort, warmup, [])
-        measured = parse_output(_run(phone, folder, line), target)
-        after = phone_environment(phone, info, target.cores)
-        say(f"{phone.serial}: {' and '.join(['peak memory'] * memory + ['operators'] * operators) or 'cleaning up'}")
-        peak = _peak_bytes(phone, folder, target) if memory else None
-        profile = _profile(phone, folder, target, warmup) if operators else ()
+        before = phone_environment(phone, info, backend.cores)
+        logger.info("%s: measuring latency, at least %d runs and %g s", phone.serial, effort.runs, effort.seconds)
+        line = command(folder, backend, effort, warmup, [])
+        timing = parse_output(_run(phone, folder, line), backend)
+        after = phone_environment(phone, info, backend.cores)
+        if memory or operators:
+            logger.info("%s: measuring %s", phone.serial, " and ".join(["peak memory"] * memory + ["operators"] * operators))
+        peak_bytes = _peak_bytes(phone, folder, backend) if memory else None
+        operator_times = _operator_times(phone, folder, backend, warmup) if operators else ()
     return PhoneLatencyResult(
         model=Path(model).name,
         size_bytes=len(data),
@@ -155,39 +199,40 @@ def bench(
         tool_sha256=sha256(read_bytes(program, "benchmark binary")),
         serial=phone.serial,
         phone=info,
-        target=target,
+        backend=backend,
         mode=effort.mode,
-        measured=measured,
+        timing=timing,
         before=before,
         after=after,
         command=line.replace(f"{folder}/", ""),
-        peak_bytes=peak,
-        profile=profile,
+        peak_bytes=peak_bytes,
+        operators=operator_times,
     )
 
 
 def _run(phone: Phone, folder: str, line: str) -> str:
-    """What benchmark_model printed; HRNetError, in its own words, where it failed."""
-    done = phone.shell(killable(line, folder), timeout_s=None)
-    if done.status in CANNOT_START:
-        raise HRNetError(f"the phone {phone.serial} cannot start the benchmark binary: {done.reason.removeprefix('sh: ')}")
-    if done.status > 128:
-        raise HRNetError(f"benchmark_model crashed on the phone (signal {done.status - 128}); it said last: {failure(done.text)}")
-    if done.status:
-        raise HRNetError(f"benchmark_model failed on the phone: {failure(done.text)}")
-    return done.text
+    """Run benchmark_model and return its output; HRNetError gives its reason where it fails."""
+    result = phone.shell(killable(line, folder), timeout_s=None)
+    if result.status in CANNOT_START:
+        raise HRNetError(f"the phone {phone.serial} cannot start the benchmark binary: {result.reason.removeprefix('sh: ')}")
+    if result.status > SIGNALLED:
+        signal = result.status - SIGNALLED
+        raise HRNetError(f"benchmark_model crashed on the phone (signal {signal}); its last message: {failure(result.output)}")
+    if result.status:
+        raise HRNetError(f"benchmark_model failed on the phone: {failure(result.output)}")
+    return result.output
 
 
-def _peak_bytes(phone: Phone, folder: str, target: Target) -> int | None:
-    line = command(folder, target, Effort(MEMORY_RUNS), 1, ["--report_peak_memory_footprint=true"])
-    return parse_output(_run(phone, folder, line), target).peak_bytes
+def _peak_bytes(phone: Phone, folder: str, backend: PhoneBackend) -> int | None:
+    line = command(folder, backend, Effort(MEMORY_RUNS), 1, ["--report_peak_memory_footprint=true"])
+    return parse_output(_run(phone, folder, line), backend).peak_bytes
 
 
-def _profile(phone: Phone, folder: str, target: Target, warmup: int) -> tuple[OperatorTime, ...]:
-    """Its CSV; LiteRT's tool, which knows --use_profiler, prints tables only."""
+def _operator_times(phone: Phone, folder: str, backend: PhoneBackend, warmup: int) -> tuple[PhoneOperatorTime, ...]:
+    """Run the profiler. TFLite's tool writes CSV; LiteRT's, which knows --use_profiler, only prints tables."""
     file = f"{folder}/profile.csv"
     extra = ["--enable_op_profiling=true", f"--profiling_output_csv_file={file}", "--use_profiler=true"]
-    output = _run(phone, folder, command(folder, target, PROFILE, warmup, extra))
+    output = _run(phone, folder, command(folder, backend, PROFILE, warmup, extra))
     if not phone.shell(f"test -s {file}").status:
         with tempfile.TemporaryDirectory() as here:
             phone.pull(file, Path(here, "profile.csv"))
@@ -195,8 +240,28 @@ def _profile(phone: Phone, folder: str, target: Target, warmup: int) -> tuple[Op
     try:
         return parse_profile(output)
     except HRNetError as error:
-        raise HRNetError(f"{error}; `no_operators` leaves it out") from error
+        raise HRNetError(f"{error}; turn `operators` off to measure without it") from error
 
 
-def _shown(value: float | None) -> str:
+def _formatted(value: float | None) -> str:
     return UNAVAILABLE if value is None else f"{value:.2f}"
+
+
+def check_program(path: Path | str, abis: tuple[str, ...]) -> None:
+    """Refuse a program that a phone of these ABIs cannot run, before it is copied.
+
+    Args:
+        path: The program.
+        abis: The phone's ABIs, such as "arm64-v8a".
+
+    Raises:
+        HRNetError: The file is not an ELF program, or is built for another processor.
+    """
+    data = read_bytes(path, "benchmark binary")[:ELF_HEADER]
+    if len(data) < ELF_HEADER or not data.startswith(ELF_MAGIC):
+        raise HRNetError(f"{path} is not an Android program (no ELF header): give TFLite's benchmark_model for {abis[0]}")
+    order = ">" if data[5] == 2 else "<"  # EI_DATA
+    (machine,) = struct.unpack_from(f"{order}H", data, 18)
+    names = MACHINES.get(machine, (f"machine {machine}",))
+    if not set(names) & set(abis):
+        raise HRNetError(f"{path} is for {names[0]}, but the phone runs {', '.join(abis)}: give the build for {abis[0]}")

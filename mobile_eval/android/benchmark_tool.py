@@ -1,7 +1,8 @@
-"""TFLite's `benchmark_model`: its command line, and what it prints.
+"""TFLite's `benchmark_model`: its command line, and how to parse its output.
 
-https://github.com/google-ai-edge/LiteRT/tree/main/tflite/tools/benchmark; older ones print neither percentiles nor how many
-nodes a delegate took. LiteRT's own tool of that name (litert/tools) is read too. What was not printed is None here.
+The tool: https://github.com/google-ai-edge/LiteRT/tree/main/tflite/tools/benchmark. Older versions print neither percentiles nor
+the number of nodes that a delegate took; values that were not printed are None. The output of LiteRT's tool of the same name
+(litert/tools) is parsed too.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from dataclasses import dataclass
 
 from mobile_eval.benchmark.latency import Effort
 from mobile_eval.errors import HRNetError
-from mobile_eval.runtime.backend import XNNPACK
+from mobile_eval.runtime.backend import XNNPACK, XNNPACK_OFF
 
-NO_END_S = 86400  # benchmark_model stops after --max_secs, 150 unless told; how much to measure is ours to say
+MAX_SECONDS = 86400  # benchmark_model would stop after 150 s; the effort decides how long a measurement takes
 GPU, NNAPI = "GPU", "NNAPI"
 KERNELS = {
     "TfLiteGpuDelegateV2": GPU, "LITERT_CL": GPU, "ML_DRIFT_CL": GPU,
     "TfLiteNnapiDelegate": NNAPI, "TfLiteXNNPackDelegate": XNNPACK,
 }  # fmt: skip
-ALL, PART, NOTHING = "completely", "partially", "not"
+FULLY, PARTLY, NOT = "completely", "partially", "not"  # how much of a graph a delegate took
 MEGABYTE = 2**20
 SHOWN_ERRORS = 2
+PHASES = 2  # warm-up and measurement
 
 RUN = re.compile(r"Running benchmark for at least .*\n(?:.*\n)*?.*?count=(\d+) (?:first=(\S+) )?curr=(\S+)(.*)")
 VALUE = re.compile(r"\b(min|max|avg|std|p5|median|p95)=([-+.\deE]+)")
@@ -38,14 +40,14 @@ APPLIED = re.compile(
 REPLACED = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \((\w+)\) node, yielding (\d+) partitions")
 UNKNOWN = re.compile(r"Unconsumed cmdline flags: .*|\w+ acceleration is unsupported on this platform")
 ERROR = re.compile(r"^(?:ERROR|FATAL): (.+)$", re.MULTILINE)
-FAILED = ("Benchmarking failed", "Failed to allocate tensors")  # true, and no reason
+SYMPTOMS = ("Benchmarking failed", "Failed to allocate tensors")  # errors that give no reason
 RUN_TABLE = "Operator-wise Profiling Info for Regular Benchmark Runs:"
 INSIDE = "Delegate internal:"
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Times of several runs in milliseconds, as far as they were printed."""
+class RunStatistics:
+    """Statistics of the times of several runs."""
 
     runs: int
     mean_ms: float
@@ -59,43 +61,52 @@ class Spread:
 
 @dataclass(frozen=True)
 class PhonePlacement:
-    """What ran where, as benchmark_model said: the keys of `hrnet bench`, None for what it did not tell, and its words.
+    """Which operators a delegate took, as far as benchmark_model printed it.
 
-    `extent` is how much of the graph the delegate took: completely, partially, not; None where nothing was said of it.
+    The first fields are those of `runtime.backend.Placement`.
+
+    Attributes:
+        delegate: GPU, NNAPI or XNNPACK.
+        operators: Number of operators of the model.
+        delegated: Number of operators that the delegate took.
+        partitions: Number of pieces that the delegate runs them in.
+        remaining: Number of the other operators by kind; known only where there are none.
+        extent: How much of the graph the delegate took: FULLY, PARTLY or NOT.
+        messages: The lines that say so.
     """
 
-    by: str
+    delegate: str
     operators: int | None = None
     delegated: int | None = None
-    parts: int | None = None
+    partitions: int | None = None
+    remaining: dict[str, int] | None = None
     extent: str | None = None
-    left: dict[str, int] | None = None
-    said: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if self.by == f"{XNNPACK}, which is off":
-            return "every operator ran on TFLite's own kernels (XNNPACK is off)"
+        if self.delegate == XNNPACK_OFF:
+            return "all operators ran on TFLite's own kernels (XNNPACK is off)"
         if self.extent is None and self.operators is None:
-            return f"benchmark_model says nothing of {self.by}: if it was built without it, all ran on the CPU"
-        if self.extent == NOTHING or self.delegated == 0:
-            return f"{self.by} took nothing of the model: all of it ran on the CPU"
+            return f"benchmark_model does not report {self.delegate}: if it was built without it, all ran on the CPU"
+        if self.extent == NOT or self.delegated == 0:
+            return f"{self.delegate} took no operators: the model ran on the CPU"
         if self.operators is not None:
             rest = "" if self.delegated == self.operators else "; the rest on the CPU"
-            return f"{self.delegated} of {self.operators} operators ran on {self.by}{self._in_parts}{rest}"
-        if self.extent == ALL:
-            return f"the whole model ran on {self.by}"
-        return f"the model ran partly on {self.by}{self._in_parts}; the rest on the CPU"
+            return f"{self.delegated} of {self.operators} operators ran on {self.delegate}{self._in_partitions}{rest}"
+        if self.extent == FULLY:
+            return f"the full model ran on {self.delegate}"
+        return f"the model ran partly on {self.delegate}{self._in_partitions}; the rest on the CPU"
 
     @property
-    def _in_parts(self) -> str:
-        return f", in {self.parts} part{'s' if self.parts != 1 else ''}" if self.parts else ""
+    def _in_partitions(self) -> str:
+        return f", in {self.partitions} partition{'s' if self.partitions != 1 else ''}" if self.partitions else ""
 
 
 @dataclass(frozen=True)
-class OperatorTime:
-    """One line of the profile, mean time of a run: an operator, or what a delegate made of several.
+class PhoneOperatorTime:
+    """A line of the profile: the mean time in a run of an operator, or of a delegate's node for several.
 
-    `inside` are what the delegate itself tells of these; their times are part of its own.
+    `inside` marks the operators in such a node; the node's time includes theirs.
     """
 
     kind: str
@@ -106,13 +117,24 @@ class OperatorTime:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One run of benchmark_model. Sizes are what it added to the process, `peak_bytes` is the process's own peak."""
+class BenchmarkOutput:
+    """The output of one run of benchmark_model.
+
+    Attributes:
+        load_ms: Time to load the model.
+        first_ms: Time of the first run.
+        warmup: The warm-up runs.
+        steady: The measured runs.
+        placement: Which operators the delegate took.
+        init_bytes: Memory that loading the model added to the process.
+        overall_bytes: Memory that loading and running it added.
+        peak_bytes: Peak memory of the process.
+    """
 
     load_ms: float
     first_ms: float
-    warmup: Spread
-    steady: Spread
+    warmup: RunStatistics
+    steady: RunStatistics
     placement: PhonePlacement
     init_bytes: int | None
     overall_bytes: int | None
@@ -120,8 +142,15 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where and how the model runs: `delegate` is GPU, NNAPI or None (the CPU), `mask` a taskset mask of cores in hexadecimal."""
+class PhoneBackend:
+    """How benchmark_model runs a model.
+
+    Attributes:
+        threads: Number of CPU threads.
+        xnnpack: Whether XNNPACK may take operators.
+        delegate: GPU, NNAPI, or None for the CPU; with a delegate XNNPACK is off, as in `hrnet bench`.
+        mask: Mask of the cores to run on, as taskset takes it: hexadecimal digits.
+    """
 
     threads: int = 1
     xnnpack: bool = True
@@ -134,69 +163,89 @@ class Target:
 
     @property
     def cores(self) -> tuple[int, ...]:
-        """The numbers of the cores that the mask names; none without one."""
+        """The numbers of the cores in the mask; empty without a mask."""
         bits = int(self.mask, 16) if self.mask else 0
         return tuple(core for core in range(bits.bit_length()) if bits >> core & 1)
 
     @property
-    def by(self) -> str:
-        """What is asked to take the operators; with a delegate XNNPACK is off, as in `hrnet bench`."""
-        return self.delegate or (XNNPACK if self.xnnpack else f"{XNNPACK}, which is off")
+    def delegate_name(self) -> str:
+        """The delegate that is requested to take operators."""
+        return self.delegate or (XNNPACK if self.xnnpack else XNNPACK_OFF)
 
     def flags(self) -> list[str]:
-        """Of benchmark_model."""
+        """The flags of benchmark_model."""
         delegates = {GPU: ["--use_gpu=true"], NNAPI: ["--use_nnapi=true"]}.get(self.delegate or "", [])
         xnnpack = self.xnnpack and self.delegate is None
         return [f"--num_threads={self.threads}", *delegates, f"--use_xnnpack={'true' if xnnpack else 'false'}"]
 
 
-def command(folder: str, target: Target, effort: Effort, warmup: int, extra: list[str]) -> str:
-    """The line that runs `folder`/benchmark_model on `folder`/model.tflite; needs no quoting."""
-    pinned = [f"taskset {target.mask.removeprefix('0x')}"] if target.mask else []
-    much = [f"--num_runs={effort.runs}", f"--min_secs={effort.seconds:g}", f"--max_secs={NO_END_S}"]
-    much += [f"--warmup_runs={warmup}", "--warmup_min_secs=0"]
+def command(folder: str, backend: PhoneBackend, effort: Effort, warmup: int, extra: list[str]) -> str:
+    """The shell command that runs `folder`/benchmark_model on `folder`/model.tflite.
+
+    Args:
+        folder: A folder on the phone, whose name needs no quoting.
+        backend: Threads, delegate and cores.
+        effort: Minimum number and duration of runs.
+        warmup: Number of warm-up runs.
+        extra: Other flags.
+    """
+    taskset = [f"taskset {backend.mask.removeprefix('0x')}"] if backend.mask else []
+    runs = [f"--num_runs={effort.runs}", f"--min_secs={effort.seconds:g}", f"--max_secs={MAX_SECONDS}"]
+    runs += [f"--warmup_runs={warmup}", "--warmup_min_secs=0"]
     program = [f"{folder}/benchmark_model", f"--graph={folder}/model.tflite"]
-    return " ".join([*pinned, *program, *target.flags(), *much, *extra])
+    return " ".join([*taskset, *program, *backend.flags(), *runs, *extra])
 
 
-def parse_output(text: str, target: Target) -> Measured:
-    """What benchmark_model printed; HRNetError where it is not all there."""
+def parse_output(text: str, backend: PhoneBackend) -> BenchmarkOutput:
+    """Parse the output of benchmark_model.
+
+    Args:
+        text: Both outputs of the program.
+        backend: The backend that it was run with.
+
+    Raises:
+        HRNetError: The output has no timings, or is incomplete.
+    """
     session, ended, runs = SESSION.search(text), ENDED.search(text), list(RUN.finditer(text))
-    if session is None or ended is None or len(runs) < len(("warm-up", "steady")):
+    if session is None or ended is None or len(runs) < PHASES:
         raise HRNetError(f"benchmark_model printed no timings: {failure(text)}")
     warmup, steady = runs[-2:]
-    return Measured(
+    return BenchmarkOutput(
         load_ms=float(session[1]),
         first_ms=float(warmup[2] or warmup[3]) / 1000,
-        warmup=_spread(warmup),
-        steady=_spread(steady),
-        placement=parse_placement(text, target),
+        warmup=_statistics(warmup),
+        steady=_statistics(steady),
+        placement=parse_placement(text, backend),
         init_bytes=_bytes(INIT, text),
         overall_bytes=_bytes(OVERALL, text),
         peak_bytes=_bytes(PEAK, text),
     )
 
 
-def parse_placement(text: str, target: Target) -> PhonePlacement:
-    """What was said of the delegate that `target` asks for; of XNNPACK too where it was to be off and was not."""
-    by = target.by if target.delegate else XNNPACK
-    applied = next((match for match in APPLIED.finditer(text) if match[1] == by), None)
-    replaced = next((match for match in REPLACED.finditer(text) if KERNELS.get(match[3], match[3]) == by), None)
+def parse_placement(text: str, backend: PhoneBackend) -> PhonePlacement:
+    """Parse which operators the delegate of `backend` took; without one, XNNPACK, even where it should have been off."""
+    delegate = backend.delegate or XNNPACK
+    applied = next((match for match in APPLIED.finditer(text) if match[1] == delegate), None)
+    replaced = next((match for match in REPLACED.finditer(text) if KERNELS.get(match[3], match[3]) == delegate), None)
     if not (applied or replaced):
-        return PhonePlacement(target.by, said=tuple(match[0] for match in UNKNOWN.finditer(text)))
-    said = tuple(match[0] for match in (replaced, applied) if match)
+        return PhonePlacement(backend.delegate_name, messages=tuple(match[0] for match in UNKNOWN.finditer(text)))
+    messages = tuple(match[0] for match in (replaced, applied) if match)
     extent = applied[2] if applied else None
-    if extent == NOTHING:
-        return PhonePlacement(by, delegated=0, parts=0, extent=extent, said=said)
+    if extent == NOT:
+        return PhonePlacement(delegate, delegated=0, partitions=0, extent=extent, messages=messages)
     delegated, operators = (int(replaced[1]), int(replaced[2])) if replaced else (None, None)
-    everything = extent == ALL or (replaced is not None and delegated == operators)
-    kernels = int(applied[3]) if applied and applied[3] else None  # the partitions of `replaced` count what is left too
-    parts = 0 if delegated == 0 else 1 if everything and extent != PART else kernels
-    return PhonePlacement(by, operators, delegated, parts, extent, {} if everything else None, said)
+    full_graph = extent == FULLY or (replaced is not None and delegated == operators)
+    kernels = int(applied[3]) if applied and applied[3] else None  # `replaced` counts the remaining partitions too
+    partitions = 0 if delegated == 0 else 1 if full_graph and extent != PARTLY else kernels
+    return PhonePlacement(delegate, operators, delegated, partitions, {} if full_graph else None, extent, messages)
 
 
-def parse_profile(text: str) -> tuple[OperatorTime, ...]:
-    """The operators in the order they ran, then those inside of delegates: from the CSV, or from the tables that are printed."""
+def parse_profile(text: str) -> tuple[PhoneOperatorTime, ...]:
+    """Parse a profile, as CSV or as printed tables: the operators in the order they ran, then those inside of delegates.
+
+    Raises:
+        HRNetError: There are no operators.
+    """
     graph, _, delegates = text[max(text.find(RUN_TABLE), 0) :].partition(INSIDE)
     operators = (*_table(graph, inside=False), *_table(delegates, inside=True))
     if not operators:
@@ -204,8 +253,8 @@ def parse_profile(text: str) -> tuple[OperatorTime, ...]:
     return operators
 
 
-def _table(text: str, *, inside: bool) -> Iterator[OperatorTime]:
-    """The first table of `text`. Kinds may hold commas, names hold none in CSV: benchmark_model writes tabs for them."""
+def _table(text: str, *, inside: bool) -> Iterator[PhoneOperatorTime]:
+    """The first table of `text`. In CSV kinds may contain commas; names do not, because benchmark_model replaces them by tabs."""
     lines = iter(text.splitlines())
     header = next((line for line in lines if line.lstrip().startswith(("node type, ", "[node type]"))), "")
     separator = "\t" if header.lstrip().startswith("[") else ", "
@@ -216,27 +265,29 @@ def _table(text: str, *, inside: bool) -> Iterator[OperatorTime]:
             return
         row = dict(zip(columns, cells, strict=True))
         average = float(row.get("avg_ms") or row["avg ms"])
-        yield OperatorTime(row["node type"].strip(), row["name"].replace("\t", ","), average, int(row["times called"]), inside)
+        yield PhoneOperatorTime(
+            row["node type"].strip(), row["name"].replace("\t", ","), average, int(row["times called"]), inside
+        )
 
 
 def failure(text: str) -> str:
-    """Why a run failed, in its own words: its first errors, or the last line."""
+    """Why a run failed: its first errors, or the last line of its output."""
     errors = [message.strip(" .") for message in ERROR.findall(text)]
-    reasons = [message for message in errors if not message.startswith(FAILED)] or errors
+    reasons = [message for message in errors if not message.startswith(SYMPTOMS)] or errors
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(reasons[:SHOWN_ERRORS]) if reasons else (lines[-1] if lines else "it printed nothing")
 
 
-def _spread(match: re.Match[str]) -> Spread:
-    """One line of statistics, microseconds; of a single run, or of several that took the same, the time stands alone."""
+def _statistics(match: re.Match[str]) -> RunStatistics:
+    """Parse a line of statistics in microseconds. A single time stands for one run, or for several that took the same time."""
     values = {name: float(value) / 1000 for name, value in VALUE.findall(match[4])}
     current = float(match[3].removesuffix("(all")) / 1000
-    least, most, mean = (values.get(name, current) for name in ("min", "max", "avg"))
+    low, high, mean = (values.get(name, current) for name in ("min", "max", "avg"))
     percentiles = (values.get("p5"), values.get("median"), values.get("p95"))
-    return Spread(int(match[1]), mean, values.get("std", 0.0), least, most, *percentiles)
+    return RunStatistics(int(match[1]), mean, values.get("std", 0.0), low, high, *percentiles)
 
 
 def _bytes(size: re.Pattern[str], text: str) -> int | None:
-    """A size that was printed in MB, which are 2**20 bytes there."""
-    found = size.search(text)
-    return round(float(found[1]) * MEGABYTE) if found else None
+    """Parse a size that is printed in MB of 2**20 bytes."""
+    match = size.search(text)
+    return round(float(match[1]) * MEGABYTE) if match else None

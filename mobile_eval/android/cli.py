@@ -1,28 +1,31 @@
-"""`hrnet android COMMAND`: phones over adb."""
+"""The commands `hrnet android bench` and `hrnet android evaluate`, for phones over adb."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mobile_eval.cli.options import Exif
+from mobile_eval.cli.options import Exif, MaxPixels, Model, Threads
 from mobile_eval.errors import HRNetError
 
 app = typer.Typer(
     name="android",
-    help="Measure on an Android phone over adb: latency with TFLite's benchmark_model, accuracy where a Python is on it.",
+    help="Measure on an Android phone over adb: latency with TFLite's benchmark_model, and accuracy if the phone has Python.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+logger = logging.getLogger(__name__)
 
-Adb = Annotated[str | None, typer.Option(metavar="PATH", help="The adb to use, if not the PATH's.", show_default=False)]
+Adb = Annotated[str | None, typer.Option(metavar="PATH", help="Path of adb; else the one on the PATH.", show_default=False)]
 Serial = Annotated[
-    str | None, typer.Option(help="The phone, as `adb devices` lists it, where there are several.", show_default=False)
+    str | None,
+    typer.Option(help="Serial number of the phone (see `adb devices`), if there are several.", show_default=False),
 ]
-Delegates = ("GPU", "NNAPI")
+Json = Annotated[Path | None, typer.Option(help="JSON file to write the figures to.", show_default=False)]
 
 
 @app.command()
@@ -37,52 +40,53 @@ def bench(
         ),
     ],
     serial: Serial = None,
-    use_gpu: Annotated[
-        bool, typer.Option("--use-gpu", help="Let the GPU delegate take the model (float16 where it may).")
-    ] = False,
-    use_nnapi: Annotated[bool, typer.Option("--use-nnapi", help="Let the NNAPI delegate take the model.")] = False,
+    use_gpu: Annotated[bool, typer.Option("--use-gpu", help="Use the GPU delegate, which may compute in float16.")] = False,
+    use_nnapi: Annotated[bool, typer.Option("--use-nnapi", help="Use the NNAPI delegate.")] = False,
     xnnpack: Annotated[
-        bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing; it is off beside a delegate.")
+        bool, typer.Option("--xnnpack/--no-xnnpack", help="Use XNNPACK; it is always off beside another delegate.")
     ] = True,
     cores: Annotated[
         str | None,
-        typer.Option(metavar="MASK", help="Cores to run on, as taskset's mask: f0 is cores 4 to 7.", show_default=False),
+        typer.Option(metavar="MASK", help="Cores to run on, as a mask for taskset: f0 is cores 4 to 7.", show_default=False),
     ] = None,
-    threads: Annotated[str, typer.Option(help="Threads; several, as 1,2,4, are measured in turn.")] = "1",
+    threads: Annotated[str, typer.Option(help="Number of threads; several, such as 1,2,4, are measured in turn.")] = "1",
     mode: Annotated[
-        str, typer.Option(help="How much: full (1024 runs and 60 s at least), quick (128 and 10 s), rapid (64 and 6 s).")
+        str,
+        typer.Option(
+            help="Minimum number and duration of runs: full (1024 runs, 60 s), quick (128 runs, 10 s) or rapid (64 runs, 6 s)."
+        ),
     ] = "quick",
-    runs: Annotated[int | None, typer.Option(min=1, help="At least this many timed runs, in place of a mode.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="At least this many seconds of them, in place of a mode.")] = None,
-    warmup: Annotated[int, typer.Option(min=1, help="Untimed runs before them; the first inference is the first of these.")] = 6,
-    memory: Annotated[bool, typer.Option(help="Measure peak memory too, in a run of its own.")] = True,
-    operators: Annotated[bool, typer.Option(help="Time every operator too, in a run of its own.")] = True,
+    runs: Annotated[int | None, typer.Option(min=1, help="Minimum number of runs, instead of a mode.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Minimum duration in seconds, instead of a mode.")] = None,
+    warmup: Annotated[int, typer.Option(min=1, help="Number of warm-up runs, with the first inference.")] = 6,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory too, in a separate run.")] = True,
+    operators: Annotated[bool, typer.Option(help="Measure the time of each operator too, in a separate run.")] = True,
     adb: Adb = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)] = None,
+    json: Json = None,
 ) -> None:
-    """Time a model on a phone: load, first run, the steady state, memory, operators, and what ran where.
+    """Measure a model's latency on a phone, with peak memory, operators, and which of them a delegate took.
 
     The model and the binary are copied to /data/local/tmp and removed afterwards.
 
     Example: [bold]hrnet android bench model.tflite --benchmark-binary ./benchmark_model --cores f0 --json phone.json[/bold]
     """
     from mobile_eval.android.adb import find_phone
-    from mobile_eval.android.bench import bench as bench_phone
-    from mobile_eval.android.benchmark_tool import Target
+    from mobile_eval.android.bench import bench as bench_on_phone
+    from mobile_eval.android.benchmark_tool import GPU, NNAPI, PhoneBackend
     from mobile_eval.benchmark.latency import choose_effort
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.runtime.backend import parse_threads
 
     check_output_file(json)
-    chosen = [name for name, wanted in zip(Delegates, (use_gpu, use_nnapi), strict=True) if wanted]
-    if len(chosen) > 1:
-        raise HRNetError("`use_gpu` and `use_nnapi` are measured one at a time: give one of them")
-    targets = [Target(count, xnnpack, chosen[0] if chosen else None, cores) for count in parse_threads(threads)]
-    much, phone = choose_effort(mode, runs, seconds), find_phone(adb, serial)
+    if use_gpu and use_nnapi:
+        raise HRNetError("`use_gpu` and `use_nnapi` cannot be combined: measure one at a time")
+    delegate = GPU if use_gpu else NNAPI if use_nnapi else None
+    backends = [PhoneBackend(count, xnnpack, delegate, cores) for count in parse_threads(threads)]
+    effort, phone = choose_effort(mode, runs, seconds), find_phone(adb, serial)
     results = []
-    for target in targets:
-        result = bench_phone(
-            phone, model, benchmark_binary, target, effort=much, warmup=warmup, memory=memory, operators=operators, say=_say
+    for backend in backends:
+        result = bench_on_phone(
+            phone, model, benchmark_binary, backend, effort=effort, warmup=warmup, memory=memory, operators=operators
         )
         typer.echo(result)
         results.append(result.to_json())
@@ -92,50 +96,52 @@ def bench(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)],
+    model: Model,
     annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON of the model's joints.", show_default=False)],
-    images: Annotated[Path, typer.Option(help="Folder with the images that the annotations name.", show_default=False)],
+    images: Annotated[Path, typer.Option(help="Folder of the annotated images.", show_default=False)],
     exif: Exif = None,
+    max_pixels: MaxPixels = None,
     serial: Serial = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the TFLite runtime.")] = 1,
+    threads: Threads = 1,
     runtime: Annotated[str, typer.Option(help="TFLite runtime: auto, ai-edge-litert or tflite-runtime.")] = "auto",
-    xnnpack: Annotated[bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run what it can, or nothing.")] = True,
+    xnnpack: Annotated[
+        bool, typer.Option("--xnnpack/--no-xnnpack", help="Let XNNPACK run the operators that it supports.")
+    ] = True,
     category: Annotated[
         str | None,
-        typer.Option(
-            help="Name or id of the category to take, where several have keypoints; the model's if not given.", show_default=False
-        ),
+        typer.Option(help="Name or id of the category, if several have keypoints; else the model's.", show_default=False),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse annotations at the first bad label; without it up to 1 % are left out.")
+        bool, typer.Option("--strict", help="Refuse annotations at the first bad label; else up to 1 % are skipped.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N people.", show_default=False)] = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Average in the mirrored crop's heatmaps.")] = False,
-    flip_pairs: Annotated[str, typer.Option(help="With --flip, as `hrnet evaluate` takes them.")] = "auto",
+    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate the first N instances only.", show_default=False)] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Average heatmaps with those of the mirrored crop.")] = False,
+    flip_pairs: Annotated[str, typer.Option(help="Pairs for --flip, as in `hrnet evaluate`.")] = "auto",
     decoding: Annotated[
         str,
         typer.Option(
             help="model (the one it was trained for), quarter (official), dark (arXiv 1910.06278), or udp (arXiv 1911.07524)."
         ),
     ] = "model",
-    sigmas: Annotated[str | None, typer.Option(help="OKS sigmas, as `hrnet evaluate` takes them.", show_default=False)] = None,
+    sigmas: Annotated[str | None, typer.Option(help="OKS sigmas, as in `hrnet evaluate`.", show_default=False)] = None,
     python: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The phone's Python, if not one of the usual places.", show_default=False)
+        str | None, typer.Option(metavar="PATH", help="The phone's Python, if not in a usual place.", show_default=False)
     ] = None,
     adb: Adb = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.", show_default=False)] = None,
+    json: Json = None,
 ) -> None:
-    """Measure a model's accuracy on a phone that has a Python adb can start; where there is none, say what can be done.
+    """Measure a model's accuracy on a phone that has a Python which adb can start; without one, print what to do.
 
-    The evaluator, the model and the images that are needed are copied to /data/local/tmp and removed afterwards.
+    The evaluator, the model and the annotated images are copied to /data/local/tmp and removed afterwards.
 
     Example: [bold]hrnet android evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """
     from mobile_eval.android.adb import find_phone
     from mobile_eval.android.evaluate import NoPythonError
-    from mobile_eval.android.evaluate import evaluate as evaluate_phone
+    from mobile_eval.android.evaluate import evaluate as evaluate_on_phone
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
     from mobile_eval.files import check_output_file, write_json
+    from mobile_eval.image.image_size import max_pixels as pixel_limit
     from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
     from mobile_eval.model.archive import read_description
     from mobile_eval.options import parse_values
@@ -145,7 +151,7 @@ def evaluate(
     expected = read_description(model).category.name
     data = load_keypoint_dataset(annotations, images, category=category, strict=strict, expected=expected, exif=exif)
     if data.skipped_summary:
-        _say(f"{annotations}: {data.skipped_summary}")
+        logger.info("%s: %s", annotations, data.skipped_summary)
     dataset = data.head(limit)
     joint_sigmas(parse_values("sigmas", sigmas or "", float), len(dataset.category.joints))
     DecodingOptions(flip, checked_decoding(decoding), flip_pairs)
@@ -153,16 +159,13 @@ def evaluate(
     options += ["--xnnpack" if xnnpack else "--no-xnnpack", *(["--flip", "--flip-pairs", flip_pairs] if flip else [])]
     options += ["--sigmas", sigmas] if sigmas else []
     options += ["--exif", dataset.frame.name] if exif or dataset.frame.stored else []
+    options += ["--max-pixels", str(pixel_limit())]  # the callback of `max_pixels` has set it
     phone = find_phone(adb, serial)
     try:
-        figures, printed = evaluate_phone(phone, model, dataset, python=python, options=options, say=_say)
+        figures, text = evaluate_on_phone(phone, model, dataset, python=python, options=options)
     except NoPythonError as error:
         typer.echo(error.how)
         raise
     if json:
         write_json(json, {**figures, "annotations": str(annotations)})
-    typer.echo(printed)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    typer.echo(text)

@@ -120,7 +120,7 @@ def adb(adb_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         for name, value in {**running.variables, "PATH": f"{Path(adb_program).parent}:{os.environ['PATH']}"}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("ANDROID_SERIAL", raising=False)
-        monkeypatch.setattr(adb_module, "RETURN_S", 1.0)
+        monkeypatch.setattr(adb_module, "RECONNECT_S", 1.0)
         yield running
 
 

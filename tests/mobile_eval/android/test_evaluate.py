@@ -1,4 +1,4 @@
-"""`hrnet android evaluate` by the real adb, on a phone that stands in and has this machine's Python, or none."""
+"""`hrnet android evaluate` with the real adb, on an emulated phone with this machine's Python, or none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def give_python(phone: StandIn, name: str = "python3") -> None:
     phone.install(name, f'#!/bin/sh\nexec {sys.executable} "$@"\n')
 
 
-def test_evaluate_finds_what_it_finds_here(
+def test_figures_are_those_of_this_machine(
     invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path
 ) -> None:
     give_python(phone)
@@ -43,14 +43,14 @@ def test_evaluate_finds_what_it_finds_here(
     assert there["oks"] == pytest.approx(here["oks"])
     assert there["annotations"] == str(people.annotations)
     assert "PCK@0.1" in out
-    assert "copying the evaluator, the model and 1 image" in error
+    assert "copying the evaluator, the model and 1 image" in out
     assert phone.left() == []
 
 
 def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path) -> None:
     give_python(phone, "other-python")
     json = tmp_path / "figures.json"
-    options = ("--flip", "--flip-pairs", "0:1", "--exif", "stored", "--decoding", "dark", "--no-xnnpack")
+    options = ("--flip", "--flip-pairs", "0:1", "--exif", "stored", "--decoding", "dark", "--no-xnnpack", "--max-pixels", 500_000)
     more = ("--sigmas", "0.1", "--threads", 2, "--python", "other-python")
     code, _, error = invoke("evaluate", model_path(), *on(people), *options, *more, "--json", json)
     assert code == 0, error
@@ -63,11 +63,10 @@ def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_pa
         "sigmas": "0.1",
     }
     assert (there["instances"], there["threads"], there["python"]) == (4, 2, "other-python")
+    assert any("--max-pixels 500000" in command for command in phone.commands)
 
 
-def test_without_a_python_it_says_how(
-    invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path
-) -> None:
+def test_no_python_on_the_phone(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path) -> None:
     phone.install("python", "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'cv2'\" >&2\nexit 1\n")
     code, out, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path / "figures.json")
     assert code == 2
@@ -80,13 +79,13 @@ def test_without_a_python_it_says_how(
     assert not any("mkdir" in command for command in phone.commands)
 
 
-def test_without_a_runtime_it_says_how(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath) -> None:
+def test_no_runtime_on_the_phone(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath) -> None:
     refuse = 'case "$2" in *find_runtime*) echo "ValueError: no TFLite runtime" >&2; exit 1;; esac'
     script = f'#!/bin/sh\n{refuse}\nexec {sys.executable} "$@"\n'
     phone.install("python3", script)
     code, out, error = invoke("evaluate", model_path(), *on(people))
     assert code == 2
-    assert "has no TFLite runtime: ValueError: no TFLite runtime" in one_line(error)
+    assert "has no TFLite runtime" in one_line(error)
     assert "proot-distro" in out
     assert phone.left() == []
 
@@ -111,14 +110,12 @@ def test_bad_input_ends_in_one_line(invoke: Invoke, phone: StandIn, people: Peop
     assert phone.left() == []
 
 
-def test_a_full_phone_is_left_as_it_was(
-    invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path
-) -> None:
+def test_full_phone_is_cleaned_up(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path) -> None:
     give_python(phone)
     phone.room_bytes = 3000
     code, _, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path / "figures.json")
     assert code == 2
-    assert "No space left on device; make room on it first" in one_line(error)
+    assert "No space left on device" in one_line(error)
     assert phone.left() == []
     assert not (tmp_path / "figures.json").exists()
     assert len(list(people.images.iterdir())) == 3
