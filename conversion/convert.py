@@ -11,7 +11,6 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,18 +82,19 @@ def convert(
     inputs = Inputs.of(representative_data)
     if not len(inputs):
         raise HRNetError("`representative_data` must have at least one input, got none")
-    calibration = None
-    if not (options.format == "int8" and has_fake_quantization(model)):
-        calibration = camera_bytes(inputs.map(_as_uint8)) if options.camera else inputs.map(_as_float32)
+    calibration = None if options.format == "int8" and has_fake_quantization(model) else _calibration(inputs, options)
     draft = make_draft(export_model(model, options, OUTPUT), calibration, settings)
     reference = export_model(model, dataclasses.replace(options, input_type=None), OUTPUT)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "draft.tflite")
-        file.write_bytes(draft.flatbuffer)
-        parities = output_parities(reference, file, inputs.head(PARITY_SAMPLES), camera=options.camera)
+    parities = output_parities(reference, draft.flatbuffer, inputs.head(PARITY_SAMPLES), camera=options.camera)
     check_errors(parities, options, {path: draft.flatbuffer})
     write_bytes(path, draft.flatbuffer)
     return parities
+
+
+def _calibration(inputs: Inputs[np.generic], options: ConvertOptions) -> Inputs[np.float32]:
+    if options.camera:
+        return camera_bytes(inputs.map(lambda values: values.astype(np.uint8)))
+    return inputs.map(lambda values: values.astype(np.float32))
 
 
 def convert_run(
@@ -155,11 +155,3 @@ def _convert_network(run: Run, output: Path, samples: Samples, settings: Convers
             float_model = load_folded_model(run, fake_quantized=False)
             layers = layer_errors(float_model, path, samples.images.head(TRACED_IMAGES), settings.memory_budget)
     return save_models([described], [result], options, layers)
-
-
-def _as_uint8(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return values.astype(np.uint8)
-
-
-def _as_float32(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    return values.astype(np.float32)
