@@ -18,8 +18,8 @@ from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.files import read_json
 from mobile_eval.image.geometry import Geometry
-from mobile_eval.image.image_file import ImageItem
-from mobile_eval.image.preprocess import normalize, read_item, resize
+from mobile_eval.image.image_file import ImageItem, read_item
+from mobile_eval.image.preprocess import normalize, resize
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.options import option
 from mobile_eval.progress import tracked
