@@ -24,7 +24,15 @@ TASKS: dict[str, AnyTask] = {task.name: task for task in (POSE, LANDMARKS, SEGME
 
 
 def register(task: AnyTask) -> None:
-    """Make a task known by its name, in place of an earlier one of that name."""
+    """Add a task of one's own, so that models are evaluated for it by its name.
+
+    To train networks for it, register it with `training.tasks.registry.register` too.
+
+    Raises:
+        HRNetError: A task of that name is registered already.
+    """
+    if task.name in TASKS:
+        raise HRNetError(f"a task named {task.name!r} is registered already")
     TASKS[task.name] = task
 
 
