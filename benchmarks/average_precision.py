@@ -18,7 +18,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mobile_eval.metrics.keypoint_ap import NOT_DEFINED, keypoint_ap
+from mobile_eval.metrics.keypoint_ap import keypoint_ap
 
 SIGMAS = [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089]
 CATEGORY = {"id": 1, "name": "person", "keypoints": [str(joint) for joint in range(17)]}
@@ -74,7 +74,7 @@ def pycocotools(coco: dict[str, Any], results: list[dict[str, Any]]) -> list[flo
 
 def ours(coco: dict[str, Any], results: list[dict[str, Any]]) -> list[float]:
     found = keypoint_ap(coco, results, SIGMAS, 1)
-    return [NOT_DEFINED if value is None else value for value in vars(found).values()]
+    return [-1.0 if value is None else value for value in vars(found).values()]
 
 
 def main() -> None:

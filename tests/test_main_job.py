@@ -34,7 +34,7 @@ SMALL = Demo(
     DEMOS["pose"].recipe,
     images=(40, 8),
     pruning=f"{DEMOS['pose'].pruning} --accept-closest",  # what so small a network takes depends on what else runs
-    blocks=False,
+    include_blocks=False,
     epochs=2,
     pruned_epochs=1,
     quantized_epochs=1,

@@ -1,1 +1,1 @@
-"""Annotation files and the images they speak of."""
+"""Datasets on disk: annotation files, masks and folders of images."""

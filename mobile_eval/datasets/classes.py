@@ -1,13 +1,14 @@
-"""What data sets of classes have in common."""
+"""Datasets whose labels are classes, and files of class names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import parse_json, read_bytes
@@ -16,14 +17,9 @@ from mobile_eval.metrics.confusion import IGNORED
 if TYPE_CHECKING:
     from typing_extensions import Self  # in `typing` from Python 3.11 on
 
+Item = TypeVar("Item")
 
-def check_limit(count: int | None, of: str) -> None:
-    """Refuse to take less than one."""
-    if count is not None and count < 1:
-        raise HRNetError(f"the number of {of} to take must be at least 1, got {count}")
-
-
-BESIDE = "classes.json"
+CLASSES_FILE = "classes.json"
 CITYSCAPES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky",
     "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
@@ -31,24 +27,29 @@ CITYSCAPES = (
 
 
 @dataclass(frozen=True, eq=False)
-class ClassDataset:
-    """The images of a data set, and the names of its classes."""
+class ClassDataset(Generic[Item]):
+    """A dataset whose labels are classes; the base of the classification, segmentation and detection datasets.
+
+    Args:
+        images: The images with their labels.
+        classes: Names of the classes, by index.
+    """
 
     task: ClassVar[str]
-    images: tuple[Any, ...]
+    images: tuple[Item, ...]
     classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
-    def items(self) -> tuple[Any, ...]:
+    def items(self) -> tuple[Item, ...]:
         """The images."""
         return self.images
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes."""
+        """The names of the classes."""
         return self.classes
 
     @property
@@ -58,7 +59,7 @@ class ClassDataset:
 
     @property
     def skipped_summary(self) -> str:
-        """Nothing is."""
+        """What was skipped in the files of the dataset; "" if nothing was."""
         return ""
 
     def part(self, which: slice) -> Self:
@@ -71,27 +72,39 @@ class ClassDataset:
         return self if count is None or count >= len(self) else self.part(slice(count))
 
 
+def check_limit(count: int | None, noun: str) -> None:
+    """Raise HRNetError if a number of items is less than 1.
+
+    Args:
+        count: The number; None for all.
+        noun: What the items are, for the message.
+    """
+    if count is not None and count < 1:
+        raise HRNetError(f"the number of {noun} to use must be at least 1, got {count}")
+
+
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """The names in a file, in the order of the classes' indices: a JSON list of them, or one a line."""
+    """Read class names in the order of their indices: a JSON list, or one name per line."""
     text = read_bytes(path, "file of classes").decode("utf-8", "replace")
     if path.suffix == ".json":
         names = parse_json(text, str(path))
     else:
         names = [line.strip() for line in text.splitlines() if line.strip()]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise HRNetError(f"{path} must hold a list of the classes' names")
+        raise HRNetError(f"{path} must hold a list of class names")
     if len(set(names)) < len(names):
-        raise HRNetError(f"{path} names a class twice: {next(name for name in names if names.count(name) > 1)}")
+        raise HRNetError(f"{path} has a class name twice: {next(name for name in names if names.count(name) > 1)}")
     return tuple(names)
 
 
-def class_names_beside(masks: Path) -> tuple[str, ...] | None:
-    """The names in a `classes.json` in the folder of masks, or in one of the two folders above it; None where there is none."""
-    found = next((folder / BESIDE for folder in (masks, *masks.absolute().parents[:2]) if (folder / BESIDE).is_file()), None)
-    return read_class_names(found) if found else None
+def find_class_names(masks: Path) -> tuple[str, ...] | None:
+    """The names in a `classes.json` in the folder of masks or the two folders above it; None if there is no such file."""
+    folders = masks, *masks.absolute().parents[:2]
+    path = next((folder / CLASSES_FILE for folder in folders if (folder / CLASSES_FILE).is_file()), None)
+    return read_class_names(path) if path else None
 
 
-def numbered_classes(masks: Iterable[np.ndarray]) -> tuple[str, ...]:
-    """class_0, class_1, ... up to the largest index in any of the masks."""
+def numbered_classes(masks: Iterable[NDArray[np.uint8]]) -> tuple[str, ...]:
+    """Names class_0, class_1, ... up to the largest index in the masks."""
     largest = max((int(mask[mask != IGNORED].max(initial=0)) for mask in masks), default=0)
     return tuple(f"class_{index}" for index in range(largest + 1))

@@ -1,10 +1,11 @@
-"""Which pixels the annotations of a data set are of, where EXIF says that images are to be turned: one rule for all of a file.
+"""Whether annotations refer to images as EXIF turns them or as they are stored; one rule for all images of a dataset.
 
-upright     the image as it is shown, as browsers and most annotation tools have it
-stored      the image as it lies in the file, as COCO's tools and the official face code read it
+upright     the image as it is displayed: the convention of browsers and most annotation tools
+stored      the image as the file stores it: the convention of COCO's tools and the official face code
 
-The sizes that a file names tell for images on their side that are not square. Where at least one does, all of the file are read
-so. Where none does, the user has the choice (`--exif`), and is told of it.
+The image sizes in an annotation file reveal its convention for images that EXIF turns by 90 degrees, unless they are square. If
+at least one image reveals it, all images of the file are read by it. If none does, the user can choose (`--exif`), and a warning
+says so.
 """
 
 from __future__ import annotations
@@ -21,116 +22,126 @@ from mobile_eval.image.image_size import stored_size
 from mobile_eval.notices import DataWarning
 
 UPRIGHT, STORED = FRAMES = ("upright", "stored")
-READERS, PART = 8, 500  # threads that look into files, and how many files each takes at a time
+THREADS, FILES_PER_TASK = 8, 500
 
 Size = tuple[int, int]
-NamedSize = Callable[[Path], Size | None]
+SizeLookup = Callable[[Path], Size | None]
 
 
 @dataclass(frozen=True)
 class CoordinateFrame:
-    """How the images of a data set are read: those that EXIF turns as `name` says, except where their own size tells otherwise.
+    """How the images of a dataset are read.
 
-    `stored` are the images, of those that were looked at, that stay as they are stored although EXIF turns them.
+    Args:
+        name: One of FRAMES: how to read images that EXIF turns and whose own size does not reveal it.
+        stored: The inspected images that are read as they are stored although EXIF turns them.
     """
 
     name: str = UPRIGHT
     stored: frozenset[Path] = field(default=frozenset(), repr=False)
 
     def is_upright(self, path: Path) -> bool:
-        """Whether an image that was looked at is turned as its EXIF says; one that EXIF does not turn is upright anyway."""
+        """Whether an inspected image is read as EXIF turns it; also True if EXIF does not turn it."""
         return path not in self.stored
 
-    def with_images(self, images: Iterable[Path], named_size: NamedSize) -> CoordinateFrame:
-        """The same frame for more images."""
-        more = {one.path for one in _turned(images, named_size) if not one.is_upright(self.name)}
-        return CoordinateFrame(self.name, self.stored | more)
+    def with_images(self, images: Iterable[Path], stated_size: SizeLookup) -> CoordinateFrame:
+        """Inspect more images; the frame keeps its name.
+
+        Args:
+            images: The image files.
+            stated_size: Returns the (height, width) that the annotations state for an image, or None.
+        """
+        stored = {image.path for image in _turned_images(images, stated_size) if not image.is_upright(self.name)}
+        return CoordinateFrame(self.name, self.stored | stored)
 
 
 ALL_UPRIGHT = CoordinateFrame()
 
 
 @dataclass(frozen=True)
-class _Turned:
-    """An image that EXIF turns, and which way its named size tells that it was annotated; None where it does not tell."""
+class _TurnedImage:
+    """An image that EXIF turns, and the frame that its stated size reveals; None if it does not reveal it."""
 
     path: Path
-    told: str | None
+    revealed: str | None
 
     def is_upright(self, frame: str) -> bool:
-        return (self.told or frame) == UPRIGHT
+        return (self.revealed or frame) == UPRIGHT
 
 
 def oriented_size(path: Path, *, upright: bool) -> Size:
-    """(height, width) of an image when it is turned as EXIF says, or as it is stored."""
+    """(height, width) of an image as EXIF turns it (`upright`), or as it is stored."""
     return upright_size(stored_size(path), _orientation(path)) if upright else stored_size(path)
 
 
 def find_frame(
-    images: Iterable[Path], named_size: NamedSize, where: Path | str, choice: str | None = None, default: str = UPRIGHT
+    images: Iterable[Path], stated_size: SizeLookup, source: Path | str, exif: str | None = None, default: str = UPRIGHT
 ) -> CoordinateFrame:
-    """The frame of the images that a file annotates.
+    """Find out which frame the annotations of images refer to.
 
     Args:
-        images: Those files; one that is not there is passed over.
-        named_size: The (height, width) that the file names for an image, None if it names none.
-        where: The file, for messages.
-        choice: One of FRAMES, as the user says; None leaves it to the sizes.
-        default: What is taken where neither tells; DataWarning then says so.
+        images: The annotated image files; missing ones are ignored.
+        stated_size: Returns the (height, width) that the annotations state for an image, or None.
+        source: The annotation file, for messages.
+        exif: One of FRAMES, as the user states it; None decides by the stated sizes.
+        default: The frame to use if nothing reveals it. A DataWarning says so.
 
     Raises:
-        HRNetError: The choice is none of FRAMES, or the sizes that tell are all of the other frame.
+        HRNetError: `exif` is not one of FRAMES, or all sizes that reveal a frame reveal the other one.
     """
-    if choice not in (None, *FRAMES):
-        raise HRNetError(f"`exif` is one of {', '.join(FRAMES)}, got {choice!r}")
-    turned = _turned(images, named_size)
-    votes = {frame: [one for one in turned if one.told == frame] for frame in FRAMES}
-    most = max(FRAMES, key=lambda frame: (len(votes[frame]), frame == default))
-    if choice and votes[most] and not votes[choice]:
-        example = votes[most][0].path
+    if exif not in (None, *FRAMES):
+        raise HRNetError(f"`exif` must be one of {', '.join(FRAMES)}, got {exif!r}")
+    turned = _turned_images(images, stated_size)
+    votes = {frame: [image for image in turned if image.revealed == frame] for frame in FRAMES}
+    winner = max(FRAMES, key=lambda frame: (len(votes[frame]), frame == default))
+    if exif and votes[winner] and not votes[exif]:
+        path = votes[winner][0].path
         raise HRNetError(
-            f"`exif` {choice}: the sizes that {where} names are of {most} images; {example.name} is named "
-            f"{_shown(named_size(example))}, and is stored as {_shown(stored_size(example))} (height x width)"
+            f"`exif` is {exif}, but the sizes that {source} states are those of {winner} images: for {path.name} it states "
+            f"{_text(stated_size(path))}, and the file stores {_text(stored_size(path))} (height x width)"
         )
-    open_images = [one for one in turned if one.told is None]
-    if open_images and not choice and (not votes[most] or all(votes.values())):
-        count = len(open_images)
-        warnings.warn(
-            f"{where}: EXIF turns {count} image{'s' if count > 1 else ''} such as {open_images[0].path.name}, and "
-            f"{'nothing tells' if not votes[most] else 'the sizes of others tell differently'} whether the annotations are of "
-            f"the upright image or of the stored one: it is read as {most}; `exif` {' or `exif` '.join(FRAMES)} decides",
-            DataWarning,
-            stacklevel=2,
-        )
-    frame = choice or most
-    return CoordinateFrame(frame, frozenset(one.path for one in turned if not one.is_upright(frame)))
+    undecided = [image.path for image in turned if image.revealed is None]
+    if undecided and not exif and (not votes[winner] or all(votes.values())):
+        _warn_undecided(source, undecided, "the sizes of other images disagree" if votes[winner] else "no size reveals", winner)
+    frame = exif or winner
+    return CoordinateFrame(frame, frozenset(image.path for image in turned if not image.is_upright(frame)))
 
 
-def _turned(images: Iterable[Path], named_size: NamedSize) -> list[_Turned]:
-    """Those of the images that EXIF turns."""
+def _warn_undecided(source: Path | str, images: Sequence[Path], reason: str, frame: str) -> None:
+    noun = "image" if len(images) == 1 else "images"
+    warnings.warn(
+        f"{source}: EXIF turns {len(images)} {noun} such as {images[0].name}, and {reason} whether annotations refer to the "
+        f"upright or the stored image. They are read as {frame}; set `exif` to {' or '.join(FRAMES)} to decide",
+        DataWarning,
+        stacklevel=3,
+    )
 
-    def look(paths: Sequence[Path]) -> list[_Turned]:
-        return [one for path in paths if (one := _look(path, named_size))]
+
+def _turned_images(images: Iterable[Path], stated_size: SizeLookup) -> list[_TurnedImage]:
+    """The images that EXIF turns."""
+
+    def inspect_all(paths: Sequence[Path]) -> list[_TurnedImage]:
+        return [image for path in paths if (image := _inspect(path, stated_size))]
 
     paths = list(dict.fromkeys(images))
-    parts = (paths[start : start + PART] for start in range(0, len(paths), PART))
-    with ThreadPoolExecutor(READERS) as readers:  # disks and networks are slow to open files, and do so side by side
-        return [one for found in readers.map(look, parts) for one in found]
+    chunks = (paths[start : start + FILES_PER_TASK] for start in range(0, len(paths), FILES_PER_TASK))
+    with ThreadPoolExecutor(THREADS) as threads:  # disks and networks open files slowly, but many at a time
+        return [image for inspected in threads.map(inspect_all, chunks) for image in inspected]
 
 
-def _look(path: Path, named_size: NamedSize) -> _Turned | None:
-    """What an image says; None where EXIF does not turn it, or where it is not there."""
+def _inspect(path: Path, stated_size: SizeLookup) -> _TurnedImage | None:
+    """What an image reveals; None if EXIF does not turn it, or if it does not exist."""
     try:
-        said = _orientation(path)
+        tag = _orientation(path)
     except OSError:
-        return None  # whoever reads it says so
-    if said == AS_STORED:
+        return None  # reading the image reports the error
+    if tag == AS_STORED:
         return None
-    size = named_size(path) if said in SIDEWAYS else None
+    size = stated_size(path) if tag in SIDEWAYS else None
     if size is None or size[0] == size[1]:
-        return _Turned(path, None)
+        return _TurnedImage(path, None)
     stored = stored_size(path)
-    return _Turned(path, {stored: STORED, upright_size(stored, said): UPRIGHT}.get(size))
+    return _TurnedImage(path, {stored: STORED, upright_size(stored, tag): UPRIGHT}.get(size))
 
 
 def _orientation(path: Path) -> int:
@@ -138,5 +149,5 @@ def _orientation(path: Path) -> int:
         return read_orientation(file)
 
 
-def _shown(size: Size | None) -> str:
+def _text(size: Size | None) -> str:
     return "x".join(map(str, size or ()))

@@ -1,1 +1,1 @@
-"""Metrics of keypoints: PCK here, AP and AR (OKS) as COCO computes them."""
+"""Accuracy: PCK, NME, AP and AR, confusion matrices."""

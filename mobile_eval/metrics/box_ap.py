@@ -1,4 +1,4 @@
-"""Average precision of boxes, exactly as COCO computes it (faster-coco-eval, a port of pycocotools)."""
+"""AP and AR of boxes, exactly as COCO computes them (faster-coco-eval, a port of pycocotools)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from mobile_eval.datasets.coco.schema import as_id, key_of, numbered, usable_area
+from mobile_eval.datasets.coco.schema import TABLES, CocoData, JsonObject, as_float, as_id, id_key, number_ids, valid_area
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
-from mobile_eval.metrics.keypoint_ap import NOT_DEFINED
+from mobile_eval.metrics.keypoint_ap import summarize
 from mobile_eval.metrics.metric import format_scores
+from mobile_eval.typed import brief
 
-FIGURES = 12
-TABLES = {"image": "images", "category": "categories"}  # what ids are of, and where it is listed
+REQUIRED = ("image_id", "category_id", "bbox")
 
 
 @dataclass(frozen=True)
 class BoxApResult:
-    """COCO's twelve figures of boxes, 0..1; None where the annotations hold no object of that size.
+    """COCO's twelve box scores, from 0 to 1; None if there are no annotations of that size.
 
-    AP is the mean over IoU 0.5, 0.55 ... 0.95; AR1, AR10 and AR100 are with that many boxes an image at most.
+    AP is the mean over IoU thresholds 0.5, 0.55 ... 0.95. AR1, AR10 and AR100 allow at most that many boxes per image. Small
+    areas are below 32^2 pixels, large ones above 96^2.
     """
 
     ap: float | None
@@ -46,78 +46,83 @@ class BoxApResult:
 
 
 def box_ap_of_files(annotations: Path | str, results: Path | str) -> BoxApResult:
-    """`box_map` of a COCO instances file and a COCO detection results file."""
-    coco, found = read_json(annotations, "annotation file"), read_json(results, "detections")
-    if not isinstance(coco, dict) or not {"images", "categories", "annotations"} <= set(coco):
-        raise HRNetError(f"{annotations} is not a COCO annotation file: it must hold images, categories and annotations")
-    if not isinstance(found, list):
+    """`box_ap` of a COCO instances file and a COCO detection results file."""
+    coco, predictions = read_json(annotations, "annotation file"), read_json(results, "detections")
+    if not isinstance(coco, dict) or not set(TABLES) <= set(coco):
+        raise HRNetError(f"{annotations} is not a COCO annotation file: it must hold {', '.join(TABLES)}")
+    if not isinstance(predictions, list):
         raise HRNetError(f"{results} is not a COCO detection results file, a list of image_id, category_id, bbox and score")
-    return box_ap(coco, found)
+    return box_ap(coco, predictions)  # type: ignore[arg-type]  # its entries are checked below
 
 
-def box_ap(coco: dict[str, Any], results: Sequence[dict[str, Any]]) -> BoxApResult:
-    """AP and AR of `results` (COCO detection results: image_id, category_id, bbox, score) against a COCO annotation file.
+def box_ap(coco: CocoData, predictions: Sequence[JsonObject]) -> BoxApResult:
+    """AP and AR of boxes.
 
-    Annotations without an area above 0 get their box's, and crowds without a box are left out. Images and categories are numbered
-    anew: the evaluation takes numbers only. Raises HRNetError, naming the entry, for results of images or categories that the
-    annotations do not know, and for what is no box.
+    An annotation without an area above 0 gets the area of its box; crowds without a box are left out. Images and categories
+    are renumbered, because the evaluation accepts only numbers.
+
+    Args:
+        coco: Content of a COCO annotation file; it is not changed.
+        predictions: COCO detection results: image_id, category_id, bbox (x, y, width, height), score.
+
+    Raises:
+        HRNetError: A prediction has an unknown image or category, or an invalid box or score. The message names the entry.
     """
-    numbers = {f"{kind}_id": numbered(entry["id"] for entry in coco[table]) for kind, table in TABLES.items()}
+    images, categories = (number_ids(entry["id"] for entry in coco[name]) for name in ("images", "categories"))
+    numbers = {"image_id": images, "category_id": categories}
     truth = [
-        _numbered(_annotation(entry, number), f"annotation {number}", numbers)
-        for number, entry in enumerate(coco["annotations"], 1)
+        _renumbered(_annotation(entry, place), f"annotation {place}", numbers)
+        for place, entry in enumerate(coco["annotations"], 1)
         if not (entry.get("iscrowd") and "bbox" not in entry)
     ]
-    found = [_numbered(_result(entry, number), f"result {number}", numbers) for number, entry in enumerate(results, 1)]
+    detections = [_renumbered(_detection(entry, place), f"result {place}", numbers) for place, entry in enumerate(predictions, 1)]
     tables = {
-        table: [{**entry, "id": numbers[f"{kind}_id"][str(as_id(entry["id"]))]} for entry in coco[table]]
-        for kind, table in TABLES.items()
+        "images": [{**entry, "id": images[str(as_id(entry["id"]))]} for entry in coco["images"]],
+        "categories": [{**entry, "id": categories[str(as_id(entry["id"]))]} for entry in coco["categories"]],
     }
-    evaluation = COCOeval_faster(COCO({**tables, "annotations": truth}), COCO({**tables, "annotations": found}), iouType="bbox")
+    evaluation = COCOeval_faster(
+        COCO({**tables, "annotations": truth}), COCO({**tables, "annotations": detections}), iouType="bbox"
+    )
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summarize()
-    figures = [float(value) for value in np.asarray(evaluation.all_stats, np.float64)[:FIGURES]]
-    return BoxApResult(*(None if value == NOT_DEFINED else value for value in figures))
+    return BoxApResult(*summarize(evaluation)[:12])
 
 
-def _annotation(entry: dict[str, Any], number: int) -> dict[str, Any]:
-    """An annotation with all that COCO's evaluation reads."""
-    box = _box(entry, f"annotation {number}")
-    area = entry["area"] if usable_area(entry.get("area")) else box[2] * box[3]
-    completed = {"area": area, "iscrowd": int(entry.get("iscrowd") or 0)}
-    return {**entry, "id": number, "bbox": box, **completed}
+def _annotation(entry: JsonObject, place: int) -> dict[str, Any]:
+    """An annotation with all entries that COCO's evaluation reads."""
+    box = _box(entry, f"annotation {place}")
+    area = valid_area(entry.get("area")) or box[2] * box[3]
+    return {**entry, "id": place, "bbox": box, "area": area, "iscrowd": int(entry.get("iscrowd") or 0)}
 
 
-def _numbered(entry: dict[str, Any], where: str, numbers: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """An annotation or a result with the numbers of its image and category."""
-    own = {name: known.get(key_of(entry[name]) or "") for name, known in numbers.items()}
-    for name, number in own.items():
-        if number is None:
-            raise HRNetError(f"{where}: {name} {entry[name]!r} is not in the annotations")
-    return {**entry, **own}
-
-
-def _result(entry: dict[str, Any], number: int) -> dict[str, Any]:
+def _detection(entry: JsonObject, place: int) -> dict[str, Any]:
     """A result as an annotation."""
-    where = f"result {number}"
-    box = _box(entry, where)
-    if not isinstance(entry.get("score"), int | float):
-        raise HRNetError(f"{where}: its score must be a number, got {entry.get('score')!r}")
-    return {**entry, "id": number, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+    box = _box(entry, f"result {place}")
+    if as_float(entry.get("score")) is None:
+        raise HRNetError(f"result {place}: its score must be a number, got {brief(entry.get('score'))}")
+    return {**entry, "id": place, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
 
 
-def _box(entry: dict[str, Any], where: str) -> list[float]:
-    """The entry's box; it may be without area, as some of COCO's are."""
-    missing = [name for name in ("image_id", "category_id", "bbox") if not isinstance(entry, dict) or name not in entry]
+def _renumbered(entry: JsonObject, where: str, numbers: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """An entry with the numbers of its image and category."""
+    ids = {name: known.get(id_key(entry[name]) or "") for name, known in numbers.items()}
+    for name, number in ids.items():
+        if number is None:
+            raise HRNetError(f"{where}: {name} {brief(entry[name])} is not in the annotations")
+    return {**entry, **ids}
+
+
+def _box(entry: JsonObject, where: str) -> list[float]:
+    """The box of an entry; its area may be 0, as that of some of COCO's boxes is."""
+    missing = next((name for name in REQUIRED if not isinstance(entry, dict) or name not in entry), None)
     if missing:
-        raise HRNetError(f"{where} has no {missing[0]}")
+        raise HRNetError(f"{where} has no {missing}")
     try:
         x, y, width, height = map(float, entry["bbox"])
     except (TypeError, ValueError):
-        raise HRNetError(f"{where}: bbox must be [x, y, width, height], got {entry['bbox']!r}") from None
+        raise HRNetError(f"{where}: bbox must be [x, y, width, height], got {brief(entry['bbox'])}") from None
     if not all(map(math.isfinite, (x, y, width, height))):
-        raise HRNetError(f"{where}: bbox must be finite, got {entry['bbox']}")
+        raise HRNetError(f"{where}: bbox must be finite, got {brief(entry['bbox'])}")
     if not (width >= 0 and height >= 0):
-        raise HRNetError(f"{where}: bbox {entry['bbox']} is inside out")
+        raise HRNetError(f"{where}: bbox {brief(entry['bbox'])} has a negative width or height")
     return [x, y, width, height]

@@ -1,25 +1,34 @@
-"""What was taken for what: confusion matrices, and the figures of segmentation and classification that follow from them."""
+"""Confusion matrices, and the scores of segmentation and classification that follow from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mobile_eval.metrics.metric import format_score
 
-IGNORED = 255  # in masks, the label of what counts for nothing, in Cityscapes' convention
-LISTED_CLASSES = 40  # tables of more classes show those that do worst
+IGNORED = 255  # label of mask pixels that do not count (Cityscapes' convention)
+MAX_LISTED = 40  # tables of more classes show only the worst
 
 Counts = NDArray[np.int64]
 
 
-def confusion(truth: NDArray[Any], predicted: NDArray[Any], classes: int, ignored: int | None = None) -> Counts:
-    """How often class t was taken for class p, as entry (t, p) of (classes, classes); what is `ignored` in `truth` is left out.
+def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classes: int, ignored: int | None = None) -> Counts:
+    """Confusion matrix (classes, classes): entry (t, p) counts how often class t was predicted as class p.
 
-    Both hold class indices, in any equal shape. Add up the matrices of many images.
+    Sum the matrices of several images for the matrix of a dataset.
+
+    Args:
+        truth: Class indices, in any shape.
+        predicted: Predicted class indices, in the same shape.
+        classes: Number of classes.
+        ignored: Label in `truth` that does not count.
+
+    Example:
+        >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
+        [[1, 0], [1, 1]]
     """
     if ignored is not None:
         truth, predicted = truth[truth != ignored], predicted[truth != ignored]
@@ -28,39 +37,39 @@ def confusion(truth: NDArray[Any], predicted: NDArray[Any], classes: int, ignore
 
 
 def per_class_recall(counts: Counts) -> NDArray[np.float64]:
-    """Of each class, the share that was taken for it (its recall); NaN of classes that do not occur."""
+    """Recall of each class; NaN for a class that does not occur."""
     return _ratio(np.diag(counts), counts.sum(axis=1))
 
 
 def per_class_iou(counts: Counts) -> NDArray[np.float64]:
-    """Of each class, found / (what is it + what was taken for it - found); NaN where it neither occurs nor is predicted."""
+    """Intersection over union of each class; NaN for a class that neither occurs nor is predicted."""
     return _ratio(np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts))
 
 
 def accuracy(counts: Counts) -> float:
-    """The share of everything that was taken for what it is; NaN of nothing."""
+    """Share of correct predictions; NaN if there are none."""
     return float(_ratio(np.trace(counts), counts.sum()))
 
 
 def mean_over_classes(values: NDArray[np.float64]) -> float:
-    """The mean over classes that have a value, as Cityscapes' own evaluation takes it; NaN where none has."""
+    """Mean of the values that are not NaN, as in Cityscapes' evaluation; NaN if all are."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 
 
 def class_table(classes: Sequence[str], values: NDArray[np.float64]) -> list[str]:
-    """A line for each class; of very many, for those with the lowest values, which are listed from the lowest on."""
+    """A line for each class with its value. Of many classes, only those with the lowest values, lowest first."""
     rows = list(zip(classes, values, strict=True))
-    if len(rows) > LISTED_CLASSES:
-        rows = sorted((row for row in rows if not np.isnan(row[1])), key=lambda row: row[1])[: LISTED_CLASSES // 2]
-        return [f"the lowest {len(rows)} of {len(classes)} classes:", *(_row(*row) for row in rows)]
-    return [_row(*row) for row in rows]
+    if len(rows) <= MAX_LISTED:
+        return [_row(*row) for row in rows]
+    lowest = sorted((row for row in rows if not np.isnan(row[1])), key=lambda row: row[1])[: MAX_LISTED // 2]
+    return [f"the lowest {len(lowest)} of {len(classes)} classes:", *(_row(*row) for row in lowest)]
 
 
 def _row(name: str, value: float) -> str:
     return f"  {name:<20} {format_score(float(value))}"
 
 
-def _ratio(part: Any, whole: Any) -> NDArray[np.float64]:
+def _ratio(part: ArrayLike, total: ArrayLike) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.true_divide(part, whole))
+        return np.asarray(np.true_divide(part, total))

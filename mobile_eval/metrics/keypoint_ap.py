@@ -1,8 +1,8 @@
-"""AP and AR by object keypoint similarity, exactly as COCO computes them (faster-coco-eval, a port of pycocotools).
+"""AP and AR of keypoints, exactly as COCO computes them (faster-coco-eval, a port of pycocotools).
 
-Annotation files are completed where they lack what COCO's evaluation reads: an area that is missing or not above 0 becomes 0.53
-times that of the box (as for CrowdPose), `num_keypoints` is counted. Annotations, images and categories are numbered anew: the
-evaluation takes numbers only, and an annotation 0 for none.
+Entries that COCO's evaluation needs are added to annotations without them: an area that is missing or not above 0 becomes 0.53
+of the box's (as for CrowdPose), and `num_keypoints` is counted. Annotations, images and categories are renumbered, because the
+evaluation accepts only numbers, and takes annotation 0 for no annotation.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
-from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.schema import Id, as_id, key_of, numbered, usable_area
+from mobile_eval.datasets.coco.schema import CocoData, Id, JsonObject, as_id, id_key, number_ids, valid_area
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import format_scores
+from mobile_eval.metrics.oks import Array, annotation_oks
 
 AREA_OF_BOX = 0.53
-COUNTED = 20  # predictions of an image, the best ones
-CATEGORY = 1  # the number of the one that is evaluated
-NOT_DEFINED = -1.0  # what COCO's evaluation answers where there is nothing to find
+MAX_PREDICTIONS = 20  # per image, best scores first
+CATEGORY = 1  # number of the only category in the renumbered annotations
 
 
 @dataclass(frozen=True)
 class KeypointApResult:
-    """COCO's ten keypoint figures, 0..1; None where the annotations hold no person of that size."""
+    """COCO's ten keypoint scores, from 0 to 1; None if there are no annotations of that size.
+
+    AP and AR are means over OKS thresholds 0.5, 0.55 ... 0.95. Medium areas are from 32^2 to 96^2 pixels, large ones above.
+    """
 
     ap: float | None
     ap50: float | None
@@ -46,34 +48,43 @@ class KeypointApResult:
         return format_scores({"AP": self.ap, "AP50": self.ap50, "AP75": self.ap75, "AR": self.ar})
 
 
-def keypoint_ap(
-    coco: dict[str, Any], predictions: Sequence[Mapping[str, Any]], sigmas: Sequence[float], category_id: Id
-) -> KeypointApResult:
-    """AP and AR of predictions (COCO results: image_id, category_id, keypoints, score) against a COCO annotation file.
+def keypoint_ap(coco: CocoData, predictions: Sequence[JsonObject], sigmas: Sequence[float], category_id: Id) -> KeypointApResult:
+    """AP and AR of keypoints.
 
-    `sigmas` (K,) are the OKS constants of the joints, in COCO's convention (0.026 for the nose).
+    Args:
+        coco: Content of a COCO annotation file; it is not changed.
+        predictions: COCO keypoint results: image_id, category_id, keypoints, score.
+        sigmas: OKS constants of the joints (K,) in COCO's convention (0.026 for the nose).
+        category_id: Id of the evaluated category.
+
+    Raises:
+        HRNetError: A prediction is of an image that the annotations do not contain.
     """
-    images = numbered(image["id"] for image in coco["images"])
-    truth = completed(coco, category_id, images)
-    predictions = [one for one in predictions if key_of(one.get("category_id", category_id)) == key_of(category_id)]
-    unknown = next((one["image_id"] for one in predictions if key_of(one["image_id"]) not in images), None)
+    images = number_ids(image["id"] for image in coco["images"])
+    truth = _renumbered(coco, category_id, images)
+    predictions = [one for one in predictions if id_key(one.get("category_id", category_id)) == id_key(category_id)]
+    unknown = next((one["image_id"] for one in predictions if id_key(one["image_id"]) not in images), None)
     if unknown is not None:
         raise HRNetError(f"there are results for image {unknown}, which is not in the annotations")
-    with _no_garbage():
-        annotations, points = as_annotations(predictions, images)
-        similar = pairwise_oks(truth["annotations"], [one["image_id"] for one in annotations], points, sigmas)
-        evaluation = _WithOks(COCO(truth), COCO({**truth, "annotations": annotations}), similar)
+    with _garbage_collection_paused():
+        detections, points = _detections(predictions, images)
+        similarities = _oks_by_image(truth["annotations"], [one["image_id"] for one in detections], points, sigmas)
+        evaluation = _Evaluation(COCO(truth), COCO({**truth, "annotations": detections}), similarities)
         evaluation.params.catIds = [CATEGORY]
         evaluation.evaluate()
         evaluation.accumulate()
+    return KeypointApResult(*summarize(evaluation)[:10])
+
+
+def summarize(evaluation: COCOeval_faster) -> list[float | None]:
+    """COCO's scores of an evaluation; None for those that it does not define (-1)."""
     evaluation.summarize()
-    figures = [float(value) for value in np.asarray(evaluation.all_stats, np.float64)]
-    return KeypointApResult(*(None if value == NOT_DEFINED else value for value in figures))
+    return [None if score == -1 else score for score in np.asarray(evaluation.all_stats, np.float64).tolist()]
 
 
 @contextlib.contextmanager
-def _no_garbage() -> Iterator[None]:
-    """No looking for garbage in cycles: with so many small objects, none of them garbage, a fifth of the time."""
+def _garbage_collection_paused() -> Iterator[None]:
+    """Pause the collection of reference cycles: with so many small objects it takes a fifth of the time and finds nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -83,120 +94,110 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-class _WithOks(COCOeval_faster):  # type: ignore[misc]
-    """Takes the OKS of each image (predictions, annotations) as it is given; the matching and averaging are the library's."""
+class _Evaluation(COCOeval_faster):  # type: ignore[misc]
+    """COCO's evaluation with OKS (predictions, annotations) that is computed beforehand, by image."""
 
-    def __init__(self, truth: COCO, found: COCO, similar: dict[int, NDArray[np.float64]]):
-        super().__init__(truth, found, iouType="keypoints")
-        self.similar = similar
+    def __init__(self, truth: COCO, detections: COCO, similarities: dict[int, Array]):
+        super().__init__(truth, detections, iouType="keypoints")
+        self.similarities = similarities
 
-    def computeOks(self, imgId: int, catId: int) -> NDArray[np.float64] | list[float]:  # noqa: N802, N803
-        return self.similar.get(imgId, [])
+    def computeOks(self, imgId: int, catId: int) -> Array | list[float]:  # noqa: N802, N803
+        return self.similarities.get(imgId, [])
 
 
-def as_annotations(
-    predictions: Sequence[Mapping[str, Any]], numbers: Mapping[str, int]
-) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
-    """COCO results as annotations, with boxes and areas of their joints, as `loadRes` makes them, and those joints (N, K, 2).
+def _detections(predictions: Sequence[JsonObject], image_numbers: Mapping[str, int]) -> tuple[list[dict[str, Any]], Array]:
+    """Predictions as annotations with the box and area of their keypoints, as pycocotools' `loadRes` makes them.
 
-    By image, whose `numbers` are by their ids' keys; of each only those that are counted: the best first, of equal ones what came
-    first.
+    Args:
+        predictions: COCO keypoint results.
+        image_numbers: Numbers of the images, by `id_key`.
+
+    Returns:
+        Annotations sorted by image, of each image only those that count: best score first, equal scores in their order. And
+        their keypoints (N, K, 2).
     """
     if not predictions:
         return [], np.zeros((0, 0, 2))
-    images = np.array([numbers[str(as_id(one["image_id"]))] for one in predictions])
+    images = np.array([image_numbers[str(as_id(one["image_id"]))] for one in predictions])
     order = np.lexsort((-np.array([one["score"] for one in predictions], np.float64), images))
     images = images[order]
-    kept = np.arange(len(order)) - np.searchsorted(images, images) < COUNTED
-    counted = order[kept].tolist()
+    counts = np.arange(len(order)) - np.searchsorted(images, images) < MAX_PREDICTIONS
+    counted = order[counts].tolist()
     points = np.array([predictions[i]["keypoints"] for i in counted], np.float64).reshape(len(counted), -1, 3)[..., :2]
-    by_joint = np.ascontiguousarray(points.swapaxes(0, 1))  # (K, N, 2): several times as fast to look through
+    by_joint = np.ascontiguousarray(points.swapaxes(0, 1))  # (K, N, 2): several times faster to reduce
     low = by_joint.min(axis=0)
     size = by_joint.max(axis=0) - low
     boxes, areas = np.concatenate([low, size], axis=1).tolist(), size.prod(axis=1).tolist()
-    found = []
-    for number, (i, image, box, area) in enumerate(zip(counted, images[kept].tolist(), boxes, areas, strict=True), 1):
-        place = {"id": number, "image_id": image, "category_id": CATEGORY, "score": predictions[i]["score"]}
-        found.append({**place, "bbox": box, "area": area, "iscrowd": 0})
-    return found, points
+    entries = [
+        {
+            "id": number,
+            "image_id": image,
+            "category_id": CATEGORY,
+            "score": predictions[i]["score"],
+            "bbox": box,
+            "area": area,
+            "iscrowd": 0,
+        }
+        for number, (i, image, box, area) in enumerate(zip(counted, images[counts].tolist(), boxes, areas, strict=True), 1)
+    ]
+    return entries, points
 
 
-def pairwise_oks(
-    truths: Sequence[dict[str, Any]], images: Sequence[int], points: NDArray[np.float64], sigmas: Sequence[float]
-) -> dict[int, NDArray[np.float64]]:
+def _oks_by_image(
+    annotations: Sequence[JsonObject], images: Sequence[int], points: Array, sigmas: Sequence[float]
+) -> dict[int, Array]:
     """OKS (predictions, annotations) of each image that has both.
 
-    Predicted `points` (N, K, 2) are those of `images` (N,), of each image one after another. The annotations of an image keep
-    their order.
+    Args:
+        annotations: The renumbered annotations.
+        images: Image numbers of the predictions (N,), sorted.
+        points: Keypoints of the predictions (N, K, 2).
+        sigmas: OKS constants of the joints (K,).
     """
-    if not truths or not images:
+    if not annotations or not images:
         return {}
-    own = np.array([one["image_id"] for one in truths])
-    order = np.argsort(own, kind="stable")
-    own = own[order]
-    joints = np.array([truths[i]["keypoints"] for i in order], np.float64).reshape(len(truths), -1, 3)
-    boxes = np.array([truths[i]["bbox"] for i in order], np.float64)
-    areas = np.array([truths[i]["area"] for i in order], np.float64)
-    asked = np.array(images)
-    first = np.searchsorted(own, asked)
-    counts = np.searchsorted(own, asked, side="right") - first
-    similar = np.zeros((len(asked), counts.max()))
-    for column in range(similar.shape[1]):
+    annotated = np.array([one["image_id"] for one in annotations])
+    order = np.argsort(annotated, kind="stable")
+    annotated = annotated[order]
+    keypoints = np.array([annotations[i]["keypoints"] for i in order], np.float64).reshape(len(annotations), -1, 3)
+    boxes = np.array([annotations[i]["bbox"] for i in order], np.float64)
+    areas = np.array([annotations[i]["area"] for i in order], np.float64)
+    predicted = np.array(images)
+    first = np.searchsorted(annotated, predicted)
+    counts = np.searchsorted(annotated, predicted, side="right") - first
+    similarities = np.zeros((len(predicted), counts.max()))
+    for column in range(similarities.shape[1]):
         rows = np.flatnonzero(counts > column)
         pairs = first[rows] + column
-        similar[rows, column] = oks_of_pairs(points[rows], joints[pairs], boxes[pairs], areas[pairs], sigmas)
-    begins = np.flatnonzero(np.diff(asked, prepend=asked[0] - 1))
-    ends = [*begins[1:], len(asked)]
-    return {images[int(a)]: similar[a:b, : counts[a]] for a, b in zip(begins, ends, strict=True) if counts[a]}
+        similarities[rows, column] = annotation_oks(points[rows], keypoints[pairs], boxes[pairs], areas[pairs], sigmas)
+    starts = np.flatnonzero(np.diff(predicted, prepend=predicted[0] - 1))
+    ends = [*starts[1:], len(predicted)]
+    return {images[int(a)]: similarities[a:b, : counts[a]] for a, b in zip(starts, ends, strict=True) if counts[a]}
 
 
-def oks_of_pairs(
-    points: NDArray[np.float64],
-    joints: NDArray[np.float64],
-    boxes: NDArray[np.float64],
-    areas: NDArray[np.float64],
-    sigmas: Sequence[float],
-) -> NDArray[np.float64]:
-    """OKS (N,) of predicted points (N, K, 2) and annotated joints (N, K, 3) with boxes (N, 4) and areas (N,).
+def _renumbered(coco: CocoData, category_id: Id, image_numbers: Mapping[str, int]) -> dict[str, Any]:
+    """The annotations of a category with all entries that COCO's evaluation reads.
 
-    The mean over labelled joints of exp(-d^2 / (2 area (2 sigma)^2)); of an annotation without labelled joints d is the
-    distance to its box, doubled about its centre, over all joints.
-    """
-    labelled = joints[..., 2] > 0
-    apart = points - joints[..., :2]
-    unlabelled = ~labelled.any(axis=1)
-    if unlabelled.any():
-        corners, sizes = boxes[unlabelled, None, :2], boxes[unlabelled, None, 2:]
-        outside = points[unlabelled]
-        apart[unlabelled] = np.maximum(corners - sizes - outside, 0) + np.maximum(outside - corners - 2 * sizes, 0)
-        labelled[unlabelled] = True
-    variances = np.square(2 * np.asarray(sigmas))
-    similar = np.exp(-np.square(apart).sum(axis=-1) / variances / (areas[:, None] + np.spacing(1)) / 2)
-    return np.asarray(np.where(labelled, similar, 0.0).sum(axis=-1) / labelled.sum(axis=-1))
-
-
-def completed(coco: dict[str, Any], category_id: Id, images: Mapping[str, int]) -> dict[str, Any]:
-    """A copy of an annotation file that has every entry COCO's evaluation reads, of this category only.
-
-    Images have the numbers that `images` gives by the keys of their ids. Crowds without keypoints or box are left out.
+    Args:
+        coco: Content of an annotation file. Annotations without keypoints or box, such as crowds, are left out.
+        category_id: Id of the category.
+        image_numbers: Numbers of the images, by `id_key`.
     """
     annotations: list[dict[str, Any]] = []
     for annotation in coco["annotations"]:
-        image = images.get(key_of(annotation["image_id"]) or "")
-        of_category = key_of(annotation.get("category_id", category_id)) == key_of(category_id)
-        if image is None or not of_category or not (annotation.get("keypoints") and annotation.get("bbox")):
+        image = image_numbers.get(id_key(annotation["image_id"]) or "")
+        in_category = id_key(annotation.get("category_id", category_id)) == id_key(category_id)
+        if image is None or not in_category or not (annotation.get("keypoints") and annotation.get("bbox")):
             continue
         width, height = annotation["bbox"][2:]
-        area = annotation.get("area")
-        numbers = {"id": len(annotations) + 1, "image_id": image, "category_id": CATEGORY}
-        annotations.append(
-            {
-                **annotation,
-                **numbers,
-                "iscrowd": int(annotation.get("iscrowd") or 0),
-                "area": area if usable_area(area) else AREA_OF_BOX * width * height,
-                "num_keypoints": sum(v is not None and v > 0 for v in annotation["keypoints"][2::3]),
-            }
-        )
-    entries = [{**image, "id": images[str(as_id(image["id"]))]} for image in coco["images"]]
-    return {"images": entries, "categories": [{"id": CATEGORY, "name": "evaluated"}], "annotations": annotations}
+        added = {
+            "id": len(annotations) + 1,
+            "image_id": image,
+            "category_id": CATEGORY,
+            "iscrowd": int(annotation.get("iscrowd") or 0),
+            "area": valid_area(annotation.get("area")) or AREA_OF_BOX * width * height,
+            "num_keypoints": sum(v is not None and v > 0 for v in annotation["keypoints"][2::3]),
+        }
+        annotations.append({**annotation, **added})
+    images = [{**image, "id": image_numbers[str(as_id(image["id"]))]} for image in coco["images"]]
+    return {"images": images, "categories": [{"id": CATEGORY, "name": "evaluated"}], "annotations": annotations}

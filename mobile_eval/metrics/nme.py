@@ -1,4 +1,4 @@
-"""Facial landmarks: normalized mean error, failure rate, and the area under the curve of cumulative errors."""
+"""Facial landmarks: normalized mean error, failure rate, and area under the cumulative error curve."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from mobile_eval.words import number_of
 
 @dataclass(frozen=True)
 class NmeResult:
-    """The mean of the faces' errors; the share of faces whose error is above `threshold`; and the area under the curve of
-    cumulative errors up to it, as a share of the whole. Errors are in units of the face, `per_landmark` (K,) too.
+    """Errors of faces, in units of the face's size; NaN if nothing is labelled.
 
-    NaN where nothing was labelled. `faces_counted` are those that have a unit and a labelled landmark.
+    Args:
+        threshold: Error above which a face has failed.
+        nme: Mean error of the faces.
+        failure_rate: Share of faces that have failed.
+        auc: Area under the cumulative error curve up to the threshold, divided by the threshold.
+        per_landmark: Mean error of each landmark (K,).
+        faces_counted: Number of faces that have a size and a labelled landmark.
     """
 
     threshold: float
@@ -30,7 +35,11 @@ class NmeResult:
     faces_counted: int
 
     def to_json(self, landmarks: Sequence[str]) -> dict[str, Any]:
-        """Plain data, with the names of the `landmarks`; NaN becomes null."""
+        """Plain data; NaN becomes null.
+
+        Args:
+            landmarks: Names of the landmarks (K,).
+        """
         return {
             "nme": none_if_nan(self.nme),
             "threshold": self.threshold,
@@ -47,10 +56,18 @@ class NmeResult:
 
 
 def nme(distances: NDArray[np.float64], threshold: float = FAILURE_THRESHOLD) -> NmeResult:
-    """NME of distances (N, K) in units of each face, NaN where not known, as `normalized_distances` gives them.
+    """NME, failure rate and AUC. The error of a face is the mean over its labelled landmarks.
 
-    A face's error is the mean over its labelled landmarks. The area is exact: the cumulative curve of errors e is a staircase,
-    and its integral from 0 to t the mean of max(0, t - e).
+    The area is exact: the cumulative curve of errors e is a step function, whose integral from 0 to t is the mean of
+    max(0, t - e).
+
+    Args:
+        distances: Distances (N, K) in units of the face's size, NaN if not known, from `normalized_distances`.
+        threshold: Error above which a face has failed.
+
+    Example:
+        >>> nme(np.array([[0.02, 0.04], [0.10, 0.14]])).failure_rate
+        0.5
     """
     if not threshold > 0:
         raise HRNetError(f"the error above which a face has failed must be above 0, got {threshold:g}")
@@ -59,14 +76,18 @@ def nme(distances: NDArray[np.float64], threshold: float = FAILURE_THRESHOLD) ->
     per_landmark = tuple(map(float, _means(distances, axis=0)))
     if not errors.size:
         return NmeResult(threshold, *(float("nan"),) * 3, per_landmark, 0)
-    area = np.maximum(threshold - errors, 0).mean() / threshold
     return NmeResult(
-        threshold, float(errors.mean()), float((errors > threshold).mean()), float(area), per_landmark, int(errors.size)
+        threshold=threshold,
+        nme=float(errors.mean()),
+        failure_rate=float((errors > threshold).mean()),
+        auc=float(np.maximum(threshold - errors, 0).mean() / threshold),
+        per_landmark=per_landmark,
+        faces_counted=int(errors.size),
     )
 
 
 def _means(distances: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Means of what is known."""
+    """Means over the distances that are not NaN; NaN if all are."""
     known = ~np.isnan(distances)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, distances, 0).sum(axis=axis) / known.sum(axis=axis))

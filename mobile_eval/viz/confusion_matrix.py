@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.metrics.confusion import LISTED_CLASSES, per_class_recall
+from mobile_eval.metrics.confusion import MAX_LISTED, per_class_recall
 from mobile_eval.viz.svg import GRID, INK, MUTED, element, picture, text
 
 CELL, NAME, MARGIN, TOP = 34.0, 7.2, 24.0, 74.0  # NAME: width of a letter
@@ -16,7 +16,7 @@ FAINTEST = 0.08
 LEGIBLE = 0.65  # on a darker cell letters are white
 
 
-def most_confused(counts: NDArray[np.int64], most: int = LISTED_CLASSES) -> list[int]:
+def most_confused(counts: NDArray[np.int64], most: int = MAX_LISTED) -> list[int]:
     """Indices of the classes to show, in their order: all, or of very many those that most mistakes were made about."""
     mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
     return sorted(np.argsort(-mistakes, kind="stable")[:most].tolist())

@@ -134,6 +134,6 @@ def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path:
     coco["annotations"][1]["iscrowd"] = 1
     (tmp_path / "train.json").write_text(json.dumps(coco))
     line = dataset_summary(load_keypoint_dataset(tmp_path / "train.json", config.train.path("images")), "persons")
-    assert line == f"{count - 2} persons to learn from (2 annotations left out: 1 of crowds, 1 without a labelled joint)"
+    assert line == f"{count - 2} persons to learn from (2 annotations skipped: 1 of crowds, 1 without labelled keypoints)"
     assert dataset_summary(load_keypoints(config.train), "persons") == f"{count} persons to learn from"
     assert dataset_summary(load_keypoints(config.train).head(1), "persons") == "1 person to learn from"

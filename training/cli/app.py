@@ -120,7 +120,7 @@ def rank(
         list[str] | None,
         typer.Option(help="leave-one-out (default), taylor, l0, l1, random, or all. Can be repeated; pruning uses the first."),
     ] = None,
-    blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
+    include_blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
     limit: Annotated[int, typer.Option(help="Number of items to measure on, the first of the data.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
     memory_budget: given.MemoryBudget = "1GiB",
@@ -150,7 +150,7 @@ def rank(
     data = TASKS[loaded.spec.task].load(source)
     log_skipped(source, data)
     methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
-    ranking = rank_run(loaded, data.head(limit), methods, include_blocks=blocks, seed=seed, memory_budget=budget_bytes)
+    ranking = rank_run(loaded, data.head(limit), methods, include_blocks=include_blocks, seed=seed, memory_budget=budget_bytes)
     show_ranking(ranking)
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
@@ -168,7 +168,7 @@ def prune(
         str | None,
         typer.Option(help="Importance method, the ranking's first by default. random removes single links, whatever that saves."),
     ] = None,
-    blocks: Annotated[bool, typer.Option("--blocks", help="Remove residual blocks too.")] = False,
+    include_blocks: Annotated[bool, typer.Option("--blocks", help="Remove residual blocks too.")] = False,
     profile: Annotated[
         Path | None,
         typer.Option(help="File of `python -m mobile_eval profile` on the target; latency is measured here by default."),
@@ -228,7 +228,9 @@ def prune(
     config = with_given(config, {"flip_pairs": flip_pairs})
     config = dataclasses.replace(config, precision=chosen, distill_weight=distill_weight, sparsity=sparsity)
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
-    options = PruneOptions(budget, method, blocks, str(profile) if profile else None, threads, rounds, rerank, accept_closest)
+    options = PruneOptions(
+        budget, method, include_blocks, str(profile) if profile else None, threads, rounds, rerank, accept_closest
+    )
     if dry_run:
         show_dry_run(parent, options, config, budget_bytes)
         return

@@ -1,1 +1,1 @@
-"""COCO files: keypoints, instances and detections."""
+"""COCO files: keypoints, instances and detection results."""

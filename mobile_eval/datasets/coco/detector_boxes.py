@@ -1,74 +1,94 @@
-"""A person detector's boxes, as COCO detection results hold them."""
+"""Boxes of a person detector, from a COCO detection results file."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from reprlib import repr as brief
-from typing import Any
 
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
-from mobile_eval.datasets.coco.schema import Id, key_of, number
+from mobile_eval.datasets.coco.schema import Box, CocoImage, Id, as_float, id_key
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.image.geometry import checked_box
+from mobile_eval.typed import brief
+
+REQUIRED = ("image_id", "bbox", "score")
 
 
 @dataclass(frozen=True)
 class DetectorBox:
-    """A box (x, y, width, height) in pixels and the detector's `score` of it, in an image of `image_size` (height, width)."""
+    """A box that a detector found.
+
+    Args:
+        image_id: Id of its image in the annotation file.
+        image_path: File of its image.
+        image_size: (height, width) as the annotation file states it.
+        box: x, y, width, height in pixels.
+        score: The detector's confidence.
+        upright: Whether coordinates refer to the image as EXIF turns it, or as it is stored.
+    """
 
     image_id: Id
     image_path: Path
     image_size: tuple[int, int] | None
-    box: tuple[float, float, float, float]
+    box: Box
     score: float
     upright: bool = True
 
 
 def load_detector_boxes(
-    path: Path | str, dataset: KeypointDataset, images: Path | str, least: float = 0.0
+    path: Path | str, dataset: KeypointDataset, images: Path | str, min_score: float = 0.0
 ) -> tuple[DetectorBox, ...]:
-    """The boxes of a COCO detection results file that are of `dataset`'s category and score at least `least`.
+    """Read the boxes of the dataset's category, sorted by image.
 
-    Boxes of one image follow each other. Raises HRNetError, naming the entry, for a file of another kind, a box without area,
-    an image that the annotations do not know, and where no box is left.
+    Args:
+        path: COCO detection results file, a list of image_id, category_id, bbox and score.
+        dataset: The dataset that poses are evaluated on.
+        images: The folder of its images.
+        min_score: Boxes with a lower score are skipped.
+
+    Raises:
+        HRNetError: The file is of another kind, a box has no area, an image is unknown, or no box is left. The message names
+            the entry.
     """
     entries = read_json(path, "detections")
     if not isinstance(entries, list):
         raise HRNetError(f"{path} is not a COCO detection results file, a list of image_id, category_id, bbox and score")
-    known = {str(image["id"]): image for image in dataset.coco["images"]}
-    found = []
+    known_images = {str(image["id"]): image for image in dataset.coco["images"]}
+    boxes = []
     for place, entry in enumerate(entries):
         try:
-            one = _detection(entry, known, dataset.category_id, Path(images), least)
+            box = _box(entry, known_images, dataset.category_id, Path(images), min_score)
         except HRNetError as error:
             raise HRNetError(f"{path}, entry {place}: {error}") from error
-        if one:
-            found.append(one)
-    if not found:
-        raise HRNetError(f"{path} holds no box of {dataset.category.name!r} with a score of at least {least:g}")
-    missing = next((one.image_path for one in found if not one.image_path.is_file()), None)
+        if box:
+            boxes.append(box)
+    if not boxes:
+        raise HRNetError(f"{path} holds no box of {dataset.category.name!r} with a score of at least {min_score:g}")
+    missing = next((box.image_path for box in boxes if not box.image_path.is_file()), None)
     if missing is not None:
         raise HRNetError(f"{path} has boxes in {missing.name}, which is not in {images}")
-    sizes = {one.image_path: one.image_size for one in found}
+    sizes = {box.image_path: box.image_size for box in boxes}
     frame = dataset.frame.with_images(sizes, sizes.get)
-    found = [replace(one, upright=frame.is_upright(one.image_path)) for one in found] if frame.stored else found
-    return tuple(sorted(found, key=lambda one: str(one.image_path)))
+    boxes = [replace(box, upright=frame.is_upright(box.image_path)) for box in boxes] if frame.stored else boxes
+    return tuple(sorted(boxes, key=lambda box: str(box.image_path)))
 
 
-def _detection(entry: Any, known: dict[str, dict[str, Any]], category_id: Id, folder: Path, least: float) -> DetectorBox | None:
-    """The box of an entry; None where it is of another category or scores less than `least`."""
-    lacking = [name for name in ("image_id", "bbox", "score") if not isinstance(entry, dict) or name not in entry]
-    if lacking:
-        raise HRNetError(f"it has no {lacking[0]}")
-    score = number(entry["score"])
+def _box(entry: object, images: Mapping[str, CocoImage], category_id: Id, folder: Path, min_score: float) -> DetectorBox | None:
+    """The box of an entry; None if it is of another category or scores less than `min_score`."""
+    if not isinstance(entry, dict):
+        raise HRNetError(f"it must be an object, got {brief(entry)}")
+    missing = next((name for name in REQUIRED if name not in entry), None)
+    if missing:
+        raise HRNetError(f"it has no {missing}")
+    score = as_float(entry["score"])
     if score is None or not math.isfinite(score):
         raise HRNetError(f"its score must be a finite number, got {brief(entry['score'])}")
-    if key_of(entry.get("category_id", category_id)) != str(category_id) or score < least:
+    if id_key(entry.get("category_id", category_id)) != str(category_id) or score < min_score:
         return None
-    image = known.get(key_of(entry["image_id"]) or "")
+    image = images.get(id_key(entry["image_id"]) or "")
     if image is None:
         raise HRNetError(f"image {brief(entry['image_id'])} is not in the annotations")
     box = checked_box(entry["bbox"], f"image {image['file_name']}")

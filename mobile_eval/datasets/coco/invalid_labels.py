@@ -1,4 +1,4 @@
-"""Labels that cannot be used: a few are counted and left out, many refuse the file."""
+"""Invalid labels in an annotation file: a few are skipped and counted, too many make the file unusable."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from mobile_eval.errors import HRNetError
 MAX_INVALID_SHARE = 0.01  # of the labels of a file
 
 
-def how_many(count: int, noun: str) -> str:
-    """Such as "1 annotation" and "1,234 annotations"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 class InvalidLabels:
-    """Counts the bad ones among the labels of a file.
+    """Counts the invalid labels of a file.
 
     Args:
-        source: The file, for messages.
+        source: Name of the file in messages.
         noun: What the labels are, such as "annotations".
-        treated: What becomes of bad ones, such as "left out".
-        strict: Refuse the file at the first bad label.
+        treatment: What happens to invalid ones, such as "skipped".
+        strict: Refuse the file at the first invalid label.
     """
 
-    def __init__(self, source: str, noun: str, treated: str, *, strict: bool = False):
+    def __init__(self, source: str, noun: str, treatment: str, *, strict: bool = False):
         self.source = source
         self.noun = noun
-        self.treated = treated
+        self.treatment = treatment
         self.strict = strict
-        self.total = 0
-        self.bad = 0
+        self.total = 0  # valid and invalid labels; the caller counts them
+        self.invalid = 0
         self.first = ""
 
     def add(self, reason: str) -> None:
-        """Count a bad label; `reason` names it. Raises HRNetError where bad labels are not accepted."""
+        """Count an invalid label; HRNetError if `strict`.
+
+        Args:
+            reason: The name of the label, and what is wrong with it.
+        """
         if self.strict:
             raise HRNetError(f"{self.source}, {reason}")
         self.first = self.first or reason
-        self.bad += 1
+        self.invalid += 1
 
     def check(self) -> None:
-        """Raise HRNetError, naming the first, where more than 1 % are bad."""
-        if self.bad > MAX_INVALID_SHARE * self.total:
-            count = f"{self.bad:,} of {self.total:,} {self.noun}"
-            raise HRNetError(f"{self.source}: {count} cannot be used, more than {MAX_INVALID_SHARE:.0%}; the first: {self.first}")
+        """Raise HRNetError, naming the first invalid label, if more than 1 % are invalid."""
+        if self.invalid > MAX_INVALID_SHARE * self.total:
+            count = f"{self.invalid:,} of {self.total:,} {self.noun}"
+            raise HRNetError(f"{self.source}: {count} are invalid, more than {MAX_INVALID_SHARE:.0%}; first: {self.first}")
 
-    def remark(self) -> str:
-        """How many are bad, what becomes of them, and the first; "" where none is."""
-        return f"{self.bad:,} of {self.total:,} {self.noun} {self.treated}, the first: {self.first}" if self.bad else ""
+    def summary(self) -> str:
+        """The number of invalid labels, their treatment, and the first of them; "" if there are none."""
+        if not self.invalid:
+            return ""
+        return f"{self.invalid:,} of {self.total:,} {self.noun} {self.treatment}; first: {self.first}"

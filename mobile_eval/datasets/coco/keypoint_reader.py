@@ -1,196 +1,227 @@
-"""The people that a COCO keypoint file labels, and what of its annotations COCO's own evaluation is given."""
+"""Reads the annotations of one keypoint category, for inference and for COCO's evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from reprlib import repr as brief
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.invalid_labels import InvalidLabels, how_many
+from mobile_eval.datasets.coco.invalid_labels import InvalidLabels
 from mobile_eval.datasets.coco.schema import (
+    Box,
+    CocoAnnotation,
+    CocoCategory,
     CocoFile,
+    CocoImage,
+    JsonObject,
     as_annotation,
-    box_in,
+    as_float,
+    check_iscrowd,
+    id_key,
     is_crowd,
-    is_of_crowd,
-    key_of,
-    keypoints_in,
-    number,
-    usable_area,
+    read_box,
+    read_keypoints,
+    valid_area,
 )
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import checked_box
+from mobile_eval.typed import brief
+from mobile_eval.words import number_of
 
-HEAD_BOX = "bbox_head"
-VISIBLE = 2  # after x and y
-Box = tuple[float, float, float, float]
+HEAD_BOX = "bbox_head"  # PoseTrack's name
+VISIBILITY = 2  # column of keypoints, after x and y
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LabelledInstance:
-    """An annotation as COCO's evaluation takes it, its image's entry, and its box, keypoints (K, 3) and head box."""
+    """An instance with at least one labelled keypoint.
 
-    entry: dict[str, Any]
-    image: dict[str, Any]
-    places: tuple[Box, Array, Box | None]
+    Args:
+        entry: The annotation as COCO's evaluation takes it.
+        image: The entry of its image.
+        box: The box (x, y, width, height) in pixels.
+        keypoints: Keypoints (K, 3) as x, y, visibility.
+        head_box: The box of the head, if it is annotated.
+    """
+
+    entry: CocoAnnotation
+    image: CocoImage
+    box: Box
+    keypoints: Array
+    head_box: Box | None
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    annotation: JsonObject
+    image: CocoImage
+    keypoints: Array
+    box: Box | None  # None if no joint is labelled: then it need not be valid
+    where: str  # name of the annotation in messages
 
 
 class KeypointReader:
-    """Reads the annotations of one category, and counts what is left out of them.
+    """Reads the annotations of one category and counts those that are skipped.
 
     Args:
         file: The annotation file.
-        category: The category's entry in it.
+        category: The category's entry in the file.
         joints: Names of its joints (K,).
-        margin: Pixels that a joint may lie outside its image.
-        strict: Refuse the file at the first bad label.
+        margin: How far a joint may lie outside its image, in pixels.
+        strict: Refuse the file at the first invalid label.
     """
 
-    def __init__(self, file: CocoFile, category: dict[str, Any], joints: Sequence[str], margin: float, *, strict: bool):
+    def __init__(self, file: CocoFile, category: CocoCategory, joints: Sequence[str], margin: float, *, strict: bool):
         self.file = file
         self.category = category
         self.joints = joints
         self.margin = margin
-        self.kept: list[dict[str, Any]] = []  # for COCO's evaluation
-        self.bad = InvalidLabels(file.source, "annotations", "left out", strict=strict)
-        self.bad_joints = InvalidLabels(file.source, "labelled joints", "taken as not labelled", strict=strict)
-        self.bad_heads = InvalidLabels(file.source, "head boxes", "left out", strict=strict)
-        self._others = {str(one["id"]) for one in file.categories} - {str(category["id"])}
-        self._crowds = self._unlabelled = self._areas = self._counts = 0
+        self.entries: list[CocoAnnotation] = []  # for COCO's evaluation
+        self.annotations = InvalidLabels(file.source, "annotations", "skipped", strict=strict)
+        self.keypoints = InvalidLabels(file.source, "labelled keypoints", "treated as unlabelled", strict=strict)
+        self.head_boxes = InvalidLabels(file.source, "head boxes", "skipped", strict=strict)
+        self._unused_categories = {str(each["id"]) for each in file.categories} - {str(category["id"])}
+        self._crowds = self._unlabelled = self._invalid_areas = self._invalid_counts = 0
 
-    def labelled(self) -> Iterator[LabelledInstance]:
-        """The people with labelled joints, in the file's order. Raises HRNetError where too many labels are bad."""
+    def instances(self) -> Iterator[LabelledInstance]:
+        """The instances with labelled keypoints, in the order of the file; HRNetError if too many labels are invalid."""
         for place, entry in enumerate(self.file.annotations, 1):
-            if isinstance(entry, dict) and key_of(entry.get("category_id")) in self._others:
+            if isinstance(entry, dict) and id_key(entry.get("category_id")) in self._unused_categories:
                 continue
-            if is_of_crowd(entry):
+            if is_crowd(entry):
                 self._crowds += 1
-                self._keep_unlabelled(entry, place)
+                self._keep_unlabelled(cast(JsonObject, entry), place)
                 continue
-            self.bad.total += 1
+            self.annotations.total += 1
             try:
-                read = self._read(entry, place)
+                parsed = self._parse(entry, place)
             except HRNetError as error:
-                self.bad.add(str(error))
+                self.annotations.add(str(error))
                 continue
-            instance = self._instance(*read, place) if read else None
+            instance = self._instance(parsed, place)
             if instance:
                 yield instance
             else:
                 self._unlabelled += 1
-        for labels in (self.bad, self.bad_joints, self.bad_heads):
+        for labels in (self.annotations, self.keypoints, self.head_boxes):
             labels.check()
 
     def remarks(self) -> tuple[str, ...]:
-        """What was left out, and what was taken otherwise than the file says."""
+        """What was skipped, and what was changed; "" for each kind that did not occur."""
         reasons = [f"{self._crowds:,} of crowds"] if self._crowds else []
-        reasons += [f"{self._unlabelled:,} without a labelled joint"] if self._unlabelled else []
+        reasons += [f"{self._unlabelled:,} without labelled keypoints"] if self._unlabelled else []
+        skipped = number_of(self._crowds + self._unlabelled, "annotations")
+        areas, counts = number_of(self._invalid_areas, "annotations"), number_of(self._invalid_counts, "annotations")
         return (
-            f"{how_many(self._crowds + self._unlabelled, 'annotation')} left out: {', '.join(reasons)}" if reasons else "",
-            self.bad.remark(),
-            self.bad_joints.remark(),
-            self.bad_heads.remark(),
-            f"the area of {how_many(self._areas, 'annotation')} is not above 0: taken as 0.53 of the box" if self._areas else "",
-            f"num_keypoints of {how_many(self._counts, 'annotation')} is not that of labelled joints: counted"
-            if self._counts
-            else "",
+            f"{skipped} skipped: {', '.join(reasons)}" if reasons else "",
+            self.annotations.summary(),
+            self.keypoints.summary(),
+            self.head_boxes.summary(),
+            f"the area of {areas} is not above 0: 0.53 of the box is used" if self._invalid_areas else "",
+            f"num_keypoints of {counts} is wrong: the labelled keypoints are counted" if self._invalid_counts else "",
         )
 
-    def _read(self, entry: Any, place: int) -> tuple[str, dict[str, Any], dict[str, Any], Array, Box] | None:
-        """What to call an annotation, itself, its image, keypoints (K, 3) and box; None where no joint is labelled."""
+    def _parse(self, entry: object, place: int) -> _Annotation:
+        """Check an annotation; HRNetError if it is invalid."""
         annotation, where = as_annotation(entry, place)
-        has_category = "category_id" in annotation or self._others  # the only one need not be named
-        if has_category and key_of(annotation.get("category_id")) != str(self.category["id"]):
-            raise HRNetError(f"{where}: category_id {brief(annotation.get('category_id'))} is none of the file's categories")
-        is_crowd(annotation, where)
+        category_id = annotation.get("category_id")
+        is_stated = "category_id" in annotation or self._unused_categories  # the only category may be left out
+        if is_stated and id_key(category_id) != str(self.category["id"]):
+            raise HRNetError(f"{where}: category_id {brief(category_id)} is not among the file's categories")
+        check_iscrowd(annotation, where)
         image = self.file.image_of(annotation, where)
         where = f"{where} ({image['file_name']})"
-        keypoints = keypoints_in(image, annotation, len(self.joints), where)
-        if not is_labelled(keypoints).any():
+        keypoints = read_keypoints(annotation, image, len(self.joints), where)
+        box = read_box(annotation, image, where) if is_labelled(keypoints).any() else None
+        return _Annotation(annotation, image, keypoints, box, where)
+
+    def _instance(self, parsed: _Annotation, place: int) -> LabelledInstance | None:
+        """The instance of an annotation; None if no joint is labelled, or no label is valid."""
+        annotation, image, where = parsed.annotation, parsed.image, parsed.where
+        if parsed.box is None:
             self._keep_unlabelled(annotation, place)
             return None
-        return where, annotation, image, keypoints, box_in(image, annotation, where)
+        self._count_unusual(annotation, parsed.keypoints)
+        keypoints = self._without_invalid(parsed.keypoints, image, where)
+        head_box = self._head_box(annotation, where)
+        entry = self._keep({**annotation, HEAD_BOX: head_box}, image, keypoints, place)
+        return LabelledInstance(entry, image, parsed.box, keypoints, head_box) if entry["num_keypoints"] else None
 
-    def _instance(
-        self, where: str, annotation: dict[str, Any], image: dict[str, Any], found: Array, box: Box, place: int
-    ) -> LabelledInstance | None:
-        """The instance of an annotation, whose bad labels are counted; None where none of the joints is left."""
-        bad, said = self._is_bad(found, image), int(is_labelled(found).sum())
-        self.bad_joints.total += said
-        for joint in np.flatnonzero(bad).tolist():
-            self.bad_joints.add(f"{where}: {self._why_bad(joint, found[joint], image)}")
-        head = self._head_box(annotation, where)
-        self._areas += annotation.get("area") is not None and not usable_area(annotation["area"])
-        self._counts += annotation.get("num_keypoints") is not None and number(annotation["num_keypoints"]) != said
-        keypoints = _without(found, bad)
-        entry = self._keep({**annotation, HEAD_BOX: head}, image, keypoints, place)
-        return LabelledInstance(entry, image, (box, keypoints, head)) if entry["num_keypoints"] else None
+    def _count_unusual(self, annotation: JsonObject, keypoints: Array) -> None:
+        area, count = annotation.get("area"), annotation.get("num_keypoints")
+        labelled = int(is_labelled(keypoints).sum())
+        self.keypoints.total += labelled
+        self._invalid_areas += area is not None and valid_area(area) is None
+        self._invalid_counts += count is not None and as_float(count) != labelled
 
-    def _keep_unlabelled(self, annotation: dict[str, Any], place: int) -> None:
-        """Keep a crowd or an instance without labelled joints, around which predictions are ignored, if it can be used."""
+    def _without_invalid(self, keypoints: Array, image: CocoImage, where: str) -> Array:
+        """The keypoints (K, 3) with invalid labels counted and removed."""
+        invalid = self._is_invalid(keypoints, image)
+        for joint in np.flatnonzero(invalid).tolist():
+            self.keypoints.add(f"{where}: {self._problem(joint, keypoints[joint], image)}")
+        return _unlabel(keypoints, invalid)
+
+    def _keep_unlabelled(self, annotation: JsonObject, place: int) -> None:
+        """Keep a crowd or an instance without labelled keypoints, if it is valid: COCO ignores predictions near its box."""
         try:
             image = self.file.image_of(annotation, "")
-            keypoints = keypoints_in(image, annotation, len(self.joints), "")
-            box_in(image, annotation, "")
+            keypoints = read_keypoints(annotation, image, len(self.joints), "")
+            read_box(annotation, image, "")
         except HRNetError:
             return
-        self._keep(annotation, image, _without(keypoints, self._is_bad(keypoints, image)), place)
+        self._keep(annotation, image, _unlabel(keypoints, self._is_invalid(keypoints, image)), place)
 
-    def _keep(self, annotation: dict[str, Any], image: dict[str, Any], keypoints: Array, place: int) -> dict[str, Any]:
-        area = annotation.get("area")
-        own = {
+    def _keep(self, annotation: JsonObject, image: CocoImage, keypoints: Array, place: int) -> CocoAnnotation:
+        checked = {
             "id": place,
             "image_id": image["id"],
             "category_id": self.category["id"],
-            "iscrowd": int(is_of_crowd(annotation)),
-            "area": area if usable_area(area) else None,
+            "iscrowd": int(is_crowd(annotation)),
+            "area": valid_area(annotation.get("area")),
             "keypoints": keypoints.reshape(-1).tolist(),
-            "num_keypoints": int((keypoints[:, VISIBLE] > 0).sum()),
+            "num_keypoints": int((keypoints[:, VISIBILITY] > 0).sum()),
         }
-        self.kept.append({**annotation, **own})
-        return self.kept[-1]
+        self.entries.append(cast(CocoAnnotation, {**annotation, **checked}))
+        return self.entries[-1]
 
-    def _is_bad(self, keypoints: Array, image: dict[str, Any]) -> NDArray[np.bool_]:
-        """Which joints (K,) are labelled, but not in the image."""
-        x, y, visible = keypoints.T
+    def _is_invalid(self, keypoints: Array, image: CocoImage) -> NDArray[np.bool_]:
+        """Which joints (K,) are labelled, but not inside the image."""
+        x, y, visibility = keypoints.T
         low, right, bottom = -self.margin, image["width"] + self.margin, image["height"] + self.margin
-        inside = (x >= low) & (x <= right) & (y >= low) & (y <= bottom) & np.isfinite(visible)  # False where one is NaN
+        inside = (x >= low) & (x <= right) & (y >= low) & (y <= bottom) & np.isfinite(visibility)  # False for NaN
         return np.asarray(is_labelled(keypoints) & ~inside)
 
-    def _why_bad(self, joint: int, keypoint: Array, image: dict[str, Any]) -> str:
-        x, y, visible = keypoint
+    def _problem(self, joint: int, keypoint: Array, image: CocoImage) -> str:
+        x, y, visibility = keypoint
         name = self.joints[joint]
-        if not np.isfinite(visible):
-            return f"the visibility of {name} is {visible:g}"
-        return (
-            f"{name} at ({x:g}, {y:g}) lies outside the {image['width']}x{image['height']} image; "
-            "set its visibility to 0 or correct it"
-        )
+        if not np.isfinite(visibility):
+            return f"the visibility of {name} is {visibility:g}"
+        size = f"{image['width']}x{image['height']}"
+        return f"{name} at ({x:g}, {y:g}) lies outside the {size} image; set its visibility to 0 or correct it"
 
-    def _head_box(self, annotation: dict[str, Any], where: str) -> Box | None:
+    def _head_box(self, annotation: JsonObject, where: str) -> Box | None:
         if not annotation.get(HEAD_BOX):
             return None
-        self.bad_heads.total += 1
+        self.head_boxes.total += 1
         try:
             return checked_box(annotation[HEAD_BOX], f"{where}, {HEAD_BOX}")
         except HRNetError as error:
-            self.bad_heads.add(str(error))
+            self.head_boxes.add(str(error))
             return None
 
 
 def is_labelled(keypoints: Array) -> NDArray[np.bool_]:
-    """Which of keypoints (K, 3) are labelled: those of a visibility above 0, and those with a place whose visibility is NaN."""
-    x, y, visible = keypoints.T
-    return np.asarray((visible > 0) | (np.isnan(visible) & np.isfinite(x) & np.isfinite(y)))
+    """Which of keypoints (K, 3) are labelled: those with visibility above 0, or with a position and visibility NaN."""
+    x, y, visibility = keypoints.T
+    return np.asarray((visibility > 0) | (np.isnan(visibility) & np.isfinite(x) & np.isfinite(y)))
 
 
-def _without(keypoints: Array, bad: NDArray[np.bool_]) -> Array:
-    """Keypoints (K, 3) of which the bad ones (K,) and those without a place are [0, 0, 0]."""
-    cleaned = np.where((bad | ~np.isfinite(keypoints).all(axis=1))[:, None], 0.0, keypoints)
-    cleaned[:, VISIBLE] = np.maximum(cleaned[:, VISIBLE], 0)
+def _unlabel(keypoints: Array, invalid: NDArray[np.bool_]) -> Array:
+    """Keypoints (K, 3) with [0, 0, 0] for invalid ones (K,) and for those without a finite position."""
+    cleaned = np.where((invalid | ~np.isfinite(keypoints).all(axis=1))[:, None], 0.0, keypoints)
+    cleaned[:, VISIBILITY] = np.maximum(cleaned[:, VISIBILITY], 0)
     return cleaned

@@ -1,57 +1,69 @@
-"""Keypoint data sets in COCO's format, of any category and number of joints."""
+"""Keypoint datasets in COCO's format, of any category and number of joints."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.datasets.coco.categories import KeypointCategory, bones, choice_remark, choose_category
-from mobile_eval.datasets.coco.keypoint_reader import KeypointReader
-from mobile_eval.datasets.coco.schema import Id, checked_coco
+from mobile_eval.datasets.classes import check_limit
+from mobile_eval.datasets.coco.categories import KeypointCategory, choice_remark, choose_category, parse_skeleton
+from mobile_eval.datasets.coco.keypoint_reader import KeypointReader, LabelledInstance
+from mobile_eval.datasets.coco.schema import Box, CocoData, Id, parse_coco
 from mobile_eval.datasets.coordinate_frame import ALL_UPRIGHT, CoordinateFrame, find_frame
-from mobile_eval.datasets.face_lists import faces_as_coco, is_of_faces
+from mobile_eval.datasets.face_lists import faces_as_coco, is_face_list
+from mobile_eval.datasets.image_files import check_images_exist
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 
-MARGIN_PX = 2.0  # rounding and hand-made labels put joints a little over the border
+MARGIN_PX = 2.0  # rounding and manual labelling put joints slightly outside the image
 
 
 @dataclass(frozen=True)
 class KeypointInstance:
-    """One annotated instance: its box (x, y, width, height) and keypoints (K, 3) as x, y, visibility in image pixels.
+    """One annotated instance, such as a person or a face.
 
-    `annotation_id` counts the annotations of the file from 1, whatever ids they have there. `image_size` is (height, width) as
-    the annotation file gives it, if it does; `head_box` is the head's, where the annotation has one (as "bbox_head", PoseTrack's
-    name for it). `upright` is whether annotations are of the image as EXIF turns it, or else as it is stored.
+    Args:
+        annotation_id: Place of its annotation in the file, counted from 1, whatever its id is.
+        image_id: Id of its image.
+        image_path: File of its image.
+        image_size: (height, width) as the annotation file states it, or None.
+        box: The box (x, y, width, height) in pixels.
+        keypoints: Keypoints (K, 3) as x, y, visibility, in pixels.
+        head_box: The box of the head, if the annotation has one (as "bbox_head", PoseTrack's name).
+        upright: Whether coordinates refer to the image as EXIF turns it, or as it is stored.
     """
 
     annotation_id: int
     image_id: Id
     image_path: Path
     image_size: tuple[int, int] | None
-    box: tuple[float, float, float, float]
+    box: Box
     keypoints: NDArray[np.float64]
-    head_box: tuple[float, float, float, float] | None = None
+    head_box: Box | None = None
     upright: bool = True
 
 
 @dataclass(frozen=True)
 class KeypointDataset:
-    """The labelled instances of an annotation file, how its images are read, and its content for COCO's own evaluation.
+    """The labelled instances of an annotation file.
 
-    `coco` holds the annotations of this category alone, numbered from 1. `image_folder` is the folder that file names are
-    in. `remarks` say what of the file is left out or taken otherwise than it says.
+    Args:
+        category: The category of the instances.
+        instances: The instances with at least one labelled keypoint.
+        coco: The content of the file for COCO's evaluation: the annotations of this category, numbered from 1.
+        image_folder: The folder that file names are relative to.
+        remarks: What was skipped in the file, or read differently from what it states.
+        frame: How images are read that EXIF turns.
     """
 
     category: KeypointCategory
     instances: tuple[KeypointInstance, ...]
-    coco: dict[str, Any]
+    coco: CocoData
     image_folder: Path
     remarks: tuple[str, ...] = ()
     frame: CoordinateFrame = ALL_UPRIGHT
@@ -66,7 +78,7 @@ class KeypointDataset:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The joints."""
+        """The names of the joints."""
         return self.category.joints
 
     @property
@@ -76,31 +88,27 @@ class KeypointDataset:
 
     @property
     def category_id(self) -> Id:
-        """The id that the annotation file gives to the category."""
-        own: Id = self.coco["categories"][0]["id"]
-        return own
+        """The id of the category in the annotation file."""
+        return self.coco["categories"][0]["id"]
 
     @property
     def skipped_summary(self) -> str:
-        """What of the file is left out or taken otherwise than it says."""
+        """What was skipped in the file, or read differently from what it states."""
         return "; ".join(self.remarks)
 
     def head(self, count: int | None) -> KeypointDataset:
-        """The first `count` instances, annotations to match; all for None."""
-        if count is not None and count < 1:
-            raise HRNetError(f"the number of instances to take must be at least 1, got {count}")
+        """The first `count` instances with their annotations; all for None."""
+        check_limit(count, "instances")
         return self if count is None or count >= len(self.instances) else self.part(slice(count))
 
     def part(self, which: slice) -> KeypointDataset:
-        """The instances of a slice, annotations to match."""
+        """The instances of a slice with their annotations."""
         instances = self.instances[which]
-        kept = {instance.annotation_id for instance in instances}
-        images = {instance.image_id for instance in instances}
-        coco = {
-            **self.coco,
-            "images": [image for image in self.coco["images"] if image["id"] in images],
-            "annotations": [a for a in self.coco["annotations"] if a["id"] in kept],
-        }
+        annotation_ids = {instance.annotation_id for instance in instances}
+        image_ids = {instance.image_id for instance in instances}
+        coco = self.coco.copy()
+        coco["images"] = [image for image in self.coco["images"] if image["id"] in image_ids]
+        coco["annotations"] = [entry for entry in self.coco["annotations"] if entry["id"] in annotation_ids]
         return replace(self, instances=instances, coco=coco)
 
 
@@ -113,64 +121,59 @@ def load_keypoint_dataset(
     expected: str | None = None,
     exif: str | None = None,
 ) -> KeypointDataset:
-    """Read a COCO keypoint file, or a face dataset in its own format; skip crowds and instances without a labelled joint.
+    """Read a COCO keypoint file, or a list of faces in the format of their datasets (see `faces_as_coco`).
 
-    Labelled keypoints outside their image or without a place count as not labelled, and annotations without keypoints or
-    without a box in their image are left out, as long as these are no more than 1 % of the file's. Of lists of faces
-    (`faces_as_coco`) landmarks may lie outside, as those of faces at the border do.
+    Crowds and instances without labelled keypoints are skipped. Labelled keypoints outside their image count as unlabelled,
+    and annotations without keypoints or without a box in their image are skipped, if these are at most 1 % of the file's.
+    Landmarks of face lists may lie outside, because faces at the border have such landmarks.
 
     Args:
         annotations: The file, or the folder of .pts files.
-        images: The folder that it names images in.
-        category: Name or id of the category to take, where several have keypoints and annotations.
-        strict: Refuse the file at the first bad label.
-        expected: Name of the category to take where several have annotations and `category` is None: that of a model.
-        exif: How images are annotated that EXIF turns, one of `coordinate_frame.FRAMES`; None leaves it to the sizes in the file.
+        images: The folder that file names are relative to.
+        category: Name or id of the category to use, where several have keypoints and annotations.
+        strict: Refuse the file at the first invalid label.
+        expected: Name of a model's category. It decides where several have annotations and `category` is None.
+        exif: Whether annotations refer to images as EXIF turns them or as they are stored, one of `coordinate_frame.FRAMES`;
+            None decides by the image sizes in the file.
 
     Raises:
-        HRNetError: The file is empty or of another kind, an image is missing, or there are too many bad labels; it names the
-            file and the first bad annotation.
+        HRNetError: The file is empty or of another kind, an image is missing, or too many labels are invalid. The message
+            names the file and the first invalid annotation.
+
+    Example:
+        >>> data = load_keypoint_dataset("person_keypoints_val2017.json", "val2017")  # doctest: +SKIP
+        >>> len(data), data.names[0]  # doctest: +SKIP
+        (6352, 'nose')
     """
-    of_faces = is_of_faces(annotations)
-    if of_faces:
-        content, frame = faces_as_coco(annotations, images, exif)
-    else:
-        content, frame = read_json(annotations, "annotation file"), None
-    file = checked_coco(content, str(annotations), "a COCO keypoint file")
-    chosen = choose_category(file, category, expected)
-    known = KeypointCategory.from_json(chosen)
-    reader = KeypointReader(file, chosen, known.joints, math.inf if of_faces else MARGIN_PX, strict=strict)
-    instances = tuple(
-        KeypointInstance(one.entry["id"], one.image["id"], Path(images) / one.image["file_name"], _size(one.image), *one.places)
-        for one in reader.labelled()
-    )
+    is_list = is_face_list(annotations)
+    content, frame = faces_as_coco(annotations, images, exif) if is_list else (read_json(annotations, "annotation file"), None)
+    file = parse_coco(content, str(annotations), "a COCO keypoint file")
+    entry = choose_category(file, category, expected)
+    chosen = KeypointCategory.from_json(entry)
+    reader = KeypointReader(file, entry, chosen.joints, math.inf if is_list else MARGIN_PX, strict=strict)
+    instances = [_instance(labelled, Path(images)) for labelled in reader.instances()]
     if not instances:
-        raise HRNetError(f"{annotations} holds no person with a labelled keypoint")
-    _check_files(instances, annotations, Path(images))
-    frame = frame or _find_frame(instances, annotations, exif)
+        raise HRNetError(f"{annotations} holds no instance with a labelled keypoint")
+    sizes = {instance.image_path: instance.image_size for instance in instances}
+    check_images_exist(sizes, annotations, images)
+    frame = frame or find_frame(sizes, sizes.get, annotations, exif)
     if frame.stored:
-        instances = tuple(replace(one, upright=frame.is_upright(one.image_path)) for one in instances)
-    coco = {**content, "images": list(file.images.values()), "categories": [chosen], "annotations": reader.kept}
-    remarks = choice_remark(file, chosen), bones(chosen.get("skeleton"), len(known.joints))[1], *reader.remarks()
-    return KeypointDataset(known, instances, coco, Path(images), tuple(filter(None, remarks)), frame)
+        instances = [replace(instance, upright=frame.is_upright(instance.image_path)) for instance in instances]
+    tables = {"images": list(file.images.values()), "categories": [entry], "annotations": reader.entries}
+    remarks = choice_remark(file, entry), parse_skeleton(entry.get("skeleton"), len(chosen.joints))[1], *reader.remarks()
+    return KeypointDataset(
+        chosen, tuple(instances), cast(CocoData, {**content, **tables}), Path(images), tuple(filter(None, remarks)), frame
+    )
 
 
-def _size(image: dict[str, Any]) -> tuple[int, int]:
-    return image["height"], image["width"]
-
-
-def _find_frame(instances: Sequence[KeypointInstance], annotations: Path | str, exif: str | None) -> CoordinateFrame:
-    sizes = {one.image_path: one.image_size for one in instances}
-    return find_frame(sizes, sizes.get, annotations, exif)
-
-
-def _check_files(instances: Sequence[KeypointInstance], annotations: Path | str, folder: Path) -> None:
-    if not folder.is_dir():
-        raise HRNetError(f"image folder {folder} does not exist")
-    missing = [instance for instance in instances if not instance.image_path.is_file()]
-    if missing:
-        first = missing[0]
-        raise HRNetError(
-            f"{annotations} names {len({p.image_path for p in missing})} image files that are not in {folder}, "
-            f"the first is {first.image_path.name} (annotation number {first.annotation_id})"
-        )
+def _instance(labelled: LabelledInstance, folder: Path) -> KeypointInstance:
+    image = labelled.image
+    return KeypointInstance(
+        annotation_id=labelled.entry["id"],
+        image_id=image["id"],
+        image_path=folder / image["file_name"],
+        image_size=(image["height"], image["width"]),
+        box=labelled.box,
+        keypoints=labelled.keypoints,
+        head_box=labelled.head_box,
+    )

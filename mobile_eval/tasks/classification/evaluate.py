@@ -111,7 +111,7 @@ def evaluate_classification(
     """
     options, classes = options or ClassificationEvalOptions(), model.description.classes
     check_output_file(options.picture)
-    dataset = dataset.numbered_as(classes, named=classes != default_class_names(len(classes)))
+    dataset = dataset.with_classes(classes, by_name=classes != default_class_names(len(classes)))
 
     def read(item: ClassificationImage) -> tuple[NDArray[Any], int]:
         return model.to_input(resized_center(read_item(item), model.input_size)[None]), item.label

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
+from mobile_eval.datasets.coco.schema import CocoData
 from mobile_eval.image.image_file import read_item
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.evaluate import DRAWN_SCORE, DetectionResult, measure_boxes
@@ -45,7 +46,7 @@ def _class_ap50(dataset: DetectionDataset, results: Sequence[dict[str, Any]], la
     if not annotations:
         return None
     categories = [entry for entry in dataset.coco["categories"] if entry["id"] == category]
-    coco = {**dataset.coco, "annotations": annotations, "categories": categories}
+    coco: CocoData = {"images": dataset.coco["images"], "annotations": annotations, "categories": categories}
     of_class = DetectionDataset(dataset.images, dataset.classes, (category,), coco)
     return measure_boxes(of_class, [entry for entry in results if entry["category_id"] == category]).ap50
 

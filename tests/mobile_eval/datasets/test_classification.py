@@ -68,13 +68,13 @@ def test_class_folders(animals: Path, tmp_path: Path) -> None:
     assert data.classes == ("cat", "dog")
     assert [(one.image_path.name, one.label) for one in data.images] == [("1.png", 0), ("2.JPG", 0), ("1.gif", 1), ("2.png", 1)]
     assert data.skipped_summary == "3 files skipped: loose.png, notes.docx, 2.heic"
-    assert data.head(2).skipped_summary == data.numbered_as(("dog", "cat")).skipped_summary == data.skipped_summary
-    assert data.numbered_as(("dog", "cat")).images[0].label == 1
+    assert data.head(2).skipped_summary == data.with_classes(("dog", "cat")).skipped_summary == data.skipped_summary
+    assert data.with_classes(("dog", "cat")).images[0].label == 1
 
 
 def test_one_class_and_classes_without_images_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "one", "cat/1.png", "2.png")
-    with pytest.raises(HRNetError, match="one holds one class folder, cat; expected two at least"):
+    with pytest.raises(HRNetError, match="one holds one class folder, cat"):
         load_classification_dataset(tmp_path / "one")
     fill(tmp_path / "two", "cat/1.png", "dog/1.heic")
     with pytest.raises(HRNetError, match=r"class folder .*dog has no images \(1 file skipped: 1.heic\)"):

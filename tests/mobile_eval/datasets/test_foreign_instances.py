@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-import io
 import json
 import math
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from mobile_eval.datasets.coco.detection import load_detection_dataset
 from mobile_eval.metrics.box_ap import box_ap
 from mobile_eval.tasks.detection.evaluate import measure_boxes
+from tests.mobile_eval.pycocotools_scores import assert_same_scores, pycocotools_scores
 
 FILES = 60
 Coco = dict[str, Any]
@@ -72,21 +71,6 @@ def otherwise(coco: Coco, random: np.random.Generator) -> tuple[Coco, dict[str, 
     return coco, ids
 
 
-def pycocotools_figures(coco: Coco, results: list[dict[str, Any]]) -> list[float]:
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = copy.deepcopy(coco)
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(copy.deepcopy(results)), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return [float(value) for value in evaluation.stats]
-
-
 def test_figures_are_those_of_pycocotools(images: Path) -> None:
     path, aps = images / "boxes.json", []
     for seed in range(FILES):
@@ -97,9 +81,8 @@ def test_figures_are_those_of_pycocotools(images: Path) -> None:
         data = load_detection_dataset(path, images)
         assert (len(data), data.classes) == (6, ("a", "b", "c"))
         own = [{**one, **{name: known[one[name]] for name, known in ids.items()}} for one in results]
-        expected = pycocotools_figures(clean, results)
+        expected = pycocotools_scores(clean, results)
         for found in (measure_boxes(data, own), box_ap({**coco, "annotations": coco["annotations"][:-5]}, own)):
-            ours = [-1.0 if value is None else value for value in dataclasses.astuple(found)]
-            np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9, err_msg=str(seed))
+            assert_same_scores(dataclasses.astuple(found), expected, str(seed))
         aps.append(expected[0])
     assert 0.1 < np.mean(aps) < 0.9

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import measure_pose
 from tests.mobile_eval.conftest import Invoke, People, one_line
 from tests.mobile_eval.hostile_coco import REFUSED, Scene, draw_scene, spelled_otherwise
+from tests.mobile_eval.pycocotools_scores import assert_same_scores, pycocotools_scores
 
 FILES = 500
 REFUSED_EVERY = 5
@@ -41,27 +40,15 @@ def load(coco: dict[str, Any], images: Path, **options: Any) -> KeypointDataset:
     return load_keypoint_dataset(path, images, **options)
 
 
-def pycocotools_figures(scene: Scene) -> list[float]:
-    """COCO's ten figures of the scene's predictions on the file as COCO writes it."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
+def scene_scores(scene: Scene) -> list[float | None]:
+    """COCO's ten scores of the scene's predictions on the file as COCO writes it."""
     people = [one for one in scene.clean["annotations"] if one["num_keypoints"]]
     results = []
     for person, found in zip(people, scene.predicted, strict=True):
         sure = found[found[:, 2] > 0.2, 2]
         own = {"image_id": person["image_id"], "category_id": 1, "keypoints": found.reshape(-1).tolist()}
         results.append({**own, "score": float(sure.mean()) if len(sure) else 0.0})
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = copy.deepcopy(scene.clean)
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(results), "keypoints")
-        evaluation.params.kpt_oks_sigmas = np.array(scene.sigmas)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return [float(value) for value in evaluation.stats]
+    return pycocotools_scores(scene.clean, results, scene.sigmas)
 
 
 def share_of_joints_found(scene: Scene) -> float:
@@ -96,14 +83,12 @@ def test_figures_are_those_of_pycocotools_or_one_line(images: Path) -> None:
         data = load(coco, images, category="person")
         result = measure_pose("x", data, scene.predicted, scene.sigmas)
         assert result.oks is not None
-        ours = [-1.0 if value is None else value for value in dataclasses.astuple(result.oks)]
-        expected = pycocotools_figures(scene)
-        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9, err_msg=str(seed))
+        assert_same_scores(dataclasses.astuple(result.oks), scene_scores(scene), str(seed))
         np.testing.assert_allclose(result.pck.pck, share_of_joints_found(scene), rtol=0, atol=1e-9, err_msg=str(seed))
         json.dumps(result.results, allow_nan=False)
         listed = {repr(image["id"]) for image in json.loads((images / "annotations.json").read_text())["images"]}
         assert {repr(one["image_id"]) for one in result.results} <= listed | {repr(int(float(i))) for i in listed if "." in i}
-        aps.append(ours[0])
+        aps.append(result.oks.ap)
         kinds["measured"] += 1
     assert kinds == {"refused": FILES // REFUSED_EVERY, "measured": FILES - FILES // REFUSED_EVERY}
     assert len(REFUSED) <= FILES // REFUSED_EVERY  # each was tried

@@ -1,4 +1,4 @@
-"""A few bad labels are counted, named and left out; more than 1 % refuse the file, and --strict refuses at the first."""
+"""Invalid labels: a few are counted, named and skipped; more than 1 % refuse the file, and --strict refuses the first."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ BAD_BOXES = [
     pytest.param({"bbox": [math.nan, 5, 9, 9]}, "bbox must be finite", id="nan"),
     pytest.param({"bbox": [5, 5, math.inf, 9]}, "bbox must be finite", id="infinite"),
     pytest.param({"bbox": None}, "bbox must be [x, y, width, height], got None", id="null"),
-    pytest.param({"bbox": [0.1, 0.2, 0.3, 0.3]}, "must be in pixels, not in shares", id="shares"),
-    pytest.param({"image_id": 50}, "image_id 50 is none of the file's images", id="image"),
+    pytest.param({"bbox": [0.1, 0.2, 0.3, 0.3]}, "[0.1, 0.2, 0.3, 0.3]", id="shares"),
+    pytest.param({"image_id": 50}, "image_id 50", id="image"),
 ]
 BAD_KEYPOINTS = [
     pytest.param({"keypoints": []}, "has no keypoints", id="no keypoints"),
@@ -80,15 +80,13 @@ def test_one_annotation_in_a_hundred_is_left_out(
     data = read(coco, images)
     counts = len(data.coco["annotations"]), len(data) if read is keypoints_of else sum(len(image.boxes) for image in data.images)
     assert counts == (PEOPLE - 1, PEOPLE - 1)
-    assert data.skipped_summary.startswith("1 of 100 annotations left out, the first: annotation 7")
+    assert data.skipped_summary.startswith("1 of 100 annotations skipped; first: annotation 7")
     assert message in data.skipped_summary
     with pytest.raises(HRNetError, match=r"json, annotation 7") as refused:
         read(coco, images, strict=True)
     assert message in str(refused.value)
     coco["annotations"][8].update(change)
-    with pytest.raises(
-        ValueError, match=r"2 of 100 annotations cannot be used, more than 1%; the first: annotation 7"
-    ) as refused:
+    with pytest.raises(HRNetError, match=r"2 of 100 annotations .* 1%; first: annotation 7") as refused:
         read(coco, images)
     assert message in str(refused.value)
 
@@ -122,7 +120,7 @@ def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco:
     assert len(data) == PEOPLE
     assert data.instances[6].keypoints[1].tolist() == [0, 0, 0]
     assert data.skipped_summary == (
-        "1 of 200 labelled joints taken as not labelled, the first: annotation 7 (a.png): "
+        "1 of 200 labelled keypoints treated as unlabelled; first: annotation 7 (a.png): "
         + data.skipped_summary.rpartition("a.png): ")[2]
     )
     assert message in data.skipped_summary
@@ -135,7 +133,7 @@ def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco:
     coco["annotations"][8]["keypoints"][3:] = joint
     assert len(keypoints_of(coco, images)) == PEOPLE
     coco["annotations"][9]["keypoints"][3:] = joint
-    with pytest.raises(HRNetError, match="3 of 200 labelled joints cannot be used, more than 1%; the first: annotation 7"):
+    with pytest.raises(HRNetError, match=r"3 of 200 labelled keypoints .* 1%; first: annotation 7"):
         keypoints_of(coco, images)
 
 
@@ -144,7 +142,7 @@ def test_a_person_whose_only_joint_is_bad_is_left_out(coco: dict[str, Any], imag
     data = keypoints_of(coco, images)
     assert len(data) == PEOPLE - 1
     assert data.coco["annotations"][6]["num_keypoints"] == 0
-    assert data.skipped_summary.startswith("1 annotation left out: 1 without a labelled joint; 1 of 199 labelled joints")
+    assert data.skipped_summary.startswith("1 annotation skipped: 1 without labelled keypoints; 1 of 199 labelled keypoints")
 
 
 def test_head_boxes_are_left_out_alone(coco: dict[str, Any], images: Path) -> None:
@@ -153,7 +151,7 @@ def test_head_boxes_are_left_out_alone(coco: dict[str, Any], images: Path) -> No
     coco["annotations"][6]["bbox_head"] = [10, 10, 0, 20]
     data = keypoints_of(coco, images)
     assert [instance.head_box is None for instance in data.instances].count(True) == 1
-    assert data.skipped_summary.startswith("1 of 100 head boxes left out, the first: annotation 7 (a.png), bbox_head")
+    assert data.skipped_summary.startswith("1 of 100 head boxes skipped; first: annotation 7 (a.png), bbox_head")
 
 
 def test_people_without_a_labelled_joint_need_no_box(coco: dict[str, Any], images: Path) -> None:
@@ -161,7 +159,7 @@ def test_people_without_a_labelled_joint_need_no_box(coco: dict[str, Any], image
         annotation.update(keypoints=[0] * 6, bbox=[0, 0, 0, 0])
     data = keypoints_of(coco, images)
     assert len(data) == len(data.coco["annotations"]) == 50
-    assert data.skipped_summary == "50 annotations left out: 50 without a labelled joint"
+    assert data.skipped_summary == "50 annotations skipped: 50 without labelled keypoints"
 
 
 def test_what_is_completed_is_told(coco: dict[str, Any], images: Path) -> None:
@@ -171,12 +169,12 @@ def test_what_is_completed_is_told(coco: dict[str, Any], images: Path) -> None:
     coco["categories"][0]["skeleton"] = [[0, 1], [1, 2]]
     data = keypoints_of(coco, images)
     assert data.remarks == (
-        "the skeleton names keypoint 0 and is taken to count from 0; 1 pair of the skeleton left out: unknown keypoints",
-        "the area of 2 annotations is not above 0: taken as 0.53 of the box",
-        "num_keypoints of 1 annotation is not that of labelled joints: counted",
+        "the skeleton contains keypoint 0, so it counts from 0; 1 pair of unknown keypoints skipped in the skeleton",
+        "the area of 2 annotations is not above 0: 0.53 of the box is used",
+        "num_keypoints of 1 annotation is wrong: the labelled keypoints are counted",
     )
     assert data.category.skeleton == ((0, 1),)
-    assert boxes_of(coco, images).skipped_summary == "the area of 2 annotations is not above 0: taken as that of the box"
+    assert boxes_of(coco, images).skipped_summary == "the area of 2 annotations is not above 0: the area of the box is used"
 
 
 def test_crowds_and_background_of_detection(coco: dict[str, Any], images: Path) -> None:
@@ -184,7 +182,7 @@ def test_crowds_and_background_of_detection(coco: dict[str, Any], images: Path) 
     coco["annotations"] += [{"id": 1, "iscrowd": 1, "segmentation": {"counts": [], "size": [1, 1]}}]
     coco["annotations"] += [{"image_id": 6, "category_id": 1, "bbox": [9, 9, 5, 5], "iscrowd": 1}]
     data = boxes_of(coco, images)
-    assert data.skipped_summary == "2 annotations of crowds left out; 2 images without boxes: background"
+    assert data.skipped_summary == "2 annotations of crowds skipped; 2 images without boxes: background"
     assert [len(image.boxes) for image in data.images] == [IN_IMAGE] * 5 + [0, 0]
     perfect = [{**one, "score": 0.9} for one in data.coco["annotations"] if not one.get("iscrowd")]
     false = {"image_id": 7, "category_id": 1, "bbox": [9, 9, 50, 50], "score": 1.0}
@@ -201,7 +199,7 @@ def test_evaluate_tells_and_strict_refuses(people: People, model_path: Callable[
     command = "evaluate", model_path(), "--annotations", people.annotations, "--images", people.images, "--limit", 3
     code, _, error = invoke(*command)
     assert code == 0
-    assert f"{people.annotations}: 1 annotation left out: 1 without a labelled joint; 1 of 1,768 labelled joints" in error
+    assert f"{people.annotations}: 1 annotation skipped: 1 without labelled keypoints; 1 of 1,768 labelled keypoints" in error
     assert "nose at (-90, 5) lies outside the 160x130 image" in error
     code, _, error = invoke(*command, "--strict")
     assert code == 2

@@ -71,7 +71,7 @@ def test_other_formats_of_one_channel(options: dict[str, str], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (encoded(indices(3), format="JPEG"), "is a JPEG, whose compression changes the indices of classes: write masks as PNG"),
+        (encoded(indices(3), format="JPEG"), "is a JPEG"),
         (encoded(photograph(9, 9), format="PNG"), r"is uint8 \(9, 9, 3\); expected one channel of bytes"),
         (encoded(indices(3).astype(np.uint16), format="PNG"), r"is uint16 \(45, 61\); expected one channel of bytes"),
         (png_that_claims(40000, 30000, 1, 0), r"is 30000x40000 .* where `max_pixels` is 100,000,000: scale it down$"),
@@ -144,7 +144,7 @@ def test_masks_of_0_and_255_are_refused(
     at = folder(write)
     if named:
         (at / "masks" / "classes.json").write_text('["background", "square"]')
-    with pytest.raises(HRNetError, match=r"the masks in .*masks hold nothing but 0 and 255, .* write the index of a class"):
+    with pytest.raises(HRNetError, match=r"the masks in .*masks hold nothing but 0 and 255"):
         load_segmentation_dataset(at / "images", at / "masks")
     model = task_model("segmentation", ("background", "square")).path
     arguments = "--images", at / "images", "--masks", at / "masks"
@@ -165,9 +165,9 @@ def test_masks_in_the_folder_of_images_are_refused(folder: Callable[[Write], Pat
         shutil.copy(path, at / "images" / path.name)
     (at / "link").symlink_to(at / "images")
     for masks in (at / "images", at / "link", at / "masks" / ".." / "images"):
-        with pytest.raises(HRNetError, match=r"images and masks are both in .*images, where masks would be taken for images"):
+        with pytest.raises(HRNetError, match=r"images and masks are both in .*images"):
             load_segmentation_dataset(at / "images", masks)
-    with pytest.raises(HRNetError, match=r"0.jpg and 0.png have one name: which of them is the image, and which the mask"):
+    with pytest.raises(HRNetError, match=r"0.jpg and 0.png have the same name"):
         load_segmentation_dataset(at / "images", at / "masks")
 
 
@@ -195,7 +195,7 @@ def test_images_in_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
 def test_two_masks_of_one_name(folder: Callable[[Write], Path]) -> None:
     at = folder(as_bits)
     (at / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
-    with pytest.raises(HRNetError, match=r"1.bmp and 1.png have one name"):
+    with pytest.raises(HRNetError, match=r"1.bmp and 1.png have the same name"):
         load_segmentation_dataset(at / "images", at / "masks")
 
 

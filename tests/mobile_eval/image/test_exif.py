@@ -27,7 +27,7 @@ from mobile_eval.image.image_file import read_image, read_item
 from mobile_eval.image.preprocess import instance_crops
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.inference import predict_instances
-from mobile_eval.keypoints.predict import pictures_frame, predict
+from mobile_eval.keypoints.predict import images_frame, predict
 from mobile_eval.notices import DataWarning
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import load_keypoints
@@ -164,10 +164,10 @@ def test_a_choice_that_the_sizes_contradict(tmp_path: Path) -> None:
     path, folder = keypoint_file(tmp_path, [("a.jpg", 3, AS_STORED), ("b.jpg", 6, AS_SHOWN)])
     with pytest.raises(
         ValueError,
-        match=r"`exif` stored: the sizes that .*a.json names are of upright images; b.jpg is named 80x48, and is stored as 48x80",
+        match=r"`exif` is stored, .*a.json .* upright images: for b.jpg it states 80x48, and the file stores 48x80",
     ):
         load_keypoint_dataset(path, folder, exif=STORED)
-    with pytest.raises(HRNetError, match="`exif` is one of upright, stored, got 'sideways'"):
+    with pytest.raises(HRNetError, match="`exif` must be one of upright, stored, got 'sideways'"):
         load_keypoint_dataset(path, folder, exif="sideways")
     path, folder = keypoint_file(tmp_path / "other", [("a.jpg", 6, (50, 50))])
     with pytest.raises(HRNetError, match=r"a.jpg is 80x48 \(height x width\), but its annotations say 50x50"):
@@ -202,7 +202,7 @@ def test_masks_tell_by_their_size(tmp_path: Path) -> None:
     assert [one.upright for one in data.images] == [False, False, True]
     cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.zeros(AS_SHOWN, np.uint8))
     assert [one.upright for one in load_segmentation_dataset(tmp_path / "images", tmp_path / "masks").images] == [True] * 3
-    with pytest.raises(HRNetError, match=r"`exif` stored: the sizes that .*masks names are of upright images"):
+    with pytest.raises(HRNetError, match=r"`exif` is stored, .*masks .* upright images"):
         load_segmentation_dataset(tmp_path / "images", tmp_path / "masks", exif=STORED)
 
 
@@ -282,11 +282,11 @@ def test_the_command_line_warns_in_one_line(turned_people: People, model_path: C
     [line] = [line for line in error.splitlines() if "EXIF" in line]
     assert line.startswith("warning: ")
     assert f"{turned_people.annotations}: EXIF turns 3 images such as 000001.jpg" in line
-    assert "it is read as upright; --exif upright or --exif stored decides" in line
+    assert "They are read as upright; set --exif to upright or stored" in line
     assert "DataWarning" not in error
     code, _, error = invoke("evaluate", model_path(), *data, "--exif", "both")
     assert code == 2
-    assert "--exif is one of upright, stored, got 'both'" in one_line(error)
+    assert "--exif must be one of upright, stored, got 'both'" in one_line(error)
 
 
 def test_masks_and_images_of_evaluate_are_in_one_frame(
@@ -317,18 +317,18 @@ def test_predict(turned_people: People, model_path: Callable[..., Path], tmp_pat
     boxes = load_boxes(turned_people.annotations, images)
     for frame in (UPRIGHT, STORED):
         results = predict(
-            model, images, tmp_path / frame, boxes=boxes, frame=pictures_frame(images, turned_people.annotations, frame)
+            model, images, tmp_path / frame, boxes=boxes, frame=images_frame(images, turned_people.annotations, frame)
         )
         instances = load_keypoint_dataset(turned_people.annotations, turned_people.images, exif=frame).instances
         expected = list(predict_instances(model, instances))
         found = np.concatenate([result.keypoints for result in results])
         np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-9)
-    assert pictures_frame(images, None, None).is_upright(images[0])
-    assert not pictures_frame(images, None, STORED).is_upright(images[0])
+    assert images_frame(images, None, None).is_upright(images[0])
+    assert not images_frame(images, None, STORED).is_upright(images[0])
     with pytest.warns(DataWarning, match=r"people.json: EXIF turns 3 images"):
-        pictures_frame(images, turned_people.annotations, None)
+        images_frame(images, turned_people.annotations, None)
     sideways = keypoint_file(tmp_path / "s", [("a.jpg", 8, AS_STORED)])
-    assert not pictures_frame([sideways[1] / "a.jpg"], sideways[0], None).is_upright(sideways[1] / "a.jpg")
+    assert not images_frame([sideways[1] / "a.jpg"], sideways[0], None).is_upright(sideways[1] / "a.jpg")
 
 
 def test_images_that_are_not_there_are_passed_over(tmp_path: Path) -> None:

@@ -90,9 +90,9 @@ def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) 
 
 def test_folders_are_numbered_as_the_model_says(animals: Path) -> None:
     data = load_classification_dataset(animals)
-    turned = data.numbered_as(("eel", "cat", "dog"))
+    turned = data.with_classes(("eel", "cat", "dog"))
     assert [one.label for one in turned.images] == [1] * 4 + [2] * 3 + [0]
-    assert data.numbered_as(default_class_names(3), named=False) is data
+    assert data.with_classes(default_class_names(3), by_name=False) is data
     assert [one.label for one in data.head(4).images] == [0, 0, 1, 1]
     with pytest.raises(HRNetError, match="at least 1, got 0"):
         data.head(0)
@@ -137,7 +137,7 @@ def damaged(animals: Path) -> None:
     [
         (empty, "eel has no images"),
         (fewer, "the model has 3 classes, but the number of class folders is 2"),
-        (strange, "there is a folder 'emu', but the model's classes are cat, dog, eel"),
+        (strange, "class folder 'emu' is not a class of the model: cat, dog, eel"),
         (flat, "holds no folder; expected one for each class"),
         (damaged, "1.png is damaged"),
     ],

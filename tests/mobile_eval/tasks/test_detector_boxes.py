@@ -46,7 +46,7 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
     listed[0]["score"] = 0.1
     path = write([*listed, {**listed[0], "category_id": 2}])  # a dog, say
     assert len(load_detector_boxes(path, dataset, people.images)) == len(listed)
-    kept = load_detector_boxes(path, dataset, people.images, least=0.5)
+    kept = load_detector_boxes(path, dataset, people.images, min_score=0.5)
     assert len(kept) == len(listed) - 1
     assert kept[0].image_size == tuple(dataset.coco["images"][0][side] for side in ("height", "width"))
 

@@ -164,13 +164,13 @@ def bad(change: Callable[[dict[str, Any]], Any], message: str) -> Any:
     [
         bad(
             lambda coco: coco["images"][0].update(file_name="gone.jpg"),
-            "names 1 image files that are not in .* first is gone.jpg",
+            "1 image file not found in .* gone.jpg",
         ),
         bad(lambda coco: coco["annotations"][1]["keypoints"].__setitem__(0, 999.0), "nose at .* lies outside the 160x130 image"),
         bad(lambda coco: coco["annotations"][0].update(bbox=[1, 2, 0, 5]), "box .* has no area"),
         bad(lambda coco: coco["annotations"][0].update(bbox=[-9, 2, 9, 5]), "bbox .* lies outside the 160x130 image"),
         bad(lambda coco: coco["annotations"][0]["keypoints"].pop(), "50 keypoint numbers, expected 3 x 17"),
-        bad(lambda coco: coco["annotations"].clear(), "holds no person with a labelled keypoint"),
+        bad(lambda coco: coco["annotations"].clear(), "holds no instance with a labelled keypoint"),
         bad(lambda coco: coco["categories"][0].pop("keypoints"), "has no category with keypoints"),
         bad(lambda coco: coco.pop("images"), "is not a COCO keypoint file"),
     ],

@@ -84,7 +84,7 @@ def test_a_bad_joint_is_not_learnt(config: TrainingConfig, spec: HRNetSpec, tmp_
     ranking_data = RankingData.prepare(data.head(2), spec, config.settings)
     assert ranking_data.arrays[2][:, 0, 0, 0].tolist() == [0, 1]  # weights of the first joint
     assert not ranking_data.arrays[1][0, ..., 0].any()
-    assert "1 of 595 labelled joints taken as not labelled, the first: annotation 1 (" in data.skipped_summary
+    assert "1 of 595 labelled keypoints treated as unlabelled; first: annotation 1 (" in data.skipped_summary
 
 
 @pytest.mark.slow

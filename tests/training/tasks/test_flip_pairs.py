@@ -56,11 +56,11 @@ TYPED = ",".join(f"near_{part}:far_{part}" for part in ("eye", "ear", "shoulder"
 
 
 def test_pose_refuses_to_mirror_without_pairs(config: TrainingConfig, spec: HRNetSpec) -> None:
-    with pytest.raises(HRNetError, match=r"which of 17 keypoints \(nose, near_eye, far_eye, ...\) are left and right.*none"):
+    with pytest.raises(HRNetError, match=r"which of the 17 keypoints \(nose, near_eye, far_eye, ...\) are left and right.*none"):
         load_data(config)
     still, _ = load_data(dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=0.0)))
     assert still.label_schema.get("flip_pairs") is None
-    with pytest.raises(HRNetError, match="which of 17 keypoints"):  # nor where nobody asked before
+    with pytest.raises(HRNetError, match="which of the 17 keypoints"):  # nor where nobody asked before
         examples_for(still, spec, dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=1.0))).batch(
             0, 0
         )
@@ -103,7 +103,7 @@ def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec
     more, _ = load_data(with_given(config, {"flip_pairs": "near_hip:far_hip"}), category)
     assert more.label_schema["flip_pairs"] == [["near_eye", "far_eye"], ["near_hip", "far_hip"]]
     other = {**category, "keypoints": category["keypoints"][::-1]}
-    with pytest.raises(HRNetError, match="which of 17 keypoints"):
+    with pytest.raises(HRNetError, match="which of the 17 keypoints"):
         load_data(config, other)
 
 
