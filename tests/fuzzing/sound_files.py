@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from conversion.quantization.quantization_recipe import load_quantization_recipe
 from conversion.targets.edgetpu import check_edgetpu
-from hrnet_tf.checkpoints.infer_spec import derive_network
+from hrnet_tf.checkpoints.infer_spec import infer_network
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import read_checkpoint
 from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
@@ -268,7 +268,7 @@ def _checkpoints(folder: Path) -> dict[str, Reader]:
     def read(path: Path) -> None:
         given = read_checkpoint(path)
         try:
-            derive_network(official_names(given))
+            infer_network(official_names(given))
         except ValueError as error:  # `import_checkpoint` adds the file's name
             raise ValueError(f"{path}: {error}") from error
 
