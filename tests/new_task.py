@@ -126,9 +126,8 @@ def example(dataset: PlaneDataset, index: int, models: Sequence[LabeledResult[De
 
 
 REPORT = TaskReport("-", "images", "map", "RMSE is in metres.", measure, example, rmse_of_sums)
-TASK = Task(
-    "depth", METRIC, ("annotations", "images"), (), DepthOptions, load, inputs, evaluate, lambda: REPORT
-)  # step 1: register with mobile_eval.tasks.registry
+# Step 1: register with mobile_eval.tasks.registry
+TASK = Task("depth", METRIC, DepthOptions, load, inputs, evaluate, lambda: REPORT, needs=("annotations", "images"))
 
 
 # Training
@@ -180,7 +179,8 @@ def draw(images: Image, maps: NDArray[np.float32], category: dict[str, Any], geo
 
 
 TRAINING_TASK = TrainingTask(METRIC, "images", DepthExamples, loss, DepthEvaluator, draw)
-ENTRY = TaskEntry(DepthSettings, lambda: TRAINING_TASK)  # step 2: register with training.tasks.registry
+# Step 2: register with training.tasks.registry
+ENTRY = TaskEntry(DepthSettings, lambda: TRAINING_TASK)
 
 
 def draw_planes(folder: Path, count: int, seed: int) -> DataSource:

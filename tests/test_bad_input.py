@@ -115,7 +115,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "got 'npu'"),
         (
             "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
-            "data of pose are given by --images and --annotations",
+            "--annotations and --images",
         ),
         (TRAIN + " {data} --masks {drawn} --output {out}", "--masks is not for pose"),
         (
