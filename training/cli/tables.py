@@ -67,8 +67,8 @@ def show_plan(spec: HRNetSpec, plan: RemovalPlan) -> None:
     console = Console()
     console.print(table)
     measured = "" if plan.measured_ratio is None else f", measured {plan.measured_ratio:.3f}"
-    kept = units_kept(spec_after(spec, plan.steps))
-    line = f"{kept} would be kept: predicted {plan.predicted_ratio:.3f} of the full network's {plan.cost_unit}{measured}"
+    units = units_kept(spec_after(spec, plan.steps))
+    line = f"{units} would be kept: predicted {plan.predicted_ratio:.3f} of the full network's {plan.cost_unit}{measured}"
     console.print(line, highlight=False, soft_wrap=True)
 
 

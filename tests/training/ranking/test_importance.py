@@ -123,8 +123,8 @@ def test_unknown_penalty() -> None:
 
 
 def test_random_scores_depend_on_the_seed(network: GatedNetwork, data: RankingData) -> None:
-    first, again, other = (RandomScores(seed)(network, data) for seed in (1, 1, 2))
-    assert first == again != other
+    first, repeated, second = (RandomScores(seed)(network, data) for seed in (1, 1, 2))
+    assert first == repeated != second
     assert all(0 <= value < 1 for value in first.values())
 
 
@@ -160,12 +160,12 @@ def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNet
     assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
     for place, array in enumerate(stored.arrays):
         np.testing.assert_array_equal(np.concatenate([batch[place] for batch in streamed.batches()]), array)
-    for half, other in zip(streamed.halves(), stored.halves(), strict=True):
-        np.testing.assert_array_equal(np.concatenate([batch[1] for batch in half.batches()]), other.arrays[1])
+    for half, stored_half in zip(streamed.halves(), stored.halves(), strict=True):
+        np.testing.assert_array_equal(np.concatenate([batch[1] for batch in half.batches()]), stored_half.arrays[1])
     model = network.build()
     assert streamed.measure(model) == pytest.approx(stored.measure(model), rel=1e-5)
-    scores, others = (Taylor(batch=1)(network, examples) for examples in (streamed, stored))
-    assert list(scores.values()) == pytest.approx(list(others.values()), rel=1e-4, abs=1e-12)
+    streamed_scores, stored_scores = (Taylor(batch=1)(network, examples) for examples in (streamed, stored))
+    assert list(streamed_scores.values()) == pytest.approx(list(stored_scores.values()), rel=1e-4, abs=1e-12)
 
 
 def test_gates_learn_from_streamed_examples(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
