@@ -62,13 +62,14 @@ def keypoint_ap(coco: CocoData, predictions: Sequence[JsonObject], sigmas: Seque
     """
     images = number_ids(image["id"] for image in coco["images"])
     truth = _renumbered(coco, category_id, images)
-    predictions = [one for one in predictions if id_key(one.get("category_id", category_id)) == id_key(category_id)]
-    unknown = next((one["image_id"] for one in predictions if id_key(one["image_id"]) not in images), None)
+    key = id_key(category_id)
+    predictions = [entry for entry in predictions if id_key(entry.get("category_id", category_id)) == key]
+    unknown = next((entry["image_id"] for entry in predictions if id_key(entry["image_id"]) not in images), None)
     if unknown is not None:
         raise HRNetError(f"there are results for image {unknown}, which is not in the annotations")
     with _garbage_collection_paused():
         detections, points = _detections(predictions, images)
-        similarities = _oks_by_image(truth["annotations"], [one["image_id"] for one in detections], points, sigmas)
+        similarities = _oks_by_image(truth["annotations"], [entry["image_id"] for entry in detections], points, sigmas)
         evaluation = _Evaluation(COCO(truth), COCO({**truth, "annotations": detections}), similarities)
         evaluation.params.catIds = [CATEGORY]
         evaluation.evaluate()
@@ -118,8 +119,8 @@ def _detections(predictions: Sequence[JsonObject], image_numbers: Mapping[str, i
     """
     if not predictions:
         return [], np.zeros((0, 0, 2))
-    images = np.array([image_numbers[str(as_id(one["image_id"]))] for one in predictions])
-    order = np.lexsort((-np.array([one["score"] for one in predictions], np.float64), images))
+    images = np.array([image_numbers[str(as_id(entry["image_id"]))] for entry in predictions])
+    order = np.lexsort((-np.array([entry["score"] for entry in predictions], np.float64), images))
     images = images[order]
     counts = np.arange(len(order)) - np.searchsorted(images, images) < MAX_PREDICTIONS
     counted = order[counts].tolist()
@@ -156,7 +157,7 @@ def _oks_by_image(
     """
     if not annotations or not images:
         return {}
-    annotated = np.array([one["image_id"] for one in annotations])
+    annotated = np.array([entry["image_id"] for entry in annotations])
     order = np.argsort(annotated, kind="stable")
     annotated = annotated[order]
     keypoints = np.array([annotations[i]["keypoints"] for i in order], np.float64).reshape(len(annotations), -1, 3)

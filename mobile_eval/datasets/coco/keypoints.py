@@ -162,7 +162,12 @@ def load_keypoint_dataset(
     tables = {"images": list(file.images.values()), "categories": [entry], "annotations": reader.entries}
     remarks = choice_remark(file, entry), parse_skeleton(entry.get("skeleton"), len(chosen.joints))[1], *reader.remarks()
     return KeypointDataset(
-        chosen, tuple(instances), cast(CocoData, {**content, **tables}), Path(images), tuple(filter(None, remarks)), frame
+        category=chosen,
+        instances=tuple(instances),
+        coco=cast(CocoData, {**content, **tables}),
+        image_folder=Path(images),
+        remarks=tuple(filter(None, remarks)),
+        frame=frame,
     )
 
 
