@@ -11,7 +11,6 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +40,9 @@ from conversion.quantization.samples import CALIBRATION_SAMPLES, PARITY_SAMPLES,
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from hrnet_tf.spec.network import HEATMAP_HEADS
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
@@ -83,18 +84,19 @@ def convert(
     inputs = Inputs.of(representative_data)
     if not len(inputs):
         raise HRNetError("`representative_data` must have at least one input, got none")
-    calibration = None
-    if not (options.format == "int8" and has_fake_quantization(model)):
-        calibration = camera_bytes(inputs.map(_as_uint8)) if options.camera else inputs.map(_as_float32)
+    calibration = None if options.format == "int8" and has_fake_quantization(model) else _calibration(inputs, options)
     draft = make_draft(export_model(model, options, OUTPUT), calibration, settings)
     reference = export_model(model, dataclasses.replace(options, input_type=None), OUTPUT)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "draft.tflite")
-        file.write_bytes(draft.flatbuffer)
-        parities = output_parities(reference, file, inputs.head(PARITY_SAMPLES), camera=options.camera)
+    parities = output_parities(reference, draft.flatbuffer, inputs.head(PARITY_SAMPLES), camera=options.camera)
     check_errors(parities, options, {path: draft.flatbuffer})
     write_bytes(path, draft.flatbuffer)
     return parities
+
+
+def _calibration(inputs: Inputs[np.generic], options: ConvertOptions) -> Inputs[np.float32]:
+    if options.camera:
+        return camera_bytes(inputs.map(lambda values: values.astype(np.uint8)))
+    return inputs.map(lambda values: values.astype(np.float32))
 
 
 def convert_run(
@@ -128,7 +130,7 @@ def convert_run(
             error is over the limit in the options. The file is then kept as `output`.rejected.
     """
     check_tf_keras("conversion to TFLite")
-    options.check_network(run.spec)
+    _check_network(options, run.spec)
     settings = ConversionSettings(options, quantization_recipe, runtime, memory_budget)
     if quantization_recipe and (run.quantized or run.spec.head_kind == "detection"):
         reason = "already quantization-aware" if run.quantized else "a detector"
@@ -136,6 +138,14 @@ def convert_run(
     images = sample_inputs(run, options, data, samples, seed, memory_budget)
     convert_files = convert_detector if run.spec.head_kind == "detection" else _convert_network
     return convert_files(run, Path(output), images, settings)
+
+
+def _check_network(options: ConvertOptions, spec: Network) -> None:
+    """Check that the network has heatmaps if they are to be decoded, and class scores if softmax is to be applied."""
+    if options.decode and spec.head_kind not in HEATMAP_HEADS:
+        raise HRNetError(f"`decode` needs a network whose output is heatmaps; {spec.name} is a {spec.task} network")
+    if options.softmax and spec.head_kind != "classification":
+        raise HRNetError(f"`softmax` needs a classifier; {spec.name} is a {spec.task} network")
 
 
 def _convert_network(run: Run, output: Path, samples: Samples, settings: ConversionSettings) -> ConversionResult:
@@ -155,11 +165,3 @@ def _convert_network(run: Run, output: Path, samples: Samples, settings: Convers
             float_model = load_folded_model(run, fake_quantized=False)
             layers = layer_errors(float_model, path, samples.images.head(TRACED_IMAGES), settings.memory_budget)
     return save_models([described], [result], options, layers)
-
-
-def _as_uint8(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return values.astype(np.uint8)
-
-
-def _as_float32(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    return values.astype(np.float32)

@@ -90,7 +90,9 @@ def make_draft(
         HRNetError: If the model cannot be converted, or the converted model does not run as it should.
     """
     options, recipe = settings.options, settings.quantization_recipe
-    if recipe and calibration is not None:
+    if recipe:
+        if calibration is None:
+            raise HRNetError(f"`quantization_recipe` needs a model without fake quantization, got {model.name}")
         float32 = to_flatbuffer(model, ConvertOptions("float32"), None)
         flatbuffer = quantize_with_recipe(float32, recipe, calibration, settings.memory_budget)
     else:

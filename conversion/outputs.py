@@ -13,7 +13,7 @@ from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, STRIDES
 
 LOCATIONS, SCORES = "locations", "scores"
 LOGITS, PROBABILITIES = "logits", "probabilities"
-OUTPUT_NAMES = {HEATMAPS: "heatmaps", CLASS_MAPS: "class_maps", CLASS_SCORES: LOGITS}  # of models with one output
+OUTPUT_NAMES = {HEATMAPS: "heatmaps", CLASS_MAPS: "class_maps", CLASS_SCORES: LOGITS}
 
 
 def output_name(kind: str, *, softmax: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""HRNet for Keras, its fusion links, and what the edge makes of them."""
+"""HRNet for Keras: training, pruning of fusion links, quantization and conversion for edge devices."""
 
 from hrnet_tf.backend.choice import use_keras
 from hrnet_tf.backend.registration import register_classes

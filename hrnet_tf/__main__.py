@@ -1,4 +1,4 @@
-"""The one command `hrnet`: mounts each package's commands. The only file that may name all four packages.
+"""The command `hrnet`: the commands of all four packages.
 
 The mounted modules import little; what a command needs is imported when it runs.
 """
@@ -21,7 +21,7 @@ import hrnet_tf.cli.checkpoints
 import mobile_eval.android.cli
 import mobile_eval.cli.app
 import training.cli.app
-import training.data.imports.cli
+import training.cli.data
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.cli.running import run
 
@@ -33,14 +33,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for commands in (hrnet_tf.cli.app, hrnet_tf.cli.checkpoints, training.cli.app, conversion.cli, mobile_eval.cli.app):
-    app.registered_commands += commands.app.registered_commands
-app.add_typer(mobile_eval.android.cli.app)
-app.add_typer(training.data.imports.cli.app)
+measurements = typer.Typer()
+for command in mobile_eval.cli.app.COMMANDS:
+    measurements.command(rich_help_panel="Measure")(command)
+app.add_typer(training.cli.data.app, rich_help_panel="Data")
+for commands in (hrnet_tf.cli.app, hrnet_tf.cli.checkpoints, training.cli.app, conversion.cli):
+    app.add_typer(commands.app)  # without a name: its commands become commands of `hrnet`
+app.add_typer(measurements)
+app.add_typer(mobile_eval.android.cli.app, rich_help_panel="Measure")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(show: bool) -> None:
+    if show:
         typer.echo(f"hrnet_tf {__version__}")
         raise typer.Exit
 
@@ -51,17 +55,17 @@ def options(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """HRNet for Keras: train it, prune its fusion links, quantize, convert, and measure what that was worth."""
+    """HRNet for Keras: train, prune fusion links, quantize, convert to TFLite, and measure accuracy and latency."""
 
 
-@app.command()
+@app.command(rich_help_panel="Workflows")
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the data, runs, models and report.")] = Path("runs/demo"),
-    task: Annotated[str, typer.Option(help="pose, landmarks, segmentation, classification or detection.")] = "pose",
+    task: Annotated[str, typer.Option(help="Task: pose, landmarks, segmentation, classification or detection.")] = "pose",
 ) -> None:
-    """The main job on drawn people, with no download: train, rank, prune, quantize, convert, compare. Five to ten minutes.
+    """Run the complete workflow on synthetic people: train, rank, prune, quantize, convert, compare. Takes five to ten minutes.
 
-    Interrupted, the same command goes on where it stopped.
+    Downloads nothing. If it is interrupted, the same command resumes it.
 
     Example: [bold]hrnet demo --task segmentation --output runs/demo-segmentation[/bold]
     """
@@ -74,21 +78,21 @@ def demo(
     typer.echo(f"\nreport: {report}")
 
 
-@app.command()
+@app.command(rich_help_panel="Workflows")
 def study(
     output: Annotated[Path, typer.Option(help="Folder for the runs, models and report.", show_default=False)],
-    preset: Annotated[str, typer.Option(help="small (drawn people, 15 minutes) or lspet (hours).")] = "small",
-    train_annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to learn from.", show_default=False)] = None,
-    val_annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON to measure on.", show_default=False)] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of their images.", show_default=False)] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the base networks, if not the preset's.", min=1)] = None,
-    tuning_epochs: Annotated[int | None, typer.Option(help="Epochs after pruning, if not the preset's.", min=1)] = None,
-    mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="bfloat16 arithmetic while training.")] = False,
+    preset: Annotated[str, typer.Option(help="small (synthetic people, 15 minutes) or lspet (hours).")] = "small",
+    train_annotations: Annotated[Path | None, typer.Option(help="Training annotations (COCO JSON).", show_default=False)] = None,
+    val_annotations: Annotated[Path | None, typer.Option(help="Validation annotations (COCO JSON).", show_default=False)] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of the base networks.", min=1)] = None,
+    fine_tuning_epochs: Annotated[int | None, typer.Option(help="Fine-tuning epochs after pruning.", min=1)] = None,
+    mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Train in bfloat16.")] = False,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Is it worth it? Full, pruned by importance, at random, narrower and made for pruning, all on equal terms, in one report.
+    """Compare pruning strategies (importance, random, narrower, link dropout) under equal training, in one report.
 
-    Interrupted, the same command goes on where it stopped.
+    If it is interrupted, the same command resumes it.
 
     Example: [bold]hrnet study --preset small --output runs/study[/bold]
     """
@@ -98,7 +102,7 @@ def study(
     from mobile_eval.files import write_json
 
     check_tf_keras("hrnet study")
-    size, data = study_setup(preset, output, train_annotations, val_annotations, images, epochs, tuning_epochs)
+    size, data = study_setup(preset, output, train_annotations, val_annotations, images, epochs, fine_tuning_epochs)
     steps = study_steps(size, data, output, mixed_precision=mixed_precision)
     write_json(output / MANIFEST, manifest(size))
     command = typer.main.get_command(app)
@@ -107,7 +111,7 @@ def study(
 
 
 def main() -> None:
-    """Run the command line; bad input is one line and exit code 2."""
+    """Run the command line."""
     run(app)
 
 

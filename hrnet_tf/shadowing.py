@@ -1,4 +1,7 @@
-"""Says which folder hides one of the package's own, such as a `training` beside the user's script: Python takes the first."""
+"""Detect folders and files that hide the packages of this distribution.
+
+Python imports the first match on its path, such as a folder `training` beside the user's script. The messages name it.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ from types import ModuleType
 
 SITE = Path(__file__).resolve().parents[1]
 PACKAGES = ("training", "conversion", "mobile_eval")
-NEEDED = "mobile_eval"  # by hrnet_tf itself
-BAD_INPUT = 2
+REQUIRED = "mobile_eval"  # by hrnet_tf itself
+BAD_INPUT = 2  # exit code
 
 
-def hiding(name: str) -> Path | None:
-    """The folder or file that Python imports as `name` in place of this distribution's package, if there is one."""
+def hiding_path(name: str) -> Path | None:
+    """Return the folder or file that Python imports as `name` instead of this distribution's package, if any."""
     try:
         spec = importlib.util.find_spec(name)
-    except ValueError:  # a module without a specification, made by hand
+    except ValueError:  # a module without a spec, made by hand
         return None
     if spec is None:
         return None
@@ -29,44 +32,44 @@ def hiding(name: str) -> Path | None:
     return None if any(place.resolve() == SITE / name for place in places) else places[0].resolve()
 
 
-def hidden(name: str, by: Path) -> str:
-    """What to say of it, in one line."""
-    return f"{by} hides hrnet_tf's own package {name!r}: rename it, or start Python where it is not on the path"
-
-
 def check_import() -> None:
-    """What `import hrnet_tf` checks: ImportError where a package is hidden that it needs, a warning where another is.
+    """Check the packages when `hrnet_tf` is imported; the command `hrnet` calls `check_command` instead.
 
-    For the command `hrnet`, `check_command` does it.
+    Raises:
+        ImportError: If `mobile_eval` is hidden. For the other packages, a warning is given.
     """
     is_command = sys.argv[:1] == ["-m"] or (bool(sys.argv) and Path(sys.argv[0]).stem == "hrnet")  # "-m": python -m hrnet_tf
     for name in () if is_command else PACKAGES:
-        by = hiding(name)
-        if by and name == NEEDED:
-            raise ImportError(hidden(name, by))
-        if by:
-            warnings.warn(hidden(name, by), stacklevel=3)
-    if not any(isinstance(finder, _Hidden) for finder in sys.meta_path):
-        sys.meta_path.append(_Hidden())
+        path = hiding_path(name)
+        if path and name == REQUIRED:
+            raise ImportError(_message(name, path))
+        if path:
+            warnings.warn(_message(name, path), stacklevel=3)
+    if not any(isinstance(finder, _HiddenPackageFinder) for finder in sys.meta_path):
+        sys.meta_path.append(_HiddenPackageFinder())
 
 
 def check_command() -> None:
-    """What a command checks before it imports the packages: one line on stderr and exit code 2 where one is hidden."""
+    """Exit with a line on stderr and code 2 if a package is hidden; for the command, before it imports the packages."""
     for name in PACKAGES:
-        by = hiding(name)
-        if by:
-            print(f"error: {hidden(name, by)}", file=sys.stderr)
+        path = hiding_path(name)
+        if path:
+            print(f"error: {_message(name, path)}", file=sys.stderr)
             raise SystemExit(BAD_INPUT)
 
 
-class _Hidden(importlib.abc.MetaPathFinder):
-    """Asked last, where no other finder has found a module: names the folder that hides it."""
+def _message(name: str, path: Path) -> str:
+    return f"{path} hides the package {name!r} of hrnet_tf: rename it, or start Python where it is not on the path"
+
+
+class _HiddenPackageFinder(importlib.abc.MetaPathFinder):
+    """The last finder: if no other has found a module of a package, raises an error that names the path that hides it."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         package = fullname.partition(".")[0]
-        by = hiding(package) if package in PACKAGES and package != fullname else None
-        if by:
-            raise ModuleNotFoundError(f"no module named {fullname!r}: {hidden(package, by)}", name=fullname)
+        hidden_by = hiding_path(package) if package in PACKAGES and package != fullname else None
+        if hidden_by:
+            raise ModuleNotFoundError(f"no module named {fullname!r}: {_message(package, hidden_by)}", name=fullname)
         return None

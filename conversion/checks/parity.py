@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,17 +142,20 @@ def _decoded_heatmaps(path: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.fl
 
 
 def output_parities(
-    model: KerasModel, path: Path, inputs: Iterable[NDArray[np.generic]], *, camera: bool = False
+    model: KerasModel, flatbuffer: bytes, inputs: Iterable[NDArray[np.generic]], *, camera: bool = False
 ) -> tuple[Parity, ...]:
     """Compare every output of any `.tflite` with the output of the same name of its Keras model.
 
     Args:
         model: Takes normalized inputs (N, ...); its outputs are a dict by name.
-        path: The file. It takes one input at a time.
+        flatbuffer: The file. It takes one input at a time.
         inputs: Inputs (...) as the model takes them; with `camera`, images (H, W, 3), uint8 RGB.
         camera: Whether the file takes a camera's bytes and normalizes them.
     """
-    interpreter = make_interpreter(path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(flatbuffer)
+        interpreter = make_interpreter(path)
     [source] = interpreter.get_input_details()
     scale, zero_point = source["quantization"]
     stored = TensorFormat(np.dtype(source["dtype"]).name, scale or 1.0, zero_point)

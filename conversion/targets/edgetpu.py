@@ -159,7 +159,7 @@ def _check_operator(operator: Operator) -> OperatorCheck:
 
 
 def _streamed(rows: Sequence[OperatorCheck]) -> dict[str, int]:
-    """Bytes of the parameters that do not fit on the chip, by module; whole layers are cached, in the order of the graph."""
+    """Bytes of the parameters that do not fit on the chip, by module. Layers are cached whole, in the order of the graph."""
     free_bytes, streamed = ON_CHIP_BYTES, Counter[str]()
     for row in rows:
         if row.parameter_bytes > free_bytes:

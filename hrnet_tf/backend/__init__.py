@@ -1,1 +1,1 @@
-"""Which Keras the package runs on: tf_keras or Keras 3."""
+"""The Keras that the package runs on: tf_keras or Keras 3."""

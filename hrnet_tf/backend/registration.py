@@ -1,7 +1,7 @@
-"""Lets either Keras load saved models after `import hrnet_tf` alone.
+"""Register the package's classes with Keras, so that `import hrnet_tf` suffices to load a saved model.
 
-Keras finds a model's own classes by name among those that were registered. Registering these means importing Keras, so that
-stand-ins are registered in their place as soon as the user imports Keras; a stand-in imports its class when a model is loaded.
+Keras looks up custom classes by name among those that are registered. The classes themselves need Keras, so that proxies are
+registered in their place as soon as the user imports Keras. A proxy imports its class when a model is loaded.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import importlib.machinery
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
 
-from hrnet_tf.backend.choice import KERAS_3, TF_KERAS, open_for_loading
+from hrnet_tf.backend.choice import KERAS_3, TF_KERAS, choose_for_loading
+from mobile_eval.typed import JsonObject
 
-PACKAGE = "hrnet_tf"  # as the classes themselves are registered
+PACKAGE = "hrnet_tf"  # the name of the package that the classes are registered with
 CLASSES = {
     "HRNetModel": "hrnet_tf.models.functional",
     "KaimingNormal": "hrnet_tf.models.layers",
     "Upsampling": "hrnet_tf.models.layers",
-    "UnbiasedBatchNormalization": "hrnet_tf.models.normalization",
+    "UnbiasedBatchNormalization": "hrnet_tf.models.layers",
     "UnitGate": "hrnet_tf.models.gates",
     "HardConcreteGate": "hrnet_tf.models.gates",
     "Proposals": "hrnet_tf.models.detection.proposals",
@@ -31,11 +31,11 @@ CLASSES = {
     "PixelCrossEntropy": "training.tasks.segmentation.losses",
     "ClassCrossEntropy": "training.tasks.classification.losses",
 }
-WITHOUT_PACKAGE = ("HRNetModel", "KaimingNormal")  # HDF5 files keep the bare names of models and initializers
+WITHOUT_PACKAGE = ("HRNetModel", "KaimingNormal")  # HDF5 files store models and initializers without the package
 
 
 def register_classes() -> None:
-    """Register the stand-ins with each Keras that is imported already, and with the others once they are."""
+    """Register the proxies with each Keras that is imported, now or later."""
     for name in (TF_KERAS, KERAS_3):
         if name in sys.modules:
             _register(sys.modules[name])
@@ -44,7 +44,7 @@ def register_classes() -> None:
 
 
 class _KerasFinder(importlib.abc.MetaPathFinder):
-    """Finds Keras where the other finders do, and registers the stand-ins after it is imported."""
+    """Finds Keras as the other finders do, and registers the proxies after it is imported."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -52,32 +52,32 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
         if fullname not in (TF_KERAS, KERAS_3):
             return None
         others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
-        found = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
-        if found and found.loader:
-            execute = found.loader.exec_module
+        spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
                 _register(module)
 
-            found.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return found
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 def _register(keras: ModuleType) -> None:
     objects = keras.utils.get_custom_objects()
     for name, module in CLASSES.items():
-        stand_in = _stand_in(keras, name, module)
-        objects.setdefault(f"{PACKAGE}>{name}", stand_in)
+        proxy = _proxy(keras, name, module)
+        objects.setdefault(f"{PACKAGE}>{name}", proxy)
         if name in WITHOUT_PACKAGE:
-            objects.setdefault(name, stand_in)
+            objects.setdefault(name, proxy)
 
 
-def _stand_in(keras: ModuleType, name: str, module: str) -> type:
-    """A class that makes the objects of the class `name` in `module` from their configurations."""
+def _proxy(keras: ModuleType, name: str, module: str) -> type:
+    """A class whose `from_config` is that of the class `name` in `module`."""
 
-    def from_config(kind: type, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-        open_for_loading(keras.__name__)
+    def from_config(kind: type, config: JsonObject, custom_objects: Mapping[str, object] | None = None) -> object:
+        choose_for_loading(keras.__name__)
         with keras.utils.custom_object_scope(dict(custom_objects or {})):
             return getattr(importlib.import_module(module), name).from_config(config)
 

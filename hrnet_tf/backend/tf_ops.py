@@ -1,14 +1,13 @@
-"""What this package uses of `keras.ops` and `keras.random`, by the same names, for tf_keras, which has neither."""
+"""The functions of `keras.ops` and `keras.random` that this package uses, for tf_keras, which has neither."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import tensorflow as tf
 
-from mobile_eval.errors import HRNetError
+from hrnet_tf.backend.types import Shape, Tensor
 
 abs = tf.abs  # noqa: A001
 cast = tf.cast
@@ -33,46 +32,46 @@ top_k = tf.math.top_k
 where = tf.where
 
 
-def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
-    """Cross-entropy (...) of class indices (...) and logits (..., classes); `keras.ops` also takes probabilities."""
+def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Tensor:
+    """Return the cross-entropy (...) of class indices (...) and logits (..., classes); probabilities are not supported."""
     _check_logits(from_logits)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(target, output)
 
 
-def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
-    """Cross-entropy (...) of distributions (..., classes) and logits (..., classes); `keras.ops` also takes probabilities."""
+def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Tensor:
+    """Return the cross-entropy (...) of distributions and logits (..., classes); probabilities are not supported."""
     _check_logits(from_logits)
     return tf.nn.softmax_cross_entropy_with_logits(target, output)
 
 
 def _check_logits(from_logits: bool) -> None:
     if not from_logits:
-        raise HRNetError("cross-entropy of probabilities is not used here: give logits, with from_logits=True")
+        raise ValueError("cross-entropy of probabilities is not supported: pass logits and from_logits=True")
 
 
-def shape(x: Any) -> tuple[Any, ...]:
-    """Sizes of all axes: numbers where they are known, else tensors."""
-    known, found = x.shape, tf.shape(x)
-    return tuple(found[axis] if size is None else size for axis, size in enumerate(known))
+def shape(x: Tensor) -> tuple[int | Tensor, ...]:
+    """Return the sizes of all axes: integers if they are known, else tensors."""
+    static, dynamic = x.shape, tf.shape(x)
+    return tuple(dynamic[axis] if size is None else size for axis, size in enumerate(static))
 
 
-def _resize(images: Any, size: Sequence[int], interpolation: str) -> Any:
-    """Images (N, H, W, C) enlarged by whole factors, in the form that TFLite, QAT and the Edge TPU accept.
+def _resize(images: Tensor, size: Sequence[int], interpolation: str) -> Tensor:
+    """Upsample images (N, H, W, C) by integer factors, in a form that TFLite, QAT and the Edge TPU accept.
 
-    `tf.image.resize` computes the same values, but its nearest has half-pixel centers too, which become a version of
-    TFLite's RESIZE_NEAREST_NEIGHBOR that Edge TPU compilers refuse.
+    `tf.image.resize` computes the same values. Its nearest interpolation also has half-pixel centers, for which TFLite has a
+    version of RESIZE_NEAREST_NEIGHBOR that Edge TPU compilers refuse.
     """
     if interpolation == "nearest":
         return tf.raw_ops.ResizeNearestNeighbor(images=images, size=size)
-    resized = tf.raw_ops.ResizeBilinear(images=images, size=size, half_pixel_centers=True)  # float32 always
+    resized = tf.raw_ops.ResizeBilinear(images=images, size=size, half_pixel_centers=True)  # always float32
     return tf.cast(resized, images.dtype)
 
 
 class _SeedGenerator:
-    """tf_keras has one generator for everything random, which `keras.utils.set_random_seed` starts."""
+    """Has no state: tf_keras has one global generator, seeded by `keras.utils.set_random_seed`."""
 
 
-def _uniform(shape: Any, minval: float, maxval: float, seed: _SeedGenerator) -> Any:
+def _uniform(shape: Shape, minval: float, maxval: float, seed: _SeedGenerator) -> Tensor:
     return tf.random.uniform(shape, minval, maxval)
 
 

@@ -1,6 +1,6 @@
-"""Published checkpoints made into runs, and runs made into checkpoints.
+"""Import of published PyTorch checkpoints as runs, and export of runs as checkpoints.
 
-    file ── reading ──> arrays ── naming ──> official names ── layout ──> this package's weights ── importing ──> run
+    file ── torch_reader ──> arrays ── layer_names ──> official names ── layout ──> weights of this package ── from_torch ──> run
 
-`layout` is the one table of which official entry is which variable; it is read in both directions.
+`layout` is the one table of which official entry is which variable. It is used in both directions.
 """

@@ -1,20 +1,26 @@
-"""A checkpoint made into a run."""
+"""Import a checkpoint as a run."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.checkpoints.infer_spec import RESNET_CLASSIFICATION, TRUNK, classes_of, derive_network, kind_of
+from hrnet_tf.checkpoints.infer_spec import (
+    RESNET_CLASSIFICATION,
+    SIMPLE_BASELINE,
+    TRUNK,
+    classes_of,
+    infer_network,
+    kind_of,
+)
 from hrnet_tf.checkpoints.layer_names import has_counters, official_names
 from hrnet_tf.checkpoints.layout import Entry, entries, to_variable
-from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
+from hrnet_tf.checkpoints.torch_reader import AnyArray, Arrays, read_checkpoint
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
@@ -25,14 +31,24 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, complete_folder, write_json
 
 NORM_SCALE_FLOOR = 1e-5  # InPlaceABN scales by |gamma| + this
-SHOWN = 5
-HEADS = ("final_layer.", "last_layer.", "head.", "incre_modules.", "downsamp_modules.", "classifier.", "neck.", "rpn_head.",
-         "bbox_head.", "deconv_layers.")  # fmt: skip
+MAX_LISTED = 5  # names in a line of the report
+HEADS = (
+    "final_layer.", "last_layer.", "head.", "incre_modules.", "downsamp_modules.", "classifier.", "neck.", "rpn_head.",
+    "bbox_head.", "deconv_layers.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of a checkpoint's entries (official names) and of the network's."""
+    """What an import did with the entries of a checkpoint.
+
+    Attributes:
+        model: Name of the network.
+        loaded: Official names of the entries that were loaded.
+        missing: Entries that the network has but the checkpoint has not; they keep their initial weights.
+        unexpected: Entries that the checkpoint has but the network has not; they are ignored.
+        notes: Remarks.
+    """
 
     model: str
     loaded: tuple[str, ...]
@@ -42,8 +58,8 @@ class ImportReport:
 
     def __str__(self) -> str:
         lines = [f"{self.model}: {len(self.loaded)} entries loaded"]
-        lines.append(_listed("missing, left as initialised", self.missing))
-        lines.append(_listed("unexpected, left out", self.unexpected))
+        lines.append(_summary("missing, initial weights kept", self.missing))
+        lines.append(_summary("unexpected, ignored", self.unexpected))
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
@@ -55,13 +71,22 @@ def import_checkpoint(
     input_size: tuple[int, int] | None = None,
     inplace_abn: bool | None = None,
 ) -> tuple[Run, ImportReport]:
-    """Make the checkpoint at `path` into a run in the folder `output`, with the lists of its report in import.json.
+    """Import a checkpoint as a run, with its report in import.json.
 
-    `model` is the network to load into, with as many classes as the checkpoint has; without it the network is
-    derived. A checkpoint of ImageNet classification also starts a network of another task: its head is then
-    missing. `input_size` (height, width) replaces the network's usual one. `inplace_abn` says whether it was
-    trained with InPlaceABN; None finds out. Raises HRNetError, and writes nothing, where an entry is missing,
-    of another shape or not finite.
+    An ImageNet classification checkpoint can also initialize a network of another task, whose head keeps its initial weights.
+
+    Args:
+        path: The checkpoint, see `read_checkpoint`.
+        output: Folder of the run.
+        model: The network to load into; the number of classes is taken from the checkpoint. None infers the network.
+        input_size: (height, width) of the input in pixels; None for the default of the network.
+        inplace_abn: Whether the checkpoint was trained with InPlaceABN; None detects it.
+
+    Returns:
+        The run and the report.
+
+    Raises:
+        HRNetError: If an entry is missing, has a wrong shape, or is not finite. Nothing is written.
     """
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -72,10 +97,9 @@ def import_checkpoint(
         spec = dataclasses.replace(spec, input_size=input_size or spec.input_size)
     except HRNetError as error:
         raise HRNetError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    category = category_for(spec)
-    # the official landmark networks learnt targets that were rounded down
-    offset = 0.5 if spec.task == "landmarks" else 0.0
-    run = Run(output, "import", spec, category, {"checkpoint": str(path), "heatmap_offset": offset})
+    # The official landmark networks are trained with targets that are rounded down.
+    offset = 0.5 if spec.head_kind == "multiscale_heatmap" else 0.0
+    run = Run(output, "import", spec, category_for(spec), {"checkpoint": str(path), "heatmap_offset": offset})
     with complete_folder(output) as draft:
         save_run(dataclasses.replace(run, path=draft))
         save_weights(draft / run.weights_path.name, weights)
@@ -86,86 +110,92 @@ def import_checkpoint(
 def load_into_network(
     raw: Arrays, model: Network | None = None, *, inplace_abn: bool | None = None
 ) -> tuple[Network, Weights, ImportReport]:
-    """A checkpoint's arrays (any known layout) as this package's weights, and the network they are of."""
+    """Convert the arrays of a checkpoint to the weights of a network; see `import_checkpoint`.
+
+    Args:
+        raw: The arrays by their names in the file, in any known layout.
+        model: The network to load into.
+        inplace_abn: Whether the checkpoint was trained with InPlaceABN.
+
+    Returns:
+        The network, its weights, and the report.
+    """
     arrays = official_names(raw)
     _check_values(arrays)
     kind = kind_of(arrays)
-    if model is None:
-        spec = derive_network(arrays)
-    elif _starts(kind, model):
-        spec = model
-    else:
-        _check_task(kind, model)
-        spec = dataclasses.replace(model, classes=classes_of(arrays, kind))
+    only_trunk = model is not None and _has_only_trunk(kind, model)
+    spec = _network(arrays, kind, model, only_trunk=only_trunk)
     notes = []
     if inplace_abn is None:
         inplace_abn = kind == "segmentation" and not has_counters(raw)
     if inplace_abn:
         arrays = _without_inplace_abn(arrays)
-        notes.append(f"trained with InPlaceABN: BatchNorm's scales became |scale| + {NORM_SCALE_FLOOR:g}")
-    weights, report = _fill(spec, arrays, pretraining=model is not None and _starts(kind, model), notes=tuple(notes))
+        notes.append(f"trained with InPlaceABN: the scales of BatchNorm became |scale| + {NORM_SCALE_FLOOR:g}")
+    weights, report = _fill(spec, arrays, only_trunk=only_trunk, notes=tuple(notes))
     return spec, weights, report
 
 
 def _check_values(arrays: Arrays) -> None:
     for name, array in arrays.items():
         if not array.size:
-            raise HRNetError(f"{name} has shape {array.shape}: it holds no values")
-        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused
+            raise HRNetError(f"{name} has shape {array.shape}, which has no values")
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array.astype(np.float32, copy=False)).all():
-                raise HRNetError(f"{name} holds values that are not finite (NaN or infinity)")
+                raise HRNetError(f"{name} has values that are not finite (NaN or infinity)")
 
 
-def _starts(kind: str, model: Network) -> bool:
-    """Whether a checkpoint of that kind gives this network its trunk alone, as ImageNet's do."""
+def _has_only_trunk(kind: str, model: Network) -> bool:
+    """Whether a checkpoint of that kind initializes only the trunk of a network, as ImageNet's do."""
     if isinstance(model, HRNetSpec):
         return kind == TRUNK or (kind == "classification" and model.head_kind != "classification")
     return kind == RESNET_CLASSIFICATION
 
 
-def _check_task(kind: str, model: Network) -> None:
+def _network(arrays: Arrays, kind: str, model: Network | None, *, only_trunk: bool) -> Network:
+    """The network to load into: `model` with the classes of the checkpoint, or the inferred one."""
+    if model is None:
+        return infer_network(arrays)
+    if only_trunk:
+        return model
     if isinstance(model, HRNetSpec):
         expected, fits = model.task, TASK_HEADS.get(kind) == model.head_kind
     else:
-        expected, fits = "simple-baseline", kind == "simple-baseline"
+        expected, fits = SIMPLE_BASELINE, kind == SIMPLE_BASELINE
     if not fits:
-        raise HRNetError(f"the checkpoint is of {kind}, but {model.name} is of {expected}; leave `model` out to take its own")
+        raise HRNetError(f"the checkpoint is for {kind}, but `model` {model.name} is for {expected}; omit `model` to infer it")
+    return dataclasses.replace(model, classes=classes_of(arrays, kind))
 
 
-def _fill(spec: Network, arrays: Arrays, *, pretraining: bool, notes: tuple[str, ...]) -> tuple[Weights, ImportReport]:
-    """The network's weights from the arrays. Only a head may be missing, and only where a trunk was expected."""
+def _fill(spec: Network, arrays: Arrays, *, only_trunk: bool, notes: tuple[str, ...]) -> tuple[Weights, ImportReport]:
+    """The weights of a network from arrays; only a head may be missing, and only if `only_trunk`."""
     weights = model_weights(build_model(spec))
-    table = entries(spec)
     loaded, missing = [], []
-    for entry in table:
-        if entry.name in arrays and not (pretraining and _of_head(entry.name)):
-            weights[entry.variable] = _checked(entry, arrays[entry.name], weights[entry.variable].shape)
+    for entry in entries(spec):
+        is_skipped = only_trunk and entry.name.startswith(HEADS)
+        if entry.name in arrays and not is_skipped:
+            weights[entry.variable] = _converted(entry, arrays[entry.name], weights[entry.variable].shape)
             loaded.append(entry.name)
-        elif entry.optional or (pretraining and _of_head(entry.name)):
+        elif entry.optional or is_skipped:
             missing.append(entry.name)
         else:
-            shape = _official_shape(entry, weights[entry.variable].shape)
+            shape = _official_shape(weights[entry.variable].shape)
             raise HRNetError(f"the checkpoint has no {entry.name}, expected with shape {shape} for {spec.name}")
     unexpected = sorted(set(arrays) - set(loaded))
     return weights, ImportReport(spec.name, tuple(loaded), tuple(missing), tuple(unexpected), notes)
 
 
-def _checked(entry: Entry, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if tuple(array.shape) != _official_shape(entry, shape):
-        raise HRNetError(f"{entry.name} has shape {tuple(array.shape)}, expected {_official_shape(entry, shape)}")
+def _converted(entry: Entry, array: AnyArray, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if tuple(array.shape) != _official_shape(shape):
+        raise HRNetError(f"{entry.name} has shape {tuple(array.shape)}, expected {_official_shape(shape)}")
     if array.dtype.kind not in "fiu":
-        raise HRNetError(f"{entry.name} is of dtype {array.dtype}, expected numbers")
+        raise HRNetError(f"{entry.name} has dtype {array.dtype}, expected numbers")
     return np.ascontiguousarray(to_variable(entry, array.astype(np.float32)))
 
 
-def _official_shape(entry: Entry, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _official_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     if len(shape) == 4:
         return shape[3], shape[2], shape[0], shape[1]
     return tuple(reversed(shape))
-
-
-def _of_head(name: str) -> bool:
-    return name.startswith(HEADS)
 
 
 def _without_inplace_abn(arrays: Arrays) -> Arrays:
@@ -173,6 +203,6 @@ def _without_inplace_abn(arrays: Arrays) -> Arrays:
     return {name: np.abs(array) + NORM_SCALE_FLOOR if name in norms else array for name, array in arrays.items()}
 
 
-def _listed(what: str, names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return f"{len(names)} {what}" + (f": {shown}" if names else "")
+def _summary(what: str, names: tuple[str, ...]) -> str:
+    listed = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
+    return f"{len(names)} {what}" + (f": {listed}" if names else "")

@@ -1,4 +1,4 @@
-"""The network that a checkpoint was made from, read off its entries' names and shapes."""
+"""Infer the network of a checkpoint from the names and shapes of its entries."""
 
 from __future__ import annotations
 
@@ -13,46 +13,62 @@ from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, default_size, interpolation_of
 from mobile_eval.errors import HRNetError
 
-RESNET_CLASSIFICATION = "resnet classification"  # trains SimpleBaseline's trunk
+RESNET_CLASSIFICATION = "resnet classification"  # weights for the trunk of a SimpleBaseline
+SIMPLE_BASELINE = "simple-baseline"
 TRUNK = "trunk"
-_SIGNATURES = {  # the entry that only a network of this kind has, and the one that counts its classes
+_SIGNATURES = {  # an entry that only networks of this task have, and the one whose rows are the classes
     "classification": ("incre_modules.0.0.conv1.weight", "classifier.weight"),
     "segmentation": ("last_layer.0.weight", "last_layer.3.weight"),
     "landmarks": ("head.0.weight", "head.3.weight"),
     "detection": ("neck.reduction_conv.0.weight", "bbox_head.fc_cls.weight"),
     "pose": ("final_layer.weight", "final_layer.weight"),
 }
-MOST = 1024  # blocks or modules in a row: far above any network's
-KNOWN = "the official HRNet and SimpleBaseline repositories', timm's, and OpenMMLab's (mmpose, mmseg, mmdet, mmpretrain)"
+MAX_COUNT = 1024  # blocks or modules in sequence; no network has as many
+KNOWN_LAYOUTS = "the official HRNet and SimpleBaseline repositories', timm's, and OpenMMLab's (mmpose, mmseg, mmdet, mmpretrain)"
 
 
 def kind_of(arrays: Arrays) -> str:
-    """The task of a checkpoint (official names), or "simple-baseline", "resnet classification" or "trunk".
+    """Return the kind of a checkpoint.
 
-    Raises HRNetError where the layout is not known.
+    Args:
+        arrays: Arrays by official names.
+
+    Returns:
+        The task of an HRNet, "simple-baseline", "resnet classification", or "trunk".
+
+    Raises:
+        HRNetError: If the layout is unknown.
     """
     if any(name.startswith(("ocr_", "aux_head", "conv3x3_ocr")) for name in arrays):
-        raise HRNetError("the checkpoint is HRNet with an OCR head (conv3x3_ocr, aux_head), which this package does not have")
+        raise HRNetError("the checkpoint is an HRNet with an OCR head (conv3x3_ocr, aux_head), which is not supported")
     if "conv1.weight" in arrays and "layer1.0.conv1.weight" in arrays:
         if any(name.startswith("stage2.") for name in arrays):
             return next((task for task, (signature, _) in _SIGNATURES.items() if signature in arrays), TRUNK)
         if any(name.startswith("deconv_layers.") for name in arrays):
-            return "simple-baseline"
+            return SIMPLE_BASELINE
         if "layer4.0.conv1.weight" in arrays:
             return RESNET_CLASSIFICATION
-    few = ", ".join(sorted(arrays)[:3]) or "none at all"
-    raise HRNetError(f"the checkpoint's entries ({few}, ...) are of no layout that is known: {KNOWN}")
+    examples = ", ".join([*sorted(arrays)[:3], "..."]) if arrays else "none"
+    raise HRNetError(f"the layout of the checkpoint is unknown (entries: {examples}); known are {KNOWN_LAYOUTS}")
 
 
-def derive_network(arrays: Arrays) -> Network:
-    """The full-connectivity network of a checkpoint with a head; its input size is its task's usual one.
+def infer_network(arrays: Arrays) -> Network:
+    """Return the network of a checkpoint with a head.
 
-    It has a preset's name where it equals one but for the number of classes.
+    Args:
+        arrays: Arrays by official names.
+
+    Returns:
+        The network at full connectivity, with the default input size of its task. It has the name of a preset if it differs
+        from it at most in the number of classes.
+
+    Raises:
+        HRNetError: If the checkpoint has no head, or is of an unknown network.
     """
     kind = kind_of(arrays)
     if kind in (TRUNK, RESNET_CLASSIFICATION):
-        raise HRNetError("the checkpoint has no head of HRNet's or SimpleBaseline's: say with `model` which network it starts")
-    if kind == "simple-baseline":
+        raise HRNetError("the checkpoint has no head of an HRNet or SimpleBaseline: give the network to initialize as `model`")
+    if kind == SIMPLE_BASELINE:
         return _simple_baseline(arrays)
     stages = tuple(_stage(arrays, number) for number in (2, 3, 4) if _count(arrays, rf"stage{number}\.(\d+)\."))
     bottleneck = "stage2.0.branches.0.0.conv3.weight" in arrays
@@ -73,8 +89,8 @@ def derive_network(arrays: Arrays) -> Network:
 
 
 def classes_of(arrays: Arrays, kind: str) -> int:
-    """Number of joints, landmarks or classes that a checkpoint of that kind answers with (detection: foreground ones)."""
-    if kind == "simple-baseline":
+    """Return the number of joints, landmarks or (foreground) classes of a checkpoint of that kind."""
+    if kind == SIMPLE_BASELINE:
         return _rows(arrays, "final_layer.weight")
     rows = _rows(arrays, _SIGNATURES[kind][1])
     return rows - 1 if kind == "detection" else rows
@@ -91,9 +107,9 @@ def _simple_baseline(arrays: Arrays) -> SimpleBaselineSpec:
     blocks = tuple(_count(arrays, rf"layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4))
     depth = next((depth for depth, known in RESNET_BLOCKS.items() if known == blocks), None)
     if depth is None or "layer1.0.conv3.weight" not in arrays:
-        raise HRNetError(f"a SimpleBaseline on a ResNet with {blocks} blocks is not known: depths are 50, 101 and 152")
+        raise HRNetError(f"the ResNet of a SimpleBaseline must have depth 50, 101 or 152, got {blocks} blocks")
     name = f"simple-baseline-r{depth}"
-    return SimpleBaselineSpec(name, depth, default_size("pose"), classes_of(arrays, "simple-baseline"))
+    return SimpleBaselineSpec(name, depth, default_size("pose"), classes_of(arrays, SIMPLE_BASELINE))
 
 
 def _stage(arrays: Arrays, number: int) -> StageSpec:
@@ -102,17 +118,17 @@ def _stage(arrays: Arrays, number: int) -> StageSpec:
 
 
 def _count(arrays: Iterable[str], pattern: str) -> int:
-    """One more than the largest index that `pattern` finds at the start of a name."""
-    found = (re.match(pattern, name) for name in arrays)
-    count = max((int(match[1]) + 1 for match in found if match), default=0)
-    if count > MOST:
-        raise HRNetError(f"the checkpoint's names count up to {count - 1} ({pattern}): it is of no network that is known")
+    """One more than the largest index that `pattern` matches at the start of a name."""
+    matches = (re.match(pattern, name) for name in arrays)
+    count = max((int(match[1]) + 1 for match in matches if match), default=0)
+    if count > MAX_COUNT:
+        raise HRNetError(f"the checkpoint is of an unknown network: indices up to {count - 1} match {pattern}")
     return count
 
 
 def _rows(arrays: Arrays, name: str) -> int:
     if name not in arrays:
-        raise HRNetError(f"the checkpoint has no {name}: it is of no network that is known")
+        raise HRNetError(f"the checkpoint is of an unknown network: it has no {name}")
     if not arrays[name].ndim:
-        raise HRNetError(f"{name} is a single number, expected an array")
+        raise HRNetError(f"{name} must be an array, got a single number")
     return int(arrays[name].shape[0])

@@ -1,7 +1,7 @@
-"""Other code bases' names made into the official repositories' names.
+"""Translate the layer names of other code bases to those of the official repositories.
 
-timm names everything as the official classification repository does. OpenMMLab (mmpose, mmsegmentation,
-mmdetection, mmpretrain) has the trunk under `backbone.` and names of its own for heads and necks.
+timm uses the names of the official classification repository. OpenMMLab (mmpose, mmsegmentation, mmdetection, mmpretrain) has the
+trunk under `backbone.` and other names for heads and necks.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from mobile_eval.errors import HRNetError
 
-# What code bases put in front of a network's names: the segmentation repository's FullModel, Lightning, averages of weights.
-WRAPPERS = ("model", "net", "network", "ema", "ema_model", "averaged_model")
-# What PyTorch puts where a module is wrapped, at any depth: DataParallel, torch.compile, FSDP, activation checkpointing, Fabric.
-WRAPPED = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
+# Prefixes of a network's names: the segmentation repository's FullModel, Lightning, averages of weights.
+PREFIXES = ("model", "net", "network", "ema", "ema_model", "averaged_model")
+# What PyTorch inserts for wrapped modules, at any depth: DataParallel, torch.compile, FSDP, activation checkpointing, Fabric.
+MODULE_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 IGNORED = re.compile(r"(.*\.)?num_batches_tracked|loss\..*")
 
 _COMMON = [
@@ -43,31 +43,37 @@ _POSE = [(r"(?:keypoint_head|head)\.final_layer\.(.*)", r"final_layer.\1")]
 
 
 def official_names(arrays: Arrays) -> Arrays:
-    """The same arrays under official names; wrappers and what no network needs (counters, losses) are left out.
+    """Rename the arrays of a checkpoint to the official names; wrappers, counters and losses are dropped.
 
-    Raises HRNetError where two entries have one name without their wrappers, as weights and their average saved together have.
+    Raises:
+        HRNetError: If two entries get the same name, as in a checkpoint with both weights and their average.
     """
-    bare: Arrays = {}
-    found: dict[str, str] = {}
+    unwrapped: Arrays = {}
+    original_names: dict[str, str] = {}
     for name, array in arrays.items():
         stripped = _without_wrappers(name)
         if IGNORED.fullmatch(stripped):
             continue
-        if stripped in bare:
-            raise HRNetError(f"the checkpoint holds two networks, {found[stripped]} and {name}: save the wanted one alone")
-        bare[stripped], found[stripped] = array, name
-    mixes = any(name.startswith("head.conv_layers.") for name in bare)
-    rules = _COMMON + (_LANDMARKS if mixes else _POSE)
-    return _background_first({_renamed(name, rules): array for name, array in bare.items()})
+        if stripped in unwrapped:
+            raise HRNetError(
+                f"the checkpoint has two networks, with {original_names[stripped]} and {name}: save one of them alone"
+            )
+        unwrapped[stripped], original_names[stripped] = array, name
+    has_mix_layers = any(name.startswith("head.conv_layers.") for name in unwrapped)
+    rules = _COMMON + (_LANDMARKS if has_mix_layers else _POSE)
+    return _background_first({_rename(name, rules): array for name, array in unwrapped.items()})
 
 
 def has_counters(arrays: Arrays) -> bool:
-    """Whether BatchNorm counted its batches: PyTorch's has since 0.4.1, InPlaceABN never did."""
+    """Return whether BatchNorm counted its batches: PyTorch's does since 0.4.1, InPlaceABN does not."""
     return any(name.endswith("num_batches_tracked") for name in arrays)
 
 
 def _background_first(arrays: Arrays) -> Arrays:
-    """mmdetection 2 has the background last, and no deltas for it; the official detection repository has it first."""
+    """Move the background class to the front, as in the official detection repository.
+
+    mmdetection 2 has it last, without box deltas; zeros are added.
+    """
     names = [f"bbox_head.{name}.{part}" for part in ("bias", "weight") for name in ("fc_cls", "fc_reg")]
     if not all(name in arrays and arrays[name].ndim for name in names):
         return arrays
@@ -77,19 +83,19 @@ def _background_first(arrays: Arrays) -> Arrays:
     moved = dict(arrays)
     for part in ("weight", "bias"):
         moved[f"bbox_head.fc_cls.{part}"] = np.roll(arrays[f"bbox_head.fc_cls.{part}"], 1, axis=0)
-        own = arrays[f"bbox_head.fc_reg.{part}"]
-        moved[f"bbox_head.fc_reg.{part}"] = np.concatenate([np.zeros_like(own[:4]), own])
+        regression = arrays[f"bbox_head.fc_reg.{part}"]
+        moved[f"bbox_head.fc_reg.{part}"] = np.concatenate([np.zeros_like(regression[:4]), regression])
     return moved
 
 
 def _without_wrappers(name: str) -> str:
-    parts = [part for part in name.split(".") if part not in WRAPPED]
-    while len(parts) > 1 and parts[0] in WRAPPERS:
+    parts = [part for part in name.split(".") if part not in MODULE_WRAPPERS]
+    while len(parts) > 1 and parts[0] in PREFIXES:
         del parts[0]
     return ".".join(parts)
 
 
-def _renamed(name: str, rules: list[tuple[str, str]]) -> str:
+def _rename(name: str, rules: list[tuple[str, str]]) -> str:
     for pattern, replacement in rules:
         renamed, count = re.subn(rf"^{pattern}$", replacement, name)
         if count:

@@ -1,19 +1,18 @@
-"""Which entry of an official checkpoint is which variable of this package's networks.
+"""The table of which entry of an official checkpoint is which variable of this package's networks.
 
-Names are those of the official repositories' state dicts (HRNet for pose, classification, segmentation and
-landmarks share the trunk; detection has it under `backbone.`, which is left out here). In `fuse_layers.i.j`
-the first index is the target branch, the second the source.
+Names are those of the official repositories' state dicts. HRNets for pose, classification, segmentation and landmarks share the
+names of the trunk; detection has them under `backbone.`, which is omitted here. In `fuse_layers.i.j`, i is the target branch and
+j the source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hrnet_tf.checkpoints.torch_reader import AnyArray
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
 from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
@@ -24,11 +23,14 @@ BATCH_NORM_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_m
 
 @dataclass(frozen=True)
 class Entry:
-    """One array: its official `name` and this package's `variable`.
+    """An array of a checkpoint.
 
-    `optional` entries are biases that some code bases leave out. `flattened` marks a dense kernel whose input
-    is a flattened map, channels first there and last here. `per_class` is, in a detector's answers, how many
-    rows a class has: the background's come first there and last here.
+    Attributes:
+        name: Its official name.
+        variable: Its name in this package.
+        optional: Whether some code bases omit it (a bias).
+        flattened: Whether it is a dense kernel on flattened maps, which are channels-first there and channels-last here.
+        per_class: For the outputs of a detector, the number of rows per class; the background is first there and last here.
     """
 
     name: str
@@ -39,15 +41,17 @@ class Entry:
 
 
 def entries(spec: Network) -> list[Entry]:
-    """All entries of the network's official checkpoint, in the order of the network."""
+    """Return all entries of a network's official checkpoint, in the order of the network."""
     if isinstance(spec, SimpleBaselineSpec):
         return list(_simple_baseline(spec))
     return [*_trunk(spec), *_head(spec)]
 
 
-def to_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
-    """PyTorch's arrangement to Keras's: convolutions (O, I, H, W) to (H, W, I, O), transposed ones
-    (I, O, H, W) to (H, W, O, I), dense (O, I) to (I, O).
+def to_variable(entry: Entry, array: AnyArray) -> AnyArray:
+    """Transpose an array from PyTorch's order of axes to Keras's.
+
+    Kernels of convolutions go from (O, I, H, W) to (H, W, I, O), of transposed ones from (I, O, H, W) to (H, W, O, I), and of
+    dense layers from (O, I) to (I, O).
     """
     array = np.roll(array, -entry.per_class, axis=0) if entry.per_class else array
     if array.ndim == 4:
@@ -58,8 +62,8 @@ def to_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
     return array.T
 
 
-def from_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
-    """The inverse of `to_variable`."""
+def from_variable(entry: Entry, array: AnyArray) -> AnyArray:
+    """Transpose an array from Keras's order of axes to PyTorch's, the inverse of `to_variable`."""
     if array.ndim == 4:
         return array.transpose(3, 2, 0, 1)
     if entry.flattened:
@@ -69,17 +73,17 @@ def from_variable(entry: Entry, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _conv(name: str, variable: str, *, bias: bool = False, optional: bool = False) -> Iterator[Entry]:
-    """A convolution or dense layer with the official name `name`."""
+    """A convolution or dense layer."""
     yield Entry(f"{name}.weight", f"{variable}/kernel")
     if bias:
         yield Entry(f"{name}.bias", f"{variable}/bias", optional)
 
 
 def _unit(conv: str, norm: str, variable: str, index: int = 1, *, bias: bool = False) -> Iterator[Entry]:
-    """A convolution (its bias, if any, is optional: BatchNorm can hold it) and its BatchNorm."""
+    """A convolution and its BatchNorm. A bias is optional, because BatchNorm can replace it."""
     yield from _conv(conv, f"{variable}_conv{index}", bias=bias, optional=True)
-    for theirs, ours in BATCH_NORM_PARTS.items():
-        yield Entry(f"{norm}.{theirs}", f"{variable}_bn{index}/{ours}")
+    for official, keras_name in BATCH_NORM_PARTS.items():
+        yield Entry(f"{norm}.{official}", f"{variable}_bn{index}/{keras_name}")
 
 
 def _block(name: str, variable: str, convolutions: int, *, shortcut: bool = False) -> Iterator[Entry]:
@@ -100,9 +104,9 @@ def _trunk(spec: HRNetSpec) -> Iterator[Entry]:
     for stage in range(FIRST_STAGE, spec.last_stage + 1):
         yield from _transition(spec, stage)
         for branch in sorted(b for b in live.branches if b.stage == stage):
-            for kept in spec.blocks(branch):
-                place = f"stage{stage}.{branch.module}.branches.{branch.branch}.{kept.block}"
-                yield from _block(place, kept.name, 2 if spec.block == "basic" else 3)
+            for block_of_branch in spec.blocks(branch):
+                place = f"stage{stage}.{branch.module}.branches.{branch.branch}.{block_of_branch.block}"
+                yield from _block(place, block_of_branch.name, 2 if spec.block == "basic" else 3)
         for link in sorted(link for link in live.links if link.stage == stage):
             yield from _link(link)
 
@@ -129,9 +133,9 @@ def _head(spec: HRNetSpec) -> Iterator[Entry]:
     if head == "heatmap":
         yield from _conv("final_layer", "head_heatmaps", bias=True)
     elif head in ("dense", "multiscale_heatmap"):
-        name, answer = ("last_layer", "head_logits") if head == "dense" else ("head", "head_heatmaps")
+        name, output = ("last_layer", "head_logits") if head == "dense" else ("head", "head_heatmaps")
         yield from _unit(f"{name}.0", f"{name}.1", "head_mix", bias=True)
-        yield from _conv(f"{name}.3", answer, bias=True)
+        yield from _conv(f"{name}.3", output, bias=True)
     elif head == "classification":
         for branch in spec.outputs:
             yield from _block(f"incre_modules.{branch}.0", f"head_widen{branch}", 3, shortcut=True)
@@ -147,18 +151,18 @@ def _detector() -> Iterator[Entry]:
     yield from _conv("neck.reduction_conv.0", "neck_reduce", bias=True)
     for level in range(PYRAMID_LEVELS):
         yield from _conv(f"neck.fpn_conv.{level}", f"neck_P{level + 2}_conv", bias=True)
-    for theirs, ours in (("rpn_conv", "rpn_conv"), ("rpn_cls", "rpn_objectness"), ("rpn_reg", "rpn_deltas")):
-        yield from _conv(f"rpn_head.{theirs}", ours, bias=True)
+    for official, variable in (("rpn_conv", "rpn_conv"), ("rpn_cls", "rpn_objectness"), ("rpn_reg", "rpn_deltas")):
+        yield from _conv(f"rpn_head.{official}", variable, bias=True)
     yield Entry("bbox_head.shared_fcs.0.weight", "box_head_dense1/kernel", flattened=True)
     yield Entry("bbox_head.shared_fcs.0.bias", "box_head_dense1/bias")
     yield from _conv("bbox_head.shared_fcs.1", "box_head_dense2", bias=True)
-    for theirs, ours, rows in (("fc_cls", "box_head_logits", 1), ("fc_reg", "box_head_deltas", 4)):
-        yield Entry(f"bbox_head.{theirs}.weight", f"{ours}/kernel", per_class=rows)
-        yield Entry(f"bbox_head.{theirs}.bias", f"{ours}/bias", per_class=rows)
+    for official, variable, rows in (("fc_cls", "box_head_logits", 1), ("fc_reg", "box_head_deltas", 4)):
+        yield Entry(f"bbox_head.{official}.weight", f"{variable}/kernel", per_class=rows)
+        yield Entry(f"bbox_head.{official}.bias", f"{variable}/bias", per_class=rows)
 
 
 def _simple_baseline(spec: SimpleBaselineSpec) -> Iterator[Entry]:
-    """torchvision's names for the ResNet, and a Sequential of three [deconvolution, BatchNorm, ReLU]."""
+    """torchvision's names for the ResNet, and a Sequential of three times deconvolution, BatchNorm and ReLU."""
     yield from _unit("conv1", "bn1", "stem")
     for stage, blocks in enumerate(RESNET_BLOCKS[spec.depth], 1):
         for block in range(blocks):

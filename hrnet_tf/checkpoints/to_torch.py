@@ -1,4 +1,4 @@
-"""A run made into a checkpoint of the official repositories' layout."""
+"""Export a run as a checkpoint of the official repositories."""
 
 from __future__ import annotations
 
@@ -20,30 +20,49 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 
 LAYOUTS = ("official",)
-DETECTION_PARTS = ("neck.", "rpn_head.", "bbox_head.")  # beside `backbone.`, in the detection repository
+DETECTION_HEADS = ("neck.", "rpn_head.", "bbox_head.")  # not under `backbone.` in the detection repository
 
 
 def export_run(run: Run, output: Path | str, layout: str = "official") -> int:
-    """Write a run's weights under the names of `layout` to a .safetensors, .npz or .pth file; returns how many entries.
+    """Write a run's weights to a checkpoint of the official repositories.
 
-    A link or branch that the run has not becomes one whose weights are zero, so that the official network at
-    full connectivity computes the same.
+    Links and branches that the network does not have are written as zero weights, so that the official network, which has all of
+    them, computes the same.
+
+    Args:
+        run: A run that is not quantized.
+        output: A .safetensors, .npz or .pth file.
+        layout: Whose names to use; only "official".
+
+    Returns:
+        The number of entries.
+
+    Raises:
+        HRNetError: If the run is quantized, or the layout or the format is unknown.
     """
     if layout not in LAYOUTS:
-        raise HRNetError(f"no layout named {layout!r}; there are {', '.join(LAYOUTS)}")
+        raise HRNetError(f"`layout` must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized: its BatchNorm is folded away; export the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized, and its BatchNorm is folded; export its parent, {run.parent}")
     output = Path(output)
     write = {".safetensors": _write_safetensors, ".npz": _write_npz, ".pth": _write_torch}.get(output.suffix)
     if write is None:
-        raise HRNetError(f"cannot write {output}: expected a name that ends in .safetensors, .npz or .pth")
+        raise HRNetError(f"cannot write {output}: its name must end in .safetensors, .npz or .pth")
     arrays = official_arrays(run.spec, load_weights(run.weights_path))
     _write(output, arrays, write)
     return len(arrays)
 
 
 def official_arrays(spec: Network, weights: Weights) -> Arrays:
-    """The entries of the official checkpoint, in PyTorch's arrangement, with a counter for each BatchNorm."""
+    """Return the arrays of an official checkpoint.
+
+    Args:
+        spec: The network.
+        weights: Its weights.
+
+    Returns:
+        Arrays in PyTorch's order of axes by their official names, with a counter of batches for each BatchNorm.
+    """
     full = spec.full() if isinstance(spec, HRNetSpec) else spec
     table = entries(full)
     present = {entry.variable for entry in entries(spec)}
@@ -62,8 +81,8 @@ def official_arrays(spec: Network, weights: Weights) -> Arrays:
 
 
 def _prefixed(entry: Entry, spec: Network) -> str:
-    trunk = spec.head_kind == "detection" and not entry.name.startswith(DETECTION_PARTS)
-    return f"backbone.{entry.name}" if trunk else entry.name
+    in_backbone = spec.head_kind == "detection" and not entry.name.startswith(DETECTION_HEADS)
+    return f"backbone.{entry.name}" if in_backbone else entry.name
 
 
 def _write(output: Path, arrays: Arrays, write: Callable[[Path, Arrays], None]) -> None:
@@ -75,7 +94,7 @@ def _write_safetensors(path: Path, arrays: Arrays) -> None:
 
 
 def _write_npz(path: Path, arrays: Arrays) -> None:
-    with path.open("wb") as file:  # a path without .npz at its end would get one
+    with path.open("wb") as file:  # given a path, numpy would append .npz to its name
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
@@ -83,5 +102,5 @@ def _write_torch(path: Path, arrays: Arrays) -> None:
     try:
         import torch
     except ImportError:
-        raise HRNetError("writing .pth takes PyTorch: pip install 'hrnet-tf[torch]', or write .safetensors") from None
+        raise HRNetError("writing .pth needs PyTorch: pip install 'hrnet-tf[torch]', or write .safetensors") from None
     torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)

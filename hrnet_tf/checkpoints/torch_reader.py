@@ -1,4 +1,4 @@
-"""A checkpoint file made into named numpy arrays, without running anything that is in it."""
+"""Read checkpoint files as numpy arrays by name, without running code from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 
-Arrays = dict[str, NDArray[Any]]
+AnyArray: TypeAlias = NDArray[Any]
+Arrays = dict[str, AnyArray]
+TorchTensor: TypeAlias = Any
 
 TORCH_SUFFIXES = (".pth", ".pt", ".tar", ".bin", ".ckpt")
 CONTAINERS = (
@@ -29,21 +31,27 @@ SUFFIXES = ".pth, .pt, .pth.tar, .safetensors or .npz"
 
 
 def read_checkpoint(path: Path | str) -> Arrays:
-    """All arrays of a checkpoint under the names that the file gives them; containers around them are opened.
+    """Read all arrays of a checkpoint.
 
-    Raises HRNetError, in one line, for a file that is missing, damaged, of another kind, or that could only be
-    read by running code it brings along.
+    Args:
+        path: A .pth, .pt, .pth.tar, .safetensors or .npz file. Containers such as "state_dict" are opened.
+
+    Returns:
+        The arrays by their names in the file; floating-point tensors of PyTorch files become float32.
+
+    Raises:
+        HRNetError: If the file is missing, damaged, of another format, or needs unpickling that could run code.
     """
     path = Path(path)
     if not path.is_file():
-        raise HRNetError(f"cannot read {path}: there is no such file")
+        raise HRNetError(f"cannot read {path}: the file does not exist")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".npz":
         return _read_npz(path)
     if path.suffix in TORCH_SUFFIXES:
         return _read_torch(path)
-    raise HRNetError(f"{path} is not a checkpoint that is known by its name: expected {SUFFIXES}")
+    raise HRNetError(f"{path} is not a checkpoint: its name must end in {SUFFIXES}")
 
 
 def _read_safetensors(path: Path) -> Arrays:
@@ -52,34 +60,34 @@ def _read_safetensors(path: Path) -> Arrays:
     data = read_bytes(path, "checkpoint")
     try:
         tensors = deserialize(data)
-    except Exception as error:  # safetensors raises its own error for truncated and foreign files
+    except Exception as error:  # safetensors has no public error type for truncated and invalid files
         raise HRNetError(f"{path} is damaged or not a safetensors file: {_first_line(error)}") from error
-    return {name: _decoded(tensor["data"], tensor["dtype"], tensor["shape"], f"{path}: {name}") for name, tensor in tensors}
+    return {name: _decode(tensor["data"], tensor["dtype"], tensor["shape"], f"{path}: {name}") for name, tensor in tensors}
 
 
-def _decoded(data: bytes, dtype: str, shape: list[int], where: str) -> NDArray[Any]:
-    """One tensor of a safetensors file. numpy has no bfloat16: it is the upper half of a float32."""
+def _decode(data: bytes, dtype: str, shape: list[int], place: str) -> AnyArray:
+    """A tensor of a safetensors file; bfloat16, which numpy lacks, as float32, of which it is the upper half."""
     if dtype == "BF16":
         halves = np.frombuffer(data, "<u2").astype(np.uint32)
         return (halves << 16).view(np.float32).reshape(shape)
     if dtype not in SAFETENSORS_DTYPES:
-        raise HRNetError(f"{where} is of dtype {dtype}, expected BF16, {', '.join(SAFETENSORS_DTYPES)}; save it as F32")
+        raise HRNetError(f"{place} has dtype {dtype}, expected BF16, {', '.join(SAFETENSORS_DTYPES)}; save it as F32")
     return np.frombuffer(data, SAFETENSORS_DTYPES[dtype]).reshape(shape)
 
 
 def _read_npz(path: Path) -> Arrays:
     if not zipfile.is_zipfile(path):
-        raise HRNetError(f"{path} is damaged or not an .npz file: it has no list of its arrays at its end")
+        raise HRNetError(f"{path} is damaged or not an .npz file: its list of arrays is missing")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # zipfile and numpy raise many kinds for damaged ends, members and headers
+    except Exception as error:  # zipfile and numpy raise errors of many types for damaged files
         if "allow_pickle" in str(error):
-            raise HRNetError(f"{path} holds pickled objects, which could run code: refused; save plain arrays") from error
+            raise HRNetError(f"{path} contains pickled objects, which could run code: save plain arrays") from error
         raise HRNetError(f"{path} is damaged or not an .npz file: {_first_line(error)}") from error
-    foreign = next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None)
-    if foreign is not None:
-        raise HRNetError(f"{path} holds {foreign!r}, which is no array")
+    invalid = next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None)
+    if invalid is not None:
+        raise HRNetError(f"{path} contains {invalid!r}, which is not an array")
     return arrays
 
 
@@ -88,54 +96,54 @@ def _read_torch(path: Path) -> Arrays:
         import torch
     except ImportError:
         raise HRNetError(
-            f"reading {path} takes PyTorch: pip install 'hrnet-tf[torch]', or save its state dict as .safetensors"
+            f"reading {path} needs PyTorch: pip install 'hrnet-tf[torch]', or save its state dict as .safetensors"
         ) from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise HRNetError(_unpickling_message(path, error)) from error
-    except Exception as error:  # PyTorch raises many kinds for truncated and foreign files
+    except Exception as error:  # PyTorch raises errors of many types for truncated and invalid files
         raise HRNetError(f"{path} is damaged or not a PyTorch checkpoint: {_first_line(error)}") from error
     tensors = _state_dict(content, path)
     return {name: _dense(tensor, f"{path}: {name}") for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
 
 
-def _dense(tensor: Any, where: str) -> NDArray[Any]:
-    """A tensor's values, of every kind of storage that has them; floating point as float32."""
+def _dense(tensor: TorchTensor, place: str) -> AnyArray:
+    """The values of a tensor of any storage; floating point as float32."""
     if tensor.is_meta:
-        raise HRNetError(f"{where} is a meta tensor, which has a shape and no values; save the state dict of a loaded model")
+        raise HRNetError(f"{place} is a meta tensor, which has no values; save the state dict of a loaded model")
     try:
         values = tensor.detach()
         values = values.dequantize() if values.is_quantized else values.to_dense()
         return np.asarray((values.float() if values.is_floating_point() else values).numpy())
-    except (RuntimeError, TypeError, NotImplementedError) as error:  # PyTorch's, for kinds without a dense form
-        raise HRNetError(f"{where} cannot be read as an array: {_first_line(error)}") from error
+    except (RuntimeError, TypeError, NotImplementedError) as error:  # PyTorch's, for storages without a dense form
+        raise HRNetError(f"{place} cannot be read as an array: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of an error's text; of one without, its kind."""
+    """The first line of an error's message, or its type if it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _unpickling_message(path: Path, error: Exception) -> str:
-    """What the refused file holds, from PyTorch's long explanation."""
+    """The reason why PyTorch refused a file, from its long explanation."""
     text = str(error)
     if "GLOBAL" not in text and "global" not in text:
         return f"{path} is damaged or not a PyTorch checkpoint: {_first_line(error)}"
     words = text.split("GLOBAL ")
     culprit = words[1].split()[0].rstrip(".,") if len(words) > 1 else "objects"
     return (
-        f"{path} holds more than arrays ({culprit}), which takes unpickling that could run code: refused; "
-        "save its state dict alone, or as .safetensors, where you trust the file"
+        f"{path} contains more than arrays ({culprit}), and unpickling these could run code; "
+        "if you trust the file, save its state dict alone, or as .safetensors"
     )
 
 
-def _state_dict(content: Any, path: Path) -> Mapping[str, Any]:
+def _state_dict(content: object, path: Path) -> Mapping[str, object]:
     for _ in range(len(CONTAINERS)):
         inner = next((content[key] for key in CONTAINERS if isinstance(content, Mapping) and key in content), None)
         if not isinstance(inner, Mapping):
             break
         content = inner
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
-        raise HRNetError(f"{path} holds no state dict: expected a mapping of names to tensors, got {type(content).__name__}")
+        raise HRNetError(f"{path} has no state dict: expected a mapping of names to tensors, got {type(content).__name__}")
     return content

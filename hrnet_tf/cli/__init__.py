@@ -1,1 +1,1 @@
-"""Commands about networks and checkpoints."""
+"""The commands for networks and checkpoints."""

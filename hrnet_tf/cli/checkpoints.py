@@ -1,4 +1,4 @@
-"""The command line of checkpoints; heavy imports wait until a command runs."""
+"""The commands `import` and `export` for checkpoints. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import typer
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command("import")
+@app.command("import", rich_help_panel="Networks")
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .pth.tar, .safetensors or .npz file.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="A name from `hrnet models`; found out if not given.")] = None,
-    input_size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, if not the model's own.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="Name of the model, see `hrnet models`; inferred if omitted.")] = None,
+    input_size: Annotated[str | None, typer.Option(help="Input HEIGHTxWIDTH in pixels; that of the model if omitted.")] = None,
     inplace_abn: Annotated[
         bool | None,
         typer.Option(
-            "--inplace-abn/--no-inplace-abn", help="Trained with InPlaceABN (old segmentation weights); found out if not given."
+            "--inplace-abn/--no-inplace-abn",
+            help="Trained with InPlaceABN, as old segmentation weights are; detected if omitted.",
         ),
     ] = None,
 ) -> None:
-    """Make a published checkpoint into a run: the official repositories', timm's, or OpenMMLab's.
+    """Import a checkpoint of the official repositories, timm or OpenMMLab as a run.
 
-    An ImageNet checkpoint also starts a network of another task (give --model): its head is then as initialised.
+    An ImageNet checkpoint can initialize a network of another task (--model), whose head keeps its initial weights.
 
     Example: [bold]hrnet import pose_hrnet_w32_256x192.pth --output runs/w32[/bold]
     """
@@ -39,13 +40,13 @@ def import_(
     typer.echo(f"run: {run.path}")
 
 
-@app.command()
+@app.command(rich_help_panel="Networks")
 def export(
-    run: Annotated[Path, typer.Argument(help="A trained, pruned or imported run.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="A .safetensors, .npz or .pth file to write.", show_default=False)],
-    layout: Annotated[str, typer.Option(help="Whose names: official.")] = "official",
+    run: Annotated[Path, typer.Argument(help="Run to export; not a quantized one.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Checkpoint to write: a .safetensors, .npz or .pth file.", show_default=False)],
+    layout: Annotated[str, typer.Option(help="Layout of the names: official.")] = "official",
 ) -> None:
-    """Write a run's weights under the official repositories' names; removed links become links that add nothing.
+    """Export the weights of a run under the names of the official repositories; removed links are written as zero weights.
 
     Example: [bold]hrnet export runs/full --layout official --output hrnet.safetensors[/bold]
     """

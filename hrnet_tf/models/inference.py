@@ -1,48 +1,60 @@
-"""A Keras model run on one batch after another, without training it."""
+"""Run a Keras model on one batch after another, without training it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import BACKEND, tf
+from hrnet_tf.backend.types import Images, KerasModel, Tensor, TFFunction
+
+Outputs: TypeAlias = Any  # an array, or a dictionary of arrays by the names of the outputs
 
 
 class Inference:
-    """What `model` answers for inputs (N, ...) of which each is of `input_shape`: an array, or several by name.
+    """A model compiled once for batches of any size.
 
-    It is compiled once, for batches of any size, when it is first called: `model.predict_on_batch` compiles anew for every size,
-    and counts that for all models of a process together. Weights that change later are seen. Of a model with an output for each
-    layer, such as its mean, it also keeps no layer longer than it is read: called directly, Keras comes to the outputs last.
+    `model.predict_on_batch` traces anew for every batch size, and all models of a process share its limit of traces. Weights that
+    change later are used. Layers are freed as soon as the graph has read them, so that a model that outputs a reduction (such as
+    the mean) of every layer needs little memory; a direct call of the model keeps all layers.
+
+    Args:
+        model: The model.
+        input_shape: Shape of one input, without the batch.
+
+    Example:
+        >>> inference = Inference(model, (256, 192, 3))  # doctest: +SKIP
+        >>> heatmaps = inference(images)  # doctest: +SKIP
     """
 
-    def __init__(self, model: Any, input_shape: tuple[int, ...]):
+    def __init__(self, model: KerasModel, input_shape: tuple[int, ...]):
         self.model = model
         self.input_shape = input_shape
-        self._function: Any = None
+        self._function: TFFunction = None
         self._largest = 0
 
-    def __call__(self, inputs: NDArray[np.float32]) -> Any:
+    def __call__(self, inputs: NDArray[np.float32]) -> Outputs:
+        """Return the outputs for inputs (N, ...)."""
         if BACKEND != "tensorflow":
-            return self._padded(inputs)
+            return self._run_padded(inputs)
         if self._function is None:
-            source = tf.TensorSpec((None, *self.input_shape), tf.float32)
-            self._function = tf.function(lambda batch: self.model(batch, training=False)).get_concrete_function(source)
+            signature = tf.TensorSpec((None, *self.input_shape), tf.float32)
+            self._function = tf.function(lambda batch: self.model(batch, training=False)).get_concrete_function(signature)
         return as_arrays(self._function(tf.constant(inputs)))
 
-    def _padded(self, inputs: NDArray[np.float32]) -> Any:
-        """Batches of one size: JAX compiles for each."""
+    def _run_padded(self, inputs: Images) -> Outputs:
+        """Pad batches to one size, because JAX compiles for each size."""
         self._largest = max(self._largest, len(inputs))
-        answers = self.model.predict_on_batch(np.resize(inputs, (self._largest, *inputs.shape[1:])))
-        if isinstance(answers, dict):
-            return {name: array[: len(inputs)] for name, array in answers.items()}
-        return answers[: len(inputs)]
+        outputs = self.model.predict_on_batch(np.resize(inputs, (self._largest, *inputs.shape[1:])))
+        if isinstance(outputs, dict):
+            return {name: array[: len(inputs)] for name, array in outputs.items()}
+        return outputs[: len(inputs)]
 
 
-def as_arrays(answers: Any) -> Any:
-    """A model's answers as numpy arrays: one, or several by name."""
-    if isinstance(answers, dict):
-        return {name: np.asarray(value) for name, value in answers.items()}
-    return np.asarray(answers)
+def as_arrays(outputs: Tensor | dict[str, Tensor]) -> Outputs:
+    """Return a model's outputs as numpy arrays."""
+    if isinstance(outputs, dict):
+        return {name: np.asarray(value) for name, value in outputs.items()}
+    return np.asarray(outputs)

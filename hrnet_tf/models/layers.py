@@ -1,4 +1,4 @@
-"""The few layers of which everything is made; in a form that TFLite, QAT and the Edge TPU accept."""
+"""The layers of which all networks are made, in a form that TFLite, QAT and the Edge TPU accept."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hrnet_tf.backend.keras_module import keras, ops
-from hrnet_tf.models.normalization import batch_normalization
+from hrnet_tf.backend.choice import TF_KERAS
+from hrnet_tf.backend.keras_module import BACKEND, NAME, keras, ops, tf
+from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
 from hrnet_tf.spec.network import Unit
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import JsonObject
 
-DECONVOLUTION = "deconvolution"  # how names of transposed convolutions begin: their kernels are (h, w, out, in)
+DECONVOLUTION = "deconvolution"  # prefix of the names of transposed convolutions, whose kernels are (h, w, out, in)
+BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.9}  # PyTorch's momentum is the complement, 0.1
 
 
 class UnitWrapper(Protocol):
-    """Makes something else of what a removable unit adds, such as a gate on it."""
+    """Maps the output of a removable unit, for example by a gate."""
 
-    def __call__(self, added: Any, unit: Unit) -> Any: ...
+    def __call__(self, x: Tensor, unit: Unit) -> Tensor: ...
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
 class KaimingNormal(keras.initializers.Initializer):  # type: ignore[misc]
-    """Normal with variance 2 / (inputs of one output) (He et al., arXiv 1502.01852), seeded by Python's `random`.
+    """Normal with variance 2 / (inputs per output) (He et al., arXiv 1502.01852), seeded by Python's `random`.
 
-    Keras's `he_normal` cuts the tails, and takes several times as long: seconds for the larger networks.
+    Keras's `he_normal` truncates the tails, and takes seconds for the larger networks.
     """
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: KerasDType = None) -> Tensor:
         rng = np.random.default_rng(random.getrandbits(64))
         values = rng.standard_normal(tuple(shape), np.float32)
         values *= np.float32(np.sqrt(2 / np.prod(shape[:-1])))
@@ -37,10 +40,15 @@ class KaimingNormal(keras.initializers.Initializer):  # type: ignore[misc]
 
 @keras.utils.register_keras_serializable("hrnet_tf")
 class Upsampling(keras.layers.Layer):  # type: ignore[misc]
-    """Upsampling by an integer factor, nearest or bilinear: (N, H, W, C) to (N, factor * H, factor * W, C).
+    """Upsampling by an integer factor, from (N, H, W, C) to (N, factor * H, factor * W, C).
 
-    Bilinear has half-pixel centers (PyTorch's align_corners=False). `UpSampling2D` computes the same values, in a
-    form of nearest that Edge TPU compilers refuse (see `_tf_ops`).
+    Bilinear interpolation has half-pixel centers (PyTorch's align_corners=False). `UpSampling2D` computes the same values, but
+    Edge TPU compilers refuse its nearest interpolation (see `hrnet_tf.backend.tf_ops`).
+
+    Args:
+        factor: The factor.
+        interpolation: "nearest" or "bilinear".
+        name: Name of the layer.
     """
 
     def __init__(self, factor: int, interpolation: str = "nearest", name: str | None = None, **kwargs: Any):
@@ -48,19 +56,51 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
         self.factor = factor
         self.interpolation = interpolation
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        if training and self.interpolation == "nearest":  # the same values, with a gradient that XLA has too
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        if training and self.interpolation == "nearest":  # the same values, with a gradient that XLA supports
             return ops.repeat(ops.repeat(inputs, self.factor, axis=1), self.factor, axis=2)
         _, height, width, _ = ops.shape(inputs)
         size = (height * self.factor, width * self.factor)
         return ops.image.resize(inputs, size, interpolation=self.interpolation)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> JsonObject:
         return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
 
 
+@keras.utils.register_keras_serializable("hrnet_tf")
+class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """BatchNorm whose moving variance is unbiased: that of n values is multiplied by n / (n - 1).
+
+    PyTorch and the fused kernel of tf_keras do the same; Keras 3, and tf_keras with statistics over several devices, do not.
+    """
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
+        decayed = self.momentum * self.moving_variance  # before the call, which updates the variance
+        outputs = super().call(inputs, training=training, mask=mask)
+        if training and self.trainable:
+            count = ops.cast(_replicas() * (ops.size(inputs) // inputs.shape[-1]), self.moving_variance.dtype)
+            update = self.moving_variance - decayed
+            self.moving_variance.assign(decayed + update * count / ops.maximum(count - 1, 1))
+        return outputs
+
+
+def batch_normalization(name: str) -> KerasLayer:
+    """Return a BatchNorm layer with an unbiased moving variance.
+
+    Under a `tf.distribute` strategy with several devices, its statistics are those of all devices.
+    """
+    if _replicas() > 1:
+        return UnbiasedBatchNormalization(**BATCH_NORM, synchronized=True, name=name)
+    kind = keras.layers.BatchNormalization if NAME == TF_KERAS else UnbiasedBatchNormalization
+    return kind(**BATCH_NORM, name=name)
+
+
+def _replicas() -> int:
+    return int(tf.distribute.get_strategy().num_replicas_in_sync) if BACKEND == "tensorflow" else 1
+
+
 def conv_unit(
-    x: Any,
+    x: Tensor,
     channels: int,
     kernel: int,
     *,
@@ -70,14 +110,27 @@ def conv_unit(
     bias: bool = False,
     relu: bool = True,
     folded: bool = False,
-) -> Any:
-    """Convolution (with `bias`, if the original has one), BatchNorm and (if `relu`) ReLU, padded as PyTorch does.
+) -> Tensor:
+    """Build a convolution, BatchNorm and ReLU, padded as PyTorch pads.
 
-    The layers are `{name}_conv{index}`, `{name}_bn{index}`, `{name}_relu{index}`. `folded` builds what
-    remains when BatchNorm is folded into the convolution: a bias, and the activation inside.
+    The layers are named `{name}_conv{index}`, `{name}_bn{index}` and `{name}_relu{index}`.
+
+    Args:
+        x: Feature maps (N, H, W, C).
+        channels: Number of output channels.
+        kernel: Size of the kernel.
+        name: Prefix of the names of the layers.
+        index: Suffix of the names of the layers.
+        stride: Stride of the convolution.
+        bias: Whether the convolution has a bias besides BatchNorm's.
+        relu: Whether a ReLU follows.
+        folded: Whether to build the convolution that results from folding BatchNorm: with a bias and the ReLU as activation.
+
+    Returns:
+        Feature maps (N, H / stride, W / stride, channels).
     """
     padding = "same"
-    if stride > 1 and kernel > 1:  # "same" would pad an even size at the far side only
+    if stride > 1 and kernel > 1:  # "same" pads an even size only at the bottom and right
         x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad{index}")(x)
         padding = "valid"
     x = keras.layers.Conv2D(
@@ -93,21 +146,26 @@ def conv_unit(
     return x if folded else _normalized(x, name, index, relu=relu)
 
 
-def deconv_unit(x: Any, channels: int, kernel: int, *, name: str, index: int = 1, stride: int = 2, folded: bool = False) -> Any:
-    """Transposed convolution (without bias) to `stride` times the size, BatchNorm and ReLU; named as `conv_unit` names.
+def deconv_unit(
+    x: Tensor, channels: int, kernel: int, *, name: str, index: int = 1, stride: int = 2, folded: bool = False
+) -> Tensor:
+    """Build a transposed convolution to `stride` times the size, BatchNorm and ReLU; see `conv_unit` for the names.
 
-    `name` begins with DECONVOLUTION, by which folding knows the kernel's axes. "same" crops what PyTorch's
-    padding of (kernel - stride) / 2 crops, so that must be a whole number.
+    `name` must begin with `DECONVOLUTION`, by which `fold_batch_norm` recognizes the order of the kernel's axes. "same" crops
+    what PyTorch's padding of (kernel - stride) / 2 crops, which therefore must be an integer.
+
+    Raises:
+        HRNetError: If kernel - stride is odd or negative.
     """
     if (kernel - stride) % 2 or kernel < stride:
-        raise HRNetError(f"kernel {kernel} of stride {stride}: kernel - stride must be even and not negative")
+        raise HRNetError(f"`kernel` - `stride` must be even and not negative, got {kernel} - {stride}")
     x = keras.layers.Conv2DTranspose(
         channels,
         kernel,
         stride,
         "same",
         use_bias=folded,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),  # as the official repository
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),  # as in the official repository
         name=f"{name}_conv{index}",
     )(x)
     if folded:
@@ -118,13 +176,13 @@ def deconv_unit(x: Any, channels: int, kernel: int, *, name: str, index: int = 1
     return _normalized(x, name, index)
 
 
-def _normalized(x: Any, name: str, index: int, *, relu: bool = True) -> Any:
+def _normalized(x: Tensor, name: str, index: int, *, relu: bool = True) -> Tensor:
     x = batch_normalization(f"{name}_bn{index}")(x)
     return keras.layers.ReLU(name=f"{name}_relu{index}")(x) if relu else x
 
 
-def add_all(tensors: list[Any], *, name: str) -> Any:
-    """Sum as a chain of two-input additions: QAT leaves float islands around an `Add` of three."""
+def add_all(tensors: list[Tensor], *, name: str) -> Tensor:
+    """Sum tensors by a chain of two-input additions: QAT does not quantize an `Add` of three inputs completely."""
     total, *rest = tensors
     for index, tensor in enumerate(rest, 1):
         total = keras.layers.Add(name=f"{name}_add{index}")([total, tensor])

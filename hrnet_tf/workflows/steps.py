@@ -1,4 +1,4 @@
-"""Long jobs as lists of `hrnet` commands: each can be typed alone, and what is done is not done again."""
+"""Workflows as lists of `hrnet` commands: each can be typed alone, and finished ones are skipped."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ from rich.markup import escape
 
 @dataclass(frozen=True)
 class Step:
-    """One command; `result` is the file that tells it is done, or None where the command itself knows."""
+    """A command. If its `result` exists, it is finished; with None, the command itself decides what to do."""
 
     arguments: tuple[str, ...]
     result: Path | None = None
 
 
-Part = str | Path  # of a command line: words without quotes, or a path, which may have spaces
+Part = str | Path  # of a command line: words separated by spaces, or a path
 
 
 def step(*parts: Part, result: Path | None = None) -> Step:
-    """The step of a command line in parts: strings are split into words, paths are one argument each."""
+    """Return the step of a command line: strings are split into words, and each path is one argument."""
     return Step(tuple(word for part in parts for word in (part.split() if isinstance(part, str) else [str(part)])), result)
 
 
 def run_steps(steps: Sequence[Step], run: Callable[[list[str]], None]) -> None:
-    """Run the commands with `run`, one after the other; those whose result is there are skipped."""
+    """Run the commands one after another, and skip those whose result exists.
+
+    Args:
+        steps: The commands.
+        run: Runs a command, given its arguments.
+    """
     console = Console()
-    for number, one in enumerate(steps, 1):
+    for number, command in enumerate(steps, 1):
         console.rule(f"step {number} of {len(steps)}")
-        console.print(f"[bold]hrnet {escape(shlex.join(one.arguments))}[/bold]", soft_wrap=True, highlight=False)
-        if one.result is not None and one.result.exists():
-            console.print(f"done already: {escape(str(one.result))}")
+        console.print(f"[bold]hrnet {escape(shlex.join(command.arguments))}[/bold]", soft_wrap=True, highlight=False)
+        if command.result is not None and command.result.exists():
+            console.print(f"finished already: {escape(str(command.result))}")
         else:
-            run(list(one.arguments))
+            run(list(command.arguments))

@@ -1,4 +1,4 @@
-"""A detector becomes two files that find what Keras finds."""
+"""The two files of a detector, compared with the Keras model."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Converted = Callable[[str], ConversionResult]
 
 @pytest.fixture(scope="module")
 def run(detector_spec: HRNetSpec, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run as training leaves it, of a network that answers something."""
+    """A run of a network with random weights that finds boxes."""
     keras.utils.set_random_seed(0)
     model = build_model(detector_spec)
     weights = model_weights(model)
@@ -57,27 +57,27 @@ def run(detector_spec: HRNetSpec, shapes: Path, tmp_path_factory: pytest.TempPat
         weights[name] = (0.3 * rng.standard_normal(weights[name].shape)).astype(np.float32)
     config = {"train": {"images": str(shapes / "images"), "annotations": str(shapes / "train.json")}}
     category = {"name": "detection", "classes": ["square", "disc"]}
-    made = Run(tmp_path_factory.mktemp("detector") / "run", "train", detector_spec, category, config)
-    save_run(made)
-    save_weights(made.weights_path, weights)
-    return made
+    run = Run(tmp_path_factory.mktemp("detector") / "run", "train", detector_spec, category, config)
+    save_run(run)
+    save_weights(run.weights_path, weights)
+    return run
 
 
 @pytest.fixture(scope="module")
 def converted(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Converted:
-    """The run's files in a format, converted once."""
-    done: dict[str, ConversionResult] = {}
+    """Convert the run to a format, once."""
+    results: dict[str, ConversionResult] = {}
 
     def convert(precision: str) -> ConversionResult:
-        if precision not in done:
+        if precision not in results:
             folder = tmp_path_factory.mktemp(precision)
-            done[precision] = convert_run(run, ConvertOptions(precision), folder / "detector.tflite", samples=8)
-        return done[precision]
+            results[precision] = convert_run(run, ConvertOptions(precision), folder / "detector.tflite", samples=8)
+        return results[precision]
 
     return convert
 
 
-def test_float32_finds_what_keras_finds(run: Run, converted: Converted, shapes: Path) -> None:
+def test_detections_of_float32_are_those_of_keras(run: Run, converted: Converted, shapes: Path) -> None:
     result = converted("float32")
     detector, network = Detector(TFLiteModel(result.path)), build_model(run.spec, folded=True)
     set_model_weights(network, fold_batch_norm(load_weights(run.weights_path)))
@@ -85,36 +85,36 @@ def test_float32_finds_what_keras_finds(run: Run, converted: Converted, shapes: 
     for number in (1, 2, 3):
         image = read_image(shapes / "images" / f"val{number}.png")
         expected = decode_detections(network.predict_on_batch(normalize(resize(image, (64, 96)))[None]), (64, 96))
-        found, count = detector.detect(image), int(expected.counts[0])
-        assert len(found) == count
+        objects, count = detector.detect(image), int(expected.counts[0])
+        assert len(objects) == count
         scale = np.array([128 / 96, 96 / 64] * 2)
-        np.testing.assert_allclose(found.boxes, expected.boxes[0, :count] * scale, atol=5e-3)
-        np.testing.assert_allclose(found.scores, expected.scores[0, :count], atol=1e-4)
+        np.testing.assert_allclose(objects.boxes, expected.boxes[0, :count] * scale, atol=5e-3)
+        np.testing.assert_allclose(objects.scores, expected.scores[0, :count], atol=1e-4)
         compared += count
     assert compared > 30
-    assert max(one.max_error / max(one.largest, 1) for one in result.parities) < 1e-4
+    assert max(parity.max_error / max(parity.largest, 1) for parity in result.parities) < 1e-4
 
 
-def test_int8_has_no_float_and_is_near(converted: Converted) -> None:
+def test_int8_has_no_float_tensors_and_small_errors(converted: Converted) -> None:
     result = converted("int8")
     for path in (result.path, result.paths[1]):
         check_fully_int8(make_interpreter(path))
-    assert [one.output for one in result.parities] == ["maps", "objectness", "anchor deltas", "class logits", "box deltas"]
-    assert min(one.snr_db for one in result.parities) > 15
+    assert [parity.output for parity in result.parities] == ["maps", "objectness", "anchor deltas", "class logits", "box deltas"]
+    assert min(parity.snr_db for parity in result.parities) > 15
     assert result.size_bytes < converted("float32").size_bytes
 
 
 @pytest.mark.slow
-def test_a_camera_s_bytes_go_in(run: Run, shapes: Path, tmp_path: Path) -> None:
+def test_camera_input(run: Run, shapes: Path, tmp_path: Path) -> None:
     result = convert_run(run, ConvertOptions("int8", "uint8-rgb"), tmp_path / "detector.tflite", samples=4)
     first, second = TFLiteModel(result.path), TFLiteModel(result.paths[1])
     assert (first.description.input.tensor.dtype, second.description.input.tensor.dtype) == ("uint8", "int8")
-    assert min(one.snr_db for one in result.parities) > 15
+    assert min(parity.snr_db for parity in result.parities) > 15
     image = read_image(shapes / "images" / "val1.png")
     np.testing.assert_array_equal(Detector(first).to_input(image)[0], resize(image, (64, 96)))
 
 
-def test_the_files_say_what_they_are(converted: Converted) -> None:
+def test_descriptions_of_both_files(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.paths[1])
     assert (first.task, first.classes, first.output.kind) == ("detection", ("square", "disc"), "detector-maps")
@@ -128,24 +128,24 @@ def test_the_files_say_what_they_are(converted: Converted) -> None:
     assert "detector.boxes.tflite" in str(result)
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"), [("missing", "needs its second file"), ("other", "is of another conversion than")]
-)
-def test_a_second_file_that_is_missing_or_another_s(damage: str, message: str, converted: Converted, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("damage", "message"), [("missing", r"detector\.boxes\.tflite"), ("replaced", "another conversion")])
+def test_a_second_file_that_is_missing_or_of_another_conversion(
+    damage: str, message: str, converted: Converted, tmp_path: Path
+) -> None:
     shutil.copy(converted("int8").path, tmp_path)
-    if damage == "other":
+    if damage == "replaced":
         shutil.copy(converted("float32").paths[1], tmp_path)
-    with pytest.raises(HRNetError, match=message) as refused:
+    with pytest.raises(HRNetError, match=message) as raised:
         Detector(TFLiteModel(tmp_path / "detector.tflite"))
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_the_second_file_alone_is_no_detector(converted: Converted) -> None:
-    with pytest.raises(HRNetError, match=r"is the second file of a detector: give the first"):
+def test_the_second_file_alone_is_refused(converted: Converted) -> None:
+    with pytest.raises(HRNetError, match="second file"):
         Detector(TFLiteModel(converted("int8").paths[1]))
 
 
-def test_the_device_s_ap_is_training_s(
+def test_ap_on_the_device_matches_ap_in_training(
     run: Run,
     converted: Converted,
     shapes: Path,
@@ -159,20 +159,20 @@ def test_the_device_s_ap_is_training_s(
     images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
     metric_evaluator.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
     options = f"--annotations {shapes / 'val.json'} --images {shapes / 'images'} --json {tmp_path / 'figures.json'}"
-    options += f" --predictions {tmp_path / 'found.json'} --overlays {tmp_path / 'pictures'}"
+    options += f" --predictions {tmp_path / 'predictions.json'} --overlays {tmp_path / 'pictures'}"
     monkeypatch.setattr(sys, "argv", ["hrnet", "evaluate", str(converted("float32").path), *options.split()])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_:
         hrnet_tf.__main__.main()
-    assert ended.value.code in (0, None)
+    assert exit_.value.code in (0, None)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["box_map"]["ap50"] == pytest.approx(metric_evaluator.result(), abs=1e-3)
     assert (figures["task"], figures["images"]) == ("detection", 6)
-    assert len(json.loads((tmp_path / "found.json").read_text())) == figures["boxes_found"] > 0
+    assert len(json.loads((tmp_path / "predictions.json").read_text())) == figures["boxes_found"] > 0
     assert read_image(tmp_path / "pictures" / "0000_val1.jpg").shape == (96, 128, 3)
     assert "AP50" in capsys.readouterr().out
 
 
-def test_the_edge_tpu_check_takes_both_files(converted: Converted) -> None:
+def test_the_edge_tpu_check_of_both_files(converted: Converted) -> None:
     result = converted("int8")
     files = files_of(result.path)
     assert files == [result.path, result.paths[1]]
@@ -181,7 +181,7 @@ def test_the_edge_tpu_check_takes_both_files(converted: Converted) -> None:
     assert {"CONV_2D", "FULLY_CONNECTED", "RESIZE_NEAREST_NEIGHBOR"} <= kinds
 
 
-def test_what_a_detector_s_conversion_refuses(run: Run, tmp_path: Path) -> None:
+def test_invalid_options(run: Run, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match=r"`decode`.*detection"):
         convert_run(run, ConvertOptions("float32", decode=True), tmp_path / "detector.tflite")
     with pytest.raises(HRNetError, match=r"`softmax`.*detection"):
@@ -196,10 +196,10 @@ def test_what_a_detector_s_conversion_refuses(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_every_output_is_named_in_the_file_s_order(precision: str, converted: Converted) -> None:
+def test_outputs_are_named_in_the_order_of_the_file(precision: str, converted: Converted) -> None:
     result = converted(precision)
     maps, anchors = (2, 3, 4, 5), (2, 3, 4, 5, 6)
-    levels = [f"P{level}" for level in maps] + [f"P{level}_{what}" for what in ("objectness", "deltas") for level in anchors]
+    levels = [f"P{level}" for level in maps] + [f"P{level}_{kind}" for kind in ("objectness", "deltas") for level in anchors]
     for path, names in ((result.path, levels), (result.paths[1], ["class_logits", "box_deltas"])):
         tensors, interpreter = read_description(path).outputs, make_interpreter(path)
         signature = interpreter.get_signature_runner().get_output_details()
@@ -210,7 +210,7 @@ def test_every_output_is_named_in_the_file_s_order(precision: str, converted: Co
             assert (tensor.scale or 0, tensor.zero_point or 0) == pytest.approx(details["quantization"])
 
 
-def test_random_images_are_called_so(run: Run, tmp_path: Path) -> None:
+def test_comparison_on_random_images_is_reported(run: Run, tmp_path: Path) -> None:
     elsewhere = dataclasses.replace(run, config={})
     result = convert_run(elsewhere, ConvertOptions("float32"), tmp_path / "detector.tflite")
     assert "on 4 random images" in str(result)
@@ -218,7 +218,7 @@ def test_random_images_are_called_so(run: Run, tmp_path: Path) -> None:
         assert read_description(path).source["checked_on"] == {"count": 4, "inputs": "random images"}
 
 
-def test_two_precisions_side_by_side(converted: Converted, shapes: Path, tmp_path: Path) -> None:
+def test_report_on_two_precisions(converted: Converted, shapes: Path, tmp_path: Path) -> None:
     source = DataSource(shapes / "images", shapes / "val.json")
     paths = [tmp_path / name / "detector.tflite" for name in ("float32", "int8")]
     for path in paths:
@@ -235,7 +235,7 @@ def test_two_precisions_side_by_side(converted: Converted, shapes: Path, tmp_pat
     assert "AP50 by class" in page
 
 
-def test_f1_of_an_image_by_hand() -> None:
+def test_f1_of_an_image() -> None:
     truth = np.array([[0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10]], float)
     image = DetectionImage(1, Path("x.png"), (60, 60), truth, np.array([0, 0, 1]))
     boxes = np.array([[0, 0, 10, 9], [1, 0, 10, 10], [40, 0, 10, 10], [20, 0, 10, 10]], np.float32)

@@ -1,4 +1,4 @@
-"""The program in docs/reference/files.md, which knows nothing of this package, against the package's own keypoints."""
+"""The program in docs/reference/files.md, which does not import this package, against the keypoints of the package."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ def people(drawn: Path) -> KeypointDataset:
 
 @pytest.fixture(scope="module")
 def run(small: HRNetSpec, people: KeypointDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of a network with drawn weights, whose heatmaps have their maxima anywhere."""
+    """A run of a network with random weights, whose heatmaps have their maxima anywhere."""
     keras.utils.set_random_seed(2)
     weights = model_weights(build_model(small))
     head = "head_heatmaps/kernel"
     weights[head] = np.random.default_rng(2).normal(0, 1, weights[head].shape).astype(np.float32)
-    made = Run(tmp_path_factory.mktemp("doc") / "run", "train", small, people.category.to_json(), {})
-    save_run(made)
-    save_weights(made.weights_path, weights)
-    return made
+    run = Run(tmp_path_factory.mktemp("doc") / "run", "train", small, people.category.to_json(), {})
+    save_run(run)
+    save_weights(run.weights_path, weights)
+    return run
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_page_s_program_finds_what_the_package_finds(name: str, run: Run, people: KeypointDataset, tmp_path: Path) -> None:
+def test_the_program_finds_the_keypoints_of_the_package(name: str, run: Run, people: KeypointDataset, tmp_path: Path) -> None:
     [program] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert "mobile_eval" not in program
-    page: dict[str, Any] = {}
-    exec(program, page)
+    namespace: dict[str, Any] = {}
+    exec(program, namespace)
     path = convert_run(run, FILES[name], tmp_path / "m.tflite", people).path
     expected = list(predict_instances(TFLiteModel(path), people.instances))
-    found = [page["keypoints"](str(path), read_image(instance.image_path), instance.box) for instance in people.instances]
-    there = np.stack(expected)[..., 2] > 0.05  # a score of 0 or less: not found
-    apart = np.abs(np.stack(found) - np.stack(expected))[there]
-    assert len(apart) > 60
+    actual = [namespace["keypoints"](str(path), read_image(instance.image_path), instance.box) for instance in people.instances]
+    visible = np.stack(expected)[..., 2] > 0.05  # a score of 0 or less: not found
+    difference = np.abs(np.stack(actual) - np.stack(expected))[visible]
+    assert len(difference) > 60
     step = read_description(path).output.tensor.scale or 0
-    assert apart[..., 2].max() <= 1e-5 + step
-    assert (apart[..., :2].max(axis=-1) < 1e-3).mean() > 0.95  # the others have equal maxima in flat parts of the image
+    assert difference[..., 2].max() <= 1e-5 + step
+    assert (difference[..., :2].max(axis=-1) < 1e-3).mean() > 0.95  # the others have equal maxima in flat parts of the image

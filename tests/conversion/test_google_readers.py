@@ -1,6 +1,6 @@
-"""Classifiers and segmenters in Google's own readers, the TFLite Task Library and MediaPipe Tasks, against our evaluator.
+"""Classifiers and segmenters in Google's TFLite Task Library and MediaPipe Tasks, compared with TFLiteModel.
 
-Each reader has an environment of its own: their dependencies do not go together with TensorFlow's.
+Each library is installed in an environment of its own, because its dependencies conflict with TensorFlow's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.tasks.registry import TASKS
 from tests.drawn_tasks import CLASSES, drawn_source, micro_spec
 from tests.environments import make_environment, python_of, run_script
@@ -52,17 +51,17 @@ SOFTMAX_FILES = {
     "softmax-float32": ConvertOptions("float32", "uint8-rgb", softmax=True),
 }
 READ_BY_ALL = ("camera-uint8", "camera-float32", "float32-camera", *SOFTMAX_FILES)
-Answers = dict[str, dict[str, Any]]
+Results = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def others(detector_spec: HRNetSpec, small: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files that these readers do not run, but whose metadata they show: keypoints, and a detector's two."""
-    folder = tmp_path_factory.mktemp("others")
+def metadata_only(detector_spec: HRNetSpec, small: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files that these libraries cannot run, but whose metadata they show: keypoints, and the two of a detector."""
+    folder = tmp_path_factory.mktemp("metadata")
     joints = {"name": "person", "keypoints": [f"joint_{index}" for index in range(17)], "skeleton": []}
     pose = untrained_run(small, joints, folder / "pose")
-    found = untrained_run(detector_spec, {"name": "detection", "classes": ["square", "disc"]}, folder / "detector")
-    result = convert_run(found, ConvertOptions("float32"), folder / "detection-maps.tflite")
+    detector = untrained_run(detector_spec, {"name": "detection", "classes": ["square", "disc"]}, folder / "detector")
+    result = convert_run(detector, ConvertOptions("float32"), folder / "detection-maps.tflite")
     return {
         "pose-decoded": convert_run(pose, ConvertOptions("float32", decode=True), folder / "pose-decoded.tflite").path,
         "detection-maps": result.path,
@@ -80,18 +79,18 @@ def untrained_run(spec: HRNetSpec, category: dict[str, Any], folder: Path) -> Ru
 
 @pytest.fixture(scope="module")
 def files(drawn_for: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files of both tasks by TASK-NAME, of networks whose outputs differ much from class to class."""
-    folder, made = tmp_path_factory.mktemp("readers"), {}
+    """Files of both tasks by TASK-NAME, of networks whose outputs differ between classes."""
+    folder, paths = tmp_path_factory.mktemp("readers"), {}
     for task, names in NAMES.items():
-        run = drawn_run(task, names, folder / task)
+        run = random_run(task, names, folder / task)
         data = TASKS[task].load(drawn_source(task, drawn_for(task), "val"))
         for name, options in (FILES | (SOFTMAX_FILES if task == "classification" else {})).items():
-            made[f"{task}-{name}"] = convert_run(run, options, folder / f"{task}-{name}.tflite", data).path
-    return made
+            paths[f"{task}-{name}"] = convert_run(run, options, folder / f"{task}-{name}.tflite", data).path
+    return paths
 
 
-def drawn_run(task: str, names: tuple[str, ...], folder: Path) -> Run:
-    """A run of a network with drawn weights, the last layer's large."""
+def random_run(task: str, names: tuple[str, ...], folder: Path) -> Run:
+    """A run of a network with random weights, large in the last layer."""
     keras.utils.set_random_seed(4)
     model = build_model(micro_spec(task))
     weights, rng = model_weights(model), np.random.default_rng(4)
@@ -105,7 +104,7 @@ def drawn_run(task: str, names: tuple[str, ...], folder: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def image(drawn_for: Callable[[str], Path]) -> NDArray[np.uint8]:
-    """What our evaluator gives a classifier of an image of the data set: both readers are given the same."""
+    """An image of the data set as a classifier's input; all libraries get the same."""
     data = TASKS["classification"].load(drawn_source("classification", drawn_for("classification"), "val"))
     [crop] = dataset_inputs(data, micro_spec("classification"), 1)
     return crop
@@ -113,70 +112,72 @@ def image(drawn_for: Callable[[str], Path]) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def task_library(
-    files: dict[str, Path], others: dict[str, Path], image: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
-) -> Answers:
-    """What tflite-support reads and finds. It wants libusb, which its wheel does not hold."""
+    files: dict[str, Path], metadata_only: dict[str, Path], image: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
+) -> Results:
+    """Metadata and results of tflite-support. It needs libusb, which its wheel lacks."""
     folder = tmp_path_factory.mktemp("tflite-support")
     packages = ("tflite-support==0.4.4", "numpy<2", "libusb-package")
     python = make_environment(folder / "env", python_of(((3, 11), (3, 10))), *packages)
     (folder / "lib").mkdir()
     [libusb] = (folder / "env").glob("lib/python*/site-packages/libusb_package/libusb-1.0.so*")
     (folder / "lib" / "libusb-1.0.so.0").symlink_to(libusb)
-    return answers(python, "tflite_support_reads.py", files | others, image, folder, folder / "lib")
+    return run_library(python, "tflite_support_reads.py", files | metadata_only, image, folder, folder / "lib")
 
 
 @pytest.fixture(scope="module")
-def mediapipe(files: dict[str, Path], image: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """What MediaPipe reads and finds."""
+def mediapipe(files: dict[str, Path], image: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Results of MediaPipe."""
     folder = tmp_path_factory.mktemp("mediapipe")
-    return answers(make_environment(folder / "env", sys.executable, "mediapipe"), "mediapipe_reads.py", files, image, folder)
+    return run_library(make_environment(folder / "env", sys.executable, "mediapipe"), "mediapipe_reads.py", files, image, folder)
 
 
-def answers(
+def run_library(
     python: Path, script: str, files: dict[str, Path], image: NDArray[np.uint8], folder: Path, libraries: Path | None = None
-) -> Answers:
+) -> Results:
     np.save(folder / "image.npy", image)
-    run_script(python, SCRIPTS / script, folder / "image.npy", folder / "found.json", *files.values(), libraries=libraries)
-    found = json.loads((folder / "found.json").read_text())
-    return {name: found[str(path)] for name, path in files.items()}
+    run_script(python, SCRIPTS / script, folder / "image.npy", folder / "results.json", *files.values(), libraries=libraries)
+    results = json.loads((folder / "results.json").read_text())
+    return {name: results[str(path)] for name, path in files.items()}
 
 
-def ours(path: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predict(path: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     [output] = TFLiteModel(path).predict(image[None])
     return output
 
 
 @pytest.mark.parametrize("reader", ["task_library", "mediapipe"])
 @pytest.mark.parametrize("name", READ_BY_ALL)
-def test_a_classifier_classifies(
+def test_scores_of_a_classifier(
     name: str, reader: str, files: dict[str, Path], image: NDArray[np.uint8], request: pytest.FixtureRequest
 ) -> None:
-    found = request.getfixturevalue(reader)[f"classification-{name}"]
-    expected = ours(files[f"classification-{name}"], image)
+    result = request.getfixturevalue(reader)[f"classification-{name}"]
+    expected = predict(files[f"classification-{name}"], image)
     assert np.ptp(expected) > 0.05
-    assert found["scores"] == pytest.approx(dict(zip(NAMES["classification"], expected.tolist(), strict=True)), rel=1e-5)
+    assert result["scores"] == pytest.approx(dict(zip(NAMES["classification"], expected.tolist(), strict=True)), rel=1e-5)
     if "softmax" in name:
-        assert sum(found["scores"].values()) == pytest.approx(1, abs=0.02)
+        assert sum(result["scores"].values()) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["camera-uint8", "camera-float32", "float32-camera"])
-def test_a_segmenter_segments(
-    name: str, files: dict[str, Path], image: NDArray[np.uint8], task_library: Answers, mediapipe: Answers
+def test_masks_of_a_segmenter(
+    name: str, files: dict[str, Path], image: NDArray[np.uint8], task_library: Results, mediapipe: Results
 ) -> None:
-    expected = ours(files[f"segmentation-{name}"], image)
+    expected = predict(files[f"segmentation-{name}"], image)
     labels = expected.argmax(axis=-1)
     assert len(np.unique(labels)) > 2
-    found = task_library[f"segmentation-{name}"]
-    assert found["names"][: len(NAMES["segmentation"])] == list(NAMES["segmentation"])
-    np.testing.assert_array_equal(found["mask"], labels)
+    result = task_library[f"segmentation-{name}"]
+    assert result["names"][: len(NAMES["segmentation"])] == list(NAMES["segmentation"])
+    np.testing.assert_array_equal(result["mask"], labels)
 
-    found = mediapipe[f"segmentation-{name}"]
-    assert found["names"] == list(NAMES["segmentation"])
-    probabilities = cv2.resize(softmax(expected), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(np.moveaxis(found["probabilities"], 0, -1), probabilities, atol=1e-5)
+    result = mediapipe[f"segmentation-{name}"]
+    assert result["names"] == list(NAMES["segmentation"])
+    exponentials = np.exp(expected - expected.max(axis=-1, keepdims=True))
+    softmax = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    probabilities = cv2.resize(softmax, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(np.moveaxis(result["probabilities"], 0, -1), probabilities, atol=1e-5)
 
 
-def test_what_they_refuse_is_what_the_help_says(task_library: Answers, mediapipe: Answers) -> None:
+def test_refused_types(task_library: Results, mediapipe: Results) -> None:
     for task in NAMES:
         assert "INT8" in task_library[f"{task}-int8"]["refused"]
         assert "INT8" in mediapipe[f"{task}-int8"]["refused"]
@@ -184,26 +185,26 @@ def test_what_they_refuse_is_what_the_help_says(task_library: Answers, mediapipe
 
 
 def test_a_float_input_is_normalized_by_the_task_library(
-    files: dict[str, Path], image: NDArray[np.uint8], task_library: Answers
+    files: dict[str, Path], image: NDArray[np.uint8], task_library: Results
 ) -> None:
-    found, expected = task_library["classification-float32"], ours(files["classification-float32"], image)
-    assert found["scores"] == pytest.approx(dict(zip(NAMES["classification"], expected.tolist(), strict=True)), rel=1e-4)
+    result, expected = task_library["classification-float32"], predict(files["classification-float32"], image)
+    assert result["scores"] == pytest.approx(dict(zip(NAMES["classification"], expected.tolist(), strict=True)), rel=1e-4)
     np.testing.assert_array_equal(
-        task_library["segmentation-float32"]["mask"], ours(files["segmentation-float32"], image).argmax(axis=-1)
+        task_library["segmentation-float32"]["mask"], predict(files["segmentation-float32"], image).argmax(axis=-1)
     )
 
 
-def test_metadata_is_of_the_task_and_the_files_it_names_are_there(
-    files: dict[str, Path], others: dict[str, Path], task_library: Answers
+def test_metadata_of_outputs_and_associated_files(
+    files: dict[str, Path], metadata_only: dict[str, Path], task_library: Results
 ) -> None:
-    for name, path in (files | others).items():
-        found, description = task_library[name], read_description(path)
+    for name, path in (files | metadata_only).items():
+        result, description = task_library[name], read_description(path)
         names = "keypoints.txt" if name.startswith("pose") else "labels.txt"
-        assert set(found["files"]) == {"model.json", names}
-        assert set(re.findall(r"[\w.]+\.(?:txt|json)", json.dumps(found["metadata"]))) == {"model.json", names}
+        assert set(result["files"]) == {"model.json", names}
+        assert set(re.findall(r"[\w.]+\.(?:txt|json)", json.dumps(result["metadata"]))) == {"model.json", names}
         with zipfile.ZipFile(path) as tail:
             assert tail.read(names).decode().splitlines() == list(description.label_names)
-        [graph] = found["metadata"]["subgraph_metadata"]
+        [graph] = result["metadata"]["subgraph_metadata"]
         outputs = [(tensor["name"], tensor["description"]) for tensor in graph["output_tensor_metadata"]]
         assert outputs == [(tensor.name, tensor.content) for tensor in description.outputs]
         interpreter = make_interpreter(path)
@@ -212,16 +213,18 @@ def test_metadata_is_of_the_task_and_the_files_it_names_are_there(
         assert [signature[tensor]["index"] for tensor, _ in outputs] == order
 
 
-def test_metadata_says_what_goes_in(task_library: Answers) -> None:
-    of = {name: found["metadata"]["subgraph_metadata"][0]["input_tensor_metadata"][0] for name, found in task_library.items()}
-    assert "one person" in of["pose-decoded"]["description"]
-    assert "1.25 times" in of["pose-decoded"]["description"]
-    assert not any("person" in of[name]["description"] for name in of if not name.startswith("pose"))
-    assert of["detection-maps"]["content"]["content_properties"]["default_size"] == {"width": 96, "height": 64}
-    assert of["detection-boxes"]["content"]["content_properties_type"] == "FeatureProperties"
-    camera, plain = (of[f"classification-{name}"]["process_units"][0]["options"] for name in ("camera-uint8", "float32"))
+def test_metadata_of_inputs(task_library: Results) -> None:
+    inputs = {
+        name: result["metadata"]["subgraph_metadata"][0]["input_tensor_metadata"][0] for name, result in task_library.items()
+    }
+    assert "one person" in inputs["pose-decoded"]["description"]
+    assert "1.25 times" in inputs["pose-decoded"]["description"]
+    assert not any("person" in inputs[name]["description"] for name in inputs if not name.startswith("pose"))
+    assert inputs["detection-maps"]["content"]["content_properties"]["default_size"] == {"width": 96, "height": 64}
+    assert inputs["detection-boxes"]["content"]["content_properties_type"] == "FeatureProperties"
+    camera, float32 = (inputs[f"classification-{name}"]["process_units"][0]["options"] for name in ("camera-uint8", "float32"))
     assert (camera["mean"], camera["std"]) == ([0.0] * 3, [1.0] * 3)
-    assert (plain["mean"], plain["std"]) == (
+    assert (float32["mean"], float32["std"]) == (
         pytest.approx([123.675, 116.28, 103.53], abs=1e-3),
         pytest.approx([58.395, 57.12, 57.375], abs=1e-3),
     )

@@ -1,4 +1,4 @@
-"""What several tests of the networks need: counting a built model, weights that are felt, a small SimpleBaseline."""
+"""Fixtures for the tests of networks: costs of built models, random weights, a small SimpleBaseline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models.baselines import simple_baseline
+from hrnet_tf.models import simple_baseline
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec import baseline as baseline_spec
@@ -28,15 +28,15 @@ def cost_of(layer: Any) -> Cost:
         return Cost(parameters, norm_parameters=parameters)
     if isinstance(layer, keras.layers.Dense):
         return Cost(parameters, int(np.prod(layer.kernel.shape)))
-    transposed = isinstance(layer, keras.layers.Conv2DTranspose)  # a Conv2D too, as Keras has it
-    places = layer.input_shape if transposed else layer.output_shape
-    multiply_adds = int(np.prod(layer.kernel.shape)) * int(np.prod(places[1:3]))
+    transposed = isinstance(layer, keras.layers.Conv2DTranspose)  # also a Conv2D in Keras
+    shape = layer.input_shape if transposed else layer.output_shape
+    multiply_adds = int(np.prod(layer.kernel.shape)) * int(np.prod(shape[1:3]))
     return Cost(parameters, multiply_adds, deconvolution_multiply_adds=multiply_adds if transposed else 0)
 
 
 @pytest.fixture(scope="session")
 def counted() -> Callable[[Network], Counts]:
-    """Counts a built model layer by layer, by part: the longest name that a layer's name starts with."""
+    """A function that counts the layers of a built model by part: the longest name that a layer's name starts with."""
 
     def count(spec: Network) -> Counts:
         names = sorted(parts(spec), key=len, reverse=True)
@@ -52,7 +52,7 @@ def counted() -> Callable[[Network], Counts]:
 
 @pytest.fixture(scope="session")
 def random_weights() -> Callable[[Any], Weights]:
-    """Makes weights under which every part of a heatmap network is felt: BatchNorm far from the identity."""
+    """A function that makes weights for which every part of a heatmap network matters: BatchNorm is far from the identity."""
 
     def make(model: Any) -> Weights:
         rng = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def random_weights() -> Callable[[Any], Weights]:
                 weights[name] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
             elif name.endswith(("beta", "moving_mean", "bias")):
                 weights[name] = rng.uniform(-0.5, 0.5, array.shape).astype(np.float32)
-            elif name.startswith(("head_heatmaps", "deconvolution")):  # which start near zero
+            elif name.startswith(("head_heatmaps", "deconvolution")):  # initially near zero
                 weights[name] = (rng.standard_normal(array.shape) / array.shape[-1] ** 0.5).astype(np.float32)
         return weights
 
@@ -71,7 +71,7 @@ def random_weights() -> Callable[[Any], Weights]:
 
 @pytest.fixture
 def small_baseline(monkeypatch: pytest.MonkeyPatch) -> SimpleBaselineSpec:
-    """A SimpleBaseline whose ResNet has 6 blocks and is an eighth as wide; the real ones take a minute to convert."""
+    """A SimpleBaseline with 6 blocks and an eighth of the width; the published ones take a minute to convert."""
     monkeypatch.setitem(baseline_spec.RESNET_BLOCKS, 50, (1, 2, 2, 1))
     for module in (cost, simple_baseline):
         monkeypatch.setattr(module, "RESNET_WIDTH", 8)

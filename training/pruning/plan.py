@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hrnet_tf.runs.pruning import RemovalPlan
+from hrnet_tf.runs.pruning import RemovalPlan, RemovalStep
 from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, load_ranking, rank_command
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights
@@ -16,6 +16,7 @@ from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.benchmark.profile import load_profile
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
+from mobile_eval.metrics.metric import Metric
 from mobile_eval.typed import JsonObject
 from training.config import run_settings
 from training.pruning.budget import SHARES, Budget
@@ -130,33 +131,25 @@ def plan_removals(
     Args:
         network: The trained network.
         importance: Importance of each unit that may be removed.
-        data: Items that the loss and the metric after each step are measured on.
+        data: Items to measure the loss and the metric on.
         options: The budget and the other options.
         costs: Costs of candidates.
-        removal_importance: Importance of a removal from a network; None for the sum of its units' importance.
+        removal_importance: Importance of a removal; None for the sum of its units'.
     """
     spec, cost = network.spec, costs.model.cost
-    by_importance = options.method == RANDOM
-    if by_importance:
+    if options.method == RANDOM:
         order = removal_order_by_importance(spec, importance)
     else:
         order = removal_order(spec, importance, cost, removal_importance, progress=removal_importance is not None)
     loss, score = data.measure(network.build(), progress=True)
     search = BudgetSearch(options.budget, costs.model, costs.latency_ratio, accept_closest=options.accept_closest)
     index, ratio = search.find(order)
-    pruned, ratio = search.restore(order[index], ratio, spec, importance, (lambda _: 1.0) if by_importance else cost)
-    path, full_cost = path_to(order[: index + 1], pruned), cost(spec.full())
-    steps = removal_steps(path, importance, cost, full_cost)
-    steps = measure_steps(network, data, steps) if steps else []
+    pruned, ratio = search.restore(order[index], ratio, spec, importance, _constant if options.method == RANDOM else cost)
+    full_cost = cost(spec.full())
+    steps = measure_steps(network, data, removal_steps(path_to(order[: index + 1], pruned), importance, cost, full_cost))
     metric = training_task(spec.task).metric
     if options.budget.name == "max_drop":
-        drops = [None if step.score is None else metric.degradation(score, step.score) for step in steps]
-        steps = steps[: steps_within_drop(drops, options.budget.value)]
-        if not steps:
-            raise HRNetError(
-                f"the first removal already loses more than {options.budget.value:g} of {metric.name}; "
-                "give a larger `max_drop`, or a share of the network such as `keep_latency`"
-            )
+        steps = _steps_within_drop(steps, score, metric, options.budget.value)
     return RemovalPlan(
         steps=tuple(steps),
         metric=metric.name,
@@ -164,9 +157,24 @@ def plan_removals(
         full_cost=full_cost,
         full_loss=loss,
         full_score=score,
-        predicted_ratio=cost(path[len(steps)]) / full_cost,
+        predicted_ratio=(steps[-1].cost if steps else cost(spec)) / full_cost,
         measured_ratio=ratio,
     )
+
+
+def _constant(spec: HRNetSpec) -> float:
+    return 1.0
+
+
+def _steps_within_drop(steps: list[RemovalStep], score: float, metric: Metric, max_drop: float) -> list[RemovalStep]:
+    drops = [None if step.score is None else metric.degradation(score, step.score) for step in steps]
+    steps = steps[: steps_within_drop(drops, max_drop)]
+    if not steps:
+        raise HRNetError(
+            f"the first removal already loses more than `max_drop` {max_drop:g} of {metric.name}; "
+            "give a larger one, or a share of the network such as `keep_latency`"
+        )
+    return steps
 
 
 def plan_run(

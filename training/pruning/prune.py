@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.pruning import PRUNING_FILE, PruningRecord, RemovalPlan, load_pruning, save_pruning, spec_after
-from hrnet_tf.runs.ranking import load_ranking, save_ranking
+from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
 from hrnet_tf.runs.run import RUN_FILE, Run, load_run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
@@ -34,10 +34,11 @@ from mobile_eval.viz.charts import removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig
 from training.data.examples import evaluation_batches
-from training.engine.fit import build_for_training, build_teacher, check_category, fit, known_category, load_data
-from training.engine.inputs import inputs_of
+from training.engine.fit import fit
+from training.engine.inputs import check_category, inputs_of, known_category, load_data
+from training.engine.networks import build_for_training, build_teacher
 from training.engine.starting import ROUNDS, check_same, check_settings, check_startable
-from training.execution import Execution
+from training.execution import Execution, check_devices
 from training.optim.sparsity import SPARSITY
 from training.pruning.plan import Costs, PruneOptions, check_prunable, plan_run
 from training.pruning.removal_steps import units_kept
@@ -65,56 +66,55 @@ def prune(
         config: Settings of the fine-tuning. Its epochs are divided among the rounds.
         output: Run folder to write. It gets pruning.json, links.svg and removal.svg beside the usual files.
         teacher: Run to distill from if `config.distill_weight` is above 0; None for `run` itself.
-        execution: Devices and callbacks of the fine-tuning. Its memory budget also bounds the examples and activations that are
-            used to choose.
+        execution: Devices, callbacks and memory.
         resume: Whether to continue an interrupted pruning. It keeps the choice that it made.
-
-    Returns:
-        The pruned run.
 
     Raises:
         HRNetError: The run cannot be pruned, the budget cannot be met, or `output` contains something else.
     """
     output, execution = Path(output), execution or Execution()
-    if execution.devices.workers > 1:
-        raise HRNetError("`strategy` multi-worker cannot be used for pruning: use one or mirrored")
-    if config.sparsity:
-        check_tf_keras(SPARSITY)
-    check_startable(output, "prune", resume=resume)
-    if config.epochs < options.rounds:
-        raise HRNetError(f"`epochs` must be at least `rounds`, {options.rounds}, got {config.epochs}")
-    ranking = check_prunable(run, options)
-    train_data, val_data = load_data(config, run.category)
-    check_category(run, train_data)
-    log_skipped(config.train, train_data)
-    log_skipped(config.val, val_data)
-    load_weights(run.weights_path)  # damaged weights are reported before anything is written
-    pruning_round = _PruningRound(train_data, val_data, Costs(run.hrnet_spec, options), teacher or run, execution)
+    ranking = _check_startable(run, options, config, output, execution, resume=resume)
+    train_data, val_data = _load_data(run, config)
+    rounds = _Rounds(train_data, val_data, Costs(run.hrnet_spec, options), teacher or run, execution)
     pruned = run
     for number in range(1, options.rounds + 1):
+        if number > 1:
+            rounds.rank(pruned, ranking, include_blocks=options.include_blocks)
         last = number == options.rounds
-        if number > 1 and load_ranking(pruned).source_run:
-            rank_run(
-                pruned,
-                train_data.head(ranking.items),
-                ranking.methods,
-                include_blocks=options.include_blocks,
-                seed=ranking.seed,
-                memory_budget=execution.memory_budget,
-            )
-        epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
-        pruned = pruning_round.prune(
-            pruned,
-            dataclasses.replace(options, budget=options.budget.for_round(number, options.rounds)),
-            dataclasses.replace(config, epochs=epochs),
-            output if last else output / ROUNDS / str(number),
-            resume=resume,
-        )
+        epochs = config.schedule.epochs // options.rounds + (config.schedule.epochs % options.rounds if last else 0)
+        round_options = dataclasses.replace(options, budget=options.budget.for_round(number, options.rounds))
+        folder = output if last else output / ROUNDS / str(number)
+        pruned = rounds.prune(pruned, round_options, config.replace(epochs=epochs), folder, resume=resume)
     return pruned
 
 
+def _check_startable(
+    run: Run, options: PruneOptions, config: TrainingConfig, output: Path, execution: Execution, *, resume: bool
+) -> Ranking:
+    """The ranking of the run. Raises HRNetError, before anything is loaded, if the pruning cannot start."""
+    if execution.devices.workers > 1:
+        raise HRNetError("`strategy` multi-worker cannot be used for pruning: use one or mirrored")
+    check_same_keras(*execution.callbacks)
+    check_devices(config, execution)
+    if config.regularization.sparsity:
+        check_tf_keras(SPARSITY)
+    check_startable(output, "prune", resume=resume)
+    if config.schedule.epochs < options.rounds:
+        raise HRNetError(f"`epochs` must be at least `rounds`, {options.rounds}, got {config.schedule.epochs}")
+    return check_prunable(run, options)
+
+
+def _load_data(run: Run, config: TrainingConfig) -> tuple[TaskDataset, TaskDataset | None]:
+    train, val = load_data(config, run.category)
+    check_category(run, train)
+    log_skipped(config.data.train, train)
+    log_skipped(config.data.val, val)
+    load_weights(run.weights_path)  # damaged weights are reported before anything is written
+    return train, val
+
+
 @dataclass(frozen=True)
-class _PruningRound:
+class _Rounds:
     """What all rounds of a pruning share."""
 
     train: TaskDataset
@@ -123,8 +123,21 @@ class _PruningRound:
     teacher: Run
     execution: Execution
 
+    def rank(self, run: Run, first: Ranking, *, include_blocks: bool) -> None:
+        """Rank the run of a round as the first one was ranked, unless it has been done."""
+        if load_ranking(run).source_run is None:
+            return
+        rank_run(
+            run,
+            self.train.head(first.items),
+            first.methods,
+            include_blocks=include_blocks,
+            seed=first.seed,
+            memory_budget=self.execution.memory_budget,
+        )
+
     def prune(self, run: Run, options: PruneOptions, config: TrainingConfig, output: Path, *, resume: bool) -> Run:
-        """Prune `run` once and fine-tune it, or continue the run in `output`."""
+        """Prune `run` once and fine-tune it, or resume the run in `output`."""
         check_startable(output, "prune", resume=resume)
         memory_budget = self.execution.memory_budget
         if (output / RUN_FILE).is_file():
@@ -132,7 +145,7 @@ class _PruningRound:
         else:
             plan = plan_run(run, options, self.train, self.val, self.costs, memory_budget)
             spec = spec_after(run.hrnet_spec, plan.steps)
-        teacher = self.teacher if config.distill_weight else None
+        teacher = self.teacher if config.regularization.distill_weight else None
         inputs = inputs_of(config, self.train, self.val, parent=run, teacher=teacher)
         pruned = Run(output, "prune", spec, known_category(run, self.train), config.to_json(), str(run.path), inputs)
         check_same(pruned)

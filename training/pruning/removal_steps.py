@@ -52,6 +52,8 @@ def _removed_units(before: HRNetSpec, after: HRNetSpec) -> tuple[Unit, ...]:
 
 def measure_steps(network: GatedNetwork, data: RankingData, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
     """Return the steps with the loss and the metric of the network after each, before any fine-tuning."""
+    if not steps:
+        return []
     units = {unit for step in steps for unit in step.units}
     model = dataclasses.replace(network, units=tuple(units)).build()
     gates = gates_of(model)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hrnet_tf.backend.types import KerasModel, Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.models.gates import SUFFIX, Gate, UnitGate, on_units
+from hrnet_tf.models.gates import GATE_SUFFIX, Gate, UnitGate, on_units
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec, Unit
 
@@ -41,7 +41,7 @@ class GatedNetwork:
             make_gate: Makes the gate of a unit; None for a factor of 1.
         """
         model = build_model(self.spec, folded=True, gate=on_units(frozenset(self.units), make_gate or _factor))
-        gates = {name: array for name, array in model_weights(model).items() if f"{SUFFIX}/" in name}
+        gates = {name: array for name, array in model_weights(model).items() if f"{GATE_SUFFIX}/" in name}
         set_model_weights(model, {**fold_batch_norm(self.weights), **gates})
         return model
 

@@ -12,6 +12,7 @@ from hrnet_tf.spec.detection import CANDIDATES, PROPOSALS
 from hrnet_tf.spec.network import Size
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.detection.constants import RPN_IOU, RPN_STDS
+from mobile_eval.typed import JsonObject
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
@@ -76,5 +77,5 @@ class Proposals(keras.layers.Layer):  # type: ignore[misc]
         )
         return result.nmsed_boxes, result.nmsed_scores
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> JsonObject:
         return {**super().get_config(), "image_size": self.image_size, "count": self.count, "candidates": self.candidates}

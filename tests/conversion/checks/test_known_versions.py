@@ -1,4 +1,4 @@
-"""The list of what tflite-runtime 2.14 runs, against that runtime itself."""
+"""The operators that tflite-runtime 2.14 supports, against that runtime."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.environments import make_environment, python_of, run_script
 
 pytestmark = pytest.mark.slow
 OPERATORS = {name: value for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_") and name != "CUSTOM"}
-TRIED = 12  # versions; the highest that is known is 10
-ASK = """
+MAX_VERSION = 12  # above the highest supported version, which is 10
+LIST_VERSIONS = """
 import json, pathlib, sys
 import numpy, tflite_runtime.interpreter as runtime
 known = {}
@@ -66,15 +66,15 @@ def single(operator: int, version: int) -> bytes:
     return bytes(builder.Output())
 
 
-def test_the_list_is_what_the_runtime_registers(python: Path, tmp_path: Path) -> None:
+def test_known_versions_match_the_runtime(python: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     for name, value in OPERATORS.items():
-        for version in range(1, TRIED + 1):
+        for version in range(1, MAX_VERSION + 1):
             (tmp_path / "models" / f"{name}-{version}.tflite").write_bytes(single(value, version))
-    (tmp_path / "ask.py").write_text(ASK)
-    run_script(python, tmp_path / "ask.py", tmp_path / "models", tmp_path / "known.json")
+    (tmp_path / "list_versions.py").write_text(LIST_VERSIONS)
+    run_script(python, tmp_path / "list_versions.py", tmp_path / "models", tmp_path / "known.json")
     known = json.loads((tmp_path / "known.json").read_text())
-    assert {name: version for name, version in known.items() if version < TRIED} == KNOWN_VERSIONS
+    assert {name: version for name, version in known.items() if version < MAX_VERSION} == KNOWN_VERSIONS
     assert all(
         name.startswith("STABLEHLO_") or name in ("DILATE", "REDUCE_WINDOW") for name in known.keys() - KNOWN_VERSIONS.keys()
     )
@@ -82,7 +82,7 @@ def test_the_list_is_what_the_runtime_registers(python: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize("name", ["MaxPooling2D", "AveragePooling2D", "Softmax"])
-def test_pooling_and_softmax_run_there(name: str, precision: str, python: Path, tmp_path: Path) -> None:
+def test_pooling_and_softmax_run_on_tflite_runtime(name: str, precision: str, python: Path, tmp_path: Path) -> None:
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, getattr(keras.layers, name)()(keras.layers.Conv2D(4, 3)(image)))
     images = np.random.default_rng(0).standard_normal((4, 8, 8, 3)).astype(np.float32)
@@ -93,11 +93,11 @@ def test_pooling_and_softmax_run_there(name: str, precision: str, python: Path, 
     assert len(operators) >= 2
     np.save(tmp_path / "image.npy", images[:1])
     (tmp_path / "run.py").write_text(RUN)
-    run_script(python, tmp_path / "run.py", path, tmp_path / "image.npy", tmp_path / "found.npy")
+    run_script(python, tmp_path / "run.py", path, tmp_path / "image.npy", tmp_path / "output.npy")
     interpreter = make_interpreter(path)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images[:1])
     interpreter.invoke()
-    here = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    expected = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     scales = {details["index"]: details["quantization"][0] for details in interpreter.get_tensor_details()}
     step = scales[operators[-1].inputs[0].index]  # of the last int8 values; 0 in float32
-    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), here, rtol=1e-5, atol=1e-5 + 2 * step)
+    np.testing.assert_allclose(np.load(tmp_path / "output.npy"), expected, rtol=1e-5, atol=1e-5 + 2 * step)

@@ -1,4 +1,4 @@
-"""What MediaPipe Tasks make of models and an image: `python mediapipe_reads.py IMAGE.npy OUT.json MODEL...`."""
+"""Run MediaPipe Tasks on models and an image: `python mediapipe_reads.py IMAGE.npy OUT.json MODEL...`."""
 
 import json
 import sys
@@ -10,19 +10,19 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 
 def read(path, image):
-    """Classes and scores, or the probabilities of pixels' classes; a text where MediaPipe refuses the model."""
+    """Scores by class, or probabilities of each class by pixel; the message if MediaPipe refuses the model."""
     picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
     base = BaseOptions(model_asset_path=str(path))
     try:
         if path.stem.startswith("classification"):
             with vision.ImageClassifier.create_from_options(vision.ImageClassifierOptions(base_options=base)) as classifier:
                 [head] = classifier.classify(picture).classifications
-                return {"scores": {found.category_name: found.score for found in head.categories}}
+                return {"scores": {category.category_name: category.score for category in head.categories}}
         options = vision.ImageSegmenterOptions(base_options=base, output_confidence_masks=True)
         with vision.ImageSegmenter.create_from_options(options) as segmenter:
             masks = segmenter.segment(picture).confidence_masks
-            shares = [mask.numpy_view().reshape(image.shape[:2]).tolist() for mask in masks]
-            return {"names": segmenter.labels, "probabilities": shares}
+            probabilities = [mask.numpy_view().reshape(image.shape[:2]).tolist() for mask in masks]
+            return {"names": segmenter.labels, "probabilities": probabilities}
     except (RuntimeError, ValueError, NotImplementedError) as error:
         return {"refused": str(error)}
 

@@ -1,4 +1,4 @@
-"""Ranges measured for post-training int8 against what the Keras model computes."""
+"""Measured ranges, compared with the values that the Keras model computes."""
 
 from __future__ import annotations
 
@@ -40,36 +40,36 @@ def float32(model: Any) -> bytes:
     return to_flatbuffer(model, ConvertOptions("float32"), None)
 
 
-def written(flatbuffer: bytes) -> Ranges:
-    """Ranges in a file by the layer that a tensor's name begins with."""
+def stored_ranges(flatbuffer: bytes) -> Ranges:
+    """Ranges in a file, by the layer that computes the tensor."""
     [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer)).subgraphs
-    found = {}
+    ranges = {}
     for tensor in graph.tensors:
         if tensor.quantization is not None and tensor.quantization.min is not None and tensor.quantization.scale is None:
             name = re.split("[;/]", tensor.name.decode().split("/", 1)[-1])[0]
-            found[name] = (float(tensor.quantization.min[0]), float(tensor.quantization.max[0]))
-    return found
+            ranges[name] = (float(tensor.quantization.min[0]), float(tensor.quantization.max[0]))
+    return ranges
 
 
-def test_ranges_are_those_of_the_keras_model(model: Any, float32: bytes, images: NDArray[np.float32]) -> None:
-    found = written(with_ranges(float32, images))
-    layers = [layer for layer in model.layers if layer.name in found]
+def test_ranges_match_the_keras_model(model: Any, float32: bytes, images: NDArray[np.float32]) -> None:
+    ranges = stored_ranges(with_ranges(float32, images))
+    layers = [layer for layer in model.layers if layer.name in ranges]
     values = keras.Model(model.input, [layer.output for layer in layers]).predict_on_batch(images)
     assert sum("conv" in layer.name for layer in layers) > 30
     for layer, value in zip(layers, values, strict=True):
-        np.testing.assert_allclose(found[layer.name], (value.min(), value.max()), rtol=1e-4, atol=1e-5, err_msg=layer.name)
+        np.testing.assert_allclose(ranges[layer.name], (value.min(), value.max()), rtol=1e-4, atol=1e-5, err_msg=layer.name)
 
 
 def test_many_tensors_are_measured_in_groups(float32: bytes, images: NDArray[np.float32]) -> None:
-    whole = written(with_ranges(float32, images))
-    parts = written(with_ranges(float32, images, memory_budget=200_000))
-    assert whole.keys() == parts.keys()
-    for name, (low, high) in whole.items():
-        np.testing.assert_allclose(parts[name], (low, high), rtol=1e-5, atol=1e-6, err_msg=name)
+    at_once = stored_ranges(with_ranges(float32, images))
+    in_groups = stored_ranges(with_ranges(float32, images, memory_budget=200_000))
+    assert at_once.keys() == in_groups.keys()
+    for name, (low, high) in at_once.items():
+        np.testing.assert_allclose(in_groups[name], (low, high), rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_the_file_is_otherwise_the_same(float32: bytes, images: NDArray[np.float32], tmp_path: Path) -> None:
-    answers = []
+def test_ranges_do_not_change_the_outputs(float32: bytes, images: NDArray[np.float32], tmp_path: Path) -> None:
+    outputs = []
     for name, content in (("before", float32), ("after", with_ranges(float32, images))):
         path = tmp_path / f"{name}.tflite"
         path.write_bytes(content)
@@ -78,12 +78,12 @@ def test_the_file_is_otherwise_the_same(float32: bytes, images: NDArray[np.float
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images[:1])
         interpreter.invoke()
         [output] = interpreter.get_output_details()
-        answers.append(interpreter.get_tensor(output["index"]))
-    np.testing.assert_array_equal(answers[0], answers[1])
+        outputs.append(interpreter.get_tensor(output["index"]))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
 
 
-def test_int16x8_has_the_ranges_of_the_keras_model(model: Any, images: NDArray[np.float32]) -> None:
-    """Symmetric 16-bit numbers: a layer's largest value is 32767 steps. TFLite's calibrator widens what goes into an ADD."""
+def test_scales_of_int16x8_match_the_keras_model(model: Any, images: NDArray[np.float32]) -> None:
+    """Symmetric 16-bit numbers: a layer's largest value is 32767 steps. TFLite's calibrator widens the ranges of ADD inputs."""
     file = to_flatbuffer(model, ConvertOptions("int16x8"), images)
     [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(file)).subgraphs
     layers = {layer.name: layer for layer in model.layers}
@@ -99,9 +99,9 @@ def test_int16x8_has_the_ranges_of_the_keras_model(model: Any, images: NDArray[n
         assert 32767 * steps[name] == pytest.approx(np.abs(value).max(), rel=1e-3), name
 
 
-def test_percentiles_cut_off_an_image_s_outermost_values(model: Any, float32: bytes, images: NDArray[np.float32]) -> None:
+def test_percentile_ranges(model: Any, float32: bytes, images: NDArray[np.float32]) -> None:
     [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(float32)).subgraphs
-    found = activation_ranges(float32, images, percentile=90.0)[graph.outputs[0]]
+    actual = activation_ranges(float32, images, percentile=90.0)[graph.outputs[0]]
     heatmaps = model.predict_on_batch(images).reshape(len(images), -1)
-    expected = np.mean([np.percentile(one, [5, 95]) for one in heatmaps], axis=0)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    expected = np.mean([np.percentile(values, [5, 95]) for values in heatmaps], axis=0)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-5)

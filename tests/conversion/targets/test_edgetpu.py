@@ -45,9 +45,9 @@ def operator(kind: str, *shapes: tuple[int, ...], version: int = 1, dtype: str =
 
 
 def with_kernel(kind: str, kernel: tuple[int, ...], **options: object) -> Operator:
-    plain = operator(kind, (1, 8, 8, 4), (1, 8, 8, 4), **options)
-    inputs = (*plain.inputs, Tensor(9, "kernel", kernel, "int8", constant=True, static=True))
-    return Operator(0, kind, int(options.get("version", 1)), None, inputs, plain.outputs, plain.options)  # type: ignore[call-overload]
+    template = operator(kind, (1, 8, 8, 4), (1, 8, 8, 4), **options)
+    inputs = (*template.inputs, Tensor(9, "kernel", kernel, "int8", constant=True, static=True))
+    return Operator(0, kind, int(options.get("version", 1)), None, inputs, template.outputs, template.options)  # type: ignore[call-overload]
 
 
 @pytest.mark.slow

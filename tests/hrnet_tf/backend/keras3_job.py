@@ -1,6 +1,6 @@
-"""What `test_keras3` looks at, done by one process on the Keras of its environment: `python keras3_job.py FOLDER SOURCE`.
+"""The job whose results `test_keras3` checks, on the Keras of the environment: `python keras3_job.py FOLDER`.
 
-FOLDER holds `given.npz` (images, heatmaps, weights of joints), `given.safetensors` and the drawn people; the results go there.
+FOLDER holds `inputs.npz` (images, heatmaps, weights of joints), `initial.safetensors` and the drawn people; the results go there.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.data.examples import Examples
@@ -32,94 +33,96 @@ SMALL = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), 
 
 
 class Stop(keras.callbacks.Callback):
-    """Interrupts a training in its second epoch, as Ctrl-C does."""
+    """Interrupts training in its second epoch, as Ctrl-C does."""
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 1:
             raise KeyboardInterrupt
 
 
-def refused(action):
-    """The text of the ValueError that `action` raises."""
+def error_message(action):
+    """The message of the HRNetError that `action` raises."""
     try:
         action()
-    except ValueError as error:
+    except HRNetError as error:
         return str(error)
-    return "nothing"
+    return ""
 
 
 def one_step(folder, spec):
-    """Forward, and one step of Adam, from the given weights."""
-    given, model = np.load(folder / "given.npz"), build_model(spec)
-    set_model_weights(model, load_weights(folder / "given.safetensors"))
-    found = {"heatmaps": np.asarray(model.predict_on_batch(given["images"]))}
+    """The outputs, and one step of Adam, from the initial weights."""
+    inputs, model = np.load(folder / "inputs.npz"), build_model(spec)
+    set_model_weights(model, load_weights(folder / "initial.safetensors"))
+    results = {"heatmaps": np.asarray(model.predict_on_batch(inputs["images"]))}
     model.compile(keras.optimizers.Adam(1e-3, epsilon=1e-8), HeatmapMSE())
-    found["loss"] = np.asarray(model.train_on_batch(given["images"], given["heatmaps"], sample_weight=given["weights"]))
+    results["loss"] = np.asarray(model.train_on_batch(inputs["images"], inputs["heatmaps"], sample_weight=inputs["weights"]))
     save_weights(folder / "stepped.safetensors", model_weights(model))
-    return found
+    return results
 
 
 def batches(config, spec):
-    """The first epoch's batches, and the second epoch's first."""
-    people = load_keypoints(config.train)
-    made = TrainingBatches(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
-    return {f"batch{index}_{part}": array for index in range(made.examples.steps + 1) for part, array in enumerate(made[index])}
+    """The batches of the first epoch, and the first of the second."""
+    people = load_keypoints(config.data.train)
+    dataset = TrainingBatches(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
+    return {
+        f"batch{index}_{part}": array for index in range(dataset.examples.steps + 1) for part, array in enumerate(dataset[index])
+    }
 
 
 def trainings(folder, config):
     """A training with dropped links; and the same, interrupted and resumed; one in bfloat16 with a teacher; one in float16."""
-    config = dataclasses.replace(config, link_dropout=0.3)
-    train(SMALL.full(), config, folder / "whole")
+    config = config.replace(link_dropout=0.3)
+    train(SMALL.full(), config, folder / "uninterrupted")
     try:
-        train(SMALL.full(), config, folder / "parted", execution=Execution(callbacks=(Stop(),)))
+        train(SMALL.full(), config, folder / "resumed", execution=Execution(callbacks=(Stop(),)))
     except KeyboardInterrupt:
-        train(SMALL.full(), config, folder / "parted", resume=True)
-    taught = dataclasses.replace(config, epochs=1, precision="bfloat16", distill_weight=0.5)
-    train(SMALL.full(), taught, folder / "taught", teacher=load_run(folder / "whole"))
-    half = dataclasses.replace(config, link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
+        train(SMALL.full(), config, folder / "resumed", resume=True)
+    distilled = config.replace(epochs=1, precision="bfloat16", distill_weight=0.5)
+    train(SMALL.full(), distilled, folder / "distilled", teacher=load_run(folder / "uninterrupted"))
+    half = config.replace(link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
     train(SMALL.full(), half, folder / "half")
-    model, run = build_model(load_run(folder / "whole").spec), load_run(folder / "whole")
+    model, run = build_model(load_run(folder / "uninterrupted").spec), load_run(folder / "uninterrupted")
     set_model_weights(model, load_weights(run.weights_path))
-    ranking = rank_run(run, load_keypoints(config.train).head(8))
+    ranking = rank_run(run, load_keypoints(config.data.train).head(8))
     (folder / "scores.json").write_text(json.dumps({str(unit): score for unit, score in ranking.importance().items()}))
-    return {"trained": np.asarray(model.predict_on_batch(np.load(folder / "given.npz")["images"][:, :32, :32]))}
+    return {"trained": np.asarray(model.predict_on_batch(np.load(folder / "inputs.npz")["images"][:, :32, :32]))}
 
 
 def parts():
-    """The layers that have a form of their own on each Keras."""
+    """The layers that are implemented separately for each Keras."""
     maps = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
-    found = {kind: np.asarray(Upsampling(4, kind)(maps)) for kind in ("nearest", "bilinear")}
+    results = {kind: np.asarray(Upsampling(4, kind)(maps)) for kind in ("nearest", "bilinear")}
     gate = HardConcreteGate("stage2_module0_link0to1_gate")
     gate(maps)
     gate.log_alpha.assign(0.0)
-    found["drawn"] = np.asarray(gate(np.ones((4000, 1, 1, 1), np.float32), training=True))
-    return found
+    results["gate_samples"] = np.asarray(gate(np.ones((4000, 1, 1, 1), np.float32), training=True))
+    return results
 
 
 def main(folder, spec):
     config = TrainingConfig.from_json(json.loads((folder / "config.json").read_text()))
-    found = one_step(folder, spec) | batches(config, spec) | parts() | trainings(folder, config)
+    results = one_step(folder, spec) | batches(config, spec) | parts() | trainings(folder, config)
     names, errors = {}, {}
     for task in ("segmentation", "landmarks", "classification", "detection"):
-        other = dataclasses.replace(spec, task=task, links=frozenset()).full()
+        task_spec = dataclasses.replace(spec, task=task, links=frozenset()).full()
         if task == "detection" and BACKEND == "jax":
-            errors[task] = refused(lambda spec=other: build_model(spec))
+            errors[task] = error_message(lambda spec=task_spec: build_model(spec))
         else:
-            names[task] = sorted(model_weights(build_model(other)))
-    wild = dataclasses.replace(config, learning_rate=1e30, warmup_epochs=0.0)
-    errors["no number"] = refused(lambda: train(SMALL.full(), wild, folder / "wild"))
+            names[task] = sorted(model_weights(build_model(task_spec)))
+    diverging = config.replace(learning_rate=1e30, warmup_epochs=0.0)
+    errors["nan"] = error_message(lambda: train(SMALL.full(), diverging, folder / "diverged"))
     if BACKEND == "tensorflow":
         import tf_keras
 
         model = build_model(SMALL.full())
-        errors["optimizer"] = refused(lambda: model.compile(tf_keras.optimizers.Adam(), HeatmapMSE()))
-        other = Execution(callbacks=(tf_keras.callbacks.Callback(),))
-        errors["callback"] = refused(lambda: train(SMALL, config, folder / "no", execution=other))
-    np.savez(folder / "found.npz", **found)
+        errors["optimizer"] = error_message(lambda: model.compile(tf_keras.optimizers.Adam(), HeatmapMSE()))
+        execution = Execution(callbacks=(tf_keras.callbacks.Callback(),))
+        errors["callback"] = error_message(lambda: train(SMALL, config, folder / "no", execution=execution))
+    np.savez(folder / "results.npz", **results)
     facts = {"backend": BACKEND, "tensorflow": "tensorflow" in sys.modules, "names": names, "errors": errors}
     (folder / "facts.json").write_text(json.dumps(facts))
 
 
 if __name__ == "__main__":
-    where = Path(sys.argv[1])
-    main(where, HRNetSpec.from_json(json.loads((where / "spec.json").read_text())))
+    folder = Path(sys.argv[1])
+    main(folder, HRNetSpec.from_json(json.loads((folder / "spec.json").read_text())))

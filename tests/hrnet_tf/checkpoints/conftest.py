@@ -20,7 +20,7 @@ Micro = Callable[..., HRNetSpec]
 
 @pytest.fixture(scope="session")
 def micro() -> Micro:
-    """Makes a network of a task as small as it can be, with changes."""
+    """A function that makes a minimal network of a task, with changes."""
 
     def make(task: str, **changes: object) -> HRNetSpec:
         sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": (StageSpec(1, 1),) * 3}
@@ -33,7 +33,7 @@ def micro() -> Micro:
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Callable[[Network], Arrays]:
-    """Makes the official arrays of a network, with random values under which every entry is felt."""
+    """A function that makes the official arrays of a network, with random values for which every entry matters."""
 
     def make(spec: Network) -> Arrays:
         weights = {}

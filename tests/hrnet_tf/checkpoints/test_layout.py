@@ -1,4 +1,4 @@
-"""The table of entries, other code bases' names, and what is read off a checkpoint."""
+"""The table of entries, the names of other code bases, and inferred networks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hrnet_tf.checkpoints.from_torch import load_into_network
-from hrnet_tf.checkpoints.infer_spec import derive_network, kind_of
+from hrnet_tf.checkpoints.infer_spec import infer_network, kind_of
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.layout import entries
 from hrnet_tf.checkpoints.to_torch import official_arrays
@@ -105,14 +105,14 @@ def test_mmdetection_2_has_the_background_last(micro: Micro, checkpoint: Make) -
     for part in ("weight", "bias"):
         newer[f"roi_head.bbox_head.fc_cls.{part}"] = np.roll(arrays[f"bbox_head.fc_cls.{part}"], -1, axis=0)
         newer[f"roi_head.bbox_head.fc_reg.{part}"] = arrays[f"bbox_head.fc_reg.{part}"][4:]
-    expected, found = (load_into_network(given)[1] for given in (arrays, newer))
+    expected, weights = (load_into_network(checkpoint_arrays)[1] for checkpoint_arrays in (arrays, newer))
     np.testing.assert_array_equal(expected["box_head_logits/bias"], newer["roi_head.bbox_head.fc_cls.bias"])
     for name, array in expected.items():
-        if name.startswith("box_head_deltas"):  # the background's own, last here, are not in the newer one
-            np.testing.assert_array_equal(found[name][..., :-4], array[..., :-4])
-            assert not found[name][..., -4:].any()
+        if name.startswith("box_head_deltas"):  # those of the background, last here, are not in mmdetection 2
+            np.testing.assert_array_equal(weights[name][..., :-4], array[..., :-4])
+            assert not weights[name][..., -4:].any()
         else:
-            np.testing.assert_array_equal(found[name], array, err_msg=name)
+            np.testing.assert_array_equal(weights[name], array, err_msg=name)
 
 
 def test_wrappers_and_counters_are_stripped() -> None:
@@ -129,17 +129,17 @@ def test_wrappers_and_counters_are_stripped() -> None:
         ("pose", {"stages": (StageSpec(1, 1), StageSpec(1, 1))}),
     ],
 )
-def test_the_network_is_read_off_the_shapes(task: str, changes: dict[str, object], micro: Micro, checkpoint: Make) -> None:
+def test_a_network_is_inferred_from_shapes(task: str, changes: dict[str, object], micro: Micro, checkpoint: Make) -> None:
     spec = micro(task, **changes)
-    derived = derive_network(official_names(checkpoint(spec)))
-    assert isinstance(derived, HRNetSpec)
-    assert dataclasses.replace(derived, name=spec.name, input_size=spec.input_size) == spec
-    assert derived.name == f"{task}-w{spec.width}"
+    inferred = infer_network(official_names(checkpoint(spec)))
+    assert isinstance(inferred, HRNetSpec)
+    assert dataclasses.replace(inferred, name=spec.name, input_size=spec.input_size) == spec
+    assert inferred.name == f"{task}-w{spec.width}"
 
 
-def test_a_baseline_is_read_off_its_blocks(checkpoint: Make) -> None:
+def test_a_baseline_is_inferred_from_its_blocks(checkpoint: Make) -> None:
     spec = SimpleBaselineSpec("simple-baseline-r50", 50, (256, 192), 3)
-    assert derive_network(official_names(checkpoint(spec))) == spec
+    assert infer_network(official_names(checkpoint(spec))) == spec
 
 
 @pytest.mark.parametrize("name", [name for name, spec in PRESETS.items() if isinstance(spec, HRNetSpec)])
@@ -152,7 +152,7 @@ def test_entries_of_each_preset_are_distinct(name: str) -> None:
     ("stem", "name"),
     [("pose_w32_256x192", "pose-w32"), ("classify_w18_224", "classify-w18"), ("segment_w18_128x256", "segment-w18")],
 )
-def test_entries_are_the_official_ones(stem: str, name: str) -> None:
+def test_entries_equal_the_official_names(stem: str, name: str) -> None:
     path = GOLDEN / f"{stem}.keys.json"
     if not path.is_file():
         pytest.skip(f"no golden outputs in {GOLDEN} (set HRNET_GOLDEN to their folder)")
@@ -161,26 +161,26 @@ def test_entries_are_the_official_ones(stem: str, name: str) -> None:
 
 
 def test_an_unknown_layout_is_refused() -> None:
-    with pytest.raises(HRNetError, match=r"entries \(encoder.weight, ...\) are of no layout that is known"):
+    with pytest.raises(HRNetError, match=r"encoder\.weight"):
         kind_of({"encoder.weight": np.zeros(1)})
-    with pytest.raises(HRNetError, match="OCR head"):
+    with pytest.raises(HRNetError, match="aux_head"):
         kind_of({"aux_head.0.weight": np.zeros(1)})
 
 
-def test_a_pruned_network_exports_links_that_add_nothing(micro: Micro, checkpoint: Make) -> None:
+def test_removed_links_are_exported_as_zeros(micro: Micro, checkpoint: Make) -> None:
     full = micro("pose")
     smaller = full.without({FusionLink(4, 0, 3, 0), FusionLink(3, 0, 0, 2)})
     _, weights, _ = load_into_network(checkpoint(full))
-    own = {entry.variable for entry in entries(smaller)}
-    arrays = official_arrays(smaller, {name: array for name, array in weights.items() if name in own})
+    variables = {entry.variable for entry in entries(smaller)}
+    arrays = official_arrays(smaller, {name: array for name, array in weights.items() if name in variables})
     assert set(arrays) == set(checkpoint(full))
     assert not arrays["stage3.0.fuse_layers.2.0.1.1.weight"].any()
     spec, back, _ = load_into_network(arrays)
     images = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
-    answers = []
+    outputs = []
     for network in (smaller, dataclasses.replace(spec, input_size=(64, 64))):
         model = build_model(network)
         for variable in model.weights:
             variable.assign(back[variable.name.removesuffix(":0")])
-        answers.append(model.predict_on_batch(images))
-    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-4, atol=1e-5 * np.abs(answers[0]).max())
+        outputs.append(model.predict_on_batch(images))
+    np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-4, atol=1e-5 * np.abs(outputs[0]).max())

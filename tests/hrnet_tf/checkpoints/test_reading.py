@@ -1,4 +1,4 @@
-"""Checkpoints as users have them: other dtypes, wrapped networks, every kind of PyTorch tensor; and damaged ones."""
+"""Checkpoints with other dtypes, wrapped networks and all kinds of PyTorch tensors, and damaged ones."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def save_as(dtype: str, arrays: Arrays, path: Path, code: str = "") -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
 def test_safetensors_of_other_dtypes(micro: Micro, checkpoint: Make, tmp_path: Path, dtype: str) -> None:
     arrays = checkpoint(micro("pose"))
-    save_as(dtype, arrays, tmp_path / "given.safetensors")
-    run, report = import_checkpoint(tmp_path / "given.safetensors", tmp_path / "run", input_size=(64, 64))
+    save_as(dtype, arrays, tmp_path / "checkpoint.safetensors")
+    run, report = import_checkpoint(tmp_path / "checkpoint.safetensors", tmp_path / "run", input_size=(64, 64))
     assert report.missing == ()
     expected = arrays["conv2.weight"].astype(np.dtype(dtype)).astype(np.float32).transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(load_weights(run.weights_path)["stem_conv2/kernel"], expected)
@@ -72,14 +72,14 @@ def test_wrappers_are_stripped(wrapped: str) -> None:
     assert set(official_names(arrays)) == set(names[:2])
 
 
-def test_compiled_parts_are_stripped_where_they_are() -> None:
+def test_wrappers_inside_a_name_are_stripped() -> None:
     assert set(official_names({"stage2._orig_mod.0.branches.0.module.0.conv1.weight": np.zeros(3)})) == {
         "stage2.0.branches.0.0.conv1.weight"
     }
 
 
-def test_two_networks_in_one_file_are_not_mixed() -> None:
-    with pytest.raises(HRNetError, match=r"two networks, model\.conv1\.weight and ema\.conv1\.weight"):
+def test_two_networks_in_one_file_are_refused() -> None:
+    with pytest.raises(HRNetError, match=r"model\.conv1\.weight and ema\.conv1\.weight"):
         official_names({"model.conv1.weight": np.zeros(3), "ema.conv1.weight": np.ones(3)})
 
 
@@ -106,45 +106,45 @@ HEADERS = {
 @pytest.mark.parametrize("header", HEADERS)
 def test_damaged_npz_headers(header: str, tmp_path: Path) -> None:
     path = npz(tmp_path / f"{header}.npz", HEADERS[header])
-    with pytest.raises(HRNetError, match=rf"{header}\.npz (is damaged or not an \.npz file: \S|holds pickled objects)") as raised:
+    with pytest.raises(HRNetError, match=rf"{header}\.npz (is damaged|contains pickled objects)") as raised:
         read_checkpoint(path)
     assert "\n" not in str(raised.value)
 
 
-def test_an_npz_of_other_files(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "given.npz", "w") as file:
+def test_an_npz_without_arrays(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.npz", "w") as file:
         file.writestr("readme.txt", "hello")
-    with pytest.raises(HRNetError, match=r"given\.npz holds 'readme\.txt', which is no array"):
-        read_checkpoint(tmp_path / "given.npz")
+    with pytest.raises(HRNetError, match=r"archive\.npz .*'readme\.txt'"):
+        read_checkpoint(tmp_path / "archive.npz")
 
 
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("conv1.weight", np.zeros((8, 0, 3, 3), np.float32), r"conv1\.weight has shape \(8, 0, 3, 3\): it holds no values"),
-        ("bn1.bias", np.full(8, 1e300), r"bn1\.bias holds values that are not finite"),
-        ("bn1.bias", np.array(["a"] * 8), r"bn1\.bias is of dtype <U1, expected numbers"),
-        ("conv1.weight", np.float32(1), r"conv1\.weight is a single number"),
-        ("stage2.999999999.branches.0.0.conv1.weight", np.zeros(3), "count up to 999999999"),
+        ("conv1.weight", np.zeros((8, 0, 3, 3), np.float32), r"conv1\.weight .*\(8, 0, 3, 3\)"),
+        ("bn1.bias", np.full(8, 1e300), r"bn1\.bias .*not finite"),
+        ("bn1.bias", np.array(["a"] * 8), r"bn1\.bias .*<U1"),
+        ("conv1.weight", np.float32(1), r"conv1\.weight .*single number"),
+        ("stage2.999999999.branches.0.0.conv1.weight", np.zeros(3), "999999999"),
     ],
 )
-def test_arrays_that_no_network_has(micro: Micro, checkpoint: Make, tmp_path: Path, name: str, array: Any, message: str) -> None:
-    np.savez(tmp_path / "given.npz", **{**checkpoint(micro("pose")), name: array})  # type: ignore[arg-type]
-    with pytest.raises(HRNetError, match=rf"given\.npz: .*{message}"):
-        import_checkpoint(tmp_path / "given.npz", tmp_path / "run")
+def test_invalid_arrays_are_refused(micro: Micro, checkpoint: Make, tmp_path: Path, name: str, array: Any, message: str) -> None:
+    np.savez(tmp_path / "checkpoint.npz", **{**checkpoint(micro("pose")), name: array})  # type: ignore[arg-type]
+    with pytest.raises(HRNetError, match=rf"checkpoint\.npz: .*{message}"):
+        import_checkpoint(tmp_path / "checkpoint.npz", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_dtype_that_numpy_has_not(tmp_path: Path) -> None:
+def test_a_dtype_that_numpy_does_not_have(tmp_path: Path) -> None:
     save_as("uint8", {"conv1.weight": np.zeros(4)}, tmp_path / "eight.safetensors", "F8_E4M3")
-    with pytest.raises(HRNetError, match=r"eight\.safetensors: conv1\.weight is of dtype F8_E4M3, expected BF16, F64"):
+    with pytest.raises(HRNetError, match=r"eight\.safetensors: conv1\.weight .*F8_E4M3"):
         read_checkpoint(tmp_path / "eight.safetensors")
 
 
 def test_every_kind_of_pytorch_tensor(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     values = torch.tensor([[0.0, 1.5], [0.0, -2.0]])
-    given = {
+    tensors = {
         "trained": values.clone().requires_grad_(),
         "parameter": torch.nn.Parameter(values),
         "sparse": values.to_sparse(),
@@ -154,10 +154,10 @@ def test_every_kind_of_pytorch_tensor(tmp_path: Path) -> None:
         "double": values.double(),
         "turned": values.T.contiguous().T,
     }
-    torch.save({"state_dict": given}, tmp_path / "given.pth")
-    found = read_checkpoint(tmp_path / "given.pth")
-    assert set(found) == set(given)
-    for name, array in found.items():
+    torch.save({"state_dict": tensors}, tmp_path / "checkpoint.pth")
+    arrays = read_checkpoint(tmp_path / "checkpoint.pth")
+    assert set(arrays) == set(tensors)
+    for name, array in arrays.items():
         assert array.dtype == np.float32, name
         np.testing.assert_array_equal(array, values.numpy(), err_msg=name)
 
@@ -165,20 +165,20 @@ def test_every_kind_of_pytorch_tensor(tmp_path: Path) -> None:
 def test_pytorch_files_without_values(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     (tmp_path / "empty.pth").write_bytes(b"")
-    with pytest.raises(HRNetError, match=r"empty\.pth is damaged or not a PyTorch checkpoint: \S"):
+    with pytest.raises(HRNetError, match=r"empty\.pth is damaged"):
         read_checkpoint(tmp_path / "empty.pth")
     torch.save({"conv1.weight": torch.zeros(3, device="meta")}, tmp_path / "meta.pth")
-    with pytest.raises(HRNetError, match=r"meta\.pth: conv1\.weight is a meta tensor"):
+    with pytest.raises(HRNetError, match=r"meta\.pth: conv1\.weight"):
         read_checkpoint(tmp_path / "meta.pth")
 
 
 def test_cut_checkpoints_name_their_file(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **checkpoint(micro("pose")))  # type: ignore[arg-type]
-    whole = buffer.getvalue()
-    for keep in (0, 1, 30, 500, len(whole) // 2, len(whole) - 1):
-        path = tmp_path / f"{keep}.npz"
-        path.write_bytes(whole[:keep])
-        with pytest.raises(HRNetError, match=rf"{keep}\.npz is damaged") as raised:
+    content = buffer.getvalue()
+    for length in (0, 1, 30, 500, len(content) // 2, len(content) - 1):
+        path = tmp_path / f"{length}.npz"
+        path.write_bytes(content[:length])
+        with pytest.raises(HRNetError, match=rf"{length}\.npz is damaged") as raised:
             read_checkpoint(path)
         assert "\n" not in str(raised.value)

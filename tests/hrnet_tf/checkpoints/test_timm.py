@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_timm_and_this_package_answer_the_same(tmp_path: Path, suffix: str) -> None:
+def test_outputs_equal_those_of_timm(tmp_path: Path, suffix: str) -> None:
     torch = pytest.importorskip("torch")
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)

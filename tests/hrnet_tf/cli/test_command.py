@@ -1,4 +1,4 @@
-"""The command `hrnet` as a process: its version, terminals that are not UTF-8, and folders that hide its packages."""
+"""The command `hrnet` as a process: version, terminals that are not UTF-8, and folders that hide its packages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_c_locale(variables: dict[str, str]) -> None:
 
 
 def hide(folder: Path, name: str, kind: str) -> Path:
-    """Put something of a package's name into `folder`: a package, a module, or a package that has the same files."""
+    """Create a package or module with a package's name in `folder`."""
     if kind == "module":
         place = folder / f"{name}.py"
         place.write_text("")
@@ -85,7 +85,7 @@ def hide(folder: Path, name: str, kind: str) -> Path:
 )
 def test_a_folder_that_hides_a_package_is_named(tmp_path: Path, name: str, kind: str) -> None:
     place = hide(tmp_path, name, kind)
-    line = f"{place} hides hrnet_tf's own package {name!r}: rename it, or start Python where it is not on the path"
+    line = f"{place} hides the package {name!r} of hrnet_tf: rename it, or start Python where it is not on the path"
     for arguments in (("-m", "hrnet_tf", "--help"), ("-c", COMMAND, "models")):
         done = run(*arguments, folder=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"error: {line}\n")
@@ -98,7 +98,7 @@ def test_a_folder_that_hides_a_package_is_named(tmp_path: Path, name: str, kind:
     assert line in inside.stderr.decode().splitlines()[-1]
 
 
-def test_a_folder_that_hides_nothing_is_not_named(tmp_path: Path) -> None:
-    (tmp_path / "training").mkdir()  # data, no package: a package further along the path is taken
+def test_a_folder_that_hides_nothing_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()  # a folder of data; Python takes the package further along the path
     done = run("-W", "error", "-c", "import hrnet_tf, training.config; print(training.__file__)", folder=tmp_path)
     assert Path(done.stdout.decode().strip()).parent == ROOT / "training"

@@ -1,4 +1,4 @@
-"""`hrnet models`: the table, one model's parts, JSON, and what is refused."""
+"""`hrnet models`: the table, the parts of a model, JSON, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rows(text: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
 
 
-def test_the_table_has_every_model_beside_the_papers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_of_all_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert hrnet("models", monkeypatch) == 0
     printed = rows(capsys.readouterr().out)
     assert set(PRESETS) <= set(printed)
@@ -44,7 +44,7 @@ def test_the_table_has_every_model_beside_the_papers(monkeypatch: pytest.MonkeyP
     assert " ".join(printed["f"]) == "parameters counted without BatchNorm's, / 2^20"
 
 
-def test_odd_figures_have_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_figures_that_are_not_reproduced_have_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert hrnet("models --task segmentation", monkeypatch) == 0
     printed = rows(capsys.readouterr().out)
     assert printed["segment-w40"][4:] == ["45.2", "+1.54a", "493.2", "+1.11a"]
@@ -52,7 +52,7 @@ def test_odd_figures_have_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "pose-w32" not in printed
 
 
-def test_another_input_size_shows_what_is_printed_for_it(
+def test_another_input_size_shows_its_published_sizes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hrnet("models --input-size 384x288 --task pose", monkeypatch) == 0
@@ -75,7 +75,7 @@ def test_parts_of_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert printed["everything"] == ["28,536,113", "100.00", "7,645,003,776", "100.00"]
 
 
-def test_one_model_shows_every_printed_figure_with_its_source(
+def test_one_model_shows_every_published_figure_with_its_source(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hrnet("models segment-w48", monkeypatch) == 0
@@ -110,7 +110,7 @@ def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("pose-w32 --input-size wide", "'wide'"),
     ],
 )
-def test_bad_input_is_one_line(
+def test_invalid_arguments(
     arguments: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hrnet(f"models {arguments}", monkeypatch) == 2
@@ -122,7 +122,7 @@ def test_bad_input_is_one_line(
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_no_number_is_cut_short(columns: int) -> None:
+def test_no_number_is_truncated(columns: int) -> None:
     networks = entries()
     console = Console(width=columns, file=io.StringIO(), color_system=None)
     wide = columns >= WIDE
@@ -135,7 +135,7 @@ def test_no_number_is_cut_short(columns: int) -> None:
     assert re.search(rf"classify-w64 +{parameters} ", text.getvalue())
 
 
-def test_tensorflow_waits() -> None:
+def test_tensorflow_is_not_imported() -> None:
     program = (
         "import sys, hrnet_tf.__main__\n"
         "sys.argv = ['hrnet', 'models', 'detect-w18', '--parts']\n"

@@ -1,4 +1,4 @@
-"""The detector: its sizes, and each step from anchors to objects against numbers worked out by hand."""
+"""The detector: its sizes, and each step from anchors to detections against values computed by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def detector_spec(size: tuple[int, int] = SIZE, stages: int = 3) -> HRNetSpec:
 
 @pytest.fixture(scope="module")
 def detector() -> Any:
-    """With few proposals, for speed."""
+    """A detector with few proposals, for speed."""
     spec = detector_spec()
     image = keras.Input((*SIZE, 3))
     return keras.Model(image, detection.detector_outputs(image, build_trunk(image, spec), spec, proposals=20))
@@ -75,10 +75,10 @@ def test_outputs(detector: Any) -> None:
         "rpn_logits": (2, ANCHORS),
         "rpn_deltas": (2, ANCHORS, 4),
     }
-    found = decode_detections(outputs, SIZE, score_threshold=0.0)
-    assert found.boxes.shape == (2, 100, 4)
-    assert found.counts.tolist() == [100, 100]
-    assert np.all(np.diff(found.scores) <= 0)
+    detections = decode_detections(outputs, SIZE, score_threshold=0.0)
+    assert detections.boxes.shape == (2, 100, 4)
+    assert detections.counts.tolist() == [100, 100]
+    assert np.all(np.diff(detections.scores) <= 0)
 
 
 def test_parameters_of_each_part(detector: Any) -> None:
@@ -88,7 +88,7 @@ def test_parameters_of_each_part(detector: Any) -> None:
     assert trainable([detector]) == sum(cost.parameters for cost in parts(detector_spec()).values())
 
 
-def test_parameters_of_a_head_with_a_width_of_its_own() -> None:
+def test_parameters_of_a_narrow_head() -> None:
     spec = dataclasses.replace(detector_spec(), head_width=8, classes=3)
     model, costs = build_model(spec), parts(spec)
     gathered, features = 15 * 4, 4 * 8
@@ -100,41 +100,39 @@ def test_parameters_of_a_head_with_a_width_of_its_own() -> None:
     assert costs["box_head"].multiply_adds == 100 * (49 * 8 * features + features * features + features * 5 * 4)
     assert model.output_shape["proposals"] == (None, 100, 4)
     assert HRNetSpec.from_json(spec.to_json()) == spec
-    of_before = {name: value for name, value in detector_spec().to_json().items() if name != "head_width"}
-    assert HRNetSpec.from_json(of_before) == detector_spec()
     with pytest.raises(HRNetError, match="`head_width` 0"):
         dataclasses.replace(spec, head_width=0)
 
 
 @pytest.mark.parametrize("folded", [False, True])
-def test_the_stages_by_themselves_are_the_whole(folded: bool) -> None:
+def test_the_two_stages_equal_the_detector(folded: bool) -> None:
     spec = dataclasses.replace(detector_spec(), head_width=8, classes=3)
     network = build_model(spec, folded=folded)
     image = np.random.default_rng(0).standard_normal((2, *SIZE, 3)).astype(np.float32)
-    whole, stages = network.predict_on_batch(image), stages_of(network)
+    expected, stages = network.predict_on_batch(image), stages_of(network)
     maps = stages.maps(image)
     assert maps["P5"].shape == (2, 2, 3, 8)
     assert maps["P6_deltas"].shape == (2, 1, 1, 12)
     logits, deltas = flatten_rpn_outputs(maps)
-    np.testing.assert_allclose(logits, whole["rpn_logits"], atol=1e-6)
-    np.testing.assert_allclose(deltas, whole["rpn_deltas"], atol=1e-6)
-    pooled = RoIAlign()([whole["proposals"], *(maps[level] for level in ("P2", "P3", "P4", "P5"))])
-    answers = stages.boxes(tf.reshape(pooled, (-1, 7, 7, 8)))
-    np.testing.assert_allclose(answers["class_logits"], whole["class_logits"].reshape(-1, 4), atol=1e-4)
-    np.testing.assert_allclose(answers["box_deltas"], whole["box_deltas"].reshape(-1, 16), atol=1e-4)
+    np.testing.assert_allclose(logits, expected["rpn_logits"], atol=1e-6)
+    np.testing.assert_allclose(deltas, expected["rpn_deltas"], atol=1e-6)
+    pooled = RoIAlign()([expected["proposals"], *(maps[level] for level in ("P2", "P3", "P4", "P5"))])
+    outputs = stages.boxes(tf.reshape(pooled, (-1, 7, 7, 8)))
+    np.testing.assert_allclose(outputs["class_logits"], expected["class_logits"].reshape(-1, 4), atol=1e-4)
+    np.testing.assert_allclose(outputs["box_deltas"], expected["box_deltas"].reshape(-1, 16), atol=1e-4)
 
 
 def test_encoding_is_the_inverse_of_decoding() -> None:
     rng = np.random.default_rng(1)
     corners, sizes = rng.uniform(0, 50, (2, 6, 2)), rng.uniform(5, 40, (2, 6, 2))
-    boxes, wanted = np.concatenate([corners, corners + sizes], axis=-1).astype(np.float32)
-    deltas = encode_deltas(boxes, wanted, BOX_STDS)
-    np.testing.assert_allclose(decode_deltas(boxes, deltas, BOX_STDS), wanted, atol=1e-4)
+    boxes, targets = np.concatenate([corners, corners + sizes], axis=-1).astype(np.float32)
+    deltas = encode_deltas(boxes, targets, BOX_STDS)
+    np.testing.assert_allclose(decode_deltas(boxes, deltas, BOX_STDS), targets, atol=1e-4)
     assert not np.any(encode_deltas(boxes, np.zeros_like(boxes), BOX_STDS))
 
 
 @pytest.mark.slow
-def test_the_paper_s_detector_at_its_size() -> None:
+def test_a_detector_of_the_paper() -> None:
     model = build_model(preset("detect-w18"))
     assert trainable([model]) == 27_486_776
     assert model.output_shape["rpn_logits"] == (None, 3 * (200 * 304 + 100 * 152 + 50 * 76 + 25 * 38 + 12 * 19))
@@ -149,12 +147,12 @@ def test_a_detector_without_some_links_is_built() -> None:
 
 
 @pytest.mark.parametrize(("size", "stages"), [((32, 64), 3), ((64, 80), 2)])
-def test_sizes_that_the_pyramid_cannot_have_are_refused(size: tuple[int, int], stages: int) -> None:
+def test_invalid_input_sizes_are_refused(size: tuple[int, int], stages: int) -> None:
     with pytest.raises(HRNetError, match=f"got {size[0]}x{size[1]}"):
         build_model(detector_spec(size, stages))
 
 
-def test_dense1_takes_mmdetection_s_weights_with_their_columns_in_another_order(detector: Any) -> None:
+def test_dense1_takes_reordered_weights_of_mmdetection(detector: Any) -> None:
     rng = np.random.default_rng(0)
     pooled, weight = rng.standard_normal((7, 7, 256)), rng.standard_normal((5, 256 * 7 * 7))
     expected = weight @ pooled.transpose(2, 0, 1).ravel()
@@ -178,7 +176,7 @@ def test_anchors_are_centered_on_multiples_of_the_stride() -> None:
     np.testing.assert_allclose(anchors[-2], [-256, -256, 256, 256])  # P6
 
 
-def test_anchors_are_keras_cv_s_moved_by_half_a_stride() -> None:
+def test_anchors_equal_those_of_keras_cv_shifted_by_half_a_stride() -> None:
     from keras_cv.layers import AnchorGenerator
 
     levels = range(5)
@@ -189,9 +187,9 @@ def test_anchors_are_keras_cv_s_moved_by_half_a_stride() -> None:
         aspect_ratios=[2.0, 1.0, 0.5],  # width / height
         strides={level: 4 * 2**level for level in levels},
     )
-    theirs = generator(image_shape=(128, 192, 3))
-    moved = np.concatenate([theirs[level].numpy() - 2 * 2**level for level in levels])
-    np.testing.assert_allclose(anchor_boxes((128, 192)), moved, atol=1e-4)
+    reference = generator(image_shape=(128, 192, 3))
+    shifted = np.concatenate([reference[level].numpy() - 2 * 2**level for level in levels])
+    np.testing.assert_allclose(anchor_boxes((128, 192)), shifted, atol=1e-4)
 
 
 def test_anchors_where_the_pool_to_p6_rounds_down() -> None:
@@ -203,8 +201,8 @@ def test_deltas_move_and_scale() -> None:
     boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [5, 5, 5, 5], [10, 20, 30, 60]], np.float32)
     deltas = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 2, -1], [0.7, -1.9, -0.5, 0.3], [0.5, 0.25, 100, 0]], np.float32)
     decoded = clip_boxes(decode_deltas(boxes[:4], deltas[:4], (1, 1, 1, 1.0)), (32, 32)).numpy()
-    in_mmdetection_s_docstring = [[0, 0, 1, 1], [0.1409, 0.1409, 2.8591, 2.8591], [0, 0.3161, 4.1945, 0.6839], [5, 5, 5, 5]]
-    np.testing.assert_allclose(decoded, in_mmdetection_s_docstring, atol=1e-4)
+    documented_in_mmdetection = [[0, 0, 1, 1], [0.1409, 0.1409, 2.8591, 2.8591], [0, 0.3161, 4.1945, 0.6839], [5, 5, 5, 5]]
+    np.testing.assert_allclose(decoded, documented_in_mmdetection, atol=1e-4)
     grown = 20 * 1000 / 16 / 2  # the width grows no further
     np.testing.assert_allclose(decode_deltas(boxes[4], deltas[4], (1, 1, 1, 1.0)), [30 - grown, 30, 30 + grown, 70], rtol=1e-6)
     np.testing.assert_allclose(decode_deltas(boxes[4], [1, 1, 0, 5 * np.log(2)], BOX_STDS), [12, 4, 32, 84], rtol=1e-6)
@@ -214,7 +212,7 @@ def test_deltas_move_and_scale() -> None:
 
 
 def plain_suppression(boxes: Array, scores: Array, threshold: float) -> list[int]:
-    """The indices of the boxes that no better one overlaps, best first."""
+    """Non-maximum suppression written out: the indices of the boxes that no better box overlaps, best first."""
     kept: list[int] = []
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     for index in np.argsort(-scores):
@@ -225,7 +223,7 @@ def plain_suppression(boxes: Array, scores: Array, threshold: float) -> list[int
     return kept
 
 
-def test_proposals_are_those_of_plain_suppression(rpn_outputs: tuple[Array, Array], proposals: tuple[Array, Array]) -> None:
+def test_proposals_equal_those_of_plain_suppression(rpn_outputs: tuple[Array, Array], proposals: tuple[Array, Array]) -> None:
     logits, deltas = rpn_outputs
     decoded = clip_boxes(decode_deltas(anchor_boxes(SIZE), deltas, (1, 1, 1, 1.0)), SIZE).numpy()
     ends = np.cumsum(anchor_counts(SIZE))
@@ -237,9 +235,9 @@ def test_proposals_are_those_of_plain_suppression(rpn_outputs: tuple[Array, Arra
             kept = best[plain_suppression(decoded[image, best], logits[image, best], 0.7)]
             expected += zip(logits[image, kept].tolist(), decoded[image, kept].tolist(), strict=True)
         expected.sort(reverse=True)
-        found = int(np.sum(proposals[1][image] > 0))
-        assert found == len(expected)
-        np.testing.assert_allclose(proposals[0][image, :found], [box for _, box in expected], atol=1e-4)
+        count = int(np.sum(proposals[1][image] > 0))
+        assert count == len(expected)
+        np.testing.assert_allclose(proposals[0][image, :count], [box for _, box in expected], atol=1e-4)
 
 
 def test_proposals_lie_inside_the_image_best_first(proposals: tuple[Array, Array]) -> None:
@@ -249,10 +247,10 @@ def test_proposals_lie_inside_the_image_best_first(proposals: tuple[Array, Array
     assert boxes[..., [0, 2]].max() <= 96
     assert boxes[..., [1, 3]].max() <= 64
     assert np.all(np.diff(scores) <= 0)
-    filled_up = scores == 0
-    assert 0 < filled_up.sum() < 1500
-    assert np.all(boxes[filled_up] == 0)
-    assert np.all(boxes[~filled_up][:, 2:] > boxes[~filled_up][:, :2])
+    padding = scores == 0
+    assert 0 < padding.sum() < 1500
+    assert np.all(boxes[padding] == 0)
+    assert np.all(boxes[~padding][:, 2:] > boxes[~padding][:, :2])
 
 
 def test_fewer_proposals_are_the_best_of_many(rpn_outputs: tuple[Array, Array], proposals: tuple[Array, Array]) -> None:
@@ -272,7 +270,7 @@ def test_proposals_are_exact_in_mixed_precision(rpn_outputs: tuple[Array, Array]
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_a_number_of_proposals_out_of_range_is_refused(count: int) -> None:
+def test_an_invalid_number_of_proposals_is_refused(count: int) -> None:
     with pytest.raises(HRNetError, match=f"1 to 1000, got {count}"):
         Proposals(SIZE, count)
 
@@ -332,7 +330,7 @@ def test_samples_beyond_an_edge_take_its_value() -> None:
     np.testing.assert_allclose(pooled, expected, atol=1e-5)
 
 
-def test_every_bin_gives_its_gradient_to_the_maps() -> None:
+def test_every_bin_has_a_gradient() -> None:
     maps = [tf.constant(level) for level in pyramid(512, lambda level, y, x: x)]
     with tf.GradientTape() as tape:
         tape.watch(maps)
@@ -358,28 +356,28 @@ def outputs(proposals: list[list[float]], classes: list[int], probabilities: lis
     }
 
 
-def test_the_best_of_overlapping_boxes_of_a_class_remains() -> None:
+def test_suppression_per_class() -> None:
     boxes: list[list[float]] = [[10, 10, 30, 50], [11, 10, 31, 50], [11, 10, 31, 50], [60, 0, 80, 20], [60, 30, 80, 50]]
-    answer = outputs(boxes, [3, 3, 7, 3, 3], [0.6, 0.9, 0.7, 0.5, 0.04])
-    answer["objectness"][0, 3] = 0  # fills up
-    found = decode_detections(answer, SIZE)
-    assert found.boxes.shape == (1, 100, 4)
-    assert found.counts.tolist() == [2]
-    np.testing.assert_allclose(found.boxes[0, :2], [[11, 10, 20, 40], [11, 10, 20, 40]])
-    np.testing.assert_allclose(found.scores[0, :3], [0.9, 0.7, 0], rtol=1e-5)
-    assert found.classes[0, :2].tolist() == [3, 7]
+    batch = outputs(boxes, [3, 3, 7, 3, 3], [0.6, 0.9, 0.7, 0.5, 0.04])
+    batch["objectness"][0, 3] = 0  # padding
+    detections = decode_detections(batch, SIZE)
+    assert detections.boxes.shape == (1, 100, 4)
+    assert detections.counts.tolist() == [2]
+    np.testing.assert_allclose(detections.boxes[0, :2], [[11, 10, 20, 40], [11, 10, 20, 40]])
+    np.testing.assert_allclose(detections.scores[0, :3], [0.9, 0.7, 0], rtol=1e-5)
+    assert detections.classes[0, :2].tolist() == [3, 7]
 
 
-def test_each_class_has_deltas_of_its_own_and_boxes_end_at_the_border() -> None:
-    answer = outputs([[10, 10, 30, 50], [70, 30, 90, 60]], [3, 79], [0.9, 0.8])
-    answer["box_deltas"][0, 0, 4 * 3 : 4 * 3 + 4] = [1, -0.5, 0, 5 * np.log(0.5)]  # 2 right, 2 up, half as tall
-    answer["box_deltas"][0, 1, 4 * 79 : 4 * 79 + 4] = [5, 0, 0, 0]  # 10 right
-    answer["box_deltas"][0, :, 4 * 80 :] = 9  # the background's mean nothing
-    found = decode_detections(answer, SIZE, limit=5)
-    assert found.classes[0, :2].tolist() == [3, 79]
-    np.testing.assert_allclose(found.boxes[0, :2], [[12, 18, 20, 20], [80, 30, 16, 30]], rtol=1e-5)
+def test_deltas_per_class_and_clipping() -> None:
+    batch = outputs([[10, 10, 30, 50], [70, 30, 90, 60]], [3, 79], [0.9, 0.8])
+    batch["box_deltas"][0, 0, 4 * 3 : 4 * 3 + 4] = [1, -0.5, 0, 5 * np.log(0.5)]  # 2 right, 2 up, half as tall
+    batch["box_deltas"][0, 1, 4 * 79 : 4 * 79 + 4] = [5, 0, 0, 0]  # 10 right
+    batch["box_deltas"][0, :, 4 * 80 :] = 9  # those of the background are ignored
+    detections = decode_detections(batch, SIZE, limit=5)
+    assert detections.classes[0, :2].tolist() == [3, 79]
+    np.testing.assert_allclose(detections.boxes[0, :2], [[12, 18, 20, 20], [80, 30, 16, 30]], rtol=1e-5)
 
 
-def test_the_layers_are_known_to_keras() -> None:
+def test_layers_can_be_serialized() -> None:
     layer = keras.layers.deserialize(keras.layers.serialize(RoIAlign(name="align")))
     assert (layer.name, layer.dtype) == ("align", "float32")

@@ -1,4 +1,4 @@
-"""Gates: closed ones equal absence, learned ones vanish into the weights, and each is felt where it should be."""
+"""Gates: closed gates equal removed units, and folding gates into the weights preserves the outputs."""
 
 from __future__ import annotations
 
@@ -27,17 +27,15 @@ def images(spec: HRNetSpec) -> NDArray[np.float32]:
 
 def gated(spec: HRNetSpec, units: set[Unit], random_weights: RandomWeights, *, folded: bool = False) -> Any:
     model = build_model(spec, folded=folded, gate=on_units(units, lambda name, unit: UnitGate(name)))
-    kept = {name: array for name, array in model_weights(model).items() if "_gate/" in name}
-    set_model_weights(model, {**random_weights(model), **kept})
+    gates = {name: array for name, array in model_weights(model).items() if "_gate/" in name}
+    set_model_weights(model, {**random_weights(model), **gates})
     return model
 
 
 @pytest.mark.parametrize(
     "unit", [FusionLink(2, 0, 1, 0), FusionLink(3, 0, 0, 2), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0)], ids=str
 )
-def test_a_network_without_a_unit_equals_one_whose_gate_is_closed(
-    spec: HRNetSpec, unit: Unit, random_weights: RandomWeights
-) -> None:
+def test_removing_a_unit_equals_closing_its_gate(spec: HRNetSpec, unit: Unit, random_weights: RandomWeights) -> None:
     full, smaller = gated(spec, {unit}, random_weights), build_model(spec.without({unit}))
     set_model_weights(smaller, model_weights(full))
     before = full.predict_on_batch(images(spec))
@@ -49,7 +47,7 @@ def test_a_network_without_a_unit_equals_one_whose_gate_is_closed(
 
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
-def test_gates_vanish_into_the_weights(spec: HRNetSpec, block: str, folded: bool, random_weights: RandomWeights) -> None:
+def test_folding_gates_preserves_the_outputs(spec: HRNetSpec, block: str, folded: bool, random_weights: RandomWeights) -> None:
     spec = dataclasses.replace(spec, block=block)
     units: set[Unit] = {FusionLink(2, 0, 0, 1), FusionLink(3, 0, 0, 2), FusionLink(4, 0, 2, 0), ResidualBlock(3, 0, 1, 0)}
     model = gated(spec, units, random_weights, folded=folded)
@@ -63,24 +61,24 @@ def test_gates_vanish_into_the_weights(spec: HRNetSpec, block: str, folded: bool
     np.testing.assert_allclose(plain.predict_on_batch(images(spec)), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-def test_a_hard_concrete_gate_is_open_shut_or_between() -> None:
+def test_hard_concrete_gates_open_with_their_probability() -> None:
     gate = HardConcreteGate("stage2_module0_link0to1_gate", penalty=3.0)
     maps = np.ones((4000, 1, 1, 1), np.float32)
     gate(maps)
     shares = []
     for log_alpha in (-9.0, 0.0, 9.0):
         gate.log_alpha.assign(log_alpha)
-        drawn = np.asarray(gate(maps, training=True))
-        assert drawn.min() >= 0
-        assert drawn.max() <= 1
-        shares.append(float((drawn > 0).mean()))
-        assert gate.importance() == pytest.approx(shares[-1], abs=0.03)  # equation 12 against counting
+        samples = np.asarray(gate(maps, training=True))
+        assert samples.min() >= 0
+        assert samples.max() <= 1
+        shares.append(float((samples > 0).mean()))
+        assert gate.importance() == pytest.approx(shares[-1], abs=0.03)  # equation 12 against the sampled frequency
         assert float(sum(gate.losses)) == pytest.approx(3 * gate.importance(), rel=1e-5) if gate.losses else True
         np.testing.assert_allclose(np.asarray(gate(maps, training=False)), gate.value(), rtol=1e-6)
     assert shares[0] < 0.05 < 0.5 < shares[1] < 0.95 < shares[2]
 
 
-def test_dropped_links_keep_their_mean_and_go_per_image() -> None:
+def test_unit_dropout_drops_images_and_preserves_the_mean() -> None:
     layer = unit_dropout(0.25)("stage2_module0_link0to1_gate", FusionLink(2, 0, 0, 1))
     maps = np.ones((4000, 2, 2, 3), np.float32)
     dropped = np.asarray(layer(maps, training=True))
@@ -93,5 +91,5 @@ def test_dropped_links_keep_their_mean_and_go_per_image() -> None:
 def test_a_baseline_has_no_links_for_gates() -> None:
     from hrnet_tf.spec.presets import preset
 
-    with pytest.raises(HRNetError, match="has no fusion links to put gates on"):
+    with pytest.raises(HRNetError, match="simple-baseline-r50"):
         build_model(preset("simple-baseline-r50"), gate=on_units(set(), lambda name, unit: keras.layers.Layer(name=name)))

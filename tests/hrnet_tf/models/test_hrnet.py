@@ -1,4 +1,4 @@
-"""Models built from specs: what is removed is not there, and what remains computes the same."""
+"""Models built from specs: layers, folding, quantization, padding and upsampling."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def images(spec: HRNetSpec) -> NDArray[np.float32]:
     return np.random.default_rng(1).standard_normal((2, *spec.input_size, 3)).astype(np.float32)
 
 
-def test_output_is_one_heatmap_a_joint_at_stride_4(spec: HRNetSpec) -> None:
+def test_output_is_one_heatmap_per_joint_at_stride_4(spec: HRNetSpec) -> None:
     assert build_model(spec).output_shape == (None, 16, 16, 17)
 
 
-def test_removed_links_and_dead_branches_are_not_built(spec: HRNetSpec) -> None:
+def test_removed_links_and_unreachable_branches_are_not_built(spec: HRNetSpec) -> None:
     smaller = spec.without({FusionLink(4, 0, 3, 0), FusionLink(3, 0, 0, 2)})
     names = [layer.name for layer in build_model(smaller).layers]
     assert any(name.startswith("stage4_module0_branch2") for name in names)
@@ -38,7 +38,7 @@ def test_removed_links_and_dead_branches_are_not_built(spec: HRNetSpec) -> None:
         assert not [name for name in names if name.startswith(absent)]
 
 
-def test_folding_batch_norm_keeps_the_function(spec: HRNetSpec, random_weights: RandomWeights) -> None:
+def test_folding_batch_norm_preserves_the_outputs(spec: HRNetSpec, random_weights: RandomWeights) -> None:
     model, folded = build_model(spec), build_model(spec, folded=True)
     set_model_weights(model, random_weights(model))
     set_model_weights(folded, fold_batch_norm(model_weights(model)))
@@ -48,7 +48,7 @@ def test_folding_batch_norm_keeps_the_function(spec: HRNetSpec, random_weights: 
 
 
 @pytest.mark.slow
-def test_the_quantized_network_starts_where_the_folded_one_is(spec: HRNetSpec, random_weights: RandomWeights) -> None:
+def test_the_initial_quantized_network_approximates_the_folded_one(spec: HRNetSpec, random_weights: RandomWeights) -> None:
     model, folded = build_model(spec), build_model(spec, folded=True)
     weights = fold_batch_norm(random_weights(model))
     set_model_weights(folded, weights)
@@ -63,7 +63,7 @@ def test_the_quantized_network_starts_where_the_folded_one_is(spec: HRNetSpec, r
     assert not any(weight.name.endswith(("_min:0", "_max:0")) for layer in upsampling for weight in layer.weights)
 
 
-def test_a_strided_convolution_pads_one_pixel_on_each_side() -> None:
+def test_a_strided_convolution_pads_one_pixel_per_side() -> None:
     image = keras.Input((8, 8, 1))
     model = keras.Model(image, conv_unit(image, 1, 3, name="unit", stride=2, relu=False, folded=True))
     model.set_weights([np.ones((3, 3, 1, 1)), np.zeros(1)])
@@ -81,7 +81,7 @@ def test_nearest_upsampling_repeats_pixels() -> None:
 def test_weights_of_another_network_are_refused(spec: HRNetSpec) -> None:
     model = build_model(spec)
     weights = model_weights(model)
-    with pytest.raises(HRNetError, match="the weights hold no stem_conv1/kernel"):
+    with pytest.raises(HRNetError, match="stem_conv1/kernel"):
         set_model_weights(model, {})
-    with pytest.raises(HRNetError, match=r"stem_conv1/kernel has shape \(3,\), expected \(3, 3, 3, 8\)"):
+    with pytest.raises(HRNetError, match=r"stem_conv1/kernel.*\(3,\).*\(3, 3, 3, 8\)"):
         set_model_weights(model, {**weights, "stem_conv1/kernel": np.zeros(3)})

@@ -1,4 +1,4 @@
-"""Models are compiled once each: TensorFlow has nothing to warn of, however many of them a process runs."""
+"""Models are compiled once each, without warnings from TensorFlow about retracing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hrnet_tf.models.inference import Inference
 from hrnet_tf.models.quantization import activation_ranges
 
 SIZE = (8, 8)
-# TensorFlow counts the functions of a whole process, so each way of calling models has a process of its own.
+# TensorFlow counts the traces of a process, so each way of calling models needs its own process.
 JOB = """
 import numpy as np
 from hrnet_tf.backend.keras_module import keras
@@ -27,7 +27,7 @@ for _ in range(8):
 """
 
 
-def test_batches_of_any_size_give_what_the_model_gives() -> None:
+def test_batches_of_any_size() -> None:
     model = keras.Sequential([keras.layers.Conv2D(2, 3, input_shape=(*SIZE, 3))])
     inference = Inference(model, (*SIZE, 3))
     for count in (4, 1, 3):

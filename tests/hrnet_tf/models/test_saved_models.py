@@ -1,4 +1,4 @@
-"""Saved models are loaded by Keras after `import hrnet_tf` alone, in a process of their own, on either Keras."""
+"""Either Keras loads saved models after `import hrnet_tf`, in a new process."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ from training.tasks.segmentation.losses import PixelCrossEntropy
 import numpy as np
 losses = {"pose": HeatmapOHKM(5), "segmentation": PixelCrossEntropy(ohem_threshold=0.5), "classification": ClassCrossEntropy(0.1)}
 image = np.random.default_rng(0).random((1, 64, 64, 3), "float32")
-answers = {}
+outputs = {}
 for task, name in (("pose", "pose-small-v1"), ("segmentation", "segment-small-v1"), ("classification", "classify-small-v1")):
     spec = customized(preset(name), input_size=(64, 64), width=8, modules="1,1,1", blocks=1)
     model = build_model(spec, gate=on_units(spec.links, lambda name, unit: UnitGate(name)) if task == "pose" else None)
-    answers[task] = np.asarray(model(image))
+    outputs[task] = np.asarray(model(image))
     model.compile(keras.optimizers.Adam(1e-3), losses[task])
     for ending in ("keras", "h5"):
         model.save(f"{task}.{ending}")
-np.savez("answers.npz", image=image, **answers)
+np.savez("outputs.npz", image=image, **outputs)
 """
 LOAD = """
 import json, sys
 {imports}
 import numpy as np
-answers, found = np.load("answers.npz"), {{}}
+expected, results = np.load("outputs.npz"), {{}}
 for task in ("pose", "segmentation", "classification"):
     for ending in ("keras", "h5"):
         model = keras.models.load_model(f"{{task}}.{{ending}}")
-        difference = float(np.abs(np.asarray(model(answers["image"])) - answers[task]).max())
-        found[f"{{task}}.{{ending}}"] = (type(model).__name__, model.loss.get_config(), difference)
-print(json.dumps(found))
+        difference = float(np.abs(np.asarray(model(expected["image"])) - expected[task]).max())
+        results[f"{{task}}.{{ending}}"] = (type(model).__name__, model.loss.get_config(), difference)
+print(json.dumps(results))
 """
 
 
 def run(code: str, *arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A program in a process of its own, with no Keras chosen but by `variables`."""
+    """Run a program in a new process, in which only `variables` choose Keras."""
     environment = {name: value for name, value in os.environ.items() if name not in ("HRNET_KERAS", "TF_USE_LEGACY_KERAS")}
     environment |= {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow", **variables}
     command = [sys.executable, "-c", code, *arguments]
@@ -63,7 +63,7 @@ def run(code: str, *arguments: str, folder: Path, **variables: str) -> subproces
 
 @pytest.fixture(scope="module", params=list(IMPORT))
 def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The name of a Keras, and a folder of compiled models that it saved."""
+    """The name of a Keras, and the folder of compiled models that it saved."""
     folder = tmp_path_factory.mktemp("saved")
     done = run(SAVE, request.param, folder=folder)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -75,14 +75,14 @@ def test_models_are_loaded_after_import_hrnet_tf(saved: tuple[str, Path]) -> Non
     name, folder = saved
     done = run(LOAD.format(imports=f"import hrnet_tf\n{IMPORT[name]}"), folder=folder)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found) == 6
-    for kind, _, difference in found.values():
+    results = json.loads(done.stdout.splitlines()[-1])
+    assert len(results) == 6
+    for kind, _, difference in results.values():
         assert kind == "HRNetModel"
         assert difference < 1e-5
-    assert found["pose.keras"][1]["top"] == 5
-    assert found["segmentation.h5"][1]["ohem_threshold"] == 0.5
-    assert found["classification.keras"][1]["label_smoothing"] == 0.1
+    assert results["pose.keras"][1]["top"] == 5
+    assert results["segmentation.h5"][1]["ohem_threshold"] == 0.5
+    assert results["classification.keras"][1]["label_smoothing"] == 0.1
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_hrnet_tf_may_be_imported_last(saved: tuple[str, Path]) -> None:
 @pytest.mark.slow
 def test_the_other_keras_is_named(saved: tuple[str, Path]) -> None:
     name, folder = saved
-    other = next(one for one in IMPORT if one != name)
+    other = next(keras_name for keras_name in IMPORT if keras_name != name)
     code = f"import hrnet_tf\n{IMPORT[name]}\nkeras.models.load_model('pose.keras')"
     done = run(code, folder=folder, HRNET_KERAS=other)
     assert done.returncode == 1
@@ -108,11 +108,11 @@ def test_importing_the_package_imports_no_keras() -> None:
     assert run(code, folder=ROOT).stdout == "[]\n"
 
 
-def test_every_registered_class_has_its_stand_in() -> None:
-    found = {}
+def test_every_registered_class_has_a_proxy() -> None:
+    registered = {}
     for package in ("hrnet_tf", "training", "conversion"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ClassDef) and any("register_keras" in ast.unparse(d) for d in node.decorator_list):
-                    found[node.name] = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    assert found == CLASSES
+                    registered[node.name] = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    assert registered == CLASSES

@@ -31,12 +31,13 @@ from mobile_eval.report.comparison import compare
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
+from training.engine.networks import load_matching_weights
 from training.pruning.budget import Budget
 from training.pruning.plan import PruneOptions
 from training.pruning.prune import prune
 from training.quantize import quantize
 from training.ranking.rank import rank_run
-from training.train import load_matching_weights, train
+from training.train import train
 
 Counted = Callable[[Network], dict[str, Cost]]
 RandomWeights = Callable[[Any], Weights]
@@ -52,9 +53,9 @@ RandomWeights = Callable[[Any], Weights]
     ],
 )
 def test_official_counts(depth: int, size: tuple[int, int], parameters: int, multiply_adds: int, at_output_size: int) -> None:
-    whole = complexity(customized(preset(f"simple-baseline-r{depth}"), input_size=size))
-    assert (whole.parameters, whole.multiply_adds) == (parameters, multiply_adds)
-    assert whole.multiply_adds + 3 * whole.deconvolution_multiply_adds == at_output_size
+    cost = complexity(customized(preset(f"simple-baseline-r{depth}"), input_size=size))
+    assert (cost.parameters, cost.multiply_adds) == (parameters, multiply_adds)
+    assert cost.multiply_adds + 3 * cost.deconvolution_multiply_adds == at_output_size
 
 
 def test_every_part_equals_the_built_model(small_baseline: SimpleBaselineSpec, counted: Counted) -> None:
@@ -68,7 +69,7 @@ def test_resnet_50_equals_the_built_model(counted: Counted) -> None:
     assert sum(part.parameters for part in built.values()) == 33_999_697
 
 
-def test_output_is_one_heatmap_a_joint_at_stride_4(small_baseline: SimpleBaselineSpec) -> None:
+def test_output_is_one_heatmap_per_joint_at_stride_4(small_baseline: SimpleBaselineSpec) -> None:
     assert build_model(dataclasses.replace(small_baseline, input_size=(64, 96))).output_shape == (None, 16, 24, 17)
 
 
@@ -80,7 +81,7 @@ def test_the_stride_is_in_the_3x3_and_the_shortcut(small_baseline: SimpleBaselin
     assert strided == {"stem_conv1", *blocks}
 
 
-def test_folding_batch_norm_keeps_the_function(small_baseline: SimpleBaselineSpec, random_weights: RandomWeights) -> None:
+def test_folding_batch_norm_preserves_the_outputs(small_baseline: SimpleBaselineSpec, random_weights: RandomWeights) -> None:
     model, folded = build_model(small_baseline), build_model(small_baseline, folded=True)
     set_model_weights(model, random_weights(model))
     set_model_weights(folded, fold_batch_norm(model_weights(model)))
@@ -99,7 +100,7 @@ def test_the_deconvolution_pads_as_pytorch_does() -> None:
     model.set_weights([np.outer(kernel, kernel)[:, :, None, None], np.array([0.5])])
     result = model.predict_on_batch(np.outer(source, source)[None, :, :, None].astype(np.float32))
     np.testing.assert_array_equal(result[0, :, :, 0], np.outer(expected, expected) + 0.5)
-    with pytest.raises(HRNetError, match="kernel 3 of stride 2: kernel - stride must be even"):
+    with pytest.raises(HRNetError, match="got 3 - 2"):
         deconv_unit(image, 1, 3, name="deconvolution1")
 
 
@@ -108,25 +109,25 @@ def test_json_round_trip() -> None:
     stored = json.loads(json.dumps(network_to_json(spec)))
     assert stored["architecture"] == "simple-baseline"
     assert network_from_json(stored) == spec
-    with pytest.raises(HRNetError, match="not the spec of a SimpleBaseline"):
+    with pytest.raises(HRNetError, match="name is missing"):
         network_from_json({"architecture": "simple-baseline"})
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "offending"),
     [
-        ({"depth": 34}, "depth must be one of 50, 101, 152, got 34"),
-        ({"classes": 0}, "classes must be between 1 and 65536, got 0"),
-        ({"task": "segmentation"}, "a SimpleBaseline is for pose, got task 'segmentation'"),
-        ({"input_size": (100, 64)}, "input size 100x64: height and width must be multiples of 32"),
+        ({"depth": 34}, "got 34"),
+        ({"classes": 0}, "classes.*got 0"),
+        ({"task": "segmentation"}, "'segmentation'"),
+        ({"input_size": (100, 64)}, "got 100x64"),
     ],
 )
-def test_bad_specs_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(HRNetError, match=message):
+def test_invalid_specs_are_refused(change: dict[str, Any], offending: str) -> None:
+    with pytest.raises(HRNetError, match=offending):
         dataclasses.replace(preset("simple-baseline-r50"), **change)
 
 
-def test_only_the_input_size_varies() -> None:
+def test_only_the_input_size_can_be_set() -> None:
     spec = preset("simple-baseline-r50")
     assert customized(spec, input_size=(384, 288)).input_size == (384, 288)
     with pytest.raises(HRNetError, match="`width`, `modules`"):
@@ -138,42 +139,42 @@ def test_only_the_input_size_varies() -> None:
 NOSES = {"name": "person", "keypoints": ["nose"]}
 
 
-def a_run(path: Path, spec: Network, config: TrainingConfig, category: dict[str, Any] = NOSES) -> Run:
+def save_new_run(path: Path, spec: Network, config: TrainingConfig, category: dict[str, Any] = NOSES) -> Run:
     run = Run(path, "train", spec, category, config.to_json())
     save_run(run)
     return run
 
 
-def test_what_is_about_links_refuses_it(config: TrainingConfig, tmp_path: Path) -> None:
-    run = load_run(a_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
+def test_ranking_and_pruning_links_are_refused(config: TrainingConfig, tmp_path: Path) -> None:
+    run = load_run(save_new_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
     assert run.spec == preset("simple-baseline-r50")
     assert run.spec.links == frozenset()
-    data = load_keypoints(config.train)
-    with pytest.raises(HRNetError, match="run is a SimpleBaseline: it has no fusion links"):
+    data = load_keypoints(config.data.train)
+    with pytest.raises(HRNetError, match="SimpleBaseline"):
         rank_run(run, data)
-    with pytest.raises(HRNetError, match="run is a SimpleBaseline: it has no fusion links"):
+    with pytest.raises(HRNetError, match="SimpleBaseline"):
         prune(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_an_hrnet_does_not_start_from_it(
+def test_an_hrnet_cannot_be_initialized_from_a_baseline(
     small_baseline: SimpleBaselineSpec, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
-    run = a_run(tmp_path / "run", small_baseline, config)
+    run = save_new_run(tmp_path / "run", small_baseline, config)
     save_weights(run.weights_path, model_weights(build_model(small_baseline)))
-    with pytest.raises(HRNetError, match="is of another architecture or width: none of its stem's weights fit"):
+    with pytest.raises(HRNetError, match="run"):
         load_matching_weights(build_model(spec), run)
 
 
 @pytest.mark.slow
-def test_from_training_to_int8_beside_an_hrnet(
+def test_training_quantization_conversion_and_comparison(
     small_baseline: SimpleBaselineSpec, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
-    short = dataclasses.replace(config, epochs=1, batch_size=24, val=None)
+    short = config.replace(epochs=1, batch_size=24, val=None)
     run = train(small_baseline, short, tmp_path / "run")
     assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
     tuned = quantize(run, short, tmp_path / "tuned")
-    data = load_keypoints(config.train).head(4)
+    data = load_keypoints(config.data.train).head(4)
     float32 = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite")
     assert float32.parity.max_error < 1e-4
     assert float32.description.network.pop("spec") == network_to_json(run.spec)
@@ -188,9 +189,9 @@ def test_from_training_to_int8_beside_an_hrnet(
         operators = {op["op_name"] for op in interpreter._get_ops_details()}  # none that computes a shape
         assert operators <= {"CONV_2D", "TRANSPOSE_CONV", "RELU", "MAX_POOL_2D", "ADD", "PAD", "DELEGATE"}
         assert result.size_bytes < 0.5 * float32.size_bytes
-    with pytest.raises(HRNetError, match=r"float32\.tflite is a small: only HRNets can be restored"):
+    with pytest.raises(HRNetError, match=r"float32\.tflite"):
         restore_run(float32.path, data, tmp_path / "restored")
-    hrnet = a_run(tmp_path / "hrnet", dataclasses.replace(spec, input_size=(96, 64)), config, run.category)
+    hrnet = save_new_run(tmp_path / "hrnet", dataclasses.replace(spec, input_size=(96, 64)), config, run.category)
     save_weights(hrnet.weights_path, model_weights(build_model(hrnet.spec)))
     convert_run(hrnet, ConvertOptions("float32"), tmp_path / "hrnet.tflite")
     names = ["float32", "int8", "q", "hrnet"]
@@ -208,7 +209,7 @@ def test_from_training_to_int8_beside_an_hrnet(
 
 
 @pytest.mark.slow
-def test_the_quantized_network_starts_where_the_folded_one_is(
+def test_the_initial_quantized_network_approximates_the_folded_one(
     small_baseline: SimpleBaselineSpec, random_weights: RandomWeights
 ) -> None:
     from hrnet_tf.models.quantization import activation_ranges, build_quantized_model, initialize_ranges

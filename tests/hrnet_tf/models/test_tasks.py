@@ -1,4 +1,4 @@
-"""The heads of all tasks: what they answer, what they keep alive, and that int8 conversion takes them."""
+"""The heads of all tasks: output shapes, liveness, and int8 conversion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.pruning.candidate_latency import untrained_tflite
 
-ANSWERS = {
+OUTPUT_SHAPES = {
     "landmarks": (None, 16, 16, 5),
     "segmentation": (None, 16, 16, 5),
     "classification": (None, 5),
@@ -32,13 +32,13 @@ def micro(task: str, interpolation: str = "nearest") -> HRNetSpec:
     return spec.full()
 
 
-@pytest.mark.parametrize(("task", "shape"), ANSWERS.items())
-def test_answers(task: str, shape: tuple[int | None, ...]) -> None:
+@pytest.mark.parametrize(("task", "shape"), OUTPUT_SHAPES.items())
+def test_output_shapes(task: str, shape: tuple[int | None, ...]) -> None:
     assert build_model(micro(task)).output_shape == shape
     assert build_model(micro(task).without(REMOVED)).output_shape == shape
 
 
-def test_segmentation_at_full_size_interpolates_the_logits() -> None:
+def test_full_size_interpolates_the_logits() -> None:
     model = build_model(micro("segmentation"))
     image = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
     expected = tf.image.resize(model.predict_on_batch(image), (64, 64)).numpy()
@@ -46,7 +46,7 @@ def test_segmentation_at_full_size_interpolates_the_logits() -> None:
 
 
 @pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification", "detection"])
-def test_all_branches_stay_alive_where_the_head_reads_them(task: str) -> None:
+def test_all_branches_are_live_if_the_head_reads_them(task: str) -> None:
     spec = micro(task)
     assert spec.outputs == (0, 1, 2, 3)
     assert len(spec.links) == 2 + 6 + 12
@@ -62,7 +62,7 @@ def test_bilinear_upsampling_has_half_pixel_centers() -> None:
 
 
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
-def test_folding_batch_norm_behind_a_bias_keeps_the_function(task: str) -> None:
+def test_folding_batch_norm_after_a_bias_preserves_the_outputs(task: str) -> None:
     spec = micro(task, "bilinear")
     model, folded = build_model(spec), build_model(spec, folded=True)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Every preset's size against the official code's, as counted by instantiating it."""
+"""The size of every preset against that of the official code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hrnet_tf.spec.complexity import complexity, parts, total
 from hrnet_tf.spec.network import BLOCKS, INTERPOLATIONS, TASKS, HRNetSpec
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 
-# name: parameters, multiply-adds where they are known to the last (else None), by 1e9 and by 2**30 to three digits
+# name: parameters; multiply-adds, if known exactly; multiply-adds / 1e9 and / 2**30
 COUNTS = {
     "pose-w32": (28_536_113, 7_645_003_776, "7.645", "7.120"),
     "pose-w48": (63_595_745, 15_691_825_152, "15.692", "14.614"),
@@ -38,7 +38,7 @@ COUNTS = {
     "classify-w76-bottleneck": (40_783_032, None, "7.841", "7.303"),
     "classify-w96-bottleneck": (57_481_512, None, "11.002", "10.246"),
 }
-# Small trunks with other heads: this package's own.
+# Small trunks with other heads, only in this package.
 NOT_PUBLISHED = {f"{task}-small-{size}" for task in ("pose", "landmarks", "detect") for size in ("v1", "v2")}
 # classification trunks (all fusion links, no head): parameters, multiply-adds at 224x224
 TRUNKS = {
@@ -123,7 +123,7 @@ def test_number_of_links(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_names_say_what_they_are(name: str) -> None:
+def test_names_match_the_networks(name: str) -> None:
     spec = preset(name)
     assert spec.name == name
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
@@ -134,5 +134,5 @@ def test_names_say_what_they_are(name: str) -> None:
         assert spec.interpolation == INTERPOLATIONS[spec.task in ("segmentation", "landmarks")]
 
 
-def test_there_is_a_preset_for_every_task() -> None:
+def test_every_task_has_a_preset() -> None:
     assert {spec.task for spec in PRESETS.values()} == set(TASKS)

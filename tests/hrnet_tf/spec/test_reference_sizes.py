@@ -1,4 +1,4 @@
-"""What papers and READMEs print, and how far it is from the package's own counts by the same rule."""
+"""The published sizes, and their differences from the counts of the package by the same rule."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_differences(name: str, size: tuple[int, int], quantity: str, ours: floa
     assert comparison.difference_percent == pytest.approx(difference_percent, abs=0.016)
 
 
-def test_the_early_paper_s_segmentation_figure_is_by_1e9() -> None:
+def test_the_early_segmentation_figure_is_divided_by_1e9() -> None:
     early = next(figure for figure in figures_of("segment-w48") if figure.printed == "747.3")
     assert early.rule == GMACS
     assert compare_figure(early).difference_percent == pytest.approx(0.03, abs=0.005)
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: f"{figure.name}-{figure.printed}-{figure.source}")
-def test_what_is_not_reproduced_says_why(figure: Figure) -> None:
+def test_figures_that_are_not_reproduced_have_a_note(figure: Figure) -> None:
     comparison = compare_figure(figure)
     assert figure.name in PRESETS
     assert figure.rule.quantity in QUANTITIES
@@ -71,7 +71,7 @@ def test_what_is_not_reproduced_says_why(figure: Figure) -> None:
     assert comparison.reproduced or CLOSE_PERCENT < abs(comparison.difference_percent) < 4
 
 
-def test_only_these_are_not_reproduced() -> None:
+def test_the_figures_that_are_not_reproduced() -> None:
     odd = {(figure.name, figure.printed) for figure in FIGURES if not compare_figure(figure).reproduced}
     baselines = {("simple-baseline-r50", "8.90"), ("simple-baseline-r50", "20.0")}
     assert odd == {

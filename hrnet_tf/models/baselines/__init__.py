@@ -1,1 +1,0 @@
-"""Networks that HRNet is compared with."""
