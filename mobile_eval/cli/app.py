@@ -163,7 +163,7 @@ def predict(
     Example: [bold]hrnet predict model.tflite photo.jpg --boxes boxes.json --output poses[/bold]
     """
     from mobile_eval.keypoints.boxes_file import BoxChoice, load_boxes
-    from mobile_eval.keypoints.predict import KEYPOINTS_FILE, pictures_frame
+    from mobile_eval.keypoints.predict import KEYPOINTS_FILE, images_frame
     from mobile_eval.keypoints.predict import predict as predict_images
     from mobile_eval.keypoints.video import is_video, predict_video
     from mobile_eval.runtime.tflite_model import TFLiteModel
@@ -179,7 +179,7 @@ def predict(
         raise HRNetError("`category` chooses among the boxes of `boxes`: give these")
     choice = BoxChoice(category, loaded.description.category.name, least_score)
     image_boxes = load_boxes(boxes, images, choice) if boxes else None
-    frame = pictures_frame(images, boxes, exif)
+    frame = images_frame(images, boxes, exif)
     results = predict_images(loaded, images, output, boxes=image_boxes, frame=frame, overwrite=overwrite, progress=True)
     for result in results:
         typer.echo(f"{result.picture}: {number_of(len(result.scores), 'people')}")

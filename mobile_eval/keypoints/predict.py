@@ -1,4 +1,4 @@
-"""Poses in pictures: of a whole image, or of the people in given boxes."""
+"""Keypoints in image files, each as a whole or in given boxes, drawn into pictures and written as COCO JSON."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coordinate_frame import ALL_UPRIGHT, UPRIGHT, CoordinateFrame, find_frame
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_bytes, write_json
+from mobile_eval.image.geometry import Array, Box, Image, Size
 from mobile_eval.image.image_file import read_image
-from mobile_eval.keypoints.boxes_file import Box, image_sizes
+from mobile_eval.keypoints.boxes_file import image_sizes
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import check_finds_keypoints, instance_score
+from mobile_eval.typed import JsonObject
 from mobile_eval.viz.poses import draw_skeleton, encode_image
 
 KEYPOINTS_FILE = "keypoints.json"
@@ -29,13 +29,22 @@ KEYPOINTS_FILE = "keypoints.json"
 
 @dataclass(frozen=True, eq=False)
 class PredictionResult:
-    """The people of one image: boxes (x, y, width, height), keypoints (N, K, 3) as x, y and score, and their scores."""
+    """The predictions for one image.
+
+    Args:
+        image: The image file.
+        picture: The picture that was written.
+        size: Height and width of the image.
+        boxes: Boxes (x, y, width, height), N of them.
+        keypoints: Keypoints (N, K, 3): x and y in image pixels, and score.
+        scores: Score of each instance.
+    """
 
     image: Path
     picture: Path
-    size: tuple[int, int]
+    size: Size
     boxes: tuple[Box, ...]
-    keypoints: NDArray[np.float64]
+    keypoints: Array
     scores: tuple[float, ...]
 
 
@@ -49,24 +58,35 @@ def predict(
     overwrite: bool = False,
     progress: bool = False,
 ) -> list[PredictionResult]:
-    """Find the people in `images`; write pictures with skeletons and `keypoints.json` (COCO format) into folder `output`.
+    """Predict keypoints in images; write pictures with skeletons, and `keypoints.json` in COCO format.
 
-    Without `boxes` (see `boxes_file.load_boxes`) each image is taken to show one person; with them, images without a box are
-    written as they are. `frame` (see `pictures_frame`) is how images are read that EXIF turns: boxes and keypoints are of what
-    is read, and so is drawn. A folder that holds the keypoints of an earlier call is refused, unless it is to `overwrite`. Where
-    an image or box is refused, nothing is left of the others.
+    If an image or a box is invalid, the files that this call has written are removed.
+
+    Args:
+        model: A pose or landmarks model.
+        images: Image files.
+        output: Folder for the pictures and `keypoints.json`.
+        boxes: Boxes by image (see `boxes_file.load_boxes`); images without a box are written unchanged. None predicts one
+            instance per image, in the full image.
+        frame: Which images are read as they are stored (see `images_frame`). Boxes, keypoints and pictures refer to the image as
+            it is read.
+        overwrite: Replace an existing `keypoints.json`.
+        progress: Show a progress bar.
+
+    Returns:
+        The predictions for each image.
     """
     check_finds_keypoints(model)
     paths = [Path(image) for image in images]
     if not paths:
-        raise HRNetError("expected at least one image, got none")
+        raise HRNetError("`images` must name at least one image, got none")
     names = _picture_names(paths)
     folder = _new_output(output, overwrite=overwrite)
     results: list[PredictionResult] = []
     try:
         for path, name in zip(tracked(paths, "predict", show=progress), names, strict=True):
             image = read_image(path, upright=frame.is_upright(path))
-            results.append(_predicted(model, path, image, folder / name, None if boxes is None else boxes.get(path, ())))
+            results.append(_predict_image(model, path, image, folder / name, None if boxes is None else boxes.get(path, ())))
         write_json(folder / KEYPOINTS_FILE, coco_file(results, model.description.category))
     except HRNetError:
         _remove(results, folder)
@@ -74,43 +94,41 @@ def predict(
     return results
 
 
-def _predicted(
-    model: TFLiteModel, path: Path, image: NDArray[np.uint8], picture: Path, boxes: Sequence[Box] | None
-) -> PredictionResult:
-    """The people in `boxes` of an image, or without these of all of it, drawn into `picture`."""
+def _predict_image(model: TFLiteModel, path: Path, image: Image, picture: Path, boxes: Sequence[Box] | None) -> PredictionResult:
+    """Predict in the boxes of an image, or in the full image, and write the picture."""
     height, width = image.shape[:2]
-    people = [(0.0, 0.0, float(width), float(height))] if boxes is None else list(boxes)
-    for left, top, wide, high in people:
-        if left >= width or top >= height or left + wide <= 0 or top + high <= 0:
+    boxes = [(0.0, 0.0, float(width), float(height))] if boxes is None else boxes
+    for left, top, box_width, box_height in boxes:
+        if left >= width or top >= height or left + box_width <= 0 or top + box_height <= 0:
             raise HRNetError(
-                f"box [{left:g}, {top:g}, {wide:g}, {high:g}] lies outside its image {path}, {width}x{height} pixels"
+                f"box [{left:g}, {top:g}, {box_width:g}, {box_height:g}] lies outside its image {path}, {width}x{height} pixels"
             )
-    found = [predict_box(model, image, box) for box in people]
+    predictions = [predict_box(model, image, box) for box in boxes]
     drawn = image
-    for keypoints in found:
+    for keypoints in predictions:
         drawn = draw_skeleton(drawn, keypoints, model.description.category)
     write_bytes(picture, encode_image(drawn, picture.suffix))
-    stacked = np.reshape(found, (len(found), len(model.description.category.joints), 3))
-    scores = tuple(instance_score(keypoints) for keypoints in found)
-    return PredictionResult(path, picture, (height, width), tuple(people), stacked, scores)
+    stacked = np.reshape(predictions, (len(predictions), len(model.description.category.joints), 3))
+    scores = tuple(instance_score(keypoints) for keypoints in predictions)
+    return PredictionResult(path, picture, (height, width), tuple(boxes), stacked, scores)
 
 
 def _remove(results: Sequence[PredictionResult], folder: Path) -> None:
-    """Remove pictures that were written, and the folders that are empty then."""
+    """Remove the pictures that were written, and the folders that are empty then."""
     for result in results:
         result.picture.unlink(missing_ok=True)
-    inside = {parent for result in results for parent in result.picture.parents if folder in parent.parents}
-    for place in sorted({folder, *inside}, reverse=True):
-        with contextlib.suppress(OSError):  # it holds something else
-            place.rmdir()
+    parents = {parent for result in results for parent in result.picture.parents if folder in parent.parents}
+    for parent in sorted({folder, *parents}, reverse=True):
+        with contextlib.suppress(OSError):  # it is not empty
+            parent.rmdir()
 
 
-def coco_file(results: Sequence[PredictionResult], category: KeypointCategory) -> dict[str, Any]:
-    """The predictions as a COCO keypoint file; a keypoint's third number is its score.
+def coco_file(results: Sequence[PredictionResult], category: KeypointCategory) -> JsonObject:
+    """Convert predictions to a COCO keypoint file.
 
-    Images are named by their path in the folder that all of them lie in.
+    The third number of a keypoint is its score. Images are named by their path within their common folder.
     """
-    annotations: list[dict[str, Any]] = []
+    annotations: list[JsonObject] = []
     for image_id, result in enumerate(results, 1):
         for box, keypoints, score in zip(result.boxes, result.keypoints, result.scores, strict=True):
             annotations.append(
@@ -132,38 +150,45 @@ def coco_file(results: Sequence[PredictionResult], category: KeypointCategory) -
 
 
 def _new_output(output: Path | str, *, overwrite: bool) -> Path:
-    """The output folder; HRNetError where it holds the keypoints of other images, which would be lost."""
+    """Make the output folder; HRNetError if keypoints of another call would be lost."""
     if (Path(output) / KEYPOINTS_FILE).exists() and not overwrite:
-        raise HRNetError(f"{output} holds {KEYPOINTS_FILE} of an earlier call; give another `output`, or `overwrite`")
+        raise HRNetError(f"{output} already holds {KEYPOINTS_FILE}; give another `output`, or `overwrite`")
     return check_output_folder(output)
 
 
 def _within_common_folder(images: Sequence[Path]) -> list[Path]:
-    """The paths of images from the folder that all of them lie in."""
+    """Return the paths of images relative to the deepest folder that contains all of them."""
     absolute = [Path(os.path.abspath(image)) for image in images]
     common = os.path.commonpath([image.parent for image in absolute])
     return [image.relative_to(common) for image in absolute]
 
 
 def _picture_names(images: Sequence[Path]) -> list[Path]:
-    """Where each image's picture goes in the output folder: STEM_pose.jpg; where stems are not unique, at its place in the folder
-    that all images lie in, as FOLDER/STEM_pose.jpg.
+    """Return the path of each image's picture in the output folder.
+
+    It is STEM_pose.jpg, or if stems are not unique FOLDER/STEM_pose.jpg, as in the common folder of the images.
     """
-    within = _within_common_folder(images)
+    relative = _within_common_folder(images)
     for names in (
         [Path(f"{image.stem}_pose.jpg") for image in images],
-        [path.with_name(f"{path.stem}_pose.jpg") for path in within],
-        [path.with_name(f"{path.name}_pose.jpg") for path in within],
+        [path.with_name(f"{path.stem}_pose.jpg") for path in relative],
+        [path.with_name(f"{path.name}_pose.jpg") for path in relative],
     ):
-        keys = [str(name).casefold() for name in names]  # not every disk tells a.jpg from A.jpg
+        keys = [str(name).casefold() for name in names]  # some file systems ignore case
         if len(set(keys)) == len(images):
             return names
     second = next(index for index, key in enumerate(keys) if key in keys[:index])
     raise HRNetError(f"{images[keys.index(keys[second])]} and {images[second]} would both be written to {names[second]}")
 
 
-def pictures_frame(images: Sequence[Path | str], boxes: Path | str | None, exif: str | None) -> CoordinateFrame:
-    """How images are read that EXIF turns: as `exif` says ("upright", "stored"), or as the sizes tell that a boxes file names."""
+def images_frame(images: Sequence[Path | str], boxes: Path | str | None, exif: str | None) -> CoordinateFrame:
+    """Decide which images are read as they are stored, before EXIF turns them.
+
+    Args:
+        images: Image files.
+        boxes: Boxes file; the image sizes in it decide if `exif` is None.
+        exif: "upright" or "stored".
+    """
     paths = [Path(image) for image in images]
     if boxes is None:
         return find_frame(paths, lambda path: None, "the images", exif or UPRIGHT)

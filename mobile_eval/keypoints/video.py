@@ -1,6 +1,7 @@
-"""Poses in a video or from a camera, one person at a time: the whole frame first, then around where the person was.
+"""Keypoints of one person in a video or from a camera.
 
-The next frame's box is that of the last frame's sure keypoints, with room around; where too few are sure, the whole frame again.
+The first frame is searched as a whole. The box in each later frame is that of the confident keypoints of the frame before, with a
+margin; where too few are confident, the full frame is searched again.
 """
 
 from __future__ import annotations
@@ -11,38 +12,42 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, part_path, remove_stale_parts, write_json
+from mobile_eval.image.geometry import Array, Box, Image, Size
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import SCORE_THRESHOLD, check_finds_keypoints
+from mobile_eval.typed import JsonObject
 from mobile_eval.viz.poses import draw_skeleton
 from mobile_eval.words import number_of
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
-SURE_JOINTS = 4  # fewer do not tell where a person is
-ROOM = 0.25  # of the joints' extent, on each side
-RATE = 30.0  # frames a second of what does not tell its own, or one that is none
-SLOWEST, FASTEST = 0.1, 240.0  # frames a second that cameras take and players show
-TIMED = 120  # frames whose times are looked at
-AGREE = 0.1  # share by which the rate of a header may differ from that of the frames' times
-FINE, BASE = 3, 65.0  # MPEG-4 counts time in 1/65535 s at the finest: three decimals of slower rates, two of faster ones
-
-Box = tuple[float, float, float, float]
+MIN_CONFIDENT = 4  # keypoints; fewer do not locate a person
+MARGIN = 0.25  # on each side, of the extent of the keypoints
+DEFAULT_RATE = 30.0  # frames per second where the source has no usable rate
+MIN_RATE, MAX_RATE = 0.1, 240.0  # frames per second that cameras take and players show
+TIMED_FRAMES = 120  # frames whose times are read
+RATE_TOLERANCE = 0.1  # relative difference between the rate of the header and that of the frame times
+DECIMALS, BASE_RATE = 3, 65.0  # MPEG-4 counts time in 1/65535 s at the finest: three decimals of slower rates, two of faster ones
 
 
 @dataclass(frozen=True)
 class VideoResult:
-    """What was written, how many frames of how many (0: not known) it has, and how fast they came: frames a second.
+    """What `predict_video` wrote.
 
-    `header_rate` are the frames a second that the source says it has, `written_rate` those of what was written.
+    Args:
+        video: The video that was written.
+        frames: Number of its frames.
+        expected: Number of frames that were expected; 0 if unknown.
+        rate: Frames processed per second.
+        header_rate: Frames per second by the header of the source; 0 if unknown.
+        written_rate: Frames per second of the video that was written.
     """
 
     video: Path
@@ -53,14 +58,14 @@ class VideoResult:
     written_rate: float
 
     def __str__(self) -> str:
-        ended = f"; the video ends early, it promises {self.expected}" if self.frames < self.expected else ""
-        other = abs(self.written_rate - self.header_rate) > AGREE * self.header_rate
-        plays = f"; it plays at {self.written_rate:g} a second, not at the {self.header_rate:g} of its header" if other else ""
-        return f"{self.video}: {number_of(self.frames, 'frames')}, {self.rate:.1f} a second{ended}{plays}"
+        early = f"; the source ends early, its header says {self.expected}" if self.frames < self.expected else ""
+        differs = abs(self.written_rate - self.header_rate) > RATE_TOLERANCE * self.header_rate
+        plays = f"; plays at {self.written_rate:g} per second, where the header says {self.header_rate:g}" if differs else ""
+        return f"{self.video}: {number_of(self.frames, 'frames')}, {self.rate:.1f} per second{early}{plays}"
 
 
 def is_video(source: Path | str) -> bool:
-    """Whether that is a video's name, or the number of a camera."""
+    """Whether `source` has the name of a video file, or is the number of a camera."""
     return str(source).isdecimal() or Path(source).suffix.lower() in SUFFIXES
 
 
@@ -73,158 +78,179 @@ def predict_video(
     track: bool = True,
     progress: bool = False,
 ) -> VideoResult:
-    """Draw the pose into every frame of `source`, a video or a camera's number: `STEM_pose.mp4`, and the keypoints as JSON.
+    """Predict keypoints in every frame; write `STEM_pose.mp4` and, as JSON, `STEM_pose.json`.
 
-    `frames` is how many at most. Without `track` each frame is looked at as a whole. Ctrl-C ends a camera, and what was drawn
-    stays; of a file that is interrupted nothing does.
+    Ctrl-C ends the recording of a camera, and what was written is kept; if a video file is interrupted, nothing is kept.
+
+    Args:
+        model: A pose or landmarks model.
+        source: A video file, or the number of a camera.
+        output: Folder for the results.
+        frames: Maximum number of frames; None for all.
+        track: Search around the keypoints of the frame before, or else the full frame every time.
+        progress: Show a progress bar.
     """
     check_finds_keypoints(model)
     folder = check_output_folder(output)
-    capture = _opened(source)
+    capture = _open(source)
     camera = str(source).isdecimal()
     expected = 0 if camera else max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-    header_rate = _number(capture.get(cv2.CAP_PROP_FPS))
+    header_rate = _positive(capture.get(cv2.CAP_PROP_FPS))
     rate = output_rate(header_rate, None if camera else _timed_rate(source))
     path = folder / f"{'camera' if camera else ''}{Path(source).stem}_pose.mp4"
-    found: list[dict[str, Any]] = []
-    drawn = _Drawn(path, rate)
+    predictions: list[JsonObject] = []
+    video = _VideoFile(path, rate)
     images = tracked(_frames(capture, frames), path.name, frames or expected or None, show=progress)
-    begun, done = time.perf_counter(), False
+    start, complete = time.perf_counter(), False
     try:
-        for number, keypoints in enumerate(_poses(model, images, drawn, track=track)):
-            found.append({"frame": number, "keypoints": keypoints.reshape(-1).tolist()})
-        done = True
+        for number, keypoints in enumerate(_predict_frames(model, images, video, track=track)):
+            predictions.append({"frame": number, "keypoints": keypoints.reshape(-1).tolist()})
+        complete = True
     except KeyboardInterrupt:
         if not camera:
             raise
-        done = True
+        complete = True
     finally:
         capture.release()
-        drawn.close(keep=done)
-    if not found:
+        video.close(keep=complete)
+    if not predictions:
         raise HRNetError(f"{source} has no frame that can be read")
-    write_json(path.with_suffix(".json"), {"category": model.description.category.to_json(), "frames": found})
-    wanted = min(expected, frames) if frames and expected else expected
-    return VideoResult(path, len(found), wanted, len(found) / (time.perf_counter() - begun), header_rate, rate)
+    write_json(path.with_suffix(".json"), {"category": model.description.category.to_json(), "frames": predictions})
+    expected = min(expected, frames) if frames and expected else expected
+    return VideoResult(path, len(predictions), expected, len(predictions) / (time.perf_counter() - start), header_rate, rate)
 
 
-def _poses(
-    model: TFLiteModel, images: Iterator[NDArray[np.uint8]], drawn: _Drawn, *, track: bool
-) -> Iterator[NDArray[np.float64]]:
-    last = None
+def _predict_frames(model: TFLiteModel, images: Iterator[Image], video: _VideoFile, *, track: bool) -> Iterator[Array]:
+    """Yield the keypoints (K, 3) of each frame after it is drawn and written."""
+    keypoints = None
     for image in images:
         height, width = image.shape[:2]
-        keypoints = predict_box(model, image, box_around(last, (height, width)) if track else (0, 0, width, height))
-        drawn.add(draw_skeleton(image, keypoints, model.description.category))
-        last = keypoints
+        box = box_around(keypoints if track else None, (height, width))
+        keypoints = predict_box(model, image, box)
+        video.add(draw_skeleton(image, keypoints, model.description.category))
         yield keypoints
 
 
-def box_around(keypoints: NDArray[np.float64] | None, size: tuple[int, int]) -> Box:
-    """The box of the sure keypoints (K, 3), with room around, inside a frame of `size`; all of it where they do not tell."""
+def box_around(keypoints: Array | None, size: Size) -> Box:
+    """Return the box to search, given the keypoints of the frame before.
+
+    Args:
+        keypoints: Keypoints (K, 3): x, y and score; None for the first frame.
+        size: Height and width of the frame.
+
+    Returns:
+        The box (x, y, width, height) of the confident keypoints with a margin, inside the frame; the full frame if too few are
+        confident.
+    """
     height, width = size
-    sure = keypoints[keypoints[:, 2] > SCORE_THRESHOLD, :2] if keypoints is not None else np.empty((0, 2))
-    if len(sure) < SURE_JOINTS:
+    confident = keypoints[keypoints[:, 2] > SCORE_THRESHOLD, :2] if keypoints is not None else np.empty((0, 2))
+    if len(confident) < MIN_CONFIDENT:
         return 0.0, 0.0, float(width), float(height)
-    low, high = sure.min(axis=0), sure.max(axis=0)
-    low, high = (np.clip(end, 0, [width, height]) for end in (low - ROOM * (high - low), high + ROOM * (high - low)))
+    low, high = confident.min(axis=0), confident.max(axis=0)
+    low, high = (np.clip(end, 0, [width, height]) for end in (low - MARGIN * (high - low), high + MARGIN * (high - low)))
     if not np.all(high - low > 1):
         return 0.0, 0.0, float(width), float(height)
     return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
-def _opened(source: Path | str) -> cv2.VideoCapture:
+def _open(source: Path | str) -> cv2.VideoCapture:
     if str(source).isdecimal():
         camera = cv2.VideoCapture(int(str(source)))
         if not camera.isOpened():
-            raise HRNetError(f"there is no camera {source}, or another program has it")
+            raise HRNetError(f"there is no camera {source}, or another program uses it")
         return camera
     if not Path(source).is_file():
         raise HRNetError(f"cannot read video {source}: no such file")
-    capture: cv2.VideoCapture = cv2.VideoCapture(_name(source))
+    capture = cv2.VideoCapture(_opencv_name(source))
     if not capture.isOpened():
-        raise HRNetError(f"video {source} is damaged or of a format that opencv cannot read")
+        raise HRNetError(f"video {source} is damaged, or of a format that opencv cannot read")
     return capture
 
 
-def _name(path: Path | str) -> Any:
-    """The path as opencv takes it: as bytes, which its types do not know of. A str that is not UTF-8 ends the process."""
-    return os.fsencode(path)
+def _opencv_name(path: Path | str) -> str:
+    """Return the path as bytes, which opencv takes but its type hints lack; a str that is not UTF-8 would abort the process."""
+    return os.fsencode(path)  # type: ignore[return-value]
 
 
 def output_rate(header: float, timed: float | None) -> float:
-    """Frames a second to write: those of the header where frames' times agree with it, else the times', else RATE.
+    """Choose the frame rate of the video to write, rounded to what MPEG-4 can hold.
 
-    Headers of videos of variable rate say 1000, or what is between the two frames that are closest. What is faster than FASTEST
-    is written at RATE, and so in slow motion. Rounded to what MPEG-4 can say.
+    The header's rate is used if the frame times agree with it, else that of the times: headers of videos of variable rate have
+    1000, or the rate of the two closest frames. A rate outside of MIN_RATE to MAX_RATE is not usable: a fast video becomes slow
+    motion.
+
+    Args:
+        header: Frames per second by the header; 0 if unknown.
+        timed: Frames per second by the times of the frames; None if unknown.
     """
-    likely = [rate for rate in (header, timed) if rate is not None and SLOWEST <= rate <= FASTEST]
-    agreeing = timed is None or abs(header - timed) <= AGREE * timed
-    rate = RATE if not likely else likely[0] if agreeing else likely[-1]
-    return round(rate, FINE if rate <= BASE else FINE - 1)
+    usable = [rate for rate in (header, timed) if rate is not None and MIN_RATE <= rate <= MAX_RATE]
+    agreeing = timed is None or abs(header - timed) <= RATE_TOLERANCE * timed
+    rate = DEFAULT_RATE if not usable else usable[0] if agreeing else usable[-1]
+    return round(rate, DECIMALS if rate <= BASE_RATE else DECIMALS - 1)
 
 
 def _timed_rate(source: Path | str) -> float | None:
-    """Frames a second by the times of a video's first frames; None where it tells no times."""
-    capture = _opened(source)
+    """Return the frames per second by the times of a video's first frames; None if it has no times."""
+    capture = _open(source)
     try:
         times: list[float] = []
-        while len(times) < TIMED and capture.grab():
-            times.append(_number(capture.get(cv2.CAP_PROP_POS_MSEC)))
+        while len(times) < TIMED_FRAMES and capture.grab():
+            times.append(_positive(capture.get(cv2.CAP_PROP_POS_MSEC)))
     finally:
         capture.release()
     length_ms = times[-1] - times[0] if times else 0.0
     return 1000 * (len(times) - 1) / length_ms if length_ms > 0 else None
 
 
-def _number(value: float) -> float:
-    """A property of a capture; 0 where there is none."""
+def _positive(value: float) -> float:
+    """Return a property of a capture, or 0 if it has none."""
     return value if math.isfinite(value) and value > 0 else 0.0
 
 
-def _frames(capture: cv2.VideoCapture, most: int | None) -> Iterator[NDArray[np.uint8]]:
-    """RGB frames."""
+def _frames(capture: cv2.VideoCapture, limit: int | None) -> Iterator[Image]:
+    """Yield RGB frames (H, W, 3)."""
     count = 0
-    while most is None or count < most:
-        there, image = capture.read()
-        if not there:
+    while limit is None or count < limit:
+        success, image = capture.read()
+        if not success:
             return
         count += 1
         yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-class _Drawn:
-    """The video that is written, under another name until it is whole."""
+class _VideoFile:
+    """A video that has a temporary name until it is complete."""
 
     def __init__(self, path: Path, rate: float):
         self.path = path
-        self.beside = part_path(path, path.suffix)  # opencv goes by the ending
+        self.part = part_path(path, path.suffix)  # opencv chooses the format by the suffix
         remove_stale_parts(path.parent.absolute())
         self.rate = rate
         self.writer: cv2.VideoWriter | None = None
         self.frames = 0
 
-    def add(self, image: NDArray[np.uint8]) -> None:
+    def add(self, image: Image) -> None:
+        """Write a frame (H, W, 3), RGB."""
         if self.writer is None:
             size = (image.shape[1], image.shape[0])
-            self.writer = cv2.VideoWriter(_name(self.beside), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
+            self.writer = cv2.VideoWriter(_opencv_name(self.part), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
             if not self.writer.isOpened():
-                raise HRNetError(f"cannot write {self.path}: opencv has no encoder for it here, or the folder refuses")
+                raise HRNetError(f"cannot write {self.path}: opencv has no encoder for it here, or the folder is not writable")
         self.writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         self.frames += 1
 
     def close(self, *, keep: bool) -> None:
-        """End the video and, with `keep`, give it its name if all of it is there: opencv does not say where a disk is full."""
+        """Close the video, and with `keep` give it its name if all frames are in it: opencv does not report a full disk."""
         if self.writer is None:
             return
         try:
             self.writer.release()
-            written = int(cv2.VideoCapture(_name(self.beside)).get(cv2.CAP_PROP_FRAME_COUNT))
+            written = int(cv2.VideoCapture(_opencv_name(self.part)).get(cv2.CAP_PROP_FRAME_COUNT))
             if keep and written < self.frames:
                 raise HRNetError(
-                    f"cannot write {self.path}: {max(written, 0)} of {self.frames} frames are there; is the disk full?"
+                    f"cannot write {self.path}: {max(written, 0)} of {self.frames} frames are in it; is the disk full?"
                 )
             if keep:
-                os.replace(self.beside, self.path)
+                os.replace(self.part, self.path)
         finally:
-            self.beside.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from mobile_eval.image.image_file import read_image, read_item
 from mobile_eval.image.preprocess import instance_crops
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.inference import predict_instances
-from mobile_eval.keypoints.predict import pictures_frame, predict
+from mobile_eval.keypoints.predict import images_frame, predict
 from mobile_eval.notices import DataWarning
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import load_keypoints
@@ -317,18 +317,18 @@ def test_predict(turned_people: People, model_path: Callable[..., Path], tmp_pat
     boxes = load_boxes(turned_people.annotations, images)
     for frame in (UPRIGHT, STORED):
         results = predict(
-            model, images, tmp_path / frame, boxes=boxes, frame=pictures_frame(images, turned_people.annotations, frame)
+            model, images, tmp_path / frame, boxes=boxes, frame=images_frame(images, turned_people.annotations, frame)
         )
         instances = load_keypoint_dataset(turned_people.annotations, turned_people.images, exif=frame).instances
         expected = list(predict_instances(model, instances))
         found = np.concatenate([result.keypoints for result in results])
         np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-9)
-    assert pictures_frame(images, None, None).is_upright(images[0])
-    assert not pictures_frame(images, None, STORED).is_upright(images[0])
+    assert images_frame(images, None, None).is_upright(images[0])
+    assert not images_frame(images, None, STORED).is_upright(images[0])
     with pytest.warns(DataWarning, match=r"people.json: EXIF turns 3 images"):
-        pictures_frame(images, turned_people.annotations, None)
+        images_frame(images, turned_people.annotations, None)
     sideways = keypoint_file(tmp_path / "s", [("a.jpg", 8, AS_STORED)])
-    assert not pictures_frame([sideways[1] / "a.jpg"], sideways[0], None).is_upright(sideways[1] / "a.jpg")
+    assert not images_frame([sideways[1] / "a.jpg"], sideways[0], None).is_upright(sideways[1] / "a.jpg")
 
 
 def test_images_that_are_not_there_are_passed_over(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"images": [{"id": 9, "file_name": "b/1.jpg"}], "annotations": [{"image_id": 9, "bbox": BOX}]}
     assert list(load_boxes(written(tmp_path, table), images)) == [images[1]]
     for entry in ({"file_name": "1.jpg", "bbox": BOX}, {"image_id": 1, "bbox": BOX}):
-        with pytest.raises(HRNetError, match=r"entry 0: .* is that of data/a/1.jpg and of data/b/1.jpg"):
+        with pytest.raises(HRNetError, match=r"entry 0: .* matches data/a/1.jpg and data/b/1.jpg"):
             load_boxes(written(tmp_path, [entry]), images)
 
 
@@ -59,12 +59,12 @@ def test_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("choice", "named", "unnamed"),
     [
         (BoxChoice(), [1, 3], [1, 3]),
-        (BoxChoice(least_score=0), [1, 2, 3], [1, 2, 3]),
-        (BoxChoice(least_score=0.9), [1], [1]),
+        (BoxChoice(min_score=0), [1, 2, 3], [1, 2, 3]),
+        (BoxChoice(min_score=0.9), [1], [1]),
         (BoxChoice(default_category="dog"), [4], None),
         (BoxChoice("dog"), [4], None),
         (BoxChoice("18"), [4], [4]),
-        (BoxChoice("1", least_score=0.5), [1, 3], [1, 3]),
+        (BoxChoice("1", min_score=0.5), [1, 3], [1, 3]),
         (BoxChoice("cat"), None, None),
         (BoxChoice(default_category="face"), None, None),
     ],
@@ -80,7 +80,7 @@ def test_category_and_score(choice: BoxChoice, named: list[int] | None, unnamed:
     for content, expected in ((table, named), (entries, unnamed)):
         path = written(tmp_path, content)
         if expected is None:
-            with pytest.raises(HRNetError, match=r"boxes.json has no category '\w+', there are .*: give one by `category`"):
+            with pytest.raises(HRNetError, match=r"boxes.json has no category '\w+', there are .*"):
                 load_boxes(path, ["000007.jpg"], choice)
         else:
             assert [box[0] for box in load_boxes(path, ["000007.jpg"], choice)[Path("000007.jpg")]] == expected
@@ -114,15 +114,15 @@ def entry(**changes: Any) -> str:
         ('{"images": [{"id": [1], "file_name": "a"}], "annotations": []}', "image 0: expected an id and a file_name"),
         (
             '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": []}',
-            "image 1: the id 1 is that of a",
+            "image 1: the id 1 is also that of a",
         ),
         (
             '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2}]}',
-            "entry 0: image_id 2 is none of the file's",
+            "entry 0: image_id 2 is not among the file",
         ),
         (
             '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": [2]}]}',
-            "entry 0: image_id .* is none of the file's",
+            "entry 0: image_id .* is not among the file",
         ),
         ('[{"bbox": [1, 2, 3, 4]}]', "entry 0: it has neither file_name nor image_id"),
         ('[{"image_id": {}, "bbox": [1, 2, 3, 4]}]', "entry 0: image_id must be a number, got {}"),
@@ -132,20 +132,20 @@ def entry(**changes: Any) -> str:
         (entry(bbox=None), "entry 0: bbox must be"),
         (entry(bbox="1234"), "entry 0: bbox must be"),
         (entry(bbox={"x": 1}), "entry 0: bbox must be"),
-        (entry(bbox=[1, 2, "3", 4]), "entry 0: bbox must hold finite numbers, got '3'"),
-        (entry(bbox=[1, 2, True, 4]), "entry 0: bbox must hold finite numbers, got 'True'"),
-        (entry(bbox=[1, 2, [3], 4]), "entry 0: bbox must hold finite numbers"),
-        (entry(bbox=[1, float("nan"), 3, 4]), "entry 0: bbox must hold finite numbers, got 'nan'"),
-        (entry(bbox=[1, 2, float("inf"), 4]), "entry 0: bbox must hold finite numbers, got 'inf'"),
-        (entry(bbox=[1, 10**400, 3, 4]), "entry 0: bbox must hold finite numbers, got '1000"),
+        (entry(bbox=[1, 2, "3", 4]), "entry 0: bbox must be finite numbers, got '3'"),
+        (entry(bbox=[1, 2, True, 4]), "entry 0: bbox must be finite numbers, got 'True'"),
+        (entry(bbox=[1, 2, [3], 4]), "entry 0: bbox must be finite numbers"),
+        (entry(bbox=[1, float("nan"), 3, 4]), "entry 0: bbox must be finite numbers, got 'nan'"),
+        (entry(bbox=[1, 2, float("inf"), 4]), "entry 0: bbox must be finite numbers, got 'inf'"),
+        (entry(bbox=[1, 10**400, 3, 4]), "entry 0: bbox must be finite numbers, got '1000"),
         (entry(bbox=[1, 2**63, 3, 4]), "entry 0: bbox must be finite and within 1,000,000 pixels"),
         (entry(bbox=[1, 2, 1e300, 4]), "entry 0: bbox must be finite and within 1,000,000 pixels"),
         (entry(bbox=[-1e12, 2, 3, 4]), "entry 0: bbox must be finite and within 1,000,000 pixels"),
         (entry(bbox=[1, 2, 0, 4]), "has no area"),
         (entry(bbox=[0.1, 0.2, 0.3, 0.4]), "is smaller than a pixel; expected x, y, width and height in pixels"),
         (entry(bbox=[1, 2, 1e-300, 1e-300]), "is smaller than a pixel"),
-        (entry(score="high"), "entry 0: score must hold finite numbers, got 'high'"),
-        (entry(score=float("nan")), "entry 0: score must hold finite numbers, got 'nan'"),
+        (entry(score="high"), "entry 0: score must be finite numbers, got 'high'"),
+        (entry(score=float("nan")), "entry 0: score must be finite numbers, got 'nan'"),
         (entry(category_id=[1]), r"entry 0: category_id must be a number, got \[1\]"),
         (entry(score=0.2), "holds no box of score 0.3 or more for .*000001.jpg"),
         (entry(iscrowd=1), "holds no box of score 0.3 or more for .*000001.jpg"),

@@ -82,7 +82,7 @@ def test_an_earlier_call_is_not_overwritten(people: People, model_path: Callable
     model, images, out = TFLiteModel(model_path()), sorted(people.images.iterdir()), tmp_path / "out"
     predict(model, images[:1], out)
     before = {path: path.read_bytes() for path in out.iterdir()}
-    with pytest.raises(HRNetError, match=r"out holds keypoints.json of an earlier call; give another `output`, or `overwrite`"):
+    with pytest.raises(HRNetError, match=r"out already holds keypoints.json"):
         predict(model, images[1:], out)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     predict(model, images[1:], out, overwrite=True)
@@ -117,7 +117,7 @@ def test_command(people: People, model_path: Callable[..., Path], invoke: Invoke
     assert [line.rsplit(": ")[-1] for line in printed.splitlines()[:-1]] == ["2 people", "1 person", "2 people"]
     code, _, error = invoke("predict", model, images[0], "--output", out)
     assert code == 2
-    assert "holds keypoints.json of an earlier call" in one_line(error)
+    assert "already holds keypoints.json" in one_line(error)
     assert invoke("predict", model, images[0], "--output", out, "--overwrite")[0] == 0
     code, _, error = invoke("predict", model, images[0], "--output", tmp_path / "b", "--category", "person")
     assert code == 2
