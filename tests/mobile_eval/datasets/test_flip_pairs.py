@@ -229,7 +229,7 @@ def test_without_pairs_nothing_is_mirrored(invoke: Invoke, people: People, model
     assert json.loads(json_path.read_text())["options"]["flip_pairs"] == "0:1,joint_1_near:joint_1_far"
     assert invoke("evaluate", path, *data, "--flip", "--flip-pairs", "none")[0] == 0
     for options, message in (
-        (("--flip-pairs", "none"), "--flip-pairs goes with --flip"),
+        (("--flip-pairs", "none"), "--flip-pairs is 'none'"),
         (("--flip", "--flip-pairs", "0:17"), "--flip-pairs 0:17: '17' is neither a keypoint (joint_0_near, "),
     ):
         code, _, error = invoke("evaluate", path, *data, *options)
