@@ -17,25 +17,25 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mobile_eval.errors import HRNetError
 
 HELP, DECLARED = "help", "declared"
+Value = TypeVar("Value")
 Number = TypeVar("Number", int, float, str)
 
 
 def option(
-    default: Any,
+    default: Value,
     description: str,
     *,
     name: str | None = None,
     minimum: float | None = None,
     panel: str | None = None,
-    callback: Callable[[Any], Any] | None = None,
-) -> Any:
+) -> Value:
     """A field of a dataclass that is an option of the command line as well.
 
     Args:
@@ -45,10 +45,16 @@ def option(
         name: How the option is typed, if not as the field is called.
         minimum: Smallest value that is allowed.
         panel: Heading in `--help`.
-        callback: Function that the command line calls with the value.
     """
-    declared = {"name": name, "minimum": minimum, "panel": panel, "callback": callback}
-    return dataclasses.field(default=default, metadata={HELP: description, DECLARED: declared})
+    declared = {"name": name, "minimum": minimum, "panel": panel}
+    field: Value = dataclasses.field(default=default, metadata={HELP: description, DECLARED: declared})
+    return field
+
+
+def redeclared(declaring: type[Any], name: str, default: Any) -> Any:
+    """A field that declares an option of another dataclass again, with another default."""
+    [field] = [field for field in dataclasses.fields(declaring) if field.name == name]
+    return dataclasses.field(default=default, metadata=field.metadata)
 
 
 @dataclass(frozen=True)
@@ -59,24 +65,23 @@ class DeclaredOption:
     """
 
     name: str
-    kind: type[Any]
-    item_kind: type[Any] | None
-    default: Any
+    kind: type
+    item_kind: type | None
+    default: object
     help: str
     typed_name: str | None
     minimum: float | None
     panel: str | None
-    callback: Callable[[Any], Any] | None
 
 
-def options_of(declaring: type[Any]) -> tuple[DeclaredOption, ...]:
+def options_of(declaring: type) -> tuple[DeclaredOption, ...]:
     """The options that a dataclass declares, in the order of its fields. Fields without help are not options."""
     hints = typing.get_type_hints(declaring)
     return tuple(_declared(field, hints[field.name]) for field in dataclasses.fields(declaring) if HELP in field.metadata)
 
 
-def _declared(field: dataclasses.Field[Any], hint: Any) -> DeclaredOption:
-    kind = hint
+def _declared(field: dataclasses.Field[object], hint: object) -> DeclaredOption:
+    kind: Any = hint  # a type, or a generic alias
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         kind = next(part for part in typing.get_args(kind) if part is not type(None))
     collection = typing.get_origin(kind)
@@ -91,7 +96,6 @@ def _declared(field: dataclasses.Field[Any], hint: Any) -> DeclaredOption:
         typed_name=metadata.get("name"),
         minimum=metadata.get("minimum"),
         panel=metadata.get("panel"),
-        callback=metadata.get("callback"),
     )
 
 
@@ -113,13 +117,13 @@ def parse_values(name: str, text: str, kind: type[Number]) -> tuple[Number, ...]
         raise HRNetError(f"`{name}` takes {what} separated by commas, got {text!r}") from None
 
 
-def checked_options(declaring: type[Any], values: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def checked_options(declaring: type, values: Mapping[str, object], owner: str) -> dict[str, object]:
     """Values of options as the fields of `declaring` take them.
 
     Args:
         declaring: Dataclass that declares the options.
         values: Values by name, as the command line gives them: texts for tuples.
-        owner: What takes the options, for the message: "segmentation".
+        owner: What takes the options, for the message: "segmentation models".
 
     Raises:
         HRNetError: A name is not declared there, or a text cannot be read.
@@ -127,16 +131,16 @@ def checked_options(declaring: type[Any], values: Mapping[str, Any], owner: str)
     declared = {option.name: option for option in options_of(declaring)}
     for name in values:
         if name not in declared:
-            raise HRNetError(f"`{name}` is not an option of {owner}; it takes {', '.join(f'`{key}`' for key in declared)}")
+            raise HRNetError(f"`{name}` does not apply to {owner}; the options are {listed(declared)}")
     return {name: _value(declared[name], value) for name, value in values.items()}
 
 
-def _value(declared: DeclaredOption, value: Any) -> Any:
+def _value(declared: DeclaredOption, value: object) -> object:
     if declared.kind is tuple and isinstance(value, str) and declared.item_kind is not None:
         return parse_values(declared.name, value, declared.item_kind)
     return value
 
 
-def listed(names: typing.Iterable[str], separator: str = ", ") -> str:
+def listed(names: Iterable[str], separator: str = ", ") -> str:
     """Names of parameters for a message, in backticks."""
     return separator.join(f"`{name}`" for name in names)

@@ -29,7 +29,7 @@ from mobile_eval.tasks.report import Array, Example, LabeledResult, ModelMeasure
 from mobile_eval.viz.cutout import cut_out
 from training.tasks.base import ExampleBuilder, Image, TrainingTask
 from training.tasks.registry import TaskEntry
-from training.tasks.settings import TaskSettings, setting
+from training.tasks.settings import TaskSettings
 
 STRIDE = 4  # of the head "dense"
 METRIC = Metric("RMSE", "rmse", higher_is_better=False)
@@ -126,15 +126,14 @@ def example(dataset: PlaneDataset, index: int, models: Sequence[LabeledResult[De
 
 
 REPORT = TaskReport("-", "images", "map", "RMSE is in metres.", measure, example, rmse_of_sums)
-TASK = Task(
-    "depth", METRIC, ("annotations", "images"), (), DepthOptions, load, inputs, evaluate, lambda: REPORT
-)  # step 1: register with mobile_eval.tasks.registry
+# Step 1: register with mobile_eval.tasks.registry
+TASK = Task("depth", METRIC, DepthOptions, load, inputs, evaluate, lambda: REPORT, needs=("annotations", "images"))
 
 
 # Training
 @dataclass(frozen=True)
 class DepthSettings(TaskSettings):
-    flip_probability: float = setting(0.5, "Probability of a horizontal flip.")
+    flip_probability: float = option(0.5, "Probability of a horizontal flip.")
 
 
 class DepthExamples(ExampleBuilder):
@@ -180,7 +179,8 @@ def draw(images: Image, maps: NDArray[np.float32], category: dict[str, Any], geo
 
 
 TRAINING_TASK = TrainingTask(METRIC, "images", DepthExamples, loss, DepthEvaluator, draw)
-ENTRY = TaskEntry(DepthSettings, lambda: TRAINING_TASK)  # step 2: register with training.tasks.registry
+# Step 2: register with training.tasks.registry
+ENTRY = TaskEntry(DepthSettings, lambda: TRAINING_TASK)
 
 
 def draw_planes(folder: Path, count: int, seed: int) -> DataSource:

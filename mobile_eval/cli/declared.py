@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +13,7 @@ import typer
 from mobile_eval.options import DeclaredOption, checked_options, options_of
 
 Command = Callable[..., None]
-Values = Mapping[str, Any]
+Values = dict[str, object]
 
 
 def with_options(command: Command) -> Command:
@@ -27,9 +27,9 @@ def with_options(command: Command) -> Command:
     """
     parameters = inspect.signature(command, eval_str=True).parameters.values()
     kinds = ((parameter.name, parameter.annotation) for parameter in parameters)
-    declaring: dict[str, type[Any]] = {name: kind for name, kind in kinds if _declares_options(kind)}
+    declaring: dict[str, type] = {name: kind for name, kind in kinds if _declares_options(kind)}
 
-    def call(values: dict[str, Any]) -> None:
+    def call(values: Values) -> None:
         for name, kind in declaring.items():
             typed = _typed_values(values, [option.name for option in options_of(kind)])
             values[name] = kind(**checked_options(kind, typed, command.__name__))
@@ -42,7 +42,7 @@ def with_options(command: Command) -> Command:
     return _typer_command(command, signature, call)
 
 
-def with_options_by_task(classes: Mapping[str, type[Any]], *, only: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+def with_options_by_task(classes: Mapping[str, type], *, only: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """A decorator that replaces a command's parameter `options` by the options of every task.
 
     The command is called with the typed values by name; the task that is known by then checks them.
@@ -61,13 +61,13 @@ def with_options_by_task(classes: Mapping[str, type[Any]], *, only: tuple[str, .
                     tasks.setdefault(option.name, []).append(task)
                     options.setdefault(option.name, option)
 
-        def call(values: dict[str, Any]) -> None:
+        def call(values: Values) -> None:
             typed = _typed_values(values, options)
             command(**values, options=typed)
 
         signature: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            by_task = [parameter_of(option, _panel(tasks[name], len(classes))) for name, option in options.items()]
+            by_task = [parameter_of(option, _panel(option, tasks[name], len(classes))) for name, option in options.items()]
             signature += by_task if parameter.name == "options" else [parameter]
         return _typer_command(command, signature, call)
 
@@ -76,8 +76,8 @@ def with_options_by_task(classes: Mapping[str, type[Any]], *, only: tuple[str, .
 
 def parameter_of(option: DeclaredOption, panel: str | None = None) -> inspect.Parameter:
     """A parameter of a command for typer. It is None where nothing was typed, so that the dataclass's default counts."""
-    special: dict[type[Any], Any] = {tuple: str, list: list[str]}  # tuples are typed with commas
-    kind = special.get(option.kind, option.kind)
+    kinds: dict[type, Any] = {tuple: str, list: list[str]}  # tuples are typed with commas
+    kind = kinds.get(option.kind, option.kind)
     names = [f"--{(option.typed_name or option.name).replace('_', '-')}"]
     if option.kind is bool and option.default is not False:  # None: unset by default, and can be switched both ways
         names[0] += f"/--no-{names[0].removeprefix('--')}"
@@ -88,34 +88,33 @@ def parameter_of(option: DeclaredOption, panel: str | None = None) -> inspect.Pa
         help=option.help,
         show_default=shown,
         min=option.minimum,
-        callback=option.callback,
         rich_help_panel=panel or option.panel,
     )
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info])
 
 
-def _declares_options(kind: Any) -> bool:
+def _declares_options(kind: object) -> bool:
     return isinstance(kind, type) and dataclasses.is_dataclass(kind)
 
 
-def _typed_values(values: dict[str, Any], names: Any) -> dict[str, Any]:
+def _typed_values(values: Values, names: Iterable[str]) -> Values:
     """Take the values of these names out of `values`; only those that were typed."""
     taken = {name: values.pop(name) for name in names}
     return {name: value for name, value in taken.items() if value is not None and value != []}
 
 
-def _panel(tasks: list[str], count: int) -> str:
+def _panel(option: DeclaredOption, tasks: list[str], count: int) -> str:
     if len(tasks) == count:
-        return "Options of all tasks"
+        return option.panel or "Options of all tasks"
     first = ", ".join(tasks[:-1])
     return f"Options of {first} and {tasks[-1]}" if first else f"Options of {tasks[0]}"
 
 
-def _typer_command(command: Command, parameters: list[inspect.Parameter], call: Callable[[dict[str, Any]], None]) -> Command:
+def _typer_command(command: Command, parameters: list[inspect.Parameter], call: Callable[[Values], None]) -> Command:
     """A function with this signature, which typer reads."""
 
     @functools.wraps(command)
-    def run(**values: Any) -> None:
+    def run(**values: object) -> None:
         call(values)
 
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]

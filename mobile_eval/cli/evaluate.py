@@ -42,6 +42,6 @@ def evaluate(
 
     loaded = TFLiteModel(model, runtime_options.backend(threads))
     task = task_of(loaded)
-    task_options = task.options(**checked_options(task.options, options, f"evaluating {task.name} models"))
+    task_options = task.options(**checked_options(task.options, options, f"{task.name} models"))
     typer.echo(evaluate_model(loaded, source, task_options, limit=limit, json=json, progress=True))
     typer.echo(f"{loaded.runtime}: {loaded.placement}")

@@ -118,7 +118,7 @@ def compare_files(
         raise HRNetError("expected at least one model to compare, got none")
     first = TFLiteModel(paths[0], backend)
     task = task_of(first)
-    task_options = task.options(**checked_options(task.options, options or {}, task.name))
+    task_options = task.options(**checked_options(task.options, options or {}, f"{task.name} models"))
     dataset = load_for_model(first, source, limit)
     return compare(
         paths,

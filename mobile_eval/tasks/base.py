@@ -53,26 +53,26 @@ class Task(Generic[Data, Options, Result]):
     Attributes:
         name: Name of the task, as in specs and descriptions.
         metric: The metric that training, pruning and reports go by.
-        needs: Fields of `DataSource` that a data set must have.
-        takes: Further fields of `DataSource` that it may have.
         options: Frozen dataclass of the evaluation options, declared with `mobile_eval.options.option`.
         load: Loads a data set.
         inputs: RGB inputs (N, height, width, 3), uint8, of N items for a network of that size (height, width) and geometry.
             Training and calibration use it too. Tasks without boxes ignore the geometry.
         evaluate: Evaluates a model on a data set.
         report: Returns how results are reported.
+        needs: Fields of `DataSource` that a data set must have.
+        takes: Further fields of `DataSource` that it may have.
         finish: Removes what an interrupted evaluation would be resumed from, when every file is written.
     """
 
     name: str
     metric: Metric
-    needs: tuple[str, ...]
-    takes: tuple[str, ...]
     options: type[Options]
     load: Callable[[DataSource], Data]
     inputs: Callable[[Sequence[Any], tuple[int, int], Geometry], NDArray[np.uint8]]
     evaluate: Evaluate[Data, Options, Result]
     report: Callable[[], TaskReport[Data, Result]]
+    needs: tuple[str, ...]
+    takes: tuple[str, ...] = ()
     finish: Callable[[Options], None] | None = None
 
     @property

@@ -21,7 +21,7 @@ from mobile_eval.files import check_writable, write_text
 from mobile_eval.viz.charts import importance_by_kind_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import run_settings
-from training.engine.fit import check_category
+from training.engine.inputs import check_category
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.learned_gates import LearnedGates

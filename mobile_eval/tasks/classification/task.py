@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mobile_eval.tasks.report import TaskReport
 
 METRIC = Metric("top-1", "top1")
+NEEDS, TAKES = ("images",), ()  # fields of the data source
 
 
 def load(source: DataSource) -> ClassificationDataset:
@@ -56,14 +57,4 @@ def report() -> TaskReport[ClassificationDataset, ClassificationResult]:
     return REPORT
 
 
-TASK = Task(
-    name="classification",
-    metric=METRIC,
-    needs=("images",),
-    takes=(),
-    options=ClassificationEvalOptions,
-    load=load,
-    inputs=inputs,
-    evaluate=evaluate,
-    report=report,
-)
+TASK = Task("classification", METRIC, ClassificationEvalOptions, load, inputs, evaluate, report, NEEDS, TAKES)

@@ -12,5 +12,5 @@ from mobile_eval.options import option
 class DetectionEvalOptions:
     """Options of evaluating detectors."""
 
-    predictions: Path | None = option(None, "File for the predicted boxes, as COCO results (JSON).")
+    predictions: Path | None = option(None, "File for the predictions, as COCO results (JSON).")
     overlays: Path | None = option(None, "Folder for pictures of the predictions, of the first 50 images.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mobile_eval.tasks.report import TaskReport
 
 METRIC = Metric("AP50", "ap50")
+NEEDS, TAKES = ("annotations", "images"), ("strict", "exif")  # fields of the data source
 
 
 def load(source: DataSource) -> DetectionDataset:
@@ -40,14 +41,4 @@ def report() -> TaskReport[DetectionDataset, DetectionResult]:
     return REPORT
 
 
-TASK = Task(
-    name="detection",
-    metric=METRIC,
-    needs=("annotations", "images"),
-    takes=("strict", "exif"),
-    options=DetectionEvalOptions,
-    load=load,
-    inputs=inputs,
-    evaluate=evaluate,
-    report=report,
-)
+TASK = Task("detection", METRIC, DetectionEvalOptions, load, inputs, evaluate, report, NEEDS, TAKES)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mobile_eval.tasks.report import TaskReport
 
 METRIC = Metric("NME", "nme", higher_is_better=False)
+NEEDS, TAKES = ("annotations", "images"), ("category", "strict", "exif")  # fields of the data source
 
 
 def load(source: DataSource) -> KeypointDataset:
@@ -40,15 +41,4 @@ def report() -> TaskReport[KeypointDataset, LandmarkResult]:
     return REPORT
 
 
-TASK = Task(
-    name="landmarks",
-    metric=METRIC,
-    needs=("annotations", "images"),
-    takes=("category", "strict", "exif"),
-    options=LandmarkEvalOptions,
-    load=load,
-    inputs=inputs,
-    evaluate=evaluate,
-    report=report,
-    finish=finish,
-)
+TASK = Task("landmarks", METRIC, LandmarkEvalOptions, load, inputs, evaluate, report, NEEDS, TAKES, finish)

@@ -17,7 +17,7 @@ class KeypointEvalOptions:
         "model",
         "Decoding of heatmaps: model (as it was trained), quarter (official), dark (arXiv 1910.06278) or udp (arXiv 1911.07524).",
     )
-    predictions: Path | None = option(None, "File for the predicted keypoints, as COCO results (JSON).")
+    predictions: Path | None = option(None, "File for the predictions, as COCO results (JSON).")
     resume: bool = option(False, "Continue an interrupted evaluation into --predictions.")
     overlays: Path | None = option(None, "Folder for pictures of annotations and predictions, of the first 50 images.")
 

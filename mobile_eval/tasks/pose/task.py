@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mobile_eval.tasks.report import TaskReport
 
 METRIC = Metric(f"PCK@{PCK_THRESHOLD:g}", "pck")
+NEEDS, TAKES = ("annotations", "images"), ("category", "strict", "exif")  # fields of the data source
 
 
 def load(source: DataSource) -> KeypointDataset:
@@ -66,15 +67,4 @@ def finish(options: KeypointEvalOptions) -> None:
         remove_prediction_log(options.predictions)
 
 
-TASK = Task(
-    name="pose",
-    metric=METRIC,
-    needs=("annotations", "images"),
-    takes=("category", "strict", "exif"),
-    options=PoseEvalOptions,
-    load=load,
-    inputs=inputs,
-    evaluate=evaluate,
-    report=report,
-    finish=finish,
-)
+TASK = Task("pose", METRIC, PoseEvalOptions, load, inputs, evaluate, report, NEEDS, TAKES, finish)

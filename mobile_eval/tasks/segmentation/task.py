@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mobile_eval.tasks.segmentation.evaluate import SegmentationResult
 
 METRIC = Metric("mIoU", "miou")
+NEEDS, TAKES = ("images", "masks"), ("classes", "exif")  # fields of the data source
 
 
 def load(source: DataSource) -> SegmentationDataset:
@@ -57,14 +58,4 @@ def report() -> TaskReport[SegmentationDataset, SegmentationResult]:
     return REPORT
 
 
-TASK = Task(
-    name="segmentation",
-    metric=METRIC,
-    needs=("images", "masks"),
-    takes=("classes", "exif"),
-    options=SegmentationEvalOptions,
-    load=load,
-    inputs=inputs,
-    evaluate=evaluate,
-    report=report,
-)
+TASK = Task("segmentation", METRIC, SegmentationEvalOptions, load, inputs, evaluate, report, NEEDS, TAKES)

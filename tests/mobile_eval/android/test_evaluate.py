@@ -60,7 +60,7 @@ def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_pa
         "flip_pairs": "0:1",
         "exif": "stored",
         "decoding": "dark",
-        "sigmas": "0.1",
+        "sigmas": [0.1],
     }
     assert (there["instances"], there["threads"], there["python"]) == (4, 2, "other-python")
     assert any("--max-pixels 500000" in command for command in phone.commands)

@@ -130,7 +130,7 @@ def test_command(drawn_faces: tuple[Path, Path], task_model: MakeModel, invoke: 
     [
         (("--failure-above", "0"), "must be above 0, got 0"),
         (("--unit", "nose"), "--unit is one of inter-ocular, inter-pupil, box"),
-        (("--flip",), "--flip is not an option of evaluating landmarks models"),
+        (("--flip",), "--flip"),
         (("--sigmas", "0.1"), "--sigmas"),
     ],
 )
