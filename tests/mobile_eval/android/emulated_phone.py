@@ -103,8 +103,8 @@ class EmulatedPhone:
     """The phone.
 
     `root` has its files, `properties` are those of getprop, and `free_bytes` is the space for a file (None for no limit). When a
-    command that contains `disconnects_at` runs, or for "SEND" when a file is copied, the phone is disconnected: for good, unless it
-    `reconnects`.
+    command that contains `disconnects_at` runs, or for "SEND" when a file is copied, the phone is disconnected: for good, unless
+    it `reconnects`.
     """
 
     def __init__(self, root: Path, properties: dict[str, str], *, shell_v2: bool = True):
