@@ -22,7 +22,8 @@ from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import check_finds_keypoints, instance_score
 from mobile_eval.typed import JsonObject
-from mobile_eval.viz.poses import draw_skeleton, encode_image
+from mobile_eval.viz.cutout import encode_image
+from mobile_eval.viz.poses import draw_skeleton
 
 KEYPOINTS_FILE = "keypoints.json"
 
