@@ -11,7 +11,7 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
-from training.engine.fit import load_data
+from training.engine.inputs import load_data
 from training.pruning.cost_model import MILLISECONDS
 from training.pruning.plan import PruneOptions, check_prunable, plan_run
 from training.pruning.removal_steps import units_kept

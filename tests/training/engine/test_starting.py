@@ -29,7 +29,7 @@ from training.train import train
 @pytest.fixture
 def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     """What a training is about to begin; nothing of it is on disk."""
-    data = [load_keypoints(source) for source in (config.train, config.val) if source]
+    data = [load_keypoints(source) for source in (config.data.train, config.data.val) if source]
     return Run(tmp_path / "run", "train", spec, data[0].label_schema, config.to_json(), None, inputs_of(config, *data))
 
 
@@ -97,7 +97,7 @@ def test_moved_data_go_on_and_are_found_where_they_are_now(run: Run, drawn: Path
         DataSource(tmp_path / "moved" / "images", tmp_path / "moved" / f"person_keypoints_{split}.json")
         for split in ("train", "val")
     ]
-    moved = dataclasses.replace(config, train=sources[0], val=sources[1])
+    moved = config.replace(train=sources[0], val=sources[1])
     again = dataclasses.replace(run, config=moved.to_json(), inputs=inputs_of(moved, *map(load_keypoints, sources)))
     assert again.inputs == run.inputs
     check_same(again)
@@ -194,5 +194,5 @@ def test_a_refused_training_leaves_no_folder(
     change: dict[str, Any], message: str, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(HRNetError, match=message):
-        train(spec, dataclasses.replace(config, **change), tmp_path / "run")
+        train(spec, config.replace(**change), tmp_path / "run")
     assert not (tmp_path / "run").exists()

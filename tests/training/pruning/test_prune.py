@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import sys
@@ -35,7 +34,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     """A run with random weights and random importance of its links and blocks."""
-    category = json.loads(config.train.path("annotations").read_text())["categories"][0]
+    category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "full", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
@@ -85,7 +84,7 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
 
 
 def test_interrupted_pruning_keeps_its_choice(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
-    options, short = PruneOptions(Budget(keep_links=0.5)), dataclasses.replace(config, epochs=1)
+    options, short = PruneOptions(Budget(keep_links=0.5)), config.replace(epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.callbacks.run_checkpoint.RunCheckpoint, "on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
@@ -102,7 +101,7 @@ def test_interrupted_pruning_keeps_its_choice(trained: Run, config: TrainingConf
 
 
 def test_drop_of_the_metric_is_limited(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
-    short = dataclasses.replace(config, epochs=1)
+    short = config.replace(epochs=1)
     pruned = prune(trained, PruneOptions(Budget(max_drop=0.999)), short, tmp_path / "pruned")
     plan = plan_of(pruned)
     assert len(pruned.hrnet_spec.links) == 1  # PCK may drop to 0

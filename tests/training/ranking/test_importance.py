@@ -50,7 +50,7 @@ def network(spec: HRNetSpec) -> GatedNetwork:
 @pytest.fixture(scope="module")
 def data(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
     """Synthetic people with the network's own outputs as targets, so that the removal of any used unit increases the loss."""
-    prepared = RankingData.prepare(load_keypoints(config.train).head(16), spec, PoseSettings())
+    prepared = RankingData.prepare(load_keypoints(config.data.train).head(16), spec, PoseSettings())
     inputs, _, weights = prepared.arrays
     outputs = np.asarray(network.build()(inputs, training=False))
     return dataclasses.replace(prepared, arrays=(inputs, outputs, np.ones_like(weights)))
@@ -152,7 +152,7 @@ def test_rank_correlation_by_hand() -> None:
 
 
 def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
-    data = load_keypoints(config.train).head(7)
+    data = load_keypoints(config.data.train).head(7)
     stored = RankingData.prepare(data, spec, PoseSettings())
     streamed = RankingData.prepare(data, spec, PoseSettings(), memory_budget=2 * live_bytes(spec))
     assert stored.arrays is not None
@@ -170,7 +170,7 @@ def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNet
 
 def test_gates_learn_from_streamed_examples(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
-        RankingData.prepare(load_keypoints(config.train).head(5), spec, PoseSettings()),
+        RankingData.prepare(load_keypoints(config.data.train).head(5), spec, PoseSettings()),
         arrays=None,
         memory_budget=3 * activation_bytes(spec),
     )
