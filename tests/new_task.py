@@ -26,7 +26,7 @@ from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Task
 from mobile_eval.tasks.report import Array, Example, LabeledResult, ModelMeasurement, Panel, TaskReport
-from mobile_eval.viz.poses import cut_out
+from mobile_eval.viz.cutout import cut_out
 from training.tasks.base import ExampleBuilder, Image, TrainingTask
 from training.tasks.registry import TaskEntry
 from training.tasks.settings import TaskSettings
