@@ -21,7 +21,7 @@ import hrnet_tf.cli.checkpoints
 import mobile_eval.android.cli
 import mobile_eval.cli.app
 import training.cli.app
-import training.data.imports.cli
+import training.cli.data
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.cli.running import run
 
@@ -36,7 +36,7 @@ app = typer.Typer(
 measurements = typer.Typer()
 for command in mobile_eval.cli.app.COMMANDS:
     measurements.command(rich_help_panel="Measure")(command)
-app.add_typer(training.data.imports.cli.app, rich_help_panel="Data")
+app.add_typer(training.cli.data.app, rich_help_panel="Data")
 for commands in (hrnet_tf.cli.app, hrnet_tf.cli.checkpoints, training.cli.app, conversion.cli):
     app.add_typer(commands.app)  # without a name: its commands become commands of `hrnet`
 app.add_typer(measurements)

@@ -21,7 +21,7 @@ from training.config import TrainingConfig
 @pytest.fixture
 def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path) -> Path:
     """A run as training leaves it, with random weights and a ranking."""
-    category = json.loads(config.train.path("annotations").read_text())["categories"][0]
+    category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "run", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))

@@ -16,6 +16,7 @@ KerasModule: TypeAlias = Any  # `tf_keras` or `keras`
 KerasModel: TypeAlias = Any
 KerasLayer: TypeAlias = Any
 KerasOptimizer: TypeAlias = Any
+KerasSchedule: TypeAlias = Any  # of the learning rate
 KerasLoss: TypeAlias = Any
 KerasMetric: TypeAlias = Any
 KerasCallback: TypeAlias = Any
@@ -29,6 +30,7 @@ Shape: TypeAlias = Any  # a sequence of sizes, None where a size is not known
 TensorFlowModule: TypeAlias = Any
 TFDataset: TypeAlias = Any  # `tf.data.Dataset`
 TFStrategy: TypeAlias = Any  # `tf.distribute.Strategy`
+TFSummaryWriter: TypeAlias = Any
 TFFunction: TypeAlias = Any  # what `tf.function` returns
 TFLiteConverter: TypeAlias = Any
 

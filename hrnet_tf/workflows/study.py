@@ -198,7 +198,7 @@ class _StudyCommands:
         """Yield the commands: the base network, each network made from it and its models, then the comparison."""
         if self.size.synthetic_images:
             train, val = self.size.synthetic_images
-            drawn = f"people --train-images {train} --val-images {val} --output"
+            drawn = f"data synthetic --train-images {train} --val-images {val} --output"
             yield step(drawn, self.data.images.parent, result=self.data.train)
         yield self.train("base", self.size.epochs)
         yield self.rank("base", "--method leave-one-out --method taylor --method l0 --method l1 --method random --blocks")
@@ -268,4 +268,4 @@ class _StudyCommands:
 
     def precision(self) -> str:
         """Precision options."""
-        return "--mixed-precision" if self.mixed_precision else ""
+        return "--precision bfloat16" if self.mixed_precision else ""

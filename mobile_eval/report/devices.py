@@ -18,8 +18,9 @@ from mobile_eval.benchmark.bootstrap import Interval
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
 from mobile_eval.report.device_results import DeviceResults, MeasuredModel, read_results, score_of
-from mobile_eval.report.html import COLORS, template
+from mobile_eval.report.html import template
 from mobile_eval.viz.scatter import Point, scatter_svg
+from mobile_eval.viz.svg import PALETTE
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def compare_devices(results: Sequence[Path], output: Path | str) -> DevicesResul
     read = [read_results(path) for path in results]
     names = _names([data.environment.processor for data in read], results)
     devices = [
-        _device(path, data, name, COLORS[i % len(COLORS)])
+        _device(path, data, name, PALETTE[i % len(PALETTE)])
         for i, (path, data, name) in enumerate(zip(results, read, names, strict=True))
     ]
     result = DevicesResult(tuple(devices))

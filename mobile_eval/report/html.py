@@ -14,15 +14,14 @@ from mobile_eval.report.input_sizes import accuracy_by_size_svg, cost_by_size_sv
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import MEANING, StudyRow, study_plots, study_rows, verdicts
 from mobile_eval.tasks.report import Example, LabeledResult
-from mobile_eval.viz.charts import kinds_svg, removal_points, removal_svg
+from mobile_eval.viz.charts import importance_by_kind_svg, removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.scatter import Point, scatter_svg
-from mobile_eval.viz.svg import visible
+from mobile_eval.viz.svg import PALETTE, visible
 
 TYPICAL, DISAGREEING = 6, 3
 MANY_MODELS = 6
 MANY_PARTS, WORST_PARTS = 40, 20
-COLORS = ("#2458d3", "#c2570c", "#0f8a6d", "#8b3fb5", "#b8860b", "#c02652", "#3a7ca5", "#6b7280")
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def report_html(result: ComparisonResult) -> str:
         study=study_section(result),
         parts=part_table(result),
         part_models=part_models(result),
-        colors=[COLORS[index % len(COLORS)] for index in range(len(result.models))],
+        colors=[PALETTE[index % len(PALETTE)] for index in range(len(result.models))],
         typical=typical,
         disagreeing=disagreeing,
     )
@@ -147,7 +146,7 @@ def accuracy_plot(result: ComparisonResult) -> str:
                 latency_ms=model.latency.p50_ms,
                 p90_ms=model.latency.p90_ms,
                 accuracy=model.measurement.score,
-                color=COLORS[index % len(COLORS)],
+                color=PALETTE[index % len(PALETTE)],
                 square=model.description.precision == "int8",
                 reference=model.reference if model.reference != index else None,
             )
@@ -204,7 +203,7 @@ def study_section(result: ComparisonResult) -> StudySection | None:
 def kinds_picture(result: ComparisonResult) -> Markup | None:
     """Importance by kind of link, from the first model that was ranked."""
     ranked = next((m.description.importance for m in result.models if m.description.importance), None)
-    return Markup(kinds_svg(ranked)) if ranked else None
+    return Markup(importance_by_kind_svg(ranked)) if ranked else None
 
 
 def part_models(result: ComparisonResult) -> list[int]:

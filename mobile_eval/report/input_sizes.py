@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.viz.scatter import tick_step
-from mobile_eval.viz.svg import INK, MUTED, PAPER, element, line, picture, text
+from mobile_eval.viz.svg import INK, MUTED, PALETTE, PAPER, element, line, picture, text, tick_step
 
 WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 460.0, 300.0, 64.0, 24.0, 52.0
 KEYS_WIDTH, KEYS_ROW, SYMBOL, MARGIN = 230.0, 20.0, 34.0, 12.0
 RADIUS = 4.5
 LEAST_SPAN = 0.05  # of the accuracy axis: differences of a thousandth shall not look like a cliff
-COLORS = ("#2458d3", "#c2570c", "#0f8a6d", "#8b3fb5", "#b8860b", "#c02652", "#3a7ca5", "#6b7280")
 DASHES = {"float32": None, "int8": "5 3"}
 OTHER_DASH = "1 3"
 SIZE_IN_NAME = re.compile(r"[-_ ]?\d+x\d+(?![a-z0-9])")
@@ -156,7 +154,7 @@ class _Panel:
         """Each line with a marker at every size."""
         parts = []
         for one in lines:
-            color = COLORS[networks.index(one.network) % len(COLORS)]
+            color = PALETTE[networks.index(one.network) % len(PALETTE)]
             places = [(self.x(point.size), self.y(value(point))) for point in one.points]
             if len(places) > 1:
                 path = " ".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(places))
@@ -174,7 +172,7 @@ def _keys(lines: Sequence[SizeLine], columns: int) -> tuple[list[str], float]:
     for index, one in enumerate(lines):
         x = LEFT + index % columns * max(KEYS_WIDTH, (2 * WIDTH - LEFT - RIGHT) / columns)
         y = MARGIN + index // columns * KEYS_ROW
-        color = COLORS[networks.index(one.network) % len(COLORS)]
+        color = PALETTE[networks.index(one.network) % len(PALETTE)]
         parts.append(line(x, y, x + SYMBOL, y, color, 2, _dash(one)))
         parts.append(_marker(x + SYMBOL / 2, y, color, one.precision == "int8"))
         parts.append(text(x + SYMBOL + 8, y + 4, one.name, color=INK))

@@ -64,7 +64,7 @@ def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 def quantized_run(trained: Run, config: TrainingConfig) -> Run:
-    return quantize(trained, dataclasses.replace(config, epochs=1, learning_rate=1e-4), trained.path.parent / "quantized_run")
+    return quantize(trained, config.replace(epochs=1, learning_rate=1e-4), trained.path.parent / "quantized_run")
 
 
 @pytest.fixture(scope="module")

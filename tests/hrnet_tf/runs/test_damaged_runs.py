@@ -31,14 +31,14 @@ STEP = RemovalStep(("stage4_module0_link3to0",), (), importance=0.1, cost=3.0, r
 def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     category = {"name": "person", "keypoints": ["nose", "neck"], "skeleton": [[1, 2]], "sigmas": None}
     config = {"train": {"images": "i", "annotations": "a"}, "val": None, "targets": "dark", "heatmap_offset": 0.5}
-    made = Run(tmp_path / "run", "prune", spec, category, config, "runs/full", {"train": {"items": 3, "sha256": "0"}})
-    save_run(made)
+    run = Run(tmp_path / "run", "prune", spec, category, config, "runs/full", {"train": {"items": 3, "sha256": "0"}})
+    save_run(run)
     scores = {FusionLink(2, 0, 0, 1): 0.25, ResidualBlock(2, 0, 1, 0): 0.1}
     ranks = {"taylor": scores, "random": scores}
-    save_ranking(made, Ranking(7, 3, ranks, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"))
+    save_ranking(run, Ranking(7, 3, ranks, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"))
     plan = RemovalPlan((STEP,), "PCK@0.1", "ms", 3.3, 0.01, 0.9, 0.91, None)
-    save_pruning(made, PruningRecord("runs/full", {"method": None}, plan))
-    return made
+    save_pruning(run, PruningRecord("runs/full", {"method": None}, plan))
+    return run
 
 
 def paths_in(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

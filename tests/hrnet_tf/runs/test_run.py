@@ -20,9 +20,9 @@ from mobile_eval.files import write_atomically
 @pytest.fixture
 def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     smaller = spec.without({FusionLink(4, 0, 3, 0)})
-    made = Run(tmp_path / "run", "prune", smaller, {"name": "person", "keypoints": ["nose"]}, {"epochs": 3}, "runs/full")
-    save_run(made)
-    return made
+    run = Run(tmp_path / "run", "prune", smaller, {"name": "person", "keypoints": ["nose"]}, {"epochs": 3}, "runs/full")
+    save_run(run)
+    return run
 
 
 def test_a_run_round_trips(run: Run) -> None:

@@ -43,9 +43,9 @@ def test_options_of_each_network() -> None:
     assert "--method random --accept-closest" in command_of("random-76")
     assert "prune out/runs/dropped-base" in command_of("dropped-76")
     assert "--link-dropout 0.1" in command_of("dropped-base")
-    assert "--mixed-precision" in command_of("base")
+    assert "--precision bfloat16" in command_of("base")
     assert "--width-like out/runs/links-66" in command_of("narrow-66")
-    assert "--mixed-precision" not in command_of("narrow-66")
+    assert "--precision bfloat16" not in command_of("narrow-66")
     assert "--width-like out/runs/blocks-47" in command_of("narrow-47")
     assert "--keep-latency 0.47 --blocks" in command_of("blocks-47")
     files = [f"out/{label}.tflite" for arm in arms(PRESETS["lspet"]) for label in arm.labels.values()]
