@@ -206,4 +206,8 @@ def _checked_box(box: Box, where: str) -> Box:
 
 
 def _text(path: Path) -> str:
-    return read_bytes(path, "annotation file").decode("utf-8-sig", "replace")
+    text = read_bytes(path, "annotation file").decode("utf-8-sig", "replace")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise HRNetError(f"{path}, line {line} contains a NUL character: the file is damaged; copy it again")
+    return text

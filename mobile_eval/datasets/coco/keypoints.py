@@ -150,7 +150,10 @@ def load_keypoint_dataset(
     content, frame = faces_as_coco(annotations, images, exif) if is_list else (read_json(annotations, "annotation file"), None)
     file = parse_coco(content, str(annotations), "a COCO keypoint file")
     entry = choose_category(file, category, expected)
-    chosen = KeypointCategory.from_json(entry)
+    try:
+        chosen = KeypointCategory.from_json(entry)
+    except HRNetError as error:
+        raise HRNetError(f"{annotations}: {error}") from error
     reader = KeypointReader(file, entry, chosen.joints, math.inf if is_list else MARGIN_PX, strict=strict)
     instances = [_instance(labelled, Path(images)) for labelled in reader.instances()]
     if not instances:

@@ -189,7 +189,7 @@ def _id(entry: object, where: str) -> Id:
 
 def _text(entry: Entry, key: str, where: str) -> str:
     value = entry.get(key)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise HRNetError(f"{where}: its {key} must be a string, got {brief(value)}")
     return value
 

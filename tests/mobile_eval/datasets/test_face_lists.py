@@ -98,6 +98,7 @@ HEADER = "image_name,scale,center_w,center_h,a_x,a_y"
             "line 3: 3 entries, but the header",
         ),
         ("list.csv", HEADER + "\na.jpg,1,2,3,nan,5", "line 2: 'nan' is not a finite number"),
+        ("list.csv", HEADER + "\na.jpg\0,1,2,3,4,5", "list.csv, line 2"),
         ("list.csv", HEADER + "\na.jpg,0,2,3,4,5", "line 2: its box 2, 3, 0, 0 (x, y"),
         ("list.csv", HEADER + "\na.jpg,1,900,3,4,5", "lies outside the 200x120 image"),
         ("points/a.pts", "version: 1\nn_points: 68\n{1 2 3 4}", "a.pts: 4 coordinates, expected those of 68 landmarks"),

@@ -71,6 +71,13 @@ BAD_KEYPOINTS = [
 ]
 
 
+@pytest.mark.parametrize(("entry", "value"), [("categories", {"sigmas": [0.05]}), ("images", {"file_name": "a\0.png"})])
+def test_invalid_category_or_image_names_the_file(coco: dict[str, Any], images: Path, entry: str, value: dict[str, Any]) -> None:
+    coco[entry][0].update(value)
+    with pytest.raises(HRNetError, match=r"people\.json"):
+        keypoints_of(coco, images)
+
+
 @pytest.mark.parametrize("read", [keypoints_of, boxes_of])
 @pytest.mark.parametrize(("change", "message"), BAD_BOXES)
 def test_one_invalid_annotation_in_a_hundred_is_skipped(
