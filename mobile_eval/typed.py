@@ -9,12 +9,14 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 from mobile_eval.errors import HRNetError
 
 Json: TypeAlias = Any  # what `json.loads` returns, or what `json.dumps` takes
 JsonObject: TypeAlias = dict[str, Json]
+Kind: TypeAlias = Any  # a declared type, such as int, list[str], float | None, or a dataclass
+Checked = TypeVar("Checked")
 Size: TypeAlias = tuple[int, int]  # (height, width) in pixels
 
 MAX_LENGTH = 60  # characters of a value in a message

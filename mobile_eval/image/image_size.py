@@ -9,7 +9,6 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
