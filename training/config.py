@@ -213,14 +213,13 @@ class TrainingConfig:
         return functools.reduce(lambda values, part: {**values, **_fields(part)}, parts, own)
 
     @classmethod
-    def from_values(cls, task: str, values: Mapping[str, object], place: str = "config") -> TrainingConfig:
+    def from_values(cls, task: str, values: Mapping[str, object]) -> TrainingConfig:
         """Make a config from values by name, with defaults for the others.
 
         Args:
             task: Name of the task.
             values: Values by name: `train` and `val` are data sources; task settings are among them. `settings` stands for all
                 settings of the task at once.
-            place: Where the values come from, for messages.
 
         Raises:
             HRNetError: A name is unknown, or a value has the wrong type or is out of range.
@@ -229,8 +228,8 @@ class TrainingConfig:
         if isinstance(settings := values.pop("settings", None), TaskSettings):
             values |= _fields(settings)
         if unknown := next((name for name in values if name not in types), None):
-            raise HRNetError(f"{place}: no setting of {task} is named `{unknown}`; there are {listed(types)}")
-        values = {name: checked(value, types[name], f"{place}: {name}") for name, value in values.items()}
+            raise HRNetError(f"`{unknown}` is not a setting of {task}; it has {listed(types)}")
+        values = {name: checked(value, types[name], f"`{name}`") for name, value in values.items()}
         made = {name: part(**_named(values, _names(part))) for name, part in parts.items()}
         return cls(task=task, **made, **_named(values, OWN_TYPES))
 

@@ -18,9 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import JsonObject, checked, checked_entry
-
-Size = tuple[int, int]  # (height, width)
+from mobile_eval.typed import JsonObject, Size, checked, checked_entry
 
 # The head of each of the package's tasks. The spec of another task names one of these heads.
 TASK_HEADS = {

@@ -12,8 +12,9 @@ import re
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
-from hrnet_tf.spec.network import HRNetSpec, Size, StageSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import Size
 
 _SIZES = {  # task: input size (height, width) in the paper, and number of joints, landmarks or classes
     "pose": ((256, 192), 17),  # COCO

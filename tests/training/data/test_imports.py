@@ -205,10 +205,10 @@ def test_formats_and_names() -> None:
 
 def test_a_folder_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(HRNetError, match="out is there already"):
+    with pytest.raises(HRNetError, match="out exists already"):
         write_class_folders([], tmp_path / "out", {})
     (tmp_path / "out" / "origin.json").write_text('{"made": "elsewhere"}')
-    with pytest.raises(HRNetError, match="out is there already, of other data"):
+    with pytest.raises(HRNetError, match="out exists already and holds other data"):
         write_class_folders([], tmp_path / "out", {"made": "here"})
 
 

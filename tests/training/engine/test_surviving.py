@@ -165,7 +165,7 @@ def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(small: HRNetSpec
     fewer = several.replace(accumulate=4)
     train(small, fewer, tmp_path / "fewer", execution=Execution(callbacks=(counted := Moves(),)))
     assert counted.counted == [0, 1, 2]
-    with pytest.raises(HRNetError, match="the training has 9 steps, fewer than the 10 that `accumulate` wants"):
+    with pytest.raises(HRNetError, match="`accumulate` is 10, but the training has only 9 steps"):
         train(small, several.replace(accumulate=10), tmp_path / "none")
 
 

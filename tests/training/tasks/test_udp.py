@@ -97,7 +97,7 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     ranking_data = RankingData.prepare(data, run.spec, udp.settings)
     assert ranking_data.measure(trained)[1] == pytest.approx(found.pck.pck)
 
-    with pytest.raises(HRNetError, match="must both learn `targets` udp, or neither"):
+    with pytest.raises(HRNetError, match="`targets` udp"):
         build_teacher(run, config)
     restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
     assert stored_settings("pose", load_run(restored.path).config).targets == "udp"
