@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from html import escape
 
+PALETTE = ("#2458d3", "#c2570c", "#0f8a6d", "#8b3fb5", "#b8860b", "#c02652", "#3a7ca5", "#6b7280")  # of models and networks
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK = "#1c2430"
 MUTED = "#667085"
