@@ -45,7 +45,7 @@ JAX = [*KERAS3, "jax>=0.4.30"]
 DETECTION = ["keras-cv>=0.9.0"]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
-TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data tfds`
+TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import tfds`
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 DEV = [
     "ml_dtypes>=0.4",

@@ -65,9 +65,9 @@ def measure_people(annotations: str, images: str, batch: int) -> float:
     from training.recipe import load_recipe, recipe_config
     from training.train import train
 
-    people, timed = (DataSource(Path(images), Path(annotations)), None), clock()
-    asked = {"batch_size": batch, "precision": PRECISION, "epochs": 2, "schedule": "cosine"}
-    config = recipe_config("pose", load_recipe("pose", "coco"), asked, people, seed=0, distill_weight=0.0)
+    people, timed = DataSource(Path(images), Path(annotations)), clock()
+    changes = {"batch_size": batch, "precision": PRECISION, "epochs": 2, "lr_schedule": "cosine"}
+    config = recipe_config("pose", load_recipe("pose", "coco"), people, None, changes)
     spec = customized(preset(NETWORK), input_size=SIZE)
     with tempfile.TemporaryDirectory() as folder:
         run = train(spec, config, Path(folder) / "run", execution=Execution(callbacks=(timed,)))

@@ -36,8 +36,8 @@ def measure(annotations: str, images: str, batches: int, cache: str | None) -> f
     from training.data.tf_pipeline import training_dataset
     from training.recipe import load_recipe, recipe_config
 
-    people = DataSource(Path(images), Path(annotations)), None
-    config = recipe_config("pose", load_recipe("pose", "coco"), {"batch_size": BATCH}, people, seed=0, distill_weight=0.0)
+    people = DataSource(Path(images), Path(annotations))
+    config = recipe_config("pose", load_recipe("pose", "coco"), people, None, {"batch_size": BATCH})
     data = load_keypoint_dataset(annotations, images)
     spec = dataclasses.replace(preset("pose-w32"), classes=len(data.category.joints))
     kept = ImageCache(Path(cache), data.instances) if cache else None

@@ -13,13 +13,13 @@ images=${IMAGES:-600}
 people="--images $out/people/images"
 learning="--train-annotations $out/people/person_keypoints_train.json $people"
 
-[ -e "$out/people/person_keypoints_val.json" ] || hrnet people --train-images "$images" --val-images 200 --output "$out/people"
+[ -e "$out/people/person_keypoints_val.json" ] || hrnet data synthetic --train-images "$images" --val-images 200 --output "$out/people"
 files=()
 for size in 64x64 96x64 128x96; do
   for network in pose-small-v2 simple-baseline-r50; do
     run=$out/$network-$size
     hrnet train $network --input-size $size $learning --recipe small --sigma 1.5 --rotation 20 --scale 0.2 --batch-size 16 \
-      --mixed-precision --epochs "$epochs" --output "$run" --resume
+      --precision bfloat16 --epochs "$epochs" --output "$run" --resume
     for format in float32 int8; do
       file=$run-$format.tflite
       [ -e "$file" ] || hrnet convert "$run" --format $format --samples 64 --output "$file"

@@ -109,7 +109,7 @@ def commands(folder: Path) -> dict[str, Command]:
         "convert": Command(f"convert {folder / 'quantize'} --format int8", "", outputs, suffix=".tflite"),
         "evaluate": Command(evaluating, "--resume", keypoints, "--predictions", ".json"),
         "demo": Command("demo", "", demo),
-        "tfrecord": Command(f"data tfrecord {folder / 'records.tfrecord'}", "", images),
+        "tfrecord": Command(f"data import tfrecord {folder / 'records.tfrecord'}", "", images),
     }
 
 

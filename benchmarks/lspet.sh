@@ -12,9 +12,9 @@ images="--images $data/images"
 people="--train-annotations $data/person_keypoints_train.json --val-annotations $data/person_keypoints_val.json $images --resume"
 network="pose-small-v1 --input-size 128x96 --modules 1,2,2"
 
-hrnet train $network $people --sigma 2 --rotation 20 --scale 0.2 --batch-size 16 --mixed-precision --epochs 56 --output "$out/full"
+hrnet train $network $people --sigma 2 --rotation 20 --scale 0.2 --batch-size 16 --precision bfloat16 --epochs 56 --output "$out/full"
 hrnet rank "$out/full" --annotations "$data/person_keypoints_train.json" $images --limit 500
-hrnet prune "$out/full" $people --keep-latency 0.78 --batch-size 16 --mixed-precision --epochs 16 --learning-rate 7e-4 --output "$out/pruned"
+hrnet prune "$out/full" $people --keep-latency 0.78 --batch-size 16 --precision bfloat16 --epochs 16 --learning-rate 7e-4 --output "$out/pruned"
 for run in full pruned; do
   hrnet quantize "$out/$run" $people --epochs 1 --output "$out/$run-qat"
   hrnet convert "$out/$run" --format float32 --output "$out/$run-float32.tflite"
@@ -22,7 +22,7 @@ for run in full pruned; do
 done
 
 # Further: links alone to two thirds of the latency, tuned in two goes; from there, residual blocks to half of it, in three.
-further="$people --mixed-precision --batch-size 32"
+further="$people --precision bfloat16 --batch-size 32"
 hrnet rank "$out/full" --annotations "$data/person_keypoints_train.json" $images --limit 300 --method leave-one-out --blocks
 hrnet prune "$out/full" $further --keep-latency 0.665 --epochs 24 --learning-rate 1e-3 --output "$out/links-first"
 hrnet train $network $further --links-from "$out/links-first" --init "$out/links-first" --teacher "$out/full" --sigma 2 --rotation 20 \

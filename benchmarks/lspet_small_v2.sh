@@ -6,6 +6,6 @@
 # DATA holds lspet/ as for lspet.sh. Interrupted, the same command goes on.
 set -euo pipefail
 people="--train-annotations $1/lspet/person_keypoints_train.json --val-annotations $1/lspet/person_keypoints_val.json --images $1/lspet/images"
-hrnet train pose-small-v2 --input-size 128x96 $people --sigma 2 --rotation 20 --scale 0.2 --batch-size 16 --mixed-precision \
+hrnet train pose-small-v2 --input-size 128x96 $people --sigma 2 --rotation 20 --scale 0.2 --batch-size 16 --precision bfloat16 \
   --ema 0.999 --keep best --epochs 42 --output "$2/small-v2" --resume
 hrnet plot "$2/small-v2" --output "$2/small-v2.png"

@@ -96,11 +96,11 @@ def ranges(run: Any, data: Any, budget: int, folder: Path) -> None:
     from hrnet_tf.models.quantization import activation_ranges
     from hrnet_tf.runs.weights import load_weights, set_model_weights
     from mobile_eval.image.geometry import STANDARD
-    from training.quantize import range_groups
+    from training.quantize import calibration_groups
 
     model = build_model(run.spec, folded=True)
     set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
-    print(len(activation_ranges(model, range_groups(data, run.spec, STANDARD, budget))), "ranges")
+    print(len(activation_ranges(model, calibration_groups(data, run.spec, STANDARD, budget))), "ranges")
 
 
 def statistics(run: Any, data: Any, budget: int, folder: Path) -> None:

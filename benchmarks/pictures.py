@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mobile_eval.files import write_text
 from mobile_eval.model.archive import read_description
-from mobile_eval.viz.charts import kinds_svg
+from mobile_eval.viz.charts import importance_by_kind_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +24,7 @@ def main() -> None:
     write_text(folder / "links.svg", link_diagram_svg(pruned.network, pruned.importance))
     ranking = json.loads((RESULTS / "ranking.json").read_text(encoding="utf-8"))
     first = next(iter(ranking["methods"].values()))
-    write_text(folder / "ranking_by_kind.svg", kinds_svg(first["importance"]))
+    write_text(folder / "ranking_by_kind.svg", importance_by_kind_svg(first["importance"]))
 
 
 if __name__ == "__main__":

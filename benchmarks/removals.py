@@ -1,10 +1,10 @@
-"""What each removal saves, in measured milliseconds: single links, and groups of links that free branches.
+"""Measure what each removal saves, in milliseconds: single links, and groups of links that make branches unreachable.
 
     python benchmarks/removals.py [NAME] [--rounds N] [--json FILE]
 
-Profiles the full network (float32 and int8, random weights, one thread) on this machine, prices every single link
-and the groups that free each branch, and prints them dearest first. Then measures five pruned networks against the
-full one, interleaved, and prints how far the prices were off.
+Profiles the full network (float32 and int8, random weights, one thread) on this machine, computes the cost of every single link
+and of the groups that make each branch unreachable, and prints the most expensive ones. Then measures five pruned networks and
+the full one, interleaved, and prints the error of the cost model.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ SHOWN = 12
 
 
 def groups(spec: HRNetSpec) -> dict[str, frozenset[Unit]]:
-    """The links to remove so that a branch is not built from some module on, by what is freed."""
-    found: dict[str, frozenset[Unit]] = {}
+    """Return the links that keep each branch alive, by a description of what becomes unreachable without them."""
+    links_by_name: dict[str, frozenset[Unit]] = {}
     for place in sorted(spec.liveness().branches):
         if place.branch not in spec.outputs:
             links = links_keeping_branch_alive(spec, place)
-            freed = spec.liveness().branches - spec.without(links).liveness().branches
-            found[f"out of branch {place.branch} from {place} on ({len(links)} links, {len(freed)} branch modules freed)"] = links
-    return found
+            unreachable = spec.liveness().branches - spec.without(links).liveness().branches
+            counts = f"{len(links)} links, {len(unreachable)} branch modules"
+            links_by_name[f"out of branch {place.branch} from {place} on ({counts})"] = links
+    return links_by_name
 
 
 def pruned(spec: HRNetSpec) -> dict[str, HRNetSpec]:
-    """Five networks from lightly to heavily pruned."""
+    """Return five networks, from lightly to heavily pruned."""
     adjacent = {link for link in spec.links if abs(link.source - link.target) > 1}
     lowest = {link for link in spec.links if link.source == 3}
     two = {link for link in spec.links if link.source >= 2}
@@ -54,47 +55,47 @@ def pruned(spec: HRNetSpec) -> dict[str, HRNetSpec]:
 
 
 def measure(specs: dict[str, HRNetSpec], full: HRNetSpec, precision: str, rounds: int) -> tuple[float, dict[str, float]]:
-    """Median ms of the full network and of each other, interleaved."""
+    """Return the median milliseconds of the full network and of each other one, measured interleaved."""
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for number, spec in enumerate([full, *specs.values()]):
             paths.append(Path(folder, f"{number}.tflite"))
             paths[-1].write_bytes(untrained_tflite(spec, precision))
-        whole, *others = [result.p50_ms for result in bench_interleaved(paths, rounds=rounds)]
-    return whole, dict(zip(specs, others, strict=True))
+        full_ms, *pruned_ms = [result.p50_ms for result in bench_interleaved(paths, rounds=rounds)]
+    return full_ms, dict(zip(specs, pruned_ms, strict=True))
 
 
 def report(spec: HRNetSpec, rounds: int) -> dict[str, Any]:
-    tables: dict[str, CostModel] = {}
+    models: dict[str, CostModel] = {}
     result: dict[str, Any] = {"model": spec.name, "input_size": spec.input_size, "precisions": {}}
     for precision in PRECISIONS:
         profiled = profile_full_network(spec, precision=precision, rounds=rounds)
-        tables[precision] = latency_cost_model(spec, profiled)
+        models[precision] = latency_cost_model(spec, profiled)
         data = {"measured_ms": profiled.measured_ms, "sum_ms": profiled.sum_ms, "runtime": profiled.runtime}
         result["precisions"][precision] = {**data, "processor": profiled.environment.processor}
-        print(f"{precision}: whole {profiled.measured_ms:.2f} ms, sum of operators {profiled.sum_ms:.2f} ms")
-    moves = {str(link): frozenset({link}) for link in sorted(spec.links)} | groups(spec)
+        print(f"{precision}: network {profiled.measured_ms:.2f} ms, sum of operators {profiled.sum_ms:.2f} ms")
+    removals = {str(link): frozenset({link}) for link in sorted(spec.links)} | groups(spec)
     saved = {
-        name: {precision: table.cost(spec) - table.cost(spec.without(move)) for precision, table in tables.items()}
-        for name, move in moves.items()
+        name: {precision: model.cost(spec) - model.cost(spec.without(removal)) for precision, model in models.items()}
+        for name, removal in removals.items()
     }
     result["saved_ms"] = saved
-    dearest = sorted(saved, key=lambda name: -saved[name]["int8"])
+    most_expensive = sorted(saved, key=lambda name: -saved[name]["int8"])
     for title, names in (
-        ("groups of links", [name for name in dearest if " " in name]),
-        ("single links", [name for name in dearest if " " not in name]),
+        ("groups of links", [name for name in most_expensive if " " in name]),
+        ("single links", [name for name in most_expensive if " " not in name]),
     ):
         print(f"\n{title:<72} {'float32 ms':>10} {'int8 ms':>8}")
         for name in names[:SHOWN]:
             print(f"{name:<72} {saved[name]['float32']:>10.3f} {saved[name]['int8']:>8.3f}")
     result["checked"] = {}
-    for precision, table in tables.items():
+    for precision, model in models.items():
         print(f"\n{precision:<46} {'predicted':>9} {'measured':>8} {'off by':>7}")
-        whole, measured = measure(pruned(spec), spec, precision, rounds)
+        full_ms, measured = measure(pruned(spec), spec, precision, rounds)
         for name, ms in measured.items():
-            predicted, found = table.cost(pruned(spec)[name]) / table.cost(spec), ms / whole
-            result["checked"].setdefault(precision, {})[name] = {"predicted": predicted, "measured": found}
-            print(f"{name:<46} {predicted:>9.3f} {found:>8.3f} {predicted / found - 1:>+7.1%}")
+            predicted, ratio = model.cost(pruned(spec)[name]) / model.cost(spec), ms / full_ms
+            result["checked"].setdefault(precision, {})[name] = {"predicted": predicted, "measured": ratio}
+            print(f"{name:<46} {predicted:>9.3f} {ratio:>8.3f} {predicted / ratio - 1:>+7.1%}")
     return result
 
 

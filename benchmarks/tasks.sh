@@ -14,32 +14,32 @@ case $task in
   segmentation)
     data=$2/camvid
     network="segment-small-v1 --modules 1,2,2 --input-size 192x256"
-    recipe="--epochs 80 --mixed-precision --keep best"
+    recipe="--epochs 80 --precision bfloat16 --keep best"
     learn="--images $data/train/images --masks $data/train/masks --val-images $data/val/images --val-masks $data/val/masks"
     rank="--images $data/train/images --masks $data/train/masks --limit 200"
     measure="--images $data/val/images --masks $data/val/masks"
-    prune="--epochs 20 --batch-size 16 --mixed-precision"
+    prune="--epochs 20 --batch-size 16 --precision bfloat16"
     quantize="--epochs 2 --batch-size 16"
     ;;
   landmarks)
     data=$2/faces
     network="landmarks-small-v1 --modules 1,2,2 --input-size 128x128"
-    recipe="--epochs 60 --mixed-precision"
+    recipe="--epochs 60 --precision bfloat16"
     learn="--images $data/images --train-annotations $data/face_keypoints_train.json --val-annotations $data/face_keypoints_val.json"
     rank="--images $data/images --annotations $data/face_keypoints_train.json --limit 200"
     measure="--images $data/images --annotations $data/face_keypoints_val.json"
-    prune="--epochs 20 --batch-size 16 --mixed-precision"
+    prune="--epochs 20 --batch-size 16 --precision bfloat16"
     quantize="--epochs 2 --batch-size 16"
     ;;
   classification)
     data=$2/cells
     network="classify-small-v1 --modules 1,2,2 --head-width 8 --input-size 96x96"
-    recipe="--epochs 25 --mixed-precision --keep best --upside-down-probability 0.5"
+    recipe="--epochs 25 --precision bfloat16 --keep best --vertical-flip-probability 0.5"
     learn="--images $data/train --val-images $data/val"
     rank="--images $data/train --limit 300"
     measure="--images $data/val"
     keep=0.74
-    prune="--epochs 12 --mixed-precision"
+    prune="--epochs 12 --precision bfloat16"
     quantize="--epochs 2"
     ;;
   detection)
@@ -50,7 +50,7 @@ case $task in
     rank="--images $data/images --annotations $data/instances_train.json --limit 64"
     measure="--images $data/images --annotations $data/instances_val.json"
     keep=0.74
-    prune="--epochs 6 --batch-size 8 --mixed-precision"
+    prune="--epochs 6 --batch-size 8 --precision bfloat16"
     quantize="--epochs 2 --batch-size 8"
     ;;
   *)

@@ -1,1 +1,1 @@
-"""From a run to a `.tflite` that describes itself."""
+"""Convert runs and Keras models to `.tflite` files that describe themselves."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mobile_eval.cli.options import Category, Exif, MaxPixels, Strict
+from conversion.options import ConvertOptions
+from mobile_eval.cli.declared import with_options
+from mobile_eval.cli.options import MaxPixels
+from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 
 app = typer.Typer(no_args_is_help=True)
 
-DATA = "Calibration data"
-Images = Annotated[Path | None, typer.Option(help="Folder of images.", show_default=False, rich_help_panel=DATA)]
-Annotations = Annotated[
-    Path | None,
-    typer.Option(help="COCO annotations (pose, landmarks, detection).", show_default=False, rich_help_panel=DATA),
-]
-Masks = Annotated[Path | None, typer.Option(help="Folder of masks (segmentation).", show_default=False, rich_help_panel=DATA)]
-Classes = Annotated[
-    Path | None, typer.Option(help="File of class names (segmentation).", show_default=False, rich_help_panel=DATA)
-]
 MemoryBudget = Annotated[str, typer.Option(help="Memory for images and activations, such as 1GiB or 512MiB.")]
 CompiledFolder = Annotated[
     Path | None, typer.Option("--output", help="Folder for the compiled file; by default that of M.tflite.", show_default=False)
@@ -30,26 +24,14 @@ Int8Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="An int8 mod
 
 
 @app.command(rich_help_panel="Convert")
+@with_options
 def convert(
     run: Annotated[Path, typer.Argument(help="Run folder: trained, pruned or quantized.", show_default=False)],
     output: Annotated[
         Path, typer.Option(help="The .tflite to write. A copy of its description goes beside it, as .json.", show_default=False)
     ],
-    format: Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or int16x8.")] = "int8",  # noqa: A002
-    input_type: Annotated[
-        str | None,
-        typer.Option(help="uint8-rgb (camera bytes, normalized in the model), int8, uint8 or float32.", show_default=False),
-    ] = None,
-    output_type: Annotated[str | None, typer.Option(help="int8, uint8 or float32.", show_default=False)] = None,
-    decode: Annotated[bool, typer.Option("--decode", help="Output keypoints, decoded in the model, not heatmaps.")] = False,
-    softmax: Annotated[bool, typer.Option("--softmax", help="Output probabilities instead of logits (classification).")] = False,
-    images: Images = None,
-    annotations: Annotations = None,
-    masks: Masks = None,
-    classes: Classes = None,
-    category: Category = None,
-    strict: Strict = False,
-    exif: Exif = None,
+    options: ConvertOptions,
+    source: DataSource,
     samples: Annotated[int, typer.Option(help="Number of calibration samples (people or images).", min=1)] = 200,
     sample_seed: Annotated[
         int | None, typer.Option(help="Seed for random calibration samples; by default the first are taken.", show_default=False)
@@ -57,10 +39,6 @@ def convert(
     quantization_recipe: Annotated[
         Path | None,
         typer.Option(help="JSON of per-layer settings for int8 without QAT: float layers, ranges.", show_default=False),
-    ] = None,
-    max_error: Annotated[
-        float | None,
-        typer.Option(help="Largest accepted error of an output value, compared with the Keras model.", show_default=False),
     ] = None,
     debug_quantization: Annotated[
         bool, typer.Option("--debug-quantization", help="Write the error of each layer of an int8 file, as table and plot.")
@@ -86,25 +64,22 @@ def convert(
     check_tf_keras("conversion to TFLite")
     from conversion.checks.layer_errors import write_layer_errors
     from conversion.convert import convert_run
-    from conversion.options import ConvertOptions
     from conversion.quantization.quantization_recipe import load_quantization_recipe
     from hrnet_tf.runs.run import load_run
     from hrnet_tf.spec.memory import parse_memory
-    from mobile_eval.datasets.base import DataSource
     from mobile_eval.files import check_output_file
     from mobile_eval.tasks.registry import TASKS
 
-    if debug_quantization and format != "int8":
-        raise HRNetError(f"`debug_quantization` needs `format` int8, got {format}")
-    options = ConvertOptions(format, input_type, output_type, max_error, decode, softmax)
+    if debug_quantization and options.format != "int8":
+        raise HRNetError(f"`debug_quantization` needs `format` int8, got {options.format}")
     recipe = load_quantization_recipe(quantization_recipe) if quantization_recipe else None
     check_output_file(output)
     memory_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     task = TASKS[loaded.spec.task]
-    source = DataSource(images, annotations, masks, classes, category, strict, loaded.category.get("name"), exif)
+    source = dataclasses.replace(source, expected=loaded.category.get("name"))
     data = task.load_optional(source.read_as(loaded.config))
-    with Console(stderr=True).status(f"converting {run} to {format}"):
+    with Console(stderr=True).status(f"converting {run} to {options.format}"):
         result = convert_run(
             loaded,
             options,
@@ -123,19 +98,14 @@ def convert(
 
 
 @app.command(rich_help_panel="Convert")
+@with_options
 def restore(
     model: Annotated[
         Path, typer.Argument(metavar="M.tflite", help="A float32 model written by `hrnet convert`.", show_default=False)
     ],
     output: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
-    images: Images = None,
-    annotations: Annotations = None,
-    masks: Masks = None,
-    classes: Classes = None,
+    source: DataSource,
     memory_budget: MemoryBudget = "1GiB",
-    category: Category = None,
-    strict: Strict = False,
-    exif: Exif = None,
     max_pixels: MaxPixels = None,
 ) -> None:
     """Restore a run from a float32 .tflite, to prune or fine-tune a network whose run is lost.
@@ -149,14 +119,12 @@ def restore(
     check_tf_keras("restoring from a .tflite file")
     from conversion.restore import restore_run
     from hrnet_tf.spec.memory import parse_memory
-    from mobile_eval.datasets.base import DataSource
     from mobile_eval.model.archive import read_description
     from mobile_eval.tasks.registry import get_task
 
     description = read_description(model)
     task = get_task(description.task)
-    source = DataSource(images, annotations, masks, classes, category, strict, description.category.name, exif)
-    data = task.load_optional(source)
+    data = task.load_optional(dataclasses.replace(source, expected=description.category.name))
     if data is None:
         raise HRNetError(f"BatchNorm statistics need images: give {task.data_options}")
     run = restore_run(model, data, output, memory_budget=parse_memory(memory_budget))
@@ -177,8 +145,6 @@ def edgetpu(
 
     Example: [bold]hrnet edgetpu full-int8.tflite[/bold]
     """
-    from dataclasses import asdict
-
     from conversion.targets.edgetpu import COMPILER, check_edgetpu, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
     from mobile_eval.model.archive import files_of
@@ -189,7 +155,7 @@ def edgetpu(
     files = files_of(model)
     checks = [check_edgetpu(file) for file in files]
     if json:
-        rows = [{**asdict(result), "path": str(result.path)} for result in checks]
+        rows = [{**dataclasses.asdict(result), "path": str(result.path)} for result in checks]
         write_json(json, rows[0] if len(rows) == 1 else {"files": rows})
     for result in checks:
         typer.echo(result)
@@ -214,8 +180,6 @@ def ethosu(
 
     Example: [bold]hrnet ethosu pruned-int8.tflite --against full-int8.tflite --accelerator ethos-u65-256[/bold]
     """
-    from dataclasses import asdict
-
     from conversion.targets.ethosu import compile_for_ethosu
     from mobile_eval.files import write_json
 
@@ -226,4 +190,4 @@ def ethosu(
         ratio = results[0].cycles / results[1].cycles
         typer.echo(f"{model.name} / {against.name}: {ratio:.3f} of the cycles (estimated)")
     if json:
-        write_json(json, {"models": [{**asdict(result), "path": str(result.path)} for result in results]})
+        write_json(json, {"models": [{**dataclasses.asdict(result), "path": str(result.path)} for result in results]})

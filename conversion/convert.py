@@ -40,7 +40,9 @@ from conversion.quantization.samples import CALIBRATION_SAMPLES, PARITY_SAMPLES,
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.run import Run
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
+from hrnet_tf.spec.network import HEATMAP_HEADS
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_bytes
@@ -128,7 +130,7 @@ def convert_run(
             error is over the limit in the options. The file is then kept as `output`.rejected.
     """
     check_tf_keras("conversion to TFLite")
-    options.check_network(run.spec)
+    _check_network(options, run.spec)
     settings = ConversionSettings(options, quantization_recipe, runtime, memory_budget)
     if quantization_recipe and (run.quantized or run.spec.head_kind == "detection"):
         reason = "already quantization-aware" if run.quantized else "a detector"
@@ -136,6 +138,14 @@ def convert_run(
     images = sample_inputs(run, options, data, samples, seed, memory_budget)
     convert_files = convert_detector if run.spec.head_kind == "detection" else _convert_network
     return convert_files(run, Path(output), images, settings)
+
+
+def _check_network(options: ConvertOptions, spec: Network) -> None:
+    """Check that the network has heatmaps if they are to be decoded, and class scores if softmax is to be applied."""
+    if options.decode and spec.head_kind not in HEATMAP_HEADS:
+        raise HRNetError(f"`decode` needs a network whose output is heatmaps; {spec.name} is a {spec.task} network")
+    if options.softmax and spec.head_kind != "classification":
+        raise HRNetError(f"`softmax` needs a classifier; {spec.name} is a {spec.task} network")
 
 
 def _convert_network(run: Run, output: Path, samples: Samples, settings: ConversionSettings) -> ConversionResult:

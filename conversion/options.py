@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.network import HEATMAP_HEADS
 from mobile_eval.errors import HRNetError
+from mobile_eval.options import option
 
 FORMATS = {
     "float32": "weights and activations as trained",
@@ -38,12 +37,12 @@ class ConvertOptions:
         HRNetError: If a value is unknown, or two do not go together.
     """
 
-    format: str = "int8"
-    input_type: str | None = None
-    output_type: str | None = None
-    max_error: float | None = None
-    decode: bool = False
-    softmax: bool = False
+    format: str = option("int8", "float32, float16, dynamic, int8 or int16x8.")
+    input_type: str | None = option(None, "uint8-rgb (camera bytes, normalized in the model), int8, uint8 or float32.")
+    output_type: str | None = option(None, "int8, uint8 or float32.")
+    max_error: float | None = option(None, "Largest accepted error of an output value, compared with the Keras model.")
+    decode: bool = option(False, "Output keypoints, decoded in the model, instead of heatmaps.")
+    softmax: bool = option(False, "Output probabilities instead of logits (classification).")
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -81,17 +80,6 @@ class ConvertOptions:
         if self.max_error is None and self.format == "float32":
             return FLOAT_TOLERANCE * max(largest, 1.0)
         return self.max_error
-
-    def check_network(self, spec: Network) -> None:
-        """Check that a network has outputs that can be decoded, or turned into probabilities.
-
-        Raises:
-            HRNetError: If it has none.
-        """
-        if self.decode and spec.head_kind not in HEATMAP_HEADS:
-            raise HRNetError(f"`decode` needs a network whose output is heatmaps; {spec.name} is a {spec.task} network")
-        if self.softmax and spec.head_kind != "classification":
-            raise HRNetError(f"`softmax` needs a classifier; {spec.name} is a {spec.task} network")
 
     @property
     def _default_dtype(self) -> str:

@@ -21,7 +21,7 @@ import hrnet_tf.cli.checkpoints
 import mobile_eval.android.cli
 import mobile_eval.cli.app
 import training.cli.app
-import training.data.imports.cli
+import training.cli.data
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.cli.running import run
 
@@ -36,7 +36,7 @@ app = typer.Typer(
 measurements = typer.Typer()
 for command in mobile_eval.cli.app.COMMANDS:
     measurements.command(rich_help_panel="Measure")(command)
-app.add_typer(training.data.imports.cli.app, rich_help_panel="Data")
+app.add_typer(training.cli.data.app, rich_help_panel="Data")
 for commands in (hrnet_tf.cli.app, hrnet_tf.cli.checkpoints, training.cli.app, conversion.cli):
     app.add_typer(commands.app)  # without a name: its commands become commands of `hrnet`
 app.add_typer(measurements)
@@ -87,7 +87,7 @@ def study(
     images: Annotated[Path | None, typer.Option(help="Folder of the images.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the base networks.", min=1)] = None,
     fine_tuning_epochs: Annotated[int | None, typer.Option(help="Fine-tuning epochs after pruning.", min=1)] = None,
-    mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Train in bfloat16.")] = False,
+    precision: Annotated[str, typer.Option(help="Compute precision of training: float32, bfloat16 or float16.")] = "float32",
     max_pixels: MaxPixels = None,
 ) -> None:
     """Compare pruning strategies (importance, random, narrower, link dropout) under equal training, in one report.
@@ -103,7 +103,7 @@ def study(
 
     check_tf_keras("hrnet study")
     size, data = study_setup(preset, output, train_annotations, val_annotations, images, epochs, fine_tuning_epochs)
-    steps = study_steps(size, data, output, mixed_precision=mixed_precision)
+    steps = study_steps(size, data, output, precision=precision)
     write_json(output / MANIFEST, manifest(size))
     command = typer.main.get_command(app)
     run_steps(steps, lambda arguments: command.main(arguments, standalone_mode=False))

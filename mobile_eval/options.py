@@ -51,6 +51,12 @@ def option(
     return field
 
 
+def redeclared(declaring: type[Any], name: str, default: Any) -> Any:
+    """A field that declares an option of another dataclass again, with another default."""
+    [field] = [field for field in dataclasses.fields(declaring) if field.name == name]
+    return dataclasses.field(default=default, metadata=field.metadata)
+
+
 @dataclass(frozen=True)
 class DeclaredOption:
     """An option, read from the field that declares it.

@@ -15,6 +15,7 @@ from mobile_eval.errors import HRNetError
 
 Json: TypeAlias = Any  # what `json.loads` returns, or what `json.dumps` takes
 JsonObject: TypeAlias = dict[str, Json]
+Size: TypeAlias = tuple[int, int]  # (height, width) in pixels
 
 SHOWN = 60  # characters of a value in a message
 NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}

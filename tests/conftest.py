@@ -14,7 +14,7 @@ import pytest
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.image.image_size import max_pixels, set_max_pixels
-from training.config import TrainingConfig
+from training.config import DataConfig, ScheduleConfig, TrainingConfig
 from training.tasks.pose.settings import PoseSettings
 
 
@@ -104,4 +104,4 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(drawn: Path) -> TrainingConfig:
     """Two epochs on the drawn people."""
     train, val = (DataSource(drawn / "images", drawn / f"person_keypoints_{split}.json") for split in ("train", "val"))
-    return TrainingConfig(train, val, PoseSettings(), epochs=2, batch_size=8)
+    return TrainingConfig("pose", PoseSettings(), DataConfig(train, val, batch_size=8), ScheduleConfig(epochs=2))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.datasets.base import DataSource
-from training.config import TrainingConfig
+from training.config import DataConfig, ScheduleConfig, TrainingConfig
 from training.tasks.registry import settings_class
 
 CLASSES = {"landmarks": 5, "segmentation": 5, "classification": 3}
@@ -21,7 +21,7 @@ def micro_spec(task: str) -> HRNetSpec:
 
 
 def drawn_source(task: str, folder: Path, split: str) -> DataSource:
-    """Where a split of `hrnet people --task` lies."""
+    """Where a split of `hrnet data synthetic --task` lies."""
     if task == "segmentation":
         return DataSource(folder / split / "images", masks=folder / split / "masks")
     if task == "classification":
@@ -32,4 +32,4 @@ def drawn_source(task: str, folder: Path, split: str) -> DataSource:
 def micro_config(task: str, folder: Path) -> TrainingConfig:
     """One epoch on drawn data."""
     train, val = (drawn_source(task, folder, split) for split in ("train", "val"))
-    return TrainingConfig(train, val, settings_class(task)(), epochs=1, task=task, batch_size=8)
+    return TrainingConfig(task, settings_class(task)(), DataConfig(train, val, batch_size=8), ScheduleConfig(epochs=1))

@@ -26,10 +26,10 @@ from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.base import Task
 from mobile_eval.tasks.report import Array, Example, LabeledResult, ModelMeasurement, Panel, TaskReport
-from mobile_eval.viz.poses import cut_out
+from mobile_eval.viz.cutout import cut_out
 from training.tasks.base import ExampleBuilder, Image, TrainingTask
 from training.tasks.registry import TaskEntry
-from training.tasks.settings import TaskSettings, setting
+from training.tasks.settings import TaskSettings
 
 STRIDE = 4  # of the head "dense"
 METRIC = Metric("RMSE", "rmse", higher_is_better=False)
@@ -133,7 +133,7 @@ TASK = Task("depth", METRIC, DepthOptions, load, inputs, evaluate, lambda: REPOR
 # Training
 @dataclass(frozen=True)
 class DepthSettings(TaskSettings):
-    flip_probability: float = setting(0.5, "Probability of a horizontal flip.")
+    flip_probability: float = option(0.5, "Probability of a horizontal flip.")
 
 
 class DepthExamples(ExampleBuilder):

@@ -25,7 +25,7 @@ LIGHT = {("cli", name) for name in ("app.py", "checkpoints.py", "options.py", "e
 MOUNTS_ALL = Path("hrnet_tf/__main__.py")
 # Keras hands a layer's name and dtype to its __init__ as keyword arguments; these methods take what those of either Keras take.
 NAMED_ELSEWHERE = {(Path("hrnet_tf/models/functional.py"), name) for name in ("compile", "fit")}  # by Keras
-NAMED_ELSEWHERE |= {(Path("training/cli/task_options.py"), "typed")}  # by the settings of tasks
+NAMED_ELSEWHERE |= {(Path("training/config.py"), "replace")}  # by the parts of a config
 NAMED_ELSEWHERE |= {(Path("mobile_eval/cli/declared.py"), "run")}  # by the dataclasses that declare options
 CHOOSES_KERAS = Path("hrnet_tf/backend/keras_module.py")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))

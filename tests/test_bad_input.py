@@ -21,7 +21,7 @@ from training.config import TrainingConfig
 @pytest.fixture
 def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path) -> Path:
     """A run as training leaves it, with random weights and a ranking."""
-    category = json.loads(config.train.path("annotations").read_text())["categories"][0]
+    category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "run", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
@@ -115,7 +115,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "got 'npu'"),
         (
             "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
-            "data of pose are given by --images and --annotations",
+            "--annotations and --images",
         ),
         (TRAIN + " {data} --masks {drawn} --output {out}", "--masks is not for pose"),
         (

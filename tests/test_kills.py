@@ -5,7 +5,6 @@ Kills are exact, before each file gets its name; and real ones, by SIGKILL. `ben
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -64,7 +63,7 @@ KILLS = {  # before which of its files a command is killed
 @pytest.mark.slow
 @pytest.mark.parametrize("step", KILLS)
 def test_a_training_killed_before_any_of_its_files(step: str, start: Run, config: TrainingConfig, tmp_path: Path) -> None:
-    once = dataclasses.replace(config, epochs=1, val=None, batch_size=16)
+    once = config.replace(epochs=1, val=None, batch_size=16)
     commands: dict[str, Command] = {
         "train": lambda output, resume: train(start.hrnet_spec, once, output, resume=resume),
         "prune": lambda output, resume: prune(start, PruneOptions(Budget(keep_links=0.5)), once, output, resume=resume),

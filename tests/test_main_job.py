@@ -103,7 +103,7 @@ def test_float32_equals_the_keras_model(job: Path, tmp_path: Path) -> None:
 def test_post_training_int8_stays_near_the_keras_model(job: Path, tmp_path: Path) -> None:
     data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
     elsewhere = dataclasses.replace(load_run(job / "pruned"), config={})
-    with pytest.raises(HRNetError, match="int8 needs calibration, give `images` and `annotations`"):
+    with pytest.raises(HRNetError, match=r"int8 .*calibration.*`annotations`"):
         convert_run(elsewhere, ConvertOptions("int8"), tmp_path / "model.tflite")
     result = convert_run(load_run(job / "pruned"), ConvertOptions("int8"), tmp_path / "model.tflite", data)
     assert 0 < result.parity.max_error < 0.1
@@ -143,9 +143,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config:
 
 def test_mixed_precision_trains_the_same_weights_in_float32(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     from hrnet_tf.backend.keras_module import keras
-    from training.engine.fit import build_for_training
+    from training.engine.networks import build_for_training
 
-    mixed = dataclasses.replace(config, epochs=1, precision="bfloat16")
+    mixed = config.replace(epochs=1, precision="bfloat16")
     assert build_for_training(spec, mixed).get_layer("stem_conv2").compute_dtype == "bfloat16"
     assert keras.mixed_precision.global_policy().name == "float32"
     weights = load_weights(train(spec, mixed, tmp_path / "run").weights_path)
@@ -170,7 +170,7 @@ def _after_first_epoch(stop: object):  # type: ignore[no-untyped-def]
 
 def test_training_starts_from_another_run(job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     full = load_run(job / "full")
-    still = dataclasses.replace(config, epochs=1, learning_rate=1e-9)
+    still = config.replace(epochs=1, learning_rate=1e-9)
     again = train(full.spec, still, tmp_path / "again", init=full)
     first, second = load_weights(full.weights_path), load_weights(again.weights_path)
     np.testing.assert_allclose(second["stem_conv1/kernel"], first["stem_conv1/kernel"], atol=1e-5)
@@ -190,7 +190,7 @@ def test_runs_of_other_models_and_settings_are_refused(
         train(spec, config, tmp_path / "full", resume=True)
     same = load_run(job / "full").spec
     with pytest.raises(HRNetError, match=r"seed was 0, is now 9"):
-        train(same, dataclasses.replace(config, seed=9), tmp_path / "full", resume=True)
+        train(same, config.replace(seed=9), tmp_path / "full", resume=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear")
     with pytest.raises(HRNetError, match="exists and is not a run folder"):

@@ -18,7 +18,7 @@ from mobile_eval.report.comparison import compare_files
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks import registry
 from tests import new_task
-from training.config import TrainingConfig
+from training.config import DataConfig, ScheduleConfig, TrainingConfig
 from training.tasks import registry as training_registry
 from training.train import train
 
@@ -39,7 +39,8 @@ def test_depth_from_training_to_a_report(tmp_path: Path) -> None:
     ]
     stages = (StageSpec(1, 1), StageSpec(1, 1))
     spec = HRNetSpec("micro", 4, (64, 64), 1, stages, stem_width=8, stage1_blocks=1, stage1_width=4, task="depth", head="dense")
-    config = TrainingConfig(*sources, new_task.DepthSettings(), epochs=6, task="depth", batch_size=8, learning_rate=0.01)
+    data, schedule = DataConfig(*sources, batch_size=8), ScheduleConfig(6, learning_rate=0.01)
+    config = TrainingConfig("depth", new_task.DepthSettings(), data, schedule)
     run = train(spec.full(), config, tmp_path / "run")
     files = [convert_run(run, ConvertOptions(form), tmp_path / f"{form}.tflite").path for form in ("float32", "int8")]
     with (tmp_path / "run" / "history.csv").open() as file:

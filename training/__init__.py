@@ -1,1 +1,1 @@
-"""How networks learn: data pipeline, loss, `model.fit`, link ranking, pruning and quantization-aware training."""
+"""Training HRNets: data pipeline, losses, `model.fit`, ranking and pruning of fusion links, quantization-aware training."""

@@ -1,149 +1,317 @@
-"""Settings of a training, as data that is stored in the run."""
+"""Settings of a training, which its run stores."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-from dataclasses import dataclass
-from typing import Any
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from hrnet_tf.runs.run import RUN_FILE, Run
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
+from mobile_eval.options import listed, option
 from mobile_eval.typed import checked
-from training.tasks.registry import setting_types, settings_class
+from training.tasks.registry import settings_class
 from training.tasks.settings import (
+    TaskSettings,
+    check_below_one,
     check_choice,
     check_fractions,
     check_not_negative,
     check_positive,
 )
 
+if TYPE_CHECKING:
+    from hrnet_tf.runs.run import Run
+
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
-SCHEDULES, OPTIMIZERS, KEEP = ("cosine", "step", "poly"), ("adam", "sgd"), ("last", "best")
-MOST_EPOCHS = 1_000_000
-SEEDS = 2**32  # numpy's are below it
-OWN = ("train", "val", "task", "settings")  # what is stored in a form of its own
+COSINE, STEP, POLY = SCHEDULES = ("cosine", "step", "poly")
+ADAM, SGD = OPTIMIZERS = ("adam", "sgd")
+LAST, BEST = KEEP = ("last", "best")
+MAX_EPOCHS = 1_000_000
+SEEDS = 2**32  # numpy's seeds are below it
+OWN_TYPES = {"precision": str, "seed": int, "devices": int}  # of the values that are in no part
+
+SCHEDULE, OPTIMIZATION, REGULARIZATION, CHECKPOINTS = "Schedule", "Optimizer", "Regularization", "Checkpoints"  # in --help
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on.
+
+    Args:
+        train: The training set.
+        val: The validation set; None for no validation.
+        batch_size: Number of examples in a step, on each device.
+    """
+
+    train: DataSource
+    val: DataSource | None = None
+    batch_size: int = option(32, "Number of examples per step and device.", minimum=1)
+
+    def __post_init__(self) -> None:
+        check_positive(self, "batch_size")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long is trained, and the learning rate over that time.
+
+    The schedule cosine rises linearly over `warmup_epochs` and falls along a cosine to zero. step divides by ten at each of
+    `lr_milestones`. poly falls to zero as (1 - progress)^0.9.
+    """
+
+    epochs: int = option(1, "Number of epochs.", minimum=1, panel=SCHEDULE)
+    learning_rate: float = option(1e-3, "Peak learning rate, for one device.", panel=SCHEDULE)
+    lr_schedule: str = option(COSINE, "Learning rate schedule: cosine, step or poly.", panel=SCHEDULE)
+    warmup_epochs: float = option(1.0, "Linear warm-up in epochs (cosine only).", panel=SCHEDULE)
+    lr_milestones: tuple[int, ...] = option(
+        (), "Epochs at which the learning rate is divided by ten (step only), such as 170,200.", panel=SCHEDULE
+    )
+
+    def __post_init__(self) -> None:
+        check_positive(self, "epochs", "learning_rate")
+        check_not_negative(self, "warmup_epochs")
+        check_choice(self, "lr_schedule", SCHEDULES)
+        if self.epochs > MAX_EPOCHS:
+            raise HRNetError(f"`epochs` must be at most {MAX_EPOCHS:,}, got {self.epochs}")
+        if self.lr_schedule == STEP:
+            self._check_milestones()
+
+    def _check_milestones(self) -> None:
+        if not self.lr_milestones:
+            raise HRNetError("`lr_schedule` step needs `lr_milestones`, the epochs at which the learning rate is divided by ten")
+        epochs = (0, *self.lr_milestones, self.epochs)
+        if any(before >= after for before, after in itertools.pairwise(epochs)):
+            raise HRNetError(
+                f"`lr_milestones` must rise from 1 to below `epochs`, got {', '.join(map(str, self.lr_milestones))} "
+                f"for {self.epochs} epochs; or give `lr_schedule` cosine"
+            )
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimizer. `weight_decay` is decoupled: the fraction of a kernel that a step at learning rate 1 takes away."""
+
+    optimizer: str = option(ADAM, "Optimizer: adam, or sgd with momentum 0.9.", panel=OPTIMIZATION)
+    weight_decay: float = option(0.0, "Decoupled weight decay of kernels.", panel=OPTIMIZATION)
+    accumulate: int = option(1, "Gradient accumulation steps (adam only).", minimum=1, panel=OPTIMIZATION)
+    ema: float = option(
+        0.0, "Momentum of a moving average of the weights, which is then validated and saved, such as 0.999.", panel=OPTIMIZATION
+    )
+
+    def __post_init__(self) -> None:
+        check_choice(self, "optimizer", OPTIMIZERS)
+        check_not_negative(self, "weight_decay")
+        check_positive(self, "accumulate")
+        check_below_one(self, "ema")
+        if self.accumulate > 1 and self.optimizer != ADAM:
+            raise HRNetError(f"`accumulate` needs `optimizer` adam, got {self.optimizer}")
+
+
+@dataclass(frozen=True)
+class RegularizationConfig:
+    """What is trained besides the task's loss, and what is not trained.
+
+    Args:
+        link_dropout: Probability to drop each fusion link for an image.
+        sparsity: Fraction of the weights of each convolution that become zero.
+        freeze: Parts of the network whose weights and statistics stay as they are, such as stem.
+        distill_weight: Weight of the teacher in the loss, where there is a teacher.
+    """
+
+    link_dropout: float = option(
+        0.0, "Probability of dropping each fusion link for an image, so that pruning needs less recovery.", panel=REGULARIZATION
+    )
+    sparsity: float = option(0.0, "Fraction of the weights of each convolution to set to zero.", panel=REGULARIZATION)
+    freeze: tuple[str, ...] = option((), "Parts of the network to freeze, such as stem,stage2.", panel=REGULARIZATION)
+    distill_weight: float = option(
+        0.0, "Weight of the teacher in the loss, from 0 to 1; the rest is the task's own loss.", panel=REGULARIZATION
+    )
+
+    def __post_init__(self) -> None:
+        check_below_one(self, "link_dropout", "sparsity")
+        check_fractions(self, "distill_weight")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """Which weights the run keeps, and when training stops early."""
+
+    keep: str = option(LAST, "Weights to keep: of the last epoch, or of the best by the task's metric.", panel=CHECKPOINTS)
+    patience: int = option(0, "Number of epochs without improvement after which training stops; 0: never.", panel=CHECKPOINTS)
+
+    def __post_init__(self) -> None:
+        check_choice(self, "keep", KEEP)
+        check_not_negative(self, "patience")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What `model.fit` is given. `train` and `val` are where the data lie, `settings` those of the task.
+    """All settings of a training that decide its result.
 
-    `learning_rate` is the peak. Schedule cosine: it rises over `warmup_epochs` and falls along a cosine to zero. Schedule step:
-    it is divided by ten after each of `lr_milestones` (epochs). Schedule poly: it falls to zero as (1 - progress)^0.9.
-    `weight_decay` is decoupled: the fraction of a kernel that one step at learning rate 1 takes away.
+    A run stores them as one flat object of names and values. Recipes, options of the command line and messages use the same
+    names, so every name is in one part only.
+
+    Args:
+        task: Name of the task.
+        settings: Settings of the task.
+        data: Data and batch size.
+        schedule: Epochs and learning rate.
+        optimization: Optimizer.
+        regularization: Dropout of links, sparsity, frozen parts and distillation.
+        checkpoint: Which weights are kept.
+        precision: Compute precision; the weights are float32.
+        seed: Seed of everything random.
+        devices: Number of devices. Each one takes `batch_size` examples per step, and the learning rate grows with them.
+
+    Example:
+        >>> data = DataConfig(DataSource(Path("images"), Path("train.json")))
+        >>> config = TrainingConfig("pose", PoseSettings(), data, ScheduleConfig(epochs=30))  # doctest: +SKIP
+        >>> config.replace(epochs=10, learning_rate=5e-4).schedule.epochs  # doctest: +SKIP
+        10
     """
 
-    train: DataSource
-    val: DataSource | None
-    settings: Any
-    epochs: int
-    task: str = "pose"
-    batch_size: int = 32
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    warmup_epochs: float = 1.0
-    seed: int = 0
-    precision: str = FLOAT32  # of arithmetic; weights are float32. Not for quantization-aware tuning
-    distill_weight: float = 0.0  # the teacher's share of the loss, where there is a teacher
-    link_dropout: float = 0.0  # chance of each fusion link to be left out of a training image
-    sparsity: float = 0.0  # share of each convolution's weights that become zero
-    schedule: str = "cosine"
-    lr_milestones: tuple[int, ...] = ()
-    accumulate: int = 1  # batches whose gradients are averaged before the weights move, across epochs
-    ema: float = 0.0  # momentum of the weights' moving average, which is then what is kept; 0 for none
-    freeze: tuple[str, ...] = ()  # parts of the network that stay as they are, such as stem
-    keep: str = "last"  # the weights of the last epoch, or of the best by the task's metric
-    patience: int = 0  # end after so many epochs that were no better; 0: never
-    devices: int = 1  # each is given batch_size items a step; the learning rate grows with them
+    task: str
+    settings: TaskSettings
+    data: DataConfig
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optimization: OptimizerConfig = field(default_factory=OptimizerConfig)
+    regularization: RegularizationConfig = field(default_factory=RegularizationConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    precision: str = option(FLOAT32, "Compute precision: float32, bfloat16, or float16 (with loss scaling).")
+    seed: int = option(0, "Seed of everything random.")
+    devices: int = 1
 
     def __post_init__(self) -> None:
-        kind = settings_class(self.task)
-        if not isinstance(self.settings, kind):
-            raise TypeError(f"the settings of {self.task} are {kind.__module__}.{kind.__name__}, got {self.settings!r}")
-        if self.epochs > MOST_EPOCHS:
-            raise HRNetError(f"`epochs` must be at most {MOST_EPOCHS:,}, got {self.epochs}")
+        expected = settings_class(self.task)
+        if not isinstance(self.settings, expected):
+            raise TypeError(f"the settings of {self.task} are {expected.__module__}.{expected.__name__}, got {self.settings!r}")
         if not 0 <= self.seed < SEEDS:
             raise HRNetError(f"`seed` must be at least 0 and below {SEEDS}, got {self.seed}")
-        check_positive(self, "epochs", "batch_size", "learning_rate", "accumulate", "devices")
-        check_not_negative(self, "warmup_epochs", "weight_decay", "patience")
-        for name in ("link_dropout", "sparsity", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise HRNetError(f"`{name}` must be at least 0 and below 1, got {getattr(self, name)}")
-        check_choice(self, "schedule", SCHEDULES)
-        check_choice(self, "optimizer", OPTIMIZERS)
-        check_choice(self, "keep", KEEP)
+        check_positive(self, "devices")
         check_choice(self, "precision", PRECISIONS)
-        check_fractions(self, "distill_weight")
-        if (self.patience or self.keep == "best") and self.val is None:
-            raise HRNetError("`patience` and `keep` best go by the accuracy on validation data: give these")
-        if self.accumulate > 1 and self.optimizer != "adam":
-            raise HRNetError(f"`accumulate` goes with the optimizer adam, not {self.optimizer}")
-        self._check_drops()
+        if (self.checkpoint.patience or self.checkpoint.keep == BEST) and self.data.val is None:
+            raise HRNetError("`patience` and `keep` best need validation data")
 
     @property
-    def items_a_step(self) -> int:
-        """By all devices together."""
-        return self.batch_size * self.devices
+    def step_items(self) -> int:
+        """Number of examples in a step of all devices together."""
+        return self.data.batch_size * self.devices
 
-    def _check_drops(self) -> None:
-        if self.schedule != "step":
-            return
-        if not self.lr_milestones:
-            raise HRNetError("the schedule step needs `lr_milestones`, the epochs at which the learning rate becomes a tenth")
-        epochs = (0, *self.lr_milestones, self.epochs)
-        if any(before >= after for before, after in itertools.pairwise(epochs)):
-            raise HRNetError(
-                f"the learning rate cannot drop at {', '.join(map(str, self.lr_milestones))} of {self.epochs} epochs: "
-                "give rising `lr_milestones` below `epochs`, or `schedule` cosine"
-            )
+    def replace(self, **changes: object) -> TrainingConfig:
+        """Return a copy with other values, each by its name alone, whatever part it is in."""
+        return TrainingConfig.from_values(self.task, {**self.values(), **changes})
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, the task's settings among the others."""
-        common = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in OWN}
-        sources = {"train": self.train.absolute().to_json(), "val": self.val.absolute().to_json() if self.val else None}
-        data = {"task": self.task, **sources, **common, **dataclasses.asdict(self.settings)}
+    def values(self) -> dict[str, object]:
+        """Return all values by name but the task: those of the parts and of the settings too."""
+        parts = (getattr(self, name) for name in part_classes(self.task))
+        own = {name: getattr(self, name) for name in OWN_TYPES}
+        return functools.reduce(lambda values, part: {**values, **_fields(part)}, parts, own)
+
+    @classmethod
+    def from_values(cls, task: str, values: Mapping[str, object]) -> TrainingConfig:
+        """Make a config from values by name, with defaults for the others.
+
+        Args:
+            task: Name of the task.
+            values: Values by name: `train` and `val` are data sources; task settings are among them. `settings` stands for all
+                settings of the task at once.
+
+        Raises:
+            HRNetError: A name is unknown, or a value has the wrong type or is out of range.
+        """
+        values, parts, types = dict(values), part_classes(task), value_types(task)
+        if isinstance(settings := values.pop("settings", None), TaskSettings):
+            values |= _fields(settings)
+        if unknown := next((name for name in values if name not in types), None):
+            raise HRNetError(f"`{unknown}` is not a setting of {task}; it has {listed(types)}")
+        values = {name: checked(value, types[name], f"`{name}`") for name, value in values.items()}
+        made = {name: part(**_named(values, _names(part))) for name, part in parts.items()}
+        return cls(task=task, **made, **_named(values, OWN_TYPES))
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain data: all values by name."""
+        train, val = self.data.train, self.data.val
+        sources = {"train": train.absolute().to_json(), "val": val.absolute().to_json() if val else None}
+        data = {"task": self.task, **self.values(), **sources}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> TrainingConfig:
-        """What `to_json` wrote."""
-        task = data["task"]
-        common = {
-            field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data and field.name not in OWN
-        }
-        common = {name: tuple(value) if isinstance(value, list) else value for name, value in common.items()}
-        val = DataSource.from_json(data["val"]) if data["val"] else None
-        return cls(DataSource.from_json(data["train"]), val, stored_settings(task, data), task=task, **common)
+    def from_json(cls, data: Mapping[str, Any]) -> TrainingConfig:
+        """Read what `to_json` returned."""
+        values = {name: value for name, value in data.items() if name != "task"}
+        sources = {name: DataSource.from_json(data[name]) if data[name] else None for name in ("train", "val")}
+        return cls.from_values(data["task"], {**values, **sources})
 
 
-def fine_tuning_config(
-    parent: Run, sources: tuple[DataSource, DataSource | None], epochs: int, batch_size: int, learning_rate: float, seed: int
-) -> TrainingConfig:
-    """The parent run's task settings (the defaults where it was imported) with these others; training and validation data."""
-    train, val = sources
-    task = parent.spec.task
-    return TrainingConfig(train, val, run_settings(parent), epochs, task, batch_size, "adam", learning_rate, seed=seed)
+def part_classes(task: str) -> dict[str, type[Any]]:
+    """Return the dataclasses of a config's parts by the name of the field, those of a task's settings among them."""
+    return {
+        "data": DataConfig,
+        "schedule": ScheduleConfig,
+        "optimization": OptimizerConfig,
+        "regularization": RegularizationConfig,
+        "checkpoint": CheckpointConfig,
+        "settings": settings_class(task),
+    }
 
 
-def asked_precision(precision: str | None, mixed: bool | None) -> str | None:
-    """What is asked for by --precision, or by its short form, --mixed-precision; None where neither is given."""
-    short = None if mixed is None else BFLOAT16 if mixed else FLOAT32
-    if short and precision not in (None, short):
-        raise HRNetError(f"`mixed_precision` is `precision` {BFLOAT16}, which does not go with `precision` {precision}")
-    return short or precision
+def value_types(task: str) -> dict[str, Any]:
+    """Return the type of each value of a config by its name, those of a task's settings among them."""
+    types: dict[str, Any] = {}
+    for part in part_classes(task).values():
+        hints = typing.get_type_hints(part)
+        types |= {name: hints[name] for name in _names(part)}
+    return types | OWN_TYPES
 
 
-def stored_settings(task: str, config: dict[str, Any], place: str = "config") -> Any:
-    """The task's settings that a run with that config learnt by; the defaults where it was imported.
+def fine_tuning_config(parent: Run, train: DataSource, val: DataSource | None, values: Mapping[str, object]) -> TrainingConfig:
+    """Return the config that fine-tunes a run, with the settings of its task.
 
-    Raises HRNetError, naming `place` and the setting, where one is of another type.
+    Args:
+        parent: The run.
+        train: The training set.
+        val: The validation set, if any.
+        values: Other values by name.
     """
-    return checked({name: config[name] for name in setting_types(task) if name in config}, settings_class(task), place)
+    sources = {"train": train, "val": val}
+    return TrainingConfig.from_values(parent.spec.task, {"settings": run_settings(parent), **sources, **values})
 
 
-def run_settings(run: Run) -> Any:
-    """The task's settings that `run` learnt by."""
+def stored_settings(task: str, config: Mapping[str, object], place: str = "config") -> TaskSettings:
+    """Return the settings of a task in a run's config; the defaults for those that are missing, as in an imported run.
+
+    Args:
+        task: Name of the task.
+        config: A run's config.
+        place: Where it is, for messages.
+
+    Raises:
+        HRNetError: A setting has the wrong type or is out of range.
+    """
+    kind = settings_class(task)
+    settings: TaskSettings = checked({name: config[name] for name in _names(kind) if name in config}, kind, place)
+    return settings
+
+
+def run_settings(run: Run) -> TaskSettings:
+    """Return the task settings that a run was trained with."""
+    from hrnet_tf.runs.run import RUN_FILE
+
     return stored_settings(run.spec.task, run.config, f"{run.path / RUN_FILE}: config")
+
+
+def _named(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names if name in values}
+
+
+def _names(part: type[Any]) -> list[str]:
+    return [field.name for field in dataclasses.fields(part)]
+
+
+def _fields(part: Any) -> dict[str, object]:
+    return {name: getattr(part, name) for name in _names(type(part))}

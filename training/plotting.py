@@ -1,52 +1,66 @@
-"""Curves of one or several runs as a picture: each figure of history.csv over the epochs."""
+"""Training curves of one or several runs as a picture: each column of history.csv over the epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
-from training.engine.history import read_history
+from training.engine.history import Rows, read_history
 
 COLUMNS, PANEL_INCHES = 2, (5.2, 3.4)
 DPI = 120
+MAX_MARKERS = 120  # longer curves have no markers
+
+Axes: TypeAlias = Any  # of matplotlib
 
 
 def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
-    """Draw the histories of `runs`, one panel a figure, into the PNG file `output`; HRNetError where none was trained."""
+    """Draw the training curves of runs, one panel for each column of their histories.
+
+    Args:
+        runs: Trained runs.
+        output: PNG file to write.
+
+    Returns:
+        The file.
+
+    Raises:
+        HRNetError: A run has no history yet.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    histories = {str(run.path): read_history(run.path) for run in runs}
+    histories: dict[str, Rows] = {str(run.path): read_history(run.path) for run in runs}
     for path, rows in histories.items():
         if not rows:
-            raise HRNetError(f"{path} has no history yet: it was not trained to its first epoch")
+            raise HRNetError(f"{path} has no history yet: its first epoch was not completed")
     names = list(dict.fromkeys(name for rows in histories.values() for row in rows for name in row if name != "epoch"))
-    rows_of_panels = -(-len(names) // COLUMNS)
+    panel_rows = -(-len(names) // COLUMNS)
     width, height = PANEL_INCHES
-    size = (width * min(COLUMNS, len(names)), height * rows_of_panels)
-    figure, axes = pyplot.subplots(rows_of_panels, min(COLUMNS, len(names)), figsize=size, squeeze=False)
+    size = (width * min(COLUMNS, len(names)), height * panel_rows)
+    figure, axes = pyplot.subplots(panel_rows, min(COLUMNS, len(names)), figsize=size, squeeze=False)
     for axis, name in zip(axes.flat, names, strict=False):
-        _panel(axis, name, histories)
+        _draw_panel(axis, name, histories)
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
     figure.tight_layout()
     picture = Path(output)
-    write_atomically(picture, lambda beside: figure.savefig(beside, format="png", dpi=DPI))
+    write_atomically(picture, lambda part: figure.savefig(part, format="png", dpi=DPI))
     pyplot.close(figure)
     return picture
 
 
-def _panel(axis: Any, name: str, histories: dict[str, list[dict[str, float]]]) -> None:
+def _draw_panel(axis: Axes, name: str, histories: dict[str, Rows]) -> None:
     for path, rows in histories.items():
-        met = [(row["epoch"], row[name]) for row in rows if name in row]
-        if met:
-            axis.plot(*zip(*met, strict=True), label=path, marker="." if len(met) < DPI else None)
+        points = [(row["epoch"], row[name]) for row in rows if name in row]
+        if points:
+            axis.plot(*zip(*points, strict=True), label=path, marker="." if len(points) < MAX_MARKERS else None)
     axis.set_title(name.replace("_", " "))
     axis.set_xlabel("epoch")
     axis.grid(alpha=0.3)

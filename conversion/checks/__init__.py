@@ -1,1 +1,1 @@
-"""A converted file against the Keras model."""
+"""Checks of converted models, and comparison with their Keras models."""

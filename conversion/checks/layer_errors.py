@@ -29,14 +29,14 @@ from mobile_eval.model.graph import Operator, TFLiteGraph
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.runtime.interpreter import Interpreter, make_interpreter, real_values
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.viz.svg import GRID, MUTED, PAPER, element, line, picture, text
+from mobile_eval.viz.svg import BLUE, GRID, MUTED, ORANGE, PAPER, RED, element, line, picture, text
 
 JUMP_DB = 6.0  # a loss of half the amplitude
 MAX_JUMPS = 3
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900.0, 340.0, 56.0, 20.0, 16.0, 48.0
-COLORS = {"CONV_2D": "#2458d3", "ADD": "#c2570c"}
-OTHER_COLOR = "#667085"
-JUMP_COLOR = "#c02652"
+COLORS = {"CONV_2D": BLUE, "ADD": ORANGE}
+OTHER_COLOR = MUTED
+JUMP_COLOR = RED
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Ranges for post-training quantization."""
+"""Calibration data, ranges and per-layer settings of post-training quantization."""

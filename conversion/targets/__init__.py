@@ -1,1 +1,1 @@
-"""Rules and compilers of accelerators."""
+"""Accelerators: rules and compilers."""

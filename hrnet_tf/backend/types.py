@@ -6,7 +6,6 @@ an alias of `Any`: it documents what a value is, and a type checker accepts the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +15,7 @@ KerasModule: TypeAlias = Any  # `tf_keras` or `keras`
 KerasModel: TypeAlias = Any
 KerasLayer: TypeAlias = Any
 KerasOptimizer: TypeAlias = Any
+KerasSchedule: TypeAlias = Any  # of the learning rate
 KerasLoss: TypeAlias = Any
 KerasMetric: TypeAlias = Any
 KerasCallback: TypeAlias = Any
@@ -29,9 +29,9 @@ Shape: TypeAlias = Any  # a sequence of sizes, None where a size is not known
 TensorFlowModule: TypeAlias = Any
 TFDataset: TypeAlias = Any  # `tf.data.Dataset`
 TFStrategy: TypeAlias = Any  # `tf.distribute.Strategy`
+TFSummaryWriter: TypeAlias = Any
 TFFunction: TypeAlias = Any  # what `tf.function` returns
 TFLiteConverter: TypeAlias = Any
 
-LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # (targets, outputs) -> loss
 Images: TypeAlias = NDArray[np.float32]  # (N, H, W, C)
 Weights: TypeAlias = dict[str, NDArray[np.float32]]  # arrays by "layer/variable"

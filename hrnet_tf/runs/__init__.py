@@ -1,1 +1,1 @@
-"""Runs on disk: description and weights."""
+"""Runs on disk: description, weights, ranking and removal steps."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from hrnet_tf.spec.network import MAX_SIZE, FusionLink, Size, check_input_size
+from hrnet_tf.spec.network import MAX_SIZE, FusionLink, check_input_size
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import JsonObject, checked
+from mobile_eval.typed import JsonObject, Size, checked
 
 RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # bottleneck blocks of each stage
 RESNET_STRIDE = 32

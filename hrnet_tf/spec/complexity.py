@@ -18,16 +18,9 @@ from hrnet_tf.spec.baseline import (
     SimpleBaselineSpec,
 )
 from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, detection_widths, pyramid_sizes
-from hrnet_tf.spec.network import (
-    BOTTLENECK_EXPANSION,
-    CLASSIFICATION_FEATURES,
-    FIRST_STAGE,
-    BranchModule,
-    FusionLink,
-    HRNetSpec,
-    Size,
-)
+from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE
+from mobile_eval.typed import Size
 
 _BOX = 4  # numbers per box
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hrnet_tf.spec.network import HRNetSpec, Size
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
+from mobile_eval.typed import Size
 
 PYRAMID_CHANNELS = 256
 DENSE_FEATURES = 1024

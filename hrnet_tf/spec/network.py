@@ -18,9 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import JsonObject, checked, checked_entry
-
-Size = tuple[int, int]  # (height, width)
+from mobile_eval.typed import JsonObject, Size, checked, checked_entry
 
 # The head of each of the package's tasks. The spec of another task names one of these heads.
 TASK_HEADS = {
@@ -341,10 +339,12 @@ class HRNetSpec:
             HRNetError: If the network does not have one of them.
 
         Example:
+            Without its last link, branch 3 no longer influences the heatmaps, nor do the three links into it.
+
             >>> from hrnet_tf.spec.presets import preset
             >>> spec = preset("pose-w32")
             >>> len(spec.links), len(spec.without({FusionLink(4, 2, 3, 0)}).links)
-            (53, 52)
+            (53, 49)
         """
         removed = frozenset(removed)
         links = frozenset(unit for unit in removed if isinstance(unit, FusionLink))

@@ -12,8 +12,9 @@ import re
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
-from hrnet_tf.spec.network import HRNetSpec, Size, StageSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import Size
 
 _SIZES = {  # task: input size (height, width) in the paper, and number of joints, landmarks or classes
     "pose": ((256, 192), 17),  # COCO
@@ -163,26 +164,28 @@ def customized(
     if isinstance(spec, SimpleBaselineSpec):
         sizes = {"width": width, "modules": modules, "blocks": blocks, "stem_width": stem_width}
         sizes |= {"stage1_blocks": stage1_blocks, "stage1_width": stage1_width, "head_width": head_width}
-        unsupported = [f"`{name}`" for name, value in sizes.items() if value is not None]
+        unsupported = ", ".join(f"`{name}`" for name, value in sizes.items() if value is not None)
         if unsupported:
-            raise HRNetError(
-                f"{spec.name} is a SimpleBaseline, of which only `input_size` can be set, got {', '.join(unsupported)}"
-            )
+            raise HRNetError(f"only `input_size` of {spec.name} can be set, a SimpleBaseline; got {unsupported}")
         return dataclasses.replace(spec, input_size=input_size or spec.input_size)
-    counts = [stage.modules for stage in spec.stages]
-    if modules is not None:
-        if not re.fullmatch(r"\d+(,\d+){0,2}", modules):
-            raise HRNetError(f"`modules` must be one number per stage, such as 1,4,3, got {modules!r}")
-        counts = [int(count) for count in modules.split(",")]
-    depth = spec.stages[0].blocks if blocks is None else blocks
     return dataclasses.replace(
         spec,
         input_size=input_size or spec.input_size,
         width=width or spec.width,
-        stages=tuple(StageSpec(count, depth) for count in counts),
+        stages=_stages(spec, modules, blocks),
         stem_width=stem_width or spec.stem_width,
         stage1_blocks=stage1_blocks or spec.stage1_blocks,
         stage1_width=stage1_width or spec.stage1_width,
         head_width=head_width or spec.head_width,
         links=frozenset(),
     ).full()
+
+
+def _stages(spec: HRNetSpec, modules: str | None, blocks: int | None) -> tuple[StageSpec, ...]:
+    """The stages of `spec` with other numbers of modules and blocks."""
+    counts = [stage.modules for stage in spec.stages]
+    if modules is not None:
+        if not re.fullmatch(r"\d+(,\d+){0,2}", modules):
+            raise HRNetError(f"`modules` must be one number per stage, such as 1,4,3, got {modules!r}")
+        counts = [int(count) for count in modules.split(",")]
+    return tuple(StageSpec(count, spec.stages[0].blocks if blocks is None else blocks) for count in counts)

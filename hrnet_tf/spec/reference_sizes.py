@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.complexity import Cost, complexity
 from hrnet_tf.spec.detection import PAPER_PROPOSALS
-from hrnet_tf.spec.network import Size
 from hrnet_tf.spec.presets import customized, preset
-from mobile_eval.typed import JsonObject
+from mobile_eval.typed import JsonObject, Size
 
 QUANTITIES = ("parameters", "multiply-adds")
 CLOSE_PERCENT = 1.0

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.complexity import Cost, parts, total
-from hrnet_tf.spec.network import TASKS, Size
+from hrnet_tf.spec.network import TASKS
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 from hrnet_tf.spec.reference_sizes import USUAL_RULES, Comparison, compare_figure, figures_of
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import JsonObject
+from mobile_eval.typed import JsonObject, Size
 
 WIDE = 100  # columns of a terminal that has room for unabbreviated numbers
 MIN_WIDTH = 80

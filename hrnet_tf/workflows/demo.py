@@ -76,7 +76,7 @@ class DemoData:
 
 
 def demo_data(task: str, folder: Path) -> DemoData:
-    """The options for what `hrnet people --task` writes into `folder`."""
+    """The options for what `hrnet data synthetic --task` writes into `folder`."""
     train, val = folder / "train", folder / "val"
     if task == "classification":
         return DemoData(("--images", train, "--val-images", val), ("--images", train), ("--images", val))
@@ -111,7 +111,7 @@ def demo_steps(output: Path, task: str, demo: Demo) -> list[Step]:
     def convert(run: str, name: str) -> Step:
         return step("convert", runs[run], f"--format {name.split('-')[1]} --output", files[name], result=files[name])
 
-    drawn = (f"people --train-images {demo.images[0]} --val-images {demo.images[1]} --output", people)
+    drawn = (f"data synthetic --train-images {demo.images[0]} --val-images {demo.images[1]} --output", people)
     return [
         step(*drawn, "" if task == "pose" else f"--task {task}"),
         step(f"train {demo.network}", *train, demo.recipe, *training(demo.epochs, "full")),

@@ -45,6 +45,47 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class PhoneMeasurement:
+    """What was measured on the phone.
+
+    Attributes:
+        command: The command line of benchmark_model.
+        timing: Its output.
+        before: State of the phone before the measurement.
+        after: State of the phone after it.
+        peak_bytes: Peak memory; None where it was not measured.
+        operators: Times of the operators; empty where they were not measured.
+    """
+
+    command: str
+    timing: BenchmarkOutput
+    before: Environment
+    after: Environment
+    peak_bytes: int | None = None
+    operators: tuple[PhoneOperatorTime, ...] = ()
+
+    def to_json(self) -> JsonObject:
+        """Convert to plain data with the keys of `hrnet bench`, null where benchmark_model reports no value, and further keys."""
+        timing, steady = self.timing, self.timing.steady
+        not_reported = ("p90_ms", "p99_ms", "drift", "warmup_ms", "samples_ms", "pipeline")
+        memory = {"peak_bytes": self.peak_bytes, "before_loading_bytes": None} if self.peak_bytes else None
+        return {
+            **dataclasses.asdict(steady),
+            **dict.fromkeys(not_reported),
+            "load_ms": timing.load_ms,
+            "first_ms": timing.first_ms,
+            "warmup": dataclasses.asdict(timing.warmup),
+            "placement": dataclasses.asdict(timing.placement),
+            "footprint": {"init_bytes": timing.init_bytes, "overall_bytes": timing.overall_bytes},
+            "memory": memory,
+            "operators": [dataclasses.asdict(operator) for operator in self.operators] or None,
+            "command": self.command,
+            "before": dataclasses.asdict(self.before),
+            "after": dataclasses.asdict(self.after),
+        }
+
+
+@dataclass(frozen=True)
 class PhoneLatencyResult:
     """The latency of one model on a phone.
 
@@ -57,12 +98,7 @@ class PhoneLatencyResult:
         phone: The phone.
         backend: How the model was run.
         mode: Name of the effort.
-        timing: The output of benchmark_model.
-        before: State of the phone before the measurement.
-        after: State of the phone after it.
-        command: The command line of benchmark_model.
-        peak_bytes: Peak memory; None where it was not measured.
-        operators: Times of the operators; empty where they were not measured.
+        measurement: What was measured.
     """
 
     model: str
@@ -73,57 +109,24 @@ class PhoneLatencyResult:
     phone: PhoneInfo
     backend: PhoneBackend
     mode: str
-    timing: BenchmarkOutput
-    before: Environment
-    after: Environment
-    command: str
-    peak_bytes: int | None = None
-    operators: tuple[PhoneOperatorTime, ...] = ()
+    measurement: PhoneMeasurement
 
     def to_json(self) -> JsonObject:
-        """Convert to plain data with the keys of `hrnet bench`, null where benchmark_model reports no value, and further keys."""
-        timing, steady = self.timing, self.timing.steady
-        memory = {"peak_bytes": self.peak_bytes, "before_loading_bytes": None} if self.peak_bytes else None
-        shared: JsonObject = {
-            "p50_ms": steady.p50_ms,
-            "p90_ms": None,
-            "p99_ms": None,
-            "mean_ms": steady.mean_ms,
-            "std_ms": steady.std_ms,
-            "min_ms": steady.min_ms,
-            "max_ms": steady.max_ms,
-            "drift": None,
+        """Convert to plain data; see `PhoneMeasurement.to_json`."""
+        return {
             "model": self.model,
-            "runtime": f"{TOOL}, version {UNAVAILABLE}",
-            "threads": self.backend.threads,
-            "placement": dataclasses.asdict(timing.placement),
-            "mode": self.mode,
             "size_bytes": self.size_bytes,
             "sha256": self.sha256,
-            "load_ms": timing.load_ms,
-            "first_ms": timing.first_ms,
-            "warmup_ms": None,
-            "samples_ms": None,
-            "before": dataclasses.asdict(self.before),
-            "after": dataclasses.asdict(self.after),
-            "memory": memory,
-            "pipeline": None,
-        }
-        return {
-            **shared,
-            "runs": steady.runs,
-            "p5_ms": steady.p5_ms,
-            "p95_ms": steady.p95_ms,
-            "warmup": dataclasses.asdict(timing.warmup),
-            "footprint": {"init_bytes": timing.init_bytes, "overall_bytes": timing.overall_bytes},
-            "phone": {"serial": self.serial, **dataclasses.asdict(self.phone)},
-            "command": self.command,
+            "runtime": f"{TOOL}, version {UNAVAILABLE}",
             "tool_sha256": self.tool_sha256,
-            "operators": [dataclasses.asdict(operator) for operator in self.operators] or None,
+            "threads": self.backend.threads,
+            "mode": self.mode,
+            "phone": {"serial": self.serial, **dataclasses.asdict(self.phone)},
+            **self.measurement.to_json(),
         }
 
     def __str__(self) -> str:
-        timing, steady = self.timing, self.timing.steady
+        measurement, timing, steady = self.measurement, self.measurement.timing, self.measurement.timing.steady
         threads = f"{self.backend.threads} thread{'s' if self.backend.threads > 1 else ''}"
         lines = [
             f"{self.model}: {TOOL}, {threads}, {self.phone}",
@@ -133,15 +136,15 @@ class PhoneLatencyResult:
             f"  load {timing.load_ms:.1f} ms   first {timing.first_ms:.2f} ms   size {self.size_bytes / 1e6:.3f} MB",
             f"  {timing.placement}",
         ]
-        if self.peak_bytes:
-            lines.append(f"  peak memory {self.peak_bytes / 2**20:.1f} MiB")
-        state = state_line(self.before, self.after)
+        if measurement.peak_bytes:
+            lines.append(f"  peak memory {measurement.peak_bytes / 2**20:.1f} MiB")
+        state = state_line(measurement.before, measurement.after)
         return "\n".join([*lines, *([f"  {state}"] if state else []), *self._slowest_kinds()])
 
     def _slowest_kinds(self) -> list[str]:
         """A line with the kinds of operators that take the most time; none without a profile."""
         sums: dict[str, float] = defaultdict(float)
-        for operator in self.operators:
+        for operator in self.measurement.operators:
             sums[operator.kind] += operator.ms if operator.calls and not operator.inside else 0
         slowest = sorted(sums.items(), key=lambda item: -item[1])[:SHOWN_KINDS]
         listing = ", ".join(f"{kind} {ms:.2f}" for kind, ms in slowest if ms)
@@ -180,34 +183,29 @@ def bench(
     check_program(program, info.abis)
     logger.info("%s: %s", phone.serial, info)
     with phone.folder() as folder:
-        phone.push([program], f"{folder}/{TOOL}")
-        phone.push([model], f"{folder}/model.tflite")
-        phone.checked(f"chmod 755 {folder}/{TOOL}")
-        before = phone_environment(phone, info, backend.cores)
-        logger.info("%s: measuring latency, at least %d runs and %g s", phone.serial, effort.runs, effort.seconds)
-        line = command(folder, backend, effort, warmup, [])
-        timing = parse_output(_run(phone, folder, line), backend)
-        after = phone_environment(phone, info, backend.cores)
-        if memory or operators:
-            logger.info("%s: measuring %s", phone.serial, " and ".join(["peak memory"] * memory + ["operators"] * operators))
-        peak_bytes = _peak_bytes(phone, folder, backend) if memory else None
-        operator_times = _operator_times(phone, folder, backend, warmup) if operators else ()
-    return PhoneLatencyResult(
-        model=Path(model).name,
-        size_bytes=len(data),
-        sha256=sha256(data),
-        tool_sha256=sha256(read_bytes(program, "benchmark binary")),
-        serial=phone.serial,
-        phone=info,
-        backend=backend,
-        mode=effort.mode,
-        timing=timing,
-        before=before,
-        after=after,
-        command=line.replace(f"{folder}/", ""),
-        peak_bytes=peak_bytes,
-        operators=operator_times,
-    )
+        _copy(phone, folder, program, model)
+        measurement = _measure(phone, folder, info, backend, effort, warmup)
+        if memory:
+            measurement = dataclasses.replace(measurement, peak_bytes=_peak_bytes(phone, folder, backend))
+        if operators:
+            measurement = dataclasses.replace(measurement, operators=_operator_times(phone, folder, backend, warmup))
+    hashes = sha256(data), sha256(read_bytes(program, "benchmark binary"))
+    return PhoneLatencyResult(Path(model).name, len(data), *hashes, phone.serial, info, backend, effort.mode, measurement)
+
+
+def _copy(phone: Phone, folder: str, program: Path | str, model: Path | str) -> None:
+    phone.push([program], f"{folder}/{TOOL}")
+    phone.push([model], f"{folder}/model.tflite")
+    phone.checked(f"chmod 755 {folder}/{TOOL}")
+
+
+def _measure(phone: Phone, folder: str, info: PhoneInfo, backend: PhoneBackend, effort: Effort, warmup: int) -> PhoneMeasurement:
+    """Measure the latency of the model in `folder`."""
+    logger.info("%s: measuring latency, at least %d runs and %g s", phone.serial, effort.runs, effort.seconds)
+    before = phone_environment(phone, info, backend.cores)
+    line = command(folder, backend, effort, warmup, [])
+    timing = parse_output(_run(phone, folder, line), backend)
+    return PhoneMeasurement(line.replace(f"{folder}/", ""), timing, before, phone_environment(phone, info, backend.cores))
 
 
 def _run(phone: Phone, folder: str, line: str) -> str:
@@ -224,12 +222,14 @@ def _run(phone: Phone, folder: str, line: str) -> str:
 
 
 def _peak_bytes(phone: Phone, folder: str, backend: PhoneBackend) -> int | None:
+    logger.info("%s: measuring peak memory", phone.serial)
     line = command(folder, backend, Effort(MEMORY_RUNS), 1, ["--report_peak_memory_footprint=true"])
     return parse_output(_run(phone, folder, line), backend).peak_bytes
 
 
 def _operator_times(phone: Phone, folder: str, backend: PhoneBackend, warmup: int) -> tuple[PhoneOperatorTime, ...]:
     """Run the profiler. TFLite's tool writes CSV; LiteRT's, which knows --use_profiler, only prints tables."""
+    logger.info("%s: measuring operators", phone.serial)
     file = f"{folder}/profile.csv"
     extra = ["--enable_op_profiling=true", f"--profiling_output_csv_file={file}", "--use_profiler=true"]
     output = _run(phone, folder, command(folder, backend, PROFILE, warmup, extra))

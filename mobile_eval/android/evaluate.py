@@ -85,18 +85,10 @@ def evaluate(
         NoPythonError: The phone has no Python that can run the evaluator.
         HRNetError: The phone was disconnected, or the command fails on it.
     """
-    description = read_description(model)  # refuses a damaged model before anything is copied
+    read_description(model)  # refuses a damaged model before anything is copied
     path = find_python(phone, python)
     with phone.folder() as folder, tempfile.TemporaryDirectory() as here:
-        local = Path(here)
-        images = len(_images(dataset))
-        logger.info("%s: copying the evaluator, the model and %s", phone.serial, number_of(images, "images"))
-        _stage(dataset, local)
-        phone.push([local / "mobile_eval", local / "annotations.json"], f"{folder}/")
-        phone.push([local / "images"], f"{folder}/")
-        phone.push([model], f"{folder}/{_safe_name(model)}")
-        write_json(local / "description.json", description.to_json())  # it need not be inside of the model
-        phone.push([local / "description.json"], str(description_path(f"{folder}/{_safe_name(model)}")))
+        _copy(phone, folder, model, dataset, Path(here))
         runtime = _find_runtime(phone, path, folder)
         instances = number_of(len(dataset), "instances")
         logger.info("%s: evaluating %s with %s, %s", phone.serial, instances, runtime.path, runtime.runtime)
@@ -105,9 +97,20 @@ def evaluate(
         result = phone.shell(killable(line, folder), timeout_s=None)
         if result.status:
             raise HRNetError(f"evaluating on the phone failed: {result.reason.removeprefix('error: ')}")
-        phone.pull(f"{folder}/figures.json", local / "figures.json")
-        figures: JsonObject = checked(read_json(local / "figures.json", "figures"), JsonObject, "figures")
-        return {**figures, "python": runtime.path}, result.stdout.strip()
+        phone.pull(f"{folder}/figures.json", Path(here, "figures.json"))
+        figures: JsonObject = checked(read_json(Path(here, "figures.json"), "figures"), JsonObject, "figures")
+    return {**figures, "python": runtime.path}, result.stdout.strip()
+
+
+def _copy(phone: Phone, folder: str, model: Path | str, dataset: KeypointDataset, local: Path) -> None:
+    """Copy the evaluator, the model and the data to `folder` on the phone; `local` is a temporary folder here."""
+    logger.info("%s: copying the evaluator, the model and %s", phone.serial, number_of(len(_images(dataset)), "images"))
+    _stage(dataset, local)
+    write_json(local / "description.json", read_description(model).to_json())  # it need not be inside of the model
+    phone.push([local / "mobile_eval", local / "annotations.json"], f"{folder}/")
+    phone.push([local / "images"], f"{folder}/")
+    phone.push([model], f"{folder}/{_safe_name(model)}")
+    phone.push([local / "description.json"], str(description_path(f"{folder}/{_safe_name(model)}")))
 
 
 def find_python(phone: Phone, python: str | None = None) -> str:

@@ -67,7 +67,7 @@ def with_options_by_task(classes: Mapping[str, type], *, only: tuple[str, ...] =
 
         signature: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            by_task = [parameter_of(option, _panel(tasks[name], len(classes))) for name, option in options.items()]
+            by_task = [parameter_of(option, _panel(option, tasks[name], len(classes))) for name, option in options.items()]
             signature += by_task if parameter.name == "options" else [parameter]
         return _typer_command(command, signature, call)
 
@@ -103,9 +103,9 @@ def _typed_values(values: Values, names: Iterable[str]) -> Values:
     return {name: value for name, value in taken.items() if value is not None and value != []}
 
 
-def _panel(tasks: list[str], count: int) -> str:
+def _panel(option: DeclaredOption, tasks: list[str], count: int) -> str:
     if len(tasks) == count:
-        return "Options of all tasks"
+        return option.panel or "Options of all tasks"
     first = ", ".join(tasks[:-1])
     return f"Options of {first} and {tasks[-1]}" if first else f"Options of {tasks[0]}"
 

@@ -1,4 +1,4 @@
-"""Run a command-line application: what is bad input, what is a bug, and how each ends."""
+"""Run a command-line application: its exit codes, its error messages, and what it logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -18,26 +18,33 @@ from mobile_eval.notices import show_in_one_line
 
 DEBUG_VARIABLE = "HRNET_DEBUG"
 BUG, BAD_INPUT, INTERRUPTED = 1, 2, 130
-PACKAGES = ("mobile_eval", "hrnet_tf", "training", "conversion")  # whose loggers have their modules' names
+PACKAGES = ("mobile_eval", "hrnet_tf", "training", "conversion")  # their loggers are named after modules
 IS_A_BUG = (
     "error: this is a bug of hrnet_tf, not of your input ({kind}).\n"
-    "Please report it with the command and the lines below; the command has stopped, and its earlier output is as it was."
+    "Please report it with the command and the lines below. The command has stopped; its earlier output is unchanged."
 )
 
 
 def run(application: typer.Typer) -> None:
     """Run an application and exit.
 
-    Bad input and failing disks end in one line on stderr and exit code 2, Ctrl-C in 130, and a bug in two lines, its traceback
-    and exit code 1. HRNET_DEBUG=1 shows the traceback of bad input too, and opencv's own lines on damaged images.
+    Bad input and failing disks print one line on stderr and exit with 2. Ctrl-C exits with 130. A bug prints two lines and its
+    traceback and exits with 1. HRNET_DEBUG=1 shows the traceback of bad input too, and opencv's messages about damaged images.
+
+    Args:
+        application: The application; its arguments are those of the process.
     """
-    _print_any_text()
-    show_in_one_line(lambda text: with_options(text, application, sys.argv[1:]))
+    _escape_unprintable_text()
+
+    def spell(message: str) -> str:
+        return with_options(message, application, sys.argv[1:])
+
+    show_in_one_line(spell)
     debug = bool(os.environ.get(DEBUG_VARIABLE))
     if not debug:
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when opencv is imported, by the command
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # opencv reads it when the command imports it
     try:
-        with _shown_logs():
+        with _logging_to_terminal(spell):
             application()
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
@@ -45,7 +52,7 @@ def run(application: typer.Typer) -> None:
     except (HRNetError, OSError) as error:
         if debug:
             traceback.print_exc()
-        typer.echo(f"error: {with_options(' '.join(str(error).split()), application, sys.argv[1:])}", err=True)
+        typer.echo(f"error: {spell(' '.join(str(error).split()))}", err=True)
         sys.exit(BAD_INPUT)
     except Exception as error:
         typer.echo(IS_A_BUG.format(kind=type(error).__name__), err=True)
@@ -54,46 +61,60 @@ def run(application: typer.Typer) -> None:
 
 
 def with_options(message: str, application: typer.Typer, arguments: Sequence[str] = ()) -> str:
-    """The message of an error with its parameters as the command line spells them: `keep_macs` becomes --keep-macs.
+    """Spell the parameters in a message as options: `keep_macs` becomes --keep-macs.
 
     Args:
-        message: The message, with parameters in backticks.
-        application: The application whose options they are.
-        arguments: Of the command line; of options of one name those of the command that they call are taken.
+        message: The message, with parameters in backticks. Other names in backticks lose these.
+        application: The application that has the options.
+        arguments: The command line. If several commands have the parameter, the option is that of the command it calls.
+
+    Returns:
+        The message for users of the command line.
     """
     command: object = typer.main.get_command(application)
-    spelled = _options(command)
+    options = _options_by_parameter(command)
     for argument in arguments:
         command = command.commands.get(argument, command) if isinstance(command, TyperGroup) else command
-    spelled.update(_options(command))
-    return PARAMETER.sub(lambda match: spelled.get(match[1], match[1]), message)
+    options.update(_options_by_parameter(command))
+    return PARAMETER.sub(lambda match: options.get(match[1], match[1]), message)
 
 
-def _options(command: object) -> dict[str, str]:
-    """How each option of a command and of its sub-commands is typed, by its parameter's name."""
-    spelled = {}
+def _options_by_parameter(command: object) -> dict[str, str]:
+    """The options of a command and of its sub-commands, by the names of their parameters."""
+    options = {}
     if isinstance(command, TyperGroup):
-        for part in command.commands.values():
-            spelled.update(_options(part))
+        for subcommand in command.commands.values():
+            options.update(_options_by_parameter(subcommand))
     if isinstance(command, TyperCommand | TyperGroup):
-        spelled.update({option.name or "": option.opts[0] for option in command.params if isinstance(option, TyperOption)})
-    return spelled
+        options.update({option.name or "": option.opts[0] for option in command.params if isinstance(option, TyperOption)})
+    return options
 
 
-def _print_any_text() -> None:
-    """Print what the terminal's encoding has no place for as escapes: a name of a file need not be text."""
+def _escape_unprintable_text() -> None:
+    """Print characters outside of the terminal's encoding as escapes; names of files may have any bytes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
+class _WarningFormatter(logging.Formatter):
+    """Formats warnings as one line, with parameters spelled as options."""
+
+    def __init__(self, spell: Callable[[str], str]):
+        super().__init__()
+        self._spell = spell
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"warning: {self._spell(super().format(record))}"
+
+
 @contextlib.contextmanager
-def _shown_logs() -> Iterator[None]:
-    """Print what the packages log: plain lines on stdout, warnings and errors on stderr."""
+def _logging_to_terminal(spell: Callable[[str], str]) -> Iterator[None]:
+    """Print what the packages log: plain lines on stdout, warnings on stderr with their parameters spelled by `spell`."""
     lines, warnings = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
     lines.addFilter(lambda record: record.levelno < logging.WARNING)
     warnings.setLevel(logging.WARNING)
-    warnings.setFormatter(logging.Formatter("warning: %(message)s"))
+    warnings.setFormatter(_WarningFormatter(spell))
     loggers = [logging.getLogger(package) for package in PACKAGES]
     earlier = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""What every data set has in common: where it lies (`DataSource`), and what can be asked of it (`TaskDataset`)."""
+"""Datasets of any task: their files (`DataSource`), and their items and labels (`TaskDataset`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.options import option
+from mobile_eval.typed import Json, JsonObject
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in `typing` from Python 3.11 on
@@ -63,7 +64,7 @@ class DataSource:
         panel=DATA,
     )
 
-    def read_as(self, config: Mapping[str, Any]) -> DataSource:
+    def read_as(self, config: Mapping[str, Json]) -> DataSource:
         """The same, with the `exif` of a run's config where none is set here."""
         exif = config.get("train", {}).get("exif")
         return dataclasses.replace(self, exif=exif) if self.paths and self.exif is None and exif else self
@@ -85,7 +86,7 @@ class DataSource:
         paths = {name: getattr(self, name) for name in PATHS}
         return dataclasses.replace(self, **{name: path.absolute() for name, path in paths.items() if path is not None})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain data of the fields that are set."""
         paths = {name: str(value) for name in PATHS if (value := getattr(self, name)) is not None}
         choices = ("category", self.category), ("exif", self.exif)
@@ -96,9 +97,9 @@ class DataSource:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> DataSource:
+    def from_json(cls, data: Mapping[str, Json]) -> DataSource:
         """Read what `to_json` wrote."""
-        values: dict[str, Any] = {name: Path(value) if name in PATHS else value for name, value in data.items()}
+        values: JsonObject = {name: Path(value) if name in PATHS else value for name, value in data.items()}
         return cls(**values)
 
 
@@ -118,7 +119,7 @@ class TaskDataset(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
     @property
-    def label_schema(self) -> dict[str, Any]: ...
+    def label_schema(self) -> JsonObject: ...
     @property
     def skipped_summary(self) -> str: ...
     def __len__(self) -> int: ...
@@ -129,7 +130,7 @@ class TaskDataset(Protocol):
         """The items of a slice."""
 
 
-def label_names(label_schema: Mapping[str, Any]) -> tuple[str, ...]:
+def label_names(label_schema: Mapping[str, Json]) -> tuple[str, ...]:
     """The names in a `TaskDataset.label_schema`."""
     return tuple(map(str, label_schema.get("keypoints") or label_schema["classes"]))
 

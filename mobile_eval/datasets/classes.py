@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import parse_json, read_bytes
 from mobile_eval.metrics.confusion import IGNORED
+from mobile_eval.typed import JsonObject
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in `typing` from Python 3.11 on
@@ -53,7 +54,7 @@ class ClassDataset(Generic[Item]):
         return self.classes
 
     @property
-    def label_schema(self) -> dict[str, Any]:
+    def label_schema(self) -> JsonObject:
         """The classes as plain data."""
         return {"name": self.task, "classes": list(self.classes)}
 

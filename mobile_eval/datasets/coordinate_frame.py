@@ -20,11 +20,11 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import AS_STORED, SIDEWAYS, read_orientation, upright_size
 from mobile_eval.image.image_size import stored_size
 from mobile_eval.notices import DataWarning
+from mobile_eval.typed import Size
 
 UPRIGHT, STORED = FRAMES = ("upright", "stored")
 THREADS, FILES_PER_TASK = 8, 500
 
-Size = tuple[int, int]
 SizeLookup = Callable[[Path], Size | None]
 
 

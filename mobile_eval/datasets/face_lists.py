@@ -11,14 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from mobile_eval.datasets.coco.schema import Box
 from mobile_eval.datasets.coordinate_frame import STORED, CoordinateFrame, find_frame, oriented_size
 from mobile_eval.datasets.image_files import SUFFIXES, check_folder
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import numbered_rows, read_bytes
-from mobile_eval.typed import brief
+from mobile_eval.typed import JsonObject, brief
 
 WFLW_LANDMARKS, BOX_NUMBERS = 98, 4
 ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
@@ -51,7 +50,7 @@ def is_face_list(annotations: Path | str) -> bool:
     return Path(annotations).is_dir() or Path(annotations).suffix.lower() in (".txt", ".csv")
 
 
-def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None = None) -> tuple[dict[str, Any], CoordinateFrame]:
+def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None = None) -> tuple[JsonObject, CoordinateFrame]:
     """Convert a list of faces to the content of a COCO keypoint file.
 
     Args:
@@ -81,8 +80,8 @@ def faces_as_coco(annotations: Path | str, images: Path | str, exif: str | None 
     return _coco(faces, names, folder, frame), frame
 
 
-def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path, frame: CoordinateFrame) -> dict[str, Any]:
-    images: dict[str, dict[str, Any]] = {}
+def _coco(faces: Sequence[Face], names: Sequence[str], folder: Path, frame: CoordinateFrame) -> JsonObject:
+    images: dict[str, JsonObject] = {}
     annotations = []
     for place, face in enumerate(faces, 1):
         if face.image not in images:
@@ -207,4 +206,8 @@ def _checked_box(box: Box, where: str) -> Box:
 
 
 def _text(path: Path) -> str:
-    return read_bytes(path, "annotation file").decode("utf-8-sig", "replace")
+    text = read_bytes(path, "annotation file").decode("utf-8-sig", "replace")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise HRNetError(f"{path}, line {line} contains a NUL character: the file is damaged; copy it again")
+    return text

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mobile_eval.image.geometry import Image, Size
+from mobile_eval.image.geometry import Image
+from mobile_eval.typed import Size
 
 AS_STORED, SIDEWAYS = 1, (5, 6, 7, 8)  # orientations: not turned; height and width exchanged
 ORIENTATION_TAG = 0x0112

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import brief
+from mobile_eval.typed import Size, brief
 
-Size = tuple[int, int]  # (height, width) in pixels
 Box = tuple[float, float, float, float]  # (x, y, width, height) in pixels
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]

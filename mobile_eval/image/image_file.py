@@ -13,8 +13,9 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.image import png
 from mobile_eval.image.exif import orient_decoded
-from mobile_eval.image.geometry import Box, Image, Size
+from mobile_eval.image.geometry import Box, Image
 from mobile_eval.image.image_size import FORMATS, JPEG, check_size, header_size, jpeg_is_complete
+from mobile_eval.typed import Size
 
 
 class ImageItem(Protocol):

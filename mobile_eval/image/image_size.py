@@ -16,7 +16,7 @@ from mobile_eval.files import read_bytes
 from mobile_eval.image import png
 
 if TYPE_CHECKING:
-    from mobile_eval.image.geometry import Size
+    from mobile_eval.typed import Size
 
 MAX_PIXELS = 100_000_000  # by default
 MAX_WARPED_PIXELS = (2**31 - 1) // 3  # opencv's warps count the bytes of RGB images in 32 bits, and crash above

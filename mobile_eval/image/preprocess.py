@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_eval.image.geometry import STANDARD, Array, Geometry, Image, Size, box_matrix
+from mobile_eval.image.geometry import STANDARD, Array, Geometry, Image, box_matrix
 from mobile_eval.image.image_file import BoxedItem, read_item
+from mobile_eval.typed import Size
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

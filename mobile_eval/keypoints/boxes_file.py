@@ -9,8 +9,8 @@ from pathlib import Path, PurePath
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
-from mobile_eval.image.geometry import Box, Size, checked_box
-from mobile_eval.typed import Json, JsonObject
+from mobile_eval.image.geometry import Box, checked_box
+from mobile_eval.typed import Json, JsonObject, Size
 
 MIN_SCORE = 0.3
 PERSON, COCO_PERSON_ID = "person", 1  # COCO's detection results have ids of categories, but no names

@@ -14,15 +14,16 @@ from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.datasets.coordinate_frame import ALL_UPRIGHT, UPRIGHT, CoordinateFrame, find_frame
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_bytes, write_json
-from mobile_eval.image.geometry import Array, Box, Image, Size
+from mobile_eval.image.geometry import Array, Box, Image
 from mobile_eval.image.image_file import read_image
 from mobile_eval.keypoints.boxes_file import image_sizes
 from mobile_eval.keypoints.inference import predict_box
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import check_finds_keypoints, instance_score
-from mobile_eval.typed import JsonObject
-from mobile_eval.viz.poses import draw_skeleton, encode_image
+from mobile_eval.typed import JsonObject, Size
+from mobile_eval.viz.cutout import encode_image
+from mobile_eval.viz.poses import draw_skeleton
 
 KEYPOINTS_FILE = "keypoints.json"
 

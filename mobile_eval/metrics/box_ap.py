@@ -6,16 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from faster_coco_eval import COCO, COCOeval_faster
 
-from mobile_eval.datasets.coco.schema import TABLES, CocoData, JsonObject, as_float, as_id, id_key, number_ids, valid_area
+from mobile_eval.datasets.coco.schema import TABLES, CocoData, Entry, as_float, as_id, id_key, number_ids, valid_area
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
 from mobile_eval.metrics.keypoint_ap import summarize
 from mobile_eval.metrics.metric import format_scores
-from mobile_eval.typed import brief
+from mobile_eval.typed import JsonObject, brief
 
 REQUIRED = ("image_id", "category_id", "bbox")
 
@@ -55,7 +54,7 @@ def box_ap_of_files(annotations: Path | str, results: Path | str) -> BoxApResult
     return box_ap(coco, predictions)  # type: ignore[arg-type]  # its entries are checked below
 
 
-def box_ap(coco: CocoData, predictions: Sequence[JsonObject]) -> BoxApResult:
+def box_ap(coco: CocoData, predictions: Sequence[Entry]) -> BoxApResult:
     """AP and AR of boxes.
 
     An annotation without an area above 0 gets the area of its box; crowds without a box are left out. Images and categories
@@ -88,14 +87,14 @@ def box_ap(coco: CocoData, predictions: Sequence[JsonObject]) -> BoxApResult:
     return BoxApResult(*summarize(evaluation)[:12])
 
 
-def _annotation(entry: JsonObject, place: int) -> dict[str, Any]:
+def _annotation(entry: Entry, place: int) -> JsonObject:
     """An annotation with all entries that COCO's evaluation reads."""
     box = _box(entry, f"annotation {place}")
     area = valid_area(entry.get("area")) or box[2] * box[3]
     return {**entry, "id": place, "bbox": box, "area": area, "iscrowd": int(entry.get("iscrowd") or 0)}
 
 
-def _detection(entry: JsonObject, place: int) -> dict[str, Any]:
+def _detection(entry: Entry, place: int) -> JsonObject:
     """A result as an annotation."""
     box = _box(entry, f"result {place}")
     if as_float(entry.get("score")) is None:
@@ -103,7 +102,7 @@ def _detection(entry: JsonObject, place: int) -> dict[str, Any]:
     return {**entry, "id": place, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
 
 
-def _renumbered(entry: JsonObject, where: str, numbers: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def _renumbered(entry: Entry, where: str, numbers: Mapping[str, Mapping[str, int]]) -> JsonObject:
     """An entry with the numbers of its image and category."""
     ids = {name: known.get(id_key(entry[name]) or "") for name, known in numbers.items()}
     for name, number in ids.items():
@@ -112,7 +111,7 @@ def _renumbered(entry: JsonObject, where: str, numbers: Mapping[str, Mapping[str
     return {**entry, **ids}
 
 
-def _box(entry: JsonObject, where: str) -> list[float]:
+def _box(entry: Entry, where: str) -> list[float]:
     """The box of an entry; its area may be 0, as that of some of COCO's boxes is."""
     missing = next((name for name in REQUIRED if not isinstance(entry, dict) or name not in entry), None)
     if missing:

@@ -11,15 +11,15 @@ import contextlib
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from mobile_eval.datasets.coco.schema import CocoData, Id, JsonObject, as_id, id_key, number_ids, valid_area
+from mobile_eval.datasets.coco.schema import CocoData, Entry, Id, as_id, id_key, number_ids, valid_area
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import format_scores
 from mobile_eval.metrics.oks import Array, annotation_oks
+from mobile_eval.typed import JsonObject
 
 AREA_OF_BOX = 0.53
 MAX_PREDICTIONS = 20  # per image, best scores first
@@ -48,7 +48,7 @@ class KeypointApResult:
         return format_scores({"AP": self.ap, "AP50": self.ap50, "AP75": self.ap75, "AR": self.ar})
 
 
-def keypoint_ap(coco: CocoData, predictions: Sequence[JsonObject], sigmas: Sequence[float], category_id: Id) -> KeypointApResult:
+def keypoint_ap(coco: CocoData, predictions: Sequence[Entry], sigmas: Sequence[float], category_id: Id) -> KeypointApResult:
     """AP and AR of keypoints.
 
     Args:
@@ -62,13 +62,14 @@ def keypoint_ap(coco: CocoData, predictions: Sequence[JsonObject], sigmas: Seque
     """
     images = number_ids(image["id"] for image in coco["images"])
     truth = _renumbered(coco, category_id, images)
-    predictions = [one for one in predictions if id_key(one.get("category_id", category_id)) == id_key(category_id)]
-    unknown = next((one["image_id"] for one in predictions if id_key(one["image_id"]) not in images), None)
+    key = id_key(category_id)
+    predictions = [entry for entry in predictions if id_key(entry.get("category_id", category_id)) == key]
+    unknown = next((entry["image_id"] for entry in predictions if id_key(entry["image_id"]) not in images), None)
     if unknown is not None:
         raise HRNetError(f"there are results for image {unknown}, which is not in the annotations")
     with _garbage_collection_paused():
         detections, points = _detections(predictions, images)
-        similarities = _oks_by_image(truth["annotations"], [one["image_id"] for one in detections], points, sigmas)
+        similarities = _oks_by_image(truth["annotations"], [entry["image_id"] for entry in detections], points, sigmas)
         evaluation = _Evaluation(COCO(truth), COCO({**truth, "annotations": detections}), similarities)
         evaluation.params.catIds = [CATEGORY]
         evaluation.evaluate()
@@ -105,7 +106,7 @@ class _Evaluation(COCOeval_faster):  # type: ignore[misc]
         return self.similarities.get(imgId, [])
 
 
-def _detections(predictions: Sequence[JsonObject], image_numbers: Mapping[str, int]) -> tuple[list[dict[str, Any]], Array]:
+def _detections(predictions: Sequence[Entry], image_numbers: Mapping[str, int]) -> tuple[list[JsonObject], Array]:
     """Predictions as annotations with the box and area of their keypoints, as pycocotools' `loadRes` makes them.
 
     Args:
@@ -118,8 +119,8 @@ def _detections(predictions: Sequence[JsonObject], image_numbers: Mapping[str, i
     """
     if not predictions:
         return [], np.zeros((0, 0, 2))
-    images = np.array([image_numbers[str(as_id(one["image_id"]))] for one in predictions])
-    order = np.lexsort((-np.array([one["score"] for one in predictions], np.float64), images))
+    images = np.array([image_numbers[str(as_id(entry["image_id"]))] for entry in predictions])
+    order = np.lexsort((-np.array([entry["score"] for entry in predictions], np.float64), images))
     images = images[order]
     counts = np.arange(len(order)) - np.searchsorted(images, images) < MAX_PREDICTIONS
     counted = order[counts].tolist()
@@ -144,7 +145,7 @@ def _detections(predictions: Sequence[JsonObject], image_numbers: Mapping[str, i
 
 
 def _oks_by_image(
-    annotations: Sequence[JsonObject], images: Sequence[int], points: Array, sigmas: Sequence[float]
+    annotations: Sequence[Entry], images: Sequence[int], points: Array, sigmas: Sequence[float]
 ) -> dict[int, Array]:
     """OKS (predictions, annotations) of each image that has both.
 
@@ -156,7 +157,7 @@ def _oks_by_image(
     """
     if not annotations or not images:
         return {}
-    annotated = np.array([one["image_id"] for one in annotations])
+    annotated = np.array([entry["image_id"] for entry in annotations])
     order = np.argsort(annotated, kind="stable")
     annotated = annotated[order]
     keypoints = np.array([annotations[i]["keypoints"] for i in order], np.float64).reshape(len(annotations), -1, 3)
@@ -175,7 +176,7 @@ def _oks_by_image(
     return {images[int(a)]: similarities[a:b, : counts[a]] for a, b in zip(starts, ends, strict=True) if counts[a]}
 
 
-def _renumbered(coco: CocoData, category_id: Id, image_numbers: Mapping[str, int]) -> dict[str, Any]:
+def _renumbered(coco: CocoData, category_id: Id, image_numbers: Mapping[str, int]) -> JsonObject:
     """The annotations of a category with all entries that COCO's evaluation reads.
 
     Args:
@@ -183,7 +184,7 @@ def _renumbered(coco: CocoData, category_id: Id, image_numbers: Mapping[str, int
         category_id: Id of the category.
         image_numbers: Numbers of the images, by `id_key`.
     """
-    annotations: list[dict[str, Any]] = []
+    annotations: list[JsonObject] = []
     for annotation in coco["annotations"]:
         image = image_numbers.get(id_key(annotation["image_id"]) or "")
         in_category = id_key(annotation.get("category_id", category_id)) == id_key(category_id)

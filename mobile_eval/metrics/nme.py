@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import FAILURE_THRESHOLD, format_scores, none_if_nan
+from mobile_eval.typed import JsonObject
 from mobile_eval.words import number_of
 
 
@@ -34,7 +34,7 @@ class NmeResult:
     per_landmark: tuple[float, ...]
     faces_counted: int
 
-    def to_json(self, landmarks: Sequence[str]) -> dict[str, Any]:
+    def to_json(self, landmarks: Sequence[str]) -> JsonObject:
         """Plain data; NaN becomes null.
 
         Args:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mobile_eval.metrics.distance import longer_sides, normalized_distances
 from mobile_eval.metrics.metric import PCK_THRESHOLD, none_if_nan
+from mobile_eval.typed import JsonObject
 from mobile_eval.words import number_of
 
 PCKH_THRESHOLD = 0.5
@@ -39,7 +39,7 @@ class PckResult:
     joints_counted: int
     name: str = "PCK"
 
-    def to_json(self, joints: Sequence[str]) -> dict[str, Any]:
+    def to_json(self, joints: Sequence[str]) -> JsonObject:
         """Plain data; NaN becomes null.
 
         Args:

@@ -14,7 +14,7 @@ from mobile_eval.report.input_sizes import accuracy_by_size_svg, cost_by_size_sv
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import MEANING, StudyRow, study_plots, study_rows, verdicts
 from mobile_eval.tasks.report import Example, LabeledResult
-from mobile_eval.viz.charts import kinds_svg, removal_points, removal_svg
+from mobile_eval.viz.charts import importance_by_kind_svg, removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.scatter import Point, scatter_svg
 from mobile_eval.viz.svg import PALETTE, visible
@@ -203,7 +203,7 @@ def study_section(result: ComparisonResult) -> StudySection | None:
 def kinds_picture(result: ComparisonResult) -> Markup | None:
     """Chart of the importance by kind of link, from the first model that was ranked."""
     ranked = next((m.description.importance for m in result.models if m.description.importance), None)
-    return Markup(kinds_svg(ranked)) if ranked else None
+    return Markup(importance_by_kind_svg(ranked)) if ranked else None
 
 
 def class_models(result: ComparisonResult) -> list[int]:

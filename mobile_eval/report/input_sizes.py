@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.report.results import ComparedModel
-from mobile_eval.viz.scatter import tick_step
-from mobile_eval.viz.svg import INK, MUTED, PALETTE, PAPER, element, line, picture, text
+from mobile_eval.viz.svg import INK, MUTED, PALETTE, PAPER, element, line, picture, text, tick_step
 
 WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 460.0, 300.0, 64.0, 24.0, 52.0
 LEGEND_WIDTH, LEGEND_ROW, SYMBOL, MARGIN = 230.0, 20.0, 34.0, 12.0

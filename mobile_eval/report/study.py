@@ -11,16 +11,17 @@ from mobile_eval.files import read_json
 from mobile_eval.report.results import ComparedModel, StudyArm
 from mobile_eval.typed import checked
 from mobile_eval.viz.scatter import Point, scatter_svg
+from mobile_eval.viz.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED
 
 FULL, PRUNED = "full", "links"
 COMPETITORS = ("random", "narrow", "dropped")  # kinds that pruning by importance is compared with
 COLORS = {
-    "full": "#1c2430",
-    "links": "#2458d3",
-    "random": "#c02652",
-    "blocks": "#0f8a6d",
-    "narrow": "#c2570c",
-    "dropped": "#8b3fb5",
+    "full": INK,
+    "links": BLUE,
+    "random": RED,
+    "blocks": GREEN,
+    "narrow": ORANGE,
+    "dropped": PURPLE,
 }
 MEANING = {
     "full": "all links",

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from mobile_eval.viz.poses import Cutout
+from mobile_eval.viz.cutout import Cutout
 
 Array = NDArray[np.float64]
 Data = TypeVar("Data")

@@ -1,64 +1,24 @@
-"""A person with a skeleton, as SVG over the photograph (for reports) and drawn into the image (for files)."""
+"""Keypoints and skeletons: as SVG over a cutout, for reports, and drawn into images."""
 
 from __future__ import annotations
-
-import base64
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.categories import KeypointCategory
-from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import Array
+from mobile_eval.image.geometry import Array, Image
+from mobile_eval.viz.cutout import Cutout
 from mobile_eval.viz.svg import element
 
 LEFT_COLOR, RIGHT_COLOR, CENTER_COLOR, WRONG_COLOR = "#39b6ff", "#ff8b3d", "#7be08a", "#ff2d55"
 HALO = "#10151d"
-DRAWN_SCORE = 0.2  # joints the model is less sure of are drawn faintly, or not at all into files
-PICTURE_HEIGHT, MOST_WIDTH = 216, 168
-JPEG_QUALITY = 85
-MARGIN = 0.15  # of the box, on each side
-
-
-@dataclass(frozen=True)
-class Cutout:
-    """A part of a photograph as a JPEG data URI, and where it was: `origin` (x, y) in the image, `scale` cutout / image."""
-
-    uri: str
-    width: int
-    height: int
-    origin: tuple[float, float]
-    scale: float
-
-
-def cut_out(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> Cutout:
-    """The person in `box` (x, y, width, height) with a margin, scaled for a report; `image` (H, W, 3) RGB."""
-    x, y, width, height = box
-    around = MARGIN * max(width, height)
-    left, top = max(int(x - around), 0), max(int(y - around), 0)
-    right, bottom = min(int(np.ceil(x + width + around)), image.shape[1]), min(int(np.ceil(y + height + around)), image.shape[0])
-    if right <= left or bottom <= top:
-        raise HRNetError(f"box {list(box)} lies outside its {image.shape[1]}x{image.shape[0]} image")
-    part = image[top:bottom, left:right]
-    scale = min(PICTURE_HEIGHT / part.shape[0], MOST_WIDTH / part.shape[1])
-    size = max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1)
-    resized = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    uri = f"data:image/jpeg;base64,{base64.b64encode(encode_image(np.asarray(resized, np.uint8), '.jpg')).decode('ascii')}"
-    return Cutout(uri, size[0], size[1], (left, top), scale)
-
-
-def encode_image(image: NDArray[np.uint8], suffix: str) -> bytes:
-    """(H, W, 3) RGB as the bytes of a .jpg or .png file."""
-    done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise HRNetError(f"opencv cannot write images as {suffix!r}; use .jpg or .png")
-    return bytes(data.tobytes())
+DRAWN_SCORE = 0.2  # keypoints with a lower score are faint in SVG, and not drawn into images
+FAINT_OPACITY = 0.35
 
 
 def joint_colors(category: KeypointCategory) -> list[str]:
-    """Of each joint: left blue, right orange, the rest green."""
+    """Return a color for each keypoint: blue for left, orange for right, green for the others."""
     colors = [CENTER_COLOR] * len(category.joints)
     for left, right in category.flip_pairs or ():
         colors[left], colors[right] = LEFT_COLOR, RIGHT_COLOR
@@ -66,65 +26,87 @@ def joint_colors(category: KeypointCategory) -> list[str]:
 
 
 def bone_colors(category: KeypointCategory) -> list[str]:
-    """Of each bone: that of the side it is on; green where its ends differ."""
+    """Return a color for each bone: that of its ends, or green if they differ."""
     colors = joint_colors(category)
     return [colors[first] if colors[first] == colors[second] else CENTER_COLOR for first, second in category.skeleton]
 
 
 def skeleton_svg(keypoints: Array, category: KeypointCategory, cutout: Cutout, wrong: NDArray[np.bool_] | None = None) -> str:
-    """Keypoints (K, 3) in image pixels (x, y, visibility or score) as SVG over a cutout; `wrong` (K,) get a red ring."""
-    points = (keypoints[:, :2] + 0.5 - cutout.origin) * cutout.scale
-    strength = np.where(keypoints[:, 2] <= 0, 0.0, np.where(keypoints[:, 2] > DRAWN_SCORE, 1.0, 0.35))
-    parts = []
-    for colors, width in (([HALO] * len(category.skeleton), 4.5), (bone_colors(category), 2.5)):
-        for (first, second), color in zip(category.skeleton, colors, strict=True):
-            opacity = min(strength[first], strength[second])
-            if opacity > 0:
-                ends = {"x1": points[first, 0], "y1": points[first, 1], "x2": points[second, 0], "y2": points[second, 1]}
-                stroke = {"stroke": color, "stroke-width": width}
-                parts.append(element("line", {**_plain(ends), **stroke, "stroke-linecap": "round", "opacity": float(opacity)}))
-    dots = joint_colors(category)
+    """Draw a skeleton over a cutout.
+
+    Args:
+        keypoints: Keypoints (K, 3): x and y in image pixels, and visibility or score.
+        category: Names, bones and sides of the keypoints.
+        cutout: The part of the image.
+        wrong: Which keypoints (K,) get a red ring.
+
+    Returns:
+        SVG elements.
+    """
+    points = _points_in_cutout(keypoints, cutout)
+    opacities = np.where(keypoints[:, 2] <= 0, 0.0, np.where(keypoints[:, 2] > DRAWN_SCORE, 1.0, FAINT_OPACITY))
+    parts = _bones_svg(points, opacities, category)
+    colors = joint_colors(category)
     for joint, (name, (x, y)) in enumerate(zip(category.joints, points, strict=True)):
-        if strength[joint] > 0:
+        if opacities[joint] > 0:
             title = f"{name.replace('_', ' ')}, {keypoints[joint, 2]:.2f}"
-            place = _plain({"cx": x, "cy": y})
-            dot = {**place, "r": 3.5, "fill": dots[joint], "stroke": HALO, "opacity": float(strength[joint])}
+            center = {"cx": float(x), "cy": float(y)}
             if wrong is not None and wrong[joint]:
-                parts.append(element("circle", {**place, "r": 7.5, "fill": "none", "stroke": WRONG_COLOR, "stroke-width": 2.5}))
+                parts.append(element("circle", {**center, "r": 7.5, "fill": "none", "stroke": WRONG_COLOR, "stroke-width": 2.5}))
+            dot = {**center, "r": 3.5, "fill": colors[joint], "stroke": HALO, "opacity": float(opacities[joint])}
             parts.append(element("circle", dot, title=title))
     return "".join(parts)
 
 
+def _bones_svg(points: Array, opacities: Array, category: KeypointCategory) -> list[str]:
+    parts = []
+    for colors, width in (([HALO] * len(category.skeleton), 4.5), (bone_colors(category), 2.5)):
+        for (first, second), color in zip(category.skeleton, colors, strict=True):
+            opacity = min(opacities[first], opacities[second])
+            if opacity > 0:
+                (x1, y1), (x2, y2) = points[first].tolist(), points[second].tolist()
+                stroke = {"stroke": color, "stroke-width": width, "stroke-linecap": "round", "opacity": float(opacity)}
+                parts.append(element("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, **stroke}))
+    return parts
+
+
 def points_svg(keypoints: Array, category: KeypointCategory, cutout: Cutout) -> str:
-    """Keypoints (K, 3) in image pixels (x, y, visibility or score) as small dots over a cutout, where above 0."""
-    points = (keypoints[:, :2] + 0.5 - cutout.origin) * cutout.scale
+    """Draw keypoints (K, 3) in image pixels as small dots over a cutout, where their visibility or score is above 0."""
+    points = _points_in_cutout(keypoints, cutout)
     parts = []
     for name, (x, y), score in zip(category.joints, points, keypoints[:, 2], strict=True):
         if score > 0:
-            dot = {**_plain({"cx": x, "cy": y}), "r": 1.8, "fill": CENTER_COLOR, "stroke": HALO, "stroke-width": 0.6}
+            dot = {"cx": float(x), "cy": float(y), "r": 1.8, "fill": CENTER_COLOR, "stroke": HALO, "stroke-width": 0.6}
             parts.append(element("circle", dot, title=name.replace("_", " ")))
     return "".join(parts)
 
 
-def _plain(values: dict[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in values.items()}
+def _points_in_cutout(keypoints: Array, cutout: Cutout) -> Array:
+    """Return the points (K, 2) of keypoints (K, 3) in pixels of the cutout, whose corner is at 0."""
+    return np.asarray((keypoints[:, :2] + 0.5 - cutout.origin) * cutout.scale, np.float64)
 
 
-def draw_skeleton(image: NDArray[np.uint8], keypoints: Array, category: KeypointCategory) -> NDArray[np.uint8]:
-    """A copy of `image` (H, W, 3) RGB with the skeleton of keypoints (K, 3) drawn in; joints of low score are left out."""
+def draw_skeleton(image: Image, keypoints: Array, category: KeypointCategory) -> Image:
+    """Draw a skeleton into a copy of an image.
+
+    Args:
+        image: Image (H, W, 3), RGB.
+        keypoints: Keypoints (K, 3): x, y and score. Those with a low score are omitted.
+        category: Bones and sides of the keypoints.
+    """
     drawn = image.copy()
-    sure = keypoints[:, 2] > DRAWN_SCORE
-    size = np.ptp(keypoints[sure, :2], axis=0).max() if sure.any() else 0
-    thick = max(2, round(float(size) / 80))
+    confident = keypoints[:, 2] > DRAWN_SCORE
+    extent = np.ptp(keypoints[confident, :2], axis=0).max() if confident.any() else 0
+    thickness = max(2, round(float(extent) / 80))
     for halo in (2, 0):
         for (first, second), color in zip(category.skeleton, bone_colors(category), strict=True):
-            if sure[first] and sure[second]:
+            if confident[first] and confident[second]:
                 ends = (_pixel(keypoints[first]), _pixel(keypoints[second]))
-                cv2.line(drawn, *ends, _rgb(HALO if halo else color), thick + halo, cv2.LINE_AA)
+                cv2.line(drawn, *ends, _rgb(HALO if halo else color), thickness + halo, cv2.LINE_AA)
     for joint, color in enumerate(joint_colors(category)):
-        if sure[joint]:
-            cv2.circle(drawn, _pixel(keypoints[joint]), round(thick * 1.4) + 1, _rgb(HALO), -1, cv2.LINE_AA)
-            cv2.circle(drawn, _pixel(keypoints[joint]), round(thick * 1.4), _rgb(color), -1, cv2.LINE_AA)
+        if confident[joint]:
+            cv2.circle(drawn, _pixel(keypoints[joint]), round(thickness * 1.4) + 1, _rgb(HALO), -1, cv2.LINE_AA)
+            cv2.circle(drawn, _pixel(keypoints[joint]), round(thickness * 1.4), _rgb(color), -1, cv2.LINE_AA)
     return drawn
 
 

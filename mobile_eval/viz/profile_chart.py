@@ -1,4 +1,4 @@
-"""Where the time goes, as a picture: the network's own parts and the kinds of operators as bars, its modules as a map."""
+"""Profiles as SVG: bars for the parts of the network and the kinds of operators, and a map of its modules."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 from collections.abc import Mapping
 
 from mobile_eval.benchmark.profile import ProfileResult, grouped_ms
-from mobile_eval.viz.svg import GRID, INK, MUTED, element, line, picture, text
+from mobile_eval.viz.svg import BLUE, GRID, INK, MUTED, ORANGE, PAPER, element, line, picture, text
 
 WIDTH, LEFT, MARGIN = 900.0, 214.0, 24.0
 ROW, BAR, CELL, CELL_HEIGHT, HEADING = 24.0, 14.0, 74.0, 34.0, 40.0
-PARTS, OPERATORS = "#2458d3", "#c2570c"
-FAINTEST = 0.06
+PARTS_COLOR, OPERATORS_COLOR = BLUE, ORANGE
+MIN_OPACITY, DARK_OPACITY = 0.06, 0.65  # of cells; numbers on darker ones are white
 BRANCH_PART = re.compile(r"stage(\d+)_module(\d+)_branch(\d+)_block\d+")
 EXCHANGE_PART = re.compile(r"stage(\d+)_module(\d+)_(?:link\d+to\d+|fuse\d+)")
 
 
 def profile_svg(result: ProfileResult) -> str:
-    """The picture as SVG text. The map is left out where the layers' names are not those of an HRNet."""
+    """Draw a profile as SVG text; the map is omitted if the layers do not have the names of an HRNet."""
     y = 30.0
     parts = [text(MARGIN, y, f"{result.model}: {result.measured_ms:.2f} ms", size=16, weight=600)]
     about = f"{result.runtime}, {result.threads} thread{'s' if result.threads > 1 else ''}, {result.environment.processor}"
     parts.append(text(MARGIN, y + 20, about, color=MUTED))
     y += HEADING
     for title, times, color in (
-        ("by part of the network", grouped_ms(result), PARTS),
-        ("by operator", result.kinds_ms(), OPERATORS),
+        ("by part of the network", grouped_ms(result), PARTS_COLOR),
+        ("by operator", result.kinds_ms(), OPERATORS_COLOR),
     ):
         bars, y = _bars(title, times, result.sum_ms, color, y)
         parts += bars
@@ -36,22 +36,22 @@ def profile_svg(result: ProfileResult) -> str:
     return picture(WIDTH, y + 26, parts, f"profile of {result.model}")
 
 
-def _bars(title: str, times: Mapping[str, float], whole: float, color: str, y: float) -> tuple[list[str], float]:
+def _bars(title: str, times: Mapping[str, float], total: float, color: str, y: float) -> tuple[list[str], float]:
     parts = [text(MARGIN, y + 18, title, size=13, weight=600)]
     y += 30
-    most = max(times.values())
+    longest = max(times.values())
     for name, ms in times.items():
-        width = max((WIDTH - LEFT - 150) * ms / most, 1.0)
+        width = max((WIDTH - LEFT - 150) * ms / longest, 1.0)
         bar = {"x": LEFT, "y": y, "width": width, "height": BAR, "rx": 2, "fill": color}
         parts.append(text(LEFT - 10, y + 11, name, anchor="end"))
-        parts.append(element("rect", bar, title=f"{name}: {ms:.4f} ms, {ms / whole:.1%}"))
-        parts.append(text(LEFT + width + 8, y + 11, f"{ms:.3f} ms  {ms / whole:.1%}", size=11, color=MUTED))
+        parts.append(element("rect", bar, title=f"{name}: {ms:.4f} ms, {ms / total:.1%}"))
+        parts.append(text(LEFT + width + 8, y + 11, f"{ms:.3f} ms  {ms / total:.1%}", size=11, color=MUTED))
         y += ROW
     return parts, y + 10
 
 
 def _map(times: Mapping[str, float], y: float) -> tuple[list[str], float]:
-    """A cell for each branch of each module, and one a module for its exchange: links and sums."""
+    """Draw a cell for each branch of each module, and one for its exchange unit (links and sums)."""
     cells: dict[tuple[tuple[int, int], int | None], float] = {}
     for part, ms in times.items():
         branch, exchange = BRANCH_PART.fullmatch(part), EXCHANGE_PART.fullmatch(part)
@@ -62,7 +62,7 @@ def _map(times: Mapping[str, float], y: float) -> tuple[list[str], float]:
         return [], y
     modules = sorted({module for module, _ in cells})
     rows: list[int | None] = [*sorted({row for _, row in cells if row is not None}), None]
-    cell, most = min(CELL, (WIDTH - LEFT - MARGIN) / len(modules)), max(cells.values())
+    cell, longest = min(CELL, (WIDTH - LEFT - MARGIN) / len(modules)), max(cells.values())
     parts = [text(MARGIN, y + 18, "by module, in ms", size=13, weight=600)]
     y += 48
     for column, (stage, module) in enumerate(modules):
@@ -76,9 +76,9 @@ def _map(times: Mapping[str, float], y: float) -> tuple[list[str], float]:
             ms = cells[(stage, module), row]
             top = y + CELL_HEIGHT * number
             shade: dict[str, object] = {"x": x, "y": top, "width": cell - 4, "height": CELL_HEIGHT - 4, "rx": 3}
-            shade |= {"fill": PARTS, "fill-opacity": max(ms / most, FAINTEST)}
+            shade |= {"fill": PARTS_COLOR, "fill-opacity": max(ms / longest, MIN_OPACITY)}
             parts.append(element("rect", shade, title=f"stage {stage}, module {module}, {_row_name(row)}: {ms:.4f} ms"))
-            color = "#ffffff" if ms / most > 0.65 else INK
+            color = PAPER if ms / longest > DARK_OPACITY else INK
             parts.append(text(x + cell / 2 - 2, top + 19, f"{ms:.3g}", anchor="middle", size=11, color=color))
     for number, row in enumerate(rows):
         parts.append(text(LEFT - 10, y + CELL_HEIGHT * number + 19, _row_name(row), anchor="end"))

@@ -1,4 +1,4 @@
-"""Accuracy against latency as a picture."""
+"""Accuracy against latency as SVG."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.viz.svg import INK, MUTED, PAPER, element, line, picture, text
+from mobile_eval.viz.svg import INK, MUTED, PAPER, element, line, picture, text, tick_step
 
 WIDTH, HEIGHT = 900.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 24.0, 20.0, 52.0
 RADIUS, LABEL_SIZE, CHARACTER = 7.0, 12.0, 6.6
-LEAST_SPAN = 0.05  # of the accuracy axis: differences of a thousandth shall not look like a cliff
-FEW_TICKS = 5
+MIN_SPAN = 0.05  # of the accuracy axis, so that differences of a thousandth do not look large
 
 
 @dataclass(frozen=True)
 class Point:
-    """One model: latency p50 and p90 in ms, accuracy 0..1; `reference` is the index of the point it is compared with."""
+    """A model.
+
+    Args:
+        label: Name of the model.
+        latency_ms: Median latency.
+        p90_ms: 90th percentile of the latency.
+        accuracy: Accuracy, 0 to 1.
+        color: Color of the marker.
+        square: Draw a square, or else a circle.
+        reference: Index of the point that this one is compared with; a dotted line joins them.
+    """
 
     label: str
     latency_ms: float
@@ -43,7 +52,17 @@ class _Axes:
 
 
 def scatter_svg(points: Sequence[Point], accuracy_name: str) -> str:
-    """Median latency (from zero, so that ratios are true to scale) to the right, accuracy upwards; whiskers reach p90."""
+    """Draw accuracy against median latency; whiskers reach the 90th percentile.
+
+    The latency axis starts at 0, so that ratios are true to scale.
+
+    Args:
+        points: The models.
+        accuracy_name: Name of the accuracy metric.
+
+    Returns:
+        SVG text.
+    """
     if not points:
         raise HRNetError("expected at least one point to draw, got none")
     step_x = tick_step(max(point.p90_ms for point in points) * 1.12)
@@ -51,23 +70,16 @@ def scatter_svg(points: Sequence[Point], accuracy_name: str) -> str:
     parts = [*_grid(axes, step_x, step_y), *_titles(accuracy_name)]
     for point in points:
         if point.reference is not None:
-            other = points[point.reference]
-            ends = (axes.x(other.latency_ms), axes.y(other.accuracy), axes.x(point.latency_ms), axes.y(point.accuracy))
+            reference = points[point.reference]
+            ends = (axes.x(reference.latency_ms), axes.y(reference.accuracy), axes.x(point.latency_ms), axes.y(point.accuracy))
             parts.append(line(*ends, MUTED, 1.25, "2 4"))
     parts += [_marker(point, axes) for point in points]
     return picture(WIDTH, HEIGHT, parts + _labels(points, axes), f"{accuracy_name} against latency")
 
 
-def tick_step(extent: float) -> float:
-    """A round step (1, 2, 2.5 or 5 times a power of ten) that divides `extent` into about five."""
-    raw = max(extent, 1e-9) / FEW_TICKS
-    power = 10.0 ** math.floor(math.log10(raw))
-    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
-
-
 def _axes(points: Sequence[Point], step_x: float) -> tuple[float, _Axes]:
     low, high = min(point.accuracy for point in points), max(point.accuracy for point in points)
-    margin = max((high - low) * 0.25, (LEAST_SPAN - (high - low)) / 2)
+    margin = max((high - low) * 0.25, (MIN_SPAN - (high - low)) / 2)
     low, high = max(low - margin, 0.0), min(high + margin, 1.0)
     step_y = tick_step(high - low)
     slowest = math.ceil(max(point.p90_ms for point in points) * 1.12 / step_x) * step_x
@@ -111,24 +123,24 @@ def _marker(point: Point, axes: _Axes) -> str:
 
 
 def _labels(points: Sequence[Point], axes: _Axes) -> list[str]:
-    """Each label at the first free one of several places around its point, those away from it with a line; else none."""
+    """Put each label at the first free position around its point, with a line if it is far; omit it if none is free."""
     markers = [(axes.x(p.latency_ms), axes.y(p.accuracy)) for p in points]
-    taken = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in markers]
-    taken += [(x, y - 2, axes.x(p.p90_ms), y + 2) for p, (x, y) in zip(points, markers, strict=True)]
+    occupied = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in markers]
+    occupied += [(x, y - 2, axes.x(p.p90_ms), y + 2) for p, (x, y) in zip(points, markers, strict=True)]
     parts = []
     for point, (x, y) in zip(points, markers, strict=True):
         width = CHARACTER * len(point.label)
-        places = [(max(x + 12, axes.x(point.p90_ms) + 6), y + 4), (x - 12 - width, y + 4)]
-        places += [(x - width / 2, y + sign * (18 + 16 * away) + 4) for away in range(6) for sign in (-1, 1)]
-        beside = len(places)
-        places += [(x + 30, y + sign * 16 * away + 4) for away in range(1, 12) for sign in (-1, 1)]
-        boxes = [(left, base - LABEL_SIZE, left + width, base + 4) for left, base in places]
-        free = [at for at, box in enumerate(boxes) if _inside(box) and not any(_overlap(box, other) for other in taken)]
+        positions = [(max(x + 12, axes.x(point.p90_ms) + 6), y + 4), (x - 12 - width, y + 4)]
+        positions += [(x - width / 2, y + sign * (18 + 16 * row) + 4) for row in range(6) for sign in (-1, 1)]
+        near = len(positions)
+        positions += [(x + 30, y + sign * 16 * row + 4) for row in range(1, 12) for sign in (-1, 1)]
+        boxes = [(left, base - LABEL_SIZE, left + width, base + 4) for left, base in positions]
+        free = [index for index, box in enumerate(boxes) if _inside(box) and not any(_overlap(box, other) for other in occupied)]
         if not free:
-            continue  # its marker tells when pointed at
+            continue  # the marker has a tooltip
         left, top, right, bottom = boxes[free[0]]
-        taken.append((left, top, right, bottom))
-        if free[0] >= beside:
+        occupied.append((left, top, right, bottom))
+        if free[0] >= near:
             parts.append(line(x, y, left - 3, (top + bottom) / 2, MUTED, 0.75))
         parts.append(text(left, bottom - 4, point.label, size=LABEL_SIZE, color=INK))
     return parts

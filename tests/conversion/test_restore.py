@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_restored_run_computes_the_same_function(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     smaller = spec.without({FusionLink(4, 0, 3, 0), ResidualBlock(3, 0, 1, 0)})
-    category = json.loads(config.train.path("annotations").read_text())["categories"][0]
+    category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "run", "train", smaller, category, config.to_json())
     save_run(run)
     model = build_model(smaller)
@@ -38,7 +38,7 @@ def test_a_restored_run_computes_the_same_function(spec: HRNetSpec, config: Trai
         elif name.endswith(("beta", "moving_mean")) or name.startswith("head"):
             weights[name] = rng.normal(0, 0.2, array.shape).astype(np.float32)
     save_weights(run.weights_path, weights)
-    data = load_keypoints(config.train)
+    data = load_keypoints(config.data.train)
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
 
     restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")

@@ -1,4 +1,4 @@
-"""Seeded damage to files: what disks, transfers, editors and ill will do to them."""
+"""Seeded damage to files, as disks, transfers, editors and attackers cause it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ YAML = [
 
 
 def damaged_bytes(data: bytes, random: Random) -> bytes:
-    """Cut off, emptied, with bits flipped, a piece lost, repeated or overwritten."""
+    """Truncate or empty the data, flip bits, or drop, repeat or overwrite a piece of it."""
     start = random.randrange(len(data))
     end = min(start + random.choice((1, 2, 4, 64, 1000)), len(data))
     match random.randrange(7):
@@ -43,7 +43,7 @@ def damaged_bytes(data: bytes, random: Random) -> bytes:
 
 
 def damaged_json(data: bytes, random: Random) -> bytes:
-    """Mostly still JSON: one to three entries are of another type, missing or renamed. Else nested deeply, or damaged bytes."""
+    """Mostly still JSON, with one to three entries of another type, missing or renamed; else deep nesting, or damaged bytes."""
     kind = random.randrange(10)
     if kind == 0:
         return damaged_bytes(data, random)
@@ -57,12 +57,12 @@ def damaged_json(data: bytes, random: Random) -> bytes:
 
 
 def changed_entry(content: Any, random: Random) -> Any:
-    """The content with one entry, anywhere in it, that is another value, missing or named otherwise."""
+    """Change, remove or rename one entry anywhere in the content."""
     content = copy.deepcopy(content)
     places = list(_places(content))
     if not places or random.random() < 0.03:
         return copy.deepcopy(random.choice(VALUES))
-    # as often in the few entries at the top as in the many below
+    # choose the depth first: the few entries at the top are as likely as the many below
     depth = random.choice(sorted({depth for depth, _, _ in places}))
     _, container, key = random.choice([place for place in places if place[0] == depth])
     match random.randrange(5):
@@ -79,7 +79,7 @@ def changed_entry(content: Any, random: Random) -> Any:
 
 
 def _places(content: Any, depth: int = 0) -> Any:
-    """(depth, container, key) of every entry."""
+    """Yield (depth, container, key) of every entry."""
     keys = content if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
     for key in list(keys):
         yield depth, content, key
@@ -87,7 +87,7 @@ def _places(content: Any, depth: int = 0) -> Any:
 
 
 def damaged_csv(data: bytes, random: Random) -> bytes:
-    """A cell that is something else, or damaged bytes."""
+    """Replace a cell, or damage bytes."""
     if random.random() < 0.4:
         return damaged_bytes(data, random)
     rows = [line.split(",") for line in data.decode().splitlines()]
@@ -97,7 +97,7 @@ def damaged_csv(data: bytes, random: Random) -> bytes:
 
 
 def damaged_yaml(data: bytes, random: Random) -> bytes:
-    """A value that is something else, or damaged bytes."""
+    """Replace a value, or damage bytes."""
     if random.random() < 0.3:
         return damaged_bytes(data, random)
     lines = data.decode().splitlines()

@@ -1,4 +1,4 @@
-"""One sound file of every kind that the package reads, and the public function that reads it."""
+"""A sound file of every kind that the package reads, and the public function that reads it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from mobile_eval.datasets.coco.detection import load_detection_dataset
 from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.datasets.segmentation import read_mask
+from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import read_image
 from mobile_eval.image.image_size import stored_size
 from mobile_eval.model.archive import MEMBER, is_described, read_description, save_model_file
@@ -56,7 +57,7 @@ Mutation = Callable[[bytes, Random], bytes]
 
 @dataclass(frozen=True)
 class Reader:
-    """A sound file, how it is damaged, and what reads it. Messages must name `named`, or the file itself."""
+    """A sound file, how it is damaged, and what reads it. Error messages must contain `named`, or the file's path."""
 
     path: Path
     damage: Mutation
@@ -70,14 +71,14 @@ def spec() -> HRNetSpec:
 
 
 def readers(folder: Path) -> dict[str, Reader]:
-    """Sound files in `folder`, by what they are."""
+    """Write the sound files to `folder`; readers by kind."""
     images = folder / "images"
     images.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     for name in ("1.png", "2.jpg"):
         cv2.imwrite(str(images / name), pixels)
     return {
-        **_data_sets(folder, images),
+        **_datasets(folder, images),
         **_images(folder, images),
         **_models(folder),
         **_measurements(folder),
@@ -92,7 +93,7 @@ def _json(path: Path, content: Any, read: Callable[[Path], object], named: Path 
     return Reader(path, damaged_json, lambda: read(path), named)
 
 
-def _data_sets(folder: Path, images: Path) -> dict[str, Reader]:
+def _datasets(folder: Path, images: Path) -> dict[str, Reader]:
     entries = [{"id": number, "file_name": name, "height": 40, "width": 50} for number, name in ((1, "1.png"), (2, "2.jpg"))]
     joints = [10.0, 10.0, 2, 20.0, 10.0, 1]
     each = {
@@ -108,7 +109,7 @@ def _data_sets(folder: Path, images: Path) -> dict[str, Reader]:
     coco = {"images": entries, "annotations": annotations, "categories": [category]}
     sound = folder / "sound.json"
     sound.write_text(json.dumps(coco))
-    boxes = [{key: value for key, value in one.items() if not key.endswith("keypoints")} for one in annotations]
+    boxes = [{key: value for key, value in annotation.items() if not key.endswith("keypoints")} for annotation in annotations]
     instances = {**coco, "annotations": boxes, "categories": [{"id": 1, "name": "face"}]}
     results = [{"image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.5}] * 2
     table = folder / "faces.csv"
@@ -133,45 +134,45 @@ def _images(folder: Path, images: Path) -> dict[str, Reader]:
         stored_size(path)
         read_image(path)
 
-    found = {path.suffix: Reader(path, damaged_bytes, lambda path=path: read(path)) for path in sorted(images.iterdir())}  # type: ignore[misc]
-    return {**found, "mask": Reader(mask, damaged_bytes, lambda: read_mask(mask, 2))}
+    readers = {path.suffix: Reader(path, damaged_bytes, lambda path=path: read(path)) for path in sorted(images.iterdir())}  # type: ignore[misc]
+    return {**readers, "mask": Reader(mask, damaged_bytes, lambda: read_mask(mask, 2))}
 
 
 def _models(folder: Path) -> dict[str, Reader]:
-    described, other, graph, run = (folder / f"{name}.tflite" for name in ("described", "other", "graph", "run"))
-    for path in (described, other):
+    described, runnable, graph, bare = (folder / f"{name}.tflite" for name in ("described", "runnable", "graph", "bare"))
+    for path in (described, runnable):
         save_model_file(path, flatbuffer(), description())
-    for path in (graph, run):
+    for path in (graph, bare):
         path.write_bytes(flatbuffer())
 
     def read_described() -> None:
-        if is_described(described):  # else it is any .tflite
+        if is_described(described):  # a file whose zip is damaged counts as one without a description
             link_diagram_svg(read_description(described).network)
-            compare_links([described, other], folder / "links")
+            compare_links([described, runnable], folder / "links")
 
     def read_graph() -> None:
-        whole = TFLiteGraph(graph)
-        for operator in whole.operators:
+        parsed = TFLiteGraph(graph)
+        for operator in parsed.operators:
             assert operator.signature
-            whole.constant(operator.index, 1)
-            whole.extract(operator.index, 2)
+            parsed.constant(operator.index, 1)
+            parsed.extract(operator.index, 2)
         str(check_edgetpu(graph))
 
     return {
         "description": Reader(described, damaged_description, read_described),
         "graph": Reader(graph, damaged_bytes, read_graph),
-        "model": Reader(run, damaged_bytes, lambda: check_runs([run], Backend())),
-        "described model": Reader(other, damaged_bytes, lambda: TFLiteModel(other)),
+        "model": Reader(bare, damaged_bytes, lambda: check_runs([bare], Backend())),
+        "described model": Reader(runnable, damaged_bytes, lambda: TFLiteModel(runnable)),
     }
 
 
 def damaged_description(data: bytes, random: Random) -> bytes:
-    """The model with a damaged description in a sound zip, in which the checksum is mostly right."""
-    with zipfile.ZipFile(io.BytesIO(data)) as tail:
-        text = tail.read(MEMBER)
+    """The model with a damaged description in a sound zip; the checksum of the flatbuffer mostly stays right."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        text = archive.read(MEMBER)
     damaged = io.BytesIO(data[: json.loads(text)["flatbuffer"]["size_bytes"]])
-    with zipfile.ZipFile(damaged, "a") as tail:
-        tail.writestr(MEMBER, damaged_json(text, random))
+    with zipfile.ZipFile(damaged, "a") as archive:
+        archive.writestr(MEMBER, damaged_json(text, random))
     return damaged.getvalue()
 
 
@@ -187,8 +188,8 @@ def _measurements(folder: Path) -> dict[str, Reader]:
         str(result)
         try:
             latency_cost_model(spec(), result)
-        except ValueError as error:  # it names the model that was profiled
-            raise ValueError(f"{path}: {error}") from error
+        except HRNetError as error:  # names the profiled model instead of the file
+            raise HRNetError(f"{path}: {error}") from error
 
     full = {"label": "full", "reference": "full", "score": 0.7, "latency_ratio": 1.0, "latency": {"p50_ms": 2.0, "p90_ms": 2.5}}
     full |= {"description": {"precision": "int8"}, "latency_ratio_interval": None, "evaluation": {}}
@@ -208,7 +209,7 @@ def _measurements(folder: Path) -> dict[str, Reader]:
 
 
 def _runs(folder: Path) -> dict[str, Reader]:
-    found = {}
+    readers = {}
     for name in ("run.json", "spec.json", "ranking.json", "history.csv", "weights.safetensors"):
         path = folder / f"run-{name}"
         category = {"name": "face", "keypoints": list(JOINTS), "skeleton": [[1, 2]]}
@@ -218,8 +219,8 @@ def _runs(folder: Path) -> dict[str, Reader]:
         write_history(path, [{"epoch": epoch, "loss": 0.5 / epoch, "val_pck": 0.1 * epoch} for epoch in (1, 2, 3)])
         run.weights_path.write_bytes(save({"stem_conv1/kernel": np.zeros((3, 3, 3, 4), np.float32)}))
         damage = damaged_json if name.endswith(".json") else damaged_csv if name.endswith(".csv") else damaged_bytes
-        found[name] = Reader(path / name, damage, lambda path=path: _read_run(path), path)  # type: ignore[misc]
-    return found
+        readers[name] = Reader(path / name, damage, lambda path=path: _read_run(path), path)  # type: ignore[misc]
+    return readers
 
 
 def _config() -> dict[str, Any]:
@@ -266,10 +267,10 @@ def _checkpoints(folder: Path) -> dict[str, Reader]:
     safe.write_bytes(save(arrays))
 
     def read(path: Path) -> None:
-        given = read_checkpoint(path)
+        arrays = read_checkpoint(path)
         try:
-            infer_network(official_names(given))
-        except ValueError as error:  # `import_checkpoint` adds the file's name
-            raise ValueError(f"{path}: {error}") from error
+            infer_network(official_names(arrays))
+        except HRNetError as error:  # `import_checkpoint` adds the file's name
+            raise HRNetError(f"{path}: {error}") from error
 
     return {path.suffix: Reader(path, damaged_bytes, lambda path=path: read(path)) for path in (npz, safe)}  # type: ignore[misc]

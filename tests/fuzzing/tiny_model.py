@@ -1,4 +1,4 @@
-"""A `.tflite` of one convolution, from an image of 32x32 pixels to heatmaps of two joints, made by hand."""
+"""A handmade `.tflite` of one convolution, from an image of 32x32 pixels to heatmaps of two joints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REMOVAL: dict[str, Any] = {
 
 
 def flatbuffer() -> bytes:
-    """The model."""
+    """The model, without a description."""
     side, joints = SIZE // STRIDE, len(JOINTS)
     values = np.random.default_rng(0).normal(0, 0.1, (joints, STRIDE, STRIDE, 3)).astype(np.float32)
     graph, model, operator = schema.SubGraphT(), schema.ModelT(), schema.OperatorT()
@@ -66,7 +66,7 @@ def _tensor(name: str, shape: tuple[int, ...], buffer: int) -> Any:
 
 
 def description() -> ModelDescription:
-    """Of it."""
+    """The description of the model."""
     return ModelDescription(
         name="tiny",
         precision="float32",

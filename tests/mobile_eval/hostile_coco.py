@@ -48,13 +48,13 @@ def draw_scene(random: Random) -> Scene:
                 points[:] = 0
             points[points[:, 2] == 0] = 0
             box = [float(v) for v in (x, y, width, height)]
-            own = {"id": len(annotations) + 1, "image_id": image["id"], "category_id": 1, "iscrowd": int(kind == "crowd")}
+            ids = {"id": len(annotations) + 1, "image_id": image["id"], "category_id": 1, "iscrowd": int(kind == "crowd")}
             sizes = {"bbox": box, "area": 0.53 * width * height, "num_keypoints": int((points[:, 2] > 0).sum())}
-            annotations.append({**own, **sizes, "keypoints": points.reshape(-1).tolist()})
+            annotations.append({**ids, **sizes, "keypoints": points.reshape(-1).tolist()})
             if kind == "person":
-                found = points + np.append(random.normal(0, random.choice([1.0, 4.0, 15.0]), 2), 0)
-                found[:, 2] = random.uniform(0, 1, joints).round(1)
-                predicted.append(found)
+                keypoints = points + np.append(random.normal(0, random.choice([1.0, 4.0, 15.0]), 2), 0)
+                keypoints[:, 2] = random.uniform(0, 1, joints).round(1)
+                predicted.append(keypoints)
     category = {"id": 1, "name": "person", "keypoints": [f"joint_{i}" for i in range(joints)], "skeleton": [[1, 2]]}
     clean = {"info": {}, "images": images, "annotations": annotations, "categories": [category]}
     return Scene(clean, np.array(predicted), random.uniform(0.03, 0.11, joints).tolist())
@@ -124,7 +124,7 @@ def unlabelled_joints(coco: Coco, random: Random) -> None:
 def crowds(coco: Coco, random: Random) -> None:
     """More crowds, that lack what COCO's evaluation reads."""
     image = coco["images"][0]["id"]
-    whole = {**coco["annotations"][0], "image_id": image, "iscrowd": 1}
+    annotation = {**coco["annotations"][0], "image_id": image, "iscrowd": 1}
     lacking = [
         {"keypoints": []},
         {"keypoints": None},
@@ -135,8 +135,8 @@ def crowds(coco: Coco, random: Random) -> None:
     ]
     for change in lacking:
         if random.random() < 0.4:
-            coco["annotations"].insert(int(random.integers(len(coco["annotations"]) + 1)), {**whole, **change})
-    bare = {key: value for key, value in whole.items() if key not in ("bbox", "keypoints")}
+            coco["annotations"].insert(int(random.integers(len(coco["annotations"]) + 1)), {**annotation, **change})
+    bare = {key: value for key, value in annotation.items() if key not in ("bbox", "keypoints")}
     coco["annotations"].append({**bare, "segmentation": {"counts": [1], "size": [96, 80]}})
 
 
@@ -153,10 +153,10 @@ def flags(coco: Coco, random: Random) -> None:
 
 def category_ids(coco: Coco, random: Random) -> None:
     """Texts, 0 or floats; and categories besides, with keypoints and annotations that are anything."""
-    own = ["person", 0, 7.0, "7", 10**12][random.integers(5)]
-    coco["categories"][0]["id"] = own
+    category_id = ["person", 0, 7.0, "7", 10**12][random.integers(5)]
+    coco["categories"][0]["id"] = category_id
     for entry in coco["annotations"]:
-        entry["category_id"] = own
+        entry["category_id"] = category_id
     others = [
         {"id": 50, "name": "dog", "keypoints": ["tail"]},
         {"id": "b", "name": "cat", "keypoints": ["ear"]},
@@ -172,13 +172,13 @@ def category_ids(coco: Coco, random: Random) -> None:
 def skeletons(coco: Coco, random: Random) -> None:
     """Bones counted from 0, or of joints that are not there."""
     odd = [[[0, 1]], [[1, 99]], [[-1, 2]], None, "none", [[1]], [["a", "b"]], [1, 2], [[1, 2, 3]], [[1.5, 2]]]
-    person = next(one for one in coco["categories"] if one["name"] == "person")
+    person = next(entry for entry in coco["categories"] if entry["name"] == "person")
     person["skeleton"] = odd[random.integers(len(odd))]
 
 
 def first_person(coco: Coco) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in coco["annotations"] if any(one["keypoints"]))
-    return found
+    person: dict[str, Any] = next(entry for entry in coco["annotations"] if any(entry["keypoints"]))
+    return person
 
 
 def _normalized(coco: Coco) -> None:

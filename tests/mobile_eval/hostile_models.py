@@ -1,4 +1,4 @@
-"""Flatbuffers that are well formed and that a TFLite runtime does not survive, or does not run."""
+"""Well-formed flatbuffers that crash a TFLite runtime, or that it cannot run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import flatbuffers
 
 
 def changed(flatbuffer: bytes, change: Callable[[Any], None]) -> bytes:
-    """The flatbuffer after `change` was applied to its objects."""
+    """Apply `change` to the objects of a flatbuffer."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
     change(model)
     builder = flatbuffers.Builder(1024)
@@ -19,7 +19,7 @@ def changed(flatbuffer: bytes, change: Callable[[Any], None]) -> bytes:
 
 
 def crashing(flatbuffer: bytes) -> bytes:
-    """With an IF in front whose branches are the graph itself: preparing it recurses until the stack is full."""
+    """Insert an IF whose branches are the graph itself: preparing it recurses until the stack overflows."""
 
     def recurse(model: Any) -> None:
         graph = model.subgraphs[0]
@@ -46,11 +46,11 @@ def crashing(flatbuffer: bytes) -> bytes:
 
 
 def failing(flatbuffer: bytes) -> bytes:
-    """With a kernel that lost its values: the graph is prepared, and its first run fails."""
+    """Remove the values of a kernel: the graph is prepared, and its first run fails."""
 
-    def lose(model: Any) -> None:
+    def drop_kernel(model: Any) -> None:
         graph = model.subgraphs[0]
-        convolution = next(operator for operator in graph.operators if len(operator.inputs) == len(("image", "kernel", "bias")))
+        convolution = next(operator for operator in graph.operators if len(operator.inputs) == 3)
         graph.tensors[convolution.inputs[1]].buffer = 0
 
-    return changed(flatbuffer, lose)
+    return changed(flatbuffer, drop_kernel)

@@ -23,7 +23,7 @@ from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
-from training.engine.fit import read_history
+from training.engine.history import read_history
 from training.train import dataset_summary, train
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,12 @@ def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
     assert " persons to learn from" in shown
     assert "instead of 170, 200" in " ".join(shown.split())
     config = load_run(tmp_path / "run").config
-    assert (config["schedule"], config["lr_milestones"], config["targets"], config["loss"]) == ("step", [1], "official", "ohkm")
+    assert (config["lr_schedule"], config["lr_milestones"], config["targets"], config["loss"]) == (
+        "step",
+        [1],
+        "official",
+        "ohkm",
+    )
     assert (config["half_body_probability"], config["learning_rate"]) == (0.3, 1e-3)
     assert [row["epoch"] for row in read_history(tmp_path / "run")] == [1, 2]
     assert len(list((tmp_path / "cache").glob("*/done.bin"))) == 1
@@ -73,7 +78,7 @@ def test_an_imagenet_trunk_starts_a_pose_network(spec: HRNetSpec, config: Traini
     trunk, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "trunk", spec)
     given = load_weights(run.weights_path)
     for start in (whole, trunk):
-        still = dataclasses.replace(config, epochs=1, learning_rate=1e-9)
+        still = config.replace(epochs=1, learning_rate=1e-9)
         made = load_weights(train(spec, still, tmp_path / f"from-{start.path.name}", init=start).weights_path)
         kernels = [name for name in made if name.endswith("/kernel") and not name.startswith("head")]
         assert len(kernels) > 40
@@ -99,8 +104,8 @@ def test_damaged_images_end_a_training_in_one_line(
 def test_one_damaged_image_of_many_loses_nothing(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = Path(shutil.copytree(config.train.path("images"), tmp_path / "images"))
-    coco = json.loads(config.train.path("annotations").read_text())
+    images = Path(shutil.copytree(config.data.train.path("images"), tmp_path / "images"))
+    coco = json.loads(config.data.train.path("annotations").read_text())
     bad = dict(coco["images"][0], id=9999, file_name="bad.jpg")
     (images / "bad.jpg").write_bytes((images / coco["images"][0]["file_name"]).read_bytes()[:1500])
     first = len(coco["annotations"])
@@ -109,7 +114,7 @@ def test_one_damaged_image_of_many_loses_nothing(
     coco["images"].append(bad)
     coco["annotations"] += again
     (tmp_path / "train.json").write_text(json.dumps(coco))
-    changed = dataclasses.replace(config, train=DataSource(images, tmp_path / "train.json"), val=None)
+    changed = config.replace(train=DataSource(images, tmp_path / "train.json"), val=None)
     run = train(spec, changed, tmp_path / "run")
     assert [row["epoch"] for row in read_history(run.path)] == [1, 2]
     err = capsys.readouterr().err
@@ -119,21 +124,21 @@ def test_one_damaged_image_of_many_loses_nothing(
 
 
 def test_a_damaged_image_to_measure_on_is_said_before(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
-    images = Path(shutil.copytree(config.train.path("images"), tmp_path / "images"))
+    images = Path(shutil.copytree(config.data.train.path("images"), tmp_path / "images"))
     path = next(images.glob("val_*"))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(HRNetError, match=f"image .*{path.name} is truncated"):
-        train(spec, dataclasses.replace(config, val=dataclasses.replace(config.val, images=images)), tmp_path / "run")
+        train(spec, config.replace(val=dataclasses.replace(config.data.val, images=images)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path: Path) -> None:
-    coco = json.loads(config.train.path("annotations").read_text())
+    coco = json.loads(config.data.train.path("annotations").read_text())
     count = len(coco["annotations"])
     coco["annotations"][0]["keypoints"] = [0.0] * 51
     coco["annotations"][1]["iscrowd"] = 1
     (tmp_path / "train.json").write_text(json.dumps(coco))
-    line = dataset_summary(load_keypoint_dataset(tmp_path / "train.json", config.train.path("images")), "persons")
-    assert line == f"{count - 2} persons to learn from (2 annotations skipped: 1 of crowds, 1 without labelled keypoints)"
-    assert dataset_summary(load_keypoints(config.train), "persons") == f"{count} persons to learn from"
-    assert dataset_summary(load_keypoints(config.train).head(1), "persons") == "1 person to learn from"
+    line = dataset_summary(load_keypoint_dataset(tmp_path / "train.json", config.data.train.path("images")), "persons")
+    assert line == f"{count - 2} persons to learn from (2 annotations left out: 1 of crowds, 1 without a labelled joint)"
+    assert dataset_summary(load_keypoints(config.data.train), "persons") == f"{count} persons to learn from"
+    assert dataset_summary(load_keypoints(config.data.train).head(1), "persons") == "1 person to learn from"

@@ -1,44 +1,53 @@
-"""What a run keeps of a training: the weights of its last or its best epoch, its history, and all it takes to go on."""
+"""What is saved after each epoch: weights, history and checkpoint of the run, and the image cache."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import logging
 
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from mobile_eval.metrics.metric import Metric
+from training.config import LAST
+from training.data.examples import Examples
 from training.engine.checkpoint import Checkpoint
-from training.engine.history import write_history
+from training.engine.history import Rows, write_history
 from training.optim.optimizers import AveragedWeights
 
-LAST = "last"  # or "best"
-Rows = Sequence[dict[str, float]]
+logger = logging.getLogger(__name__)
 
 
 def best_epoch(rows: Rows, metric: Metric) -> int:
-    """The first epoch (from 1) at which the metric was best."""
+    """Return the first epoch (from 1) with the best value of the metric."""
     best = max if metric.higher_is_better else min
     return int(best(rows, key=lambda row: row[metric.column])["epoch"])
 
 
 def out_of_patience(rows: Rows, patience: int, metric: Metric) -> bool:
-    """Whether none of the last `patience` epochs was better than those before (0: never)."""
+    """Whether none of the last `patience` epochs improved on those before; never for a patience of 0."""
     return bool(patience and rows) and len(rows) - best_epoch(rows, metric) >= patience
 
 
 class RunCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """After each epoch: weights, a row of history, and a checkpoint with the optimizer's state; ends where patience does.
+    """Saves weights, a row of history and a checkpoint after each epoch, and stops the training when patience ends.
 
-    `rows` are those of the epochs that are done. What is kept of weights are averages where `averaged` has put them in; it
-    is told to take them out before the checkpoint. Without `writes` (another worker does) it only counts.
+    Args:
+        run: The run.
+        network: The Keras model whose weights are saved.
+        checkpoint: The checkpoint.
+        rows: History of the completed epochs.
+        averaged: Puts moving averages in the place of the weights before they are saved; they are restored before the checkpoint.
+        metric: Metric of the task.
+        keep: Save the weights of the last epoch or of the best one.
+        patience: Number of epochs without improvement after which the training stops; 0: never.
+        writes: False where another worker writes.
     """
 
     def __init__(
         self,
         run: Run,
-        network: Any,
+        network: KerasModel,
         checkpoint: Checkpoint,
         rows: Rows,
         averaged: AveragedWeights,
@@ -64,10 +73,25 @@ class RunCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         weights = model_weights(self.network)  # by all workers at once: statistics are gathered from all
         if self.writes and (self.keep == LAST or best_epoch(self.rows, self.metric) == epoch + 1):
             save_weights(self.run.weights_path, weights)
-        self.averaged.take_out()
+        self.averaged.restore_weights()
         state = self.checkpoint.state(epoch + 1)
         if self.writes:
             write_history(self.run.path, self.rows)
             save_weights(self.checkpoint.path, state)
         if out_of_patience(self.rows, self.patience, self.metric):
             self.model.stop_training = True
+
+
+class PipelineEpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
+    """Saves the image cache after each epoch, and logs how many examples were skipped because of unreadable images."""
+
+    def __init__(self, examples: Examples):
+        super().__init__()
+        self.examples = examples
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.examples.cache:
+            self.examples.cache.save()
+        summary = self.examples.skipped.summary(epoch)
+        if summary:
+            logger.warning(summary)

@@ -1,4 +1,4 @@
-"""Where a loss is no number any more: the batch is kept for a look, and the training ends."""
+"""Stop training when the loss becomes NaN or infinite, and save the batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import write_atomically
+from mobile_eval.files import write_bytes
 from training.data.examples import Examples
 
 BATCH_FILE = "nan-batch.npz"
@@ -19,13 +19,17 @@ ARRAYS = ("images", "targets", "weights")
 
 
 class TerminateOnNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
-    """Raises HRNetError after the first batch whose loss is NaN or infinite; the run keeps it, its checkpoint as it was.
+    """Raises HRNetError after the first step whose loss is NaN or infinite.
 
-    The file holds `images`, `targets`, `weights` (where there are any) and `image_paths` of the whole step, on whatever devices
-    it was.
+    The run keeps its last checkpoint and the batch: a file with `images`, `targets`, `weights` (if the task has them) and
+    `image_paths` of all devices.
+
+    Args:
+        run: The run.
+        examples: The training examples.
     """
 
-    async_safe = True  # Keras 3 need not wait for each step's loss before it sends off the next
+    async_safe = True  # Keras 3 need not wait for the loss of a step before the next one
 
     def __init__(self, run: Run, examples: Examples):
         super().__init__()
@@ -40,17 +44,22 @@ class TerminateOnNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
         loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):
             return
-        together = self.examples.together
-        parts = [self.examples.batch(self._epoch, batch * together + part) for part in range(together)]
-        arrays: dict[str, Any] = dict(zip(ARRAYS, (np.concatenate(part) for part in zip(*parts, strict=True)), strict=False))
-        count = len(arrays["images"])
-        places = range(batch * count, (batch + 1) * count)
-        names = [str(self.examples.data.items[self.examples.order(self._epoch)[place]].image_path) for place in places]
-        content = io.BytesIO()
-        np.savez_compressed(content, **arrays, image_paths=np.array(names))
         path = self.run.path / BATCH_FILE
-        write_atomically(path, lambda beside: beside.write_bytes(content.getvalue()))
+        content = io.BytesIO()
+        np.savez_compressed(content, **self._step_arrays(batch))
+        write_bytes(path, content.getvalue())
         raise HRNetError(
-            f"the loss is {loss} after step {batch + 1} of epoch {self._epoch + 1}; its batch is in {path}. Look at it, or "
+            f"the loss is {loss} after step {batch + 1} of epoch {self._epoch + 1}; its batch is in {path}. Inspect it, or "
             "start again with a smaller `learning_rate` and another `output`"
         )
+
+    def _step_arrays(self, step: int) -> dict[str, Any]:
+        """Return the arrays of a step of all devices, and the paths of its images."""
+        devices = self.examples.devices
+        parts = [self.examples.batch(self._epoch, step * devices + device) for device in range(devices)]
+        arrays: dict[str, Any] = {
+            name: np.concatenate(part) for name, part in zip(ARRAYS, zip(*parts, strict=True), strict=False)
+        }
+        count = len(arrays["images"])
+        indices = self.examples.order(self._epoch)[step * count : (step + 1) * count]
+        return {**arrays, "image_paths": np.array([str(self.examples.data.items[index].image_path) for index in indices])}

@@ -1,155 +1,205 @@
-"""The options of training's commands, as typer takes them."""
+"""Options of the training commands, each declared once; imports nothing heavy.
+
+Those of `hrnet train` that a recipe can set are the values of a `TrainingConfig` (`config_options`). The others are declared here
+and become a spec, an `Execution`, pruning options or values of a config.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import typing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mobile_eval.cli.options import Category as Category
-from mobile_eval.cli.options import Exif as Exif
-from mobile_eval.cli.options import MaxPixels as MaxPixels
-from mobile_eval.cli.options import Strict as Strict
+from mobile_eval.errors import HRNetError
+from mobile_eval.options import HELP, option, redeclared
+from training.config import (
+    CheckpointConfig,
+    DataConfig,
+    OptimizerConfig,
+    RegularizationConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
+from training.tasks.pose.settings import HeatmapSettings
+from training.tasks.registry import settings_class
 
-OF_KEYPOINTS, OF_MASKS = "Data of pose, landmarks and detection", "Data of segmentation"
-TrainAnnotations = Annotated[
-    Path | None,
-    typer.Option(
-        help="Annotations to learn from, as COCO JSON; of faces also WFLW's list, a .csv, a folder of .pts files.",
-        show_default=False,
-        rich_help_panel=OF_KEYPOINTS,
-    ),
-]
-ValAnnotations = Annotated[
-    Path | None,
-    typer.Option(help="Annotations to measure on after each epoch.", show_default=False, rich_help_panel=OF_KEYPOINTS),
-]
-Annotations = Annotated[
-    Path | None, typer.Option(help="Annotations to measure on, as COCO JSON.", show_default=False, rich_help_panel=OF_KEYPOINTS)
-]
-Masks = Annotated[
-    Path | None,
-    typer.Option(help="Folder of a mask of class indices for each image.", show_default=False, rich_help_panel=OF_MASKS),
-]
-ValMasks = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the validation images' masks.", show_default=False, rich_help_panel=OF_MASKS),
-]
-Classes = Annotated[
-    Path | None,
-    typer.Option(help="File of the classes' names: a JSON list, or one a line.", show_default=False, rich_help_panel=OF_MASKS),
-]
-Images = Annotated[
-    Path,
-    typer.Option(help="Folder of the images; of classification, with a folder for each class.", show_default=False),
-]
-RunImages = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the images; the data that the run was trained on if no data are given.", show_default=False),
-]
-ValImages = Annotated[Path | None, typer.Option(help="Folder of the validation images, if another.")]
-FlipPairs = Annotated[
-    str | None,
-    typer.Option(
-        help="Keypoints that change places in a mirrored image, as nose_a:nose_b,2:5, or none; those of the run if not given.",
-        show_default=False,
-        rich_help_panel=OF_KEYPOINTS,
-    ),
-]
-Epochs = Annotated[int, typer.Option(help="Passes over the training data.", min=1)]
-BatchSize = Annotated[int, typer.Option(help="Examples a step.", min=1)]
-LearningRate = Annotated[float, typer.Option(help="Adam's peak learning rate (cosine to zero).")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-MixedPrecision = Annotated[
-    bool | None,
-    typer.Option(
-        "--mixed-precision",
-        help="bfloat16 arithmetic: faster where the processor has it (AVX512-BF16, AMX, GPUs).",
-        show_default=False,
-    ),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(help="Of arithmetic: float32, bfloat16, or float16 with a scaled loss (GPUs).", show_default=False),
-]
-Rerank = Annotated[bool, typer.Option("--rerank", help="Measure importance again after each removal (slower).")]
-AcceptClosest = Annotated[bool, typer.Option("--accept-closest", help="If no network is within the budget, use the closest one.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --output.")]
-Distill = Annotated[float, typer.Option(help="The teacher's share of what is learnt; the rest is the annotations'.")]
-Output = Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)]
+if TYPE_CHECKING:
+    from hrnet_tf.spec.architectures import Network
+    from training.execution import Execution
+    from training.pruning.plan import PruneOptions
 
-# The sizes of the network to train.
-InputSize = Annotated[str | None, typer.Option(help="HEIGHTxWIDTH in pixels, multiples of 32; the model's own if not given.")]
-Width = Annotated[int | None, typer.Option(help="Channels of the first branch, if not the model's own.", min=1)]
-Modules = Annotated[str | None, typer.Option(help="Modules of stages 2, 3, 4, such as 1,4,3.")]
-Blocks = Annotated[int | None, typer.Option(help="Residual blocks in each branch of a module.", min=1)]
-StemWidth = Annotated[int | None, typer.Option(help="Channels of the stem.", min=1)]
-Stage1Blocks = Annotated[int | None, typer.Option(help="Bottleneck blocks of stage 1.", min=1)]
-Stage1Width = Annotated[int | None, typer.Option(help="Inner channels of those (they put out 4 times that).", min=1)]
-HeadWidth = Annotated[int | None, typer.Option(help="Channels of what follows the trunk, if not the paper's.", min=1)]
-WidthLike = Annotated[
-    Path | None, typer.Option(help="Be so narrow, stem and all, that it is as fast (int8, here) as this run's network.")
-]
-LinksFrom = Annotated[Path | None, typer.Option(help="Have only the links and blocks that this run has.")]
+NETWORK, EXECUTION, BUDGET = "Network", "Execution", "Budget"  # headings in --help
 
-# What a recipe says, and `train` may say instead.
-RECIPE = "Instead of the recipe's"
-Recipe = Annotated[
-    str | None,
-    typer.Option(
-        help="A recipe of the task (small; of pose coco too), or a .yaml file; by the model if not given.",
-        show_default=False,
-    ),
-]
-TotalEpochs = Annotated[int | None, typer.Option(help="Passes over the training data.", min=1, rich_help_panel=RECIPE)]
-Persons = Annotated[int | None, typer.Option(help="Examples a step.", min=1, rich_help_panel=RECIPE)]
-PeakRate = Annotated[float | None, typer.Option("--learning-rate", help="The largest.", rich_help_panel=RECIPE)]
-Optimizer = Annotated[str | None, typer.Option(help="adam, or sgd with momentum 0.9.", rich_help_panel=RECIPE)]
-WeightDecay = Annotated[float | None, typer.Option(help="Decoupled, of kernels.", rich_help_panel=RECIPE)]
-Schedule = Annotated[str | None, typer.Option(help="Of the learning rate: cosine, step or poly.", rich_help_panel=RECIPE)]
-Warmup = Annotated[float | None, typer.Option(help="Before the cosine.", rich_help_panel=RECIPE)]
-Drops = Annotated[str | None, typer.Option(help="Epochs at which step divides by ten, as 170,200.", rich_help_panel=RECIPE)]
-LinkDropout = Annotated[
-    float | None,
-    typer.Option(
-        help="Leave each link out of an image with this chance, so that pruning needs less recovery.", rich_help_panel=RECIPE
-    ),
-]
-Bfloat16 = Annotated[
-    bool | None,
-    typer.Option("--mixed-precision/--no-mixed-precision", help="--precision bfloat16, or float32.", rich_help_panel=RECIPE),
-]
-RecipePrecision = Annotated[
-    str | None,
-    typer.Option(help="Of arithmetic: float32, bfloat16, or float16 with a scaled loss (GPUs).", rich_help_panel=RECIPE),
-]
-Accumulate = Annotated[
-    int | None, typer.Option(help="Batches whose gradients are averaged before the weights move.", min=1, rich_help_panel=RECIPE)
-]
-Ema = Annotated[
-    float | None, typer.Option(help="Keep the weights' moving average of this momentum, such as 0.999.", rich_help_panel=RECIPE)
-]
+Output = Annotated[Path, typer.Option(help="Folder of the run to write.", show_default=False)]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --output.")]
 
-# How it is carried out.
-MACHINE = "Devices"
-Strategy = Annotated[
-    str,
-    typer.Option(help="one device, mirrored (all of this machine), multi-worker (TF_CONFIG or SLURM).", rich_help_panel=MACHINE),
-]
-DeviceCount = Annotated[
-    int | None, typer.Option("--devices", help="Take so many of this machine's.", min=1, rich_help_panel=MACHINE)
-]
-Jit = Annotated[bool, typer.Option("--jit", help="Compile the training step by XLA.", rich_help_panel=MACHINE)]
-Freeze = Annotated[str | None, typer.Option(help="Parts that stay as they are, such as stem,stage2.", show_default=False)]
-Keep = Annotated[str, typer.Option(help="The weights of the last epoch, or of the best by the task's metric.")]
-Patience = Annotated[int, typer.Option(help="End after so many epochs that were no better (0: never).", min=0)]
-TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves and pictures to OUTPUT/tensorboard.")]
-MemoryBudget = Annotated[
-    str,
-    typer.Option(
-        help="Memory for examples and activations outside of training steps, such as 1GiB or 512MiB.",
-        rich_help_panel=MACHINE,
-    ),
-]
-Cache = Annotated[Path | None, typer.Option(help="Keep decoded images in this folder, so that each is read once.")]
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Sizes of the network to train, instead of those of the named model."""
+
+    input_size: str | None = option(None, "Input size as HEIGHTxWIDTH in pixels, multiples of 32.", panel=NETWORK)
+    width: int | None = option(None, "Number of channels of the first branch.", minimum=1, panel=NETWORK)
+    modules: str | None = option(None, "Number of modules in stages 2, 3 and 4, such as 1,4,3.", panel=NETWORK)
+    blocks: int | None = option(None, "Number of residual blocks in each branch of a module.", minimum=1, panel=NETWORK)
+    stem_width: int | None = option(None, "Number of channels of the stem.", minimum=1, panel=NETWORK)
+    stage1_blocks: int | None = option(None, "Number of bottleneck blocks in stage 1.", minimum=1, panel=NETWORK)
+    stage1_width: int | None = option(
+        None, "Number of inner channels of these blocks; they output four times as many.", minimum=1, panel=NETWORK
+    )
+    head_width: int | None = option(None, "Number of channels of the head.", minimum=1, panel=NETWORK)
+    width_like: Path | None = option(
+        None, "Run: choose the width so that the int8 model is as fast on this machine as this run's.", panel=NETWORK
+    )
+    links_from: Path | None = option(None, "Run: keep only the fusion links and blocks that this run has.", panel=NETWORK)
+
+    def spec(self, model: str, output: Path) -> Network:
+        """Return the spec of a named model with these sizes, or with the width or connectivity of another run.
+
+        Args:
+            model: Name of the model.
+            output: Folder of the run, where the choice of a width is noted.
+        """
+        from hrnet_tf.runs.run import connected_like, load_run
+        from hrnet_tf.spec.presets import customized, parse_size, preset
+        from training.pruning.width_matching import latency_matched
+
+        if self.width_like and self.links_from:
+            raise HRNetError("`width_like` chooses the width of a full network: leave `links_from` out")
+        spec = customized(
+            preset(model),
+            input_size=parse_size(self.input_size) if self.input_size else None,
+            width=self.width,
+            modules=self.modules,
+            blocks=self.blocks,
+            stem_width=self.stem_width,
+            stage1_blocks=self.stage1_blocks,
+            stage1_width=self.stage1_width,
+            head_width=self.head_width,
+        )
+        if self.width_like:
+            return latency_matched(spec, load_run(self.width_like), output)
+        return connected_like(spec, load_run(self.links_from) if self.links_from else None)
+
+
+@dataclass(frozen=True)
+class ExecutionOptions:
+    """How a training runs."""
+
+    strategy: str = option(
+        "one", "Devices: one, mirrored (several of this machine), or multi-worker (TF_CONFIG or SLURM).", panel=EXECUTION
+    )
+    devices: int | None = option(
+        None, "Number of devices (mirrored only). Default: all of this machine.", minimum=1, panel=EXECUTION
+    )
+    jit: bool = option(False, "Compile the training step with XLA.", panel=EXECUTION)
+    tensorboard: bool = option(False, "Write curves and pictures to OUTPUT/tensorboard.", panel=EXECUTION)
+    cache: Path | None = option(None, "Folder for decoded images, so that each one is decoded only once.", panel=EXECUTION)
+    workers: int | None = option(
+        None, "Number of threads that decode and augment images. Default: 2, or 4 on machines with 4 cores or more.", minimum=1,
+        panel=EXECUTION,
+    )  # fmt: skip
+    memory_budget: str = option(
+        "1GiB", "Memory for examples and activations outside of training steps, such as 512MiB.", panel=EXECUTION
+    )
+
+    def execution(self) -> Execution:
+        """Return the execution. Call it before TensorFlow does anything else: workers meet when their strategy is made."""
+        from hrnet_tf.spec.memory import parse_memory
+        from training.engine.strategies import make_devices
+        from training.execution import DEFAULT_WORKERS, Execution
+
+        budget = parse_memory(self.memory_budget)
+        devices = make_devices(self.strategy, self.devices)
+        return Execution(devices, self.jit, self.cache, self.tensorboard, (), self.workers or DEFAULT_WORKERS, budget)
+
+
+@dataclass(frozen=True)
+class FineTuningOptions:
+    """Values of the config that fine-tunes a run, beside those of its task."""
+
+    epochs: int = redeclared(ScheduleConfig, "epochs", 10)
+    batch_size: int = redeclared(DataConfig, "batch_size", 32)
+    learning_rate: float = redeclared(ScheduleConfig, "learning_rate", 5e-4)
+    keep: str = redeclared(CheckpointConfig, "keep", "last")
+    patience: int = redeclared(CheckpointConfig, "patience", 0)
+    flip_pairs: str | None = redeclared(HeatmapSettings, "flip_pairs", None)
+    seed: int = redeclared(TrainingConfig, "seed", 1)
+
+    def values(self) -> dict[str, object]:
+        """Return the values by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class PruneTuningOptions(FineTuningOptions):
+    """Values of the config that fine-tunes a pruned run."""
+
+    distill_weight: float = redeclared(RegularizationConfig, "distill_weight", 0.5)
+    sparsity: float = redeclared(RegularizationConfig, "sparsity", 0.0)
+    precision: str = redeclared(TrainingConfig, "precision", "float32")
+
+
+@dataclass(frozen=True)
+class QuantizeTuningOptions(FineTuningOptions):
+    """Values of the config of quantization-aware training."""
+
+    epochs: int = redeclared(ScheduleConfig, "epochs", 3)
+    learning_rate: float = redeclared(ScheduleConfig, "learning_rate", 2e-5)
+    seed: int = redeclared(TrainingConfig, "seed", 2)
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What to remove from a run's network."""
+
+    keep_latency: float | None = option(None, "Fraction of the full network's latency to keep, such as 0.75.", panel=BUDGET)
+    keep_macs: float | None = option(None, "Fraction of the full network's multiply-adds to keep.", panel=BUDGET)
+    keep_links: float | None = option(None, "Fraction of the full network's fusion links to keep.", panel=BUDGET)
+    max_drop: float | None = option(None, "Largest drop of the metric before fine-tuning, such as 0.01.", panel=BUDGET)
+    method: str | None = option(
+        None, "Importance method. Default: the first one of the ranking. random removes single links, whatever that saves."
+    )
+    include_blocks: bool = option(False, "Remove residual blocks too.", name="blocks")
+    profile: str | None = option(
+        None, "File of `python -m mobile_eval profile` on the target. Default: measure latency on this machine."
+    )
+    threads: int = option(1, "Number of threads for measuring latency.", minimum=1)
+    rerank: bool = option(False, "Measure importance again after each removal (slower).")
+    accept_closest: bool = option(False, "If no network is within the budget, use the closest one.")
+    rounds: int = option(1, "Number of prune and fine-tune rounds, which share --epochs.", minimum=1)
+
+    def prune_options(self) -> PruneOptions:
+        """Return the options of pruning."""
+        from training.pruning.budget import Budget
+        from training.pruning.plan import PruneOptions
+
+        budget = Budget(self.keep_latency, self.keep_macs, self.keep_links, self.max_drop)
+        return PruneOptions(
+            budget,
+            self.method,
+            self.include_blocks,
+            self.profile,
+            self.threads,
+            self.rounds,
+            self.rerank,
+            self.accept_closest,
+        )
+
+
+def config_options(task: str) -> type[Any]:
+    """Return a dataclass that declares the values of a task's `TrainingConfig` as options without defaults.
+
+    The data and the number of devices are not among them. What is not typed has the value of the recipe.
+    """
+    fields = []
+    parts = (ScheduleConfig, OptimizerConfig, DataConfig, RegularizationConfig, CheckpointConfig, TrainingConfig)
+    for part in (*parts, settings_class(task)):
+        hints = typing.get_type_hints(part)
+        declared = [field for field in dataclasses.fields(part) if HELP in field.metadata]
+        fields += [(field.name, hints[field.name], redeclared(part, field.name, None)) for field in declared]
+    return dataclasses.make_dataclass(f"{task.title()}Options", fields, frozen=True)

@@ -11,7 +11,7 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
-from training.engine.fit import load_data
+from training.engine.inputs import load_data
 from training.pruning.cost_model import MILLISECONDS
 from training.pruning.plan import PruneOptions, check_prunable, plan_run
 from training.pruning.removal_steps import units_kept
@@ -50,9 +50,8 @@ def show_dry_run(run: Run, options: PruneOptions, config: TrainingConfig, memory
 def show_plan(spec: HRNetSpec, plan: RemovalPlan) -> None:
     """Print the steps of a plan for the network `spec`, and what it keeps."""
     milliseconds = plan.cost_unit == MILLISECONDS
-    cost_name = "ms" if milliseconds else "multiply-adds"
-    columns = ("step", "removed", "becomes unreachable", cost_name, "of full", "loss", plan.metric)
-    table = Table(*columns, title="before any fine-tuning")
+    names = [Column(header, overflow="fold") for header in ("removed", "becomes unreachable")]
+    table = Table("step", *names, plan.cost_unit, "of full", "loss", plan.metric, title="before any fine-tuning")
     table.add_row("0", "", "", "", "", f"{plan.full_loss:.3e}", f"{plan.full_score:.4f}")
     for number, step in enumerate(plan.steps, 1):
         table.add_row(
@@ -67,8 +66,9 @@ def show_plan(spec: HRNetSpec, plan: RemovalPlan) -> None:
     console = Console()
     console.print(table)
     measured = "" if plan.measured_ratio is None else f", measured {plan.measured_ratio:.3f}"
-    kept = units_kept(spec_after(spec, plan.steps))
-    line = f"{kept} would be kept: predicted {plan.predicted_ratio:.3f} of the full network's {plan.cost_unit}{measured}"
+    units = units_kept(spec_after(spec, plan.steps))
+    quantity = "latency" if milliseconds else plan.cost_unit
+    line = f"{units} would be kept: predicted {plan.predicted_ratio:.3f} of the full network's {quantity}{measured}"
     console.print(line, highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Images that turn out to be damaged while training: skipped and counted, up to a share."""
+"""Images that turn out to be unreadable during training: skipped and counted, up to 1 % of an epoch."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from mobile_eval.errors import HRNetError
 
 
 class SkippedImages:
-    """The items of each epoch whose image could not be read, and why; `items` is how many an epoch reads."""
+    """Records which items of each epoch were skipped because of an unreadable image, and why.
+
+    Args:
+        items: Number of items per epoch.
+    """
 
     def __init__(self, items: int):
         self.items = items
-        self.failed: HRNetError | None = None  # the first item that nothing could be made of, though its image could be read
+        self.error: HRNetError | None = None  # of the first item whose image could be read, but not its labels
         self._reasons: dict[int, dict[int, str]] = {}
         self._lock = Lock()
 
     def add(self, epoch: int, item: int, reason: str) -> None:
-        """Note it; HRNetError where the epoch has lost more than 1 % of its items by it."""
+        """Record a skipped item; HRNetError where the epoch has lost more than 1 % of its items."""
         with self._lock:
             self._reasons.setdefault(epoch, {})[item] = reason
         self.check()
 
     def check(self) -> None:
-        """Raise HRNetError, naming the first, where an epoch has lost more than 1 % of its items; and where one has `failed`."""
-        if self.failed:
-            raise self.failed
+        """Raise `error`, if any, and HRNetError, naming the first image, where an epoch has lost more than 1 % of its items."""
+        if self.error:
+            raise self.error
         for epoch, reasons in sorted(self._reasons.items()):
             if len(reasons) > MAX_INVALID_SHARE * self.items:
                 raise HRNetError(
@@ -34,8 +38,8 @@ class SkippedImages:
                     f"{MAX_INVALID_SHARE:.0%}; the first: {reasons[min(reasons)]}"
                 )
 
-    def report(self, epoch: int) -> str | None:
-        """One line on an epoch that is over; None where all was well."""
+    def summary(self, epoch: int) -> str | None:
+        """Return a line on the skipped items of a completed epoch; None where there are none."""
         reasons = self._reasons.get(epoch)
         if not reasons:
             return None

@@ -1,7 +1,4 @@
-"""The training pipeline as a Keras 3 `PyDataset` of numpy and OpenCV, for where TensorFlow is not installed.
-
-Its batches are those of `data.training_dataset`, bit for bit.
-"""
+"""The training pipeline as a `PyDataset` of Keras 3, for environments without TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,32 +7,39 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import cv2
 
 from hrnet_tf.backend.keras_module import keras
-from training.data.examples import WORKERS, Example, Examples
+from training.data.examples import Batch, Examples
+from training.execution import DEFAULT_WORKERS
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of images, targets and (where there are any) weights for all of `epochs` in turn; the last part batch is dropped.
+    """The batches of several epochs in turn, bit for bit those of `tf_pipeline.training_dataset`.
 
-    Give `model.fit` the `steps_per_epoch`. Batches are made by threads of its own, ahead of what is asked for: those of
-    Keras begin anew at each epoch.
+    Give `model.fit` the `steps_per_epoch`. The batches are built ahead by threads of this object, because those of Keras stop at
+    the end of each epoch.
+
+    Args:
+        examples: The training examples.
+        epochs: Indices of the epochs.
+        workers: Number of threads.
     """
 
-    def __init__(self, examples: Examples, epochs: range):
+    def __init__(self, examples: Examples, epochs: range, workers: int = DEFAULT_WORKERS):
         super().__init__()
         self.examples = examples
         self.epochs = epochs
-        cv2.setNumThreads(1)  # batches are made side by side already
-        self._makers = ThreadPoolExecutor(WORKERS, "batches")
-        self._coming: dict[int, Future[Example]] = {}
+        self.batches_ahead = workers
+        cv2.setNumThreads(1)  # batches are built in parallel already
+        self._executor = ThreadPoolExecutor(workers, "batches")
+        self._pending: dict[int, Future[Batch]] = {}
 
     def __len__(self) -> int:
         return self.examples.steps * len(self.epochs)
 
-    def __getitem__(self, index: int) -> Example:
-        wanted = range(index, min(index + 1 + WORKERS, len(self)))  # one is learnt from, the others are made meanwhile
-        self._coming = {number: self._coming.get(number) or self._begun(number) for number in wanted}
-        return self._coming[index].result()
+    def __getitem__(self, index: int) -> Batch:
+        indices = range(index, min(index + 1 + self.batches_ahead, len(self)))
+        self._pending = {number: self._pending.get(number) or self._submitted(number) for number in indices}
+        return self._pending[index].result()
 
-    def _begun(self, number: int) -> Future[Example]:
+    def _submitted(self, number: int) -> Future[Batch]:
         epoch, step = divmod(number, self.examples.steps)
-        return self._makers.submit(self.examples.batch, self.epochs[epoch], step)
+        return self._executor.submit(self.examples.batch, self.epochs[epoch], step)

@@ -1,121 +1,140 @@
-"""Where training and validation data lie: from what was typed and, of a run, from what it was trained on."""
+"""Where training and validation data are: from options and, for a run, from what it was trained on."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hrnet_tf.runs.run import Run
 from mobile_eval.datasets.base import PATHS, DataSource
 from mobile_eval.errors import HRNetError
+from mobile_eval.options import listed
 from mobile_eval.tasks.registry import TASKS
+from training.data.options import TrainingData
 from training.tasks.registry import training_task
 
 logger = logging.getLogger(__name__)
 
-# The options of a source: of training data, of validation data, and of data to rank on.
-CHOICE = {"category": "category", "strict": "strict", "exif": "exif"}
-TRAIN = {"images": "images", "annotations": "train_annotations", "masks": "masks", "classes": "classes", **CHOICE}
-VAL = {"images": "val_images", "annotations": "val_annotations", "masks": "val_masks"}
-RANK = {"images": "images", "annotations": "annotations", "masks": "masks", "classes": "classes", **CHOICE}
-ABSENT = (None, False)
+CHOICES = ("category", "strict", "exif")
+# How the options of a source are called, where not as its fields.
+TRAIN_NAMES = {"annotations": "train_annotations"}
+VAL_NAMES = {"images": "val_images", "annotations": "val_annotations", "masks": "val_masks"}
+NO_NAMES: Mapping[str, str] = {}
 
 
-def asked_source(task: str, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> DataSource:
-    """The data that these options name; HRNetError for what the task needs and is not given, and for what is another task's."""
-    needs, takes = TASKS[task].needs, TASKS[task].takes
-    training_task(task)  # refuses a task that cannot be trained before it asks for data
-    for name, option in options.items():
-        if name in needs and asked.get(option) is None:
-            raise HRNetError(f"{task} needs {_listed(options[need] for need in needs)}: `{option}` is missing")
-    _check_own(task, asked, options, (*needs, *takes))
-    return DataSource(**{name: asked[option] for name, option in options.items() if asked.get(option) not in ABSENT})
+def training_sources(task: str, data: TrainingData) -> tuple[DataSource, DataSource | None]:
+    """Return the sources of a training from scratch.
 
+    Args:
+        task: Name of the task.
+        data: Files and folders.
 
-def asked_sources(task: str, asked: Mapping[str, Any]) -> tuple[DataSource, DataSource | None]:
-    """Training data, and validation data: None where nothing of them is given; what is not given of them is the training's.
+    Returns:
+        The training set, and the validation set; None where nothing of it is set.
 
-    Raises HRNetError as `asked_source` does, and where the images to validate on are without what goes with them.
+    Raises:
+        HRNetError: Something is missing that the task needs, or set that it does not take.
     """
-    train = asked_source(task, asked, TRAIN)
-    return train, _val_source(task, asked, train)
-
-
-def _val_source(task: str, asked: Mapping[str, Any], train: DataSource) -> DataSource | None:
-    """Validation data: None where nothing of them is given; what is not given of them is the training's."""
+    training_task(task)  # refuses a task that cannot be trained before asking for data
     needs = TASKS[task].needs
-    _check_own(task, asked, VAL, (*needs, *TASKS[task].takes))
-    others = {name: asked[option] for name, option in VAL.items() if asked.get(option) is not None}
-    beside = [name for name in needs if name != "images"]
-    if others and beside and not any(name in others for name in beside):
-        raise HRNetError(f"`val_images` goes with {_listed(VAL[name] for name in beside)}")
-    return dataclasses.replace(train, **others) if others else None
+    names = [TRAIN_NAMES.get(name, name) for name in needs]
+    for need, name in zip(needs, names, strict=True):
+        if getattr(data.train, need) is None:
+            raise HRNetError(f"{task} needs {listed(names, ' and ')}: `{name}` is missing")
+    _check_taken(task, data.train, TRAIN_NAMES)
+    return data.train, _validation_source(task, data, data.train)
 
 
-def run_source(run: Run, asked: Mapping[str, Any], options: Mapping[str, str] = RANK) -> DataSource:
-    """The data that a run was trained on, with those that these options name in their place.
+def _validation_source(task: str, data: TrainingData, train: DataSource) -> DataSource | None:
+    """Return the validation set; None where nothing of it is set. What is not set is that of the training set."""
+    needs = TASKS[task].needs
+    _check_taken(task, data.val, VAL_NAMES)
+    changes = _set_fields(data.val)
+    labels = [name for name in needs if name != "images"]
+    if changes and labels and not any(name in changes for name in labels):
+        raise HRNetError(f"`val_images` needs {listed((VAL_NAMES[name] for name in labels), ' and ')}")
+    return dataclasses.replace(train, **changes) if changes else None
 
-    Raises HRNetError for what is needed and neither known nor given, what is another task's, and what is not there.
+
+def run_source(run: Run, source: DataSource, names: Mapping[str, str] = NO_NAMES) -> DataSource:
+    """Return the training set of a run, with other files and folders where these are set.
+
+    Args:
+        run: The run.
+        source: Files and folders to use instead of the run's.
+        names: Names of the options of the source, where not as its fields, for messages.
+
+    Raises:
+        HRNetError: Something is missing that the task needs, set that it does not take, or not on the disk.
     """
     task = run.spec.task
-    source = _overridden(run, "train", task, asked, options)
+    source = _with_changes(run, "train", source, names)
     needs = TASKS[task].needs
-    if lacking := next((name for name in needs if getattr(source, name) is None), None):
-        needed = _listed(options[name] for name in needs)
-        raise HRNetError(f"{run.path} does not say what it was trained on: give {needed}; `{options[lacking]}` is missing")
-    if missing := _missing(source):
-        where = source.path(missing)
-        raise HRNetError(f"the data that {run.path} was trained on are not at {where}: give `{options[missing]}`")
+    if missing := next((name for name in needs if getattr(source, name) is None), None):
+        needed = listed((names.get(name, name) for name in needs), " and ")
+        raise HRNetError(
+            f"{run.path} has no record of its training data: give {needed}; `{names.get(missing, missing)}` is missing"
+        )
+    if absent := _absent_path(source):
+        where = source.path(absent)
+        raise HRNetError(f"the training data of {run.path} are not at {where}: give `{names.get(absent, absent)}`")
     return source
 
 
-def run_sources(run: Run, asked: Mapping[str, Any]) -> tuple[DataSource, DataSource | None]:
-    """The training and validation data of a run, with those that the options name in their place.
+def run_sources(run: Run, data: TrainingData) -> tuple[DataSource, DataSource | None]:
+    """Return the training and validation set of a run, with other files and folders where these are set.
 
-    What the run's two sets have in common stays in common. Validation data that are not there any more are left out, with a
-    line that says so, where other training data are given.
+    What the two sets of the run share stays shared. Where other training data are set and the validation data of the run no
+    longer exist, there is no validation, and a warning says so.
+
+    Args:
+        run: The run.
+        data: Files and folders to use instead of the run's.
+
+    Raises:
+        HRNetError: As `run_source` does.
     """
-    task, train = run.spec.task, run_source(run, asked, TRAIN)
+    task, train = run.spec.task, run_source(run, data.train, TRAIN_NAMES)
     if not run.config.get("val"):
-        return train, _val_source(task, asked, train)
-    known = {name: _source(run, name) for name in ("train", "val")}
-    val = _overridden(run, "val", task, asked, VAL)
-    shared = [name for name in (*PATHS, *CHOICE) if getattr(known["val"], name) == getattr(known["train"], name)]
-    val = dataclasses.replace(val, **{name: getattr(train, name) for name in shared if asked.get(VAL.get(name, "")) is None})
-    missing = _missing(val)
-    if missing and any(map(asked.get, TRAIN.values())) and not any(map(asked.get, VAL.values())):
-        logger.warning("no validation: %s is not there", val.path(missing))
+        return train, _validation_source(task, data, train)
+    run_train, run_val = (_run_data(run, name) for name in ("train", "val"))
+    val = _with_changes(run, "val", data.val, VAL_NAMES)
+    changes = _set_fields(data.val)
+    shared = [name for name in (*PATHS, *CHOICES) if getattr(run_val, name) == getattr(run_train, name)]
+    val = dataclasses.replace(val, **{name: getattr(train, name) for name in shared if name not in changes})
+    absent = _absent_path(val)
+    if absent and _set_fields(data.train) and not changes:
+        logger.warning("no validation: %s does not exist", val.path(absent))
         return train, None
-    if missing:
-        raise HRNetError(f"the validation data of {run.path} are not at {val.path(missing)}: give `{VAL[missing]}`")
+    if absent:
+        raise HRNetError(f"the validation data of {run.path} are not at {val.path(absent)}: give `{VAL_NAMES[absent]}`")
     return train, val
 
 
-def _overridden(run: Run, name: str, task: str, asked: Mapping[str, Any], options: Mapping[str, str]) -> DataSource:
-    """A source that the run knows, with what is given in place."""
-    training_task(task)  # refuses a task that cannot be trained before it asks for data
-    _check_own(task, asked, options, (*TASKS[task].needs, *TASKS[task].takes))
-    given = {field: asked[option] for field, option in options.items() if asked.get(option) not in ABSENT}
-    return dataclasses.replace(_source(run, name), **given)
+def _with_changes(run: Run, name: str, changes: DataSource, names: Mapping[str, str]) -> DataSource:
+    """Return the source `name` of a run, with what is set of `changes` in its place."""
+    training_task(run.spec.task)  # refuses a task that cannot be trained before asking for data
+    _check_taken(run.spec.task, changes, names)
+    return dataclasses.replace(_run_data(run, name), **_set_fields(changes))
 
 
-def _source(run: Run, name: str) -> DataSource:
+def _run_data(run: Run, name: str) -> DataSource:
     return dataclasses.replace(DataSource.from_json(run.config.get(name) or {}), expected=run.category["name"])
 
 
-def _missing(source: DataSource) -> str | None:
-    """The first part of a source that is not there."""
-    given = {name: getattr(source, name) for name in PATHS}
-    return next((name for name, path in given.items() if path is not None and not path.exists()), None)
+def _absent_path(source: DataSource) -> str | None:
+    """Return the name of the first file or folder that does not exist."""
+    return next((name for name in PATHS if (path := getattr(source, name)) is not None and not path.exists()), None)
 
 
-def _check_own(task: str, asked: Mapping[str, Any], options: Mapping[str, str], own: tuple[str, ...]) -> None:
-    for name, option in options.items():
-        if asked.get(option) not in ABSENT and name not in own:
-            raise HRNetError(f"`{option}` is not for {task}")
+def _set_fields(source: DataSource) -> dict[str, Any]:
+    return {name: value for name in (*PATHS, *CHOICES) if (value := getattr(source, name)) not in (None, False)}
 
 
-def _listed(options: Any) -> str:
-    return " and ".join(f"`{option}`" for option in options)
+def _check_taken(task: str, source: DataSource, names: Mapping[str, str]) -> None:
+    taken: Iterable[str] = (*TASKS[task].needs, *TASKS[task].takes)
+    for name in _set_fields(source):
+        if name not in taken:
+            raise HRNetError(f"`{names.get(name, name)}` cannot be used for {task}")

@@ -1,62 +1,53 @@
-"""The training pipeline: examples in a `tf.data.Dataset`."""
+"""The training pipeline as a `tf.data.Dataset`."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.backend.keras_module import keras, tf
-from training.data.examples import WORKERS, Example, Examples
+from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.backend.types import Tensor, TFDataset
+from training.data.examples import Batch, Examples
+from training.execution import DEFAULT_WORKERS
 
-logger = logging.getLogger(__name__)
 
+def training_dataset(examples: Examples, epochs: range, devices: range = range(1), workers: int = DEFAULT_WORKERS) -> TFDataset:
+    """Return a dataset of the batches of several epochs in turn.
 
-def training_dataset(examples: Examples, epochs: range, own: range = range(1)) -> tf.data.Dataset:
-    """Batches of images, targets and (where there are any) weights for all of `epochs` in turn; the last part batch is dropped.
+    Args:
+        examples: The training examples.
+        epochs: Indices of the epochs.
+        devices: Indices of the devices of this process. Their batches of a step come one after another.
+        workers: Number of threads that decode and augment images.
 
-    Of the batches that make a step, `own` alone, one after another: those of the devices that this process feeds.
+    Returns:
+        Dataset of (images, targets) or (images, targets, sample weights); incomplete batches are dropped.
     """
     shapes = examples.shapes
-    cv2.setNumThreads(1)  # batches are made side by side already
+    cv2.setNumThreads(1)  # batches are built in parallel already
 
-    def batch(number: NDArray[np.int64]) -> Example:
-        step, device = divmod(int(number), len(own))
+    def batch(number: NDArray[np.int64]) -> Batch:
+        step, device = divmod(int(number), len(devices))
         epoch, step = divmod(step, examples.steps)
-        return examples.batch(epoch, step * examples.together + own[device])
+        return examples.batch(epoch, step * examples.devices + devices[device])
 
-    def load(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def load(number: Tensor) -> tuple[Tensor, ...]:
         tensors = tf.numpy_function(batch, [number], (tf.float32,) * len(shapes))
         return tuple(tf.ensure_shape(tensor, shape) for tensor, shape in zip(tensors, shapes, strict=True))
 
-    numbers = tf.data.Dataset.range(*(epoch * examples.steps * len(own) for epoch in (epochs.start, epochs.stop)))
-    return numbers.map(load, num_parallel_calls=WORKERS).prefetch(2)
-
-
-class PipelineEpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
-    """Says after each epoch how many items were skipped, their image being unreadable, and notes what the cache holds."""
-
-    def __init__(self, examples: Examples):
-        super().__init__()
-        self.examples = examples
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        line = self.examples.unreadable.report(epoch)
-        if self.examples.cache:
-            self.examples.cache.save()
-        if line:
-            logger.warning(line)
+    numbers = tf.data.Dataset.range(*(epoch * examples.steps * len(devices) for epoch in (epochs.start, epochs.stop)))
+    return numbers.map(load, num_parallel_calls=workers).prefetch(2)
 
 
 @contextlib.contextmanager
 def reraised_data_errors(examples: Examples) -> Iterator[None]:
-    """Where too many images cannot be read, say so, instead of what TensorFlow makes of it."""
+    """Raise the HRNetError of a bad example instead of TensorFlow's error that hides it."""
     try:
         yield
     except Exception:
-        examples.unreadable.check()
+        examples.skipped.check()
         raise

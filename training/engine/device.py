@@ -1,4 +1,4 @@
-"""On which device a training runs, in one line, and why not on a GPU where there is one."""
+"""A line on the device that trains, and why it is no GPU where the machine has one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from hrnet_tf.backend.keras_module import BACKEND, tf
 from training.engine.strategies import Devices
@@ -22,20 +21,20 @@ LOG_PREFIX = re.compile(r"^(?:[\d-]+ [\d:.]+: )?[IWEF]\S*(?: +[\d:.]+ +\d+)? \S+
 
 
 def device_line(devices: Devices) -> str:
-    """What trains, such as "device: NVIDIA H100 80GB HBM3", or "device: CPU, 8 cores (why no GPU)"."""
+    """Return a line such as "device: NVIDIA H100 80GB HBM3", or "device: CPU, 8 cores (no GPU found)"."""
     names = _jax_names() if BACKEND == "jax" else _tensorflow_names()
     if not names:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return f"device: CPU, {cores} core{'s' if cores > 1 else ''} ({why_no_gpu()})"
     if devices.count == 1:
-        others = f" (of {len(names)}; --strategy mirrored takes all)" if len(names) > 1 and BACKEND == "tensorflow" else ""
-        return f"device: {names[0]}{others}"
+        hint = f" (of {len(names)}; --strategy mirrored uses all)" if len(names) > 1 and BACKEND == "tensorflow" else ""
+        return f"device: {names[0]}{hint}"
     workers = f" of {devices.workers} machines" if devices.workers > 1 else ""
     return f"devices: {devices.count}{workers}, {names[0]}"
 
 
 def why_no_gpu(root: Path = Path("/")) -> str:
-    """Why there is none: no NVIDIA device below `root`, or what TensorFlow or JAX have against it."""
+    """Return the reason why no GPU is used: there is no NVIDIA device below `root`, or TensorFlow or JAX cannot use it."""
     if not _has_nvidia(root):
         return "no GPU found"
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -50,45 +49,45 @@ def why_no_gpu(root: Path = Path("/")) -> str:
 
 
 def reason_in(log: str) -> str:
-    """What TensorFlow's log says against GPUs: the libraries that it cannot load, or else its own words."""
+    """Return the reason in TensorFlow's log why it uses no GPU: the libraries that it cannot load, or its own message."""
     missing = list(dict.fromkeys(LIBRARY.findall(log)))
     if missing:
         return f"it cannot load {', '.join(missing)}: pip install 'tensorflow[and-cuda]'"
     lines = [LOG_PREFIX.sub("", line).strip() for line in log.splitlines()]
-    told = next((line for failure in FAILURES for line in lines if failure in line), None)
-    if told is None:
-        return "it does not say why"
-    sentence = told.split(". ")[0].rstrip(".")
-    return f"{sentence}: pip install 'tensorflow[and-cuda]'" if "dlopen" in told else sentence
+    message = next((line for failure in FAILURES for line in lines if failure in line), None)
+    if message is None:
+        return "its log gives no reason"
+    sentence = message.split(". ")[0].rstrip(".")
+    return f"{sentence}: pip install 'tensorflow[and-cuda]'" if "dlopen" in message else sentence
 
 
 def _tensorflow_log() -> str:
-    """What TensorFlow says while it looks for GPUs: in a process of its own, since this one's log is off, and was read before."""
+    """Return what TensorFlow logs while it looks for GPUs, from another process, because the log of this one is off."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_MAX_VLOG_LEVEL": "0"}
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", LOOK_FOR_GPUS], capture_output=True, check=False, env=environment, timeout=TIMEOUT_S
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stderr.decode(errors="replace")
+    return process.stderr.decode(errors="replace")
 
 
 def _has_nvidia(root: Path) -> bool:
-    """Whether the system has an NVIDIA GPU: its driver's files, or those of Windows' Linux."""
+    """Whether the system has an NVIDIA GPU, by the files of its driver, also under Windows Subsystem for Linux."""
     files = (root / "proc" / "driver" / "nvidia" / "version", root / "dev" / "dxg")
     return any(file.exists() for file in files) or any((root / "dev").glob("nvidia[0-9]*"))
 
 
 def _tensorflow_names() -> list[str]:
-    found: list[str] = []
+    names: list[str] = []
     for device in tf.config.list_physical_devices():
         if device.device_type == "GPU":
-            details: dict[str, Any] = tf.config.experimental.get_device_details(device)
-            found.append(str(details.get("device_name") or device.name))
+            details = tf.config.experimental.get_device_details(device)
+            names.append(str(details.get("device_name") or device.name))
         elif device.device_type == "TPU":
-            found.append("TPU")
-    return found
+            names.append("TPU")
+    return names
 
 
 def _jax_names() -> list[str]:

@@ -1,232 +1,169 @@
-"""`model.fit` on a run: the optimizer and its schedule, saving after each epoch, and resuming."""
+"""`model.fit` on a run: loss, optimizer and schedule, callbacks, saving after each epoch, and resuming."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from hrnet_tf.backend.choice import check_same_keras
-from hrnet_tf.backend.keras_module import BACKEND, keras
+from hrnet_tf.backend.keras_module import BACKEND
+from hrnet_tf.backend.types import KerasCallback, KerasModel, KerasOptimizer, TFDataset
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.models.gates import on_units, unit_dropout
 from hrnet_tf.runs.run import Run
-from hrnet_tf.runs.weights import load_weights, set_model_weights
-from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.base import DataSource, TaskDataset, label_names
+from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.geometry import UDP, Geometry, geometry_of
-from mobile_eval.image.image_file import read_item
-from mobile_eval.tasks.registry import TASKS
 from training.callbacks.progress import ProgressLine
-from training.callbacks.run_checkpoint import RunCheckpoint, out_of_patience
+from training.callbacks.run_checkpoint import PipelineEpochEnd, RunCheckpoint, out_of_patience
 from training.callbacks.terminate_on_nan import TerminateOnNonFinite
 from training.callbacks.validation import Validation
-from training.config import FLOAT16, FLOAT32, TrainingConfig
-from training.data.examples import Examples, examples_for, steps_per_epoch
+from training.config import FLOAT16, TrainingConfig
+from training.data.examples import Examples, examples_for
 from training.data.image_cache import ImageCache
-from training.data.tf_pipeline import PipelineEpochEnd, reraised_data_errors, training_dataset
+from training.data.tf_pipeline import reraised_data_errors, training_dataset
 from training.engine.checkpoint import Checkpoint
-from training.engine.history import read_history
-from training.engine.starting import CHECKPOINT, check_same, started
+from training.engine.history import Rows, read_history
+from training.engine.starting import CHECKPOINT, TENSORBOARD, check_same, started
 from training.engine.strategies import reraised_worker_errors
 from training.execution import Execution
 from training.optim.optimizers import AveragedWeights, make_optimizer
 from training.optim.schedules import learning_rates
 from training.optim.sparsity import sparsified, sparsity_callbacks
 from training.optim.trainer_models import compile_trainer, distillation_model, trainer_model
-from training.tasks.base import AnyTrainingTask
 from training.tasks.registry import training_task
 
 
-def build_for_training(spec: Network, config: TrainingConfig, *, folded: bool = False) -> Any:
-    """The Keras model of `spec`, in mixed precision and with dropped links where the config says so."""
-    links = spec.links if isinstance(spec, HRNetSpec) and not folded else frozenset()
-    gate = on_units(links, unit_dropout(config.link_dropout)) if config.link_dropout and links else None
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy(config.precision if config.precision == FLOAT32 else f"mixed_{config.precision}")
-    try:
-        model = build_model(spec, folded=folded, gate=gate)
-    finally:
-        keras.mixed_precision.set_global_policy(before)
-    if not folded:
-        freeze(model, config.freeze)
-    return model
+@dataclass(frozen=True)
+class _Fit:
+    """What the callbacks of a training need."""
 
-
-def freeze(model: Any, parts: Collection[str]) -> None:
-    """Let the layers of these parts (by how their names begin, such as stem or stage2) stay as they are, statistics and all."""
-    known = list(dict.fromkeys(layer.name.split("_")[0] for layer in model.layers if layer.weights))
-    for part in parts:
-        if part not in known:
-            raise HRNetError(f"`freeze`: the network has no part {part!r}; there are {', '.join(known)}")
-    for layer in model.layers:
-        layer.trainable = layer.name.split("_")[0] not in parts
-    if not model.trainable_variables:
-        raise HRNetError("`freeze` leaves nothing to learn")
-
-
-def build_teacher(run: Run, config: TrainingConfig) -> Any:
-    """The trained network of `run`, BatchNorm folded: a teacher only looks, and so it costs least."""
-    if run.quantized:
-        raise HRNetError(f"{run.path} is quantized; take the run it came from as teacher: {run.parent}")
-    if geometry_of(run.config.get("targets")) != config.settings.geometry:
-        raise HRNetError(f"{run.path} and its student must both learn `targets` {UDP}, or neither: their crops differ")
-    model = build_for_training(run.spec, config, folded=True)
-    set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
-    return model
-
-
-def load_data(config: TrainingConfig, category: dict[str, Any] | None = None) -> tuple[TaskDataset, TaskDataset | None]:
-    """Training and (if named) validation data; HRNetError where an image to measure on cannot be read.
-
-    `category` is that of the run that is trained on, if any: what it knows of its keypoints holds for the data.
-    """
-
-    def load(source: DataSource) -> TaskDataset:
-        data = TASKS[config.task].load(source)
-        return prepare(data, config.settings, category) if prepare else data
-
-    prepare = training_task(config.task).prepare
-    train = load(config.train)
-    steps_per_epoch(train, config.items_a_step)  # refuses data that fill no batch, before anything is written
-    check = training_task(config.task).check or (lambda data, settings, learning: None)
-    check(train, config.settings, True)
-    if config.val is None:
-        return train, None
-    val = load(config.val)
-    if val.names != train.names:
-        raise HRNetError(
-            f"the validation data are of other joints or classes ({', '.join(val.names[:3])}, ...) than the training data "
-            f"({', '.join(train.names[:3])}, ...)"
-        )
-    check(val, config.settings, False)
-    for item in {item.image_path: item for item in val.items}.values():
-        read_item(item)  # one that is damaged would end the training after its first epoch
-    return train, val
-
-
-def check_category(run: Run, data: TaskDataset) -> None:
-    """Raise HRNetError unless the data's joints or classes are those that the run knows."""
-    if label_names(run.category) != data.names:
-        kind = "keypoints" if "keypoints" in run.category else "classes"
-        raise HRNetError(
-            f"{run.path} was trained for {run.spec.classes} {kind} of {run.category['name']!r}; "
-            f"the data have others ({', '.join(data.names[:3])}, ...)"
-        )
-
-
-def known_category(run: Run, data: TaskDataset) -> dict[str, Any]:
-    """The run's category, with the flip pairs that it is trained with."""
-    pairs = data.label_schema.get("flip_pairs")
-    return run.category if pairs is None else {**run.category, "flip_pairs": pairs}
+    run: Run
+    model: KerasModel
+    config: TrainingConfig
+    examples: Examples
+    val: TaskDataset | None
+    execution: Execution
 
 
 def fit(
     run: Run,
-    model: Any,
+    model: KerasModel,
     config: TrainingConfig,
     train: TaskDataset,
     val: TaskDataset | None,
-    teacher: Any | None = None,
+    teacher: KerasModel | None = None,
     execution: Execution | None = None,
     companions: Callable[[], None] | None = None,
 ) -> None:
-    """Train `model` until `config.epochs`, or until patience ends, from the run's checkpoint where there is one.
+    """Train a model in its run, from the checkpoint of the run if there is one.
 
-    With a `teacher` (a Keras model of the same answers), `config.distill_weight` is its share of the loss. Callbacks of the
-    user's are called with the validation's figures, before the epoch is kept. The run's folder is begun, with what `companions`
-    writes, once all that can be refused beforehand has been checked.
+    Args:
+        run: The run. Its folder is written once everything is checked.
+        model: The Keras model of the run's spec.
+        config: Its settings.
+        train: The training set.
+        val: The validation set, if any.
+        teacher: A Keras model with the same outputs, whose weight in the loss is `distill_weight`.
+        execution: How to run the training. The callbacks of the user see the metric of the validation in their logs.
+        companions: Writes other files of the run before the training begins.
+
+    Raises:
+        HRNetError: The run in the folder has other settings, or the training cannot begin or go on.
     """
-    how = execution or Execution()
-    check_same_keras(*how.callbacks)
-    if how.devices.is_chief:
+    execution = execution or Execution()
+    check_same_keras(*execution.callbacks)
+    is_chief = execution.devices.is_chief
+    if is_chief:
         check_same(run)
-    task, rows, geometry = training_task(config.task), read_history(run.path), config.settings.geometry
-    if len(rows) >= config.epochs or out_of_patience(rows, config.patience, task.metric):
+    task, rows = training_task(config.task), read_history(run.path)
+    if len(rows) >= config.schedule.epochs or out_of_patience(rows, config.checkpoint.patience, task.metric):
         return
-    examples = examples_for(train, run.spec, config, ImageCache(how.cache, train.items) if how.cache else None)
-    total = config.epochs * examples.steps
-    if total < config.accumulate:
-        raise HRNetError(f"the training has {total} steps, fewer than the {config.accumulate} that `accumulate` wants")
-    with how.devices.scope():
-        student = sparsified(model, config.sparsity, total) if config.sparsity else model
-        learner, optimizer = _compiled(task, student, teacher, config, examples.steps, jit=how.jit or BACKEND == "jax")
+    examples = examples_for(train, run.spec, config, ImageCache(execution.cache, train.items) if execution.cache else None)
+    state = _Fit(run, model, config, examples, val, execution)
+    with execution.devices.scope():
+        student, trainer, optimizer = _compiled(state, teacher)
     checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
     done = checkpoint.restore()
-    averaged = AveragedWeights(optimizer, student.trainable_variables)
-    keeping = RunCheckpoint(
-        run,
-        model,
-        checkpoint,
-        rows[:done],
-        averaged,
-        task.metric,
-        keep=config.keep,
-        patience=config.patience,
-        writes=how.devices.is_chief,
-    )
-    own = [TerminateOnNonFinite(run, examples), *(sparsity_callbacks() if config.sparsity else []), averaged]
-    own += [Validation(val, run.spec, _looking(model, run.spec, how), model, geometry, how.memory_budget)] if val else []
-    last = [keeping, PipelineEpochEnd(examples), *(_watching(run, examples, val or train, geometry) if how.tensorboard else [])]
-    line = ProgressLine(config.items_a_step, examples.steps, config.epochs)
+    line = ProgressLine(config.step_items, examples.steps, config.schedule.epochs)
+    callbacks = [*_callbacks(state, checkpoint, rows[:done]), *([line] if is_chief else [])]
     try:
         with (
-            started(run, companions=companions, writes=how.devices.is_chief),
+            started(run, companions=companions, writes=is_chief),
             reraised_data_errors(examples),
-            reraised_worker_errors(how.devices),
+            reraised_worker_errors(execution.devices),
         ):
-            learner.fit(
-                _batches(examples, range(done, config.epochs), how),
+            trainer.fit(
+                _batches(examples, range(done, config.schedule.epochs), execution),
                 steps_per_epoch=examples.steps,
                 initial_epoch=done,
-                epochs=config.epochs,
-                callbacks=[*own, *how.callbacks, *last, *([line] if how.devices.is_chief else [])],
-                shuffle=False,  # the pipeline did
+                epochs=config.schedule.epochs,
+                callbacks=callbacks,
+                shuffle=False,  # the pipeline shuffles
                 verbose=0,
             )
     finally:
         line.close()
 
 
-def _compiled(
-    task: AnyTrainingTask, student: Any, teacher: Any, config: TrainingConfig, steps: int, *, jit: bool
-) -> tuple[Any, Any]:
-    """The Keras model that `fit` trains, ready for it, and its optimizer; an epoch has so many steps."""
+def _compiled(state: _Fit, teacher: KerasModel | None) -> tuple[KerasModel, KerasModel, KerasOptimizer]:
+    """Return the model with the variables that are trained, the Keras model that `fit` is called on, and the optimizer."""
+    config, steps = state.config, state.examples.steps
+    task, total = training_task(config.task), config.schedule.epochs * state.examples.steps
+    optimization, regularization = config.optimization, config.regularization
+    if total < optimization.accumulate:
+        raise HRNetError(f"`accumulate` is {optimization.accumulate}, but the training has only {total} steps")
+    student = sparsified(state.model, regularization.sparsity, total) if regularization.sparsity else state.model
     loss = task.loss(config.settings)
-    learner = trainer_model(task, student, loss)
+    trainer = trainer_model(task, student, loss)
     if teacher is not None:
-        learner = distillation_model(task, learner, loss, teacher, config.distill_weight)
+        trainer = distillation_model(task, trainer, loss, teacher, regularization.distill_weight)
     optimizer = make_optimizer(
         learning_rates(config, steps),
-        config.optimizer,
-        weight_decay=config.weight_decay,
-        accumulate=config.accumulate,
-        ema=config.ema,
-        scaled=config.precision == FLOAT16,
+        optimization.optimizer,
+        weight_decay=optimization.weight_decay,
+        accumulate=optimization.accumulate,
+        ema=optimization.ema,
+        loss_scaling=config.precision == FLOAT16,
     )
-    compile_trainer(learner, loss, optimizer, jit=jit)
+    compile_trainer(trainer, loss, optimizer, jit=state.execution.jit or BACKEND == "jax")
     optimizer.build(student.trainable_variables)
-    return learner, optimizer
+    return student, trainer, optimizer
 
 
-def _looking(model: Any, spec: Network, how: Execution) -> Any:
-    """What is validated: the model, or where it lies on several devices a copy of it on one, which takes its weights."""
-    return build_model(spec) if how.devices.strategy else model
+def _callbacks(state: _Fit, checkpoint: Checkpoint, rows: Rows) -> list[KerasCallback]:
+    """Return the callbacks in their order: each sees what those before it add to the logs, the user's the validation's."""
+    run, config, examples, execution = state.run, state.config, state.examples, state.execution
+    geometry = config.settings.geometry
+    averaged = AveragedWeights(checkpoint.optimizer, checkpoint.model.trainable_variables)
+    first = [TerminateOnNonFinite(run, examples), *(sparsity_callbacks() if config.regularization.sparsity else []), averaged]
+    if state.val:
+        # Weights on several devices are copied to a model on one device.
+        validated = build_model(run.spec) if execution.devices.strategy else state.model
+        first.append(Validation(state.val, run.spec, validated, state.model, geometry, execution.memory_budget))
+    keep = RunCheckpoint(
+        run,
+        state.model,
+        checkpoint,
+        rows,
+        averaged,
+        training_task(config.task).metric,
+        keep=config.checkpoint.keep,
+        patience=config.checkpoint.patience,
+        writes=execution.devices.is_chief,
+    )
+    last: list[KerasCallback] = [keep, PipelineEpochEnd(examples)]
+    if execution.tensorboard:
+        from training.callbacks.tensorboard import TensorBoardImages
+
+        shown, folder = state.val or examples.data, run.path / TENSORBOARD
+        last.append(TensorBoardImages(folder, run.spec, examples.batch(0, 0)[:2], shown, geometry))
+    return [*first, *execution.callbacks, *last]
 
 
-def _watching(run: Run, examples: Examples, looked_at: TaskDataset, geometry: Geometry) -> list[Any]:
-    """What TensorBoard is shown."""
-    from training.callbacks.tensorboard import Pictures
-
-    return [Pictures(run.path / "tensorboard", run.spec, examples.batch(0, 0)[:2], looked_at, geometry)]
-
-
-def _batches(examples: Examples, epochs: range, how: Execution) -> Any:
-    """The input pipeline: tf.data, or where TensorFlow is not there a PyDataset; both give the same batches."""
+def _batches(examples: Examples, epochs: range, execution: Execution) -> TFDataset:
+    """Return the input pipeline: tf.data, or a PyDataset where there is no TensorFlow; both give the same batches."""
     if BACKEND == "tensorflow":
-        return how.devices.distributed(training_dataset(examples, epochs, how.devices.own))
+        dataset = training_dataset(examples, epochs, execution.devices.local, execution.workers)
+        return execution.devices.distributed(dataset)
     from training.data.keras_dataset import TrainingBatches
 
-    return TrainingBatches(examples, epochs)
+    return TrainingBatches(examples, epochs, execution.workers)

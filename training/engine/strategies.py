@@ -1,7 +1,7 @@
-"""Training on one device, on all of this machine, or on several machines, by TensorFlow's own engine (tf.distribute).
+"""Training on one device, on all devices of this machine, or on several machines, by tf.distribute.
 
-Every device is given `batch_size` persons a step, so that a step's batch grows with their number, and the learning rate with it
-(Goyal et al., arXiv 1706.02677; the warm-up is the config's). BatchNorm's statistics are those of the whole step.
+Every device takes `batch_size` examples per step, so that the batch of a step grows with their number, and the learning rate with
+it (Goyal et al., arXiv 1706.02677; the warm-up is the config's). BatchNorm uses the statistics of the full step.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.backend.types import TFDataset, TFStrategy
 from mobile_eval.errors import HRNetError
 from training.engine.cluster import TF_CONFIG, Cluster, find_cluster
 
@@ -21,76 +21,90 @@ ONE, MIRRORED, MULTI_WORKER = STRATEGIES = ("one", "mirrored", "multi-worker")
 
 @dataclass(frozen=True)
 class Devices:
-    """What trains: `strategy` (tf.distribute; None: one device), devices altogether, and which of the workers this process is."""
+    """The devices of a training.
 
-    strategy: Any = None
+    Args:
+        strategy: Strategy of tf.distribute; None for one device.
+        count: Number of devices of all workers.
+        worker: Index of this process among the workers.
+        workers: Number of workers.
+    """
+
+    strategy: TFStrategy = None
     count: int = 1
     worker: int = 0
     workers: int = 1
 
     @property
-    def own(self) -> range:
-        """The numbers of this process's devices among all."""
-        each = self.count // self.workers
-        return range(self.worker * each, (self.worker + 1) * each)
+    def local(self) -> range:
+        """Indices of the devices of this process among all."""
+        per_worker = self.count // self.workers
+        return range(self.worker * per_worker, (self.worker + 1) * per_worker)
 
     @property
     def is_chief(self) -> bool:
         """Whether this process writes the run."""
         return self.worker == 0
 
-    def distributed(self, dataset: Any) -> Any:
-        """A dataset of this process's devices' batches, one after another, as `model.fit` takes it."""
+    def distributed(self, dataset: TFDataset) -> TFDataset:
+        """Return a dataset of the batches of this process's devices, one after another, as `model.fit` takes it."""
         if self.strategy is None:
             return dataset
         return self.strategy.distribute_datasets_from_function(lambda context: dataset)
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Where models and optimizers are made."""
+        """Enter the scope in which models and optimizers are created."""
         with self.strategy.scope() if self.strategy else contextlib.nullcontext():
             yield
 
 
 @contextlib.contextmanager
 def reraised_worker_errors(devices: Devices) -> Iterator[None]:
-    """Where another worker goes away, say so, instead of what TensorFlow makes of it."""
+    """Raise HRNetError, with what to do, instead of TensorFlow's error when another worker fails."""
     try:
         yield
     except Exception as error:
         if devices.workers > 1 and isinstance(error, tf.errors.OpError):
             raise HRNetError(
-                f"a worker went away, or failed ({' '.join(str(error).split())[:120]}): start all of them again with `resume`, "
-                "which goes on from the last whole epoch"
+                f"another worker failed or disappeared ({' '.join(str(error).split())[:120]}): start all workers again with "
+                "`resume`, which continues from the last complete epoch"
             ) from error
         raise
 
 
 def make_devices(name: str = ONE, count: int | None = None) -> Devices:
-    """The devices of that strategy; of this machine `count`, or all (GPUs where there are any, else CPUs).
+    """Return the devices of a strategy.
 
-    Call it before anything else of TensorFlow has run: workers find each other when the strategy is made.
+    Call it before TensorFlow does anything else: workers find each other when the strategy is made.
+
+    Args:
+        name: one, mirrored or multi-worker.
+        count: Number of devices of this machine (mirrored only); None for all GPUs, or all CPUs where there is no GPU.
+
+    Raises:
+        HRNetError: There is no such strategy, or the number of devices does not fit.
     """
     if name not in STRATEGIES:
-        raise HRNetError(f"no strategy named {name!r}; there are {', '.join(STRATEGIES)}")
+        raise HRNetError(f"`strategy` must be one of {', '.join(STRATEGIES)}, got {name!r}")
     if name == ONE:
         if count not in (None, 1):
-            raise HRNetError(f"`strategy` one takes one device, not {count}: give `strategy` mirrored")
+            raise HRNetError(f"`strategy` one uses one device, but `devices` is {count}: give `strategy` mirrored")
         return Devices()
     if name == MIRRORED:
-        local = _local(count)
+        local = _local_devices(count)
         return Devices(tf.distribute.MirroredStrategy(local), len(local))
     if count is not None:
-        raise HRNetError("`devices` goes with `strategy` mirrored: a worker takes what CUDA_VISIBLE_DEVICES lets it see")
+        raise HRNetError("`devices` needs `strategy` mirrored: a worker uses the devices in CUDA_VISIBLE_DEVICES")
     return _multi_worker(find_cluster())
 
 
-def _local(count: int | None) -> list[str]:
-    """Names of this machine's devices, the first `count`."""
-    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    names = [device.name for device in found]
+def _local_devices(count: int | None) -> list[str]:
+    """Return the names of this machine's devices, the first `count`."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    names = [device.name for device in devices]
     if count is not None and not 1 <= count <= len(names):
-        raise HRNetError(f"`devices` {count}: there {'is' if len(names) == 1 else 'are'} {len(names)} ({', '.join(names)})")
+        raise HRNetError(f"`devices` must be from 1 to {len(names)} on this machine ({', '.join(names)}), got {count}")
     return names[:count]
 
 

@@ -1,38 +1,43 @@
-"""The learning rate over a training."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from hrnet_tf.backend.keras_module import keras
-from training.config import TrainingConfig
+from hrnet_tf.backend.types import KerasSchedule
+from training.config import POLY, STEP, TrainingConfig
 
-POWER = 0.9  # of the schedule poly (the official segmentation recipes)
-DROP = 0.1  # what the learning rate is multiplied by (the official GAMMA1 and LR_FACTOR)
+POLY_POWER = 0.9  # the official segmentation recipes'
+STEP_FACTOR = 0.1  # the official GAMMA1 and LR_FACTOR
+MAX_WARMUP = 0.25  # of the training
 
 
-def moves_after(epochs: float, steps: int, accumulate: int) -> int:
-    """How often the weights have moved after so many epochs of so many steps: once in `accumulate` of all of these."""
+def updates_after(epochs: float, steps: int, accumulate: int) -> int:
+    """Return the number of updates of the weights after a number of epochs: one in `accumulate` of all their steps."""
     return int(epochs * steps) // accumulate
 
 
-def learning_rates(config: TrainingConfig, steps: int) -> Any:
-    """The Keras schedule that a config asks for, by the number of the weights' moves; an epoch has so many steps.
+def learning_rates(config: TrainingConfig, steps: int) -> KerasSchedule:
+    """Return the Keras schedule of a config, by the number of updates of the weights.
 
-    It is for all its devices. It ends with the last move of the whole training: what an epoch gathered and did not use yet, the
-    next one does.
+    It ends with the last update of the training. Gradients that are left at the end of an epoch count towards the next update.
+
+    Args:
+        config: The config. The learning rate is multiplied by its number of devices.
+        steps: Number of steps per epoch.
     """
-    peak, moves = config.learning_rate * config.devices, moves_after(config.epochs, steps, config.accumulate)
-    if config.schedule == "step":
-        rates = [peak * DROP**drops for drops in range(len(config.lr_milestones) + 1)]
-        drops = [moves_after(epoch, steps, config.accumulate) - 1 for epoch in config.lr_milestones]
-        return keras.optimizers.schedules.PiecewiseConstantDecay(drops, rates)
-    if config.schedule == "poly":
-        return keras.optimizers.schedules.PolynomialDecay(peak, moves, end_learning_rate=0.0, power=POWER)
-    warmup = max(1, round(min(config.warmup_epochs, config.epochs / 4) * steps / config.accumulate))
+    schedule, accumulate = config.schedule, config.optimization.accumulate
+    peak, updates = schedule.learning_rate * config.devices, updates_after(schedule.epochs, steps, accumulate)
+    if schedule.lr_schedule == STEP:
+        rates = [peak * STEP_FACTOR**number for number in range(len(schedule.lr_milestones) + 1)]
+        boundaries = [updates_after(epoch, steps, accumulate) - 1 for epoch in schedule.lr_milestones]
+        return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+    if schedule.lr_schedule == POLY:
+        return keras.optimizers.schedules.PolynomialDecay(peak, updates, end_learning_rate=0.0, power=POLY_POWER)
+    warmup_epochs = min(schedule.warmup_epochs, schedule.epochs * MAX_WARMUP)
+    warmup = max(1, round(warmup_epochs * steps / accumulate))
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
         warmup_target=peak,
         warmup_steps=warmup,
-        decay_steps=max(1, moves - warmup),
+        decay_steps=max(1, updates - warmup),
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.pruning import PRUNING_FILE, PruningRecord, RemovalPlan, load_pruning, save_pruning, spec_after
@@ -34,10 +34,11 @@ from mobile_eval.viz.charts import removal_points, removal_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import TrainingConfig
 from training.data.examples import evaluation_batches
-from training.engine.fit import build_for_training, build_teacher, check_category, fit, known_category, load_data
-from training.engine.inputs import inputs_of
+from training.engine.fit import fit
+from training.engine.inputs import check_category, inputs_of, known_category, load_data
+from training.engine.networks import build_for_training, build_teacher
 from training.engine.starting import ROUNDS, check_same, check_settings, check_startable
-from training.execution import Execution
+from training.execution import Execution, check_devices
 from training.optim.sparsity import SPARSITY
 from training.pruning.plan import Costs, PruneOptions, check_prunable, plan_run
 from training.pruning.removal_steps import units_kept
@@ -80,10 +81,10 @@ def prune(
         if number > 1:
             rounds.rank(pruned, ranking, include_blocks=options.include_blocks)
         last = number == options.rounds
-        epochs = config.epochs // options.rounds + (config.epochs % options.rounds if last else 0)
+        epochs = config.schedule.epochs // options.rounds + (config.schedule.epochs % options.rounds if last else 0)
         round_options = dataclasses.replace(options, budget=options.budget.for_round(number, options.rounds))
         folder = output if last else output / ROUNDS / str(number)
-        pruned = rounds.prune(pruned, round_options, dataclasses.replace(config, epochs=epochs), folder, resume=resume)
+        pruned = rounds.prune(pruned, round_options, config.replace(epochs=epochs), folder, resume=resume)
     return pruned
 
 
@@ -93,19 +94,21 @@ def _check_startable(
     """The ranking of the run. Raises HRNetError, before anything is loaded, if the pruning cannot start."""
     if execution.devices.workers > 1:
         raise HRNetError("`strategy` multi-worker cannot be used for pruning: use one or mirrored")
-    if config.sparsity:
+    check_same_keras(*execution.callbacks)
+    check_devices(config, execution)
+    if config.regularization.sparsity:
         check_tf_keras(SPARSITY)
     check_startable(output, "prune", resume=resume)
-    if config.epochs < options.rounds:
-        raise HRNetError(f"`epochs` must be at least `rounds`, {options.rounds}, got {config.epochs}")
+    if config.schedule.epochs < options.rounds:
+        raise HRNetError(f"`epochs` must be at least `rounds`, {options.rounds}, got {config.schedule.epochs}")
     return check_prunable(run, options)
 
 
 def _load_data(run: Run, config: TrainingConfig) -> tuple[TaskDataset, TaskDataset | None]:
     train, val = load_data(config, run.category)
     check_category(run, train)
-    log_skipped(config.train, train)
-    log_skipped(config.val, val)
+    log_skipped(config.data.train, train)
+    log_skipped(config.data.val, val)
     load_weights(run.weights_path)  # damaged weights are reported before anything is written
     return train, val
 
@@ -142,7 +145,7 @@ class _Rounds:
         else:
             plan = plan_run(run, options, self.train, self.val, self.costs, memory_budget)
             spec = spec_after(run.hrnet_spec, plan.steps)
-        teacher = self.teacher if config.distill_weight else None
+        teacher = self.teacher if config.regularization.distill_weight else None
         inputs = inputs_of(config, self.train, self.val, parent=run, teacher=teacher)
         pruned = Run(output, "prune", spec, known_category(run, self.train), config.to_json(), str(run.path), inputs)
         check_same(pruned)

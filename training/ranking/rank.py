@@ -18,10 +18,10 @@ from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, write_text
-from mobile_eval.viz.charts import kinds_svg
+from mobile_eval.viz.charts import importance_by_kind_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import run_settings
-from training.engine.fit import check_category
+from training.engine.inputs import check_category
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.learned_gates import LearnedGates
@@ -64,6 +64,11 @@ def rank(network: GatedNetwork, data: RankingData, methods: Sequence[str], *, se
 
     Raises:
         HRNetError: A method is unknown, or a score is NaN or infinite.
+
+    Example:
+        >>> network = GatedNetwork.of(spec, model_weights(model))  # doctest: +SKIP
+        >>> data = RankingData.prepare(dataset, spec, settings)  # doctest: +SKIP
+        >>> rank(network, data, ["taylor"])["taylor"].scores  # doctest: +SKIP
     """
     unknown = set(methods) - set(METHODS)
     if unknown or not methods:
@@ -117,6 +122,6 @@ def rank_run(
     )
     links = ranking.link_importance()
     write_text(run.path / "ranking.svg", link_diagram_svg(spec.network_description(), links))
-    write_text(run.path / "ranking_by_kind.svg", kinds_svg(links))
+    write_text(run.path / "ranking_by_kind.svg", importance_by_kind_svg(links))
     save_ranking(run, ranking)  # last: a folder with ranking.json has the pictures too
     return ranking

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from training.tasks.segmentation.settings import SegmentationSettings
 from training.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:
+    from training.data.synthetic.layouts import Layout
     from training.tasks.base import AnyTrainingTask
 
 FOLDER = Path(__file__).parent
@@ -30,11 +30,13 @@ class TaskEntry:
         settings: Class of the task's settings.
         load: Imports and returns the task.
         recipes: Folder of the task's recipes, YAML files; None for a task without any.
+        synthetic: Imports and returns the layout of the task's synthetic data; None for a task without any.
     """
 
     settings: type[TaskSettings]
     load: Callable[[], AnyTrainingTask]
     recipes: Path | None = None
+    synthetic: Callable[[], type[Layout]] | None = None
 
 
 def _pose() -> AnyTrainingTask:
@@ -43,10 +45,22 @@ def _pose() -> AnyTrainingTask:
     return TASK
 
 
+def _pose_layout() -> type[Layout]:
+    from training.tasks.pose.synthetic import PoseLayout
+
+    return PoseLayout
+
+
 def _landmarks() -> AnyTrainingTask:
     from training.tasks.landmarks.task import TASK
 
     return TASK
+
+
+def _landmarks_layout() -> type[Layout]:
+    from training.tasks.landmarks.synthetic import LandmarkLayout
+
+    return LandmarkLayout
 
 
 def _classification() -> AnyTrainingTask:
@@ -55,10 +69,22 @@ def _classification() -> AnyTrainingTask:
     return TASK
 
 
+def _classification_layout() -> type[Layout]:
+    from training.tasks.classification.synthetic import SideLayout
+
+    return SideLayout
+
+
 def _segmentation() -> AnyTrainingTask:
     from training.tasks.segmentation.task import TASK
 
     return TASK
+
+
+def _segmentation_layout() -> type[Layout]:
+    from training.tasks.segmentation.synthetic import MaskLayout
+
+    return MaskLayout
 
 
 def _detection() -> AnyTrainingTask:
@@ -67,12 +93,20 @@ def _detection() -> AnyTrainingTask:
     return TASK
 
 
+def _detection_layout() -> type[Layout]:
+    from training.tasks.detection.synthetic import InstanceLayout
+
+    return InstanceLayout
+
+
 TRAINING_TASKS = {
-    "pose": TaskEntry(PoseSettings, _pose, FOLDER / "pose" / "recipes"),
-    "landmarks": TaskEntry(LandmarkSettings, _landmarks, FOLDER / "landmarks" / "recipes"),
-    "classification": TaskEntry(ClassificationSettings, _classification, FOLDER / "classification" / "recipes"),
-    "segmentation": TaskEntry(SegmentationSettings, _segmentation, FOLDER / "segmentation" / "recipes"),
-    "detection": TaskEntry(DetectionSettings, _detection, FOLDER / "detection" / "recipes"),
+    "pose": TaskEntry(PoseSettings, _pose, FOLDER / "pose" / "recipes", _pose_layout),
+    "landmarks": TaskEntry(LandmarkSettings, _landmarks, FOLDER / "landmarks" / "recipes", _landmarks_layout),
+    "classification": TaskEntry(
+        ClassificationSettings, _classification, FOLDER / "classification" / "recipes", _classification_layout
+    ),
+    "segmentation": TaskEntry(SegmentationSettings, _segmentation, FOLDER / "segmentation" / "recipes", _segmentation_layout),
+    "detection": TaskEntry(DetectionSettings, _detection, FOLDER / "detection" / "recipes", _detection_layout),
 }
 
 
@@ -104,14 +138,18 @@ def settings_class(name: str) -> type[TaskSettings]:
     return _entry(name).settings
 
 
-def setting_types(name: str) -> dict[str, str]:
-    """Return the type of each of a task's settings by name, such as "float" or "tuple[int, ...]"."""
-    return {field.name: str(field.type) for field in dataclasses.fields(settings_class(name))}
-
-
 def recipe_folder(name: str) -> Path | None:
     """Return the folder of a task's recipes; None for a task without recipes."""
     return _entry(name).recipes
+
+
+def synthetic_layout(name: str) -> type[Layout]:
+    """Return the layout of a task's synthetic data; HRNetError where there is none."""
+    layout = TRAINING_TASKS[name].synthetic if name in TRAINING_TASKS else None
+    if layout is None:
+        known = [task for task, entry in TRAINING_TASKS.items() if entry.synthetic]
+        raise HRNetError(f"`task` must be one of {', '.join(known)}, got {name!r}")
+    return layout()
 
 
 def _entry(name: str) -> TaskEntry:

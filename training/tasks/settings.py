@@ -1,47 +1,27 @@
-"""Declaring a task's settings: each one is a field of a dataclass, a line of a recipe and an option of `hrnet train`."""
+"""What the settings of tasks have in common. Each setting is a field of a dataclass, a line of a recipe and an option."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from mobile_eval.errors import HRNetError
+from mobile_eval.options import option
 
 if TYPE_CHECKING:
     from mobile_eval.image.geometry import Geometry
 
-Value = TypeVar("Value")
 
-
-def setting(default: Value, help_text: str) -> Value:
-    """Declare a field of a task's settings, which are a frozen dataclass.
-
-    Args:
-        default: The default value. The field's type is bool, int, float or str, or a tuple of one of these such as
-            tuple[int, ...], which is typed with commas on the command line.
-        help_text: The option's help: a noun phrase and the unit.
+@dataclasses.dataclass(frozen=True)
+class TaskSettings:
+    """Base class of the settings of a task: a frozen dataclass of augmentation, targets and loss.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
         ... class DepthSettings(TaskSettings):
-        ...     max_depth: float = setting(10.0, "Largest depth that counts, in metres.")
-        >>> DepthSettings().max_depth
-        10.0
+        ...     max_depth_m: float = option(10.0, "Largest depth that counts, in metres.")
     """
-    declared: Value = dataclasses.field(default=default, metadata={"help": help_text})
-    return declared
-
-
-def inherited_setting(base: type[TaskSettings], name: str, default: Value) -> Value:
-    """Declare a setting of the class `base` again in a subclass, with another default."""
-    [field] = [field for field in dataclasses.fields(base) if field.name == name]
-    return setting(default, field.metadata["help"])
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskSettings:
-    """Base class of the settings of a task: augmentation, targets and loss."""
 
     @property
     def geometry(self) -> Geometry:
@@ -55,8 +35,8 @@ class TaskSettings:
 class ClassWeightSettings(TaskSettings):
     """Settings of tasks whose loss can weigh the classes. The fields are declared here, so that all tasks share their help."""
 
-    class_weights: tuple[float, ...] = setting((), "Weight of each class in the loss, such as 0.8,1.2.")
-    balance_classes: bool = setting(False, "Weigh the classes by how rare they are in the training set.")
+    class_weights: tuple[float, ...] = option((), "Weight of each class in the loss, such as 0.8,1.2.")
+    balance_classes: bool = option(False, "Weigh the classes by how rare they are in the training set.")
 
     def check_class_weights(self) -> None:
         """Raise HRNetError where a weight is negative, or where weights are both given and to be computed."""

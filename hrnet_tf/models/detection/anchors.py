@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.backend.types import Tensor
-from hrnet_tf.spec.network import Size
 from mobile_eval.tasks.detection.constants import ANCHOR_RATIOS, ANCHOR_SCALE, ANCHORS_PER_POSITION, MAX_LOG_SCALE, STRIDES
+from mobile_eval.typed import Size
 
 
 def anchor_counts(image_size: Size) -> list[int]:

@@ -33,7 +33,7 @@ from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.two_stage import ALIGNED_LEVELS, BOX_HEAD_LAYERS, PROPOSALS_LAYER
 from hrnet_tf.models.heads import Branches, feature_pyramid
 from hrnet_tf.spec.detection import detection_widths, proposal_limits
-from hrnet_tf.spec.network import HRNetSpec, Size
+from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.detection.constants import (
     ANCHORS_PER_POSITION,
@@ -45,6 +45,7 @@ from mobile_eval.tasks.detection.constants import (
     SCORE_THRESHOLD,
     STRIDES,
 )
+from mobile_eval.typed import Size
 
 SIZE_MULTIPLE = STRIDES[BOX_HEAD_LEVELS - 1]  # the pools to P5 divide; that to P6 may round down (800 pixels: 12 rows)
 

@@ -9,10 +9,9 @@ from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import KerasDType, Tensor
 from hrnet_tf.models.detection.anchors import anchor_boxes, anchor_counts, clip_boxes, decode_deltas
 from hrnet_tf.spec.detection import CANDIDATES, PROPOSALS
-from hrnet_tf.spec.network import Size
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.detection.constants import RPN_IOU, RPN_STDS
-from mobile_eval.typed import JsonObject
+from mobile_eval.typed import JsonObject, Size
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")

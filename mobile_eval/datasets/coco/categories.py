@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.schema import CocoCategory, CocoFile, as_float, id_key
 from mobile_eval.datasets.flip_pairs import Pairs, check_pairs, pairs_by_name, words_without_side
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import brief
+from mobile_eval.typed import Json, JsonObject, brief
 from mobile_eval.words import number_of
 
 Bone = tuple[int, int]
@@ -54,9 +53,9 @@ class KeypointCategory:
             order[[left, right]] = right, left
         return order
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """A COCO category as plain data: skeleton counted from 1, flip pairs by name, or left out if they are not known."""
-        data: dict[str, Any] = {
+        data: JsonObject = {
             "name": self.name,
             "keypoints": list(self.joints),
             "skeleton": [[a + 1, b + 1] for a, b in self.skeleton],
@@ -68,7 +67,7 @@ class KeypointCategory:
         return data
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> KeypointCategory:
+    def from_json(cls, data: Mapping[str, Json]) -> KeypointCategory:
         """Read a COCO category. Without sigmas or flip pairs it gets those that its joint names imply, if any."""
         joints, where = tuple(data["keypoints"]), f"category {data['name']!r}"
         sigmas = data.get("sigmas") or [OKS_SIGMAS.get("_".join(words_without_side(joint)), 0.0) for joint in joints]

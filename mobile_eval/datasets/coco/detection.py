@@ -21,8 +21,8 @@ from mobile_eval.datasets.coco.schema import (
     CocoData,
     CocoFile,
     CocoImage,
+    Entry,
     Id,
-    JsonObject,
     as_annotation,
     check_iscrowd,
     id_key,
@@ -193,7 +193,7 @@ class _BoxReader:
             f"the area of {areas} is not above 0: the area of the box is used" if self._invalid_areas else "",
         )
 
-    def _parse(self, entry: object, place: int) -> tuple[JsonObject, CocoImage, CocoCategory, Box]:
+    def _parse(self, entry: object, place: int) -> tuple[Entry, CocoImage, CocoCategory, Box]:
         """An annotation with its image, category and box; HRNetError if it is invalid."""
         annotation, where = as_annotation(entry, place)
         check_iscrowd(annotation, where)
@@ -206,7 +206,7 @@ class _BoxReader:
         image = self.file.image_of(annotation, where)
         return annotation, image, self.categories[label], read_box(annotation, image, f"{where} ({image['file_name']})")
 
-    def _keep(self, place: int, annotation: JsonObject, image: CocoImage, category: CocoCategory, box: Box) -> None:
+    def _keep(self, place: int, annotation: Entry, image: CocoImage, category: CocoCategory, box: Box) -> None:
         checked = {
             "id": place,
             "image_id": image["id"],

@@ -16,7 +16,7 @@ from mobile_eval.datasets.coco.schema import (
     CocoCategory,
     CocoFile,
     CocoImage,
-    JsonObject,
+    Entry,
     as_annotation,
     as_float,
     check_iscrowd,
@@ -57,7 +57,7 @@ class LabelledInstance:
 
 @dataclass(frozen=True)
 class _Annotation:
-    annotation: JsonObject
+    annotation: Entry
     image: CocoImage
     keypoints: Array
     box: Box | None  # None if no joint is labelled: then it need not be valid
@@ -94,7 +94,7 @@ class KeypointReader:
                 continue
             if is_crowd(entry):
                 self._crowds += 1
-                self._keep_unlabelled(cast(JsonObject, entry), place)
+                self._keep_unlabelled(cast(Entry, entry), place)
                 continue
             self.annotations.total += 1
             try:
@@ -151,7 +151,7 @@ class KeypointReader:
         entry = self._keep({**annotation, HEAD_BOX: head_box}, image, keypoints, place)
         return LabelledInstance(entry, image, parsed.box, keypoints, head_box) if entry["num_keypoints"] else None
 
-    def _count_unusual(self, annotation: JsonObject, keypoints: Array) -> None:
+    def _count_unusual(self, annotation: Entry, keypoints: Array) -> None:
         area, count = annotation.get("area"), annotation.get("num_keypoints")
         labelled = int(is_labelled(keypoints).sum())
         self.keypoints.total += labelled
@@ -165,7 +165,7 @@ class KeypointReader:
             self.keypoints.add(f"{where}: {self._problem(joint, keypoints[joint], image)}")
         return _unlabel(keypoints, invalid)
 
-    def _keep_unlabelled(self, annotation: JsonObject, place: int) -> None:
+    def _keep_unlabelled(self, annotation: Entry, place: int) -> None:
         """Keep a crowd or an instance without labelled keypoints, if it is valid: COCO ignores predictions near its box."""
         try:
             image = self.file.image_of(annotation, "")
@@ -175,7 +175,7 @@ class KeypointReader:
             return
         self._keep(annotation, image, _unlabel(keypoints, self._is_invalid(keypoints, image)), place)
 
-    def _keep(self, annotation: JsonObject, image: CocoImage, keypoints: Array, place: int) -> CocoAnnotation:
+    def _keep(self, annotation: Entry, image: CocoImage, keypoints: Array, place: int) -> CocoAnnotation:
         checked = {
             "id": place,
             "image_id": image["id"],
@@ -203,7 +203,7 @@ class KeypointReader:
         size = f"{image['width']}x{image['height']}"
         return f"{name} at ({x:g}, {y:g}) lies outside the {size} image; set its visibility to 0 or correct it"
 
-    def _head_box(self, annotation: JsonObject, where: str) -> Box | None:
+    def _head_box(self, annotation: Entry, where: str) -> Box | None:
         if not annotation.get(HEAD_BOX):
             return None
         self.head_boxes.total += 1

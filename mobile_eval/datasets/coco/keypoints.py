@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from mobile_eval.datasets.face_lists import faces_as_coco, is_face_list
 from mobile_eval.datasets.image_files import check_images_exist
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
+from mobile_eval.typed import JsonObject
 
 MARGIN_PX = 2.0  # rounding and manual labelling put joints slightly outside the image
 
@@ -82,7 +83,7 @@ class KeypointDataset:
         return self.category.joints
 
     @property
-    def label_schema(self) -> dict[str, Any]:
+    def label_schema(self) -> JsonObject:
         """The category as plain data."""
         return self.category.to_json()
 
@@ -149,7 +150,10 @@ def load_keypoint_dataset(
     content, frame = faces_as_coco(annotations, images, exif) if is_list else (read_json(annotations, "annotation file"), None)
     file = parse_coco(content, str(annotations), "a COCO keypoint file")
     entry = choose_category(file, category, expected)
-    chosen = KeypointCategory.from_json(entry)
+    try:
+        chosen = KeypointCategory.from_json(entry)
+    except HRNetError as error:
+        raise HRNetError(f"{annotations}: {error}") from error
     reader = KeypointReader(file, entry, chosen.joints, math.inf if is_list else MARGIN_PX, strict=strict)
     instances = [_instance(labelled, Path(images)) for labelled in reader.instances()]
     if not instances:
@@ -162,7 +166,12 @@ def load_keypoint_dataset(
     tables = {"images": list(file.images.values()), "categories": [entry], "annotations": reader.entries}
     remarks = choice_remark(file, entry), parse_skeleton(entry.get("skeleton"), len(chosen.joints))[1], *reader.remarks()
     return KeypointDataset(
-        chosen, tuple(instances), cast(CocoData, {**content, **tables}), Path(images), tuple(filter(None, remarks)), frame
+        category=chosen,
+        instances=tuple(instances),
+        coco=cast(CocoData, {**content, **tables}),
+        image_folder=Path(images),
+        remarks=tuple(filter(None, remarks)),
+        frame=frame,
     )
 
 

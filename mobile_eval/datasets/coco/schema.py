@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import checked_box
-from mobile_eval.typed import brief
+from mobile_eval.typed import Json, brief
 
 Id = int | str
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels
-JsonObject = Mapping[str, Any]  # an entry that is not checked yet
+Entry = Mapping[str, Json]  # an entry that is not checked yet
 
 TABLES = ("images", "categories", "annotations")
 KEYPOINT_TYPES = {int, float, type(None)}
@@ -121,7 +121,7 @@ class CocoFile:
     categories: list[CocoCategory]
     annotations: list[object]
 
-    def image_of(self, annotation: JsonObject, where: str) -> CocoImage:
+    def image_of(self, annotation: Entry, where: str) -> CocoImage:
         """The image of an annotation; HRNetError, which begins with `where`, if the file has no such image."""
         if "image_id" not in annotation:
             raise HRNetError(f"{where} has no image_id")
@@ -147,7 +147,7 @@ def parse_coco(data: object, source: str, kind: str) -> CocoFile:
     return CocoFile(source, _images(data["images"], source), _categories(data["categories"], source), data["annotations"])
 
 
-def _images(entries: list[Any], source: str) -> dict[str, CocoImage]:
+def _images(entries: list[Json], source: str) -> dict[str, CocoImage]:
     images: dict[str, CocoImage] = {}
     for place, entry in enumerate(entries, 1):
         where = f"{source}, image number {place}"
@@ -162,7 +162,7 @@ def _images(entries: list[Any], source: str) -> dict[str, CocoImage]:
     return images
 
 
-def _categories(entries: list[Any], source: str) -> list[CocoCategory]:
+def _categories(entries: list[Json], source: str) -> list[CocoCategory]:
     categories: dict[str, CocoCategory] = {}
     for place, entry in enumerate(entries, 1):
         category_id = _id(entry, f"{source}, category number {place}")
@@ -187,14 +187,14 @@ def _id(entry: object, where: str) -> Id:
     return checked
 
 
-def _text(entry: JsonObject, key: str, where: str) -> str:
+def _text(entry: Entry, key: str, where: str) -> str:
     value = entry.get(key)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise HRNetError(f"{where}: its {key} must be a string, got {brief(value)}")
     return value
 
 
-def _pixels(entry: JsonObject, key: str, where: str) -> int:
+def _pixels(entry: Entry, key: str, where: str) -> int:
     value = as_float(entry.get(key))
     if value is None or not (value >= 1 and value.is_integer()):
         raise HRNetError(f"{where}: its {key} must be a whole number of pixels, got {brief(entry.get(key))}")
@@ -217,7 +217,7 @@ def valid_area(value: object) -> float | None:
     return area if area is not None and 0 < area < math.inf else None
 
 
-def as_annotation(entry: object, place: int) -> tuple[JsonObject, str]:
+def as_annotation(entry: object, place: int) -> tuple[Entry, str]:
     """Check that an annotation is an object.
 
     Args:
@@ -237,14 +237,14 @@ def is_crowd(entry: object) -> bool:
     return isinstance(entry, dict) and entry.get("iscrowd") in (True, 1)
 
 
-def check_iscrowd(annotation: JsonObject, where: str) -> None:
+def check_iscrowd(annotation: Entry, where: str) -> None:
     """Raise HRNetError if `iscrowd` is neither 0, 1 nor missing."""
     value = annotation.get("iscrowd")
     if value not in (None, 0, 1):
         raise HRNetError(f"{where}: iscrowd must be 0 or 1, got {brief(value)}")
 
 
-def read_box(annotation: JsonObject, image: CocoImage, where: str) -> Box:
+def read_box(annotation: Entry, image: CocoImage, where: str) -> Box:
     """The box of an annotation; HRNetError if it is missing, has no area, lies outside the image or is not in pixels."""
     if "bbox" not in annotation:
         raise HRNetError(f"{where} has no bbox")
@@ -257,7 +257,7 @@ def read_box(annotation: JsonObject, image: CocoImage, where: str) -> Box:
     return box
 
 
-def read_keypoints(annotation: JsonObject, image: CocoImage, count: int, where: str) -> NDArray[np.float64]:
+def read_keypoints(annotation: Entry, image: CocoImage, count: int, where: str) -> NDArray[np.float64]:
     """The keypoints of an annotation.
 
     Args:

@@ -11,7 +11,7 @@ from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.tasks.classification.evaluate import ClassificationResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio
-from mobile_eval.viz.poses import cut_out
+from mobile_eval.viz.cutout import cut_out
 
 ABOUT = (
     "top-1 is the share of images whose class is the likeliest, mean recall the mean over classes of the share of their images "

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.tasks.detection.constants import ANCHOR_RATIOS, ANCHOR_SCALE, MAX_LOG_SCALE, STRIDES
+from mobile_eval.typed import Size
 
 Array = NDArray[np.float32]
-Size = tuple[int, int]
 
 
 @lru_cache(maxsize=4)

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.datasets.coco.schema import Id
-from mobile_eval.tasks.detection.anchors import Array, Size, decode, softmax
+from mobile_eval.tasks.detection.anchors import Array, decode, softmax
 from mobile_eval.tasks.detection.constants import BOX_IOU, BOX_STDS, MAX_DETECTIONS, SCORE_THRESHOLD
 from mobile_eval.tasks.detection.nms import suppress
+from mobile_eval.typed import Size
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,11 @@ from mobile_eval.model.archive import REMEDY
 from mobile_eval.model.description import DETECTOR_MAPS
 from mobile_eval.runtime.quantization import quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.detection.anchors import Size
 from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, STRIDES
 from mobile_eval.tasks.detection.proposals import proposals
 from mobile_eval.tasks.detection.roi_align import roi_align
+from mobile_eval.typed import Size
 
 
 class Detector:

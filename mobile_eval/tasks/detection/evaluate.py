@@ -23,8 +23,7 @@ from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.options import DetectionEvalOptions
-from mobile_eval.viz.boxes import draw_boxes
-from mobile_eval.viz.overlays import PICTURES, write_picture
+from mobile_eval.viz.overlays import MAX_PICTURES, draw_boxes, write_picture
 from mobile_eval.words import number_of
 
 DRAWN_SCORE = 0.3  # lowest score of a box that is drawn
@@ -97,7 +96,7 @@ def evaluate_detection(
         objects = detector.objects(stored, (height, width))
         predictions.append(objects)
         results += objects.results(item.image_id, dataset.category_ids)
-        if folder and index < PICTURES:
+        if folder and index < MAX_PICTURES:
             drawn = draw_boxes(image, objects, model.description.classes, DRAWN_SCORE)
             write_picture(folder, index, item.image_path, drawn)
     if options.predictions:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mobile_eval.tasks.detection.anchors import Array, Size, decode, level_anchors, sigmoid
+from mobile_eval.tasks.detection.anchors import Array, decode, level_anchors, sigmoid
 from mobile_eval.tasks.detection.constants import RPN_IOU, RPN_STDS
 from mobile_eval.tasks.detection.nms import suppress
+from mobile_eval.typed import Size
 
 
 def proposals(

@@ -16,8 +16,8 @@ from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.evaluate import DRAWN_SCORE, DetectionResult, measure_boxes
 from mobile_eval.tasks.detection.nms import overlaps
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport
-from mobile_eval.viz.masks import class_colors, class_keys
-from mobile_eval.viz.poses import Cutout, cut_out
+from mobile_eval.viz.cutout import Cutout, cut_out
+from mobile_eval.viz.masks import class_colors, class_legend_html
 from mobile_eval.viz.svg import element
 from mobile_eval.words import number_of
 
@@ -102,7 +102,7 @@ def boxes_svg(
 
 def legend(dataset: DetectionDataset) -> Markup:
     """The colors of the classes, and which boxes are drawn."""
-    return class_keys(dataset.names) + f"; boxes that score at least {DRAWN_SCORE:g}"
+    return class_legend_html(dataset.names) + f"; boxes that score at least {DRAWN_SCORE:g}"
 
 
 REPORT = TaskReport(

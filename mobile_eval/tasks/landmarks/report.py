@@ -12,7 +12,8 @@ from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import FAILURE_THRESHOLD, none_if_nan
 from mobile_eval.tasks.landmarks.evaluate import LandmarkResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio, sums_by_group
-from mobile_eval.viz.poses import cut_out, points_svg
+from mobile_eval.viz.cutout import cut_out
+from mobile_eval.viz.poses import points_svg
 
 ABOUT = (
     "NME is the mean distance of landmarks from their true places in units of the face (between the outer eye corners where "

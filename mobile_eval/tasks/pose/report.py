@@ -15,7 +15,8 @@ from mobile_eval.metrics.pck import correct_keypoints
 from mobile_eval.tasks.pose.detector_boxes import DetectorBoxesResult
 from mobile_eval.tasks.pose.evaluate import PoseResult
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport, ratio, sums_by_group
-from mobile_eval.viz.poses import cut_out, skeleton_svg
+from mobile_eval.viz.cutout import cut_out
+from mobile_eval.viz.poses import skeleton_svg
 
 ABOUT = (
     "AP is COCO’s, by object keypoint similarity, with ground-truth boxes (a dash where the joints’ sigmas are not known); "

@@ -31,8 +31,8 @@ from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.options import SegmentationEvalOptions
 from mobile_eval.tasks.segmentation.sliding_window import View, make_views, most_probable, predict_view, upsampled
 from mobile_eval.viz.confusion_matrix import confusion_svg
-from mobile_eval.viz.masks import compared
-from mobile_eval.viz.overlays import PICTURES, write_picture
+from mobile_eval.viz.masks import mask_comparison
+from mobile_eval.viz.overlays import MAX_PICTURES, write_picture
 from mobile_eval.words import number_of
 
 THUMBNAIL_SIDE = 320  # pixels of the longer side of the class maps that a result keeps
@@ -129,8 +129,8 @@ def evaluate_segmentation(
         counts += matrix
         image_counts.append([np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)])
         thumbnails.append(cv2.imencode(".png", thumbnail(class_map), FAST_PNG)[1].tobytes())
-        if folder and index < PICTURES:
-            write_picture(folder, index, dataset.images[index].image_path, compared(image, mask, class_map, classes))
+        if folder and index < MAX_PICTURES:
+            write_picture(folder, index, dataset.images[index].image_path, mask_comparison(image, mask, class_map, classes))
     result = SegmentationResult(model.path.name, classes, counts, np.array(image_counts), tuple(thumbnails))
     if options.picture:
         write_text(options.picture, confusion_svg(result.counts, result.classes, result.model, "pixels"))

@@ -15,8 +15,8 @@ from mobile_eval.image.image_file import read_item
 from mobile_eval.metrics.metric import none_if_nan
 from mobile_eval.tasks.report import Array, Example, LabeledResult, ModelMeasurement, Panel, TaskReport
 from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, thumbnail
-from mobile_eval.viz.masks import OPACITY, class_keys, tints
-from mobile_eval.viz.poses import Cutout, cut_out
+from mobile_eval.viz.cutout import Cutout, cut_out
+from mobile_eval.viz.masks import OPACITY, class_legend_html, mask_colors
 from mobile_eval.viz.svg import element
 
 ABOUT = (
@@ -59,7 +59,7 @@ def example(dataset: SegmentationDataset, index: int, models: Sequence[LabeledRe
 
 
 def _overlay(mask: NDArray[np.uint8], names: Sequence[str], cutout: Cutout) -> Markup:
-    colors, tinted = tints(mask, names)
+    colors, tinted = mask_colors(mask, names)
     alpha = np.where(tinted, round(255 * OPACITY), 0)[..., None]
     data = cv2.imencode(".png", np.concatenate([colors[..., ::-1], alpha], axis=-1).astype(np.uint8))[1].tobytes()
     uri = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
@@ -69,7 +69,7 @@ def _overlay(mask: NDArray[np.uint8], names: Sequence[str], cutout: Cutout) -> M
 
 def legend(dataset: SegmentationDataset) -> Markup:
     """The colors of the classes."""
-    return class_keys(dataset.names)
+    return class_legend_html(dataset.names)
 
 
 REPORT = TaskReport(

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from mobile_eval.image.preprocess import resize
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.options import SegmentationEvalOptions
+from mobile_eval.typed import Size
 
 Image = NDArray[np.uint8]
 Plane = NDArray[np.float32]
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def one_step(folder, spec):
 
 def batches(config, spec):
     """The batches of the first epoch, and the first of the second."""
-    people = load_keypoints(config.train)
+    people = load_keypoints(config.data.train)
     dataset = TrainingBatches(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
     return {
         f"batch{index}_{part}": array for index in range(dataset.examples.steps + 1) for part, array in enumerate(dataset[index])
@@ -71,19 +71,19 @@ def batches(config, spec):
 
 def trainings(folder, config):
     """A training with dropped links; and the same, interrupted and resumed; one in bfloat16 with a teacher; one in float16."""
-    config = dataclasses.replace(config, link_dropout=0.3)
+    config = config.replace(link_dropout=0.3)
     train(SMALL.full(), config, folder / "uninterrupted")
     try:
         train(SMALL.full(), config, folder / "resumed", execution=Execution(callbacks=(Stop(),)))
     except KeyboardInterrupt:
         train(SMALL.full(), config, folder / "resumed", resume=True)
-    distilled = dataclasses.replace(config, epochs=1, precision="bfloat16", distill_weight=0.5)
+    distilled = config.replace(epochs=1, precision="bfloat16", distill_weight=0.5)
     train(SMALL.full(), distilled, folder / "distilled", teacher=load_run(folder / "uninterrupted"))
-    half = dataclasses.replace(config, link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
+    half = config.replace(link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
     train(SMALL.full(), half, folder / "half")
     model, run = build_model(load_run(folder / "uninterrupted").spec), load_run(folder / "uninterrupted")
     set_model_weights(model, load_weights(run.weights_path))
-    ranking = rank_run(run, load_keypoints(config.train).head(8))
+    ranking = rank_run(run, load_keypoints(config.data.train).head(8))
     (folder / "scores.json").write_text(json.dumps({str(unit): score for unit, score in ranking.importance().items()}))
     return {"trained": np.asarray(model.predict_on_batch(np.load(folder / "inputs.npz")["images"][:, :32, :32]))}
 
@@ -109,7 +109,7 @@ def main(folder, spec):
             errors[task] = error_message(lambda spec=task_spec: build_model(spec))
         else:
             names[task] = sorted(model_weights(build_model(task_spec)))
-    diverging = dataclasses.replace(config, learning_rate=1e30, warmup_epochs=0.0)
+    diverging = config.replace(learning_rate=1e30, warmup_epochs=0.0)
     errors["nan"] = error_message(lambda: train(SMALL.full(), diverging, folder / "diverged"))
     if BACKEND == "tensorflow":
         import tf_keras

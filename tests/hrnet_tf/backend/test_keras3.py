@@ -187,7 +187,7 @@ def test_hard_concrete_gates_are_sampled(results: BackendResults) -> None:
 
 
 def test_batches_equal_those_of_tf_data(results: BackendResults, config: TrainingConfig, spec: HRNetSpec) -> None:
-    people = load_keypoints(config.train)
+    people = load_keypoints(config.data.train)
     dataset = training_dataset(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
     batches = [name for name in results.arrays if name.startswith("batch")]
     assert len(batches) == 3 * (len(people) // 8 + 1)
@@ -219,7 +219,7 @@ def test_tf_keras_loads_the_run(results: BackendResults, inputs: Path) -> None:
 
 
 def test_ranking_equals_that_of_tf_keras(results: BackendResults, config: TrainingConfig) -> None:
-    scores = rank_run(load_run(results.folder / "uninterrupted"), load_keypoints(config.train).head(8)).importance()
+    scores = rank_run(load_run(results.folder / "uninterrupted"), load_keypoints(config.data.train).head(8)).importance()
     ranked = json.loads((results.folder / "scores.json").read_text())
     assert ranked == pytest.approx({str(unit): score for unit, score in scores.items()}, rel=1e-2, abs=1e-7)
     assert len(set(ranked.values())) > 1

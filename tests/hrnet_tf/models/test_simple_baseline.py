@@ -31,12 +31,13 @@ from mobile_eval.report.comparison import compare
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
+from training.engine.networks import load_matching_weights
 from training.pruning.budget import Budget
 from training.pruning.plan import PruneOptions
 from training.pruning.prune import prune
 from training.quantize import quantize
 from training.ranking.rank import rank_run
-from training.train import load_matching_weights, train
+from training.train import train
 
 Counted = Callable[[Network], dict[str, Cost]]
 RandomWeights = Callable[[Any], Weights]
@@ -148,7 +149,7 @@ def test_ranking_and_pruning_links_are_refused(config: TrainingConfig, tmp_path:
     run = load_run(save_new_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
     assert run.spec == preset("simple-baseline-r50")
     assert run.spec.links == frozenset()
-    data = load_keypoints(config.train)
+    data = load_keypoints(config.data.train)
     with pytest.raises(HRNetError, match="SimpleBaseline"):
         rank_run(run, data)
     with pytest.raises(HRNetError, match="SimpleBaseline"):
@@ -169,11 +170,11 @@ def test_an_hrnet_cannot_be_initialized_from_a_baseline(
 def test_training_quantization_conversion_and_comparison(
     small_baseline: SimpleBaselineSpec, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
-    short = dataclasses.replace(config, epochs=1, batch_size=24, val=None)
+    short = config.replace(epochs=1, batch_size=24, val=None)
     run = train(small_baseline, short, tmp_path / "run")
     assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
     tuned = quantize(run, short, tmp_path / "tuned")
-    data = load_keypoints(config.train).head(4)
+    data = load_keypoints(config.data.train).head(4)
     float32 = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite")
     assert float32.parity.max_error < 1e-4
     assert float32.description.network.pop("spec") == network_to_json(run.spec)

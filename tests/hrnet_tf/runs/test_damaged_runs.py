@@ -1,4 +1,4 @@
-"""A damaged file of a run ends in one line that names the file and the entry, and in nothing else."""
+"""A damaged file of a run raises HRNetError with one line that names the file and the entry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "ranking.json": lambda path: load_ranking(load_run(path)),
     "pruning.json": lambda path: load_pruning(load_run(path)),
 }
-OTHERS = (None, True, -1, 10**30, 0.5, float("nan"), "x", [], ["x"], {}, {"x": 1})
+VALUES = (None, True, -1, 10**30, 0.5, float("nan"), "x", [], ["x"], {}, {"x": 1})
 STEP = RemovalStep(("stage4_module0_link3to0",), (), importance=0.1, cost=3.0, ratio=0.9, loss=None, score=0.5)
 
 
@@ -31,48 +31,48 @@ STEP = RemovalStep(("stage4_module0_link3to0",), (), importance=0.1, cost=3.0, r
 def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     category = {"name": "person", "keypoints": ["nose", "neck"], "skeleton": [[1, 2]], "sigmas": None}
     config = {"train": {"images": "i", "annotations": "a"}, "val": None, "targets": "dark", "heatmap_offset": 0.5}
-    made = Run(tmp_path / "run", "prune", spec, category, config, "runs/full", {"train": {"items": 3, "sha256": "0"}})
-    save_run(made)
+    run = Run(tmp_path / "run", "prune", spec, category, config, "runs/full", {"train": {"items": 3, "sha256": "0"}})
+    save_run(run)
     scores = {FusionLink(2, 0, 0, 1): 0.25, ResidualBlock(2, 0, 1, 0): 0.1}
     ranks = {"taylor": scores, "random": scores}
-    save_ranking(made, Ranking(7, 3, ranks, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"))
+    save_ranking(run, Ranking(7, 3, ranks, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"))
     plan = RemovalPlan((STEP,), "PCK@0.1", "ms", 3.3, 0.01, 0.9, 0.91, None)
-    save_pruning(made, PruningRecord("runs/full", {"method": None}, plan))
-    return made
+    save_pruning(run, PruningRecord("runs/full", {"method": None}, plan))
+    return run
 
 
-def places(data: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in JSON."""
-    yield way
+def paths_in(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value in JSON data."""
+    yield path
     for key in data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ():
-        yield from places(data[key], (*way, key))
+        yield from paths_in(data[key], (*path, key))
 
 
-def mutated(data: Any, way: tuple[Any, ...], rng: np.random.Generator) -> Any:
-    """The JSON without the entry at a place, or with another value there."""
-    data, other = copy.deepcopy(data), OTHERS[rng.integers(len(OTHERS))]
-    if not way:
-        return other
-    at = data
-    for key in way[:-1]:
-        at = at[key]
+def mutated(data: Any, path: tuple[Any, ...], rng: np.random.Generator) -> Any:
+    """Return the JSON data without the value at a path, or with another value there."""
+    data, value = copy.deepcopy(data), VALUES[rng.integers(len(VALUES))]
+    if not path:
+        return value
+    parent = data
+    for key in path[:-1]:
+        parent = parent[key]
     if rng.random() < 0.3:
-        del at[way[-1]]
+        del parent[path[-1]]
     else:
-        at[way[-1]] = other
+        parent[path[-1]] = value
     return data
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_only_one_line_comes_of_any_mutant(name: str, run: Run) -> None:
+def test_mutated_files(name: str, run: Run) -> None:
     path, rng = run.path / name, np.random.default_rng(0)
     data, messages = json.loads(path.read_text()), []
-    ways = list(places(data))
+    paths = list(paths_in(data))
     for _ in range(200):
-        path.write_text(json.dumps(mutated(data, ways[rng.integers(len(ways))], rng)))
+        path.write_text(json.dumps(mutated(data, paths[rng.integers(len(paths))], rng)))
         try:
             READERS[name](run.path)
-        except ValueError as error:
+        except HRNetError as error:
             messages.append(str(error))
     assert len(messages) > 100
     assert [message for message in messages if name not in message or "\n" in message] == []
@@ -80,7 +80,7 @@ def test_only_one_line_comes_of_any_mutant(name: str, run: Run) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[" * 100_000, "\x00\xff", '{"a": 1e999999}', "9" * 10_000])
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_no_json_is_refused(name: str, content: str, run: Run) -> None:
+def test_other_files_than_json(name: str, content: str, run: Run) -> None:
     (run.path / name).write_text(content, encoding="latin-1")
     with pytest.raises(HRNetError, match=name):
         READERS[name](run.path)
@@ -106,7 +106,7 @@ def test_what_is_no_json_is_refused(name: str, content: str, run: Run) -> None:
         ("spec.json", lambda data: data["stages"][0].update(modules=10**9), "has 1 to 64 modules and blocks, got 1000000000"),
     ],
 )  # fmt: skip
-def test_the_entry_is_named(name: str, change: Callable[[Any], Any], message: str, run: Run) -> None:
+def test_error_names_the_entry(name: str, change: Callable[[Any], Any], message: str, run: Run) -> None:
     path = run.path / name
     data = json.loads(path.read_text())
     change(data)

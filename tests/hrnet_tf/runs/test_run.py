@@ -1,4 +1,4 @@
-"""Runs on disk: round trips, damage, and nothing half-written."""
+"""Runs on disk: round trips, damage, and complete files only."""
 
 from __future__ import annotations
 
@@ -20,49 +20,48 @@ from mobile_eval.files import write_atomically
 @pytest.fixture
 def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     smaller = spec.without({FusionLink(4, 0, 3, 0)})
-    made = Run(tmp_path / "run", "prune", smaller, {"name": "person", "keypoints": ["nose"]}, {"epochs": 3}, "runs/full")
-    save_run(made)
-    return made
+    run = Run(tmp_path / "run", "prune", smaller, {"name": "person", "keypoints": ["nose"]}, {"epochs": 3}, "runs/full")
+    save_run(run)
+    return run
 
 
 def test_a_run_round_trips(run: Run) -> None:
     assert load_run(run.path) == run
 
 
-def test_the_spec_says_of_what_architecture_it_is(run: Run) -> None:
+def test_architecture_in_spec_json(run: Run) -> None:
     path = run.path / "spec.json"
     stored = json.loads(path.read_text())
     assert stored["architecture"] == "hrnet"
     assert load_run(run.path).hrnet_spec == run.spec
     path.write_text(json.dumps({**stored, "architecture": "vgg"}))
-    expected = r"spec\.json is damaged or of another version: not a network: .* must be one of hrnet, simple-baseline"
-    with pytest.raises(HRNetError, match=expected):
+    with pytest.raises(HRNetError, match=r"spec\.json.*simple-baseline"):
         load_run(run.path)
 
 
 def test_a_ranking_round_trips(run: Run) -> None:
     scores = {FusionLink(2, 0, 0, 1): 0.25, FusionLink(2, 0, 1, 0): 0.5, ResidualBlock(2, 0, 1, 0): 0.1}
-    other = {unit: 1 - score for unit, score in scores.items()}
+    reverse = {unit: 1 - score for unit, score in scores.items()}
     ranking = Ranking(
-        7, 3, {"taylor": scores, "random": other}, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"
+        7, 3, {"taylor": scores, "random": reverse}, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"
     )
     save_ranking(run, ranking)
     assert load_ranking(run) == ranking
     assert ranking.importance() == ranking.importance("taylor") == scores
-    assert ranking.importance("random") == other
-    with pytest.raises(HRNetError, match="not ranked by 'l0', only by taylor, random"):
+    assert ranking.importance("random") == reverse
+    with pytest.raises(HRNetError, match="'l0'"):
         ranking.importance("l0")
     stored = json.loads((run.path / "ranking.json").read_text())["methods"]["taylor"]["importance"]
     assert list(stored) == ["stage2_module0_link1to0", "stage2_module0_link0to1", "stage2_module0_branch1_block0"]
 
 
-def test_a_ranking_of_another_version_is_refused(run: Run) -> None:
+def test_ranking_of_another_version(run: Run) -> None:
     (run.path / "ranking.json").write_text('{"importance": {}}')
-    with pytest.raises(HRNetError, match=r"ranking\.json is damaged or of another version: unknown entry 'importance'"):
+    with pytest.raises(HRNetError, match=r"ranking\.json.*'importance'"):
         load_ranking(run)
 
 
-def test_arrays_round_trip_with_scalars(tmp_path: Path) -> None:
+def test_arrays_and_scalars_round_trip(tmp_path: Path) -> None:
     arrays = {"a/kernel": np.arange(6.0).reshape(2, 3).T, "quantize_layer_min": np.float32(-1.5), "step": np.array(3, np.int32)}
     save_weights(tmp_path / "w.safetensors", arrays)
     loaded = load_weights(tmp_path / "w.safetensors")
@@ -71,42 +70,50 @@ def test_arrays_round_trip_with_scalars(tmp_path: Path) -> None:
         assert loaded[name].shape == np.shape(array)
 
 
-def test_a_truncated_weight_file_is_refused(tmp_path: Path) -> None:
+def test_weights_of_a_type_that_numpy_does_not_have(tmp_path: Path) -> None:
+    header = json.dumps({"kernel": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(HRNetError, match=r"w\.safetensors.*float8"):
+        load_weights(path)
+
+
+def test_truncated_weights(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, {"kernel": np.zeros((8, 8))})
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(HRNetError, match=r"w\.safetensors is damaged"):
+    with pytest.raises(HRNetError, match=r"w\.safetensors"):
         load_weights(path)
     path.unlink()
-    with pytest.raises(HRNetError, match="was not trained to its first epoch"):
+    with pytest.raises(HRNetError, match=r"w\.safetensors"):
         load_weights(path)
 
 
-def test_a_folder_that_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(HRNetError, match=r"is not a run folder: it has no run\.json"):
+def test_folder_without_a_run(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(HRNetError, match=r"run\.json"):
         load_run(tmp_path)
     (run.path / "run.json").write_text('{"step": "bake"}')
-    with pytest.raises(HRNetError, match="step must be one of build, train, prune, quantize"):
+    with pytest.raises(HRNetError, match="build, train, prune, quantize"):
         load_run(run.path)
     (run.path / "run.json").write_text('{"step": ')
-    with pytest.raises(HRNetError, match=r"run\.json is not JSON"):
+    with pytest.raises(HRNetError, match=r"run\.json"):
         load_run(run.path)
 
 
-def test_an_unranked_run_says_what_to_do(run: Run) -> None:
-    with pytest.raises(HRNetError, match="rank its links first with `hrnet rank"):
+def test_unranked_run(run: Run) -> None:
+    with pytest.raises(HRNetError, match="`hrnet rank"):
         load_ranking(run)
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_full_disk(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     path.write_text("before")
 
-    def fail(beside: Path) -> None:
-        beside.write_text("half")
+    def fail(draft: Path) -> None:
+        draft.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(HRNetError, match=r"cannot write .*file\.json: No space left on device"):
+    with pytest.raises(HRNetError, match=r"file\.json.*No space left"):
         write_atomically(path, fail)
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
     assert path.read_text() == "before"

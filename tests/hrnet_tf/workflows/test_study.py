@@ -33,7 +33,7 @@ def test_equal_training_of_all_networks(preset: str) -> None:
 
 
 def test_options_of_each_network() -> None:
-    steps = [" ".join(step.arguments) for step in study_steps(PRESETS["lspet"], DATA, Path("out"), mixed_precision=True)]
+    steps = [" ".join(step.arguments) for step in study_steps(PRESETS["lspet"], DATA, Path("out"), precision="bfloat16")]
 
     def command_of(name: str) -> str:
         return next(step for step in steps if f"--output out/runs/{name} " in step)
@@ -43,9 +43,9 @@ def test_options_of_each_network() -> None:
     assert "--method random --accept-closest" in command_of("random-76")
     assert "prune out/runs/dropped-base" in command_of("dropped-76")
     assert "--link-dropout 0.1" in command_of("dropped-base")
-    assert "--mixed-precision" in command_of("base")
+    assert "--precision bfloat16" in command_of("base")
     assert "--width-like out/runs/links-66" in command_of("narrow-66")
-    assert "--mixed-precision" not in command_of("narrow-66")
+    assert "--precision bfloat16" not in command_of("narrow-66")
     assert "--width-like out/runs/blocks-47" in command_of("narrow-47")
     assert "--keep-latency 0.47 --blocks" in command_of("blocks-47")
     files = [f"out/{label}.tflite" for arm in arms(PRESETS["lspet"]) for label in arm.labels.values()]
@@ -79,7 +79,7 @@ def test_paths_are_single_arguments(folder: str, capsys: pytest.CaptureFixture[s
             paths = [word for word in command.arguments if word.startswith(f"{folder}/")]
             rest = " ".join(word for word in command.arguments if word not in paths)
             assert folder not in rest
-            assert len(paths) >= (1 if command.arguments[0] == "people" else 2)
+            assert len(paths) >= (1 if command.arguments[0] == "data" else 2)
     ran: list[list[str]] = []
     run_steps(study, ran.append)
     printed = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("hrnet ")]

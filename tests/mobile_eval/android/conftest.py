@@ -1,4 +1,4 @@
-"""A real adb, a phone that stands in, and a program for it that plays back what a real benchmark_model printed."""
+"""The real adb, an emulated phone, and a program for it that plays back recorded outputs of benchmark_model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import mobile_eval.__main__  # noqa: F401 (mounts `android`)
 from mobile_eval.android import adb as adb_module
 
 from ..conftest import Invoke
-from .standin import Adb, StandIn, running_adb
+from .emulated_phone import Adb, EmulatedPhone, running_adb
 
 OUTPUTS = Path(__file__).with_name("outputs")
 ABI = "x86_64"
@@ -36,7 +36,7 @@ PROPERTIES = {
 
 # The ELF file's only instructions: execve(PATH, argv, envp), and exit(127) should that fail.
 START = bytes.fromhex("488d742408 488b0424 488d54c608 488d3d13000000 b83b000000 0f05 bf7f000000 b83c000000 0f05".replace(" ", ""))
-# A player of recorded outputs. It wants its model, as benchmark_model does, and writes the profile where it is told to.
+# A player of recorded outputs. Like benchmark_model it needs a model, and writes the profile to the requested file.
 PLAYER = """#!{python}
 import pathlib, sys, time
 flags = dict(argument.lstrip("-").partition("=")[::2] for argument in sys.argv[1:])
@@ -68,35 +68,35 @@ def elf(path: Path) -> bytes:
 
 @pytest.fixture(scope="session")
 def adb_program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The adb of the PATH, or Debian's, unpacked."""
-    found = shutil.which("adb")
-    if found:
-        return found
-    needs = "needs adb on the PATH, or apt-get, dpkg-deb and the packages' source to fetch it"
+    """The adb on the PATH, or else Debian's, downloaded and unpacked."""
+    installed = shutil.which("adb")
+    if installed:
+        return installed
+    reason = "needs adb on the PATH, or apt-get, dpkg-deb and the packages' source to fetch it"
     if not all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb"))):
-        pytest.skip(needs)
+        pytest.skip(reason)
     try:
         return unpacked_adb(tmp_path_factory.mktemp("adb"))
     except (subprocess.CalledProcessError, StopIteration) as error:
-        said = (getattr(error, "stderr", "") or "").strip().splitlines()
-        pytest.skip(f"{needs}: {said[-1] if said else error}")
+        lines = (getattr(error, "stderr", "") or "").strip().splitlines()
+        pytest.skip(f"{reason}: {lines[-1] if lines else error}")
 
 
 def unpacked_adb(folder: Path) -> str:
-    """Debian's adb with the libraries it depends on; nothing is installed outside of `folder`."""
+    """Download Debian's adb and its libraries to `folder`, without installing them."""
     (folder / "state" / "lists" / "partial").mkdir(parents=True)
     (folder / "cache" / "archives" / "partial").mkdir(parents=True)
-    own = ["-qq", f"-oDir::State={folder}/state", f"-oDir::Cache={folder}/cache", "-oAPT::Sandbox::User=root"]
-    own += ["-oDir::State::status=/var/lib/dpkg/status"]
+    options = ["-qq", f"-oDir::State={folder}/state", f"-oDir::Cache={folder}/cache", "-oAPT::Sandbox::User=root"]
+    options += ["-oDir::State::status=/var/lib/dpkg/status"]
 
     def run(*command: str | Path) -> str:
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
-    run("apt-get", *own, "update")
+    run("apt-get", *options, "update")
     only = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
-    needed = run("apt-cache", *own, "depends", "--recurse", *only, "adb").splitlines()
-    here = ("libc6", "libgcc", "gcc-", "libstdc++", "libcrypt", "<")  # those of this machine run Python already
-    run("apt-get", *own, "download", *[name for name in needed if name[:1].strip() and not name.startswith(here)])
+    needed = run("apt-cache", *options, "depends", "--recurse", *only, "adb").splitlines()
+    installed = ("libc6", "libgcc", "gcc-", "libstdc++", "libcrypt", "<")  # this machine has them: they run Python
+    run("apt-get", *options, "download", *[name for name in needed if name[:1].strip() and not name.startswith(installed)])
     for package in folder.glob("*.deb"):
         run("dpkg-deb", "-x", package, folder)
     paths = ":".join(sorted({str(path.parent) for path in folder.rglob("*.so*")}))
@@ -111,7 +111,7 @@ def unpacked_adb(folder: Path) -> str:
 
 @pytest.fixture
 def adb(adb_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adb]:
-    """With a server that sees only the phones of this test."""
+    """An adb with a server that sees the phones of this test only."""
     home = tmp_path / "home"
     home.mkdir()
     with running_adb(adb_program, home) as running:
@@ -125,32 +125,32 @@ def adb(adb_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def make_phone(adb: Adb, tmp_path: Path) -> Iterator[Callable[..., StandIn]]:
-    made: list[StandIn] = []
+def make_phone(adb: Adb, tmp_path: Path) -> Iterator[Callable[..., EmulatedPhone]]:
+    phones: list[EmulatedPhone] = []
 
-    def make(*, shell_v2: bool = True, **properties: str) -> StandIn:
-        phone = StandIn(tmp_path / f"phone{len(made)}", {**PROPERTIES, **properties}, shell_v2=shell_v2)
-        made.append(phone)
+    def make(*, shell_v2: bool = True, **properties: str) -> EmulatedPhone:
+        phone = EmulatedPhone(tmp_path / f"phone{len(phones)}", {**PROPERTIES, **properties}, shell_v2=shell_v2)
+        phones.append(phone)
         adb.connect(phone)
         return phone
 
     yield make
-    for phone in made:
-        phone.returns = False
-        phone.leave()
+    for phone in phones:
+        phone.reconnects = False
+        phone.disconnect()
 
 
 @pytest.fixture
-def phone(make_phone: Callable[..., StandIn]) -> StandIn:
-    """The only one that adb knows."""
+def phone(make_phone: Callable[..., EmulatedPhone]) -> EmulatedPhone:
+    """The only phone that adb knows."""
     return make_phone()
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[..., Path]:
-    """A benchmark_model for the phone: a real ELF file, whose run plays recorded outputs back."""
+    """A benchmark_model for the phone: an ELF file that plays recorded outputs back."""
     if platform.machine() != "x86_64":
-        pytest.skip("the program that stands in for benchmark_model is for x86-64")
+        pytest.skip("the program that plays benchmark_model is for x86-64")
 
     def make(latency: str = "cpu.txt", status: int = 0, seconds: float = 0.0) -> Path:
         plays = {"latency": latency, "memory": "memory.txt", "profile": "profile.csv", "status": status, "seconds": seconds}
@@ -166,7 +166,7 @@ def program(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """Enough of a .tflite for what only copies it."""
+    """A file that passes as a .tflite where it is only copied."""
     path = tmp_path / "a model.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(1000))
     return path

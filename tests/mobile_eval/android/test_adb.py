@@ -10,7 +10,7 @@ import hrnet_tf.__main__
 from mobile_eval.android.adb import DisconnectedError, Phone, find_phone
 from mobile_eval.errors import HRNetError
 
-from .standin import Adb, StandIn
+from .emulated_phone import Adb, EmulatedPhone
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_find_phone(listing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_phone(adb).serial == "abc"
 
 
-def test_statuses_outputs_and_files(adb: Adb, phone: StandIn, tmp_path: Path) -> None:
+def test_statuses_outputs_and_files(adb: Adb, phone: EmulatedPhone, tmp_path: Path) -> None:
     connected = find_phone()
     result = connected.shell("echo out; echo err >&2; exit_with() { return 3; }; exit_with")
     assert (result.status, result.stdout, result.stderr) == (3, "out\n", "err\n")
@@ -63,8 +63,8 @@ def test_statuses_outputs_and_files(adb: Adb, phone: StandIn, tmp_path: Path) ->
         assert (tmp_path / "back").read_bytes() == (tmp_path / "sent").read_bytes()
         with pytest.raises(HRNetError, match=r"/none from the phone"):
             connected.pull(f"{folder}/none", tmp_path / "none")
-    assert phone.left() == []
-    phone.leave()
+    assert phone.temporary_files() == []
+    phone.disconnect()
     with pytest.raises(DisconnectedError, match="was disconnected"):
         connected.checked("echo")
 

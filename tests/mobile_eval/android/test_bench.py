@@ -18,14 +18,14 @@ from mobile_eval.files import sha256
 
 from ..conftest import Invoke, one_line
 from .conftest import read
-from .standin import Adb, StandIn
+from .emulated_phone import Adb, EmulatedPhone
 
 ROOT = Path(__file__).parents[3]
 Program = Callable[..., Path]
 
 
 def test_bench_writes_the_keys_of_hrnet_bench(
-    invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path
+    invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path
 ) -> None:
     cpu = phone.root / "sys" / "devices" / "system" / "cpu"
     for core in (0, 4):
@@ -65,11 +65,11 @@ def test_bench_writes_the_keys_of_hrnet_bench(
         "--max_secs=86400 --warmup_runs=6 --warmup_min_secs=0"
     )
     assert "49 of 49 operators ran on XNNPACK, in 1 partition" in out
-    assert phone.left() == []
+    assert phone.temporary_files() == []
 
 
 def test_values_that_are_not_reported_are_unavailable(
-    invoke: Invoke, make_phone: Callable[..., StandIn], program: Program, model: Path, tmp_path: Path
+    invoke: Invoke, make_phone: Callable[..., EmulatedPhone], program: Program, model: Path, tmp_path: Path
 ) -> None:
     phone = make_phone(shell_v2=False)  # Android 6 and before: adb passes no exit status on
     json = tmp_path / "phone.json"
@@ -83,11 +83,11 @@ def test_values_that_are_not_reported_are_unavailable(
     assert {before[name] for name in ("governor", "frequency_mhz", "temperature_celsius")} == {"unavailable"}
     assert "p50 unavailable ms" in out
     assert "the full model ran on GPU" in out
-    assert phone.left() == []
+    assert phone.temporary_files() == []
 
 
 def test_delegate_that_did_not_apply_is_reported(
-    invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path
+    invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path
 ) -> None:
     json = tmp_path / "phone.json"
     options = ("--runs", 1, "--no-memory", "--no-operators", "--json", json)
@@ -103,7 +103,9 @@ def test_delegate_that_did_not_apply_is_reported(
     assert "benchmark_model does not report GPU" in out
 
 
-def test_threads_are_measured_in_turn(invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path) -> None:
+def test_threads_are_measured_in_turn(
+    invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path
+) -> None:
     json = tmp_path / "phone.json"
     options = ("--threads", "1,2", "--runs", 1, "--no-memory", "--no-operators", "--json", json)
     assert invoke("bench", model, "--benchmark-binary", program(), *options)[0] == 0
@@ -112,7 +114,9 @@ def test_threads_are_measured_in_turn(invoke: Invoke, phone: StandIn, program: P
     assert [result["threads"] for result in sweep] == [1, 2]
 
 
-def test_choice_of_the_phone(invoke: Invoke, adb: Adb, make_phone: Callable[..., StandIn], program: Program, model: Path) -> None:
+def test_choice_of_the_phone(
+    invoke: Invoke, adb: Adb, make_phone: Callable[..., EmulatedPhone], program: Program, model: Path
+) -> None:
     arguments = ("bench", model, "--benchmark-binary", program(), "--runs", 1, "--no-memory", "--no-operators")
     code, _, error = invoke(*arguments)
     assert code == 2
@@ -134,7 +138,7 @@ def test_choice_of_the_phone(invoke: Invoke, adb: Adb, make_phone: Callable[...,
 
 
 def test_binary_for_another_processor_is_not_copied(
-    invoke: Invoke, make_phone: Callable[..., StandIn], program: Program, model: Path, tmp_path: Path
+    invoke: Invoke, make_phone: Callable[..., EmulatedPhone], program: Program, model: Path, tmp_path: Path
 ) -> None:
     phone = make_phone(**{"ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a"})
     code, _, error = invoke("bench", model, "--benchmark-binary", program())
@@ -148,29 +152,31 @@ def test_binary_for_another_processor_is_not_copied(
     assert not any("mkdir" in command for command in phone.commands)
 
 
-def test_full_phone_is_cleaned_up(invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path) -> None:
-    phone.room_bytes = 500
+def test_full_phone_is_cleaned_up(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path) -> None:
+    phone.free_bytes = 500
     json = tmp_path / "phone.json"
     code, _, error = invoke("bench", model, "--benchmark-binary", program(), "--json", json)
     assert code == 2
     assert f"cannot copy a model.tflite to the phone {phone.serial}: write failed: No space left on device" in one_line(error)
-    assert phone.left() == []
+    assert phone.temporary_files() == []
     assert not json.exists()
 
 
-def test_phone_disconnected_during_a_run(invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path) -> None:
-    phone.leaves_at = "--num_runs"
+def test_phone_disconnected_during_a_run(
+    invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path
+) -> None:
+    phone.disconnects_at = "--num_runs"
     json = tmp_path / "phone.json"
     code, _, error = invoke("bench", model, "--benchmark-binary", program(seconds=5), "--json", json)
     assert code == 2
     line = one_line(error)
     assert phone.serial in line
-    assert f"/data/local/tmp/{phone.left()[0]}" in line
+    assert f"/data/local/tmp/{phone.temporary_files()[0]}" in line
     assert not json.exists()
 
 
-def test_phone_disconnected_during_a_copy(invoke: Invoke, phone: StandIn, program: Program, model: Path) -> None:
-    phone.leaves_at = "SEND"
+def test_phone_disconnected_during_a_copy(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path) -> None:
+    phone.disconnects_at = "SEND"
     code, _, error = invoke("bench", model, "--benchmark-binary", program())
     assert code == 2
     line = one_line(error)
@@ -179,17 +185,17 @@ def test_phone_disconnected_during_a_copy(invoke: Invoke, phone: StandIn, progra
 
 
 def test_phone_that_reconnects_is_cleaned_up(
-    invoke: Invoke, phone: StandIn, program: Program, model: Path, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adb_module, "RECONNECT_S", 30.0)
-    phone.leaves_at, phone.returns = "--num_runs", True
+    phone.disconnects_at, phone.reconnects = "--num_runs", True
     code, _, error = invoke("bench", model, "--benchmark-binary", program(seconds=5))
     assert code == 2
     assert one_line(error).endswith("connect it again, and see `adb devices`")
-    assert phone.left() == []
+    assert phone.temporary_files() == []
 
 
-def test_failures_give_the_reason_of_the_tool(invoke: Invoke, phone: StandIn, program: Program, model: Path) -> None:
+def test_failures_give_the_reason_of_the_tool(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path) -> None:
     code, _, error = invoke("bench", model, "--benchmark-binary", program("failed.txt", status=1))
     assert code == 2
     assert "benchmark_model failed on the phone: " in one_line(error)
@@ -205,10 +211,10 @@ def test_failures_give_the_reason_of_the_tool(invoke: Invoke, phone: StandIn, pr
     code, _, error = invoke("bench", model, "--benchmark-binary", broken)
     assert code == 2
     assert "cannot start the benchmark binary" in one_line(error)
-    assert phone.left() == []
+    assert phone.temporary_files() == []
 
 
-def test_interrupted_run_ends_on_the_phone(phone: StandIn, program: Program, model: Path) -> None:
+def test_interrupted_run_ends_on_the_phone(phone: EmulatedPhone, program: Program, model: Path) -> None:
     command = [sys.executable, "-m", "mobile_eval", "android", "bench", model, "--benchmark-binary", program(seconds=60)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where these tests run in a background that ignores it
@@ -226,7 +232,7 @@ def test_interrupted_run_ends_on_the_phone(phone: StandIn, program: Program, mod
     _, error = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "Traceback" not in error
-    assert phone.left() == []
+    assert phone.temporary_files() == []
     time.sleep(0.5)
     state = Path(f"/proc/{pid}/stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
@@ -248,7 +254,7 @@ def test_bad_options_end_in_one_line(invoke: Invoke, options: tuple[str, ...], m
     assert message in one_line(error)
 
 
-def test_bad_files_end_in_one_line(invoke: Invoke, phone: StandIn, program: Program, model: Path, tmp_path: Path) -> None:
+def test_bad_files_end_in_one_line(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path) -> None:
     code, _, error = invoke("bench", tmp_path / "none.tflite", "--benchmark-binary", program())
     assert code == 2
     assert "none.tflite" in one_line(error)

@@ -14,7 +14,7 @@ from mobile_eval.tasks.pose.evaluate import evaluate_pose
 
 from ..conftest import Invoke, People, one_line
 from .conftest import read
-from .standin import StandIn
+from .emulated_phone import EmulatedPhone
 
 ModelPath = Callable[..., Path]
 
@@ -23,12 +23,12 @@ def on(people: People) -> tuple[object, ...]:
     return "--annotations", people.annotations, "--images", people.images
 
 
-def give_python(phone: StandIn, name: str = "python3") -> None:
+def give_python(phone: EmulatedPhone, name: str = "python3") -> None:
     phone.install(name, f'#!/bin/sh\nexec {sys.executable} "$@"\n')
 
 
 def test_figures_are_those_of_this_machine(
-    invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path
+    invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
 ) -> None:
     give_python(phone)
     model = model_path(name="it's a model")
@@ -44,10 +44,10 @@ def test_figures_are_those_of_this_machine(
     assert there["annotations"] == str(people.annotations)
     assert "PCK@0.1" in out
     assert "copying the evaluator, the model and 1 image" in out
-    assert phone.left() == []
+    assert phone.temporary_files() == []
 
 
-def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path) -> None:
+def test_options_arrive(invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path) -> None:
     give_python(phone, "other-python")
     json = tmp_path / "figures.json"
     options = ("--flip", "--flip-pairs", "0:1", "--exif", "stored", "--decoding", "dark", "--no-xnnpack", "--max-pixels", 500_000)
@@ -66,7 +66,9 @@ def test_options_arrive(invoke: Invoke, phone: StandIn, people: People, model_pa
     assert any("--max-pixels 500000" in command for command in phone.commands)
 
 
-def test_no_python_on_the_phone(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path) -> None:
+def test_no_python_on_the_phone(
+    invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
+) -> None:
     phone.install("python", "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'cv2'\" >&2\nexit 1\n")
     code, out, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path / "figures.json")
     assert code == 2
@@ -75,11 +77,11 @@ def test_no_python_on_the_phone(invoke: Invoke, phone: StandIn, people: People, 
     assert "python: No module named 'cv2'" in line
     assert "/data/data/com.termux/files/usr/bin/python3: not found" in line
     assert "tools/on_device.sh phone M.tflite" in out
-    assert phone.left() == []
+    assert phone.temporary_files() == []
     assert not any("mkdir" in command for command in phone.commands)
 
 
-def test_no_runtime_on_the_phone(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath) -> None:
+def test_no_runtime_on_the_phone(invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath) -> None:
     refuse = 'case "$2" in *find_runtime*) echo "ValueError: no TFLite runtime" >&2; exit 1;; esac'
     script = f'#!/bin/sh\n{refuse}\nexec {sys.executable} "$@"\n'
     phone.install("python3", script)
@@ -87,10 +89,10 @@ def test_no_runtime_on_the_phone(invoke: Invoke, phone: StandIn, people: People,
     assert code == 2
     assert "has no TFLite runtime" in one_line(error)
     assert "proot-distro" in out
-    assert phone.left() == []
+    assert phone.temporary_files() == []
 
 
-def test_bad_input_ends_in_one_line(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath) -> None:
+def test_bad_input_ends_in_one_line(invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath) -> None:
     give_python(phone)
     path = model_path()
     code, _, error = invoke("evaluate", path, *on(people), "--runtime", "none such'")
@@ -107,15 +109,17 @@ def test_bad_input_ends_in_one_line(invoke: Invoke, phone: StandIn, people: Peop
     code, _, error = invoke("evaluate", path, *on(people))
     assert code == 2
     assert "truncated or damaged" in one_line(error)
-    assert phone.left() == []
+    assert phone.temporary_files() == []
 
 
-def test_full_phone_is_cleaned_up(invoke: Invoke, phone: StandIn, people: People, model_path: ModelPath, tmp_path: Path) -> None:
+def test_full_phone_is_cleaned_up(
+    invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
+) -> None:
     give_python(phone)
-    phone.room_bytes = 3000
+    phone.free_bytes = 3000
     code, _, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path / "figures.json")
     assert code == 2
     assert "No space left on device" in one_line(error)
-    assert phone.left() == []
+    assert phone.temporary_files() == []
     assert not (tmp_path / "figures.json").exists()
     assert len(list(people.images.iterdir())) == 3

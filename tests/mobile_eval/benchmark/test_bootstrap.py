@@ -1,4 +1,4 @@
-"""Intervals that hold what they promise."""
+"""Bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from mobile_eval.benchmark.bootstrap import difference_of_scores, ratio_of_media
 from mobile_eval.tasks.report import ratio, sums_by_group
 
 
-def sums(found: np.ndarray, groups: list[int] | range) -> np.ndarray:
-    """What was found of each group's rows (N, K), and what there was."""
-    return sums_by_group(np.column_stack([found.sum(axis=1), np.full(len(found), found.shape[1])]), groups)
+def sums(hits: np.ndarray, groups: list[int] | range) -> np.ndarray:
+    """Number of hits in each group's rows (N, K), and number of items."""
+    return sums_by_group(np.column_stack([hits.sum(axis=1), np.full(len(hits), hits.shape[1])]), groups)
 
 
-def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+def test_coverage_of_the_interval() -> None:
     rng = np.random.default_rng(0)
-    held = 0
+    covered = 0
     for _ in range(200):
-        reference, found = rng.random((150, 14)) < 0.60, rng.random((150, 14)) < 0.65
-        interval = difference_of_scores(sums(found, range(150)), sums(reference, range(150)), ratio)
-        held += interval.low <= 0.05 <= interval.high
-    assert 0.90 <= held / 200 <= 0.99
+        reference, hits = rng.random((150, 14)) < 0.60, rng.random((150, 14)) < 0.65
+        interval = difference_of_scores(sums(hits, range(150)), sums(reference, range(150)), ratio)
+        covered += interval.low <= 0.05 <= interval.high
+    assert 0.90 <= covered / 200 <= 0.99
 
 
-def test_people_of_one_image_are_resampled_together() -> None:
+def test_instances_of_an_image_are_resampled_together() -> None:
     rng = np.random.default_rng(1)
-    alike = np.repeat(rng.random((40, 1)) < 0.5, 5, axis=0)  # five people an image, of one fate
-    nothing, images = np.zeros_like(alike), np.repeat(np.arange(40), 5).tolist()
-    apart = difference_of_scores(sums(alike, range(200)), sums(nothing, range(200)), ratio)
-    together = difference_of_scores(sums(alike, images), sums(nothing, images), ratio)
-    assert together.high - together.low > 1.8 * (apart.high - apart.low)
+    hits = np.repeat(rng.random((40, 1)) < 0.5, 5, axis=0)  # the five instances of an image agree
+    misses, images = np.zeros_like(hits), np.repeat(np.arange(40), 5).tolist()
+    by_instance = difference_of_scores(sums(hits, range(200)), sums(misses, range(200)), ratio)
+    by_image = difference_of_scores(sums(hits, images), sums(misses, images), ratio)
+    assert by_image.high - by_image.low > 1.8 * (by_instance.high - by_instance.low)
 
 
-def test_a_ratio_of_latencies() -> None:
+def test_ratio_of_medians() -> None:
     rng = np.random.default_rng(2)
     reference = 10 + rng.exponential(1, 200)
     interval = ratio_of_medians(0.75 * reference, reference)
     assert (interval.low, interval.high) == pytest.approx((0.75, 0.75))
-    other = ratio_of_medians(0.75 * (10 + rng.exponential(1, 200)), reference)
-    assert other.low < 0.75 < other.high
-    assert other.high - other.low < 0.05
+    independent = ratio_of_medians(0.75 * (10 + rng.exponential(1, 200)), reference)
+    assert independent.low < 0.75 < independent.high
+    assert independent.high - independent.low < 0.05

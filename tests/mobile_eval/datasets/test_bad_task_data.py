@@ -1,4 +1,4 @@
-"""Data of one task given to a model of another, and classes that are not the model's: one line, exit code 2."""
+"""Data of another task, and classes that are not those of the model: one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -58,16 +58,18 @@ def at(tmp_path: Path) -> Path:
         ("landmarks", "--images x --annotations x --windows --picture x", "--windows"),
     ],
 )
-def test_one_line(task: str, options: str, message: str, at: Path, people: People, task_model: MakeModel, invoke: Invoke) -> None:
+def test_bad_data_ends_in_one_line(
+    task: str, options: str, message: str, at: Path, people: People, task_model: MakeModel, invoke: Invoke
+) -> None:
     (at / "boxes.json").write_text(json.dumps({**people.coco, "categories": [{"id": 1, "name": "person"}]}))
     model = task_model(task, LANDMARKS if task == "landmarks" else CLASSES).path
-    given = {"at": at, "people": people.annotations.parent}
-    code, _, error = invoke("evaluate", model, *options.format(**given).split())
+    folders = {"at": at, "people": people.annotations.parent}
+    code, _, error = invoke("evaluate", model, *options.format(**folders).split())
     assert code == 2
-    assert message.format(**given) in one_line(error)
+    assert message.format(**folders) in one_line(error)
 
 
-def test_masks_named_as_the_model_s_classes(at: Path, task_model: MakeModel, invoke: Invoke) -> None:
+def test_mask_classes_can_be_those_of_the_model(at: Path, task_model: MakeModel, invoke: Invoke) -> None:
     data = "--images", at / "images", "--masks", at / "masks"
     assert invoke("evaluate", task_model("segmentation", CLASSES).path, *data, "--classes", at / "right.txt")[0] == 0
     unnamed = task_model("segmentation", ("class_0", "class_1", "class_2")).path
@@ -75,7 +77,7 @@ def test_masks_named_as_the_model_s_classes(at: Path, task_model: MakeModel, inv
 
 
 @pytest.mark.parametrize("data", ["images", "masks", "animals"])
-def test_a_pose_model(data: str, at: Path, model_path: Callable[..., Path], invoke: Invoke) -> None:
+def test_pose_models_refuse_folders(data: str, at: Path, model_path: Callable[..., Path], invoke: Invoke) -> None:
     code, _, error = invoke("evaluate", model_path(), "--images", at / "images", "--annotations", at / data)
     assert code == 2
     assert f"{at / data} is a folder without .pts files" in one_line(error)

@@ -1,4 +1,4 @@
-"""Files with several categories of keypoints: which is used, and what is said of the others."""
+"""Files with several keypoint categories: which is used, and what is reported of the others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def both(people: People) -> People:
     return people
 
 
-def test_several_that_are_used_ask_for_a_choice(both: People) -> None:
+def test_several_used_categories_need_a_choice(both: People) -> None:
     several = re.escape("several categories with keypoints ('dog' (id 2): 1 annotation, 'person' (id 1): 4 annotations)")
     with pytest.raises(HRNetError, match=f"people.json has {several}; choose one with `category`"):
         load_keypoint_dataset(both.annotations, both.images)
@@ -45,7 +45,7 @@ def test_several_that_are_used_ask_for_a_choice(both: People) -> None:
         ({"category": "dog", "expected": "person"}, 2, 1, "category 'dog' is used, not 'person' with 4 annotations"),
     ],
 )
-def test_the_choice(both: People, options: dict[str, str], joints: int, count: int, remark: str) -> None:
+def test_chosen_category(both: People, options: dict[str, str], joints: int, count: int, remark: str) -> None:
     data = load_keypoint_dataset(both.annotations, both.images, **options)
     assert (len(data.category.joints), len(data)) == (joints, count)
     assert data.remarks[0] == remark
@@ -54,12 +54,12 @@ def test_the_choice(both: People, options: dict[str, str], joints: int, count: i
 
 
 @pytest.mark.parametrize("category", ["cat", "3", "Person"])
-def test_a_choice_that_there_is_not(both: People, category: str) -> None:
+def test_unknown_category(both: People, category: str) -> None:
     with pytest.raises(HRNetError, match=rf"'{category}'; .* 'dog' \(id 2\), 'person' \(id 1\)"):
         load_keypoint_dataset(both.annotations, both.images, category=category)
 
 
-def test_two_of_one_name_are_chosen_by_id(both: People) -> None:
+def test_categories_with_the_same_name_are_chosen_by_id(both: People) -> None:
     both.coco["categories"][0]["name"] = "person"
     both.rewrite()
     for options in ({"category": "person"}, {"expected": "person"}):
@@ -68,7 +68,7 @@ def test_two_of_one_name_are_chosen_by_id(both: People) -> None:
     assert len(load_keypoint_dataset(both.annotations, both.images, category="2")) == 1
 
 
-def test_the_only_one_that_is_used_needs_no_choice(people: People) -> None:
+def test_the_only_used_category_needs_no_choice(people: People) -> None:
     people.coco["categories"].insert(0, dict(DOG))
     people.rewrite()
     data = load_keypoint_dataset(people.annotations, people.images)
@@ -77,7 +77,7 @@ def test_the_only_one_that_is_used_needs_no_choice(people: People) -> None:
 
 
 @pytest.mark.parametrize("command", ["evaluate", "compare"])
-def test_a_model_s_category_is_taken(
+def test_the_category_of_the_model_is_chosen(
     command: str, both: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path
 ) -> None:
     model, data = model_path(), ("--annotations", both.annotations, "--images", both.images)
@@ -94,7 +94,7 @@ def test_a_model_s_category_is_taken(
         assert json.loads((tmp_path / "figures.json").read_text())["options"]["category"] is None
 
 
-def test_a_source_keeps_its_choice() -> None:
+def test_data_source_keeps_the_category() -> None:
     source = DataSource(Path("images"), Path("a.json"), category="dog", strict=True, expected="person")
     plain = source.to_json()
     assert plain == {"images": "images", "annotations": "a.json", "category": "dog", "strict": True}
@@ -104,7 +104,7 @@ def test_a_source_keeps_its_choice() -> None:
     assert source.paths == (Path("images"), Path("a.json"))
 
 
-def test_detection_has_no_choice() -> None:
+def test_detection_takes_no_category() -> None:
     assert "category" not in TASKS["detection"].takes
     assert "strict" in TASKS["detection"].takes
 
@@ -123,7 +123,7 @@ def test_detection_has_no_choice() -> None:
         ({"1": 2}, ()),
     ],
 )
-def test_skeletons_name_joints_that_are_there(skeleton: Any, bones: tuple[tuple[int, int], ...]) -> None:
+def test_skeletons_refer_to_known_joints(skeleton: Any, bones: tuple[tuple[int, int], ...]) -> None:
     category = KeypointCategory.from_json({"name": "person", "keypoints": list(JOINTS), "skeleton": skeleton})
     assert category.skeleton == bones
     assert KeypointCategory.from_json(category.to_json()) == category

@@ -1,4 +1,4 @@
-"""Folders of images: no file vanishes without a word."""
+"""Folders of images: every skipped file is reported."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ def fill(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_every_suffix_and_linked_folders(tmp_path: Path) -> None:
+def test_all_suffixes_and_linked_folders(tmp_path: Path) -> None:
     names = ["a.gif", "b.JFIF", "c.JPG", "d.Png", "e.tiff", "f.pgm", "sub/deep/g.WEBP", "h.jpe"]
     folder, elsewhere = fill(tmp_path / "images", *names), fill(tmp_path / "elsewhere", "x/1.jpg", "2.jpg")
     (folder / "linked").symlink_to(elsewhere)
     (folder / "sub" / "up").symlink_to(folder)  # a circle
     (folder / "single.png").symlink_to(elsewhere / "2.jpg")
     fill(folder, ".hidden/1.png", ".1.png")
-    found = image_files(folder)
-    assert {path.relative_to(folder).as_posix() for path in found.images} == {
+    files = image_files(folder)
+    assert {path.relative_to(folder).as_posix() for path in files.images} == {
         *names, "linked/x/1.jpg", "linked/2.jpg", "single.png",
     }  # fmt: skip
-    assert list(found.images) == sorted(found.images)
-    assert found.skipped == ()
+    assert list(files.images) == sorted(files.images)
+    assert files.skipped == ()
 
 
-def test_what_is_skipped_is_counted_and_named(tmp_path: Path) -> None:
+def test_skipped_files_are_counted_and_named(tmp_path: Path) -> None:
     folder = fill(tmp_path / "images", "a.png", "b.heic", "c.AVIF", "d", "sub/e.mp4", "readme.txt", "classes.json")
     (folder / "f.jpg").symlink_to(tmp_path / "nowhere.jpg")
     os.mkfifo(folder / "g.png")
-    found = image_files(folder)
-    assert [path.name for path in found.images] == ["a.png"]
-    assert [path.name for path in found.skipped] == ["b.heic", "c.AVIF", "d", "f.jpg", "g.png", "e.mp4"]
-    assert skipped_files_summary(found.skipped) == "6 files skipped: b.heic, c.AVIF, d, ..."
-    assert skipped_files_summary(found.skipped[:1]) == "1 file skipped: b.heic"
+    files = image_files(folder)
+    assert [path.name for path in files.images] == ["a.png"]
+    assert [path.name for path in files.skipped] == ["b.heic", "c.AVIF", "d", "f.jpg", "g.png", "e.mp4"]
+    assert skipped_files_summary(files.skipped) == "6 files skipped: b.heic, c.AVIF, d, ..."
+    assert skipped_files_summary(files.skipped[:1]) == "1 file skipped: b.heic"
     assert skipped_files_summary(()) == ""
 
 
@@ -66,7 +66,13 @@ def animals(tmp_path: Path) -> Path:
 def test_class_folders(animals: Path, tmp_path: Path) -> None:
     data = load_classification_dataset(animals)
     assert data.classes == ("cat", "dog")
-    assert [(one.image_path.name, one.label) for one in data.images] == [("1.png", 0), ("2.JPG", 0), ("1.gif", 1), ("2.png", 1)]
+    labels = [(image.image_path.name, image.label) for image in data.images]
+    assert labels == [
+        ("1.png", 0),
+        ("2.JPG", 0),
+        ("1.gif", 1),
+        ("2.png", 1),
+    ]
     assert data.skipped_summary == "3 files skipped: loose.png, notes.docx, 2.heic"
     assert data.head(2).skipped_summary == data.with_classes(("dog", "cat")).skipped_summary == data.skipped_summary
     assert data.with_classes(("dog", "cat")).images[0].label == 1
@@ -81,7 +87,7 @@ def test_one_class_and_classes_without_images_are_refused(tmp_path: Path) -> Non
         load_classification_dataset(tmp_path / "two")
 
 
-def test_evaluation_says_what_it_skips(animals: Path, task_model: Callable[..., TaskModel], invoke: Invoke) -> None:
+def test_evaluation_reports_skipped_files(animals: Path, task_model: Callable[..., TaskModel], invoke: Invoke) -> None:
     (animals / "dog" / "1.gif").write_bytes(PNG)
     code, out, error = invoke("evaluate", task_model("classification", ("cat", "dog", "eel")).path, "--images", animals)
     assert code == 2

@@ -1,4 +1,4 @@
-"""COCO instances: what is read of them, and what is refused in one line."""
+"""COCO instances: boxes, classes, and files that are refused."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def test_boxes_and_classes(shapes: Path) -> None:
     assert (len(data), data.names, data.category_ids) == (16, ("square", "disc"), (3, 7))
     assert data.label_schema == {"name": "detection", "classes": ["square", "disc"]}
     first = data.items[0]
-    own = [entry for entry in content["annotations"] if entry["image_id"] == first.image_id]
-    assert first.boxes.tolist() == [entry["bbox"] for entry in own]
-    assert first.labels.tolist() == [int(entry["category_id"] == 7) for entry in own]
+    entries = [entry for entry in content["annotations"] if entry["image_id"] == first.image_id]
+    assert first.boxes.tolist() == [entry["bbox"] for entry in entries]
+    assert first.labels.tolist() == [int(entry["category_id"] == 7) for entry in entries]
     assert first.image_size == (96, 128)
     assert data.skipped_summary == ""
 
 
-def test_a_part_has_the_annotations_to_match(shapes: Path) -> None:
+def test_a_part_has_matching_annotations(shapes: Path) -> None:
     data = load_detection_dataset(shapes / "train.json", shapes / "images")
     head, odd = data.head(3), data.part(slice(1, None, 2))
     assert (len(head), len(odd)) == (3, 8)
@@ -46,7 +46,7 @@ def written(shapes: Path, folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
+def test_crowds_are_not_boxes(shapes: Path, tmp_path: Path) -> None:
     data = load_detection_dataset(written(shapes, tmp_path, iscrowd=1), shapes / "images")
     assert data.skipped_summary == "1 annotation of crowds skipped"
     assert sum(len(item.boxes) for item in data.items) == len(data.coco["annotations"]) - 1
@@ -66,7 +66,7 @@ def test_crowds_are_no_boxes(shapes: Path, tmp_path: Path) -> None:
         ({"image_id": 99}, "annotation 1: image_id 99"),
     ],
 )
-def test_annotations_that_are_refused(changes: dict[str, Any], message: str, shapes: Path, tmp_path: Path) -> None:
+def test_invalid_annotations_are_refused(changes: dict[str, Any], message: str, shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match=message) as refused:
         load_detection_dataset(written(shapes, tmp_path, **changes), shapes / "images")
     assert "\n" not in str(refused.value)
@@ -84,14 +84,14 @@ def test_annotations_that_are_refused(changes: dict[str, Any], message: str, sha
         ),
     ],
 )
-def test_files_of_another_kind(content: Any, message: str, shapes: Path, tmp_path: Path) -> None:
+def test_files_of_another_kind_are_refused(content: Any, message: str, shapes: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text(json.dumps(content))
     with pytest.raises(HRNetError, match=message):
         load_detection_dataset(path, shapes / "images")
 
 
-def test_files_that_hold_no_box_or_name_missing_images(shapes: Path, tmp_path: Path) -> None:
+def test_files_without_boxes_or_images_are_refused(shapes: Path, tmp_path: Path) -> None:
     content = json.loads((shapes / "train.json").read_text())
     (tmp_path / "empty.json").write_text(json.dumps({**content, "annotations": []}))
     with pytest.raises(HRNetError, match="holds no box"):

@@ -1,4 +1,4 @@
-"""Lists of faces: WFLW's, the official code's tables, 300W's .pts files."""
+"""Face lists: WFLW's, the official code's tables, 300W's .pts files."""
 
 from __future__ import annotations
 
@@ -98,6 +98,7 @@ HEADER = "image_name,scale,center_w,center_h,a_x,a_y"
             "line 3: 3 entries, but the header",
         ),
         ("list.csv", HEADER + "\na.jpg,1,2,3,nan,5", "line 2: 'nan' is not a finite number"),
+        ("list.csv", HEADER + "\na.jpg\0,1,2,3,4,5", "list.csv, line 2"),
         ("list.csv", HEADER + "\na.jpg,0,2,3,4,5", "line 2: its box 2, 3, 0, 0 (x, y"),
         ("list.csv", HEADER + "\na.jpg,1,900,3,4,5", "lies outside the 200x120 image"),
         ("points/a.pts", "version: 1\nn_points: 68\n{1 2 3 4}", "a.pts: 4 coordinates, expected those of 68 landmarks"),
@@ -106,16 +107,16 @@ HEADER = "image_name,scale,center_w,center_h,a_x,a_y"
         ("points/a.txt", "", "points is a folder without .pts files"),
     ],
 )
-def test_what_is_malformed_is_named(
+def test_malformed_entries_are_named(
     name: str, content: str, message: str, images: Path, tmp_path: Path, task_model: Callable[..., TaskModel], invoke: Invoke
 ) -> None:
-    given = {
+    lines = {
         "good": wflw_line("a.jpg", 20),
         "letter": wflw_line("a.jpg", 20).replace("20 30.5", "20 x"),
         "flat": wflw_line("a.jpg", 20, box="10 20 10 100"),
         "missing": wflw_line("none.jpg", 20),
     }
-    for key, line in given.items():
+    for key, line in lines.items():
         content = content.replace(f"{{{key}}}", line)
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
@@ -127,7 +128,7 @@ def test_what_is_malformed_is_named(
     assert message in one_line(error)
 
 
-def test_faces_of_a_list_are_measured(images: Path, tmp_path: Path, task_model: Callable[..., TaskModel], invoke: Invoke) -> None:
+def test_face_lists_are_evaluated(images: Path, tmp_path: Path, task_model: Callable[..., TaskModel], invoke: Invoke) -> None:
     path = tmp_path / "test.txt"
     path.write_text(f"{wflw_line('a.jpg', 20)}\n{wflw_line('a.jpg', 25)}\n")
     model = task_model("landmarks", [f"landmark_{index}" for index in range(98)]).path
@@ -137,13 +138,13 @@ def test_faces_of_a_list_are_measured(images: Path, tmp_path: Path, task_model: 
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp", ".webp", ".tif"])
-def test_sizes_from_the_beginning_of_files(ending: str, tmp_path: Path) -> None:
+def test_stored_size_of_each_format(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"image{ending}"
     cv2.imwrite(str(path), np.zeros((33, 71, 3), np.uint8))
     assert stored_size(path) == (33, 71)
 
 
-def test_sizes_behind_long_comments_and_of_damaged_files(tmp_path: Path) -> None:
+def test_stored_size_after_long_comments_and_of_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     cv2.imwrite(str(path), np.zeros((33, 71, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     data = path.read_bytes()

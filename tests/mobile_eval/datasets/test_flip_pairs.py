@@ -1,4 +1,4 @@
-"""Left and right: pairs by the ways in which data sets name keypoints, pairs that are typed, and the flip test with them."""
+"""Left and right: pairs by the names that datasets use, typed pairs, and the flip test."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ from tests.mobile_eval.conftest import JOINTS, SIZE, Invoke, People, one_line
         ("lt_eye,rt_eye", 1),
     ],
 )
-def test_names_that_are_pairs(names: str, expected: int | None) -> None:
+def test_names_that_form_pairs(names: str, expected: int | None) -> None:
     """Every two names that follow each other are a pair, left first, as many as expected."""
     listed = names.split(",")
     if expected is None:
@@ -87,12 +87,12 @@ def test_names_that_are_pairs(names: str, expected: int | None) -> None:
         "0,1,2",
     ],
 )
-def test_names_that_are_no_pairs(names: str) -> None:
+def test_names_that_form_no_pairs(names: str) -> None:
     assert pairs_by_name(names.split(",")) == ()
     assert KeypointCategory.from_json({"name": "x", "keypoints": names.split(",")}).flip_pairs is None
 
 
-def test_names_without_their_sides() -> None:
+def test_words_without_side() -> None:
     for name in ("left_hip", "LHip", "hipL", "Right Hip", "R-HIP", "lefthip"):
         assert words_without_side(name) == ("hip",)
     assert words_without_side("forelegL1") == ("foreleg", "1")
@@ -101,7 +101,7 @@ def test_names_without_their_sides() -> None:
     assert sigmas == (0.107, 0.025, 0.079)  # COCO's of hip and eye, CrowdPose's of the head's top
 
 
-def test_the_markups_of_faces() -> None:
+def test_face_markups() -> None:
     for count, pairs in FACE_PAIRS.items():
         listed = [index for pair in pairs for index in pair]
         assert len(set(listed)) == len(listed)
@@ -124,7 +124,7 @@ NAMES = ("nose", "near", "far", "left_eye", "right_eye", "4")
         ("None", ()),
     ],
 )
-def test_pairs_that_are_typed(text: str, pairs: tuple[tuple[int, int], ...]) -> None:
+def test_typed_pairs(text: str, pairs: tuple[tuple[int, int], ...]) -> None:
     assert parse_flip_pairs(text, NAMES) == pairs
 
 
@@ -143,13 +143,13 @@ def test_pairs_that_are_typed(text: str, pairs: tuple[tuple[int, int], ...]) -> 
         ("near:far,2:0", "far occurs twice"),
     ],
 )
-def test_pairs_that_are_none(text: str, message: str) -> None:
+def test_invalid_typed_pairs(text: str, message: str) -> None:
     with pytest.raises(HRNetError, match="`flip_pairs`") as error:
         parse_flip_pairs(text, NAMES)
     assert message in str(error.value)
 
 
-def test_typed_pairs_go_beside_known_ones() -> None:
+def test_typed_pairs_extend_known_pairs() -> None:
     known = ((0, 1), (2, 3))
     assert resolve_flip_pairs("auto", known, "abcdefg") == known
     assert resolve_flip_pairs("auto", None, "abcdefg") is None
@@ -159,15 +159,15 @@ def test_typed_pairs_go_beside_known_ones() -> None:
     assert resolve_flip_pairs("none", known, "abcdefg") == ()
 
 
-def test_a_category_keeps_its_pairs() -> None:
-    given = {"name": "crab", "keypoints": ["a", "b", "left_c", "right_c"]}
-    by_name = KeypointCategory.from_json(given)
+def test_category_json_keeps_pairs() -> None:
+    entry = {"name": "crab", "keypoints": ["a", "b", "left_c", "right_c"]}
+    by_name = KeypointCategory.from_json(entry)
     assert by_name.to_json()["flip_pairs"] == [["left_c", "right_c"]]
-    stated = KeypointCategory.from_json({**given, "flip_pairs": [["a", "b"]]})
+    stated = KeypointCategory.from_json({**entry, "flip_pairs": [["a", "b"]]})
     assert stated.mirrored.tolist() == [1, 0, 2, 3]
-    assert KeypointCategory.from_json({**given, "flip_pairs": [[1, 0]]}).flip_pairs == ((1, 0),)
+    assert KeypointCategory.from_json({**entry, "flip_pairs": [[1, 0]]}).flip_pairs == ((1, 0),)
     for pairs in ([], [["a", "b"]]):
-        category = KeypointCategory.from_json({**given, "flip_pairs": pairs})
+        category = KeypointCategory.from_json({**entry, "flip_pairs": pairs})
         assert KeypointCategory.from_json(json.loads(json.dumps(category.to_json()))) == category
     assert "flip_pairs" not in KeypointCategory.from_json({"name": "x", "keypoints": ["a", "b"]}).to_json()
     for wrong, message in (
@@ -176,10 +176,10 @@ def test_a_category_keeps_its_pairs() -> None:
         ([["a", "x"]], "'x' is neither"),
     ):
         with pytest.raises(HRNetError, match=f"category 'crab', flip_pairs: {message}"):
-            KeypointCategory.from_json({**given, "flip_pairs": wrong})
+            KeypointCategory.from_json({**entry, "flip_pairs": wrong})
 
 
-def test_colours_are_by_sides() -> None:
+def test_colors_show_sides() -> None:
     names = ["RHip", "LHip", "Neck", "LKnee", "RKnee"]
     category = KeypointCategory.from_json({"name": "p", "keypoints": names, "skeleton": [[1, 5], [2, 4], [1, 2], [3, 1]]})
     left, right, middle = LEFT_COLOR, RIGHT_COLOR, CENTER_COLOR
@@ -196,21 +196,21 @@ def renamed(**pairs: str) -> KeypointCategory:
 @pytest.mark.parametrize(
     ("first", "second", "typed"), [("L", "R", "auto"), ("near", "far", ",".join(f"{i}:{i + 1}" for i in range(0, 16, 2)))]
 )
-def test_the_flip_test_exchanges_sides(first: str, second: str, typed: str, model_path: Callable[..., Path]) -> None:
+def test_flip_test_swaps_sides(first: str, second: str, typed: str, model_path: Callable[..., Path]) -> None:
     model = TFLiteModel(model_path(category=renamed(first=first, second=second)))
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
-    plain, other = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+    outputs, mirrored = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     order = np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14, 16])
-    expected = decode_heatmaps((plain + flip_back(other, order)) / 2)
-    found = DecodingOptions(flip=True, flip_pairs=typed).keypoints(model, model.to_input(crops))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    alone = decode_heatmaps((plain + flip_back(other, np.arange(17))) / 2)
-    found = DecodingOptions(flip=True, flip_pairs="none").keypoints(model, model.to_input(crops))
-    np.testing.assert_allclose(found, alone, atol=1e-6)
+    expected = decode_heatmaps((outputs + flip_back(mirrored, order)) / 2)
+    keypoints = DecodingOptions(flip=True, flip_pairs=typed).keypoints(model, model.to_input(crops))
+    np.testing.assert_allclose(keypoints, expected, atol=1e-6)
+    alone = decode_heatmaps((outputs + flip_back(mirrored, np.arange(17))) / 2)
+    keypoints = DecodingOptions(flip=True, flip_pairs="none").keypoints(model, model.to_input(crops))
+    np.testing.assert_allclose(keypoints, alone, atol=1e-6)
     assert not np.allclose(expected, alone)
 
 
-def test_without_pairs_nothing_is_mirrored(invoke: Invoke, people: People, model_path: Callable[..., Path]) -> None:
+def test_mirroring_without_pairs_is_refused(invoke: Invoke, people: People, model_path: Callable[..., Path]) -> None:
     category = renamed(first="near", second="far")
     path = model_path(category=category)
     people.coco["categories"][0] |= {"keypoints": list(category.joints), "skeleton": []}
@@ -237,15 +237,15 @@ def test_without_pairs_nothing_is_mirrored(invoke: Invoke, people: People, model
         assert message in one_line(error)
 
 
-def test_a_description_carries_the_pairs(model_path: Callable[..., Path]) -> None:
-    given = {"name": "p", "keypoints": [f"k{index}" for index in range(17)], "flip_pairs": [["k0", "k1"]]}
-    category = KeypointCategory.from_json(given)
+def test_model_description_keeps_pairs(model_path: Callable[..., Path]) -> None:
+    entry = {"name": "p", "keypoints": [f"k{index}" for index in range(17)], "flip_pairs": [["k0", "k1"]]}
+    category = KeypointCategory.from_json(entry)
     path = model_path(category=category)
     assert read_description(path).category == category
     assert json.loads(path.with_suffix(".json").read_text())["category"]["flip_pairs"] == [["k0", "k1"]]
 
 
-def test_a_file_s_own_pairs_are_read(people: People) -> None:
+def test_pairs_in_annotation_files(people: People) -> None:
     people.coco["categories"][0]["flip_pairs"] = []
     people.rewrite()
     assert load_keypoint_dataset(people.annotations, people.images).category.flip_pairs == ()

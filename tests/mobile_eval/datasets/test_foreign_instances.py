@@ -1,4 +1,4 @@
-"""COCO instances as other tools write them: the figures of pycocotools on the same boxes."""
+"""COCO instances as other tools write them: the scores of pycocotools on the same boxes."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def draw(random: np.random.Generator) -> tuple[Coco, list[dict[str, Any]]]:
     for image in images[:-1]:  # the last is background
         for _ in range(random.integers(1, 6)):
             box = [*random.uniform(0, 300, 2), *np.exp(random.uniform(2, 5, 2))]
-            own = {"image_id": image["id"], "category_id": int(random.integers(1, 4)), "bbox": list(map(float, box))}
+            annotation = {"image_id": image["id"], "category_id": int(random.integers(1, 4)), "bbox": list(map(float, box))}
             flags = {"id": len(annotations) + 1, "area": float(box[2] * box[3]), "iscrowd": int(random.random() < 0.1)}
-            annotations.append({**own, **flags})
-            noisy = [*(np.array(box[:2]) + random.normal(0, 5, 2)).tolist(), *own["bbox"][2:]]
-            results.append({**own, "bbox": noisy, "score": round(float(random.uniform()), 1)})
+            annotations.append({**annotation, **flags})
+            noisy = [*(np.array(box[:2]) + random.normal(0, 5, 2)).tolist(), *annotation["bbox"][2:]]
+            results.append({**annotation, "bbox": noisy, "score": round(float(random.uniform()), 1)})
     results += [{**results[0], "image_id": 6, "score": 0.7}]
     categories = [{"id": i, "name": name} for i, name in enumerate(("a", "b", "c"), 1)]
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}, results
@@ -71,7 +71,7 @@ def otherwise(coco: Coco, random: np.random.Generator) -> tuple[Coco, dict[str, 
     return coco, ids
 
 
-def test_figures_are_those_of_pycocotools(images: Path) -> None:
+def test_scores_equal_pycocotools(images: Path) -> None:
     path, aps = images / "boxes.json", []
     for seed in range(FILES):
         random = np.random.default_rng(seed)
@@ -80,9 +80,9 @@ def test_figures_are_those_of_pycocotools(images: Path) -> None:
         path.write_text(json.dumps(coco))
         data = load_detection_dataset(path, images)
         assert (len(data), data.classes) == (6, ("a", "b", "c"))
-        own = [{**one, **{name: known[one[name]] for name, known in ids.items()}} for one in results]
+        renumbered = [{**entry, **{name: known[entry[name]] for name, known in ids.items()}} for entry in results]
         expected = pycocotools_scores(clean, results)
-        for found in (measure_boxes(data, own), box_ap({**coco, "annotations": coco["annotations"][:-5]}, own)):
-            assert_same_scores(dataclasses.astuple(found), expected, str(seed))
+        for result in (measure_boxes(data, renumbered), box_ap({**coco, "annotations": coco["annotations"][:-5]}, renumbered)):
+            assert_same_scores(dataclasses.astuple(result), expected, str(seed))
         aps.append(expected[0])
     assert 0.1 < np.mean(aps) < 0.9

@@ -1,4 +1,4 @@
-"""COCO files as other tools write them: the figures of pycocotools on the same people, or one line before any inference."""
+"""COCO keypoint files as other tools write them: the scores of pycocotools on the same people, or one line before inference."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ def load(coco: dict[str, Any], images: Path, **options: Any) -> KeypointDataset:
 
 def scene_scores(scene: Scene) -> list[float | None]:
     """COCO's ten scores of the scene's predictions on the file as COCO writes it."""
-    people = [one for one in scene.clean["annotations"] if one["num_keypoints"]]
+    people = [entry for entry in scene.clean["annotations"] if entry["num_keypoints"]]
     results = []
-    for person, found in zip(people, scene.predicted, strict=True):
-        sure = found[found[:, 2] > 0.2, 2]
-        own = {"image_id": person["image_id"], "category_id": 1, "keypoints": found.reshape(-1).tolist()}
-        results.append({**own, "score": float(sure.mean()) if len(sure) else 0.0})
+    for person, keypoints in zip(people, scene.predicted, strict=True):
+        confident = keypoints[keypoints[:, 2] > 0.2, 2]
+        result = {"image_id": person["image_id"], "category_id": 1, "keypoints": keypoints.reshape(-1).tolist()}
+        results.append({**result, "score": float(confident.mean()) if len(confident) else 0.0})
     return pycocotools_scores(scene.clean, results, scene.sigmas)
 
 
 def share_of_joints_found(scene: Scene) -> float:
     """PCK: of labelled joints, those within a tenth of the longer side of the box."""
-    found = []
-    people = [one for one in scene.clean["annotations"] if one["num_keypoints"]]
+    correct = []
+    people = [entry for entry in scene.clean["annotations"] if entry["num_keypoints"]]
     for person, predicted in zip(people, scene.predicted, strict=True):
         true = np.reshape(person["keypoints"], (-1, 3))
         distance = np.hypot(*(predicted[:, :2] - true[:, :2]).T) / max(person["bbox"][2:])
-        found += (distance <= 0.1)[true[:, 2] > 0].tolist()
-    return float(np.mean(found))
+        correct += (distance <= 0.1)[true[:, 2] > 0].tolist()
+    return float(np.mean(correct))
 
 
-def test_figures_are_those_of_pycocotools_or_one_line(images: Path) -> None:
+def test_scores_equal_pycocotools_or_file_is_refused(images: Path) -> None:
     aps, kinds = [], Counter[str]()
     for seed in range(FILES):
         random = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def test_figures_are_those_of_pycocotools_or_one_line(images: Path) -> None:
         np.testing.assert_allclose(result.pck.pck, share_of_joints_found(scene), rtol=0, atol=1e-9, err_msg=str(seed))
         json.dumps(result.results, allow_nan=False)
         listed = {repr(image["id"]) for image in json.loads((images / "annotations.json").read_text())["images"]}
-        assert {repr(one["image_id"]) for one in result.results} <= listed | {repr(int(float(i))) for i in listed if "." in i}
+        assert {repr(entry["image_id"]) for entry in result.results} <= listed | {repr(int(float(i))) for i in listed if "." in i}
         aps.append(result.oks.ap)
         kinds["measured"] += 1
     assert kinds == {"refused": FILES // REFUSED_EVERY, "measured": FILES - FILES // REFUSED_EVERY}
@@ -97,7 +97,7 @@ def test_figures_are_those_of_pycocotools_or_one_line(images: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(REFUSED))
-def test_evaluate_ends_with_one_line_before_any_inference(
+def test_evaluate_refuses_files_before_inference(
     name: str,
     people: People,
     model_path: Callable[..., Path],

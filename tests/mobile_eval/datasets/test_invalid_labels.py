@@ -71,9 +71,16 @@ BAD_KEYPOINTS = [
 ]
 
 
+@pytest.mark.parametrize(("entry", "value"), [("categories", {"sigmas": [0.05]}), ("images", {"file_name": "a\0.png"})])
+def test_invalid_category_or_image_names_the_file(coco: dict[str, Any], images: Path, entry: str, value: dict[str, Any]) -> None:
+    coco[entry][0].update(value)
+    with pytest.raises(HRNetError, match=r"people\.json"):
+        keypoints_of(coco, images)
+
+
 @pytest.mark.parametrize("read", [keypoints_of, boxes_of])
 @pytest.mark.parametrize(("change", "message"), BAD_BOXES)
-def test_one_annotation_in_a_hundred_is_left_out(
+def test_one_invalid_annotation_in_a_hundred_is_skipped(
     read: Callable[..., Any], change: dict[str, Any], message: str, coco: dict[str, Any], images: Path
 ) -> None:
     coco["annotations"][6].update(change)
@@ -92,7 +99,7 @@ def test_one_annotation_in_a_hundred_is_left_out(
 
 
 @pytest.mark.parametrize(("change", "message"), BAD_KEYPOINTS)
-def test_one_annotation_without_keypoints_is_left_out(
+def test_one_annotation_without_keypoints_is_skipped(
     change: dict[str, Any], message: str, coco: dict[str, Any], images: Path
 ) -> None:
     coco["annotations"][6].update(change)
@@ -114,7 +121,7 @@ def test_one_annotation_without_keypoints_is_left_out(
         ([30, 30, math.inf], "the visibility of neck is inf"),
     ],
 )
-def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco: dict[str, Any], images: Path) -> None:
+def test_a_few_invalid_keypoints_become_unlabelled(joint: list[Any], message: str, coco: dict[str, Any], images: Path) -> None:
     coco["annotations"][6]["keypoints"][3:] = joint
     data = keypoints_of(coco, images)
     assert len(data) == PEOPLE
@@ -124,8 +131,8 @@ def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco:
         + data.skipped_summary.rpartition("a.png): ")[2]
     )
     assert message in data.skipped_summary
-    found = np.stack([instance.keypoints for instance in data.instances])
-    result = measure_pose("x", data, found, [0.05, 0.05])
+    keypoints = np.stack([instance.keypoints for instance in data.instances])
+    result = measure_pose("x", data, keypoints, [0.05, 0.05])
     assert result.oks is not None
     assert (result.oks.ap50, result.pck.pck, result.pck.joints_counted) == (1.0, 1.0, 199)
     with pytest.raises(HRNetError, match=r"people\.json, annotation 7 \(a\.png\): .*neck"):
@@ -137,7 +144,7 @@ def test_a_few_bad_joints_are_not_labelled(joint: list[Any], message: str, coco:
         keypoints_of(coco, images)
 
 
-def test_a_person_whose_only_joint_is_bad_is_left_out(coco: dict[str, Any], images: Path) -> None:
+def test_an_instance_whose_only_keypoint_is_invalid_is_skipped(coco: dict[str, Any], images: Path) -> None:
     coco["annotations"][6]["keypoints"] = [0, 0, 0, 900, 900, 2]
     data = keypoints_of(coco, images)
     assert len(data) == PEOPLE - 1
@@ -145,7 +152,7 @@ def test_a_person_whose_only_joint_is_bad_is_left_out(coco: dict[str, Any], imag
     assert data.skipped_summary.startswith("1 annotation skipped: 1 without labelled keypoints; 1 of 199 labelled keypoints")
 
 
-def test_head_boxes_are_left_out_alone(coco: dict[str, Any], images: Path) -> None:
+def test_invalid_head_boxes_are_skipped(coco: dict[str, Any], images: Path) -> None:
     for annotation in coco["annotations"]:
         annotation["bbox_head"] = [10, 10, 20, 20]
     coco["annotations"][6]["bbox_head"] = [10, 10, 0, 20]
@@ -154,7 +161,7 @@ def test_head_boxes_are_left_out_alone(coco: dict[str, Any], images: Path) -> No
     assert data.skipped_summary.startswith("1 of 100 head boxes skipped; first: annotation 7 (a.png), bbox_head")
 
 
-def test_people_without_a_labelled_joint_need_no_box(coco: dict[str, Any], images: Path) -> None:
+def test_instances_without_labelled_keypoints_need_no_box(coco: dict[str, Any], images: Path) -> None:
     for annotation in coco["annotations"][:50]:
         annotation.update(keypoints=[0] * 6, bbox=[0, 0, 0, 0])
     data = keypoints_of(coco, images)
@@ -162,7 +169,7 @@ def test_people_without_a_labelled_joint_need_no_box(coco: dict[str, Any], image
     assert data.skipped_summary == "50 annotations skipped: 50 without labelled keypoints"
 
 
-def test_what_is_completed_is_told(coco: dict[str, Any], images: Path) -> None:
+def test_changed_entries_are_reported(coco: dict[str, Any], images: Path) -> None:
     coco["annotations"][0].update(area=0, num_keypoints=0)
     coco["annotations"][1].update(area=math.nan, num_keypoints=2)
     coco["annotations"][2].update(area=5.0, num_keypoints=2)
@@ -184,16 +191,18 @@ def test_crowds_and_background_of_detection(coco: dict[str, Any], images: Path) 
     data = boxes_of(coco, images)
     assert data.skipped_summary == "2 annotations of crowds skipped; 2 images without boxes: background"
     assert [len(image.boxes) for image in data.images] == [IN_IMAGE] * 5 + [0, 0]
-    perfect = [{**one, "score": 0.9} for one in data.coco["annotations"] if not one.get("iscrowd")]
+    perfect = [{**entry, "score": 0.9} for entry in data.coco["annotations"] if not entry.get("iscrowd")]
     false = {"image_id": 7, "category_id": 1, "bbox": [9, 9, 50, 50], "score": 1.0}
     right, wrong = measure_boxes(data, perfect), measure_boxes(data, [*perfect, false])
     assert right.ap == pytest.approx(1.0)
     assert wrong.ap == pytest.approx(100 / 101, abs=1e-3)  # found first, on a background image: precision n / (n + 1)
 
 
-def test_evaluate_tells_and_strict_refuses(people: People, model_path: Callable[..., Path], invoke: Invoke) -> None:
-    whole = people.coco["annotations"][0]
-    people.coco["annotations"] += [{**whole, "id": 100 + i} for i in range(100)]
+def test_evaluate_reports_invalid_labels_and_strict_refuses_them(
+    people: People, model_path: Callable[..., Path], invoke: Invoke
+) -> None:
+    annotation = people.coco["annotations"][0]
+    people.coco["annotations"] += [{**annotation, "id": 100 + i} for i in range(100)]
     people.coco["annotations"][1]["keypoints"][:3] = [-90, 5, 2]
     people.rewrite()
     command = "evaluate", model_path(), "--annotations", people.annotations, "--images", people.images, "--limit", 3

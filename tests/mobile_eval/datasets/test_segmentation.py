@@ -1,4 +1,4 @@
-"""Masks as people have them: of one to eight bits, with palettes, of 0 and 255, and beside the images."""
+"""Masks of one to eight bits, with palettes, of 0 and 255, and next to the images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def indices(classes: int, seed: int = 0) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 @pytest.mark.parametrize("alpha", [False, True])
-def test_palettes_are_read_as_pillow_reads_their_indices(depth: int, alpha: bool, tmp_path: Path) -> None:
+def test_palette_indices_equal_pillow(depth: int, alpha: bool, tmp_path: Path) -> None:
     samples, colours = indices(min(2**depth, 200)), np.random.default_rng(1).integers(0, 256, 3 * 2**depth).astype(np.uint8)
     path = tmp_path / "m.png"
     path.write_bytes(png_of_samples(samples, depth, colours.tobytes(), chunk(b"tRNS", b"\0\x80") if alpha else b""))
@@ -40,7 +40,7 @@ def test_palettes_are_read_as_pillow_reads_their_indices(depth: int, alpha: bool
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("interlaced", [False, True])
-def test_palettes_that_pillow_and_opencv_write(bits: int, interlaced: bool, tmp_path: Path) -> None:
+def test_palettes_written_by_pillow(bits: int, interlaced: bool, tmp_path: Path) -> None:
     samples, path = indices(2**bits if bits < 8 else 200), tmp_path / "m.png"
     image = Image.fromarray(samples, "L").convert("P")
     image.putdata(samples.ravel().tolist())
@@ -50,7 +50,7 @@ def test_palettes_that_pillow_and_opencv_write(bits: int, interlaced: bool, tmp_
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_greys_of_few_bits_are_read_as_the_samples_that_they_store(depth: int, tmp_path: Path) -> None:
+def test_grey_levels_of_few_bits_are_read_as_stored(depth: int, tmp_path: Path) -> None:
     samples, path = indices(2**depth), tmp_path / "m.png"
     path.write_bytes(png_of_samples(samples, depth))
     np.testing.assert_array_equal(read_mask(path, 2**depth), samples)
@@ -128,7 +128,7 @@ def folder(tmp_path: Path) -> Callable[[Write], Path]:
 
 
 @pytest.mark.parametrize("write", [as_bits, as_bit_palette, as_pillow_bits])
-def test_masks_of_one_bit_are_of_two_classes(write: Write, folder: Callable[[Write], Path]) -> None:
+def test_one_bit_masks_have_two_classes(write: Write, folder: Callable[[Write], Path]) -> None:
     at = folder(write)
     data = load_segmentation_dataset(at / "images", at / "masks")
     assert data.classes == ("class_0", "class_1")
@@ -172,7 +172,7 @@ def test_masks_in_the_folder_of_images_are_refused(folder: Callable[[Write], Pat
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_one_folder_in_the_other(linked: bool, folder: Callable[[Write], Path], tmp_path: Path) -> None:
+def test_masks_inside_the_folder_of_images(linked: bool, folder: Callable[[Write], Path], tmp_path: Path) -> None:
     at = folder(as_bits)
     inside = at / "images" / "masks"
     if linked:
@@ -180,26 +180,30 @@ def test_one_folder_in_the_other(linked: bool, folder: Callable[[Write], Path], 
     else:
         (at / "masks").rename(inside)
     data = load_segmentation_dataset(at / "images", inside)
-    assert [(one.image_path.name, one.mask_path.name) for one in data.images] == [(f"{n}.jpg", f"{n}.png") for n in range(3)]
+    assert [(image.image_path.name, image.mask_path.name) for image in data.images] == [
+        (f"{n}.jpg", f"{n}.png") for n in range(3)
+    ]
     assert data.skipped_summary == ""
 
 
-def test_images_in_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
+def test_images_inside_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
     at = folder(as_bits)
     (at / "images").rename(at / "masks" / "images")
     data = load_segmentation_dataset(at / "masks" / "images", at / "masks")
-    assert [(one.image_path.name, one.mask_path.name) for one in data.images] == [(f"{n}.jpg", f"{n}.png") for n in range(3)]
+    assert [(image.image_path.name, image.mask_path.name) for image in data.images] == [
+        (f"{n}.jpg", f"{n}.png") for n in range(3)
+    ]
     assert data.skipped_summary == ""
 
 
-def test_two_masks_of_one_name(folder: Callable[[Write], Path]) -> None:
+def test_two_masks_with_the_same_name(folder: Callable[[Write], Path]) -> None:
     at = folder(as_bits)
     (at / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
     with pytest.raises(HRNetError, match=r"1.bmp and 1.png have the same name"):
         load_segmentation_dataset(at / "images", at / "masks")
 
 
-def test_pillow_reads_what_these_tests_write() -> None:
+def test_pillow_reads_the_test_files() -> None:
     samples = indices(4)
     with Image.open(io.BytesIO(png_of_samples(samples, 2, bytes(range(12))))) as opened:
         np.testing.assert_array_equal(np.asarray(opened), samples)

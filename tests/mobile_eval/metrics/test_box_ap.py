@@ -1,4 +1,4 @@
-"""COCO's figures of boxes against pycocotools on the same detections."""
+"""COCO's box scores against pycocotools on the same detections."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def scene(images: int, seed: int) -> tuple[dict[str, Any], Entries]:
             width, height = np.exp(random.uniform(2, 5.3, 2))
             box = np.array([*random.uniform(0, 300, 2), width, height])
             known = {"image_id": image, "category_id": int(random.choice(CATEGORIES))}
-            own = {"id": len(annotations) + 1, "iscrowd": int(random.random() < 0.1), "area": width * height * 0.8}
-            annotations.append({**known, **own, "bbox": box.tolist()})
+            flags = {"id": len(annotations) + 1, "iscrowd": int(random.random() < 0.1), "area": width * height * 0.8}
+            annotations.append({**known, **flags, "bbox": box.tolist()})
             for _ in range(random.integers(0, 3)):
                 noisy = box + random.normal(0, random.choice([0.02, 0.1, 0.3])) * np.array([width, height, width, height])
                 noisy[2:] = np.abs(noisy[2:])
@@ -54,7 +54,7 @@ def test_equals_pycocotools(seed: int) -> None:
     check_scores(coco, results)
 
 
-def test_cells_equal_pycocotools(bccd: Path) -> None:
+def test_blood_cells_equal_pycocotools(bccd: Path) -> None:
     coco = json.loads((bccd / "instances_val.json").read_text())
     random = np.random.default_rng(0)
     results = [
@@ -87,7 +87,7 @@ def test_by_hand() -> None:
         ({"bbox": [1, 2, -3, 4]}, r"result 1: bbox \[1, 2, -3, 4\]"),
     ],
 )
-def test_bad_results_are_named(change: dict[str, Any], message: str) -> None:
+def test_invalid_results_are_named(change: dict[str, Any], message: str) -> None:
     coco, results = scene(5, 0)
     with pytest.raises(HRNetError, match=message):
         box_ap(coco, [{**results[0], **change}])
@@ -95,11 +95,11 @@ def test_bad_results_are_named(change: dict[str, Any], message: str) -> None:
 
 def test_files(tmp_path: Path) -> None:
     coco, results = scene(10, 3)
-    annotations, found = tmp_path / "instances.json", tmp_path / "results.json"
+    annotations, detections = tmp_path / "instances.json", tmp_path / "results.json"
     annotations.write_text(json.dumps(coco))
-    found.write_text(json.dumps(results))
-    assert box_ap_of_files(annotations, found) == box_ap(coco, results)
+    detections.write_text(json.dumps(results))
+    assert box_ap_of_files(annotations, detections) == box_ap(coco, results)
     with pytest.raises(HRNetError, match=r"instances.json is not a COCO detection results file"):
         box_ap_of_files(annotations, annotations)
     with pytest.raises(HRNetError, match=r"results.json is not a COCO annotation file"):
-        box_ap_of_files(found, found)
+        box_ap_of_files(detections, detections)

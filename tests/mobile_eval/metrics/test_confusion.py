@@ -1,4 +1,4 @@
-"""Figures of tiny confusion matrices, by hand."""
+"""Scores of small confusion matrices, computed by hand."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_by_hand() -> None:
     assert accuracy(doubled) == accuracy(counts)
 
 
-def test_a_class_that_is_predicted_but_never_there_has_an_iou_and_no_recall() -> None:
+def test_a_class_that_never_occurs_has_an_iou_but_no_recall() -> None:
     counts = confusion(np.array([0, 0]), np.array([0, 1]), 2)
     np.testing.assert_allclose(per_class_iou(counts), [0.5, 0])
     np.testing.assert_allclose(per_class_recall(counts), [0.5, np.nan])
 
 
-def test_nothing_is_not_defined() -> None:
+def test_scores_without_pixels_are_nan() -> None:
     counts = confusion(np.array([255]), np.array([0]), 2, IGNORED)
     assert np.isnan(accuracy(counts))
     assert np.isnan(mean_over_classes(per_class_recall(counts)))

@@ -38,8 +38,8 @@ def scene(joints: int, images: int, seed: int) -> tuple[dict[str, Any], list[dic
             noisy[:, :2] += random.normal(0, random.choice([1, 4, 15]), (joints, 2))
             noisy[:, 2] = 1
             for _ in range(random.integers(0, 3)):
-                found = {"image_id": image, "category_id": CATEGORY_ID, "keypoints": noisy.reshape(-1).tolist()}
-                predictions.append({**found, "score": float(np.round(random.uniform(), 2))})
+                result = {"image_id": image, "category_id": CATEGORY_ID, "keypoints": noisy.reshape(-1).tolist()}
+                predictions.append({**result, "score": float(np.round(random.uniform(), 2))})
     pictures = [{"id": image, "file_name": f"{image}.jpg", "height": 600, "width": 600} for image in range(images)]
     return {"images": pictures, "annotations": annotations, "categories": [{"id": CATEGORY_ID, "name": "person"}]}, predictions
 
@@ -67,17 +67,17 @@ def test_missing_areas_are_053_of_the_box() -> None:
         if annotation["image_id"] % 2:
             annotation["area"] = None
     coco["annotations"] = [a for a in coco["annotations"] if sum(a["keypoints"])]
-    kept = scene(14, 30, 5)[0]
-    for annotation in kept["annotations"]:
+    reference = scene(14, 30, 5)[0]
+    for annotation in reference["annotations"]:
         annotation["area"] = 0.53 * annotation["bbox"][2] * annotation["bbox"][3]
-    kept["annotations"] = [a for a in kept["annotations"] if sum(a["keypoints"])]
-    expected = pycocotools_scores(kept, predictions, [0.08] * 14)
+    reference["annotations"] = [a for a in reference["annotations"] if sum(a["keypoints"])]
+    expected = pycocotools_scores(reference, predictions, [0.08] * 14)
     assert expected[0] is not None
     assert expected[0] > 0.05
     assert_same_scores(scores(coco, predictions, [0.08] * 14), expected)
 
 
-def test_no_predictions_is_zero_and_absent_sizes_are_none() -> None:
+def test_no_predictions_score_zero_and_absent_sizes_none() -> None:
     coco, predictions = scene(17, 10, 6)
     for annotation in coco["annotations"]:
         annotation["area"] = 2000.0
@@ -88,14 +88,14 @@ def test_no_predictions_is_zero_and_absent_sizes_are_none() -> None:
     assert keypoint_ap(coco, [], [0.08] * 17, CATEGORY_ID).ap == 0.0
 
 
-def test_inputs_are_left_as_they_were() -> None:
+def test_inputs_are_not_changed() -> None:
     coco, predictions = scene(17, 10, 8)
     before = copy.deepcopy((coco, predictions))
     keypoint_ap(coco, predictions, [0.08] * 17, CATEGORY_ID)
     assert (coco, predictions) == before
 
 
-def test_results_for_images_that_are_not_there() -> None:
+def test_results_of_unknown_images() -> None:
     coco, predictions = scene(5, 3, seed=1)
     with pytest.raises(HRNetError, match="results for image 99, which is not in the annotations"):
         keypoint_ap(coco, [{**predictions[0], "image_id": 99}], [0.05] * 5, CATEGORY_ID)

@@ -1,4 +1,4 @@
-"""NME, failure rate and AUC by hand."""
+"""NME, failure rate and AUC, computed by hand."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def test_by_hand() -> None:
     assert json.loads(json.dumps(result.to_json(["a", "b"]), allow_nan=False))["per_landmark"]["a"] == pytest.approx(0.06)
 
 
-def test_the_area_is_that_of_the_fine_curve() -> None:
+def test_auc_equals_a_finely_sampled_curve() -> None:
     errors = np.random.default_rng(0).gamma(3, 0.02, 500)
     steps = np.linspace(0, 0.1, 10_001)
     curve = (errors[:, None] <= steps).mean(axis=0)
     assert nme(errors[:, None]).auc == pytest.approx(curve.mean(), abs=1e-3)
 
 
-def test_an_error_at_the_threshold_is_no_failure() -> None:
+def test_an_error_at_the_threshold_is_not_a_failure() -> None:
     assert nme(np.array([[0.1], [0.1 + 1e-9]])).failure_rate == 0.5
 
 
-def test_boxes_as_units() -> None:
+def test_distances_in_box_sizes() -> None:
     truth = np.array([[[10, 10, 2], [20, 10, 2]]], float)
     assert box_sizes([(5, 5, 90, 40)]).tolist() == [60]
-    found = truth[..., :2] + [[3, 4], [0, 6]]
-    np.testing.assert_allclose(normalized_distances(found, truth, box_sizes([(5, 5, 90, 40)])), [[5 / 60, 0.1]])
+    predicted = truth[..., :2] + [[3, 4], [0, 6]]
+    np.testing.assert_allclose(normalized_distances(predicted, truth, box_sizes([(5, 5, 90, 40)])), [[5 / 60, 0.1]])
 
 
-def test_nothing_known_is_null() -> None:
+def test_without_labels_scores_are_null() -> None:
     assert nme(np.full((2, 3), np.nan)).to_json("abc")["nme"] is None
     with pytest.raises(HRNetError, match="must be above 0, got 0"):
         nme(np.zeros((1, 1)), 0)

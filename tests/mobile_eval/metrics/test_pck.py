@@ -1,4 +1,4 @@
-"""PCKh by hand: distances in units of the head."""
+"""PCKh, computed by hand."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def test_head_sizes() -> None:
 def test_pckh_by_hand() -> None:
     truth = np.array([[[10, 10, 2], [50, 10, 1], [5, 5, 2]], [[10, 10, 2], [90, 90, 0], [5, 5, 2]]], float)
     truth = np.concatenate([truth, truth[:1]])  # the third has no head
-    found = truth[..., :2].copy()
-    found[0, 0, 0] += 15  # heads of 30: within 15
-    found[0, 1, 1] += 15.1
-    found[:2, 2] += 100
-    result = pckh(found, truth, [30, 30, np.nan], JOINTS)
+    predicted = truth[..., :2].copy()
+    predicted[0, 0, 0] += 15  # heads of 30: within 15
+    predicted[0, 1, 1] += 15.1
+    predicted[:2, 2] += 100
+    result = pckh(predicted, truth, [30, 30, np.nan], JOINTS)
     assert result.per_joint == (1.0, 0.0, 0.0)
     assert result.joints_counted == 3  # MPII counts no pelvis
     assert result.pck == pytest.approx(2 / 3)
     assert str(result) == "PCKh@0.5 0.6667 over 3 joints"
 
 
-def test_what_is_no_number_is_not_found() -> None:
+def test_nan_predictions_are_infinitely_far() -> None:
     truth = np.array([[[1, 1, 2], [1, 1, 0]]], float)
     distances = normalized_distances(np.full((1, 2, 2), np.nan), truth, [10])
     np.testing.assert_array_equal(distances, [[np.inf, np.nan]])
 
 
-def test_head_boxes_and_head_joints_of_a_data_set(people: People) -> None:
+def test_head_boxes_and_head_joints_of_a_dataset(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
     assert measure_pose("none", dataset, truth, dataset.category.sigmas).pckh is None
@@ -62,12 +62,12 @@ def test_head_boxes_and_head_joints_of_a_data_set(people: People) -> None:
 
 
 @pytest.mark.parametrize("text", ["nose", "nose,nose", "nose,antenna", "nose,left_ear,left_eye"])
-def test_head_joints_are_two_of_the_joints(text: str) -> None:
+def test_invalid_head_joints(text: str) -> None:
     with pytest.raises(HRNetError, match=f"`head_joints`.*{text}"):
         head_joint_indices(tuple(text.split(",")), ("nose", "left_ear", "left_eye"))
 
 
-def test_a_bad_head_box_is_named(people: People) -> None:
+def test_an_invalid_head_box_is_named(people: People) -> None:
     people.coco["annotations"][0]["bbox_head"] = [1, 2, 0, 4]
     people.rewrite()
     with pytest.raises(HRNetError, match=r"annotation 1 \(000001.jpg\), bbox_head: bbox .* has no area"):

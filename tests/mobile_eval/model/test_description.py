@@ -26,10 +26,10 @@ Describe = Callable[..., ModelDescription]
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_description_survives(model_path: Callable[..., Path], describe: Describe, micro: MicroModels, precision: str) -> None:
     path = model_path(precision)
-    found = read_description(path)
-    assert dataclasses.replace(found, flatbuffer=None) == describe(precision)
+    description = read_description(path)
+    assert dataclasses.replace(description, flatbuffer=None) == describe(precision)
     assert path.read_bytes().startswith(micro.flatbuffers[precision])
-    assert json.loads(path.with_suffix(".json").read_text()) == found.to_json()
+    assert json.loads(path.with_suffix(".json").read_text()) == description.to_json()
     assert zipfile.ZipFile(path).namelist() == ["model.json", "keypoints.txt"]
 
 

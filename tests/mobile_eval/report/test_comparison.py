@@ -22,9 +22,11 @@ from mobile_eval.model.description import IMAGES, RANDOM_IMAGES, checked_on
 from mobile_eval.report.comparison import compare, labels
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import evaluate
-from mobile_eval.viz.link_diagram import THICKEST, THINNEST, UNRANKED, link_diagram_svg
-from mobile_eval.viz.poses import cut_out, draw_skeleton, skeleton_svg
-from mobile_eval.viz.scatter import Point, scatter_svg, tick_step
+from mobile_eval.viz.cutout import cut_out
+from mobile_eval.viz.link_diagram import MAX_WIDTH, MIN_WIDTH, UNRANKED_WIDTH, link_diagram_svg
+from mobile_eval.viz.poses import draw_skeleton, skeleton_svg
+from mobile_eval.viz.scatter import Point, scatter_svg
+from mobile_eval.viz.svg import tick_step
 from tests.mobile_eval.conftest import NETWORK, People
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -136,14 +138,14 @@ def test_diagram_draws_every_link() -> None:
     assert [name for name, path in drawn.items() if path.get("class") == "link removed"] == [removed]
     assert drawn[removed].get("stroke-dasharray")
     widths = {name: float(path.get("stroke-width", "")) for name, path in drawn.items()}
-    assert [widths[name] for name in NETWORK["links"][:3]] == [THINNEST, (THINNEST + THICKEST) / 2, THICKEST]
+    assert [widths[name] for name in NETWORK["links"][:3]] == [MIN_WIDTH, (MIN_WIDTH + MAX_WIDTH) / 2, MAX_WIDTH]
     up, down = drawn["stage2_module0_link1to0"], drawn["stage2_module0_link0to1"]
     assert up.get("stroke") != down.get("stroke")
 
 
 def test_diagram_without_ranking_and_with_dead_branches() -> None:
     svg = link_diagram_svg(PRUNED)
-    assert {float(path.get("stroke-width", "")) for path in links_of(svg).values()} == {UNRANKED}
+    assert {float(path.get("stroke-width", "")) for path in links_of(svg).values()} == {UNRANKED_WIDTH}
     assert "stage3_module0_branch2: not built" in svg
     assert "stage3_module0_branch1: built" in svg
     assert "3 of 4 fusion links kept" in svg

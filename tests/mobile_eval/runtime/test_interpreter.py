@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 CROPS = np.random.default_rng(5).integers(0, 256, (3, *SIZE, 3), np.uint8)
 
 
-def test_float_model_answers_as_keras(model_path: Callable[..., Path], micro: MicroModels) -> None:
+def test_float_model_matches_keras(model_path: Callable[..., Path], micro: MicroModels) -> None:
     heatmaps = TFLiteModel(model_path()).heatmaps(CROPS)
     expected = micro.keras(normalize(CROPS)).numpy()
     assert heatmaps.shape == (3, 16, 12, 17)
@@ -34,13 +34,13 @@ def test_float_model_answers_as_keras(model_path: Callable[..., Path], micro: Mi
     np.testing.assert_allclose(heatmaps, expected, atol=1e-4)
 
 
-def test_int8_model_answers_nearly_so(model_path: Callable[..., Path], micro: MicroModels) -> None:
+def test_int8_model_is_close_to_keras(model_path: Callable[..., Path], micro: MicroModels) -> None:
     expected = micro.keras(normalize(CROPS)).numpy()
     heatmaps = TFLiteModel(model_path("int8")).heatmaps(CROPS)
     assert np.abs(heatmaps - expected).mean() < 0.05 * np.ptp(expected)
 
 
-def test_normalized_crops_give_the_same(model_path: Callable[..., Path]) -> None:
+def test_normalized_crops_give_the_same_heatmaps(model_path: Callable[..., Path]) -> None:
     model = TFLiteModel(model_path())
     np.testing.assert_array_equal(model.heatmaps(CROPS), model.heatmaps(normalize(CROPS)))
 
@@ -79,14 +79,14 @@ def test_other_tensors_are_refused(model_path: Callable[..., Path], micro: Micro
 def test_settings_are_checked(model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HRNetError, match="got 0"):
         make_interpreter(model_path(), Backend(threads=0))
-    with pytest.raises(HRNetError, match="no runtime named 'onnx'"):
+    with pytest.raises(HRNetError, match="'onnx'"):
         find_runtime("onnx")
     monkeypatch.setattr(runtime, "RUNTIMES", {"ai-edge-litert": "no_such_module.interpreter"})
-    with pytest.raises(HRNetError, match="no TFLite runtime found"):
+    with pytest.raises(HRNetError, match="ai-edge-litert"):
         find_runtime()
 
 
-def test_litert_is_taken_before_tflite_runtime() -> None:
+def test_litert_comes_before_tflite_runtime() -> None:
     assert list(runtime.RUNTIMES) == ["ai-edge-litert", "tflite-runtime"]
 
 
@@ -99,13 +99,13 @@ def test_native_code_prints_no_info_lines(model_path: Callable[..., Path], capfd
     assert fresh.stderr == fresh.stdout == ""
 
 
-def test_runtime_names_itself() -> None:
-    found = find_runtime()
-    assert found.name in ("ai-edge-litert", "tflite-runtime")
-    assert found.version[0].isdigit()
+def test_find_runtime() -> None:
+    installed = find_runtime()
+    assert installed.name in ("ai-edge-litert", "tflite-runtime")
+    assert installed.version[0].isdigit()
 
 
-def test_flatbuffer_that_the_runtime_refuses(tmp_path: Path) -> None:
+def test_unrunnable_flatbuffer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200))
     with pytest.raises(HRNetError, match="cannot run"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -23,20 +24,20 @@ CAMERA = ((0.0, 0.0, 0.0), (1 / 255,) * 3)
         (TensorFormat("int8", 1.0, -128), CAMERA, None),
     ],
 )
-def test_every_byte_is_stored_exactly(
+def test_input_quantizer_is_exact_for_every_byte(
     tensor: TensorFormat, constants: tuple[tuple[float, ...], tuple[float, ...]], linear: bool | None
 ) -> None:
     size = (32, 27)
-    stored = InputQuantizer(ModelInput(size, *constants, tensor))
+    quantizer = InputQuantizer(ModelInput(size, *constants, tensor))
     crops = np.random.default_rng(0).integers(0, 256, (40, *size, 3), dtype=np.uint8)
-    found = stored(crops)
-    assert found.dtype == tensor.dtype
-    np.testing.assert_array_equal(found, quantize(normalize(crops, *constants), tensor))
-    assert linear is None or (stored._linear is not None) == linear
+    stored = quantizer(crops)
+    assert stored.dtype == tensor.dtype
+    np.testing.assert_array_equal(stored, quantize(normalize(crops, *constants), tensor))
+    assert linear is None or (quantizer._linear is not None) == linear
 
 
-def test_where_a_linear_function_is_off_the_table_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cv2.transform", lambda values, matrix: values)  # as a build of opencv could that rounds otherwise
+def test_table_replaces_an_inexact_linear_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "transform", lambda values, matrix: values)  # stands for an opencv that rounds in another way
     source = ModelInput((32, 32), IMAGENET_MEAN, IMAGENET_STD, TensorFormat("int8", 0.018658446, -14))
     crops = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_array_equal(InputQuantizer(source)(crops), quantize(normalize(crops), source.tensor))

@@ -1,11 +1,11 @@
-"""Charts: the numbers in them are the right ones, and nothing to draw is said."""
+"""Charts of links: their numbers and tooltips."""
 
 from __future__ import annotations
 
 import pytest
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.viz.charts import Kind, RemovedUnits, importance_by_kind, kinds_svg, removal_points, removal_svg
+from mobile_eval.viz.charts import LinkKind, RemovalPoint, importance_by_kind, importance_by_kind_svg, removal_points, removal_svg
 
 IMPORTANCE = {
     "stage2_module0_link0to1": 1.0,
@@ -17,24 +17,24 @@ IMPORTANCE = {
 
 def test_links_are_grouped_by_direction_stage_and_distance() -> None:
     assert importance_by_kind(IMPORTANCE) == [
-        Kind("direction", "to higher resolution", 2, 4.0),
-        Kind("direction", "to lower resolution", 1, 1.0),
-        Kind("stage", "stage 2", 2, 1.5),
-        Kind("stage", "stage 3", 1, 6.0),
-        Kind("distance", "1 step", 2, 1.5),
-        Kind("distance", "2 steps", 1, 6.0),
+        LinkKind("direction", "to higher resolution", 2, 4.0),
+        LinkKind("direction", "to lower resolution", 1, 1.0),
+        LinkKind("stage", "stage 2", 2, 1.5),
+        LinkKind("stage", "stage 3", 1, 6.0),
+        LinkKind("distance", "1 step", 2, 1.5),
+        LinkKind("distance", "2 steps", 1, 6.0),
     ]
 
 
-def test_bars_name_their_kind() -> None:
-    svg = kinds_svg(IMPORTANCE)
-    assert svg.count("<rect") == 6 + 1  # and the background
+def test_bars() -> None:
+    svg = importance_by_kind_svg(IMPORTANCE)
+    assert svg.count("<rect") == 6 + 1  # the background is one
     assert "2 steps: mean importance 6 of 1 link<" in svg
-    with pytest.raises(HRNetError, match="at least one fusion link"):
-        kinds_svg({"stage3_module1_branch0_block0": 1.0})
+    with pytest.raises(HRNetError, match="fusion link"):
+        importance_by_kind_svg({"stage3_module1_branch0_block0": 1.0})
 
 
-def test_the_way_down_has_a_dot_for_each_step() -> None:
+def test_removal_chart() -> None:
     steps = [
         {"removed": ["stage4_module0_link3to0"], "ratio": 0.9, "score": 0.61},
         {"removed": ["stage2_module0_link0to1"], "ratio": 0.85, "score": None},
@@ -42,12 +42,12 @@ def test_the_way_down_has_a_dot_for_each_step() -> None:
     ]
     points = removal_points(0.62, steps)
     assert points == [
-        RemovedUnits(1.0, 0.62, "the whole network"),
-        RemovedUnits(0.9, 0.61, "stage4_module0_link3to0"),
-        RemovedUnits(0.8, 0.55, "stage3_module0_link0to2, stage3_module0_link1to2"),
+        RemovalPoint(1.0, 0.62, "full network"),
+        RemovalPoint(0.9, 0.61, "stage4_module0_link3to0"),
+        RemovalPoint(0.8, 0.55, "stage3_module0_link0to2, stage3_module0_link1to2"),
     ]
     svg = removal_svg(points, "PCK@0.1", "ms")
     assert svg.count("<circle") == 3
     assert "step 2: stage3_module0_link0to2, stage3_module0_link1to2; 0.800 of latency, PCK@0.1 55.0 %" in svg
-    with pytest.raises(HRNetError, match="at least one step"):
+    with pytest.raises(HRNetError, match="step"):
         removal_svg([], "PCK@0.1", "ms")

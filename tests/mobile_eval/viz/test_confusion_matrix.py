@@ -21,10 +21,10 @@ def test_cells_say_shares_of_their_row() -> None:
     root = ElementTree.fromstring(confusion_svg(np.array([[6, 2, 0], [1, 999, 0], [0, 0, 0]]), NAMES, "m.tflite", "images"))
     titles = [title.text for title in root.iter(f"{SVG}title")]
     assert titles == [
-        "cat taken for cat: 6 (75.0%)",
-        "cat taken for dog & co: 2 (25.0%)",
-        "dog & co taken for cat: 1 (0.1%)",
-        "dog & co taken for dog & co: 999 (99.9%)",
+        "cat predicted as cat: 6 (75.0%)",
+        "cat predicted as dog & co: 2 (25.0%)",
+        "dog & co predicted as cat: 1 (0.1%)",
+        "dog & co predicted as dog & co: 999 (99.9%)",
     ]
     written = [text.text for text in root.iter(f"{SVG}text")]
     assert [text for text in written if text in ("75", "25", "<1", "100")] == ["75", "25", "<1", "100"]

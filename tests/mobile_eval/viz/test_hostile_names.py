@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,14 +48,14 @@ def test_pages_hold_no_html_of_others(
 
 
 @pytest.mark.parametrize("name", ["../second.tflite", "/etc/passwd", "folder/second.tflite", "..", ""])
-def test_a_detector_s_second_file_lies_beside_the_first(
+def test_names_of_a_detector_s_second_file(
     name: str, model_path: Callable[..., Path], describe: Callable[..., ModelDescription]
 ) -> None:
     boxes = BoxesFile("second.tflite", "0" * 64, 4, 10, 10)
     data = describe(boxes=boxes).to_json()
     data["boxes"]["name"] = name
-    with pytest.raises(HRNetError, match=r"boxes: a detector's second file lies beside the first, got"):
+    with pytest.raises(HRNetError, match=re.escape(f"got {name!r}")):
         ModelDescription.from_json(data)
     path = model_path(boxes=boxes)
-    with pytest.raises(HRNetError, match=f"{path.parent}/second.tflite, which is not there"):
+    with pytest.raises(HRNetError, match=f"{path.parent}/second.tflite"):
         files_of(path)

@@ -23,12 +23,12 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
-from training.cli.task_options import with_given
 from training.config import TrainingConfig
-from training.data.examples import Example, examples_for
-from training.data.sources import asked_sources, run_sources
-from training.engine.fit import load_data
+from training.data.examples import Batch, examples_for
+from training.data.options import TrainingData
+from training.data.sources import run_sources, training_sources
 from training.engine.history import read_history
+from training.engine.inputs import load_data
 from training.pruning.budget import Budget
 from training.pruning.plan import PruneOptions, check_prunable
 from training.ranking.data import RankingData
@@ -43,10 +43,10 @@ DOG = {"id": 2, "name": "dog", "keypoints": ["nose", "tail"], "skeleton": [[1, 2
 
 def rewritten(config: TrainingConfig, path: Path, change: Callable[[dict[str, Any]], Any]) -> TrainingConfig:
     """The same training on annotations that are changed."""
-    coco = json.loads(config.train.path("annotations").read_text())
+    coco = json.loads(config.data.train.path("annotations").read_text())
     change(coco)
     path.write_text(json.dumps(coco))
-    return dataclasses.replace(config, train=dataclasses.replace(config.train, annotations=path))
+    return config.replace(train=dataclasses.replace(config.data.train, annotations=path))
 
 
 def with_unlabelled(place: list[Any]) -> Callable[[dict[str, Any]], None]:
@@ -59,8 +59,8 @@ def with_unlabelled(place: list[Any]) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def first_batch(config: TrainingConfig, spec: HRNetSpec) -> Example:
-    return examples_for(load_keypoints(config.train), spec, config).batch(0, 0)
+def first_batch(config: TrainingConfig, spec: HRNetSpec) -> Batch:
+    return examples_for(load_keypoints(config.data.train), spec, config).batch(0, 0)
 
 
 @pytest.mark.parametrize("place", [[NAN, NAN, 0], [None, None, 0], [None, None, None], [math.inf, 3, 0]])
@@ -68,7 +68,7 @@ def first_batch(config: TrainingConfig, spec: HRNetSpec) -> Example:
 def test_unlabelled_joints_without_a_place_are_as_at_0_0(
     place: list[Any], targets: str, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(config, settings=PoseSettings(targets=targets, half_body_probability=0.5))
+    config = config.replace(settings=PoseSettings(targets=targets, half_body_probability=0.5))
     odd = first_batch(rewritten(config, tmp_path / "odd.json", with_unlabelled(place)), spec)
     plain = first_batch(rewritten(config, tmp_path / "plain.json", with_unlabelled([0, 0, 0])), spec)
     for found, expected in zip(odd, plain, strict=True):
@@ -80,7 +80,7 @@ def test_a_bad_joint_is_not_learnt(config: TrainingConfig, spec: HRNetSpec, tmp_
     def change(coco: dict[str, Any]) -> None:
         coco["annotations"][0]["keypoints"][:3] = [9999, 5, 2]
 
-    data = load_keypoints(rewritten(config, tmp_path / "odd.json", change).train)
+    data = load_keypoints(rewritten(config, tmp_path / "odd.json", change).data.train)
     ranking_data = RankingData.prepare(data.head(2), spec, config.settings)
     assert ranking_data.arrays[2][:, 0, 0, 0].tolist() == [0, 1]  # weights of the first joint
     assert not ranking_data.arrays[1][0, ..., 0].any()
@@ -101,8 +101,8 @@ def test_training_with_nan_is_training_with_0(config: TrainingConfig, small: HRN
 def test_ranking_refuses_what_is_no_number(config: TrainingConfig, small: HRNetSpec) -> None:
     weights = dict(model_weights(build_model(small)))
     weights["head_heatmaps/bias"] = np.full_like(weights["head_heatmaps/bias"], NAN)
-    ranking_data = RankingData.prepare(load_keypoints(config.train).head(2), small, config.settings)
-    with pytest.raises(HRNetError, match="by leave-one-out, the importance of stage2_module0_link0to1 is nan: the loss"):
+    ranking_data = RankingData.prepare(load_keypoints(config.data.train).head(2), small, config.settings)
+    with pytest.raises(HRNetError, match="leave-one-out: the importance of stage2_module0_link0to1 is nan"):
         rank(GatedNetwork.of(small, weights), ranking_data, ["leave-one-out"])
 
 
@@ -132,37 +132,35 @@ def both(config: TrainingConfig, tmp_path: Path) -> DataSource:
         for annotation in coco["annotations"][:2]:
             annotation.update(category_id=2, keypoints=[50, 50, 2, 60, 60, 2])
 
-    return rewritten(config, tmp_path / "both.json", change).train
+    return rewritten(config, tmp_path / "both.json", change).data.train
 
 
-def typed(source: DataSource, **options: Any) -> dict[str, Any]:
-    """The options of a command of training, by name."""
-    files = {"images": source.images, "train_annotations": source.annotations}
-    none = dict.fromkeys(("masks", "classes", "val_images", "val_annotations", "val_masks", "category", "exif"))
-    return {**none, **files, "strict": False, **options}
+def command_data(source: DataSource, **options: Any) -> TrainingData:
+    """The data of a training command."""
+    return TrainingData(images=source.images, train_annotations=source.annotations, **options)
 
 
 def test_a_category_is_chosen_and_goes_into_the_run(both: DataSource, config: TrainingConfig) -> None:
     with pytest.raises(HRNetError, match="choose one with `category`"):
-        load_data(dataclasses.replace(config, train=both))
-    sources = asked_sources("pose", typed(both, category="dog", val_annotations=both.annotations))
-    chosen = with_given(dataclasses.replace(config, train=sources[0], val=sources[1], batch_size=2), {"flip_pairs": "none"})
+        load_data(config.replace(train=both))
+    sources = training_sources("pose", command_data(both, category="dog", val_annotations=both.annotations))
+    chosen = config.replace(train=sources[0], val=sources[1], batch_size=2, flip_pairs="none")
     assert [len(data or ()) for data in load_data(chosen)] == [2, 2]
     stored = json.loads(json.dumps(chosen.to_json()))
     assert stored["train"]["category"] == stored["val"]["category"] == "dog"
     again = TrainingConfig.from_json(stored)
-    assert (again.train, again.val) == sources
-    with pytest.raises(HRNetError, match="`category` is not for detection"):
-        asked_sources("detection", typed(both, category="dog"))
-    assert asked_sources("detection", typed(both, strict=True))[0].strict
+    assert (again.data.train, again.data.val) == sources
+    with pytest.raises(HRNetError, match="`category`"):
+        training_sources("detection", command_data(both, category="dog"))
+    assert training_sources("detection", command_data(both, strict=True))[0].strict
 
 
 def test_a_run_s_category_is_taken_where_none_is_given(
     both: DataSource, config: TrainingConfig, spec: HRNetSpec, tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run", "train", spec, {"name": "dog", "keypoints": DOG["keypoints"]}, {"train": both.to_json()})
-    train_source, _ = run_sources(run, typed(both))
-    chosen = with_given(dataclasses.replace(config, train=train_source, val=None, batch_size=2), {"flip_pairs": "none"})
+    train_source, _ = run_sources(run, command_data(both))
+    chosen = config.replace(train=train_source, val=None, batch_size=2, flip_pairs="none")
     train_data, _ = load_data(chosen)
     assert train_data.names == ("nose", "tail")
     calibrated = training_data(run)
@@ -186,7 +184,7 @@ def test_commands_take_the_run_s_category(
     data, run = ("--train-annotations", both.annotations, "--images", both.images), tmp_path / "run"
     one_epoch = "--epochs", 1, "--batch-size", 8
     said = hrnet("train", "pose-small-v1", *size, *data, *one_epoch, "--category", "person", "--output", run)
-    assert "33 persons to learn from (category 'person' is used, not 'dog' with 2 annotations)" in said
+    assert "training on 33 persons (category 'person' is used, not 'dog' with 2 annotations)" in said
     assert load_run(run).config["train"]["category"] == "person"
     said = hrnet("rank", run, "--annotations", both.annotations, "--images", both.images, "--limit", 4, "--method", "random")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in said

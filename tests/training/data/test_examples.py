@@ -91,7 +91,7 @@ def test_an_epoch_takes_each_person_once(people: KeypointDataset, spec: HRNetSpe
 
 
 def test_too_few_persons_for_a_batch_are_refused(people: KeypointDataset) -> None:
-    with pytest.raises(HRNetError, match="3 examples are less than one batch of 8"):
+    with pytest.raises(HRNetError, match=r"3 examples .* 8"):
         steps_per_epoch(dataclasses.replace(people, instances=people.instances[:3]), 8)
 
 
@@ -118,11 +118,11 @@ def test_a_damaged_image_is_skipped_and_reported(people: KeypointDataset, spec: 
     expected, found = whole.batch(0, step)[0].copy(), part.batch(0, step)[0]
     expected[place] = evaluation_inputs((whole.data.items[order[order.index(17) + 1]],), spec)[0]
     np.testing.assert_array_equal(found, expected)
-    line = part.unreadable.report(0)
+    line = part.skipped.summary(0)
     assert line is not None
     assert line.startswith(f"epoch 1: 1 of {8 * part.steps} examples skipped, the first: image ")
     assert "half.jpg is truncated" in line
-    assert part.unreadable.report(1) is None
+    assert part.skipped.summary(1) is None
 
 
 def test_an_image_that_is_too_large_is_skipped_and_reported(people: KeypointDataset, spec: HRNetSpec, damaged: Path) -> None:
@@ -130,7 +130,7 @@ def test_an_image_that_is_too_large_is_skipped_and_reported(people: KeypointData
     damaged.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header)
     data = examples(many(people, damaged, {17}), spec, settings=NONE)
     data.batch(0, data.order(0).tolist().index(17) // 8)
-    line = data.unreadable.report(0)
+    line = data.skipped.summary(0)
     assert line is not None
     assert "half.jpg is 100000x100000 (height x width), 10,000,000,000 pixels" in line
 

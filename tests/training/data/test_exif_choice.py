@@ -16,9 +16,10 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
-from training.config import TrainingConfig, fine_tuning_config
+from training.config import DataConfig, TrainingConfig, fine_tuning_config
 from training.data.image_cache import ImageCache
-from training.data.sources import TRAIN, asked_source, asked_sources, run_sources
+from training.data.options import TrainingData
+from training.data.sources import run_sources, training_sources
 from training.tasks.classification.settings import ClassificationSettings
 from training.tasks.pose.settings import PoseSettings
 
@@ -38,31 +39,28 @@ def turned(drawn: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def options(folder: Path, exif: str | None) -> dict[str, object]:
-    """Those of `hrnet train`."""
-    names = {"images": folder / "images", "exif": exif}
-    return {**dict.fromkeys(("masks", "classes", "val_images", "val_masks")), **names} | {
-        f"{split}_annotations": folder / f"person_keypoints_{split}.json" for split in ("train", "val")
-    }
+def command_data(folder: Path, exif: str | None) -> TrainingData:
+    train, val = (folder / f"person_keypoints_{split}.json" for split in ("train", "val"))
+    return TrainingData(images=folder / "images", train_annotations=train, val_annotations=val, exif=exif)
 
 
 @pytest.mark.parametrize("exif", ["stored", "upright"])
 def test_training_and_validation_data_are_read_so_and_what_follows_too(
     exif: str, turned: Path, spec: HRNetSpec, tmp_path: Path
 ) -> None:
-    train, val = asked_sources("pose", options(turned, exif))
+    train, val = training_sources("pose", command_data(turned, exif))
     assert val is not None
     assert (train.exif, val.exif) == (exif, exif)
-    config = TrainingConfig(train, val, PoseSettings(), 1)
+    config = TrainingConfig("pose", PoseSettings(), DataConfig(train, val))
     stored = TrainingConfig.from_json(json.loads(json.dumps(config.to_json())))
     assert stored == config
     load = TASKS["pose"].load
-    assert {instance.upright for one in (stored.train, val) for instance in load(one).instances} == {exif == "upright"}
+    assert {instance.upright for one in (stored.data.train, val) for instance in load(one).instances} == {exif == "upright"}
     run = Run(tmp_path / "run", "train", spec, {"name": "person"}, config.to_json())
-    again = fine_tuning_config(run, run_sources(run, options(turned, None)), 1, 8, 1e-3, 0)
-    assert (again.train.exif, again.val and again.val.exif) == (exif, exif)
-    changed = fine_tuning_config(run, run_sources(run, options(turned, "upright")), 1, 8, 1e-3, 0)
-    assert changed.train.exif == "upright"
+    again = fine_tuning_config(run, *run_sources(run, command_data(turned, None)), {})
+    assert (again.data.train.exif, again.data.val and again.data.val.exif) == (exif, exif)
+    changed = fine_tuning_config(run, *run_sources(run, command_data(turned, "upright")), {})
+    assert changed.data.train.exif == "upright"
     data = training_data(run)
     assert data is not None
     assert {instance.upright for instance in data.items} == {exif == "upright"}
@@ -70,7 +68,7 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
 
 
 def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
-    source = asked_source("pose", options(turned, "upright"), TRAIN)
+    source = command_data(turned, "upright").train
     instances = [TASKS["pose"].load(dataclasses.replace(source, exif=exif)).items[:3] for exif in ("upright", "stored")]
     caches = [ImageCache(tmp_path / "cache", some) for some in instances]
     assert caches[0].folder != caches[1].folder
@@ -79,11 +77,10 @@ def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_choice(tmp_path: Path) -> None:
-    asked = {"images": tmp_path, "train_annotations": None, "masks": None, "classes": None, "exif": "stored"}
-    with pytest.raises(HRNetError, match="`exif` is not for classification"):
-        asked_source("classification", asked, TRAIN)
+    with pytest.raises(HRNetError, match="`exif`"):
+        training_sources("classification", TrainingData(images=tmp_path, exif="stored"))
     with pytest.raises(HRNetError, match="`exif`"):
         TASKS["classification"].load_optional(DataSource(tmp_path, exif="stored"))
-    config = TrainingConfig(DataSource(tmp_path), None, ClassificationSettings(), 1, "classification").to_json()
+    config = TrainingConfig("classification", ClassificationSettings(), DataConfig(DataSource(tmp_path))).to_json()
     assert DataSource(tmp_path).read_as(config) == DataSource(tmp_path)
     assert DataSource().read_as({"train": {"images": "x", "exif": "stored"}}) == DataSource()  # nothing given: nothing to be read

@@ -17,7 +17,7 @@ from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.errors import HRNetError
 from tests.killing import KilledError, kill_before_rename
 from training.data.imports.layout import LabelledImage, folder_name, write_class_folders
-from training.data.imports.tfrecord import compression, record_files, unpack_tfrecords
+from training.data.imports.tfrecord import compression, import_tfrecords, record_files
 
 
 def picture(seed: int, ending: str = ".jpg") -> bytes:
@@ -59,7 +59,7 @@ def test_imagenet_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     write_records(shards / "train-00000-of-00002", [record(0, 1, **fish), record(1, 8, **bird)])
     write_records(shards / "train-00001-of-00002", [record(2, 1, **fish)])
     (shards / "README.txt").write_text("no records")
-    code, out, _ = hrnet(monkeypatch, capsys, "data", "tfrecord", shards, "--output", tmp_path / "train")
+    code, out, _ = hrnet(monkeypatch, capsys, "data", "import", "tfrecord", shards, "--output", tmp_path / "train")
     assert (code, out.strip()) == (0, f"images: {tmp_path / 'train'}, 3")
     data = load_classification_dataset(tmp_path / "train")
     assert data.classes == ("n01440764", "n01514668")
@@ -82,11 +82,11 @@ def test_names_of_classes(tmp_path: Path) -> None:
         ]
     ):
         write_records(path, [record(0, 0, **more), record(1, 1, **more)])
-        assert unpack_tfrecords([str(path)], tmp_path / f"out{number}", classes=classes) == 2
+        assert import_tfrecords([str(path)], tmp_path / f"out{number}", classes=classes) == 2
         assert load_classification_dataset(tmp_path / f"out{number}").classes == expected
     write_records(path, [record(0, 0, text=b"cat/dog"), record(1, 1, text=b"horse")], "GZIP")
     path.rename(tmp_path / "data.tfrecord.gz")
-    unpack_tfrecords([str(tmp_path / "*.gz")], tmp_path / "text")
+    import_tfrecords([str(tmp_path / "*.gz")], tmp_path / "text")
     assert load_classification_dataset(tmp_path / "text").classes == ("cat_dog", "horse")
 
 
@@ -94,18 +94,18 @@ def test_interrupted_it_goes_on(tmp_path: Path) -> None:
     path, out = tmp_path / "a.tfrecord", tmp_path / "out"
     records = [record(seed, seed % 2) for seed in range(4)]
     write_records(path, [*records, {"image/encoded": b"", "image/class/label": 0}])
-    with pytest.raises(HRNetError, match="record 4: image 00000_0000004 is no JPEG, PNG"):
-        unpack_tfrecords([str(path)], out)
+    with pytest.raises(HRNetError, match="record 4: image 00000_0000004 is not JPEG"):
+        import_tfrecords([str(path)], out)
     assert not out.exists()
     kept = sorted((tmp_path / "out.part").rglob("*.jpg"))
     assert len(kept) == 4
     times = [file.stat().st_mtime_ns for file in kept]
     with pytest.raises(HRNetError, match="record 4"):
-        unpack_tfrecords([str(path)], out)
+        import_tfrecords([str(path)], out)
     assert [file.stat().st_mtime_ns for file in kept] == times  # none was written again
     write_records(path, records[:3])
-    with pytest.raises(HRNetError, match=r"out.part is of other data: remove it"):
-        unpack_tfrecords([str(path)], out)
+    with pytest.raises(HRNetError, match=r"out\.part"):
+        import_tfrecords([str(path)], out)
 
 
 def test_a_kill_leaves_nothing_in_the_finished_folder(tmp_path: Path) -> None:
@@ -134,13 +134,13 @@ def test_a_kill_leaves_nothing_in_the_finished_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is damaged after record 0, or no TFRecord file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is damaged after record 0"),
         (lambda path: path.write_text("no records at all, but a text"), "is damaged after record -1"),
         (lambda path: path.unlink(), "there are no TFRecord files at "),
-        (lambda path: write_records(path, [{"image": b"x", "label": 3}]), "found 0 and 0; it has image, label"),
-        (lambda path: write_records(path, []), "there are no images in it"),
+        (lambda path: write_records(path, [{"image": b"x", "label": 3}]), "got 0 and 0; it has image, label"),
+        (lambda path: write_records(path, []), "no images to import"),
         (lambda path: write_records(path, [record(0, 1, text=b"crane"), record(0, 2, text=b"crane")]), "are both named 'crane'"),
-        (lambda path: write_records(path, [record(0, 1, text=b"..")]), "is no name for a folder"),
+        (lambda path: write_records(path, [record(0, 1, text=b"..")]), "class '..'"),
     ],
 )
 def test_bad_records_end_in_one_line(
@@ -149,7 +149,7 @@ def test_bad_records_end_in_one_line(
     path = tmp_path / "a.tfrecord"
     write_records(path, [record(0, 0), record(1, 1)])
     spoil(path)
-    code, _, error = hrnet(monkeypatch, capsys, "data", "tfrecord", path, "--output", tmp_path / "out")
+    code, _, error = hrnet(monkeypatch, capsys, "data", "import", "tfrecord", path, "--output", tmp_path / "out")
     assert code == 2
     last = error.strip().splitlines()[-1]
     assert last.startswith("error: ")
@@ -161,7 +161,7 @@ def test_bad_records_end_in_one_line(
 @pytest.mark.parametrize("name", ["train-00000-of-00001", "a.tfrecord.gz"])
 def test_compressed_files_by_their_content(kind: str, name: str, tmp_path: Path) -> None:
     write_records(tmp_path / name, [record(0, 0), record(1, 1)], kind)
-    assert unpack_tfrecords([str(tmp_path / name)], tmp_path / "out") == 2
+    assert import_tfrecords([str(tmp_path / name)], tmp_path / "out") == 2
     data = load_classification_dataset(tmp_path / "out")
     assert [one.image_path.read_bytes() for one in data.images] == [picture(0), picture(1)]
 
@@ -182,22 +182,22 @@ def test_images_without_a_class_are_refused(names: bool, tmp_path: Path) -> None
     path, listed = tmp_path / "a.tfrecord", tmp_path / "names.txt"
     listed.write_text("one\ntwo\n")
     write_records(path, [record(0, 0), record(1, -1, text=b"unknown")])
-    with pytest.raises(HRNetError, match=r"a.tfrecord, record 1: its image/class/label is -1: images without a class"):
-        unpack_tfrecords([str(path)], tmp_path / "out", classes=listed if names else None)
+    with pytest.raises(HRNetError, match=r"a.tfrecord, record 1: .* -1"):
+        import_tfrecords([str(path)], tmp_path / "out", classes=listed if names else None)
     assert not (tmp_path / "out").exists()
 
 
 def test_labels_that_are_not_named(tmp_path: Path) -> None:
     write_records(tmp_path / "a.tfrecord", [record(0, 2)])
     (tmp_path / "names.txt").write_text("one\ntwo\n")
-    with pytest.raises(HRNetError, match="it is of class 2, but `classes` names 2 classes, 0 to 1"):
-        unpack_tfrecords([str(tmp_path / "a.tfrecord")], tmp_path / "out", classes=tmp_path / "names.txt")
+    with pytest.raises(HRNetError, match=r"is 2, but `classes`"):
+        import_tfrecords([str(tmp_path / "a.tfrecord")], tmp_path / "out", classes=tmp_path / "names.txt")
     with pytest.raises(HRNetError, match="there are no TFRecord files at "):
         record_files([str(tmp_path / "nothing")])
 
 
 def test_formats_and_names() -> None:
-    assert [LabelledImage("", picture(0, ending), 0, "").ending for ending in (".jpg", ".png", ".bmp", ".webp", ".tiff")] == [
+    assert [LabelledImage("", picture(0, ending), 0, "").suffix for ending in (".jpg", ".png", ".bmp", ".webp", ".tiff")] == [
         ".jpg", ".png", ".bmp", ".webp", ".tif",
     ]  # fmt: skip
     assert folder_name(" a/b: c ") == "a_b_ c"
@@ -205,10 +205,10 @@ def test_formats_and_names() -> None:
 
 def test_a_folder_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(HRNetError, match="out is there already"):
+    with pytest.raises(HRNetError, match="out exists already"):
         write_class_folders([], tmp_path / "out", {})
     (tmp_path / "out" / "origin.json").write_text('{"made": "elsewhere"}')
-    with pytest.raises(HRNetError, match="out is there already, of other data"):
+    with pytest.raises(HRNetError, match="out exists already and holds other data"):
         write_class_folders([], tmp_path / "out", {"made": "here"})
 
 
@@ -245,7 +245,7 @@ def test_tensorflow_datasets(
 ) -> None:
     out = tmp_path / "colors"
     code, printed, _ = hrnet(
-        monkeypatch, capsys, "data", "tfds", "two_colors", "--split", "train", "--data-dir", catalogue, "--output", out
+        monkeypatch, capsys, "data", "import", "tfds", "two_colors", "--split", "train", "--data-dir", catalogue, "--output", out
     )
     assert (code, printed.strip()) == (0, f"images: {out}, 5")
     data = load_classification_dataset(out)
@@ -257,7 +257,7 @@ def test_tensorflow_datasets(
         (("no_such_set",), "cannot get 'no_such_set', split 'train', of tensorflow-datasets: "),
     ):
         code, _, error = hrnet(
-            monkeypatch, capsys, "data", "tfds", *arguments, "--data-dir", catalogue, "--output", tmp_path / "other"
+            monkeypatch, capsys, "data", "import", "tfds", *arguments, "--data-dir", catalogue, "--output", tmp_path / "other"
         )
         assert code == 2
         assert message in error.strip().splitlines()[-1]
@@ -275,6 +275,6 @@ def test_tensorflow_datasets_that_is_not_installed(
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    code, _, error = hrnet(monkeypatch, capsys, "data", "tfds", "mnist", "--output", tmp_path / "out")
+    code, _, error = hrnet(monkeypatch, capsys, "data", "import", "tfds", "mnist", "--output", tmp_path / "out")
     assert code == 2
     assert error.strip() == "error: tensorflow-datasets is not installed: `pip install 'hrnet-tf[tfds]'`"

@@ -7,7 +7,6 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,9 +20,10 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
-from training.data.sources import RANK, TRAIN, VAL, run_source, run_sources
+from training.data.options import TrainingData
+from training.data.sources import run_source, run_sources
 
-NOTHING: dict[str, Any] = dict.fromkeys((*RANK.values(), *TRAIN.values(), *VAL.values()))
+NOTHING = TrainingData()
 
 
 @pytest.fixture
@@ -33,52 +33,52 @@ def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     return load_run(made.path)
 
 
-def test_the_data_of_the_run_are_taken(run: Run, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_data_of_a_run(run: Run, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # paths do not depend on where one is
-    assert run_source(run, NOTHING) == config.train
-    assert run_sources(run, NOTHING) == (config.train, config.val)
+    assert run_source(run, DataSource()) == config.data.train
+    assert run_sources(run, NOTHING) == (config.data.train, config.data.val)
 
 
-def test_relative_paths_are_found_from_anywhere(
+def test_relative_paths(
     spec: HRNetSpec, config: TrainingConfig, drawn: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(drawn)
-    relative = dataclasses.replace(config, train=DataSource(Path("images"), Path("person_keypoints_train.json")), val=None)
+    relative = config.replace(train=DataSource(Path("images"), Path("person_keypoints_train.json")), val=None)
     run = Run(tmp_path / "run", "train", spec, COCO_PERSON, relative.to_json())
     monkeypatch.chdir(tmp_path)
-    assert run_sources(run, NOTHING) == (config.train, None)
+    assert run_sources(run, NOTHING) == (config.data.train, None)
 
 
-def test_what_is_given_takes_its_place(run: Run, config: TrainingConfig, drawn: Path, tmp_path: Path) -> None:
-    assert config.val
+def test_other_data(run: Run, config: TrainingConfig, drawn: Path, tmp_path: Path) -> None:
+    assert config.data.val
     images = tmp_path / "moved"
     shutil.copytree(drawn / "images", images)
-    moved, other = {**NOTHING, "images": images}, {**NOTHING, "train_annotations": config.val.annotations}
-    assert run_source(run, moved) == dataclasses.replace(config.train, images=images)
-    assert run_sources(run, moved) == tuple(dataclasses.replace(one, images=images) for one in (config.train, config.val))
-    assert run_sources(run, other) == (config.val, config.val)
-    val = {**NOTHING, "val_annotations": config.train.annotations}
-    assert run_sources(run, val) == (config.train, config.train)
+    moved, other = TrainingData(images=images), TrainingData(train_annotations=config.data.val.annotations)
+    assert run_source(run, DataSource(images)) == dataclasses.replace(config.data.train, images=images)
+    assert run_sources(run, moved) == tuple(
+        dataclasses.replace(one, images=images) for one in (config.data.train, config.data.val)
+    )
+    assert run_sources(run, other) == (config.data.val, config.data.val)
+    val = TrainingData(val_annotations=config.data.train.annotations)
+    assert run_sources(run, val) == (config.data.train, config.data.train)
 
 
-def test_data_that_are_not_there(run: Run, config: TrainingConfig, caplog: pytest.LogCaptureFixture) -> None:
+def test_absent_data(run: Run, config: TrainingConfig, caplog: pytest.LogCaptureFixture) -> None:
     gone = {"images": "/nowhere/images", "annotations": "/nowhere/a.json"}
     lost = dataclasses.replace(run, config={**run.config, "train": gone})
-    with pytest.raises(HRNetError, match=r"was trained on are not at /nowhere/images: give `images`"):
-        run_source(lost, NOTHING)
+    with pytest.raises(HRNetError, match="/nowhere/images"):
+        run_source(lost, DataSource())
     lost = dataclasses.replace(run, config={**run.config, "val": gone})
-    with pytest.raises(HRNetError, match=r"validation data of .* are not at /nowhere/images: give `val_images`"):
+    with pytest.raises(HRNetError, match="`val_images`"):
         run_sources(lost, NOTHING)
-    given = {**NOTHING, "images": config.train.images, "train_annotations": config.train.annotations}
-    assert run_sources(lost, given) == (config.train, None)
-    assert "no validation: /nowhere/images is not there" in caplog.text
+    moved = TrainingData(images=config.data.train.images, train_annotations=config.data.train.annotations)
+    assert run_sources(lost, moved) == (config.data.train, None)
+    assert "/nowhere/images" in caplog.text
     imported = dataclasses.replace(run, config={"checkpoint": "w32.pth"})
-    with pytest.raises(
-        ValueError, match=r"does not say what it was trained on: give `annotations` and `images`; `annotations` is missing"
-    ):
-        run_source(imported, NOTHING)
-    with pytest.raises(HRNetError, match="`masks` is not for pose"):
-        run_source(run, {**NOTHING, "masks": Path("masks")})
+    with pytest.raises(HRNetError, match="`annotations` is missing"):
+        run_source(imported, DataSource())
+    with pytest.raises(HRNetError, match="`masks`"):
+        run_source(run, DataSource(masks=Path("masks")))
 
 
 @pytest.mark.slow

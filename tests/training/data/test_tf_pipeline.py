@@ -13,8 +13,9 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import instance_crops, normalize
+from training.callbacks.run_checkpoint import PipelineEpochEnd
 from training.data.examples import Examples
-from training.data.tf_pipeline import PipelineEpochEnd, reraised_data_errors, training_dataset
+from training.data.tf_pipeline import reraised_data_errors, training_dataset
 from training.tasks.pose.settings import PoseSettings
 from training.tasks.pose.task import pose_example_builder
 

@@ -3,7 +3,6 @@
 FOLDER holds `spec.json` and `config.json`, whose steps are halved onto two devices: the same persons a step, the same rate.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated
@@ -28,8 +27,12 @@ def main(folder: Path, name: str, strategy: str, options: Annotated[list[str] | 
 
     config = TrainingConfig.from_json(json.loads((folder / "config.json").read_text()))
     epochs = [int(option.removeprefix("epochs=")) for option in options or [] if option.startswith("epochs=")]
-    halved = {"batch_size": config.batch_size // 2, "learning_rate": config.learning_rate / 2, "devices": devices.count}
-    config = dataclasses.replace(config, epochs=(epochs or [config.epochs])[0], **halved)
+    halved = {
+        "batch_size": config.data.batch_size // 2,
+        "learning_rate": config.schedule.learning_rate / 2,
+        "devices": devices.count,
+    }
+    config = config.replace(epochs=(epochs or [config.schedule.epochs])[0], **halved)
     spec = HRNetSpec.from_json(json.loads((folder / "spec.json").read_text()))
     train(spec, config, folder / name, execution=Execution(devices), resume="resume" in (options or []))
 

@@ -50,12 +50,12 @@ def test_states_of_something_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match="state is of another model or optimizer"):
         learner(path, channels=4).restore()
     save_weights(path, {name.replace("tf_keras/", "keras/"): array for name, array in load_weights(path).items()})
-    with pytest.raises(HRNetError, match="state was not written by tf_keras: go on with the Keras that began this run"):
+    with pytest.raises(HRNetError, match="state was not written by tf_keras"):
         learner(path).restore()
     learner(path).save(1)
     for epoch in (np.array([1, 2]), np.array(0.5), np.array(-1)):
         save_weights(path, {**load_weights(path), "epoch": epoch})
-        with pytest.raises(HRNetError, match="state is damaged: its epoch is"):
+        with pytest.raises(HRNetError, match="state is damaged: epoch is"):
             learner(path).restore()
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(HRNetError, match="state is damaged"):

@@ -28,13 +28,13 @@ def test_workers_and_a_chief() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not as TensorFlow documents it"),
+        ("{", "JSONDecodeError"),
         ('{"cluster": {}}', "KeyError 'task'"),
         (tf_config(index=2), "this process is worker 2, but there are 0 chiefs and 2 workers"),
         (tf_config("evaluator"), "this process is evaluator 0"),
         (tf_config(worker=["a:1"], ps=["b:1"]), "tasks of type ps"),
-        (tf_config(worker=["a:1", "a:1"]), "expected different host:port"),
-        (tf_config(worker=["a"]), "expected different host:port"),
+        (tf_config(worker=["a:1", "a:1"]), "must have different host:port"),
+        (tf_config(worker=["a"]), "must have different host:port"),
     ],
 )
 def test_a_wrong_tf_config_is_told(text: str, message: str) -> None:
@@ -50,12 +50,12 @@ def test_slurm_s_tasks_are_workers() -> None:
         "SLURM_PROCID": "3",
     }
     assert find_cluster(step) == Cluster(("gpu01:12345", "gpu01:12346", "gpu02:12345", "gpu02:12346", "cpu:12345"), 3)
-    with pytest.raises(HRNetError, match="task 3 of 4, but its nodes hold 5 tasks"):
+    with pytest.raises(HRNetError, match="task 3 of 4, but its nodes have 5 tasks"):
         find_cluster({**step, "SLURM_NTASKS": "4"})
-    with pytest.raises(HRNetError, match="SLURM tells neither its nodes"):
+    with pytest.raises(HRNetError, match="SLURM_STEP_NODELIST"):
         find_cluster({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"})
 
 
 def test_where_nothing_is_said_it_tells_how() -> None:
-    with pytest.raises(HRNetError, match=r"needs TF_CONFIG, such as .* or to be started by SLURM's srun"):
+    with pytest.raises(HRNetError, match=r"needs TF_CONFIG"):
         find_cluster({})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from training.config import TrainingConfig, asked_precision
+from training.config import TrainingConfig
 from training.engine.checkpoint import Checkpoint
-from training.engine.fit import build_for_training
+from training.engine.networks import build_for_training
 from training.execution import Execution
 from training.optim.optimizers import AveragedWeights, make_optimizer, optimizer_state
 from training.train import train
@@ -29,7 +28,7 @@ def model(accumulate: int = 1, ema: float = 0.0) -> Any:
     layer = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(0.1), dtype="mixed_float16")
     image = keras.Input((5,))
     made = keras.Model(image, layer(image))
-    made.compile(make_optimizer(0.1, accumulate=accumulate, ema=ema, scaled=True), "mse")
+    made.compile(make_optimizer(0.1, accumulate=accumulate, ema=ema, loss_scaling=True), "mse")
     made.optimizer.build(made.trainable_variables)
     return made
 
@@ -65,7 +64,7 @@ def test_a_checkpoint_has_the_scale(tmp_path: Path) -> None:
     learnt = first.get_weights()[0]
     averaged.on_epoch_end(0)
     assert np.abs(first.get_weights()[0] - learnt).min() > 0.01
-    averaged.take_out()
+    averaged.restore_weights()
     np.testing.assert_array_equal(first.get_weights()[0], learnt)
 
 
@@ -85,7 +84,7 @@ class Stop(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def test_a_run_in_float16(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    half = dataclasses.replace(config, precision="float16", batch_size=11, accumulate=2, ema=0.9, val=None)
+    half = config.replace(precision="float16", batch_size=11, accumulate=2, ema=0.9, val=None)
     assert build_for_training(small, half).get_layer("stem_conv2").compute_dtype == "float16"
     assert keras.mixed_precision.global_policy().name == "float32"
     with pytest.raises(KeyboardInterrupt):
@@ -102,18 +101,6 @@ def test_a_run_in_float16(small: HRNetSpec, config: TrainingConfig, tmp_path: Pa
     assert 0 < count <= 3  # steps of the first epoch
 
 
-def test_what_is_asked_for() -> None:
-    assert [asked_precision(*given) for given in ((None, None), (None, True), (None, False), ("float16", None))] == [
-        None,
-        "bfloat16",
-        "float32",
-        "float16",
-    ]
-    assert asked_precision("bfloat16", True) == "bfloat16"
-    with pytest.raises(HRNetError, match="`mixed_precision` is `precision` bfloat16, which does not go with `precision` float16"):
-        asked_precision("float16", True)
-
-
 def test_other_precisions_are_refused(config: TrainingConfig) -> None:
-    with pytest.raises(HRNetError, match="`precision` must be one of float32, bfloat16, float16, got 'int8'"):
-        dataclasses.replace(config, precision="int8")
+    with pytest.raises(HRNetError, match="'int8'"):
+        config.replace(precision="int8")

@@ -19,7 +19,7 @@ from training import quantize
 from training.callbacks.validation import measure
 from training.config import TrainingConfig
 from training.data.examples import evaluation_inputs
-from training.quantize import range_groups
+from training.quantize import calibration_groups
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def folded(spec: HRNetSpec) -> Any:
 
 
 def test_validation_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingConfig) -> None:
-    data, sizes = load_keypoints(config.train).head(10), []
+    data, sizes = load_keypoints(config.data.train).head(10), []
     inference = Inference(folded, (*spec.input_size, 3))
 
     def watched(images: np.ndarray) -> Any:
@@ -56,9 +56,9 @@ def test_inference_sees_weights_that_change(folded: Any, spec: HRNetSpec) -> Non
 
 def test_ranges_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize, "GROUP_ITEMS", 8)
-    data = load_keypoints(config.train).head(20)
+    data = load_keypoints(config.data.train).head(20)
     ranges, others = (
-        activation_ranges(folded, range_groups(data, spec, STANDARD, budget)) for budget in (2**30, 3 * live_bytes(spec))
+        activation_ranges(folded, calibration_groups(data, spec, STANDARD, budget)) for budget in (2**30, 3 * live_bytes(spec))
     )
     assert ranges.keys() == others.keys() == {layer.name for layer in folded.layers}
     inputs = evaluation_inputs(data.items, spec)

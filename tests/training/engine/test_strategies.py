@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 import signal
@@ -35,7 +34,7 @@ STEP = {"settings": PoseSettings(rotation=0.0, scale=0.0), "epochs": 1, "learnin
 @pytest.fixture(scope="module")
 def settings(config: TrainingConfig) -> TrainingConfig:
     """A training of one step of 32 persons an epoch, on one device."""
-    return dataclasses.replace(config, batch_size=32, **STEP)
+    return config.replace(batch_size=32, **STEP)
 
 
 @pytest.fixture(scope="module")
@@ -152,4 +151,4 @@ def test_the_batches_of_a_worker_are_its_own() -> None:
 
 def test_a_config_of_other_devices_is_refused(small: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match="the config is for 2 devices, but there are 1"):
-        train(small, dataclasses.replace(settings, devices=2, batch_size=16), tmp_path / "run", execution=Execution())
+        train(small, settings.replace(devices=2, batch_size=16), tmp_path / "run", execution=Execution())

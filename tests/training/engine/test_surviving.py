@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 import json
 import os
 import signal
@@ -30,7 +29,7 @@ from training.callbacks.run_checkpoint import RunCheckpoint, best_epoch, out_of_
 from training.callbacks.terminate_on_nan import BATCH_FILE, TerminateOnNonFinite
 from training.config import TrainingConfig
 from training.data.examples import Examples
-from training.engine.fit import build_for_training
+from training.engine.networks import build_for_training
 from training.execution import Execution
 from training.optim.optimizers import AveragedWeights, make_optimizer
 from training.tasks.pose.settings import PoseSettings
@@ -50,7 +49,7 @@ def rows(*pck: float) -> list[dict[str, float]]:
 @pytest.mark.slow
 def test_killed_and_resumed_is_as_if_nothing_had_happened(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(small.to_json()))
-    (tmp_path / "config.json").write_text(json.dumps(dataclasses.replace(config, batch_size=16).to_json()))
+    (tmp_path / "config.json").write_text(json.dumps(config.replace(batch_size=16).to_json()))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
     def start(name: str, *options: str) -> subprocess.Popen[bytes]:
@@ -78,7 +77,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(small: HRNetSpec, conf
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    wild = dataclasses.replace(config, learning_rate=1e30, warmup_epochs=0.0)
+    wild = config.replace(learning_rate=1e30, warmup_epochs=0.0)
     with pytest.raises(HRNetError, match=r"the loss is (nan|inf) after step \d of epoch 1; its batch is in .*nan-batch\.npz"):
         train(small, wild, tmp_path / "run")
     with np.load(tmp_path / "run" / BATCH_FILE) as batch:
@@ -90,8 +89,8 @@ def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(small: HRNetSpec
 
 
 def test_the_batches_of_all_devices_are_kept(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    people = load_keypoints(config.train)
-    examples = Examples(people, pose_example_builder(people, small, PoseSettings()), 4, 0, together=2)
+    people = load_keypoints(config.data.train)
+    examples = Examples(people, pose_example_builder(people, small, PoseSettings()), 4, 0, devices=2)
     stop = TerminateOnNonFinite(Run(tmp_path, "train", small, {}, {}), examples)
     stop.on_epoch_begin(1)
     stop.on_train_batch_end(0, {"loss": 0.1})
@@ -113,7 +112,7 @@ def test_everything_at_once_trains_without_tracing_again(small: HRNetSpec, confi
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             seen.append((sorted(logs or {}), self.model.train_function.experimental_get_tracing_count()))
 
-    several = dataclasses.replace(config, accumulate=2, ema=0.9, freeze=("stem", "stage1"), keep="best", patience=5)
+    several = config.replace(accumulate=2, ema=0.9, freeze=("stem", "stage1"), keep="best", patience=5)
     how = Execution(jit=True, tensorboard=True, callbacks=(Own(),), cache=tmp_path / "cache")
     run = train(small, several, tmp_path / "run", execution=how)
     assert seen == [(["loss", "val_pck"], 1)] * 2
@@ -149,7 +148,7 @@ class Moves(keras.callbacks.Callback):  # type: ignore[misc]
 
 def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     """35 persons by 11: 3 steps an epoch. By 2 batches a move these are moves 1, 3 and 4, by 4 only 0, 1 and 2."""
-    several = dataclasses.replace(config, epochs=3, batch_size=11, accumulate=2, val=None, learning_rate=1e-2)
+    several = config.replace(epochs=3, batch_size=11, accumulate=2, val=None, learning_rate=1e-2)
     whole = train(small, several, tmp_path / "whole", execution=Execution(callbacks=(counted := Moves(),)))
     assert counted.counted == [1, 3, 4]
     parts = []
@@ -163,11 +162,11 @@ def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(small: HRNetSpec
         np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
     assert whole.path.is_dir()
 
-    fewer = dataclasses.replace(several, accumulate=4)
+    fewer = several.replace(accumulate=4)
     train(small, fewer, tmp_path / "fewer", execution=Execution(callbacks=(counted := Moves(),)))
     assert counted.counted == [0, 1, 2]
-    with pytest.raises(HRNetError, match="the training has 9 steps, fewer than the 10 that `accumulate` wants"):
-        train(small, dataclasses.replace(several, accumulate=10), tmp_path / "none")
+    with pytest.raises(HRNetError, match="`accumulate` is 10, but the training has only 9 steps"):
+        train(small, several.replace(accumulate=10), tmp_path / "none")
 
 
 def test_the_best_epoch_and_patience() -> None:
@@ -203,20 +202,20 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: P
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"keep": "first"}, "`keep` must be one of last, best, got 'first'"),
-        ({"patience": 3, "val": None}, "go by the accuracy on validation data"),
-        ({"ema": 1.0}, "`ema` must be at least 0 and below 1"),
-        ({"accumulate": 0}, "`accumulate` must be above 0, got 0"),
+        ({"keep": "first"}, "'first'"),
+        ({"patience": 3, "val": None}, "`patience`"),
+        ({"ema": 1.0}, "`ema`"),
+        ({"accumulate": 0}, "`accumulate`"),
     ],
 )
 def test_settings_that_cannot_be(config: TrainingConfig, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(HRNetError, match=message):
-        dataclasses.replace(config, **changed)
+        config.replace(**changed)
 
 
 def test_parts_that_are_not_there_cannot_be_frozen(small: HRNetSpec, config: TrainingConfig) -> None:
     with pytest.raises(HRNetError, match="no part 'stage5'; there are stem, stage1, transition1, stage2"):
-        build_for_training(small, dataclasses.replace(config, freeze=("stage5",)))
+        build_for_training(small, config.replace(freeze=("stage5",)))
 
 
 def test_the_progress_line_says_rate_and_time_left() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
-from training.engine.fit import build_for_training
+from training.engine.networks import build_for_training
 from training.optim.optimizers import make_optimizer
 from training.optim.trainer_models import DistillationModel, batch_loss
 from training.tasks.pose.losses import HeatmapMSE
@@ -42,19 +40,19 @@ def test_the_loss_is_the_weighted_sum_of_both() -> None:
 
 def test_a_share_outside_0_to_1_is_refused(config: TrainingConfig) -> None:
     with pytest.raises(HRNetError, match=r"between 0 and 1, got 1\.5"):
-        dataclasses.replace(config, distill_weight=1.5)
+        config.replace(distill_weight=1.5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_a_student_follows_its_teacher(small: HRNetSpec, config: TrainingConfig, precision: str) -> None:
     keras.utils.set_random_seed(0)
-    chosen = dataclasses.replace(config, precision=precision)
+    chosen = config.replace(precision=precision)
     teacher, student = build_for_training(small, chosen), build_for_training(small, chosen)
     images = np.random.default_rng(0).standard_normal((8, *small.input_size, 3)).astype(np.float32)
     wrong = np.ones((8, *small.resolution(0), small.classes), np.float32)
     loss = batch_loss(student, HeatmapMSE())
     distiller = DistillationModel(student, teacher, 1.0, loss, heatmap_distillation_loss)
-    distiller.compile(make_optimizer(1e-2, scaled=precision == "float16"))
+    distiller.compile(make_optimizer(1e-2, loss_scaling=precision == "float16"))
     taught = teacher.predict_on_batch(images)
 
     def distance() -> float:

@@ -75,9 +75,9 @@ def test_averages_are_put_in_and_taken_out() -> None:
     for weights in path[1:]:
         expected = 0.5 * expected + 0.5 * weights
     np.testing.assert_allclose(made.get_weights()[0], expected, rtol=1e-5)
-    averaged.take_out()
+    averaged.restore_weights()
     np.testing.assert_array_equal(made.get_weights()[0], path[-1])
-    averaged.take_out()  # again: nothing to do
+    averaged.restore_weights()  # again: nothing to do
     np.testing.assert_array_equal(made.get_weights()[0], path[-1])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +25,11 @@ def zeros(kernel: np.ndarray) -> float:
 
 def test_zeros_survive_from_training_to_the_file(config: TrainingConfig, tmp_path: Path) -> None:
     spec = HRNetSpec("two", 4, (64, 64), 17, (StageSpec(1, 1),), stem_width=8, stage1_blocks=1, stage1_width=4).full()
-    run = train(spec, dataclasses.replace(config, sparsity=0.5), tmp_path / "sparse")
+    run = train(spec, config.replace(sparsity=0.5), tmp_path / "sparse")
     kernels = {name: array for name, array in load_weights(run.weights_path).items() if name.endswith("kernel")}
     assert all(zeros(kernel) == pytest.approx(0.5, abs=0.02) for kernel in kernels.values())
     assert len(kernels) > 10
-    tuned = quantize(run, dataclasses.replace(config, epochs=1), tmp_path / "tuned")
+    tuned = quantize(run, config.replace(epochs=1), tmp_path / "tuned")
     tuned_kernels = {name: array for name, array in load_weights(tuned.weights_path).items() if name.endswith("/kernel")}
     assert len(tuned_kernels) == len(kernels)
     for name, array in tuned_kernels.items():

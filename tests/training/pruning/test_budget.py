@@ -136,7 +136,7 @@ def test_restored_network_is_measured(
     search = BudgetSearch(Budget(keep_latency=0.95), multiply_adds_cost_model(spec), latency_ratio)
     with caplog.at_level(logging.INFO):
         restored, ratio = search.restore(pruned, share(pruned), spec, dict.fromkeys(spec.links, 1.0), multiply_adds)
-    counts = [(int(kept), int(possible)) for kept, possible in COUNTS.findall(caplog.text)]
+    counts = [(int(links), int(possible)) for links, possible in COUNTS.findall(caplog.text)]
     assert counts == [(len(candidate.links), len(spec.possible_links)) for candidate in measured]
     if slowdown == 1:
         assert (restored, ratio) == (measured[0], share(measured[0]))

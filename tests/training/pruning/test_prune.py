@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import sys
@@ -35,7 +34,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     """A run with random weights and random importance of its links and blocks."""
-    category = json.loads(config.train.path("annotations").read_text())["categories"][0]
+    category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "full", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
@@ -85,25 +84,25 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
 
 
 def test_interrupted_pruning_keeps_its_choice(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
-    options, one = PruneOptions(Budget(keep_links=0.5)), dataclasses.replace(config, epochs=1)
+    options, short = PruneOptions(Budget(keep_links=0.5)), config.replace(epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.callbacks.run_checkpoint.RunCheckpoint, "on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
-            prune(trained, options, one, tmp_path / "pruned")
+            prune(trained, options, short, tmp_path / "pruned")
     chosen = load_run(tmp_path / "pruned").hrnet_spec
     assert len(chosen.links) <= 0.5 * len(chosen.possible_links)
     with pytest.raises(HRNetError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
-        prune(trained, PruneOptions(Budget(keep_links=0.9)), one, tmp_path / "pruned", resume=True)
+        prune(trained, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.pruning.prune, "plan_run", _stop)
-        pruned = prune(trained, options, one, tmp_path / "pruned", resume=True)
+        pruned = prune(trained, options, short, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
 
 
 def test_drop_of_the_metric_is_limited(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
-    one = dataclasses.replace(config, epochs=1)
-    pruned = prune(trained, PruneOptions(Budget(max_drop=0.999)), one, tmp_path / "pruned")
+    short = config.replace(epochs=1)
+    pruned = prune(trained, PruneOptions(Budget(max_drop=0.999)), short, tmp_path / "pruned")
     plan = plan_of(pruned)
     assert len(pruned.hrnet_spec.links) == 1  # PCK may drop to 0
     assert all(step.score is not None and plan.full_score - step.score <= 0.999 for step in plan.steps)

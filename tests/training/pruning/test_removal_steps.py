@@ -60,7 +60,7 @@ def test_unreachable_parts_are_told_from_removed_ones(spec: HRNetSpec) -> None:
 
 def test_metric_after_each_step(spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    data = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
+    data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
     steps = removal_steps(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
     measured = measure_steps(GatedNetwork.of(spec, weights), data, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
@@ -79,7 +79,7 @@ def test_units_kept(spec: HRNetSpec) -> None:
 @pytest.mark.slow
 def test_loss_increase_is_that_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
-    data = RankingData.prepare(load_keypoints(config.train).head(8), spec, PoseSettings())
+    data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
     loss_increase = LossIncrease(GatedNetwork.of(spec, weights, include_blocks=True), data)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     removal = frozenset({min(smaller.links)})

@@ -50,7 +50,7 @@ def network(spec: HRNetSpec) -> GatedNetwork:
 @pytest.fixture(scope="module")
 def data(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
     """Synthetic people with the network's own outputs as targets, so that the removal of any used unit increases the loss."""
-    prepared = RankingData.prepare(load_keypoints(config.train).head(16), spec, PoseSettings())
+    prepared = RankingData.prepare(load_keypoints(config.data.train).head(16), spec, PoseSettings())
     inputs, _, weights = prepared.arrays
     outputs = np.asarray(network.build()(inputs, training=False))
     return dataclasses.replace(prepared, arrays=(inputs, outputs, np.ones_like(weights)))
@@ -123,8 +123,8 @@ def test_unknown_penalty() -> None:
 
 
 def test_random_scores_depend_on_the_seed(network: GatedNetwork, data: RankingData) -> None:
-    first, again, other = (RandomScores(seed)(network, data) for seed in (1, 1, 2))
-    assert first == again != other
+    first, repeated, second = (RandomScores(seed)(network, data) for seed in (1, 1, 2))
+    assert first == repeated != second
     assert all(0 <= value < 1 for value in first.values())
 
 
@@ -152,7 +152,7 @@ def test_rank_correlation_by_hand() -> None:
 
 
 def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
-    data = load_keypoints(config.train).head(7)
+    data = load_keypoints(config.data.train).head(7)
     stored = RankingData.prepare(data, spec, PoseSettings())
     streamed = RankingData.prepare(data, spec, PoseSettings(), memory_budget=2 * live_bytes(spec))
     assert stored.arrays is not None
@@ -160,17 +160,17 @@ def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNet
     assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
     for place, array in enumerate(stored.arrays):
         np.testing.assert_array_equal(np.concatenate([batch[place] for batch in streamed.batches()]), array)
-    for half, other in zip(streamed.halves(), stored.halves(), strict=True):
-        np.testing.assert_array_equal(np.concatenate([batch[1] for batch in half.batches()]), other.arrays[1])
+    for half, stored_half in zip(streamed.halves(), stored.halves(), strict=True):
+        np.testing.assert_array_equal(np.concatenate([batch[1] for batch in half.batches()]), stored_half.arrays[1])
     model = network.build()
     assert streamed.measure(model) == pytest.approx(stored.measure(model), rel=1e-5)
-    scores, others = (Taylor(batch=1)(network, examples) for examples in (streamed, stored))
-    assert list(scores.values()) == pytest.approx(list(others.values()), rel=1e-4, abs=1e-12)
+    streamed_scores, stored_scores = (Taylor(batch=1)(network, examples) for examples in (streamed, stored))
+    assert list(streamed_scores.values()) == pytest.approx(list(stored_scores.values()), rel=1e-4, abs=1e-12)
 
 
 def test_gates_learn_from_streamed_examples(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
-        RankingData.prepare(load_keypoints(config.train).head(5), spec, PoseSettings()),
+        RankingData.prepare(load_keypoints(config.data.train).head(5), spec, PoseSettings()),
         arrays=None,
         memory_budget=3 * activation_bytes(spec),
     )

@@ -20,9 +20,10 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import STANDARD
 from mobile_eval.image.preprocess import warp_crop
 from mobile_eval.runtime.interpreter import make_interpreter
-from training.config import TrainingConfig
+from training.config import DataConfig, TrainingConfig
 from training.data.examples import Examples
-from training.engine.fit import build_for_training, load_data
+from training.engine.inputs import load_data
+from training.engine.networks import build_for_training
 from training.optim.trainer_models import compile_trainer, trainer_model
 from training.pruning.candidate_latency import untrained_tflite_files
 from training.ranking.data import RankingData
@@ -232,7 +233,7 @@ def test_frozen_statistics_stay(data: DetectionDataset, detector_spec: HRNetSpec
 
 
 def test_what_a_detector_s_training_refuses(data: DetectionDataset, detector_spec: HRNetSpec, shapes: Path) -> None:
-    config = dataclasses.replace(config_on(shapes / "train.json", shapes / "val.json", shapes / "images"), link_dropout=0.2)
+    config = config_on(shapes / "train.json", shapes / "val.json", shapes / "images").replace(link_dropout=0.2)
     with pytest.raises(HRNetError, match="`link_dropout`"):
         trainer_model(TASK, build_for_training(detector_spec, config), TASK.loss(DetectionSettings()))
     learner = trainer_model(TASK, build_model(detector_spec), TASK.loss(DetectionSettings()))
@@ -277,7 +278,7 @@ def test_boxes_that_are_right_have_an_ap50_of_1(data: DetectionDataset, detector
 
 
 def config_on(train: Path, val: Path, images: Path) -> TrainingConfig:
-    return TrainingConfig(DataSource(images, train), DataSource(images, val), SMALL, 1, "detection", 4)
+    return TrainingConfig("detection", SMALL, DataConfig(DataSource(images, train), DataSource(images, val), 4))
 
 
 def test_images_without_boxes_are_background(learnt: Learnt, shapes: Path, tmp_path: Path, detector_spec: HRNetSpec) -> None:

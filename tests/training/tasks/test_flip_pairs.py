@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -20,10 +19,9 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import read_item
 from mobile_eval.model.archive import read_description
 from mobile_eval.tasks.landmarks.evaluate import load_faces
-from training.cli.task_options import with_given
-from training.config import TrainingConfig, fine_tuning_config
+from training.config import DataConfig, TrainingConfig, fine_tuning_config
 from training.data.examples import examples_for
-from training.engine.fit import load_data
+from training.engine.inputs import load_data
 from training.tasks.landmarks.settings import LandmarkSettings
 from training.tasks.pose.augmentation import upper_body
 from training.tasks.pose.settings import PoseSettings
@@ -49,7 +47,7 @@ def renamed(drawn: Path, at: Path, split: str = "train", task: str = "person") -
 @pytest.fixture
 def config(drawn: Path, tmp_path: Path) -> TrainingConfig:
     """One epoch on people whose sides are not known."""
-    return TrainingConfig(DataSource(drawn / "images", renamed(drawn, tmp_path)), None, HALVES, epochs=1, batch_size=8)
+    return TrainingConfig("pose", HALVES, DataConfig(DataSource(drawn / "images", renamed(drawn, tmp_path)), batch_size=8))
 
 
 TYPED = ",".join(f"near_{part}:far_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
@@ -58,21 +56,19 @@ TYPED = ",".join(f"near_{part}:far_{part}" for part in ("eye", "ear", "shoulder"
 def test_pose_refuses_to_mirror_without_pairs(config: TrainingConfig, spec: HRNetSpec) -> None:
     with pytest.raises(HRNetError, match=r"which of the 17 keypoints \(nose, near_eye, far_eye, ...\) are left and right.*none"):
         load_data(config)
-    still, _ = load_data(dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=0.0)))
+    still, _ = load_data(config.replace(flip_probability=0.0))
     assert still.label_schema.get("flip_pairs") is None
     with pytest.raises(HRNetError, match="which of the 17 keypoints"):  # nor where nobody asked before
-        examples_for(still, spec, dataclasses.replace(config, settings=dataclasses.replace(HALVES, flip_probability=1.0))).batch(
-            0, 0
-        )
-    one_sided, _ = load_data(with_given(config, {"flip_pairs": "none"}))
+        examples_for(still, spec, config.replace(flip_probability=1.0)).batch(0, 0)
+    one_sided, _ = load_data(config.replace(flip_pairs="none"))
     assert one_sided.label_schema["flip_pairs"] == []
     with pytest.raises(HRNetError, match="`flip_pairs` 1:99: '99' is neither a keypoint"):
-        load_data(with_given(config, {"flip_pairs": "1:99"}))
+        load_data(config.replace(flip_pairs="1:99"))
 
 
 def mirrored_example(config: TrainingConfig, spec: HRNetSpec, typed: str) -> tuple[np.ndarray, ...]:
     """Crop, heatmaps and weights of the first person, mirrored, by these pairs."""
-    config = with_given(config, {"flip_pairs": typed, "flip_probability": 1.0})
+    config = config.replace(flip_pairs=typed, flip_probability=1.0)
     data, _ = load_data(config)
     example_builder = pose_example_builder(data, spec, config.settings)
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
@@ -91,16 +87,16 @@ def test_mirrored_examples_exchange_the_pairs(config: TrainingConfig, spec: HRNe
 
 
 def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
-    parent = with_given(config, {"flip_pairs": "near_eye:far_eye"})
+    parent = config.replace(flip_pairs="near_eye:far_eye")
     run = Run(tmp_path / "run", "train", spec, {"name": "person"}, parent.to_json())
-    tuned = fine_tuning_config(run, (config.train, None), 1, 8, 1e-4, 0)
+    tuned = fine_tuning_config(run, config.data.train, None, {"batch_size": 8})
     assert tuned.settings.flip_pairs == "near_eye:far_eye"
     data, _ = load_data(tuned)
     category = data.label_schema
     assert category["flip_pairs"] == [["near_eye", "far_eye"]]
     imported, _ = load_data(config, category)  # a restored run: its category alone tells
     assert imported.label_schema["flip_pairs"] == [["near_eye", "far_eye"]]
-    more, _ = load_data(with_given(config, {"flip_pairs": "near_hip:far_hip"}), category)
+    more, _ = load_data(config.replace(flip_pairs="near_hip:far_hip"), category)
     assert more.label_schema["flip_pairs"] == [["near_eye", "far_eye"], ["near_hip", "far_hip"]]
     other = {**category, "keypoints": category["keypoints"][::-1]}
     with pytest.raises(HRNetError, match="which of the 17 keypoints"):
@@ -108,10 +104,9 @@ def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec
 
 
 def test_options_of_other_tasks_are_refused() -> None:
-    segmentation = TrainingConfig(DataSource(), None, SegmentationSettings(), 1, "segmentation")
-    with pytest.raises(HRNetError, match="`flip_pairs` is not for segmentation"):
-        with_given(segmentation, {"flip_pairs": "none"})
-    assert with_given(segmentation, {"flip_pairs": None}) == segmentation
+    segmentation = TrainingConfig("segmentation", SegmentationSettings(), DataConfig(DataSource()))
+    with pytest.raises(HRNetError, match="`flip_pairs`"):
+        segmentation.replace(flip_pairs="none")
 
 
 def test_faces_are_mirrored_by_their_number(tmp_path: Path) -> None:
@@ -123,7 +118,7 @@ def test_faces_are_mirrored_by_their_number(tmp_path: Path) -> None:
     )
     source = DataSource(tmp_path, tmp_path / "t.csv")
     assert load_faces(source).category.flip_pairs == FACE_PAIRS[98]
-    config = TrainingConfig(source, None, LandmarkSettings(), 1, "landmarks", 8)
+    config = TrainingConfig("landmarks", LandmarkSettings(), DataConfig(source, batch_size=8))
     data, _ = load_data(config)
     assert data.label_schema["flip_pairs"][0] == ["landmark_0", "landmark_32"]
 

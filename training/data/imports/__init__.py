@@ -1,1 +1,1 @@
-"""Data sets that come in one piece, laid out as a folder of images for each class: `hrnet data`."""
+"""Importing data sets of other formats as a folder of images for each class."""

@@ -1,4 +1,4 @@
-"""Drawn people as a data set on disk, of any task: whole or not at all."""
+"""Drawn people as a data set of any task, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from rich.progress import Progress, TaskID
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder, read_json, write_json
-from training.data.synthetic.layouts import LAYOUTS, VERSION, Layout
+from training.data.synthetic.layouts import VERSION, Layout
 from training.data.synthetic.scene import draw_scene
+from training.tasks.registry import synthetic_layout
 
 SETTINGS_FILE = "synthetic.json"
-_LEAST_SIZE = 64  # pixels; smaller people have no face
+MIN_SIZE = 64  # pixels; smaller people have no face
 
 
 def write_synthetic_people(
@@ -26,52 +27,60 @@ def write_synthetic_people(
     image_size: tuple[int, int] = (192, 160),
     task: str = "pose",
 ) -> None:
-    """Draw `train_count` and `val_count` scenes of `image_size` (height, width) with one to three people each.
+    """Draw scenes with one to three people each, with exact labels.
 
-    What is written for a task is said in `layouts`. The same settings draw the same pictures. The folder appears complete or
-    not at all; one that is there already with these settings is kept as it is.
+    The same arguments draw the same pictures. The folder is written completely or not at all; one that is complete is kept.
+
+    Args:
+        folder: Folder to write.
+        train_count: Number of training scenes.
+        val_count: Number of validation scenes.
+        seed: Seed of everything random.
+        image_size: Height and width of the scenes in pixels.
+        task: Task whose labels and layout are written (see `training/tasks/T/synthetic.py`).
+
+    Raises:
+        HRNetError: An argument is out of range, the task has no synthetic data, or the folder holds something else.
     """
-    folder = Path(folder)
-    if task not in LAYOUTS:
-        raise HRNetError(f"there is no task {task!r}; there are {', '.join(LAYOUTS)}")
+    folder, layout = Path(folder), synthetic_layout(task)
     if train_count < 1 or val_count < 1:
-        raise HRNetError(f"cannot draw {train_count} training and {val_count} validation images, at least 1 of each is needed")
-    if min(image_size) < _LEAST_SIZE:
-        raise HRNetError(f"image size {image_size[0]}x{image_size[1]} is too small for people, at least {_LEAST_SIZE} is needed")
+        raise HRNetError(f"`train_images` and `val_images` must be at least 1, got {train_count} and {val_count}")
+    if min(image_size) < MIN_SIZE:
+        raise HRNetError(f"`image_size` must be at least {MIN_SIZE}x{MIN_SIZE}, got {image_size[0]}x{image_size[1]}")
     if seed < 0:
-        raise HRNetError(f"seed must be 0 or more, got {seed}")
+        raise HRNetError(f"`seed` must be at least 0, got {seed}")
     counts = {"train": train_count, "val": val_count}
     settings = {"version": VERSION, "counts": counts, "seed": seed, "image_size": list(image_size), "task": task}
     if _is_complete(folder, settings):
         return
     with complete_folder(folder) as draft, Progress() as progress:
         for index, (split, count) in enumerate(counts.items()):
-            shown = progress.add_task(f"Drawing people ({split})", total=count)
-            _write_split(LAYOUTS[task](draft, split), count, (seed, index), image_size, progress, shown)
+            bar = progress.add_task(f"Drawing people ({split})", total=count)
+            _write_split(layout(draft, split), count, (seed, index), image_size, progress, bar)
         write_json(draft / SETTINGS_FILE, settings)
 
 
 def _is_complete(folder: Path, settings: dict[str, Any]) -> bool:
-    """Whether `folder` holds what `settings` would draw; HRNetError where it holds anything else."""
+    """Whether a folder holds the data of these settings; HRNetError where it holds anything else."""
     try:
-        found = read_json(folder / SETTINGS_FILE, "settings")
+        stored = read_json(folder / SETTINGS_FILE, "settings")
     except HRNetError:
-        found = None
-    if found == settings:
+        stored = None
+    if stored == settings:
         return True
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        holds = "drawn people of other settings" if found else "something else"
-        raise HRNetError(f"{folder} holds {holds}; name another folder or delete it")
+        content = "drawn people of other settings" if stored else "something else"
+        raise HRNetError(f"{folder} holds {content}; give another `output`, or delete it")
     return False
 
 
 def _write_split(
-    layout: Layout, count: int, seed: tuple[int, int], image_size: tuple[int, int], progress: Progress, shown: TaskID
+    layout: Layout, count: int, seed: tuple[int, int], image_size: tuple[int, int], progress: Progress, bar: TaskID
 ) -> None:
-    """A data set's training or validation part; scene i depends on (seed, i) only, not on `count`."""
+    """Write a split. A scene depends on the seed and its index, but not on `count`."""
     size = (layout.zoom * image_size[0], layout.zoom * image_size[1])
     for index in range(count):
         scene = draw_scene(np.random.default_rng((*seed, index)), size)
         layout.add(f"{layout.split}_{index:05d}", scene)
-        progress.advance(shown)
+        progress.advance(bar)
     layout.finish()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mobile_eval.errors import HRNetError
-from training.tasks.settings import TaskSettings, check_choice, check_fractions, check_not_negative, check_positive, setting
+from mobile_eval.options import option
+from training.tasks.settings import TaskSettings, check_choice, check_fractions, check_not_negative, check_positive
 
 FROZEN, UPDATED = NORMS = ("frozen", "updated")
 MAX_PROPOSALS = 1000
@@ -15,14 +16,14 @@ MAX_PROPOSALS = 1000
 class DetectionSettings(TaskSettings):
     """Augmentation, and how many anchors, proposals and boxes the two losses of Faster R-CNN sample."""
 
-    min_scale: float = setting(1.0, "Smallest random zoom; 1 fits the full image into the network's input.")
-    max_scale: float = setting(1.0, "Largest random zoom.")
-    flip_probability: float = setting(0.5, "Probability of a horizontal flip.")
-    color_jitter: float = setting(0.0, "Largest random change of contrast and brightness, as a fraction.")
-    rpn_samples: int = setting(256, "Number of anchors per image that the loss of the region proposal network samples.")
-    train_proposals: int = setting(1000, "Number of proposals per image from which the box head's boxes are sampled.")
-    box_samples: int = setting(512, "Number of boxes per image that the loss of the box head samples.")
-    norm: str = setting(FROZEN, "BatchNorm statistics while training: frozen, as in the official recipes, or updated.")
+    min_scale: float = option(1.0, "Smallest random zoom; 1 fits the full image into the network's input.")
+    max_scale: float = option(1.0, "Largest random zoom.")
+    flip_probability: float = option(0.5, "Probability of a horizontal flip.")
+    color_jitter: float = option(0.0, "Largest random change of contrast and brightness, as a fraction.")
+    rpn_samples: int = option(256, "Number of anchors per image that the loss of the region proposal network samples.")
+    train_proposals: int = option(1000, "Number of proposals per image from which the box head's boxes are sampled.")
+    box_samples: int = option(512, "Number of boxes per image that the loss of the box head samples.")
+    norm: str = option(FROZEN, "BatchNorm statistics while training: frozen, as in the official recipes, or updated.")
 
     def __post_init__(self) -> None:
         check_positive(self, "min_scale", "max_scale", "rpn_samples", "train_proposals", "box_samples")

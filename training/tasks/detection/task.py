@@ -16,7 +16,7 @@ from mobile_eval.image.geometry import Geometry
 from mobile_eval.metrics.box_ap import box_ap
 from mobile_eval.tasks.detection.boxes import Objects, objects
 from mobile_eval.tasks.detection.task import METRIC
-from mobile_eval.viz.boxes import draw_boxes
+from mobile_eval.viz.overlays import draw_boxes
 from training.tasks.base import Array, Category, Image, TrainingTask
 from training.tasks.detection.examples import NO_BOX, BoxExampleBuilder, unpack
 from training.tasks.detection.settings import DetectionSettings

@@ -1,7 +1,7 @@
-"""A phone to try adb on: a server on loopback that answers adb's protocol as a phone's adbd does.
+"""An emulated phone for adb: a server on loopback that speaks adb's protocol as a phone's adbd does.
 
 The protocol is that of https://android.googlesource.com/platform/packages/modules/adb (protocol.txt, docs/dev/sync.md,
-shell_protocol.h). Commands are really run, by /bin/sh, with the phone's /data/local/tmp and /sys in a folder of this machine.
+shell_protocol.h). Commands are run by /bin/sh, with the phone's /data/local/tmp and /sys in a folder of this machine.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ TEMPORARY = "/data/local/tmp"
 
 
 class Stream:
-    """One conversation inside of the connection, such as a command's."""
+    """A stream inside of the connection, such as that of a command."""
 
-    def __init__(self, connection: Connection, own: int, theirs: int):
-        self.connection, self.own, self.theirs = connection, own, theirs
+    def __init__(self, connection: Connection, local_id: int, remote_id: int):
+        self.connection, self.local_id, self.remote_id = connection, local_id, remote_id
         self.incoming: queue.Queue[bytes | None] = queue.Queue()
         self.acknowledged = threading.Semaphore(0)
         self.pending = b""
 
     def write(self, data: bytes) -> None:
         for start in range(0, len(data), MAX_DATA):
-            self.connection.send(b"WRTE", self.own, self.theirs, data[start : start + MAX_DATA])
+            self.connection.send(b"WRTE", self.local_id, self.remote_id, data[start : start + MAX_DATA])
             self.acknowledged.acquire()
 
     def read(self, size: int) -> bytes:
@@ -47,13 +47,13 @@ class Stream:
         return data
 
     def close(self) -> None:
-        self.connection.send(b"CLSE", self.own, self.theirs)
+        self.connection.send(b"CLSE", self.local_id, self.remote_id)
 
 
 class Connection:
-    """What comes from one adb server."""
+    """The connection to an adb server."""
 
-    def __init__(self, phone: StandIn, link: socket.socket):
+    def __init__(self, phone: EmulatedPhone, link: socket.socket):
         self.phone, self.link = phone, link
         self.streams: dict[int, Stream] = {}
         self.sending = threading.Lock()
@@ -74,11 +74,11 @@ class Connection:
 
     def _handle(self, command: bytes, first: int, second: int, data: bytes) -> None:
         if command == b"CNXN":
-            self.send(b"CNXN", VERSION, MAX_DATA, f"device::ro.product.name=standin;features={self.phone.features}".encode())
+            self.send(b"CNXN", VERSION, MAX_DATA, f"device::ro.product.name=emulated;features={self.phone.features}".encode())
         elif command == b"OPEN":
             stream = Stream(self, len(self.streams) + 1, first)
-            self.streams[stream.own] = stream
-            self.send(b"OKAY", stream.own, first)
+            self.streams[stream.local_id] = stream
+            self.send(b"OKAY", stream.local_id, first)
             threading.Thread(target=self.phone.answer, args=(stream, data.rstrip(b"\0").decode()), daemon=True).start()
         elif second in self.streams and command == b"WRTE":
             self.streams[second].incoming.put(data)
@@ -99,41 +99,43 @@ class Connection:
         return data
 
 
-class StandIn:
-    """The phone. `root` holds its files, `properties` are getprop's, `room_bytes` what fits onto it (None: all).
+class EmulatedPhone:
+    """The phone.
 
-    `leaves_at`: when a command with that text runs, or at SEND a file comes, the phone goes away; for good, unless it `returns`.
+    `root` has its files, `properties` are those of getprop, and `free_bytes` is the space for a file (None for no limit). When a
+    command that contains `disconnects_at` runs, or for "SEND" when a file is copied, the phone is disconnected: for good, unless
+    it `reconnects`.
     """
 
     def __init__(self, root: Path, properties: dict[str, str], *, shell_v2: bool = True):
         self.root, self.features = root, "shell_v2,cmd" if shell_v2 else "cmd"
-        self.room_bytes: int | None = None
-        self.leaves_at: str | None = None
-        self.returns = False
+        self.free_bytes: int | None = None
+        self.disconnects_at: str | None = None
+        self.reconnects = False
         self.commands: list[str] = []
         self.connections: list[Connection] = []
         for folder in ("tmp", "sys", "bin"):
             (root / folder).mkdir(parents=True)
         cases = "\n".join(f"{name}) echo '{value}' ;;" for name, value in properties.items())
         self.install("getprop", f"#!/bin/sh\ncase $1 in\n{cases}\n*) echo ;;\nesac\n")
-        for name in ("python3", "python"):  # not this machine's
+        for name in ("python3", "python"):  # hides the Python of this machine
             self.install(name, f"#!/bin/sh\necho '/system/bin/sh: {name}: inaccessible or not found' >&2\nexit 127\n")
         self.server = socket.create_server(("127.0.0.1", 0))
         self.serial = f"127.0.0.1:{self.server.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def install(self, name: str, script: str) -> None:
-        """A program on the phone's PATH."""
+        """Write a program to the phone's PATH."""
         (self.root / "bin" / name).write_text(script)
         (self.root / "bin" / name).chmod(0o755)
 
-    def left(self) -> list[str]:
-        """What lies in /data/local/tmp."""
+    def temporary_files(self) -> list[str]:
+        """The names in /data/local/tmp."""
         return sorted(path.name for path in (self.root / "tmp").iterdir())
 
-    def leave(self) -> None:
-        """Cut every connection; without `returns` nobody answers any more."""
-        if not self.returns:
+    def disconnect(self) -> None:
+        """Close every connection; without `reconnects` the phone accepts no new ones."""
+        if not self.reconnects:
             with contextlib.suppress(OSError):
                 self.server.shutdown(socket.SHUT_RDWR)  # closing alone would not end the accept that waits
             self.server.close()
@@ -155,40 +157,40 @@ class StandIn:
                 self._sync(stream)
             elif service.startswith("shell"):
                 kind, _, command = service.partition(":")
-                self._shell(stream, command, apart="v2" in kind.split(","))
+                self._shell(stream, command, separate="v2" in kind.split(","))
         stream.close()
 
     def here(self, text: str) -> str:
-        """The phone's paths as this machine's."""
+        """Replace paths of the phone by those of this machine."""
         return text.replace(TEMPORARY, f"{self.root}/tmp").replace("/sys/", f"{self.root}/sys/")
 
-    def _shell(self, stream: Stream, command: str, *, apart: bool) -> None:
+    def _shell(self, stream: Stream, command: str, *, separate: bool) -> None:
         self.commands.append(command)
         path = f"{self.root}/bin:/usr/bin:/bin"
-        stderr = subprocess.PIPE if apart else subprocess.STDOUT
+        stderr = subprocess.PIPE if separate else subprocess.STDOUT
         arguments = ["/bin/sh", "-c", self.here(command)]
         program = subprocess.Popen(arguments, env={"PATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
-        if self.leaves_at and self.leaves_at in command:
+        if self.disconnects_at and self.disconnects_at in command:
             time.sleep(0.3)
-            self.leaves_at = None
-            self.leave()
-        readers = [threading.Thread(target=self._pass_on, args=(stream, program.stdout, STDOUT, apart))]
-        readers += [threading.Thread(target=self._pass_on, args=(stream, program.stderr, STDERR, apart))] if apart else []
+            self.disconnects_at = None
+            self.disconnect()
+        readers = [threading.Thread(target=self._pass_on, args=(stream, program.stdout, STDOUT, separate))]
+        readers += [threading.Thread(target=self._pass_on, args=(stream, program.stderr, STDERR, separate))] if separate else []
         for reader in readers:
             reader.start()
         for reader in readers:
             reader.join()
         status = program.wait()
-        if apart:
+        if separate:
             stream.write(struct.pack("<BIB", EXIT, 1, status & 0xFF))
 
-    def _pass_on(self, stream: Stream, source, kind: int, apart: bool) -> None:  # type: ignore[no-untyped-def]
+    def _pass_on(self, stream: Stream, source, kind: int, separate: bool) -> None:  # type: ignore[no-untyped-def]
         for line in iter(source.readline, b""):
             text = line.decode(errors="replace").replace(f"{self.root}/tmp", TEMPORARY).encode()
-            stream.write(struct.pack("<BI", kind, len(text)) + text if apart else text)
+            stream.write(struct.pack("<BI", kind, len(text)) + text if separate else text)
 
     def _sync(self, stream: Stream) -> None:
-        """Files there and back; what belongs to newer versions of it is not offered."""
+        """Copy files in both directions, with the first version of the protocol."""
         while True:
             request, length = struct.unpack("<4sI", stream.read(8))
             path = stream.read(length).decode()
@@ -201,8 +203,8 @@ class StandIn:
 
     def _stat(self, stream: Stream, path: str) -> None:
         try:
-            found = os.lstat(self.here(path))
-            stream.write(struct.pack("<4sIII", b"STAT", found.st_mode, found.st_size, int(found.st_mtime)))
+            status = os.lstat(self.here(path))
+            stream.write(struct.pack("<4sIII", b"STAT", status.st_mode, status.st_size, int(status.st_mtime)))
         except OSError:
             stream.write(struct.pack("<4sIII", b"STAT", 0, 0, 0))
 
@@ -215,12 +217,12 @@ class StandIn:
                 break
             data += stream.read(length)
         target = Path(self.here(path))
-        if self.leaves_at == "SEND":
+        if self.disconnects_at == "SEND":
             target.write_bytes(data[: len(data) // 2])
-            self.leave()
+            self.disconnect()
             return
-        if self.room_bytes is not None and len(data) > self.room_bytes:
-            target.write_bytes(data[: self.room_bytes])  # what did fit
+        if self.free_bytes is not None and len(data) > self.free_bytes:
+            target.write_bytes(data[: self.free_bytes])
             self._fail(stream, "write failed: No space left on device")
             return
         try:
@@ -248,29 +250,29 @@ class StandIn:
 
 
 class Adb:
-    """A real adb client with a server of its own, so that no other's phones are seen."""
+    """The real adb with a separate server, which sees the emulated phones only."""
 
     def __init__(self, program: str, folder: Path):
         self.program = program
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        # HOME: adb makes keys there.
+        # adb writes its keys to HOME
         self.variables = {"ANDROID_ADB_SERVER_PORT": str(port), "HOME": str(folder)}
 
     def __call__(self, *arguments: str) -> str:
         environment = {**os.environ, **self.variables}
-        done = subprocess.run(
+        ended = subprocess.run(
             [self.program, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
         )
-        return done.stdout + done.stderr
+        return ended.stdout + ended.stderr
 
-    def connect(self, phone: StandIn) -> None:
+    def connect(self, phone: EmulatedPhone) -> None:
         for _ in range(50):
-            said = self("connect", phone.serial)
+            output = self("connect", phone.serial)
             if f"{phone.serial}\tdevice" in self("devices"):
                 return
             time.sleep(0.1)
-        raise RuntimeError(f"adb does not reach the stand-in: {said}")
+        raise RuntimeError(f"adb does not reach the emulated phone: {output}")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,93 @@
+"""`hrnet data`: synthetic data sets, and imports of data sets that come in one piece."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="data",
+    help="Generate synthetic data, or import data sets of other formats.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+imports = typer.Typer(
+    name="import",
+    help="Import classification data as a folder of images for each class. An interrupted command can be repeated.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(imports)
+
+ImportOutput = Annotated[Path, typer.Option(help="Folder to write, new or from an interrupted import.", show_default=False)]
+
+
+@app.command()
+def synthetic(
+    output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    train_images: Annotated[int, typer.Option(help="Number of training images.", min=1)] = 1200,
+    val_images: Annotated[int, typer.Option(help="Number of validation images.", min=1)] = 200,
+    image_size: Annotated[str, typer.Option(help="Image size as HEIGHTxWIDTH in pixels.")] = "192x160",
+    task: Annotated[str, typer.Option(help="Task: pose, landmarks, segmentation, classification or detection.")] = "pose",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Generate a small data set of drawn people with exact labels, for any task.
+
+    pose: joints; landmarks: faces; segmentation: parts of the body; classification: visible side of the head; detection:
+    people and heads.
+
+    Example: [bold]hrnet data synthetic --train-images 1200 --val-images 200 --output people[/bold]
+    """
+    from hrnet_tf.spec.presets import parse_size
+    from training.data.synthetic import write_synthetic_people
+
+    write_synthetic_people(output, train_images, val_images, seed=seed, image_size=parse_size(image_size), task=task)
+    typer.echo(f"data: {output}")
+
+
+@imports.command()
+def tfrecord(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|FOLDER|PATTERN...", help="TFRecord files, as of ImageNet.", show_default=False),
+    ],
+    output: ImportOutput,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the names of the classes by label, from 0: a JSON list, or one per line.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Import TFRecord files with image/encoded and image/class/label (and image/class/synset or image/class/text).
+
+    Example: [bold]hrnet data import tfrecord 'imagenet/train-*' --output imagenet/train[/bold]
+    """
+    from training.data.imports.tfrecord import import_tfrecords
+
+    count = import_tfrecords(sources, output, classes=classes, progress=True)
+    typer.echo(f"images: {output}, {count:,}")
+
+
+@imports.command()
+def tfds(
+    name: Annotated[str, typer.Argument(help="Name in tensorflow-datasets, such as oxford_iiit_pet.", show_default=False)],
+    output: ImportOutput,
+    split: Annotated[str, typer.Option(help="Split, or a part of one such as train[:80%].")] = "train",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of tensorflow-datasets. Default: its own.", show_default=False),
+    ] = None,
+) -> None:
+    """Import a classification data set of tensorflow-datasets, which downloads it if necessary.
+
+    Example: [bold]hrnet data import tfds oxford_flowers102 --split validation --output flowers/val[/bold]
+    """
+    from training.data.imports.catalogue import import_tfds
+
+    count = import_tfds(name, split, output, data_dir=data_dir, progress=True)
+    typer.echo(f"images: {output}, {count:,}")
