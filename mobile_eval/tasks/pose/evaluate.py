@@ -88,7 +88,7 @@ def evaluate_pose(
         sizes are known.
 
     Example:
-        >>> evaluate_pose(TFLiteModel("pose.tflite"), load_keypoint_dataset("val.json", "images")).pck.pck
+        >>> evaluate_pose(TFLiteModel("pose.tflite"), load_keypoint_dataset("val.json", "images")).pck.pck  # doctest: +SKIP
     """
     options = options or PoseEvalOptions()
     heads = head_joint_indices(options.head_joints, dataset.category.joints)
