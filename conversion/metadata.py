@@ -42,7 +42,12 @@ Slot = tuple[int, str, float]  # number of the field, its type (one of those abo
 
 
 def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
-    """Store a description in a `.tflite` as TFLite metadata."""
+    """Store a description in a `.tflite` as TFLite metadata.
+
+    Args:
+        flatbuffer: The model, without metadata.
+        description: Its description, whose outputs are in the file's order.
+    """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(metadata(description), np.uint8)
@@ -55,7 +60,7 @@ def with_metadata(flatbuffer: bytes, description: ModelDescription) -> bytes:
 
 
 def metadata(description: ModelDescription) -> bytes:
-    """Return the metadata flatbuffer of a description."""
+    """Return a description as a metadata flatbuffer; its outputs must be in the order of the model's file."""
     builder = flatbuffers.Builder(1024)
     takes_images = description.output.kind != BOX_OUTPUTS
     source = _image(builder, description) if takes_images else _features(builder)

@@ -17,7 +17,12 @@ OUTPUT_NAMES = {HEATMAPS: "heatmaps", CLASS_MAPS: "class_maps", CLASS_SCORES: LO
 
 
 def output_name(kind: str, *, softmax: bool = False) -> str:
-    """Return the name of the output of a model with one output of `kind`, one of `mobile_eval.model.description.OUTPUTS`."""
+    """Return the name of the output of a model with one output.
+
+    Args:
+        kind: Kind of the output: HEATMAPS, CLASS_MAPS or CLASS_SCORES of `mobile_eval.model.description`.
+        softmax: Whether class scores are probabilities.
+    """
     return PROBABILITIES if softmax else OUTPUT_NAMES[kind]
 
 

@@ -87,7 +87,7 @@ def study(
     images: Annotated[Path | None, typer.Option(help="Folder of the images.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the base networks.", min=1)] = None,
     fine_tuning_epochs: Annotated[int | None, typer.Option(help="Fine-tuning epochs after pruning.", min=1)] = None,
-    mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Train in bfloat16.")] = False,
+    precision: Annotated[str, typer.Option(help="Compute precision of training: float32, bfloat16 or float16.")] = "float32",
     max_pixels: MaxPixels = None,
 ) -> None:
     """Compare pruning strategies (importance, random, narrower, link dropout) under equal training, in one report.
@@ -103,7 +103,7 @@ def study(
 
     check_tf_keras("hrnet study")
     size, data = study_setup(preset, output, train_annotations, val_annotations, images, epochs, fine_tuning_epochs)
-    steps = study_steps(size, data, output, mixed_precision=mixed_precision)
+    steps = study_steps(size, data, output, precision=precision)
     write_json(output / MANIFEST, manifest(size))
     command = typer.main.get_command(app)
     run_steps(steps, lambda arguments: command.main(arguments, standalone_mode=False))

@@ -119,7 +119,7 @@ def test_ranking_has_a_picture_and_every_link(job: Path) -> None:
 def test_a_finished_demo_is_not_done_again(job: Path) -> None:
     ran = []
     run_demo(job, lambda arguments: ran.append(arguments[0]), demo=SMALL)
-    assert ran == ["people", "train", "prune", "quantize", "quantize", "compare"]  # these know themselves what is left
+    assert ran == ["data", "train", "prune", "quantize", "quantize", "compare"]  # these know themselves what is left
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:

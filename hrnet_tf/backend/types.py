@@ -6,7 +6,6 @@ an alias of `Any`: it documents what a value is, and a type checker accepts the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,6 +33,5 @@ TFSummaryWriter: TypeAlias = Any
 TFFunction: TypeAlias = Any  # what `tf.function` returns
 TFLiteConverter: TypeAlias = Any
 
-LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # (targets, outputs) -> loss
 Images: TypeAlias = NDArray[np.float32]  # (N, H, W, C)
 Weights: TypeAlias = dict[str, NDArray[np.float32]]  # arrays by "layer/variable"

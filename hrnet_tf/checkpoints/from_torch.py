@@ -100,11 +100,15 @@ def import_checkpoint(
     # The official landmark networks are trained with targets that are rounded down.
     offset = 0.5 if spec.head_kind == "multiscale_heatmap" else 0.0
     run = Run(output, "import", spec, category_for(spec), {"checkpoint": str(path), "heatmap_offset": offset})
-    with complete_folder(output) as draft:
+    _save(run, weights, report)
+    return run, report
+
+
+def _save(run: Run, weights: Weights, report: ImportReport) -> None:
+    with complete_folder(run.path) as draft:
         save_run(dataclasses.replace(run, path=draft))
         save_weights(draft / run.weights_path.name, weights)
         write_json(draft / "import.json", dataclasses.asdict(report))
-    return run, report
 
 
 def load_into_network(

@@ -55,12 +55,12 @@ def read_checkpoint(path: Path | str) -> Arrays:
 
 
 def _read_safetensors(path: Path) -> Arrays:
-    from safetensors import deserialize
+    from safetensors import SafetensorError, deserialize
 
     data = read_bytes(path, "checkpoint")
     try:
         tensors = deserialize(data)
-    except Exception as error:  # safetensors has no public error type for truncated and invalid files
+    except SafetensorError as error:
         raise HRNetError(f"{path} is damaged or not a safetensors file: {_first_line(error)}") from error
     return {name: _decode(tensor["data"], tensor["dtype"], tensor["shape"], f"{path}: {name}") for name, tensor in tensors}
 

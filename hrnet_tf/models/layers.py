@@ -113,14 +113,12 @@ def conv_unit(
 ) -> Tensor:
     """Build a convolution, BatchNorm and ReLU, padded as PyTorch pads.
 
-    The layers are named `{name}_conv{index}`, `{name}_bn{index}` and `{name}_relu{index}`.
-
     Args:
         x: Feature maps (N, H, W, C).
         channels: Number of output channels.
         kernel: Size of the kernel.
-        name: Prefix of the names of the layers.
-        index: Suffix of the names of the layers.
+        name: Prefix of the names of the layers: `{name}_conv{index}`, `{name}_bn{index}`, `{name}_relu{index}`.
+        index: Suffix of these names.
         stride: Stride of the convolution.
         bias: Whether the convolution has a bias besides BatchNorm's.
         relu: Whether a ReLU follows.
@@ -129,15 +127,14 @@ def conv_unit(
     Returns:
         Feature maps (N, H / stride, W / stride, channels).
     """
-    padding = "same"
-    if stride > 1 and kernel > 1:  # "same" pads an even size only at the bottom and right
+    pad = stride > 1 and kernel > 1  # "same" pads an even size only at the bottom and right
+    if pad:
         x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad{index}")(x)
-        padding = "valid"
     x = keras.layers.Conv2D(
         channels,
         kernel,
         stride,
-        padding,
+        "valid" if pad else "same",
         use_bias=folded or bias,
         activation="relu" if folded and relu else None,
         kernel_initializer=KaimingNormal(),

@@ -173,16 +173,16 @@ def study_setup(
     return size, StudyData(train, val, synthetic / "images")
 
 
-def study_steps(size: StudyPreset, data: StudyData, output: Path, *, mixed_precision: bool = False) -> list[Step]:
+def study_steps(size: StudyPreset, data: StudyData, output: Path, *, precision: str = "float32") -> list[Step]:
     """Return the commands of a study, in order.
 
     Args:
         size: Size of the study.
         data: Training and validation data.
         output: Folder for the results.
-        mixed_precision: Whether to train in bfloat16.
+        precision: Compute precision of training: float32, bfloat16 or float16.
     """
-    return list(_StudyCommands(size, data, output, mixed_precision).steps())
+    return list(_StudyCommands(size, data, output, precision).steps())
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class _StudyCommands:
     size: StudyPreset
     data: StudyData
     output: Path
-    mixed_precision: bool
+    precision: str
 
     def steps(self) -> Iterator[Step]:
         """Yield the commands: the base network, each network made from it and its models, then the comparison."""
@@ -224,7 +224,7 @@ class _StudyCommands:
             return self.train(arm.name, total, ("--width-like", self.run(like.name)), float32=True)
         strategy = {"random": "--method random --accept-closest", "blocks": "--blocks"}.get(arm.kind, "")
         base = "dropped-base" if arm.kind == "dropped" else "base"
-        options = f"--keep-latency {arm.budget} {strategy} --learning-rate {self.size.fine_tuning_rate} {self.precision()}"
+        options = f"--keep-latency {arm.budget} {strategy} --learning-rate {self.size.fine_tuning_rate} {self.precision_option()}"
         return self.command(("prune", self.run(base)), fine_tuning, self.run(arm.name), (options,))
 
     def train(
@@ -232,7 +232,7 @@ class _StudyCommands:
     ) -> Step:
         """Train the study's network, with `float32` in float32 always: odd widths are slower in bfloat16."""
         rate = learning_rate or self.size.learning_rate
-        options = (f"{self.size.recipe} --learning-rate {rate}", *more, "" if float32 else self.precision())
+        options = (f"{self.size.recipe} --learning-rate {rate}", *more, "" if float32 else self.precision_option())
         return self.command((f"train {self.size.network}",), epochs, self.run(name), options)
 
     def rank(self, name: str, methods: str) -> Step:
@@ -266,6 +266,6 @@ class _StudyCommands:
         """Return the folder of a run."""
         return self.output / "runs" / name
 
-    def precision(self) -> str:
-        """Precision options."""
-        return "--precision bfloat16" if self.mixed_precision else ""
+    def precision_option(self) -> str:
+        """Return the option of the commands that may train in another precision than float32."""
+        return "" if self.precision == "float32" else f"--precision {self.precision}"

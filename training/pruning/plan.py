@@ -136,7 +136,7 @@ def plan_removals(
         costs: Costs of candidates.
         removal_importance: Importance of a removal; None for the sum of its units'.
     """
-    spec, cost = network.spec, costs.model.cost
+    spec, cost, metric = network.spec, costs.model.cost, training_task(network.spec.task).metric
     if options.method == RANDOM:
         order = removal_order_by_importance(spec, importance)
     else:
@@ -147,9 +147,7 @@ def plan_removals(
     pruned, ratio = search.restore(order[index], ratio, spec, importance, _constant if options.method == RANDOM else cost)
     full_cost = cost(spec.full())
     steps = measure_steps(network, data, removal_steps(path_to(order[: index + 1], pruned), importance, cost, full_cost))
-    metric = training_task(spec.task).metric
-    if options.budget.name == "max_drop":
-        steps = _steps_within_drop(steps, score, metric, options.budget.value)
+    steps = _steps_within_budget(steps, score, metric, options.budget)
     return RemovalPlan(
         steps=tuple(steps),
         metric=metric.name,
@@ -166,12 +164,15 @@ def _constant(spec: HRNetSpec) -> float:
     return 1.0
 
 
-def _steps_within_drop(steps: list[RemovalStep], score: float, metric: Metric, max_drop: float) -> list[RemovalStep]:
+def _steps_within_budget(steps: list[RemovalStep], score: float, metric: Metric, budget: Budget) -> list[RemovalStep]:
+    """The first steps that keep to a budget of the metric; all steps for other budgets."""
+    if budget.name != "max_drop":
+        return steps
     drops = [None if step.score is None else metric.degradation(score, step.score) for step in steps]
-    steps = steps[: steps_within_drop(drops, max_drop)]
+    steps = steps[: steps_within_drop(drops, budget.value)]
     if not steps:
         raise HRNetError(
-            f"the first removal already loses more than `max_drop` {max_drop:g} of {metric.name}; "
+            f"the first removal already loses more than `max_drop` {budget.value:g} of {metric.name}; "
             "give a larger one, or a share of the network such as `keep_latency`"
         )
     return steps

@@ -64,6 +64,11 @@ def rank(network: GatedNetwork, data: RankingData, methods: Sequence[str], *, se
 
     Raises:
         HRNetError: A method is unknown, or a score is NaN or infinite.
+
+    Example:
+        >>> network = GatedNetwork.of(spec, model_weights(model))  # doctest: +SKIP
+        >>> data = RankingData.prepare(dataset, spec, settings)  # doctest: +SKIP
+        >>> rank(network, data, ["taylor"])["taylor"].scores  # doctest: +SKIP
     """
     unknown = set(methods) - set(METHODS)
     if unknown or not methods:

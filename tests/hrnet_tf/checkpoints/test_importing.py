@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,7 +189,7 @@ def test_pytorch_files(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
 
 
 def test_pytorch_files_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "model.pth").write_bytes(b"PK")
     with pytest.raises(HRNetError, match=r"'hrnet-tf\[torch\]'"):
         read_checkpoint(tmp_path / "model.pth")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.heads import full_size
 from hrnet_tf.models.layers import Upsampling
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.complexity import Cost, parts
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.pruning.candidate_latency import untrained_tflite
@@ -26,9 +29,9 @@ OUTPUT_SHAPES = {
 REMOVED = (FusionLink(4, 0, 3, 0), FusionLink(4, 0, 0, 3), FusionLink(3, 0, 0, 2))
 
 
-def micro(task: str, interpolation: str = "nearest") -> HRNetSpec:
+def micro(task: str, interpolation: str = "nearest", *, classes: int = 5, head: str | None = None) -> HRNetSpec:
     stages = (StageSpec(1, 1),) * 3
-    spec = HRNetSpec("micro", 4, (64, 64), 5, stages, 8, 1, 4, task=task, interpolation=interpolation)
+    spec = HRNetSpec("micro", 4, (64, 64), classes, stages, 8, 1, 4, task=task, interpolation=interpolation, head=head)
     return spec.full()
 
 
@@ -36,6 +39,25 @@ def micro(task: str, interpolation: str = "nearest") -> HRNetSpec:
 def test_output_shapes(task: str, shape: tuple[int | None, ...]) -> None:
     assert build_model(micro(task)).output_shape == shape
     assert build_model(micro(task).without(REMOVED)).output_shape == shape
+
+
+@pytest.mark.parametrize(
+    ("head", "layer", "shape"),
+    [
+        ("heatmap", "head_heatmaps", (None, 16, 16, 1)),
+        ("multiscale_heatmap", "head_heatmaps", (None, 16, 16, 1)),
+        ("dense", "head_logits", (None, 16, 16, 1)),
+        ("classification", "head_logits", (None, 1)),
+    ],
+)
+def test_a_task_outside_the_package_has_the_head_that_it_names(
+    head: str, layer: str, shape: tuple[int | None, ...], counted: Callable[[Network], dict[str, Cost]]
+) -> None:
+    spec = micro("depth", classes=1, head=head)
+    model = build_model(spec)
+    assert model.output_shape == shape
+    assert model.layers[-1].name == layer
+    assert counted(spec) == parts(spec)
 
 
 def test_full_size_interpolates_the_logits() -> None:

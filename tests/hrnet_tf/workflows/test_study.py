@@ -33,7 +33,7 @@ def test_equal_training_of_all_networks(preset: str) -> None:
 
 
 def test_options_of_each_network() -> None:
-    steps = [" ".join(step.arguments) for step in study_steps(PRESETS["lspet"], DATA, Path("out"), mixed_precision=True)]
+    steps = [" ".join(step.arguments) for step in study_steps(PRESETS["lspet"], DATA, Path("out"), precision="bfloat16")]
 
     def command_of(name: str) -> str:
         return next(step for step in steps if f"--output out/runs/{name} " in step)
@@ -79,7 +79,7 @@ def test_paths_are_single_arguments(folder: str, capsys: pytest.CaptureFixture[s
             paths = [word for word in command.arguments if word.startswith(f"{folder}/")]
             rest = " ".join(word for word in command.arguments if word not in paths)
             assert folder not in rest
-            assert len(paths) >= (1 if command.arguments[0] == "people" else 2)
+            assert len(paths) >= (1 if command.arguments[0] == "data" else 2)
     ran: list[list[str]] = []
     run_steps(study, ran.append)
     printed = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("hrnet ")]
