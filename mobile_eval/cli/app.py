@@ -166,8 +166,8 @@ def predict(
     from mobile_eval.keypoints.predict import KEYPOINTS_FILE, images_frame
     from mobile_eval.keypoints.predict import predict as predict_images
     from mobile_eval.keypoints.video import is_video, predict_video
+    from mobile_eval.messages import number_of
     from mobile_eval.runtime.tflite_model import TFLiteModel
-    from mobile_eval.words import number_of
 
     loaded = TFLiteModel(model, runtime_options.backend(threads))
     if is_video(images[0]):

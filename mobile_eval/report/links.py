@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.metric import format_score
 from mobile_eval.metrics.rank_correlation import ranks, spearman
 from mobile_eval.model.archive import read_description
@@ -26,7 +27,6 @@ from mobile_eval.report.comparison import labels
 from mobile_eval.report.html import template
 from mobile_eval.viz.charts import importance_by_kind
 from mobile_eval.viz.link_diagram import link_diagram_svg
-from mobile_eval.words import number_of
 
 LEAST_IMPORTANT = 0.25  # share of links that count as least important
 KindRow = tuple[str, str, tuple[float | None, ...]]

@@ -15,6 +15,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_json
 from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.box_ap import BoxApResult, box_ap
 from mobile_eval.metrics.metric import format_scores
 from mobile_eval.model.description import default_class_names
@@ -24,7 +25,6 @@ from mobile_eval.tasks.detection.boxes import BoxResult, Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.options import DetectionEvalOptions
 from mobile_eval.viz.overlays import MAX_PICTURES, draw_boxes, write_picture
-from mobile_eval.words import number_of
 
 DRAWN_SCORE = 0.3  # lowest score of a box that is drawn
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.datasets.coco.schema import CocoData
 from mobile_eval.image.image_file import read_item
+from mobile_eval.messages import number_of
 from mobile_eval.tasks.detection.boxes import BoxResult, Objects, box_ious
 from mobile_eval.tasks.detection.evaluate import DRAWN_SCORE, DetectionResult, measure_boxes
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport
 from mobile_eval.viz.cutout import Cutout, cut_out
 from mobile_eval.viz.masks import class_colors, class_legend_html
 from mobile_eval.viz.svg import element
-from mobile_eval.words import number_of
 
 MATCH_IOU = 0.5
 ABOUT = (

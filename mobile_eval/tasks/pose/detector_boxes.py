@@ -17,13 +17,13 @@ from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import BOX_PADDING, expand_box
 from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.oks import oks_nms
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import oks_sigmas
 from mobile_eval.tasks.pose.options import PoseEvalOptions
 from mobile_eval.tasks.pose.predictions import KeypointResult, instance_score, predict_dataset, write_predictions
-from mobile_eval.words import number_of
 
 
 @dataclass(frozen=True)
