@@ -67,7 +67,7 @@ def evaluate_in_detector_boxes(
     sigmas = oks_sigmas(model, dataset, options)
     if sigmas is None:
         raise HRNetError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with `sigmas`")
-    detections = load_detector_boxes(options.boxes, dataset, dataset.image_folder, options.least_score)
+    detections = load_detector_boxes(options.boxes, dataset, dataset.image_folder, options.min_score)
     inference = DecodingOptions(options.flip, checked_decoding(options.decoding), options.flip_pairs)
     keypoints = predict_dataset(model, dataset, options, inference, detections, progress=progress)
     results = rescored_results(dataset.category_id, detections, keypoints, sigmas, model.input_size)
