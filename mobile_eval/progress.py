@@ -1,4 +1,4 @@
-"""Progress that a person can watch: one bar, on stderr."""
+"""Progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class Rate(ProgressColumn):
-    """How many a second."""
+    """Column with the number of items per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -23,7 +23,12 @@ class Rate(ProgressColumn):
 
 @contextlib.contextmanager
 def working(label: str, *, show: bool = True) -> Iterator[None]:
-    """While this lasts and where `show`, say on a terminal that it does: for work whose parts cannot be counted."""
+    """Show a spinner on a terminal, for work without countable parts.
+
+    Args:
+        label: Text beside the spinner.
+        show: Show it, or do nothing.
+    """
     if not show:
         yield
         return
@@ -32,7 +37,14 @@ def working(label: str, *, show: bool = True) -> Iterator[None]:
 
 
 def tracked(items: Sequence[Item] | Iterable[Item], label: str, total: int | None = None, *, show: bool = True) -> Iterator[Item]:
-    """Yield `items`; where `show`, with a progress bar named `label` on a terminal, which an error takes away with it."""
+    """Yield items with a progress bar on a terminal; an error removes the bar.
+
+    Args:
+        items: The items.
+        label: Name of the bar.
+        total: Number of items; None for `len(items)`, or unknown.
+        show: Show the bar, or only yield the items.
+    """
     with _bar(show=show) as progress:
         yield from progress.track(items, total=total, description=label) if progress else items
 
@@ -71,6 +83,6 @@ def _bar(*, show: bool) -> Iterator[Progress | None]:
         yield progress
     except BaseException:
         progress.live.transient = True
-        progress.live.stop()  # that of `progress` would write an empty line
+        progress.live.stop()  # `progress.stop` would write an empty line
         raise
     progress.stop()

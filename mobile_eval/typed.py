@@ -1,4 +1,4 @@
-"""Data read from JSON, checked against declared types: an error names the place, the value and what was expected."""
+"""Validation of JSON against declared types: an error names the place, the value and what was expected."""
 
 from __future__ import annotations
 
@@ -9,69 +9,84 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, overload
 
 from mobile_eval.errors import HRNetError
 
 Json: TypeAlias = Any  # what `json.loads` returns, or what `json.dumps` takes
 JsonObject: TypeAlias = dict[str, Json]
+Kind: TypeAlias = Any  # a declared type, such as int, list[str], float | None, or a dataclass
+Checked = TypeVar("Checked")
 Size: TypeAlias = tuple[int, int]  # (height, width) in pixels
 
-SHOWN = 60  # characters of a value in a message
-NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
+MAX_LENGTH = 60  # characters of a value in a message
+NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", type(None): "null"}
 INT64 = range(-(2**63), 2**63)
 
 _SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, SHOWN, SHOWN, SHOWN
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, MAX_LENGTH, MAX_LENGTH, MAX_LENGTH
 
 
-def brief(value: Any) -> str:
-    """The value for a message: its `repr`, shortened where it is long or deep."""
+def brief(value: object) -> str:
+    """Return the `repr` of a value for a message, shortened if it is long or deep."""
     text = _SHORT.repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}..."
 
 
-def checked(value: Any, kind: Any, place: str, *, extra: bool = False) -> Any:
-    """`value` as `kind`; HRNetError names `place`, such as "runs/full/run.json: epochs", where it is of another type.
+@overload
+def checked(value: Json, kind: type[Checked], place: str, *, extra: bool = False) -> Checked: ...
+@overload
+def checked(value: Json, kind: Kind, place: str, *, extra: bool = False) -> Json: ...
+
+
+def checked(value: Json, kind: Kind, place: str, *, extra: bool = False) -> Json:
+    """Check a value from JSON, and convert it to its declared type.
+
+    JSON lists become tuples, and whole numbers floats, where these are declared. NaN and infinity are not numbers, whole numbers
+    must fit into 64 bits, and strings must be encodable as UTF-8.
 
     Args:
-        value: What `json.loads` gave.
+        value: The value, as `json.loads` returns it. An instance of a dataclass is returned unchanged.
         kind: int, float, str, bool, None, Any, a union, Literal, list[...], tuple[...], dict[str, ...], or a dataclass of these.
-            JSON lists become tuples where a tuple is declared. NaN and infinity are no numbers, whole numbers have 64 bits, texts
-            can be encoded. An instance of a dataclass is taken as it is.
-        place: The file, and the keys that lead to the value.
-        extra: Whether objects may have entries that a dataclass does not have; they are ignored.
+        place: The file and the keys that lead to the value, such as "runs/full/run.json: epochs".
+        extra: Ignore entries of objects that the dataclass does not have, or else refuse them.
+
+    Returns:
+        The value as `kind`.
+
+    Raises:
+        HRNetError: The value has another type; the message begins with `place`.
     """
     if kind is Any:
         return value
     if dataclasses.is_dataclass(kind):
-        return value if isinstance(value, typing.cast(type, kind)) else _fields(value, kind, place, extra)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        return value if isinstance(value, typing.cast(type, kind)) else _checked_fields(value, kind, place, extra)
+    origin, arguments = _parts(kind)
     if origin is typing.Literal and any(value == choice and type(value) is type(choice) for choice in arguments):
         return value
     if origin in (typing.Union, types.UnionType):
-        return _one_of(value, arguments, place, extra)
+        return _checked_union(value, arguments, place, extra)
     if origin is dict and isinstance(value, dict):
         entries = {checked(key, str, place): entry for key, entry in value.items()}
         return {key: checked(entry, arguments[1], f"{place}: {key}", extra=extra) for key, entry in entries.items()}
     if origin in (list, tuple) and isinstance(value, list | tuple):
-        return _sequence(value, origin, arguments, place, extra)
-    if origin is None and _is(value, kind):
+        return _checked_sequence(value, origin, arguments, place, extra)
+    if origin is None and _is_instance(value, kind):
         return float(value) if kind is float else value
     raise _unexpected(value, kind, place)
 
 
-def checked_entry(data: Mapping[str, Any], key: str, kind: Any, place: str, *, extra: bool = False) -> Any:
-    """The entry `key` of `data` as `kind`; HRNetError where it is missing or of another type."""
+def checked_entry(data: Mapping[str, Json], key: str, kind: Kind, place: str, *, extra: bool = False) -> Json:
+    """Check the entry `key` of an object, as `checked` does; HRNetError if it is missing."""
     if key not in data:
-        raise HRNetError(f"{place}: {key} is missing, expected {_named(kind)}")
+        raise HRNetError(f"{place}: {key} is missing, expected {_name(kind)}")
     return checked(data[key], kind, f"{place}: {key}", extra=extra)
 
 
-def _fields(value: Any, kind: Any, place: str, extra: bool) -> Any:
-    """The dataclass `kind` of a JSON object with its fields, those with a default may be missing."""
+def _checked_fields(value: Json, kind: Kind, place: str, extra: bool) -> Json:
+    """Make a dataclass from a JSON object; entries of fields with a default may be missing."""
     entries = checked(value, dict[str, Any], place)
-    hints = _hints(kind)
+    hints = _field_types(kind)
     unknown = entries.keys() - hints.keys()
     if unknown and not extra:
         raise HRNetError(f"{place}: unknown entry {brief(min(unknown))}; expected {', '.join(hints)}")
@@ -85,23 +100,23 @@ def _fields(value: Any, kind: Any, place: str, extra: bool) -> Any:
 
 
 @lru_cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _field_types(kind: Kind) -> dict[str, Kind]:
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
+def _is_required(field: dataclasses.Field[Kind]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _one_of(value: Any, kinds: tuple[Any, ...], place: str, extra: bool) -> Any:
-    """`value` as the first of `kinds` that it is of; the error is the last one's where there is only one besides null."""
-    others = [kind for kind in kinds if kind is not type(None)]
-    if value is None and len(others) < len(kinds):
+def _checked_union(value: Json, kinds: tuple[Kind, ...], place: str, extra: bool) -> Json:
+    """Check a value against each type of a union; with one type besides null, the error is that of this type."""
+    not_null = [kind for kind in kinds if kind is not type(None)]
+    if value is None and len(not_null) < len(kinds):
         return None
-    if len(others) == 1:
-        return checked(value, others[0], place, extra=extra)
-    for kind in others:
+    if len(not_null) == 1:
+        return checked(value, not_null[0], place, extra=extra)
+    for kind in not_null:
         try:
             return checked(value, kind, place, extra=extra)
         except HRNetError:
@@ -109,7 +124,7 @@ def _one_of(value: Any, kinds: tuple[Any, ...], place: str, extra: bool) -> Any:
     raise _unexpected(value, typing.Union[kinds], place)  # noqa: UP007  made of a tuple
 
 
-def _sequence(values: Any, origin: Any, arguments: tuple[Any, ...], place: str, extra: bool) -> Any:
+def _checked_sequence(values: Json, origin: Kind, arguments: tuple[Kind, ...], place: str, extra: bool) -> Json:
     kinds = list(arguments) if origin is tuple and ... not in arguments else [arguments[0]] * len(values)
     if len(kinds) != len(values):
         raise HRNetError(f"{place} must have {len(kinds)} entries, got {brief(values)}")
@@ -119,16 +134,16 @@ def _sequence(values: Any, origin: Any, arguments: tuple[Any, ...], place: str, 
     )
 
 
-def _is(value: Any, kind: Any) -> bool:
+def _is_instance(value: Json, kind: Kind) -> bool:
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and value in INT64
-    return isinstance(value, kind) and (kind is not str or _can_be_encoded(value))
+    return isinstance(value, kind) and (kind is not str or _is_encodable(value))
 
 
-def _can_be_encoded(text: str) -> bool:
-    """Whether it can be written to a file: JSON can hold halves of characters, such as "\\ud800"."""
+def _is_encodable(text: str) -> bool:
+    """Whether a string can be written to a file: JSON can hold halves of characters, such as "\\ud800"."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -136,15 +151,20 @@ def _can_be_encoded(text: str) -> bool:
     return True
 
 
-def _unexpected(value: Any, kind: Any, place: str) -> HRNetError:
-    return HRNetError(f"{place} must be {_named(kind)}, got {brief(value)}")
+def _parts(kind: Kind) -> tuple[Kind, tuple[Kind, ...]]:
+    """Return the origin and the arguments of a generic type, such as list and (int,) of list[int]."""
+    return typing.get_origin(kind), typing.get_args(kind)
 
 
-def _named(kind: Any) -> str:
-    """A type in words."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+def _unexpected(value: Json, kind: Kind, place: str) -> HRNetError:
+    return HRNetError(f"{place} must be {_name(kind)}, got {brief(value)}")
+
+
+def _name(kind: Kind) -> str:
+    """Return a type in words."""
+    origin, arguments = _parts(kind)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(map(_named, arguments))
+        return " or ".join(map(_name, arguments))
     if origin is typing.Literal:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin in (list, tuple):

@@ -169,7 +169,7 @@ class TrainingConfig:
         devices: Number of devices. Each one takes `batch_size` examples per step, and the learning rate grows with them.
 
     Example:
-        >>> data = DataConfig(DataSource(Path("images"), Path("train.json")))
+        >>> data = DataConfig(DataSource(Path("images"), Path("train.json")))  # doctest: +SKIP
         >>> config = TrainingConfig("pose", PoseSettings(), data, ScheduleConfig(epochs=30))  # doctest: +SKIP
         >>> config.replace(epochs=10, learning_rate=5e-4).schedule.epochs  # doctest: +SKIP
         10

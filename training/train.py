@@ -12,7 +12,7 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import TaskDataset, log_skipped
 from mobile_eval.errors import HRNetError
-from mobile_eval.words import number_of
+from mobile_eval.messages import number_of
 from training.config import TrainingConfig
 from training.engine.device import device_line
 from training.engine.fit import fit

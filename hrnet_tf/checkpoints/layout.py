@@ -129,22 +129,31 @@ def _link(link: FusionLink) -> Iterator[Entry]:
 
 
 def _head(spec: HRNetSpec) -> Iterator[Entry]:
-    head = spec.head_kind
-    if head == "heatmap":
-        yield from _conv("final_layer", "head_heatmaps", bias=True)
-    elif head in ("dense", "multiscale_heatmap"):
-        name, output = ("last_layer", "head_logits") if head == "dense" else ("head", "head_heatmaps")
-        yield from _unit(f"{name}.0", f"{name}.1", "head_mix", bias=True)
-        yield from _conv(f"{name}.3", output, bias=True)
-    elif head == "classification":
-        for branch in spec.outputs:
-            yield from _block(f"incre_modules.{branch}.0", f"head_widen{branch}", 3, shortcut=True)
-        for step in range(len(spec.outputs) - 1):
-            yield from _unit(f"downsamp_modules.{step}.0", f"downsamp_modules.{step}.1", f"head_down{step + 1}", bias=True)
-        yield from _unit("final_layer.0", "final_layer.1", "head_features", bias=True)
-        yield from _conv("classifier", "head_logits", bias=True)
-    else:
-        yield from _detector()
+    match spec.head_kind:
+        case "heatmap":
+            yield from _conv("final_layer", "head_heatmaps", bias=True)
+        case "multiscale_heatmap":
+            yield from _dense("head", "head_heatmaps")
+        case "dense":
+            yield from _dense("last_layer", "head_logits")
+        case "classification":
+            yield from _classification(spec)
+        case _:
+            yield from _detector()
+
+
+def _dense(name: str, output: str) -> Iterator[Entry]:
+    yield from _unit(f"{name}.0", f"{name}.1", "head_mix", bias=True)
+    yield from _conv(f"{name}.3", output, bias=True)
+
+
+def _classification(spec: HRNetSpec) -> Iterator[Entry]:
+    for branch in spec.outputs:
+        yield from _block(f"incre_modules.{branch}.0", f"head_widen{branch}", 3, shortcut=True)
+    for step in range(len(spec.outputs) - 1):
+        yield from _unit(f"downsamp_modules.{step}.0", f"downsamp_modules.{step}.1", f"head_down{step + 1}", bias=True)
+    yield from _unit("final_layer.0", "final_layer.1", "head_features", bias=True)
+    yield from _conv("classifier", "head_logits", bias=True)
 
 
 def _detector() -> Iterator[Entry]:

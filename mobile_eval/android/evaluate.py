@@ -20,9 +20,9 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json, write_json
+from mobile_eval.messages import number_of
 from mobile_eval.model.archive import description_path, read_description
 from mobile_eval.typed import JsonObject, checked
-from mobile_eval.words import number_of
 
 PACKAGE = Path(__file__).parents[1]
 PYTHONS = (

@@ -11,7 +11,7 @@ import typer
 
 from mobile_eval.cli.declared import with_options, with_options_by_task
 from mobile_eval.cli.evaluate import evaluate
-from mobile_eval.cli.options import LeastScore, Limit, MaxPixels, Model, RuntimeOptions, Threads
+from mobile_eval.cli.options import Limit, MaxPixels, MinScore, Model, RuntimeOptions, Threads
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
@@ -149,7 +149,7 @@ def predict(
         str | None,
         typer.Option(help="Name or id of the boxes' category, such as person. Default: the model's.", show_default=False),
     ] = None,
-    least_score: LeastScore = 0.3,
+    min_score: MinScore = 0.3,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing keypoints.json.")] = False,
     frames: Annotated[int | None, typer.Option(min=1, help="Number of frames of a video, at most.", show_default=False)] = None,
     whole_frame: Annotated[
@@ -166,8 +166,8 @@ def predict(
     from mobile_eval.keypoints.predict import KEYPOINTS_FILE, images_frame
     from mobile_eval.keypoints.predict import predict as predict_images
     from mobile_eval.keypoints.video import is_video, predict_video
+    from mobile_eval.messages import number_of
     from mobile_eval.runtime.tflite_model import TFLiteModel
-    from mobile_eval.words import number_of
 
     loaded = TFLiteModel(model, runtime_options.backend(threads))
     if is_video(images[0]):
@@ -177,7 +177,7 @@ def predict(
         return
     if category is not None and boxes is None:
         raise HRNetError("`category` chooses among the boxes of `boxes`: give these")
-    choice = BoxChoice(category, loaded.description.category.name, least_score)
+    choice = BoxChoice(category, loaded.description.category.name, min_score)
     image_boxes = load_boxes(boxes, images, choice) if boxes else None
     frame = images_frame(images, boxes, exif)
     results = predict_images(loaded, images, output, boxes=image_boxes, frame=frame, overwrite=overwrite, progress=True)

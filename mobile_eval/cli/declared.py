@@ -22,7 +22,7 @@ def with_options(command: Command) -> Command:
     The command is called with an instance of the dataclass, made of the values that were typed.
 
     Example:
-        >>> @with_options
+        >>> @with_options  # doctest: +SKIP
         ... def evaluate(model: Path, source: DataSource) -> None: ...
     """
     parameters = inspect.signature(command, eval_str=True).parameters.values()

@@ -39,7 +39,7 @@ MaxPixels = Annotated[
         show_default=f"{MAX_PIXELS}",
     ),
 ]
-LeastScore = Annotated[float, typer.Option(help="Lowest score of a box.")]
+MinScore = Annotated[float, typer.Option(help="Lowest score of a box.")]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from mobile_eval.errors import PARAMETER, HRNetError
-from mobile_eval.notices import show_in_one_line
+from mobile_eval.messages import show_in_one_line
 
 DEBUG_VARIABLE = "HRNET_DEBUG"
 BUG, BAD_INPUT, INTERRUPTED = 1, 2, 130

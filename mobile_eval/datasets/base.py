@@ -24,7 +24,7 @@ DATA = "Data"  # heading in --help
 
 @dataclass(frozen=True)
 class DataSource:
-    """The files and folders of a data set, and how they are read.
+    """The files and folders of a dataset, and how they are read.
 
     Args:
         images: Folder of the images.
@@ -104,7 +104,7 @@ class DataSource:
 
 
 class TaskDataset(Protocol):
-    """A data set of any task.
+    """A dataset of any task.
 
     Attributes:
         items: The images, or the annotated instances of images.
@@ -136,6 +136,6 @@ def label_names(label_schema: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def log_skipped(source: DataSource | None, data: TaskDataset | None) -> None:
-    """Log a warning if parts of a data set's files were skipped, or read differently from what they state."""
+    """Log a warning if parts of a dataset's files were skipped, or read differently from what they state."""
     if source and data and data.skipped_summary:
         logger.warning("%s: %s", source.annotations or source.images, data.skipped_summary)

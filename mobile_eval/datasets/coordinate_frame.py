@@ -19,7 +19,7 @@ from pathlib import Path
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.exif import AS_STORED, SIDEWAYS, read_orientation, upright_size
 from mobile_eval.image.image_size import stored_size
-from mobile_eval.notices import DataWarning
+from mobile_eval.messages import DataWarning
 from mobile_eval.typed import Size
 
 UPRIGHT, STORED = FRAMES = ("upright", "stored")

@@ -19,8 +19,8 @@ from mobile_eval.files import read_bytes
 from mobile_eval.image import png
 from mobile_eval.image.image_file import decode
 from mobile_eval.image.image_size import JPEG, stored_size
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.confusion import IGNORED
-from mobile_eval.words import number_of
 
 CITYSCAPES_IMAGE, CITYSCAPES_MASK = "_leftImg8bit", "_gtFine_labelTrainIds"  # endings of file names
 

@@ -9,14 +9,11 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_bytes
 from mobile_eval.image import png
-
-if TYPE_CHECKING:
-    from mobile_eval.typed import Size
+from mobile_eval.typed import Size
 
 MAX_PIXELS = 100_000_000  # by default
 MAX_WARPED_PIXELS = (2**31 - 1) // 3  # opencv's warps count the bytes of RGB images in 32 bits, and crash above

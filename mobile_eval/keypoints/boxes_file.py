@@ -207,5 +207,5 @@ def _number(value: Json, name: str, where: str) -> float:
 
 
 def _is_id(value: Json) -> bool:
-    """Whether a value is a number or a text, as ids in COCO files are."""
+    """Whether a value is a number or a string, as ids in COCO files are."""
     return (isinstance(value, int | str) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())

@@ -20,12 +20,12 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, part_path, remove_stale_parts, write_json
 from mobile_eval.image.geometry import Array, Box, Image
 from mobile_eval.keypoints.inference import predict_box
+from mobile_eval.messages import number_of
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import SCORE_THRESHOLD, check_finds_keypoints
 from mobile_eval.typed import JsonObject, Size
 from mobile_eval.viz.poses import draw_skeleton
-from mobile_eval.words import number_of
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 MIN_CONFIDENT = 4  # keypoints; fewer do not locate a person

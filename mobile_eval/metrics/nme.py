@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.errors import HRNetError
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.metric import FAILURE_THRESHOLD, format_scores, none_if_nan
 from mobile_eval.typed import JsonObject
-from mobile_eval.words import number_of
 
 
 @dataclass(frozen=True)

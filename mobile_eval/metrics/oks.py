@@ -18,7 +18,7 @@ def annotation_oks(points: Array, keypoints: Array, boxes: Array, areas: Array, 
     """OKS of predictions to annotations, pair by pair, as COCO's evaluation computes it.
 
     The mean is over the labelled keypoints. For an annotation without any, it is over all keypoints, and d is the distance to
-    its box, doubled about the center.
+    its box, three times as wide and high about the same center.
 
     Args:
         points: Predictions (N, K, 2) as x, y.

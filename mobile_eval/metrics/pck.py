@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.distance import longer_sides, normalized_distances
 from mobile_eval.metrics.metric import PCK_THRESHOLD, none_if_nan
 from mobile_eval.typed import JsonObject
-from mobile_eval.words import number_of
 
 PCKH_THRESHOLD = 0.5
 NOT_IN_PCKH = ("pelvis", "thorax")  # MPII's evaluation leaves them out of the mean

@@ -108,8 +108,8 @@ class TFLiteGraph:
         HRNetError: The file is not a model or damaged, or ai-edge-litert is not installed.
 
     Example:
-        for operator in TFLiteGraph("model.tflite").operators:
-            print(operator.index, operator.kind, operator.layer)
+        >>> [operator.kind for operator in TFLiteGraph("model.tflite").operators]  # doctest: +SKIP
+        ['PAD', 'CONV_2D', 'CONV_2D', ...]
     """
 
     def __init__(self, path: Path | str):

@@ -56,7 +56,7 @@ def compare(
         progress: Show progress bars.
 
     Example:
-        >>> compare(["full.tflite", "pruned.tflite"], load_keypoint_dataset("val.json", "images"), "report")
+        >>> compare(["full.tflite", "pruned.tflite"], load_keypoint_dataset("val.json", "images"), "report")  # doctest: +SKIP
     """
     if not paths:
         raise HRNetError("expected at least one model to compare, got none")

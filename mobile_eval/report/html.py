@@ -19,14 +19,14 @@ from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.scatter import Point, scatter_svg
 from mobile_eval.viz.svg import PALETTE, visible
 
-TYPICAL, DISAGREEING = 6, 3
-MANY_MODELS = 6
-MANY_PARTS, WORST_PARTS = 40, 20
+TYPICAL, DISAGREEING = 6, 3  # examples
+MAX_MODELS_BY_CLASS = 6
+MAX_CLASSES, WORST_CLASSES = 40, 20  # of more classes, the worst are shown
 
 
 @dataclass(frozen=True)
 class StudySection:
-    """The arms of a study: a plot for each precision, rows by budget, and what they come to."""
+    """A study: a plot for each precision, rows by budget, conclusions, and what the kinds mean."""
 
     plots: dict[str, Markup]
     rows: list[StudyRow]
@@ -36,7 +36,7 @@ class StudySection:
 
 @dataclass(frozen=True)
 class SizesSection:
-    """Networks at several input sizes: the metric, and what they cost."""
+    """Charts of the metric and of the cost against input size."""
 
     accuracy: Markup
     cost: Markup
@@ -44,7 +44,7 @@ class SizesSection:
 
 @dataclass(frozen=True)
 class Diagram:
-    """The links of one network and the models that have it; the way there, where it was pruned and measured."""
+    """The links of one network, the models that have it, and a chart of the removal if it was pruned."""
 
     models: str
     summary: str
@@ -53,7 +53,7 @@ class Diagram:
 
 
 def template(name: str) -> jinja2.Template:
-    """A template of this package, with the filters that they share."""
+    """A template of this package."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mobile_eval.report"),
         autoescape=True,
@@ -67,12 +67,12 @@ def template(name: str) -> jinja2.Template:
 
 
 def _visible(value: object) -> object:
-    """Text without the characters that a page cannot show; Markup stays Markup."""
+    """Remove characters that a page cannot show; Markup stays Markup."""
     return type(value)(visible(value)) if isinstance(value, str) else value
 
 
 def report_html(result: ComparisonResult) -> str:
-    """The page's text."""
+    """The report as HTML."""
     report = result.task.report()
     typical, disagreeing = examples(result)
     return template("report.html.j2").render(
@@ -88,8 +88,8 @@ def report_html(result: ComparisonResult) -> str:
         diagrams=diagrams(result),
         kinds=kinds_picture(result),
         study=study_section(result),
-        parts=part_table(result),
-        part_models=part_models(result),
+        class_rows=class_table(result),
+        class_models=class_models(result),
         colors=[PALETTE[index % len(PALETTE)] for index in range(len(result.models))],
         typical=typical,
         disagreeing=disagreeing,
@@ -97,7 +97,7 @@ def report_html(result: ComparisonResult) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share as percent; a dash for None."""
+    """A share in percent; a dash for None."""
     return "–" if value is None else f"{value * 100:.{digits}f}"
 
 
@@ -117,27 +117,27 @@ def count(value: float) -> str:
 
 
 def headline(result: ComparisonResult) -> str | None:
-    """What the pair of interest comes to, in one sentence; None for a single model."""
+    """Comparison of the example pair in one sentence; None for a single model."""
     pair = result.example_pair()
     if len(pair) < 2:
         return None
-    full, other = (result.models[index] for index in pair)
-    ratio = other.latency.p50_ms / full.latency.p50_ms
-    links = f", with {other.links_kept} of {other.links_possible} fusion links" if other.links_possible else ""
+    full, pruned = (result.models[index] for index in pair)
+    ratio = pruned.latency.p50_ms / full.latency.p50_ms
+    links = f", with {pruned.links_kept} of {pruned.links_possible} fusion links" if pruned.links_possible else ""
     return (
-        f"{other.label} takes {ratio:.2f} of {full.label}’s time "
-        f"({other.latency.p50_ms:.2f} against {full.latency.p50_ms:.2f} ms){links}; "
-        f"{result.task.metric.name} is {percent(other.measurement.score)} against {percent(full.measurement.score)} %."
+        f"{pruned.label} takes {ratio:.2f} of {full.label}’s time "
+        f"({pruned.latency.p50_ms:.2f} against {full.latency.p50_ms:.2f} ms){links}; "
+        f"{result.task.metric.name} is {percent(pruned.measurement.score)} against {percent(full.measurement.score)} %."
     )
 
 
 def randomly_checked(result: ComparisonResult) -> list[str]:
-    """The models that were compared with Keras on random images when they were converted, by label."""
+    """Labels of the models that were compared with Keras on random images only when they were converted."""
     return [model.label for model in result.models if is_checked_on_random(model.description.source)]
 
 
 def accuracy_plot(result: ComparisonResult) -> str:
-    """The metric against latency; each model is joined to the one its ratio is to."""
+    """Plot (SVG) of the metric against latency; each model is joined to its reference."""
     points = []
     for index, model in enumerate(result.models):
         points.append(
@@ -155,7 +155,7 @@ def accuracy_plot(result: ComparisonResult) -> str:
 
 
 def sizes_section(result: ComparisonResult) -> SizesSection | None:
-    """Accuracy and cost against input size; None where all models have the same."""
+    """Accuracy and cost against input size; None if all models have the same size."""
     if len(input_sizes(result.models)) < 2:
         return None
     lines = size_lines(result.models)
@@ -164,7 +164,7 @@ def sizes_section(result: ComparisonResult) -> SizesSection | None:
 
 
 def diagrams(result: ComparisonResult) -> list[Diagram]:
-    """One picture for each network among the models; several models may share one."""
+    """A diagram of each network among the models; models of the same network share one."""
     groups: dict[str, list[ComparedModel]] = {}
     for model in result.models:
         if model.links_possible:
@@ -182,16 +182,16 @@ def diagrams(result: ComparisonResult) -> list[Diagram]:
 
 
 def _removal(models: list[ComparedModel]) -> Markup | None:
-    """Accuracy after each step of the removal, from the first model that knows it."""
-    known = next((m.description.source["removal"] for m in models if m.description.source.get("removal")), None)
-    if known is None:
+    """Chart of the accuracy after each removal step, from the first model whose description has it."""
+    removal = next((m.description.source["removal"] for m in models if m.description.source.get("removal")), None)
+    if removal is None:
         return None
-    points = removal_points(known["full_score"], known["steps"])
-    return Markup(removal_svg(points, known["metric"], known["cost_unit"])) if len(points) > 1 else None
+    points = removal_points(removal["full_score"], removal["steps"])
+    return Markup(removal_svg(points, removal["metric"], removal["cost_unit"])) if len(points) > 1 else None
 
 
 def study_section(result: ComparisonResult) -> StudySection | None:
-    """The study that the models are of, if they are of one."""
+    """The study that the models belong to, if any."""
     if not result.arms:
         return None
     rows = study_rows(result.arms, result.models)
@@ -201,39 +201,41 @@ def study_section(result: ComparisonResult) -> StudySection | None:
 
 
 def kinds_picture(result: ComparisonResult) -> Markup | None:
-    """Importance by kind of link, from the first model that was ranked."""
+    """Chart of the importance by kind of link, from the first model that was ranked."""
     ranked = next((m.description.importance for m in result.models if m.description.importance), None)
     return Markup(importance_by_kind_svg(ranked)) if ranked else None
 
 
-def part_models(result: ComparisonResult) -> list[int]:
-    """The models whose joints or classes are shown, by index: all, or the pair of interest where they are many."""
-    return list(range(len(result.models))) if len(result.models) <= MANY_MODELS else list(result.example_pair())
+def class_models(result: ComparisonResult) -> list[int]:
+    """Indices of the models in the table by class: all, or the example pair if there are many."""
+    return list(range(len(result.models))) if len(result.models) <= MAX_MODELS_BY_CLASS else list(result.example_pair())
 
 
-def part_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]:
-    """Rows of (joint or class, each model's score of it); of very many, those in which the models come off worst."""
-    columns = [result.models[index].measurement.per_class for index in part_models(result)]
+def class_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]]:
+    """Rows of a class (or joint) and its score in each model; of many classes, those with the worst scores."""
+    columns = [result.models[index].measurement.per_class for index in class_models(result)]
     rows = [(name, [column[name] for column in columns]) for name in columns[0]]
-    if len(rows) > MANY_PARTS:
+    if len(rows) > MAX_CLASSES:
         higher_is_better = result.task.metric.higher_is_better
-        known = [row for row in rows if row[1][0] is not None]
-        rows = sorted(known, key=lambda row: row[1][0] or 0.0, reverse=not higher_is_better)[:WORST_PARTS]
+        scored = [row for row in rows if row[1][0] is not None]
+        rows = sorted(scored, key=lambda row: row[1][0] or 0.0, reverse=not higher_is_better)[:WORST_CLASSES]
     return [(name.replace("_", " "), values) for name, values in rows]
 
 
 def examples(result: ComparisonResult) -> tuple[list[Example], list[Example]]:
-    """Items spread evenly over the data set, whatever came out, and those on which the pair differs most."""
+    """Items that are evenly spaced in the data set, and those on which the example pair differs most."""
     count, pair = len(result.dataset), result.example_pair()
     spread = np.unique(np.linspace(0, count - 1, min(TYPICAL, count)).round().astype(int))
     chosen = [int(index) for index in spread]
-    apart: list[int] = []
+    disagreeing: list[int] = []
     if len(pair) == 2:
         first, second = (result.models[index].measurement.correctness for index in pair)
         difference = np.abs(first - second).sum(axis=1)
         order = [int(index) for index in np.argsort(-difference, kind="stable") if difference[index] > 0]
-        apart = [index for index in order if index not in chosen][:DISAGREEING]
+        disagreeing = [index for index in order if index not in chosen][:DISAGREEING]
     models = [result.models[index] for index in pair]
     shown = [LabeledResult(model.label, model.result, model.measurement) for model in models]
     example = result.task.report().example
-    return [example(result.dataset, index, shown) for index in chosen], [example(result.dataset, index, shown) for index in apart]
+    return [example(result.dataset, index, shown) for index in chosen], [
+        example(result.dataset, index, shown) for index in disagreeing
+    ]

@@ -12,11 +12,25 @@ from mobile_eval.benchmark.latency import LatencyResult
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.metrics.metric import format_score, none_if_nan
 from mobile_eval.model.description import ModelDescription
-from mobile_eval.report.study import StudyArm
 from mobile_eval.tasks.base import AnyTask, TaskResult
 from mobile_eval.tasks.report import ModelMeasurement
 
 FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StudyArm:
+    """An arm of a study: one network, in all precisions.
+
+    Attributes:
+        kind: How the network was made, such as "links"; "full" for the full network.
+        budget: Its share of the full network's latency; None for the full network.
+        labels: Labels of its models.
+    """
+
+    kind: str
+    budget: float | None
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)

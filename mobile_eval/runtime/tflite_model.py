@@ -56,8 +56,9 @@ class TFLiteModel:
         HRNetError: The file cannot be read or run, or its tensors differ from its description.
 
     Example:
-        model = TFLiteModel("model.tflite", Backend(threads=4))
-        keypoints = model.keypoints(crops)  # (N, K, 3)
+        >>> model = TFLiteModel("model.tflite", Backend(threads=4))  # doctest: +SKIP
+        >>> model.keypoints(crops).shape  # crops (8, 256, 192, 3)  # doctest: +SKIP
+        (8, 17, 3)
     """
 
     def __init__(self, path: Path | str, backend: Backend = CPU, *, keep_tensors: bool = False):

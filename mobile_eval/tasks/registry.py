@@ -89,8 +89,8 @@ def evaluate(
         The task's result.
 
     Example:
-        >>> result = evaluate(TFLiteModel("pose.tflite"), DataSource(Path("images"), Path("val.json")))
-        >>> print(result)
+        >>> result = evaluate(TFLiteModel("pose.tflite"), DataSource(Path("images"), Path("val.json")))  # doctest: +SKIP
+        >>> print(result)  # doctest: +SKIP
     """
     check_output_file(json)
     task = task_of(model)

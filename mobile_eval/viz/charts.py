@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mobile_eval.errors import HRNetError
+from mobile_eval.messages import number_of
 from mobile_eval.model.network import LINK
 from mobile_eval.viz.svg import BLUE, GRID, INK, MUTED, PALETTE, PAPER, element, line, picture, text, tick_step
-from mobile_eval.words import number_of
 
 WIDTH, LABEL, ROW, BAR, TOP = 620.0, 170.0, 24.0, 14.0, 12.0
 CURVE_HEIGHT, LEFT, RIGHT, BOTTOM = 300.0, 64.0, 24.0, 52.0

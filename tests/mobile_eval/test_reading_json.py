@@ -12,7 +12,7 @@ import pytest
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import numbered_rows, parse_json, read_json
-from mobile_eval.typed import SHOWN, brief, checked, checked_entry
+from mobile_eval.typed import MAX_LENGTH, brief, checked, checked_entry
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def test_lists_become_tuples_and_whole_numbers_floats() -> None:
         ({"parts": [{"name": "stem", "ms": math.nan}]}, "w.json: parts[0]: ms must be a number, got nan"),
         ({"parts": [{"name": "stem", "ms": 10**400}]}, "w.json: parts[0]: ms must be a number, got 1000"),
         ({"parts": [{"name": "stem", "ms": -1}]}, "w.json: parts[0]: ms must be at least 0, got -1.0"),
-        ({"parts": [{"name": "\ud800", "ms": 1}]}, r"w.json: parts[0]: name must be a text, got '\ud800'"),
+        ({"parts": [{"name": "\ud800", "ms": 1}]}, r"w.json: parts[0]: name must be a string, got '\ud800'"),
         ({"parts": [{"name": "stem", "ms": 1, "more": 1}]}, "w.json: parts[0]: unknown entry 'more'"),
         ({"labels": {"a": "x"}}, "w.json: labels: a must be a number, got 'x'"),
-        ({"note": []}, "w.json: note must be a text or a number or null, got []"),
+        ({"note": []}, "w.json: note must be a string or a number or null, got []"),
     ],
 )
 def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> None:
@@ -79,7 +79,7 @@ def test_values_in_messages_are_short() -> None:
     for _ in range(500):
         deep = [deep]
     for value in (deep, "x" * 10_000, list(range(10_000)), {str(number): number for number in range(1000)}):
-        assert len(brief(value)) <= SHOWN + len("...")
+        assert len(brief(value)) <= MAX_LENGTH + len("...")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "", " \n", "{", "nul", "1" * 5000, "[1, 2"])
@@ -143,7 +143,7 @@ def test_what_is_as_declared(value: Any, kind: Any, expected: Any) -> None:
         ([1, "2"], list[int], r"f\[1\] must be a whole number, got '2'"),
         ([1], tuple[int, int], r"f must have 2 entries, got \[1\]"),
         ({"a": None}, dict[str, float], "f: a must be a number, got None"),
-        (None, int | str, "f must be a whole number or a text, got None"),
+        (None, int | str, "f must be a whole number or a string, got None"),
         ("x" * 500, int, r"f must be a whole number, got 'x+\.\.\.x+'$"),
         ([], Spec, "f must be an object, got "),
         ({"name": "n", "size": [1, 2]}, Spec, "f: stages is missing, expected a list"),
@@ -157,5 +157,5 @@ def test_what_is_not(value: Any, kind: Any, message: str) -> None:
 
 
 def test_an_entry_that_is_missing() -> None:
-    with pytest.raises(HRNetError, match="f: a is missing, expected a text or null"):
+    with pytest.raises(HRNetError, match="f: a is missing, expected a string or null"):
         checked_entry({}, "a", str | None, "f")

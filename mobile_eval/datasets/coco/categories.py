@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.schema import CocoCategory, CocoFile, as_float, id_key
 from mobile_eval.datasets.flip_pairs import Pairs, check_pairs, pairs_by_name, words_without_side
 from mobile_eval.errors import HRNetError
+from mobile_eval.messages import number_of
 from mobile_eval.typed import Json, JsonObject, brief
-from mobile_eval.words import number_of
 
 Bone = tuple[int, int]
 # COCO's OKS constants (cocodataset.org), and CrowdPose's for head and neck (arXiv 1812.00324), by joint name

@@ -35,8 +35,8 @@ from mobile_eval.datasets.coordinate_frame import find_frame
 from mobile_eval.datasets.image_files import check_images_exist
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
+from mobile_eval.messages import number_of
 from mobile_eval.typed import brief
-from mobile_eval.words import number_of
 
 KIND = "a COCO instances file"
 MAX_LISTED = 5  # ids in a message

@@ -28,8 +28,8 @@ from mobile_eval.datasets.coco.schema import (
 )
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import checked_box
+from mobile_eval.messages import number_of
 from mobile_eval.typed import brief
-from mobile_eval.words import number_of
 
 HEAD_BOX = "bbox_head"  # PoseTrack's name
 VISIBILITY = 2  # column of keypoints, after x and y

@@ -14,6 +14,7 @@ from mobile_eval.files import check_output_file, write_text
 from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
 from mobile_eval.image.preprocess import resized_center
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.confusion import class_table, confusion, mean_over_classes, per_class_recall
 from mobile_eval.metrics.metric import format_scores, none_if_nan
 from mobile_eval.model.description import default_class_names
@@ -22,7 +23,6 @@ from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.classification.options import ClassificationEvalOptions
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
-from mobile_eval.words import number_of
 
 TOP = 5
 

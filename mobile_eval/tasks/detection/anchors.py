@@ -1,4 +1,4 @@
-"""Anchors of a detector's levels, and boxes that deltas tell of, as the network was trained with them (mmdetection 2.x).
+"""Anchors of a detector's pyramid levels, and boxes decoded from deltas, as in training (mmdetection 2.x).
 
 Boxes are corners x1, y1, x2, y2 in pixels of the network's input.
 """
@@ -20,7 +20,7 @@ Array = NDArray[np.float32]
 
 @lru_cache(maxsize=4)
 def level_anchors(size: Size) -> tuple[Array, ...]:
-    """Anchors (A, 4) of each level for an input of `size` (height, width): row by row, place by place, ratio by ratio."""
+    """Anchors (A, 4) of each level for an input of `size` (height, width), ordered by row, column and ratio."""
     roots = np.sqrt(ANCHOR_RATIOS)
     levels = []
     for stride in STRIDES:
@@ -32,7 +32,17 @@ def level_anchors(size: Size) -> tuple[Array, ...]:
 
 
 def decode(boxes: Array, deltas: Array, stds: Sequence[float], size: Size) -> Array:
-    """Boxes (..., 4) moved and scaled by deltas (..., 4) that are in units of `stds`, and cut at the input's borders."""
+    """Apply deltas to boxes.
+
+    Args:
+        boxes: Boxes (..., 4).
+        deltas: Deltas (..., 4) of the center and the logarithm of the sides.
+        stds: Units of the deltas.
+        size: Size (height, width) of the network's input, at which boxes are clipped.
+
+    Returns:
+        The boxes (..., 4).
+    """
     deltas = deltas * np.array(stds, np.float32)
     sides = boxes[..., 2:] - boxes[..., :2]
     centers = boxes[..., :2] + sides / 2 + deltas[..., :2] * sides

@@ -1,4 +1,4 @@
-"""A detector on the device: its two files, and what lies between them."""
+"""A detector on the device: its two files, and the steps between them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from mobile_eval.model.archive import REMEDY
 from mobile_eval.model.description import DETECTOR_MAPS
 from mobile_eval.runtime.quantization import quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.detection.boxes import Objects, objects
+from mobile_eval.tasks.detection.boxes import Objects, decode_objects, decode_proposals
 from mobile_eval.tasks.detection.constants import BOX_HEAD_LEVELS, STRIDES
-from mobile_eval.tasks.detection.proposals import proposals
 from mobile_eval.tasks.detection.roi_align import roi_align
 from mobile_eval.typed import Size
 
 
 class Detector:
-    """Images in, objects out. `model` is the first file; the second is found beside it."""
+    """Predicts the objects of images.
+
+    Args:
+        model: First file of the detector; the second must lie beside it.
+
+    Raises:
+        HRNetError: `model` is not the first file, or the second is missing or of another conversion.
+    """
 
     def __init__(self, model: TFLiteModel):
         description = model.description
@@ -32,25 +38,26 @@ class Detector:
         path = model.path.parent / description.boxes.name
         if not path.is_file():
             raise HRNetError(f"{model.path} needs its second file, {path}, which is not there: copy both, or {REMEDY}")
-        self.second = TFLiteModel(path, model.backend)
-        found = self.second.description.flatbuffer
-        if found is not None and found.sha256 != description.boxes.sha256:  # None: another tool wrote it anew
+        self.box_head = TFLiteModel(path, model.backend)
+        flatbuffer = self.box_head.description.flatbuffer
+        if flatbuffer is not None and flatbuffer.sha256 != description.boxes.sha256:  # None: another tool rewrote the file
             raise HRNetError(f"{path} is of another conversion than {model.path}: copy both files of one, or {REMEDY}")
 
     def to_input(self, image: NDArray[np.uint8]) -> NDArray[Any]:
-        """The whole image (H, W, 3) RGB, resized without regard to its aspect, as the first file takes it."""
+        """Input of the first file for an image (H, W, 3) RGB, which is resized without regard to its aspect ratio."""
         return self.model.to_input(resize(image, self.model.input_size)[None])
 
-    def objects(self, stored: NDArray[Any], image_size: Size) -> Objects:
-        """What is found in an image of that (height, width), from what `stored` made of it."""
+    def objects(self, network_input: NDArray[Any], image_size: Size) -> Objects:
+        """The objects of an image of that size (height, width), from its `to_input`."""
         size, levels = self.model.input_size, len(STRIDES)
-        answers = [values[0] for values in self.model.outputs(stored)]
-        maps, rest = answers[:BOX_HEAD_LEVELS], answers[BOX_HEAD_LEVELS:]
-        logits, deltas = [one.reshape(-1) for one in rest[:levels]], [one.reshape(-1, 4) for one in rest[levels:]]
-        boxes, objectness = proposals(logits, deltas, size, *self.limits)
-        pooled = quantize(roi_align(boxes, maps), self.second.description.input.tensor)
-        class_logits, box_deltas = self.second.outputs(pooled)
-        return objects(boxes, objectness, class_logits, box_deltas, size, image_size)
+        outputs = [values[0] for values in self.model.outputs(network_input)]
+        maps, rpn = outputs[:BOX_HEAD_LEVELS], outputs[BOX_HEAD_LEVELS:]
+        logits = [output.reshape(-1) for output in rpn[:levels]]
+        deltas = [output.reshape(-1, 4) for output in rpn[levels:]]
+        proposals, objectness = decode_proposals(logits, deltas, size, *self.limits)
+        pooled = quantize(roi_align(proposals, maps), self.box_head.description.input.tensor)
+        class_logits, box_deltas = self.box_head.outputs(pooled)
+        return decode_objects(proposals, objectness, class_logits, box_deltas, size, image_size)
 
     def detect(self, image: NDArray[np.uint8]) -> Objects:
         """The objects of an image (H, W, 3) RGB."""

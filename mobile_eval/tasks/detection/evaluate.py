@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,16 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_json
 from mobile_eval.image.image_file import read_item
 from mobile_eval.image.prefetch import prefetch
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.box_ap import BoxApResult, box_ap
 from mobile_eval.metrics.metric import format_scores
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.detection.boxes import Objects
+from mobile_eval.tasks.detection.boxes import BoxResult, Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.options import DetectionEvalOptions
 from mobile_eval.viz.overlays import MAX_PICTURES, draw_boxes, write_picture
-from mobile_eval.words import number_of
 
 DRAWN_SCORE = 0.3  # lowest score of a box that is drawn
 
@@ -45,7 +45,7 @@ class DetectionResult:
     objects: int
     figures: BoxApResult
     predictions: tuple[Objects, ...]
-    results: list[dict[str, Any]]
+    results: list[BoxResult]
 
     @property
     def images(self) -> int:
@@ -106,7 +106,7 @@ def evaluate_detection(
     return DetectionResult(model.path.name, count, figures, tuple(predictions), results)
 
 
-def measure_boxes(dataset: DetectionDataset, results: Sequence[dict[str, Any]]) -> BoxApResult:
+def measure_boxes(dataset: DetectionDataset, results: Sequence[Mapping[str, Any]]) -> BoxApResult:
     """COCO's figures of COCO detection results; without any result, zeros for what has annotated objects."""
     if results:
         return box_ap(dataset.coco, results)

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.detection import DetectionDataset, DetectionImage
 from mobile_eval.datasets.coco.schema import CocoData
 from mobile_eval.image.image_file import read_item
-from mobile_eval.tasks.detection.boxes import Objects
+from mobile_eval.messages import number_of
+from mobile_eval.tasks.detection.boxes import BoxResult, Objects, box_ious
 from mobile_eval.tasks.detection.evaluate import DRAWN_SCORE, DetectionResult, measure_boxes
-from mobile_eval.tasks.detection.nms import overlaps
 from mobile_eval.tasks.report import Example, LabeledResult, ModelMeasurement, Panel, TaskReport
 from mobile_eval.viz.cutout import Cutout, cut_out
 from mobile_eval.viz.masks import class_colors, class_legend_html
 from mobile_eval.viz.svg import element
-from mobile_eval.words import number_of
 
 MATCH_IOU = 0.5
 ABOUT = (
@@ -39,7 +38,7 @@ def measure(result: DetectionResult, dataset: DetectionDataset) -> ModelMeasurem
     )
 
 
-def _class_ap50(dataset: DetectionDataset, results: Sequence[dict[str, Any]], label: int) -> float | None:
+def _class_ap50(dataset: DetectionDataset, results: Sequence[BoxResult], label: int) -> float | None:
     """AP50 of one class; None if it has no objects."""
     category = dataset.category_ids[label]
     annotations = [entry for entry in dataset.coco["annotations"] if entry["category_id"] == category]
@@ -59,7 +58,7 @@ def f1_score(image: DetectionImage, objects: Objects) -> float:
     correct = 0
     for box, label in zip(boxes, labels, strict=True):  # the best first, as COCO matches
         candidates = unmatched & (image.labels == label)
-        ious = np.where(candidates, overlaps(_corners(box), _corners(image.boxes)), 0)
+        ious = np.where(candidates, box_ious(_corners(box), _corners(image.boxes)), 0)
         if len(ious) and ious.max() >= MATCH_IOU:
             unmatched[int(ious.argmax())] = False
             correct += 1

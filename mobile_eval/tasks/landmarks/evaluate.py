@@ -15,6 +15,7 @@ from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.distance import box_sizes, keypoint_distances, normalized_distances
 from mobile_eval.metrics.metric import FAILURE_THRESHOLD
 from mobile_eval.metrics.nme import NmeResult, nme
@@ -27,7 +28,6 @@ from mobile_eval.tasks.pose.predictions import (
     predict_dataset,
     write_predictions,
 )
-from mobile_eval.words import number_of
 
 LandmarkGroups = tuple[tuple[int, ...], tuple[int, ...]]
 INTER_OCULAR, INTER_PUPIL, BOX = UNITS = ("inter-ocular", "inter-pupil", "box")

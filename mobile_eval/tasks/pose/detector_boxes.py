@@ -17,13 +17,13 @@ from mobile_eval.datasets.coco.schema import Id
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import BOX_PADDING, expand_box
 from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.oks import oks_nms
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.evaluate import oks_sigmas
 from mobile_eval.tasks.pose.options import PoseEvalOptions
 from mobile_eval.tasks.pose.predictions import KeypointResult, instance_score, predict_dataset, write_predictions
-from mobile_eval.words import number_of
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def evaluate_in_detector_boxes(
     sigmas = oks_sigmas(model, dataset, options)
     if sigmas is None:
         raise HRNetError(f"no OKS sigmas are known for the joints of {dataset.category.name!r}; give them with `sigmas`")
-    detections = load_detector_boxes(options.boxes, dataset, dataset.image_folder, options.least_score)
+    detections = load_detector_boxes(options.boxes, dataset, dataset.image_folder, options.min_score)
     inference = DecodingOptions(options.flip, checked_decoding(options.decoding), options.flip_pairs)
     keypoints = predict_dataset(model, dataset, options, inference, detections, progress=progress)
     results = rescored_results(dataset.category_id, detections, keypoints, sigmas, model.input_size)

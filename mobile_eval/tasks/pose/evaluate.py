@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mobile_eval.datasets.coco.keypoints import KeypointDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.inference import DecodingOptions, checked_decoding
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.distance import head_sizes, keypoint_distances
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.metric import format_score
@@ -20,7 +21,6 @@ from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.options import PoseEvalOptions
 from mobile_eval.tasks.pose.predictions import KeypointResult, coco_results, predict_dataset, write_predictions
-from mobile_eval.words import number_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ def evaluate_pose(
         sizes are known.
 
     Example:
-        >>> evaluate_pose(TFLiteModel("pose.tflite"), load_keypoint_dataset("val.json", "images")).pck.pck
+        >>> evaluate_pose(TFLiteModel("pose.tflite"), load_keypoint_dataset("val.json", "images")).pck.pck  # doctest: +SKIP
     """
     options = options or PoseEvalOptions()
     heads = head_joint_indices(options.head_joints, dataset.category.joints)

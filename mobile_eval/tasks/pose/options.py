@@ -39,7 +39,7 @@ class PoseEvalOptions(KeypointEvalOptions):
         (), "Two joints, such as head_top,neck, whose distance is the head size of PCKh, instead of the annotated head boxes."
     )
     boxes: Path | None = option(None, "Boxes of a person detector, as COCO detection results, instead of the annotated boxes.")
-    least_score: float = option(0.0, "Lowest score of a detector's box.")
+    min_score: float = option(0.0, "Lowest score of a detector's box.")
 
     def __post_init__(self) -> None:
         if self.boxes and self.head_joints:

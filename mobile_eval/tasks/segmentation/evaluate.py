@@ -15,6 +15,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_file, check_output_folder, write_text
 from mobile_eval.image.image_file import read_image
 from mobile_eval.image.prefetch import prefetch
+from mobile_eval.messages import number_of
 from mobile_eval.metrics.confusion import (
     IGNORED,
     accuracy,
@@ -33,7 +34,6 @@ from mobile_eval.tasks.segmentation.sliding_window import View, make_views, most
 from mobile_eval.viz.confusion_matrix import confusion_svg
 from mobile_eval.viz.masks import mask_comparison
 from mobile_eval.viz.overlays import MAX_PICTURES, write_picture
-from mobile_eval.words import number_of
 
 THUMBNAIL_SIDE = 320  # pixels of the longer side of the class maps that a result keeps
 FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import ai_edge_litert.schema_py_generated as schema
 import numpy as np
@@ -16,6 +15,7 @@ from conversion.flatbuffer import to_flatbuffer
 from conversion.options import ConvertOptions
 from conversion.quantization.calibration import activation_ranges, with_ranges
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.runtime.interpreter import make_interpreter
@@ -25,7 +25,7 @@ Ranges = dict[str, tuple[float, float]]
 
 
 @pytest.fixture(scope="module")
-def model(spec: HRNetSpec) -> Any:
+def model(spec: HRNetSpec) -> KerasModel:
     keras.utils.set_random_seed(0)
     return build_model(spec, folded=True)
 
@@ -36,7 +36,7 @@ def images(spec: HRNetSpec) -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def float32(model: Any) -> bytes:
+def float32(model: KerasModel) -> bytes:
     return to_flatbuffer(model, ConvertOptions("float32"), None)
 
 
@@ -51,7 +51,7 @@ def stored_ranges(flatbuffer: bytes) -> Ranges:
     return ranges
 
 
-def test_ranges_match_the_keras_model(model: Any, float32: bytes, images: NDArray[np.float32]) -> None:
+def test_ranges_match_the_keras_model(model: KerasModel, float32: bytes, images: NDArray[np.float32]) -> None:
     ranges = stored_ranges(with_ranges(float32, images))
     layers = [layer for layer in model.layers if layer.name in ranges]
     values = keras.Model(model.input, [layer.output for layer in layers]).predict_on_batch(images)
@@ -82,7 +82,7 @@ def test_ranges_do_not_change_the_outputs(float32: bytes, images: NDArray[np.flo
     np.testing.assert_array_equal(outputs[0], outputs[1])
 
 
-def test_scales_of_int16x8_match_the_keras_model(model: Any, images: NDArray[np.float32]) -> None:
+def test_scales_of_int16x8_match_the_keras_model(model: KerasModel, images: NDArray[np.float32]) -> None:
     """Symmetric 16-bit numbers: a layer's largest value is 32767 steps. TFLite's calibrator widens the ranges of ADD inputs."""
     file = to_flatbuffer(model, ConvertOptions("int16x8"), images)
     [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(file)).subgraphs
@@ -99,7 +99,7 @@ def test_scales_of_int16x8_match_the_keras_model(model: Any, images: NDArray[np.
         assert 32767 * steps[name] == pytest.approx(np.abs(value).max(), rel=1e-3), name
 
 
-def test_percentile_ranges(model: Any, float32: bytes, images: NDArray[np.float32]) -> None:
+def test_percentile_ranges(model: KerasModel, float32: bytes, images: NDArray[np.float32]) -> None:
     [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(float32)).subgraphs
     actual = activation_ranges(float32, images, percentile=90.0)[graph.outputs[0]]
     heatmaps = model.predict_on_batch(images).reshape(len(images), -1)

@@ -20,7 +20,7 @@ from mobile_eval.errors import HRNetError
         ('{"weights": "best"}', "weights.* got 'best'"),
         ('{"percentile": 10}', "percentile.* got 10"),
         ('{"percentile": "high"}', "r.json: percentile must be a number, got 'high'"),
-        ('{"weights": []}', r"r.json: weights must be a text, got \[\]"),
+        ('{"weights": []}', r"r.json: weights must be a string, got \[\]"),
         ('{"percentile": NaN}', "r.json: percentile must be a number, got nan"),
         ("[]", r"r.json must be an object, got \[\]"),
         ("", "is empty"),

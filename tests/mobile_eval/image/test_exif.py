@@ -28,7 +28,7 @@ from mobile_eval.image.preprocess import instance_crops
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.inference import predict_instances
 from mobile_eval.keypoints.predict import images_frame, predict
-from mobile_eval.notices import DataWarning
+from mobile_eval.messages import DataWarning
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from tests.mobile_eval.conftest import Invoke, People, TaskModel, one_line

@@ -16,18 +16,33 @@ from mobile_eval.metrics.confusion import (
 )
 
 TRUTH = np.array([[0, 0, 0, 1], [1, 255, 255, 2]], np.uint8)
-FOUND = np.array([[0, 0, 1, 1], [0, 0, 3, 0]], np.uint8)
+PREDICTED = np.array([[0, 0, 1, 1], [0, 0, 3, 0]], np.uint8)
 
 
 def test_by_hand() -> None:
-    counts = confusion(TRUTH, FOUND, 4, IGNORED)
+    counts = confusion(TRUTH, PREDICTED, 4, IGNORED)
     assert counts.tolist() == [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert accuracy(counts) == 3 / 6
     np.testing.assert_allclose(per_class_recall(counts), [2 / 3, 1 / 2, 0, np.nan])
     np.testing.assert_allclose(per_class_iou(counts), [2 / 5, 1 / 3, 0, np.nan])
     assert mean_over_classes(per_class_iou(counts)) == pytest.approx((2 / 5 + 1 / 3) / 3)
-    doubled = counts + confusion(TRUTH, FOUND, 4, IGNORED)
+    doubled = counts + confusion(TRUTH, PREDICTED, 4, IGNORED)
     assert accuracy(doubled) == accuracy(counts)
+
+
+def test_equals_a_loop_over_pixels() -> None:
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 4, (9, 11)), rng.integers(0, 4, (9, 11))
+    truth[rng.random(truth.shape) < 0.2] = IGNORED
+    expected = np.zeros((4, 4), int)
+    for row, column in np.ndindex(truth.shape):
+        if truth[row, column] != IGNORED:
+            expected[truth[row, column], predicted[row, column]] += 1
+    counts = confusion(truth, predicted, 4, IGNORED)
+    np.testing.assert_array_equal(counts, expected)
+    labels, guesses = truth[truth != IGNORED], predicted[truth != IGNORED]
+    ious = [np.sum((labels == label) & (guesses == label)) / np.sum((labels == label) | (guesses == label)) for label in range(4)]
+    np.testing.assert_allclose(per_class_iou(counts), ious)
 
 
 def test_a_class_that_never_occurs_has_an_iou_but_no_recall() -> None:

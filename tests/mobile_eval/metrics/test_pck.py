@@ -1,4 +1,4 @@
-"""PCKh, computed by hand."""
+"""PCK and PCKh, computed by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.distance import head_sizes, keypoint_distances, normalized_distances
-from mobile_eval.metrics.pck import pckh
+from mobile_eval.metrics.pck import correct_keypoints, pck, pckh
 from mobile_eval.tasks.pose.evaluate import head_joint_indices, measure_pose
 from tests.mobile_eval.conftest import People
 
@@ -22,6 +22,15 @@ def test_head_sizes() -> None:
     truth = np.array([[[0, 0, 2], [6, 8, 2], [9, 9, 2]], [[0, 0, 2], [6, 8, 0], [9, 9, 2]]], float)
     np.testing.assert_allclose(keypoint_distances(truth, [0], [1]), [10, np.nan])
     np.testing.assert_allclose(keypoint_distances(truth, [0, 1], [2]), [np.hypot(6, 5), np.nan])
+
+
+def test_pck_by_hand() -> None:
+    truth = np.array([[[10, 10, 2], [50, 50, 1], [5, 5, 0]]], float)
+    predicted = truth[..., :2] + [[[8, 0], [0, 8.1], [0, 0]]]
+    result = pck(predicted, truth, [[0, 0, 40, 80]])  # within 8 px, a tenth of the longer side
+    assert (result.pck, result.joints_counted, result.per_joint[:2]) == (0.5, 2, (1.0, 0.0))
+    assert np.isnan(result.per_joint[2])
+    assert correct_keypoints(predicted, truth, [[0, 0, 40, 80]]).tolist() == [[True, False, False]]
 
 
 def test_pckh_by_hand() -> None:

@@ -11,7 +11,8 @@ import pytest
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.report.comparison import compare
-from mobile_eval.report.study import StudyArm, StudyRow, load_arms, verdicts
+from mobile_eval.report.results import StudyArm
+from mobile_eval.report.study import StudyRow, load_arms, verdicts
 
 
 def row(kind: str, budget: float | None, pck: float) -> StudyRow:
@@ -22,8 +23,8 @@ def test_verdicts_count_budgets() -> None:
     rows = [row("full", None, 0.6), row("links", 0.8, 0.59), row("links", 0.7, 0.55)]
     rows += [row("random", 0.8, 0.57), row("random", 0.7, 0.56), row("narrow", 0.8, 0.50)]
     first, second = verdicts(rows)
-    assert "links pruned at random: better at 1 of 2 budgets (+2.0, −1.0 points)" in first
-    assert "from nothing: better at 1 of 1 budgets (+9.0 points)" in second
+    assert "1 of 2 budgets (+2.0, −1.0 points)" in first
+    assert "1 of 1 budgets (+9.0 points)" in second
     assert verdicts(rows[:3]) == []
 
 

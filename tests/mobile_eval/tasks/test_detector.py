@@ -11,10 +11,8 @@ from hrnet_tf.models.detection import faster_rcnn as detection
 from hrnet_tf.models.detection.proposals import Proposals
 from hrnet_tf.models.detection.roi_align import RoIAlign
 from mobile_eval.tasks.detection import anchors, roi_align
-from mobile_eval.tasks.detection import nms as suppression
-from mobile_eval.tasks.detection.boxes import Objects, objects
+from mobile_eval.tasks.detection.boxes import Objects, box_ious, decode_objects, decode_proposals, non_maximum_suppression
 from mobile_eval.tasks.detection.constants import BOX_STDS, STRIDES
-from mobile_eval.tasks.detection.proposals import proposals
 
 SIZE = (64, 96)
 Array = NDArray[np.float32]
@@ -45,17 +43,17 @@ def test_boxes_of_deltas(rpn: tuple[Array, Array]) -> None:
 
 def test_suppression_by_hand() -> None:
     rows = np.array([[0, 0, 10, 10], [0, 0, 10, 7], [0, 0, 10, 4.9], [20, 0, 30, 10], [0, 0, 0, 0]], np.float32)
-    assert suppression.overlaps(rows[0], rows).tolist() == pytest.approx([1, 0.7, 0.49, 0, 0])
-    assert suppression.suppress(rows, 0.5, 10).tolist() == [0, 2, 3, 4]
-    assert suppression.suppress(rows, 0.5, 2).tolist() == [0, 2]
-    assert suppression.suppress(rows[:0], 0.5, 2).tolist() == []
+    assert box_ious(rows[0], rows).tolist() == pytest.approx([1, 0.7, 0.49, 0, 0])
+    assert non_maximum_suppression(rows, 0.5, 10).tolist() == [0, 2, 3, 4]
+    assert non_maximum_suppression(rows, 0.5, 2).tolist() == [0, 2]
+    assert non_maximum_suppression(rows[:0], 0.5, 2).tolist() == []
 
 
 @pytest.mark.parametrize(("candidates", "count"), [(1000, 1000), (200, 50)])
 def test_proposals(rpn: tuple[Array, Array], candidates: int, count: int) -> None:
     expected, scores = (part.numpy()[0] for part in Proposals(SIZE, count, candidates)([part[None] for part in rpn]))
     ends = np.cumsum(theirs.anchor_counts(SIZE))[:-1]
-    found, sure = proposals(np.split(rpn[0], ends), np.split(rpn[1], ends), SIZE, candidates, count)
+    found, sure = decode_proposals(np.split(rpn[0], ends), np.split(rpn[1], ends), SIZE, candidates, count)
     np.testing.assert_allclose(sure, scores, atol=1e-6)
     np.testing.assert_allclose(found, expected, atol=1e-3)
     assert found.shape == (count, 4)
@@ -86,7 +84,7 @@ def test_objects(seed: int) -> None:
     rows = answers(seed)
     names = ("proposals", "objectness", "class_logits", "box_deltas")
     expected = detection.decode_detections({name: row[None] for name, row in zip(names, rows, strict=True)}, SIZE)
-    found = objects(*rows, SIZE, SIZE)
+    found = decode_objects(*rows, SIZE, SIZE)
     count = int(expected.counts[0])
     assert len(found) == count > 20
     np.testing.assert_allclose(found.scores, expected.scores[0, :count], atol=1e-6)
@@ -96,13 +94,13 @@ def test_objects(seed: int) -> None:
 
 def test_objects_are_in_pixels_of_the_image() -> None:
     rows = answers(0)
-    here, there = objects(*rows, SIZE, SIZE), objects(*rows, SIZE, (640, 480))
+    here, there = decode_objects(*rows, SIZE, SIZE), decode_objects(*rows, SIZE, (640, 480))
     np.testing.assert_allclose(there.boxes, here.boxes * np.array([5, 10, 5, 10], np.float32), rtol=1e-5)
 
 
 def test_nothing_is_found_where_all_is_background() -> None:
     rows, objectness, logits, deltas = answers(0)
-    found = objects(rows, np.zeros_like(objectness), logits, deltas, SIZE, SIZE)
+    found = decode_objects(rows, np.zeros_like(objectness), logits, deltas, SIZE, SIZE)
     assert len(found) == 0
     assert found.results(1, (1, 2, 3)) == []
 

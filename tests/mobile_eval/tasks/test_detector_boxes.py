@@ -14,7 +14,6 @@ from mobile_eval.datasets.coco.detector_boxes import DetectorBox, load_detector_
 from mobile_eval.datasets.coco.keypoints import KeypointDataset, load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.keypoint_ap import keypoint_ap
-from mobile_eval.metrics.oks import oks_nms
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose.detector_boxes import evaluate_in_detector_boxes, rescored_results
 from mobile_eval.tasks.pose.evaluate import evaluate_pose
@@ -87,33 +86,6 @@ def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) 
     keypoints = np.stack([instance.keypoints for instance in dataset.instances])
     results = rescored_results(dataset.category_id, found, keypoints, [0.05] * 17, SIZE)
     assert keypoint_ap(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
-
-
-def naive_nms(poses: Any, scores: Any, areas: Any, sigmas: Any, threshold: float) -> list[int]:
-    order, kept = list(np.argsort(-scores)), []
-    while order:
-        first = order.pop(0)
-        kept.append(first)
-        stay = []
-        for other in order:
-            total = 0.0
-            for joint, sigma in enumerate(sigmas):
-                squared = ((poses[first][joint][:2] - poses[other][joint][:2]) ** 2).sum()
-                total += np.exp(-squared / (2 * sigma) ** 2 / ((areas[first] + areas[other]) / 2 + np.spacing(1)) / 2)
-            if total / len(sigmas) <= threshold:
-                stay.append(other)
-        order = stay
-    return kept
-
-
-def test_oks_nms_is_the_official_one() -> None:
-    rng = np.random.default_rng(0)
-    sigmas = rng.uniform(0.02, 0.1, 17)
-    for _ in range(20):
-        people = rng.uniform(0, 300, (4, 17, 3))
-        poses = np.concatenate([people + rng.normal(0, spread, people.shape) for spread in (0, 1, 3, 8)])
-        scores, areas = rng.random(16), rng.uniform(2000, 40000, 16)
-        assert oks_nms(poses, scores, areas, sigmas).tolist() == naive_nms(poses, scores, areas, sigmas, 0.9)
 
 
 def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> None:

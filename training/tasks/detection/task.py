@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from mobile_eval.datasets.base import label_names
 from mobile_eval.datasets.coco.detection import DetectionDataset
 from mobile_eval.image.geometry import Geometry
 from mobile_eval.metrics.box_ap import box_ap
-from mobile_eval.tasks.detection.boxes import Objects, objects
+from mobile_eval.tasks.detection.boxes import BoxResult, Objects, decode_objects
 from mobile_eval.tasks.detection.task import METRIC
 from mobile_eval.viz.overlays import draw_boxes
 from training.tasks.base import Array, Category, Image, TrainingTask
@@ -31,7 +30,7 @@ class Ap50Evaluator:
     def __init__(self, data: DetectionDataset, spec: Network, geometry: Geometry):
         self.data = data
         self.input_size = spec.input_size
-        self._results: list[dict[str, Any]] = []
+        self._results: list[BoxResult] = []
         self._done = 0
 
     def update(self, outputs: dict[str, Array]) -> None:
@@ -39,7 +38,7 @@ class Ap50Evaluator:
         for proposals, objectness, logits, deltas in _per_image(outputs):
             image = self.data.images[self._done]
             size = image.image_size or self.input_size
-            detections = objects(proposals, objectness, logits, deltas, self.input_size, size)
+            detections = decode_objects(proposals, objectness, logits, deltas, self.input_size, size)
             self._results += detections.results(image.image_id, self.data.category_ids)
             self._done += 1
 
@@ -67,7 +66,7 @@ def draw_objects(images: Image, boxes: Array | dict[str, Array], category: Categ
     names, size = label_names(category), images.shape[1:3]
     if isinstance(boxes, dict):
         detections = [
-            objects(proposals, objectness, logits, deltas, size, size)
+            decode_objects(proposals, objectness, logits, deltas, size, size)
             for proposals, objectness, logits, deltas in _per_image(boxes)
         ]
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mobile_eval.words import number_of
+from mobile_eval.messages import number_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The examples in docstrings of `hrnet_tf`, run as doctests."""
+"""The examples in docstrings, run as doctests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for path in (ROOT / "hrnet_tf").rglob("*.py")
+    for package in ("hrnet_tf", "training", "conversion", "mobile_eval")
+    for path in (ROOT / package).rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
 
