@@ -1,4 +1,4 @@
-"""A figure drawn with OpenCV: tapered capsules in the order of their depth, and what they hide.
+"""Drawing a figure with OpenCV as tapered capsules in the order of their depth, and which joints they hide.
 
 Image coordinates are OpenCV's: (x, y), whole numbers at the centres of pixels.
 """
@@ -111,7 +111,7 @@ class Body:
     box: Array  # (x0, y0, x1, y1) of all that is drawn, before the image's border cuts it
 
     def moved(self, offset: Array) -> Body:
-        """The same body `offset` (x, y) pixels away."""
+        """Return the body moved by `offset` (x, y) pixels."""
         fixed = _fixed(offset)  # rounded once, so that joints and outlines stay together
         offset = fixed / 2**FRACTION_BITS
         points = self.points + np.append(offset, 0.0)
@@ -164,7 +164,7 @@ def _fixed(pixels: Array) -> NDArray[np.int32]:
 
 
 def place_body(figure: Array, wardrobe: Wardrobe, scale: float) -> Body:
-    """The figure (len(Point), 3) at `scale` pixels of height with its pelvis at (0, 0), ready to move and draw."""
+    """Return a figure (len(Point), 3) at `scale` pixels of height with its pelvis at (0, 0)."""
     points = figure * scale
     thickness = scale * wardrobe.build**0.5
     radii = np.maximum(_RADII * thickness, _LEAST_RADII_PX)
@@ -180,7 +180,7 @@ def place_body(figure: Array, wardrobe: Wardrobe, scale: float) -> Body:
 
 
 def _depths(points: Array, scale: float) -> tuple[Array, NDArray[np.bool_]]:
-    """Depth of each part in pixels, nearer is larger, and whether it faces the viewer at all."""
+    """Return the depth of each part in pixels, larger when nearer, and whether it faces the viewer."""
     z = points[:, 2]
     depth = (z[_STARTS] + z[_ENDS]) / 2
     shown = np.ones(len(PARTS), bool)
@@ -205,7 +205,16 @@ def _depths(points: Array, scale: float) -> tuple[Array, NDArray[np.bool_]]:
 
 
 def draw_body(image: Image, labels: Image, body: Body, wardrobe: Wardrobe, person: int, light: float) -> None:
-    """Draw into `image` (H, W, 3), and into `labels` (H, W) the number `person * len(PARTS) + part + 1` of each pixel."""
+    """Draw a body.
+
+    Args:
+        image: Picture (H, W, 3), RGB, to draw into.
+        labels: Labels (H, W); pixels of a part get the number `person * len(PARTS) + part + 1`.
+        body: The body.
+        wardrobe: Its colours.
+        person: Index of the person.
+        light: Factor on the colours.
+    """
     depth = (body.points[_STARTS, 2] + body.points[_ENDS, 2]) / 2
     shades = light * np.clip(1 + 0.9 * depth / body.scale, 0.7, 1.12)
     for part in body.order:
@@ -219,15 +228,15 @@ def draw_body(image: Image, labels: Image, body: Body, wardrobe: Wardrobe, perso
 
 
 def joint_visibility(body: Body, labels: Image, person: int) -> NDArray[np.int64]:
-    """COCO's visibility (17,): 0 outside the image, 1 hidden by the body itself or by anything in front, 2 seen."""
+    """Return COCO's visibility (17,) of the joints: 0 outside the image, 1 hidden by the body or by objects, 2 visible."""
     height, width = labels.shape
     joints = body.points[: len(JOINTS)]
     x, y = np.round(joints[:, :2]).astype(int).T
     inside = (joints[:, 0] >= 0) & (joints[:, 0] <= width - 1) & (joints[:, 1] >= 0) & (joints[:, 1] <= height - 1)
     part = labels[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)].astype(int) - 1 - person * len(PARTS)
-    own = (part >= 0) & (part < len(PARTS))
-    part = np.where(own, part, 0)
-    shows = np.where(own, _SHOWS[np.arange(len(JOINTS)), part], 0)
+    is_body = (part >= 0) & (part < len(PARTS))
+    part = np.where(is_body, part, 0)
+    shows = np.where(is_body, _SHOWS[np.arange(len(JOINTS)), part], 0)
     middle = np.full(len(JOINTS), body.points[list(_TRUNK_JOINTS), 2].mean())
     middle[list(_FACE_JOINTS)] = body.points[Point.HEAD, 2]
     in_front = joints[:, 2] >= middle - _BEHIND * body.scale

@@ -107,15 +107,17 @@ def _between(rng: np.random.Generator, low_high: Array) -> Array:
 
 
 def _yaw(rng: np.random.Generator) -> float:
-    """The direction of view in radians: front and back often, sides, and anything between."""
+    """Draw the direction of view in radians: mostly front and back, sometimes sides, and anything between."""
     towards = rng.choice([0.0, 180.0, 90.0, -90.0], p=[0.45, 0.25, 0.15, 0.15])
     return float(np.radians(towards + rng.normal(0, 22)))
 
 
 def random_figure(rng: np.random.Generator, build: float) -> Array:
-    """Points (len(Point), 3) of a random figure of height about 1, pelvis at the origin, in the camera frame.
+    """Return the points (len(Point), 3) of a random figure in the camera frame, about 1 high, with its pelvis at the origin.
 
-    `build` is the width of shoulders and hips against the average.
+    Args:
+        rng: Source of randomness.
+        build: Width of shoulders and hips relative to the average.
     """
     points = np.zeros((len(Point), 3))
     stretch = 1 + 0.07 * np.clip(rng.standard_normal(6), -2, 2)
@@ -141,7 +143,7 @@ def random_figure(rng: np.random.Generator, build: float) -> Array:
 
 
 def _place_trunk(points: Array, rng: np.random.Generator, view: Array, torso: Array, build: float, stretch: Array) -> None:
-    """Hips, shoulders, neck and head."""
+    """Place hips, shoulders, neck and head."""
     left = np.array([1.0, 0.0, 0.0])
     points[Point.NECK] = torso @ -DOWN * 0.285 * stretch[0]
     for index, side in enumerate((1, -1)):

@@ -1,4 +1,4 @@
-"""A picture with people in it: background, bodies from far to near, things in front, and the noise of a camera."""
+"""Pictures of people: background, bodies from far to near, objects in front, and camera noise."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from training.data.synthetic.figure import JOINTS, Array, random_figure
 
 OCCLUDER = 255  # in the label map
 MAX_PEOPLE = 3
-_LEAST_JOINTS = 8  # inside the image, of a person that is drawn at all
-_MOST_OVERLAP = 0.35  # of the smaller of two people's boxes
-_TRIES = 6  # at a place for one more person
+_MIN_JOINTS = 8  # of a person inside the image
+_MAX_OVERLAP = 0.35  # of two people, as a fraction of the smaller box
+_TRIES = 6  # to place one more person
 
 
 @dataclass(frozen=True, eq=False)
 class DrawnPerson:
-    """Ground truth of one person, in pixels: keypoints (17, 3) as x, y, visibility; box x, y, width, height; drawn area.
+    """Ground truth of a person, in pixels.
 
-    `points` (len(Point), 3) are all its points, z towards the viewer.
+    Args:
+        keypoints: Keypoints (17, 3): x, y and visibility.
+        box: Box (x, y, width, height).
+        area: Drawn area.
+        points: All points of the figure (len(Point), 3); z points towards the viewer.
     """
 
     keypoints: Array
@@ -32,7 +36,13 @@ class DrawnPerson:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture `image` (H, W, 3) RGB of `people`; `labels` (H, W) are 0 or OCCLUDER, or as `draw_body` numbers parts."""
+    """A picture and its ground truth.
+
+    Args:
+        image: Picture (H, W, 3), RGB.
+        labels: What each pixel (H, W) shows: 0 for the background, OCCLUDER, or a part of a body as `draw_body` numbers it.
+        people: The people.
+    """
 
     image: Image
     labels: Image
@@ -40,7 +50,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, image_size: tuple[int, int]) -> Scene:
-    """A picture of that size (height, width) with one to three people."""
+    """Draw a picture of a size (height, width) with one to three people."""
     image = _background(rng, image_size)
     labels = np.zeros(image_size, np.uint8)
     light = float(rng.uniform(0.75, 1.1))
@@ -59,20 +69,22 @@ def draw_scene(rng: np.random.Generator, image_size: tuple[int, int]) -> Scene:
 
 def _truth(body: Body, labels: Image, index: int, area: int) -> DrawnPerson:
     height, width = labels.shape
-    seen = joint_visibility(body, labels, index)
-    keypoints = np.asarray(np.column_stack([body.points[: len(JOINTS), :2].round(2), seen]) * (seen > 0)[:, None], np.float64)
+    visibility = joint_visibility(body, labels, index)
+    keypoints = np.asarray(
+        np.column_stack([body.points[: len(JOINTS), :2].round(2), visibility]) * (visibility > 0)[:, None], np.float64
+    )
     x0, y0, x1, y1 = np.clip(body.box, 0, [width - 1, height - 1] * 2).tolist()
     box = (round(x0, 2), round(y0, 2), round(x1 - x0, 2), round(y1 - y0, 2))
     return DrawnPerson(keypoints, box, area, body.points)
 
 
 def _people(rng: np.random.Generator, image_size: tuple[int, int]) -> list[tuple[Body, Wardrobe]]:
-    """One to three people, the far (small) ones first, none much in front of another, none mostly outside."""
+    """Place one to three people, far (small) ones first, without much overlap and mostly inside the picture."""
     height, width = image_size
-    wanted = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
-    low, high = ((0.6, 1.05), (0.45, 0.85), (0.35, 0.7))[wanted - 1]
+    count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
+    low, high = ((0.6, 1.05), (0.45, 0.85), (0.35, 0.7))[count - 1]
     people: list[tuple[Body, Wardrobe]] = []
-    for scale in np.sort(rng.uniform(low, high, wanted)) * height:
+    for scale in np.sort(rng.uniform(low, high, count)) * height:
         wardrobe = random_wardrobe(rng)
         figure = random_figure(rng, wardrobe.build)
         body = place_body(figure, wardrobe, float(scale))
@@ -90,23 +102,23 @@ def _people(rng: np.random.Generator, image_size: tuple[int, int]) -> list[tuple
 def _fits(body: Body, others: list[Body], image_size: tuple[int, int]) -> bool:
     x, y = body.points[: len(JOINTS), :2].T
     inside = (x >= 0) & (x <= image_size[1] - 1) & (y >= 0) & (y <= image_size[0] - 1)
-    return int(inside.sum()) >= _LEAST_JOINTS and all(_overlap(body.box, other.box) < _MOST_OVERLAP for other in others)
+    return int(inside.sum()) >= _MIN_JOINTS and all(_overlap(body.box, other.box) < _MAX_OVERLAP for other in others)
 
 
 def _overlap(a: Array, b: Array) -> float:
-    """Common area of two boxes (x0, y0, x1, y1), of that of the smaller."""
+    """Intersection of two boxes (x0, y0, x1, y1) as a fraction of the smaller one."""
     common = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0).prod()
     return float(common / min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()))
 
 
 def _smooth(rng: np.random.Generator, cells: tuple[int, int], image_size: tuple[int, int], low: float, high: float) -> Image:
-    """Random colours on a coarse grid, smoothly between."""
+    """Draw random colours on a coarse grid, interpolated between."""
     coarse = rng.uniform(low, high, (*cells, 3)).astype(np.uint8)
     return np.asarray(cv2.resize(coarse, image_size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _background(rng: np.random.Generator, image_size: tuple[int, int]) -> Image:
-    """A gradient with things lying about, some as long and as coloured as limbs."""
+    """Draw a gradient with objects, some of them like limbs in shape and colour."""
     height, width = image_size
     middle = rng.uniform(40, 215)
     image = _smooth(rng, (2 + int(rng.integers(3)), 2), image_size, max(middle - 70, 0), min(middle + 70, 255))
@@ -122,7 +134,7 @@ def _background(rng: np.random.Generator, image_size: tuple[int, int]) -> Image:
 
 
 def _thing(rng: np.random.Generator, image: Image, colour: Array, center: Array, size: float) -> None:
-    """A box, an ellipse or a bar of about `size` pixels."""
+    """Draw a box, an ellipse or a bar of about `size` pixels."""
     shade = np.clip(colour, 0, 255).tolist()
     angle = float(rng.uniform(0, 180))
     kind = rng.integers(3)
@@ -136,7 +148,7 @@ def _thing(rng: np.random.Generator, image: Image, colour: Array, center: Array,
 
 
 def _put_in_front(rng: np.random.Generator, image: Image, labels: Image, body: Body) -> None:
-    """Something that covers a part of the body: a box, or a post across it."""
+    """Draw a box or a post that covers a part of a body."""
     x0, y0, x1, y1 = body.box
     center = rng.uniform((x0, y0), (x1, y1))
     size = (y1 - y0) * rng.uniform(0.08, 0.2, 2)
@@ -148,7 +160,7 @@ def _put_in_front(rng: np.random.Generator, image: Image, labels: Image, body: B
 
 
 def _camera(rng: np.random.Generator, image: Image) -> Image:
-    """Uneven light, sometimes blur, and noise."""
+    """Add uneven light, sometimes blur, and noise."""
     height, width = image.shape[:2]
     lit = cv2.multiply(image, _smooth(rng, (4, 3), (height, width), 200, 255), scale=1 / 232)
     if rng.random() < 0.25:
