@@ -57,11 +57,11 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         (TRAIN + " {data} --batch-size 5000 --output {out}", "give a smaller --batch-size"),
         (
             "train pose-w32 {data} --epochs 30 --output {out}",
-            "the learning rate cannot drop at 170, 200 of 30 epochs: give",
+            "170, 200 for 30 epochs",
         ),
         (
             TRAIN + " {data} --recipe big --output {out}",
-            "no recipe for pose named 'big'; there are coco, coco-384x288, small, or give",
+            "'big'; there are coco, coco-384x288, small, or give",
         ),
         (TRAIN + " {data} --recipe {drawn}/none.yaml --output {out}", "none.yaml: No such file"),
         (
@@ -117,12 +117,12 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
             "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
             "--annotations and --images",
         ),
-        (TRAIN + " {data} --masks {drawn} --output {out}", "--masks is not for pose"),
+        (TRAIN + " {data} --masks {drawn} --output {out}", "--masks cannot be used for pose"),
         (
             TRAIN + " --images {drawn}/images --output {out}",
             "pose needs --train-annotations and --images: ",
         ),
-        (TRAIN + " {data} --val-images {drawn}/images --output {out}", "--val-images goes with --val-annotations"),
+        (TRAIN + " {data} --val-images {drawn}/images --output {out}", "--val-images needs --val-annotations"),
         ("train simple-baseline-r50 {data} --width 8 --output {out}", "simple-baseline-r50"),
     ],
 )
