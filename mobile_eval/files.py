@@ -1,7 +1,7 @@
-"""Reading and writing files: complete or not at all, and errors that name the file.
+"""Reading and writing files: writes are atomic, and errors name the file.
 
-A file is written under a hidden name beside its own, `.NAME.PROCESS-MACHINE.part`, and then renamed. What a killed process left
-is removed by the next one that writes into the folder.
+A file is written under a hidden temporary name in the same folder, `.NAME.PROCESS-MACHINE.part`, and then renamed. Temporary
+files of killed processes are removed by the next process that writes into the folder.
 """
 
 from __future__ import annotations
@@ -18,62 +18,73 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from mobile_eval.errors import HRNetError
+from mobile_eval.typed import Json
 
 PART = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})\.part(\.\w+)?")
 
 
-def write_atomically(path: Path | str, write: Callable[[Path], Any]) -> None:
-    """Call `write` with a path beside `path`, then rename; leaves nothing half-written behind where it fails.
+def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name, then rename it; if writing fails, nothing is left behind.
 
-    A pipe or device, such as /dev/stdout, is written to as it is: renaming would put a file in its place.
+    A pipe or device, such as /dev/stdout, is written to directly: renaming would replace it by a file.
+
+    Args:
+        path: The file; missing folders are made.
+        write: Writes the content to the path that it is given.
     """
     path = Path(path)
     if _is_device(path):
         _write_to_device(path, write)
         return
-    beside = part_path(path)
+    part = part_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_stale_parts(path.parent.absolute())
-        write(beside)
-        os.replace(beside, path)
+        write(part)
+        os.replace(part, path)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        with contextlib.suppress(OSError):  # a read-only folder refuses this too; the reason is the first error's
-            beside.unlink()
+        with contextlib.suppress(OSError):  # such as in a read-only folder; the first error is the one to report
+            part.unlink()
 
 
 @contextlib.contextmanager
 def complete_folder(path: Path | str) -> Iterator[Path]:
-    """A folder to fill; it becomes `path` (new, or an empty folder) if the block succeeds, and is removed if it does not."""
+    """Make a temporary folder that becomes `path` if the block succeeds, and is removed if it fails.
+
+    Args:
+        path: The folder; it must not exist, or be empty.
+
+    Yields:
+        The temporary folder.
+    """
     path = Path(path)
-    beside = part_path(path)
+    part = part_path(path)
     try:
-        beside.mkdir(parents=True)
+        part.mkdir(parents=True)
         remove_stale_parts(path.parent.absolute())
-        yield beside
-        os.replace(beside, path)
+        yield part
+        os.replace(part, path)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    except HRNetError as error:  # of a file in it: named as the user knows it
-        raise HRNetError(str(error).replace(str(beside), str(path))) from error
+    except HRNetError as error:  # replace the temporary name by the one that the user knows
+        raise HRNetError(str(error).replace(str(part), str(path))) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def part_path(path: Path | str, suffix: str = "") -> Path:
-    """The hidden path under which this process writes `path`; `suffix` is for writers that choose a format by it."""
+    """Return the temporary path for writing `path`; `suffix` is for writers that choose a format by it."""
     path = Path(path)
     return path.with_name(f".{path.name}.{os.getpid()}-{_machine()}.part{suffix}")
 
 
 @functools.cache
 def remove_stale_parts(folder: Path) -> None:
-    """Remove what processes that have died left unfinished in `folder`; a process looks into each folder once."""
+    """Remove the temporary files of dead processes from a folder; a process looks into each folder once."""
     for entry in list(folder.iterdir()):
         match = PART.fullmatch(entry.name)
         if match and match[2] == _machine() and not _is_alive(int(match[1])):
@@ -81,7 +92,7 @@ def remove_stale_parts(folder: Path) -> None:
 
 
 def remove_all_parts(folder: Path) -> None:
-    """Remove every unfinished file in `folder` and the folders in it, where no other process writes."""
+    """Remove all temporary files from a folder and its subfolders; no other process may write there."""
     for entry in list(folder.rglob(".*.part")):
         if PART.fullmatch(entry.name):
             _remove(entry)
@@ -94,7 +105,7 @@ def _remove(entry: Path) -> None:
 
 @functools.cache
 def _machine() -> str:
-    """Where process ids are this process's own: in other machines and containers they are of others."""
+    """Identify this machine or container: process ids of another one mean other processes."""
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino
     except OSError:  # no Linux
@@ -103,7 +114,7 @@ def _machine() -> str:
 
 
 def _is_alive(process: int) -> bool:
-    if os.name != "posix":  # elsewhere signal 0 is not a question
+    if os.name != "posix":  # on Windows signal 0 is no query
         return True
     try:
         os.kill(process, 0)
@@ -122,7 +133,7 @@ def _cannot_write(path: Path, error: OSError) -> HRNetError:
     return HRNetError(f"cannot write {path}: {error.strerror or error}")
 
 
-def _write_to_device(path: Path, write: Callable[[Path], Any]) -> None:
+def _write_to_device(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(path)
     except OSError as error:
@@ -130,17 +141,17 @@ def _write_to_device(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Write bytes, complete or not at all."""
-    write_atomically(path, lambda beside: beside.write_bytes(data))
+    """Write bytes atomically."""
+    write_atomically(path, lambda part: part.write_bytes(data))
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text, complete or not at all."""
+    """Write text as UTF-8, atomically."""
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: Path | str, data: Any) -> None:
-    """Write JSON, complete or not at all; NaN is refused, since JSON has none."""
+def write_json(path: Path | str, data: Json) -> None:
+    """Write JSON atomically; HRNetError for NaN, which JSON does not have."""
     try:
         text = json.dumps(data, indent=1, allow_nan=False)
     except ValueError as error:
@@ -149,20 +160,30 @@ def write_json(path: Path | str, data: Any) -> None:
 
 
 def read_bytes(path: Path | str, what: str) -> bytes:
-    """The file's content; HRNetError says what could not be read."""
+    """Read a file.
+
+    Args:
+        path: The file.
+        what: What messages call it, such as "image".
+    """
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise HRNetError(f"cannot read {what} {path}: {error.strerror or error}") from error
 
 
-def read_json(path: Path | str, what: str) -> Any:
-    """Read JSON; HRNetError names the file where it is missing, empty, damaged or nested too deeply."""
+def read_json(path: Path | str, what: str) -> Json:
+    """Read a JSON file; HRNetError if it is missing, empty, damaged or nested too deeply.
+
+    Args:
+        path: The file.
+        what: What messages call it, such as "annotation file".
+    """
     return parse_json(read_bytes(path, what), f"{what} {path}")
 
 
-def parse_json(data: bytes | str, what: str) -> Any:
-    """Parse JSON; HRNetError, which begins with `what`, where it is empty, damaged or nested too deeply to be parsed."""
+def parse_json(data: bytes | str, what: str) -> Json:
+    """Parse JSON; HRNetError, beginning with `what`, if it is empty, damaged or nested too deeply."""
     if not data.strip():
         raise HRNetError(f"{what} is empty")
     try:
@@ -174,7 +195,12 @@ def parse_json(data: bytes | str, what: str) -> Any:
 
 
 def numbered_rows(text: str, path: Path | str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of CSV that are not empty, each with the number of its line; HRNetError names the line that cannot be read."""
+    """Yield the rows of a CSV text that are not empty, each with its line number.
+
+    Args:
+        text: The text.
+        path: The file, for messages.
+    """
     rows = csv.reader(text.splitlines())
     while True:
         try:
@@ -188,12 +214,12 @@ def numbered_rows(text: str, path: Path | str) -> Iterator[tuple[int, list[str]]
 
 
 def sha256(data: bytes) -> str:
-    """SHA-256 as hexadecimal digits."""
+    """Return the SHA-256 of bytes as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def check_output_file(path: Path | str | None) -> None:
-    """Refuse an output file that is a folder, or cannot be written, before the work is done rather than after."""
+    """Raise HRNetError for an output file that is a folder or cannot be written; call this before long work."""
     if path is None:
         return
     path = Path(path)
@@ -204,7 +230,7 @@ def check_output_file(path: Path | str | None) -> None:
 
 
 def check_output_folder(path: Path | str) -> Path:
-    """Make an output folder before the work is done rather than after."""
+    """Make an output folder, and check that it is writable; call this before long work."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -215,7 +241,7 @@ def check_output_folder(path: Path | str) -> Path:
 
 
 def check_writable(path: Path, named: Path | None = None) -> None:
-    """Refuse a new file or folder at `path` where the file system does; the message names `named`, or `path`."""
+    """Raise HRNetError if no file or folder can be made at `path`; the message names `named`, or `path`."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):

@@ -31,8 +31,8 @@ def profile_svg(result: ProfileResult) -> str:
         parts += bars
     cells, y = _map(result.parts_ms(), y)
     parts += cells
-    told = f"Sum {result.sum_ms:.2f} ms, {result.sum_ms / result.measured_ms:.2f} of the measured whole ({result.method})."
-    parts.append(text(MARGIN, y + 10, told, color=MUTED))
+    caption = f"Sum {result.sum_ms:.2f} ms, {result.sum_ms / result.measured_ms:.2f} of the measured total ({result.method})."
+    parts.append(text(MARGIN, y + 10, caption, color=MUTED))
     return picture(WIDTH, y + 26, parts, f"profile of {result.model}")
 
 

@@ -50,7 +50,7 @@ def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
     shown = capsys.readouterr().out
     assert "recipe coco" in shown
     assert "\ndevice: " in f"\n{shown}"
-    assert " persons to learn from" in shown
+    assert "training on " in shown
     assert "instead of 170, 200" in " ".join(shown.split())
     config = load_run(tmp_path / "run").config
     assert (config["lr_schedule"], config["lr_milestones"], config["targets"], config["loss"]) == (
@@ -139,6 +139,6 @@ def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path:
     coco["annotations"][1]["iscrowd"] = 1
     (tmp_path / "train.json").write_text(json.dumps(coco))
     line = dataset_summary(load_keypoint_dataset(tmp_path / "train.json", config.data.train.path("images")), "persons")
-    assert line == f"{count - 2} persons to learn from (2 annotations left out: 1 of crowds, 1 without a labelled joint)"
-    assert dataset_summary(load_keypoints(config.data.train), "persons") == f"{count} persons to learn from"
-    assert dataset_summary(load_keypoints(config.data.train).head(1), "persons") == "1 person to learn from"
+    assert line == f"training on {count - 2} persons (2 annotations skipped: 1 of crowds, 1 without labelled keypoints)"
+    assert dataset_summary(load_keypoints(config.data.train), "persons") == f"training on {count} persons"
+    assert dataset_summary(load_keypoints(config.data.train).head(1), "persons") == "training on 1 person"

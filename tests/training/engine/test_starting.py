@@ -59,7 +59,7 @@ def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
         check_startable(run.path, "train", resume=True)
     (run.path / "notes.txt").unlink()
     save_run(run)
-    with pytest.raises(HRNetError, match="exists already; go on with `resume` or give another `output`"):
+    with pytest.raises(HRNetError, match=r"exists already.*`resume`"):
         check_startable(run.path, "train", resume=False)
 
 
@@ -86,7 +86,7 @@ def test_another_network_step_or_joints_are_refused(run: Run) -> None:
     for resume in (False, True):
         with pytest.raises(HRNetError, match="was made by `hrnet train`, not by `hrnet quantize`"):
             check_startable(run.path, "quantize", resume=resume)
-    with pytest.raises(HRNetError, match="is of other joints or classes than the data"):
+    with pytest.raises(HRNetError, match="other joints or classes"):
         check_same(dataclasses.replace(run, category={**run.category, "keypoints": ["nose"] * 17}))
 
 

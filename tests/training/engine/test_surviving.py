@@ -127,7 +127,7 @@ def test_everything_at_once_trains_without_tracing_again(small: HRNetSpec, confi
     for event in tf.compat.v1.train.summary_iterator(str(events)):
         for value in event.summary.value:
             tags[value.tag] = tags.get(value.tag, 0) + 1
-    assert tags == {"augmented": 1, "found": 2, "loss": 2, "val_pck": 2}
+    assert tags == {"augmented": 1, "outputs": 2, "loss": 2, "val_pck": 2}
 
 
 class Moves(keras.callbacks.Callback):  # type: ignore[misc]
