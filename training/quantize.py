@@ -88,14 +88,8 @@ def quantize(
     Raises:
         HRNetError: The run is quantized already, or the settings, the data or the folder cannot be used.
     """
-    check_tf_keras(QUANTIZATION)
     output, execution = Path(output), execution or Execution()
-    check_same_keras(*execution.callbacks)
-    check_devices(config, execution)
-    if execution.devices.is_chief:
-        check_startable(output, "quantize", resume=resume)
-    if run.quantized:
-        raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent}")
+    _check_quantizable(run, config, output, execution, resume=resume)
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
     log_skipped(config.data.train, train_data)
@@ -111,6 +105,17 @@ def quantize(
     companions = functools.partial(_copy_companions, run, quantized)
     fit(quantized, model, config, train_data, val_data, execution=execution, companions=companions)
     return quantized
+
+
+def _check_quantizable(run: Run, config: TrainingConfig, output: Path, execution: Execution, *, resume: bool) -> None:
+    """Raise HRNetError, before anything is loaded, if the quantization cannot start."""
+    check_tf_keras(QUANTIZATION)
+    check_same_keras(*execution.callbacks)
+    check_devices(config, execution)
+    if execution.devices.is_chief:
+        check_startable(output, "quantize", resume=resume)
+    if run.quantized:
+        raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent}")
 
 
 def _copy_companions(run: Run, quantized: Run) -> None:

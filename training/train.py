@@ -58,18 +58,16 @@ def train(
         >>> config = recipe_config("pose", load_recipe("pose", "small"), train_source, None, {})  # doctest: +SKIP
         >>> run = train(preset("pose-small-v1"), config, "runs/full")  # doctest: +SKIP
     """
-    execution = execution or Execution()
+    output, execution = Path(output), execution or Execution()
     check_trainable(spec, config, execution)
-    is_chief = execution.devices.is_chief
-    if is_chief:
-        check_startable(Path(output), "train", resume=resume)
+    if execution.devices.is_chief:
+        check_startable(output, "train", resume=resume)
     train_data, val_data = load_data(config)
-    requested = config.settings
-    config = config.replace(settings=with_balanced_classes(training_task(config.task), requested, train_data))
+    requested = config
+    config = config.replace(settings=with_balanced_classes(training_task(config.task), config.settings, train_data))
     spec = dataclasses.replace(spec, classes=len(train_data.names))
-    inputs = inputs_of(config, train_data, val_data, parent=init, teacher=teacher)
-    parent = str(init.path) if init else None
-    run = Run(Path(output), "train", spec, train_data.label_schema, config.to_json(), parent, inputs)
+    inputs, parent = inputs_of(config, train_data, val_data, parent=init, teacher=teacher), str(init.path) if init else None
+    run = Run(output, "train", spec, train_data.label_schema, config.to_json(), parent, inputs)
     keras.utils.set_random_seed(config.seed)
     with execution.devices.scope():
         model = build_for_training(spec, config)
@@ -78,14 +76,19 @@ def train(
         load_matching_weights(model, init)
     if teacher:
         check_category(teacher, train_data)
-    if is_chief:
+    if execution.devices.is_chief:
         logger.info(device_line(execution.devices))
         logger.info(dataset_summary(train_data, training_task(spec.task).noun))
         log_skipped(config.data.val, val_data)
-        if isinstance(config.settings, ClassWeightSettings) and config.settings != requested:
-            logger.info(class_weights_line(config.settings.class_weights, train_data.names))
+        _log_class_weights(config, requested, train_data)
     fit(run, model, config, train_data, val_data, teacher_model, execution)
     return run
+
+
+def _log_class_weights(config: TrainingConfig, requested: TrainingConfig, data: TaskDataset) -> None:
+    """Log the class weights of a config if they are not those requested, but computed from the data."""
+    if isinstance(config.settings, ClassWeightSettings) and config.settings != requested.settings:
+        logger.info(class_weights_line(config.settings.class_weights, data.names))
 
 
 def check_trainable(spec: Network, config: TrainingConfig, execution: Execution) -> None:

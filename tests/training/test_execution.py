@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from training.pruning.budget import Budget
 from training.pruning.plan import PruneOptions
 from training.pruning.prune import prune
 from training.quantize import quantize
-from training.ranking.rank import rank_run
+from training.ranking.rank import METHODS, rank_run
 from training.train import train
 
 
@@ -68,6 +69,21 @@ def test_callbacks_best_weights_and_patience(step: str, ranked: Run, config: Tra
     assert all(np.array_equal(kept[name], best[name]) for name in best)
     assert len(list((tmp_path / "cache").rglob("pixels.rgb"))) == 1
     assert list((output / "tensorboard").iterdir())
+
+
+@pytest.mark.slow
+def test_ranking_and_pruning_do_not_retrace(ranked: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    records: list[logging.LogRecord] = []
+    handler, logger = logging.Handler(), logging.getLogger("tensorflow")
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        rank_run(ranked, load_keypoints(config.data.train).head(8), list(METHODS))
+        options = PruneOptions(Budget(keep_macs=0.9), rerank=True)
+        prune(ranked, options, config.replace(epochs=1, batch_size=16, distill_weight=0.5), tmp_path / "pruned")
+    finally:
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in records if "retracing" in record.getMessage()] == []
 
 
 def test_devices_and_config_must_agree(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:

@@ -83,23 +83,29 @@ def fit(
         student, trainer, optimizer = _compiled(state, teacher)
     checkpoint = Checkpoint(run.path / CHECKPOINT, student, optimizer)
     done = checkpoint.restore()
-    line = ProgressLine(config.step_items, examples.steps, config.schedule.epochs)
-    callbacks = [*_callbacks(state, checkpoint, rows[:done]), *([line] if is_chief else [])]
+    callbacks = _callbacks(state, checkpoint, rows[:done])
+    with (
+        started(run, companions=companions, writes=is_chief),
+        reraised_data_errors(examples),
+        reraised_worker_errors(execution.devices),
+    ):
+        _fit_epochs(trainer, state, done, callbacks)
+
+
+def _fit_epochs(trainer: KerasModel, state: _Fit, done: int, callbacks: list[KerasCallback]) -> None:
+    """Call `model.fit` for the epochs that are not done, with a line of progress."""
+    examples, epochs = state.examples, state.config.schedule.epochs
+    line = ProgressLine(state.config.step_items, examples.steps, epochs)
     try:
-        with (
-            started(run, companions=companions, writes=is_chief),
-            reraised_data_errors(examples),
-            reraised_worker_errors(execution.devices),
-        ):
-            trainer.fit(
-                _batches(examples, range(done, config.schedule.epochs), execution),
-                steps_per_epoch=examples.steps,
-                initial_epoch=done,
-                epochs=config.schedule.epochs,
-                callbacks=callbacks,
-                shuffle=False,  # the pipeline shuffles
-                verbose=0,
-            )
+        trainer.fit(
+            _batches(examples, range(done, epochs), state.execution),
+            steps_per_epoch=examples.steps,
+            initial_epoch=done,
+            epochs=epochs,
+            callbacks=[*callbacks, *([line] if state.execution.devices.is_chief else [])],
+            shuffle=False,  # the pipeline shuffles
+            verbose=0,
+        )
     finally:
         line.close()
 

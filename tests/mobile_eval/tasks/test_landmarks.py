@@ -61,7 +61,7 @@ def test_units(dataset: KeypointDataset) -> None:
 
 @pytest.mark.parametrize("unit", ["ears", "36", "36,36", "36,68", "41-36,45", "36,45,50", "0-99999999999,3", ",", "-1,3"])
 def test_other_units_are_refused(dataset: KeypointDataset, unit: str) -> None:
-    with pytest.raises(HRNetError, match=r"`unit` is one of inter-ocular, .* landmarks 0 to 67"):
+    with pytest.raises(HRNetError, match=f"`unit`.*{unit}"):
         face_units(dataset, unit)
 
 

@@ -66,18 +66,7 @@ def write_class_folders(images: Iterable[LabelledImage], output: Path, origin: d
         return _imported_before(output, origin)
     part = check_output_folder(output.with_name(f"{output.name}.part"))
     _check_origin(part, origin)
-    labels: dict[str, int] = {}
-    count = 0
-    for image in images:
-        folder = folder_name(image.class_name)
-        if labels.setdefault(folder, image.label) != image.label:
-            raise HRNetError(
-                f"classes {labels[folder]} and {image.label} are both named {image.class_name!r}: name them by `classes`"
-            )
-        path = part / folder / f"{image.key}{image.suffix}"
-        if not path.is_file():
-            write_bytes(path, image.data)
-        count += 1
+    count = _write_images(images, part)
     if not count:
         raise HRNetError(f"no images to import into {output}")
     try:
@@ -85,6 +74,23 @@ def write_class_folders(images: Iterable[LabelledImage], output: Path, origin: d
         os.replace(part, output)
     except OSError as error:
         raise HRNetError(f"cannot write {output}: {error.strerror or error}") from error
+    return count
+
+
+def _write_images(images: Iterable[LabelledImage], folder: Path) -> int:
+    """Write the images that are not in their class's folder yet, and return the number of all."""
+    labels: dict[str, int] = {}
+    count = 0
+    for image in images:
+        count += 1
+        class_folder = folder_name(image.class_name)
+        if labels.setdefault(class_folder, image.label) != image.label:
+            raise HRNetError(
+                f"classes {labels[class_folder]} and {image.label} are both named {image.class_name!r}: name them by `classes`"
+            )
+        path = folder / class_folder / f"{image.key}{image.suffix}"
+        if not path.is_file():
+            write_bytes(path, image.data)
     return count
 
 
