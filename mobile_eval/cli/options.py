@@ -21,8 +21,8 @@ Threads = Annotated[int, typer.Option(min=1, help="Number of threads.")]
 Exif = Annotated[
     str | None,
     typer.Option(
-        help="Whether annotations refer to images as EXIF turns them (upright) or as they are stored (stored). Default: decided by "
-        "the image sizes in the annotations.",
+        help="Whether annotations refer to images as EXIF turns them (upright) or as they are stored (stored). Default: decided "
+        "by the image sizes in the annotations.",
         show_default=False,
     ),
 ]
