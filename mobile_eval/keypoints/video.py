@@ -168,7 +168,7 @@ def _open(source: Path | str) -> cv2.VideoCapture:
 
 
 def _opencv_name(path: Path | str) -> str:
-    """Return the path as text, or as bytes if it is not UTF-8: opencv 4.12 and later take these, and text would abort the process."""
+    """Return the path as text, or bytes if it is not UTF-8: opencv 4.12 takes these, while text would abort the process."""
     name = os.fsencode(path)
     try:
         return name.decode()

@@ -82,7 +82,7 @@ def test_measured_by_hand(dataset: KeypointDataset) -> None:
     ]
 
 
-def test_faces_without_eyes_are_left_out_and_said(drawn_faces: tuple[Path, Path]) -> None:
+def test_faces_without_eyes_are_skipped_and_counted(drawn_faces: tuple[Path, Path]) -> None:
     data = json.loads(drawn_faces[0].read_text())
     data["annotations"][0]["keypoints"][3 * 36 + 2] = 0
     drawn_faces[0].write_text(json.dumps(data))

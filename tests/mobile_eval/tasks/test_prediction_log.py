@@ -50,7 +50,7 @@ def test_what_was_found_is_not_found_again(
     assert not log_path(output).exists()
 
 
-def test_another_evaluation_is_not_gone_on_with(
+def test_another_evaluation_is_not_resumed(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
