@@ -11,7 +11,7 @@ PACKAGES = ("hrnet_tf", "training", "conversion", "mobile_eval")
 # All that mobile_eval needs besides a TFLite runtime: it has wheels for ARM, with numpy 1 and 2. Python 3.10 and later.
 BASE = [
     "numpy>=1.23",
-    "opencv-python-headless>=4.8",
+    "opencv-python-headless>=4.9",
     "typer>=0.15",
     "rich>=13",
     "jinja2>=3.1",

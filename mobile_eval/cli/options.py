@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have. The module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -18,15 +18,11 @@ RUNTIME = "Runtime"  # heading in --help
 
 Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
 Threads = Annotated[int, typer.Option(min=1, help="Number of threads.")]
-Category = Annotated[
-    str | None,
-    typer.Option(help="Name or id of the category to take, where several have keypoints.", show_default=False),
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse annotations at the first bad label; else up to 1 % are left out.")]
 Exif = Annotated[
     str | None,
     typer.Option(
-        help="What annotations are of where EXIF turns an image: upright, or stored. Without it as the sizes in their file tell.",
+        help="Whether annotations refer to images as EXIF turns them (upright) or as they are stored (stored). Default: decided "
+        "by the image sizes in the annotations.",
         show_default=False,
     ),
 ]

@@ -49,8 +49,7 @@ def load_boxes(path: Path | str, images: Sequence[Path | str], choice: BoxChoice
         Boxes (x, y, width, height) by image, for images with at least one.
 
     Raises:
-        HRNetError: The file is of another kind, an entry is invalid (the message names its index) or matches several images, or
-            there is no box.
+        HRNetError: The file is of another kind, an entry is invalid or matches several images, or there is no box.
     """
     choice = choice or BoxChoice()
     data = read_json(path, "boxes file")

@@ -67,15 +67,11 @@ def predict(
         model: A pose or landmarks model.
         images: Image files.
         output: Folder for the pictures and `keypoints.json`.
-        boxes: Boxes by image (see `boxes_file.load_boxes`); images without a box are written unchanged. None predicts one
-            instance per image, in the full image.
-        frame: Which images are read as they are stored (see `images_frame`). Boxes, keypoints and pictures refer to the image as
-            it is read.
+        boxes: Boxes by image (see `boxes_file.load_boxes`), for some or all images; None for one box, the full image.
+        frame: Which images are read as they are stored, before EXIF turns them (see `images_frame`).
         overwrite: Replace an existing `keypoints.json`.
         progress: Show a progress bar.
 
-    Returns:
-        The predictions for each image.
     """
     check_finds_keypoints(model)
     paths = [Path(image) for image in images]

@@ -168,8 +168,12 @@ def _open(source: Path | str) -> cv2.VideoCapture:
 
 
 def _opencv_name(path: Path | str) -> str:
-    """Return the path as bytes, which opencv takes but its type hints lack; a str that is not UTF-8 would abort the process."""
-    return os.fsencode(path)  # type: ignore[return-value]
+    """Return the path as text, or bytes if it is not UTF-8: opencv 4.12 takes these, while text would abort the process."""
+    name = os.fsencode(path)
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name  # type: ignore[return-value]
 
 
 def output_rate(header: float, timed: float | None) -> float:

@@ -1,4 +1,4 @@
-"""What a box covers of the pyramid: mmcv's RoIAlign with `aligned=True`, two samples a side of each of the 7x7 bins."""
+"""RoIAlign as in mmcv with `aligned=True`: 7x7 bins with two samples per side."""
 
 from __future__ import annotations
 
@@ -12,21 +12,29 @@ from mobile_eval.tasks.detection.constants import BIN_SAMPLES, LEVEL_SCALES, POO
 
 
 def roi_align(boxes: Array, levels: Sequence[Array]) -> Array:
-    """Boxes (R, 4) and the maps (H, W, C) of P2 to P5 to (R, 7, 7, C): the mean of a bin's samples."""
+    """Pool the pyramid in boxes.
+
+    Args:
+        boxes: Boxes (R, 4) as x1, y1, x2, y2 in pixels of the network's input.
+        levels: Maps (H, W, C) of P2 to P5; a box is read from the level that its size belongs to.
+
+    Returns:
+        The means (R, 7, 7, C) of the samples of each bin.
+    """
     scales = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
     level_of_box = np.sum(scales[:, None] >= np.array(LEVEL_SCALES, np.float32), axis=1)
     pooled = np.empty((len(boxes), POOLED_SIZE, POOLED_SIZE, levels[0].shape[-1]), np.float32)
     for level, (maps, stride) in enumerate(zip(levels, STRIDES, strict=False)):
-        own = level_of_box == level
-        if own.any():
-            pooled[own] = _pooled(maps, boxes[own] / stride - 0.5)
+        in_level = level_of_box == level
+        if in_level.any():
+            pooled[in_level] = _pooled(maps, boxes[in_level] / stride - 0.5)
     return pooled
 
 
 def _pooled(maps: Array, boxes: Array) -> Array:
     """Boxes (K, 4) in pixels of the maps (H, W, C)."""
-    top, bottom, down = _neighbours(boxes[:, 1], boxes[:, 3], maps.shape[0])
-    left, right, along = _neighbours(boxes[:, 0], boxes[:, 2], maps.shape[1])
+    top, bottom, down = _neighbors(boxes[:, 1], boxes[:, 3], maps.shape[0])
+    left, right, along = _neighbors(boxes[:, 0], boxes[:, 2], maps.shape[1])
     pixels = maps.reshape(-1, maps.shape[-1])
 
     def row(y: NDArray[np.intp]) -> Array:
@@ -41,10 +49,12 @@ def _pooled(maps: Array, boxes: Array) -> Array:
     )
 
 
-def _neighbours(start: Array, end: Array, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
-    """The pixels (K, 14) before and after each sample between `start` and `end` (K,), and how far it is from the first.
+def _neighbors(start: Array, end: Array, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Neighbors of the 14 samples between `start` and `end` (K,) along an axis of that length.
 
-    Samples beyond an edge take the edge's value.
+    Returns:
+        The pixels (K, 14) before and after each sample, and the distance (K, 14) from the pixel before. Samples beyond an edge
+        have the value of the edge.
     """
     samples = (np.arange(BIN_SAMPLES * POOLED_SIZE, dtype=np.float32) + 0.5) / (BIN_SAMPLES * POOLED_SIZE)
     places = np.clip(start[:, None] + (end - start)[:, None] * samples, 0, length - 1)

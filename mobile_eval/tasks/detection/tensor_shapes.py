@@ -11,19 +11,22 @@ Shape = tuple[int, ...]
 
 
 def tensor_shapes(description: ModelDescription) -> tuple[Shape, list[Shape]]:
-    """The shape of the input, and those of the outputs.
+    """The shapes of the tensors of one of the two files.
 
-    Of the first file: image (1, H, W, 3); maps of P2 to P5, objectness of P2 to P6, deltas of P2 to P6. Of the second:
-    what each proposal covers (R, 7, 7, C); class logits (R, classes + 1), deltas (R, 4 * (classes + 1)).
+    Args:
+        description: Description of the file.
+
+    Returns:
+        The shape of the input, and the shapes of the outputs. First file: image (1, H, W, 3); maps of P2 to P5, objectness of P2
+        to P6, deltas of P2 to P6. Second file: pooled proposals (R, 7, 7, C); class logits (R, classes + 1), deltas
+        (R, 4 * (classes + 1)).
     """
-    boxes, answers = description.boxes, len(description.classes) + 1
+    boxes, classes = description.boxes, len(description.classes) + 1  # with the background
     if boxes is None:
         raise HRNetError(f"{description.name}: the description does not name the detector's second file; {REMEDY}")
     if description.output.kind != DETECTOR_MAPS:
-        return (boxes.proposals, POOLED_SIZE, POOLED_SIZE, boxes.width), [
-            (boxes.proposals, answers),
-            (boxes.proposals, 4 * answers),
-        ]
+        pooled = (boxes.proposals, POOLED_SIZE, POOLED_SIZE, boxes.width)
+        return pooled, [(boxes.proposals, classes), (boxes.proposals, 4 * classes)]
     height, width = description.input.size
     sizes = [(height // stride, width // stride) for stride in STRIDES]
     widths = [(boxes.width, BOX_HEAD_LEVELS), (ANCHORS_PER_POSITION, len(STRIDES)), (4 * ANCHORS_PER_POSITION, len(STRIDES))]

@@ -116,7 +116,7 @@ def test_the_pictured_pair_has_links_where_there_are_any(model_path: Callable[..
 def test_labels_tell_models_apart() -> None:
     assert labels(["a/full.tflite", "a/pruned.tflite"]) == ["full", "pruned"]
     assert labels(["a/m.tflite", "b/m.tflite"]) == ["a/m", "b/m"]
-    with pytest.raises(HRNetError, match="the same model is given twice"):
+    with pytest.raises(HRNetError, match=r"a/m.tflite"):
         labels(["a/m.tflite", "a/m.tflite"])
 
 
@@ -154,10 +154,10 @@ def test_diagram_without_ranking_and_with_dead_branches() -> None:
 def test_diagram_refuses_other_names() -> None:
     network = copy.deepcopy(PRUNED)
     network["links"] = ["stage2/link"]
-    with pytest.raises(HRNetError, match="not the name of a fusion link or branch: 'stage2/link'"):
+    with pytest.raises(HRNetError, match="'stage2/link'"):
         link_diagram_svg(network)
     del network["links"]
-    with pytest.raises(HRNetError, match="links is missing"):
+    with pytest.raises(HRNetError, match="links"):
         link_diagram_svg(network)
 
 
@@ -203,7 +203,7 @@ def test_cutout_keeps_joints_in_place(category: KeypointCategory) -> None:
     assert float(circles[0].get("cy", "")) == pytest.approx((100 - 35) * cutout.scale, abs=0.02)
     wrong = np.ones(17, bool)
     assert skeleton_svg(keypoints, category, cutout, wrong).count("<circle") == 2
-    with pytest.raises(HRNetError, match="lies outside its 300x200 image"):
+    with pytest.raises(HRNetError, match="300x200"):
         cut_out(image, (400, 50, 40, 100))
 
 

@@ -111,7 +111,7 @@ def test_cost_is_true_to_scale_from_zero() -> None:
     assert (zero - one[1]) / (zero - three[1]) == pytest.approx(1 / 3, abs=0.001)
     assert one[0] > most[0]
     assert {"multiply-adds, M", "latency p50, ms"} <= set(texts(svg))
-    with pytest.raises(HRNetError, match="at least one network to draw"):
+    with pytest.raises(HRNetError, match="got none"):
         cost_by_size_svg([])
 
 

@@ -36,12 +36,12 @@ def manifest(path: Path, *arms: tuple[str, float | None, list[str]]) -> Path:
 def test_a_manifest_is_of_the_models_compared(tmp_path: Path) -> None:
     path = manifest(tmp_path / "study.json", ("full", None, ["a"]), ("links", 0.8, ["b"]))
     assert load_arms(path, ["a", "b"]) == (StudyArm("full", None, ("a",)), StudyArm("links", 0.8, ("b",)))
-    with pytest.raises(HRNetError, match="names other models than those compared: b"):
+    with pytest.raises(HRNetError, match=r": b$"):
         load_arms(path, ["a"])
-    with pytest.raises(HRNetError, match="has no full network"):
+    with pytest.raises(HRNetError, match="full network"):
         load_arms(manifest(tmp_path / "no.json", ("links", 0.8, ["b"])), ["b"])
     path.write_text('{"arms": [{"kind": "full"}]}')
-    with pytest.raises(HRNetError, match=r"is not the manifest of a study: arms\[0\]: budget is missing"):
+    with pytest.raises(HRNetError, match=r"arms\[0\]: budget"):
         load_arms(path, ["a"])
 
 

@@ -105,6 +105,6 @@ def test_nothing_is_found_where_all_is_background() -> None:
     assert found.results(1, (1, 2, 3)) == []
 
 
-def test_results_name_categories_by_the_file_s_ids() -> None:
+def test_results_have_the_category_ids_of_the_file() -> None:
     found = Objects(np.array([[1, 2, 3, 4]], np.float32), np.array([0.5], np.float32), np.array([1]))
     assert found.results(9, (3, 7)) == [{"image_id": 9, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}]

@@ -53,16 +53,16 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bbox": [1, 2, 0, 5]}, "entry 0: image .*: bbox .* has no area"),
-        ({"bbox": [1, 2, 5]}, r"entry 0: image .*: bbox must be \[x, y, width, height\], got \[1, 2, 5\]"),
-        ({"image_id": 999}, "entry 0: image 999 is not in the annotations"),
-        ({"score": -1}, "holds no box of 'person' with a score of at least 0"),
-        ({"bbox": None}, "entry 0: image .*: bbox must be .*, got None"),
-        ({"bbox": [1, 2, float("nan"), 5]}, "entry 0: image .*: bbox must be finite"),
-        ({"bbox": [1, 2, float("inf"), 5]}, "entry 0: image .*: bbox must be finite"),
-        ({"image_id": []}, r"entry 0: image \[\] is not in the annotations"),
-        ({"score": "0.9"}, "entry 0: its score must be a finite number, got '0.9'"),
-        ({"score": float("nan")}, "entry 0: its score must be a finite number, got nan"),
+        ({"bbox": [1, 2, 0, 5]}, r"entry 0: .*bbox .*0"),
+        ({"bbox": [1, 2, 5]}, r"entry 0: .*\[1, 2, 5\]"),
+        ({"image_id": 999}, "entry 0: .*999"),
+        ({"score": -1}, "'person'.* 0"),
+        ({"bbox": None}, "entry 0: .*None"),
+        ({"bbox": [1, 2, float("nan"), 5]}, "entry 0: .*bbox"),
+        ({"bbox": [1, 2, float("inf"), 5]}, "entry 0: .*bbox"),
+        ({"image_id": []}, r"entry 0: .*\[\]"),
+        ({"score": "0.9"}, "entry 0: .*'0.9'"),
+        ({"score": float("nan")}, "entry 0: .*nan"),
     ],
 )
 def test_detections_that_are_none(
@@ -70,8 +70,9 @@ def test_detections_that_are_none(
 ) -> None:
     with pytest.raises(HRNetError, match=message):
         load_detector_boxes(write(entries(dataset, **changes)), dataset, people.images)
-    with pytest.raises(HRNetError, match="is not a COCO detection results file"):
-        load_detector_boxes(write({"annotations": []}), dataset, people.images)
+    path = write({"annotations": []})
+    with pytest.raises(HRNetError, match=str(path)):
+        load_detector_boxes(path, dataset, people.images)
 
 
 def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) -> None:

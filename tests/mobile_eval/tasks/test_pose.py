@@ -129,7 +129,7 @@ def test_sigmas_are_checked(people: People) -> None:
     with pytest.raises(HRNetError, match=r"`sigmas`.*-1"):
         PoseEvalOptions(sigmas=(0.1, -1, 0.2))
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    with pytest.raises(HRNetError, match="expected 17 positive OKS sigmas"):
+    with pytest.raises(HRNetError, match=r"17 .*0\.1, 0\.2"):
         measure_pose("x", dataset, np.zeros((4, 17, 3)), (0.1, 0.2))
 
 
@@ -137,7 +137,7 @@ def test_other_joints_are_refused(people: People, model_path: Callable[..., Path
     people.coco["categories"][0]["keypoints"].reverse()
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    with pytest.raises(HRNetError, match=r"finds 17 joints \(nose, .*annotations are of 17 \(right_ankle"):
+    with pytest.raises(HRNetError, match=r"nose, .*right_ankle"):
         evaluate_pose(TFLiteModel(model_path()), dataset)
 
 
@@ -164,15 +164,15 @@ def bad(change: Callable[[dict[str, Any]], Any], message: str) -> Any:
     [
         bad(
             lambda coco: coco["images"][0].update(file_name="gone.jpg"),
-            "1 image file not found in .* gone.jpg",
+            "gone.jpg",
         ),
-        bad(lambda coco: coco["annotations"][1]["keypoints"].__setitem__(0, 999.0), "nose at .* lies outside the 160x130 image"),
-        bad(lambda coco: coco["annotations"][0].update(bbox=[1, 2, 0, 5]), "box .* has no area"),
-        bad(lambda coco: coco["annotations"][0].update(bbox=[-9, 2, 9, 5]), "bbox .* lies outside the 160x130 image"),
-        bad(lambda coco: coco["annotations"][0]["keypoints"].pop(), "50 keypoint numbers, expected 3 x 17"),
-        bad(lambda coco: coco["annotations"].clear(), "holds no instance with a labelled keypoint"),
-        bad(lambda coco: coco["categories"][0].pop("keypoints"), "has no category with keypoints"),
-        bad(lambda coco: coco.pop("images"), "is not a COCO keypoint file"),
+        bad(lambda coco: coco["annotations"][1]["keypoints"].__setitem__(0, 999.0), "nose .*160x130"),
+        bad(lambda coco: coco["annotations"][0].update(bbox=[1, 2, 0, 5]), "box .*0"),
+        bad(lambda coco: coco["annotations"][0].update(bbox=[-9, 2, 9, 5]), "bbox .*160x130"),
+        bad(lambda coco: coco["annotations"][0]["keypoints"].pop(), "50 .*17"),
+        bad(lambda coco: coco["annotations"].clear(), "people.json"),
+        bad(lambda coco: coco["categories"][0].pop("keypoints"), "people.json .*category"),
+        bad(lambda coco: coco.pop("images"), "people.json .*COCO"),
     ],
 )
 def test_bad_annotations_are_refused(people: People, change: Callable[[dict[str, Any]], Any], message: str) -> None:
@@ -185,16 +185,16 @@ def test_bad_annotations_are_refused(people: People, change: Callable[[dict[str,
 
 def test_empty_and_broken_annotation_files(people: People) -> None:
     people.annotations.write_text("")
-    with pytest.raises(HRNetError, match=r"annotation file .*people.json is empty"):
+    with pytest.raises(HRNetError, match=r"people.json .*empty"):
         load_keypoint_dataset(people.annotations, people.images)
     people.annotations.write_text('{"images": [')
-    with pytest.raises(HRNetError, match="is not JSON"):
+    with pytest.raises(HRNetError, match=r"people.json .*JSON"):
         load_keypoint_dataset(people.annotations, people.images)
     people.annotations.unlink()
-    with pytest.raises(HRNetError, match=r"cannot read annotation file .*No such file"):
+    with pytest.raises(HRNetError, match=r"people.json.*No such file"):
         load_keypoint_dataset(people.annotations, people.images)
     people.rewrite()
-    with pytest.raises(HRNetError, match=r"image folder .* does not exist"):
+    with pytest.raises(HRNetError, match="absent"):
         load_keypoint_dataset(people.annotations, people.images / "absent")
 
 
@@ -202,10 +202,10 @@ def test_truncated_image_is_refused(people: People, model_path: Callable[..., Pa
     picture = people.images / "000002.jpg"
     picture.write_bytes(picture.read_bytes()[:-200])
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    with pytest.raises(HRNetError, match=r"image .*000002.jpg is truncated"):
+    with pytest.raises(HRNetError, match=r"000002.jpg"):
         evaluate_pose(TFLiteModel(model_path()), dataset)
     picture.write_bytes(b"")
-    with pytest.raises(HRNetError, match=r"image .*000002.jpg is damaged"):
+    with pytest.raises(HRNetError, match=r"000002.jpg"):
         evaluate_pose(TFLiteModel(model_path()), dataset)
 
 

@@ -50,14 +50,14 @@ def test_what_was_found_is_not_found_again(
     assert not log_path(output).exists()
 
 
-def test_another_evaluation_is_not_gone_on_with(
+def test_another_evaluation_is_not_resumed(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
     begun = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
     next(begun)
     begun.close()  # type: ignore[attr-defined]
-    with pytest.raises(HRNetError, match=r"of another evaluation \(options differ\): remove it, or leave `resume` out"):
+    with pytest.raises(HRNetError, match=r"found.json.part .*\(options differ\)"):
         next(predict_with_log(model, instances, DecodingOptions(flip=True), output, resume=True))
     other = TFLiteModel(model_path("int8"))
     with pytest.raises(HRNetError, match=r"\(model and instances differ\)"):

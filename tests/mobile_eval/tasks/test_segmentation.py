@@ -113,7 +113,7 @@ def test_cityscapes_layout(tmp_path: Path) -> None:
     [pair] = load_segmentation_dataset(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val").images
     assert pair.mask_path.name == "ulm_000001_000019_gtFine_labelTrainIds.png"
     pair.mask_path.unlink()
-    with pytest.raises(HRNetError, match="make them with cityscapesscripts' createTrainIdLabelImgs"):
+    with pytest.raises(HRNetError, match="createTrainIdLabelImgs"):
         load_segmentation_dataset(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val")
 
 
@@ -138,7 +138,7 @@ def test_masks_with_a_palette_are_read_as_indices(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(path, 21), indices)
     for keep in (0, 8, 20, 33, 60):
         path.write_bytes(palette_png(indices)[:keep])
-        with pytest.raises(HRNetError, match="damaged"):
+        with pytest.raises(HRNetError, match=r"voc.png"):
             read_mask(path, 21)
 
 

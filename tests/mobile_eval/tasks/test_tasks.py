@@ -97,7 +97,7 @@ def test_what_finds_keypoints_refuses_models_of_classes(
     ):
         code, _, error = invoke(*arguments, "--output", tmp_path / "out")
         assert code == 2
-        assert "is a segmentation model: it finds no keypoints" in one_line(error)
+        assert path.name in one_line(error)
     code, _, error = invoke("compare", path, "--annotations", people.annotations, "--images", people.images, "--output", tmp_path)
     assert code == 2
     assert "--annotations" in one_line(error)
@@ -113,7 +113,7 @@ def test_descriptions_of_tasks_survive(task: str, task_model: MakeModel) -> None
     assert b"labels.txt" in path.read_bytes() or task == "landmarks"
 
 
-def test_files_of_before_there_were_tasks_still_load() -> None:
+def test_stored_pose_models_are_described() -> None:
     files = sorted(LSPET.glob("*.tflite"))
     assert len(files) == 8
     for path in files:
@@ -124,7 +124,7 @@ def test_files_of_before_there_were_tasks_still_load() -> None:
 
 def test_classes_that_the_file_has_not(task_model: MakeModel) -> None:
     path = task_model("classification", CLASSES, classes=("a", "b")).path
-    with pytest.raises(HRNetError, match=r"its output is \(1, 3\) float32, but its description says \(1, 2\)"):
+    with pytest.raises(HRNetError, match=r"\(1, 3\) .*\(1, 2\)"):
         TFLiteModel(path)
     with pytest.raises(HRNetError, match=r"0 class names .* class-scores"):
         task_model("classification", CLASSES, classes=())
