@@ -98,9 +98,9 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("build simple-baseline-r50 --links-from {run} --output {out}", "simple-baseline-r50 has no fusion links"),
         ("train pose-small-v1 {data} --links-from {run} --width-like {run} --output {out}", "leave --links-from out"),
         (TRAIN + " {data} --link-dropout 1 --output {out}", "link-dropout must be at least 0 and below 1, got 1"),
-        ("study --preset huge --output {out}", "no study preset named 'huge'; there are small, lspet"),
-        ("study --preset lspet --output {out}", "the preset lspet needs people"),
-        ("study --images {drawn}/images --output {out}", "people are given by all three"),
+        ("study --preset huge --output {out}", "'huge'"),
+        ("study --preset lspet --output {out}", "--preset lspet"),
+        ("study --images {drawn}/images --output {out}", "all three"),
         (
             "restore {drawn}/no.tflite --annotations {drawn}/person_keypoints_val.json --images {drawn}/images --output {out}",
             "cannot read",
@@ -217,7 +217,7 @@ DETECT = "train detect-small-v1 --input-size 64x96 --epochs 1 --batch-size 4"
     ("command", "message"),
     [
         (DETECT + " --images {shapes}/images --output {out}", "detection needs --train-annotations and --images: "),
-        (DETECT + " {boxes} --masks {shapes} --output {out}", "--masks is not for detection"),
+        (DETECT + " {boxes} --masks {shapes} --output {out}", "--masks cannot be used for detection"),
         (
             DETECT + " --train-annotations {drawn}/person_keypoints_train.json --images {drawn}/images --output {out}",
             "person_keypoints_train.json is a COCO keypoint file; detection takes a COCO instances file",

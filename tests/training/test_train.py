@@ -64,7 +64,7 @@ def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
     assert len(list((tmp_path / "cache").glob("*/done.bin"))) == 1
     assert hrnet(f"{command} --output {tmp_path / 'run'} --resume", monkeypatch) == 0  # the same settings
     assert hrnet(f"{command} --output {tmp_path / 'run'} --resume --sigma 3", monkeypatch) == 2
-    assert "run cannot be resumed with other settings: sigma was 2.0, is now 3.0" in capsys.readouterr().err
+    assert "--sigma was 2.0, is now 3.0" in capsys.readouterr().err
 
 
 def test_an_imagenet_trunk_starts_a_pose_network(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_damaged_images_end_a_training_in_one_line(
 
 
 def test_one_damaged_image_of_many_loses_nothing(
-    spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     images = Path(shutil.copytree(config.data.train.path("images"), tmp_path / "images"))
     coco = json.loads(config.data.train.path("annotations").read_text())
@@ -117,10 +117,7 @@ def test_one_damaged_image_of_many_loses_nothing(
     changed = config.replace(train=DataSource(images, tmp_path / "train.json"), val=None)
     run = train(spec, changed, tmp_path / "run")
     assert [row["epoch"] for row in read_history(run.path)] == [1, 2]
-    err = capsys.readouterr().err
-    assert "epoch 1: 1 of " in err
-    assert "examples skipped, the first: image" in err
-    assert "epoch 2: 1 of " in err
+    assert [message.split(" of ")[0] for message in caplog.messages if "skipped" in message] == ["epoch 1: 1", "epoch 2: 1"]
 
 
 def test_a_damaged_image_to_measure_on_is_said_before(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
