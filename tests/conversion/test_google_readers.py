@@ -30,8 +30,8 @@ from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import TASKS
-from tests.drawn_tasks import CLASSES, drawn_source, micro_spec
-from tests.environments import make_environment, python_of, run_script
+from tests.support.environments import make_environment, python_of, run_script
+from tests.support.synthetic_tasks import CLASSES, drawn_source, micro_spec
 
 pytestmark = pytest.mark.slow
 SCRIPTS = Path(__file__).parent / "google_readers"

@@ -20,7 +20,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from tests.drawn_tasks import CLASSES, micro_config, micro_spec
+from tests.support.synthetic_tasks import CLASSES, micro_config, micro_spec
 from training.train import train
 
 pytestmark = pytest.mark.slow

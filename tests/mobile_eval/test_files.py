@@ -20,7 +20,7 @@ from mobile_eval.files import (
     write_json,
     write_text,
 )
-from tests.killing import as_of_a_killed_process
+from tests.support.killing import as_of_a_killed_process
 
 
 def test_unfinished_files_are_this_process_s_own(tmp_path: Path) -> None:

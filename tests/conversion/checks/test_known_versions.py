@@ -16,7 +16,7 @@ from conversion.options import ConvertOptions
 from hrnet_tf.backend.keras_module import keras
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
-from tests.environments import make_environment, python_of, run_script
+from tests.support.environments import make_environment, python_of, run_script
 
 pytestmark = pytest.mark.slow
 OPERATORS = {name: value for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_") and name != "CUSTOM"}

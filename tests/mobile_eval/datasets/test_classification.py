@@ -12,8 +12,8 @@ from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.datasets.image_files import image_files, skipped_files_summary
 from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
-from tests.image_files import encoded, photograph, png_of_samples
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
+from tests.support.image_files import encoded, photograph, png_of_samples
 
 PNG = encoded(photograph(40, 50), format="PNG")
 GIF = encoded(photograph(40, 50), format="GIF")

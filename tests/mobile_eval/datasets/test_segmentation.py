@@ -15,8 +15,8 @@ from PIL import Image
 
 from mobile_eval.datasets.segmentation import load_segmentation_dataset, read_mask
 from mobile_eval.errors import HRNetError
-from tests.image_files import chunk, encoded, photograph, png_of_samples, png_that_claims
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
+from tests.support.image_files import chunk, encoded, photograph, png_of_samples, png_that_claims
 
 HEIGHT, WIDTH = 45, 61
 

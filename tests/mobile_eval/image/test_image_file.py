@@ -22,7 +22,7 @@ from mobile_eval.image.image_size import (
     set_max_pixels,
     stored_size,
 )
-from tests.image_files import FORMATS, SIGNATURE, chunk, encoded, photograph, png_header, png_of_samples, png_that_claims
+from tests.support.image_files import FORMATS, SIGNATURE, chunk, encoded, photograph, png_header, png_of_samples, png_that_claims
 
 READS_GIF = tuple(map(int, cv2.__version__.split(".")[:2])) >= (4, 12)
 JPEG = encoded(photograph(90, 120), format="JPEG")

@@ -16,7 +16,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import read_image
 from mobile_eval.image.image_size import MAX_SIDE
 from mobile_eval.image.preprocess import normalize, resized_center
-from tests.image_files import photograph
+from tests.support.image_files import photograph
 
 HEIGHT, WIDTH = 24, 40
 # 16x8 pixels of (200, 40, 90), saved as CMYK with Adobe's inverted ink

@@ -17,8 +17,8 @@ from mobile_eval.image.image_file import read_image
 from mobile_eval.keypoints.boxes_file import load_boxes
 from mobile_eval.keypoints.predict import predict
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from tests.image_files import encoded, png_that_claims
 from tests.mobile_eval.conftest import Invoke, People, one_line
+from tests.support.image_files import encoded, png_that_claims
 
 
 def test_whole_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:

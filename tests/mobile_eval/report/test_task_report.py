@@ -15,8 +15,8 @@ from mobile_eval.report.comparison import compare_files
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import evaluate
 from mobile_eval.tasks.segmentation.report import mean_iou
-from tests.drawn_tasks import drawn_source
 from tests.mobile_eval.conftest import Invoke, TaskModel, one_line
+from tests.support.synthetic_tasks import drawn_source
 
 MakeModel = Callable[..., TaskModel]
 FIGURES = {"landmarks": "nme", "segmentation": "miou", "classification": "top1"}

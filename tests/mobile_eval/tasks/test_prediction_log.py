@@ -16,8 +16,8 @@ from mobile_eval.keypoints.inference import DecodingOptions, predict_instances
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.pose import prediction_log
 from mobile_eval.tasks.pose.prediction_log import log_path, predict_with_log, remove_prediction_log
-from tests.killing import KilledError, kill_before_rename
 from tests.mobile_eval.conftest import Invoke, People
+from tests.support.killing import KilledError, kill_before_rename
 
 
 @pytest.fixture

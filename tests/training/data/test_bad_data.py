@@ -13,7 +13,7 @@ import pytest
 
 import hrnet_tf.__main__
 from mobile_eval.errors import HRNetError
-from tests.image_files import png_that_claims
+from tests.support.image_files import png_that_claims
 
 SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2 --output {out}"
 SEGMENT = "train segment-small-v1 --images {at}/images --masks {at}/masks " + SMALL

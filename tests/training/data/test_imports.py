@@ -15,7 +15,7 @@ import pytest
 import hrnet_tf.__main__
 from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.errors import HRNetError
-from tests.killing import KilledError, kill_before_rename
+from tests.support.killing import KilledError, kill_before_rename
 from training.data.imports.layout import LabelledImage, folder_name, write_class_folders
 from training.data.imports.tfrecord import compression, import_tfrecords, record_files
 

@@ -18,7 +18,7 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
-from tests.killing import KilledError, kill_before_rename
+from tests.support.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.inputs import data_identity, inputs_of
 from training.engine.starting import check_same, check_startable, discard, started

@@ -24,7 +24,7 @@ from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.model.archive import read_description
-from tests.killing import KilledError, kill_before_rename
+from tests.support.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.starting import CHECKPOINT
 from training.pruning.budget import Budget

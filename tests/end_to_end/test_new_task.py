@@ -17,7 +17,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.report.comparison import compare_files
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks import registry
-from tests import new_task
+from tests.support import new_task
 from training.config import DataConfig, ScheduleConfig, TrainingConfig
 from training.tasks import registry as training_registry
 from training.train import train
