@@ -1,4 +1,4 @@
-"""A micro network and a few drawn people, on which every step of the main job runs in seconds."""
+"""Micro networks and small synthetic data sets, on which every step of the main job runs in seconds."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from training.tasks.pose.settings import PoseSettings
 
 
 @pytest.fixture(autouse=True)
-def limit_of_pixels() -> Iterator[None]:
-    """A command's --max-pixels is the process's."""
+def restored_max_pixels() -> Iterator[None]:
+    """Restores the limit of pixels, which the option --max-pixels sets for the process."""
     before = max_pixels()
     yield
     set_max_pixels(before)
@@ -28,21 +28,21 @@ def limit_of_pixels() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def spec() -> HRNetSpec:
-    """Two modules in stage 3, so that there are branches to free; 17 joints."""
+    """Four branches, two modules in stage 3 and 17 keypoints."""
     stages = (StageSpec(1, 1), StageSpec(2, 1), StageSpec(1, 1))
     return HRNetSpec("micro", 4, (64, 64), 17, stages, stem_width=8, stage1_blocks=1, stage1_width=4).full()
 
 
 @pytest.fixture(scope="session")
 def small() -> HRNetSpec:
-    """As few layers as have every kind: tracing a training costs by their number."""
+    """Every kind of layer, and few layers for a short tracing."""
     stages = StageSpec(1, 1), StageSpec(1, 1)
     return HRNetSpec("small", 4, (32, 32), 17, stages, stem_width=4, stage1_blocks=1, stage1_width=4).full()
 
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of drawn people: 24 images to learn from, 6 to measure on."""
+    """A folder of synthetic people: 24 training and 6 validation images."""
     from training.data.synthetic import write_synthetic_people
 
     folder = tmp_path_factory.mktemp("drawn") / "people"
@@ -52,7 +52,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def drawn_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A folder of drawn data of a task: 24 scenes to learn from, 10 to measure on."""
+    """A folder of synthetic data of a task: 24 training and 10 validation scenes."""
     from training.data.synthetic import write_synthetic_people
 
     @functools.cache
@@ -74,7 +74,7 @@ def detector_spec() -> HRNetSpec:
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of red squares and blue discs on grey, as COCO instances: 16 to learn from (train.json), 6 others (val.json)."""
+    """Images of red squares and blue discs on gray, as COCO instances: 16 in train.json and 6 in val.json."""
     folder = tmp_path_factory.mktemp("shapes")
     (folder / "images").mkdir()
     rng = np.random.default_rng(7)
@@ -82,17 +82,17 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images, annotations = [], []
         for number in range(1, count + 1):
             name = f"{split}{number}.png"
-            picture = np.full((96, 128, 3), 128, np.uint8) + rng.integers(0, 20, (96, 128, 3), dtype=np.uint8)
-            for place in range(int(rng.integers(1, 4))):
+            image = np.full((96, 128, 3), 128, np.uint8) + rng.integers(0, 20, (96, 128, 3), dtype=np.uint8)
+            for column in range(int(rng.integers(1, 4))):
                 side, label = int(rng.integers(24, 36)), int(rng.integers(0, 2))
-                x, y = 4 + 42 * place, int(rng.integers(2, 96 - side - 2))
+                x, y = 4 + 42 * column, int(rng.integers(2, 96 - side - 2))
                 if label:
-                    cv2.circle(picture, (x + side // 2, y + side // 2), side // 2, (220, 40, 30), -1)
+                    cv2.circle(image, (x + side // 2, y + side // 2), side // 2, (220, 40, 30), -1)
                 else:
-                    cv2.rectangle(picture, (x, y), (x + side, y + side), (30, 40, 220), -1)
+                    cv2.rectangle(image, (x, y), (x + side, y + side), (30, 40, 220), -1)
                 entry = {"id": len(annotations) + 1, "image_id": number, "category_id": 3 + 4 * label, "iscrowd": 0}
                 annotations.append({**entry, "bbox": [x, y, side, side], "area": side * side})
-            cv2.imwrite(str(folder / "images" / name), picture)
+            cv2.imwrite(str(folder / "images" / name), image)
             images.append({"id": number, "file_name": name, "width": 128, "height": 96})
         categories = [{"id": 3, "name": "square"}, {"id": 7, "name": "disc"}]
         content = {"images": images, "annotations": annotations, "categories": categories}
@@ -102,6 +102,6 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def config(drawn: Path) -> TrainingConfig:
-    """Two epochs on the drawn people."""
+    """Two epochs on the synthetic people."""
     train, val = (DataSource(drawn / "images", drawn / f"person_keypoints_{split}.json") for split in ("train", "val"))
     return TrainingConfig("pose", PoseSettings(), DataConfig(train, val, batch_size=8), ScheduleConfig(epochs=2))

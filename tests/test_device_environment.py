@@ -1,4 +1,4 @@
-"""`mobile_eval` in environments as a device has them: a TFLite runtime, light libraries, no TensorFlow."""
+"""`mobile_eval` in environments like those of devices: a TFLite runtime, light libraries and no TensorFlow."""
 
 import json
 import os
@@ -17,22 +17,23 @@ from hrnet_tf.spec.network import HRNetSpec, StageSpec
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-TFLITE_RUNTIME_ENDS = (3, 12)  # it has no wheels from this Python on
+TFLITE_RUNTIME_ENDS = (3, 12)  # the first Python without wheels
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 HEIGHT_WIDTH = (64, 64)
 
 
 def run(python: Path | str, *arguments: str | Path, folder: Path) -> str:
-    """Standard output of a command in `folder`, without what this process has on its path."""
+    """Runs Python in `folder` without the paths of this process, and returns its standard output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(f"{' '.join(map(str, arguments))} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return done.stdout
+    completed = subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if completed.returncode:
+        output = completed.stdout[-2000:] + completed.stderr[-4000:]
+        pytest.fail(f"{' '.join(map(str, arguments))} ended with {completed.returncode}:\n{output}")
+    return completed.stdout
 
 
 def on_device(folder: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`tools/on_device.sh` with this machine for the device: its ssh runs the command in `folder`, with this Python."""
+    """Runs `tools/on_device.sh` with this machine as the device: a fake ssh runs the command in `folder` with this Python."""
     ssh, tools = folder / "ssh", folder / "tools"
     tools.mkdir(exist_ok=True)
     (tools / "python3").unlink(missing_ok=True)
@@ -47,26 +48,26 @@ def on_device(folder: Path, *arguments: str | Path, **variables: str) -> subproc
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds the distribution and one TFLite runtime."""
+    """The Python of an environment with the distribution and one TFLite runtime."""
     if request.param == "tflite-runtime" and sys.version_info >= TFLITE_RUNTIME_ENDS:
         pytest.skip("tflite-runtime 2.14.0 has no wheel for Python 3.12 and later")
     folder = tmp_path_factory.mktemp("device")
     default = request.param == "ai-edge-litert"
-    done = on_device(folder, **({} if default else {"RUNTIME": request.param}))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith(f"ready: {request.param} ")
+    completed = on_device(folder, **({} if default else {"RUNTIME": request.param}))
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert completed.stdout.splitlines()[-1].startswith(f"ready: {request.param} ")
     return folder / "ssh" / "mobile_eval" / "bin" / "python"
 
 
-def test_on_device_refuses_a_runtime_that_there_is_not(tmp_path: Path) -> None:
-    done = on_device(tmp_path, RUNTIME="onnx")
-    assert (done.returncode, done.stderr) == (2, "RUNTIME is ai-edge-litert or tflite-runtime, got onnx\n")
+def test_unknown_runtime(tmp_path: Path) -> None:
+    completed = on_device(tmp_path, RUNTIME="onnx")
+    assert (completed.returncode, completed.stderr) == (2, "RUNTIME is ai-edge-litert or tflite-runtime, got onnx\n")
     assert not (tmp_path / "ssh").exists()
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with drawn people in `people` and models: `float32.tflite`, `int8.tflite`, `decoding.tflite`."""
+    """A folder with synthetic people in `people` and models: `float32.tflite`, `int8.tflite`, `decoding.tflite`."""
     from training.data.synthetic import write_synthetic_people
 
     folder = tmp_path_factory.mktemp("work")
@@ -77,7 +78,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_models(spec: HRNetSpec, folder: Path) -> None:
-    """An untrained network as a float32 and as an int8 file."""
+    """Writes float32 and int8 files of an untrained network."""
     from conversion.convert import convert_run
     from conversion.options import ConvertOptions
     from hrnet_tf.backend.keras_module import keras
@@ -100,29 +101,29 @@ def write_models(spec: HRNetSpec, folder: Path) -> None:
 DATA = ("--annotations", "people/person_keypoints_val.json", "--images", "people/images")
 
 
-def test_only_one_runtime_and_no_tensorflow_is_there(python: Path, work: Path, request: pytest.FixtureRequest) -> None:
+def test_environment_has_one_runtime_and_no_tensorflow(python: Path, work: Path, request: pytest.FixtureRequest) -> None:
     names = ["tensorflow", "tf_keras", "keras", "tflite_runtime", "ai_edge_litert"]
     script = f"import importlib.util as u; print(*[name for name in {names} if u.find_spec(name)])"
-    present = run(python, "-c", script, folder=work).split()
-    place = Path(run(python, "-c", "import mobile_eval; print(mobile_eval.__file__)", folder=work).strip())
-    assert present == [request.node.callspec.params["python"].replace("-", "_")]
-    assert place.is_relative_to(python.parents[1])
+    installed = run(python, "-c", script, folder=work).split()
+    path = Path(run(python, "-c", "import mobile_eval; print(mobile_eval.__file__)", folder=work).strip())
+    assert installed == [request.node.callspec.params["python"].replace("-", "_")]
+    assert path.is_relative_to(python.parents[1])
 
 
 @pytest.mark.parametrize("name", ["float32", "int8", "decoding"])
-def test_evaluate_finds_what_it_finds_here(python: Path, work: Path, name: str) -> None:
+def test_evaluate_matches_this_environment(python: Path, work: Path, name: str) -> None:
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
     from mobile_eval.runtime.tflite_model import TFLiteModel
-    from mobile_eval.tasks.pose.evaluate import evaluate_pose as evaluate_here
+    from mobile_eval.tasks.pose.evaluate import evaluate_pose
 
     people = load_keypoint_dataset(work / "people" / "person_keypoints_val.json", work / "people" / "images")
-    here = evaluate_here(TFLiteModel(work / f"{name}.tflite"), people).to_json()["pck"]
+    expected = evaluate_pose(TFLiteModel(work / f"{name}.tflite"), people).to_json()["pck"]
     run(python, "-m", "mobile_eval", "evaluate", f"{name}.tflite", *DATA, "--json", "accuracy.json", folder=work)
-    there = json.loads((work / "accuracy.json").read_text())["pck"]
-    assert there["joints_counted"] == here["joints_counted"] > 300
-    assert here["pck"] > 0
-    joints = 2 if name == "float32" else 10  # kernels round differently; see the runtime beside each figure
-    assert there["pck"] == pytest.approx(here["pck"], abs=joints / here["joints_counted"])
+    actual = json.loads((work / "accuracy.json").read_text())["pck"]
+    assert actual["joints_counted"] == expected["joints_counted"] > 300
+    assert expected["pck"] > 0
+    joints = 2 if name == "float32" else 10  # kernels of the runtimes round differently
+    assert actual["pck"] == pytest.approx(expected["pck"], abs=joints / expected["joints_counted"])
 
 
 def test_bench(python: Path, work: Path) -> None:
@@ -162,26 +163,26 @@ def test_predict(python: Path, work: Path) -> None:
 
 @pytest.fixture(scope="module")
 def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python 3.11 and tflite-runtime 2.14.0 for aarch64, run for real by qemu."""
-    needs = "needs apt-get and dpkg-deb on x86, and the packages' source, to set up an aarch64 userland"
+    """Python 3.11 and tflite-runtime 2.14.0 for aarch64, run by qemu."""
+    requirement = "needs apt-get and dpkg-deb on x86, and the packages' source, to set up an aarch64 userland"
     if platform.machine() != "x86_64" or not all(map(shutil.which, ("apt-get", "dpkg-deb"))):
-        pytest.skip(needs)
+        pytest.skip(requirement)
     folder, environment = tmp_path_factory.mktemp("arm"), {**os.environ, "PYTHON": sys.executable}
     script = [ROOT / "tools" / "arm_userland.sh", folder]
-    made = subprocess.run(script, capture_output=True, text=True, env=environment, check=False)
-    if made.returncode:
-        pytest.skip(f"{needs}: {(made.stderr.strip() or made.stdout).splitlines()[-1]}")
-    assert made.stdout.endswith("ready: aarch64\n")
+    setup = subprocess.run(script, capture_output=True, text=True, env=environment, check=False)
+    if setup.returncode:
+        pytest.skip(f"{requirement}: {(setup.stderr.strip() or setup.stdout).splitlines()[-1]}")
+    assert setup.stdout.endswith("ready: aarch64\n")
     return folder / "python"
 
 
 def keypoints(python: Path, work: Path, model: str, name: str, *options: str) -> tuple[NDArray[np.float64], float]:
-    """What tflite-runtime finds: keypoints (N, K, 3), and PCK."""
+    """Keypoints (N, K, 3) and PCK of tflite-runtime."""
     outputs = ("--predictions", f"{name}.json", "--json", f"{name}-figures.json", "--runtime", "tflite-runtime", *options)
     run(python, "-m", "mobile_eval", "evaluate", f"{model}.tflite", *DATA, *outputs, folder=work)
     results = json.loads((work / f"{name}.json").read_text())
-    found = np.array([result["keypoints"] for result in results]).reshape(len(results), -1, 3)
-    return found, json.loads((work / f"{name}-figures.json").read_text())["pck"]["pck"]
+    predictions = np.array([result["keypoints"] for result in results]).reshape(len(results), -1, 3)
+    return predictions, json.loads((work / f"{name}-figures.json").read_text())["pck"]["pck"]
 
 
 @pytest.mark.parametrize(
@@ -189,16 +190,18 @@ def keypoints(python: Path, work: Path, model: str, name: str, *options: str) ->
     [("float32", ()), ("int8", ("--reference-kernels",)), ("int8", ())],
     ids=["float32", "reference", "int8"],
 )
-def test_arm_finds_what_x86_finds(
+def test_arm_matches_x86(
     python: Path, arm: Path, work: Path, model: str, options: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
     if request.node.callspec.params["python"] != "tflite-runtime":
         pytest.skip("compared with the same runtime")
-    (there, arm_pck), (here, pck) = (keypoints(p, work, model, n, *options) for p, n in ((arm, "arm"), (python, "x86")))
-    apart = np.abs(there[..., :2] - here[..., :2])
+    (arm_keypoints, arm_pck), (x86_keypoints, x86_pck) = (
+        keypoints(interpreter, work, model, name, *options) for interpreter, name in ((arm, "arm"), (python, "x86"))
+    )
+    distances = np.abs(arm_keypoints[..., :2] - x86_keypoints[..., :2])
     if model == "float32" or options:
-        assert apart.max() <= 0.5
-        assert arm_pck == pck
-    else:  # the fast int8 kernels of the two round differently: by up to a few units in the heatmaps
-        assert np.median(apart) <= 0.5
-        assert arm_pck == pytest.approx(pck, abs=0.05)
+        assert distances.max() <= 0.5
+        assert arm_pck == x86_pck
+    else:  # fast int8 kernels round differently, by up to a few steps in the heatmaps
+        assert np.median(distances) <= 0.5
+        assert arm_pck == pytest.approx(x86_pck, abs=0.05)

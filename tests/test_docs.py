@@ -1,4 +1,4 @@
-"""The documents: their links lead somewhere, and their commands and options are those of the program."""
+"""Documents: links point to files, and commands, options and programs work."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from hrnet_tf.__main__ import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Options of other programs that the pages name.
+# Options of other programs in the pages.
 OTHER_PROGRAMS = {"--ntasks", "--compiled"}
-# Pages whose programs have a test of their own.
-OWN_TESTS = {"keras3-jax.md", "files.md"}
+# Pages whose programs have separate tests.
+TESTED_ELSEWHERE = {"keras3-jax.md", "files.md"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
 def commands() -> dict[tuple[str, ...], set[str]]:
-    """The options of each command, by its words."""
+    """The options of each command by its words."""
     options: dict[tuple[str, ...], set[str]] = {}
 
     def collect(words: tuple[str, ...], command: object) -> None:
         if isinstance(command, TyperGroup):
-            for name, part in command.commands.items():
-                collect((*words, name), part)
+            for name, subcommand in command.commands.items():
+                collect((*words, name), subcommand)
         names = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}  # type: ignore[attr-defined]
         options[words] = {name for name in names if name.startswith("-")} | {"--help", "-h"}
 
@@ -43,14 +43,14 @@ ALL_OPTIONS = set().union(*COMMANDS.values()) | OTHER_PROGRAMS
 
 
 def code_of(page: Path) -> list[str]:
-    """Lines of shell blocks, and spans in the text that begin with the program's name."""
+    """Lines of shell blocks, and code spans in the text."""
     text = page.read_text(encoding="utf-8")
     lines = [line for language, block in BLOCK.findall(text) if language in ("", "sh", "bash") for line in block.splitlines()]
     return [*lines, *SPAN.findall(BLOCK.sub("", text))]
 
 
-def called(line: str) -> list[str] | None:
-    """The arguments of the program in a line of shell; None where the line calls another."""
+def arguments_of(line: str) -> list[str] | None:
+    """The arguments of hrnet or mobile_eval in a line of shell, or None for another program."""
     for start in ("hrnet ", "python -m mobile_eval ", ".venv/bin/hrnet "):
         if line.startswith(start):
             return shlex.split(line.removeprefix(start), comments=True)
@@ -58,16 +58,16 @@ def called(line: str) -> list[str] | None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_to_files(page: Path) -> None:
+def test_links_point_to_files(page: Path) -> None:
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     targets = [target for target in LINK.findall(text) if "://" not in target]
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_are_those_of_the_program(page: Path) -> None:
+def test_commands_exist(page: Path) -> None:
     for line in code_of(page):
-        arguments = called(line)
+        arguments = arguments_of(line)
         if arguments is None:
             continue
         words = max((tuple(arguments[:n]) for n in range(4) if tuple(arguments[:n]) in COMMANDS), key=len)
@@ -77,7 +77,7 @@ def test_commands_are_those_of_the_program(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_options_are_those_of_the_program(page: Path) -> None:
+def test_options_exist(page: Path) -> None:
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     spans = [span for span in SPAN.findall(text) if span.startswith("--")]
     assert [span for span in spans if re.split(r"[ =\\]", span)[0] not in ALL_OPTIONS] == []
@@ -94,9 +94,9 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ]
     assert len(blocks) >= 3
     for page, block in blocks:
-        if page.name not in OWN_TESTS:
+        if page.name not in TESTED_ELSEWHERE:
             exec(compile(block, str(page), "exec"), {})
 
 
-def test_the_readme_is_a_front_page() -> None:
+def test_length_of_the_readme() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200

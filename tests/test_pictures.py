@@ -1,4 +1,4 @@
-"""The pictures in the documentation are those that the stored results give, and can be read on a dark page."""
+"""Pictures in the documentation match the stored results and have a background for dark pages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_pictures_are_those_of_the_stored_results(tmp_path: Path) -> None:
+def test_pictures_match_the_stored_results(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "pictures.py"), str(tmp_path)]
     subprocess.run(command, check=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
-    drawn = sorted(path.name for path in tmp_path.iterdir())
-    assert drawn == sorted(path.name for path in (ROOT / "docs" / "images").glob("*.svg"))
-    for name in drawn:
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted(path.name for path in (ROOT / "docs" / "images").glob("*.svg"))
+    for name in names:
         assert (tmp_path / name).read_text() == (ROOT / "docs" / "images" / name).read_text(), f"run {' '.join(command[:2])}"
         root = ElementTree.parse(ROOT / "docs" / "images" / name).getroot()
         background = root[0]

@@ -1,4 +1,4 @@
-"""The micro network as files that hold random weights."""
+"""TFLite files of the micro network with random weights."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def people(drawn: Path) -> KeypointDataset:
 
 @pytest.fixture(scope="module")
 def spec() -> HRNetSpec:
-    """Two stages, which have every kind of layer: each conversion costs by their number."""
+    """Two stages: every kind of layer, and few layers for a short conversion."""
     stages = StageSpec(1, 1), StageSpec(1, 1)
     return HRNetSpec("micro", 4, (64, 64), 17, stages, stem_width=8, stage1_blocks=1, stage1_width=4).full()
 
@@ -84,9 +84,7 @@ def converted(
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("source", ["trained", "quantized_run"])
-def test_every_format_computes_what_the_keras_model_computes(
-    name: str, source: str, converted: ConvertCached, people: KeypointDataset
-) -> None:
+def test_every_format_matches_the_keras_model(name: str, source: str, converted: ConvertCached, people: KeypointDataset) -> None:
     result = converted(source, name)
     assert result.parity.snr_db > LEAST_SNR_DB[name]
     assert result.parity.images == len(people)
@@ -150,19 +148,19 @@ def test_keypoints_are_decoded_in_the_graph(
 ) -> None:
     run = request.getfixturevalue(source)
     result = convert_run(run, ConvertOptions(name, decode=True), tmp_path / "m.tflite", people)
-    without = converted(source, name).path
+    heatmap_path = converted(source, name).path
     crops = np.stack(list(dataset_inputs(people, run.spec)))
-    compared = crops[:PARITY_SAMPLES]
-    expected = load_folded_model(run, fake_quantized=run.quantized and name == "int8").predict_on_batch(normalize(compared))
-    same_kernels = TFLiteModel(without, keep_tensors=True)  # XNNPACK's kernels round int8 differently
-    assert result.parity.snr_db == pytest.approx(snr_db(expected, same_kernels.heatmaps(compared)), abs=0.01)
+    parity_crops = crops[:PARITY_SAMPLES]
+    expected = load_folded_model(run, fake_quantized=run.quantized and name == "int8").predict_on_batch(normalize(parity_crops))
+    same_kernels = TFLiteModel(heatmap_path, keep_tensors=True)  # XNNPACK kernels round int8 differently
+    assert result.parity.snr_db == pytest.approx(snr_db(expected, same_kernels.heatmaps(parity_crops)), abs=0.01)
     model = TFLiteModel(tmp_path / "m.tflite")
-    np.testing.assert_allclose(model.keypoints(crops), TFLiteModel(without).keypoints(crops), atol=1e-5)
+    np.testing.assert_allclose(model.keypoints(crops), TFLiteModel(heatmap_path).keypoints(crops), atol=1e-5)
     shapes = {tuple(d["shape"]): np.dtype(d["dtype"]).name for d in make_interpreter(model.path).get_output_details()}
     assert shapes == {(1, 17, 2): "int32", (1, 17): "int8" if name == "int8" else "float32"}
-    named = [(tensor.name, tensor.shape, tensor.dtype) for tensor in result.description.outputs]
+    outputs = [(tensor.name, tensor.shape, tensor.dtype) for tensor in result.description.outputs]
     scores_type = "int8" if name == "int8" else "float32"
-    assert named == [("scores", (1, 17), scores_type), ("locations", (1, 17, 2), "int32")]  # as the docs list them
+    assert outputs == [("scores", (1, 17), scores_type), ("locations", (1, 17, 2), "int32")]  # as the docs list them
     signature = make_interpreter(model.path).get_signature_runner()(image=model.to_input(crops[:1]))
     order = [details["index"] for details in make_interpreter(model.path).get_output_details()]
     runner = make_interpreter(model.path).get_signature_runner().get_output_details()
@@ -198,7 +196,7 @@ def test_weights_must_be_finite(trained: Run, people: KeypointDataset, tmp_path:
     weights = load_weights(trained.weights_path)
     weights["stem_conv1/kernel"][0, 0, 0, 0] = np.nan
     save_weights(broken.weights_path, weights)
-    with pytest.raises(HRNetError, match=r"stem_conv1/kernel holds NaN or infinity"):
+    with pytest.raises(HRNetError, match="stem_conv1/kernel"):
         convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
 
 
@@ -226,7 +224,7 @@ def test_errors_of_layers(converted: ConvertCached, tmp_path: Path) -> None:
     assert plot.read_text().count("<circle") == len(result.layers) + 3
 
 
-def test_errors_of_layers_match_a_run_with_all_tensors_kept(
+def test_errors_of_layers_match_an_interpreter_that_keeps_all_tensors(
     quantized_run: Run, converted: ConvertCached, people: KeypointDataset
 ) -> None:
     path = converted("quantized_run", "int8").path
@@ -244,7 +242,7 @@ def test_errors_of_layers_match_a_run_with_all_tensors_kept(
         assert error.snr_db == pytest.approx(snr_db(values, stored), abs=1e-3), error.layer
 
 
-def test_the_memory_budget_does_not_change_the_file(trained: Run, tmp_path: Path) -> None:
+def test_memory_budget_does_not_change_the_file(trained: Run, tmp_path: Path) -> None:
     large, small = (
         convert_run(trained, ConvertOptions("int8"), tmp_path / f"{budget}.tflite", samples=12, memory_budget=budget)
         for budget in (2**30, 60_000)
@@ -258,8 +256,8 @@ def test_layers_that_lose_accuracy_are_named(quantized_run: Run, people: Keypoin
     broken = dataclasses.replace(quantized_run, path=tmp_path / "broken")
     broken.path.mkdir()
     weights = load_weights(quantized_run.weights_path)
-    for end in ("min", "max"):
-        weights[f"quant_stage3_module0_branch0_block0_conv1/post_activation_{end}"] *= 1e-3  # too narrow
+    for bound in ("min", "max"):
+        weights[f"quant_stage3_module0_branch0_block0_conv1/post_activation_{bound}"] *= 1e-3  # too narrow
     save_weights(broken.weights_path, weights)
     result = convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
     assert "stage3_module0_branch0_block0_conv1" in [error.layer for error in jumps(result.layers)]
@@ -269,7 +267,7 @@ def test_layers_that_lose_accuracy_are_named(quantized_run: Run, people: Keypoin
 def test_float_layers_of_a_quantization_recipe(
     trained: Run, converted: ConvertCached, people: KeypointDataset, tmp_path: Path
 ) -> None:
-    without = converted("trained", "int8", QuantizationRecipe())
+    default = converted("trained", "int8", QuantizationRecipe())
     mixed = convert_run(
         trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, quantization_recipe=QuantizationRecipe(("stem", "head"))
     )
@@ -277,8 +275,8 @@ def test_float_layers_of_a_quantization_recipe(
         o.layer for o in TFLiteGraph(tmp_path / "m.tflite").operators if o.kind == "CONV_2D" and o.outputs[0].dtype == "float32"
     }
     assert floats == {"stem_conv1", "stem_conv2", "head_heatmaps"}
-    assert mixed.parity.snr_db > without.parity.snr_db
-    check_fully_int8(make_interpreter(without.path))
+    assert mixed.parity.snr_db > default.parity.snr_db
+    check_fully_int8(make_interpreter(default.path))
 
 
 @pytest.mark.parametrize(
@@ -292,12 +290,12 @@ def test_float_layers_of_a_quantization_recipe(
 def test_ranges_of_a_quantization_recipe(
     recipe: QuantizationRecipe, trained: Run, converted: ConvertCached, people: KeypointDataset, tmp_path: Path
 ) -> None:
-    without = converted("trained", "int8", QuantizationRecipe())
+    default = converted("trained", "int8", QuantizationRecipe())
     result = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", people, quantization_recipe=recipe)
     assert result.parity.snr_db > 5
-    assert result.parity != without.parity
+    assert result.parity != default.parity
     if recipe.activations == "percentile":
-        assert (result.description.output.tensor.scale or 0) < (without.description.output.tensor.scale or 0)
+        assert (result.description.output.tensor.scale or 0) < (default.description.output.tensor.scale or 0)
 
 
 def test_invalid_uses_of_quantization_recipes(trained: Run, quantized_run: Run, people: KeypointDataset, tmp_path: Path) -> None:
@@ -313,18 +311,18 @@ def test_invalid_uses_of_quantization_recipes(trained: Run, quantized_run: Run, 
 
 
 def test_comparison_on_random_images_is_reported(trained: Run, converted: ConvertCached, tmp_path: Path) -> None:
-    moved = dataclasses.replace(trained, config={"train": {"images": str(tmp_path / "none")}})
-    result = convert_run(moved, ConvertOptions("float32"), tmp_path / "m.tflite")
+    without_data = dataclasses.replace(trained, config={"train": {"images": str(tmp_path / "none")}})
+    result = convert_run(without_data, ConvertOptions("float32"), tmp_path / "m.tflite")
     assert "on 4 random images" in str(result)
     assert RANDOM_IMAGES_NOTE in str(result)
     assert read_description(tmp_path / "m.tflite").source["checked_on"] == {"count": 4, "inputs": "random images"}
-    real = converted("trained", "float32")
-    assert "random" not in str(real)
-    assert real.description.source["checked_on"] == {"count": real.parity.images, "inputs": "images"}
+    with_data = converted("trained", "float32")
+    assert "random" not in str(with_data)
+    assert with_data.description.source["checked_on"] == {"count": with_data.parity.images, "inputs": "images"}
 
 
 def test_min_max_ranges_of_a_quantization_recipe(trained: Run, converted: ConvertCached, people: KeypointDataset) -> None:
-    """The heatmaps' scale is their range on all calibration images over 255 steps, not an average of ranges."""
+    """The scale of the heatmaps is their range over all calibration images divided by 255, not an average of ranges."""
     heatmaps = load_folded_model(trained).predict_on_batch(normalize(np.stack(list(dataset_inputs(people, trained.spec)))))
     tensor = converted("trained", "int8", QuantizationRecipe()).description.output.tensor
     assert tensor.scale == pytest.approx((max(heatmaps.max(), 0) - min(heatmaps.min(), 0)) / 255, rel=0.02)

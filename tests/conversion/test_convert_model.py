@@ -1,4 +1,4 @@
-"""Conversion of Keras models that are not of a run."""
+"""Conversion of Keras models without a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def images() -> np.ndarray:
 
 
 def run_file(path: Path, stored: np.ndarray) -> np.ndarray:
-    """Real values of the only output of a file, for what its input tensor stores."""
+    """Dequantized output of a file with one output, for the values `stored` in its input tensor."""
     interpreter = make_interpreter(path)
     [source], [target] = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.set_tensor(source["index"], stored)

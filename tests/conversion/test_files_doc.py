@@ -1,4 +1,4 @@
-"""The program in docs/reference/files.md, which does not import this package, against the keypoints of the package."""
+"""The program in docs/reference/files.md, which does not import this package, gives the keypoints of the package."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def people(drawn: Path) -> KeypointDataset:
 
 @pytest.fixture(scope="module")
 def run(small: HRNetSpec, people: KeypointDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of a network with random weights, whose heatmaps have their maxima anywhere."""
+    """A run of a network with random weights, whose heatmaps have maxima at random positions."""
     keras.utils.set_random_seed(2)
     weights = model_weights(build_model(small))
     head = "head_heatmaps/kernel"
@@ -50,7 +50,7 @@ def run(small: HRNetSpec, people: KeypointDataset, tmp_path_factory: pytest.Temp
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_program_finds_the_keypoints_of_the_package(name: str, run: Run, people: KeypointDataset, tmp_path: Path) -> None:
+def test_program_gives_the_keypoints_of_the_package(name: str, run: Run, people: KeypointDataset, tmp_path: Path) -> None:
     [program] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert "mobile_eval" not in program
     namespace: dict[str, Any] = {}
@@ -58,9 +58,9 @@ def test_the_program_finds_the_keypoints_of_the_package(name: str, run: Run, peo
     path = convert_run(run, FILES[name], tmp_path / "m.tflite", people).path
     expected = list(predict_instances(TFLiteModel(path), people.instances))
     actual = [namespace["keypoints"](str(path), read_image(instance.image_path), instance.box) for instance in people.instances]
-    visible = np.stack(expected)[..., 2] > 0.05  # a score of 0 or less: not found
+    visible = np.stack(expected)[..., 2] > 0.05  # keypoints with a score near 0 or below are not predicted
     difference = np.abs(np.stack(actual) - np.stack(expected))[visible]
     assert len(difference) > 60
     step = read_description(path).output.tensor.scale or 0
     assert difference[..., 2].max() <= 1e-5 + step
-    assert (difference[..., :2].max(axis=-1) < 1e-3).mean() > 0.95  # the others have equal maxima in flat parts of the image
+    assert (difference[..., :2].max(axis=-1) < 1e-3).mean() > 0.95  # the rest have equal maxima in flat image regions

@@ -1,6 +1,6 @@
-"""Classifiers and segmenters in Google's TFLite Task Library and MediaPipe Tasks, compared with TFLiteModel.
+"""Classifiers and segmenters in TFLite Task Library and MediaPipe Tasks, compared with TFLiteModel.
 
-Each library is installed in an environment of its own, because its dependencies conflict with TensorFlow's.
+Each library is installed in a separate environment, because its dependencies conflict with those of TensorFlow.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Results = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def metadata_only(detector_spec: HRNetSpec, small: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files that these libraries cannot run, but whose metadata they show: keypoints, and the two of a detector."""
+    """Files that these libraries cannot run, but whose metadata they read: keypoints and a detector."""
     folder = tmp_path_factory.mktemp("metadata")
     joints = {"name": "person", "keypoints": [f"joint_{index}" for index in range(17)], "skeleton": []}
     pose = untrained_run(small, joints, folder / "pose")
@@ -79,7 +79,7 @@ def untrained_run(spec: HRNetSpec, category: dict[str, Any], folder: Path) -> Ru
 
 @pytest.fixture(scope="module")
 def files(drawn_for: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files of both tasks by TASK-NAME, of networks whose outputs differ between classes."""
+    """Files of both tasks by TASK-NAME; the outputs of the networks differ between classes."""
     folder, paths = tmp_path_factory.mktemp("readers"), {}
     for task, names in NAMES.items():
         run = random_run(task, names, folder / task)
@@ -104,7 +104,7 @@ def random_run(task: str, names: tuple[str, ...], folder: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def image(drawn_for: Callable[[str], Path]) -> NDArray[np.uint8]:
-    """An image of the data set as a classifier's input; all libraries get the same."""
+    """An image of the data set as the input of a classifier. All libraries get the same image."""
     data = TASKS["classification"].load(drawn_source("classification", drawn_for("classification"), "val"))
     [crop] = dataset_inputs(data, micro_spec("classification"), 1)
     return crop
@@ -177,16 +177,14 @@ def test_masks_of_a_segmenter(
     np.testing.assert_allclose(np.moveaxis(result["probabilities"], 0, -1), probabilities, atol=1e-5)
 
 
-def test_refused_types(task_library: Results, mediapipe: Results) -> None:
+def test_unsupported_types(task_library: Results, mediapipe: Results) -> None:
     for task in NAMES:
-        assert "INT8" in task_library[f"{task}-int8"]["refused"]
-        assert "INT8" in mediapipe[f"{task}-int8"]["refused"]
-        assert "Per-channel image normalization" in mediapipe[f"{task}-float32"]["refused"]
+        assert "INT8" in task_library[f"{task}-int8"]["error"]
+        assert "INT8" in mediapipe[f"{task}-int8"]["error"]
+        assert "Per-channel image normalization" in mediapipe[f"{task}-float32"]["error"]
 
 
-def test_a_float_input_is_normalized_by_the_task_library(
-    files: dict[str, Path], image: NDArray[np.uint8], task_library: Results
-) -> None:
+def test_task_library_normalizes_float_input(files: dict[str, Path], image: NDArray[np.uint8], task_library: Results) -> None:
     result, expected = task_library["classification-float32"], predict(files["classification-float32"], image)
     assert result["scores"] == pytest.approx(dict(zip(NAMES["classification"], expected.tolist(), strict=True)), rel=1e-4)
     np.testing.assert_array_equal(

@@ -15,9 +15,9 @@ from mobile_eval.keypoints.decode import decode_heatmaps, decoded_in_graph
 
 def test_decoding_in_the_graph_matches_official_decoding() -> None:
     rng = np.random.default_rng(0)
-    heatmaps = rng.standard_normal((64, 6, 5, 9)).astype(np.float32)  # so small that maxima are on every border
-    heatmaps[:8] = np.round(heatmaps[:8])  # equal neighbours and equal maxima
-    heatmaps[8:16] -= 9  # and no positive maximum
+    heatmaps = rng.standard_normal((64, 6, 5, 9)).astype(np.float32)  # small maps with maxima on every border
+    heatmaps[:8] = np.round(heatmaps[:8])  # equal neighbors and equal maxima
+    heatmaps[8:16] -= 9  # no positive maximum
     image = keras.Input(heatmaps.shape[1:])
     model = with_decoding(keras.Model(image, keras.layers.Activation("linear")(image)))
     outputs = [model(heatmap[None]) for heatmap in heatmaps]
@@ -25,7 +25,7 @@ def test_decoding_in_the_graph_matches_official_decoding() -> None:
     np.testing.assert_allclose(decoded_in_graph(locations, scores), decode_heatmaps(heatmaps), atol=1e-6)
 
 
-def test_operations_that_tflite_lacks_are_named() -> None:
+def test_operation_that_tflite_lacks() -> None:
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, tf.math.special.bessel_i0e(image), name="odd")
     with pytest.raises(HRNetError, match="BesselI0e"):

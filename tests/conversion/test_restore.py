@@ -1,4 +1,4 @@
-"""A float32 file made a run again: the same function, with BatchNorm that training finds as it would have been."""
+"""Restoring a run from a float32 file: the same outputs, and BatchNorm statistics that match the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from training.data.examples import evaluation_inputs
 pytestmark = pytest.mark.slow
 
 
-def test_a_restored_run_computes_the_same_function(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_restored_run_has_the_same_outputs(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     smaller = spec.without({FusionLink(4, 0, 3, 0), ResidualBlock(3, 0, 1, 0)})
     category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "run", "train", smaller, category, config.to_json())
@@ -41,21 +41,21 @@ def test_a_restored_run_computes_the_same_function(spec: HRNetSpec, config: Trai
     data = load_keypoints(config.data.train)
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
 
-    restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
+    restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "restored")
     assert load_run(restored.path).spec == smaller
-    again = build_model(smaller)
+    restored_model = build_model(smaller)
     set_model_weights(model, weights)
-    set_model_weights(again, load_weights(restored.weights_path))
+    set_model_weights(restored_model, load_weights(restored.weights_path))
     crops = evaluation_inputs(data.instances, smaller)
     expected = model.predict_on_batch(crops)
-    np.testing.assert_allclose(again.predict_on_batch(crops), expected, atol=1e-4 * np.abs(expected).max())
-    training = np.asarray(again(crops, training=True))  # the statistics of these very crops
+    np.testing.assert_allclose(restored_model.predict_on_batch(crops), expected, atol=1e-4 * np.abs(expected).max())
+    training = np.asarray(restored_model(crops, training=True))  # with the batch statistics of these crops
     np.testing.assert_allclose(training, expected, atol=2e-2 * np.abs(expected).max())
 
-    with pytest.raises(HRNetError, match="again already exists"):
-        restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
-    described = read_description(tmp_path / "m.tflite")
-    del described.network["spec"]
-    embed_description(tmp_path / "m.tflite", described)
+    with pytest.raises(HRNetError, match="restored already exists"):
+        restore_run(tmp_path / "m.tflite", data, tmp_path / "restored")
+    description = read_description(tmp_path / "m.tflite")
+    del description.network["spec"]
+    embed_description(tmp_path / "m.tflite", description)
     with pytest.raises(HRNetError, match="spec"):
         restore_run(tmp_path / "m.tflite", data, tmp_path / "other")

@@ -1,4 +1,4 @@
-"""Files of the networks of every task: outputs, descriptions, and runs that are restored from them."""
+"""Files of every task: outputs, descriptions and restored runs."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def trained(
 
 
 @pytest.mark.parametrize("name", ["float32", "int8"])
-def test_a_file_computes_what_the_keras_model_computes(name: str, trained: Run, tmp_path: Path) -> None:
+def test_file_matches_the_keras_model(name: str, trained: Run, tmp_path: Path) -> None:
     task = trained.spec.task
-    result = convert_run(trained, ConvertOptions(name), tmp_path / "m.tflite")  # ranges from the run's own data
+    result = convert_run(trained, ConvertOptions(name), tmp_path / "m.tflite")  # calibrated on the data of the run
     assert result.parity.snr_db > LEAST_SNR_DB[name]
     assert result.parity.output == KINDS[task][0]
     description = read_description(tmp_path / "m.tflite")
@@ -50,22 +50,22 @@ def test_a_file_computes_what_the_keras_model_computes(name: str, trained: Run, 
     data = training_data(trained)
     assert data is not None
     outputs = TFLiteModel(tmp_path / "m.tflite").predict(np.stack(list(dataset_inputs(data, trained.spec, 2))))
-    side = (*trained.spec.resolution(0), CLASSES[task])
-    assert outputs.shape == ((2, CLASSES[task]) if task == "classification" else (2, *side))
+    map_shape = (*trained.spec.resolution(0), CLASSES[task])
+    assert outputs.shape == ((2, CLASSES[task]) if task == "classification" else (2, *map_shape))
 
 
 def test_every_operator_maps_to_the_edge_tpu(trained: Run, tmp_path: Path) -> None:
     convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite")
     result = check_edgetpu(tmp_path / "m.tflite")
-    refused = [operator for operator in result.operators if operator.verdict == "cpu"]
-    assert {operator.kind for operator in refused} == set()
+    on_cpu = [operator for operator in result.operators if operator.verdict == "cpu"]
+    assert {operator.kind for operator in on_cpu} == set()
 
 
-def test_a_restored_run_computes_the_same_function(trained: Run, tmp_path: Path) -> None:
+def test_restored_run_has_the_same_outputs(trained: Run, tmp_path: Path) -> None:
     convert_run(trained, ConvertOptions("float32"), tmp_path / "m.tflite")
     data = training_data(trained)
     assert data is not None
-    restored = load_run(restore_run(tmp_path / "m.tflite", data, tmp_path / "again").path)
+    restored = load_run(restore_run(tmp_path / "m.tflite", data, tmp_path / "restored").path)
     assert (restored.spec, restored.category["name"]) == (trained.spec, trained.category["name"])
     images = normalize(np.stack(list(dataset_inputs(data, trained.spec, 4))))
     outputs = []

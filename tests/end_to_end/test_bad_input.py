@@ -1,4 +1,4 @@
-"""Bad input of the commands that need TensorFlow: one line that says what to do, exit code 2, nothing left behind."""
+"""Bad input of the commands that need TensorFlow: one line of error, exit code 2, and no output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.config import TrainingConfig
 
 @pytest.fixture
 def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path) -> Path:
-    """A run as training leaves it, with random weights and a ranking."""
+    """A run with random weights and a ranking."""
     category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
     run = Run(tmp_path / "run", "train", spec, category, config.to_json())
     save_run(run)
@@ -31,7 +31,7 @@ def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path
 
 
 def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line on stderr with which the command ends."""
+    """Runs the command and returns its only line on stderr."""
     monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
     with pytest.raises(SystemExit) as ended:
         hrnet_tf.__main__.main()
@@ -126,7 +126,7 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("train simple-baseline-r50 {data} --width 8 --output {out}", "simple-baseline-r50"),
     ],
 )
-def test_one_line_and_exit_code_2(
+def test_error_is_one_line_with_exit_code_2(
     command: str,
     message: str,
     trained: Path,
@@ -144,7 +144,7 @@ def test_one_line_and_exit_code_2(
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
 
 
-def changed(drawn: Path, tmp_path: Path, **change: object) -> Path:
+def changed_annotations(drawn: Path, tmp_path: Path, **change: object) -> Path:
     """The training annotations with a change to their first annotation."""
     coco = json.loads((drawn / "person_keypoints_train.json").read_text())
     coco["annotations"][0] |= change
@@ -170,20 +170,20 @@ def test_bad_annotations(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = changed(drawn, tmp_path, **change)
+    path = changed_annotations(drawn, tmp_path, **change)
     line = hrnet(f"{TRAIN} {data(drawn, path)} --output {tmp_path / 'out'}", monkeypatch, capsys)
     assert message in line
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_for_other_joints(
+def test_run_with_other_keypoints(
     trained: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    described = json.loads((trained / "run.json").read_text())
-    described["category"]["keypoints"][0] = "chin"
-    (trained / "run.json").write_text(json.dumps(described))
+    description = json.loads((trained / "run.json").read_text())
+    description["category"]["keypoints"][0] = "chin"
+    (trained / "run.json").write_text(json.dumps(description))
     line = hrnet(f"quantize {trained} {data(drawn)} --output {tmp_path / 'out'}", monkeypatch, capsys)
-    assert "was trained for 17 keypoints of 'person'; the data have others" in line
+    assert "17 keypoints of 'person'" in line
     assert not (tmp_path / "out").exists()
 
 
@@ -195,19 +195,19 @@ def test_damaged_weights(trained: Path, drawn: Path, monkeypatch: pytest.MonkeyP
     assert not (trained / "m.tflite").exists()
 
 
-def test_a_disk_that_takes_no_more(
+def test_file_size_limit(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # the weights are larger, what describes the run is not
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # smaller than the weights, larger than the JSON files
     try:
         line = hrnet(f"{TRAIN} {data(drawn)} --batch-size 8 --modules 1 --width 4 --output {out}", monkeypatch, capsys)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "cannot write" in line
     assert "weights.safetensors: File too large" in line
-    assert not out.exists()  # the same command can be given again
+    assert not out.exists()  # the command can be repeated
 
 
 DETECT = "train detect-small-v1 --input-size 64x96 --epochs 1 --batch-size 4"

@@ -1,4 +1,4 @@
-"""A detector the whole way, on drawn shapes: train, rank, prune, quantize, convert, evaluate, by the commands as typed."""
+"""All commands of the main job for a detector on synthetic shapes: train, rank, prune, quantize, convert and evaluate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.engine.history import read_history
 
 pytestmark = pytest.mark.slow
 NETWORK = "detect-small-v1 --input-size 64x96 --width 4 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1"
-LEARN = "--anchors 32 --train-proposals 50 --boxes 16 --batch-size 8 --learning-rate 5e-3"
+TRAIN_OPTIONS = "--anchors 32 --train-proposals 50 --boxes 16 --batch-size 8 --learning-rate 5e-3"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     images, val = f"--images {shapes / 'images'}", f"--annotations {shapes / 'val.json'}"
     data = f"{images} --train-annotations {shapes / 'train.json'} --val-annotations {shapes / 'val.json'}"
     for line in (
-        f"train {NETWORK} {data} {LEARN} --epochs 3 --output {folder}/full",
+        f"train {NETWORK} {data} {TRAIN_OPTIONS} --epochs 3 --output {folder}/full",
         f"rank {folder}/full {images} {val} --limit 4",
         f"prune {folder}/full {data} --keep-macs 0.99 --accept-closest --epochs 1 --batch-size 8 --output {folder}/pruned",
         f"quantize {folder}/pruned {data} --epochs 1 --batch-size 8 --output {folder}/tuned",
@@ -42,14 +42,14 @@ def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_training_leaves_a_run_with_ap50(job: Path) -> None:
+def test_training_records_ap50(job: Path) -> None:
     rows = read_history(job / "full")
     assert [set(row) for row in rows] == [{"epoch", "loss", "val_ap50"}] * 3
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert load_run(job / "full").category == {"name": "detection", "classes": ["square", "disc"]}
 
 
-def test_every_link_is_ranked_and_some_are_removed(job: Path) -> None:
+def test_all_links_are_ranked_and_some_removed(job: Path) -> None:
     ranking = load_ranking(load_run(job / "full"))
     assert len(ranking.importance()) == 20
     assert len(set(ranking.importance().values())) > 10
@@ -59,7 +59,7 @@ def test_every_link_is_ranked_and_some_are_removed(job: Path) -> None:
     assert plan["metric"] == "AP50"
 
 
-def test_the_tuned_detector_is_int8_and_of_the_pruned_network(job: Path) -> None:
+def test_quantized_detector_is_int8_and_pruned(job: Path) -> None:
     for name in ("tuned.tflite", "tuned.boxes.tflite"):
         check_fully_int8(make_interpreter(job / name))
     full, tuned = (read_description(job / f"{name}.tflite") for name in ("full", "tuned"))
@@ -68,7 +68,7 @@ def test_the_tuned_detector_is_int8_and_of_the_pruned_network(job: Path) -> None
     assert (tuned.source["step"], tuned.source["removal"]["metric"]) == ("quantize", "AP50")
 
 
-def test_the_device_measures_what_training_measured(job: Path) -> None:
+def test_ap50_of_the_file_matches_training(job: Path) -> None:
     figures = json.loads((job / "full-figures.json").read_text())
     assert figures["box_map"]["ap50"] == pytest.approx(read_history(job / "full")[-1]["val_ap50"], abs=5e-3)
     tuned = json.loads((job / "tuned-figures.json").read_text())

@@ -1,6 +1,6 @@
-"""Commands that are killed: given again they finish, what comes out is the same, and nothing unfinished is left.
+"""Killed commands: repeated, they finish with the same results and leave no partial files.
 
-Kills are exact, before each file gets its name; and real ones, by SIGKILL. `benchmarks/kills.py` kills at random moments.
+Most kills are simulated exactly before a file is renamed; others are a real SIGKILL. `benchmarks/kills.py` kills at random times.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def start(small: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def same(run: Path, expected: Path) -> None:
-    found, wanted = load_weights(run / "weights.safetensors"), load_weights(expected / "weights.safetensors")
-    assert found.keys() == wanted.keys()
-    for name, array in wanted.items():
-        np.testing.assert_allclose(found[name], array, rtol=0, atol=TOLERANCE, err_msg=name)
+def assert_same_weights(run: Path, expected: Path) -> None:
+    actual_weights, expected_weights = (load_weights(path / "weights.safetensors") for path in (run, expected))
+    assert actual_weights.keys() == expected_weights.keys()
+    for name, array in expected_weights.items():
+        np.testing.assert_allclose(actual_weights[name], array, rtol=0, atol=TOLERANCE, err_msg=name)
 
 
-KILLS = {  # before which of its files a command is killed
+KILLS = {  # the files before which each command is killed
     "train": ("spec.json", "run.json", "weights.safetensors", "history.csv", "checkpoint.safetensors"),
     "prune": ("links.svg", "run.json", "history.csv"),
     "quantize": ("ranking.json", "checkpoint.safetensors"),
@@ -62,15 +62,15 @@ KILLS = {  # before which of its files a command is killed
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", KILLS)
-def test_a_training_killed_before_any_of_its_files(step: str, start: Run, config: TrainingConfig, tmp_path: Path) -> None:
-    once = config.replace(epochs=1, val=None, batch_size=16)
+def test_training_killed_before_each_file(step: str, start: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    one_epoch = config.replace(epochs=1, val=None, batch_size=16)
     commands: dict[str, Command] = {
-        "train": lambda output, resume: train(start.hrnet_spec, once, output, resume=resume),
-        "prune": lambda output, resume: prune(start, PruneOptions(Budget(keep_links=0.5)), once, output, resume=resume),
-        "quantize": lambda output, resume: quantize(start, once, output, resume=resume),
+        "train": lambda output, resume: train(start.hrnet_spec, one_epoch, output, resume=resume),
+        "prune": lambda output, resume: prune(start, PruneOptions(Budget(keep_links=0.5)), one_epoch, output, resume=resume),
+        "quantize": lambda output, resume: quantize(start, one_epoch, output, resume=resume),
     }
-    command, whole = commands[step], tmp_path / "whole" / "run"
-    command(whole, False)
+    command, uninterrupted = commands[step], tmp_path / "uninterrupted" / "run"
+    command(uninterrupted, False)
     for file in KILLS[step]:
         output = tmp_path / file / "run"
         with pytest.MonkeyPatch.context() as patch:
@@ -78,27 +78,27 @@ def test_a_training_killed_before_any_of_its_files(step: str, start: Run, config
             with pytest.raises(KilledError):
                 command(output, False)
         command(output, True)
-        same(output, whole)
-        files = [{path.name for path in folder.iterdir()} for folder in (output, whole)]
-        assert files[0] <= files[1]  # nothing unfinished is left
-        assert files[1] - files[0] <= {CHECKPOINT}  # of a run that was done when it was killed, there is nothing to go on with
+        assert_same_weights(output, uninterrupted)
+        files = [{path.name for path in folder.iterdir()} for folder in (output, uninterrupted)]
+        assert files[0] <= files[1]  # no partial files
+        assert files[1] - files[0] <= {CHECKPOINT}  # a run that was complete when killed has no checkpoint
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["pose", "detection"])
-def test_a_conversion_is_complete_where_its_first_file_is(
+def test_first_file_of_a_conversion_is_written_last(
     task: str, small: HRNetSpec, detector_spec: HRNetSpec, tmp_path: Path
 ) -> None:
-    """What `hrnet demo` and `hrnet study` go by: killed before the last of its files, it is not there."""
+    """`hrnet demo` and `hrnet study` take its existence as a sign that the conversion is complete."""
     run = create_run(detector_spec if task == "detection" else small, tmp_path / "run")
     names = ["m.json", "m.tflite", *(["m.boxes.json", "m.boxes.tflite"] if task == "detection" else [])]
     output = tmp_path / "files" / "m.tflite"
     with pytest.MonkeyPatch.context() as patch:
-        kill_before_rename(patch, 2 * len(names))  # the drafts that are checked are written first
+        kill_before_rename(patch, 2 * len(names))  # drafts for the checks are written first
         with pytest.raises(KilledError):
             convert_run(run, ConvertOptions("float32"), output)
-    left = {path.name for path in output.parent.iterdir() if not path.name.endswith(".part")}
-    assert left == set(names) - {"m.tflite"}
+    files = {path.name for path in output.parent.iterdir() if not path.name.endswith(".part")}
+    assert files == set(names) - {"m.tflite"}
     convert_run(run, ConvertOptions("float32"), output)
     assert {path.name for path in output.parent.iterdir()} == set(names)
     for name in names[1::2]:
@@ -110,26 +110,26 @@ NETWORK = "--input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --module
 
 
 @pytest.mark.slow
-def test_a_training_that_the_system_kills_goes_on(drawn: Path, tmp_path: Path) -> None:
+def test_training_resumes_after_sigkill(drawn: Path, tmp_path: Path) -> None:
     data = f"--train-annotations {drawn}/person_keypoints_train.json --images {drawn}/images --batch-size 8 --epochs 3"
     command = [sys.executable, "-m", "hrnet_tf", "train", "pose-small-v1", *NETWORK.split(), *data.split(), "--output"]
 
-    def finish(output: Path, *more: str) -> None:
-        subprocess.run([*command, str(output), *more], capture_output=True, timeout=600, check=True)
+    def finish(output: Path, *options: str) -> None:
+        subprocess.run([*command, str(output), *options], capture_output=True, timeout=600, check=True)
 
-    finish(tmp_path / "whole")
+    finish(tmp_path / "uninterrupted")
     output = tmp_path / "killed"
-    for file in ("run.json", "checkpoint.safetensors"):  # before the first epoch is kept, and after
-        more = ["--resume"] if output.exists() else []
+    for file in ("run.json", "checkpoint.safetensors"):  # before and after the first checkpoint
+        options = ["--resume"] if output.exists() else []
         with subprocess.Popen(
-            [*command, str(output), *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            [*command, str(output), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as child:
-            begun = time.monotonic()
+            start_time = time.monotonic()
             while not (output / file).exists():
                 assert child.poll() is None
-                assert time.monotonic() - begun < 300
+                assert time.monotonic() - start_time < 300
                 time.sleep(0.01)
             os.killpg(child.pid, signal.SIGKILL)
     finish(output, "--resume")
-    same(output, tmp_path / "whole")
-    assert {path.name for path in output.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+    assert_same_weights(output, tmp_path / "uninterrupted")
+    assert {path.name for path in output.iterdir()} == {path.name for path in (tmp_path / "uninterrupted").iterdir()}

@@ -1,4 +1,4 @@
-"""The main job from drawn people to a report, with the real parts, on a micro network; and how each step resumes."""
+"""The main job on a micro network, from synthetic people to a report, and resumed trainings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +26,17 @@ from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
+from training.callbacks.validation import Validation
 from training.config import TrainingConfig
 from training.train import train
 
 pytestmark = pytest.mark.slow
+OnEpochEnd = Callable[..., None]
 SMALL = Demo(
     "pose-small-v1 --input-size 64x64 --width 8 --stem-width 8 --stage1-width 4 --modules 1,1 --blocks 1",
     DEMOS["pose"].recipe,
     images=(40, 8),
-    pruning=f"{DEMOS['pose'].pruning} --accept-closest",  # what so small a network takes depends on what else runs
+    pruning=f"{DEMOS['pose'].pruning} --accept-closest",  # the latency of so small a network is noisy
     include_blocks=False,
     epochs=2,
     pruned_epochs=1,
@@ -43,7 +46,7 @@ SMALL = Demo(
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished demo, made small; its name has a space."""
+    """The folder of a small finished demo, with a space in its name."""
     import typer
 
     output = tmp_path_factory.mktemp("demo") / "my demo"
@@ -53,7 +56,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_the_report_compares_all_four(job: Path) -> None:
+def test_report_compares_four_models(job: Path) -> None:
     results = json.loads((job / "report" / "results.json").read_text())
     assert [model["label"] for model in results["models"]] == ["full-float32", "pruned-float32", "full-int8", "pruned-int8"]
     page = (job / "report" / "index.html").read_text()
@@ -62,7 +65,7 @@ def test_the_report_compares_all_four(job: Path) -> None:
     assert 'src="http' not in page
 
 
-def test_the_pruned_network_is_smaller_everywhere(job: Path) -> None:
+def test_pruned_network_is_smaller(job: Path) -> None:
     full, pruned = (read_description(job / f"{name}-int8.tflite") for name in ("full", "pruned"))
     assert pruned.parameters < full.parameters
     assert pruned.multiply_adds < full.multiply_adds
@@ -82,7 +85,7 @@ def test_the_pruned_network_is_smaller_everywhere(job: Path) -> None:
     assert load_run(job / "pruned").spec == network_from_json(pruned.network["spec"])
 
 
-def test_int8_models_are_int8_throughout(job: Path) -> None:
+def test_int8_models_are_fully_int8(job: Path) -> None:
     for name in ("full", "pruned"):
         interpreter = make_interpreter(job / f"{name}-int8.tflite")
         assert {details["dtype"] for details in interpreter.get_tensor_details()} <= {np.int8, np.int32}
@@ -100,44 +103,41 @@ def test_float32_equals_the_keras_model(job: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "again.json").read_text())["precision"] == "float32"
 
 
-def test_post_training_int8_stays_near_the_keras_model(job: Path, tmp_path: Path) -> None:
+def test_post_training_int8_is_close_to_the_keras_model(job: Path, tmp_path: Path) -> None:
     data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
-    elsewhere = dataclasses.replace(load_run(job / "pruned"), config={})
+    without_data = dataclasses.replace(load_run(job / "pruned"), config={})
     with pytest.raises(HRNetError, match=r"int8 .*calibration.*`annotations`"):
-        convert_run(elsewhere, ConvertOptions("int8"), tmp_path / "model.tflite")
+        convert_run(without_data, ConvertOptions("int8"), tmp_path / "model.tflite")
     result = convert_run(load_run(job / "pruned"), ConvertOptions("int8"), tmp_path / "model.tflite", data)
     assert 0 < result.parity.max_error < 0.1
 
 
-def test_ranking_has_a_picture_and_every_link(job: Path) -> None:
+def test_ranking_contains_all_links_and_plots(job: Path) -> None:
     full = load_run(job / "full")
     assert set(load_ranking(full).importance()) == full.hrnet_spec.links
-    for picture in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
-        assert (job / picture).read_text().startswith("<svg")
+    for plot in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
+        assert (job / plot).read_text().startswith("<svg")
 
 
-def test_a_finished_demo_is_not_done_again(job: Path) -> None:
-    ran = []
-    run_demo(job, lambda arguments: ran.append(arguments[0]), demo=SMALL)
-    assert ran == ["data", "train", "prune", "quantize", "quantize", "compare"]  # these know themselves what is left
+def test_finished_demo_is_not_repeated(job: Path) -> None:
+    commands = []
+    run_demo(job, lambda arguments: commands.append(arguments[0]), demo=SMALL)
+    assert commands == ["data", "train", "prune", "quantize", "quantize", "compare"]  # these skip finished work themselves
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    whole = train(spec, config, tmp_path / "whole")
-    copy = tmp_path / "part"
-
-    def stop(*arguments: object) -> None:
-        raise KeyboardInterrupt
+def test_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    uninterrupted = train(spec, config, tmp_path / "uninterrupted")
+    output = tmp_path / "resumed"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.callbacks.validation.Validation.on_epoch_end", _after_first_epoch(stop))
+        patch.setattr(Validation, "on_epoch_end", _interrupt_second_epoch(Validation.on_epoch_end))
         with pytest.raises(KeyboardInterrupt):
-            train(spec, config, copy)
-    resumed = train(spec, config, copy, resume=True)
-    first, second = load_weights(whole.weights_path), load_weights(resumed.weights_path)
+            train(spec, config, output)
+    resumed = train(spec, config, output, resume=True)
+    first, second = load_weights(uninterrupted.weights_path), load_weights(resumed.weights_path)
     for name, array in first.items():
         np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
-    rows = [list(csv.DictReader((path / "history.csv").open())) for path in (whole.path, copy)]
+    rows = [list(csv.DictReader((path / "history.csv").open())) for path in (uninterrupted.path, output)]
     assert [row["epoch"] for row in rows[1]] == ["1", "2"] == [row["epoch"] for row in rows[0]]
 
 
@@ -155,43 +155,37 @@ def test_mixed_precision_trains_the_same_weights_in_float32(spec: HRNetSpec, con
     assert 0 < np.abs(difference).max() < 0.05
 
 
-def _after_first_epoch(stop: object):  # type: ignore[no-untyped-def]
-    from training.callbacks.validation import Validation
-
-    original = Validation.on_epoch_end
-
+def _interrupt_second_epoch(original: OnEpochEnd) -> OnEpochEnd:
     def on_epoch_end(self: Validation, epoch: int, logs: dict[str, float] | None = None) -> None:
         if epoch == 1:
-            stop()  # type: ignore[operator]
+            raise KeyboardInterrupt
         original(self, epoch, logs)
 
     return on_epoch_end
 
 
-def test_training_starts_from_another_run(job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_training_is_initialized_from_another_run(job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     full = load_run(job / "full")
-    still = config.replace(epochs=1, learning_rate=1e-9)
-    again = train(full.spec, still, tmp_path / "again", init=full)
-    first, second = load_weights(full.weights_path), load_weights(again.weights_path)
+    frozen_config = config.replace(epochs=1, learning_rate=1e-9)
+    initialized = train(full.spec, frozen_config, tmp_path / "initialized", init=full)
+    first, second = load_weights(full.weights_path), load_weights(initialized.weights_path)
     np.testing.assert_allclose(second["stem_conv1/kernel"], first["stem_conv1/kernel"], atol=1e-5)
-    assert load_run(again.path).parent == str(full.path)
+    assert load_run(initialized.path).parent == str(full.path)
     with pytest.raises(HRNetError, match="stem"):
-        train(dataclasses.replace(spec, stem_width=5), still, tmp_path / "other", init=full)
+        train(dataclasses.replace(spec, stem_width=5), frozen_config, tmp_path / "other", init=full)
     assert not (tmp_path / "other").exists()
 
 
-def test_runs_of_other_models_and_settings_are_refused(
-    job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_resuming_with_other_models_and_settings(job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     shutil.copytree(job / "full", tmp_path / "full")
     with pytest.raises(HRNetError, match="`resume`"):
         train(spec, config, tmp_path / "full")
-    with pytest.raises(HRNetError, match=r"cannot be resumed with other settings: "):
+    with pytest.raises(HRNetError, match="other settings: "):
         train(spec, config, tmp_path / "full", resume=True)
-    same = load_run(job / "full").spec
-    with pytest.raises(HRNetError, match=r"seed was 0, is now 9"):
-        train(same, config.replace(seed=9), tmp_path / "full", resume=True)
+    same_spec = load_run(job / "full").spec
+    with pytest.raises(HRNetError, match="seed was 0, is now 9"):
+        train(same_spec, config.replace(seed=9), tmp_path / "full", resume=True)
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "letter.txt").write_text("dear")
-    with pytest.raises(HRNetError, match="exists and is not a run folder"):
+    (tmp_path / "other" / "notes.txt").write_text("x")
+    with pytest.raises(HRNetError, match="other"):
         train(spec, config, tmp_path / "other")

@@ -1,4 +1,4 @@
-"""A new task takes two steps, a task to evaluate and a task to train, and then goes the whole way."""
+"""A new task is registered for evaluation and for training, and then runs from training to a report."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def test_depth_from_training_to_a_report(tmp_path: Path) -> None:
     data, schedule = DataConfig(*sources, batch_size=8), ScheduleConfig(6, learning_rate=0.01)
     config = TrainingConfig("depth", new_task.DepthSettings(), data, schedule)
     run = train(spec.full(), config, tmp_path / "run")
-    files = [convert_run(run, ConvertOptions(form), tmp_path / f"{form}.tflite").path for form in ("float32", "int8")]
+    files = [convert_run(run, ConvertOptions(name), tmp_path / f"{name}.tflite").path for name in ("float32", "int8")]
     with (tmp_path / "run" / "history.csv").open() as file:
         *_, last_epoch = csv.DictReader(file)
     results = [registry.evaluate(TFLiteModel(path), sources[1]) for path in files]
     float32, int8 = (result.to_json()["rmse"] for result in results)
     assert float32 == pytest.approx(float(last_epoch["val_rmse"]), rel=1e-3)
     assert int8 == pytest.approx(float32, rel=0.1)
-    constant = np.std([item.depth(16, 16) for item in new_task.load(sources[1]).items])
-    assert float32 < 0.7 * constant  # the error of the best constant depth
-    compared = compare_files(files, sources[1], tmp_path / "report", rounds=2, options={"max_depth": 10.0})
-    assert [model.result.to_json() for model in compared.models] == [result.to_json() for result in results]
-    written = json.loads((tmp_path / "report" / "results.json").read_text())
-    assert (written["task"], written["metric"]["name"]) == ("depth", "RMSE")
+    constant_rmse = np.std([item.depth(16, 16) for item in new_task.load(sources[1]).items])
+    assert float32 < 0.7 * constant_rmse  # RMSE of the best constant prediction
+    comparison = compare_files(files, sources[1], tmp_path / "report", rounds=2, options={"max_depth": 10.0})
+    assert [model.result.to_json() for model in comparison.models] == [result.to_json() for result in results]
+    report = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert (report["task"], report["metric"]["name"]) == ("depth", "RMSE")
     assert "2 depth models on 12 images" in (tmp_path / "report" / "index.html").read_text()
 
 
 @pytest.mark.usefixtures("_depth")
-def test_a_name_is_registered_once() -> None:
+def test_name_is_registered_once() -> None:
     assert registry.get_task("depth") is new_task.TASK
     with pytest.raises(HRNetError, match="'depth'"):
         registry.register(new_task.TASK)

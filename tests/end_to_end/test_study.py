@@ -1,4 +1,4 @@
-"""A study that is killed goes on from its last finished step."""
+"""A killed study continues from its last finished step."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ main()
 """
 
 
-def test_a_killed_study_goes_on(tmp_path: Path) -> None:
+def test_killed_study_is_resumed(tmp_path: Path) -> None:
     out = tmp_path / "study"
     arguments = [sys.executable, "-c", DRIVER, "study", "--output", str(out)]
     base = out / "runs" / "base"
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as first:
-        begun = time.monotonic()
-        while not (base / "ranking.json").exists():  # base is trained and ranked; now it is trained on
+        start_time = time.monotonic()
+        while not (base / "ranking.json").exists():  # base is trained and ranked, and the next training runs
             assert first.poll() is None
-            assert time.monotonic() - begun < 300
+            assert time.monotonic() - start_time < 300
             time.sleep(0.05)
         os.killpg(first.pid, signal.SIGKILL)
     assert not (out / "report").exists()

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of networks: costs of built models, random weights, a small SimpleBaseline."""
+"""Costs of built models, random weights, and a small SimpleBaseline."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def cost_of(layer: Any) -> Cost:
 
 
 @pytest.fixture(scope="session")
-def counted() -> Callable[[Network], Counts]:
-    """A function that counts the layers of a built model by part: the longest name that a layer's name starts with."""
+def counted_parts() -> Callable[[Network], Counts]:
+    """A function that returns the costs of a built model by part: the longest part name that starts the name of a layer."""
 
     def count(spec: Network) -> Counts:
         names = sorted(parts(spec), key=len, reverse=True)
@@ -52,7 +52,7 @@ def counted() -> Callable[[Network], Counts]:
 
 @pytest.fixture(scope="session")
 def random_weights() -> Callable[[Any], Weights]:
-    """A function that makes weights for which every part of a heatmap network matters: BatchNorm is far from the identity."""
+    """A function that returns random weights of a heatmap network, with BatchNorm far from the identity."""
 
     def make(model: Any) -> Weights:
         rng = np.random.default_rng(0)

@@ -20,7 +20,7 @@ from mobile_eval.files import (
     write_json,
     write_text,
 )
-from tests.support.killing import as_of_a_killed_process
+from tests.support.killing import path_of_dead_process
 
 
 def test_unfinished_files_are_this_process_s_own(tmp_path: Path) -> None:
@@ -37,9 +37,9 @@ def test_unfinished_files_are_this_process_s_own(tmp_path: Path) -> None:
 
 
 def test_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
-    stale = as_of_a_killed_process(part_path(tmp_path / "a.json"))
-    folder = as_of_a_killed_process(part_path(tmp_path / "people"))
-    video = as_of_a_killed_process(part_path(tmp_path / "clip.mp4", ".mp4"))
+    stale = path_of_dead_process(part_path(tmp_path / "a.json"))
+    folder = path_of_dead_process(part_path(tmp_path / "people"))
+    video = path_of_dead_process(part_path(tmp_path / "clip.mp4", ".mp4"))
     living = tmp_path / part_path("b.json").name.replace(f".{os.getpid()}-", f".{os.getppid()}-")
     elsewhere = tmp_path / stale.name.replace(stale.name.split("-")[-1], "0123abcd.part")
     mine = tmp_path / ".notes.part"

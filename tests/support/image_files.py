@@ -1,4 +1,4 @@
-"""Image files of every format that is read, and PNGs of any kind, written without the code that they test."""
+"""Image files of every supported format, written without the code under test."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def photograph(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Smooth colours (H, W, 3), as compression is made for."""
-    rough = np.random.default_rng(seed).integers(0, 256, (4, 5, 3)).astype(np.uint8)
-    return np.asarray(Image.fromarray(rough).resize((width, height), Image.Resampling.BILINEAR), np.uint8)
+    """An image (H, W, 3) of smooth colors, which compresses well."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR), np.uint8)
 
 
 def encoded(image: NDArray[np.uint8], **options: Any) -> bytes:
-    """The image as Pillow writes it."""
+    """The image encoded by Pillow."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, **options)
     return file.getvalue()
@@ -46,20 +46,22 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png_header(width: int, height: int, depth: int = 8, colour: int = 0) -> bytes:
-    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+def png_header(width: int, height: int, depth: int = 8, color_type: int = 0) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0))
 
 
 def png_of_samples(samples: NDArray[np.uint8], depth: int, palette: bytes = b"", more: bytes = b"") -> bytes:
-    """A PNG that stores these numbers (H, W) in `depth` bits each: greys, or indices of the colours (RGB each) of `palette`."""
+    """A PNG with samples (H, W) of `depth` bits: gray levels, or indices into `palette` (RGB each)."""
     height, width = samples.shape
     bits = np.unpackbits(samples[..., None], axis=2)[..., 8 - depth :].reshape(height, width * depth)
     rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bits, axis=1))
-    colours = chunk(b"PLTE", palette) if palette else b""
+    palette_chunk = chunk(b"PLTE", palette) if palette else b""
     pixels = chunk(b"IDAT", zlib.compress(rows))
-    return SIGNATURE + png_header(width, height, depth, 3 if palette else 0) + colours + more + pixels + chunk(b"IEND", b"")
+    return SIGNATURE + png_header(width, height, depth, 3 if palette else 0) + palette_chunk + more + pixels + chunk(b"IEND", b"")
 
 
-def png_that_claims(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
-    """A PNG of a few bytes whose header says that it is of that size."""
-    return SIGNATURE + png_header(width, height, depth, colour) + chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
+def png_that_claims(width: int, height: int, depth: int = 8, color_type: int = 2) -> bytes:
+    """A PNG of a few bytes whose header claims this size."""
+    return (
+        SIGNATURE + png_header(width, height, depth, color_type) + chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
+    )

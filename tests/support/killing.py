@@ -1,4 +1,4 @@
-"""A kill at an exact moment, in this process: before the n-th file gets its name, with what a killed process leaves behind."""
+"""A simulated kill of this process before the n-th rename, with the partial file of a killed process."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import mobile_eval.files
 
 
 class KilledError(BaseException):
-    """No `except Exception` sees it, as no handler sees a SIGKILL."""
+    """Simulates a SIGKILL: `except Exception` does not catch it."""
 
 
 def ended_process() -> int:
-    """The id of a process that is dead."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+    """The id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
-    return ended.pid
+    return process.pid
 
 
-def as_of_a_killed_process(part: Path) -> Path:
-    """The same unfinished file as a process that was killed would have named it."""
+def path_of_dead_process(part: Path) -> Path:
+    """The path of a partial file with the id of a dead process instead of the current one."""
     return part.with_name(part.name.replace(f".{os.getpid()}-", f".{DEAD}-"))
 
 
@@ -33,17 +33,17 @@ DEAD = ended_process()
 
 
 def kill_before_rename(patch: pytest.MonkeyPatch, which: int | str) -> None:
-    """Raise KilledError in place of a rename, by its number (from 1) or the file's name; the unfinished file is left."""
-    rename, seen = os.replace, []
+    """Raises KilledError instead of a rename, given by its number (from 1) or the file name, and leaves the partial file."""
+    rename, targets = os.replace, []
 
-    def counted(source: Path, target: Path) -> None:
-        seen.append(target)
-        if which in (len(seen), Path(target).name):
-            source, left = Path(source), as_of_a_killed_process(Path(source))
-            if left != source:  # else it is no unfinished file of this process's own
-                (shutil.copytree if source.is_dir() else shutil.copy)(source, left)
-            mobile_eval.files.remove_stale_parts.cache_clear()  # the next command is another process
+    def interrupted_rename(source: Path, target: Path) -> None:
+        targets.append(target)
+        if which in (len(targets), Path(target).name):
+            source, partial = Path(source), path_of_dead_process(Path(source))
+            if partial != source:  # otherwise it is not a partial file of this process
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, partial)
+            mobile_eval.files.remove_stale_parts.cache_clear()  # as in a new process
             raise KilledError(str(target))
         rename(source, target)
 
-    patch.setattr(mobile_eval.files.os, "replace", counted)
+    patch.setattr(mobile_eval.files.os, "replace", interrupted_rename)

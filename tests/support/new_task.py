@@ -1,4 +1,4 @@
-"""A task of one's own, the depth of a plane: what a user writes to train, convert, evaluate and compare models of a new task."""
+"""An example of a new task, the depth of planes: all that a user writes to train, convert, evaluate and compare its models."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from training.tasks.base import ExampleBuilder, Image, TrainingTask
 from training.tasks.registry import TaskEntry
 from training.tasks.settings import TaskSettings
 
-STRIDE = 4  # of the head "dense"
+STRIDE = 4  # stride of the head "dense"
 METRIC = Metric("RMSE", "rmse", higher_is_better=False)
 
 
-# The data set: images, and the plane z = x * column + y * row + offset of each (column and row from 0 to 1)
+# Data set: each image shows a plane z = x * column + y * row + offset, with column and row from 0 to 1
 @dataclass(frozen=True)
 class PlaneImage:
     image_path: Path
@@ -77,7 +77,7 @@ def load(source: DataSource) -> PlaneDataset:
 # Evaluation and report
 @dataclass(frozen=True)
 class DepthOptions:
-    max_depth: float = option(10.0, "Largest depth that is evaluated, in metres.")
+    max_depth: float = option(10.0, "Largest depth that is evaluated, in meters.")
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def evaluate(model: TFLiteModel, dataset: PlaneDataset, options: DepthOptions, *
     for item in tracked(dataset.items, "depth", show=progress):
         [prediction] = model.predict(inputs([item], model.input_size, "standard"))[..., 0]
         truth = item.depth(*prediction.shape)
-        counted = truth <= options.max_depth
-        sums.append((np.square(prediction - truth)[counted].sum(), counted.sum()))
+        evaluated = truth <= options.max_depth
+        sums.append((np.square(prediction - truth)[evaluated].sum(), evaluated.sum()))
     return DepthResult(np.array(sums, np.float64))
 
 
@@ -125,7 +125,7 @@ def example(dataset: PlaneDataset, index: int, models: Sequence[LabeledResult[De
     return Example(index, dataset.items[index].image_path.name, cutout, tuple(errors))
 
 
-REPORT = TaskReport("-", "images", "map", "RMSE is in metres.", measure, example, rmse_of_sums)
+REPORT = TaskReport("-", "images", "map", "RMSE is in meters.", measure, example, rmse_of_sums)
 # Step 1: register with mobile_eval.tasks.registry
 TASK = Task("depth", METRIC, DepthOptions, load, inputs, evaluate, lambda: REPORT, needs=("annotations", "images"))
 
@@ -155,13 +155,13 @@ class DepthExamples(ExampleBuilder):
 
 class DepthEvaluator:
     def __init__(self, dataset: PlaneDataset, spec: Network, geometry: Geometry):
-        self.items, self.sums, self.done = dataset.items, np.zeros(2), 0
+        self.items, self.sums, self.count = dataset.items, np.zeros(2), 0
 
     def update(self, outputs: NDArray[np.float32]) -> None:
         for output in np.asarray(outputs)[..., 0]:
-            error = output - self.items[self.done].depth(*output.shape)
+            error = output - self.items[self.count].depth(*output.shape)
             self.sums += np.square(error).sum(), error.size
-            self.done += 1
+            self.count += 1
 
     def result(self) -> float:
         return float(rmse_of_sums(self.sums))
@@ -174,8 +174,8 @@ def loss(settings: DepthSettings) -> KerasLoss:
 
 
 def draw(images: Image, maps: NDArray[np.float32], category: dict[str, Any], geometry: Geometry) -> Image:
-    grey = np.clip(np.asarray(maps)[..., 0] * 60, 0, 255).astype(np.uint8)
-    return np.stack([cv2.merge([cv2.resize(depth, images.shape[2:0:-1])] * 3) for depth in grey])
+    brightness = np.clip(np.asarray(maps)[..., 0] * 60, 0, 255).astype(np.uint8)
+    return np.stack([cv2.merge([cv2.resize(depth, images.shape[2:0:-1])] * 3) for depth in brightness])
 
 
 TRAINING_TASK = TrainingTask(METRIC, "images", DepthExamples, loss, DepthEvaluator, draw)
@@ -184,7 +184,7 @@ ENTRY = TaskEntry(DepthSettings, lambda: TRAINING_TASK)
 
 
 def draw_planes(folder: Path, count: int, seed: int) -> DataSource:
-    """Draw planes whose brightness is their depth, up to 4 m."""
+    """Writes images of planes whose brightness is their depth, up to 4 m."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     planes = {f"{index}.png": rng.uniform((-1, -1, 1), (1, 1, 3)).round(3).tolist() for index in range(count)}

@@ -1,4 +1,4 @@
-"""Micro networks and drawn data of every task."""
+"""Micro networks and synthetic data of every task."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SIZE = (64, 64)
 
 
 def micro_spec(task: str) -> HRNetSpec:
-    """Two branches, and two modules of stage 2, so that there are links that can go; the task's own way to upsample."""
-    how = "nearest" if task == "classification" else "bilinear"
+    """Two branches and two modules of stage 2, so that links can be removed, and the interpolation of the task."""
+    interpolation = "nearest" if task == "classification" else "bilinear"
     sizes = {"stem_width": 4, "stage1_blocks": 1, "stage1_width": 4, "head_width": 4}
-    return HRNetSpec("micro", 4, SIZE, CLASSES[task], (StageSpec(2, 1),), task=task, interpolation=how, **sizes).full()
+    return HRNetSpec("micro", 4, SIZE, CLASSES[task], (StageSpec(2, 1),), task=task, interpolation=interpolation, **sizes).full()
 
 
 def drawn_source(task: str, folder: Path, split: str) -> DataSource:
-    """Where a split of `hrnet data synthetic --task` lies."""
+    """The source of a split written by `hrnet data synthetic --task`."""
     if task == "segmentation":
         return DataSource(folder / split / "images", masks=folder / split / "masks")
     if task == "classification":
@@ -30,6 +30,6 @@ def drawn_source(task: str, folder: Path, split: str) -> DataSource:
 
 
 def micro_config(task: str, folder: Path) -> TrainingConfig:
-    """One epoch on drawn data."""
+    """One epoch on synthetic data."""
     train, val = (drawn_source(task, folder, split) for split in ("train", "val"))
     return TrainingConfig(task, settings_class(task)(), DataConfig(train, val, batch_size=8), ScheduleConfig(epochs=1))

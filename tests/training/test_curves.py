@@ -1,4 +1,4 @@
-"""Curves of runs as a PNG."""
+"""Training curves as a PNG."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def run(folder: Path, rows: list[dict[str, float]]) -> Run:
     return Run(folder, "train", None, {}, {})  # type: ignore[arg-type]
 
 
-def test_each_figure_has_a_panel(tmp_path: Path) -> None:
+def test_each_metric_has_a_panel(tmp_path: Path) -> None:
     full = run(tmp_path / "full", [{"epoch": e, "loss": 1 / e, "val_pck": 0.1 * e} for e in range(1, 6)])
-    other = run(tmp_path / "other", [{"epoch": e, "loss": 2 / e} for e in range(1, 4)])
+    loss_only = run(tmp_path / "loss", [{"epoch": e, "loss": 2 / e} for e in range(1, 4)])
     assert [row["epoch"] for row in read_history(full.path)] == [1, 2, 3, 4, 5]
-    one, both = (plot_runs(runs, tmp_path / name) for runs, name in (([other], "one.png"), ([full, other], "both.png")))
-    small, large = (cv2.imread(str(path)) for path in (one, both))
-    assert large.shape[1] == pytest.approx(2 * small.shape[1], abs=4)  # two panels beside each other
-    assert len(np.unique(large.reshape(-1, 3), axis=0)) > 20  # drawn, in two colours
+    paths = (plot_runs(runs, tmp_path / name) for runs, name in (([loss_only], "one.png"), ([full, loss_only], "two.png")))
+    small, large = (cv2.imread(str(path)) for path in paths)
+    assert large.shape[1] == pytest.approx(2 * small.shape[1], abs=4)  # two panels side by side
+    assert len(np.unique(large.reshape(-1, 3), axis=0)) > 20  # curves in two colors
 
 
-def test_a_run_without_history_is_told(tmp_path: Path) -> None:
-    with pytest.raises(HRNetError, match="has no history yet"):
+def test_run_without_history(tmp_path: Path) -> None:
+    with pytest.raises(HRNetError, match=tmp_path.name):
         plot_runs([Run(tmp_path, "train", None, {}, {})], tmp_path / "curves.png")  # type: ignore[arg-type]
     assert not (tmp_path / "curves.png").exists()

@@ -28,7 +28,7 @@ from training.train import train
 
 
 class WorseEachEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Replaces the metric of the validation by one that falls, and remembers the weights after each epoch."""
+    """Replaces the validation metric with a falling one, and records the weights after each epoch."""
 
     def __init__(self, run: Path):
         super().__init__()
@@ -64,9 +64,9 @@ def test_callbacks_best_weights_and_patience(step: str, ranked: Run, config: Tra
     else:
         run = quantize(ranked, settings, output, execution=execution)
     assert [row["val_pck"] for row in read_history(run.path)] == pytest.approx([0.9, 0.8, 0.7])  # patience ends it
-    best, kept = callback.saved[0], load_weights(run.weights_path)
-    assert kept.keys() == best.keys()
-    assert all(np.array_equal(kept[name], best[name]) for name in best)
+    best, stored = callback.saved[0], load_weights(run.weights_path)
+    assert stored.keys() == best.keys()
+    assert all(np.array_equal(stored[name], best[name]) for name in best)
     assert len(list((tmp_path / "cache").rglob("pixels.rgb"))) == 1
     assert list((output / "tensorboard").iterdir())
 

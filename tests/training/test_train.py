@@ -1,4 +1,4 @@
-"""Training by a recipe, from an ImageNet trunk, from damaged images, with a cache: on a micro network."""
+"""Training of a micro network: by a recipe, from an ImageNet trunk, with damaged images and with a cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MICRO = "--width 4 --modules 1,1,1 --blocks 1 --stem-width 8 --stage1-blocks 1 -
 
 
 def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit code of the command."""
+    """Runs the command and returns its exit code."""
     monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
     try:
         hrnet_tf.__main__.main()
@@ -41,17 +41,17 @@ def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return 0
 
 
-def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
+def test_pose_w32_is_trained_by_the_coco_recipe(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = f"--train-annotations {drawn / 'person_keypoints_train.json'} --images {drawn / 'images'}"
     command = f"train pose-w32 {MICRO} {data} --epochs 2 --lr-milestones 1 --loss ohkm --cache {tmp_path / 'cache'}"
     assert hrnet(f"{command} --output {tmp_path / 'run'}", monkeypatch) == 0
-    shown = capsys.readouterr().out
-    assert "recipe coco" in shown
-    assert "\ndevice: " in f"\n{shown}"
-    assert "training on " in shown
-    assert "instead of 170, 200" in " ".join(shown.split())
+    output = capsys.readouterr().out
+    assert "recipe coco" in output
+    assert "\ndevice: " in f"\n{output}"
+    assert "training on " in output
+    assert "instead of 170, 200" in " ".join(output.split())
     config = load_run(tmp_path / "run").config
     assert (config["lr_schedule"], config["lr_milestones"], config["targets"], config["loss"]) == (
         "step",
@@ -67,26 +67,26 @@ def test_the_paper_s_network_is_trained_by_the_paper_s_recipe(
     assert "--sigma was 2.0, is now 3.0" in capsys.readouterr().err
 
 
-def test_an_imagenet_trunk_starts_a_pose_network(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    """From a published file to the first step: the whole trunk is taken over, whichever way it was imported."""
-    other = dataclasses.replace(spec, task="classification", classes=5, links=frozenset()).full()
-    run = Run(tmp_path / "classifier", "import", other, {"name": "classification", "classes": 5}, {})
+def test_pose_network_is_initialized_from_an_imagenet_trunk(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    """The full trunk is loaded from an import with and without a spec."""
+    classifier = dataclasses.replace(spec, task="classification", classes=5, links=frozenset()).full()
+    run = Run(tmp_path / "classifier", "import", classifier, {"name": "classification", "classes": 5}, {})
     save_run(run)
-    save_weights(run.weights_path, model_weights(build_model(other)))
+    save_weights(run.weights_path, model_weights(build_model(classifier)))
     export_run(run, tmp_path / "imagenet.npz", "official")
-    whole, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "whole")
+    full_network, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "full")
     trunk, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "trunk", spec)
-    given = load_weights(run.weights_path)
-    for start in (whole, trunk):
-        still = config.replace(epochs=1, learning_rate=1e-9)
-        made = load_weights(train(spec, still, tmp_path / f"from-{start.path.name}", init=start).weights_path)
-        kernels = [name for name in made if name.endswith("/kernel") and not name.startswith("head")]
+    expected = load_weights(run.weights_path)
+    for start in (full_network, trunk):
+        frozen_config = config.replace(epochs=1, learning_rate=1e-9)
+        trained = load_weights(train(spec, frozen_config, tmp_path / f"from-{start.path.name}", init=start).weights_path)
+        kernels = [name for name in trained if name.endswith("/kernel") and not name.startswith("head")]
         assert len(kernels) > 40
         for name in kernels:
-            np.testing.assert_allclose(made[name], given[name], atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(trained[name], expected[name], atol=1e-6, err_msg=name)
 
 
-def test_damaged_images_end_a_training_in_one_line(
+def test_too_many_damaged_images(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = shutil.copytree(drawn / "images", tmp_path / "images")
@@ -101,18 +101,18 @@ def test_damaged_images_end_a_training_in_one_line(
     assert not out.exists()
 
 
-def test_one_damaged_image_of_many_loses_nothing(
+def test_few_damaged_images_are_skipped(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     images = Path(shutil.copytree(config.data.train.path("images"), tmp_path / "images"))
     coco = json.loads(config.data.train.path("annotations").read_text())
-    bad = dict(coco["images"][0], id=9999, file_name="bad.jpg")
+    damaged = dict(coco["images"][0], id=9999, file_name="bad.jpg")
     (images / "bad.jpg").write_bytes((images / coco["images"][0]["file_name"]).read_bytes()[:1500])
     first = len(coco["annotations"])
-    again = [dict(a, id=first * copy + a["id"]) for copy in range(1, 5) for a in coco["annotations"]]
-    again[0]["image_id"] = 9999
-    coco["images"].append(bad)
-    coco["annotations"] += again
+    copies = [dict(a, id=first * copy + a["id"]) for copy in range(1, 5) for a in coco["annotations"]]
+    copies[0]["image_id"] = 9999
+    coco["images"].append(damaged)
+    coco["annotations"] += copies
     (tmp_path / "train.json").write_text(json.dumps(coco))
     changed = config.replace(train=DataSource(images, tmp_path / "train.json"), val=None)
     run = train(spec, changed, tmp_path / "run")
@@ -120,7 +120,7 @@ def test_one_damaged_image_of_many_loses_nothing(
     assert [message.split(" of ")[0] for message in caplog.messages if "skipped" in message] == ["epoch 1: 1", "epoch 2: 1"]
 
 
-def test_a_damaged_image_to_measure_on_is_said_before(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
+def test_damaged_validation_image(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
     images = Path(shutil.copytree(config.data.train.path("images"), tmp_path / "images"))
     path = next(images.glob("val_*"))
     path.write_bytes(path.read_bytes()[:1000])
@@ -129,7 +129,7 @@ def test_a_damaged_image_to_measure_on_is_said_before(config: TrainingConfig, sp
     assert not (tmp_path / "run").exists()
 
 
-def test_persons_that_are_left_out_are_counted(config: TrainingConfig, tmp_path: Path) -> None:
+def test_summary_counts_skipped_persons(config: TrainingConfig, tmp_path: Path) -> None:
     coco = json.loads(config.data.train.path("annotations").read_text())
     count = len(coco["annotations"])
     coco["annotations"][0]["keypoints"] = [0.0] * 51

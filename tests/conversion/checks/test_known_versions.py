@@ -52,7 +52,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_environment(folder / "env", python_of(((3, 11), (3, 10))), "tflite-runtime==2.14.0", "numpy<2")
 
 
-def single(operator: int, version: int) -> bytes:
+def single_operator_model(operator: int, version: int) -> bytes:
     """A model of one operator."""
     code, source, target = schema.OperatorCodeT(), schema.TensorT(), schema.TensorT()
     code.builtinCode, code.deprecatedBuiltinCode, code.version = operator, min(operator, 127), version
@@ -70,7 +70,7 @@ def test_known_versions_match_the_runtime(python: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     for name, value in OPERATORS.items():
         for version in range(1, MAX_VERSION + 1):
-            (tmp_path / "models" / f"{name}-{version}.tflite").write_bytes(single(value, version))
+            (tmp_path / "models" / f"{name}-{version}.tflite").write_bytes(single_operator_model(value, version))
     (tmp_path / "list_versions.py").write_text(LIST_VERSIONS)
     run_script(python, tmp_path / "list_versions.py", tmp_path / "models", tmp_path / "known.json")
     known = json.loads((tmp_path / "known.json").read_text())
@@ -99,5 +99,5 @@ def test_pooling_and_softmax_run_on_tflite_runtime(name: str, precision: str, py
     interpreter.invoke()
     expected = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     scales = {details["index"]: details["quantization"][0] for details in interpreter.get_tensor_details()}
-    step = scales[operators[-1].inputs[0].index]  # of the last int8 values; 0 in float32
+    step = scales[operators[-1].inputs[0].index]  # scale of the last int8 tensor; 0 in float32
     np.testing.assert_allclose(np.load(tmp_path / "output.npy"), expected, rtol=1e-5, atol=1e-5 + 2 * step)

@@ -1,4 +1,4 @@
-"""Errors of arrays that are compared part by part."""
+"""Errors of arrays that are compared in parts."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def read(path, image):
             probabilities = [mask.numpy_view().reshape(image.shape[:2]).tolist() for mask in masks]
             return {"names": segmenter.labels, "probabilities": probabilities}
     except (RuntimeError, ValueError, NotImplementedError) as error:
-        return {"refused": str(error)}
+        return {"error": str(error)}
 
 
 image = np.load(sys.argv[1])

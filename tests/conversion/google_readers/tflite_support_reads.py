@@ -23,7 +23,7 @@ def read(path, image):
         names = [label.category_name for label in segmentation.colored_labels]
         return {"names": names, "mask": np.asarray(segmentation.category_mask).tolist()}
     except (RuntimeError, ValueError) as error:
-        return {"refused": str(error)}
+        return {"error": str(error)}
 
 
 def metadata_of(path):

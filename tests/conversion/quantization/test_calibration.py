@@ -1,4 +1,4 @@
-"""Measured ranges, compared with the values that the Keras model computes."""
+"""Measured ranges, outputs with the values that the Keras model computes."""
 
 from __future__ import annotations
 
@@ -83,19 +83,19 @@ def test_ranges_do_not_change_the_outputs(float32: bytes, images: NDArray[np.flo
 
 
 def test_scales_of_int16x8_match_the_keras_model(model: KerasModel, images: NDArray[np.float32]) -> None:
-    """Symmetric 16-bit numbers: a layer's largest value is 32767 steps. TFLite's calibrator widens the ranges of ADD inputs."""
+    """The largest value of a layer is 32767 steps of its symmetric scale. TFLite widens the ranges of ADD inputs."""
     file = to_flatbuffer(model, ConvertOptions("int16x8"), images)
     [graph] = flatbuffer_utils.convert_bytearray_to_object(bytearray(file)).subgraphs
     layers = {layer.name: layer for layer in model.layers}
-    compared, steps = {}, {}
+    outputs, steps = {}, {}
     for operator in graph.operators:
         tensor = graph.tensors[operator.outputs[0]]
         name = re.split("[;/]", tensor.name.decode().split("/", 1)[-1])[0]
         if tensor.type == schema.TensorType.INT16 and name in layers:
-            compared[name], steps[name] = layers[name].output, float(tensor.quantization.scale[0])
-    values = keras.Model(model.input, list(compared.values())).predict_on_batch(images)
-    assert sum("conv" in name for name in compared) > 20
-    for name, value in zip(compared, values, strict=True):
+            outputs[name], steps[name] = layers[name].output, float(tensor.quantization.scale[0])
+    values = keras.Model(model.input, list(outputs.values())).predict_on_batch(images)
+    assert sum("conv" in name for name in outputs) > 20
+    for name, value in zip(outputs, values, strict=True):
         assert 32767 * steps[name] == pytest.approx(np.abs(value).max(), rel=1e-3), name
 
 

@@ -1,4 +1,4 @@
-"""The Edge TPU check on files and on single operators; a stand-in for the compiler, and its log."""
+"""The Edge TPU check on files and single operators, and a fake compiler with its log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RESIZE_NEAREST_NEIGHBOR        1          Operation version not supported
 
 
 def operator(kind: str, *shapes: tuple[int, ...], version: int = 1, dtype: str = "int8", **options: object) -> Operator:
-    """`shapes` are of the computed inputs and, last, the output."""
+    """An operator. `shapes` are those of the inputs that are not constant, then that of the output."""
     tensors = [Tensor(i, str(i), shape, dtype, constant=False, static=True) for i, shape in enumerate(shapes)]
     return Operator(0, kind, version, None, tuple(tensors[:-1]), tuple(tensors[-1:]), options)
 
@@ -81,7 +81,7 @@ def test_parameters_that_do_not_fit_are_streamed(int8_file: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("made", "placement", "reason"),
+    ("operator", "placement", "reason"),
     [
         (operator("ADD", (1, 4, 4, 2), (1, 4, 4, 2), (1, 4, 4, 2)), MAPS, ""),
         (operator("ADD", (2, 4, 4, 2), (2, 4, 4, 2)), CPU, "3 dimensions above 1"),
@@ -107,8 +107,8 @@ def test_parameters_that_do_not_fit_are_streamed(int8_file: Path, monkeypatch: p
         (with_kernel("FULLY_CONNECTED", (4, 4), weightsFormat=1), CPU, "shuffled"),
     ],
 )
-def test_rules(made: Operator, placement: str, reason: str) -> None:
-    verdict = judge(made)
+def test_rules(operator: Operator, placement: str, reason: str) -> None:
+    verdict = judge(operator)
     assert verdict.placement == placement
     assert reason in verdict.reason
 
@@ -128,14 +128,14 @@ def test_operators_without_inputs_or_dimensions(damaged: Operator) -> None:
     assert not is_well_formed(damaged)
 
 
-def compiler(folder: Path, script: str) -> str:
+def fake_compiler(folder: Path, script: str) -> str:
     path = folder / "edgetpu_compiler"
     path.write_text(f"#!/bin/sh\n{script}")
     path.chmod(0o755)
     return str(path)
 
 
-def test_figures_in_the_log() -> None:
+def test_parsed_log() -> None:
     result = parse_log(LOG.format(name="m"))
     assert (result.version, result.on_chip, result.off_chip, result.subgraphs) == ("16.0.384591198", "4.31MiB", "1.25MiB", 1)
     assert [(row.kind, row.count) for row in result.operators] == [
@@ -151,32 +151,32 @@ def test_compiled_files_are_moved_to_the_output_folder(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(b"\0\0\0\0TFL3")
     log = LOG.format(name="m")
     script = f'echo "$@" > {tmp_path}/arguments\nprintf compiled > "$3/m_edgetpu.tflite"\ncat <<"EOF"\n{log}\nEOF\n'
-    result = compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", compiler(tmp_path, script), segments=2)
+    result = compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", fake_compiler(tmp_path, script), segments=2)
     assert result.paths == (tmp_path / "out" / "m_edgetpu.tflite",)
     assert result.paths[0].read_bytes() == b"compiled"
     assert "--num_segments 2" in (tmp_path / "arguments").read_text()
 
 
-def test_nothing_is_written_if_the_compiler_refuses(tmp_path: Path) -> None:
+def test_compiler_error_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(b"\0\0\0\0TFL3")
     script = 'echo "Edge TPU Compiler version 16.0"\necho "ERROR: :61 op_context.input->type unsupported" >&2\nexit 1\n'
     with pytest.raises(HRNetError, match="ERROR: :61 op_context"):
-        compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", compiler(tmp_path, script))
+        compile_for_edgetpu(tmp_path / "m.tflite", tmp_path / "out", fake_compiler(tmp_path, script))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
 def test_command(int8_file: Path, tmp_path: Path) -> None:
-    shown = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--json", str(tmp_path / "check.json")])
-    assert shown.exit_code == 0
-    assert "100.0% of the multiply-adds" in shown.output
+    result = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--json", str(tmp_path / "check.json")])
+    assert result.exit_code == 0
+    assert "100.0% of the multiply-adds" in result.output
     assert json.loads((tmp_path / "check.json").read_text())["break_at"] is None
     missing = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--compiler", str(tmp_path / "none")])
     assert isinstance(missing.exception, HRNetError)
     assert str(tmp_path / "none") in str(missing.exception)
-    alone = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--segments", "2"])
-    assert isinstance(alone.exception, HRNetError)
-    assert alone.exception.parameters == ("segments", "compiler")
+    without_compiler = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--segments", "2"])
+    assert isinstance(without_compiler.exception, HRNetError)
+    assert without_compiler.exception.parameters == ("segments", "compiler")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Files compiled by Arm's Vela, and its estimates."""
+"""Files compiled by Vela, and its estimates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u65-256", "ethos-u85-256"])
-def test_an_int8_hrnet_runs_on_the_npu(int8_file: Path, spec: HRNetSpec, tmp_path: Path, accelerator: str) -> None:
+def test_int8_hrnet_runs_on_the_npu(int8_file: Path, spec: HRNetSpec, tmp_path: Path, accelerator: str) -> None:
     result = compile_for_ethosu(int8_file, tmp_path, accelerator)
     assert result.path == tmp_path / "int8_vela.tflite"
     assert result.path.read_bytes()[4:8] == b"TFL3"
@@ -43,9 +43,9 @@ def test_pruned_against_full(int8_file: Path, spec: HRNetSpec, tmp_path: Path) -
     pruned = tmp_path / "pruned.tflite"
     pruned.write_bytes(untrained_tflite(spec.without({link for link in spec.links if link.source == 3})))
     command = ["ethosu", str(pruned), "--against", str(int8_file), "--output", str(tmp_path), "--json", str(tmp_path / "e.json")]
-    shown = CliRunner().invoke(app, command)
-    assert shown.exit_code == 0, shown.output
-    ratio = float(shown.output.split("pruned.tflite / int8.tflite: ")[1].split()[0])
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    ratio = float(result.output.split("pruned.tflite / int8.tflite: ")[1].split()[0])
     assert 0.3 < ratio < 1
 
 

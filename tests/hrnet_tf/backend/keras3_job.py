@@ -1,6 +1,7 @@
 """The job whose results `test_keras3` checks, on the Keras of the environment: `python keras3_job.py FOLDER`.
 
-FOLDER holds `inputs.npz` (images, heatmaps, weights of joints), `initial.safetensors` and the drawn people; the results go there.
+FOLDER contains `inputs.npz` (images, heatmaps, keypoint weights), `initial.safetensors` and synthetic people.
+The results are written to it.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ from training.train import train
 SMALL = HRNetSpec("small", 4, (32, 32), 17, (StageSpec(1, 1), StageSpec(1, 1)), stem_width=4, stage1_blocks=1, stage1_width=4)
 
 
-class Stop(keras.callbacks.Callback):
+class InterruptSecondEpoch(keras.callbacks.Callback):
     """Interrupts training in its second epoch, as Ctrl-C does."""
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -50,7 +51,7 @@ def error_message(action):
 
 
 def one_step(folder, spec):
-    """The outputs, and one step of Adam, from the initial weights."""
+    """Outputs with the initial weights, and the weights after one step of Adam."""
     inputs, model = np.load(folder / "inputs.npz"), build_model(spec)
     set_model_weights(model, load_weights(folder / "initial.safetensors"))
     results = {"heatmaps": np.asarray(model.predict_on_batch(inputs["images"]))}
@@ -61,7 +62,7 @@ def one_step(folder, spec):
 
 
 def batches(config, spec):
-    """The batches of the first epoch, and the first of the second."""
+    """The batches of the first epoch and the first batch of the second."""
     people = load_keypoints(config.data.train)
     dataset = TrainingBatches(Examples(people, pose_example_builder(people, spec, PoseSettings()), 8, 3), range(2))
     return {
@@ -70,11 +71,11 @@ def batches(config, spec):
 
 
 def trainings(folder, config):
-    """A training with dropped links; and the same, interrupted and resumed; one in bfloat16 with a teacher; one in float16."""
+    """Trainings with link dropout (uninterrupted, and resumed), with a teacher in bfloat16, and in float16; and a ranking."""
     config = config.replace(link_dropout=0.3)
     train(SMALL.full(), config, folder / "uninterrupted")
     try:
-        train(SMALL.full(), config, folder / "resumed", execution=Execution(callbacks=(Stop(),)))
+        train(SMALL.full(), config, folder / "resumed", execution=Execution(callbacks=(InterruptSecondEpoch(),)))
     except KeyboardInterrupt:
         train(SMALL.full(), config, folder / "resumed", resume=True)
     distilled = config.replace(epochs=1, precision="bfloat16", distill_weight=0.5)

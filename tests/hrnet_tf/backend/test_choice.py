@@ -43,12 +43,12 @@ def test_tf_keras_is_the_default(not_imported: None, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("name", "backend"), [("tf_keras", "jax"), ("keras", "torch")])
-def test_unsupported_backends_are_refused(not_imported: None, name: str, backend: str) -> None:
+def test_unsupported_backends(not_imported: None, name: str, backend: str) -> None:
     with pytest.raises(HRNetError, match=f"got '{backend}' for '{name}'"):
         use_keras(name, backend)
 
 
-def test_an_imported_keras_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_keras_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HRNET_KERAS", "tf_keras")
     use_keras("tf_keras")
     with pytest.raises(HRNetError, match="Keras 3, tf_keras"):
@@ -80,30 +80,30 @@ def test_objects_of_keras_3_are_refused(spec: HRNetSpec, config: TrainingConfig,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("before", "tf_keras_is"),
+    ("first_import", "keras_of_tensorflow"),
     [("import hrnet_tf", "tf_keras"), ("import tensorflow", "tf_keras"), ("import tensorflow as tf; tf.keras.layers", "keras")],
 )
-def test_the_order_of_imports(before: str, tf_keras_is: str) -> None:
-    """`tf.keras` follows the package unless it was looked at before; detectors are trained, and keras-cv opens, in any order."""
-    code = f"""{before}
+def test_order_of_imports(first_import: str, keras_of_tensorflow: str) -> None:
+    """`tf.keras` is tf_keras unless it was loaded before the package. keras-cv works in any order of imports."""
+    code = f"""{first_import}
 from hrnet_tf.backend.keras_module import keras
 import tensorflow as tf
 from training.tasks.detection.assignment import overlaps
-places = tf.constant([[[0.0, 0.0, 2.0, 2.0]]])
-overlap = float(overlaps(places, places + 1, tf.zeros((1, 1)))[0, 0, 0])
+boxes = tf.constant([[[0.0, 0.0, 2.0, 2.0]]])
+overlap = float(overlaps(boxes, boxes + 1, tf.zeros((1, 1)))[0, 0, 0])
 print(keras.__name__, tf.keras.layers.Layer.__module__.split(".")[0], overlap)
 """
     environment = {name: value for name, value in os.environ.items() if name not in ("HRNET_KERAS", "TF_USE_LEGACY_KERAS")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    opened, routed, overlap = done.stdout.split()
-    assert (opened, routed) == ("tf_keras", tf_keras_is)
+    completed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    package_keras, tensorflow_keras, overlap = completed.stdout.split()
+    assert (package_keras, tensorflow_keras) == ("tf_keras", keras_of_tensorflow)
     assert float(overlap) == pytest.approx(1 / 7)
 
 
-def test_training_a_detector_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_keras_cv(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith(("keras_cv", "training.tasks.detection.assignment"))]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "keras_cv", None)  # as where it is not installed
+    monkeypatch.setitem(sys.modules, "keras_cv", None)  # as if it were not installed
     with pytest.raises(HRNetError, match=r"needs keras-cv .*pip install 'hrnet-tf\[detection\]'"):
         importlib.import_module("training.tasks.detection.assignment")

@@ -41,7 +41,7 @@ JOB = Path(__file__).with_name("keras3_job.py")
 
 @dataclasses.dataclass(frozen=True)
 class BackendResults:
-    """The results of a backend: arrays, facts, weights after one step, the folder of its runs, and its Python."""
+    """The results of a backend: arrays, facts, weights after one step, the folder of its runs and its Python."""
 
     arrays: dict[str, Any]
     facts: dict[str, Any]
@@ -51,7 +51,7 @@ class BackendResults:
 
 
 def run(python: Path, *arguments: str | Path, backend: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command on Keras 3, with this package if it runs on this Python, else with the installed one."""
+    """Runs a command on Keras 3: this Python uses the source tree, another Python its installed package."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_USE", "KERAS"))}
     environment |= {"HRNET_KERAS": "keras", "KERAS_BACKEND": backend}
     if python == Path(sys.executable):
@@ -75,15 +75,17 @@ def jax_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-m", "venv", folder / "env"],
         [*install, "-c", ROOT / "constraints.txt", f"{source}[jax]"],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"needs jax and keras from a package index: {(done.stderr.strip() or done.stdout).splitlines()[-1]}")
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            pytest.skip(
+                f"needs jax and keras from a package index: {(completed.stderr.strip() or completed.stdout).splitlines()[-1]}"
+            )
     return python
 
 
 @pytest.fixture(scope="module")
 def inputs(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a batch, weights for which every part matters, the spec and the training settings."""
+    """A folder with a batch, initial weights, the spec and the config of the training."""
     folder, rng, model = tmp_path_factory.mktemp("inputs"), np.random.default_rng(0), build_model(spec)
     weights = model_weights(model)
     for name, array in weights.items():
@@ -108,8 +110,8 @@ def results(request: pytest.FixtureRequest, inputs: Path, tmp_path_factory: pyte
     python = Path(sys.executable) if request.param == "tensorflow" else request.getfixturevalue("jax_python")
     folder = tmp_path_factory.mktemp(request.param)
     shutil.copytree(inputs, folder, dirs_exist_ok=True)
-    done = run(python, JOB, folder, backend=request.param, folder=folder)
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-4000:]
+    completed = run(python, JOB, folder, backend=request.param, folder=folder)
+    assert completed.returncode == 0, completed.stdout[-1000:] + completed.stderr[-4000:]
     facts = json.loads((folder / "facts.json").read_text())
     assert facts["backend"] == request.param
     with np.load(folder / "results.npz") as arrays:
@@ -145,7 +147,7 @@ def test_one_step_of_adam_equals_tf_keras_to_1e_4(results: BackendResults, input
     for name, array in after.items():
         np.testing.assert_allclose(results.stepped[name], array, rtol=0, atol=1e-4, err_msg=name)
     moved = np.mean([np.abs(after[name] - before[name]).mean() for name in after if name.endswith("kernel")])
-    assert moved > 5e-4  # of Adam's first step, 1e-3
+    assert moved > 5e-4  # the first step of Adam is 1e-3
 
 
 @pytest.mark.parametrize("task", ["segmentation", "landmarks", "classification", "detection"])
@@ -174,7 +176,7 @@ def test_float16_keeps_its_scale(results: BackendResults) -> None:
     assert scales & {float(array) for array in saved.values() if array.shape == ()}
 
 
-def test_a_nan_loss_ends_training_before_anything_is_saved(results: BackendResults) -> None:
+def test_nan_loss_ends_training_without_weights(results: BackendResults) -> None:
     assert re.search(r"(nan|inf) .*/diverged/nan-batch\.npz", results.facts["errors"]["nan"])
     assert sorted(path.name for path in (results.folder / "diverged").iterdir()) == ["nan-batch.npz"]
 
@@ -196,7 +198,7 @@ def test_batches_equal_those_of_tf_data(results: BackendResults, config: Trainin
             np.testing.assert_array_equal(results.arrays[f"batch{index}_{part}"], tensor.numpy())
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(results: BackendResults) -> None:
+def test_resumed_training_equals_an_uninterrupted_one(results: BackendResults) -> None:
     uninterrupted, resumed = (
         load_weights(results.folder / name / "weights.safetensors") for name in ("uninterrupted", "resumed")
     )
@@ -232,43 +234,43 @@ def test_objects_of_tf_keras_are_refused(results: BackendResults) -> None:
         assert re.match(r"(Adam|Callback) .*\(tf_keras\.src\..*Keras 3 \(tensorflow\)", results.facts["errors"][kind])
 
 
-def test_a_missing_keras_is_an_error(jax_python: Path, tmp_path: Path) -> None:
+def test_missing_keras(jax_python: Path, tmp_path: Path) -> None:
     if jax_python == Path(sys.executable):
         pytest.skip("TensorFlow is installed")
-    build = "import hrnet_tf.models.layers"
+    import_layers = "import hrnet_tf.models.layers"
     for choice, message in (
         ("", r"cannot import tf_keras .*'hrnet-tf\[train\]'.*"),
         ("import hrnet_tf; hrnet_tf.use_keras('keras', 'tensorflow'); ", r"cannot import Keras 3 with the backend tensorflow .*"),
     ):
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HRNET", "KERAS"))}
-        command = [jax_python, "-c", choice + build]
-        done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
-        assert re.fullmatch(f".*HRNetError: {message}", done.stderr.splitlines()[-1])
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HRNET", "KERAS"))}
+        command = [jax_python, "-c", choice + import_layers]
+        completed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert re.fullmatch(f".*HRNetError: {message}", completed.stderr.splitlines()[-1])
 
 
 @pytest.mark.parametrize("command", ["quantize", "convert"])
 def test_commands_that_need_tf_keras_are_refused(results: BackendResults, command: str) -> None:
     data = ["--train-annotations", "train.json", "--images", "images"] if command == "quantize" else []
     arguments = ("-m", "hrnet_tf", command, "uninterrupted", *data, "--output", "none")
-    done = run(results.python, *arguments, backend=results.facts["backend"], folder=results.folder)
-    assert done.returncode == 2
-    assert re.fullmatch(r"error: .*Keras 3.*HRNET_KERAS\n", done.stderr)
+    completed = run(results.python, *arguments, backend=results.facts["backend"], folder=results.folder)
+    assert completed.returncode == 2
+    assert re.fullmatch(r"error: .*Keras 3.*HRNET_KERAS\n", completed.stderr)
     assert not (results.folder / "none").exists()
 
 
-def test_the_documented_script(results: BackendResults) -> None:
+def test_documented_script(results: BackendResults) -> None:
     script = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guides" / "keras3-jax.md").read_text(), re.DOTALL)[0]
     (results.folder / "script.py").write_text(script)
-    done = run(results.python, "script.py", backend=results.facts["backend"], folder=results.folder)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert re.fullmatch(r"epoch 1: loss 0\.\d+\nepoch 2: loss 0\.\d+\n", done.stdout)
+    completed = run(results.python, "script.py", backend=results.facts["backend"], folder=results.folder)
+    assert completed.returncode == 0, completed.stderr[-4000:]
+    assert re.fullmatch(r"epoch 1: loss 0\.\d+\nepoch 2: loss 0\.\d+\n", completed.stdout)
     if results.facts["backend"] == "tensorflow":
-        replaced = script.replace('use_keras("keras")', 'use_keras("tf_keras")').replace(
+        tf_keras_script = script.replace('use_keras("keras")', 'use_keras("tf_keras")').replace(
             "import keras ", "import tf_keras as keras "
         )
-        (results.folder / "script.py").write_text(replaced)
-        again = run(results.python, "script.py", backend="tensorflow", folder=results.folder)
-        assert again.returncode == 0, again.stderr[-4000:]
-        assert re.fullmatch(r"epoch 1: loss 0\.\d+\nepoch 2: loss 0\.\d+\n", again.stdout)
+        (results.folder / "script.py").write_text(tf_keras_script)
+        with_tf_keras = run(results.python, "script.py", backend="tensorflow", folder=results.folder)
+        assert with_tf_keras.returncode == 0, with_tf_keras.stderr[-4000:]
+        assert re.fullmatch(r"epoch 1: loss 0\.\d+\nepoch 2: loss 0\.\d+\n", with_tf_keras.stdout)
     weights = load_weights(results.folder / "weights.safetensors")
     assert weights["head_heatmaps/kernel"].shape == (1, 1, 8, 17)

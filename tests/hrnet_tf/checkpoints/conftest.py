@@ -1,4 +1,4 @@
-"""Checkpoints of micro networks with random weights, as the official repositories write them."""
+"""Checkpoints of micro networks with random weights, in the layout of the official repositories."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Micro = Callable[..., HRNetSpec]
 
 @pytest.fixture(scope="session")
 def micro() -> Micro:
-    """A function that makes a minimal network of a task, with changes."""
+    """A function that returns the spec of a micro network for a task, with changes."""
 
     def make(task: str, **changes: object) -> HRNetSpec:
         sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": (StageSpec(1, 1),) * 3}
@@ -33,7 +33,7 @@ def micro() -> Micro:
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Callable[[Network], Arrays]:
-    """A function that makes the official arrays of a network, with random values for which every entry matters."""
+    """A function that returns the arrays of a network in the official layout, with random values."""
 
     def make(spec: Network) -> Arrays:
         weights = {}

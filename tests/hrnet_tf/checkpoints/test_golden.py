@@ -1,4 +1,4 @@
-"""Whole networks with deterministic weights against the official PyTorch code's float64 outputs."""
+"""Full networks with deterministic weights against float64 outputs of the official PyTorch code."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ NETWORKS = {
 
 @pytest.fixture(scope="module")
 def fill() -> Any:
-    """The module that makes the weights from the entries' names."""
+    """The module that computes weights from the names of the entries."""
     if not (GOLDEN / "fill.py").is_file():
         pytest.skip(f"no golden outputs in {GOLDEN} (set HRNET_GOLDEN to their folder)")
-    described = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
+    module_spec = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
     return module
 
 
@@ -55,9 +55,9 @@ def test_official_weights_give_the_official_output(fill: Any, stem: str, name: s
     model = build_model(run.spec)
     set_model_weights(model, load_weights(run.weights_path))
     image = fill.image(height, width, seed).transpose(0, 2, 3, 1)
-    answer = model.predict_on_batch(image)
+    outputs = model.predict_on_batch(image)
     expected = golden["expected"]
     if expected.ndim == 4:
         expected = expected.transpose(0, 2, 3, 1)
-    assert np.abs(answer - expected).max() < 1e-4 * np.abs(expected).max()
+    assert np.abs(outputs - expected).max() < 1e-4 * np.abs(expected).max()
     assert preset(name).classes == run.spec.classes

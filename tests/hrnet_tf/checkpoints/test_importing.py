@@ -1,4 +1,4 @@
-"""Import and export of checkpoints, and refused files, for which nothing is written."""
+"""Import and export of checkpoints. For damaged files, nothing is written."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ def test_import_then_export_is_bit_identical(micro: Micro, checkpoint: Make, tmp
     assert load_run(run.path) == run
     assert run.category["keypoints"][:2] == ["landmarks_0", "landmarks_1"]
     assert json.loads((run.path / "import.json").read_text())["loaded"] == list(report.loaded)
-    assert export_run(run, tmp_path / f"back{suffix}") == len(arrays)
-    back = read_checkpoint(tmp_path / f"back{suffix}")
-    assert set(back) == set(arrays)
+    assert export_run(run, tmp_path / f"exported{suffix}") == len(arrays)
+    exported = read_checkpoint(tmp_path / f"exported{suffix}")
+    assert set(exported) == set(arrays)
     for name, array in arrays.items():
-        np.testing.assert_array_equal(back[name], array, err_msg=name, strict=True)
+        np.testing.assert_array_equal(exported[name], array, err_msg=name, strict=True)
 
 
-def test_an_imagenet_trunk_starts_a_pose_network(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
+def test_pose_network_from_an_imagenet_trunk(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     path = save(tmp_path / "imagenet.npz", checkpoint(micro("classification")))
     run, report = import_checkpoint(path, tmp_path / "run", micro("pose"))
     assert report.missing == ("final_layer.weight", "final_layer.bias")
     assert "classifier.weight" in report.unexpected
-    assert "stage4.0.fuse_layers.1.0.0.0.weight" in report.unexpected  # pose's last module only fuses into branch 0
+    assert "stage4.0.fuse_layers.1.0.0.0.weight" in report.unexpected  # the last pose module only fuses into branch 0
     weights = load_weights(run.weights_path)
     expected = np.load(path)["stage4.0.fuse_layers.0.3.0.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(weights["stage4_module0_link3to0_conv1/kernel"], expected)
     assert "2 missing, initial weights kept: final_layer.weight, final_layer.bias" in str(report)
 
 
-def test_known_joints_get_their_names(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
+def test_names_of_known_keypoints(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     for classes, first in ((17, "nose"), (16, "right_ankle")):
         path = save(tmp_path / f"{classes}.npz", checkpoint(micro("pose", classes=classes)))
         run, _ = import_checkpoint(path, tmp_path / f"run{classes}", micro("pose", classes=1))
@@ -72,8 +72,8 @@ def test_inplace_abn_scales_become_positive(micro: Micro, checkpoint: Make, tmp_
     arrays = checkpoint(micro("segmentation"))
     arrays["bn1.weight"] = -arrays["bn1.weight"]
     with_counters = save(tmp_path / "with_counters.npz", arrays)
-    uncounted = {f"model.{name}": array for name, array in arrays.items() if not name.endswith("tracked")}
-    without_counters = save(tmp_path / "without_counters.npz", uncounted)
+    arrays_without_counters = {f"model.{name}": array for name, array in arrays.items() if not name.endswith("tracked")}
+    without_counters = save(tmp_path / "without_counters.npz", arrays_without_counters)
     for path, option, changed in (
         (with_counters, None, False),
         (without_counters, None, True),
@@ -106,7 +106,7 @@ def _set_nan(arrays: Arrays) -> None:
         (lambda arrays: arrays.clear(), "entries: none"),
     ],
 )
-def test_damaged_checkpoints_are_refused(
+def test_damaged_checkpoints(
     micro: Micro, checkpoint: Make, tmp_path: Path, damage: Callable[[Arrays], None], message: str
 ) -> None:
     arrays = {name: array.copy() for name, array in checkpoint(micro("pose")).items()}
@@ -116,7 +116,7 @@ def test_damaged_checkpoints_are_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
 
 
-def test_another_network_is_refused_by_its_first_entry(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
+def test_checkpoint_of_another_network(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     path = save(tmp_path / "checkpoint.npz", checkpoint(micro("pose")))
     with pytest.raises(HRNetError, match=r"conv1\.weight.*\(8, 3, 3, 3\).*\(64, 3, 3, 3\)"):
         import_checkpoint(path, tmp_path / "run", preset("pose-small-v1"))
@@ -128,7 +128,7 @@ def test_another_network_is_refused_by_its_first_entry(micro: Micro, checkpoint:
         import_checkpoint(path, tmp_path / "run", preset("simple-baseline-r50"))
     assert not (tmp_path / "run").exists()
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "letter.txt").write_text("dear")
+    (tmp_path / "run" / "notes.txt").write_text("x")
     with pytest.raises(HRNetError, match="`output`"):
         import_checkpoint(path, tmp_path / "run")
 
@@ -138,7 +138,7 @@ class Payload:
         return eval, ("1/0",)
 
 
-def test_invalid_files_are_refused(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
+def test_invalid_files(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     content = save(tmp_path / "complete.safetensors", checkpoint(micro("pose"))).read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
     (tmp_path / "cut.npz").write_bytes(save(tmp_path / "complete.npz", checkpoint(micro("pose"))).read_bytes()[:5000])
@@ -158,7 +158,7 @@ def test_invalid_files_are_refused(micro: Micro, checkpoint: Make, tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
-def test_invalid_exports_are_refused(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
+def test_invalid_exports(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     run, _ = import_checkpoint(save(tmp_path / "checkpoint.npz", checkpoint(micro("pose"))), tmp_path / "run")
     with pytest.raises(HRNetError, match="'timm'"):
         export_run(run, tmp_path / "out.npz", "timm")
@@ -173,14 +173,14 @@ def test_pytorch_files(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     torch.save({"epoch": 7, "state_dict": tensors, "perf": 0.7}, tmp_path / "checkpoint.pth.tar")
     run, report = import_checkpoint(tmp_path / "checkpoint.pth.tar", tmp_path / "run")
     assert (report.missing, report.unexpected) == ((), ())
-    export_run(run, tmp_path / "back.pth")
-    back = torch.load(tmp_path / "back.pth", weights_only=True)
-    assert all(torch.equal(back[name], torch.from_numpy(array)) for name, array in arrays.items())
+    export_run(run, tmp_path / "exported.pth")
+    exported = torch.load(tmp_path / "exported.pth", weights_only=True)
+    assert all(torch.equal(exported[name], torch.from_numpy(array)) for name, array in arrays.items())
 
     torch.save({"state_dict": Payload()}, tmp_path / "evil.pth")
     with pytest.raises(HRNetError, match=r"evil\.pth contains .*\(eval"):
         read_checkpoint(tmp_path / "evil.pth")
-    content = (tmp_path / "back.pth").read_bytes()
+    content = (tmp_path / "exported.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(content[: len(content) // 2])
     (tmp_path / "pickle.pth").write_bytes(pickle.dumps([1, 2, 3]))
     for name in ("cut.pth", "pickle.pth"):

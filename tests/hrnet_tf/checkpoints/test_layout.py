@@ -1,4 +1,4 @@
-"""The table of entries, the names of other code bases, and inferred networks."""
+"""The layout of checkpoints, names of other code bases, and inferred networks."""
 
 from __future__ import annotations
 
@@ -67,21 +67,21 @@ def as_openmmlab(arrays: Arrays, task: str) -> Arrays:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_variable_has_an_entry_and_comes_back(task: str, micro: Micro, checkpoint: Make) -> None:
+def test_every_variable_round_trips(task: str, micro: Micro, checkpoint: Make) -> None:
     spec = micro(task)
     variables = model_weights(build_model(spec))
     assert {entry.variable for entry in entries(spec)} == set(variables)
     arrays = checkpoint(spec)
     _, weights, report = load_into_network(arrays)
     assert (report.missing, report.unexpected) == ((), ())
-    again = official_arrays(spec, weights)
-    assert list(again) == list(arrays)
+    exported = official_arrays(spec, weights)
+    assert list(exported) == list(arrays)
     for name, array in arrays.items():
-        np.testing.assert_array_equal(again[name], array, err_msg=name, strict=True)
+        np.testing.assert_array_equal(exported[name], array, err_msg=name, strict=True)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_openmmlab_names_are_the_same_network(task: str, micro: Micro, checkpoint: Make) -> None:
+def test_openmmlab_names_give_the_same_network(task: str, micro: Micro, checkpoint: Make) -> None:
     arrays = checkpoint(micro(task))
     expected = load_into_network(arrays)
     renamed = as_openmmlab(arrays, task)
@@ -92,7 +92,7 @@ def test_openmmlab_names_are_the_same_network(task: str, micro: Micro, checkpoin
     assert spec == expected[0]
     for name, array in expected[1].items():
         np.testing.assert_array_equal(weights[name], array, err_msg=name)
-    for name in biases:  # OpenMMLab's convolutions before a BatchNorm have none
+    for name in biases:  # convolutions before a BatchNorm have no bias in OpenMMLab
         del renamed[name]
     _, weights, report = load_into_network(renamed)
     assert len(report.missing) == len(biases)
@@ -101,14 +101,14 @@ def test_openmmlab_names_are_the_same_network(task: str, micro: Micro, checkpoin
 
 def test_mmdetection_2_has_the_background_last(micro: Micro, checkpoint: Make) -> None:
     arrays = checkpoint(micro("detection"))
-    newer = as_openmmlab(arrays, "detection")
+    renamed = as_openmmlab(arrays, "detection")
     for part in ("weight", "bias"):
-        newer[f"roi_head.bbox_head.fc_cls.{part}"] = np.roll(arrays[f"bbox_head.fc_cls.{part}"], -1, axis=0)
-        newer[f"roi_head.bbox_head.fc_reg.{part}"] = arrays[f"bbox_head.fc_reg.{part}"][4:]
-    expected, weights = (load_into_network(checkpoint_arrays)[1] for checkpoint_arrays in (arrays, newer))
-    np.testing.assert_array_equal(expected["box_head_logits/bias"], newer["roi_head.bbox_head.fc_cls.bias"])
+        renamed[f"roi_head.bbox_head.fc_cls.{part}"] = np.roll(arrays[f"bbox_head.fc_cls.{part}"], -1, axis=0)
+        renamed[f"roi_head.bbox_head.fc_reg.{part}"] = arrays[f"bbox_head.fc_reg.{part}"][4:]
+    expected, weights = (load_into_network(checkpoint_arrays)[1] for checkpoint_arrays in (arrays, renamed))
+    np.testing.assert_array_equal(expected["box_head_logits/bias"], renamed["roi_head.bbox_head.fc_cls.bias"])
     for name, array in expected.items():
-        if name.startswith("box_head_deltas"):  # those of the background, last here, are not in mmdetection 2
+        if name.startswith("box_head_deltas"):  # mmdetection 2 has no deltas of the background, the last class here
             np.testing.assert_array_equal(weights[name][..., :-4], array[..., :-4])
             assert not weights[name][..., -4:].any()
         else:
@@ -129,7 +129,7 @@ def test_wrappers_and_counters_are_stripped() -> None:
         ("pose", {"stages": (StageSpec(1, 1), StageSpec(1, 1))}),
     ],
 )
-def test_a_network_is_inferred_from_shapes(task: str, changes: dict[str, object], micro: Micro, checkpoint: Make) -> None:
+def test_network_is_inferred_from_shapes(task: str, changes: dict[str, object], micro: Micro, checkpoint: Make) -> None:
     spec = micro(task, **changes)
     inferred = infer_network(official_names(checkpoint(spec)))
     assert isinstance(inferred, HRNetSpec)
@@ -137,7 +137,7 @@ def test_a_network_is_inferred_from_shapes(task: str, changes: dict[str, object]
     assert inferred.name == f"{task}-w{spec.width}"
 
 
-def test_a_baseline_is_inferred_from_its_blocks(checkpoint: Make) -> None:
+def test_baseline_is_inferred_from_its_blocks(checkpoint: Make) -> None:
     spec = SimpleBaselineSpec("simple-baseline-r50", 50, (256, 192), 3)
     assert infer_network(official_names(checkpoint(spec))) == spec
 
@@ -160,7 +160,7 @@ def test_entries_equal_the_official_names(stem: str, name: str) -> None:
     assert {entry.name for entry in entries(preset(name))} == keys
 
 
-def test_an_unknown_layout_is_refused() -> None:
+def test_unknown_layouts() -> None:
     with pytest.raises(HRNetError, match=r"encoder\.weight"):
         kind_of({"encoder.weight": np.zeros(1)})
     with pytest.raises(HRNetError, match="aux_head"):
@@ -175,12 +175,12 @@ def test_removed_links_are_exported_as_zeros(micro: Micro, checkpoint: Make) -> 
     arrays = official_arrays(smaller, {name: array for name, array in weights.items() if name in variables})
     assert set(arrays) == set(checkpoint(full))
     assert not arrays["stage3.0.fuse_layers.2.0.1.1.weight"].any()
-    spec, back, _ = load_into_network(arrays)
+    spec, imported, _ = load_into_network(arrays)
     images = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
     outputs = []
     for network in (smaller, dataclasses.replace(spec, input_size=(64, 64))):
         model = build_model(network)
         for variable in model.weights:
-            variable.assign(back[variable.name.removesuffix(":0")])
+            variable.assign(imported[variable.name.removesuffix(":0")])
         outputs.append(model.predict_on_batch(images))
     np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-4, atol=1e-5 * np.abs(outputs[0]).max())

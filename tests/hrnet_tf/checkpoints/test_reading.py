@@ -1,4 +1,4 @@
-"""Checkpoints with other dtypes, wrapped networks and all kinds of PyTorch tensors, and damaged ones."""
+"""Reading checkpoints: dtypes, wrapped networks, PyTorch tensors and damaged files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CODES = {"bfloat16": "BF16", "float16": "F16", "float64": "F64", "uint8": "U8"}
 
 
 def save_as(dtype: str, arrays: Arrays, path: Path, code: str = "") -> None:
-    """Write a safetensors file of that dtype by hand: length of the header, header, arrays."""
+    """Write a safetensors file byte by byte: length of the header, header, arrays."""
     stored = {name: array.astype(dtype).tobytes() for name, array in arrays.items()}
     header: dict[str, Any] = {}
     end = 0
@@ -50,7 +50,7 @@ def test_safetensors_of_other_dtypes(micro: Micro, checkpoint: Make, tmp_path: P
     np.testing.assert_array_equal(load_weights(run.weights_path)["stem_conv2/kernel"], expected)
 
 
-def test_bfloat16_is_that_of_ml_dtypes(tmp_path: Path) -> None:
+def test_bfloat16_equals_ml_dtypes(tmp_path: Path) -> None:
     bits = np.arange(2**16, dtype=np.uint16)
     save_as("bfloat16", {"all": bits.view(ml_dtypes.bfloat16)}, tmp_path / "all.safetensors")
     np.testing.assert_array_equal(
@@ -59,16 +59,16 @@ def test_bfloat16_is_that_of_ml_dtypes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrapped",
+    "wrapper",
     [
         "_orig_mod.{}", "module._orig_mod.{}", "_orig_mod.module.{}", "net.{}", "ema.{}", "ema.module.{}", "model._orig_mod.{}",
         "module.model.{}", "network.{}", "ema_model.module.{}", "model.backbone._orig_mod.{}", "backbone.{}",
         "_fsdp_wrapped_module.{}", "module.net.{}",
     ],
 )  # fmt: skip
-def test_wrappers_are_stripped(wrapped: str) -> None:
+def test_wrappers_are_stripped(wrapper: str) -> None:
     names = ("conv1.weight", "stage2.0.branches.0.0.conv1.weight", "layer1.0.bn1.num_batches_tracked")
-    arrays = {wrapped.format(name): np.full(3, index) for index, name in enumerate(names)}
+    arrays = {wrapper.format(name): np.full(3, index) for index, name in enumerate(names)}
     assert set(official_names(arrays)) == set(names[:2])
 
 
@@ -78,13 +78,13 @@ def test_wrappers_inside_a_name_are_stripped() -> None:
     }
 
 
-def test_two_networks_in_one_file_are_refused() -> None:
+def test_two_networks_in_one_file() -> None:
     with pytest.raises(HRNetError, match=r"model\.conv1\.weight and ema\.conv1\.weight"):
         official_names({"model.conv1.weight": np.zeros(3), "ema.conv1.weight": np.ones(3)})
 
 
 def npz(path: Path, header: bytes) -> Path:
-    """An .npz of one member, which begins with that header."""
+    """An .npz file of one array with the given header."""
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("conv1.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
     return path
@@ -111,7 +111,7 @@ def test_damaged_npz_headers(header: str, tmp_path: Path) -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_an_npz_without_arrays(tmp_path: Path) -> None:
+def test_npz_without_arrays(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "archive.npz", "w") as file:
         file.writestr("readme.txt", "hello")
     with pytest.raises(HRNetError, match=r"archive\.npz .*'readme\.txt'"):
@@ -128,14 +128,14 @@ def test_an_npz_without_arrays(tmp_path: Path) -> None:
         ("stage2.999999999.branches.0.0.conv1.weight", np.zeros(3), "999999999"),
     ],
 )
-def test_invalid_arrays_are_refused(micro: Micro, checkpoint: Make, tmp_path: Path, name: str, array: Any, message: str) -> None:
+def test_invalid_arrays(micro: Micro, checkpoint: Make, tmp_path: Path, name: str, array: Any, message: str) -> None:
     np.savez(tmp_path / "checkpoint.npz", **{**checkpoint(micro("pose")), name: array})  # type: ignore[arg-type]
     with pytest.raises(HRNetError, match=rf"checkpoint\.npz: .*{message}"):
         import_checkpoint(tmp_path / "checkpoint.npz", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_dtype_that_numpy_does_not_have(tmp_path: Path) -> None:
+def test_dtype_unknown_to_numpy(tmp_path: Path) -> None:
     save_as("uint8", {"conv1.weight": np.zeros(4)}, tmp_path / "eight.safetensors", "F8_E4M3")
     with pytest.raises(HRNetError, match=r"eight\.safetensors: conv1\.weight .*F8_E4M3"):
         read_checkpoint(tmp_path / "eight.safetensors")
@@ -152,7 +152,7 @@ def test_every_kind_of_pytorch_tensor(tmp_path: Path) -> None:
         "quantized": torch.quantize_per_tensor(values, 0.5, 0, torch.qint8),
         "half": values.to(torch.bfloat16),
         "double": values.double(),
-        "turned": values.T.contiguous().T,
+        "transposed": values.T.contiguous().T,
     }
     torch.save({"state_dict": tensors}, tmp_path / "checkpoint.pth")
     arrays = read_checkpoint(tmp_path / "checkpoint.pth")
@@ -172,7 +172,7 @@ def test_pytorch_files_without_values(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "meta.pth")
 
 
-def test_cut_checkpoints_name_their_file(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
+def test_truncated_checkpoints(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **checkpoint(micro("pose")))  # type: ignore[arg-type]
     content = buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The command `hrnet` as a process: version, terminals that are not UTF-8, and folders that hide its packages."""
+"""The command `hrnet` as a process: version, terminal encodings, and folders that shadow its packages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMAND = f"import sys; sys.argv[0] = 'hrnet'; sys.path.append({str(ROOT)!r}); f
 
 
 def run(*arguments: str, folder: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """Python in `folder`, which comes before the package on its path."""
+    """Runs Python in `folder`, which is before the package on its path."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG"))}
     environment |= {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT))), **variables}
     return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, check=False)
@@ -42,36 +42,36 @@ def test_h_is_help(words: list[str]) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_any_terminal_shows_help_and_errors(encoding: str) -> None:
     for words in (["--help"], ["train", "--help"], ["models", "pose-w32", "--parts"]):
-        done = run("-m", "hrnet_tf", *words, PYTHONIOENCODING=encoding)
-        assert done.returncode == 0, done.stderr.decode(encoding)
-        assert len(done.stdout.decode(encoding)) > 1000
-    done = run("-m", "hrnet_tf", "bench", "Größe…日本.tflite", PYTHONIOENCODING=encoding, PYTHONUTF8="1")
-    assert done.returncode == 2
-    line = done.stderr.decode(encoding, "replace")  # of ASCII, click makes UTF-8
+        completed = run("-m", "hrnet_tf", *words, PYTHONIOENCODING=encoding)
+        assert completed.returncode == 0, completed.stderr.decode(encoding)
+        assert len(completed.stdout.decode(encoding)) > 1000
+    completed = run("-m", "hrnet_tf", "bench", "Größe…日本.tflite", PYTHONIOENCODING=encoding, PYTHONUTF8="1")
+    assert completed.returncode == 2
+    line = completed.stderr.decode(encoding, "replace")  # click replaces ASCII by UTF-8
     assert re.fullmatch(r"error: .*\.tflite.*\n", line)
 
 
 @pytest.mark.parametrize(
     "variables", [{"LANG": "C"}, {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
-def test_the_c_locale(variables: dict[str, str]) -> None:
-    done = run("-m", "hrnet_tf", "convert", "--help", **variables)
-    assert done.returncode == 0, done.stderr
-    assert b"hrnet_tf convert" in done.stdout
+def test_c_locale(variables: dict[str, str]) -> None:
+    completed = run("-m", "hrnet_tf", "convert", "--help", **variables)
+    assert completed.returncode == 0, completed.stderr
+    assert b"hrnet_tf convert" in completed.stdout
 
 
 def hide(folder: Path, name: str, kind: str) -> Path:
-    """Create a package or module with a package's name in `folder`."""
+    """Create a package or module in `folder` with the name of a package of the project."""
     if kind == "module":
-        place = folder / f"{name}.py"
-        place.write_text("")
-        return place
-    place = folder / name
-    place.mkdir()
-    (place / "__init__.py").write_text("")
+        path = folder / f"{name}.py"
+        path.write_text("")
+        return path
+    path = folder / name
+    path.mkdir()
+    (path / "__init__.py").write_text("")
     if kind == "package with a cli":
-        (place / "cli.py").write_text("")
-    return place
+        (path / "cli.py").write_text("")
+    return path
 
 
 @pytest.mark.parametrize(
@@ -83,22 +83,22 @@ def hide(folder: Path, name: str, kind: str) -> Path:
         ("mobile_eval", "package with a cli"),
     ],
 )
-def test_a_folder_that_hides_a_package_is_named(tmp_path: Path, name: str, kind: str) -> None:
-    place = hide(tmp_path, name, kind)
-    line = f"{place} hides the package {name!r} of hrnet_tf: rename it, or start Python where it is not on the path"
+def test_error_names_a_folder_that_hides_a_package(tmp_path: Path, name: str, kind: str) -> None:
+    path = hide(tmp_path, name, kind)
+    line = f"{path} hides the package {name!r} of hrnet_tf: rename it, or start Python where it is not on the path"
     for arguments in (("-m", "hrnet_tf", "--help"), ("-c", COMMAND, "models")):
-        done = run(*arguments, folder=tmp_path)
-        assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"error: {line}\n")
+        completed = run(*arguments, folder=tmp_path)
+        assert (completed.returncode, completed.stdout, completed.stderr.decode()) == (2, b"", f"error: {line}\n")
     imported = run("-c", "import hrnet_tf", folder=tmp_path)
     assert imported.returncode == (name == "mobile_eval")
     assert line in imported.stderr.decode().splitlines()[-1 if name == "mobile_eval" else 0]
-    if kind == "module":  # Python itself refuses to look into it, after the warning
+    if kind == "module":  # after the warning, Python itself cannot import from it
         return
-    inside = run("-c", f"import hrnet_tf\nimport {name}.nothing_of_this_name", folder=tmp_path)
-    assert line in inside.stderr.decode().splitlines()[-1]
+    submodule = run("-c", f"import hrnet_tf\nimport {name}.missing_module", folder=tmp_path)
+    assert line in submodule.stderr.decode().splitlines()[-1]
 
 
-def test_a_folder_that_hides_nothing_is_ignored(tmp_path: Path) -> None:
-    (tmp_path / "training").mkdir()  # a folder of data; Python takes the package further along the path
-    done = run("-W", "error", "-c", "import hrnet_tf, training.config; print(training.__file__)", folder=tmp_path)
-    assert Path(done.stdout.decode().strip()).parent == ROOT / "training"
+def test_folder_that_is_not_a_package(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()  # a folder of data; Python imports the package that is later on the path
+    completed = run("-W", "error", "-c", "import hrnet_tf, training.config; print(training.__file__)", folder=tmp_path)
+    assert Path(completed.stdout.decode().strip()).parent == ROOT / "training"

@@ -1,4 +1,4 @@
-"""`hrnet models`: the table, the parts of a model, JSON, and invalid arguments."""
+"""`hrnet models`: the table, the parts of a model, JSON and invalid arguments."""
 
 from __future__ import annotations
 
@@ -29,55 +29,51 @@ def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch, columns: int = 120) -
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """The table's lines by their first word."""
+    """The lines of a table by their first word."""
     return {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
 
 
 def test_table_of_all_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert hrnet("models", monkeypatch) == 0
-    printed = rows(capsys.readouterr().out)
-    assert set(PRESETS) <= set(printed)
-    assert printed["pose"] == ["256x192"]
-    assert printed["pose-w32"] == ["28,536,113", "7.645", "7.120", "53", "28.5", "+0.13", "7.10", "+0.28"]
-    assert printed["pose-small-v1"] == ["1,284,961", "0.571", "0.532", "11", "–", "–", "–", "–"]
-    assert printed["detect-w18"][4:] == ["26.18", "0.00f", "159.06", "+0.02g"]
-    assert " ".join(printed["f"]) == "parameters counted without BatchNorm's, / 2^20"
+    table = rows(capsys.readouterr().out)
+    assert set(PRESETS) <= set(table)
+    assert table["pose"] == ["256x192"]
+    assert table["pose-w32"] == ["28,536,113", "7.645", "7.120", "53", "28.5", "+0.13", "7.10", "+0.28"]
+    assert table["pose-small-v1"] == ["1,284,961", "0.571", "0.532", "11", "–", "–", "–", "–"]
+    assert table["detect-w18"][4:] == ["26.18", "0.00f", "159.06", "+0.02g"]
+    assert " ".join(table["f"]) == "parameters counted without BatchNorm's, / 2^20"
 
 
 def test_figures_that_are_not_reproduced_have_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert hrnet("models --task segmentation", monkeypatch) == 0
-    printed = rows(capsys.readouterr().out)
-    assert printed["segment-w40"][4:] == ["45.2", "+1.54a", "493.2", "+1.11a"]
-    assert " ".join(printed["a"]).startswith("no rule or variant of W40 gives 45.2 and 493.2")
-    assert "pose-w32" not in printed
+    table = rows(capsys.readouterr().out)
+    assert table["segment-w40"][4:] == ["45.2", "+1.54a", "493.2", "+1.11a"]
+    assert " ".join(table["a"]).startswith("no rule or variant of W40 gives 45.2 and 493.2")
+    assert "pose-w32" not in table
 
 
-def test_another_input_size_shows_its_published_sizes(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_published_sizes_of_another_input_size(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert hrnet("models --input-size 384x288 --task pose", monkeypatch) == 0
-    printed = rows(capsys.readouterr().out)
-    assert printed["pose"] == ["384x288"]
-    assert printed["pose-w32"][1:] == ["17.201", "16.020", "53", "28.5", "+0.13", "16.0", "+0.12"]
-    assert printed["simple-baseline-r101"][3:] == ["–", "–", "–", "27.9", "-0.18b"]
+    table = rows(capsys.readouterr().out)
+    assert table["pose"] == ["384x288"]
+    assert table["pose-w32"][1:] == ["17.201", "16.020", "53", "28.5", "+0.13", "16.0", "+0.12"]
+    assert table["simple-baseline-r101"][3:] == ["–", "–", "–", "27.9", "-0.18b"]
     assert hrnet("models pose-w32 --input-size 128x96", monkeypatch) == 0
     assert rows(capsys.readouterr().out)["pose-w32"][4:] == ["–"] * 4
 
 
 def test_parts_of_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert hrnet("models pose-w32 --parts", monkeypatch) == 0
-    printed = rows(capsys.readouterr().out)
-    assert set(parts(preset("pose-w32"))) <= set(printed)
-    assert printed["stage1"] == ["286,208", "1.00", "868,220,928", "11.36"]
-    assert printed["stage4_module0_link0to3"] == ["92,800", "0.33", "12,386,304", "0.16"]
-    assert printed["26"] == ["branches", "25,401,344", "89.01", "5,888,802,816", "77.03"]
-    assert printed["53"] == ["links", "2,218,368", "7.77", "383,778,816", "5.02"]
-    assert printed["everything"] == ["28,536,113", "100.00", "7,645,003,776", "100.00"]
+    table = rows(capsys.readouterr().out)
+    assert set(parts(preset("pose-w32"))) <= set(table)
+    assert table["stage1"] == ["286,208", "1.00", "868,220,928", "11.36"]
+    assert table["stage4_module0_link0to3"] == ["92,800", "0.33", "12,386,304", "0.16"]
+    assert table["26"] == ["branches", "25,401,344", "89.01", "5,888,802,816", "77.03"]
+    assert table["53"] == ["links", "2,218,368", "7.77", "383,778,816", "5.02"]
+    assert table["everything"] == ["28,536,113", "100.00", "7,645,003,776", "100.00"]
 
 
-def test_one_model_shows_every_published_figure_with_its_source(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_published_figures_of_a_model_have_sources(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert hrnet("models segment-w48", monkeypatch) == 0
     text = capsys.readouterr().out
     assert "multiply-adds / 2^30: 696.2 in arXiv 1908.07919, 696.18 here, 0.00 %" in text
@@ -145,6 +141,6 @@ def test_tensorflow_is_not_imported() -> None:
         "print('heavy:', sorted(heavy))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.splitlines()[-1] == "heavy: []"
-    assert "everything" in done.stdout
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert completed.stdout.splitlines()[-1] == "heavy: []"
+    assert "everything" in completed.stdout

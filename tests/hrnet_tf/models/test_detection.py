@@ -1,4 +1,4 @@
-"""The detector: its sizes, and each step from anchors to detections against values computed by hand."""
+"""The detector: sizes, and each step from anchors to detections against values computed by hand."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def detector() -> Any:
 
 @pytest.fixture(scope="module")
 def rpn_outputs() -> tuple[Array, Array]:
-    """Logits (2, A) and deltas (2, A, 4) that throw some anchors together and some out of the image."""
+    """Logits (2, A) and deltas (2, A, 4) that move some anchors onto each other and some out of the image."""
     rng = np.random.default_rng(3)
     deltas = rng.standard_normal((2, ANCHORS, 4)).astype(np.float32)
     deltas[0, :20, 0] = -50.0
@@ -57,7 +57,7 @@ def proposals(rpn_outputs: tuple[Array, Array]) -> tuple[Array, Array]:
     return boxes.numpy(), scores.numpy()
 
 
-def trainable(layers: list[Any]) -> int:
+def parameter_count(layers: list[Any]) -> int:
     return sum(int(np.prod(weight.shape)) for layer in layers for weight in layer.trainable_weights)
 
 
@@ -83,20 +83,20 @@ def test_outputs(detector: Any) -> None:
 
 def test_parameters_of_each_part(detector: Any) -> None:
     costs = {name: parts(detector_spec())[name].parameters for name in ("neck", "rpn", "box_head")}
-    built = {name: trainable([layer for layer in detector.layers if layer.name.startswith(name)]) for name in costs}
+    built = {name: parameter_count([layer for layer in detector.layers if layer.name.startswith(name)]) for name in costs}
     assert built == costs == {"neck": 3840 * 4 + 256 + 2_950_400, "rpn": 593_935, "box_head": 14_310_805}
-    assert trainable([detector]) == sum(cost.parameters for cost in parts(detector_spec()).values())
+    assert parameter_count([detector]) == sum(cost.parameters for cost in parts(detector_spec()).values())
 
 
 def test_parameters_of_a_narrow_head() -> None:
     spec = dataclasses.replace(detector_spec(), head_width=8, classes=3)
     model, costs = build_model(spec), parts(spec)
-    gathered, features = 15 * 4, 4 * 8
-    neck = gathered * 8 + 8 + 5 * (9 * 8 * 8 + 8)
+    concatenated, features = 15 * 4, 4 * 8
+    neck = concatenated * 8 + 8 + 5 * (9 * 8 * 8 + 8)
     rpn = 9 * 8 * 8 + 8 + 8 * 15 + 15
     boxes = 49 * 8 * features + features + features * features + features + features * 5 * 4 + 5 * 4
     assert [costs[name].parameters for name in ("neck", "rpn", "box_head")] == [neck, rpn, boxes]
-    assert trainable([model]) == sum(cost.parameters for cost in costs.values())
+    assert parameter_count([model]) == sum(cost.parameters for cost in costs.values())
     assert costs["box_head"].multiply_adds == 100 * (49 * 8 * features + features * features + features * 5 * 4)
     assert model.output_shape["proposals"] == (None, 100, 4)
     assert HRNetSpec.from_json(spec.to_json()) == spec
@@ -105,7 +105,7 @@ def test_parameters_of_a_narrow_head() -> None:
 
 
 @pytest.mark.parametrize("folded", [False, True])
-def test_the_two_stages_equal_the_detector(folded: bool) -> None:
+def test_two_stages_equal_the_detector(folded: bool) -> None:
     spec = dataclasses.replace(detector_spec(), head_width=8, classes=3)
     network = build_model(spec, folded=folded)
     image = np.random.default_rng(0).standard_normal((2, *SIZE, 3)).astype(np.float32)
@@ -132,14 +132,14 @@ def test_encoding_is_the_inverse_of_decoding() -> None:
 
 
 @pytest.mark.slow
-def test_a_detector_of_the_paper() -> None:
+def test_detect_w18() -> None:
     model = build_model(preset("detect-w18"))
-    assert trainable([model]) == 27_486_776
+    assert parameter_count([model]) == 27_486_776
     assert model.output_shape["rpn_logits"] == (None, 3 * (200 * 304 + 100 * 152 + 50 * 76 + 25 * 38 + 12 * 19))
     assert model.output_shape["class_logits"] == (None, 1000, 81)
 
 
-def test_a_detector_without_some_links_is_built() -> None:
+def test_detector_without_some_links() -> None:
     links = {FusionLink(4, 0, 3, 0), FusionLink(3, 0, 0, 2)}
     model = build_model(detector_spec().without(links), folded=True)
     assert model.output_shape["box_deltas"] == (None, 1000, 324)
@@ -147,7 +147,7 @@ def test_a_detector_without_some_links_is_built() -> None:
 
 
 @pytest.mark.parametrize(("size", "stages"), [((32, 64), 3), ((64, 80), 2)])
-def test_invalid_input_sizes_are_refused(size: tuple[int, int], stages: int) -> None:
+def test_invalid_input_sizes(size: tuple[int, int], stages: int) -> None:
     with pytest.raises(HRNetError, match=f"got {size[0]}x{size[1]}"):
         build_model(detector_spec(size, stages))
 
@@ -168,9 +168,9 @@ def test_anchors_are_centered_on_multiples_of_the_stride() -> None:
     anchors = anchor_boxes(SIZE)
     assert anchors.shape == (ANCHORS, 4)
     wide, tall = 16 * 2**0.5, 8 * 2**0.5  # half of 32 * sqrt(2) and 32 / sqrt(2)
-    first_place = [[-wide, -tall, wide, tall], [-16, -16, 16, 16], [-tall, -wide, tall, wide]]
-    np.testing.assert_allclose(anchors[:3], first_place, rtol=1e-6)
-    np.testing.assert_allclose(anchors[3:6], np.add(first_place, [4, 0, 4, 0]), rtol=1e-6)  # the next column
+    first_position = [[-wide, -tall, wide, tall], [-16, -16, 16, 16], [-tall, -wide, tall, wide]]
+    np.testing.assert_allclose(anchors[:3], first_position, rtol=1e-6)
+    np.testing.assert_allclose(anchors[3:6], np.add(first_position, [4, 0, 4, 0]), rtol=1e-6)  # the next column
     np.testing.assert_allclose(anchors[24 * 3 + 1], [-16, -12, 16, 20])  # the next row
     np.testing.assert_allclose(anchors[16 * 24 * 3 + 1], [-32, -32, 32, 32])  # P3
     np.testing.assert_allclose(anchors[-2], [-256, -256, 256, 256])  # P6
@@ -201,10 +201,12 @@ def test_deltas_move_and_scale() -> None:
     boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [5, 5, 5, 5], [10, 20, 30, 60]], np.float32)
     deltas = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 2, -1], [0.7, -1.9, -0.5, 0.3], [0.5, 0.25, 100, 0]], np.float32)
     decoded = clip_boxes(decode_deltas(boxes[:4], deltas[:4], (1, 1, 1, 1.0)), (32, 32)).numpy()
-    documented_in_mmdetection = [[0, 0, 1, 1], [0.1409, 0.1409, 2.8591, 2.8591], [0, 0.3161, 4.1945, 0.6839], [5, 5, 5, 5]]
-    np.testing.assert_allclose(decoded, documented_in_mmdetection, atol=1e-4)
-    grown = 20 * 1000 / 16 / 2  # the width grows no further
-    np.testing.assert_allclose(decode_deltas(boxes[4], deltas[4], (1, 1, 1, 1.0)), [30 - grown, 30, 30 + grown, 70], rtol=1e-6)
+    mmdetection_example = [[0, 0, 1, 1], [0.1409, 0.1409, 2.8591, 2.8591], [0, 0.3161, 4.1945, 0.6839], [5, 5, 5, 5]]
+    np.testing.assert_allclose(decoded, mmdetection_example, atol=1e-4)
+    half_width = 20 * 1000 / 16 / 2  # the largest factor of the width
+    np.testing.assert_allclose(
+        decode_deltas(boxes[4], deltas[4], (1, 1, 1, 1.0)), [30 - half_width, 30, 30 + half_width, 70], rtol=1e-6
+    )
     np.testing.assert_allclose(decode_deltas(boxes[4], [1, 1, 0, 5 * np.log(2)], BOX_STDS), [12, 4, 32, 84], rtol=1e-6)
 
 
@@ -212,15 +214,15 @@ def test_deltas_move_and_scale() -> None:
 
 
 def plain_suppression(boxes: Array, scores: Array, threshold: float) -> list[int]:
-    """Non-maximum suppression written out: the indices of the boxes that no better box overlaps, best first."""
-    kept: list[int] = []
+    """Reference implementation of non-maximum suppression: indices of the remaining boxes, best first."""
+    selected: list[int] = []
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     for index in np.argsort(-scores):
-        overlap = np.minimum(boxes[index, 2:], boxes[kept, 2:]) - np.maximum(boxes[index, :2], boxes[kept, :2])
-        both = np.prod(np.maximum(overlap, 0), axis=1)
-        if np.all(both < threshold * (areas[kept] + areas[index] - both)):
-            kept.append(int(index))
-    return kept
+        overlap = np.minimum(boxes[index, 2:], boxes[selected, 2:]) - np.maximum(boxes[index, :2], boxes[selected, :2])
+        intersections = np.prod(np.maximum(overlap, 0), axis=1)
+        if np.all(intersections < threshold * (areas[selected] + areas[index] - intersections)):
+            selected.append(int(index))
+    return selected
 
 
 def test_proposals_equal_those_of_plain_suppression(rpn_outputs: tuple[Array, Array], proposals: tuple[Array, Array]) -> None:
@@ -232,15 +234,15 @@ def test_proposals_equal_those_of_plain_suppression(rpn_outputs: tuple[Array, Ar
         for start, end in zip([0, *ends], ends, strict=False):
             best = start + np.argsort(-logits[image, start:end])[:1000]
             best = best[np.all(decoded[image, best, 2:] > decoded[image, best, :2], axis=1)]
-            kept = best[plain_suppression(decoded[image, best], logits[image, best], 0.7)]
-            expected += zip(logits[image, kept].tolist(), decoded[image, kept].tolist(), strict=True)
+            selected = best[plain_suppression(decoded[image, best], logits[image, best], 0.7)]
+            expected += zip(logits[image, selected].tolist(), decoded[image, selected].tolist(), strict=True)
         expected.sort(reverse=True)
         count = int(np.sum(proposals[1][image] > 0))
         assert count == len(expected)
         np.testing.assert_allclose(proposals[0][image, :count], [box for _, box in expected], atol=1e-4)
 
 
-def test_proposals_lie_inside_the_image_best_first(proposals: tuple[Array, Array]) -> None:
+def test_proposals_are_inside_the_image_and_sorted(proposals: tuple[Array, Array]) -> None:
     boxes, scores = proposals
     assert boxes.shape == (2, 1000, 4)
     assert boxes.min() == 0
@@ -270,7 +272,7 @@ def test_proposals_are_exact_in_mixed_precision(rpn_outputs: tuple[Array, Array]
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_an_invalid_number_of_proposals_is_refused(count: int) -> None:
+def test_invalid_number_of_proposals(count: int) -> None:
     with pytest.raises(HRNetError, match=f"1 to 1000, got {count}"):
         Proposals(SIZE, count)
 
@@ -279,7 +281,7 @@ def test_an_invalid_number_of_proposals_is_refused(count: int) -> None:
 
 
 def pyramid(size: int, values: Any) -> list[Array]:
-    """P2 to P5 of a square image, one channel; `values` gives a level's maps from its number, rows and columns."""
+    """P2 to P5 of a square image with one channel. `values` computes a map from its level, rows and columns."""
     levels = []
     for level in range(4):
         y, x = np.mgrid[: size >> level + 2, : size >> level + 2].astype(np.float32)
@@ -297,7 +299,7 @@ def pyramid(size: int, values: Any) -> list[Array]:
         ((32, 32, 480, 480), 3),
     ],
 )
-def test_a_ramp_is_read_at_the_centers_of_the_bins(box: tuple[int, ...], level: int) -> None:
+def test_linear_maps_are_sampled_at_bin_centers(box: tuple[int, ...], level: int) -> None:
     maps = pyramid(512, lambda level, y, x: 1000 * level + 3 * x + 0.5 * y)
     pooled = RoIAlign()([np.array([[box]], np.float32), *maps]).numpy()
     assert pooled.shape == (1, 1, 7, 7, 1)
@@ -308,25 +310,26 @@ def test_a_ramp_is_read_at_the_centers_of_the_bins(box: tuple[int, ...], level: 
 
 
 def interpolated(maps: Array, y: float, x: float) -> float:
-    """mmcv's bilinear interpolation: at the edge's value up to a pixel outside."""
+    """Bilinear interpolation as in mmcv: samples up to a pixel outside have the value of the edge."""
     y, x = min(max(y, 0), maps.shape[0] - 1), min(max(x, 0), maps.shape[1] - 1)
     top, left = int(min(y, maps.shape[0] - 2)), int(min(x, maps.shape[1] - 2))
     (a, b), (c, d) = maps[top : top + 2, left : left + 2]
-    down, right = y - top, x - left
-    return float((1 - down) * ((1 - right) * a + right * b) + down * ((1 - right) * c + right * d))
+    row_weight, column_weight = y - top, x - left
+    upper, lower = ((1 - column_weight) * first + column_weight * second for first, second in ((a, b), (c, d)))
+    return float((1 - row_weight) * upper + row_weight * lower)
 
 
-def test_samples_beyond_an_edge_take_its_value() -> None:
+def test_samples_outside_have_the_value_of_the_edge() -> None:
     maps = pyramid(64, lambda level, y, x: np.random.default_rng(level).standard_normal(x.shape))
     boxes = np.array([[[0, 0, 9, 5], [50, 40, 64, 64]], [[0, 60, 64, 64], [3, 0, 3.5, 64]]], np.float32)
-    second = [np.concatenate([level, -level]) for level in maps]
-    pooled = RoIAlign()([boxes, *second]).numpy()[..., 0]
+    batch_maps = [np.concatenate([level, -level]) for level in maps]
+    pooled = RoIAlign()([boxes, *batch_maps]).numpy()[..., 0]
     expected = np.zeros((2, 2, 7, 7))
     for image, index, row, column in np.ndindex(expected.shape):
         x1, y1, x2, y2 = boxes[image, index] / 4
         ys = [y1 + (y2 - y1) * (row + sample) / 7 - 0.5 for sample in (0.25, 0.75)]
         xs = [x1 + (x2 - x1) * (column + sample) / 7 - 0.5 for sample in (0.25, 0.75)]
-        expected[image, index, row, column] = np.mean([interpolated(second[0][image, :, :, 0], y, x) for y in ys for x in xs])
+        expected[image, index, row, column] = np.mean([interpolated(batch_maps[0][image, :, :, 0], y, x) for y in ys for x in xs])
     np.testing.assert_allclose(pooled, expected, atol=1e-5)
 
 
@@ -343,7 +346,7 @@ def test_every_bin_has_a_gradient() -> None:
 
 
 def outputs(proposals: list[list[float]], classes: list[int], probabilities: list[float]) -> dict[str, Array]:
-    """Outputs for one image of proposals with one class each, the rest of the probability on the background (80)."""
+    """Outputs for one image. Each proposal has one class; the remaining probability is that of the background (80)."""
     count = len(proposals)
     logits = np.full((1, count, 81), -30.0, np.float32)
     for index, (label, probability) in enumerate(zip(classes, probabilities, strict=True)):
@@ -370,9 +373,9 @@ def test_suppression_per_class() -> None:
 
 def test_deltas_per_class_and_clipping() -> None:
     batch = outputs([[10, 10, 30, 50], [70, 30, 90, 60]], [3, 79], [0.9, 0.8])
-    batch["box_deltas"][0, 0, 4 * 3 : 4 * 3 + 4] = [1, -0.5, 0, 5 * np.log(0.5)]  # 2 right, 2 up, half as tall
+    batch["box_deltas"][0, 0, 4 * 3 : 4 * 3 + 4] = [1, -0.5, 0, 5 * np.log(0.5)]  # 2 right, 2 up, half the height
     batch["box_deltas"][0, 1, 4 * 79 : 4 * 79 + 4] = [5, 0, 0, 0]  # 10 right
-    batch["box_deltas"][0, :, 4 * 80 :] = 9  # those of the background are ignored
+    batch["box_deltas"][0, :, 4 * 80 :] = 9  # deltas of the background are ignored
     detections = decode_detections(batch, SIZE, limit=5)
     assert detections.classes[0, :2].tolist() == [3, 79]
     np.testing.assert_allclose(detections.boxes[0, :2], [[12, 18, 20, 20], [80, 30, 16, 30]], rtol=1e-5)

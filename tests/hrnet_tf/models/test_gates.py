@@ -88,7 +88,7 @@ def test_unit_dropout_drops_images_and_preserves_the_mean() -> None:
     np.testing.assert_array_equal(np.asarray(layer(maps, training=False)), maps)
 
 
-def test_a_baseline_has_no_links_for_gates() -> None:
+def test_gates_of_a_baseline() -> None:
     from hrnet_tf.spec.presets import preset
 
     with pytest.raises(HRNetError, match="simple-baseline-r50"):

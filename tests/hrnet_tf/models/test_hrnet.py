@@ -26,7 +26,7 @@ def images(spec: HRNetSpec) -> NDArray[np.float32]:
     return np.random.default_rng(1).standard_normal((2, *spec.input_size, 3)).astype(np.float32)
 
 
-def test_output_is_one_heatmap_per_joint_at_stride_4(spec: HRNetSpec) -> None:
+def test_output_is_one_heatmap_per_keypoint_at_stride_4(spec: HRNetSpec) -> None:
     assert build_model(spec).output_shape == (None, 16, 16, 17)
 
 
@@ -48,7 +48,7 @@ def test_folding_batch_norm_preserves_the_outputs(spec: HRNetSpec, random_weight
 
 
 @pytest.mark.slow
-def test_the_initial_quantized_network_approximates_the_folded_one(spec: HRNetSpec, random_weights: RandomWeights) -> None:
+def test_initial_quantized_network_approximates_the_folded_one(spec: HRNetSpec, random_weights: RandomWeights) -> None:
     model, folded = build_model(spec), build_model(spec, folded=True)
     weights = fold_batch_norm(random_weights(model))
     set_model_weights(folded, weights)
@@ -63,7 +63,7 @@ def test_the_initial_quantized_network_approximates_the_folded_one(spec: HRNetSp
     assert not any(weight.name.endswith(("_min:0", "_max:0")) for layer in upsampling for weight in layer.weights)
 
 
-def test_a_strided_convolution_pads_one_pixel_per_side() -> None:
+def test_strided_convolution_pads_one_pixel_per_side() -> None:
     image = keras.Input((8, 8, 1))
     model = keras.Model(image, conv_unit(image, 1, 3, name="unit", stride=2, relu=False, folded=True))
     model.set_weights([np.ones((3, 3, 1, 1)), np.zeros(1)])
@@ -73,12 +73,12 @@ def test_a_strided_convolution_pads_one_pixel_per_side() -> None:
 
 def test_nearest_upsampling_repeats_pixels() -> None:
     maps = np.arange(2 * 3 * 2, dtype=np.float32).reshape(1, 2, 3, 2)
-    wide = maps.repeat(4, axis=1).repeat(4, axis=2)
+    expected = maps.repeat(4, axis=1).repeat(4, axis=2)
     for training in (False, True):
-        np.testing.assert_array_equal(Upsampling(4)(maps, training=training).numpy(), wide)
+        np.testing.assert_array_equal(Upsampling(4)(maps, training=training).numpy(), expected)
 
 
-def test_weights_of_another_network_are_refused(spec: HRNetSpec) -> None:
+def test_weights_of_another_network(spec: HRNetSpec) -> None:
     model = build_model(spec)
     weights = model_weights(model)
     with pytest.raises(HRNetError, match="stem_conv1/kernel"):

@@ -1,4 +1,4 @@
-"""Models are compiled once each, without warnings from TensorFlow about retracing."""
+"""Each model is compiled once, without warnings of TensorFlow about retracing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_batches_of_any_size() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("call", "warned"), [("Inference(model, (8, 8, 3))", False), ("model.predict_on_batch", True)])
-def test_many_models_in_one_process(call: str, warned: bool) -> None:
-    done = subprocess.run([sys.executable, "-c", JOB.format(call=call)], capture_output=True, text=True, check=True)
-    assert ("retracing" in done.stderr) == warned
+@pytest.mark.parametrize(("call", "retraces"), [("Inference(model, (8, 8, 3))", False), ("model.predict_on_batch", True)])
+def test_many_models_in_one_process(call: str, retraces: bool) -> None:
+    completed = subprocess.run([sys.executable, "-c", JOB.format(call=call)], capture_output=True, text=True, check=True)
+    assert ("retracing" in completed.stderr) == retraces

@@ -1,4 +1,4 @@
-"""Either Keras loads saved models after `import hrnet_tf`, in a new process."""
+"""Saved models of tf_keras and Keras 3 are loaded in a new process after `import hrnet_tf`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ print(json.dumps(results))
 
 
 def run(code: str, *arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a new process, in which only `variables` choose Keras."""
+    """Runs a program in a new process, in which only `variables` select the Keras."""
     environment = {name: value for name, value in os.environ.items() if name not in ("HRNET_KERAS", "TF_USE_LEGACY_KERAS")}
     environment |= {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow", **variables}
     command = [sys.executable, "-c", code, *arguments]
@@ -63,22 +63,22 @@ def run(code: str, *arguments: str, folder: Path, **variables: str) -> subproces
 
 @pytest.fixture(scope="module", params=list(IMPORT))
 def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The name of a Keras, and the folder of compiled models that it saved."""
+    """The name of a Keras and the folder of models that it saved."""
     folder = tmp_path_factory.mktemp("saved")
-    done = run(SAVE, request.param, folder=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
+    completed = run(SAVE, request.param, folder=folder)
+    assert completed.returncode == 0, completed.stderr[-3000:]
     return request.param, folder
 
 
 @pytest.mark.slow
 def test_models_are_loaded_after_import_hrnet_tf(saved: tuple[str, Path]) -> None:
     name, folder = saved
-    done = run(LOAD.format(imports=f"import hrnet_tf\n{IMPORT[name]}"), folder=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = json.loads(done.stdout.splitlines()[-1])
+    completed = run(LOAD.format(imports=f"import hrnet_tf\n{IMPORT[name]}"), folder=folder)
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    results = json.loads(completed.stdout.splitlines()[-1])
     assert len(results) == 6
-    for kind, _, difference in results.values():
-        assert kind == "HRNetModel"
+    for class_name, _, difference in results.values():
+        assert class_name == "HRNetModel"
         assert difference < 1e-5
     assert results["pose.keras"][1]["top"] == 5
     assert results["segmentation.h5"][1]["ohem_threshold"] == 0.5
@@ -89,18 +89,18 @@ def test_models_are_loaded_after_import_hrnet_tf(saved: tuple[str, Path]) -> Non
 def test_hrnet_tf_may_be_imported_last(saved: tuple[str, Path]) -> None:
     name, folder = saved
     code = f"import tensorflow\n{IMPORT[name]}\nimport hrnet_tf\nprint(keras.models.load_model('pose.h5').loss.top)"
-    done = run(code, folder=folder)
-    assert done.stdout.endswith("5\n"), done.stderr[-3000:]
+    completed = run(code, folder=folder)
+    assert completed.stdout.endswith("5\n"), completed.stderr[-3000:]
 
 
 @pytest.mark.slow
-def test_the_other_keras_is_named(saved: tuple[str, Path]) -> None:
+def test_models_of_the_other_keras(saved: tuple[str, Path]) -> None:
     name, folder = saved
-    other = next(keras_name for keras_name in IMPORT if keras_name != name)
+    other_keras = next(keras_name for keras_name in IMPORT if keras_name != name)
     code = f"import hrnet_tf\n{IMPORT[name]}\nkeras.models.load_model('pose.keras')"
-    done = run(code, folder=folder, HRNET_KERAS=other)
-    assert done.returncode == 1
-    assert f"or set HRNET_KERAS={name}" in done.stderr
+    completed = run(code, folder=folder, HRNET_KERAS=other_keras)
+    assert completed.returncode == 1
+    assert f"or set HRNET_KERAS={name}" in completed.stderr
 
 
 def test_importing_the_package_imports_no_keras() -> None:

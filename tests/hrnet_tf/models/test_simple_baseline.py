@@ -1,4 +1,4 @@
-"""SimpleBaseline: its size, its parts' arithmetic, and its way through training and conversion."""
+"""SimpleBaseline: costs, layers, training and conversion."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from training.quantize import quantize
 from training.ranking.rank import rank_run
 from training.train import train
 
-Counted = Callable[[Network], dict[str, Cost]]
+CountedParts = Callable[[Network], dict[str, Cost]]
 RandomWeights = Callable[[Any], Weights]
 
 
@@ -58,22 +58,22 @@ def test_official_counts(depth: int, size: tuple[int, int], parameters: int, mul
     assert cost.multiply_adds + 3 * cost.deconvolution_multiply_adds == at_output_size
 
 
-def test_every_part_equals_the_built_model(small_baseline: SimpleBaselineSpec, counted: Counted) -> None:
-    assert counted(small_baseline) == parts(small_baseline)
+def test_every_part_equals_the_built_model(small_baseline: SimpleBaselineSpec, counted_parts: CountedParts) -> None:
+    assert counted_parts(small_baseline) == parts(small_baseline)
 
 
-def test_resnet_50_equals_the_built_model(counted: Counted) -> None:
+def test_resnet_50_equals_the_built_model(counted_parts: CountedParts) -> None:
     spec = preset("simple-baseline-r50")
-    built = counted(spec)
+    built = counted_parts(spec)
     assert built == parts(spec)
     assert sum(part.parameters for part in built.values()) == 33_999_697
 
 
-def test_output_is_one_heatmap_per_joint_at_stride_4(small_baseline: SimpleBaselineSpec) -> None:
+def test_output_is_one_heatmap_per_keypoint_at_stride_4(small_baseline: SimpleBaselineSpec) -> None:
     assert build_model(dataclasses.replace(small_baseline, input_size=(64, 96))).output_shape == (None, 16, 24, 17)
 
 
-def test_the_stride_is_in_the_3x3_and_the_shortcut(small_baseline: SimpleBaselineSpec) -> None:
+def test_stride_is_in_the_3x3_convolution_and_the_shortcut(small_baseline: SimpleBaselineSpec) -> None:
     model = build_model(small_baseline)
     strides = {layer.name: layer.strides[0] for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
     strided = {name for name, stride in strides.items() if stride == 2 and not name.startswith("deconvolution")}
@@ -91,7 +91,7 @@ def test_folding_batch_norm_preserves_the_outputs(small_baseline: SimpleBaseline
     np.testing.assert_allclose(folded.predict_on_batch(images), expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_deconvolution_pads_as_pytorch_does() -> None:
+def test_deconvolution_pads_as_in_pytorch() -> None:
     # ConvTranspose2d(kernel 4, stride 2, padding 1) puts x[i] * w[k] at 2 i + k - 1, along both axes: [1, 5] with
     # [1, 2, 3, 4] becomes [2 * 1, 3 * 1 + 1 * 5, 4 * 1 + 2 * 5, 3 * 5]
     image = keras.Input((2, 2, 1))
@@ -122,12 +122,12 @@ def test_json_round_trip() -> None:
         ({"input_size": (100, 64)}, "got 100x64"),
     ],
 )
-def test_invalid_specs_are_refused(change: dict[str, Any], offending: str) -> None:
+def test_invalid_specs(change: dict[str, Any], offending: str) -> None:
     with pytest.raises(HRNetError, match=offending):
         dataclasses.replace(preset("simple-baseline-r50"), **change)
 
 
-def test_only_the_input_size_can_be_set() -> None:
+def test_only_the_input_size_can_be_customized() -> None:
     spec = preset("simple-baseline-r50")
     assert customized(spec, input_size=(384, 288)).input_size == (384, 288)
     with pytest.raises(HRNetError, match="`width`, `modules`"):
@@ -136,16 +136,16 @@ def test_only_the_input_size_can_be_set() -> None:
         customized(spec, stage1_width=8)
 
 
-NOSES = {"name": "person", "keypoints": ["nose"]}
+NOSE_CATEGORY = {"name": "person", "keypoints": ["nose"]}
 
 
-def save_new_run(path: Path, spec: Network, config: TrainingConfig, category: dict[str, Any] = NOSES) -> Run:
+def save_new_run(path: Path, spec: Network, config: TrainingConfig, category: dict[str, Any] = NOSE_CATEGORY) -> Run:
     run = Run(path, "train", spec, category, config.to_json())
     save_run(run)
     return run
 
 
-def test_ranking_and_pruning_links_are_refused(config: TrainingConfig, tmp_path: Path) -> None:
+def test_ranking_and_pruning_need_fusion_links(config: TrainingConfig, tmp_path: Path) -> None:
     run = load_run(save_new_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
     assert run.spec == preset("simple-baseline-r50")
     assert run.spec.links == frozenset()
@@ -157,7 +157,7 @@ def test_ranking_and_pruning_links_are_refused(config: TrainingConfig, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_an_hrnet_cannot_be_initialized_from_a_baseline(
+def test_hrnet_cannot_be_initialized_from_a_baseline(
     small_baseline: SimpleBaselineSpec, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
     run = save_new_run(tmp_path / "run", small_baseline, config)
@@ -186,7 +186,7 @@ def test_training_quantization_conversion_and_comparison(
     ):
         interpreter = make_interpreter(result.path)
         assert {details["dtype"] for details in interpreter.get_tensor_details()} <= {np.int8, np.int32}
-        operators = {op["op_name"] for op in interpreter._get_ops_details()}  # none that computes a shape
+        operators = {op["op_name"] for op in interpreter._get_ops_details()}  # no operator that computes a shape
         assert operators <= {"CONV_2D", "TRANSPOSE_CONV", "RELU", "MAX_POOL_2D", "ADD", "PAD", "DELEGATE"}
         assert result.size_bytes < 0.5 * float32.size_bytes
     with pytest.raises(HRNetError, match=r"float32\.tflite"):
@@ -195,10 +195,10 @@ def test_training_quantization_conversion_and_comparison(
     save_weights(hrnet.weights_path, model_weights(build_model(hrnet.spec)))
     convert_run(hrnet, ConvertOptions("float32"), tmp_path / "hrnet.tflite")
     names = ["float32", "int8", "q", "hrnet"]
-    compared = compare([tmp_path / f"{name}.tflite" for name in names], data, tmp_path / "report", rounds=2)
-    assert [model.reference for model in compared.models] == [0, 1, 1, 0]
-    assert [bool(model.links_possible) for model in compared.models] == [False, False, False, True]
-    scores = [model.measurement.score for model in compared.models]
+    comparison = compare([tmp_path / f"{name}.tflite" for name in names], data, tmp_path / "report", rounds=2)
+    assert [model.reference for model in comparison.models] == [0, 1, 1, 0]
+    assert [bool(model.links_possible) for model in comparison.models] == [False, False, False, True]
+    scores = [model.measurement.score for model in comparison.models]
     assert scores[1] == pytest.approx(scores[0], abs=0.1)
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<td>64×64</td>") == 3
@@ -209,7 +209,7 @@ def test_training_quantization_conversion_and_comparison(
 
 
 @pytest.mark.slow
-def test_the_initial_quantized_network_approximates_the_folded_one(
+def test_initial_quantized_network_approximates_the_folded_one(
     small_baseline: SimpleBaselineSpec, random_weights: RandomWeights
 ) -> None:
     from hrnet_tf.models.quantization import activation_ranges, build_quantized_model, initialize_ranges

@@ -1,4 +1,4 @@
-"""The heads of all tasks: output shapes, liveness, and int8 conversion."""
+"""Heads of all tasks: output shapes, liveness and int8 conversion."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_output_shapes(task: str, shape: tuple[int | None, ...]) -> None:
         ("classification", "head_logits", (None, 1)),
     ],
 )
-def test_a_task_outside_the_package_has_the_head_that_it_names(
-    head: str, layer: str, shape: tuple[int | None, ...], counted: Callable[[Network], dict[str, Cost]]
+def test_head_of_a_custom_task(
+    head: str, layer: str, shape: tuple[int | None, ...], counted_parts: Callable[[Network], dict[str, Cost]]
 ) -> None:
     spec = micro("depth", classes=1, head=head)
     model = build_model(spec)
     assert model.output_shape == shape
     assert model.layers[-1].name == layer
-    assert counted(spec) == parts(spec)
+    assert counted_parts(spec) == parts(spec)
 
 
 def test_full_size_interpolates_the_logits() -> None:
@@ -79,8 +79,8 @@ def test_all_branches_are_live_if_the_head_reads_them(task: str) -> None:
 
 def test_bilinear_upsampling_has_half_pixel_centers() -> None:
     maps = np.array([0, 4], np.float32).reshape(1, 1, 2, 1)
-    wide = Upsampling(2, "bilinear")(maps).numpy()[0, 0, :, 0]
-    assert wide.tolist() == [0, 1, 3, 4]
+    upsampled = Upsampling(2, "bilinear")(maps).numpy()[0, 0, :, 0]
+    assert upsampled.tolist() == [0, 1, 3, 4]
 
 
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
@@ -108,7 +108,7 @@ def test_folding_batch_norm_after_a_bias_preserves_the_outputs(task: str) -> Non
         ("classification", "nearest", "RESIZE_NEAREST_NEIGHBOR"),
     ],
 )
-def test_int8_conversion_leaves_no_float(task: str, interpolation: str, operator: str, tmp_path: Path) -> None:
+def test_int8_conversion_has_no_float_tensors(task: str, interpolation: str, operator: str, tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(untrained_tflite(micro(task, interpolation).without(REMOVED)))
     interpreter = make_interpreter(tmp_path / "model.tflite")
     check_fully_int8(interpreter)

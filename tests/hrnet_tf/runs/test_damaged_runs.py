@@ -49,7 +49,7 @@ def paths_in(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 def mutated(data: Any, path: tuple[Any, ...], rng: np.random.Generator) -> Any:
-    """Return the JSON data without the value at a path, or with another value there."""
+    """Return the JSON data with the value at a path removed or replaced."""
     data, value = copy.deepcopy(data), VALUES[rng.integers(len(VALUES))]
     if not path:
         return value
@@ -80,7 +80,7 @@ def test_mutated_files(name: str, run: Run) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[" * 100_000, "\x00\xff", '{"a": 1e999999}', "9" * 10_000])
 @pytest.mark.parametrize("name", READERS)
-def test_other_files_than_json(name: str, content: str, run: Run) -> None:
+def test_files_that_are_not_json(name: str, content: str, run: Run) -> None:
     (run.path / name).write_text(content, encoding="latin-1")
     with pytest.raises(HRNetError, match=name):
         READERS[name](run.path)

@@ -25,7 +25,7 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     return run
 
 
-def test_a_run_round_trips(run: Run) -> None:
+def test_run_round_trip(run: Run) -> None:
     assert load_run(run.path) == run
 
 
@@ -39,7 +39,7 @@ def test_architecture_in_spec_json(run: Run) -> None:
         load_run(run.path)
 
 
-def test_a_ranking_round_trips(run: Run) -> None:
+def test_ranking_round_trip(run: Run) -> None:
     scores = {FusionLink(2, 0, 0, 1): 0.25, FusionLink(2, 0, 1, 0): 0.5, ResidualBlock(2, 0, 1, 0): 0.1}
     reverse = {unit: 1 - score for unit, score in scores.items()}
     ranking = Ranking(
@@ -70,7 +70,7 @@ def test_arrays_and_scalars_round_trip(tmp_path: Path) -> None:
         assert loaded[name].shape == np.shape(array)
 
 
-def test_weights_of_a_type_that_numpy_does_not_have(tmp_path: Path) -> None:
+def test_weights_of_a_type_unknown_to_numpy(tmp_path: Path) -> None:
     header = json.dumps({"kernel": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
     path = tmp_path / "w.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))

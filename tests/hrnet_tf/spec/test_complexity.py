@@ -1,4 +1,4 @@
-"""Closed forms against the official counts, and against the built model layer by layer."""
+"""Closed forms against official counts and against the layers of built models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hrnet_tf.spec.network import FusionLink, HRNetSpec
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError
 
-Counted = Callable[[Network], dict[str, Cost]]
+CountedParts = Callable[[Network], dict[str, Cost]]
 
 
 @pytest.mark.parametrize(
@@ -31,29 +31,29 @@ REMOVED = ("stage4_module0_link3to0", "stage3_module1_link0to2", "stage2_module0
 
 
 @pytest.mark.parametrize("removed", [(), REMOVED])
-def test_every_part_equals_the_built_model(spec: HRNetSpec, removed: tuple[str, ...], counted: Counted) -> None:
+def test_every_part_equals_the_built_model(spec: HRNetSpec, removed: tuple[str, ...], counted_parts: CountedParts) -> None:
     smaller = spec.without(map(FusionLink.parse, removed))
-    assert counted(smaller) == parts(smaller)
+    assert counted_parts(smaller) == parts(smaller)
 
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 @pytest.mark.parametrize("task", ["pose", "landmarks", "segmentation", "classification"])
-def test_every_structure_equals_the_built_model(spec: HRNetSpec, task: str, block: str, counted: Counted) -> None:
+def test_every_structure_equals_the_built_model(spec: HRNetSpec, task: str, block: str, counted_parts: CountedParts) -> None:
     full = dataclasses.replace(spec, task=task, block=block, links=frozenset()).full()
     smaller = full.without(map(FusionLink.parse, REMOVED))
-    assert counted(smaller) == parts(smaller)
+    assert counted_parts(smaller) == parts(smaller)
 
 
 @pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification"])
-def test_a_head_of_another_width_equals_the_built_model(spec: HRNetSpec, task: str, counted: Counted) -> None:
+def test_head_of_another_width_equals_the_built_model(spec: HRNetSpec, task: str, counted_parts: CountedParts) -> None:
     default = dataclasses.replace(spec, task=task, links=frozenset()).full()
     narrow = dataclasses.replace(default, head_width=2)
-    assert counted(narrow) == parts(narrow)
+    assert counted_parts(narrow) == parts(narrow)
     assert complexity(narrow).multiply_adds < complexity(default).multiply_adds
     assert HRNetSpec.from_json(narrow.to_json()) == narrow
 
 
-def test_the_head_of_pose_has_no_width(spec: HRNetSpec) -> None:
+def test_head_of_pose_has_no_width(spec: HRNetSpec) -> None:
     with pytest.raises(HRNetError, match="8: the head 'heatmap'"):
         dataclasses.replace(spec, head_width=8)
 

@@ -1,4 +1,4 @@
-"""Activations in closed form against the layers of the built model, and batch sizes for a memory budget."""
+"""Activation memory in closed form against the layers of built models, and batch sizes for a memory budget."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_list(tensors: Any) -> list[Any]:
 
 
 def calls(model: Any) -> list[tuple[list[Any], list[Any]]]:
-    """Inputs and outputs of each call of each layer, in the order in which they can run."""
+    """Inputs and outputs of each layer call, in execution order."""
     nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
     return [(as_list(node.keras_inputs), as_list(node.outputs)) for node in nodes]
 
@@ -82,7 +82,7 @@ def test_activations_of_a_detector(detector_spec: HRNetSpec) -> None:
         assert simulated_live_bytes(model) <= live_bytes(network)
 
 
-def test_activations_of_a_network_of_the_paper() -> None:
+def test_activations_of_segment_w18() -> None:
     network = preset("segment-w18")
     model = build_model(network, folded=True)
     assert activation_bytes(network) == counted_bytes(model)
@@ -104,11 +104,11 @@ def test_batches_fit_into_the_budget() -> None:
     ("text", "size"),
     [("1GiB", 2**30), ("512MiB", 2**29), ("1.5 GB", 1_500_000_000), ("2gib", 2**31), ("1000", 1000), ("64 kb", 64_000)],
 )
-def test_sizes_have_units(text: str, size: int) -> None:
+def test_memory_sizes_with_units(text: str, size: int) -> None:
     assert parse_memory(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "0", "0MiB", "1 gigabyte", "1e9", "nan", "1GiB2"])
-def test_invalid_sizes_are_refused(text: str) -> None:
+def test_invalid_memory_sizes(text: str) -> None:
     with pytest.raises(HRNetError, match=re.escape(repr(text))):
         parse_memory(text)

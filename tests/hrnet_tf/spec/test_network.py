@@ -27,7 +27,7 @@ def test_all_branches_and_links_are_live_at_full_connectivity() -> None:
     assert live.links == preset("pose-w32").links
 
 
-def test_a_branch_without_outgoing_links_is_not_live(spec: HRNetSpec) -> None:
+def test_branch_without_outgoing_links_is_not_live(spec: HRNetSpec) -> None:
     smaller = spec.without({FusionLink(4, 0, 3, 0)})
     assert spec.liveness().branches - smaller.liveness().branches == {BranchModule(4, 0, 3)}
     assert spec.links - smaller.links == {FusionLink(4, 0, 3, 0)}
@@ -41,7 +41,7 @@ def test_links_into_an_unreachable_branch_are_removed() -> None:
     assert not any(branch.branch == 3 for branch in smaller.liveness().branches)
 
 
-def test_the_transition_to_the_newest_branch_keeps_the_lowest_branch_live(spec: HRNetSpec) -> None:
+def test_transition_to_a_new_branch_keeps_the_lowest_branch_live(spec: HRNetSpec) -> None:
     # only the start of branch 3 in stage 4 reads branch 2 of the last module of stage 3
     removed = {link for link in spec.links if link.source == 2 and (link.stage == 4 or link.module == 1)}
     assert BranchModule(3, 1, 2) in spec.without(removed).liveness().branches
@@ -80,12 +80,12 @@ def test_link_names_round_trip() -> None:
         ({"links": frozenset({FusionLink(4, 7, 0, 1)})}, "stage4_module7_link0to1"),
     ],
 )
-def test_invalid_specs_are_refused(spec: HRNetSpec, change: dict[str, object], offending: str) -> None:
+def test_invalid_specs(spec: HRNetSpec, change: dict[str, object], offending: str) -> None:
     with pytest.raises(HRNetError, match=offending):
         dataclasses.replace(spec, **change)
 
 
-def test_invalid_names_and_numbers_are_refused(spec: HRNetSpec) -> None:
+def test_invalid_names_and_numbers(spec: HRNetSpec) -> None:
     with pytest.raises(HRNetError, match="'pose-w99'"):
         preset("pose-w99")
     with pytest.raises(HRNetError, match="'128'"):
@@ -104,7 +104,7 @@ def test_invalid_names_and_numbers_are_refused(spec: HRNetSpec) -> None:
         HRNetSpec.from_json({"removed_links": []})
 
 
-def test_a_branch_without_its_block_is_live(spec: HRNetSpec) -> None:
+def test_branch_without_its_block_is_live(spec: HRNetSpec) -> None:
     block = ResidualBlock(3, 1, 2, 0)
     smaller = spec.without({block})
     assert smaller.blocks(block.place) == ()
@@ -130,7 +130,7 @@ def test_removed_blocks_are_in_the_json(spec: HRNetSpec) -> None:
 
 
 @pytest.mark.parametrize("unit", [FusionLink(4, 2, 3, 0), ResidualBlock(2, 0, 1, 3)])
-def test_units_have_names(unit: Unit) -> None:
+def test_unit_names_round_trip(unit: Unit) -> None:
     assert parse_unit(str(unit)) == unit
 
 
@@ -145,7 +145,7 @@ def test_connectivity_is_copied_to_another_width() -> None:
         preset("segment-w48").connected_like(pruned)
 
 
-def test_a_task_of_the_users_names_its_head() -> None:
+def test_head_of_a_custom_task() -> None:
     stages = (StageSpec(1, 1),) * 2
     depth = HRNetSpec("depth", 4, (64, 64), 1, stages, stage1_blocks=1, task="depth", head="dense").full()
     segmentation = dataclasses.replace(depth, task="segmentation", head=None)
@@ -157,6 +157,6 @@ def test_a_task_of_the_users_names_its_head() -> None:
 
 
 @pytest.mark.parametrize(("task", "head"), [("depth", None), ("pose", "depth")])
-def test_an_unknown_head_is_refused(task: str, head: str | None) -> None:
+def test_unknown_heads(task: str, head: str | None) -> None:
     with pytest.raises(HRNetError, match=re.escape(repr(head))):
         HRNetSpec("depth", 4, (64, 64), 1, (StageSpec(1, 1),), task=task, head=head)

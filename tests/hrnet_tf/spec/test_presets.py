@@ -1,4 +1,4 @@
-"""The size of every preset against that of the official code."""
+"""The size of every preset against the official code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COUNTS = {
     "classify-w76-bottleneck": (40_783_032, None, "7.841", "7.303"),
     "classify-w96-bottleneck": (57_481_512, None, "11.002", "10.246"),
 }
-# Small trunks with other heads, only in this package.
+# Small trunks with heads that only this package combines with them.
 NOT_PUBLISHED = {f"{task}-small-{size}" for task in ("pose", "landmarks", "detect") for size in ("v1", "v2")}
 # classification trunks (all fusion links, no head): parameters, multiply-adds at 224x224
 TRUNKS = {
@@ -72,8 +72,8 @@ LINKS = {
 }
 
 
-def rounded(value: float, like: str | None) -> str | None:
-    return None if like is None else f"{value:.{len(like.partition('.')[2])}f}"
+def rounded(value: float, reference: str | None) -> str | None:
+    return None if reference is None else f"{value:.{len(reference.partition('.')[2])}f}"
 
 
 def test_every_preset_is_counted() -> None:

@@ -1,4 +1,4 @@
-"""The published sizes, and their differences from the counts of the package by the same rule."""
+"""Published sizes, and their differences from the counts of the package by the same rule."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_differences(name: str, size: tuple[int, int], quantity: str, ours: floa
     assert comparison.difference_percent == pytest.approx(difference_percent, abs=0.016)
 
 
-def test_the_early_segmentation_figure_is_divided_by_1e9() -> None:
+def test_early_segmentation_figure_is_divided_by_1e9() -> None:
     early = next(figure for figure in figures_of("segment-w48") if figure.printed == "747.3")
     assert early.rule == GMACS
     assert compare_figure(early).difference_percent == pytest.approx(0.03, abs=0.005)
@@ -71,10 +71,10 @@ def test_figures_that_are_not_reproduced_have_a_note(figure: Figure) -> None:
     assert comparison.reproduced or CLOSE_PERCENT < abs(comparison.difference_percent) < 4
 
 
-def test_the_figures_that_are_not_reproduced() -> None:
-    odd = {(figure.name, figure.printed) for figure in FIGURES if not compare_figure(figure).reproduced}
+def test_figures_that_are_not_reproduced() -> None:
+    not_reproduced = {(figure.name, figure.printed) for figure in FIGURES if not compare_figure(figure).reproduced}
     baselines = {("simple-baseline-r50", "8.90"), ("simple-baseline-r50", "20.0")}
-    assert odd == {
+    assert not_reproduced == {
         ("segment-w40", "45.2"),
         ("segment-w40", "493.2"),
         ("landmarks-w18", "9.3"),

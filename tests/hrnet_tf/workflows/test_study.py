@@ -54,12 +54,12 @@ def test_options_of_each_network() -> None:
 
 
 def test_manifest() -> None:
-    listed = manifest(PRESETS["small"])["arms"]
-    assert isinstance(listed, list)
-    assert listed[0] == {"kind": "full", "budget": None, "labels": ["full-float32", "full-int8"]}
+    arm_list = manifest(PRESETS["small"])["arms"]
+    assert isinstance(arm_list, list)
+    assert arm_list[0] == {"kind": "full", "budget": None, "labels": ["full-float32", "full-int8"]}
 
 
-def test_data_of_the_user_replace_synthetic_data(tmp_path: Path) -> None:
+def test_user_data_replaces_synthetic_data(tmp_path: Path) -> None:
     size, data = study_setup("small", tmp_path, None, None, None, epochs=3)
     assert size.synthetic_images is not None
     assert size.epochs == 3
@@ -80,7 +80,7 @@ def test_paths_are_single_arguments(folder: str, capsys: pytest.CaptureFixture[s
             rest = " ".join(word for word in command.arguments if word not in paths)
             assert folder not in rest
             assert len(paths) >= (1 if command.arguments[0] == "data" else 2)
-    ran: list[list[str]] = []
-    run_steps(study, ran.append)
+    executed: list[list[str]] = []
+    run_steps(study, executed.append)
     printed = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("hrnet ")]
-    assert printed == ran == [list(command.arguments) for command in study]
+    assert printed == executed == [list(command.arguments) for command in study]

@@ -1,4 +1,4 @@
-"""The choice of how images are read that EXIF turns: an option of training, and known to what follows a run."""
+"""The `exif` option: how images with an EXIF orientation are read in training, and in later steps of the run."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ UPSIDE_DOWN = 3
 
 
 @pytest.fixture
-def turned(drawn: Path, tmp_path: Path) -> Path:
-    """The drawn people, their images stored upside down with an EXIF orientation that turns them back: no size tells that."""
+def rotated(drawn: Path, tmp_path: Path) -> Path:
+    """Synthetic people whose images are stored upside down, with the EXIF orientation that turns them back."""
     exif = Image.Exif()
     exif[0x0112] = UPSIDE_DOWN
     (tmp_path / "images").mkdir()
@@ -45,21 +45,19 @@ def command_data(folder: Path, exif: str | None) -> TrainingData:
 
 
 @pytest.mark.parametrize("exif", ["stored", "upright"])
-def test_training_and_validation_data_are_read_so_and_what_follows_too(
-    exif: str, turned: Path, spec: HRNetSpec, tmp_path: Path
-) -> None:
-    train, val = training_sources("pose", command_data(turned, exif))
+def test_exif_is_stored_and_used_by_later_steps(exif: str, rotated: Path, spec: HRNetSpec, tmp_path: Path) -> None:
+    train, val = training_sources("pose", command_data(rotated, exif))
     assert val is not None
     assert (train.exif, val.exif) == (exif, exif)
     config = TrainingConfig("pose", PoseSettings(), DataConfig(train, val))
     stored = TrainingConfig.from_json(json.loads(json.dumps(config.to_json())))
     assert stored == config
     load = TASKS["pose"].load
-    assert {instance.upright for one in (stored.data.train, val) for instance in load(one).instances} == {exif == "upright"}
+    assert {instance.upright for source in (stored.data.train, val) for instance in load(source).instances} == {exif == "upright"}
     run = Run(tmp_path / "run", "train", spec, {"name": "person"}, config.to_json())
-    again = fine_tuning_config(run, *run_sources(run, command_data(turned, None)), {})
-    assert (again.data.train.exif, again.data.val and again.data.val.exif) == (exif, exif)
-    changed = fine_tuning_config(run, *run_sources(run, command_data(turned, "upright")), {})
+    inherited = fine_tuning_config(run, *run_sources(run, command_data(rotated, None)), {})
+    assert (inherited.data.train.exif, inherited.data.val and inherited.data.val.exif) == (exif, exif)
+    changed = fine_tuning_config(run, *run_sources(run, command_data(rotated, "upright")), {})
     assert changed.data.train.exif == "upright"
     data = training_data(run)
     assert data is not None
@@ -67,20 +65,20 @@ def test_training_and_validation_data_are_read_so_and_what_follows_too(
     assert training_data(dataclasses.replace(run, config={"train": {**config.to_json()["train"], "images": "/nowhere"}})) is None
 
 
-def test_a_cache_holds_one_frame(turned: Path, tmp_path: Path) -> None:
-    source = command_data(turned, "upright").train
+def test_cache_folder_depends_on_exif(rotated: Path, tmp_path: Path) -> None:
+    source = command_data(rotated, "upright").train
     instances = [TASKS["pose"].load(dataclasses.replace(source, exif=exif)).items[:3] for exif in ("upright", "stored")]
-    caches = [ImageCache(tmp_path / "cache", some) for some in instances]
+    caches = [ImageCache(tmp_path / "cache", images) for images in instances]
     assert caches[0].folder != caches[1].folder
-    upright, stored = (cache.read(some[0]) for cache, some in zip(caches, instances, strict=True))
+    upright, stored = (cache.read(images[0]) for cache, images in zip(caches, instances, strict=True))
     np.testing.assert_array_equal(upright, stored[::-1, ::-1])
 
 
-def test_where_there_is_no_choice(tmp_path: Path) -> None:
+def test_tasks_without_exif_option(tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match="`exif`"):
         training_sources("classification", TrainingData(images=tmp_path, exif="stored"))
     with pytest.raises(HRNetError, match="`exif`"):
         TASKS["classification"].load_optional(DataSource(tmp_path, exif="stored"))
     config = TrainingConfig("classification", ClassificationSettings(), DataConfig(DataSource(tmp_path))).to_json()
     assert DataSource(tmp_path).read_as(config) == DataSource(tmp_path)
-    assert DataSource().read_as({"train": {"images": "x", "exif": "stored"}}) == DataSource()  # nothing given: nothing to be read
+    assert DataSource().read_as({"train": {"images": "x", "exif": "stored"}}) == DataSource()  # an empty source stays empty

@@ -1,4 +1,4 @@
-"""A run knows its data: rank, prune and quantize take them from it, and what is given takes their place."""
+"""Data sources of a run: rank, prune and quantize reuse them unless other data are named."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from training.config import TrainingConfig
 from training.data.options import TrainingData
 from training.data.sources import run_source, run_sources
 
-NOTHING = TrainingData()
+NO_OPTIONS = TrainingData()
 
 
 @pytest.fixture
 def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
-    made = Run(tmp_path / "a run", "train", spec, COCO_PERSON, config.to_json())
-    save_run(made)
-    return load_run(made.path)
+    run = Run(tmp_path / "a run", "train", spec, COCO_PERSON, config.to_json())
+    save_run(run)
+    return load_run(run.path)
 
 
-def test_the_data_of_a_run(run: Run, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)  # paths do not depend on where one is
+def test_data_of_the_run(run: Run, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # stored paths are absolute
     assert run_source(run, DataSource()) == config.data.train
-    assert run_sources(run, NOTHING) == (config.data.train, config.data.val)
+    assert run_sources(run, NO_OPTIONS) == (config.data.train, config.data.val)
 
 
 def test_relative_paths(
@@ -46,47 +46,47 @@ def test_relative_paths(
     relative = config.replace(train=DataSource(Path("images"), Path("person_keypoints_train.json")), val=None)
     run = Run(tmp_path / "run", "train", spec, COCO_PERSON, relative.to_json())
     monkeypatch.chdir(tmp_path)
-    assert run_sources(run, NOTHING) == (config.data.train, None)
+    assert run_sources(run, NO_OPTIONS) == (config.data.train, None)
 
 
 def test_other_data(run: Run, config: TrainingConfig, drawn: Path, tmp_path: Path) -> None:
     assert config.data.val
     images = tmp_path / "moved"
     shutil.copytree(drawn / "images", images)
-    moved, other = TrainingData(images=images), TrainingData(train_annotations=config.data.val.annotations)
+    moved, new_annotations = TrainingData(images=images), TrainingData(train_annotations=config.data.val.annotations)
     assert run_source(run, DataSource(images)) == dataclasses.replace(config.data.train, images=images)
     assert run_sources(run, moved) == tuple(
-        dataclasses.replace(one, images=images) for one in (config.data.train, config.data.val)
+        dataclasses.replace(source, images=images) for source in (config.data.train, config.data.val)
     )
-    assert run_sources(run, other) == (config.data.val, config.data.val)
+    assert run_sources(run, new_annotations) == (config.data.val, config.data.val)
     val = TrainingData(val_annotations=config.data.train.annotations)
     assert run_sources(run, val) == (config.data.train, config.data.train)
 
 
-def test_absent_data(run: Run, config: TrainingConfig, caplog: pytest.LogCaptureFixture) -> None:
-    gone = {"images": "/nowhere/images", "annotations": "/nowhere/a.json"}
-    lost = dataclasses.replace(run, config={**run.config, "train": gone})
+def test_missing_data(run: Run, config: TrainingConfig, caplog: pytest.LogCaptureFixture) -> None:
+    missing = {"images": "/nowhere/images", "annotations": "/nowhere/a.json"}
+    incomplete = dataclasses.replace(run, config={**run.config, "train": missing})
     with pytest.raises(HRNetError, match="/nowhere/images"):
-        run_source(lost, DataSource())
-    lost = dataclasses.replace(run, config={**run.config, "val": gone})
+        run_source(incomplete, DataSource())
+    incomplete = dataclasses.replace(run, config={**run.config, "val": missing})
     with pytest.raises(HRNetError, match="`val_images`"):
-        run_sources(lost, NOTHING)
+        run_sources(incomplete, NO_OPTIONS)
     moved = TrainingData(images=config.data.train.images, train_annotations=config.data.train.annotations)
-    assert run_sources(lost, moved) == (config.data.train, None)
+    assert run_sources(incomplete, moved) == (config.data.train, None)
     assert "/nowhere/images" in caplog.text
     imported = dataclasses.replace(run, config={"checkpoint": "w32.pth"})
-    with pytest.raises(HRNetError, match="`annotations` is missing"):
+    with pytest.raises(HRNetError, match="`annotations`"):
         run_source(imported, DataSource())
     with pytest.raises(HRNetError, match="`masks`"):
         run_source(run, DataSource(masks=Path("masks")))
 
 
 @pytest.mark.slow
-def test_the_advised_command_works_as_it_is_printed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suggested_command_works_as_printed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
-    with pytest.raises(HRNetError, match="rank its links first with `hrnet rank") as refused:
+    with pytest.raises(HRNetError, match="`hrnet rank") as raised:
         load_ranking(run)
-    for command in (str(refused.value).split("`")[1], rank_command(run, include_blocks=True)):
+    for command in (str(raised.value).split("`")[1], rank_command(run, include_blocks=True)):
         monkeypatch.setattr(sys, "argv", [*shlex.split(command), "--limit", "4"])
         with pytest.raises(SystemExit) as ended:
             hrnet_tf.__main__.main()

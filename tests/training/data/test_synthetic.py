@@ -1,4 +1,4 @@
-"""The drawn people: their joints are where the picture shows them, and the folder appears whole or not at all."""
+"""Synthetic people: keypoints match the image, and the folder is written completely or not at all."""
 
 import errno
 import json
@@ -37,8 +37,8 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def lone_body(seed: int) -> tuple[Body, Wardrobe]:
-    """One person in the middle of an image of SIZE."""
+def single_body(seed: int) -> tuple[Body, Wardrobe]:
+    """One person in the center of an image of SIZE."""
     rng = np.random.default_rng(seed)
     wardrobe = random_wardrobe(rng)
     body = place_body(random_figure(rng, wardrobe.build), wardrobe, 130.0)
@@ -51,14 +51,14 @@ def drawn(body: Body, wardrobe: Wardrobe) -> tuple[np.ndarray, np.ndarray]:
     return image, labels
 
 
-def test_same_seed_draws_same_files(folder: Path, tmp_path: Path) -> None:
-    write_synthetic_people(tmp_path / "again", 30, 8, seed=3)
-    write_synthetic_people(tmp_path / "other", 30, 8, seed=4)
-    assert files(tmp_path / "again") == files(folder)
-    assert files(tmp_path / "other")["images/train_00000.jpg"] != files(folder)["images/train_00000.jpg"]
+def test_files_depend_on_the_seed(folder: Path, tmp_path: Path) -> None:
+    write_synthetic_people(tmp_path / "same_seed", 30, 8, seed=3)
+    write_synthetic_people(tmp_path / "other_seed", 30, 8, seed=4)
+    assert files(tmp_path / "same_seed") == files(folder)
+    assert files(tmp_path / "other_seed")["images/train_00000.jpg"] != files(folder)["images/train_00000.jpg"]
 
 
-def test_an_image_does_not_depend_on_how_many_there_are(folder: Path, tmp_path: Path) -> None:
+def test_image_does_not_depend_on_the_number_of_images(folder: Path, tmp_path: Path) -> None:
     write_synthetic_people(tmp_path / "few", 2, 1, seed=3)
     few, many = files(tmp_path / "few"), files(folder)
     images = {name for name in few if name.endswith(".jpg")}
@@ -67,7 +67,7 @@ def test_an_image_does_not_depend_on_how_many_there_are(folder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 30), ("val", 8)])
-def test_loads_as_a_coco_keypoint_data_set(folder: Path, split: str, count: int) -> None:
+def test_loads_as_a_coco_keypoint_dataset(folder: Path, split: str, count: int) -> None:
     data = load_keypoint_dataset(folder / f"person_keypoints_{split}.json", folder / "images")
     assert data.category.joints == JOINTS
     assert len(data.category.skeleton) == 19
@@ -117,58 +117,58 @@ def test_scenes_vary() -> None:
         (Point.NOSE, ("nose", "face", "left_eye", "right_eye", "mouth")),
     ],
 )
-def test_a_joint_that_is_seen_has_the_colour_of_its_part(joint: Point, parts: tuple[str, ...]) -> None:
-    seen = exact = 0
+def test_visible_keypoint_has_the_color_of_its_part(joint: Point, parts: tuple[str, ...]) -> None:
+    visible_count = exact = 0
     for seed in range(SCENES):
-        body, wardrobe = lone_body(seed)
-        colours = np.zeros((len(PARTS), 3))
-        colours[[PART[part] for part in parts]] = (220, 0, 0)
-        image, labels = drawn(body, Wardrobe(colours, wardrobe.worn, wardrobe.build))
+        body, wardrobe = single_body(seed)
+        colors = np.zeros((len(PARTS), 3))
+        colors[[PART[part] for part in parts]] = (220, 0, 0)
+        image, labels = drawn(body, Wardrobe(colors, wardrobe.worn, wardrobe.build))
         if joint_visibility(body, labels, 0)[joint] == 2:
-            seen += 1
+            visible_count += 1
             x, y = np.round(body.points[joint, :2]).astype(int)
-            # A neighbour's dark edge may be a pixel wide over the joint itself.
+            # The dark edge of a neighboring part may cover the keypoint itself by a pixel.
             assert image[y - 1 : y + 2, x - 1 : x + 2, 0].max() >= 130, seed
             exact += image[y, x, 0] >= 110
-    assert seen >= SCENES / 3
-    assert exact >= 0.9 * seen
+    assert visible_count >= SCENES / 3
+    assert exact >= 0.9 * visible_count
 
 
-def test_faces_are_seen_from_the_front_only() -> None:
+def test_face_is_hidden_from_behind() -> None:
     for seed in range(SCENES):
-        body, wardrobe = lone_body(seed)
-        seen = joint_visibility(body, drawn(body, wardrobe)[1], 0)
-        towards = (body.points[Point.NOSE, 2] - body.points[Point.HEAD, 2]) / body.scale
-        if towards < -0.02:
-            assert seen[Point.NOSE] == 1
-            assert min(seen[Point.LEFT_EYE], seen[Point.RIGHT_EYE]) == 1
+        body, wardrobe = single_body(seed)
+        visibility = joint_visibility(body, drawn(body, wardrobe)[1], 0)
+        facing = (body.points[Point.NOSE, 2] - body.points[Point.HEAD, 2]) / body.scale
+        if facing < -0.02:
+            assert visibility[Point.NOSE] == 1
+            assert min(visibility[Point.LEFT_EYE], visibility[Point.RIGHT_EYE]) == 1
 
 
-def test_what_is_covered_is_hidden_and_what_is_outside_is_not_labelled() -> None:
-    body, wardrobe = lone_body(1)
+def test_visibility_of_covered_and_outside_keypoints() -> None:
+    body, wardrobe = single_body(1)
     _, labels = drawn(body, wardrobe)
     assert (joint_visibility(body, labels, 0) == 2).sum() > 8
     assert np.all(joint_visibility(body, np.full_like(labels, 255), 0) == 1)
     assert np.all(joint_visibility(body, labels, person=1) == 1)
-    away = body.moved(np.array([0.0, -1000.0]))
-    assert np.all(joint_visibility(away, labels, 0) == 0)
+    outside = body.moved(np.array([0.0, -1000.0]))
+    assert np.all(joint_visibility(outside, labels, 0) == 0)
 
 
-def test_box_is_tight_around_what_is_drawn() -> None:
+def test_box_is_tight() -> None:
     for seed in range(10):
-        body, wardrobe = lone_body(seed)
+        body, wardrobe = single_body(seed)
         image, _ = drawn(body, wardrobe)
         y, x = np.nonzero(image.any(axis=2))
         assert np.array([x.min(), y.min(), x.max(), y.max()]) == pytest.approx(body.box, abs=2)
 
 
-def test_a_complete_folder_is_kept(folder: Path) -> None:
+def test_complete_folder_is_not_written_again(folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     write_synthetic_people(folder, 30, 8, seed=3)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_a_folder_of_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
+def test_folder_with_other_content(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match="other settings"):
         write_synthetic_people(folder, 31, 8, seed=3)
     (tmp_path / "mine").write_text("x")
@@ -177,7 +177,7 @@ def test_a_folder_of_something_else_is_left_alone(folder: Path, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_what_an_interrupted_run_left_is_replaced(tmp_path: Path) -> None:
+def test_partial_folder_of_an_interrupted_run_is_removed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     name = part_path(tmp_path / "people").name.replace(f".{os.getpid()}-", f".{ended.pid}-")
@@ -189,12 +189,12 @@ def test_what_an_interrupted_run_left_is_replaced(tmp_path: Path) -> None:
     assert len(list((tmp_path / "people" / "images").iterdir())) == 3
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, picture: np.ndarray) -> None:
+def test_full_disk_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_to_write(path: Path, image: np.ndarray) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(layouts, "write_jpeg", full)
-    with pytest.raises(HRNetError, match=r"cannot write .*people: No space left on device"):
+    monkeypatch.setattr(layouts, "write_jpeg", fail_to_write)
+    with pytest.raises(HRNetError, match=r"people.*No space left on device"):
         write_synthetic_people(tmp_path / "people", 2, 1)
     assert list(tmp_path.iterdir()) == []
 
@@ -213,17 +213,17 @@ def test_bad_settings(tmp_path: Path, counts: tuple[int, int], seed: int, size: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_masks_are_of_the_parts_that_are_drawn(tmp_path: Path) -> None:
+def test_masks_cover_the_people(tmp_path: Path) -> None:
     write_synthetic_people(tmp_path / "masks", 3, 1, seed=3, task="segmentation")
     scene = draw_scene(np.random.default_rng((3, 0, 0)), SIZE)
     mask = cv2.imread(str(tmp_path / "masks" / "train" / "masks" / "train_00000.png"), cv2.IMREAD_UNCHANGED)
-    drawn = sum(person.area for person in scene.people)
+    people_area = sum(person.area for person in scene.people)
     assert set(np.unique(mask)) == {0, 1, 2, 3, 4}
-    assert np.count_nonzero(mask) <= drawn  # people in front, and things, hide some
-    assert np.count_nonzero(mask) > 0.5 * drawn
+    assert np.count_nonzero(mask) <= people_area  # other people and objects hide some
+    assert np.count_nonzero(mask) > 0.5 * people_area
 
 
-def test_faces_have_their_landmarks_in_their_box(tmp_path: Path) -> None:
+def test_landmarks_are_inside_the_face_box(tmp_path: Path) -> None:
     write_synthetic_people(tmp_path / "faces", 12, 4, seed=3, task="landmarks")
     faces = load_keypoint_dataset(tmp_path / "faces" / "face_keypoints_train.json", tmp_path / "faces" / "images")
     assert faces.category.flip_pairs == ((0, 1), (3, 4))
@@ -232,8 +232,8 @@ def test_faces_have_their_landmarks_in_their_box(tmp_path: Path) -> None:
         assert (np.abs(face.keypoints[:, :2] - (x + width / 2, y + height / 2)) <= (width / 2, height / 2)).all()
 
 
-def test_heads_lie_in_the_folder_of_the_side_that_they_show(tmp_path: Path) -> None:
-    rng, found = np.random.default_rng(3), dict.fromkeys(SIDES, 0)
+def test_heads_are_in_the_folder_of_their_side(tmp_path: Path) -> None:
+    rng, counts = np.random.default_rng(3), dict.fromkeys(SIDES, 0)
     layout = SideLayout(tmp_path, "train")
     for index in range(60):
         scene = draw_scene(rng, (192, 160))
@@ -243,8 +243,8 @@ def test_heads_lie_in_the_folder_of_the_side_that_they_show(tmp_path: Path) -> N
             assert len(paths) <= 1
             if not paths:
                 continue
-            found[paths[0].parent.name] += 1
+            counts[paths[0].parent.name] += 1
             eyes = person.keypoints[[Point.LEFT_EYE, Point.RIGHT_EYE], 2]
             if (eyes == VISIBLE).all():
                 assert paths[0].parent.name != "back"
-    assert min(found.values()) > 10
+    assert min(counts.values()) > 10

@@ -1,6 +1,7 @@
-"""What `test_strategies` has done by processes of their own: `python devices_job.py FOLDER NAME STRATEGY [epochs=N] [resume]`.
+"""A training in a process of its own: `python devices_job.py FOLDER NAME STRATEGY [epochs=N] [resume]`.
 
-FOLDER holds `spec.json` and `config.json`, whose steps are halved onto two devices: the same persons a step, the same rate.
+FOLDER contains `spec.json` and `config.json`. Batch size and learning rate are halved, so that two devices
+see the same persons per step as one device with the config.
 """
 
 import json

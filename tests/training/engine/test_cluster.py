@@ -1,4 +1,4 @@
-"""Clusters as TF_CONFIG and SLURM describe them."""
+"""Clusters described by TF_CONFIG and by SLURM."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def tf_config(kind: str = "worker", index: Any = 0, **cluster: list[str]) -> str
 
 def test_workers_and_a_chief() -> None:
     assert parse_tf_config(tf_config(index=1)) == Cluster(("a:1", "b:1"), 1)
-    both = {"chief": ["c:1"], "worker": ["a:1", "b:1"]}
-    assert parse_tf_config(tf_config("chief", **both)) == Cluster(("c:1", "a:1", "b:1"), 0)
-    second = parse_tf_config(tf_config("worker", 1, **both))
+    with_chief = {"chief": ["c:1"], "worker": ["a:1", "b:1"]}
+    assert parse_tf_config(tf_config("chief", **with_chief)) == Cluster(("c:1", "a:1", "b:1"), 0)
+    second = parse_tf_config(tf_config("worker", 1, **with_chief))
     assert second == Cluster(("c:1", "a:1", "b:1"), 2)
     assert not second.is_chief
     assert parse_tf_config(second.to_tf_config()) == second
@@ -37,12 +37,12 @@ def test_workers_and_a_chief() -> None:
         (tf_config(worker=["a"]), "must have different host:port"),
     ],
 )
-def test_a_wrong_tf_config_is_told(text: str, message: str) -> None:
+def test_bad_tf_config(text: str, message: str) -> None:
     with pytest.raises(HRNetError, match=message):
         parse_tf_config(text)
 
 
-def test_slurm_s_tasks_are_workers() -> None:
+def test_tasks_of_slurm_are_workers() -> None:
     step = {
         "SLURM_STEP_NODELIST": "gpu[01-02],cpu",
         "SLURM_STEP_TASKS_PER_NODE": "2(x2),1",
@@ -56,6 +56,6 @@ def test_slurm_s_tasks_are_workers() -> None:
         find_cluster({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"})
 
 
-def test_where_nothing_is_said_it_tells_how() -> None:
-    with pytest.raises(HRNetError, match=r"needs TF_CONFIG"):
+def test_missing_cluster() -> None:
+    with pytest.raises(HRNetError, match="TF_CONFIG"):
         find_cluster({})

@@ -1,4 +1,4 @@
-"""On which device a training runs, and why not on a GPU."""
+"""The device of a training, and the reason why there is no GPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hrnet_tf.backend.keras_module import tf
 from training.engine.device import device_line, reason_in, why_no_gpu
 from training.engine.strategies import Devices
 
-# TensorFlow 2.21 and 2.17 where the driver is there and cuDNN is not.
+# TensorFlow 2.21 and 2.17 with a driver and without cuDNN.
 NO_CUDNN = """
 2025-03-01 10:00:00.123456: I tensorflow/core/platform/cpu_feature_guard.cc:210] This TensorFlow binary is optimized
 W0000 00:00:1740823200.123456  1234 gpu_device.cc:2341] Cannot dlopen some GPU libraries. Please make sure the missing libraries \
@@ -37,30 +37,30 @@ I0000 00:00:1795888144.178358    8530 cudart_stub.cc:31] Could not find cuda dri
         ("", "its log gives no reason"),
     ],
 )
-def test_the_reason_is_found_in_tensorflow_s_log(log: str, reason: str) -> None:
+def test_reason_from_the_log_of_tensorflow(log: str, reason: str) -> None:
     assert reason_in(log) == reason
 
 
 @pytest.fixture
 def with_nvidia(tmp_path: Path) -> Path:
-    """A root folder of a system with an NVIDIA device."""
+    """The root folder of a system with an NVIDIA device."""
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "nvidia0").touch()
     return tmp_path
 
 
-def test_a_machine_without_a_gpu(tmp_path: Path) -> None:
+def test_machine_without_a_gpu(tmp_path: Path) -> None:
     assert why_no_gpu(tmp_path) == "no GPU found"
 
 
 @pytest.mark.parametrize("value", ["", "-1"])
-def test_a_hidden_gpu(value: str, with_nvidia: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_gpu(value: str, with_nvidia: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
     assert why_no_gpu(with_nvidia) == f"CUDA_VISIBLE_DEVICES={value} hides the GPU"
 
 
 @pytest.mark.slow
-def test_tensorflow_is_asked_in_a_process_of_its_own(with_nvidia: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reason_from_a_subprocess(with_nvidia: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("TensorFlow has a GPU here")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -71,7 +71,7 @@ def test_tensorflow_is_asked_in_a_process_of_its_own(with_nvidia: Path, monkeypa
     assert "gives no reason" not in reason
 
 
-def test_the_line_names_the_device() -> None:
+def test_device_line() -> None:
     line = device_line(Devices())
     if tf.config.list_physical_devices("GPU"):
         assert line.startswith("device: ")

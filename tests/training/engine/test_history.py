@@ -1,4 +1,4 @@
-"""history.csv of a run: as it was written, or refused in one line."""
+"""history.csv of a run: written, read, and errors of damaged files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from training.engine.history import read_history, write_history
 ROWS = [{"epoch": 1, "loss": 0.5, "val_pck": 0.25}, {"epoch": 2, "loss": 0.25, "val_pck": float("nan")}]
 
 
-def test_rows_come_back(tmp_path: Path) -> None:
+def test_rows_round_trip(tmp_path: Path) -> None:
     assert read_history(tmp_path) == []
     write_history(tmp_path, ROWS)
-    assert str(read_history(tmp_path)) == str(ROWS)  # NaN is equal to nothing
+    assert str(read_history(tmp_path)) == str(ROWS)  # as text, because NaN is not equal to itself
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_rows_come_back(tmp_path: Path) -> None:
         ("\x00\xff", "line 1"),
     ],
 )
-def test_damage_is_named(
+def test_damaged_history(
     text: str,
     message: str,
     small: HRNetSpec,

@@ -1,4 +1,4 @@
-"""Batches that a memory budget makes small change no figure."""
+"""Smaller batches under a memory budget do not change results."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def test_validation_in_small_batches(folded: Any, spec: HRNetSpec, config: Train
     data, sizes = load_keypoints(config.data.train).head(10), []
     inference = Inference(folded, (*spec.input_size, 3))
 
-    def watched(images: np.ndarray) -> Any:
+    def recording_inference(images: np.ndarray) -> Any:
         sizes.append(len(images))
         return inference(images)
 
-    score = measure(watched, data, spec)
-    assert measure(watched, data, spec, memory_budget=4 * live_bytes(spec)) == pytest.approx(score, abs=1e-9)
+    score = measure(recording_inference, data, spec)
+    assert measure(recording_inference, data, spec, memory_budget=4 * live_bytes(spec)) == pytest.approx(score, abs=1e-9)
     assert sizes == [10, 4, 4, 2]
     inputs = evaluation_inputs(data.items, spec)
     np.testing.assert_allclose(inference(inputs), folded.predict_on_batch(inputs), atol=1e-5)
 
 
-def test_inference_sees_weights_that_change(folded: Any, spec: HRNetSpec) -> None:
+def test_inference_uses_changed_weights(folded: Any, spec: HRNetSpec) -> None:
     inference, images = Inference(folded, (*spec.input_size, 3)), np.zeros((2, *spec.input_size, 3), np.float32)
     before, layer = inference(images), folded.get_layer("head_heatmaps")
     layer.bias.assign_add(np.ones(17, np.float32))
@@ -57,14 +57,14 @@ def test_inference_sees_weights_that_change(folded: Any, spec: HRNetSpec) -> Non
 def test_ranges_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize, "GROUP_ITEMS", 8)
     data = load_keypoints(config.data.train).head(20)
-    ranges, others = (
+    ranges, budget_ranges = (
         activation_ranges(folded, calibration_groups(data, spec, STANDARD, budget)) for budget in (2**30, 3 * live_bytes(spec))
     )
-    assert ranges.keys() == others.keys() == {layer.name for layer in folded.layers}
+    assert ranges.keys() == budget_ranges.keys() == {layer.name for layer in folded.layers}
     inputs = evaluation_inputs(data.items, spec)
     outputs = keras.Model(folded.input, [layer.output for layer in folded.layers]).predict_on_batch(inputs)
     groups = (slice(0, 8), slice(8, 16), slice(16, 20))
     for layer, values in zip(folded.layers, outputs, strict=True):
         expected = np.mean([[values[group].min(), values[group].max()] for group in groups], axis=0)
         np.testing.assert_allclose(ranges[layer.name], expected, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(others[layer.name], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(budget_ranges[layer.name], expected, rtol=1e-4, atol=1e-5)

@@ -1,9 +1,10 @@
-"""Where a training may begin or go on: a refused command leaves nothing, an interrupted one goes on, a changed one is refused."""
+"""Starting and resuming a training: an error leaves no files, and a resumed run must have the same settings and data."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from training.train import train
 
 @pytest.fixture
 def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
-    """What a training is about to begin; nothing of it is on disk."""
+    """A run that is not yet on disk."""
     data = [load_keypoints(source) for source in (config.data.train, config.data.val) if source]
     return Run(tmp_path / "run", "train", spec, data[0].label_schema, config.to_json(), None, inputs_of(config, *data))
 
@@ -37,7 +38,7 @@ def with_config(run: Run, **changes: Any) -> Run:
     return dataclasses.replace(run, config={**run.config, **changes})
 
 
-def test_a_kill_before_any_file_leaves_a_folder_that_can_be_begun_again(run: Run) -> None:
+def test_run_killed_before_its_first_files_can_be_started_again(run: Run) -> None:
     for number in (1, 2):  # spec.json and run.json
         with pytest.MonkeyPatch.context() as patch:
             kill_before_rename(patch, number)
@@ -49,17 +50,17 @@ def test_a_kill_before_any_file_leaves_a_folder_that_can_be_begun_again(run: Run
     with started(run):
         pass
     assert load_run(run.path).config == run.config
-    assert {path.name for path in run.path.iterdir()} == {"spec.json", "run.json"}  # what the killed one left is gone
+    assert {path.name for path in run.path.iterdir()} == {"spec.json", "run.json"}  # files of the killed run are gone
 
 
-def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
+def test_folder_that_is_not_a_run(run: Run) -> None:
     run.path.mkdir()
     (run.path / "notes.txt").write_text("mine")
-    with pytest.raises(HRNetError, match="exists and is not the folder of a run"):
+    with pytest.raises(HRNetError, match=re.escape(str(run.path))):
         check_startable(run.path, "train", resume=True)
     (run.path / "notes.txt").unlink()
     save_run(run)
-    with pytest.raises(HRNetError, match=r"exists already.*`resume`"):
+    with pytest.raises(HRNetError, match="`resume`"):
         check_startable(run.path, "train", resume=False)
 
 
@@ -71,14 +72,14 @@ def test_a_folder_of_something_else_is_left_alone(run: Run) -> None:
         ({"targets": "udp"}, "`targets` was dark, is now udp"),
     ],
 )
-def test_other_settings_are_named_with_both_values(change: dict[str, Any], message: str, run: Run) -> None:
+def test_changed_settings_are_named_with_both_values(change: dict[str, Any], message: str, run: Run) -> None:
     save_run(run)
     check_same(run)
     with pytest.raises(HRNetError, match=message):
         check_same(with_config(run, **change))
 
 
-def test_another_network_step_or_joints_are_refused(run: Run) -> None:
+def test_changed_network_step_or_keypoints(run: Run) -> None:
     save_run(run)
     wider = dataclasses.replace(run, spec=dataclasses.replace(run.hrnet_spec, width=8))
     with pytest.raises(HRNetError, match="`width` was 4, is now 8"):
@@ -86,11 +87,11 @@ def test_another_network_step_or_joints_are_refused(run: Run) -> None:
     for resume in (False, True):
         with pytest.raises(HRNetError, match="was made by `hrnet train`, not by `hrnet quantize`"):
             check_startable(run.path, "quantize", resume=resume)
-    with pytest.raises(HRNetError, match="other joints or classes"):
+    with pytest.raises(HRNetError, match="joints"):
         check_same(dataclasses.replace(run, category={**run.category, "keypoints": ["nose"] * 17}))
 
 
-def test_moved_data_go_on_and_are_found_where_they_are_now(run: Run, drawn: Path, config: TrainingConfig, tmp_path: Path) -> None:
+def test_moved_data_can_be_resumed(run: Run, drawn: Path, config: TrainingConfig, tmp_path: Path) -> None:
     save_run(run)
     shutil.copytree(drawn, tmp_path / "moved")
     sources = [
@@ -98,15 +99,15 @@ def test_moved_data_go_on_and_are_found_where_they_are_now(run: Run, drawn: Path
         for split in ("train", "val")
     ]
     moved = config.replace(train=sources[0], val=sources[1])
-    again = dataclasses.replace(run, config=moved.to_json(), inputs=inputs_of(moved, *map(load_keypoints, sources)))
-    assert again.inputs == run.inputs
-    check_same(again)
-    with started(again):
+    resumed = dataclasses.replace(run, config=moved.to_json(), inputs=inputs_of(moved, *map(load_keypoints, sources)))
+    assert resumed.inputs == run.inputs
+    check_same(resumed)
+    with started(resumed):
         pass
     assert load_run(run.path).config["train"]["images"] == str(tmp_path / "moved" / "images")
 
 
-def test_changed_annotations_are_refused(run: Run, drawn: Path, config: TrainingConfig, tmp_path: Path) -> None:
+def test_changed_annotations(run: Run, drawn: Path, config: TrainingConfig, tmp_path: Path) -> None:
     save_run(run)
     path = tmp_path / "train.json"
     coco = json.loads((drawn / "person_keypoints_train.json").read_text())
@@ -115,22 +116,22 @@ def test_changed_annotations_are_refused(run: Run, drawn: Path, config: Training
     path.write_text(json.dumps(coco))
     source = DataSource(drawn / "images", path)
 
-    def changed() -> Run:
+    def with_changed_data() -> Run:
         identity = data_identity(source, load_keypoints(source))
         return dataclasses.replace(run, inputs={**run.inputs, "train": identity})
 
-    with pytest.raises(HRNetError, match="training data have changed"):
-        check_same(changed())
+    with pytest.raises(HRNetError, match="training data"):
+        check_same(with_changed_data())
     coco["annotations"].pop()
     path.write_text(json.dumps(coco))
     with pytest.raises(HRNetError, match=f"training data had {count} items, have now {count - 1}"):
-        check_same(changed())
-    without = {name: inputs for name, inputs in run.inputs.items() if name != "val"}
-    with pytest.raises(HRNetError, match="validation data were given, are now not given"):
-        check_same(dataclasses.replace(run, inputs=without))
+        check_same(with_changed_data())
+    without_val = {name: inputs for name, inputs in run.inputs.items() if name != "val"}
+    with pytest.raises(HRNetError, match="validation data"):
+        check_same(dataclasses.replace(run, inputs=without_val))
 
 
-def test_masks_of_another_size_are_other_data(tmp_path: Path) -> None:
+def test_identity_depends_on_the_size_of_masks(tmp_path: Path) -> None:
     from mobile_eval.datasets.classification import load_classification_dataset
 
     for name in ("a", "b"):
@@ -146,7 +147,7 @@ def test_masks_of_another_size_are_other_data(tmp_path: Path) -> None:
     assert data_identity(source, data) != before
 
 
-def test_what_fails_before_its_first_epoch_leaves_no_run(run: Run) -> None:
+def test_failure_before_the_first_epoch_leaves_no_run(run: Run) -> None:
     def companions() -> None:
         save_ranking(run, Ranking(2, 0, {"random": {}}, {"random": None}, {}))
 
@@ -163,14 +164,14 @@ def test_what_fails_before_its_first_epoch_leaves_no_run(run: Run) -> None:
     companions()
     with pytest.raises(HRNetError, match="refused"):
         fail()
-    assert (run.path / "run.json").is_file()  # it began earlier
+    assert (run.path / "run.json").is_file()  # a run that existed before is not removed
     (run.path / "notes.txt").write_text("mine")
     discard(run.path)
     assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("damaged", ["ranking.json", "pruning.json", "weights.safetensors", "run.json", "spec.json"])
-def test_a_refused_quantization_leaves_no_folder(damaged: str, run: Run, config: TrainingConfig, tmp_path: Path) -> None:
+def test_failed_quantization_leaves_no_folder(damaged: str, run: Run, config: TrainingConfig, tmp_path: Path) -> None:
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     (run.path / damaged).write_text("x")
@@ -182,15 +183,15 @@ def test_a_refused_quantization_leaves_no_folder(damaged: str, run: Run, config:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 10**20}, "`epochs` must be a whole number"),
+        ({"epochs": 10**20}, "`epochs`"),
         ({"batch_size": 10**20}, "fill no batch|batch"),
         ({"accumulate": 10**6}, "`accumulate` is 1000000"),
         ({"freeze": ("stage9",)}, "no part 'stage9'"),
-        ({"seed": -1}, "`seed` must be at least 0"),
-        ({"learning_rate": float("inf")}, "`learning_rate` must be a number, got inf"),
+        ({"seed": -1}, "`seed`.* -1"),
+        ({"learning_rate": float("inf")}, "`learning_rate`.* inf"),
     ],
 )
-def test_a_refused_training_leaves_no_folder(
+def test_bad_settings_leave_no_folder(
     change: dict[str, Any], message: str, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(HRNetError, match=message):

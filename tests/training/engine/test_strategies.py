@@ -1,4 +1,4 @@
-"""Several devices learn what one does: two logical ones of this machine, and two workers that talk over loopback."""
+"""Two logical devices and two workers on the loopback interface train the same weights as one device."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ STEP = {"settings": PoseSettings(rotation=0.0, scale=0.0), "epochs": 1, "learnin
 
 @pytest.fixture(scope="module")
 def settings(config: TrainingConfig) -> TrainingConfig:
-    """A training of one step of 32 persons an epoch, on one device."""
+    """One step of 32 persons per epoch on one device."""
     return config.replace(batch_size=32, **STEP)
 
 
 @pytest.fixture(scope="module")
 def folder(small: HRNetSpec, settings: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the jobs find what to do."""
+    """The folder with the spec and the config of the jobs."""
     path = tmp_path_factory.mktemp("devices")
     (path / "spec.json").write_text(json.dumps(small.to_json()))
     (path / "config.json").write_text(json.dumps(settings.to_json()))
@@ -47,44 +47,43 @@ def folder(small: HRNetSpec, settings: TrainingConfig, tmp_path_factory: pytest.
 
 
 @pytest.fixture(scope="module")
-def alone(small: HRNetSpec, settings: TrainingConfig, folder: Path) -> Path:
-    """The run of one device."""
-    return train(small, settings, folder / "alone").path
+def single_device(small: HRNetSpec, settings: TrainingConfig, folder: Path) -> Path:
+    """The run folder of the training on one device."""
+    return train(small, settings, folder / "single_device").path
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "2", **more}
+def environment(**variables: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "2", **variables}
 
 
-def cluster(folder: Path, name: str, *options: str) -> list[subprocess.Popen[str]]:
-    """Two workers, started."""
+def start_workers(folder: Path, name: str, *options: str) -> list[subprocess.Popen[str]]:
+    """Starts two workers."""
     ports = []
     for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            ports.append(listener.getsockname()[1])
     workers = []
     for index in range(2):
         task = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}, "task": {"type": "worker", "index": index}}
         command = [sys.executable, JOB, folder, name, "multi-worker", *options]
-        own = environment(TF_CONFIG=json.dumps(task))
-        workers.append(subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        variables = environment(TF_CONFIG=json.dumps(task))
+        workers.append(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     return workers
 
 
-def ended(workers: list[subprocess.Popen[str]]) -> list[str]:
-    """What they said on stderr, all well."""
-    said = [worker.communicate(timeout=300) for worker in workers]
-    for worker, (output, error) in zip(workers, said, strict=True):
+def wait_for(workers: list[subprocess.Popen[str]]) -> None:
+    """Waits until all workers have ended with exit code 0."""
+    outputs = [worker.communicate(timeout=300) for worker in workers]
+    for worker, (output, error) in zip(workers, outputs, strict=True):
         assert worker.returncode == 0, output[-1000:] + error[-4000:]
-    return [error for _, error in said]
 
 
-def assert_same(one: Path, other: Path) -> None:
-    first, second = (load_weights(path / "weights.safetensors") for path in (one, other))
+def assert_same_weights(expected: Path, actual: Path) -> None:
+    first, second = (load_weights(path / "weights.safetensors") for path in (expected, actual))
     assert set(first) == set(second)
     for name, array in first.items():
-        # float32 sums of squares: a variance is known to that share of itself
+        # relative error of a variance from float32 sums of squares
         relative = 2e-5 if name.endswith("moving_variance") else 0
         np.testing.assert_allclose(second[name], array, rtol=relative, atol=1e-5, err_msg=name)
 
@@ -94,28 +93,28 @@ def history(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(file))
 
 
-def test_two_devices_learn_what_one_does(folder: Path, alone: Path) -> None:
+def test_two_devices_train_the_same_weights_as_one(folder: Path, single_device: Path) -> None:
     command = [sys.executable, JOB, folder, "mirrored", "mirrored"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert_same(alone, folder / "mirrored")
-    [one], [two] = history(alone), history(folder / "mirrored")
-    assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=1e-5)
+    assert_same_weights(single_device, folder / "mirrored")
+    [expected], [actual] = history(single_device), history(folder / "mirrored")
+    assert float(actual["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-5)
 
 
-def test_two_workers_learn_what_one_does(folder: Path, alone: Path) -> None:
-    ended(cluster(folder, "workers"))
-    assert_same(alone, folder / "workers")
-    assert sorted(path.name for path in (folder / "workers").iterdir()) == sorted(path.name for path in alone.iterdir())
+def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: Path) -> None:
+    wait_for(start_workers(folder, "workers"))
+    assert_same_weights(single_device, folder / "workers")
+    assert sorted(path.name for path in (folder / "workers").iterdir()) == sorted(path.name for path in single_device.iterdir())
 
 
-def test_a_killed_worker_ends_the_other_in_one_line_and_both_go_on(folder: Path) -> None:
-    """From the last whole epoch, to what they would have found."""
-    ended(cluster(folder, "whole", "epochs=3"))
-    workers = cluster(folder, "killed", "epochs=3")
+def test_killed_worker_ends_the_other_and_both_resume(folder: Path) -> None:
+    """Resuming from the last complete epoch gives the same weights and history as without the kill."""
+    wait_for(start_workers(folder, "uninterrupted", "epochs=3"))
+    workers = start_workers(folder, "killed", "epochs=3")
     rows = folder / "killed" / "history.csv"
-    until = time.monotonic() + 200
-    while not rows.exists() and time.monotonic() < until:
+    deadline = time.monotonic() + 200
+    while not rows.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     workers[1].send_signal(signal.SIGKILL)
     _, error = workers[0].communicate(timeout=200)
@@ -123,14 +122,14 @@ def test_a_killed_worker_ends_the_other_in_one_line_and_both_go_on(folder: Path)
     assert workers[0].returncode == 2
     assert error.strip().splitlines()[-1].startswith("error: a worker went away, or failed (")
     assert len(history(folder / "killed")) < 3
-    ended(cluster(folder, "killed", "epochs=3", "resume"))
-    assert_same(folder / "whole", folder / "killed")
-    for one, two in zip(history(folder / "whole"), history(folder / "killed"), strict=True):
-        assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=1e-6)
+    wait_for(start_workers(folder, "killed", "epochs=3", "resume"))
+    assert_same_weights(folder / "uninterrupted", folder / "killed")
+    for expected, actual in zip(history(folder / "uninterrupted"), history(folder / "killed"), strict=True):
+        assert float(actual["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("arguments", "message"),
     [
         (("all", None), "no strategy named 'all'; there are one, mirrored, multi-worker"),
         (("one", 2), "--strategy one takes one device, not 2"),
@@ -139,16 +138,16 @@ def test_a_killed_worker_ends_the_other_in_one_line_and_both_go_on(folder: Path)
         (("multi-worker", None), "needs TF_CONFIG"),
     ],
 )
-def test_what_cannot_be_is_told(asked: tuple[str, int | None], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_strategies(arguments: tuple[str, int | None], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(HRNetError, match=message):
-        make_devices(*asked)
+        make_devices(*arguments)
 
 
-def test_the_batches_of_a_worker_are_its_own() -> None:
+def test_batches_of_a_worker() -> None:
     assert [list(Devices(None, 4, worker, 2).own) for worker in range(2)] == [[0, 1], [2, 3]]
 
 
-def test_a_config_of_other_devices_is_refused(small: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
-    with pytest.raises(HRNetError, match="the config is for 2 devices, but there are 1"):
+def test_number_of_devices_in_the_config(small: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
+    with pytest.raises(HRNetError, match=r"2 devices.* 1"):
         train(small, settings.replace(devices=2, batch_size=16), tmp_path / "run", execution=Execution())

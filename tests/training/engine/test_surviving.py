@@ -1,4 +1,4 @@
-"""What a run keeps: through kill -9, of the best epoch, of a batch that gave no number; and what it leaves alone."""
+"""Resumed runs, the best epoch, patience, batches with a loss of NaN, frozen parts and the progress line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rows(*pck: float) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_is_as_if_nothing_had_happened(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_killed_and_resumed_run_equals_an_uninterrupted_run(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(small.to_json()))
     (tmp_path / "config.json").write_text(json.dumps(config.replace(batch_size=16).to_json()))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -59,27 +59,27 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(small: HRNetSpec, conf
         with (tmp_path / name / "history.csv").open() as file:
             return list(csv.DictReader(file))
 
-    killed, until = start("killed"), time.monotonic() + 200
-    while not (tmp_path / "killed" / "history.csv").exists() and time.monotonic() < until:
+    killed, deadline = start("killed"), time.monotonic() + 200
+    while not (tmp_path / "killed" / "history.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert 1 <= len(history("killed")) < 3
-    for left in (start("killed", "resume"), start("whole")):
-        assert left.wait(timeout=300) == 0
-    for whole, resumed in zip(history("whole"), history("killed"), strict=True):
+    for process in (start("killed", "resume"), start("uninterrupted")):
+        assert process.wait(timeout=300) == 0
+    for uninterrupted, resumed in zip(history("uninterrupted"), history("killed"), strict=True):
         for name in ("epoch", "loss", "val_pck"):
-            assert float(resumed[name]) == pytest.approx(float(whole[name]), rel=1e-6)
-    first, second = (load_weights(tmp_path / name / "weights.safetensors") for name in ("whole", "killed"))
+            assert float(resumed[name]) == pytest.approx(float(uninterrupted[name]), rel=1e-6)
+    first, second = (load_weights(tmp_path / name / "weights.safetensors") for name in ("uninterrupted", "killed"))
     for name, array in first.items():
         np.testing.assert_allclose(second[name], array, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    wild = config.replace(learning_rate=1e30, warmup_epochs=0.0)
-    with pytest.raises(HRNetError, match=r"the loss is (nan|inf) after step \d of epoch 1; its batch is in .*nan-batch\.npz"):
-        train(small, wild, tmp_path / "run")
+def test_loss_of_nan_ends_the_training_and_saves_the_batch(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    diverging = config.replace(learning_rate=1e30, warmup_epochs=0.0)
+    with pytest.raises(HRNetError, match=r"(nan|inf) after step \d of epoch 1.*nan-batch\.npz"):
+        train(small, diverging, tmp_path / "run")
     with np.load(tmp_path / "run" / BATCH_FILE) as batch:
         assert batch["images"].shape == (8, 32, 32, 3)
         assert batch["targets"].shape == (8, 8, 8, 17)
@@ -88,14 +88,14 @@ def test_a_loss_that_is_no_number_ends_it_and_its_batch_is_kept(small: HRNetSpec
     assert not (tmp_path / "run" / "weights.safetensors").exists()
 
 
-def test_the_batches_of_all_devices_are_kept(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_saved_batch_contains_all_devices(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     people = load_keypoints(config.data.train)
     examples = Examples(people, pose_example_builder(people, small, PoseSettings()), 4, 0, devices=2)
-    stop = TerminateOnNonFinite(Run(tmp_path, "train", small, {}, {}), examples)
-    stop.on_epoch_begin(1)
-    stop.on_train_batch_end(0, {"loss": 0.1})
-    with pytest.raises(HRNetError, match="the loss is nan after step 3 of epoch 2"):
-        stop.on_train_batch_end(2, {"loss": float("nan")})
+    callback = TerminateOnNonFinite(Run(tmp_path, "train", small, {}, {}), examples)
+    callback.on_epoch_begin(1)
+    callback.on_train_batch_end(0, {"loss": 0.1})
+    with pytest.raises(HRNetError, match="nan after step 3 of epoch 2"):
+        callback.on_train_batch_end(2, {"loss": float("nan")})
     with np.load(tmp_path / BATCH_FILE) as batch:
         np.testing.assert_array_equal(batch["images"], np.concatenate([examples.batch(1, number)[0] for number in (4, 5)]))
         order = examples.order(1)[16:24]
@@ -103,25 +103,25 @@ def test_the_batches_of_all_devices_are_kept(small: HRNetSpec, config: TrainingC
 
 
 @pytest.mark.slow
-def test_everything_at_once_trains_without_tracing_again(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    """XLA, averages, batches together, frozen parts, a look by TensorBoard, and a callback of one's own."""
+def test_all_options_together_do_not_retrace(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    """XLA, averaged weights, gradient accumulation, frozen parts, TensorBoard, an image cache and a user callback."""
     tf = pytest.importorskip("tensorflow")
-    seen: list[Any] = []
+    epochs: list[Any] = []
 
-    class Own(keras.callbacks.Callback):  # type: ignore[misc]
+    class TracingRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-            seen.append((sorted(logs or {}), self.model.train_function.experimental_get_tracing_count()))
+            epochs.append((sorted(logs or {}), self.model.train_function.experimental_get_tracing_count()))
 
     several = config.replace(accumulate=2, ema=0.9, freeze=("stem", "stage1"), keep="best", patience=5)
-    how = Execution(jit=True, tensorboard=True, callbacks=(Own(),), cache=tmp_path / "cache")
-    run = train(small, several, tmp_path / "run", execution=how)
-    assert seen == [(["loss", "val_pck"], 1)] * 2
+    execution = Execution(jit=True, tensorboard=True, callbacks=(TracingRecorder(),), cache=tmp_path / "cache")
+    run = train(small, several, tmp_path / "run", execution=execution)
+    assert epochs == [(["loss", "val_pck"], 1)] * 2
     weights = load_weights(run.weights_path)
     keras.utils.set_random_seed(several.seed)
     start = {v.name.removesuffix(":0"): v.numpy() for v in build_for_training(small, several).weights}
-    same = {name for name, array in weights.items() if np.array_equal(array, start[name])}
-    assert {name for name in weights if name.startswith(("stem_", "stage1_"))} <= same
-    assert not {name for name in weights if name.startswith("stage3_") and name.endswith("kernel")} & same
+    unchanged = {name for name, array in weights.items() if np.array_equal(array, start[name])}
+    assert {name for name in weights if name.startswith(("stem_", "stage1_"))} <= unchanged
+    assert not {name for name in weights if name.startswith("stage3_") and name.endswith("kernel")} & unchanged
     [events] = (run.path / "tensorboard").iterdir()
     tags: dict[str, int] = {}
     for event in tf.compat.v1.train.summary_iterator(str(events)):
@@ -130,46 +130,47 @@ def test_everything_at_once_trains_without_tracing_again(small: HRNetSpec, confi
     assert tags == {"augmented": 1, "outputs": 2, "loss": 2, "val_pck": 2}
 
 
-class Moves(keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes how often the weights have moved after each epoch; Ctrl-C at the beginning of an epoch."""
+class UpdateRecorder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Records the number of weight updates after each epoch; raises KeyboardInterrupt at epoch `stop_at`."""
 
     def __init__(self, stop_at: int = -1):
         super().__init__()
         self.stop_at = stop_at
-        self.counted: list[int] = []
+        self.updates: list[int] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if epoch == self.stop_at:
             raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.counted.append(int(self.model.optimizer.iterations.numpy()))
+        self.updates.append(int(self.model.optimizer.iterations.numpy()))
 
 
-def test_what_an_epoch_gathered_goes_on_after_it_resumed_or_not(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    """35 persons by 11: 3 steps an epoch. By 2 batches a move these are moves 1, 3 and 4, by 4 only 0, 1 and 2."""
+def test_accumulated_gradients_continue_in_the_next_epoch(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    """35 persons in batches of 11 are 3 steps per epoch: 1, 3 and 4 updates of 2 batches each, or 0, 1 and 2 of 4 batches."""
     several = config.replace(epochs=3, batch_size=11, accumulate=2, val=None, learning_rate=1e-2)
-    whole = train(small, several, tmp_path / "whole", execution=Execution(callbacks=(counted := Moves(),)))
-    assert counted.counted == [1, 3, 4]
+    recorder = UpdateRecorder()
+    uninterrupted = train(small, several, tmp_path / "uninterrupted", execution=Execution(callbacks=(recorder,)))
+    assert recorder.updates == [1, 3, 4]
     parts = []
     for stop_at in (1, 2, -1):
-        parts.append(Moves(stop_at))
+        parts.append(UpdateRecorder(stop_at))
         with contextlib.suppress(KeyboardInterrupt):
-            train(small, several, tmp_path / "parted", execution=Execution(callbacks=(parts[-1],)), resume=True)
-    assert [part.counted for part in parts] == [[1], [3], [4]]
-    first, second = (load_weights(tmp_path / name / "weights.safetensors") for name in ("whole", "parted"))
+            train(small, several, tmp_path / "resumed", execution=Execution(callbacks=(parts[-1],)), resume=True)
+    assert [part.updates for part in parts] == [[1], [3], [4]]
+    first, second = (load_weights(tmp_path / name / "weights.safetensors") for name in ("uninterrupted", "resumed"))
     for name, array in first.items():
         np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
-    assert whole.path.is_dir()
+    assert uninterrupted.path.is_dir()
 
     fewer = several.replace(accumulate=4)
-    train(small, fewer, tmp_path / "fewer", execution=Execution(callbacks=(counted := Moves(),)))
-    assert counted.counted == [0, 1, 2]
-    with pytest.raises(HRNetError, match="`accumulate` is 10, but the training has only 9 steps"):
+    train(small, fewer, tmp_path / "fewer", execution=Execution(callbacks=(recorder := UpdateRecorder(),)))
+    assert recorder.updates == [0, 1, 2]
+    with pytest.raises(HRNetError, match=r"`accumulate` is 10.* 9 steps"):
         train(small, several.replace(accumulate=10), tmp_path / "none")
 
 
-def test_the_best_epoch_and_patience() -> None:
+def test_best_epoch_and_patience() -> None:
     assert best_epoch(rows(0.2, 0.5, 0.5, 0.4), PCK) == 2
     assert best_epoch(rows(0.2, 0.5, 0.1, 0.4), Metric("NME", "pck", higher_is_better=False)) == 3
     assert not out_of_patience(rows(0.2, 0.5, 0.5), 2, PCK)
@@ -178,7 +179,7 @@ def test_the_best_epoch_and_patience() -> None:
     assert not out_of_patience([], 1, PCK)
 
 
-def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: Path) -> None:
+def test_weights_of_the_best_epoch_and_early_stopping(tmp_path: Path) -> None:
     image = keras.Input((3,))
     model = keras.Model(image, keras.layers.Dense(1, name="only")(image))
     model.compile(make_optimizer(0.1), "mse")
@@ -187,20 +188,20 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: P
 
     run = Run(tmp_path, "train", None, {}, {})  # type: ignore[arg-type]
     checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors", model, model.optimizer)
-    keeping = RunCheckpoint(run, model, checkpoint, [], AveragedWeights(model.optimizer, []), PCK, keep="best", patience=2)
-    keeping.set_model(model)
+    run_checkpoint = RunCheckpoint(run, model, checkpoint, [], AveragedWeights(model.optimizer, []), PCK, keep="best", patience=2)
+    run_checkpoint.set_model(model)
     model.stop_training = False
     for epoch, pck in enumerate((0.3, 0.6, 0.5, 0.6)):
         assert not model.stop_training
         model.get_layer("only").set_weights([np.full((3, 1), epoch, np.float32), np.zeros(1, np.float32)])
-        keeping.on_epoch_end(epoch, {"loss": 1.0, "val_pck": pck})
+        run_checkpoint.on_epoch_end(epoch, {"loss": 1.0, "val_pck": pck})
     assert model.stop_training
-    assert load_weights(run.weights_path)["only/kernel"].tolist() == [[1.0]] * 3  # of epoch 2
+    assert load_weights(run.weights_path)["only/kernel"].tolist() == [[1.0]] * 3  # the weights of epoch 2
     assert checkpoint.restore() == 4
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("changes", "message"),
     [
         ({"keep": "first"}, "'first'"),
         ({"patience": 3, "val": None}, "`patience`"),
@@ -208,17 +209,17 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_it(tmp_path: P
         ({"accumulate": 0}, "`accumulate`"),
     ],
 )
-def test_settings_that_cannot_be(config: TrainingConfig, changed: dict[str, Any], message: str) -> None:
+def test_bad_settings(config: TrainingConfig, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(HRNetError, match=message):
-        config.replace(**changed)
+        config.replace(**changes)
 
 
-def test_parts_that_are_not_there_cannot_be_frozen(small: HRNetSpec, config: TrainingConfig) -> None:
-    with pytest.raises(HRNetError, match="no part 'stage5'; there are stem, stage1, transition1, stage2"):
+def test_unknown_part_to_freeze(small: HRNetSpec, config: TrainingConfig) -> None:
+    with pytest.raises(HRNetError, match="'stage5'; there are stem, stage1, transition1, stage2"):
         build_for_training(small, config.replace(freeze=("stage5",)))
 
 
-def test_the_progress_line_says_rate_and_time_left() -> None:
+def test_progress_line_shows_rate_and_remaining_time() -> None:
     console = Console(width=200, record=True, force_terminal=False)
     line = ProgressLine(batch_size=8, steps=2, epochs=3, console=console)
     for epoch in range(2):
@@ -227,13 +228,13 @@ def test_the_progress_line_says_rate_and_time_left() -> None:
             line.on_train_batch_end(batch, {"loss": 0.5})
         line.on_epoch_end(epoch, {"loss": 0.25, "val_pck": 0.125})
     line.close()
-    said = console.export_text().strip().splitlines()
-    assert len(said) == 2
-    assert said[0].startswith("epoch 1/3  loss 0.25  val_pck 0.125  ")
-    assert said[1].endswith("images/s  0:00:00 left")
+    lines = console.export_text().strip().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/3  loss 0.25  val_pck 0.125  ")
+    assert lines[1].endswith("images/s  0:00:00 left")
 
 
-def test_on_a_terminal_the_line_moves() -> None:
+def test_progress_line_on_a_terminal() -> None:
     console = Console(width=120, record=True, force_terminal=True)
     line = ProgressLine(batch_size=8, steps=1, epochs=1, console=console)
     line.on_epoch_begin(0)

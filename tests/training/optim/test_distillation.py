@@ -1,4 +1,4 @@
-"""The distiller's loss is the weighted sum of the two losses it stands for."""
+"""The distillation loss is the weighted sum of the losses against targets and teacher."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.task import heatmap_distillation_loss
 
 
-def test_the_loss_is_the_weighted_sum_of_both() -> None:
+def test_loss_is_the_weighted_sum() -> None:
     rng = np.random.default_rng(0)
     teacher = keras.Sequential([keras.layers.Conv2D(3, 1, input_shape=(4, 4, 2))])
     student = keras.Sequential([keras.layers.Conv2D(3, 1, input_shape=(4, 4, 2))])
     images = rng.standard_normal((2, 4, 4, 2), np.float32)
     target, *predictions = (rng.random((2, 4, 4, 3), np.float32) for _ in range(3))
-    weight = np.array([1, 0, 1], np.float32) * np.ones((2, 1, 1, 3), np.float32)  # the second joint is not labelled
+    weight = np.array([1, 0, 1], np.float32) * np.ones((2, 1, 1, 3), np.float32)  # the second keypoint is unlabelled
     loss = batch_loss(student, HeatmapMSE())
     distiller = DistillationModel(student, teacher, 0.3, loss, heatmap_distillation_loss)
-    taught = teacher.predict_on_batch(images)
+    teacher_outputs = teacher.predict_on_batch(images)
 
-    def two_losses(predicted: np.ndarray) -> float:
-        annotated, learnt = weight * (predicted - target) ** 2, (predicted - taught) ** 2
-        return float(0.5 * np.mean(0.7 * annotated + 0.3 * learnt))
+    def weighted_loss(predicted: np.ndarray) -> float:
+        annotated, distilled = weight * (predicted - target) ** 2, (predicted - teacher_outputs) ** 2
+        return float(0.5 * np.mean(0.7 * annotated + 0.3 * distilled))
 
     x, y, w = map(tf.constant, (images, target, weight))
     for predicted in predictions:
-        assert float(distiller.compute_loss(x, y, tf.constant(predicted), w)) == pytest.approx(two_losses(predicted), rel=1e-5)
+        assert float(distiller.compute_loss(x, y, tf.constant(predicted), w)) == pytest.approx(weighted_loss(predicted), rel=1e-5)
     assert not teacher.trainable_variables
     assert len(distiller.trainable_variables) == len(student.trainable_variables) == 2
 
 
-def test_a_share_outside_0_to_1_is_refused(config: TrainingConfig) -> None:
-    with pytest.raises(HRNetError, match=r"between 0 and 1, got 1\.5"):
+def test_bad_distillation_weight(config: TrainingConfig) -> None:
+    with pytest.raises(HRNetError, match=r"got 1\.5"):
         config.replace(distill_weight=1.5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_a_student_follows_its_teacher(small: HRNetSpec, config: TrainingConfig, precision: str) -> None:
+def test_student_approaches_its_teacher(small: HRNetSpec, config: TrainingConfig, precision: str) -> None:
     keras.utils.set_random_seed(0)
-    chosen = config.replace(precision=precision)
-    teacher, student = build_for_training(small, chosen), build_for_training(small, chosen)
+    precise = config.replace(precision=precision)
+    teacher, student = build_for_training(small, precise), build_for_training(small, precise)
     images = np.random.default_rng(0).standard_normal((8, *small.input_size, 3)).astype(np.float32)
     wrong = np.ones((8, *small.resolution(0), small.classes), np.float32)
     loss = batch_loss(student, HeatmapMSE())
     distiller = DistillationModel(student, teacher, 1.0, loss, heatmap_distillation_loss)
     distiller.compile(make_optimizer(1e-2, loss_scaling=precision == "float16"))
-    taught = teacher.predict_on_batch(images)
+    teacher_outputs = teacher.predict_on_batch(images)
 
     def distance() -> float:
-        return float(np.abs(np.float32(student(images, training=True)) - np.float32(taught)).mean())
+        return float(np.abs(np.float32(student(images, training=True)) - np.float32(teacher_outputs)).mean())
 
     before = distance()
     distiller.fit(images, wrong, sample_weight=np.ones((8, 1, 1, small.classes), np.float32), epochs=200, verbose=0)

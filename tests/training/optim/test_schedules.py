@@ -1,4 +1,4 @@
-"""The learning rate where it changes."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from training.config import TrainingConfig
 from training.optim.schedules import learning_rates
 
-STEPS = 7  # an epoch
+STEPS = 7  # per epoch
 
 
-def test_steps_drop_with_the_first_step_of_their_epochs(config: TrainingConfig) -> None:
+def test_step_schedule_drops_at_its_milestones(config: TrainingConfig) -> None:
     paper = config.replace(epochs=210, learning_rate=1e-3, lr_schedule="step", lr_milestones=(170, 200))
     rate = learning_rates(paper, STEPS)
     first = {epoch: float(rate(epoch * STEPS)) for epoch in (0, 169, 170, 199, 200, 209)}
@@ -20,17 +20,17 @@ def test_steps_drop_with_the_first_step_of_their_epochs(config: TrainingConfig) 
     assert last == pytest.approx(expected)
 
 
-def test_moves_are_counted_over_the_whole_training(config: TrainingConfig) -> None:
-    """7 steps an epoch, 3 batches a move: 35 steps of 5 epochs are 11 moves, 14 of 2 epochs 4, 28 of 4 epochs 9."""
+def test_schedules_count_weight_updates(config: TrainingConfig) -> None:
+    """7 steps per epoch, 3 batches per update: 5 epochs have 35 steps and 11 updates, 2 epochs 14 and 4, 4 epochs 28 and 9."""
     several = config.replace(epochs=5, accumulate=3, learning_rate=0.1)
     rate = learning_rates(several.replace(lr_schedule="step", lr_milestones=(2, 4)), STEPS)
-    assert [float(rate(move)) for move in range(11)] == pytest.approx([0.1] * 4 + [0.01] * 5 + [0.001] * 2)
+    assert [float(rate(update)) for update in range(11)] == pytest.approx([0.1] * 4 + [0.01] * 5 + [0.001] * 2)
     rate = learning_rates(several.replace(lr_schedule="poly"), STEPS)
-    assert [float(rate(move)) for move in (0, 10, 11)] == pytest.approx([0.1, 0.1 * (1 / 11) ** 0.9, 0])
-    rate = learning_rates(several, STEPS)  # one epoch's rise: 7 / 3 moves, so 2
-    assert [float(rate(move)) for move in (0, 1, 2, 11)] == pytest.approx([0, 0.05, 0.1, 0], abs=1e-6)
+    assert [float(rate(update)) for update in (0, 10, 11)] == pytest.approx([0.1, 0.1 * (1 / 11) ** 0.9, 0])
+    rate = learning_rates(several, STEPS)  # one warmup epoch: 7 / 3, so 2 updates
+    assert [float(rate(update)) for update in (0, 1, 2, 11)] == pytest.approx([0, 0.05, 0.1, 0], abs=1e-6)
     rate = learning_rates(several.replace(epochs=1, accumulate=7), STEPS)
-    assert float(rate(0)) == 0  # a single move
+    assert float(rate(0)) == 0  # a single update
 
 
 def test_cosine_rises_and_falls_to_zero(config: TrainingConfig) -> None:

@@ -1,4 +1,4 @@
-"""Sparse tuning: the zeros are there, they are shared with the plain model, and quantization-aware tuning keeps them."""
+"""Sparse training: zeros in the kernels survive quantization-aware fine-tuning and conversion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.train import train
 pytestmark = pytest.mark.slow
 
 
-def zeros(kernel: np.ndarray) -> float:
+def share_of_zeros(kernel: np.ndarray) -> float:
     return float((kernel == 0).mean())
 
 
@@ -27,7 +27,7 @@ def test_zeros_survive_from_training_to_the_file(config: TrainingConfig, tmp_pat
     spec = HRNetSpec("two", 4, (64, 64), 17, (StageSpec(1, 1),), stem_width=8, stage1_blocks=1, stage1_width=4).full()
     run = train(spec, config.replace(sparsity=0.5), tmp_path / "sparse")
     kernels = {name: array for name, array in load_weights(run.weights_path).items() if name.endswith("kernel")}
-    assert all(zeros(kernel) == pytest.approx(0.5, abs=0.02) for kernel in kernels.values())
+    assert all(share_of_zeros(kernel) == pytest.approx(0.5, abs=0.02) for kernel in kernels.values())
     assert len(kernels) > 10
     tuned = quantize(run, config.replace(epochs=1), tmp_path / "tuned")
     tuned_kernels = {name: array for name, array in load_weights(tuned.weights_path).items() if name.endswith("/kernel")}
@@ -37,5 +37,5 @@ def test_zeros_survive_from_training_to_the_file(config: TrainingConfig, tmp_pat
     file = convert_run(tuned, ConvertOptions("int8"), tmp_path / "tuned.tflite")
     graph = TFLiteGraph(file.path)
     stored = [graph.constant(operator.index, 1) for operator in graph.operators if operator.kind == "CONV_2D"]
-    assert min(zeros(kernel) for kernel in stored if kernel is not None) > 0.45
+    assert min(share_of_zeros(kernel) for kernel in stored if kernel is not None) > 0.45
     assert file.compressed_bytes < file.size_bytes

@@ -55,11 +55,11 @@ def test_profiles_of_another_network(spec: HRNetSpec, profiled: ProfileResult) -
     assert again.parts_ms() == profiled.parts_ms()
     with pytest.raises(HRNetError, match="width is 4, not 8"):
         latency_cost_model(dataclasses.replace(spec, width=8), again)
-    with pytest.raises(HRNetError, match="names no network"):
+    with pytest.raises(HRNetError, match=profiled.model):
         latency_cost_model(spec, dataclasses.replace(profiled, network=None))
-    for foreign in ("x", [1], {"width": None}):
+    for bad_spec in ("x", [1], {"width": None}):
         with pytest.raises(HRNetError, match=profiled.model):
-            latency_cost_model(spec, dataclasses.replace(profiled, network={"spec": foreign}))
+            latency_cost_model(spec, dataclasses.replace(profiled, network={"spec": bad_spec}))
     pruned = {**(profiled.network or {}), "spec": spec.without({FusionLink(4, 0, 3, 0)}).to_json()}
     with pytest.raises(HRNetError, match="pruned network"):
         latency_cost_model(spec, dataclasses.replace(profiled, network=pruned))

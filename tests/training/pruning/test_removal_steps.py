@@ -45,7 +45,7 @@ def test_stored_steps_lead_to_the_same_network(spec: HRNetSpec, order: list[HRNe
     assert steps[-1].ratio == pytest.approx(multiply_adds(order[-1]) / multiply_adds(spec))
 
 
-def test_unreachable_parts_are_told_from_removed_ones(spec: HRNetSpec) -> None:
+def test_unreachable_parts_differ_from_removed_units(spec: HRNetSpec) -> None:
     link = FusionLink(4, 0, 3, 0)
     (step,) = removal_steps([spec, spec.without({link})], dict.fromkeys(spec.links, 2.0), multiply_adds, 1.0)
     assert step.removed == (link.name,)

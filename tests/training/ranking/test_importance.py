@@ -1,4 +1,4 @@
-"""Importance: every method tells unused units from used ones, on weights where these are known."""
+"""Importance: every method separates unused from used units, on weights where these are known."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNet
     assert stored.arrays is not None
     assert streamed.arrays is None
     assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
-    for place, array in enumerate(stored.arrays):
-        np.testing.assert_array_equal(np.concatenate([batch[place] for batch in streamed.batches()]), array)
+    for index, array in enumerate(stored.arrays):
+        np.testing.assert_array_equal(np.concatenate([batch[index] for batch in streamed.batches()]), array)
     for half, stored_half in zip(streamed.halves(), stored.halves(), strict=True):
         np.testing.assert_array_equal(np.concatenate([batch[1] for batch in half.batches()]), stored_half.arrays[1])
     model = network.build()

@@ -1,4 +1,4 @@
-"""Classes weighed by how rare they are."""
+"""Class weights from class frequencies."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2"
 @pytest.fixture
 def streets(tmp_path: Path) -> Path:
     """Four images of 40 pixels: class 0 in all (30 each), 1 in two (10), 2 in one (5, and 5 ignored), 3 in none."""
-    for number, beside in enumerate((1, 1, 2, 0)):
+    for number, second_class in enumerate((1, 1, 2, 0)):
         mask = np.zeros((5, 8), np.uint8)
-        mask[:, 6:] = beside
-        if beside == 2:
+        mask[:, 6:] = second_class
+        if second_class == 2:
             mask[:, 7] = 255
         for folder, content in (("images", np.full((5, 8, 3), 40 * number, np.uint8)), ("masks", mask)):
             (tmp_path / folder).mkdir(exist_ok=True)
@@ -54,12 +54,12 @@ def animals(tmp_path: Path) -> Path:
     return tmp_path / "animals"
 
 
-def test_by_count() -> None:
+def test_weights_by_count() -> None:
     np.testing.assert_allclose(weights_by_count(np.array([6, 2])), [8 / 12, 8 / 4])
     np.testing.assert_allclose(weights_by_count(np.array([6, 0, 2])), [8 / 12, 1, 8 / 4])
 
 
-def test_by_median_frequency() -> None:
+def test_weights_by_median_frequency() -> None:
     counts = [np.array([30, 10, 0, 0]), np.array([30, 10, 0, 0]), np.array([30, 0, 5, 0]), np.array([40, 0, 0, 0])]
     frequencies = 130 / 155, 20 / 80, 5 / 35
     expected = [0.25 / frequencies[0], 1, 0.25 / frequencies[2], 1]
@@ -67,27 +67,28 @@ def test_by_median_frequency() -> None:
     assert weights_by_median_frequency([], 2).tolist() == [1, 1]
 
 
-def test_weights_of_data(streets: Path, animals: Path) -> None:
-    masked, folders = load_segmentation_dataset(streets / "images", streets / "masks"), load_classification_dataset(animals)
+def test_weights_from_datasets(streets: Path, animals: Path) -> None:
+    masks, folders = load_segmentation_dataset(streets / "images", streets / "masks"), load_classification_dataset(animals)
     segmentation, classification, pose = map(training_task, ("segmentation", "classification", "pose"))
-    balanced = with_balanced_classes(segmentation, SegmentationSettings(balance_classes=True), masked)
+    balanced = with_balanced_classes(segmentation, SegmentationSettings(balance_classes=True), masks)
     assert balanced == SegmentationSettings(class_weights=(0.2981, 1.0, 1.75, 1.0))
     balanced = with_balanced_classes(classification, ClassificationSettings(balance_classes=True), folders)
     assert balanced == ClassificationSettings(class_weights=(0.6667, 2.0))
     plain = ClassificationSettings()
     assert with_balanced_classes(classification, plain, folders) is plain
-    assert with_balanced_classes(pose, PoseSettings(), masked) == PoseSettings()
+    assert with_balanced_classes(pose, PoseSettings(), masks) == PoseSettings()
     with pytest.raises(HRNetError, match="`class_weights` has 3 numbers"):
         with_balanced_classes(classification, ClassificationSettings(class_weights=(1.0, 2.0, 3.0)), folders)
 
 
-def test_the_loss_weighs_each_class() -> None:
+def test_loss_is_weighted_by_class() -> None:
     logits = np.array([[2.0, 0.0, -1.0], [0.5, 0.1, 0.3]], np.float32)
     labels = np.array([[1, 0, 0], [0, 0.25, 0.75]], np.float32)
-    logs = np.log(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
-    expected = (-2 * logs[0, 0] + -(0.25 * 3 * logs[1, 1] + 0.75 * 0.5 * logs[1, 2])) / 2
+    log_probabilities = np.log(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+    second = -(0.25 * 3 * log_probabilities[1, 1] + 0.75 * 0.5 * log_probabilities[1, 2])
+    expected = (-2 * log_probabilities[0, 0] + second) / 2
     assert float(ClassCrossEntropy(0.0, (2.0, 3.0, 0.5))(labels, logits)) == pytest.approx(expected, rel=1e-6)
-    plain = -(logs[0, 0] + 0.25 * logs[1, 1] + 0.75 * logs[1, 2]) / 2
+    plain = -(log_probabilities[0, 0] + 0.25 * log_probabilities[1, 1] + 0.75 * log_probabilities[1, 2]) / 2
     assert float(ClassCrossEntropy()(labels, logits)) == pytest.approx(plain, rel=1e-6)
 
 
@@ -105,7 +106,7 @@ def test_class_weights_line() -> None:
 
 
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
-def test_command(
+def test_train_command_stores_class_weights(
     task: str,
     streets: Path,
     animals: Path,
@@ -121,7 +122,7 @@ def test_command(
         with pytest.raises(SystemExit) as ended:
             hrnet_tf.__main__.main()
         assert not ended.value.code
-    kept = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    stored = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
     expected = [0.2981, 1.0, 1.75, 1.0] if task == "segmentation" else [0.6667, 2.0]
-    assert (kept["class_weights"], kept["balance_classes"]) == (expected, False)
+    assert (stored["class_weights"], stored["balance_classes"]) == (expected, False)
     assert "class weights: " in capsys.readouterr().out

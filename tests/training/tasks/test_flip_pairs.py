@@ -1,4 +1,4 @@
-"""Left and right in training: what is mirrored, what is refused, and that every later step knows what was said."""
+"""Flip pairs in training: mirrored examples, errors, and that later steps reuse the pairs of the run."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from training.tasks.segmentation.settings import SegmentationSettings
 
 HALVES = PoseSettings(sigma=1.5, rotation=0, scale=0, flip_probability=0.5)
 MICRO = "--width 4 --modules 1,1,1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64"
-WORDS = {"left": "near", "right": "far"}  # sides that no name tells
+WORDS = {"left": "near", "right": "far"}  # names that do not tell the side
 
 
 def renamed(drawn: Path, at: Path, split: str = "train", task: str = "person") -> Path:
-    """The drawn people's annotations, with sides that no name tells."""
+    """Writes annotations whose keypoint names do not tell the side."""
     coco = json.loads((drawn / f"{task}_keypoints_{split}.json").read_text())
     [category] = coco["categories"]
     for side, word in WORDS.items():
@@ -46,29 +46,29 @@ def renamed(drawn: Path, at: Path, split: str = "train", task: str = "person") -
 
 @pytest.fixture
 def config(drawn: Path, tmp_path: Path) -> TrainingConfig:
-    """One epoch on people whose sides are not known."""
+    """Training on people whose flip pairs are unknown."""
     return TrainingConfig("pose", HALVES, DataConfig(DataSource(drawn / "images", renamed(drawn, tmp_path)), batch_size=8))
 
 
-TYPED = ",".join(f"near_{part}:far_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
+FLIP_PAIRS = ",".join(f"near_{part}:far_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
 
 
 def test_pose_refuses_to_mirror_without_pairs(config: TrainingConfig, spec: HRNetSpec) -> None:
-    with pytest.raises(HRNetError, match=r"which of the 17 keypoints \(nose, near_eye, far_eye, ...\) are left and right.*none"):
+    with pytest.raises(HRNetError, match=r"17 keypoints \(nose, near_eye, far_eye, ...\).*none"):
         load_data(config)
-    still, _ = load_data(config.replace(flip_probability=0.0))
-    assert still.label_schema.get("flip_pairs") is None
-    with pytest.raises(HRNetError, match="which of the 17 keypoints"):  # nor where nobody asked before
-        examples_for(still, spec, config.replace(flip_probability=1.0)).batch(0, 0)
+    unmirrored, _ = load_data(config.replace(flip_probability=0.0))
+    assert unmirrored.label_schema.get("flip_pairs") is None
+    with pytest.raises(HRNetError, match="17 keypoints"):  # checked again when examples are made
+        examples_for(unmirrored, spec, config.replace(flip_probability=1.0)).batch(0, 0)
     one_sided, _ = load_data(config.replace(flip_pairs="none"))
     assert one_sided.label_schema["flip_pairs"] == []
-    with pytest.raises(HRNetError, match="`flip_pairs` 1:99: '99' is neither a keypoint"):
+    with pytest.raises(HRNetError, match="`flip_pairs` 1:99: '99'"):
         load_data(config.replace(flip_pairs="1:99"))
 
 
-def mirrored_example(config: TrainingConfig, spec: HRNetSpec, typed: str) -> tuple[np.ndarray, ...]:
-    """Crop, heatmaps and weights of the first person, mirrored, by these pairs."""
-    config = config.replace(flip_pairs=typed, flip_probability=1.0)
+def mirrored_example(config: TrainingConfig, spec: HRNetSpec, flip_pairs: str) -> tuple[np.ndarray, ...]:
+    """Mirrored crop, heatmaps and weights of the first person."""
+    config = config.replace(flip_pairs=flip_pairs, flip_probability=1.0)
     data, _ = load_data(config)
     example_builder = pose_example_builder(data, spec, config.settings)
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
@@ -76,17 +76,17 @@ def mirrored_example(config: TrainingConfig, spec: HRNetSpec, typed: str) -> tup
     return out
 
 
-def test_mirrored_examples_exchange_the_pairs(config: TrainingConfig, spec: HRNetSpec) -> None:
+def test_mirrored_examples_swap_flip_pairs(config: TrainingConfig, spec: HRNetSpec) -> None:
     crop, heatmaps, weights = mirrored_example(config, spec, "none")
-    same, exchanged, other = mirrored_example(config, spec, TYPED)
+    paired_crop, paired_heatmaps, paired_weights = mirrored_example(config, spec, FLIP_PAIRS)
     order = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]  # COCO's joints: the nose, then pairs
-    np.testing.assert_array_equal(same, crop)
-    np.testing.assert_array_equal(exchanged, heatmaps[..., order])
-    np.testing.assert_array_equal(other, weights[..., order])
-    assert not np.array_equal(exchanged, heatmaps)
+    np.testing.assert_array_equal(paired_crop, crop)
+    np.testing.assert_array_equal(paired_heatmaps, heatmaps[..., order])
+    np.testing.assert_array_equal(paired_weights, weights[..., order])
+    assert not np.array_equal(paired_heatmaps, heatmaps)
 
 
-def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
+def test_fine_tuning_reuses_flip_pairs(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
     parent = config.replace(flip_pairs="near_eye:far_eye")
     run = Run(tmp_path / "run", "train", spec, {"name": "person"}, parent.to_json())
     tuned = fine_tuning_config(run, config.data.train, None, {"batch_size": 8})
@@ -94,23 +94,22 @@ def test_what_a_run_knows_holds_for_its_fine_tuning(config: TrainingConfig, spec
     data, _ = load_data(tuned)
     category = data.label_schema
     assert category["flip_pairs"] == [["near_eye", "far_eye"]]
-    imported, _ = load_data(config, category)  # a restored run: its category alone tells
+    imported, _ = load_data(config, category)  # a restored run knows its pairs only from its category
     assert imported.label_schema["flip_pairs"] == [["near_eye", "far_eye"]]
     more, _ = load_data(config.replace(flip_pairs="near_hip:far_hip"), category)
     assert more.label_schema["flip_pairs"] == [["near_eye", "far_eye"], ["near_hip", "far_hip"]]
-    other = {**category, "keypoints": category["keypoints"][::-1]}
-    with pytest.raises(HRNetError, match="which of the 17 keypoints"):
-        load_data(config, other)
+    reordered = {**category, "keypoints": category["keypoints"][::-1]}
+    with pytest.raises(HRNetError, match="17 keypoints"):
+        load_data(config, reordered)
 
 
-def test_options_of_other_tasks_are_refused() -> None:
+def test_flip_pairs_do_not_apply_to_segmentation() -> None:
     segmentation = TrainingConfig("segmentation", SegmentationSettings(), DataConfig(DataSource()))
     with pytest.raises(HRNetError, match="`flip_pairs`"):
         segmentation.replace(flip_pairs="none")
 
 
-def test_faces_are_mirrored_by_their_number(tmp_path: Path) -> None:
-    """A table of 98 landmarks without names."""
+def test_flip_pairs_of_98_face_landmarks(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
     header = ",".join(f"original_{index}_x,original_{index}_y" for index in range(98))
     (tmp_path / "t.csv").write_text(
@@ -127,7 +126,7 @@ def test_faces_are_mirrored_by_their_number(tmp_path: Path) -> None:
     "name",
     ["l_{}", "{}L", "L{}", "Left {}", "left{}"],
 )
-def test_half_bodies_are_known_by_such_names(name: str) -> None:
+def test_upper_body_by_keypoint_names(name: str) -> None:
     parts = ["Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"]
     names = tuple(name.format(part.lower() if name == "l_{}" else part) for part in parts)
     assert upper_body(names) is not None
@@ -144,7 +143,7 @@ def hrnet(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 
 @pytest.mark.slow
-def test_every_step_from_train_to_the_model_file(
+def test_flip_pairs_from_train_to_evaluate(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ("--train-annotations", renamed(drawn, tmp_path), "--images", drawn / "images")
@@ -154,10 +153,10 @@ def test_every_step_from_train_to_the_model_file(
     assert hrnet(monkeypatch, *train) == 2
     assert "--flip-pairs nose_a:nose_b,2:5" in capsys.readouterr().err
     assert not full.exists()
-    assert hrnet(monkeypatch, *train, "--flip-pairs", TYPED) == 0
-    pairs = [part.split(":") for part in TYPED.split(",")]
+    assert hrnet(monkeypatch, *train, "--flip-pairs", FLIP_PAIRS) == 0
+    pairs = [part.split(":") for part in FLIP_PAIRS.split(",")]
     assert load_run(full).category["flip_pairs"] == pairs
-    assert load_run(full).config["flip_pairs"] == TYPED
+    assert load_run(full).config["flip_pairs"] == FLIP_PAIRS
     assert hrnet(monkeypatch, "quantize", full, *data, *size, "--output", tuned) == 0
     assert load_run(tuned).category["flip_pairs"] == pairs
     assert hrnet(monkeypatch, "convert", tuned, "--output", file) == 0

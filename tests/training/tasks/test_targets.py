@@ -1,4 +1,4 @@
-"""Targets against values worked out by hand from the papers' formulas."""
+"""Heatmap targets against values worked out by hand from the formulas of the papers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.decode import decode_dark
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 
-SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # image pixels are crop pixels
+SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # crop pixels equal image pixels
 OFFICIAL, DARK = HeatmapTargets("official", 2.0), HeatmapTargets("dark", 2.0)
 
 
 def target(x: float, y: float, targets: HeatmapTargets, visibility: float = 2.0) -> tuple[np.ndarray, float]:
-    """The heatmap (16, 12) of one joint at (x, y) in crop pixels, and its weight."""
+    """The heatmap (16, 12) of one keypoint at (x, y) in crop pixels, and its weight."""
     heatmaps, weights = heatmap_target(np.array([[x, y, visibility]]), SAME, (16, 12), targets)
     assert heatmaps.dtype == weights.dtype == np.float32
     return heatmaps[..., 0], float(weights[0])
 
 
-def test_official_rounds_and_has_a_window() -> None:
+def test_official_targets_are_rounded_and_windowed() -> None:
     heatmap, weight = target(22.0, 33.9, OFFICIAL)  # int(22 / 4 + 0.5) = 6, int(33.9 / 4 + 0.5) = 8
     assert weight == 1
     assert heatmap[8, 6] == 1
@@ -44,13 +44,13 @@ def test_official_rounds_and_has_a_window() -> None:
         (8.0, 86.0, 0),
     ],
 )
-def test_official_leaves_out_joints_whose_window_misses_the_map(x: float, y: float, weight: int) -> None:
-    heatmap, found = target(x, y, OFFICIAL)
-    assert found == weight
+def test_official_weight_is_0_where_the_window_is_outside(x: float, y: float, weight: int) -> None:
+    heatmap, target_weight = target(x, y, OFFICIAL)
+    assert target_weight == weight
     assert bool(heatmap.any()) == bool(weight)
 
 
-def test_dark_is_at_the_exact_place() -> None:
+def test_dark_targets_are_at_the_exact_position() -> None:
     heatmap, weight = target(22.0, 33.0, DARK)  # 5.5, 8.25
     assert weight == 1
     assert heatmap[8, 5] == pytest.approx(math.exp(-(0.25 + 0.0625) / 8))
@@ -62,12 +62,12 @@ def test_dark_is_at_the_exact_place() -> None:
 
 
 @pytest.mark.parametrize("targets", [OFFICIAL, DARK])
-def test_what_is_not_labelled_is_not_learnt(targets: HeatmapTargets) -> None:
+def test_unlabelled_keypoints_have_weight_0(targets: HeatmapTargets) -> None:
     heatmap, weight = target(22.0, 33.0, targets, visibility=0)
     assert (weight, heatmap.sum()) == (0, 0)
     assert target(22.0, 33.0, targets, visibility=1)[1] == 1  # hidden, but labelled
 
 
-def test_unknown_kinds_are_refused() -> None:
+def test_unknown_kind() -> None:
     with pytest.raises(HRNetError, match="'sharp'"):
         HeatmapTargets("sharp", 2.0)

@@ -1,4 +1,4 @@
-"""The targets udp: one geometry from the example to the file on the device."""
+"""UDP targets: the same geometry in training examples, calibration and the TFLite file."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 from training.tasks.pose.task import PckEvaluator, draw_heatmaps, pose_example_builder
 from training.train import train
 
-STILL = PoseSettings("udp", rotation=0, scale=0, flip_probability=0)
-SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # image pixels are crop pixels
+UNAUGMENTED = PoseSettings("udp", rotation=0, scale=0, flip_probability=0)
+SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # crop pixels equal image pixels
 
 
-def test_a_target_by_hand() -> None:
+def test_target_by_hand() -> None:
     heatmaps, weights = heatmap_target(np.array([[12.6, 33.0, 2.0]]), SAME, (16, 16), HeatmapTargets("udp", 2.0))
     x, y = 12.6 * 15 / 63, 33.0 * 15 / 63  # 3, 7.857
     assert weights.tolist() == [1]
@@ -48,54 +48,53 @@ def test_a_target_by_hand() -> None:
     assert heatmaps[7, 5, 0] == pytest.approx(np.exp(-((5 - x) ** 2 + (7 - y) ** 2) / 8))
 
 
-def test_from_the_image_to_heatmaps_and_back() -> None:
+def test_targets_decode_to_keypoints() -> None:
     rng = np.random.default_rng(0)
     size, box = (256, 192), (40.0, 30.0, 130.0, 220.0)
     keypoints = np.column_stack([rng.uniform(50, 160, 17), rng.uniform(40, 240, 17), np.full(17, 2.0)])
     matrix = box_matrix(box, size, UDP)
     heatmaps, weights = heatmap_target(keypoints, matrix, (64, 48), HeatmapTargets("udp", 2.0))
-    found = keypoints_in_image(decode_udp(heatmaps[None]), matrix[None], heatmap_pixel(size, UDP))[0]
+    decoded = keypoints_in_image(decode_udp(heatmaps[None]), matrix[None], heatmap_pixel(size, UDP))[0]
     assert weights.all()
-    np.testing.assert_allclose(found[:, :2], keypoints[:, :2], atol=0.02)
+    np.testing.assert_allclose(decoded[:, :2], keypoints[:, :2], atol=0.02)
 
 
-def test_mirrored_examples_are_mirror_images(spec: HRNetSpec, config: TrainingConfig) -> None:
+def test_mirrored_examples(spec: HRNetSpec, config: TrainingConfig) -> None:
     people = load_keypoints(config.data.train)
     crops = []
     for flip in (0.0, 1.0):
-        example_builder = pose_example_builder(people, spec, dataclasses.replace(STILL, flip_probability=flip))
+        example_builder = pose_example_builder(people, spec, dataclasses.replace(UNAUGMENTED, flip_probability=flip))
         out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
         example_builder.augmented(0, read_item(people.instances[0]), np.random.default_rng(0), out)
         crops.append(out)
-    (crop, heatmaps, weights), (other, other_maps, other_weights) = crops
+    (crop, heatmaps, weights), (mirrored_crop, mirrored_heatmaps, mirrored_weights) = crops
     order = people.category.mirrored
-    np.testing.assert_allclose(other_maps, heatmaps[:, ::-1][..., order], atol=1e-5)
-    np.testing.assert_array_equal(other_weights, weights[..., order])
-    assert np.abs(other - crop[:, ::-1]).mean() < 0.01  # interpolated on a mirrored grid
+    np.testing.assert_allclose(mirrored_heatmaps, heatmaps[:, ::-1][..., order], atol=1e-5)
+    np.testing.assert_array_equal(mirrored_weights, weights[..., order])
+    assert np.abs(mirrored_crop - crop[:, ::-1]).mean() < 0.01  # interpolation on a mirrored grid differs slightly
     np.testing.assert_array_equal(crop, evaluation_inputs(people.instances[:1], spec, UDP)[0])
 
 
-def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_tflite_file_scores_as_in_training(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     udp = config.replace(settings=PoseSettings("udp"), epochs=1, learning_rate=5e-3)
     run = train(spec, udp, tmp_path / "run")
     data = load_keypoints(udp.data.val)
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
     model = TFLiteModel(tmp_path / "m.tflite")
     assert model.description.input.geometry == UDP
-    found = evaluate_pose(model, data)
+    evaluation = evaluate_pose(model, data)
 
     trained = build_for_training(run.spec, udp)
     set_model_weights(trained, load_weights(run.weights_path))
     metric_evaluator = PckEvaluator(data, run.spec, UDP)
     metric_evaluator.update(trained.predict_on_batch(evaluation_inputs(data.instances, run.spec, UDP)))
-    np.testing.assert_allclose(found.keypoints[..., :2], metric_evaluator.keypoints()[..., :2], atol=0.05)
-    assert (
-        found.pck.pck == metric_evaluator.result() == measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
-    )
+    np.testing.assert_allclose(evaluation.keypoints[..., :2], metric_evaluator.keypoints()[..., :2], atol=0.05)
+    validation_pck = measure(Inference(trained, (*run.spec.input_size, 3)), data, run.spec, UDP)
+    assert evaluation.pck.pck == metric_evaluator.result() == validation_pck
     last = (run.path / "history.csv").read_text().splitlines()
-    assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(found.pck.pck)
+    assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(evaluation.pck.pck)
     ranking_data = RankingData.prepare(data, run.spec, udp.settings)
-    assert ranking_data.measure(trained)[1] == pytest.approx(found.pck.pck)
+    assert ranking_data.measure(trained)[1] == pytest.approx(evaluation.pck.pck)
 
     with pytest.raises(HRNetError, match="`targets` udp"):
         build_teacher(run, config)
@@ -103,33 +102,33 @@ def test_a_file_measures_as_training_does(spec: HRNetSpec, config: TrainingConfi
     assert stored_settings("pose", load_run(restored.path).config).targets == "udp"
 
 
-def test_int8_is_calibrated_on_its_own_crops(
+def test_int8_is_calibrated_on_udp_crops(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     udp = config.replace(settings=PoseSettings("udp"))
     run = Run(tmp_path / "run", "train", spec, load_keypoints(config.data.train).label_schema, udp.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_for_training(spec, udp)))
-    seen = []
+    calibration_inputs = []
 
-    def watched(model: object, options: ConvertOptions, inputs: Inputs | None, *rest: int) -> bytes:
+    def recording_to_flatbuffer(model: object, options: ConvertOptions, inputs: Inputs | None, *rest: int) -> bytes:
         if inputs is not None:
-            seen.append(np.stack(list(inputs)))
+            calibration_inputs.append(np.stack(list(inputs)))
         return to_flatbuffer(model, options, inputs, *rest)
 
-    monkeypatch.setattr(draft, "to_flatbuffer", watched)
+    monkeypatch.setattr(draft, "to_flatbuffer", recording_to_flatbuffer)
     convert_run(run, ConvertOptions("int8", max_error=float("inf")), tmp_path / "m.tflite", samples=4)
     expected = evaluation_inputs(load_keypoints(config.data.train).head(4).items, spec, UDP)
-    np.testing.assert_array_equal(seen[0], expected)
+    np.testing.assert_array_equal(calibration_inputs[0], expected)
     assert read_description(tmp_path / "m.tflite").input.geometry == UDP
 
 
-def test_drawn_skeletons_are_in_the_geometry(spec: HRNetSpec, config: TrainingConfig) -> None:
+def test_drawn_skeletons_depend_on_the_geometry(spec: HRNetSpec, config: TrainingConfig) -> None:
     people = load_keypoints(config.data.train)
-    example_builder = pose_example_builder(people, spec, STILL)
+    example_builder = pose_example_builder(people, spec, UNAUGMENTED)
     out = tuple(np.empty(shape, np.float32) for shape in example_builder.shapes)
     example_builder.plain(0, read_item(people.instances[0]), out)
     crop = np.zeros((1, 64, 64, 3), np.uint8)
-    drawn, other = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "standard"))
-    assert drawn.shape == other.shape == (1, 64, 64, 3)
-    assert np.any(drawn != other)
+    udp, standard = (draw_heatmaps(crop, out[1][None], people.label_schema, geometry) for geometry in (UDP, "standard"))
+    assert udp.shape == standard.shape == (1, 64, 64, 3)
+    assert np.any(udp != standard)
