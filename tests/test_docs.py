@@ -19,7 +19,7 @@ OTHER_PROGRAMS = {"--ntasks", "--compiled"}
 # Pages whose programs have a test of their own.
 OWN_TESTS = {"keras3-jax.md", "files.md"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SPAN = re.compile(r"`([^`\n]+)`")
+SPAN = re.compile(r"`((?:[^`\n]|\n(?!\n))+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -46,7 +46,7 @@ def code_of(page: Path) -> list[str]:
     """Lines of shell blocks, and spans in the text that begin with the program's name."""
     text = page.read_text(encoding="utf-8")
     lines = [line for language, block in BLOCK.findall(text) if language in ("", "sh", "bash") for line in block.splitlines()]
-    return [*lines, *SPAN.findall(BLOCK.sub("", text))]
+    return [*lines, *(" ".join(span.split()) for span in SPAN.findall(BLOCK.sub("", text)))]
 
 
 def called(line: str) -> list[str] | None:
