@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -58,11 +59,8 @@ def test_shell_scripts_call_the_program_correctly(name: str, arguments: list[str
         parse(call)
 
 
-def test_the_killed_commands_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import kills
-
-    commands = kills.commands(tmp_path)
+def test_the_killed_commands_are_those_of_the_program(tmp_path: Path) -> None:
+    commands = runpy.run_path(str(BENCHMARKS / "kills.py"), run_name="kills")["commands"](tmp_path)
     assert len(commands) == 7
     for command in commands.values():
         parse([*command.line(tmp_path / "output"), *command.resume.split()])
