@@ -239,6 +239,17 @@ def kill_during(command: Command, output: Path, seconds: float, rng: np.random.G
     return moment
 
 
+def resume_and_compare(command: Command, output: Path, expected: Arrays) -> tuple[bool, str, str]:
+    """Run a killed command again; return whether it passes, the largest difference, and the unfinished files."""
+    try:
+        finish([*command.line(output), *command.resume.split()])
+        difference = largest_difference(command.read_results(output), expected)
+    except (RuntimeError, ValueError, OSError) as error:
+        return False, f"FAILED: {str(error).strip()[-400:]}", ""
+    unfinished = unfinished_files(output.parent)
+    return difference <= TOLERANCE and not unfinished, f"{difference:.1e}", ", ".join(unfinished)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30)
@@ -260,17 +271,10 @@ def main() -> None:
         output = folder / f"kill{number:02d}" / f"{name}{command.suffix}"
         moment = f"{kill_during(command, output, seconds[name], rng):.2f} s"
         newest = last_written(output)
-        try:
-            finish([*command.line(output), *command.resume.split()])
-            difference = largest_difference(command.read_results(output), expected[name])
-            unfinished = unfinished_files(output.parent)
-            failures += difference > TOLERANCE or bool(unfinished)
-            result = f"{difference:.1e}", ", ".join(unfinished)
-        except (RuntimeError, ValueError, OSError) as error:
-            failures += 1
-            result = f"FAILED: {str(error).strip()[-400:]}", ""
-        table.add_row(name, moment, f"{seconds[name]:.2f} s", newest, *result)
-        print(f"{number + 1}/{options.kills} {name} {moment}: {newest}; {result[0]} {result[1]}", flush=True)
+        passed, difference, unfinished = resume_and_compare(command, output, expected[name])
+        failures += not passed
+        table.add_row(name, moment, f"{seconds[name]:.2f} s", newest, difference, unfinished)
+        print(f"{number + 1}/{options.kills} {name} {moment}: {newest}; {difference} {unfinished}", flush=True)
     Console(width=160).print(table)
     if options.folder is None:
         shutil.rmtree(folder)
