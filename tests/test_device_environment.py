@@ -61,7 +61,7 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_unknown_runtime(tmp_path: Path) -> None:
     completed = on_device(tmp_path, RUNTIME="onnx")
-    assert (completed.returncode, completed.stderr) == (2, "RUNTIME is ai-edge-litert or tflite-runtime, got onnx\n")
+    assert (completed.returncode, completed.stderr) == (2, "RUNTIME must be ai-edge-litert or tflite-runtime, got onnx\n")
     assert not (tmp_path / "ssh").exists()
 
 
