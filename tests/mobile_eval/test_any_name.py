@@ -78,7 +78,7 @@ def test_a_video_takes_any_name(model_path: Callable[..., Path], tmp_path: Path)
 
 
 @pytest.mark.parametrize("code", [0x00, 0x08, 0x0B, 0x0C, 0x1B, 0x7F, 0x85, 0x2028, 0xD800, 0xDFFF, 0xFFFE, 0xFFFF, 0x1F600])
-def test_pictures_are_xml_whatever_is_written_in_them(code: int) -> None:
+def test_svg_is_valid_xml_with_every_character(code: int) -> None:
     content = f'<a> & "{chr(code)}"'
     svg = picture(10, 10, [text(0, 0, content), element("rect", {"id": content}, title=content)], content)
     root = ElementTree.fromstring(svg.encode())
@@ -87,7 +87,7 @@ def test_pictures_are_xml_whatever_is_written_in_them(code: int) -> None:
     assert written.text == root.get("aria-label") == shown
 
 
-def test_pictures_have_a_light_background_on_every_side() -> None:
+def test_svg_has_a_light_background() -> None:
     root = ElementTree.fromstring(picture(100, 50, [], "nothing"))
     background = root[0]
     assert background.get("fill") == "#ffffff"

@@ -23,7 +23,7 @@ from mobile_eval.files import (
 from tests.support.killing import as_of_a_killed_process
 
 
-def test_unfinished_files_are_this_process_s_own(tmp_path: Path) -> None:
+def test_unfinished_files_belong_to_this_process(tmp_path: Path) -> None:
     seen: list[Path] = []
 
     def write(beside: Path) -> None:
@@ -36,7 +36,7 @@ def test_unfinished_files_are_this_process_s_own(tmp_path: Path) -> None:
     assert seen == [part_path(tmp_path / "a.json")]
 
 
-def test_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
+def test_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
     stale = as_of_a_killed_process(part_path(tmp_path / "a.json"))
     folder = as_of_a_killed_process(part_path(tmp_path / "people"))
     video = as_of_a_killed_process(part_path(tmp_path / "clip.mp4", ".mp4"))
@@ -90,7 +90,7 @@ def test_a_folder_appears_complete_or_not_at_all(failure: BaseException, tmp_pat
     assert [path.name for path in tmp_path.rglob("*")] == ["people", "a", "b.txt"]
 
 
-def test_an_error_in_a_folder_names_it_as_the_user_does(tmp_path: Path) -> None:
+def test_errors_name_the_folder_of_the_user(tmp_path: Path) -> None:
     def fail() -> None:
         with complete_folder(tmp_path / "people") as draft:
             write_text(draft / "a", "a file")
@@ -100,7 +100,7 @@ def test_an_error_in_a_folder_names_it_as_the_user_does(tmp_path: Path) -> None:
         fail()
 
 
-def test_an_output_that_cannot_be_is_refused_beforehand(tmp_path: Path) -> None:
+def test_impossible_outputs_are_refused_beforehand(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(HRNetError, match=r"^cannot write .*/file/a\.json: Not a directory"):
         check_output_file(tmp_path / "file" / "a.json")

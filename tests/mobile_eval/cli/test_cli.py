@@ -73,7 +73,7 @@ def test_bad_models_end_in_one_line(invoke: Invoke, people: People, model_path: 
         assert "is not a TFLite model" in one_line(error)
 
 
-def test_bad_pictures_end_in_one_line_and_leave_nothing(
+def test_bad_images_end_in_one_line_and_leave_nothing(
     invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     picture, figures = people.images / "000003.jpg", tmp_path / "figures.json"
@@ -91,7 +91,7 @@ def test_bad_pictures_end_in_one_line_and_leave_nothing(
     assert not figures.exists()
 
 
-def test_missing_options_end_in_two(invoke: Invoke, model_path: Callable[..., Path]) -> None:
+def test_missing_options_exit_with_2(invoke: Invoke, model_path: Callable[..., Path]) -> None:
     code, _, error = invoke("evaluate", model_path())
     assert code == 2
     assert "--annotations" in error
@@ -124,7 +124,7 @@ def test_disk_that_fills_up_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert json.loads(path.read_text()) == {"old": 1}
 
 
-def test_output_that_cannot_be_is_refused_first(
+def test_impossible_outputs_are_refused_first(
     invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     code, _, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path)
@@ -154,7 +154,7 @@ def application(error: BaseException) -> typer.Typer:
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_how_commands_end(
+def test_exit_codes_and_messages(
     error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["hrnet"])
@@ -164,7 +164,7 @@ def test_how_commands_end(
     assert message in capsys.readouterr().err
 
 
-def test_debug_brings_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["hrnet"])
     monkeypatch.setenv("HRNET_DEBUG", "1")
     with pytest.raises(SystemExit):
@@ -173,7 +173,7 @@ def test_debug_brings_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("shapes differ"), KeyError("width")])
-def test_a_bug_looks_like_one(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bugs_show_a_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["hrnet"])
     with pytest.raises(SystemExit) as ended:
         run(application(error))

@@ -67,7 +67,7 @@ def as_pillow(path: Path, *, upright: bool) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".tif"])
-def test_pixels_are_those_of_pillow(ending: str, turn: int, tmp_path: Path) -> None:
+def test_pixels_match_pillow(ending: str, turn: int, tmp_path: Path) -> None:
     path = save(tmp_path / f"a{ending}", turn)
     with path.open("rb") as file:
         assert read_orientation(file) == turn
@@ -88,7 +88,7 @@ def test_square_images(turn: int, tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_image(path, upright=upright), as_pillow(path, upright=upright))
 
 
-def test_what_says_no_orientation(tmp_path: Path) -> None:
+def test_files_without_orientation(tmp_path: Path) -> None:
     jpeg = save(tmp_path / "a.jpg", 6).read_bytes()
     at = jpeg.index(b"Exif")
     cases = {
@@ -143,7 +143,7 @@ AS_STORED, AS_SHOWN = (HEIGHT, WIDTH), (WIDTH, HEIGHT)
         ([("a.jpg", 3, AS_STORED), ("b.jpg", 8, AS_STORED), ("d.jpg", 6, AS_SHOWN)], UPRIGHT, UPRIGHT, False),
     ],
 )
-def test_a_file_s_frame(
+def test_frame_of_a_file(
     images: list[tuple[str, int, tuple[int, int]]], choice: str | None, frame: str, warned: bool, tmp_path: Path
 ) -> None:
     path, folder = keypoint_file(tmp_path, images)
@@ -160,7 +160,7 @@ def test_a_file_s_frame(
         assert np.abs(read_item(instance).astype(int) - expected).max() <= 4
 
 
-def test_a_choice_that_the_sizes_contradict(tmp_path: Path) -> None:
+def test_chosen_frame_must_match_the_sizes(tmp_path: Path) -> None:
     path, folder = keypoint_file(tmp_path, [("a.jpg", 3, AS_STORED), ("b.jpg", 6, AS_SHOWN)])
     with pytest.raises(
         ValueError,
@@ -193,7 +193,7 @@ def test_tables_of_faces(turn: int, frame: str | None, tmp_path: Path) -> None:
     assert np.abs(crop[32, 32].astype(int) - RED).max() < 30
 
 
-def test_masks_tell_by_their_size(tmp_path: Path) -> None:
+def test_mask_sizes_decide_the_frame(tmp_path: Path) -> None:
     for name, turn, size in (("a", 8, AS_STORED), ("b", 3, AS_STORED), ("c", 1, AS_STORED)):
         save(tmp_path / "images" / f"{name}.jpg", turn)
         (tmp_path / "masks").mkdir(exist_ok=True)
@@ -219,7 +219,7 @@ def test_boxes_of_detection(tmp_path: Path) -> None:
         assert np.abs(read_item(image).astype(int) - as_pillow(tmp_path / "a.jpg", upright=frame == UPRIGHT)).max() <= 4
 
 
-def test_a_detector_s_boxes_are_in_the_frame_of_the_annotations(tmp_path: Path) -> None:
+def test_detector_boxes_use_the_frame_of_the_annotations(tmp_path: Path) -> None:
     path, folder = keypoint_file(tmp_path, [("a.jpg", 8, AS_STORED), ("b.jpg", 3, AS_STORED), ("c.jpg", 1, AS_STORED)])
     data = load_keypoint_dataset(path, folder).head(1)
     entries = [{"image_id": n, "category_id": 1, "bbox": [1, 1, 9, 9], "score": 0.9} for n in (1, 2)]
@@ -240,7 +240,7 @@ def turned_people(people: People) -> People:
     return people
 
 
-def test_evaluate_and_compare_read_the_same(
+def test_evaluate_and_compare_agree(
     turned_people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path
 ) -> None:
     data = ("--annotations", turned_people.annotations, "--images", turned_people.images)
@@ -289,7 +289,7 @@ def test_the_command_line_warns_in_one_line(turned_people: People, model_path: C
     assert "--exif must be one of upright, stored, got 'both'" in one_line(error)
 
 
-def test_masks_and_images_of_evaluate_are_in_one_frame(
+def test_masks_and_images_share_a_frame(
     task_model: Callable[..., TaskModel], invoke: Invoke, tmp_path: Path
 ) -> None:
     """The same pixels, stored upside down and turned back by EXIF, give the same figures."""
@@ -331,5 +331,5 @@ def test_predict(turned_people: People, model_path: Callable[..., Path], tmp_pat
     assert not images_frame([sideways[1] / "a.jpg"], sideways[0], None).is_upright(sideways[1] / "a.jpg")
 
 
-def test_images_that_are_not_there_are_passed_over(tmp_path: Path) -> None:
+def test_missing_images_are_ignored(tmp_path: Path) -> None:
     assert find_frame([tmp_path / "none.jpg"], lambda path: None, "f").stored == frozenset()

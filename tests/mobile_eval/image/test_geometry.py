@@ -19,7 +19,7 @@ def test_box_is_extended_to_the_aspect_ratio_and_padded() -> None:
     np.testing.assert_allclose(wide, [90 * 1.25, 120 * 1.25])
 
 
-def test_box_centre_becomes_the_inputs_centre() -> None:
+def test_box_center_maps_to_the_input_center() -> None:
     matrix = box_matrix((10, 20, 30, 100), (128, 96))
     np.testing.assert_allclose(transform_points([25, 70], matrix), [48, 64])
     top = transform_points([25, 70 - 62.5], matrix)
@@ -32,7 +32,7 @@ def test_invert_undoes_a_rotated_crop() -> None:
     np.testing.assert_allclose(transform_points(transform_points(points, matrix), invert(matrix)), points, atol=1e-9)
 
 
-def test_warp_moves_a_pixel_to_where_the_matrix_says() -> None:
+def test_warp_follows_the_matrix() -> None:
     image = np.zeros((90, 70, 3), np.uint8)
     image[40, 30] = 255
     matrix = np.array([[1.0, 0.0, -20.0], [0.0, 1.0, -30.0]])
@@ -50,7 +50,7 @@ def test_normalize_by_hand() -> None:
 @pytest.mark.parametrize(
     ("neighbour", "offset"), [((10, 9), (0.25, 0)), ((10, 7), (-0.25, 0)), ((11, 8), (0, 0.25)), ((9, 8), (0, -0.25))]
 )
-def test_decoding_leans_a_quarter_pixel_towards_the_higher_neighbour(
+def test_decoding_shifts_a_quarter_pixel_to_the_higher_neighbor(
     neighbour: tuple[int, int], offset: tuple[float, float]
 ) -> None:
     heatmaps = np.zeros((1, 20, 16, 1), np.float32)
@@ -59,14 +59,14 @@ def test_decoding_leans_a_quarter_pixel_towards_the_higher_neighbour(
     np.testing.assert_allclose(decode_heatmaps(heatmaps)[0, 0], [8 + offset[0], 10 + offset[1], 0.9], rtol=1e-6)
 
 
-def test_decoding_at_the_border_and_of_nothing() -> None:
+def test_decoding_at_the_border_and_of_empty_heatmaps() -> None:
     heatmaps = np.zeros((1, 8, 6, 2), np.float32)
     heatmaps[0, 7, 5, 0] = 1.0
     heatmaps[..., 1] = -0.1
     np.testing.assert_allclose(decode_heatmaps(heatmaps)[0], [[5, 7, 1], [0, 0, -0.1]], rtol=1e-6)
 
 
-def test_keypoints_come_back_to_the_image() -> None:
+def test_keypoints_are_mapped_back_to_the_image() -> None:
     matrix = box_matrix((10, 20, 30, 100), (128, 96))
     decoded = np.array([[[12.0, 16.0, 0.5]]])  # the input's centre, at stride 4
     np.testing.assert_allclose(keypoints_in_image(decoded, matrix[None])[0, 0], [25, 70, 0.5])

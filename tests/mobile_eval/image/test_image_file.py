@@ -33,7 +33,7 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_sizes_and_pixels_are_pillow_s(name: str, tmp_path: Path) -> None:
+def test_sizes_and_pixels_match_pillow(name: str, tmp_path: Path) -> None:
     for height, width in ((1, 1), (7, 300), (257, 19), (64, 1000)):
         data = encoded(photograph(height, width), **FORMATS[name])
         with Image.open(io.BytesIO(data)) as opened:
@@ -85,7 +85,7 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.bmp", "lossy.webp", "a.tif", "a.gif", "a.ppm"])
-def test_a_small_file_that_claims_a_large_image_is_not_decoded(name: str, tmp_path: Path) -> None:
+def test_small_files_with_forged_large_sizes_are_not_decoded(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(with_size(encoded(photograph(90, 120), **FORMATS[name]), 16000, 15000))
     with pytest.raises(HRNetError, match=rf"{name} is 15000x16000 \(height x width\), 240,000,000 pixels .* raise `max_pixels`"):
@@ -103,7 +103,7 @@ def test_png_bombs(width: int, height: int, depth: int, colour: int) -> None:
             decode(data, flags, "image x")
 
 
-def test_the_limit_can_be_moved() -> None:
+def test_pixel_limit_can_be_changed() -> None:
     assert max_pixels() == MAX_PIXELS == 10**8
     data = encoded(photograph(90, 120), format="PNG")
     set_max_pixels(90 * 120)
@@ -147,7 +147,7 @@ def test_truncated_jpegs(share: float, after: bytes) -> None:
                 pixels(whole[: int(share * len(whole))] + after)
 
 
-def test_png_s_are_read_to_their_end_and_no_further() -> None:
+def test_pngs_are_read_exactly_to_their_end() -> None:
     data = encoded(photograph(90, 120), format="PNG")
     np.testing.assert_array_equal(pixels(data + b"more"), pixels(data))
     for length in range(8, len(data), 97):
@@ -158,7 +158,7 @@ def test_png_s_are_read_to_their_end_and_no_further() -> None:
             pixels(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
 
 
-def test_opencv_and_libpng_add_no_lines(capfd: pytest.CaptureFixture[str]) -> None:
+def test_opencv_and_libpng_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     samples = np.zeros((5, 7), np.uint8)
     profile = chunk(b"iCCP", b"broken\0\0no zlib") + chunk(b"tIME", b"") + chunk(b"pHYs", b"1")
     np.testing.assert_array_equal(pixels(png_of_samples(samples, 8, more=profile)), pixels(png_of_samples(samples, 8)))
@@ -171,7 +171,7 @@ def test_opencv_and_libpng_add_no_lines(capfd: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     "data", [b"", b"\0", b"GIF", b"BM", b"P6", b"RIFF", b"II*\0", b"\xff\xd8\xff", b"text", b"\0\0\0\x0cjP  "]
 )
-def test_what_is_no_image(data: bytes, tmp_path: Path) -> None:
+def test_files_without_an_image(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(data)
     assert header_size(data) is None

@@ -72,7 +72,7 @@ def test_cmyk(tmp_path: Path) -> None:
     assert np.abs(found.astype(int) - [200, 40, 90]).max() <= 4
 
 
-def test_photographs_are_turned_upright_unless_the_stored_ones_are_asked_for(rgb: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_images_are_turned_upright_by_default(rgb: NDArray[np.uint8], tmp_path: Path) -> None:
     path = with_orientation(write(tmp_path / "turned.jpg", rgb[..., ::-1]), 6)  # to be turned clockwise
     upright = read_image(path)
     assert upright.shape == (WIDTH, HEIGHT, 3)
@@ -86,7 +86,7 @@ def test_photographs_are_turned_upright_unless_the_stored_ones_are_asked_for(rgb
 
 @pytest.mark.parametrize("size", [(64, 64), (224, 224), (96, 160)])
 @pytest.mark.parametrize("shape", [(300, 400), (401, 77), (30, 50), (1000, 1333), (2600, 1800)])
-def test_the_resized_centre_is_pillow_s(shape: tuple[int, int], size: tuple[int, int]) -> None:
+def test_resized_center_matches_pillow(shape: tuple[int, int], size: tuple[int, int]) -> None:
     image = photograph(*shape)
     shorter = [round(side / 0.875) for side in size]
     scale = max(side / own for side, own in zip(shorter, shape, strict=True))
@@ -98,7 +98,7 @@ def test_the_resized_centre_is_pillow_s(shape: tuple[int, int], size: tuple[int,
 
 
 @pytest.mark.parametrize("shape", [(120, 90), (37, 500), (640, 480), (2100, 2100)])
-def test_the_resized_centre_is_what_all_weights_at_once_make_it(shape: tuple[int, int]) -> None:
+def test_resized_center_matches_full_weight_matrices(shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     scale = max(110 / side for side in shape)
     weights = []

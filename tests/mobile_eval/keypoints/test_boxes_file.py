@@ -24,7 +24,7 @@ def written(tmp_path: Path, content: Any) -> Path:
     return path
 
 
-def test_by_name_number_and_table(people: People, tmp_path: Path) -> None:
+def test_boxes_by_name_id_and_table(people: People, tmp_path: Path) -> None:
     images = sorted(people.images.iterdir())
     entries: list[dict[str, Any]] = [
         {"file_name": "000002.jpg", "bbox": [1, 2, 3, 4]},
@@ -41,7 +41,7 @@ def test_by_name_number_and_table(people: People, tmp_path: Path) -> None:
     assert len(load_boxes(people.annotations, images)[images[0]]) == 1
 
 
-def test_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boxes_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     images = [Path("data/a/1.jpg"), Path("data/b/1.jpg"), Path("c/2.jpg")]
     names = ["a/1.jpg", "data/b/1.jpg", "./b/1.jpg", "2.jpg", str(tmp_path / "c/2.jpg"), "d/2.jpg", "ata/a/1.jpg"]

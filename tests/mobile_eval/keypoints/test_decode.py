@@ -86,7 +86,7 @@ def near_borders() -> NDArray[np.float32]:
     [pytest.param(decode_dark, official_dark, id="dark"), pytest.param(decode_udp, official_udp, id="udp")],
 )
 @pytest.mark.parametrize("noise", [0.0, 0.01])
-def test_decoding_is_the_official_one_at_and_near_all_borders(
+def test_decoding_matches_the_official_code_near_borders(
     decode: Callable[[NDArray[np.float32]], NDArray[np.float64]],
     official: Callable[[NDArray[np.float32]], tuple[float, float]],
     noise: float,
@@ -99,7 +99,7 @@ def test_decoding_is_the_official_one_at_and_near_all_borders(
 
 @pytest.mark.parametrize("decode", [decode_dark, decode_udp], ids=["dark", "udp"])
 @pytest.mark.parametrize(("x", "y"), [(20.0, 30.0), (20.3, 30.45), (9.8, 50.2), (40.49, 12.51)])
-def test_a_gaussian_s_centre_is_found(decode: Callable[..., NDArray[np.float64]], x: float, y: float) -> None:
+def test_gaussian_center_is_decoded(decode: Callable[..., NDArray[np.float64]], x: float, y: float) -> None:
     found = decode(gaussian(x, y))[0, 0]
     np.testing.assert_allclose(found[:2], [x, y], atol=0.01)
     assert found[2] == pytest.approx(gaussian(x, y).max())

@@ -21,7 +21,7 @@ from tests.mobile_eval.conftest import Invoke, People, one_line
 from tests.support.image_files import encoded, png_that_claims
 
 
-def test_whole_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_full_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     images = sorted(people.images.iterdir())[:2]
     results = predict(TFLiteModel(model_path()), images, tmp_path / "poses")
     assert [result.picture.name for result in results] == ["000001_pose.jpg", "000002_pose.jpg"]
@@ -63,7 +63,7 @@ def written(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_nothing_is_left_where_an_image_is_refused(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_refused_image_leaves_no_output(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model, images = TFLiteModel(model_path()), [people.images / "000001.jpg", tmp_path / "sub" / "000001.jpg"]
     (tmp_path / "sub").mkdir()
     images[1].write_bytes(images[0].read_bytes()[:2000])
@@ -78,7 +78,7 @@ def test_nothing_is_left_where_an_image_is_refused(people: People, model_path: C
     assert written(out) == ["mine.txt"]
 
 
-def test_an_earlier_call_is_not_overwritten(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_existing_output_is_not_overwritten(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model, images, out = TFLiteModel(model_path()), sorted(people.images.iterdir()), tmp_path / "out"
     predict(model, images[:1], out)
     before = {path: path.read_bytes() for path in out.iterdir()}
@@ -90,7 +90,7 @@ def test_an_earlier_call_is_not_overwritten(people: People, model_path: Callable
     assert len(json.loads((out / "keypoints.json").read_text())["images"]) == 2
 
 
-def test_images_of_one_name_are_both_kept(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_images_with_the_same_name_are_both_written(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model, [first, second, third] = TFLiteModel(model_path()), sorted(people.images.iterdir())
     a, b = tmp_path / "in" / "a" / "1.jpg", tmp_path / "in" / "b" / "1.jpg"
     for source, target in ((first, a), (second, b), (third, a.with_suffix(".jpeg"))):
@@ -144,7 +144,7 @@ def test_large_images_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize("name", ["half.bmp", "half.png", "half.jpg", "half.tif", "half.gif", "half.ppm", "half.webp"])
-def test_a_damaged_image_is_one_line(name: str, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_damaged_image_ends_in_one_line(name: str, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     """Without a bar, and without what opencv, libpng and libtiff say of it."""
     path = tmp_path / name
     good = people.images / "000001.jpg"
@@ -158,7 +158,7 @@ def test_a_damaged_image_is_one_line(name: str, people: People, model_path: Call
     assert not (tmp_path / "out").exists()
 
 
-def test_the_limit_is_an_option(people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path) -> None:
+def test_max_pixels_option(people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path) -> None:
     image, model = people.images / "000001.jpg", model_path()
     code, _, error = invoke("predict", model, image, "--output", tmp_path / "a", "--max-pixels", 160 * 130 - 1)
     assert code == 2

@@ -38,7 +38,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_frame_is_drawn_and_told(clip: Path, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_every_frame_is_drawn_and_written(clip: Path, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model = TFLiteModel(model_path())
     result = predict_video(model, clip, tmp_path / "out", track=False)
     assert (result.frames, result.expected) == (FRAMES, FRAMES)
@@ -55,7 +55,7 @@ def test_every_frame_is_drawn_and_told(clip: Path, model_path: Callable[..., Pat
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip_pose.json", "clip_pose.mp4"]
 
 
-def test_fewer_frames_on_request_and_a_video_that_ends_early(
+def test_frame_limit_and_truncated_video(
     clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = TFLiteModel(model_path())
@@ -74,7 +74,7 @@ def test_fewer_frames_on_request_and_a_video_that_ends_early(
         pytest.param("mkv", "MJPG", 90000.0, 30.0, id="no times"),
     ],
 )
-def test_rates_that_headers_say(
+def test_frame_rates_of_headers(
     ending: str, codec: str, header: float, written: float, model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = tmp_path / f"clip.{ending}"
@@ -105,12 +105,12 @@ def test_rates_that_headers_say(
         (29.97002997, 29.97, 29.97),
     ],
 )
-def test_the_rate_that_is_written(header: float, timed: float | None, written: float) -> None:
+def test_output_rate(header: float, timed: float | None, written: float) -> None:
     assert output_rate(header, timed) == pytest.approx(written)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_interrupted_video_leaves_nothing(
+def test_interruption_leaves_no_files(
     error: type[BaseException], clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[int] = []
@@ -127,7 +127,7 @@ def test_an_interrupted_video_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_ctrl_c_leaves_no_half_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_partial_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
     """The command as a process of its own, interrupted while it writes."""
     path, out = tmp_path / "long.avi", tmp_path / "out"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (WIDTH, HEIGHT))
@@ -147,7 +147,7 @@ def test_ctrl_c_leaves_no_half_video(model_path: Callable[..., Path], tmp_path: 
     assert list(out.iterdir()) == []
 
 
-def test_a_video_that_the_disk_has_no_room_for_is_refused(
+def test_frames_lost_on_a_full_disk_are_an_error(
     clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_VideoFile, "add", add_half)
@@ -164,7 +164,7 @@ def add_half(drawn: Any, image: NDArray[np.uint8], add: Callable[..., None] = _V
         drawn.frames += 1
 
 
-def test_what_is_no_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_invalid_videos_are_refused(model_path: Callable[..., Path], tmp_path: Path) -> None:
     model, broken = TFLiteModel(model_path()), tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all")
     for source, message in (
@@ -183,7 +183,7 @@ def keypoints(*places: tuple[float, float, float]) -> NDArray[np.float64]:
     return np.array(places, np.float64)
 
 
-def test_the_next_box_is_around_the_sure_keypoints() -> None:
+def test_next_box_surrounds_confident_keypoints() -> None:
     sure = keypoints((40, 20, 0.9), (60, 20, 0.9), (40, 60, 0.9), (60, 60, 0.9), (500, 500, 0.1))
     assert box_around(sure, (96, 128)) == (35.0, 10.0, 30.0, 60.0)
     near_the_edge = sure + np.array([-45.0, 0, 0])

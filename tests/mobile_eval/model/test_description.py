@@ -24,7 +24,7 @@ Describe = Callable[..., ModelDescription]
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_description_survives(model_path: Callable[..., Path], describe: Describe, micro: MicroModels, precision: str) -> None:
+def test_description_round_trip(model_path: Callable[..., Path], describe: Describe, micro: MicroModels, precision: str) -> None:
     path = model_path(precision)
     description = read_description(path)
     assert dataclasses.replace(description, flatbuffer=None) == describe(precision)
@@ -163,7 +163,7 @@ def test_foreign_files_are_refused(tmp_path: Path, micro: MicroModels) -> None:
         read_description(tmp_path / "absent.tflite")
 
 
-def test_damage_is_noticed(model_path: Callable[..., Path]) -> None:
+def test_damage_is_detected(model_path: Callable[..., Path]) -> None:
     path = model_path()
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0x40
@@ -189,7 +189,7 @@ def test_damaged_end_is_refused_or_harmless(model_path: Callable[..., Path]) -> 
     assert refused > 20
 
 
-def test_other_descriptions_are_refused(tmp_path: Path, micro: MicroModels, describe: Describe) -> None:
+def test_invalid_descriptions_are_refused(tmp_path: Path, micro: MicroModels, describe: Describe) -> None:
     with pytest.raises(HRNetError, match="9"):
         ModelDescription.from_json({"format_version": 9})
     data = describe().to_json()

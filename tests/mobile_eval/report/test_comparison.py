@@ -69,7 +69,7 @@ def test_report(four: list[Path], people: People, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "results.json"]
 
 
-def test_the_page_says_what_was_checked_on_random_images_alone(
+def test_page_reports_checks_on_random_images(
     model_path: Callable[..., Path], people: People, tmp_path: Path
 ) -> None:
     sources = {"drawn": checked_on(4, RANDOM_IMAGES), "real": checked_on(16, IMAGES), "older": {}}
@@ -80,7 +80,7 @@ def test_the_page_says_what_was_checked_on_random_images_alone(
     assert [model["description"]["source"] for model in result.to_json()["models"]] == list(sources.values())
 
 
-def test_page_needs_nothing_beside_it(four: list[Path], people: People, tmp_path: Path) -> None:
+def test_page_is_self_contained(four: list[Path], people: People, tmp_path: Path) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     compare(four[:1], dataset, tmp_path / "report", rounds=1)
     page = (tmp_path / "report" / "index.html").read_text()
@@ -98,7 +98,7 @@ def test_network_without_fusion_links(model_path: Callable[..., Path], people: P
     assert "Fusion links" not in (tmp_path / "report" / "index.html").read_text()
 
 
-def test_the_pictured_pair_has_links_where_there_are_any(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
+def test_pictured_pair_has_links_if_any_model_has(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     baseline = {"architecture": "simple-baseline", "depth": 50}
     paths = [model_path(name="full"), model_path(name="baseline", network=baseline, importance=None)]
@@ -113,7 +113,7 @@ def test_the_pictured_pair_has_links_where_there_are_any(model_path: Callable[..
     assert page.count("of 4 links") == 2  # a diagram each of full and pruned, none of the baseline
 
 
-def test_labels_tell_models_apart() -> None:
+def test_labels_are_unique() -> None:
     assert labels(["a/full.tflite", "a/pruned.tflite"]) == ["full", "pruned"]
     assert labels(["a/m.tflite", "b/m.tflite"]) == ["a/m", "b/m"]
     with pytest.raises(HRNetError, match=r"a/m.tflite"):
@@ -151,7 +151,7 @@ def test_diagram_without_ranking_and_with_dead_branches() -> None:
     assert "3 of 4 fusion links kept" in svg
 
 
-def test_diagram_refuses_other_names() -> None:
+def test_diagram_refuses_unknown_names() -> None:
     network = copy.deepcopy(PRUNED)
     network["links"] = ["stage2/link"]
     with pytest.raises(HRNetError, match="'stage2/link'"):
@@ -177,7 +177,7 @@ def test_plot_is_true_to_scale_and_readable() -> None:
             assert abs(base - other_base) >= 12 or abs(left - other_left) >= 45
 
 
-def test_labels_at_the_left_border_are_set_apart() -> None:
+def test_labels_at_the_left_border_do_not_overlap() -> None:
     points = [Point(f"a model with a long name {index}", 0.3, 0.35, 0.7 + 0.001 * index, "#123456") for index in range(8)]
     points.append(Point("slow", 50.0, 51.0, 0.75, "#654321"))
     root = ElementTree.fromstring(scatter_svg(points, "PCK"))
@@ -187,7 +187,7 @@ def test_labels_at_the_left_border_are_set_apart() -> None:
 
 
 @pytest.mark.parametrize(("extent", "step"), [(10, 2), (1, 0.2), (0.05, 0.01), (12, 2.5), (37, 10)])
-def test_steps_are_round(extent: float, step: float) -> None:
+def test_axis_steps_are_round_numbers(extent: float, step: float) -> None:
     assert tick_step(extent) == pytest.approx(step)
 
 
@@ -207,7 +207,7 @@ def test_cutout_keeps_joints_in_place(category: KeypointCategory) -> None:
         cut_out(image, (400, 50, 40, 100))
 
 
-def test_skeleton_is_drawn_where_joints_are_sure(category: KeypointCategory) -> None:
+def test_skeleton_connects_confident_joints(category: KeypointCategory) -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     keypoints = np.tile([20.0, 30.0, 0.1], (17, 1))
     assert not draw_skeleton(image, keypoints, category).any()

@@ -49,7 +49,7 @@ def test_models_by_devices(results: list[Path], tmp_path: Path) -> None:
     assert "other" in str(found)
 
 
-def test_results_from_before_there_were_intervals(results: list[Path], tmp_path: Path) -> None:
+def test_results_without_intervals(results: list[Path], tmp_path: Path) -> None:
     data: dict[str, Any] = json.loads(results[0].read_text())
     for model in data["models"]:
         del model["latency_ratio_interval"], model["score_difference_interval"]
@@ -60,7 +60,7 @@ def test_results_from_before_there_were_intervals(results: list[Path], tmp_path:
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"environment": {"processor": "x"}, "models": [{}]}'])
-def test_what_is_no_result(content: str, tmp_path: Path) -> None:
+def test_invalid_results_are_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(content)
     with pytest.raises(HRNetError, match=r"results.json"):

@@ -55,7 +55,7 @@ def texts(svg: str) -> list[str]:
     return [one.text or "" for one in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-def test_a_line_is_a_network_in_one_precision_smallest_size_first() -> None:
+def test_lines_group_models_by_network_and_precision() -> None:
     models = [
         a_model("pose-small-v2", (128, 96)),
         a_model("pose-small-v2", (64, 64)),
@@ -76,14 +76,14 @@ def test_a_line_is_a_network_in_one_precision_smallest_size_first() -> None:
     assert input_sizes(models) == [(64, 64), (128, 96)]
 
 
-def test_a_second_model_of_a_size_begins_another_line() -> None:
+def test_second_model_of_a_size_starts_another_line() -> None:
     sizes = [(64, 64), (96, 64), (64, 64), (96, 64), (64, 64)]
     lines = size_lines([a_model("micro", size) for size in sizes])
     assert [line.network for line in lines] == ["micro", "micro (2)", "micro (3)"]
     assert [len(line.points) for line in lines] == [2, 2, 1]
 
 
-def test_accuracy_is_where_it_belongs() -> None:
+def test_positions_of_accuracy_markers() -> None:
     svg = accuracy_by_size_svg(LINES, "PCK@0.1")
     found = marks(svg)
     assert len(found) == 6
@@ -99,7 +99,7 @@ def test_accuracy_is_where_it_belongs() -> None:
     assert curves == [None, "5 3"]  # a single point has no line
 
 
-def test_cost_is_true_to_scale_from_zero() -> None:
+def test_cost_axis_is_linear_from_zero() -> None:
     svg = cost_by_size_svg(LINES)
     found = marks(svg)
     assert sum("ms" in title for title in found) == 6
@@ -123,7 +123,7 @@ def at_two_sizes(result: ComparisonResult) -> ComparisonResult:
     return dataclasses.replace(result, models=(first, second))
 
 
-def test_the_report_tells_input_sizes(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
+def test_report_shows_input_sizes(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     baseline = {"architecture": "simple-baseline", "depth": 50}
     paths = [model_path(name="hrnet"), model_path(name="other", network=baseline, importance=None)]

@@ -71,7 +71,7 @@ def test_failing_delegates_are_named(delegate: str, error: Exception, named: str
         Delegate(delegate).load(failing(error))
 
 
-def test_a_real_runtime_without_the_library(model_path: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
+def test_missing_delegate_library(model_path: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HRNetError, match="edgetpu"):
         bench(model_path(), Backend(delegate=Delegate("edgetpu")), effort=Effort(1))
     assert "Exception ignored" not in capfd.readouterr().err

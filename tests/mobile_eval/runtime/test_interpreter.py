@@ -63,7 +63,7 @@ def test_wrong_input_size_is_refused(model_path: Callable[..., Path]) -> None:
         TFLiteModel(model_path()).heatmaps(np.zeros((1, 48, 64, 3), np.uint8))
 
 
-def test_other_tensors_are_refused(model_path: Callable[..., Path], micro: MicroModels) -> None:
+def test_tensors_that_differ_from_the_description_are_refused(model_path: Callable[..., Path], micro: MicroModels) -> None:
     source, target = micro.formats["int8"]
     with pytest.raises(HRNetError, match=r"its output is .* but its description says"):
         TFLiteModel(model_path(output=ModelOutput("heatmaps", 8, TensorFormat("float32"))))

@@ -56,13 +56,13 @@ def test_by_hand() -> None:
     assert data["confusion"][2][1] == 1
 
 
-def test_class_255_counts_too() -> None:
+def test_class_255_is_counted() -> None:
     answers = [(np.eye(300, dtype=np.float32)[255], 255)]
     assert measure_classification("m", default_class_names(300), answers).counts[255, 255] == 1
 
 
 @pytest.mark.parametrize("shape", [(500, 375), (300, 400), (100, 64), (37, 41), (256, 300)])
-def test_the_centre_is_imagenets(shape: tuple[int, int]) -> None:
+def test_center_crop_matches_tensorflow(shape: tuple[int, int]) -> None:
     from hrnet_tf.backend.keras_module import tf
 
     image = cv2.resize(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8), shape[::-1])
@@ -76,7 +76,7 @@ def test_the_centre_is_imagenets(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(found, expected, atol=0.51)
 
 
-def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) -> None:
+def test_predictions_match_keras(animals: Path, task_model: MakeModel) -> None:
     model = task_model("classification", CLASSES)
     result = evaluate_classification(TFLiteModel(model.path), load_classification_dataset(animals))
     crops = [resized_center(read_image(path), TASK_SIZE) for path in sorted(animals.rglob("*.png"))]
@@ -88,7 +88,7 @@ def test_finds_what_the_keras_model_finds(animals: Path, task_model: MakeModel) 
     np.testing.assert_array_equal(result.counts.sum(axis=0), np.bincount(found, minlength=3))
 
 
-def test_folders_are_numbered_as_the_model_says(animals: Path) -> None:
+def test_labels_follow_the_class_order_of_the_model(animals: Path) -> None:
     data = load_classification_dataset(animals)
     turned = data.with_classes(("eel", "cat", "dog"))
     assert [one.label for one in turned.images] == [1] * 4 + [2] * 3 + [0]
@@ -142,7 +142,7 @@ def damaged(animals: Path) -> None:
         (damaged, "1.png is damaged"),
     ],
 )
-def test_bad_data_end_in_one_line(
+def test_bad_data_ends_in_one_line(
     spoil: Callable[[Path], None], message: str, animals: Path, task_model: MakeModel, invoke: Invoke
 ) -> None:
     spoil(animals)

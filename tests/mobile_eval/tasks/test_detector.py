@@ -35,7 +35,7 @@ def test_anchors(size: tuple[int, int]) -> None:
     np.testing.assert_array_equal(np.concatenate(levels), theirs.anchor_boxes(size))
 
 
-def test_boxes_of_deltas(rpn: tuple[Array, Array]) -> None:
+def test_decode_deltas(rpn: tuple[Array, Array]) -> None:
     expected = theirs.clip_boxes(theirs.decode_deltas(theirs.anchor_boxes(SIZE), rpn[1], BOX_STDS), SIZE)
     found = anchors.decode(np.concatenate(anchors.level_anchors(SIZE)), rpn[1], BOX_STDS, SIZE)
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -59,7 +59,7 @@ def test_proposals(rpn: tuple[Array, Array], candidates: int, count: int) -> Non
     assert found.shape == (count, 4)
 
 
-def test_what_boxes_cover() -> None:
+def test_roi_align() -> None:
     rng = np.random.default_rng(0)
     levels = [rng.standard_normal((1, 512 // stride, 256 // stride, 3)).astype(np.float32) for stride in STRIDES[:4]]
     corners = rng.uniform(0, [200, 400], (40, 2))
@@ -92,13 +92,13 @@ def test_objects(seed: int) -> None:
     np.testing.assert_array_equal(found.labels, expected.classes[0, :count])
 
 
-def test_objects_are_in_pixels_of_the_image() -> None:
+def test_boxes_are_scaled_to_the_image() -> None:
     rows = answers(0)
     here, there = decode_objects(*rows, SIZE, SIZE), decode_objects(*rows, SIZE, (640, 480))
     np.testing.assert_allclose(there.boxes, here.boxes * np.array([5, 10, 5, 10], np.float32), rtol=1e-5)
 
 
-def test_nothing_is_found_where_all_is_background() -> None:
+def test_background_has_no_objects() -> None:
     rows, objectness, logits, deltas = answers(0)
     found = decode_objects(rows, np.zeros_like(objectness), logits, deltas, SIZE, SIZE)
     assert len(found) == 0

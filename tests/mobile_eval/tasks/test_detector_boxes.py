@@ -65,7 +65,7 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
         ({"score": float("nan")}, "entry 0: .*nan"),
     ],
 )
-def test_detections_that_are_none(
+def test_invalid_detections_are_refused(
     changes: dict[str, Any], message: str, dataset: KeypointDataset, people: People, write: Callable[[Any], Path]
 ) -> None:
     with pytest.raises(HRNetError, match=message):
@@ -75,7 +75,7 @@ def test_detections_that_are_none(
         load_detector_boxes(path, dataset, people.images)
 
 
-def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) -> None:
+def test_string_image_ids(people: People, write: Callable[[Any], Path]) -> None:
     for entry in people.coco["images"]:
         entry["id"] = f"img-{entry['id']}"
     for entry in people.coco["annotations"]:
@@ -89,7 +89,7 @@ def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) 
     assert keypoint_ap(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
 
 
-def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> None:
+def test_duplicate_detections_count_once(dataset: KeypointDataset) -> None:
     instance = dataset.instances[0]
     truth = np.array(instance.keypoints)
     truth[:, 2] = 0.8
@@ -104,7 +104,7 @@ def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> No
     assert keypoint_ap(dataset.coco, results, sigmas, 1).ap50 is not None
 
 
-def test_with_the_annotated_boxes_it_is_the_same_accuracy(
+def test_annotated_boxes_give_the_same_accuracy(
     dataset: KeypointDataset, people: People, model_path: Callable[..., Path], write: Callable[[Any], Path]
 ) -> None:
     model = TFLiteModel(model_path())

@@ -60,12 +60,12 @@ def test_units(dataset: KeypointDataset) -> None:
 
 
 @pytest.mark.parametrize("unit", ["ears", "36", "36,36", "36,68", "41-36,45", "36,45,50", "0-99999999999,3", ",", "-1,3"])
-def test_other_units_are_refused(dataset: KeypointDataset, unit: str) -> None:
+def test_invalid_units_are_refused(dataset: KeypointDataset, unit: str) -> None:
     with pytest.raises(HRNetError, match=f"`unit`.*{unit}"):
         face_units(dataset, unit)
 
 
-def test_measured_by_hand(dataset: KeypointDataset) -> None:
+def test_errors_by_hand(dataset: KeypointDataset) -> None:
     found = np.stack([face.keypoints for face in dataset.instances])
     found[0, :, 0] += 3  # boxes of 60: errors of 0.05, and 0.12 for half of the landmarks
     found[1, :34, 1] += 7.2
@@ -93,7 +93,7 @@ def test_faces_without_eyes_are_skipped_and_counted(drawn_faces: tuple[Path, Pat
     assert "(1 without the landmarks that measure a face are left out)" in str(result)
 
 
-def test_a_model_says_where_its_pixels_are(task_model: MakeModel) -> None:
+def test_output_offset_moves_keypoints(task_model: MakeModel) -> None:
     image = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     plain, moved = (
         predict_box(

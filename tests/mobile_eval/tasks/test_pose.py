@@ -39,7 +39,7 @@ def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TFLiteMod
     return cast(TFLiteModel, model)
 
 
-def test_keypoints_land_where_the_heatmaps_peak(category: KeypointCategory) -> None:
+def test_keypoints_are_at_heatmap_peaks(category: KeypointCategory) -> None:
     heatmaps = np.zeros((1, 16, 12, 17), np.float32)
     heatmaps[0, 9, 4, :] = 0.8
     box = (30.0, 20.0, 40.0, 90.0)
@@ -50,7 +50,7 @@ def test_keypoints_land_where_the_heatmaps_peak(category: KeypointCategory) -> N
     np.testing.assert_allclose(found[:, 2], 0.8, rtol=1e-6)
 
 
-def test_perfect_keypoints_are_perfect(people: People) -> None:
+def test_perfect_keypoints_have_perfect_scores(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure_pose("truth", dataset, truth, dataset.category.sigmas)
@@ -66,7 +66,7 @@ def test_perfect_keypoints_are_perfect(people: People) -> None:
     assert worse.oks.ap == 0.0
 
 
-def test_evaluate_runs_the_model_on_every_person(people: People, model_path: Callable[..., Path]) -> None:
+def test_every_person_is_evaluated(people: People, model_path: Callable[..., Path]) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     result = evaluate_pose(TFLiteModel(model_path()), dataset)
     assert result.keypoints.shape == (4, 17, 3)
@@ -77,7 +77,7 @@ def test_evaluate_runs_the_model_on_every_person(people: People, model_path: Cal
     assert set(data["oks"]) >= {"ap", "ap50", "ap75", "ap_medium", "ap_large", "ar"}
 
 
-def test_results_are_cocos(people: People) -> None:
+def test_results_in_coco_format(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     keypoints = np.stack([instance.keypoints for instance in dataset.instances])
     entry = coco_results(dataset, keypoints)[2]
@@ -86,7 +86,7 @@ def test_results_are_cocos(people: People) -> None:
     assert entry["keypoints"] == people.coco["annotations"][2]["keypoints"]
 
 
-def test_instance_score_is_the_mean_of_what_is_sure() -> None:
+def test_instance_score_averages_confident_keypoints() -> None:
     keypoints = np.zeros((4, 3))
     keypoints[:, 2] = 0.1, 0.4, 0.8, 0.2
     assert instance_score(keypoints) == pytest.approx(0.6)
@@ -95,7 +95,7 @@ def test_instance_score_is_the_mean_of_what_is_sure() -> None:
     assert instance_score(keypoints) == 0.0
 
 
-def test_limit_takes_the_first_people(people: People) -> None:
+def test_limit_keeps_the_first_people(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure_pose("truth", dataset, truth, dataset.category.sigmas)
@@ -106,7 +106,7 @@ def test_limit_takes_the_first_people(people: People) -> None:
         dataset.head(0)
 
 
-def test_unknown_sigmas_leave_ap_out_and_say_so(people: People) -> None:
+def test_ap_is_missing_without_sigmas(people: People) -> None:
     people.coco["categories"][0]["keypoints"][0] = "antenna"
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
@@ -133,7 +133,7 @@ def test_sigmas_are_checked(people: People) -> None:
         measure_pose("x", dataset, np.zeros((4, 17, 3)), (0.1, 0.2))
 
 
-def test_other_joints_are_refused(people: People, model_path: Callable[..., Path]) -> None:
+def test_joints_that_differ_from_the_model_are_refused(people: People, model_path: Callable[..., Path]) -> None:
     people.coco["categories"][0]["keypoints"].reverse()
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
@@ -209,7 +209,7 @@ def test_truncated_image_is_refused(people: People, model_path: Callable[..., Pa
         evaluate_pose(TFLiteModel(model_path()), dataset)
 
 
-def test_people_of_other_categories_are_passed_over(people: People) -> None:
+def test_people_of_other_categories_are_ignored(people: People) -> None:
     people.coco["categories"].append({"id": 2, "name": "dog"})
     people.coco["annotations"].append({"id": 99, "image_id": 1, "category_id": 2, "bbox": [0, 0, 5, 5]})
     people.rewrite()

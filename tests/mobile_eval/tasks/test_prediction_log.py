@@ -25,7 +25,7 @@ def instances(people: People) -> tuple[KeypointInstance, ...]:
     return load_keypoint_dataset(people.annotations, people.images).instances
 
 
-def test_what_was_found_is_not_found_again(
+def test_logged_predictions_are_not_repeated(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"
@@ -68,7 +68,7 @@ def test_another_evaluation_is_not_resumed(
     assert len(list(predict_with_log(model, instances, DecodingOptions(), output, resume=False))) == len(instances)
 
 
-def test_a_kill_after_the_inference_loses_none_of_it(
+def test_kill_after_inference_loses_no_predictions(
     people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before any of the files that are written at the end: overlays, predictions, figures."""
@@ -106,7 +106,7 @@ def test_a_kill_after_the_inference_loses_none_of_it(
 
 
 @pytest.mark.parametrize("damage", ['{"a": 1}', "[[1, 2]]", "[[[", '"x"', "[" * 100_000])
-def test_a_damaged_line_is_found_again(
+def test_damaged_lines_are_predicted_again(
     damage: str, instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, output = TFLiteModel(model_path()), tmp_path / "found.json"

@@ -65,7 +65,7 @@ def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
     return counts
 
 
-def test_counts_what_the_keras_model_finds(streets: Streets, task_model: MakeModel) -> None:
+def test_counts_match_keras(streets: Streets, task_model: MakeModel) -> None:
     model = task_model("segmentation", CLASSES)
     expected = expected_counts(model.keras, streets)
     found = evaluate_segmentation(TFLiteModel(model.path), load_segmentation_dataset(streets.images, streets.masks))
@@ -74,7 +74,7 @@ def test_counts_what_the_keras_model_finds(streets: Streets, task_model: MakeMod
     assert np.count_nonzero(found.counts.sum(axis=0)) >= 2
 
 
-def test_int8_finds_nearly_the_same(streets: Streets, task_model: MakeModel) -> None:
+def test_int8_accuracy_is_close_to_float32(streets: Streets, task_model: MakeModel) -> None:
     data = load_segmentation_dataset(streets.images, streets.masks)
     exact, small = (
         evaluate_segmentation(TFLiteModel(task_model("segmentation", CLASSES, precision).path), data)
@@ -185,7 +185,7 @@ def no_images(streets: Streets) -> None:
         (no_images, "there are no images in "),
     ],
 )
-def test_bad_data_end_in_one_line(
+def test_bad_data_ends_in_one_line(
     spoil: Callable[[Streets], None], message: str, streets: Streets, task_model: MakeModel, invoke: Invoke
 ) -> None:
     spoil(streets)

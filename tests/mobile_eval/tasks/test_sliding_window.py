@@ -118,7 +118,7 @@ def test_sums_of_large_logits_stay_finite() -> None:
     np.testing.assert_allclose(log_sums(logits, (1, 2))[0], expected, rtol=1e-6)
 
 
-def test_a_window_as_large_as_the_image_finds_what_the_whole_finds(task_model: MakeModel) -> None:
+def test_full_size_window_matches_plain_prediction(task_model: MakeModel) -> None:
     image = np.random.default_rng(2).integers(0, 256, (*TASK_SIZE, 3), np.uint8)
     model = TFLiteModel(task_model("segmentation", CLASSES).path)
     [view] = make_views(image, TASK_SIZE, SegmentationEvalOptions(windows=True))
@@ -138,7 +138,7 @@ def streets(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "images", tmp_path / "masks"
 
 
-def test_evaluation_counts_what_views_find(streets: tuple[Path, Path], task_model: MakeModel) -> None:
+def test_evaluation_counts_predictions_of_views(streets: tuple[Path, Path], task_model: MakeModel) -> None:
     model, data = TFLiteModel(task_model("segmentation", CLASSES).path), load_segmentation_dataset(*streets)
     how = SegmentationEvalOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
     counts = np.zeros((3, 3), np.int64)
@@ -185,5 +185,5 @@ def test_bad_options(options: str, message: str, streets: tuple[Path, Path], tas
     assert message in one_line(error)
 
 
-def test_scales_as_typed() -> None:
+def test_scales_are_parsed() -> None:
     assert parse_values("scales", "0.5, 1,1.75", float) == (0.5, 1.0, 1.75)

@@ -17,7 +17,7 @@ NAMES = ("cat", "dog & co", "horse")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_cells_say_shares_of_their_row() -> None:
+def test_cells_show_shares_of_their_row() -> None:
     root = ElementTree.fromstring(confusion_svg(np.array([[6, 2, 0], [1, 999, 0], [0, 0, 0]]), NAMES, "m.tflite", "images"))
     titles = [title.text for title in root.iter(f"{SVG}title")]
     assert titles == [
@@ -34,7 +34,7 @@ def test_cells_say_shares_of_their_row() -> None:
     assert len(list(root.iter(f"{SVG}rect"))) == 9 + 1  # and the background
 
 
-def test_of_many_classes_those_with_most_mistakes() -> None:
+def test_many_classes_are_reduced_to_those_with_most_mistakes() -> None:
     counts = np.diag(np.full(100, 10))
     counts[[7, 93, 50], [8, 7, 50]] = 3, 5, 900
     assert most_confused(counts, 3) == [7, 8, 93]
