@@ -1,4 +1,4 @@
-"""A micro HRNet as .tflite (float32 and int8), and a handful of drawn people to try it on."""
+"""A micro HRNet as .tflite (float32 and int8), and a few drawn people."""
 
 from __future__ import annotations
 
@@ -215,8 +215,8 @@ def converted(task: str, channels: int, precision: str) -> tuple[Any, bytes]:
     spec = HRNetSpec("micro", 4, TASK_SIZE, channels, (StageSpec(1, 1),) * 3, 8, 1, 4, task=task, interpolation="bilinear").full()
     model = build_model(spec, folded=True)
     random = np.random.default_rng(0)
-    answer = next(layer for layer in reversed(model.layers) if layer.weights)
-    answer.set_weights([random.normal(0, 0.5, weights.shape) for weights in answer.get_weights()])
+    output_layer = next(layer for layer in reversed(model.layers) if layer.weights)
+    output_layer.set_weights([random.normal(0, 0.5, weights.shape) for weights in output_layer.get_weights()])
     converter = tflite_converter(model)
     if precision == "int8":
         crops = normalize(random.integers(0, 256, (8, *TASK_SIZE, 3), np.uint8))

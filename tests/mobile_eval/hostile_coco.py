@@ -162,11 +162,11 @@ def category_ids(coco: Coco, random: Random) -> None:
         {"id": "b", "name": "cat", "keypoints": ["ear"]},
         {"id": 52, "name": "tree"},
     ]
-    for other in others:
-        coco["categories"].insert(int(random.integers(2)), other)
+    for category in others:
+        coco["categories"].insert(int(random.integers(2)), category)
         for _ in range(random.integers(0, 3)):
             anything = [{"keypoints": ["x"]}, {"bbox": [NAN] * 4}, {"image_id": None}][random.integers(3)]
-            coco["annotations"].append({"category_id": other["id"], **anything})
+            coco["annotations"].append({"category_id": category["id"], **anything})
 
 
 def skeletons(coco: Coco, random: Random) -> None:

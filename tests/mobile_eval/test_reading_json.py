@@ -1,4 +1,4 @@
-"""Data from JSON as declared types: what does not fit is named by its place."""
+"""JSON as declared types: errors name the place of the invalid value."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ SOUND: dict[str, Any] = {"parts": [{"name": "stem", "ms": 1}], "size": [64, 48],
 
 
 def test_lists_become_tuples_and_integers_become_floats() -> None:
-    found = checked(SOUND, Whole, "w.json")
-    assert found == Whole((Part("stem", 1.0),), (64, 48), {"a": None, "b": 2.0})
-    assert type(found.parts[0].ms) is float
+    value = checked(SOUND, Whole, "w.json")
+    assert value == Whole((Part("stem", 1.0),), (64, 48), {"a": None, "b": 2.0})
+    assert type(value.parts[0].ms) is float
     assert checked({**SOUND, "note": 3}, Whole, "w.json").note == 3.0
 
 

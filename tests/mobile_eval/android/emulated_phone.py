@@ -79,7 +79,7 @@ class Connection:
             stream = Stream(self, len(self.streams) + 1, first)
             self.streams[stream.local_id] = stream
             self.send(b"OKAY", stream.local_id, first)
-            threading.Thread(target=self.phone.answer, args=(stream, data.rstrip(b"\0").decode()), daemon=True).start()
+            threading.Thread(target=self.phone.serve, args=(stream, data.rstrip(b"\0").decode()), daemon=True).start()
         elif second in self.streams and command == b"WRTE":
             self.streams[second].incoming.put(data)
             self.send(b"OKAY", second, first)
@@ -151,7 +151,7 @@ class EmulatedPhone:
                 self.connections.append(connection)
                 threading.Thread(target=connection.serve, daemon=True).start()
 
-    def answer(self, stream: Stream, service: str) -> None:
+    def serve(self, stream: Stream, service: str) -> None:
         with contextlib.suppress(EOFError):
             if service.startswith("sync:"):
                 self._sync(stream)

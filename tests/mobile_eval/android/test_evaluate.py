@@ -47,7 +47,9 @@ def test_figures_match_this_machine(
     assert phone.temporary_files() == []
 
 
-def test_options_reach_the_phone(invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path) -> None:
+def test_options_reach_the_phone(
+    invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
+) -> None:
     give_python(phone, "other-python")
     json = tmp_path / "figures.json"
     options = ("--flip", "--flip-pairs", "0:1", "--exif", "stored", "--decoding", "dark", "--no-xnnpack", "--max-pixels", 500_000)

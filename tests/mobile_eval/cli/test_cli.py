@@ -57,8 +57,8 @@ def test_help_has_an_example_for_each_command(invoke: Invoke) -> None:
 
 def test_bad_models_end_in_one_line(invoke: Invoke, people: People, model_path: Callable[..., Path]) -> None:
     path = model_path()
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
     code, _, error = invoke("evaluate", path, *on(people))
     assert code == 2
     assert "truncated or damaged" in one_line(error)

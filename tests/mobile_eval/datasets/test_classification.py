@@ -80,10 +80,10 @@ def test_class_folders(animals: Path, tmp_path: Path) -> None:
 
 def test_one_class_and_classes_without_images_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "one", "cat/1.png", "2.png")
-    with pytest.raises(HRNetError, match="one holds one class folder, cat"):
+    with pytest.raises(HRNetError, match=r"one .*cat"):
         load_classification_dataset(tmp_path / "one")
     fill(tmp_path / "two", "cat/1.png", "dog/1.heic")
-    with pytest.raises(HRNetError, match=r"class folder .*dog has no images \(1 file skipped: 1.heic\)"):
+    with pytest.raises(HRNetError, match=r"dog .*1\.heic"):
         load_classification_dataset(tmp_path / "two")
 
 

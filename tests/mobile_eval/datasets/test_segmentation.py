@@ -57,7 +57,7 @@ def test_grey_levels_of_few_bits_are_read_as_stored(depth: int, tmp_path: Path) 
     with Image.open(path) as opened:  # which spreads them over 0 to 255
         shown = np.asarray(opened.convert("L")).astype(int)
     np.testing.assert_array_equal(shown * (2**depth - 1) // 255, samples)
-    with pytest.raises(HRNetError, match=f"holds class {2**depth - 1}, but the model has {2**depth - 1} classes"):
+    with pytest.raises(HRNetError, match=rf"class {2**depth - 1}\b.* {2**depth - 1} classes"):
         read_mask(path, 2**depth - 1)
 
 
@@ -144,7 +144,7 @@ def test_masks_of_0_and_255_are_refused(
     at = folder(write)
     if named:
         (at / "masks" / "classes.json").write_text('["background", "square"]')
-    with pytest.raises(HRNetError, match=r"the masks in .*masks hold nothing but 0 and 255"):
+    with pytest.raises(HRNetError, match=r"masks.* 0 and 255"):
         load_segmentation_dataset(at / "images", at / "masks")
     model = task_model("segmentation", ("background", "square")).path
     arguments = "--images", at / "images", "--masks", at / "masks"
@@ -165,9 +165,9 @@ def test_masks_in_the_folder_of_images_are_refused(folder: Callable[[Write], Pat
         shutil.copy(path, at / "images" / path.name)
     (at / "link").symlink_to(at / "images")
     for masks in (at / "images", at / "link", at / "masks" / ".." / "images"):
-        with pytest.raises(HRNetError, match=r"images and masks are both in .*images"):
+        with pytest.raises(HRNetError, match=r"both in .*images"):
             load_segmentation_dataset(at / "images", masks)
-    with pytest.raises(HRNetError, match=r"0.jpg and 0.png have the same name"):
+    with pytest.raises(HRNetError, match=r"0\.jpg and 0\.png"):
         load_segmentation_dataset(at / "images", at / "masks")
 
 
@@ -199,7 +199,7 @@ def test_images_inside_the_folder_of_masks(folder: Callable[[Write], Path]) -> N
 def test_two_masks_with_the_same_name(folder: Callable[[Write], Path]) -> None:
     at = folder(as_bits)
     (at / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
-    with pytest.raises(HRNetError, match=r"1.bmp and 1.png have the same name"):
+    with pytest.raises(HRNetError, match=r"1\.bmp and 1\.png"):
         load_segmentation_dataset(at / "images", at / "masks")
 
 

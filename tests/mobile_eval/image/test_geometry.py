@@ -1,4 +1,4 @@
-"""Boxes, warps, decoding and PCK by hand-made numbers."""
+"""Boxes, warps, decoding and PCK, computed by hand."""
 
 from __future__ import annotations
 
@@ -50,12 +50,10 @@ def test_normalize_by_hand() -> None:
 @pytest.mark.parametrize(
     ("neighbour", "offset"), [((10, 9), (0.25, 0)), ((10, 7), (-0.25, 0)), ((11, 8), (0, 0.25)), ((9, 8), (0, -0.25))]
 )
-def test_decoding_shifts_a_quarter_pixel_to_the_higher_neighbor(
-    neighbour: tuple[int, int], offset: tuple[float, float]
-) -> None:
+def test_decoding_shifts_a_quarter_pixel_to_the_higher_neighbor(neighbor: tuple[int, int], offset: tuple[float, float]) -> None:
     heatmaps = np.zeros((1, 20, 16, 1), np.float32)
     heatmaps[0, 10, 8, 0] = 0.9
-    heatmaps[0, neighbour[0], neighbour[1], 0] = 0.5
+    heatmaps[0, neighbor[0], neighbor[1], 0] = 0.5
     np.testing.assert_allclose(decode_heatmaps(heatmaps)[0, 0], [8 + offset[0], 10 + offset[1], 0.9], rtol=1e-6)
 
 
@@ -74,11 +72,11 @@ def test_keypoints_are_mapped_back_to_the_image() -> None:
 
 def test_pck_by_hand() -> None:
     truth = np.array([[[10, 10, 2], [50, 10, 1], [5, 5, 0]], [[10, 10, 2], [90, 90, 2], [5, 5, 0]]], float)
-    found = truth.copy()
-    found[0, 0, 0] += 4.9  # box of 50: within 5
-    found[1, 0, 0] += 5.1
-    found[:, 2] += 1000  # not labelled
-    result = pck(found, truth, [(0, 0, 50, 20), (0, 0, 30, 50)])
+    predictions = truth.copy()
+    predictions[0, 0, 0] += 4.9  # box of 50 pixels: within 5
+    predictions[1, 0, 0] += 5.1
+    predictions[:, 2] += 1000  # not labelled
+    result = pck(predictions, truth, [(0, 0, 50, 20), (0, 0, 30, 50)])
     assert result.pck == pytest.approx(3 / 4)
     assert result.per_joint[:2] == (0.5, 1.0)
     assert np.isnan(result.per_joint[2])

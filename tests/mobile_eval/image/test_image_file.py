@@ -1,4 +1,4 @@
-"""Files of every format: their size by their header, a limit on it, what follows an image, and what is damaged."""
+"""Image files of every format: header sizes, the pixel limit, trailing data, and damage."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_sizes_of_portable_maps(data: bytes) -> None:
 
 
 def with_size(data: bytes, width: int, height: int) -> bytes:
-    """The file with another size in its header."""
+    """The file with a different size in its header."""
     changed = bytearray(data)
     kind = Image.open(io.BytesIO(data)).format
     if kind == "BMP":
@@ -88,7 +88,7 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
 def test_small_files_with_forged_large_sizes_are_not_decoded(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(with_size(encoded(photograph(90, 120), **FORMATS[name]), 16000, 15000))
-    with pytest.raises(HRNetError, match=rf"{name} is 15000x16000 \(height x width\), 240,000,000 pixels .* raise `max_pixels`"):
+    with pytest.raises(HRNetError, match=rf"{name} is 15000x16000 \(height x width\), 240,000,000.*`max_pixels`"):
         read_image(path)
 
 
@@ -107,19 +107,19 @@ def test_pixel_limit_can_be_changed() -> None:
     assert max_pixels() == MAX_PIXELS == 10**8
     data = encoded(photograph(90, 120), format="PNG")
     set_max_pixels(90 * 120)
-    set_max_pixels(None)  # as it is
+    set_max_pixels(None)  # keeps the limit
     assert pixels(data).shape == (90, 120, 3)
     set_max_pixels(90 * 120 - 1)
-    with pytest.raises(HRNetError, match="10,800 pixels where `max_pixels` is 10,799"):
+    with pytest.raises(HRNetError, match=r"10,800.*`max_pixels`.*10,799"):
         pixels(data)
     for wrong in (0, -1, MAX_WARPED_PIXELS + 1):
-        with pytest.raises(HRNetError, match="`max_pixels` must be from 1 to 715,827,882"):
+        with pytest.raises(HRNetError, match=r"`max_pixels`.*715,827,882"):
             set_max_pixels(wrong)
 
 
 def test_sides_that_cannot_be_warped() -> None:
     pixels(encoded(np.zeros((1, MAX_SIDE, 3), np.uint8), format="PNG"))
-    with pytest.raises(HRNetError, match="opencv warps no side over 32,766 pixels"):
+    with pytest.raises(HRNetError, match="32,766"):
         pixels(encoded(np.zeros((MAX_SIDE + 1, 1, 3), np.uint8), format="PNG"))
 
 
@@ -133,18 +133,18 @@ THUMBNAIL = b"\xff\xe1" + struct.pack(">H", 2 + 6 + len(JPEG)) + b"Exif\0\0" + J
 def test_data_after_the_end_of_a_jpeg(trailer: bytes, progressive: bool) -> None:
     data = encoded(photograph(300, 200, seed=1), format="JPEG", progressive=progressive)
     with_thumbnail = data[:2] + THUMBNAIL + data[2:]
-    for whole in (data, with_thumbnail):
-        np.testing.assert_array_equal(pixels(whole + trailer), pixels(data))
-        assert header_size(whole + trailer) == (300, 200)
+    for image in (data, with_thumbnail):
+        np.testing.assert_array_equal(pixels(image + trailer), pixels(data))
+        assert header_size(image + trailer) == (300, 200)
 
 
 @pytest.mark.parametrize("after", [b"", bytes(100_000), b"ftypmp42" * 400])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.999])
 def test_truncated_jpegs(share: float, after: bytes) -> None:
     for data in (encoded(photograph(300, 200, 2), format="JPEG", progressive=progressive) for progressive in (False, True)):
-        for whole in (data, data[:2] + THUMBNAIL + data[2:]):
+        for image in (data, data[:2] + THUMBNAIL + data[2:]):
             with pytest.raises(HRNetError, match=r"image x is (truncated|damaged)"):
-                pixels(whole[: int(share * len(whole))] + after)
+                pixels(image[: int(share * len(image))] + after)
 
 
 def test_pngs_are_read_exactly_to_their_end() -> None:
@@ -154,7 +154,7 @@ def test_pngs_are_read_exactly_to_their_end() -> None:
         with pytest.raises(HRNetError, match="image x is damaged"):
             pixels(data[:length])
     for place in range(41, len(data) - 16, 97):
-        with pytest.raises(HRNetError, match="image x is damaged: the checksum of its chunk IDAT is wrong"):
+        with pytest.raises(HRNetError, match=r"image x .*IDAT"):
             pixels(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
 
 

@@ -1,4 +1,4 @@
-"""The flip test, and many people as one by one."""
+"""The flip test, and batched against single predictions."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_flip_test_averages_both_heatmaps(model_path: Callable[..., Path], peopl
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     plain, mirrored = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     expected = decode_heatmaps((plain + flip_back(mirrored, model.description.category.mirrored)) / 2)
-    found = DecodingOptions(flip=True).keypoints(model, model.to_input(crops))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    keypoints = DecodingOptions(flip=True).keypoints(model, model.to_input(crops))
+    np.testing.assert_allclose(keypoints, expected, atol=1e-6)
 
 
 def test_heatmap_options_need_heatmaps(model_path: Callable[..., Path], describe: Callable[..., object]) -> None:
@@ -50,6 +50,6 @@ def test_heatmap_options_need_heatmaps(model_path: Callable[..., Path], describe
 def test_batched_predictions_match_single_ones(precision: str, model_path: Callable[..., Path], people: People) -> None:
     model = TFLiteModel(model_path(precision))
     instances = load_keypoint_dataset(people.annotations, people.images).instances
-    found = list(predict_instances(model, instances))
-    for keypoints, instance in zip(found, instances, strict=True):
+    predictions = list(predict_instances(model, instances))
+    for keypoints, instance in zip(predictions, instances, strict=True):
         np.testing.assert_array_equal(keypoints, predict_box(model, read_image(instance.image_path), instance.box))

@@ -51,7 +51,7 @@ def test_written_keypoints_are_a_coco_file(people: People, model_path: Callable[
 
 def test_bad_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model = TFLiteModel(model_path())
-    with pytest.raises(HRNetError, match=r"cannot read image .*absent.jpg: No such file"):
+    with pytest.raises(HRNetError, match=r"absent\.jpg: No such file"):
         predict(model, [people.images / "absent.jpg"], tmp_path / "a")
     with pytest.raises(HRNetError, match="at least one image"):
         predict(model, [], tmp_path / "b")
@@ -68,12 +68,12 @@ def test_refused_image_leaves_no_output(people: People, model_path: Callable[...
     (tmp_path / "sub").mkdir()
     images[1].write_bytes(images[0].read_bytes()[:2000])
     out = tmp_path / "out"
-    with pytest.raises(HRNetError, match=r"000001.jpg is truncated"):
+    with pytest.raises(HRNetError, match=r"000001\.jpg is truncated"):
         predict(model, images, out)
     assert not out.exists()
     out.mkdir()
     (out / "mine.txt").write_text("stays")
-    with pytest.raises(HRNetError, match=r"box \[500, 1, 5, 5\] lies outside its image .*000001.jpg, 160x130 pixels"):
+    with pytest.raises(HRNetError, match=r"\[500, 1, 5, 5\].*000001\.jpg.*160x130"):
         predict(model, images[:1], out, boxes={images[0]: [(1, 2, 30, 40), (500, 1, 5, 5)]})
     assert written(out) == ["mine.txt"]
 
@@ -82,7 +82,7 @@ def test_existing_output_is_not_overwritten(people: People, model_path: Callable
     model, images, out = TFLiteModel(model_path()), sorted(people.images.iterdir()), tmp_path / "out"
     predict(model, images[:1], out)
     before = {path: path.read_bytes() for path in out.iterdir()}
-    with pytest.raises(HRNetError, match=r"out already holds keypoints.json"):
+    with pytest.raises(HRNetError, match=r"out .*keypoints\.json"):
         predict(model, images[1:], out)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     predict(model, images[1:], out, overwrite=True)
@@ -100,12 +100,12 @@ def test_images_with_the_same_name_are_both_written(people: People, model_path: 
     results = predict(model, [a, b], out)
     assert written(out) == ["a/1_pose.jpg", "b/1_pose.jpg", "keypoints.json"]
     images = json.loads((out / "keypoints.json").read_text())["images"]
-    assert [(one["file_name"], one["height"]) for one in images] == [("a/1.jpg", 130), ("b/1.jpg", 140)]
+    assert [(image["file_name"], image["height"]) for image in images] == [("a/1.jpg", 130), ("b/1.jpg", 140)]
     np.testing.assert_array_equal(results[1].keypoints, predict(model, [second], tmp_path / "alone")[0].keypoints)
     predict(model, [a, a.with_suffix(".jpeg")], tmp_path / "same")
     assert written(tmp_path / "same") == ["1.jpeg_pose.jpg", "1.jpg_pose.jpg", "keypoints.json"]
     outside = tmp_path / "in" / "b" / ".." / "a" / "1.jpg"
-    with pytest.raises(HRNetError, match=r"1.jpg would both be written to 1.jpg_pose.jpg"):
+    with pytest.raises(HRNetError, match=r"1\.jpg .*1\.jpg_pose\.jpg"):
         predict(model, [a, outside], tmp_path / "twice")
     assert not (tmp_path / "twice").exists()
 

@@ -1,4 +1,4 @@
-"""The geometry UDP: matrices by hand, mirroring without a shift, and the description."""
+"""The UDP geometry: matrices by hand, mirroring without a shift, and the description."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_mirroring_maps_pixel_centers_to_pixel_centers() -> None:
 
 
 def test_drawn_spot_is_decoded_at_its_position() -> None:
-    """A spot of an image, cut out, taken for its own heatmap at a quarter, and decoded."""
+    """A spot is drawn in an image, cropped, shrunk to a heatmap, and decoded."""
     image, box, size = np.zeros((300, 240, 3), np.uint8), (60.0, 40.0, 120.0, 200.0), (256, 192)
     spot = np.array([100.3, 170.6])
     image[:] = 255 * gaussian(*spot, 300, 240, sigma=9, peak=1)[0]
@@ -67,14 +67,14 @@ def test_drawn_spot_is_decoded_at_its_position() -> None:
     pixel = heatmap_pixel(size, UDP)
     shrink = np.array([[pixel[0], 0, 0], [0, pixel[1], 0]])  # heatmap pixels to crop pixels
     heatmap = cv2.warpAffine(crop, shrink, (48, 64), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)[None, ..., None]
-    found = keypoints_in_image(decode_udp(heatmap), matrix[None], pixel)[0, 0]
-    np.testing.assert_allclose(found[:2], spot, atol=0.05)
+    keypoint = keypoints_in_image(decode_udp(heatmap), matrix[None], pixel)[0, 0]
+    np.testing.assert_allclose(keypoint[:2], spot, atol=0.05)
 
 
 def test_flip_back_needs_no_shift() -> None:
-    """A left and a right joint symmetric about the middle: the mirror image's maps, brought back, are the maps."""
+    """Maps of two symmetric joints are unchanged by mirroring and flipping back."""
     maps = np.concatenate([gaussian(11.25, 20.5, 32, 24), gaussian(23 - 11.25, 20.5, 32, 24)], axis=-1)
-    seen_mirrored = maps[:, :, ::-1][..., [1, 0]]  # what a network finds in the mirrored crop, which is the same crop
+    seen_mirrored = maps[:, :, ::-1][..., [1, 0]]  # the output for the mirrored crop, which equals the crop
     np.testing.assert_allclose(seen_mirrored, maps, atol=1e-6)
     back = flip_back(np.ascontiguousarray(seen_mirrored), np.array([1, 0]), shift=False)
     np.testing.assert_allclose(back, maps, atol=1e-6)
@@ -98,8 +98,8 @@ def test_geometry_sets_crop_decoding_and_flip(model_path: Callable[..., Path]) -
     box = (10.0, 5.0, 40.0, 70.0)
     matrix, joints = box_matrix(box, SIZE, UDP), model.description.category.mirrored
     crop = warp_crop(image, matrix, SIZE)[None]
-    plain, other = model.heatmaps(crop), model.heatmaps(np.ascontiguousarray(crop[:, :, ::-1]))
-    both = np.float32(0.5) * (plain + flip_back(other, joints, shift=False))
+    plain, flipped = model.heatmaps(crop), model.heatmaps(np.ascontiguousarray(crop[:, :, ::-1]))
+    both = np.float32(0.5) * (plain + flip_back(flipped, joints, shift=False))
     for options, maps in ((DecodingOptions(), plain), (DecodingOptions(flip=True), both)):
         expected = keypoints_in_image(decode_udp(maps), matrix[None], heatmap_pixel(SIZE, UDP))[0]
         np.testing.assert_allclose(predict_box(model, image, box, options), expected, atol=1e-5)

@@ -28,7 +28,7 @@ FRAMES, HEIGHT, WIDTH = 7, 96, 128
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Seven frames of noise at 10 a second."""
+    """Seven frames of noise at 10 frames per second."""
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (WIDTH, HEIGHT))
     rng = np.random.default_rng(0)
@@ -48,8 +48,8 @@ def test_every_frame_is_drawn_and_written(clip: Path, model_path: Callable[..., 
     assert drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert (drawn.get(cv2.CAP_PROP_FRAME_WIDTH), drawn.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (WIDTH, HEIGHT)
     frames = json.loads((tmp_path / "out" / "clip_pose.json").read_text())["frames"]
-    there, image = cv2.VideoCapture(str(clip)).read()
-    assert there
+    success, image = cv2.VideoCapture(str(clip)).read()
+    assert success
     expected = predict_box(model, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (0, 0, WIDTH, HEIGHT))
     np.testing.assert_allclose(np.reshape(frames[0]["keypoints"], (17, 3)), expected)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip_pose.json", "clip_pose.mp4"]
@@ -70,7 +70,7 @@ def test_frame_limit_and_truncated_video(
         pytest.param("avi", "MJPG", 211.222, 211.22, id="more decimals than MPEG-4 has"),
         pytest.param("mkv", "MJPG", 23.976, 23.976, id="film"),
         pytest.param("avi", "MJPG", 59.94, 59.94, id="television"),
-        pytest.param("mp4", "mp4v", 1000.0, 30.0, id="1000 a second"),
+        pytest.param("mp4", "mp4v", 1000.0, 30.0, id="1000 per second"),
         pytest.param("mkv", "MJPG", 90000.0, 30.0, id="no times"),
     ],
 )
@@ -128,22 +128,22 @@ def test_interruption_leaves_no_files(
 
 
 def test_ctrl_c_leaves_no_partial_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
-    """The command as a process of its own, interrupted while it writes."""
+    """The command is interrupted in a subprocess while it writes."""
     path, out = tmp_path / "long.avi", tmp_path / "out"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (WIDTH, HEIGHT))
     for _ in range(4000):
         writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     writer.release()
     command = [sys.executable, "-m", "mobile_eval", "predict", model_path(), path, "--output", out]
-    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it, and so would this
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore SIGINT
     with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
         until = time.monotonic() + 60
         while not list(out.glob(".*.part.mp4")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in errors
     assert list(out.iterdir()) == []
 
 
@@ -157,7 +157,7 @@ def test_frames_lost_on_a_full_disk_are_an_error(
 
 
 def add_half(drawn: Any, image: NDArray[np.uint8], add: Callable[..., None] = _VideoFile.add) -> None:
-    """Every other frame is lost on the way to the disk."""
+    """Drop every second frame, as a full disk does."""
     if drawn.frames % 2 == 0:
         add(drawn, image)
     else:
@@ -188,7 +188,7 @@ def test_next_box_surrounds_confident_keypoints() -> None:
     assert box_around(sure, (96, 128)) == (35.0, 10.0, 30.0, 60.0)
     near_the_edge = sure + np.array([-45.0, 0, 0])
     assert box_around(near_the_edge, (96, 128)) == (0.0, 10.0, 20.0, 60.0)
-    whole = (0.0, 0.0, 128.0, 96.0)
-    assert box_around(None, (96, 128)) == whole
-    assert box_around(sure[:3], (96, 128)) == whole  # too few
-    assert box_around(keypoints(*[(5.0, 5.0, 0.9)] * 6), (96, 128)) == whole  # no extent
+    full_frame = (0.0, 0.0, 128.0, 96.0)
+    assert box_around(None, (96, 128)) == full_frame
+    assert box_around(sure[:3], (96, 128)) == full_frame  # too few keypoints
+    assert box_around(keypoints(*[(5.0, 5.0, 0.9)] * 6), (96, 128)) == full_frame  # no extent

@@ -99,7 +99,7 @@ def test_files(tmp_path: Path) -> None:
     annotations.write_text(json.dumps(coco))
     detections.write_text(json.dumps(results))
     assert box_ap_of_files(annotations, detections) == box_ap(coco, results)
-    with pytest.raises(HRNetError, match=r"instances.json is not a COCO detection results file"):
+    with pytest.raises(HRNetError, match=r"instances\.json"):
         box_ap_of_files(annotations, annotations)
-    with pytest.raises(HRNetError, match=r"results.json is not a COCO annotation file"):
+    with pytest.raises(HRNetError, match=r"results\.json"):
         box_ap_of_files(detections, detections)

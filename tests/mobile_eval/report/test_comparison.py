@@ -69,9 +69,7 @@ def test_report(four: list[Path], people: People, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "results.json"]
 
 
-def test_page_reports_checks_on_random_images(
-    model_path: Callable[..., Path], people: People, tmp_path: Path
-) -> None:
+def test_page_reports_checks_on_random_images(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
     sources = {"drawn": checked_on(4, RANDOM_IMAGES), "real": checked_on(16, IMAGES), "older": {}}
     models = [model_path("float32", name, source=source) for name, source in sources.items()]
     result = compare(models, load_keypoint_dataset(people.annotations, people.images), tmp_path / "report", rounds=2)
@@ -122,12 +120,12 @@ def test_labels_are_unique() -> None:
 
 def links_of(svg: str) -> dict[str, ElementTree.Element]:
     """Paths of links by name."""
-    found = {}
+    paths = {}
     for path in ElementTree.fromstring(svg).iter(f"{SVG}path"):
         title = path.find(f"{SVG}title")
         if title is not None and title.text:
-            found[title.text.split(":")[0]] = path
-    return found
+            paths[title.text.split(":")[0]] = path
+    return paths
 
 
 def test_diagram_draws_every_link() -> None:
@@ -172,9 +170,9 @@ def test_plot_is_true_to_scale_and_readable() -> None:
     assert (half - zero) / (x[0] - zero) == pytest.approx(0.5, abs=0.002)
     places = [text for text in root.iter(f"{SVG}text") if text.text and text.text.startswith("model-")]
     boxes = [(float(text.get("x", "")), float(text.get("y", ""))) for text in places]
-    for index, (left, base) in enumerate(boxes):
-        for other_left, other_base in boxes[:index]:
-            assert abs(base - other_base) >= 12 or abs(left - other_left) >= 45
+    for index, (x, base) in enumerate(boxes):
+        for other_x, other_base in boxes[:index]:
+            assert abs(base - other_base) >= 12 or abs(x - other_x) >= 45
 
 
 def test_labels_at_the_left_border_do_not_overlap() -> None:

@@ -1,4 +1,4 @@
-"""From images to figures."""
+"""Evaluation of pose: scores of known keypoints, sigmas, and invalid annotations."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from tests.mobile_eval.conftest import SIZE, People
 
 
 def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TFLiteModel:
-    """Something that answers every crop with the same heatmaps (1, H, W, K)."""
+    """A model that returns the same heatmaps (1, H, W, K) for every crop."""
     output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="standard")
     description = SimpleNamespace(category=category, output=output, input=source)
-    ways = {
+    methods = {
         "to_input": lambda crops: crops,
         "run": lambda stored: [heatmaps],
-        "decode": lambda answer: decode_heatmaps(answer[0]),
+        "decode": lambda outputs: decode_heatmaps(outputs[0]),
     }
-    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **ways)
+    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **methods)
     return cast(TFLiteModel, model)
 
 
@@ -44,10 +44,10 @@ def test_keypoints_are_at_heatmap_peaks(category: KeypointCategory) -> None:
     heatmaps[0, 9, 4, :] = 0.8
     box = (30.0, 20.0, 40.0, 90.0)
     image = np.zeros((150, 160, 3), np.uint8)
-    found = predict_box(stub(category, heatmaps), image, box)
-    back = transform_points(found[:, :2], box_matrix(box, SIZE)) / 4
+    keypoints = predict_box(stub(category, heatmaps), image, box)
+    back = transform_points(keypoints[:, :2], box_matrix(box, SIZE)) / 4
     np.testing.assert_allclose(back, np.broadcast_to([4, 9], (17, 2)), atol=1e-9)
-    np.testing.assert_allclose(found[:, 2], 0.8, rtol=1e-6)
+    np.testing.assert_allclose(keypoints[:, 2], 0.8, rtol=1e-6)
 
 
 def test_perfect_keypoints_have_perfect_scores(people: People) -> None:
@@ -59,8 +59,8 @@ def test_perfect_keypoints_have_perfect_scores(people: People) -> None:
     assert result.pck.pck == 1.0
     assert result.oks is not None
     assert (result.oks.ap, result.oks.ap50, result.oks.ar) == (1.0, 1.0, 1.0)
-    far = truth + np.array([1000, 0, 0])
-    worse = measure_pose("far", dataset, far, dataset.category.sigmas)
+    shifted = truth + np.array([1000, 0, 0])
+    worse = measure_pose("shifted", dataset, shifted, dataset.category.sigmas)
     assert worse.pck.pck == 0.0
     assert worse.oks is not None
     assert worse.oks.ap == 0.0
@@ -102,7 +102,7 @@ def test_limit_keeps_the_first_people(people: People) -> None:
     assert (result.instances, result.images) == (2, 1)
     assert result.oks is not None
     assert result.oks.ar == 1.0
-    with pytest.raises(HRNetError, match="at least 1, got 0"):
+    with pytest.raises(HRNetError, match="got 0"):
         dataset.head(0)
 
 
@@ -115,9 +115,9 @@ def test_ap_is_missing_without_sigmas(people: People) -> None:
     assert result.oks is None
     assert "--sigmas" in str(result)
     assert "no OKS sigmas are known" in result.to_json()["oks_missing"]
-    given = measure_pose("truth", dataset, truth, joint_sigmas((0.08,), 17))
-    assert given.oks is not None
-    assert given.oks.ap == 1.0
+    with_sigmas = measure_pose("truth", dataset, truth, joint_sigmas((0.08,), 17))
+    assert with_sigmas.oks is not None
+    assert with_sigmas.oks.ap == 1.0
 
 
 def test_sigmas_are_checked(people: People) -> None:

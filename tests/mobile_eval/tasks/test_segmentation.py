@@ -1,4 +1,4 @@
-"""Segmentation from folders to figures, against the Keras model and TensorFlow's resizing."""
+"""Segmentation: evaluation of image folders, against the Keras model and TensorFlow's resizing."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class Streets:
 
 @pytest.fixture
 def streets(tmp_path: Path) -> Streets:
-    """Three images of different sizes, one in a folder of its own, and their masks; some of a mask is ignored."""
+    """Three images of different sizes, one in a subfolder, with masks that contain ignored pixels."""
     random = np.random.default_rng(0)
-    made = Streets(tmp_path / "images", tmp_path / "masks")
+    streets = Streets(tmp_path / "images", tmp_path / "masks")
     for name, size in (("a", (64, 64)), ("b", (90, 120)), ("town/c", (40, 50))):
-        for folder in (made.images, made.masks):
+        for folder in (streets.images, streets.masks):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
         picture = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), size[::-1])
-        cv2.imwrite(str(made.images / f"{name}.png"), picture)
-        cv2.imwrite(str(made.masks / f"{name}.png"), random.choice(np.array([0, 1, 2, 255], np.uint8), size))
-    return made
+        cv2.imwrite(str(streets.images / f"{name}.png"), picture)
+        cv2.imwrite(str(streets.masks / f"{name}.png"), random.choice(np.array([0, 1, 2, 255], np.uint8), size))
+    return streets
 
 
 def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
@@ -58,8 +58,8 @@ def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
     for image in sorted(streets.images.rglob("*.png")):
         mask = read_mask(streets.masks / image.relative_to(streets.images), 3)
         crop = normalize(resize(read_image(image), TASK_SIZE))[None]
-        found = tf.image.resize(keras.predict_on_batch(crop), mask.shape).numpy()[0].argmax(axis=-1)  # type: ignore[attr-defined]
-        for truth, predicted in zip(mask.ravel(), found.ravel(), strict=True):
+        predictions = tf.image.resize(keras.predict_on_batch(crop), mask.shape).numpy()[0].argmax(axis=-1)  # type: ignore[attr-defined]
+        for truth, predicted in zip(mask.ravel(), predictions.ravel(), strict=True):
             if truth != 255:
                 counts[truth, predicted] += 1
     return counts
@@ -68,10 +68,10 @@ def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
 def test_counts_match_keras(streets: Streets, task_model: MakeModel) -> None:
     model = task_model("segmentation", CLASSES)
     expected = expected_counts(model.keras, streets)
-    found = evaluate_segmentation(TFLiteModel(model.path), load_segmentation_dataset(streets.images, streets.masks))
-    assert (found.counts.sum(axis=1) == expected.sum(axis=1)).all()
-    assert np.abs(found.counts - expected).sum() <= 4  # pixels whose two best classes are a rounding error apart
-    assert np.count_nonzero(found.counts.sum(axis=0)) >= 2
+    result = evaluate_segmentation(TFLiteModel(model.path), load_segmentation_dataset(streets.images, streets.masks))
+    assert (result.counts.sum(axis=1) == expected.sum(axis=1)).all()
+    assert np.abs(result.counts - expected).sum() <= 4  # the two best classes of a pixel may differ by a rounding error
+    assert np.count_nonzero(result.counts.sum(axis=0)) >= 2
 
 
 def test_int8_accuracy_is_close_to_float32(streets: Streets, task_model: MakeModel) -> None:
@@ -88,9 +88,9 @@ def test_logits_are_upsampled_with_half_pixel_centres(size: tuple[int, int]) -> 
     from hrnet_tf.backend.keras_module import tf
 
     logits = np.random.default_rng(1).standard_normal((16, 16, 5)).astype(np.float32)
-    wanted = tf.image.resize(logits, size).numpy()
-    found = np.take_along_axis(wanted, most_likely(logits, size)[..., None], axis=-1)[..., 0]
-    np.testing.assert_allclose(found, wanted.max(axis=-1), atol=1e-5)
+    expected = tf.image.resize(logits, size).numpy()
+    logits_of_classes = np.take_along_axis(expected, most_likely(logits, size)[..., None], axis=-1)[..., 0]
+    np.testing.assert_allclose(logits_of_classes, expected.max(axis=-1), atol=1e-5)
 
 
 def test_result_by_hand() -> None:
@@ -128,7 +128,7 @@ def palette_png(indices: NDArray[np.uint8]) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     colours = np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes()
     chunks = ((b"IHDR", header), (b"PLTE", colours), (b"tRNS", b"\0"), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in chunks)
 
 
 def test_masks_with_a_palette_are_read_as_indices(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_masks_with_a_palette_are_read_as_indices(tmp_path: Path) -> None:
     path = tmp_path / "voc.png"
     path.write_bytes(palette_png(indices))
     np.testing.assert_array_equal(read_mask(path, 21), indices)
-    for keep in (0, 8, 20, 33, 60):
-        path.write_bytes(palette_png(indices)[:keep])
+    for length in (0, 8, 20, 33, 60):
+        path.write_bytes(palette_png(indices)[:length])
         with pytest.raises(HRNetError, match=r"voc.png"):
             read_mask(path, 21)
 
@@ -200,6 +200,6 @@ def test_real_streets(camvid: Path, task_model: MakeModel) -> None:
     data = load_segmentation_dataset(camvid / "val" / "images", camvid / "val" / "masks")
     assert len(data) == 101
     result = evaluate_segmentation(model, data.head(5))
-    masks = [read_mask(one.mask_path, 11) for one in data.head(5).images]
+    masks = [read_mask(item.mask_path, 11) for item in data.head(5).images]
     assert result.counts.sum() == sum((mask != 255).sum() for mask in masks)
     assert 0 < result.pixel_accuracy < 1

@@ -1,4 +1,4 @@
-"""One way for all tasks: what fits the model's task is measured, the rest is refused in one line."""
+"""Data and options of every task; those of another task end in one line."""
 
 from __future__ import annotations
 

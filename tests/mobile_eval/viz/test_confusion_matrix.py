@@ -55,8 +55,8 @@ def test_command(task: str, task_model: Callable[..., TaskModel], invoke: Invoke
     path, picture = task_model(task, NAMES).path, tmp_path / "confusion.svg"
     assert invoke("evaluate", path, "--images", tmp_path / "images", *masks, "--picture", picture)[0] == 0
     totals = [text.text for text in ElementTree.parse(picture).iter(f"{SVG}text") if " % of " in (text.text or "")]
-    whole = ["of 1"] * 3 if task == "classification" else [f"of {3 * 70 * 70:,}"]
-    assert [text.partition("% ")[2] for text in totals if text] == whole
+    sizes = ["of 1"] * 3 if task == "classification" else [f"of {3 * 70 * 70:,}"]
+    assert [text.partition("% ")[2] for text in totals if text] == sizes
     code, _, error = invoke("evaluate", path, "--images", tmp_path / "images", *masks, "--picture", tmp_path)
     assert code == 2
     assert "it is a folder; give the name of a file" in one_line(error)
