@@ -1,4 +1,4 @@
-"""Files whose names are not UTF-8, or hold characters that no page and no SVG can: they work, and what is written can be read."""
+"""File names that are not UTF-8, or with characters that HTML and SVG do not allow."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def hrnet(*arguments: object) -> str:
-    """Run a command in a process of its own, as the encoding of its output is; what it printed."""
+    """Run a command in a subprocess, for its output encoding; return its stdout."""
     command = [sys.executable, "-m", "mobile_eval", *map(os.fsencode, map(str, arguments))]
-    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=300)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return done.stdout.decode()
+    result = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=300)
+    assert result.returncode == 0, result.stderr.decode(errors="replace")
+    return result.stdout.decode()
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
@@ -72,8 +72,8 @@ def test_a_video_takes_any_name(model_path: Callable[..., Path], tmp_path: Path)
     writer.release()
     plain.rename(video)
     hrnet("predict", model_path("int8"), video, "--output", tmp_path / "poses")
-    [drawn] = (tmp_path / "poses").glob("*.mp4")
-    capture = cv2.VideoCapture(os.fsencode(drawn))  # type: ignore[call-overload]
+    [output] = (tmp_path / "poses").glob("*.mp4")
+    capture = cv2.VideoCapture(os.fsencode(output))  # type: ignore[call-overload]
     assert sum(capture.read()[0] for _ in range(4)) == 3
 
 

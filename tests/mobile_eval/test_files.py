@@ -1,4 +1,4 @@
-"""Files are complete or not there; what a killed process left goes; messages name the file and the reason."""
+"""Atomic writes: complete files or none, cleanup after killed processes, and error messages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
     folder.mkdir()
     for path in (stale, video, living, elsewhere, mine, folder / "1.jpg"):
         path.write_text("half")
-    write_text(tmp_path / "c.txt", "whole")
+    write_text(tmp_path / "c.txt", "complete")
     assert {path.name for path in tmp_path.iterdir()} == {living.name, elsewhere.name, mine.name, "c.txt"}
 
 
@@ -61,7 +61,7 @@ def test_all_unfinished_files_of_a_folder_are_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
 def test_the_message_names_the_file_and_the_first_reason(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a read-only file system removing the unfinished file fails too."""
+    """On a read-only file system, removing the unfinished file fails, too."""
 
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), str(path))
@@ -83,7 +83,7 @@ def test_a_folder_appears_complete_or_not_at_all(failure: BaseException, tmp_pat
     with pytest.raises((ValueError, type(failure))):
         fail()
     assert list(tmp_path.iterdir()) == []
-    (tmp_path / "people").mkdir()  # an empty folder is as good as none
+    (tmp_path / "people").mkdir()  # an empty folder may be replaced
     with complete_folder(tmp_path / "people") as draft:
         write_text(draft / "a" / "b.txt", "x")
         assert list((tmp_path / "people").iterdir()) == []
@@ -110,7 +110,7 @@ def test_impossible_outputs_are_refused_beforehand(tmp_path: Path) -> None:
         check_output_folder(tmp_path / "file" / "out")
     check_output_file(tmp_path / "new" / "folder" / "a.json")
     check_output_file("/dev/stdout")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing was made
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing was created
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is refused to root")

@@ -1,4 +1,4 @@
-"""Numbers with their nouns."""
+"""Nouns in the singular and plural."""
 
 from __future__ import annotations
 

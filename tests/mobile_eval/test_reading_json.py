@@ -65,9 +65,9 @@ def test_lists_become_tuples_and_integers_become_floats() -> None:
     ],
 )
 def test_invalid_entries_are_named(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(HRNetError) as raised:
+    with pytest.raises(HRNetError) as caught:
         checked({**SOUND, **change}, Whole, "w.json")
-    assert str(raised.value).startswith(message)
+    assert str(caught.value).startswith(message)
 
 
 def test_unknown_entries_can_be_ignored() -> None:
@@ -86,9 +86,9 @@ def test_values_in_messages_are_short() -> None:
 def test_invalid_json_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     path.write_text(text)
-    with pytest.raises(HRNetError, match=rf"^thing {path} is (empty|not JSON)") as raised:
+    with pytest.raises(HRNetError, match=rf"^thing {path} is (empty|not JSON)") as caught:
         read_json(path, "thing")
-    assert "\n" not in str(raised.value)
+    assert "\n" not in str(caught.value)
     assert parse_json(json.dumps(SOUND), "text") == SOUND
 
 

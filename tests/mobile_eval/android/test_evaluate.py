@@ -36,12 +36,12 @@ def test_figures_match_this_machine(
     code, out, error = invoke("evaluate", model, *on(people), "--limit", 2, "--json", json)
     assert code == 0, error
     dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
-    here = evaluate_pose(TFLiteModel(model), dataset).to_json()
-    there = read(json)
-    assert (there["instances"], there["images"], there["python"]) == (2, 1, "python3")
-    assert there["pck"] == here["pck"]
-    assert there["oks"] == pytest.approx(here["oks"])
-    assert there["annotations"] == str(people.annotations)
+    expected = evaluate_pose(TFLiteModel(model), dataset).to_json()
+    figures = read(json)
+    assert (figures["instances"], figures["images"], figures["python"]) == (2, 1, "python3")
+    assert figures["pck"] == expected["pck"]
+    assert figures["oks"] == pytest.approx(expected["oks"])
+    assert figures["annotations"] == str(people.annotations)
     assert "PCK@0.1" in out
     assert "copying the evaluator, the model and 1 image" in out
     assert phone.temporary_files() == []
@@ -56,15 +56,15 @@ def test_options_reach_the_phone(
     more = ("--sigmas", "0.1", "--threads", 2, "--python", "other-python")
     code, _, error = invoke("evaluate", model_path(), *on(people), *options, *more, "--json", json)
     assert code == 0, error
-    there = read(json)
-    assert {name: there["options"][name] for name in ("flip", "flip_pairs", "exif", "decoding", "sigmas")} == {
+    figures = read(json)
+    assert {name: figures["options"][name] for name in ("flip", "flip_pairs", "exif", "decoding", "sigmas")} == {
         "flip": True,
         "flip_pairs": "0:1",
         "exif": "stored",
         "decoding": "dark",
         "sigmas": [0.1],
     }
-    assert (there["instances"], there["threads"], there["python"]) == (4, 2, "other-python")
+    assert (figures["instances"], figures["threads"], figures["python"]) == (4, 2, "other-python")
     assert any("--max-pixels 500000" in command for command in phone.commands)
 
 

@@ -1,4 +1,4 @@
-"""Profiles of the micro model: every operator has its part and its time, and single operators compute what they did."""
+"""Profiles of the micro model: parts and times of operators, and results of extracted operators."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def test_parts_and_groups_of_layers(layer: str | None, part: str, group: str) ->
 def test_command_writes_a_profile(model_path: ModelPath, tmp_path: Path) -> None:
     path, picture = tmp_path / "profile.json", tmp_path / "profile.svg"
     options = ["--rounds", "5", "--json", str(path), "--picture", str(picture)]
-    ended = CliRunner().invoke(app, ["profile", str(model_path("float32")), *options])
-    assert ended.exit_code == 0, ended.output
+    result = CliRunner().invoke(app, ["profile", str(model_path("float32")), *options])
+    assert result.exit_code == 0, result.output
     result = load_profile(path)
     assert result.model == "float32.tflite"
     assert picture.read_text() == profile_svg(result)

@@ -1,4 +1,4 @@
-"""The commands: what they write, and how they end on bad input."""
+"""The commands: outputs, exit codes and error lines."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ def test_full_disk_as_a_command(people: People, model_path: Callable[..., Path])
         pytest.skip("this system has no /dev/full")
     arguments = ["evaluate", str(model_path()), *map(str, on(people)), "--json", "/dev/full"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-m", "mobile_eval", *arguments], capture_output=True, text=True, env=environment)
-    assert done.returncode == 2
-    assert one_line(done.stderr) == "error: cannot write /dev/full: No space left on device"
+    result = subprocess.run([sys.executable, "-m", "mobile_eval", *arguments], capture_output=True, text=True, env=environment)
+    assert result.returncode == 2
+    assert one_line(result.stderr) == "error: cannot write /dev/full: No space left on device"
     assert Path("/dev/full").is_char_device()
 
 
@@ -204,6 +204,6 @@ def test_imports_stay_light() -> None:
     ]
     code = "import sys, mobile_eval.cli.app; assert 'numpy' not in sys.modules and 'cv2' not in sys.modules, 'cli is heavy'\n"
     code += f"import {', '.join(modules)}\nprint([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]", done.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]", result.stderr
     assert len(modules) > 15

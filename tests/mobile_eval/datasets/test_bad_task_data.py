@@ -1,4 +1,4 @@
-"""Data of another task, and classes that are not those of the model: one line and exit code 2."""
+"""Data of another task or of other classes ends in one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MakeModel = Callable[..., TaskModel]
 
 @pytest.fixture
 def at(tmp_path: Path) -> Path:
-    """Two images, masks of three classes, and class folders that are no class of the model's."""
+    """Two images, masks of three classes, and class folders unknown to the model."""
     folder = tmp_path / "data"
     for name in ("images/a.png", "images/b.png", "animals/cat/a.png", "animals/dog/a.png", "animals/cow/a.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

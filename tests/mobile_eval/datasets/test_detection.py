@@ -60,8 +60,8 @@ def test_crowds_are_not_boxes(shapes: Path, tmp_path: Path) -> None:
             r"changed\.json: 1 of 31 annotations .* first: annotation 1 \(train1\.png\): bbox \[5, 5, 0, 9\]",
         ),
         ({"bbox": [5, 5, 9, -1]}, "has no area"),
-        ({"bbox": [5, 5]}, r"bbox must be \[x, y, width, height\], got \[5, 5\]"),
-        ({"bbox": [500, 5, 9, 9]}, r"annotation 1 \(train1\.png\): bbox .* lies outside the 128x96 image"),
+        ({"bbox": [5, 5]}, r"bbox .*got \[5, 5\]"),
+        ({"bbox": [500, 5, 9, 9]}, r"annotation 1 \(train1\.png\): bbox .*128x96"),
         ({"category_id": 5}, r"annotation 1: category_id 5 is not among the file's \(3, 7\)"),
         ({"image_id": 99}, "annotation 1: image_id 99"),
     ],
@@ -75,7 +75,7 @@ def test_invalid_annotations_are_refused(changes: dict[str, Any], message: str, 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "is not a COCO instances file: its images must be a list, got None"),
+        ({}, "images .*got None"),
         ([], "is not a COCO instances file: it must be an object with images, categories, annotations, got"),
         ({"categories": [], "images": [], "annotations": []}, "holds no image"),
         (

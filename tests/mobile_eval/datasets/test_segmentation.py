@@ -1,4 +1,4 @@
-"""Masks of one to eight bits, with palettes, of 0 and 255, and next to the images."""
+"""Masks: bit depths, palettes, values 0 and 255, and folders shared with images."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_grey_levels_of_few_bits_are_read_as_stored(depth: int, tmp_path: Path) 
     samples, path = indices(2**depth), tmp_path / "m.png"
     path.write_bytes(png_of_samples(samples, depth))
     np.testing.assert_array_equal(read_mask(path, 2**depth), samples)
-    with Image.open(path) as opened:  # which spreads them over 0 to 255
+    with Image.open(path) as opened:  # Pillow scales levels to 0 to 255
         shown = np.asarray(opened.convert("L")).astype(int)
     np.testing.assert_array_equal(shown * (2**depth - 1) // 255, samples)
     with pytest.raises(HRNetError, match=rf"class {2**depth - 1}\b.* {2**depth - 1} classes"):
@@ -112,7 +112,7 @@ def as_pillow_bits(path: Path, mask: NDArray[np.uint8]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[[Write], Path]:
-    """Writes three images with a square each, and their masks of 0 and 1 in some way."""
+    """Writes three images of a square, and their masks of 0 and 1 by the given function."""
 
     def make(write: Write) -> Path:
         for part in ("images", "masks"):
@@ -155,7 +155,7 @@ def test_masks_of_0_and_255_are_refused(
     assert not (at / "report").exists()
     mask = cv2.imread(str(at / "masks" / "2.png"), cv2.IMREAD_UNCHANGED)
     mask[:5] = 1
-    cv2.imwrite(str(at / "masks" / "2.png"), mask)  # and 255 is what is ignored, after all
+    cv2.imwrite(str(at / "masks" / "2.png"), mask)  # with a class 1, 255 is the ignored value
     assert len(load_segmentation_dataset(at / "images", at / "masks").classes) == 2
 
 

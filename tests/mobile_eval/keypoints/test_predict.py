@@ -1,4 +1,4 @@
-"""Pictures with skeletons."""
+"""Prediction on images: skeletons, keypoint files, and refused images."""
 
 from __future__ import annotations
 
@@ -145,15 +145,15 @@ def test_large_images_are_refused_in_one_line(
 
 @pytest.mark.parametrize("name", ["half.bmp", "half.png", "half.jpg", "half.tif", "half.gif", "half.ppm", "half.webp"])
 def test_damaged_image_ends_in_one_line(name: str, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
-    """Without a bar, and without what opencv, libpng and libtiff say of it."""
+    """The line comes without a progress bar and without messages of opencv, libpng and libtiff."""
     path = tmp_path / name
     good = people.images / "000001.jpg"
     data = encoded(read_image(good), format={"jpg": "JPEG", "tif": "TIFF"}.get(name[5:], name[5:].upper()))
     path.write_bytes(data[: len(data) // 2])
     command = [sys.executable, "-m", "mobile_eval", "predict", model_path(), good, path, "--output", tmp_path / "out"]
-    ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 2
-    [line] = [line for line in ended.stderr.splitlines() if not line.startswith("INFO: ")]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2
+    [line] = [line for line in result.stderr.splitlines() if not line.startswith("INFO: ")]
     assert line.startswith(f"error: image {path} is ")
     assert not (tmp_path / "out").exists()
 

@@ -135,8 +135,8 @@ def test_ctrl_c_leaves_no_partial_video(model_path: Callable[..., Path], tmp_pat
         writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     writer.release()
     command = [sys.executable, "-m", "mobile_eval", "predict", model_path(), path, "--output", out]
-    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore SIGINT
-    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
+    restore_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore SIGINT
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, preexec_fn=restore_sigint) as process:
         until = time.monotonic() + 60
         while not list(out.glob(".*.part.mp4")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)

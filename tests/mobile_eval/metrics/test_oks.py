@@ -23,7 +23,7 @@ def oks(pose: Array, reference: Array, area: float) -> float:
 
 
 def suppress(poses: Array, scores: Array, areas: Array, threshold: float) -> list[int]:
-    """Greedy: a pose is removed by a better remaining one of higher OKS."""
+    """Greedy suppression: a better remaining pose with an OKS above the threshold removes a pose."""
     remaining: list[int] = []
     for index in np.argsort(-scores).tolist():
         better = [oks(poses[index], poses[i], (areas[index] + areas[i]) / 2) for i in remaining]

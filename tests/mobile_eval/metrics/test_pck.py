@@ -35,9 +35,9 @@ def test_pck_by_hand() -> None:
 
 def test_pckh_by_hand() -> None:
     truth = np.array([[[10, 10, 2], [50, 10, 1], [5, 5, 2]], [[10, 10, 2], [90, 90, 0], [5, 5, 2]]], float)
-    truth = np.concatenate([truth, truth[:1]])  # the third has no head
+    truth = np.concatenate([truth, truth[:1]])  # the third instance has no head
     predicted = truth[..., :2].copy()
-    predicted[0, 0, 0] += 15  # heads of 30: within 15
+    predicted[0, 0, 0] += 15  # heads of 30 pixels: within 15
     predicted[0, 1, 1] += 15.1
     predicted[:2, 2] += 100
     result = pckh(predicted, truth, [30, 30, np.nan], JOINTS)

@@ -1,4 +1,4 @@
-"""The description inside a .tflite, and what is refused."""
+"""The description in a .tflite: reading, writing, and refused files."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def test_members_are_not_compressed(model_path: Callable[..., Path]) -> None:
 
 
 def rewritten(data: bytes) -> bytes:
-    """A model as another tool writes it: the flatbuffer alone, packed again."""
+    """A model as rewritten by another tool: the repacked flatbuffer only."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     model.description = b"written by another tool"
     return packed(model)
 
 
 def compiled(data: bytes, operator: bytes) -> bytes:
-    """A model as an accelerator's compiler writes it: a single custom operator from the inputs to the outputs."""
+    """A model as compiled for an accelerator: one custom operator from inputs to outputs."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     code, single = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM

@@ -1,4 +1,4 @@
-"""Comparison, its page and its pictures."""
+"""Model comparison, its page and its figures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PRUNED: dict[str, Any] = {
 
 @pytest.fixture
 def four(model_path: Callable[..., Path]) -> list[Path]:
-    """Full and pruned, float32 and int8 (by their descriptions; the weights are the same)."""
+    """Full and pruned, float32 and int8 descriptions of the same weights."""
     full = [model_path(precision, f"full-{precision}") for precision in ("float32", "int8")]
     pruned = [model_path(precision, f"pruned-{precision}", network=PRUNED, importance=None) for precision in ("float32", "int8")]
     return [full[0], pruned[0], full[1], pruned[1]]
@@ -56,8 +56,8 @@ def test_report(four: list[Path], people: People, tmp_path: Path) -> None:
     last = result.models[3]
     assert last.latency_ratio == pytest.approx(last.latency.p50_ms / result.models[2].latency.p50_ms)
     data = json.loads((tmp_path / "report" / "results.json").read_text())
-    alone = [evaluate(TFLiteModel(path), DataSource(people.images, people.annotations)).to_json() for path in four]
-    assert [model["evaluation"] for model in data["models"]] == alone
+    evaluations = [evaluate(TFLiteModel(path), DataSource(people.images, people.annotations)).to_json() for path in four]
+    assert [model["evaluation"] for model in data["models"]] == evaluations
     assert [model["reference"] for model in data["models"]] == ["full-float32", "full-float32", "full-int8", "full-int8"]
     assert data["models"][1]["evaluation"]["pck"]["pck"] == result.models[1].measurement.score
     assert data["items"] == 4
@@ -82,7 +82,7 @@ def test_page_is_self_contained(four: list[Path], people: People, tmp_path: Path
     dataset = load_keypoint_dataset(people.annotations, people.images)
     compare(four[:1], dataset, tmp_path / "report", rounds=1)
     page = (tmp_path / "report" / "index.html").read_text()
-    assert set(re.findall(r"https?://[^\"' )]+", page)) == {"http://www.w3.org/2000/svg"}  # the name of SVG, nothing to fetch
+    assert set(re.findall(r"https?://[^\"' )]+", page)) == {"http://www.w3.org/2000/svg"}  # a namespace
     for attribute in re.findall(r"(?:src|href)=\"([^\"]*)\"", page):
         assert attribute.startswith(("data:", "#"))
     assert "@import" not in page
@@ -108,7 +108,7 @@ def test_pictured_pair_has_links_if_any_model_has(model_path: Callable[..., Path
     assert compare(paths, dataset, tmp_path / "three", rounds=1).example_pair() == (0, 2)
     page = (tmp_path / "three" / "index.html").read_text()
     assert "<h1>3 pose models on 4 people</h1>" in page
-    assert page.count("of 4 links") == 2  # a diagram each of full and pruned, none of the baseline
+    assert page.count("of 4 links") == 2  # diagrams of full and pruned only
 
 
 def test_labels_are_unique() -> None:

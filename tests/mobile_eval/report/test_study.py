@@ -1,4 +1,4 @@
-"""The arms of a study: what they come to in rows, sentences and the report."""
+"""Study arms: rows, verdicts and the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delegates, how they fail, and which operators they take."""
+"""Delegates: their failures, and the operators that they run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_parse_threads() -> None:
 
 
 def failing(error: Exception) -> Any:
-    """A runtime whose delegates fail with that error."""
+    """A runtime whose delegates fail with the given error."""
 
     def load(library: str, options: dict[str, str]) -> Any:
         raise error

@@ -1,4 +1,4 @@
-"""Running a .tflite."""
+"""Inference with .tflite files, against Keras."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def test_native_code_prints_no_info_lines(model_path: Callable[..., Path], capfd
         os.write(2, b"INFO: Created a delegate.\nERROR: out of memory\n")
     assert capfd.readouterr().err == "ERROR: out of memory\n"
     program = f"from mobile_eval.runtime.interpreter import make_interpreter; make_interpreter({str(model_path())!r})"
-    fresh = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert fresh.stderr == fresh.stdout == ""
+    process = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert process.stderr == process.stdout == ""
 
 
 def test_find_runtime() -> None:

@@ -135,10 +135,10 @@ def damaged(animals: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (no_images, "eel has no images"),
-        (missing_class, "the model has 3 classes, but the number of class folders is 2"),
-        (unknown_class, "class folder 'emu' is not a class of the model: cat, dog, eel"),
-        (no_folders, "holds no folder; expected one for each class"),
+        (no_images, "eel"),
+        (missing_class, "3 classes"),
+        (unknown_class, "'emu'"),
+        (no_folders, "animals"),
         (damaged, "1.png is damaged"),
     ],
 )

@@ -178,10 +178,10 @@ def no_images(streets: Streets) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (other_size, "b.png is 90x120 (height x width), but its mask "),
-        (other_class, "b.png holds class 3, but the model has 3 classes, 0 to 2 (255 is ignored)"),
-        (colours, "b.png is uint8 (90, 120, 3); expected one channel"),
-        (no_mask, "c.png has no mask: "),
+        (other_size, "b.png is 90x120"),
+        (other_class, "b.png holds class 3"),
+        (colours, "b.png is uint8 (90, 120, 3)"),
+        (no_mask, "c.png"),
         (no_images, "there are no images in "),
     ],
 )

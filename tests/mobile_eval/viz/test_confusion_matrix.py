@@ -30,8 +30,8 @@ def test_cells_show_shares_of_their_row() -> None:
     assert [text for text in written if text in ("75", "25", "<1", "100")] == ["75", "25", "<1", "100"]
     assert [written.count(name) for name in NAMES] == [2, 2, 2]
     assert "75.0 % of 8" in written
-    assert "-" in written  # there is no horse
-    assert len(list(root.iter(f"{SVG}rect"))) == 9 + 1  # and the background
+    assert "-" in written  # no sample is a horse
+    assert len(list(root.iter(f"{SVG}rect"))) == 9 + 1  # with the background
 
 
 def test_many_classes_are_reduced_to_those_with_most_mistakes() -> None:

@@ -1,4 +1,4 @@
-"""Names from files are shown as they are, never as HTML, and lead to no file outside the folder that was named."""
+"""Names from files are escaped in HTML, and reach no file outside the named folder."""
 
 from __future__ import annotations
 
