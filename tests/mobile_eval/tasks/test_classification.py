@@ -135,10 +135,10 @@ def damaged(animals: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (no_images, "eel"),
+        (no_images, "eel has no images"),
         (missing_class, "3 classes"),
         (unknown_class, "'emu'"),
-        (no_folders, "animals"),
+        (no_folders, "holds no folder"),
         (damaged, "1.png is damaged"),
     ],
 )
