@@ -75,8 +75,8 @@ def annotation_ids(coco: Coco, random: Random) -> None:
         lambda i: i, lambda i: i % 2, lambda i: f"a{i}", lambda i: 10**20 + i, lambda i: NAN, lambda i: [i], lambda i: None,
     ]  # fmt: skip
     kind = kinds[random.integers(len(kinds))]
-    for place, entry in enumerate(coco["annotations"]):
-        entry["id"] = kind(place)
+    for index, entry in enumerate(coco["annotations"]):
+        entry["id"] = kind(index)
     if random.random() < 0.2:
         del coco["annotations"][0]["id"]
 
@@ -114,11 +114,11 @@ def counts(coco: Coco, random: Random) -> None:
 
 def unlabelled_joints(coco: Coco, random: Random) -> None:
     """Arbitrary coordinates of unlabelled joints."""
-    odd = [[NAN, NAN, 0], [None, None, 0], [None, None, None], [INF, -5, 0], [9999, 1, 0], [0, 0, -1], [NAN, 3, NAN]]
+    values = [[NAN, NAN, 0], [None, None, 0], [None, None, None], [INF, -5, 0], [9999, 1, 0], [0, 0, -1], [NAN, 3, NAN]]
     for entry in coco["annotations"]:
-        for place in range(0, len(entry["keypoints"]), 3):
-            if entry["keypoints"][place + 2] == 0 and random.random() < 0.5:
-                entry["keypoints"][place : place + 3] = odd[random.integers(len(odd))]
+        for start in range(0, len(entry["keypoints"]), 3):
+            if entry["keypoints"][start + 2] == 0 and random.random() < 0.5:
+                entry["keypoints"][start : start + 3] = values[random.integers(len(values))]
 
 
 def crowds(coco: Coco, random: Random) -> None:
@@ -171,9 +171,9 @@ def category_ids(coco: Coco, random: Random) -> None:
 
 def skeletons(coco: Coco, random: Random) -> None:
     """Skeletons counted from 0, of missing joints, or of a wrong type."""
-    odd = [[[0, 1]], [[1, 99]], [[-1, 2]], None, "none", [[1]], [["a", "b"]], [1, 2], [[1, 2, 3]], [[1.5, 2]]]
+    values = [[[0, 1]], [[1, 99]], [[-1, 2]], None, "none", [[1]], [["a", "b"]], [1, 2], [[1, 2, 3]], [[1.5, 2]]]
     person = next(entry for entry in coco["categories"] if entry["name"] == "person")
-    person["skeleton"] = odd[random.integers(len(odd))]
+    person["skeleton"] = values[random.integers(len(values))]
 
 
 def first_person(coco: Coco) -> dict[str, Any]:

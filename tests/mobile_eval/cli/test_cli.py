@@ -21,13 +21,15 @@ from tests.mobile_eval.conftest import Invoke, People, one_line
 ROOT = Path(__file__).parents[3]
 
 
-def on(people: People) -> tuple[object, ...]:
+def data_options(people: People) -> tuple[object, ...]:
     return "--annotations", people.annotations, "--images", people.images
 
 
 def test_evaluate(invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     figures, predictions = tmp_path / "out" / "figures.json", tmp_path / "out" / "predictions.json"
-    code, out, _ = invoke("evaluate", model_path(), *on(people), "--json", figures, "--predictions", predictions, "--limit", 3)
+    code, out, _ = invoke(
+        "evaluate", model_path(), *data_options(people), "--json", figures, "--predictions", predictions, "--limit", 3
+    )
     assert code == 0
     assert "PCK@0.1" in out
     assert json.loads(figures.read_text())["instances"] == 3
@@ -39,7 +41,7 @@ def test_bench_compare_and_predict(invoke: Invoke, people: People, model_path: C
     assert invoke("bench", model_path(), "--runs", 3, "--no-memory", "--json", latency)[0] == 0
     assert len(json.loads(latency.read_text())["samples_ms"]) == 3
     report = tmp_path / "report"
-    code, out, _ = invoke("compare", model_path(), model_path("int8"), *on(people), "--output", report, "--rounds", 2)
+    code, out, _ = invoke("compare", model_path(), model_path("int8"), *data_options(people), "--output", report, "--rounds", 2)
     assert code == 0
     assert out.strip().endswith(str(report / "index.html"))
     assert json.loads((report / "results.json").read_text())["command"].startswith("hrnet compare ")
@@ -59,15 +61,15 @@ def test_bad_models_end_in_one_line(invoke: Invoke, people: People, model_path: 
     path = model_path()
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    code, _, error = invoke("evaluate", path, *on(people))
+    code, _, error = invoke("evaluate", path, *data_options(people))
     assert code == 2
     assert "truncated or damaged" in one_line(error)
     path.with_suffix(".json").unlink()
-    code, _, error = invoke("evaluate", path, *on(people))
+    code, _, error = invoke("evaluate", path, *data_options(people))
     assert code == 2
     assert "truncated" in one_line(error)
     path.write_text("hello")
-    for arguments in (("evaluate", path, *on(people)), ("bench", path), ("predict", path, "x.jpg", "--output", "y")):
+    for arguments in (("evaluate", path, *data_options(people)), ("bench", path), ("predict", path, "x.jpg", "--output", "y")):
         code, _, error = invoke(*arguments)
         assert code == 2
         assert "is not a TFLite model" in one_line(error)
@@ -78,14 +80,14 @@ def test_bad_images_end_in_one_line_and_leave_nothing(
 ) -> None:
     picture, figures = people.images / "000003.jpg", tmp_path / "figures.json"
     picture.write_bytes(picture.read_bytes()[:-300])
-    code, _, error = invoke("evaluate", model_path(), *on(people), "--json", figures)
+    code, _, error = invoke("evaluate", model_path(), *data_options(people), "--json", figures)
     assert code == 2
     assert "000003.jpg is truncated" in one_line(error)
-    code, _, error = invoke("compare", model_path(), *on(people), "--output", tmp_path / "report", "--rounds", 1)
+    code, _, error = invoke("compare", model_path(), *data_options(people), "--output", tmp_path / "report", "--rounds", 1)
     assert code == 2
     assert list((tmp_path / "report").iterdir()) == []
     picture.unlink()
-    code, _, error = invoke("evaluate", model_path(), *on(people), "--json", figures)
+    code, _, error = invoke("evaluate", model_path(), *data_options(people), "--json", figures)
     assert code == 2
     assert "000003.jpg" in one_line(error)
     assert not figures.exists()
@@ -100,7 +102,7 @@ def test_missing_options_exit_with_2(invoke: Invoke, model_path: Callable[..., P
 def test_full_disk_as_a_command(people: People, model_path: Callable[..., Path]) -> None:
     if not Path("/dev/full").is_char_device():
         pytest.skip("this system has no /dev/full")
-    arguments = ["evaluate", str(model_path()), *map(str, on(people)), "--json", "/dev/full"]
+    arguments = ["evaluate", str(model_path()), *map(str, data_options(people)), "--json", "/dev/full"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, "-m", "mobile_eval", *arguments], capture_output=True, text=True, env=environment)
     assert result.returncode == 2
@@ -127,11 +129,11 @@ def test_disk_that_fills_up_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
 def test_impossible_outputs_are_refused_first(
     invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    code, _, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path)
+    code, _, error = invoke("evaluate", model_path(), *data_options(people), "--json", tmp_path)
     assert code == 2
     assert "it is a folder" in one_line(error)
     (tmp_path / "file").write_text("x")
-    code, _, error = invoke("compare", model_path(), *on(people), "--output", tmp_path / "file")
+    code, _, error = invoke("compare", model_path(), *data_options(people), "--output", tmp_path / "file")
     assert code == 2
     assert "cannot make the folder" in one_line(error)
 

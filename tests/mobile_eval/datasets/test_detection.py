@@ -28,10 +28,10 @@ def test_boxes_and_classes(shapes: Path) -> None:
 
 def test_a_part_has_matching_annotations(shapes: Path) -> None:
     data = load_detection_dataset(shapes / "train.json", shapes / "images")
-    head, odd = data.head(3), data.part(slice(1, None, 2))
-    assert (len(head), len(odd)) == (3, 8)
+    head, every_second = data.head(3), data.part(slice(1, None, 2))
+    assert (len(head), len(every_second)) == (3, 8)
     assert len(head.coco["annotations"]) == sum(len(item.boxes) for item in head.items)
-    assert {image["id"] for image in odd.coco["images"]} == {item.image_id for item in odd.items}
+    assert {image["id"] for image in every_second.coco["images"]} == {item.image_id for item in every_second.items}
     assert data.head(None) is data
     with pytest.raises(HRNetError, match="got 0"):
         data.head(0)

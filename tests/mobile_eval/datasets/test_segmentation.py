@@ -129,57 +129,57 @@ def folder(tmp_path: Path) -> Callable[[Write], Path]:
 
 @pytest.mark.parametrize("write", [as_bits, as_bit_palette, as_pillow_bits])
 def test_one_bit_masks_have_two_classes(write: Write, folder: Callable[[Write], Path]) -> None:
-    at = folder(write)
-    data = load_segmentation_dataset(at / "images", at / "masks")
+    root = folder(write)
+    data = load_segmentation_dataset(root / "images", root / "masks")
     assert data.classes == ("class_0", "class_1")
     mask = read_mask(data.images[1].mask_path, 2)
     assert (mask.sum(), mask[11, 20]) == (19 * 30, 1)
 
 
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("with_class_names", [False, True])
 @pytest.mark.parametrize("write", [as_255, as_nothing])
 def test_masks_of_0_and_255_are_refused(
-    write: Write, named: bool, folder: Callable[[Write], Path], task_model: Callable[..., TaskModel], invoke: Invoke
+    write: Write, with_class_names: bool, folder: Callable[[Write], Path], task_model: Callable[..., TaskModel], invoke: Invoke
 ) -> None:
-    at = folder(write)
-    if named:
-        (at / "masks" / "classes.json").write_text('["background", "square"]')
+    root = folder(write)
+    if with_class_names:
+        (root / "masks" / "classes.json").write_text('["background", "square"]')
     with pytest.raises(HRNetError, match=r"masks.* 0 and 255"):
-        load_segmentation_dataset(at / "images", at / "masks")
+        load_segmentation_dataset(root / "images", root / "masks")
     model = task_model("segmentation", ("background", "square")).path
-    arguments = "--images", at / "images", "--masks", at / "masks"
-    for command in (("evaluate", model), ("compare", model, "--output", at / "report")):
+    arguments = "--images", root / "images", "--masks", root / "masks"
+    for command in (("evaluate", model), ("compare", model, "--output", root / "report")):
         code, _, error = invoke(*command, *arguments)
         assert code == 2
         assert "hold nothing but 0 and 255" in one_line(error)
-    assert not (at / "report").exists()
-    mask = cv2.imread(str(at / "masks" / "2.png"), cv2.IMREAD_UNCHANGED)
+    assert not (root / "report").exists()
+    mask = cv2.imread(str(root / "masks" / "2.png"), cv2.IMREAD_UNCHANGED)
     mask[:5] = 1
-    cv2.imwrite(str(at / "masks" / "2.png"), mask)  # with a class 1, 255 is the ignored value
-    assert len(load_segmentation_dataset(at / "images", at / "masks").classes) == 2
+    cv2.imwrite(str(root / "masks" / "2.png"), mask)  # with a class 1, 255 is the ignored value
+    assert len(load_segmentation_dataset(root / "images", root / "masks").classes) == 2
 
 
 def test_masks_in_the_folder_of_images_are_refused(folder: Callable[[Write], Path]) -> None:
-    at = folder(as_bits)
-    for path in (at / "masks").iterdir():
-        shutil.copy(path, at / "images" / path.name)
-    (at / "link").symlink_to(at / "images")
-    for masks in (at / "images", at / "link", at / "masks" / ".." / "images"):
+    root = folder(as_bits)
+    for path in (root / "masks").iterdir():
+        shutil.copy(path, root / "images" / path.name)
+    (root / "link").symlink_to(root / "images")
+    for masks in (root / "images", root / "link", root / "masks" / ".." / "images"):
         with pytest.raises(HRNetError, match=r"both in .*images"):
-            load_segmentation_dataset(at / "images", masks)
+            load_segmentation_dataset(root / "images", masks)
     with pytest.raises(HRNetError, match=r"0\.jpg and 0\.png"):
-        load_segmentation_dataset(at / "images", at / "masks")
+        load_segmentation_dataset(root / "images", root / "masks")
 
 
 @pytest.mark.parametrize("linked", [False, True])
 def test_masks_inside_the_folder_of_images(linked: bool, folder: Callable[[Write], Path], tmp_path: Path) -> None:
-    at = folder(as_bits)
-    inside = at / "images" / "masks"
+    root = folder(as_bits)
+    inside = root / "images" / "masks"
     if linked:
-        inside.symlink_to(at / "masks")
+        inside.symlink_to(root / "masks")
     else:
-        (at / "masks").rename(inside)
-    data = load_segmentation_dataset(at / "images", inside)
+        (root / "masks").rename(inside)
+    data = load_segmentation_dataset(root / "images", inside)
     assert [(image.image_path.name, image.mask_path.name) for image in data.images] == [
         (f"{n}.jpg", f"{n}.png") for n in range(3)
     ]
@@ -187,9 +187,9 @@ def test_masks_inside_the_folder_of_images(linked: bool, folder: Callable[[Write
 
 
 def test_images_inside_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
-    at = folder(as_bits)
-    (at / "images").rename(at / "masks" / "images")
-    data = load_segmentation_dataset(at / "masks" / "images", at / "masks")
+    root = folder(as_bits)
+    (root / "images").rename(root / "masks" / "images")
+    data = load_segmentation_dataset(root / "masks" / "images", root / "masks")
     assert [(image.image_path.name, image.mask_path.name) for image in data.images] == [
         (f"{n}.jpg", f"{n}.png") for n in range(3)
     ]
@@ -197,10 +197,10 @@ def test_images_inside_the_folder_of_masks(folder: Callable[[Write], Path]) -> N
 
 
 def test_two_masks_with_the_same_name(folder: Callable[[Write], Path]) -> None:
-    at = folder(as_bits)
-    (at / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
+    root = folder(as_bits)
+    (root / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
     with pytest.raises(HRNetError, match=r"1\.bmp and 1\.png"):
-        load_segmentation_dataset(at / "images", at / "masks")
+        load_segmentation_dataset(root / "images", root / "masks")
 
 
 def test_pillow_reads_the_test_files() -> None:

@@ -90,38 +90,38 @@ def test_square_images(turn: int, tmp_path: Path) -> None:
 
 def test_files_without_orientation(tmp_path: Path) -> None:
     jpeg = save(tmp_path / "a.jpg", 6).read_bytes()
-    at = jpeg.index(b"Exif")
+    start = jpeg.index(b"Exif")
     cases = {
-        "cut in its EXIF": jpeg[: at + 12],
+        "cut in its EXIF": jpeg[: start + 12],
         "cut before": jpeg[:3],
         "nothing": b"",
-        "another orientation": jpeg[:at] + jpeg[at:].replace(ORIENTATION + b"\6", ORIENTATION + b"\11"),
-        "no TIFF": jpeg[: at + 6] + b"XX" + jpeg[at + 8 :],
-        "no EXIF": jpeg[:at] + b"Exit" + jpeg[at + 4 :],
+        "another orientation": jpeg[:start] + jpeg[start:].replace(ORIENTATION + b"\6", ORIENTATION + b"\11"),
+        "no TIFF": jpeg[: start + 6] + b"XX" + jpeg[start + 8 :],
+        "no EXIF": jpeg[:start] + b"Exit" + jpeg[start + 4 :],
         "of another kind": b"GIF89a" + bytes(20),
         "after the pixels": save(tmp_path / "b.jpg").read_bytes() + jpeg[2:],
     }
     for name, data in cases.items():
         assert read_orientation(io.BytesIO(data)) == 1, name
-    little_endian = jpeg[:at] + b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x08\0\0\0" + bytes(4)
+    little_endian = jpeg[:start] + b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x08\0\0\0" + bytes(4)
     assert read_orientation(io.BytesIO(little_endian)) == 8
 
 
 # --- the frame of a file
 
 
-def keypoint_file(at: Path, images: list[tuple[str, int, tuple[int, int]]], joints: int = 17) -> tuple[Path, Path]:
+def keypoint_file(root: Path, images: list[tuple[str, int, tuple[int, int]]], joints: int = 17) -> tuple[Path, Path]:
     """Write a COCO file of images (name, orientation, annotated size) with a person on each red rectangle, and their images."""
     entries, annotations = [], []
     names = ("nose", *(f"{side}_{part}" for part in range(8) for side in ("left", "right")))[:joints]
     for number, (name, turn, (height, width)) in enumerate(images, 1):
-        save(at / "images" / name, turn)
+        save(root / "images" / name, turn)
         entries.append({"id": number, "file_name": name, "height": height, "width": width})
         annotation = {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "area": 100.0, "num_keypoints": joints}
         annotations.append({**annotation, "bbox": [10, 10, 20, 20], "keypoints": [20, 20, 2] * joints})
     coco = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "p", "keypoints": list(names)}]}
-    (at / "a.json").write_text(json.dumps(coco))
-    return at / "a.json", at / "images"
+    (root / "a.json").write_text(json.dumps(coco))
+    return root / "a.json", root / "images"
 
 
 AS_STORED, AS_SHOWN = (HEIGHT, WIDTH), (WIDTH, HEIGHT)

@@ -72,15 +72,15 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
     elif kind == "PPM":
         changed = bytearray(data.replace(b"120 90", b"%d %d" % (width, height), 1))
     elif kind == "JPEG":
-        place = data.index(b"\xff\xc0") + 5
-        changed[place : place + 4] = struct.pack(">HH", height, width)
+        offset = data.index(b"\xff\xc0") + 5
+        changed[offset : offset + 4] = struct.pack(">HH", height, width)
     elif kind == "WEBP":
         changed[26:30] = struct.pack("<HH", width & 0x3FFF, height & 0x3FFF)
     elif kind == "TIFF":
         for tag, before, after in ((256, 120, width), (257, 90, height)):
-            place = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
-            assert data[place : place + 4] == struct.pack("<I", before)
-            changed[place : place + 4] = struct.pack("<I", after)
+            offset = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
+            assert data[offset : offset + 4] == struct.pack("<I", before)
+            changed[offset : offset + 4] = struct.pack("<I", after)
     return bytes(changed)
 
 
@@ -153,9 +153,9 @@ def test_pngs_are_read_exactly_to_their_end() -> None:
     for length in range(8, len(data), 97):
         with pytest.raises(HRNetError, match="image x is damaged"):
             pixels(data[:length])
-    for place in range(41, len(data) - 16, 97):
+    for offset in range(41, len(data) - 16, 97):
         with pytest.raises(HRNetError, match=r"image x .*IDAT"):
-            pixels(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
+            pixels(data[:offset] + bytes([data[offset] ^ 0x55]) + data[offset + 1 :])
 
 
 def test_opencv_and_libpng_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:

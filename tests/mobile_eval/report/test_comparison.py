@@ -168,8 +168,8 @@ def test_plot_is_true_to_scale_and_readable() -> None:
     half = float(rectangle.get("x", "")) + float(rectangle.get("width", "")) / 2
     zero = next(float(text.get("x", "")) for text in root.iter(f"{SVG}text") if text.text == "0")
     assert (half - zero) / (x[0] - zero) == pytest.approx(0.5, abs=0.002)
-    places = [text for text in root.iter(f"{SVG}text") if text.text and text.text.startswith("model-")]
-    boxes = [(float(text.get("x", "")), float(text.get("y", ""))) for text in places]
+    texts = [text for text in root.iter(f"{SVG}text") if text.text and text.text.startswith("model-")]
+    boxes = [(float(text.get("x", "")), float(text.get("y", ""))) for text in texts]
     for index, (x, base) in enumerate(boxes):
         for other_x, other_base in boxes[:index]:
             assert abs(base - other_base) >= 12 or abs(x - other_x) >= 45

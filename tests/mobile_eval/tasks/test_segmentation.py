@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from mobile_eval.image.preprocess import normalize, resize
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.segmentation.evaluate import SegmentationResult, evaluate_segmentation, most_likely
 from tests.mobile_eval.conftest import TASK_SIZE, Invoke, TaskModel, one_line
+from tests.support.image_files import chunk, png_of_samples
 
 CLASSES = ("sky", "road", "car")
 MakeModel = Callable[..., TaskModel]
@@ -117,27 +116,15 @@ def test_cityscapes_layout(tmp_path: Path) -> None:
         load_segmentation_dataset(tmp_path / "leftImg8bit" / "val", tmp_path / "gtFine" / "val")
 
 
-def palette_png(indices: NDArray[np.uint8]) -> bytes:
-    """A PNG with a palette, as PASCAL VOC's masks are."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    height, width = indices.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in indices)
-    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    colours = np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes()
-    chunks = ((b"IHDR", header), (b"PLTE", colours), (b"tRNS", b"\0"), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in chunks)
-
-
 def test_masks_with_a_palette_are_read_as_indices(tmp_path: Path) -> None:
     indices = np.array([[0, 1, 2], [20, 255, 7]], np.uint8)
     path = tmp_path / "voc.png"
-    path.write_bytes(palette_png(indices))
+    palette = np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes()
+    data = png_of_samples(indices, 8, palette, more=chunk(b"tRNS", b"\0"))  # as in PASCAL VOC
+    path.write_bytes(data)
     np.testing.assert_array_equal(read_mask(path, 21), indices)
     for length in (0, 8, 20, 33, 60):
-        path.write_bytes(palette_png(indices)[:length])
+        path.write_bytes(data[:length])
         with pytest.raises(HRNetError, match=r"voc.png"):
             read_mask(path, 21)
 

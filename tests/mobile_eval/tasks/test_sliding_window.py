@@ -73,21 +73,21 @@ def softmax_of(keras: Any, crop: NDArray[np.uint8], size: tuple[int, int]) -> ND
 
 def test_probabilities_are_averaged_over_windows_and_mirror_images(image: NDArray[np.uint8], task_model: MakeModel) -> None:
     model = task_model("segmentation", CLASSES)
-    expected, seen = np.zeros((100, 150, 3)), np.zeros((100, 150, 1))
+    expected, counts = np.zeros((100, 150, 3)), np.zeros((100, 150, 1))
     for top in (0, 36):
         for left in (0, 64, 86):
             crop = image[top : top + 64, left : left + 64]
-            place = slice(top, top + 64), slice(left, left + 64)
+            region = slice(top, top + 64), slice(left, left + 64)
             mirrored = softmax_of(model.keras, np.ascontiguousarray(crop[:, ::-1]), (64, 64))[:, ::-1]
-            expected[place] += softmax_of(model.keras, crop, (64, 64)) + mirrored
-            seen[place] += 2
+            expected[region] += softmax_of(model.keras, crop, (64, 64)) + mirrored
+            counts[region] += 2
     [view] = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, flip=True), MEAN)
     prediction = predict_view(TFLiteModel(model.path), view, flip=True)
-    np.testing.assert_array_equal(prediction.counts, seen[..., 0])
+    np.testing.assert_array_equal(prediction.counts, counts[..., 0])
     probabilities = np.stack([prediction.probability(index, (100, 150)) for index in range(3)], axis=-1)
-    np.testing.assert_allclose(probabilities, expected / seen, atol=1e-4)
+    np.testing.assert_allclose(probabilities, expected / counts, atol=1e-4)
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-5)
-    certain = np.ptp(np.sort(expected / seen, axis=-1)[..., 1:], axis=-1) > 1e-3
+    certain = np.ptp(np.sort(expected / counts, axis=-1)[..., 1:], axis=-1) > 1e-3
     classes = expected.argmax(axis=-1)
     np.testing.assert_array_equal(most_probable([prediction], (100, 150))[certain], classes[certain])
     assert certain.mean() > 0.75
@@ -99,11 +99,11 @@ def test_scales_are_summed(image: NDArray[np.uint8], task_model: MakeModel) -> N
     model = task_model("segmentation", CLASSES)
     padded = np.full((64, 75, 3), (124, 116, 104), np.uint8)
     padded[:50] = resize(image, (50, 75))
-    half, seen = np.zeros((64, 75, 3)), np.zeros((64, 75, 1))
+    half, counts = np.zeros((64, 75, 3)), np.zeros((64, 75, 1))
     for left in (0, 11):
         half[:, left : left + 64] += softmax_of(model.keras, padded[:, left : left + 64], (64, 64))
-        seen[:, left : left + 64] += 1
-    expected = tf.image.resize((half / seen)[:50], (100, 150)).numpy()
+        counts[:, left : left + 64] += 1
+    expected = tf.image.resize((half / counts)[:50], (100, 150)).numpy()
     views = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, scales=(0.5, 1.0)), MEAN)
     predictions = [predict_view(TFLiteModel(model.path), view) for view in views]
     probabilities = np.stack([predictions[0].probability(index, (100, 150)) for index in range(3)], axis=-1)
