@@ -48,7 +48,7 @@ def test_normalize_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("neighbour", "offset"), [((10, 9), (0.25, 0)), ((10, 7), (-0.25, 0)), ((11, 8), (0, 0.25)), ((9, 8), (0, -0.25))]
+    ("neighbor", "offset"), [((10, 9), (0.25, 0)), ((10, 7), (-0.25, 0)), ((11, 8), (0, 0.25)), ((9, 8), (0, -0.25))]
 )
 def test_decoding_shifts_a_quarter_pixel_to_the_higher_neighbor(neighbor: tuple[int, int], offset: tuple[float, float]) -> None:
     heatmaps = np.zeros((1, 20, 16, 1), np.float32)
