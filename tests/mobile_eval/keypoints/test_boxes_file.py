@@ -128,7 +128,7 @@ def entry(**changes: Any) -> str:
         ('[{"image_id": {}, "bbox": [1, 2, 3, 4]}]', "entry 0: image_id .*got {}"),
         (entry(file_name=5), "entry 0: file_name .*got 5"),
         (entry(file_name=""), "entry 0: file_name .*got ''"),
-        (entry(bbox=[1, 2, 3]), r"entry 0: bbox .*got \[1, 2, 3\]"),
+        (entry(bbox=[1, 2, 3]), r"entry 0: bbox .*got \[1.0, 2.0, 3.0\]"),
         (entry(bbox=None), "entry 0: bbox .*got None"),
         (entry(bbox="1234"), "entry 0: bbox .*got '1234'"),
         (entry(bbox={"x": 1}), "entry 0: bbox .*got {'x': 1}"),
