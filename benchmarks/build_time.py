@@ -1,4 +1,4 @@
-"""How long building a network takes, against building `pose-w32`: median of runs taken in turn, in one process.
+"""Time to build networks, relative to `pose-w32`: medians of three builds of each, in turn, in one process.
 
 python benchmarks/build_time.py [NAME ...]
 """
@@ -18,15 +18,15 @@ REFERENCE = "pose-w32"
 
 def main(names: list[str]) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in dict.fromkeys([REFERENCE, *names])}
-    build_model(preset("pose-small-v1"))  # what only the first build costs
+    build_model(preset("pose-small-v1"))  # warm-up
     for _ in range(ROUNDS):
-        for name, taken in seconds.items():
-            start = time.perf_counter()
+        for name, samples in seconds.items():
+            begun = time.perf_counter()
             build_model(preset(name))
-            taken.append(time.perf_counter() - start)
+            samples.append(time.perf_counter() - begun)
     reference = statistics.median(seconds[REFERENCE])
-    for name, taken in seconds.items():
-        median = statistics.median(taken)
+    for name, samples in seconds.items():
+        median = statistics.median(samples)
         print(f"{name:24} {median:6.2f} s  {median / reference:5.2f} of {REFERENCE}")
 
 

@@ -1,18 +1,17 @@
-"""What decoding in the graph is worth: a model and decoding outside, against the model that decodes, turn by turn.
+"""Latency of keypoint decoding inside the TFLite graph and outside of it.
 
     python benchmarks/decoding.py RUN [--format int8] [--rounds N]
 
-Converts RUN both ways (`hrnet convert`, and the same with `--decode`) and times crops to keypoints, from the quantized crop on.
+Converts RUN with and without `--decode`, and times both files in turn, from the crop to its keypoints.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import time
 from pathlib import Path
-
-import numpy as np
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
@@ -28,20 +27,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300)
     options = parser.parse_args()
     run = load_run(options.run)
-    crop = random_inputs(run.spec.input_size)[:1]
+    crops = random_inputs(run.spec.input_size)[0][None]
     with tempfile.TemporaryDirectory() as folder:
         models = []
         for decode in (False, True):
             path = Path(folder, f"{decode}.tflite")
             convert_run(run, ConvertOptions(options.format, decode=decode), path)
             models.append(TFLiteModel(path))
-        times: list[list[float]] = [[], []]
+        times_ms: list[list[float]] = [[], []]
         for _ in range(options.rounds):
-            for model, samples in zip(models, times, strict=True):
-                start = time.perf_counter()
-                model.keypoints(crop)
-                samples.append(1000 * (time.perf_counter() - start))
-    outside, inside = (float(np.median(samples)) for samples in times)
+            for model, samples in zip(models, times_ms, strict=True):
+                begun = time.perf_counter()
+                model.keypoints(crops)
+                samples.append(1000 * (time.perf_counter() - begun))
+    outside, inside = map(statistics.median, times_ms)
     print(f"{options.format}: decoding outside {outside:.3f} ms, in the graph {inside:.3f} ms, ratio {inside / outside:.3f}")
 
 

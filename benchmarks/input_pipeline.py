@@ -1,11 +1,11 @@
-"""Samples per second of the input pipeline, the paper's augmentation at 256x192, against a plain one with PyTorch's DataLoader.
+"""Samples per second of the input pipeline, with the paper's augmentation at 256x192, against PyTorch's DataLoader.
 
 python benchmarks/input_pipeline.py ANNOTATIONS IMAGES --torch-python PYTHON [--rounds 5] [--batches 200]
 
-PYTHON is one that has benchmarks/peers/requirements-torch.txt; the plain pipeline is peers/torch_input_pipeline.py with 2
-workers. They run in turn, each as a process of its own; medians count, of the rates and of each round's ratio. This package
-is measured without a cache and with one that is full (--cache of hrnet train). Where others use the machine, the
-processor's time for a sample, start-up taken off, says more than the rate.
+PYTHON is one with the packages of benchmarks/peers/requirements-torch.txt. The reference is peers/torch_input_pipeline.py with 2
+workers. This package runs without an image cache, and with a full one (`hrnet train --cache`). The pipelines run in turn, each
+in its own process; the script reports medians of the rates and of the ratios in each round. It also reports the processor time
+per sample, without start-up, which says more if other programs use the machine.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PEER = ROOT / "benchmarks" / "peers" / "torch_input_pipeline.py"
-BATCH, WORKERS, FIRST = 32, 2, 8  # the first batches are the start-up's
+BATCH, WORKERS = 32, 2
+WARMUP = 8  # batches
 
 
 def measure(annotations: str, images: str, batches: int, cache: str | None) -> float:
-    """Samples per second of this package, in this process."""
+    """Return the samples per second of this package in this process."""
     from hrnet_tf.spec.presets import preset
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
@@ -36,33 +37,33 @@ def measure(annotations: str, images: str, batches: int, cache: str | None) -> f
     from training.data.tf_pipeline import training_dataset
     from training.recipe import load_recipe, recipe_config
 
-    people = DataSource(Path(images), Path(annotations))
-    config = recipe_config("pose", load_recipe("pose", "coco"), people, None, {"batch_size": BATCH})
+    source = DataSource(Path(images), Path(annotations))
+    config = recipe_config("pose", load_recipe("pose", "coco"), source, None, {"batch_size": BATCH})
     data = load_keypoint_dataset(annotations, images)
     spec = dataclasses.replace(preset("pose-w32"), classes=len(data.category.joints))
-    kept = ImageCache(Path(cache), data.instances) if cache else None
-    if kept:
+    image_cache = ImageCache(Path(cache), data.instances) if cache else None
+    if image_cache:
         for instance in data.instances:
-            kept.read(instance)
-        kept.save()
-    examples = examples_for(data, spec, config, kept)
+            image_cache.read(instance)
+        image_cache.save()
+    examples = examples_for(data, spec, config, image_cache)
     start = 0.0
-    for number, _ in enumerate(training_dataset(examples, range(1 + (FIRST + batches) // examples.steps)), 1):
-        if number == FIRST:
+    for number, _ in enumerate(training_dataset(examples, range(1 + (WARMUP + batches) // examples.steps)), 1):
+        if number == WARMUP:
             start = time.perf_counter()
-        if number == FIRST + batches:
+        if number == WARMUP + batches:
             break
     return batches * BATCH / (time.perf_counter() - start)
 
 
-def in_a_process(command: list[str], batches: int) -> tuple[float, float]:
-    """Samples per second, and the processor's seconds for everything, of a pipeline in processes of its own."""
+def run_process(command: list[str], batches: int) -> tuple[float, float]:
+    """Run a pipeline in its own process; return its samples per second and the processor time of the process in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    whole = [*command, str(batches)]
-    done = subprocess.run(whole, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run([*command, str(batches)], capture_output=True, text=True, check=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return float(done.stdout.split()[-1]), seconds
+    return float(process.stdout.split()[-1]), seconds
 
 
 def main() -> None:
@@ -73,37 +74,42 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=200)
     parser.add_argument("--cache")
-    given = parser.parse_args()
-    if not given.torch_python:
-        print(measure(given.annotations, given.images, given.batches, given.cache))
+    options = parser.parse_args()
+    if not options.torch_python:
+        print(measure(options.annotations, options.images, options.batches, options.cache))
         return
     with tempfile.TemporaryDirectory() as cache:
-        data = [given.annotations, given.images]
-        own = [sys.executable, __file__, *data]
+        data = [options.annotations, options.images]
+        package = [sys.executable, __file__, *data]
         commands = {
-            "PyTorch DataLoader, 2 workers": [given.torch_python, str(PEER), *data, str(WORKERS)],
-            "this package": [*own, "--batches"],
-            "this package, --cache": [*own, "--cache", cache, "--batches"],
+            "PyTorch DataLoader, 2 workers": [options.torch_python, str(PEER), *data, str(WORKERS)],
+            "this package": [*package, "--batches"],
+            "this package, --cache": [*package, "--cache", cache, "--batches"],
         }
-        in_a_process(commands["this package, --cache"], 0)  # fills it
-        idle = {name: in_a_process(command, 0)[1] for name, command in commands.items()}
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-        for _ in range(given.rounds):
+        run_process(commands["this package, --cache"], 0)  # fills the cache
+        startup = {name: run_process(command, 0)[1] for name, command in commands.items()}
+        samples: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        for _ in range(options.rounds):
             for name, command in commands.items():
-                rate, seconds = in_a_process(command, given.batches)
-                found[name].append((rate, 1e3 * (seconds - idle[name]) / (given.batches * BATCH)))
-    report(found)
+                rate, seconds = run_process(command, options.batches)
+                samples[name].append((rate, 1e3 * (seconds - startup[name]) / (options.batches * BATCH)))
+    report(samples)
 
 
-def report(found: dict[str, list[tuple[float, float]]]) -> None:
-    plain = next(iter(found.values()))
-    for name, rounds in found.items():
-        rates, costs = zip(*rounds, strict=True)
-        faster = statistics.median(own / other for own, (other, _) in zip(rates, plain, strict=True))
-        cheaper = statistics.median(other / own for own, (_, other) in zip(costs, plain, strict=True))
+def report(samples: dict[str, list[tuple[float, float]]]) -> None:
+    """Print medians.
+
+    Args:
+        samples: By pipeline, for each round: samples per second, and milliseconds of processor time per sample.
+    """
+    reference_rates, reference_costs = zip(*next(iter(samples.values())), strict=True)
+    for name, rounds in samples.items():
+        rates, costs_ms = zip(*rounds, strict=True)
+        speed = statistics.median(rate / reference for rate, reference in zip(rates, reference_rates, strict=True))
+        cost = statistics.median(reference / cost_ms for cost_ms, reference in zip(costs_ms, reference_costs, strict=True))
         print(
-            f"{name:30} {statistics.median(rates):6.0f} samples/s ({min(rates):.0f} to {max(rates):.0f}), {faster:.2f} of plain; "
-            f"processor {statistics.median(costs):.2f} ms a sample, plain takes {cheaper:.2f} of it"
+            f"{name:30} {statistics.median(rates):6.0f} samples/s ({min(rates):.0f} to {max(rates):.0f}), "
+            f"{speed:.2f} times PyTorch's; processor {statistics.median(costs_ms):.2f} ms per sample, PyTorch {cost:.2f} of it"
         )
 
 

@@ -1,41 +1,42 @@
 #!/bin/bash
-# The main job on real people: trains, ranks, prunes, tunes, converts and compares, as in the README's table.
+# Train, rank, prune, quantize, convert and compare on real people, as in the README's table.
 #
 #   benchmarks/lspet.sh DATA OUTPUT
 #
-# DATA holds lspet/ (Leeds Sports Pose Extended as COCO keypoint JSON: person_keypoints_train.json,
-# person_keypoints_val.json, images/). Interrupted, the same command goes on. Four hours on two cores.
+# DATA contains lspet/, Leeds Sports Pose Extended as COCO keypoint JSON: person_keypoints_train.json, person_keypoints_val.json
+# and images/. After an interruption, the same command continues. Takes four hours on two cores.
 set -euo pipefail
 data=$1/lspet
 out=$2
 images="--images $data/images"
-people="--train-annotations $data/person_keypoints_train.json --val-annotations $data/person_keypoints_val.json $images --resume"
+data_options="--train-annotations $data/person_keypoints_train.json --val-annotations $data/person_keypoints_val.json $images --resume"
 network="pose-small-v1 --input-size 128x96 --modules 1,2,2"
 
-hrnet train $network $people --sigma 2 --rotation 20 --scale 0.2 --batch-size 16 --precision bfloat16 --epochs 56 --output "$out/full"
+hrnet train $network $data_options --sigma 2 --rotation 20 --scale 0.2 --batch-size 16 --precision bfloat16 --epochs 56 --output "$out/full"
 hrnet rank "$out/full" --annotations "$data/person_keypoints_train.json" $images --limit 500
-hrnet prune "$out/full" $people --keep-latency 0.78 --batch-size 16 --precision bfloat16 --epochs 16 --learning-rate 7e-4 --output "$out/pruned"
+hrnet prune "$out/full" $data_options --keep-latency 0.78 --batch-size 16 --precision bfloat16 --epochs 16 --learning-rate 7e-4 --output "$out/pruned"
 for run in full pruned; do
-  hrnet quantize "$out/$run" $people --epochs 1 --output "$out/$run-qat"
+  hrnet quantize "$out/$run" $data_options --epochs 1 --output "$out/$run-qat"
   hrnet convert "$out/$run" --format float32 --output "$out/$run-float32.tflite"
   hrnet convert "$out/$run-qat" --format int8 --output "$out/$run-int8.tflite"
 done
 
-# Further: links alone to two thirds of the latency, tuned in two goes; from there, residual blocks to half of it, in three.
-further="$people --precision bfloat16 --batch-size 32"
+# Two smaller networks. "links": links are pruned to two thirds of the latency, and the network is fine-tuned twice. "blocks":
+# from there, residual blocks are pruned to half of the latency, and the network is fine-tuned three times.
+fine_tuning="$data_options --precision bfloat16 --batch-size 32"
 hrnet rank "$out/full" --annotations "$data/person_keypoints_train.json" $images --limit 300 --method leave-one-out --blocks
-hrnet prune "$out/full" $further --keep-latency 0.665 --epochs 24 --learning-rate 1e-3 --output "$out/links-first"
-hrnet train $network $further --links-from "$out/links-first" --init "$out/links-first" --teacher "$out/full" --sigma 2 --rotation 20 \
+hrnet prune "$out/full" $fine_tuning --keep-latency 0.665 --epochs 24 --learning-rate 1e-3 --output "$out/links-first"
+hrnet train $network $fine_tuning --links-from "$out/links-first" --init "$out/links-first" --teacher "$out/full" --sigma 2 --rotation 20 \
   --scale 0.2 --epochs 22 --learning-rate 8e-4 --seed 3 --output "$out/links"
 hrnet rank "$out/links" --annotations "$data/person_keypoints_train.json" $images --limit 200 --method leave-one-out --blocks
-hrnet prune "$out/links" $further --blocks --keep-latency 0.48 --teacher "$out/full" --epochs 28 --learning-rate 1.2e-3 \
+hrnet prune "$out/links" $fine_tuning --blocks --keep-latency 0.48 --teacher "$out/full" --epochs 28 --learning-rate 1.2e-3 \
   --output "$out/blocks-first"
-hrnet train $network $further --links-from "$out/blocks-first" --init "$out/blocks-first" --teacher "$out/full" --sigma 2 --rotation 20 \
+hrnet train $network $fine_tuning --links-from "$out/blocks-first" --init "$out/blocks-first" --teacher "$out/full" --sigma 2 --rotation 20 \
   --scale 0.2 --epochs 14 --learning-rate 1e-3 --seed 3 --output "$out/blocks-second"
-hrnet train $network $further --links-from "$out/blocks-first" --init "$out/blocks-second" --teacher "$out/full" --sigma 2 --rotation 20 \
+hrnet train $network $fine_tuning --links-from "$out/blocks-first" --init "$out/blocks-second" --teacher "$out/full" --sigma 2 --rotation 20 \
   --scale 0.2 --epochs 30 --learning-rate 1.2e-3 --seed 4 --output "$out/blocks"
 for run in links blocks; do
-  hrnet quantize "$out/$run" $people --epochs 1 --output "$out/$run-qat"
+  hrnet quantize "$out/$run" $data_options --epochs 1 --output "$out/$run-qat"
   hrnet convert "$out/$run" --format float32 --output "$out/$run-float32.tflite"
   hrnet convert "$out/$run-qat" --format int8 --output "$out/$run-int8.tflite"
 done

@@ -1,4 +1,4 @@
-"""Draw the SVG pictures of README anew from the stored results, without measuring anything.
+"""Draw the SVG pictures of the documentation from the stored results; nothing is measured.
 
 python benchmarks/pictures.py [FOLDER]
 """
@@ -20,8 +20,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "lspet"
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
-    pruned = read_description(RESULTS / "links-int8.tflite")
-    write_text(folder / "links.svg", link_diagram_svg(pruned.network, pruned.importance))
+    description = read_description(RESULTS / "links-int8.tflite")
+    write_text(folder / "links.svg", link_diagram_svg(description.network, description.importance))
     ranking = json.loads((RESULTS / "ranking.json").read_text(encoding="utf-8"))
     first = next(iter(ranking["methods"].values()))
     write_text(folder / "ranking_by_kind.svg", importance_by_kind_svg(first["importance"]))

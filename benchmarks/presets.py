@@ -1,9 +1,10 @@
-"""Every preset of every task as int8: is it wholly int8, are its shapes static, does it run, and would the Edge TPU take it?
+"""Convert every preset to int8 and check it: integers only, static shapes, runs, operators that the Edge TPU supports.
 
-    python benchmarks/presets.py [NAME ...] [--json F] [--table]
+    python benchmarks/presets.py [NAME ...] [--json FILE] [--table]
 
-Random weights and one random image to calibrate on: of what the files answer this says nothing. `--json` keeps what was
-found and goes on from there; `--table` prints that as Markdown without converting anything. An hour and a half on two cores.
+Weights and calibration images are random: accuracy is not measured. `--json` writes each result to a file, and skips the networks
+that the file contains; `--table` prints the file as a Markdown table and converts nothing. All presets take an hour and a half
+on two cores.
 """
 
 from __future__ import annotations
@@ -14,55 +15,56 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from conversion.checks.verify import check_fully_int8, check_loads
 from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.spec.presets import PRESETS, preset
 from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
+from mobile_eval.typed import JsonObject
 from training.pruning.candidate_latency import untrained_tflite
 
-TWO_STAGES = "proposals and regions of changing number: not converted whole"
+TWO_STAGES = "two-stage detector: converted as two files, not checked here"
 
 
-def converted(name: str) -> dict[str, Any]:
+def check_preset(name: str) -> JsonObject:
+    """Convert a preset; return what was checked, as the JSON file contains it."""
     spec = preset(name)
-    found: dict[str, Any] = {"task": spec.task, "input_size": list(spec.input_size)}
+    result: JsonObject = {"task": spec.task, "input_size": list(spec.input_size)}
     if spec.task == "detection":
-        return {**found, "reason": TWO_STAGES}
+        return {**result, "reason": TWO_STAGES}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{name}.tflite")
         begun = time.perf_counter()
         path.write_bytes(untrained_tflite(spec))
-        found["seconds"] = round(time.perf_counter() - begun, 1)
-        found["megabytes"] = round(path.stat().st_size / 1e6, 2)
+        result["seconds"] = round(time.perf_counter() - begun, 1)
+        result["megabytes"] = round(path.stat().st_size / 1e6, 2)
         check_loads(path)
         check_fully_int8(make_interpreter(path))
         operators = TFLiteGraph(path).operators
-        found["static"] = all(tensor.static for operator in operators for tensor in (*operator.inputs, *operator.outputs))
-        checked = check_edgetpu(path)
-    found |= {"operators": len(checked.operators), "mapped": len(checked.mapped), "share": checked.multiply_adds_share}
-    found["conditions"] = [f"{count} {kind}: if {reason}" for kind, reason, count in checked.conditions()]
-    if checked.break_at is not None:
-        first = checked.operators[checked.break_at]
-        found["break"] = f"{first.kind} ({first.layer}): {first.reason}"
-    found["streamed_mib"] = round(sum(checked.streamed.values()) / 2**20, 1)
-    found["largest_activation_mib"] = round(checked.largest.activation_bytes / 2**20, 1)
-    return found
+        result["static"] = all(tensor.static for operator in operators for tensor in (*operator.inputs, *operator.outputs))
+        edgetpu = check_edgetpu(path)
+    result |= {"operators": len(edgetpu.operators), "mapped": len(edgetpu.mapped), "share": edgetpu.multiply_adds_share}
+    result["conditions"] = [f"{count} {kind}: if {reason}" for kind, reason, count in edgetpu.conditions()]
+    if edgetpu.break_at is not None:
+        first = edgetpu.operators[edgetpu.break_at]
+        result["break"] = f"{first.kind} ({first.layer}): {first.reason}"
+    result["streamed_mib"] = round(sum(edgetpu.streamed.values()) / 2**20, 1)
+    result["largest_activation_mib"] = round(edgetpu.largest.activation_bytes / 2**20, 1)
+    return result
 
 
-def row(name: str, found: dict[str, Any]) -> str:
-    height, width = found["input_size"]
-    if "reason" in found:
-        return f"| `{name}` | {height}x{width} | – | – | – | {found['reason']} |"
-    notes = [found["break"]] if "break" in found else []
-    notes += found["conditions"]
-    if found["streamed_mib"]:
-        notes.append(f"{found['streamed_mib']} MiB of weights streamed")
-    static = "static" if found["static"] else "dynamic"
-    mapped = f"{found['mapped']} of {found['operators']} ({found['share']:.1%})"
-    return f"| `{name}` | {height}x{width} | int8, {static} | {found['megabytes']} MB | {mapped} | {'; '.join(notes)} |"
+def table_row(name: str, result: JsonObject) -> str:
+    height, width = result["input_size"]
+    if "reason" in result:
+        return f"| `{name}` | {height}x{width} | – | – | – | {result['reason']} |"
+    notes = [result["break"]] if "break" in result else []
+    notes += result["conditions"]
+    if result["streamed_mib"]:
+        notes.append(f"{result['streamed_mib']} MiB of weights streamed")
+    shapes = "static" if result["static"] else "dynamic"
+    mapped = f"{result['mapped']} of {result['operators']} ({result['share']:.1%})"
+    return f"| `{name}` | {height}x{width} | int8, {shapes} | {result['megabytes']} MB | {mapped} | {'; '.join(notes)} |"
 
 
 def main() -> None:
@@ -71,18 +73,20 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    known: dict[str, Any] = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
+    results: dict[str, JsonObject] = {}
+    if options.json and options.json.exists():
+        results = json.loads(options.json.read_text())
     for name in options.names or ([] if options.table else PRESETS):
-        if name in known:
+        if name in results:
             continue
-        known[name] = converted(name)
-        print(row(name, known[name]), flush=True)
+        results[name] = check_preset(name)
+        print(table_row(name, results[name]), flush=True)
         if options.json:
-            options.json.write_text(json.dumps(known, indent=1))
+            options.json.write_text(json.dumps(results, indent=1))
         gc.collect()
     if options.table:
         print("| network | input | int8 | file | Edge TPU: operators (multiply-adds) | notes |\n|---|---|---|---|---|---|")
-        print("\n".join(row(name, known[name]) for name in PRESETS if name in known))
+        print("\n".join(table_row(name, results[name]) for name in PRESETS if name in results))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from hrnet_tf.spec.presets import preset
 from mobile_eval.benchmark.latency import bench_interleaved
+from mobile_eval.typed import JsonObject
 from training.pruning.candidate_latency import untrained_tflite
 from training.pruning.cost_model import CostModel, latency_cost_model, profile_full_network
 from training.pruning.removal_order import links_keeping_branch_alive
@@ -27,7 +27,7 @@ SHOWN = 12
 
 
 def groups(spec: HRNetSpec) -> dict[str, frozenset[Unit]]:
-    """Return the links that keep each branch alive, by a description of what becomes unreachable without them."""
+    """Return the links that keep each branch alive, by a description of what becomes unreachable if they are removed."""
     links_by_name: dict[str, frozenset[Unit]] = {}
     for place in sorted(spec.liveness().branches):
         if place.branch not in spec.outputs:
@@ -40,13 +40,13 @@ def groups(spec: HRNetSpec) -> dict[str, frozenset[Unit]]:
 
 def pruned(spec: HRNetSpec) -> dict[str, HRNetSpec]:
     """Return five networks, from lightly to heavily pruned."""
-    adjacent = {link for link in spec.links if abs(link.source - link.target) > 1}
+    distant = {link for link in spec.links if abs(link.source - link.target) > 1}
     lowest = {link for link in spec.links if link.source == 3}
     two = {link for link in spec.links if link.source >= 2}
     last = {link for link in spec.links if link.source >= 2 and link.stage == 4}
     blocks = {block for block in spec.live_blocks if block.block % 2}
     return {
-        "no link over more than one step": spec.without(adjacent),
+        "no link over more than one step": spec.without(distant),
         "nothing out of branch 3": spec.without(lowest),
         "nothing out of branches 2 and 3 in stage 4": spec.without(last),
         "nothing out of branches 2 and 3": spec.without(two),
@@ -55,7 +55,7 @@ def pruned(spec: HRNetSpec) -> dict[str, HRNetSpec]:
 
 
 def measure(specs: dict[str, HRNetSpec], full: HRNetSpec, precision: str, rounds: int) -> tuple[float, dict[str, float]]:
-    """Return the median milliseconds of the full network and of each other one, measured interleaved."""
+    """Return the median latency in ms of the full network, and of each of `specs` by name, measured interleaved."""
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for number, spec in enumerate([full, *specs.values()]):
@@ -65,9 +65,10 @@ def measure(specs: dict[str, HRNetSpec], full: HRNetSpec, precision: str, rounds
     return full_ms, dict(zip(specs, pruned_ms, strict=True))
 
 
-def report(spec: HRNetSpec, rounds: int) -> dict[str, Any]:
+def report(spec: HRNetSpec, rounds: int) -> JsonObject:
+    """Measure, print, and return the results as JSON."""
     models: dict[str, CostModel] = {}
-    result: dict[str, Any] = {"model": spec.name, "input_size": spec.input_size, "precisions": {}}
+    result: JsonObject = {"model": spec.name, "input_size": spec.input_size, "precisions": {}}
     for precision in PRECISIONS:
         profiled = profile_full_network(spec, precision=precision, rounds=rounds)
         models[precision] = latency_cost_model(spec, profiled)

@@ -1,10 +1,10 @@
-"""What zeros among the weights are worth once links are pruned: file size, compressed size and latency.
+"""What zeros among the weights save: file size, compressed size and latency.
 
     python benchmarks/sparsity.py RUN [--sparsity 0.5] [--rounds N]
 
-Converts a float run to int8 as it is and with the smallest weights of each convolution set to zero (post-training,
-random calibration images: sizes and times do not depend on them), and times both interleaved. Accuracy is not
-measured here: `hrnet prune --sparsity` tunes with the zeros in place.
+Converts a float run to int8 twice: as it is, and with the smallest weights of each convolution set to zero. Both files are
+calibrated on random images, on which sizes and times do not depend, and timed interleaved. Accuracy is not measured:
+`hrnet prune --sparsity` trains with the zeros in place.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from training.pruning.candidate_latency import int8_with_random_calibration
 
 
 def with_zeros(weights: Weights, sparsity: float) -> Weights:
+    """Set the fraction `sparsity` of each kernel to zero."""
     result = dict(weights)
     for name, array in weights.items():
         if name.endswith("/kernel"):
@@ -44,12 +45,12 @@ def main() -> None:
     sizes = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, f"{name}.tflite") for name in ("dense", "sparse")]
-        for path, own in zip(paths, (weights, with_zeros(weights, options.sparsity)), strict=True):
+        for path, variables in zip(paths, (weights, with_zeros(weights, options.sparsity)), strict=True):
             model = build_model(run.spec, folded=True)
-            set_model_weights(model, own)
-            data = int8_with_random_calibration(model)
-            path.write_bytes(data)
-            sizes.append((len(data), len(zlib.compress(data, 9))))
+            set_model_weights(model, variables)
+            content = int8_with_random_calibration(model)
+            path.write_bytes(content)
+            sizes.append((len(content), len(zlib.compress(content, 9))))
         dense, sparse = bench_interleaved(paths, rounds=options.rounds)
     print(f"size        {sizes[0][0] / 1e6:.3f} -> {sizes[1][0] / 1e6:.3f} MB  ratio {sizes[1][0] / sizes[0][0]:.3f}")
     print(f"compressed  {sizes[0][1] / 1e6:.3f} -> {sizes[1][1] / 1e6:.3f} MB  ratio {sizes[1][1] / sizes[0][1]:.3f}")

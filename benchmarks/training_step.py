@@ -1,9 +1,10 @@
-"""Images per second of training steps, `pose-small-v2` at 128x96, batch 32, against the official network in PyTorch.
+"""Images per second of training steps of `pose-small-v2` at 128x96, batch 32, against the official network in PyTorch.
 
 python benchmarks/training_step.py REPOSITORY --torch-python PYTHON [--rounds 5] [--steps 20] [--precision float32|bfloat16]
 
-REPOSITORY is a checkout of the official pose repository (leoxiaobin/deep-high-resolution-net.pytorch), PYTHON one that has torch
-(CPU) and yacs. All run in turn, each as a process of its own on all cores, PyTorch in both of its memory layouts; medians count.
+REPOSITORY is a checkout of the official pose repository (leoxiaobin/deep-high-resolution-net.pytorch). PYTHON is one with torch
+(CPU) and yacs. The programs run in turn, each in its own process on all cores, PyTorch in both of its memory layouts; the script
+reports medians.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BATCH, WARMUP = 32, 3
 
 
 def measure(steps: int, precision: str) -> float:
-    """Images per second of this package in this process: `model.fit` of the same batch again and again."""
+    """Return the images per second of `model.fit` in this process, on one repeated batch."""
     import numpy as np
 
     from hrnet_tf.backend.keras_module import keras, tf
@@ -31,7 +32,7 @@ def measure(steps: int, precision: str) -> float:
     from training.optim.optimizers import make_optimizer
     from training.tasks.pose.losses import HeatmapMSE
 
-    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    class StepTimer(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
             if batch == WARMUP - 1:
                 self.begun = time.perf_counter()
@@ -46,14 +47,16 @@ def measure(steps: int, precision: str) -> float:
         rng.random((BATCH, *spec.resolution(0), spec.classes)).astype(np.float32),
         np.ones((BATCH, 1, 1, spec.classes), np.float32),
     )
-    clock = Clock()
-    model.fit(tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=WARMUP + steps, callbacks=[clock], verbose=0)
-    return BATCH * steps / (time.perf_counter() - clock.begun)
+    timer = StepTimer()
+    model.fit(tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=WARMUP + steps, callbacks=[timer], verbose=0)
+    return BATCH * steps / (time.perf_counter() - timer.begun)
 
 
-def in_a_process(command: list[str]) -> float:
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    return float(done.stdout.split()[-1])
+def run_process(command: list[str]) -> float:
+    """Return the number that a command prints last."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return float(process.stdout.split()[-1])
 
 
 def main() -> None:
@@ -63,25 +66,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    given = parser.parse_args()
-    if not given.torch_python:
-        print(measure(given.steps, given.precision))
+    options = parser.parse_args()
+    if not options.torch_python:
+        print(measure(options.steps, options.precision))
         return
-    asked = ["--steps", str(given.steps), "--precision", given.precision]
-    peer = [given.torch_python, str(PEER), given.repository, str(given.steps)]
+    package = [sys.executable, __file__, options.repository, "--steps", str(options.steps), "--precision", options.precision]
+    peer = [options.torch_python, str(PEER), options.repository, str(options.steps)]
     commands = {
-        "this package": [sys.executable, __file__, given.repository, *asked],
-        "PyTorch": [*peer, "nchw", given.precision],
-        "PyTorch, channels last": [*peer, "channels-last", given.precision],
+        "this package": package,
+        "PyTorch": [*peer, "nchw", options.precision],
+        "PyTorch, channels last": [*peer, "channels-last", options.precision],
     }
-    rates: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(given.rounds):
+    samples: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(options.rounds):
         for name, command in commands.items():
-            rates[name].append(in_a_process(command))
-    for name, found in rates.items():
-        ratio = statistics.median(own / other for own, other in zip(rates["this package"], found, strict=True))
+            samples[name].append(run_process(command))
+    for name, rates in samples.items():
+        ratio = statistics.median(package / program for package, program in zip(samples["this package"], rates, strict=True))
         print(
-            f"{name:24} {statistics.median(found):6.1f} images/s ({min(found):.1f} to {max(found):.1f}); ours {ratio:.3f} of it"
+            f"{name:24} {statistics.median(rates):6.1f} images/s ({min(rates):.1f} to {max(rates):.1f}); "
+            f"this package over it {ratio:.3f}"
         )
 
 

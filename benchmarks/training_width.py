@@ -1,8 +1,8 @@
-"""Does it pay to choose widths that are multiples of 16? Time of a training step, width 16 and 18, turn by turn.
+"""Time of a training step at width 16 and at width 18, to show what widths that are multiples of 16 save.
 
     python benchmarks/training_width.py [ROUNDS]
 
-Prints the medians and the ratio beside that of the networks' multiply-adds.
+The steps run in turn. The script prints medians, and the ratio of the times beside that of the multiply-adds.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from typing import Any
 
 import numpy as np
 
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import customized, preset
 from training.tasks.pose.losses import HeatmapMSE
 
 BATCH, WARMUP = 32, 3
 
 
-def step(model: Any, spec: HRNetSpec) -> float:
+def step_seconds(model: KerasModel, spec: Network) -> float:
     rng = np.random.default_rng(0)
     images = rng.standard_normal((BATCH, *spec.input_size, 3)).astype(np.float32)
     heatmaps = rng.random((BATCH, *spec.resolution(0), spec.classes)).astype(np.float32)
@@ -40,15 +40,15 @@ def main() -> None:
     for model in models:
         model.compile(keras.optimizers.Adam(), HeatmapMSE())
     times: list[list[float]] = [[], []]
-    for number in range(rounds + WARMUP):
+    for step in range(WARMUP + rounds):
         for model, spec, samples in zip(models, specs, times, strict=True):
-            seconds = step(model, spec)
-            if number >= WARMUP:
+            seconds = step_seconds(model, spec)
+            if step >= WARMUP:
                 samples.append(seconds)
     medians = [statistics.median(samples) for samples in times]
-    work = complexity(specs[1]).multiply_adds / complexity(specs[0]).multiply_adds
+    multiply_adds_ratio = complexity(specs[1]).multiply_adds / complexity(specs[0]).multiply_adds
     print(f"width 16: {BATCH / medians[0]:.1f} images/s   width 18: {BATCH / medians[1]:.1f} images/s   ({rounds} rounds)")
-    print(f"step time, width 18 to 16: {medians[1] / medians[0]:.2f}   multiply-adds: {work:.2f}")
+    print(f"step time, width 18 to 16: {medians[1] / medians[0]:.2f}   multiply-adds: {multiply_adds_ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.environment]
 
 ROOT = Path(__file__).parents[1]
 TFLITE_RUNTIME_ENDS = (3, 12)  # it has no wheels from this Python on
@@ -60,7 +60,7 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_on_device_refuses_a_runtime_that_there_is_not(tmp_path: Path) -> None:
     done = on_device(tmp_path, RUNTIME="onnx")
-    assert (done.returncode, done.stderr) == (2, "RUNTIME is ai-edge-litert or tflite-runtime, got onnx\n")
+    assert (done.returncode, done.stderr) == (2, "RUNTIME must be ai-edge-litert or tflite-runtime, got onnx\n")
     assert not (tmp_path / "ssh").exists()
 
 

@@ -7,46 +7,26 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer
-from typer.core import TyperGroup
 
-from hrnet_tf.__main__ import app
+from tests.support.program import COMMANDS, unknown_options
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Options of other programs that the pages name.
 OTHER_PROGRAMS = {"--ntasks", "--compiled"}
+ALL_OPTIONS = set().union(*COMMANDS.values()) | OTHER_PROGRAMS
 # Pages whose programs have a test of their own.
 OWN_TESTS = {"keras3-jax.md", "files.md"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SPAN = re.compile(r"`([^`\n]+)`")
+SPAN = re.compile(r"`((?:[^`\n]|\n(?!\n))+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-
-
-def commands() -> dict[tuple[str, ...], set[str]]:
-    """The options of each command, by its words."""
-    options: dict[tuple[str, ...], set[str]] = {}
-
-    def collect(words: tuple[str, ...], command: object) -> None:
-        if isinstance(command, TyperGroup):
-            for name, part in command.commands.items():
-                collect((*words, name), part)
-        names = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}  # type: ignore[attr-defined]
-        options[words] = {name for name in names if name.startswith("-")} | {"--help", "-h"}
-
-    collect((), typer.main.get_command(app))
-    return options
-
-
-COMMANDS = commands()
-ALL_OPTIONS = set().union(*COMMANDS.values()) | OTHER_PROGRAMS
 
 
 def code_of(page: Path) -> list[str]:
     """Lines of shell blocks, and spans in the text that begin with the program's name."""
     text = page.read_text(encoding="utf-8")
     lines = [line for language, block in BLOCK.findall(text) if language in ("", "sh", "bash") for line in block.splitlines()]
-    return [*lines, *SPAN.findall(BLOCK.sub("", text))]
+    return [*lines, *(" ".join(span.split()) for span in SPAN.findall(BLOCK.sub("", text)))]
 
 
 def called(line: str) -> list[str] | None:
@@ -70,10 +50,7 @@ def test_commands_are_those_of_the_program(page: Path) -> None:
         arguments = called(line)
         if arguments is None:
             continue
-        words = max((tuple(arguments[:n]) for n in range(4) if tuple(arguments[:n]) in COMMANDS), key=len)
-        assert words or arguments[0].startswith("-"), line
-        unknown = {word.split("=")[0] for word in arguments if word.startswith("--")} - COMMANDS[words]
-        assert unknown == set(), line
+        assert unknown_options(arguments) == set(), line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

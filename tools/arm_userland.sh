@@ -1,10 +1,10 @@
 #!/bin/bash
-# An aarch64 userland to try the evaluator in on an x86 machine: Python 3.11, tflite-runtime 2.14.0, run by qemu.
+# Make an aarch64 userland with Python 3.11 and tflite-runtime 2.14.0, in which qemu runs the evaluator on an x86 machine.
 #
-#   tools/arm_userland.sh FOLDER        (Debian or Ubuntu; nothing is installed outside FOLDER)
+#   tools/arm_userland.sh FOLDER
 #   FOLDER/python -m mobile_eval evaluate M.tflite --annotations val.json --images images
 #
-# Its results are an ARM board's; its times mean nothing.
+# For Debian and Ubuntu; nothing is installed outside of FOLDER. The results are those of an ARM board; the times mean nothing.
 set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Install the lowest versions of direct dependencies that setup.py allows, and run the fast tests with them.
+# Install the lowest versions of the direct dependencies that setup.py allows, and run the fast tests.
 #
 #   tools/minimum_versions.sh [PYTHON]
 set -euo pipefail

@@ -1,20 +1,21 @@
 #!/bin/bash
-# Put the evaluator and models on a Raspberry Pi, a Coral board or any Linux device with Python 3.10 or later, over ssh.
+# Copy the evaluator and models over ssh to a Raspberry Pi, a Coral board or another Linux device with Python 3.10 or later.
 #
 #   tools/on_device.sh USER@HOST [M.tflite ...]
 #   ssh USER@HOST mobile_eval/bin/python -m mobile_eval bench mobile_eval/M.tflite --threads 1,4
 #
-# RUNTIME=tflite-runtime takes tflite-runtime 2.14 in place of LiteRT: up to Python 3.11, ten times slower for int8.
+# RUNTIME=tflite-runtime installs tflite-runtime 2.14 instead of LiteRT. It needs Python 3.11 or earlier, and is ten times slower
+# for int8.
 set -euo pipefail
 if [ $# -eq 0 ]; then
-  echo "give the device, such as pi@raspberrypi.local, and the models to copy" >&2
+  echo "usage: tools/on_device.sh USER@HOST [M.tflite ...], for example with pi@raspberrypi.local" >&2
   exit 2
 fi
 case ${RUNTIME:=ai-edge-litert} in
   ai-edge-litert) extra=device ;;
   tflite-runtime) extra=tflite-runtime ;;
   *)
-    echo "RUNTIME is ai-edge-litert or tflite-runtime, got $RUNTIME" >&2
+    echo "RUNTIME must be ai-edge-litert or tflite-runtime, got $RUNTIME" >&2
     exit 2
     ;;
 esac
@@ -22,7 +23,7 @@ host=$1
 shift
 project=$(cd "$(dirname "$0")/.." && pwd)
 ssh "$host" 'python3 -c "import sys; sys.exit(sys.version_info < (3, 10))" ||
-  { echo "the device has $(python3 --version 2>&1), and Python 3.10 or later is needed" >&2; exit 2; }' < /dev/null
+  { echo "the device has $(python3 --version 2>&1); Python 3.10 or later is required" >&2; exit 2; }' < /dev/null
 tar -C "$project" -cz setup.py pyproject.toml README.md hrnet_tf training conversion mobile_eval |
   ssh "$host" "set -e; rm -rf mobile_eval/source; mkdir -p mobile_eval/source; tar -xz -C mobile_eval/source
     test -x mobile_eval/bin/python || python3 -m venv mobile_eval; mobile_eval/bin/pip install --quiet 'mobile_eval/source[$extra]'"

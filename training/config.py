@@ -209,8 +209,8 @@ class TrainingConfig:
     def values(self) -> dict[str, object]:
         """Return all values by name but the task: those of the parts and of the settings too."""
         parts = (getattr(self, name) for name in part_classes(self.task))
-        own = {name: getattr(self, name) for name in OWN_TYPES}
-        return functools.reduce(lambda values, part: {**values, **_fields(part)}, parts, own)
+        common = {name: getattr(self, name) for name in OWN_TYPES}
+        return functools.reduce(lambda values, part: {**values, **_fields(part)}, parts, common)
 
     @classmethod
     def from_values(cls, task: str, values: Mapping[str, object]) -> TrainingConfig:

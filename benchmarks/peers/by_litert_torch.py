@@ -1,4 +1,9 @@
-"""litert-torch for float32, ai-edge-quantizer for int8: FOLDER/litert-{float32,int8}.tflite; and weights.safetensors for all."""
+"""Convert with litert-torch (float32) and ai-edge-quantizer (int8).
+
+    python by_litert_torch.py REPOSITORY FOLDER
+
+Writes FOLDER/litert-{float32,int8}.tflite, and FOLDER/weights.safetensors for the other routes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import qtyping
 from ai_edge_quantizer.quantizer import Quantizer
-from official import SIZE, images, official_network
+from official import SIZE, official_network, random_images
 from safetensors.torch import save_file
 
 
@@ -22,18 +27,18 @@ def main() -> None:
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors")
     begun = time.perf_counter()
     channels_last = litert_torch.to_channel_last_io(network, args=[0], outputs=[0])
-    floating = folder / "litert-float32.tflite"
-    litert_torch.convert(channels_last, (torch.zeros(1, *SIZE, 3),)).export(str(floating))
-    converted = time.perf_counter()
-    quantize(floating, folder / "litert-int8.tflite")
-    print(f"litert-torch: float32 {converted - begun:.1f} s; ai-edge-quantizer: {time.perf_counter() - converted:.1f} s more")
+    float_path = folder / "litert-float32.tflite"
+    litert_torch.convert(channels_last, (torch.zeros(1, *SIZE, 3),)).export(str(float_path))
+    exported = time.perf_counter()
+    quantize(float_path, folder / "litert-int8.tflite")
+    print(f"litert-torch: float32 {exported - begun:.1f} s; ai-edge-quantizer: {time.perf_counter() - exported:.1f} s more")
 
 
-def quantize(floating: Path, output: Path) -> None:
-    quantizer = Quantizer(str(floating))
+def quantize(float_path: Path, output: Path) -> None:
+    quantizer = Quantizer(str(float_path))
     quantizer.add_static_config(".*", qtyping.TFLOperationName.ALL_SUPPORTED, 8, 8)
-    [(signature, ends)] = Interpreter(str(floating)).get_signature_list().items()
-    samples: list[dict[str, Any]] = [{ends["inputs"][0]: image[None]} for image in images()]
+    [(signature, tensors)] = Interpreter(str(float_path)).get_signature_list().items()
+    samples: list[dict[str, Any]] = [{tensors["inputs"][0]: image[None]} for image in random_images()]
     output.write_bytes(bytes(quantizer.quantize(quantizer.calibrate({signature: samples})).quantized_model))
 
 

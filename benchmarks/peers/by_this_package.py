@@ -1,4 +1,9 @@
-"""This package's files of the same weights, calibrated on the same images: FOLDER/hrnet_tf-{float32,int8}.tflite."""
+"""Convert with this package, from the same weights and with the same calibration images.
+
+    python by_this_package.py FOLDER
+
+Reads FOLDER/run and FOLDER/images.npy; writes FOLDER/hrnet_tf-{float32,int8}.tflite.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +24,8 @@ def main() -> None:
     run, images = load_run(folder / "run"), np.load(folder / "images.npy")
     for precision in ("float32", "int8"):
         begun = time.perf_counter()
-        data = to_flatbuffer(load_folded_model(run), ConvertOptions(precision), images)
-        (folder / f"hrnet_tf-{precision}.tflite").write_bytes(data)
+        content = to_flatbuffer(load_folded_model(run), ConvertOptions(precision), images)
+        (folder / f"hrnet_tf-{precision}.tflite").write_bytes(content)
         print(f"hrnet_tf: {precision} {time.perf_counter() - begun:.1f} s")
 
 

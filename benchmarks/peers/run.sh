@@ -1,10 +1,10 @@
 #!/bin/bash
-# pose-w32 from the official PyTorch network by other routes, timed turn by turn with this package's files.
+# Convert pose-w32 from the official PyTorch network on several routes, and time the files interleaved with this package's.
 #
 #   benchmarks/peers/run.sh OFFICIAL FOLDER
 #
-# OFFICIAL is a checkout of github.com/leoxiaobin/deep-high-resolution-net.pytorch. FOLDER gets an environment for each
-# route, the weights (random, seed 0), the files and `times.json`. Half an hour on two cores, and 12 GB.
+# OFFICIAL is a checkout of github.com/leoxiaobin/deep-high-resolution-net.pytorch. An environment for each route, the random
+# weights, the files and times.json are written to FOLDER. Takes half an hour on two cores, and 12 GB.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 project=$here/../..

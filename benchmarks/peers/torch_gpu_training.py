@@ -1,9 +1,10 @@
 """Images per second of training the official PyTorch network on a GPU, in one process; run by benchmarks/gpu_training.py.
 
-python torch_gpu_training.py REPOSITORY ANNOTATIONS IMAGES BATCH plain|compiled people|batch
+    python torch_gpu_training.py REPOSITORY ANNOTATIONS IMAGES BATCH plain|compiled people|batch
 
-`people` is an epoch of PyTorch's DataLoader (as many workers as fit; pinned memory), after a first one; `batch` steps of one
-batch that stays on the GPU. bfloat16 by autocast, channels last, Adam fused. Needs torch, numpy, opencv, yacs.
+`people` times the second epoch over PyTorch's DataLoader, with a worker per core, up to 16, and pinned memory. `batch` times
+steps on one batch that stays on the GPU. Both use bfloat16 by autocast, the channels-last layout and fused Adam. Needs torch,
+numpy, opencv and yacs.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ JOINTS, WARMUP, STEPS = 14, 10, 150
 WORKERS = min(16, os.cpu_count() or 1)
 
 
-def network(repository: Path) -> Any:
-    """pose_hrnet of the repository, as it begins to learn."""
+def training_network(repository: Path) -> Any:
+    """Return pose_hrnet of the repository in training mode, with its initial weights."""
     sys.path.insert(0, str(repository / "lib"))
     from config import cfg
     from models.pose_hrnet import get_pose_net
@@ -37,15 +38,15 @@ def network(repository: Path) -> Any:
     return get_pose_net(cfg, is_train=False).train()
 
 
-def steps(model: Any, optimizer: Any, batches: Iterable[Any]) -> int:
-    """Learn from the batches; how many images they were."""
+def train(model: Any, optimizer: Any, batches: Iterable[Any]) -> int:
+    """Train on the batches; return the number of images."""
     count = 0
     for images, heatmaps, weights in batches:
         images = images.to("cuda", non_blocking=True, memory_format=torch.channels_last)
         heatmaps, weights = heatmaps.to("cuda", non_blocking=True), weights.to("cuda", non_blocking=True)[..., None]
         with torch.autocast("cuda", torch.bfloat16):
-            found = model(images)
-        loss = 0.5 * ((found.float() - heatmaps).square() * weights).mean()
+            predictions = model(images)
+        loss = 0.5 * ((predictions.float() - heatmaps).square() * weights).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -55,17 +56,17 @@ def steps(model: Any, optimizer: Any, batches: Iterable[Any]) -> int:
 
 
 def main() -> None:
-    repository, annotations, images, batch, way, kind = sys.argv[1:]
-    size = int(batch)
-    model = network(Path(repository)).to("cuda", memory_format=torch.channels_last)
-    torch.backends.cudnn.benchmark = True  # as the official code has it
+    repository, annotations, images, batch_size, mode, workload = sys.argv[1:]
+    size = int(batch_size)
+    model = training_network(Path(repository)).to("cuda", memory_format=torch.channels_last)
+    torch.backends.cudnn.benchmark = True  # as in the official code
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
-    learnt = torch.compile(model) if way == "compiled" else model
-    if kind == "batch":
-        one = torch.rand(size, 3, *SIZE), torch.rand(size, JOINTS, SIZE[0] // 4, SIZE[1] // 4), torch.ones(size, JOINTS, 1)
-        one = tuple(part.to("cuda") for part in one)
-        steps(learnt, optimizer, [one] * WARMUP)
-        batches: Iterable[Any] = [one] * STEPS
+    trained = torch.compile(model) if mode == "compiled" else model
+    if workload == "batch":
+        batch = torch.rand(size, 3, *SIZE), torch.rand(size, JOINTS, SIZE[0] // 4, SIZE[1] // 4), torch.ones(size, JOINTS, 1)
+        batch = tuple(tensor.to("cuda") for tensor in batch)
+        train(trained, optimizer, [batch] * WARMUP)
+        batches: Iterable[Any] = [batch] * STEPS
     else:
         cv2.setNumThreads(0)
         batches = DataLoader(
@@ -77,9 +78,9 @@ def main() -> None:
             pin_memory=True,
             persistent_workers=True,
         )
-        steps(learnt, optimizer, batches)
+        train(trained, optimizer, batches)
     begun = time.perf_counter()
-    count = steps(learnt, optimizer, batches)
+    count = train(trained, optimizer, batches)
     print(count / (time.perf_counter() - begun))
 
 

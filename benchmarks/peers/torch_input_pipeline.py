@@ -1,9 +1,9 @@
-"""The paper's input pipeline written plainly: PyTorch's DataLoader, opencv, and the official code's way of doing each step.
+"""The paper's input pipeline with PyTorch's DataLoader and opencv, each step as in the official code.
 
-Prints samples per second over whole batches, after a first epoch's start-up. Run by benchmarks/input_pipeline.py, with a
-Python that has torch (CPU), numpy and opencv-python-headless:
+    python torch_input_pipeline.py ANNOTATIONS IMAGES WORKERS BATCHES
 
-python benchmarks/peers/torch_input_pipeline.py ANNOTATIONS IMAGES WORKERS BATCHES
+Prints the samples per second over BATCHES batches, after eight for the start-up. Run by benchmarks/input_pipeline.py with a
+Python that has torch (CPU), numpy and opencv-python-headless.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 IMAGE_SIZE, HEATMAP_SIZE = np.array([192, 256]), np.array([48, 64])  # width, height
 SIGMA, SCALE, ROTATION, HALF_BODY = 2, 0.35, 45, 0.3
-BATCH = 32
+BATCH, WARMUP = 32, 8
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 LOWER = ("hip", "knee", "ankle")
 
@@ -40,7 +40,10 @@ class Persons(Dataset):  # type: ignore[type-arg, misc]
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         file, box, keypoints = self.persons[index]
-        image = cv2.cvtColor(cv2.imread(file, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
+        pixels = cv2.imread(file, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if pixels is None:
+            raise FileNotFoundError(file)
+        image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         joints, visible = keypoints[:, :2].astype(float), keypoints[:, 2] > 0
         center, extent = self.box(np.array([box[0] + box[2] / 2, box[1] + box[3] / 2]), box[2], box[3], 1.25)
         if visible.sum() > 8 and random.random() < HALF_BODY:
@@ -56,8 +59,8 @@ class Persons(Dataset):  # type: ignore[type-arg, misc]
             center[0] = image.shape[1] - center[0] - 1
         warp = affine(center, extent, rotation)
         crop = cv2.warpAffine(image, warp, (int(IMAGE_SIZE[0]), int(IMAGE_SIZE[1])), flags=cv2.INTER_LINEAR)
-        tensor = torch.from_numpy(crop.transpose(2, 0, 1)).contiguous().float().div(255)  # as torchvision's ToTensor
-        tensor.sub_(MEAN[:, None, None]).div_(STD[:, None, None])  # and Normalize
+        tensor = torch.from_numpy(crop.transpose(2, 0, 1)).contiguous().float().div(255)  # torchvision's ToTensor
+        tensor.sub_(MEAN[:, None, None]).div_(STD[:, None, None])  # torchvision's Normalize
         joints = joints @ warp[:, :2].T + warp[:, 2]
         target, weight = heatmaps(joints, visible)
         return tensor, torch.from_numpy(target), torch.from_numpy(weight)
@@ -83,7 +86,7 @@ class Persons(Dataset):  # type: ignore[type-arg, misc]
 
 
 def affine(center: np.ndarray, extent: np.ndarray, rotation: float) -> np.ndarray:
-    """From three pairs of points, as the official get_affine_transform."""
+    """Return the matrix from three pairs of points, as the official get_affine_transform."""
     angle = np.pi * rotation / 180
     up = np.array([0, extent[0] * -0.5])
     direction = np.array([up[0] * np.cos(angle) - up[1] * np.sin(angle), up[0] * np.sin(angle) + up[1] * np.cos(angle)])
@@ -97,7 +100,7 @@ def affine(center: np.ndarray, extent: np.ndarray, rotation: float) -> np.ndarra
 
 
 def heatmaps(joints: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As the official generate_target."""
+    """Return heatmaps (K, H, W) and weights (K, 1), as the official generate_target."""
     weight = visible.astype(np.float32)[:, None]
     target = np.zeros((len(joints), HEATMAP_SIZE[1], HEATMAP_SIZE[0]), np.float32)
     reach = SIGMA * 3
@@ -107,7 +110,7 @@ def heatmaps(joints: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.nd
         if left >= HEATMAP_SIZE[0] or top >= HEATMAP_SIZE[1] or right < 0 or bottom < 0:
             weight[index] = 0
             continue
-        x = np.arange(0, 2 * reach + 1, 1, np.float32)
+        x = np.arange(2 * reach + 1, dtype=np.float32)
         gaussian = np.exp(-((x - reach) ** 2 + (x[:, None] - reach) ** 2) / (2 * SIGMA**2))
         g_x = max(0, -left), min(right, HEATMAP_SIZE[0]) - left
         g_y = max(0, -top), min(bottom, HEATMAP_SIZE[1]) - top
@@ -119,17 +122,17 @@ def heatmaps(joints: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def main(annotations: str, images: str, workers: int, batches: int) -> None:
-    cv2.setNumThreads(0)  # the workers are the threads
+    cv2.setNumThreads(0)  # each worker is a process
     loader = DataLoader(Persons(annotations, images), BATCH, shuffle=True, num_workers=workers, drop_last=True)
-    left, start = -8, 0.0  # the first batches are the start-up's
-    while left < batches:
+    number, begun = 0, 0.0
+    while number < WARMUP + batches:
         for _ in loader:
-            left += 1
-            if left == 0:
-                start = time.perf_counter()
-            if left == batches:
+            number += 1
+            if number == WARMUP:
+                begun = time.perf_counter()
+            if number == WARMUP + batches:
                 break
-    print(batches * BATCH / (time.perf_counter() - start))
+    print(batches * BATCH / (time.perf_counter() - begun))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Images per second of training steps of the official PyTorch network at pose-small-v2's size, in one process.
+"""Images per second of training steps of the official PyTorch network at the size of `pose-small-v2`, in one process.
 
-python torch_training_step.py REPOSITORY STEPS LAYOUT PRECISION
+    python torch_training_step.py REPOSITORY STEPS nchw|channels-last float32|bfloat16
 
-REPOSITORY is a checkout of the official pose repository; LAYOUT is nchw or channels-last, PRECISION float32 or bfloat16. Needs
-torch, yacs.
+REPOSITORY is a checkout of the official pose repository. Run by benchmarks/training_step.py with a Python that has torch and
+yacs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def small_v2(repository: Path) -> Any:
         extra[name].NUM_CHANNELS = [WIDTH * 2**branch for branch in range(branches)]
     torch.manual_seed(0)
     model = get_pose_net(cfg, is_train=False)
-    model.layer1 = torch.nn.Sequential(*list(model.layer1)[:STAGE1_BLOCKS])  # the official code has 4 of them always
+    model.layer1 = torch.nn.Sequential(*list(model.layer1)[:STAGE1_BLOCKS])  # the official code always builds 4
     return model.train()
 
 
@@ -51,8 +51,8 @@ def main() -> None:
         if step == WARMUP:
             begun = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            found = model(images)
-        loss = 0.5 * ((found.float() - heatmaps).square() * weights).mean()
+            predictions = model(images)
+        loss = 0.5 * ((predictions.float() - heatmaps).square() * weights).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -189,7 +189,7 @@ def test_runs_of_other_models_and_settings_are_refused(
     with pytest.raises(HRNetError, match=r"cannot be resumed with other settings: "):
         train(spec, config, tmp_path / "full", resume=True)
     same = load_run(job / "full").spec
-    with pytest.raises(HRNetError, match=r"seed was 0, is now 9"):
+    with pytest.raises(HRNetError, match=r"`seed` was 0, is now 9"):
         train(same, config.replace(seed=9), tmp_path / "full", resume=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear")

@@ -18,6 +18,7 @@ from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import stages_of
 from hrnet_tf.models.export import tflite_converter
+from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.detection import proposal_limits
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.benchmark.latency import bench_interleaved
@@ -28,7 +29,7 @@ CALIBRATION_IMAGES = 2
 KERNEL_SCALE = 0.1
 
 
-def untrained_tflite(spec: HRNetSpec, precision: str = "int8") -> bytes:
+def untrained_tflite(spec: Network, precision: str = "int8") -> bytes:
     """Return a `.tflite` file of a network with untrained weights, to measure latency and size.
 
     Args:
@@ -38,11 +39,11 @@ def untrained_tflite(spec: HRNetSpec, precision: str = "int8") -> bytes:
     return untrained_tflite_files(spec, precision)[0]
 
 
-def untrained_tflite_files(spec: HRNetSpec, precision: str = "int8") -> list[bytes]:
+def untrained_tflite_files(spec: Network, precision: str = "int8") -> list[bytes]:
     """Return all files of a network, as `untrained_tflite` does: a detector has a second one, for all its proposals at once."""
     model = build_model(spec, folded=True)
     _avoid_dead_relus(model)
-    if spec.head_kind != "detection":
+    if not isinstance(spec, HRNetSpec) or spec.head_kind != "detection":
         return [_converted(model, precision)]
     stages, proposals = stages_of(model), proposal_limits(spec)[1]
     return [_converted(stages.maps, precision), _converted(stages.boxes, precision, proposals)]

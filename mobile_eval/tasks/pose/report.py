@@ -29,13 +29,13 @@ def measure(result: AnyPoseResult, dataset: KeypointDataset) -> ModelMeasurement
     """PCK and AP; the correctness of a joint is whether it was found."""
     result = _in_annotated_boxes(result)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
-    found = correct_keypoints(result.keypoints, truth, [instance.box for instance in dataset.instances]).astype(np.float64)
-    counts = np.column_stack([found.sum(axis=1), (truth[..., 2] > 0).sum(axis=1)])
+    correct = correct_keypoints(result.keypoints, truth, [instance.box for instance in dataset.instances]).astype(np.float64)
+    counts = np.column_stack([correct.sum(axis=1), (truth[..., 2] > 0).sum(axis=1)])
     return ModelMeasurement(
         score=result.pck.pck,
         secondary_score=result.oks.ap if result.oks else None,
         per_class={name: none_if_nan(share) for name, share in zip(result.joints, result.pck.per_joint, strict=True)},
-        correctness=found,
+        correctness=correct,
         sums=sums_by_group(counts, [instance.image_id for instance in dataset.instances]),
     )
 
@@ -54,10 +54,10 @@ def example(dataset: KeypointDataset, index: int, models: Sequence[LabeledResult
     truth = Markup(skeleton_svg(instance.keypoints, category, cutout))
     panels = [Panel("ground truth", f"{int(labeled.sum())} labelled", truth)]
     for model in models:
-        found = model.measurement.correctness[index] > 0
+        correct = model.measurement.correctness[index] > 0
         keypoints = _in_annotated_boxes(model.result).keypoints[index]
-        overlay = Markup(skeleton_svg(keypoints, category, cutout, labeled & ~found))
-        panels.append(Panel(model.label, f"{int(found.sum())} of {int(labeled.sum())} found", overlay))
+        overlay = Markup(skeleton_svg(keypoints, category, cutout, labeled & ~correct))
+        panels.append(Panel(model.label, f"{int(correct.sum())} of {int(labeled.sum())} found", overlay))
     return Example(index, instance.image_path.name, cutout, tuple(panels))
 
 
