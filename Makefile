@@ -1,12 +1,13 @@
 # make demo    the main job on synthetic people, from nothing to a report
 # make check   lint, types and the fast tests: before each commit
-# make test    everything that is checked
+# make test    all tests, but those that install environments of their own
+# make environments    those: Keras 3 with JAX, the device runtimes, Google's readers
 # make docs    the documentation, in site/
 SHELL := /bin/bash
 VENV := .venv
 PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 
-.PHONY: venv demo lint fast slow check test docs pythons release format clean
+.PHONY: venv demo lint fast slow environments check test docs pythons release format clean
 
 venv: $(VENV)/.installed
 
@@ -45,12 +46,15 @@ fast: venv
 	$(PYTEST) -m 'not slow'
 
 slow: venv
-	$(PYTEST) -m slow
+	$(PYTEST) -m 'slow and not environment'
+
+environments: venv
+	$(PYTEST) -m environment
 
 check: lint fast
 
 test: lint
-	$(PYTEST)
+	$(PYTEST) -m 'not environment'
 
 docs: venv
 	$(VENV)/bin/python -m pip install --quiet -e '.[docs]'

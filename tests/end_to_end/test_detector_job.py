@@ -18,7 +18,7 @@ from training.engine.history import read_history
 
 pytestmark = pytest.mark.slow
 NETWORK = "detect-small-v1 --input-size 64x96 --width 4 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1"
-TRAIN_OPTIONS = "--anchors 32 --train-proposals 50 --boxes 16 --batch-size 8 --learning-rate 5e-3"
+TRAIN_OPTIONS = "--rpn-samples 32 --train-proposals 50 --box-samples 16 --batch-size 8 --learning-rate 5e-3"
 
 
 @pytest.fixture(scope="module")

@@ -183,7 +183,7 @@ def test_resuming_with_other_models_and_settings(job: Path, spec: HRNetSpec, con
     with pytest.raises(HRNetError, match="other settings: "):
         train(spec, config, tmp_path / "full", resume=True)
     same_spec = load_run(job / "full").spec
-    with pytest.raises(HRNetError, match="seed was 0, is now 9"):
+    with pytest.raises(HRNetError, match=r"`seed` was 0, is now 9"):
         train(same_spec, config.replace(seed=9), tmp_path / "full", resume=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("x")

@@ -23,7 +23,7 @@ PYTHON_MESSAGE = re.compile(r"\b[A-Z][A-Za-z]*(Error|Exception)\b|'\w+' object|n
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
-def test_mutants(kind: str, tmp_path: Path) -> None:
+def test_damaged_files_are_read_or_refused(kind: str, tmp_path: Path) -> None:
     by_kind = readers(tmp_path)
     assert set(by_kind) == set(KINDS)
     reader = by_kind[kind]

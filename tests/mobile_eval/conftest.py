@@ -1,4 +1,4 @@
-"""A micro HRNet as .tflite (float32 and int8), and a handful of drawn people to try it on."""
+"""A micro HRNet as .tflite (float32 and int8), and a few drawn people."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NETWORK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class MicroModels:
-    """The Keras model, and its flatbuffers and tensor formats by precision."""
+    """A Keras model with its flatbuffers and tensor formats by precision."""
 
     keras: Any
     flatbuffers: dict[str, bytes]
@@ -51,20 +51,20 @@ class MicroModels:
 
 @dataclass(frozen=True)
 class People:
-    """An annotation file, its content, and the folder of its images."""
+    """An annotation file, its image folder and its content."""
 
     annotations: Path
     images: Path
     coco: dict[str, Any]
 
     def rewrite(self) -> None:
-        """Write the content again after a test has changed it."""
+        """Write the changed content to the annotation file."""
         self.annotations.write_text(json.dumps(self.coco))
 
 
 @pytest.fixture(scope="session")
 def micro(tmp_path_factory: pytest.TempPathFactory) -> MicroModels:
-    """Built once; random weights."""
+    """A micro HRNet with random weights, built once."""
     from hrnet_tf.backend.keras_module import keras, tf
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.network import HRNetSpec, StageSpec
@@ -100,7 +100,7 @@ def category() -> KeypointCategory:
 
 @pytest.fixture
 def describe(micro: MicroModels, category: KeypointCategory) -> Callable[..., ModelDescription]:
-    """A description of the micro model; any field can be given another value."""
+    """Makes a description of the micro model; keyword arguments replace its fields."""
 
     def make(precision: str = "float32", **changes: Any) -> ModelDescription:
         source, target = micro.formats[precision]
@@ -122,7 +122,7 @@ def describe(micro: MicroModels, category: KeypointCategory) -> Callable[..., Mo
 
 @pytest.fixture
 def model_path(tmp_path: Path, micro: MicroModels, describe: Callable[..., ModelDescription]) -> Callable[..., Path]:
-    """Writes a micro model of that precision and returns its path."""
+    """Writes a micro model of a precision and returns its path."""
 
     def write(precision: str = "float32", name: str = "", **changes: Any) -> Path:
         path = tmp_path / f"{name or precision}.tflite"
@@ -134,7 +134,7 @@ def model_path(tmp_path: Path, micro: MicroModels, describe: Callable[..., Model
 
 @pytest.fixture
 def people(tmp_path: Path) -> People:
-    """Three images and five people, one of them without a labelled joint."""
+    """Three images of five people, one of them without labelled joints."""
     random = np.random.default_rng(7)
     folder = tmp_path / "images"
     folder.mkdir()
@@ -163,21 +163,21 @@ def people(tmp_path: Path) -> People:
             )
     annotations[-1] |= {"keypoints": [0.0] * 51, "num_keypoints": 0}
     categories = [{"id": 1, "name": "person", "keypoints": list(JOINTS), "skeleton": SKELETON}]
-    made = People(tmp_path / "people.json", folder, {"images": images, "categories": categories, "annotations": annotations})
-    made.rewrite()
-    return made
+    people = People(tmp_path / "people.json", folder, {"images": images, "categories": categories, "annotations": annotations})
+    people.rewrite()
+    return people
 
 
 @pytest.fixture
 def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Runs a command in this process; exit code, stdout, stderr."""
+    """Runs a command in this process; returns exit code, stdout and stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             run(app)
-        written = capsys.readouterr()
-        return int(ended.value.code or 0), written.out, written.err
+        output = capsys.readouterr()
+        return int(exit_info.value.code or 0), output.out, output.err
 
     return call
 
@@ -193,7 +193,7 @@ def one_line(error: str) -> str:
 
 @dataclass(frozen=True)
 class TaskModel:
-    """A micro HRNet of a task: as a file, and as the Keras model that it was."""
+    """A micro HRNet of a task: its file, and the Keras model that was converted."""
 
     path: Path
     keras: Any
@@ -205,7 +205,7 @@ KINDS = {"landmarks": ("heatmaps", 4), "segmentation": ("class-maps", 4), "class
 
 @lru_cache
 def converted(task: str, channels: int, precision: str) -> tuple[Any, bytes]:
-    """A micro HRNet of that task with random weights, and what it converts to."""
+    """A micro HRNet of a task with random weights: the Keras model and its flatbuffer."""
     from hrnet_tf.backend.keras_module import keras, tf
     from hrnet_tf.models.build import build_model
     from hrnet_tf.models.export import tflite_converter
@@ -215,8 +215,8 @@ def converted(task: str, channels: int, precision: str) -> tuple[Any, bytes]:
     spec = HRNetSpec("micro", 4, TASK_SIZE, channels, (StageSpec(1, 1),) * 3, 8, 1, 4, task=task, interpolation="bilinear").full()
     model = build_model(spec, folded=True)
     random = np.random.default_rng(0)
-    answer = next(layer for layer in reversed(model.layers) if layer.weights)
-    answer.set_weights([random.normal(0, 0.5, weights.shape) for weights in answer.get_weights()])
+    output_layer = next(layer for layer in reversed(model.layers) if layer.weights)
+    output_layer.set_weights([random.normal(0, 0.5, weights.shape) for weights in output_layer.get_weights()])
     converter = tflite_converter(model)
     if precision == "int8":
         crops = normalize(random.integers(0, 256, (8, *TASK_SIZE, 3), np.uint8))
@@ -229,7 +229,7 @@ def converted(task: str, channels: int, precision: str) -> tuple[Any, bytes]:
 
 @pytest.fixture
 def task_model(tmp_path: Path) -> Callable[..., TaskModel]:
-    """Writes a micro model of a task, whose answers have these names; any field of its description can be given another value."""
+    """Writes a micro model of a task with named outputs; keyword arguments replace fields of its description."""
 
     def write(task: str, names: Sequence[str], precision: str = "float32", /, **changes: Any) -> TaskModel:
         keras, flatbuffer = converted(task, len(names), precision)
@@ -261,7 +261,7 @@ def task_model(tmp_path: Path) -> Callable[..., TaskModel]:
 
 
 def data_set(name: str) -> Path:
-    """The folder of that data set; the test is skipped where it is not at hand."""
+    """The folder of a data set; the test is skipped where it is missing."""
     folder = Path(os.environ.get("HRNET_DATA", Path(__file__).parents[3] / "shared" / "data")) / name
     if not folder.is_dir():
         pytest.skip(f"the data set is not in {folder}; set HRNET_DATA to the folder that holds {name}/")
@@ -282,17 +282,17 @@ def faces() -> Path:
 
 @pytest.fixture
 def camvid() -> Path:
-    """Streets, segmented."""
+    """Street scenes with segmentation masks."""
     return data_set("camvid")
 
 
 @pytest.fixture
 def cells() -> Path:
-    """Blood cells, a folder a class."""
+    """Blood cells, one folder per class."""
     return data_set("cells")
 
 
 @pytest.fixture
 def bccd() -> Path:
-    """Blood cells in boxes."""
+    """Blood cells with boxes."""
     return data_set("bccd")

@@ -1,4 +1,4 @@
-"""Random COCO keypoint files: as COCO would write them, and the same people as other tools do."""
+"""Random COCO keypoint files in COCO's form, and the same people in the forms of other tools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAN, INF = math.nan, math.inf
 
 @dataclass(frozen=True)
 class Scene:
-    """A file as COCO writes it (`clean`), predicted keypoints (N, K, 3) of its labelled people in its order, and sigmas."""
+    """A file in COCO's form (`clean`), predicted keypoints (N, K, 3) of its labelled people in file order, and sigmas (K,)."""
 
     clean: Coco
     predicted: np.ndarray[Any, Any]
@@ -25,12 +25,12 @@ class Scene:
 
     @property
     def joints(self) -> int:
-        """K."""
+        """Number of joints K."""
         return len(self.sigmas)
 
 
 def draw_scene(random: Random) -> Scene:
-    """People of all sizes, some unlabelled, some crowds; annotations numbered from 1, areas 0.53 of the box."""
+    """Draw people of all sizes, unlabelled people and crowds. Annotation ids start at 1; areas are 0.53 of the box."""
     joints = int(random.choice([3, 17]))
     images = [{"id": i + 1, "file_name": f"{i}.png", "width": 320, "height": 240} for i in range(random.integers(1, 5))]
     annotations: list[dict[str, Any]] = []
@@ -60,8 +60,8 @@ def draw_scene(random: Random) -> Scene:
     return Scene(clean, np.array(predicted), random.uniform(0.03, 0.11, joints).tolist())
 
 
-def spelled_otherwise(scene: Scene, random: Random) -> Coco:
-    """The same people as tools write them that are not COCO's; each habit by chance."""
+def as_other_tools_write(scene: Scene, random: Random) -> Coco:
+    """The same people in the form of other tools, with a random choice of their habits."""
     coco = copy.deepcopy(scene.clean)
     for habit in (annotation_ids, image_ids, areas, counts, unlabelled_joints, crowds, flags, category_ids, skeletons):
         if random.random() < 0.5:
@@ -70,19 +70,19 @@ def spelled_otherwise(scene: Scene, random: Random) -> Coco:
 
 
 def annotation_ids(coco: Coco, random: Random) -> None:
-    """From 0, twice, texts, or none that is an id."""
+    """Ids from 0, duplicate ids, strings, or values that are no ids."""
     kinds: list[Callable[[int], Any]] = [
         lambda i: i, lambda i: i % 2, lambda i: f"a{i}", lambda i: 10**20 + i, lambda i: NAN, lambda i: [i], lambda i: None,
     ]  # fmt: skip
     kind = kinds[random.integers(len(kinds))]
-    for place, entry in enumerate(coco["annotations"]):
-        entry["id"] = kind(place)
+    for index, entry in enumerate(coco["annotations"]):
+        entry["id"] = kind(index)
     if random.random() < 0.2:
         del coco["annotations"][0]["id"]
 
 
 def image_ids(coco: Coco, random: Random) -> None:
-    """Texts or numbers of any size, in the same order; listed in any order, and some twice."""
+    """Ids as strings or numbers of any size, in the same order; images are shuffled, and one is listed twice."""
     count = len(coco["images"])
     numbers = sorted(random.choice(1000, count, replace=False).tolist())
     chosen: list[list[Any]] = [numbers, [float(n) for n in numbers], sorted(f"img-{n}" for n in numbers), list(range(count))]
@@ -96,7 +96,7 @@ def image_ids(coco: Coco, random: Random) -> None:
 
 
 def areas(coco: Coco, random: Random) -> None:
-    """None that is one, which then is 0.53 of the box."""
+    """Invalid or missing areas, which default to 0.53 of the box."""
     for entry in coco["annotations"]:
         if random.random() < 0.5:
             entry["area"] = [0, 0.0, None, NAN, -1, INF][random.integers(6)]
@@ -105,7 +105,7 @@ def areas(coco: Coco, random: Random) -> None:
 
 
 def counts(coco: Coco, random: Random) -> None:
-    """Numbers of keypoints that are 0, wrong or missing."""
+    """Keypoint counts that are 0, wrong or missing."""
     for entry in coco["annotations"]:
         entry["num_keypoints"] = [0, None, NAN, 99][random.integers(4)]
         if random.random() < 0.3:
@@ -113,16 +113,16 @@ def counts(coco: Coco, random: Random) -> None:
 
 
 def unlabelled_joints(coco: Coco, random: Random) -> None:
-    """Joints that are not labelled with anything for a place."""
-    odd = [[NAN, NAN, 0], [None, None, 0], [None, None, None], [INF, -5, 0], [9999, 1, 0], [0, 0, -1], [NAN, 3, NAN]]
+    """Arbitrary coordinates of unlabelled joints."""
+    values = [[NAN, NAN, 0], [None, None, 0], [None, None, None], [INF, -5, 0], [9999, 1, 0], [0, 0, -1], [NAN, 3, NAN]]
     for entry in coco["annotations"]:
-        for place in range(0, len(entry["keypoints"]), 3):
-            if entry["keypoints"][place + 2] == 0 and random.random() < 0.5:
-                entry["keypoints"][place : place + 3] = odd[random.integers(len(odd))]
+        for start in range(0, len(entry["keypoints"]), 3):
+            if entry["keypoints"][start + 2] == 0 and random.random() < 0.5:
+                entry["keypoints"][start : start + 3] = values[random.integers(len(values))]
 
 
 def crowds(coco: Coco, random: Random) -> None:
-    """More crowds, that lack what COCO's evaluation reads."""
+    """Additional crowds without the fields that COCO's evaluation reads."""
     image = coco["images"][0]["id"]
     annotation = {**coco["annotations"][0], "image_id": image, "iscrowd": 1}
     lacking = [
@@ -141,7 +141,7 @@ def crowds(coco: Coco, random: Random) -> None:
 
 
 def flags(coco: Coco, random: Random) -> None:
-    """`iscrowd` as a truth value, as a float, null or missing."""
+    """`iscrowd` as a boolean, a float, null or missing."""
     for entry in coco["annotations"]:
         if entry["iscrowd"]:
             entry["iscrowd"] = [True, 1.0][random.integers(2)]
@@ -152,7 +152,7 @@ def flags(coco: Coco, random: Random) -> None:
 
 
 def category_ids(coco: Coco, random: Random) -> None:
-    """Texts, 0 or floats; and categories besides, with keypoints and annotations that are anything."""
+    """Category ids as strings, 0 or floats; and more categories with invalid annotations."""
     category_id = ["person", 0, 7.0, "7", 10**12][random.integers(5)]
     coco["categories"][0]["id"] = category_id
     for entry in coco["annotations"]:
@@ -162,18 +162,18 @@ def category_ids(coco: Coco, random: Random) -> None:
         {"id": "b", "name": "cat", "keypoints": ["ear"]},
         {"id": 52, "name": "tree"},
     ]
-    for other in others:
-        coco["categories"].insert(int(random.integers(2)), other)
+    for category in others:
+        coco["categories"].insert(int(random.integers(2)), category)
         for _ in range(random.integers(0, 3)):
-            anything = [{"keypoints": ["x"]}, {"bbox": [NAN] * 4}, {"image_id": None}][random.integers(3)]
-            coco["annotations"].append({"category_id": other["id"], **anything})
+            fields = [{"keypoints": ["x"]}, {"bbox": [NAN] * 4}, {"image_id": None}][random.integers(3)]
+            coco["annotations"].append({"category_id": category["id"], **fields})
 
 
 def skeletons(coco: Coco, random: Random) -> None:
-    """Bones counted from 0, or of joints that are not there."""
-    odd = [[[0, 1]], [[1, 99]], [[-1, 2]], None, "none", [[1]], [["a", "b"]], [1, 2], [[1, 2, 3]], [[1.5, 2]]]
+    """Skeletons counted from 0, of missing joints, or of a wrong type."""
+    values = [[[0, 1]], [[1, 99]], [[-1, 2]], None, "none", [[1]], [["a", "b"]], [1, 2], [[1, 2, 3]], [[1.5, 2]]]
     person = next(entry for entry in coco["categories"] if entry["name"] == "person")
-    person["skeleton"] = odd[random.integers(len(odd))]
+    person["skeleton"] = values[random.integers(len(values))]
 
 
 def first_person(coco: Coco) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""COCO's scores by pycocotools, the reference implementation."""
+"""COCO scores by pycocotools, the reference implementation."""
 
 from __future__ import annotations
 

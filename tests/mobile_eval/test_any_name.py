@@ -1,4 +1,4 @@
-"""Files whose names are not UTF-8, or hold characters that no page and no SVG can: they work, and what is written can be read."""
+"""File names that are not UTF-8, or with characters that HTML and SVG do not allow."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def hrnet(*arguments: object) -> str:
-    """Run a command in a process of its own, as the encoding of its output is; what it printed."""
+    """Run a command in a subprocess, for its output encoding; return its stdout."""
     command = [sys.executable, "-m", "mobile_eval", *map(os.fsencode, map(str, arguments))]
-    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=300)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return done.stdout.decode()
+    result = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=300)
+    assert result.returncode == 0, result.stderr.decode(errors="replace")
+    return result.stdout.decode()
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
@@ -72,13 +72,13 @@ def test_a_video_takes_any_name(model_path: Callable[..., Path], tmp_path: Path)
     writer.release()
     plain.rename(video)
     hrnet("predict", model_path("int8"), video, "--output", tmp_path / "poses")
-    [drawn] = (tmp_path / "poses").glob("*.mp4")
-    capture = cv2.VideoCapture(os.fsencode(drawn))  # type: ignore[call-overload]
+    [output] = (tmp_path / "poses").glob("*.mp4")
+    capture = cv2.VideoCapture(os.fsencode(output))  # type: ignore[call-overload]
     assert sum(capture.read()[0] for _ in range(4)) == 3
 
 
 @pytest.mark.parametrize("code", [0x00, 0x08, 0x0B, 0x0C, 0x1B, 0x7F, 0x85, 0x2028, 0xD800, 0xDFFF, 0xFFFE, 0xFFFF, 0x1F600])
-def test_pictures_are_xml_whatever_is_written_in_them(code: int) -> None:
+def test_svg_is_valid_xml_with_every_character(code: int) -> None:
     content = f'<a> & "{chr(code)}"'
     svg = picture(10, 10, [text(0, 0, content), element("rect", {"id": content}, title=content)], content)
     root = ElementTree.fromstring(svg.encode())
@@ -87,7 +87,7 @@ def test_pictures_are_xml_whatever_is_written_in_them(code: int) -> None:
     assert written.text == root.get("aria-label") == shown
 
 
-def test_pictures_have_a_light_background_on_every_side() -> None:
+def test_svg_has_a_light_background() -> None:
     root = ElementTree.fromstring(picture(100, 50, [], "nothing"))
     background = root[0]
     assert background.get("fill") == "#ffffff"

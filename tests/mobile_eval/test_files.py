@@ -1,4 +1,4 @@
-"""Files are complete or not there; what a killed process left goes; messages name the file and the reason."""
+"""Atomic writes: complete files or none, cleanup after killed processes, and error messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mobile_eval.files import (
 from tests.support.killing import path_of_dead_process
 
 
-def test_unfinished_files_are_this_process_s_own(tmp_path: Path) -> None:
+def test_unfinished_files_belong_to_this_process(tmp_path: Path) -> None:
     seen: list[Path] = []
 
     def write(beside: Path) -> None:
@@ -36,7 +36,7 @@ def test_unfinished_files_are_this_process_s_own(tmp_path: Path) -> None:
     assert seen == [part_path(tmp_path / "a.json")]
 
 
-def test_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
+def test_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
     stale = path_of_dead_process(part_path(tmp_path / "a.json"))
     folder = path_of_dead_process(part_path(tmp_path / "people"))
     video = path_of_dead_process(part_path(tmp_path / "clip.mp4", ".mp4"))
@@ -46,7 +46,7 @@ def test_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
     folder.mkdir()
     for path in (stale, video, living, elsewhere, mine, folder / "1.jpg"):
         path.write_text("half")
-    write_text(tmp_path / "c.txt", "whole")
+    write_text(tmp_path / "c.txt", "complete")
     assert {path.name for path in tmp_path.iterdir()} == {living.name, elsewhere.name, mine.name, "c.txt"}
 
 
@@ -61,7 +61,7 @@ def test_all_unfinished_files_of_a_folder_are_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
 def test_the_message_names_the_file_and_the_first_reason(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a read-only file system removing the unfinished file fails too."""
+    """On a read-only file system, removing the unfinished file fails, too."""
 
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), str(path))
@@ -83,14 +83,14 @@ def test_a_folder_appears_complete_or_not_at_all(failure: BaseException, tmp_pat
     with pytest.raises((ValueError, type(failure))):
         fail()
     assert list(tmp_path.iterdir()) == []
-    (tmp_path / "people").mkdir()  # an empty folder is as good as none
+    (tmp_path / "people").mkdir()  # an empty folder may be replaced
     with complete_folder(tmp_path / "people") as draft:
         write_text(draft / "a" / "b.txt", "x")
         assert list((tmp_path / "people").iterdir()) == []
     assert [path.name for path in tmp_path.rglob("*")] == ["people", "a", "b.txt"]
 
 
-def test_an_error_in_a_folder_names_it_as_the_user_does(tmp_path: Path) -> None:
+def test_errors_name_the_folder_of_the_user(tmp_path: Path) -> None:
     def fail() -> None:
         with complete_folder(tmp_path / "people") as draft:
             write_text(draft / "a", "a file")
@@ -100,7 +100,7 @@ def test_an_error_in_a_folder_names_it_as_the_user_does(tmp_path: Path) -> None:
         fail()
 
 
-def test_an_output_that_cannot_be_is_refused_beforehand(tmp_path: Path) -> None:
+def test_impossible_outputs_are_refused_beforehand(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(HRNetError, match=r"^cannot write .*/file/a\.json: Not a directory"):
         check_output_file(tmp_path / "file" / "a.json")
@@ -110,7 +110,7 @@ def test_an_output_that_cannot_be_is_refused_beforehand(tmp_path: Path) -> None:
         check_output_folder(tmp_path / "file" / "out")
     check_output_file(tmp_path / "new" / "folder" / "a.json")
     check_output_file("/dev/stdout")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing was made
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing was created
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is refused to root")

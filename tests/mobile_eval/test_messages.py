@@ -1,4 +1,4 @@
-"""Numbers with their nouns."""
+"""Nouns in the singular and plural."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ from mobile_eval.messages import number_of
         (1200, "images", "1,200 images"),
     ],
 )
-def test_the_noun_goes_with_the_number(count: int, plural: str, words: str) -> None:
+def test_plural_follows_the_number(count: int, plural: str, words: str) -> None:
     assert number_of(count, plural) == words

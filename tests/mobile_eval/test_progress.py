@@ -9,7 +9,7 @@ from mobile_eval.progress import counting, tracked
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What makes rich take stderr for a terminal."""
+    """Environment that makes rich treat stderr as a terminal."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
 

@@ -1,4 +1,4 @@
-"""Data from JSON as declared types: what does not fit is named by its place."""
+"""JSON as declared types: errors name the place of the invalid value."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Whole:
 SOUND: dict[str, Any] = {"parts": [{"name": "stem", "ms": 1}], "size": [64, 48], "labels": {"a": None, "b": 2}}
 
 
-def test_lists_become_tuples_and_whole_numbers_floats() -> None:
-    found = checked(SOUND, Whole, "w.json")
-    assert found == Whole((Part("stem", 1.0),), (64, 48), {"a": None, "b": 2.0})
-    assert type(found.parts[0].ms) is float
+def test_lists_become_tuples_and_integers_become_floats() -> None:
+    value = checked(SOUND, Whole, "w.json")
+    assert value == Whole((Part("stem", 1.0),), (64, 48), {"a": None, "b": 2.0})
+    assert type(value.parts[0].ms) is float
     assert checked({**SOUND, "note": 3}, Whole, "w.json").note == 3.0
 
 
@@ -64,13 +64,13 @@ def test_lists_become_tuples_and_whole_numbers_floats() -> None:
         ({"note": []}, "w.json: note must be a string or a number or null, got []"),
     ],
 )
-def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(HRNetError) as raised:
+def test_invalid_entries_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(HRNetError) as caught:
         checked({**SOUND, **change}, Whole, "w.json")
-    assert str(raised.value).startswith(message)
+    assert str(caught.value).startswith(message)
 
 
-def test_other_entries_are_ignored_where_that_is_said() -> None:
+def test_unknown_entries_can_be_ignored() -> None:
     assert checked({**SOUND, "more": 1}, Whole, "w.json", extra=True) == checked(SOUND, Whole, "w.json")
 
 
@@ -83,12 +83,12 @@ def test_values_in_messages_are_short() -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "", " \n", "{", "nul", "1" * 5000, "[1, 2"])
-def test_json_that_is_none(text: str, tmp_path: Path) -> None:
+def test_invalid_json_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     path.write_text(text)
-    with pytest.raises(HRNetError, match=rf"^thing {path} is (empty|not JSON)") as raised:
+    with pytest.raises(HRNetError, match=rf"^thing {path} is (empty|not JSON)") as caught:
         read_json(path, "thing")
-    assert "\n" not in str(raised.value)
+    assert "\n" not in str(caught.value)
     assert parse_json(json.dumps(SOUND), "text") == SOUND
 
 
@@ -127,7 +127,7 @@ class Spec:
         ({"name": "n", "size": [1, 2], "stages": [{"modules": 1}]}, Spec, Spec("n", (1, 2), (Stage(1),))),
     ],
 )
-def test_what_is_as_declared(value: Any, kind: Any, expected: Any) -> None:
+def test_valid_values(value: Any, kind: Any, expected: Any) -> None:
     assert checked(value, kind, "f") == expected
 
 
@@ -151,11 +151,11 @@ def test_what_is_as_declared(value: Any, kind: Any, expected: Any) -> None:
         ({"name": "n", "size": [1, 2], "stages": [{"modules": 0}]}, Spec, r"f: stages\[0\]: at least one module, got 0"),
     ],
 )  # fmt: skip
-def test_what_is_not(value: Any, kind: Any, message: str) -> None:
+def test_invalid_values(value: Any, kind: Any, message: str) -> None:
     with pytest.raises(HRNetError, match=message):
         checked(value, kind, "f")
 
 
-def test_an_entry_that_is_missing() -> None:
+def test_missing_entry() -> None:
     with pytest.raises(HRNetError, match="f: a is missing, expected a string or null"):
         checked_entry({}, "a", str | None, "f")

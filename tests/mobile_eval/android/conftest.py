@@ -1,4 +1,4 @@
-"""The real adb, an emulated phone, and a program for it that plays back recorded outputs of benchmark_model."""
+"""The real adb, an emulated phone, and a program that replays recorded outputs of benchmark_model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ sys.exit(plays["status"])
 
 
 def elf(path: Path) -> bytes:
-    """The smallest program for x86-64 Linux that becomes the one at `path`."""
+    """A minimal x86-64 Linux program that executes the program at `path`."""
     code = START + str(path).encode() + b"\0"
     base, size = 0x400000, 64 + 56 + len(code)
     header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
@@ -95,7 +95,7 @@ def unpacked_adb(folder: Path) -> str:
     run("apt-get", *options, "update")
     only = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
     needed = run("apt-cache", *options, "depends", "--recurse", *only, "adb").splitlines()
-    installed = ("libc6", "libgcc", "gcc-", "libstdc++", "libcrypt", "<")  # this machine has them: they run Python
+    installed = ("libc6", "libgcc", "gcc-", "libstdc++", "libcrypt", "<")  # installed, as Python needs them
     run("apt-get", *options, "download", *[name for name in needed if name[:1].strip() and not name.startswith(installed)])
     for package in folder.glob("*.deb"):
         run("dpkg-deb", "-x", package, folder)
@@ -148,7 +148,7 @@ def phone(make_phone: Callable[..., EmulatedPhone]) -> EmulatedPhone:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[..., Path]:
-    """A benchmark_model for the phone: an ELF file that plays recorded outputs back."""
+    """A benchmark_model for the phone: an ELF file that replays recorded outputs."""
     if platform.machine() != "x86_64":
         pytest.skip("the program that plays benchmark_model is for x86-64")
 
@@ -166,7 +166,7 @@ def program(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A file that passes as a .tflite where it is only copied."""
+    """A stub .tflite for tests that only copy it."""
     path = tmp_path / "a model.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(1000))
     return path
@@ -174,7 +174,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def invoke(invoke: Invoke) -> Invoke:
-    """Runs `hrnet android ...` in this process; exit code, stdout, and stderr."""
+    """Runs `hrnet android ...` in this process; returns exit code, stdout and stderr."""
     return partial(invoke, "android")
 
 

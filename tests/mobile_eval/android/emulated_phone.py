@@ -24,7 +24,7 @@ TEMPORARY = "/data/local/tmp"
 
 
 class Stream:
-    """A stream inside of the connection, such as that of a command."""
+    """A stream within the connection, such as that of a command."""
 
     def __init__(self, connection: Connection, local_id: int, remote_id: int):
         self.connection, self.local_id, self.remote_id = connection, local_id, remote_id
@@ -79,7 +79,7 @@ class Connection:
             stream = Stream(self, len(self.streams) + 1, first)
             self.streams[stream.local_id] = stream
             self.send(b"OKAY", stream.local_id, first)
-            threading.Thread(target=self.phone.answer, args=(stream, data.rstrip(b"\0").decode()), daemon=True).start()
+            threading.Thread(target=self.phone.serve, args=(stream, data.rstrip(b"\0").decode()), daemon=True).start()
         elif second in self.streams and command == b"WRTE":
             self.streams[second].incoming.put(data)
             self.send(b"OKAY", second, first)
@@ -137,7 +137,7 @@ class EmulatedPhone:
         """Close every connection; without `reconnects` the phone accepts no new ones."""
         if not self.reconnects:
             with contextlib.suppress(OSError):
-                self.server.shutdown(socket.SHUT_RDWR)  # closing alone would not end the accept that waits
+                self.server.shutdown(socket.SHUT_RDWR)  # closing does not end a waiting accept
             self.server.close()
         for connection in self.connections:
             with contextlib.suppress(OSError):
@@ -151,7 +151,7 @@ class EmulatedPhone:
                 self.connections.append(connection)
                 threading.Thread(target=connection.serve, daemon=True).start()
 
-    def answer(self, stream: Stream, service: str) -> None:
+    def serve(self, stream: Stream, service: str) -> None:
         with contextlib.suppress(EOFError):
             if service.startswith("sync:"):
                 self._sync(stream)
@@ -261,10 +261,10 @@ class Adb:
 
     def __call__(self, *arguments: str) -> str:
         environment = {**os.environ, **self.variables}
-        ended = subprocess.run(
+        result = subprocess.run(
             [self.program, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
         )
-        return ended.stdout + ended.stderr
+        return result.stdout + result.stderr
 
     def connect(self, phone: EmulatedPhone) -> None:
         for _ in range(50):

@@ -71,7 +71,7 @@ def test_bench_writes_the_keys_of_hrnet_bench(
 def test_values_that_are_not_reported_are_unavailable(
     invoke: Invoke, make_phone: Callable[..., EmulatedPhone], program: Program, model: Path, tmp_path: Path
 ) -> None:
-    phone = make_phone(shell_v2=False)  # Android 6 and before: adb passes no exit status on
+    phone = make_phone(shell_v2=False)  # up to Android 6, adb passes no exit status
     json = tmp_path / "phone.json"
     options = ("--runs", 1, "--no-memory", "--no-operators", "--json", json)
     code, out, _ = invoke("bench", model, "--benchmark-binary", program("gpu_old.txt"), "--use-gpu", *options)
@@ -217,9 +217,9 @@ def test_failures_give_the_reason_of_the_tool(invoke: Invoke, phone: EmulatedPho
 def test_interrupted_run_ends_on_the_phone(phone: EmulatedPhone, program: Program, model: Path) -> None:
     command = [sys.executable, "-m", "mobile_eval", "android", "bench", model, "--benchmark-binary", program(seconds=60)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where these tests run in a background that ignores it
+    restore_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs ignore SIGINT
     running = subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=restore_sigint
     )
     pids: list[Path] = []
     for _ in range(200):

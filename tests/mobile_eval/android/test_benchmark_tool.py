@@ -1,4 +1,4 @@
-"""What benchmark_model prints, from recorded outputs; see outputs/README.md."""
+"""Parsing of recorded outputs of benchmark_model; see outputs/README.md."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_profile_from_csv() -> None:
 
 
 def test_profile_with_commas_and_delegate_internals() -> None:
-    header = "node type, first, avg_ms, %, cdf%, mem KB, times called, name\n"  # as since TFLite 2.8 (stats_calculator.cc)
+    header = "node type, first, avg_ms, %, cdf%, mem KB, times called, name\n"  # format since TFLite 2.8 (stats_calculator.cc)
     text = f"Operator-wise Profiling Info for Regular Benchmark Runs:\n{header}"
     text += "TfLiteXNNPackDelegate, 1, 1.5, 90%, 90%, 0, 1, [a\t b]:3\n\n"
     text += f"Delegate internal: \n{header}Convolution (NHWC, F32) IGEMM, 1, 0.75, 50%, 50%, 0, 2, Convolution:0\n"
@@ -95,7 +95,12 @@ def test_profile_with_commas_and_delegate_internals() -> None:
         ("gpu_unsupported.txt", PhoneBackend(), (None, None, 22, None), "the model ran partly on XNNPACK, in 22 partitions"),
         ("gpu_unsupported.txt", PhoneBackend(delegate=GPU), (None, None, None, None), "benchmark_model does not report GPU"),
         ("gpu_old.txt", PhoneBackend(xnnpack=False), (None, None, None, None), "all operators ran on TFLite's own kernels"),
-        ("litert.txt", PhoneBackend(xnnpack=False), (1, 1, 1, {}), "1 of 1 operators ran on XNNPACK"),  # it has no such switch
+        (
+            "litert.txt",
+            PhoneBackend(xnnpack=False),
+            (1, 1, 1, {}),
+            "1 of 1 operators ran on XNNPACK",
+        ),  # without that option
     ],
 )
 def test_parse_placement(name: str, backend: PhoneBackend, counts: tuple[object, ...], shown: str) -> None:

@@ -19,50 +19,52 @@ from .emulated_phone import EmulatedPhone
 ModelPath = Callable[..., Path]
 
 
-def on(people: People) -> tuple[object, ...]:
+def data_options(people: People) -> tuple[object, ...]:
     return "--annotations", people.annotations, "--images", people.images
 
 
-def give_python(phone: EmulatedPhone, name: str = "python3") -> None:
+def install_python(phone: EmulatedPhone, name: str = "python3") -> None:
     phone.install(name, f'#!/bin/sh\nexec {sys.executable} "$@"\n')
 
 
-def test_figures_are_those_of_this_machine(
+def test_figures_match_this_machine(
     invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
 ) -> None:
-    give_python(phone)
+    install_python(phone)
     model = model_path(name="it's a model")
     json = tmp_path / "out" / "figures.json"
-    code, out, error = invoke("evaluate", model, *on(people), "--limit", 2, "--json", json)
+    code, out, error = invoke("evaluate", model, *data_options(people), "--limit", 2, "--json", json)
     assert code == 0, error
     dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
-    here = evaluate_pose(TFLiteModel(model), dataset).to_json()
-    there = read(json)
-    assert (there["instances"], there["images"], there["python"]) == (2, 1, "python3")
-    assert there["pck"] == here["pck"]
-    assert there["oks"] == pytest.approx(here["oks"])
-    assert there["annotations"] == str(people.annotations)
+    expected = evaluate_pose(TFLiteModel(model), dataset).to_json()
+    figures = read(json)
+    assert (figures["instances"], figures["images"], figures["python"]) == (2, 1, "python3")
+    assert figures["pck"] == expected["pck"]
+    assert figures["oks"] == pytest.approx(expected["oks"])
+    assert figures["annotations"] == str(people.annotations)
     assert "PCK@0.1" in out
     assert "copying the evaluator, the model and 1 image" in out
     assert phone.temporary_files() == []
 
 
-def test_options_arrive(invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path) -> None:
-    give_python(phone, "other-python")
+def test_options_reach_the_phone(
+    invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
+) -> None:
+    install_python(phone, "other-python")
     json = tmp_path / "figures.json"
     options = ("--flip", "--flip-pairs", "0:1", "--exif", "stored", "--decoding", "dark", "--no-xnnpack", "--max-pixels", 500_000)
     more = ("--sigmas", "0.1", "--threads", 2, "--python", "other-python")
-    code, _, error = invoke("evaluate", model_path(), *on(people), *options, *more, "--json", json)
+    code, _, error = invoke("evaluate", model_path(), *data_options(people), *options, *more, "--json", json)
     assert code == 0, error
-    there = read(json)
-    assert {name: there["options"][name] for name in ("flip", "flip_pairs", "exif", "decoding", "sigmas")} == {
+    figures = read(json)
+    assert {name: figures["options"][name] for name in ("flip", "flip_pairs", "exif", "decoding", "sigmas")} == {
         "flip": True,
         "flip_pairs": "0:1",
         "exif": "stored",
         "decoding": "dark",
         "sigmas": [0.1],
     }
-    assert (there["instances"], there["threads"], there["python"]) == (4, 2, "other-python")
+    assert (figures["instances"], figures["threads"], figures["python"]) == (4, 2, "other-python")
     assert any("--max-pixels 500000" in command for command in phone.commands)
 
 
@@ -70,7 +72,7 @@ def test_no_python_on_the_phone(
     invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
 ) -> None:
     phone.install("python", "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'cv2'\" >&2\nexit 1\n")
-    code, out, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path / "figures.json")
+    code, out, error = invoke("evaluate", model_path(), *data_options(people), "--json", tmp_path / "figures.json")
     assert code == 2
     line = one_line(error)
     assert f"no Python on the phone {phone.serial} can run the evaluator (python3: inaccessible or not found; " in line
@@ -85,7 +87,7 @@ def test_no_runtime_on_the_phone(invoke: Invoke, phone: EmulatedPhone, people: P
     refuse = 'case "$2" in *find_runtime*) echo "ValueError: no TFLite runtime" >&2; exit 1;; esac'
     script = f'#!/bin/sh\n{refuse}\nexec {sys.executable} "$@"\n'
     phone.install("python3", script)
-    code, out, error = invoke("evaluate", model_path(), *on(people))
+    code, out, error = invoke("evaluate", model_path(), *data_options(people))
     assert code == 2
     assert "has no TFLite runtime" in one_line(error)
     assert "proot-distro" in out
@@ -93,20 +95,20 @@ def test_no_runtime_on_the_phone(invoke: Invoke, phone: EmulatedPhone, people: P
 
 
 def test_bad_input_ends_in_one_line(invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath) -> None:
-    give_python(phone)
+    install_python(phone)
     path = model_path()
-    code, _, error = invoke("evaluate", path, *on(people), "--runtime", "none such'")
+    code, _, error = invoke("evaluate", path, *data_options(people), "--runtime", "none such'")
     assert code == 2
     assert "evaluating on the phone failed: " in one_line(error)
     assert "none such'" in one_line(error)
-    code, _, error = invoke("evaluate", path, *on(people), "--sigmas", "x")
+    code, _, error = invoke("evaluate", path, *data_options(people), "--sigmas", "x")
     assert code == 2
     assert "--sigmas takes numbers" in one_line(error)
-    code, _, error = invoke("evaluate", path, *on(people), "--decoding", "x")
+    code, _, error = invoke("evaluate", path, *data_options(people), "--decoding", "x")
     assert code == 2
     assert "one of model, quarter, dark, udp, got 'x'" in one_line(error)
     path.write_bytes(path.read_bytes()[:-20_000])
-    code, _, error = invoke("evaluate", path, *on(people))
+    code, _, error = invoke("evaluate", path, *data_options(people))
     assert code == 2
     assert "truncated or damaged" in one_line(error)
     assert phone.temporary_files() == []
@@ -115,9 +117,9 @@ def test_bad_input_ends_in_one_line(invoke: Invoke, phone: EmulatedPhone, people
 def test_full_phone_is_cleaned_up(
     invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
 ) -> None:
-    give_python(phone)
+    install_python(phone)
     phone.free_bytes = 3000
-    code, _, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path / "figures.json")
+    code, _, error = invoke("evaluate", model_path(), *data_options(people), "--json", tmp_path / "figures.json")
     assert code == 2
     assert "No space left on device" in one_line(error)
     assert phone.temporary_files() == []

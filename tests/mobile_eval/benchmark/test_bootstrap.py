@@ -10,7 +10,7 @@ from mobile_eval.tasks.report import ratio, sums_by_group
 
 
 def sums(hits: np.ndarray, groups: list[int] | range) -> np.ndarray:
-    """Number of hits in each group's rows (N, K), and number of items."""
+    """Numbers of hits and items in the rows (N, K) of each group."""
     return sums_by_group(np.column_stack([hits.sum(axis=1), np.full(len(hits), hits.shape[1])]), groups)
 
 

@@ -1,4 +1,4 @@
-"""Timing: what is reported, and that models take turns."""
+"""Latency measurement: reports, and the order of models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.mobile_eval.conftest import MicroModels
 
 
 class Sleeper:
-    """An interpreter whose runs take that long, and which records its calls."""
+    """An interpreter with a fixed run time that records its calls."""
 
     def __init__(self, name: str, seconds: float, calls: list[str]):
         self.name, self.seconds, self.calls = name, seconds, calls
@@ -38,7 +38,7 @@ class Sleeper:
 
 @pytest.fixture
 def sleepers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[Path], list[str]]:
-    """Two files whose "models" take 2 and 8 ms, and the calls that were made."""
+    """Two stub models that take 2 and 8 ms, and the recorded calls."""
     calls: list[str] = []
     paths = [tmp_path / "fast.tflite", tmp_path / "slow.tflite"]
     times = {"fast": 0.002, "slow": 0.008}

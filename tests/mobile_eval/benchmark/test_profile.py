@@ -1,4 +1,4 @@
-"""Profiles of the micro model: every operator has its part and its time, and single operators compute what they did."""
+"""Profiles of the micro model: parts and times of operators, and results of extracted operators."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ModelPath = Callable[..., Path]
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_operators_are_those_of_the_runtime(model_path: ModelPath, precision: str) -> None:
+def test_operators_match_the_runtime(model_path: ModelPath, precision: str) -> None:
     path = model_path(precision)
     operators = TFLiteGraph(path).operators
     expected = [op["op_name"] for op in make_interpreter(path)._get_ops_details() if op["op_name"] != "DELEGATE"]
@@ -53,7 +53,7 @@ def test_copies_of_an_extracted_operator_agree(model_path: ModelPath, tmp_path: 
             np.testing.assert_array_equal(copy, outputs[0])
 
 
-def test_kernels_are_those_of_the_keras_model(model_path: ModelPath, micro) -> None:  # type: ignore[no-untyped-def]
+def test_kernels_match_keras(model_path: ModelPath, micro) -> None:  # type: ignore[no-untyped-def]
     graph = TFLiteGraph(model_path("float32"))
     operator = next(operator for operator in graph.operators if operator.layer == "stem_conv2")
     kernel, bias = graph.constant(operator.index, 1), graph.constant(operator.index, 2)
@@ -101,8 +101,8 @@ def test_parts_and_groups_of_layers(layer: str | None, part: str, group: str) ->
 def test_command_writes_a_profile(model_path: ModelPath, tmp_path: Path) -> None:
     path, picture = tmp_path / "profile.json", tmp_path / "profile.svg"
     options = ["--rounds", "5", "--json", str(path), "--picture", str(picture)]
-    ended = CliRunner().invoke(app, ["profile", str(model_path("float32")), *options])
-    assert ended.exit_code == 0, ended.output
+    result = CliRunner().invoke(app, ["profile", str(model_path("float32")), *options])
+    assert result.exit_code == 0, result.output
     result = load_profile(path)
     assert result.model == "float32.tflite"
     assert picture.read_text() == profile_svg(result)
@@ -143,7 +143,7 @@ def test_damaged_profiles_name_the_entry(place: list[Any], value: object, named:
         load_profile(path)
 
 
-def test_picture_has_bars_of_parts_and_operators_and_cells_of_branches(model_path: ModelPath) -> None:
+def test_chart_has_bars_of_parts_and_operators_and_cells_of_branches(model_path: ModelPath) -> None:
     result = profile(model_path("int8"), rounds=3)
     drawn = ElementTree.fromstring(profile_svg(result))
     titles = [title.text or "" for title in drawn.iter("{http://www.w3.org/2000/svg}title")]

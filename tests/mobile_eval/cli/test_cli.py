@@ -1,4 +1,4 @@
-"""The commands: what they write, and how they end on bad input."""
+"""The commands: outputs, exit codes and error lines."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from tests.mobile_eval.conftest import Invoke, People, one_line
 ROOT = Path(__file__).parents[3]
 
 
-def on(people: People) -> tuple[object, ...]:
+def data_options(people: People) -> tuple[object, ...]:
     return "--annotations", people.annotations, "--images", people.images
 
 
 def test_evaluate(invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     figures, predictions = tmp_path / "out" / "figures.json", tmp_path / "out" / "predictions.json"
-    code, out, _ = invoke("evaluate", model_path(), *on(people), "--json", figures, "--predictions", predictions, "--limit", 3)
+    code, out, _ = invoke(
+        "evaluate", model_path(), *data_options(people), "--json", figures, "--predictions", predictions, "--limit", 3
+    )
     assert code == 0
     assert "PCK@0.1" in out
     assert json.loads(figures.read_text())["instances"] == 3
@@ -39,7 +41,7 @@ def test_bench_compare_and_predict(invoke: Invoke, people: People, model_path: C
     assert invoke("bench", model_path(), "--runs", 3, "--no-memory", "--json", latency)[0] == 0
     assert len(json.loads(latency.read_text())["samples_ms"]) == 3
     report = tmp_path / "report"
-    code, out, _ = invoke("compare", model_path(), model_path("int8"), *on(people), "--output", report, "--rounds", 2)
+    code, out, _ = invoke("compare", model_path(), model_path("int8"), *data_options(people), "--output", report, "--rounds", 2)
     assert code == 0
     assert out.strip().endswith(str(report / "index.html"))
     assert json.loads((report / "results.json").read_text())["command"].startswith("hrnet compare ")
@@ -57,41 +59,41 @@ def test_help_has_an_example_for_each_command(invoke: Invoke) -> None:
 
 def test_bad_models_end_in_one_line(invoke: Invoke, people: People, model_path: Callable[..., Path]) -> None:
     path = model_path()
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    code, _, error = invoke("evaluate", path, *on(people))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    code, _, error = invoke("evaluate", path, *data_options(people))
     assert code == 2
     assert "truncated or damaged" in one_line(error)
     path.with_suffix(".json").unlink()
-    code, _, error = invoke("evaluate", path, *on(people))
+    code, _, error = invoke("evaluate", path, *data_options(people))
     assert code == 2
     assert "truncated" in one_line(error)
     path.write_text("hello")
-    for arguments in (("evaluate", path, *on(people)), ("bench", path), ("predict", path, "x.jpg", "--output", "y")):
+    for arguments in (("evaluate", path, *data_options(people)), ("bench", path), ("predict", path, "x.jpg", "--output", "y")):
         code, _, error = invoke(*arguments)
         assert code == 2
         assert "is not a TFLite model" in one_line(error)
 
 
-def test_bad_pictures_end_in_one_line_and_leave_nothing(
+def test_bad_images_end_in_one_line_and_leave_nothing(
     invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     picture, figures = people.images / "000003.jpg", tmp_path / "figures.json"
     picture.write_bytes(picture.read_bytes()[:-300])
-    code, _, error = invoke("evaluate", model_path(), *on(people), "--json", figures)
+    code, _, error = invoke("evaluate", model_path(), *data_options(people), "--json", figures)
     assert code == 2
     assert "000003.jpg is truncated" in one_line(error)
-    code, _, error = invoke("compare", model_path(), *on(people), "--output", tmp_path / "report", "--rounds", 1)
+    code, _, error = invoke("compare", model_path(), *data_options(people), "--output", tmp_path / "report", "--rounds", 1)
     assert code == 2
     assert list((tmp_path / "report").iterdir()) == []
     picture.unlink()
-    code, _, error = invoke("evaluate", model_path(), *on(people), "--json", figures)
+    code, _, error = invoke("evaluate", model_path(), *data_options(people), "--json", figures)
     assert code == 2
     assert "000003.jpg" in one_line(error)
     assert not figures.exists()
 
 
-def test_missing_options_end_in_two(invoke: Invoke, model_path: Callable[..., Path]) -> None:
+def test_missing_options_exit_with_2(invoke: Invoke, model_path: Callable[..., Path]) -> None:
     code, _, error = invoke("evaluate", model_path())
     assert code == 2
     assert "--annotations" in error
@@ -100,11 +102,11 @@ def test_missing_options_end_in_two(invoke: Invoke, model_path: Callable[..., Pa
 def test_full_disk_as_a_command(people: People, model_path: Callable[..., Path]) -> None:
     if not Path("/dev/full").is_char_device():
         pytest.skip("this system has no /dev/full")
-    arguments = ["evaluate", str(model_path()), *map(str, on(people)), "--json", "/dev/full"]
+    arguments = ["evaluate", str(model_path()), *map(str, data_options(people)), "--json", "/dev/full"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-m", "mobile_eval", *arguments], capture_output=True, text=True, env=environment)
-    assert done.returncode == 2
-    assert one_line(done.stderr) == "error: cannot write /dev/full: No space left on device"
+    result = subprocess.run([sys.executable, "-m", "mobile_eval", *arguments], capture_output=True, text=True, env=environment)
+    assert result.returncode == 2
+    assert one_line(result.stderr) == "error: cannot write /dev/full: No space left on device"
     assert Path("/dev/full").is_char_device()
 
 
@@ -124,14 +126,14 @@ def test_disk_that_fills_up_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert json.loads(path.read_text()) == {"old": 1}
 
 
-def test_output_that_cannot_be_is_refused_first(
+def test_impossible_outputs_are_refused_first(
     invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    code, _, error = invoke("evaluate", model_path(), *on(people), "--json", tmp_path)
+    code, _, error = invoke("evaluate", model_path(), *data_options(people), "--json", tmp_path)
     assert code == 2
     assert "it is a folder" in one_line(error)
     (tmp_path / "file").write_text("x")
-    code, _, error = invoke("compare", model_path(), *on(people), "--output", tmp_path / "file")
+    code, _, error = invoke("compare", model_path(), *data_options(people), "--output", tmp_path / "file")
     assert code == 2
     assert "cannot make the folder" in one_line(error)
 
@@ -154,7 +156,7 @@ def application(error: BaseException) -> typer.Typer:
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_how_commands_end(
+def test_exit_codes_and_messages(
     error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["hrnet"])
@@ -164,7 +166,7 @@ def test_how_commands_end(
     assert message in capsys.readouterr().err
 
 
-def test_debug_brings_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["hrnet"])
     monkeypatch.setenv("HRNET_DEBUG", "1")
     with pytest.raises(SystemExit):
@@ -173,7 +175,7 @@ def test_debug_brings_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("shapes differ"), KeyError("width")])
-def test_a_bug_looks_like_one(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bugs_show_a_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["hrnet"])
     with pytest.raises(SystemExit) as ended:
         run(application(error))
@@ -204,6 +206,6 @@ def test_imports_stay_light() -> None:
     ]
     code = "import sys, mobile_eval.cli.app; assert 'numpy' not in sys.modules and 'cv2' not in sys.modules, 'cli is heavy'\n"
     code += f"import {', '.join(modules)}\nprint([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]", done.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]", result.stderr
     assert len(modules) > 15

@@ -1,4 +1,4 @@
-"""Options of the command line, made of dataclasses."""
+"""Command-line options declared by dataclasses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files with several keypoint categories: which is used, and what is reported of the others."""
+"""Files with several keypoint categories: the choice, and the report on the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOG = {"id": 2, "name": "dog", "keypoints": ["nose", "tail"], "skeleton": [[1, 2
 
 @pytest.fixture
 def both(people: People) -> People:
-    """The drawn people, of which the last labelled one is a dog; the dogs' category comes first."""
+    """The drawn people with a dog as the last labelled instance; the category of dogs comes first."""
     people.coco["categories"].insert(0, dict(DOG))
     people.coco["annotations"][3].update(category_id=2, keypoints=[40.0, 40.0, 2, 50.0, 50.0, 1])
     people.rewrite()

@@ -30,7 +30,7 @@ def test_all_suffixes_and_linked_folders(tmp_path: Path) -> None:
     names = ["a.gif", "b.JFIF", "c.JPG", "d.Png", "e.tiff", "f.pgm", "sub/deep/g.WEBP", "h.jpe"]
     folder, elsewhere = fill(tmp_path / "images", *names), fill(tmp_path / "elsewhere", "x/1.jpg", "2.jpg")
     (folder / "linked").symlink_to(elsewhere)
-    (folder / "sub" / "up").symlink_to(folder)  # a circle
+    (folder / "sub" / "up").symlink_to(folder)  # a cycle
     (folder / "single.png").symlink_to(elsewhere / "2.jpg")
     fill(folder, ".hidden/1.png", ".1.png")
     files = image_files(folder)
@@ -55,7 +55,7 @@ def test_skipped_files_are_counted_and_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def animals(tmp_path: Path) -> Path:
-    """Two classes, one of them a linked folder; and what lies beside images."""
+    """Two classes, one of them a linked folder, and files that are not images."""
     fill(tmp_path / "pictures" / "of dogs", "1.gif", "2.png", "2.heic")
     folder = fill(tmp_path / "animals", "cat/1.png", "cat/more/2.JPG", "loose.png", "cat/notes.docx", "origin.json")
     (folder / "dog").symlink_to(tmp_path / "pictures" / "of dogs")
@@ -80,10 +80,10 @@ def test_class_folders(animals: Path, tmp_path: Path) -> None:
 
 def test_one_class_and_classes_without_images_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "one", "cat/1.png", "2.png")
-    with pytest.raises(HRNetError, match="one holds one class folder, cat"):
+    with pytest.raises(HRNetError, match=r"one .*cat"):
         load_classification_dataset(tmp_path / "one")
     fill(tmp_path / "two", "cat/1.png", "dog/1.heic")
-    with pytest.raises(HRNetError, match=r"class folder .*dog has no images \(1 file skipped: 1.heic\)"):
+    with pytest.raises(HRNetError, match=r"dog .*1\.heic"):
         load_classification_dataset(tmp_path / "two")
 
 

@@ -1,4 +1,4 @@
-"""COCO instances as other tools write them: the scores of pycocotools on the same boxes."""
+"""COCO instances of other tools: scores equal pycocotools on the same boxes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draw(random: np.random.Generator) -> tuple[Coco, list[dict[str, Any]]]:
-    """Boxes and crowds of three classes, areas those of the boxes, and detections: noisy, and false."""
+    """Boxes and crowds of three classes, with the area of their boxes, and noisy and false detections."""
     images = [{"id": i + 1, "file_name": f"{i}.png", "width": 640, "height": 480} for i in range(6)]
     annotations, results = [], []
-    for image in images[:-1]:  # the last is background
+    for image in images[:-1]:  # the last image is background
         for _ in range(random.integers(1, 6)):
             box = [*random.uniform(0, 300, 2), *np.exp(random.uniform(2, 5, 2))]
             annotation = {"image_id": image["id"], "category_id": int(random.integers(1, 4)), "bbox": list(map(float, box))}
@@ -46,8 +46,8 @@ def draw(random: np.random.Generator) -> tuple[Coco, list[dict[str, Any]]]:
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}, results
 
 
-def otherwise(coco: Coco, random: np.random.Generator) -> tuple[Coco, dict[str, dict[int, Any]]]:
-    """The file with other ids (in the same order), areas and crowds, and the ids that stand for 1, 2, ..."""
+def as_other_tools_write(coco: Coco, random: np.random.Generator) -> tuple[Coco, dict[str, dict[int, Any]]]:
+    """The file with different ids (in the same order), areas and crowds; returns the file and the new ids by name and old id."""
     coco = copy.deepcopy(coco)
     ids = {
         "image_id": dict(
@@ -56,7 +56,7 @@ def otherwise(coco: Coco, random: np.random.Generator) -> tuple[Coco, dict[str, 
         "category_id": dict(enumerate([["x", "y", "z"], [0, 1, 2], [7, 70, 700]][random.integers(3)], 1)),
     }
     for entry in coco["annotations"]:
-        entry.update({name: known[entry[name]] for name, known in ids.items()})
+        entry.update({name: new_ids[entry[name]] for name, new_ids in ids.items()})
         entry["area"] = [0, None, math.nan, -3][random.integers(4)] if random.random() < 0.5 else entry["area"]
         entry["id"] = [entry["id"] % 2, 0, f"n{entry['id']}", math.nan][random.integers(4)]
     for name, table in (("image_id", "images"), ("category_id", "categories")):
@@ -76,11 +76,11 @@ def test_scores_equal_pycocotools(images: Path) -> None:
     for seed in range(FILES):
         random = np.random.default_rng(seed)
         clean, results = draw(random)
-        coco, ids = otherwise(clean, random)
+        coco, ids = as_other_tools_write(clean, random)
         path.write_text(json.dumps(coco))
         data = load_detection_dataset(path, images)
         assert (len(data), data.classes) == (6, ("a", "b", "c"))
-        renumbered = [{**entry, **{name: known[entry[name]] for name, known in ids.items()}} for entry in results]
+        renumbered = [{**entry, **{name: new_ids[entry[name]] for name, new_ids in ids.items()}} for entry in results]
         expected = pycocotools_scores(clean, results)
         for result in (measure_boxes(data, renumbered), box_ap({**coco, "annotations": coco["annotations"][:-5]}, renumbered)):
             assert_same_scores(dataclasses.astuple(result), expected, str(seed))

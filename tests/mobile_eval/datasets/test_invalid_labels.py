@@ -1,4 +1,4 @@
-"""Invalid labels: a few are counted, named and skipped; more than 1 % refuse the file, and --strict refuses the first."""
+"""Invalid labels: up to 1 % are counted, named and skipped; more, or --strict, refuse the file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mobile_eval.tasks.detection.evaluate import measure_boxes
 from mobile_eval.tasks.pose.evaluate import measure_pose
 from tests.mobile_eval.conftest import Invoke, People, one_line
 
-PEOPLE, IN_IMAGE = 100, 20  # COCO counts so many predictions of an image
+PEOPLE, IN_IMAGE = 100, 20  # COCO's limit of predictions per image
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an image, whose content is not looked at."""
+    """The folder of an image, whose content is never read."""
     folder = tmp_path_factory.mktemp("images")
     (folder / "a.png").touch()
     return folder
@@ -89,13 +89,13 @@ def test_one_invalid_annotation_in_a_hundred_is_skipped(
     assert counts == (PEOPLE - 1, PEOPLE - 1)
     assert data.skipped_summary.startswith("1 of 100 annotations skipped; first: annotation 7")
     assert message in data.skipped_summary
-    with pytest.raises(HRNetError, match=r"json, annotation 7") as refused:
+    with pytest.raises(HRNetError, match=r"json, annotation 7") as caught:
         read(coco, images, strict=True)
-    assert message in str(refused.value)
+    assert message in str(caught.value)
     coco["annotations"][8].update(change)
-    with pytest.raises(HRNetError, match=r"2 of 100 annotations .* 1%; first: annotation 7") as refused:
+    with pytest.raises(HRNetError, match=r"2 of 100 annotations .* 1%; first: annotation 7") as caught:
         read(coco, images)
-    assert message in str(refused.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(("change", "message"), BAD_KEYPOINTS)
@@ -195,7 +195,7 @@ def test_crowds_and_background_of_detection(coco: dict[str, Any], images: Path) 
     false = {"image_id": 7, "category_id": 1, "bbox": [9, 9, 50, 50], "score": 1.0}
     right, wrong = measure_boxes(data, perfect), measure_boxes(data, [*perfect, false])
     assert right.ap == pytest.approx(1.0)
-    assert wrong.ap == pytest.approx(100 / 101, abs=1e-3)  # found first, on a background image: precision n / (n + 1)
+    assert wrong.ap == pytest.approx(100 / 101, abs=1e-3)  # the false one is ranked first: precision n / (n + 1)
 
 
 def test_evaluate_reports_invalid_labels_and_strict_refuses_them(

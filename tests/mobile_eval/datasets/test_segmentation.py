@@ -1,4 +1,4 @@
-"""Masks of one to eight bits, with palettes, of 0 and 255, and next to the images."""
+"""Masks: bit depths, palettes, values 0 and 255, and folders shared with images."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def test_grey_levels_of_few_bits_are_read_as_stored(depth: int, tmp_path: Path) 
     samples, path = indices(2**depth), tmp_path / "m.png"
     path.write_bytes(png_of_samples(samples, depth))
     np.testing.assert_array_equal(read_mask(path, 2**depth), samples)
-    with Image.open(path) as opened:  # which spreads them over 0 to 255
+    with Image.open(path) as opened:  # Pillow scales levels to 0 to 255
         shown = np.asarray(opened.convert("L")).astype(int)
     np.testing.assert_array_equal(shown * (2**depth - 1) // 255, samples)
-    with pytest.raises(HRNetError, match=f"holds class {2**depth - 1}, but the model has {2**depth - 1} classes"):
+    with pytest.raises(HRNetError, match=rf"class {2**depth - 1}\b.* {2**depth - 1} classes"):
         read_mask(path, 2**depth - 1)
 
 
@@ -112,7 +112,7 @@ def as_pillow_bits(path: Path, mask: NDArray[np.uint8]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[[Write], Path]:
-    """Writes three images with a square each, and their masks of 0 and 1 in some way."""
+    """Writes three images of a square, and their masks of 0 and 1 by the given function."""
 
     def make(write: Write) -> Path:
         for part in ("images", "masks"):
@@ -129,57 +129,57 @@ def folder(tmp_path: Path) -> Callable[[Write], Path]:
 
 @pytest.mark.parametrize("write", [as_bits, as_bit_palette, as_pillow_bits])
 def test_one_bit_masks_have_two_classes(write: Write, folder: Callable[[Write], Path]) -> None:
-    at = folder(write)
-    data = load_segmentation_dataset(at / "images", at / "masks")
+    root = folder(write)
+    data = load_segmentation_dataset(root / "images", root / "masks")
     assert data.classes == ("class_0", "class_1")
     mask = read_mask(data.images[1].mask_path, 2)
     assert (mask.sum(), mask[11, 20]) == (19 * 30, 1)
 
 
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("with_class_names", [False, True])
 @pytest.mark.parametrize("write", [as_255, as_nothing])
 def test_masks_of_0_and_255_are_refused(
-    write: Write, named: bool, folder: Callable[[Write], Path], task_model: Callable[..., TaskModel], invoke: Invoke
+    write: Write, with_class_names: bool, folder: Callable[[Write], Path], task_model: Callable[..., TaskModel], invoke: Invoke
 ) -> None:
-    at = folder(write)
-    if named:
-        (at / "masks" / "classes.json").write_text('["background", "square"]')
-    with pytest.raises(HRNetError, match=r"the masks in .*masks hold nothing but 0 and 255"):
-        load_segmentation_dataset(at / "images", at / "masks")
+    root = folder(write)
+    if with_class_names:
+        (root / "masks" / "classes.json").write_text('["background", "square"]')
+    with pytest.raises(HRNetError, match=r"masks.* 0 and 255"):
+        load_segmentation_dataset(root / "images", root / "masks")
     model = task_model("segmentation", ("background", "square")).path
-    arguments = "--images", at / "images", "--masks", at / "masks"
-    for command in (("evaluate", model), ("compare", model, "--output", at / "report")):
+    arguments = "--images", root / "images", "--masks", root / "masks"
+    for command in (("evaluate", model), ("compare", model, "--output", root / "report")):
         code, _, error = invoke(*command, *arguments)
         assert code == 2
         assert "hold nothing but 0 and 255" in one_line(error)
-    assert not (at / "report").exists()
-    mask = cv2.imread(str(at / "masks" / "2.png"), cv2.IMREAD_UNCHANGED)
+    assert not (root / "report").exists()
+    mask = cv2.imread(str(root / "masks" / "2.png"), cv2.IMREAD_UNCHANGED)
     mask[:5] = 1
-    cv2.imwrite(str(at / "masks" / "2.png"), mask)  # and 255 is what is ignored, after all
-    assert len(load_segmentation_dataset(at / "images", at / "masks").classes) == 2
+    cv2.imwrite(str(root / "masks" / "2.png"), mask)  # with a class 1, 255 is the ignored value
+    assert len(load_segmentation_dataset(root / "images", root / "masks").classes) == 2
 
 
 def test_masks_in_the_folder_of_images_are_refused(folder: Callable[[Write], Path]) -> None:
-    at = folder(as_bits)
-    for path in (at / "masks").iterdir():
-        shutil.copy(path, at / "images" / path.name)
-    (at / "link").symlink_to(at / "images")
-    for masks in (at / "images", at / "link", at / "masks" / ".." / "images"):
-        with pytest.raises(HRNetError, match=r"images and masks are both in .*images"):
-            load_segmentation_dataset(at / "images", masks)
-    with pytest.raises(HRNetError, match=r"0.jpg and 0.png have the same name"):
-        load_segmentation_dataset(at / "images", at / "masks")
+    root = folder(as_bits)
+    for path in (root / "masks").iterdir():
+        shutil.copy(path, root / "images" / path.name)
+    (root / "link").symlink_to(root / "images")
+    for masks in (root / "images", root / "link", root / "masks" / ".." / "images"):
+        with pytest.raises(HRNetError, match=r"both in .*images"):
+            load_segmentation_dataset(root / "images", masks)
+    with pytest.raises(HRNetError, match=r"0\.jpg and 0\.png"):
+        load_segmentation_dataset(root / "images", root / "masks")
 
 
 @pytest.mark.parametrize("linked", [False, True])
 def test_masks_inside_the_folder_of_images(linked: bool, folder: Callable[[Write], Path], tmp_path: Path) -> None:
-    at = folder(as_bits)
-    inside = at / "images" / "masks"
+    root = folder(as_bits)
+    inside = root / "images" / "masks"
     if linked:
-        inside.symlink_to(at / "masks")
+        inside.symlink_to(root / "masks")
     else:
-        (at / "masks").rename(inside)
-    data = load_segmentation_dataset(at / "images", inside)
+        (root / "masks").rename(inside)
+    data = load_segmentation_dataset(root / "images", inside)
     assert [(image.image_path.name, image.mask_path.name) for image in data.images] == [
         (f"{n}.jpg", f"{n}.png") for n in range(3)
     ]
@@ -187,9 +187,9 @@ def test_masks_inside_the_folder_of_images(linked: bool, folder: Callable[[Write
 
 
 def test_images_inside_the_folder_of_masks(folder: Callable[[Write], Path]) -> None:
-    at = folder(as_bits)
-    (at / "images").rename(at / "masks" / "images")
-    data = load_segmentation_dataset(at / "masks" / "images", at / "masks")
+    root = folder(as_bits)
+    (root / "images").rename(root / "masks" / "images")
+    data = load_segmentation_dataset(root / "masks" / "images", root / "masks")
     assert [(image.image_path.name, image.mask_path.name) for image in data.images] == [
         (f"{n}.jpg", f"{n}.png") for n in range(3)
     ]
@@ -197,10 +197,10 @@ def test_images_inside_the_folder_of_masks(folder: Callable[[Write], Path]) -> N
 
 
 def test_two_masks_with_the_same_name(folder: Callable[[Write], Path]) -> None:
-    at = folder(as_bits)
-    (at / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
-    with pytest.raises(HRNetError, match=r"1.bmp and 1.png have the same name"):
-        load_segmentation_dataset(at / "images", at / "masks")
+    root = folder(as_bits)
+    (root / "masks" / "1.bmp").write_bytes(encoded(indices(2), format="BMP"))
+    with pytest.raises(HRNetError, match=r"1\.bmp and 1\.png"):
+        load_segmentation_dataset(root / "images", root / "masks")
 
 
 def test_pillow_reads_the_test_files() -> None:

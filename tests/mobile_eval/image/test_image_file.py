@@ -1,4 +1,4 @@
-"""Files of every format: their size by their header, a limit on it, what follows an image, and what is damaged."""
+"""Image files of every format: header sizes, the pixel limit, trailing data, and damage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_sizes_and_pixels_are_pillow_s(name: str, tmp_path: Path) -> None:
+def test_sizes_and_pixels_match_pillow(name: str, tmp_path: Path) -> None:
     for height, width in ((1, 1), (7, 300), (257, 19), (64, 1000)):
         data = encoded(photograph(height, width), **FORMATS[name])
         with Image.open(io.BytesIO(data)) as opened:
@@ -62,7 +62,7 @@ def test_sizes_of_portable_maps(data: bytes) -> None:
 
 
 def with_size(data: bytes, width: int, height: int) -> bytes:
-    """The file with another size in its header."""
+    """The file with a different size in its header."""
     changed = bytearray(data)
     kind = Image.open(io.BytesIO(data)).format
     if kind == "BMP":
@@ -72,23 +72,23 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
     elif kind == "PPM":
         changed = bytearray(data.replace(b"120 90", b"%d %d" % (width, height), 1))
     elif kind == "JPEG":
-        place = data.index(b"\xff\xc0") + 5
-        changed[place : place + 4] = struct.pack(">HH", height, width)
+        offset = data.index(b"\xff\xc0") + 5
+        changed[offset : offset + 4] = struct.pack(">HH", height, width)
     elif kind == "WEBP":
         changed[26:30] = struct.pack("<HH", width & 0x3FFF, height & 0x3FFF)
     elif kind == "TIFF":
         for tag, before, after in ((256, 120, width), (257, 90, height)):
-            place = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
-            assert data[place : place + 4] == struct.pack("<I", before)
-            changed[place : place + 4] = struct.pack("<I", after)
+            offset = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
+            assert data[offset : offset + 4] == struct.pack("<I", before)
+            changed[offset : offset + 4] = struct.pack("<I", after)
     return bytes(changed)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.bmp", "lossy.webp", "a.tif", "a.gif", "a.ppm"])
-def test_a_small_file_that_claims_a_large_image_is_not_decoded(name: str, tmp_path: Path) -> None:
+def test_small_files_with_forged_large_sizes_are_not_decoded(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(with_size(encoded(photograph(90, 120), **FORMATS[name]), 16000, 15000))
-    with pytest.raises(HRNetError, match=rf"{name} is 15000x16000 \(height x width\), 240,000,000 pixels .* raise `max_pixels`"):
+    with pytest.raises(HRNetError, match=rf"{name} is 15000x16000 \(height x width\), 240,000,000.*`max_pixels`"):
         read_image(path)
 
 
@@ -103,23 +103,23 @@ def test_png_bombs(width: int, height: int, depth: int, colour: int) -> None:
             decode(data, flags, "image x")
 
 
-def test_the_limit_can_be_moved() -> None:
+def test_pixel_limit_can_be_changed() -> None:
     assert max_pixels() == MAX_PIXELS == 10**8
     data = encoded(photograph(90, 120), format="PNG")
     set_max_pixels(90 * 120)
-    set_max_pixels(None)  # as it is
+    set_max_pixels(None)  # keeps the limit
     assert pixels(data).shape == (90, 120, 3)
     set_max_pixels(90 * 120 - 1)
-    with pytest.raises(HRNetError, match="10,800 pixels where `max_pixels` is 10,799"):
+    with pytest.raises(HRNetError, match=r"10,800.*`max_pixels`.*10,799"):
         pixels(data)
     for wrong in (0, -1, MAX_WARPED_PIXELS + 1):
-        with pytest.raises(HRNetError, match="`max_pixels` must be from 1 to 715,827,882"):
+        with pytest.raises(HRNetError, match=r"`max_pixels`.*715,827,882"):
             set_max_pixels(wrong)
 
 
 def test_sides_that_cannot_be_warped() -> None:
     pixels(encoded(np.zeros((1, MAX_SIDE, 3), np.uint8), format="PNG"))
-    with pytest.raises(HRNetError, match="opencv warps no side over 32,766 pixels"):
+    with pytest.raises(HRNetError, match="32,766"):
         pixels(encoded(np.zeros((MAX_SIDE + 1, 1, 3), np.uint8), format="PNG"))
 
 
@@ -133,32 +133,32 @@ THUMBNAIL = b"\xff\xe1" + struct.pack(">H", 2 + 6 + len(JPEG)) + b"Exif\0\0" + J
 def test_data_after_the_end_of_a_jpeg(trailer: bytes, progressive: bool) -> None:
     data = encoded(photograph(300, 200, seed=1), format="JPEG", progressive=progressive)
     with_thumbnail = data[:2] + THUMBNAIL + data[2:]
-    for whole in (data, with_thumbnail):
-        np.testing.assert_array_equal(pixels(whole + trailer), pixels(data))
-        assert header_size(whole + trailer) == (300, 200)
+    for image in (data, with_thumbnail):
+        np.testing.assert_array_equal(pixels(image + trailer), pixels(data))
+        assert header_size(image + trailer) == (300, 200)
 
 
 @pytest.mark.parametrize("after", [b"", bytes(100_000), b"ftypmp42" * 400])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.999])
 def test_truncated_jpegs(share: float, after: bytes) -> None:
     for data in (encoded(photograph(300, 200, 2), format="JPEG", progressive=progressive) for progressive in (False, True)):
-        for whole in (data, data[:2] + THUMBNAIL + data[2:]):
+        for image in (data, data[:2] + THUMBNAIL + data[2:]):
             with pytest.raises(HRNetError, match=r"image x is (truncated|damaged)"):
-                pixels(whole[: int(share * len(whole))] + after)
+                pixels(image[: int(share * len(image))] + after)
 
 
-def test_png_s_are_read_to_their_end_and_no_further() -> None:
+def test_pngs_are_read_exactly_to_their_end() -> None:
     data = encoded(photograph(90, 120), format="PNG")
     np.testing.assert_array_equal(pixels(data + b"more"), pixels(data))
     for length in range(8, len(data), 97):
         with pytest.raises(HRNetError, match="image x is damaged"):
             pixels(data[:length])
-    for place in range(41, len(data) - 16, 97):
-        with pytest.raises(HRNetError, match="image x is damaged: the checksum of its chunk IDAT is wrong"):
-            pixels(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
+    for offset in range(41, len(data) - 16, 97):
+        with pytest.raises(HRNetError, match=r"image x .*IDAT"):
+            pixels(data[:offset] + bytes([data[offset] ^ 0x55]) + data[offset + 1 :])
 
 
-def test_opencv_and_libpng_add_no_lines(capfd: pytest.CaptureFixture[str]) -> None:
+def test_opencv_and_libpng_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     samples = np.zeros((5, 7), np.uint8)
     profile = chunk(b"iCCP", b"broken\0\0no zlib") + chunk(b"tIME", b"") + chunk(b"pHYs", b"1")
     np.testing.assert_array_equal(pixels(png_of_samples(samples, 8, more=profile)), pixels(png_of_samples(samples, 8)))
@@ -171,7 +171,7 @@ def test_opencv_and_libpng_add_no_lines(capfd: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     "data", [b"", b"\0", b"GIF", b"BM", b"P6", b"RIFF", b"II*\0", b"\xff\xd8\xff", b"text", b"\0\0\0\x0cjP  "]
 )
-def test_what_is_no_image(data: bytes, tmp_path: Path) -> None:
+def test_files_without_an_image(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(data)
     assert header_size(data) is None

@@ -1,4 +1,4 @@
-"""Boxes for `predict`: by path, category and score; and boxes files that are not as they should be."""
+"""Boxes for `predict`: by path, category and score; and invalid box files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def written(tmp_path: Path, content: Any) -> Path:
     return path
 
 
-def test_by_name_number_and_table(people: People, tmp_path: Path) -> None:
+def test_boxes_by_name_id_and_table(people: People, tmp_path: Path) -> None:
     images = sorted(people.images.iterdir())
     entries: list[dict[str, Any]] = [
         {"file_name": "000002.jpg", "bbox": [1, 2, 3, 4]},
@@ -41,17 +41,17 @@ def test_by_name_number_and_table(people: People, tmp_path: Path) -> None:
     assert len(load_boxes(people.annotations, images)[images[0]]) == 1
 
 
-def test_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boxes_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     images = [Path("data/a/1.jpg"), Path("data/b/1.jpg"), Path("c/2.jpg")]
     names = ["a/1.jpg", "data/b/1.jpg", "./b/1.jpg", "2.jpg", str(tmp_path / "c/2.jpg"), "d/2.jpg", "ata/a/1.jpg"]
     entries = [{"file_name": name, "bbox": [index, 1, 2, 3]} for index, name in enumerate(names)]
-    left = {image: [box[0] for box in boxes] for image, boxes in load_boxes(written(tmp_path, entries), images).items()}
-    assert left == {images[0]: [0], images[1]: [1, 2], images[2]: [3, 4]}
+    edges = {image: [box[0] for box in boxes] for image, boxes in load_boxes(written(tmp_path, entries), images).items()}
+    assert edges == {images[0]: [0], images[1]: [1, 2], images[2]: [3, 4]}
     table = {"images": [{"id": 9, "file_name": "b/1.jpg"}], "annotations": [{"image_id": 9, "bbox": BOX}]}
     assert list(load_boxes(written(tmp_path, table), images)) == [images[1]]
     for entry in ({"file_name": "1.jpg", "bbox": BOX}, {"image_id": 1, "bbox": BOX}):
-        with pytest.raises(HRNetError, match=r"entry 0: .* matches data/a/1.jpg and data/b/1.jpg"):
+        with pytest.raises(HRNetError, match=r"entry 0: .*data/a/1\.jpg.*data/b/1\.jpg"):
             load_boxes(written(tmp_path, [entry]), images)
 
 
@@ -106,12 +106,12 @@ def entry(**changes: Any) -> str:
         ('"text"', "must hold COCO annotations"),
         ("3", "must hold COCO annotations"),
         ('{"annotations": 3}', "must hold COCO annotations"),
-        ('[{"file_name": "000001.jpg", "bbox": [1, 2, 3, 4]}, 7]', "entry 1: expected an object with bbox .*, got '7'"),
-        ('{"images": 1, "annotations": []}', "'images' must be a list of objects, got 1"),
-        ('{"images": [4], "annotations": []}', "'images' must be a list of objects"),
-        ('{"categories": {}, "annotations": []}', "'categories' must be a list of objects"),
-        ('{"images": [{"id": 1}], "annotations": []}', "image 0: expected an id and a file_name"),
-        ('{"images": [{"id": [1], "file_name": "a"}], "annotations": []}', "image 0: expected an id and a file_name"),
+        ('[{"file_name": "000001.jpg", "bbox": [1, 2, 3, 4]}, 7]', "entry 1: .*'7'"),
+        ('{"images": 1, "annotations": []}', "'images' .*got 1"),
+        ('{"images": [4], "annotations": []}', "'images'"),
+        ('{"categories": {}, "annotations": []}', "'categories'"),
+        ('{"images": [{"id": 1}], "annotations": []}', "image 0: .*file_name"),
+        ('{"images": [{"id": [1], "file_name": "a"}], "annotations": []}', "image 0: .*file_name"),
         (
             '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": []}',
             "image 1: the id 1 is also that of a",
@@ -124,32 +124,32 @@ def entry(**changes: Any) -> str:
             '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": [2]}]}',
             "entry 0: image_id .* is not among the file",
         ),
-        ('[{"bbox": [1, 2, 3, 4]}]', "entry 0: it has neither file_name nor image_id"),
-        ('[{"image_id": {}, "bbox": [1, 2, 3, 4]}]', "entry 0: image_id must be a number, got {}"),
-        (entry(file_name=5), "entry 0: file_name must be a path, got 5"),
-        (entry(file_name=""), "entry 0: file_name must be a path, got ''"),
-        (entry(bbox=[1, 2, 3]), r"entry 0: bbox must be \[x, y, width, height\]"),
-        (entry(bbox=None), "entry 0: bbox must be"),
-        (entry(bbox="1234"), "entry 0: bbox must be"),
-        (entry(bbox={"x": 1}), "entry 0: bbox must be"),
-        (entry(bbox=[1, 2, "3", 4]), "entry 0: bbox must be finite numbers, got '3'"),
-        (entry(bbox=[1, 2, True, 4]), "entry 0: bbox must be finite numbers, got 'True'"),
-        (entry(bbox=[1, 2, [3], 4]), "entry 0: bbox must be finite numbers"),
-        (entry(bbox=[1, float("nan"), 3, 4]), "entry 0: bbox must be finite numbers, got 'nan'"),
-        (entry(bbox=[1, 2, float("inf"), 4]), "entry 0: bbox must be finite numbers, got 'inf'"),
-        (entry(bbox=[1, 10**400, 3, 4]), "entry 0: bbox must be finite numbers, got '1000"),
-        (entry(bbox=[1, 2**63, 3, 4]), "entry 0: bbox must be finite and within 1,000,000 pixels"),
-        (entry(bbox=[1, 2, 1e300, 4]), "entry 0: bbox must be finite and within 1,000,000 pixels"),
-        (entry(bbox=[-1e12, 2, 3, 4]), "entry 0: bbox must be finite and within 1,000,000 pixels"),
+        ('[{"bbox": [1, 2, 3, 4]}]', "entry 0: .*file_name"),
+        ('[{"image_id": {}, "bbox": [1, 2, 3, 4]}]', "entry 0: image_id .*got {}"),
+        (entry(file_name=5), "entry 0: file_name .*got 5"),
+        (entry(file_name=""), "entry 0: file_name .*got ''"),
+        (entry(bbox=[1, 2, 3]), r"entry 0: bbox .*got \[1.0, 2.0, 3.0\]"),
+        (entry(bbox=None), "entry 0: bbox .*got None"),
+        (entry(bbox="1234"), "entry 0: bbox .*got '1234'"),
+        (entry(bbox={"x": 1}), "entry 0: bbox .*got {'x': 1}"),
+        (entry(bbox=[1, 2, "3", 4]), "entry 0: bbox .*got '3'"),
+        (entry(bbox=[1, 2, True, 4]), "entry 0: bbox .*got 'True'"),
+        (entry(bbox=[1, 2, [3], 4]), r"entry 0: bbox .*got .*\[3\]"),
+        (entry(bbox=[1, float("nan"), 3, 4]), "entry 0: bbox .*got 'nan'"),
+        (entry(bbox=[1, 2, float("inf"), 4]), "entry 0: bbox .*got 'inf'"),
+        (entry(bbox=[1, 10**400, 3, 4]), "entry 0: bbox .*got '1000"),
+        (entry(bbox=[1, 2**63, 3, 4]), "entry 0: bbox .*1,000,000 pixels"),
+        (entry(bbox=[1, 2, 1e300, 4]), "entry 0: bbox .*1,000,000 pixels"),
+        (entry(bbox=[-1e12, 2, 3, 4]), "entry 0: bbox .*1,000,000 pixels"),
         (entry(bbox=[1, 2, 0, 4]), "has no area"),
-        (entry(bbox=[0.1, 0.2, 0.3, 0.4]), "is smaller than a pixel; expected x, y, width and height in pixels"),
-        (entry(bbox=[1, 2, 1e-300, 1e-300]), "is smaller than a pixel"),
-        (entry(score="high"), "entry 0: score must be finite numbers, got 'high'"),
-        (entry(score=float("nan")), "entry 0: score must be finite numbers, got 'nan'"),
-        (entry(category_id=[1]), r"entry 0: category_id must be a number, got \[1\]"),
-        (entry(score=0.2), "holds no box of score 0.3 or more for .*000001.jpg"),
-        (entry(iscrowd=1), "holds no box of score 0.3 or more for .*000001.jpg"),
-        (entry(file_name="other.jpg"), "holds no box of score 0.3 or more for .*000001.jpg"),
+        (entry(bbox=[0.1, 0.2, 0.3, 0.4]), "smaller than a pixel"),
+        (entry(bbox=[1, 2, 1e-300, 1e-300]), "smaller than a pixel"),
+        (entry(score="high"), "entry 0: score .*got 'high'"),
+        (entry(score=float("nan")), "entry 0: score .*got 'nan'"),
+        (entry(category_id=[1]), r"entry 0: category_id .*got \[1\]"),
+        (entry(score=0.2), "0.3 .*000001.jpg"),
+        (entry(iscrowd=1), "0.3 .*000001.jpg"),
+        (entry(file_name="other.jpg"), "0.3 .*000001.jpg"),
         (entry(file_name="elsewhere/000001.jpg"), "entries need file_name, the end of an image's path, or image_id"),
     ],
 )

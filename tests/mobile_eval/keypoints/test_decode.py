@@ -1,4 +1,4 @@
-"""DARK's and UDP's decoding against the official formulas, written anew as plain loops: no opencv in the reference.
+"""DARK and UDP decoding against the official formulas, written as plain loops without opencv.
 
 DARK: `gaussian_blur`, `taylor` and `get_final_preds` of DARK-Pose (lib/core/inference.py; mmpose's `refine_keypoints_dark` is the
 same). UDP: mmpose's `refine_keypoints_dark_udp`.
@@ -18,12 +18,12 @@ from mobile_eval.keypoints.decode import decode_by_geometry, decode_dark, decode
 from tests.mobile_eval.heatmaps import gaussian
 
 HEIGHT, WIDTH = 32, 24
-RADIUS, SIGMA = 5, 2.0  # of opencv's Gaussian kernel of 11: 0.3 * ((11 - 1) / 2 - 1) + 0.8
-REACH = 5.0  # how far UDP's step is followed
+RADIUS, SIGMA = 5, 2.0  # opencv's Gaussian kernel of 11 pixels: 0.3 * ((11 - 1) / 2 - 1) + 0.8
+REACH = 5.0  # longest step that the package's UDP decoding takes
 
 
 def official_blur(heatmap: NDArray[np.float32]) -> NDArray[np.float64]:
-    """One map (H, W) blurred with zeros around it, and scaled so that its maximum is what it was."""
+    """Blur one map (H, W), padded with zeros, and restore its maximum."""
     height, width = heatmap.shape
     kernel = [math.exp(-((i - RADIUS) ** 2) / (2 * SIGMA**2)) for i in range(2 * RADIUS + 1)]
     kernel = [weight / sum(kernel) for weight in kernel]
@@ -58,7 +58,7 @@ def official_dark(heatmap: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def official_udp(heatmap: NDArray[np.float32]) -> tuple[float, float]:
-    """Place (x, y) of one map (H, W) with a positive maximum; of a step beyond REACH, which ours does not take, the maximum's."""
+    """Place (x, y) of one map (H, W) with a positive maximum; that of the maximum where the step exceeds REACH."""
     y, x = map(int, np.unravel_index(heatmap.argmax(), heatmap.shape))
     log = np.pad(np.log(np.clip(official_blur(heatmap), 1e-3, 50)), 1, mode="edge")
     centre, right, below, left, above = (log[y + 1 + b, x + 1 + a] for a, b in ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1)))
@@ -70,7 +70,7 @@ def official_udp(heatmap: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def near_borders() -> NDArray[np.float32]:
-    """Gaussians (N, H, W, 1) whose centres lie in all of the five pixels along each border, and a little outside."""
+    """Gaussians (N, H, W, 1) whose centers lie within five pixels of each border, and slightly outside."""
     rng = np.random.default_rng(0)
     places = []
     for along in np.linspace(0, 1, 9):
@@ -86,25 +86,25 @@ def near_borders() -> NDArray[np.float32]:
     [pytest.param(decode_dark, official_dark, id="dark"), pytest.param(decode_udp, official_udp, id="udp")],
 )
 @pytest.mark.parametrize("noise", [0.0, 0.01])
-def test_decoding_is_the_official_one_at_and_near_all_borders(
+def test_decoding_matches_the_official_code_near_borders(
     decode: Callable[[NDArray[np.float32]], NDArray[np.float64]],
     official: Callable[[NDArray[np.float32]], tuple[float, float]],
     noise: float,
 ) -> None:
     maps = near_borders()
     maps += np.random.default_rng(1).normal(0, noise, maps.shape).astype(np.float32)
-    expected = [(*official(one[..., 0]), float(one.max())) for one in maps]
+    expected = [(*official(heatmap[..., 0]), float(heatmap.max())) for heatmap in maps]
     np.testing.assert_allclose(decode(maps)[:, 0], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("decode", [decode_dark, decode_udp], ids=["dark", "udp"])
 @pytest.mark.parametrize(("x", "y"), [(20.0, 30.0), (20.3, 30.45), (9.8, 50.2), (40.49, 12.51)])
-def test_a_gaussian_s_centre_is_found(decode: Callable[..., NDArray[np.float64]], x: float, y: float) -> None:
-    found = decode(gaussian(x, y))[0, 0]
-    np.testing.assert_allclose(found[:2], [x, y], atol=0.01)
-    assert found[2] == pytest.approx(gaussian(x, y).max())
+def test_gaussian_center_is_decoded(decode: Callable[..., NDArray[np.float64]], x: float, y: float) -> None:
+    keypoint = decode(gaussian(x, y))[0, 0]
+    np.testing.assert_allclose(keypoint[:2], [x, y], atol=0.01)
+    assert keypoint[2] == pytest.approx(gaussian(x, y).max())
     quarter = decode_heatmaps(gaussian(x, y))[0, 0]
-    assert np.abs(found[:2] - [x, y]).max() <= np.abs(quarter[:2] - [x, y]).max()
+    assert np.abs(keypoint[:2] - [x, y]).max() <= np.abs(quarter[:2] - [x, y]).max()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_noisy_maps_and_maps_without_a_joint(
     rng = np.random.default_rng(0)
     maps = np.concatenate([gaussian(*rng.uniform(0, [47, 63]), peak=rng.uniform(0.1, 1)) for _ in range(60)])
     maps += rng.normal(0, 0.02, maps.shape).astype(np.float32)
-    maps[0], maps[1] = -1, 1e-4  # no joint, and one so faint that UDP takes no logarithm of it
-    expected = [(0, 0, -1), *((*official(one[..., 0]), float(one.max())) for one in maps[1:])]
+    maps[0], maps[1] = -1, 1e-4  # no joint, and a peak below UDP's clipping threshold
+    expected = [(0, 0, -1), *((*official(heatmap[..., 0]), float(heatmap.max())) for heatmap in maps[1:])]
     np.testing.assert_allclose(decode(maps)[:, 0], expected, atol=1e-3)
     np.testing.assert_array_equal(decode_by_geometry(maps, UDP), decode_udp(maps))

@@ -1,4 +1,4 @@
-"""The flip test, and many people as one by one."""
+"""The flip test, and batched against single predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mobile_eval.runtime.tflite_model import TFLiteModel
 from tests.mobile_eval.conftest import SIZE, People
 
 
-def test_mirrored_heatmaps_come_back() -> None:
+def test_flip_back() -> None:
     rng = np.random.default_rng(1)
     maps = rng.random((2, 5, 7, 3), np.float32)
     back = flip_back(maps, np.array([0, 2, 1]))
@@ -27,16 +27,16 @@ def test_mirrored_heatmaps_come_back() -> None:
         assert back[image, row, column, joint] == maps[image, row, source, (0, 2, 1)[joint]]
 
 
-def test_the_flip_test_averages_both(model_path: Callable[..., Path], people: People) -> None:
+def test_flip_test_averages_both_heatmaps(model_path: Callable[..., Path], people: People) -> None:
     model = TFLiteModel(model_path())
     crops = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     plain, mirrored = model.heatmaps(crops), model.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
     expected = decode_heatmaps((plain + flip_back(mirrored, model.description.category.mirrored)) / 2)
-    found = DecodingOptions(flip=True).keypoints(model, model.to_input(crops))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    keypoints = DecodingOptions(flip=True).keypoints(model, model.to_input(crops))
+    np.testing.assert_allclose(keypoints, expected, atol=1e-6)
 
 
-def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: Callable[..., object]) -> None:
+def test_heatmap_options_need_heatmaps(model_path: Callable[..., Path], describe: Callable[..., object]) -> None:
     model = TFLiteModel(model_path())
     object.__setattr__(model.description, "output", ModelOutput("keypoints", 4, TensorFormat("float32")))
     DecodingOptions().check(model)
@@ -47,9 +47,9 @@ def test_what_needs_heatmaps_says_so(model_path: Callable[..., Path], describe: 
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_many_are_as_one_by_one(precision: str, model_path: Callable[..., Path], people: People) -> None:
+def test_batched_predictions_match_single_ones(precision: str, model_path: Callable[..., Path], people: People) -> None:
     model = TFLiteModel(model_path(precision))
     instances = load_keypoint_dataset(people.annotations, people.images).instances
-    found = list(predict_instances(model, instances))
-    for keypoints, instance in zip(found, instances, strict=True):
+    predictions = list(predict_instances(model, instances))
+    for keypoints, instance in zip(predictions, instances, strict=True):
         np.testing.assert_array_equal(keypoints, predict_box(model, read_image(instance.image_path), instance.box))

@@ -1,4 +1,4 @@
-"""Pictures with skeletons."""
+"""Prediction on images: skeletons, keypoint files, and refused images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.mobile_eval.conftest import Invoke, People, one_line
 from tests.support.image_files import encoded, png_that_claims
 
 
-def test_whole_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_full_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     images = sorted(people.images.iterdir())[:2]
     results = predict(TFLiteModel(model_path()), images, tmp_path / "poses")
     assert [result.picture.name for result in results] == ["000001_pose.jpg", "000002_pose.jpg"]
@@ -51,7 +51,7 @@ def test_written_keypoints_are_a_coco_file(people: People, model_path: Callable[
 
 def test_bad_images(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model = TFLiteModel(model_path())
-    with pytest.raises(HRNetError, match=r"cannot read image .*absent.jpg: No such file"):
+    with pytest.raises(HRNetError, match=r"absent\.jpg: No such file"):
         predict(model, [people.images / "absent.jpg"], tmp_path / "a")
     with pytest.raises(HRNetError, match="at least one image"):
         predict(model, [], tmp_path / "b")
@@ -63,26 +63,26 @@ def written(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_nothing_is_left_where_an_image_is_refused(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_refused_image_leaves_no_output(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model, images = TFLiteModel(model_path()), [people.images / "000001.jpg", tmp_path / "sub" / "000001.jpg"]
     (tmp_path / "sub").mkdir()
     images[1].write_bytes(images[0].read_bytes()[:2000])
     out = tmp_path / "out"
-    with pytest.raises(HRNetError, match=r"000001.jpg is truncated"):
+    with pytest.raises(HRNetError, match=r"000001\.jpg is truncated"):
         predict(model, images, out)
     assert not out.exists()
     out.mkdir()
     (out / "mine.txt").write_text("stays")
-    with pytest.raises(HRNetError, match=r"box \[500, 1, 5, 5\] lies outside its image .*000001.jpg, 160x130 pixels"):
+    with pytest.raises(HRNetError, match=r"\[500, 1, 5, 5\].*000001\.jpg.*160x130"):
         predict(model, images[:1], out, boxes={images[0]: [(1, 2, 30, 40), (500, 1, 5, 5)]})
     assert written(out) == ["mine.txt"]
 
 
-def test_an_earlier_call_is_not_overwritten(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_existing_output_is_not_overwritten(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model, images, out = TFLiteModel(model_path()), sorted(people.images.iterdir()), tmp_path / "out"
     predict(model, images[:1], out)
     before = {path: path.read_bytes() for path in out.iterdir()}
-    with pytest.raises(HRNetError, match=r"out already holds keypoints.json"):
+    with pytest.raises(HRNetError, match=r"out .*keypoints\.json"):
         predict(model, images[1:], out)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     predict(model, images[1:], out, overwrite=True)
@@ -90,7 +90,7 @@ def test_an_earlier_call_is_not_overwritten(people: People, model_path: Callable
     assert len(json.loads((out / "keypoints.json").read_text())["images"]) == 2
 
 
-def test_images_of_one_name_are_both_kept(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_images_with_the_same_name_are_both_written(people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model, [first, second, third] = TFLiteModel(model_path()), sorted(people.images.iterdir())
     a, b = tmp_path / "in" / "a" / "1.jpg", tmp_path / "in" / "b" / "1.jpg"
     for source, target in ((first, a), (second, b), (third, a.with_suffix(".jpeg"))):
@@ -100,12 +100,12 @@ def test_images_of_one_name_are_both_kept(people: People, model_path: Callable[.
     results = predict(model, [a, b], out)
     assert written(out) == ["a/1_pose.jpg", "b/1_pose.jpg", "keypoints.json"]
     images = json.loads((out / "keypoints.json").read_text())["images"]
-    assert [(one["file_name"], one["height"]) for one in images] == [("a/1.jpg", 130), ("b/1.jpg", 140)]
+    assert [(image["file_name"], image["height"]) for image in images] == [("a/1.jpg", 130), ("b/1.jpg", 140)]
     np.testing.assert_array_equal(results[1].keypoints, predict(model, [second], tmp_path / "alone")[0].keypoints)
     predict(model, [a, a.with_suffix(".jpeg")], tmp_path / "same")
     assert written(tmp_path / "same") == ["1.jpeg_pose.jpg", "1.jpg_pose.jpg", "keypoints.json"]
     outside = tmp_path / "in" / "b" / ".." / "a" / "1.jpg"
-    with pytest.raises(HRNetError, match=r"1.jpg would both be written to 1.jpg_pose.jpg"):
+    with pytest.raises(HRNetError, match=r"1\.jpg .*1\.jpg_pose\.jpg"):
         predict(model, [a, outside], tmp_path / "twice")
     assert not (tmp_path / "twice").exists()
 
@@ -144,21 +144,21 @@ def test_large_images_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize("name", ["half.bmp", "half.png", "half.jpg", "half.tif", "half.gif", "half.ppm", "half.webp"])
-def test_a_damaged_image_is_one_line(name: str, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
-    """Without a bar, and without what opencv, libpng and libtiff say of it."""
+def test_damaged_image_ends_in_one_line(name: str, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
+    """The line comes without a progress bar and without messages of opencv, libpng and libtiff."""
     path = tmp_path / name
     good = people.images / "000001.jpg"
     data = encoded(read_image(good), format={"jpg": "JPEG", "tif": "TIFF"}.get(name[5:], name[5:].upper()))
     path.write_bytes(data[: len(data) // 2])
     command = [sys.executable, "-m", "mobile_eval", "predict", model_path(), good, path, "--output", tmp_path / "out"]
-    ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 2
-    [line] = [line for line in ended.stderr.splitlines() if not line.startswith("INFO: ")]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2
+    [line] = [line for line in result.stderr.splitlines() if not line.startswith("INFO: ")]
     assert line.startswith(f"error: image {path} is ")
     assert not (tmp_path / "out").exists()
 
 
-def test_the_limit_is_an_option(people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path) -> None:
+def test_max_pixels_option(people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path) -> None:
     image, model = people.images / "000001.jpg", model_path()
     code, _, error = invoke("predict", model, image, "--output", tmp_path / "a", "--max-pixels", 160 * 130 - 1)
     assert code == 2

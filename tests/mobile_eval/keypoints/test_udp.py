@@ -1,4 +1,4 @@
-"""The geometry UDP: matrices by hand, mirroring without a shift, and the description."""
+"""The UDP geometry: matrices by hand, mirroring without a shift, and the description."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.mobile_eval.heatmaps import gaussian
 IN_UDP = ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"), geometry=UDP)
 
 
-def test_the_box_s_edges_become_the_outermost_pixels_centres() -> None:
+def test_box_edges_map_to_the_outermost_pixel_centers() -> None:
     matrix = box_matrix((10, 20, 30, 100), (128, 96), UDP)  # about (25, 70), 93.75 x 125 when extended and padded
     corners = [[25 - 46.875, 70 - 62.5], [25 + 46.875, 70 + 62.5]]
     np.testing.assert_allclose(transform_points(corners, matrix), [[0, 0], [95, 127]], atol=1e-9)
@@ -40,14 +40,14 @@ def test_a_rotated_crop_by_hand() -> None:
     np.testing.assert_allclose(matrix, expected, atol=1e-12)
 
 
-def test_a_heatmap_s_corners_are_the_input_s() -> None:
+def test_heatmap_corners_map_to_input_corners() -> None:
     np.testing.assert_allclose(heatmap_pixel((128, 96), UDP), [95 / 23, 127 / 31])
     np.testing.assert_array_equal(heatmap_pixel((128, 96)), [4, 4])
     with pytest.raises(HRNetError, match="'round'"):
         distances((128, 96), "round")
 
 
-def test_mirroring_is_about_the_middle_between_pixel_centres() -> None:
+def test_mirroring_maps_pixel_centers_to_pixel_centers() -> None:
     matrix = box_matrix((10, 20, 30, 100), (128, 96), UDP)
     point = np.array([31.5, 44.25])
     x, y = transform_points(point, matrix)
@@ -57,8 +57,8 @@ def test_mirroring_is_about_the_middle_between_pixel_centres() -> None:
     np.testing.assert_allclose(transform_points(point, plain), [96 - x, y])
 
 
-def test_what_is_drawn_comes_back_to_where_it_was() -> None:
-    """A spot of an image, cut out, taken for its own heatmap at a quarter, and decoded."""
+def test_drawn_spot_is_decoded_at_its_position() -> None:
+    """A spot is drawn in an image, cropped, shrunk to a heatmap, and decoded."""
     image, box, size = np.zeros((300, 240, 3), np.uint8), (60.0, 40.0, 120.0, 200.0), (256, 192)
     spot = np.array([100.3, 170.6])
     image[:] = 255 * gaussian(*spot, 300, 240, sigma=9, peak=1)[0]
@@ -67,21 +67,21 @@ def test_what_is_drawn_comes_back_to_where_it_was() -> None:
     pixel = heatmap_pixel(size, UDP)
     shrink = np.array([[pixel[0], 0, 0], [0, pixel[1], 0]])  # heatmap pixels to crop pixels
     heatmap = cv2.warpAffine(crop, shrink, (48, 64), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)[None, ..., None]
-    found = keypoints_in_image(decode_udp(heatmap), matrix[None], pixel)[0, 0]
-    np.testing.assert_allclose(found[:2], spot, atol=0.05)
+    keypoint = keypoints_in_image(decode_udp(heatmap), matrix[None], pixel)[0, 0]
+    np.testing.assert_allclose(keypoint[:2], spot, atol=0.05)
 
 
-def test_mirrored_heatmaps_meet_without_a_shift() -> None:
-    """A left and a right joint symmetric about the middle: the mirror image's maps, brought back, are the maps."""
+def test_flip_back_needs_no_shift() -> None:
+    """Maps of two symmetric joints are unchanged by mirroring and flipping back."""
     maps = np.concatenate([gaussian(11.25, 20.5, 32, 24), gaussian(23 - 11.25, 20.5, 32, 24)], axis=-1)
-    seen_mirrored = maps[:, :, ::-1][..., [1, 0]]  # what a network finds in the mirrored crop, which is the same crop
+    seen_mirrored = maps[:, :, ::-1][..., [1, 0]]  # the output for the mirrored crop, which equals the crop
     np.testing.assert_allclose(seen_mirrored, maps, atol=1e-6)
     back = flip_back(np.ascontiguousarray(seen_mirrored), np.array([1, 0]), shift=False)
     np.testing.assert_allclose(back, maps, atol=1e-6)
     np.testing.assert_allclose(decode_udp(back)[0, :, :2], [[11.25, 20.5], [23 - 11.25, 20.5]], atol=0.01)
 
 
-def test_a_file_says_its_geometry(model_path: Callable[..., Path], describe: Callable[..., ModelDescription]) -> None:
+def test_description_stores_the_geometry(model_path: Callable[..., Path], describe: Callable[..., ModelDescription]) -> None:
     assert read_description(model_path(name="u", input=IN_UDP)).input == IN_UDP
     assert json.loads(model_path(name="u").with_suffix(".json").read_text())["input"]["geometry"] == "standard"
     plain = describe().to_json()
@@ -92,14 +92,14 @@ def test_a_file_says_its_geometry(model_path: Callable[..., Path], describe: Cal
         ModelDescription.from_json(plain)
 
 
-def test_the_geometry_chooses_crop_decoding_and_flip(model_path: Callable[..., Path]) -> None:
+def test_geometry_sets_crop_decoding_and_flip(model_path: Callable[..., Path]) -> None:
     model = TFLiteModel(model_path(input=IN_UDP))
     image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
     box = (10.0, 5.0, 40.0, 70.0)
     matrix, joints = box_matrix(box, SIZE, UDP), model.description.category.mirrored
     crop = warp_crop(image, matrix, SIZE)[None]
-    plain, other = model.heatmaps(crop), model.heatmaps(np.ascontiguousarray(crop[:, :, ::-1]))
-    both = np.float32(0.5) * (plain + flip_back(other, joints, shift=False))
+    plain, flipped = model.heatmaps(crop), model.heatmaps(np.ascontiguousarray(crop[:, :, ::-1]))
+    both = np.float32(0.5) * (plain + flip_back(flipped, joints, shift=False))
     for options, maps in ((DecodingOptions(), plain), (DecodingOptions(flip=True), both)):
         expected = keypoints_in_image(decode_udp(maps), matrix[None], heatmap_pixel(SIZE, UDP))[0]
         np.testing.assert_allclose(predict_box(model, image, box, options), expected, atol=1e-5)

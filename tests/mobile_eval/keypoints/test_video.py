@@ -28,7 +28,7 @@ FRAMES, HEIGHT, WIDTH = 7, 96, 128
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Seven frames of noise at 10 a second."""
+    """Seven frames of noise at 10 frames per second."""
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (WIDTH, HEIGHT))
     rng = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_frame_is_drawn_and_told(clip: Path, model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_every_frame_is_drawn_and_written(clip: Path, model_path: Callable[..., Path], tmp_path: Path) -> None:
     model = TFLiteModel(model_path())
     result = predict_video(model, clip, tmp_path / "out", track=False)
     assert (result.frames, result.expected) == (FRAMES, FRAMES)
@@ -48,14 +48,14 @@ def test_every_frame_is_drawn_and_told(clip: Path, model_path: Callable[..., Pat
     assert drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert (drawn.get(cv2.CAP_PROP_FRAME_WIDTH), drawn.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (WIDTH, HEIGHT)
     frames = json.loads((tmp_path / "out" / "clip_pose.json").read_text())["frames"]
-    there, image = cv2.VideoCapture(str(clip)).read()
-    assert there
+    success, image = cv2.VideoCapture(str(clip)).read()
+    assert success
     expected = predict_box(model, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (0, 0, WIDTH, HEIGHT))
     np.testing.assert_allclose(np.reshape(frames[0]["keypoints"], (17, 3)), expected)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip_pose.json", "clip_pose.mp4"]
 
 
-def test_fewer_frames_on_request_and_a_video_that_ends_early(
+def test_frame_limit_and_truncated_video(
     clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = TFLiteModel(model_path())
@@ -70,11 +70,11 @@ def test_fewer_frames_on_request_and_a_video_that_ends_early(
         pytest.param("avi", "MJPG", 211.222, 211.22, id="more decimals than MPEG-4 has"),
         pytest.param("mkv", "MJPG", 23.976, 23.976, id="film"),
         pytest.param("avi", "MJPG", 59.94, 59.94, id="television"),
-        pytest.param("mp4", "mp4v", 1000.0, 30.0, id="1000 a second"),
+        pytest.param("mp4", "mp4v", 1000.0, 30.0, id="1000 per second"),
         pytest.param("mkv", "MJPG", 90000.0, 30.0, id="no times"),
     ],
 )
-def test_rates_that_headers_say(
+def test_frame_rates_of_headers(
     ending: str, codec: str, header: float, written: float, model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = tmp_path / f"clip.{ending}"
@@ -105,12 +105,12 @@ def test_rates_that_headers_say(
         (29.97002997, 29.97, 29.97),
     ],
 )
-def test_the_rate_that_is_written(header: float, timed: float | None, written: float) -> None:
+def test_output_rate(header: float, timed: float | None, written: float) -> None:
     assert output_rate(header, timed) == pytest.approx(written)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_interrupted_video_leaves_nothing(
+def test_interruption_leaves_no_files(
     error: type[BaseException], clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[int] = []
@@ -127,27 +127,27 @@ def test_an_interrupted_video_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_ctrl_c_leaves_no_half_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
-    """The command as a process of its own, interrupted while it writes."""
+def test_ctrl_c_leaves_no_partial_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
+    """The command is interrupted in a subprocess while it writes."""
     path, out = tmp_path / "long.avi", tmp_path / "out"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (WIDTH, HEIGHT))
     for _ in range(4000):
         writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     writer.release()
     command = [sys.executable, "-m", "mobile_eval", "predict", model_path(), path, "--output", out]
-    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it, and so would this
-    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
+    restore_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore SIGINT
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, preexec_fn=restore_sigint) as process:
         until = time.monotonic() + 60
         while not list(out.glob(".*.part.mp4")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in errors
     assert list(out.iterdir()) == []
 
 
-def test_a_video_that_the_disk_has_no_room_for_is_refused(
+def test_frames_lost_on_a_full_disk_are_an_error(
     clip: Path, model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_VideoFile, "add", add_half)
@@ -157,14 +157,14 @@ def test_a_video_that_the_disk_has_no_room_for_is_refused(
 
 
 def add_half(drawn: Any, image: NDArray[np.uint8], add: Callable[..., None] = _VideoFile.add) -> None:
-    """Every other frame is lost on the way to the disk."""
+    """Drop every second frame, as a full disk does."""
     if drawn.frames % 2 == 0:
         add(drawn, image)
     else:
         drawn.frames += 1
 
 
-def test_what_is_no_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
+def test_invalid_videos_are_refused(model_path: Callable[..., Path], tmp_path: Path) -> None:
     model, broken = TFLiteModel(model_path()), tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all")
     for source, message in (
@@ -183,12 +183,12 @@ def keypoints(*places: tuple[float, float, float]) -> NDArray[np.float64]:
     return np.array(places, np.float64)
 
 
-def test_the_next_box_is_around_the_sure_keypoints() -> None:
+def test_next_box_surrounds_confident_keypoints() -> None:
     sure = keypoints((40, 20, 0.9), (60, 20, 0.9), (40, 60, 0.9), (60, 60, 0.9), (500, 500, 0.1))
     assert box_around(sure, (96, 128)) == (35.0, 10.0, 30.0, 60.0)
     near_the_edge = sure + np.array([-45.0, 0, 0])
     assert box_around(near_the_edge, (96, 128)) == (0.0, 10.0, 20.0, 60.0)
-    whole = (0.0, 0.0, 128.0, 96.0)
-    assert box_around(None, (96, 128)) == whole
-    assert box_around(sure[:3], (96, 128)) == whole  # too few
-    assert box_around(keypoints(*[(5.0, 5.0, 0.9)] * 6), (96, 128)) == whole  # no extent
+    full_frame = (0.0, 0.0, 128.0, 96.0)
+    assert box_around(None, (96, 128)) == full_frame
+    assert box_around(sure[:3], (96, 128)) == full_frame  # too few keypoints
+    assert box_around(keypoints(*[(5.0, 5.0, 0.9)] * 6), (96, 128)) == full_frame  # no extent

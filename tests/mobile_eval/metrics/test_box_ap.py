@@ -19,7 +19,7 @@ CATEGORIES = (2, 5, 9)
 
 
 def scene(images: int, seed: int) -> tuple[dict[str, Any], Entries]:
-    """Boxes of all sizes, crowds, images with nothing, and detections: noisy, doubled, of another class, and false."""
+    """Boxes of all sizes, crowds and empty images, with noisy, duplicate, misclassified and false detections."""
     random = np.random.default_rng(seed)
     annotations: Entries = []
     results: Entries = []
@@ -44,7 +44,7 @@ def scene(images: int, seed: int) -> tuple[dict[str, Any], Entries]:
 def check_scores(coco: dict[str, Any], results: Entries) -> None:
     expected = pycocotools_scores(coco, results)
     assert expected[0] is not None
-    assert 0.05 < expected[0] < 0.95  # a scene on which scores could differ
+    assert 0.05 < expected[0] < 0.95  # neither trivial nor hopeless
     assert_same_scores(dataclasses.astuple(box_ap(coco, results)), expected)
 
 
@@ -67,11 +67,11 @@ def test_blood_cells_equal_pycocotools(bccd: Path) -> None:
 
 def test_by_hand() -> None:
     coco, _ = scene(2, 0)
-    coco["annotations"] = [{"image_id": 0, "category_id": 2, "bbox": [0, 0, 50, 50]}]  # a medium one, without area
+    coco["annotations"] = [{"image_id": 0, "category_id": 2, "bbox": [0, 0, 50, 50]}]  # a medium box without area
     miss = {"image_id": 0, "category_id": 2, "bbox": [100, 100, 50, 50], "score": 0.9}
     hit = {"image_id": 0, "category_id": 2, "bbox": [0, 0, 50, 50], "score": 0.5}
     result = box_ap(coco, [miss, hit])
-    assert result.ap == pytest.approx(0.5)  # found behind a false one: precision 1/2 at every recall
+    assert result.ap == pytest.approx(0.5)  # ranked after a false detection: precision 1/2 at every recall
     assert (result.ar1, result.ar10, result.ap_small) == (0.0, 1.0, None)
     assert str(result) == "AP 0.5000  AP50 0.5000  AP75 0.5000  AR100 1.0000"
     assert box_ap(coco, []).ap == 0.0
@@ -80,10 +80,10 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_id": 99}, "result 1: image_id 99 is not in the annotations"),
-        ({"category_id": 99}, "result 1: category_id 99 is not in the annotations"),
-        ({"score": None}, "result 1: its score must be a number, got None"),
-        ({"bbox": [1, 2, 3]}, "result 1: bbox must be"),
+        ({"image_id": 99}, "result 1: image_id 99"),
+        ({"category_id": 99}, "result 1: category_id 99"),
+        ({"score": None}, "result 1: .*score.* None"),
+        ({"bbox": [1, 2, 3]}, r"result 1: bbox .*got \[1, 2, 3\]"),
         ({"bbox": [1, 2, -3, 4]}, r"result 1: bbox \[1, 2, -3, 4\]"),
     ],
 )
@@ -99,7 +99,7 @@ def test_files(tmp_path: Path) -> None:
     annotations.write_text(json.dumps(coco))
     detections.write_text(json.dumps(results))
     assert box_ap_of_files(annotations, detections) == box_ap(coco, results)
-    with pytest.raises(HRNetError, match=r"instances.json is not a COCO detection results file"):
+    with pytest.raises(HRNetError, match=r"instances\.json"):
         box_ap_of_files(annotations, annotations)
-    with pytest.raises(HRNetError, match=r"results.json is not a COCO annotation file"):
+    with pytest.raises(HRNetError, match=r"results\.json"):
         box_ap_of_files(detections, detections)

@@ -1,4 +1,4 @@
-"""OKS and suppression by it, against loops over pairs and keypoints."""
+"""OKS and OKS-based suppression, against loops over pairs and keypoints."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def oks(pose: Array, reference: Array, area: float) -> float:
 
 
 def suppress(poses: Array, scores: Array, areas: Array, threshold: float) -> list[int]:
-    """Greedy: a pose is removed by a better remaining one of higher OKS."""
+    """Greedy suppression: a better remaining pose with an OKS above the threshold removes a pose."""
     remaining: list[int] = []
     for index in np.argsort(-scores).tolist():
-        better = [oks(poses[index], poses[other], (areas[index] + areas[other]) / 2) for other in remaining]
+        better = [oks(poses[index], poses[i], (areas[index] + areas[i]) / 2) for i in remaining]
         if not any(similarity > threshold for similarity in better):
             remaining.append(index)
     return remaining
@@ -34,9 +34,9 @@ def suppress(poses: Array, scores: Array, areas: Array, threshold: float) -> lis
 
 def test_pose_oks() -> None:
     rng = np.random.default_rng(1)
-    pose, others, areas = rng.uniform(0, 30, (17, 3)), rng.uniform(0, 30, (5, 17, 3)), rng.uniform(2000, 40000, 5)
-    expected = [oks(pose, other, area) for other, area in zip(others, areas, strict=True)]
-    np.testing.assert_allclose(pose_oks(pose, others, areas, SIGMAS.tolist()), expected, rtol=1e-9)
+    pose, references, areas = rng.uniform(0, 30, (17, 3)), rng.uniform(0, 30, (5, 17, 3)), rng.uniform(2000, 40000, 5)
+    expected = [oks(pose, reference, area) for reference, area in zip(references, areas, strict=True)]
+    np.testing.assert_allclose(pose_oks(pose, references, areas, SIGMAS.tolist()), expected, rtol=1e-9)
 
 
 def test_only_labelled_keypoints_of_annotations_count() -> None:

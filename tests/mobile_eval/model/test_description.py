@@ -1,4 +1,4 @@
-"""The description inside a .tflite, and what is refused."""
+"""The description in a .tflite: reading, writing, and refused files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Describe = Callable[..., ModelDescription]
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_description_survives(model_path: Callable[..., Path], describe: Describe, micro: MicroModels, precision: str) -> None:
+def test_description_round_trip(model_path: Callable[..., Path], describe: Describe, micro: MicroModels, precision: str) -> None:
     path = model_path(precision)
     description = read_description(path)
     assert dataclasses.replace(description, flatbuffer=None) == describe(precision)
@@ -86,14 +86,14 @@ def test_members_are_not_compressed(model_path: Callable[..., Path]) -> None:
 
 
 def rewritten(data: bytes) -> bytes:
-    """A model as another tool writes it: the flatbuffer alone, packed again."""
+    """A model as rewritten by another tool: the repacked flatbuffer only."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     model.description = b"written by another tool"
     return packed(model)
 
 
 def compiled(data: bytes, operator: bytes) -> bytes:
-    """A model as an accelerator's compiler writes it: a single custom operator from the inputs to the outputs."""
+    """A model as compiled for an accelerator: one custom operator from inputs to outputs."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     code, single = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
@@ -163,7 +163,7 @@ def test_foreign_files_are_refused(tmp_path: Path, micro: MicroModels) -> None:
         read_description(tmp_path / "absent.tflite")
 
 
-def test_damage_is_noticed(model_path: Callable[..., Path]) -> None:
+def test_damage_is_detected(model_path: Callable[..., Path]) -> None:
     path = model_path()
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0x40
@@ -189,7 +189,7 @@ def test_damaged_end_is_refused_or_harmless(model_path: Callable[..., Path]) -> 
     assert refused > 20
 
 
-def test_other_descriptions_are_refused(tmp_path: Path, micro: MicroModels, describe: Describe) -> None:
+def test_invalid_descriptions_are_refused(tmp_path: Path, micro: MicroModels, describe: Describe) -> None:
     with pytest.raises(HRNetError, match="9"):
         ModelDescription.from_json({"format_version": 9})
     data = describe().to_json()

@@ -1,4 +1,4 @@
-"""Comparison, its page and its pictures."""
+"""Model comparison, its page and its figures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PRUNED: dict[str, Any] = {
 
 @pytest.fixture
 def four(model_path: Callable[..., Path]) -> list[Path]:
-    """Full and pruned, float32 and int8 (by their descriptions; the weights are the same)."""
+    """Full and pruned, float32 and int8 descriptions of the same weights."""
     full = [model_path(precision, f"full-{precision}") for precision in ("float32", "int8")]
     pruned = [model_path(precision, f"pruned-{precision}", network=PRUNED, importance=None) for precision in ("float32", "int8")]
     return [full[0], pruned[0], full[1], pruned[1]]
@@ -56,8 +56,8 @@ def test_report(four: list[Path], people: People, tmp_path: Path) -> None:
     last = result.models[3]
     assert last.latency_ratio == pytest.approx(last.latency.p50_ms / result.models[2].latency.p50_ms)
     data = json.loads((tmp_path / "report" / "results.json").read_text())
-    alone = [evaluate(TFLiteModel(path), DataSource(people.images, people.annotations)).to_json() for path in four]
-    assert [model["evaluation"] for model in data["models"]] == alone
+    evaluations = [evaluate(TFLiteModel(path), DataSource(people.images, people.annotations)).to_json() for path in four]
+    assert [model["evaluation"] for model in data["models"]] == evaluations
     assert [model["reference"] for model in data["models"]] == ["full-float32", "full-float32", "full-int8", "full-int8"]
     assert data["models"][1]["evaluation"]["pck"]["pck"] == result.models[1].measurement.score
     assert data["items"] == 4
@@ -69,9 +69,7 @@ def test_report(four: list[Path], people: People, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "results.json"]
 
 
-def test_the_page_says_what_was_checked_on_random_images_alone(
-    model_path: Callable[..., Path], people: People, tmp_path: Path
-) -> None:
+def test_page_reports_checks_on_random_images(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
     sources = {"drawn": checked_on(4, RANDOM_IMAGES), "real": checked_on(16, IMAGES), "older": {}}
     models = [model_path("float32", name, source=source) for name, source in sources.items()]
     result = compare(models, load_keypoint_dataset(people.annotations, people.images), tmp_path / "report", rounds=2)
@@ -80,11 +78,11 @@ def test_the_page_says_what_was_checked_on_random_images_alone(
     assert [model["description"]["source"] for model in result.to_json()["models"]] == list(sources.values())
 
 
-def test_page_needs_nothing_beside_it(four: list[Path], people: People, tmp_path: Path) -> None:
+def test_page_is_self_contained(four: list[Path], people: People, tmp_path: Path) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     compare(four[:1], dataset, tmp_path / "report", rounds=1)
     page = (tmp_path / "report" / "index.html").read_text()
-    assert set(re.findall(r"https?://[^\"' )]+", page)) == {"http://www.w3.org/2000/svg"}  # the name of SVG, nothing to fetch
+    assert set(re.findall(r"https?://[^\"' )]+", page)) == {"http://www.w3.org/2000/svg"}  # a namespace
     for attribute in re.findall(r"(?:src|href)=\"([^\"]*)\"", page):
         assert attribute.startswith(("data:", "#"))
     assert "@import" not in page
@@ -98,7 +96,7 @@ def test_network_without_fusion_links(model_path: Callable[..., Path], people: P
     assert "Fusion links" not in (tmp_path / "report" / "index.html").read_text()
 
 
-def test_the_pictured_pair_has_links_where_there_are_any(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
+def test_pictured_pair_has_links_if_any_model_has(model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     baseline = {"architecture": "simple-baseline", "depth": 50}
     paths = [model_path(name="full"), model_path(name="baseline", network=baseline, importance=None)]
@@ -110,10 +108,10 @@ def test_the_pictured_pair_has_links_where_there_are_any(model_path: Callable[..
     assert compare(paths, dataset, tmp_path / "three", rounds=1).example_pair() == (0, 2)
     page = (tmp_path / "three" / "index.html").read_text()
     assert "<h1>3 pose models on 4 people</h1>" in page
-    assert page.count("of 4 links") == 2  # a diagram each of full and pruned, none of the baseline
+    assert page.count("of 4 links") == 2  # diagrams of full and pruned only
 
 
-def test_labels_tell_models_apart() -> None:
+def test_labels_are_unique() -> None:
     assert labels(["a/full.tflite", "a/pruned.tflite"]) == ["full", "pruned"]
     assert labels(["a/m.tflite", "b/m.tflite"]) == ["a/m", "b/m"]
     with pytest.raises(HRNetError, match=r"a/m.tflite"):
@@ -122,12 +120,12 @@ def test_labels_tell_models_apart() -> None:
 
 def links_of(svg: str) -> dict[str, ElementTree.Element]:
     """Paths of links by name."""
-    found = {}
+    paths = {}
     for path in ElementTree.fromstring(svg).iter(f"{SVG}path"):
         title = path.find(f"{SVG}title")
         if title is not None and title.text:
-            found[title.text.split(":")[0]] = path
-    return found
+            paths[title.text.split(":")[0]] = path
+    return paths
 
 
 def test_diagram_draws_every_link() -> None:
@@ -151,7 +149,7 @@ def test_diagram_without_ranking_and_with_dead_branches() -> None:
     assert "3 of 4 fusion links kept" in svg
 
 
-def test_diagram_refuses_other_names() -> None:
+def test_diagram_refuses_unknown_names() -> None:
     network = copy.deepcopy(PRUNED)
     network["links"] = ["stage2/link"]
     with pytest.raises(HRNetError, match="'stage2/link'"):
@@ -170,14 +168,14 @@ def test_plot_is_true_to_scale_and_readable() -> None:
     half = float(rectangle.get("x", "")) + float(rectangle.get("width", "")) / 2
     zero = next(float(text.get("x", "")) for text in root.iter(f"{SVG}text") if text.text == "0")
     assert (half - zero) / (x[0] - zero) == pytest.approx(0.5, abs=0.002)
-    places = [text for text in root.iter(f"{SVG}text") if text.text and text.text.startswith("model-")]
-    boxes = [(float(text.get("x", "")), float(text.get("y", ""))) for text in places]
-    for index, (left, base) in enumerate(boxes):
-        for other_left, other_base in boxes[:index]:
-            assert abs(base - other_base) >= 12 or abs(left - other_left) >= 45
+    texts = [text for text in root.iter(f"{SVG}text") if text.text and text.text.startswith("model-")]
+    boxes = [(float(text.get("x", "")), float(text.get("y", ""))) for text in texts]
+    for index, (x, base) in enumerate(boxes):
+        for other_x, other_base in boxes[:index]:
+            assert abs(base - other_base) >= 12 or abs(x - other_x) >= 45
 
 
-def test_labels_at_the_left_border_are_set_apart() -> None:
+def test_labels_at_the_left_border_do_not_overlap() -> None:
     points = [Point(f"a model with a long name {index}", 0.3, 0.35, 0.7 + 0.001 * index, "#123456") for index in range(8)]
     points.append(Point("slow", 50.0, 51.0, 0.75, "#654321"))
     root = ElementTree.fromstring(scatter_svg(points, "PCK"))
@@ -187,7 +185,7 @@ def test_labels_at_the_left_border_are_set_apart() -> None:
 
 
 @pytest.mark.parametrize(("extent", "step"), [(10, 2), (1, 0.2), (0.05, 0.01), (12, 2.5), (37, 10)])
-def test_steps_are_round(extent: float, step: float) -> None:
+def test_axis_steps_are_round_numbers(extent: float, step: float) -> None:
     assert tick_step(extent) == pytest.approx(step)
 
 
@@ -207,7 +205,7 @@ def test_cutout_keeps_joints_in_place(category: KeypointCategory) -> None:
         cut_out(image, (400, 50, 40, 100))
 
 
-def test_skeleton_is_drawn_where_joints_are_sure(category: KeypointCategory) -> None:
+def test_skeleton_connects_confident_joints(category: KeypointCategory) -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     keypoints = np.tile([20.0, 30.0, 0.1], (17, 1))
     assert not draw_skeleton(image, keypoints, category).any()

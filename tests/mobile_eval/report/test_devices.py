@@ -19,26 +19,26 @@ from tests.mobile_eval.conftest import People
 
 @pytest.fixture
 def results(people: People, model_path: Callable[..., Path], tmp_path: Path) -> list[Path]:
-    """Two devices: one measured the float32 and int8 model, the other int8 alone."""
+    """Two devices: one measured the float32 and int8 model, the second one int8 only."""
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    models = [model_path("float32"), model_path("float32", name="other"), model_path("int8")]
+    models = [model_path("float32"), model_path("float32", name="second"), model_path("int8")]
     compare(models, dataset, tmp_path / "pi", rounds=3)
     compare(models[2:], dataset, tmp_path / "coral", backend=Backend(xnnpack=False), rounds=3)
     return [tmp_path / device / "results.json" for device in ("pi", "coral")]
 
 
 def test_models_by_devices(results: list[Path], tmp_path: Path) -> None:
-    found = compare_devices(results, tmp_path / "report")
-    assert [row.label for row in found.rows] == ["float32", "other", "int8"]
-    [pi, coral] = found.devices
-    assert pi.name.endswith("(pi)")  # one processor twice: told apart by folder
+    comparison = compare_devices(results, tmp_path / "report")
+    assert [row.label for row in comparison.rows] == ["float32", "second", "int8"]
+    [pi, coral] = comparison.devices
+    assert pi.name.endswith("(pi)")  # devices with the same processor are named by their folder
     assert coral.name.endswith("(coral)")
-    float32, other, int8 = found.rows
-    assert float32.cells[1] is other.cells[1] is None
+    float32, second, int8 = comparison.rows
+    assert float32.cells[1] is second.cells[1] is None
     assert int8.cells[1] is not None
     assert int8.cells[1].is_reference
     written = json.loads(results[0].read_text())["models"][1]
-    cell = other.cells[0]
+    cell = second.cells[0]
     assert cell is not None
     assert (cell.p50_ms, cell.ratio, cell.score_difference) == (written["latency"]["p50_ms"], written["latency_ratio"], 0.0)
     assert cell.ratio_interval is not None
@@ -46,10 +46,10 @@ def test_models_by_devices(results: list[Path], tmp_path: Path) -> None:
     assert page.count("<svg") == 1
     assert f"{cell.ratio:.2f}" in page
     assert json.loads((tmp_path / "report" / "devices.json").read_text())["devices"][0]["threads"] == 1
-    assert "other" in str(found)
+    assert "second" in str(comparison)
 
 
-def test_results_from_before_there_were_intervals(results: list[Path], tmp_path: Path) -> None:
+def test_results_without_intervals(results: list[Path], tmp_path: Path) -> None:
     data: dict[str, Any] = json.loads(results[0].read_text())
     for model in data["models"]:
         del model["latency_ratio_interval"], model["score_difference_interval"]
@@ -60,7 +60,7 @@ def test_results_from_before_there_were_intervals(results: list[Path], tmp_path:
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"environment": {"processor": "x"}, "models": [{}]}'])
-def test_what_is_no_result(content: str, tmp_path: Path) -> None:
+def test_invalid_results_are_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(content)
     with pytest.raises(HRNetError, match=r"results.json"):

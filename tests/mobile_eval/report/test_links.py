@@ -30,10 +30,10 @@ def test_two_networks(model_path: Callable[..., Path], tmp_path: Path) -> None:
     data = json.loads((tmp_path / "links" / "links.json").read_text())
     assert data["networks"][1]["removed"] == names[3:]
     shares = [row[2] for row in data["kinds"] if row[0] == "direction"]
-    assert np.allclose([first + second for first, second, _ in shares], 1)  # of one network the reverse of the other's
+    assert np.allclose([first + second for first, second, _ in shares], 1)  # the shares of both networks add up to 1
 
 
-def test_what_has_no_links(model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path) -> None:
+def test_networks_without_links(model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path) -> None:
     baseline = model_path(name="baseline", network={"architecture": "simple-baseline"}, importance=None)
     code, _, error = invoke("links", model_path(name="a"), baseline, "--output", tmp_path / "links")
     assert code == 2

@@ -1,4 +1,4 @@
-"""The arms of a study: what they come to in rows, sentences and the report."""
+"""Study arms: rows, verdicts and the report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def manifest(path: Path, *arms: tuple[str, float | None, list[str]]) -> Path:
     return path
 
 
-def test_a_manifest_is_of_the_models_compared(tmp_path: Path) -> None:
+def test_manifest_must_list_the_compared_models(tmp_path: Path) -> None:
     path = manifest(tmp_path / "study.json", ("full", None, ["a"]), ("links", 0.8, ["b"]))
     assert load_arms(path, ["a", "b"]) == (StudyArm("full", None, ("a",)), StudyArm("links", 0.8, ("b",)))
     with pytest.raises(HRNetError, match=r": b$"):

@@ -1,4 +1,4 @@
-"""Models of every task side by side: the figures of `evaluate`, and a page that shows what they answered."""
+"""Reports of every task: the figures equal those of `evaluate`, and the page shows predictions."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def test_models_and_data_of_other_tasks(
         code, _, error = invoke("compare", *arguments, *report)
         assert code == 2
         assert words in one_line(error)
-    strange = task_model("classification", ("a", "b", "c")).path
-    code, _, error = invoke("compare", strange, "--images", folder / "val", *report)
+    model = task_model("classification", ("a", "b", "c")).path
+    code, _, error = invoke("compare", model, "--images", folder / "val", *report)
     assert code == 2
     assert "finds 3 classes (a, b, c) but the data are of 3 (back, front, side)" in one_line(error)
     assert not (tmp_path / "report").exists()

@@ -1,4 +1,4 @@
-"""Delegates, how they fail, and which operators they take."""
+"""Delegates: their failures, and the operators that they run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_parse_threads() -> None:
 
 
 def failing(error: Exception) -> Any:
-    """A runtime whose delegates fail with that error."""
+    """A runtime whose delegates fail with the given error."""
 
     def load(library: str, options: dict[str, str]) -> Any:
         raise error
@@ -71,7 +71,7 @@ def test_failing_delegates_are_named(delegate: str, error: Exception, named: str
         Delegate(delegate).load(failing(error))
 
 
-def test_a_real_runtime_without_the_library(model_path: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
+def test_missing_delegate_library(model_path: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HRNetError, match="edgetpu"):
         bench(model_path(), Backend(delegate=Delegate("edgetpu")), effort=Effort(1))
     assert "Exception ignored" not in capfd.readouterr().err

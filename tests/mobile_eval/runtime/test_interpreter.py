@@ -1,8 +1,9 @@
-"""Running a .tflite."""
+"""Inference with .tflite files, against Keras."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,21 +58,21 @@ def test_quantization_round_trip() -> None:
 
 def test_wrong_input_size_is_refused(model_path: Callable[..., Path]) -> None:
     source = ModelInput((128, 96), IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))
-    with pytest.raises(HRNetError, match=r"its input is \(1, 64, 48, 3\) float32, but its description says \(1, 128, 96, 3\)"):
+    with pytest.raises(HRNetError, match=r"\(1, 64, 48, 3\) float32.*\(1, 128, 96, 3\)"):
         TFLiteModel(model_path(input=source))
-    with pytest.raises(HRNetError, match=r"takes images of shape \(N, 64, 48, 3\), got \(1, 48, 64, 3\)"):
+    with pytest.raises(HRNetError, match=r"\(N, 64, 48, 3\).*\(1, 48, 64, 3\)"):
         TFLiteModel(model_path()).heatmaps(np.zeros((1, 48, 64, 3), np.uint8))
 
 
-def test_other_tensors_are_refused(model_path: Callable[..., Path], micro: MicroModels) -> None:
+def test_tensors_that_differ_from_the_description_are_refused(model_path: Callable[..., Path], micro: MicroModels) -> None:
     source, target = micro.formats["int8"]
-    with pytest.raises(HRNetError, match=r"its output is .* but its description says"):
+    with pytest.raises(HRNetError, match=r"output .*\(1, 16, 12, 17\).*\(1, 8, 6, 17\)"):
         TFLiteModel(model_path(output=ModelOutput("heatmaps", 8, TensorFormat("float32"))))
     assert target.scale
-    other = ModelOutput("heatmaps", 4, TensorFormat("int8", 2 * target.scale, target.zero_point))
-    with pytest.raises(HRNetError, match="its output is quantized with scale"):
-        TFLiteModel(model_path("int8", output=other))
-    with pytest.raises(HRNetError, match=r"its input is .* int8, but its description says .* float32"):
+    rescaled = ModelOutput("heatmaps", 4, TensorFormat("int8", 2 * target.scale, target.zero_point))
+    with pytest.raises(HRNetError, match=rf"output .*{re.escape(f'{2 * target.scale:g}')}"):
+        TFLiteModel(model_path("int8", output=rescaled))
+    with pytest.raises(HRNetError, match=r"input .* int8.* float32"):
         TFLiteModel(model_path("int8", input=ModelInput(SIZE, IMAGENET_MEAN, IMAGENET_STD, TensorFormat("float32"))))
     assert source.dtype == "int8"
 
@@ -95,8 +96,8 @@ def test_native_code_prints_no_info_lines(model_path: Callable[..., Path], capfd
         os.write(2, b"INFO: Created a delegate.\nERROR: out of memory\n")
     assert capfd.readouterr().err == "ERROR: out of memory\n"
     program = f"from mobile_eval.runtime.interpreter import make_interpreter; make_interpreter({str(model_path())!r})"
-    fresh = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert fresh.stderr == fresh.stdout == ""
+    process = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert process.stderr == process.stdout == ""
 
 
 def test_find_runtime() -> None:
@@ -108,5 +109,5 @@ def test_find_runtime() -> None:
 def test_unrunnable_flatbuffer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200))
-    with pytest.raises(HRNetError, match="cannot run"):
+    with pytest.raises(HRNetError, match=r"m\.tflite"):
         make_interpreter(path)

@@ -1,4 +1,4 @@
-"""Files that crash the runtime, even with the right checksum, end every command in an error of one line."""
+"""Files that crash the runtime despite a correct checksum end every command in one error line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COMMANDS = {
 
 @pytest.fixture
 def command(people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path) -> Callable[[str, Path], str]:
-    """Runs a command on a bad model and returns its error line."""
+    """Run a command on a bad model and return its error line."""
 
     def call(name: str, bad: Path) -> str:
         data = f"--annotations {people.annotations} --images {people.images}"
@@ -75,7 +75,7 @@ def test_truncated_file(name: str, share: float, command: Callable[[str, Path], 
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands of the processes that were started."""
+    """The commands of the started processes."""
     started: list[list[str]] = []
     run = subprocess.run
 

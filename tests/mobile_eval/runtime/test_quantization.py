@@ -1,4 +1,4 @@
-"""Bytes of crops as integer inputs hold them, against normalizing and quantizing them one after the other."""
+"""Direct quantization of image bytes, against normalizing first and quantizing then."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ CAMERA = ((0.0, 0.0, 0.0), (1 / 255,) * 3)
     [
         (TensorFormat("int8", 0.018658446, -14), (IMAGENET_MEAN, IMAGENET_STD), True),
         (TensorFormat("uint8", 0.0187, 114), (IMAGENET_MEAN, IMAGENET_STD), True),
-        (TensorFormat("int8", 0.005, 3), (IMAGENET_MEAN, IMAGENET_STD), None),  # many values beyond the range
-        (TensorFormat("int8", 0.04, 0), ((0.5,) * 3, (0.25,) * 3), None),  # many bytes to one value
+        (TensorFormat("int8", 0.005, 3), (IMAGENET_MEAN, IMAGENET_STD), None),  # many values are clipped
+        (TensorFormat("int8", 0.04, 0), ((0.5,) * 3, (0.25,) * 3), None),  # many bytes share a value
         (TensorFormat("uint8", 1.0, 0), CAMERA, False),
         (TensorFormat("int8", 1.0, -128), CAMERA, None),
     ],
@@ -37,7 +37,7 @@ def test_input_quantizer_is_exact_for_every_byte(
 
 
 def test_table_replaces_an_inexact_linear_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cv2, "transform", lambda values, matrix: values)  # stands for an opencv that rounds in another way
+    monkeypatch.setattr(cv2, "transform", lambda values, matrix: values)  # simulates an opencv that rounds differently
     source = ModelInput((32, 32), IMAGENET_MEAN, IMAGENET_STD, TensorFormat("int8", 0.018658446, -14))
     crops = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_array_equal(InputQuantizer(source)(crops), quantize(normalize(crops), source.tensor))

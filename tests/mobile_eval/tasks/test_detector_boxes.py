@@ -1,4 +1,4 @@
-"""A detector's boxes: read, rescored, and the same person found twice left out."""
+"""Boxes of a detector: reading, rescoring, and suppression of duplicates."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def entries(dataset: KeypointDataset, **changes: Any) -> list[dict[str, Any]]:
 def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Callable[[Any], Path]) -> None:
     listed = entries(dataset)
     listed[0]["score"] = 0.1
-    path = write([*listed, {**listed[0], "category_id": 2}])  # a dog, say
+    path = write([*listed, {**listed[0], "category_id": 2}])  # another category
     assert len(load_detector_boxes(path, dataset, people.images)) == len(listed)
-    kept = load_detector_boxes(path, dataset, people.images, min_score=0.5)
-    assert len(kept) == len(listed) - 1
-    assert kept[0].image_size == tuple(dataset.coco["images"][0][side] for side in ("height", "width"))
+    boxes = load_detector_boxes(path, dataset, people.images, min_score=0.5)
+    assert len(boxes) == len(listed) - 1
+    assert boxes[0].image_size == tuple(dataset.coco["images"][0][side] for side in ("height", "width"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_boxes_of_a_detector(dataset: KeypointDataset, people: People, write: Ca
         ({"score": float("nan")}, "entry 0: .*nan"),
     ],
 )
-def test_detections_that_are_none(
+def test_invalid_detections_are_refused(
     changes: dict[str, Any], message: str, dataset: KeypointDataset, people: People, write: Callable[[Any], Path]
 ) -> None:
     with pytest.raises(HRNetError, match=message):
@@ -75,21 +75,21 @@ def test_detections_that_are_none(
         load_detector_boxes(path, dataset, people.images)
 
 
-def test_image_ids_that_are_texts(people: People, write: Callable[[Any], Path]) -> None:
+def test_string_image_ids(people: People, write: Callable[[Any], Path]) -> None:
     for entry in people.coco["images"]:
         entry["id"] = f"img-{entry['id']}"
     for entry in people.coco["annotations"]:
         entry["image_id"] = f"img-{entry['image_id']}"
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
-    found = load_detector_boxes(write(entries(dataset, category_id="1")), dataset, people.images)
-    assert sorted(one.image_id for one in found) == sorted(instance.image_id for instance in dataset.instances)
+    boxes = load_detector_boxes(write(entries(dataset, category_id="1")), dataset, people.images)
+    assert sorted(box.image_id for box in boxes) == sorted(instance.image_id for instance in dataset.instances)
     keypoints = np.stack([instance.keypoints for instance in dataset.instances])
-    results = rescored_results(dataset.category_id, found, keypoints, [0.05] * 17, SIZE)
+    results = rescored_results(dataset.category_id, boxes, keypoints, [0.05] * 17, SIZE)
     assert keypoint_ap(dataset.coco, results, [0.05] * 17, dataset.category_id).ap == pytest.approx(1.0)
 
 
-def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> None:
+def test_duplicate_detections_count_once(dataset: KeypointDataset) -> None:
     instance = dataset.instances[0]
     truth = np.array(instance.keypoints)
     truth[:, 2] = 0.8
@@ -104,13 +104,13 @@ def test_the_same_person_found_twice_counts_once(dataset: KeypointDataset) -> No
     assert keypoint_ap(dataset.coco, results, sigmas, 1).ap50 is not None
 
 
-def test_with_the_annotated_boxes_it_is_the_same_accuracy(
+def test_annotated_boxes_give_the_same_accuracy(
     dataset: KeypointDataset, people: People, model_path: Callable[..., Path], write: Callable[[Any], Path]
 ) -> None:
     model = TFLiteModel(model_path())
     options = PoseEvalOptions(boxes=write(entries(dataset, score=1.0)))
-    found, expected = evaluate_in_detector_boxes(model, dataset, options), evaluate_pose(model, dataset)
+    result, expected = evaluate_in_detector_boxes(model, dataset, options), evaluate_pose(model, dataset)
     assert expected.oks is not None
-    assert found.oks.ar == pytest.approx(expected.oks.ar)
-    assert json.loads(json.dumps(found.to_json()))["poses"] <= found.boxes == len(dataset)
-    assert "boxes of a detector" in str(found)
+    assert result.oks.ar == pytest.approx(expected.oks.ar)
+    assert json.loads(json.dumps(result.to_json()))["poses"] <= result.boxes == len(dataset)
+    assert "boxes of a detector" in str(result)

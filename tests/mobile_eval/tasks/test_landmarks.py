@@ -1,4 +1,4 @@
-"""Landmarks from faces to figures."""
+"""Landmarks: units, errors by hand, and the command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeModel = Callable[..., TaskModel]
 
 @pytest.fixture
 def drawn_faces(tmp_path: Path) -> tuple[Path, Path]:
-    """Two faces of 68 landmarks on a grid; their annotations, and the folder of their images."""
+    """Two faces of 68 landmarks on a grid; returns their annotation file and image folder."""
     random = np.random.default_rng(0)
     folder = tmp_path / "faces"
     folder.mkdir()
@@ -48,8 +48,8 @@ def dataset(drawn_faces: tuple[Path, Path]) -> KeypointDataset:
 
 
 def test_units(dataset: KeypointDataset) -> None:
-    said, units = face_units(dataset)
-    assert said == "inter-ocular"
+    name, units = face_units(dataset)
+    assert name == "inter-ocular"
     corners = [np.hypot(5, 10), np.hypot(10, 10)]  # from landmark 36 to 45: a column back, a row down
     np.testing.assert_allclose(units, corners)
     np.testing.assert_allclose(face_units(dataset, "36,45")[1], corners)
@@ -60,22 +60,22 @@ def test_units(dataset: KeypointDataset) -> None:
 
 
 @pytest.mark.parametrize("unit", ["ears", "36", "36,36", "36,68", "41-36,45", "36,45,50", "0-99999999999,3", ",", "-1,3"])
-def test_other_units_are_refused(dataset: KeypointDataset, unit: str) -> None:
+def test_invalid_units_are_refused(dataset: KeypointDataset, unit: str) -> None:
     with pytest.raises(HRNetError, match=f"`unit`.*{unit}"):
         face_units(dataset, unit)
 
 
-def test_measured_by_hand(dataset: KeypointDataset) -> None:
-    found = np.stack([face.keypoints for face in dataset.instances])
-    found[0, :, 0] += 3  # boxes of 60: errors of 0.05, and 0.12 for half of the landmarks
-    found[1, :34, 1] += 7.2
-    result = measure_landmarks("m", dataset, found, "box")
+def test_errors_by_hand(dataset: KeypointDataset) -> None:
+    predictions = np.stack([face.keypoints for face in dataset.instances])
+    predictions[0, :, 0] += 3  # boxes of 60 pixels: errors of 0.05, and of 0.12 for half of the landmarks
+    predictions[1, :34, 1] += 7.2
+    result = measure_landmarks("m", dataset, predictions, "box")
     assert result.nme.nme == pytest.approx((0.05 + 0.06) / 2)
     assert result.nme.failure_rate == 0
-    assert measure_landmarks("m", dataset, found, "box", 0.055).nme.failure_rate == 0.5
+    assert measure_landmarks("m", dataset, predictions, "box", 0.055).nme.failure_rate == 0.5
     assert result.nme.auc == pytest.approx((0.05 + 0.04) / 2 / 0.1)
     assert result.nme.per_landmark[0] == pytest.approx((0.05 + 0.12) / 2)
-    assert result.results[0]["keypoints"] == found[0].reshape(-1).tolist()
+    assert result.results[0]["keypoints"] == predictions[0].reshape(-1).tolist()
     assert str(result).splitlines() == [
         "m: 2 faces in 2 images, errors by box (sqrt(width * height))",
         "NME 0.0550  FR@0.1 0.0000  AUC@0.1 0.4500 over 2 faces",
@@ -87,13 +87,13 @@ def test_faces_without_eyes_are_skipped_and_counted(drawn_faces: tuple[Path, Pat
     data["annotations"][0]["keypoints"][3 * 36 + 2] = 0
     drawn_faces[0].write_text(json.dumps(data))
     dataset = load_keypoint_dataset(*drawn_faces)
-    found = np.stack([face.keypoints for face in dataset.instances])
-    result = measure_landmarks("m", dataset, found)
+    predictions = np.stack([face.keypoints for face in dataset.instances])
+    result = measure_landmarks("m", dataset, predictions)
     assert result.to_json()["faces_counted"] == 1
     assert "(1 without the landmarks that measure a face are left out)" in str(result)
 
 
-def test_a_model_says_where_its_pixels_are(task_model: MakeModel) -> None:
+def test_output_offset_moves_keypoints(task_model: MakeModel) -> None:
     image = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     plain, moved = (
         predict_box(
@@ -103,33 +103,33 @@ def test_a_model_says_where_its_pixels_are(task_model: MakeModel) -> None:
         )
         for offset in (0.0, 0.5)
     )
-    pixel = 100 / 64  # a box of 80, padded to 100, in a crop of 64
+    pixel = 100 / 64  # a box of 80 pixels, padded to 100, in a crop of 64
     np.testing.assert_allclose(moved[:, :2] - plain[:, :2], 0.5 * 4 * pixel)
 
 
 def test_command(drawn_faces: tuple[Path, Path], task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
     figures, predictions = tmp_path / "figures.json", tmp_path / "predictions.json"
-    data = "--annotations", drawn_faces[0], "--images", drawn_faces[1]
+    arguments = "--annotations", drawn_faces[0], "--images", drawn_faces[1]
     for precision in ("float32", "int8"):
         path = task_model("landmarks", NAMES, precision).path
         code, out, _ = invoke(
-            "evaluate", path, *data, "--json", figures, "--predictions", predictions, "--unit", "box", "--failure-above", 0.08,
-            "--overlays", tmp_path / "pictures",
+            "evaluate", path, *arguments, "--json", figures, "--predictions", predictions, "--unit", "box",
+            "--failure-above", 0.08, "--overlays", tmp_path / "pictures",
         )  # fmt: skip
         assert sorted(file.name for file in (tmp_path / "pictures").iterdir()) == ["0000_1.jpg", "0001_2.jpg"]
         assert code == 0
         assert "FR@0.08" in out
-    found = json.loads(figures.read_text())
-    assert (found["task"], found["threshold"], found["faces"], found["images"]) == ("landmarks", 0.08, 2, 2)
-    assert found["options"]["unit"] == "box"
+    data = json.loads(figures.read_text())
+    assert (data["task"], data["threshold"], data["faces"], data["images"]) == ("landmarks", 0.08, 2, 2)
+    assert data["options"]["unit"] == "box"
     assert len(json.loads(predictions.read_text())) == 2
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--failure-above", "0"), "must be above 0, got 0"),
-        (("--unit", "nose"), "--unit is one of inter-ocular, inter-pupil, box"),
+        (("--failure-above", "0"), "got 0"),
+        (("--unit", "nose"), "--unit"),
         (("--flip",), "--flip"),
         (("--sigmas", "0.1"), "--sigmas"),
     ],

@@ -1,4 +1,4 @@
-"""From images to figures."""
+"""Evaluation of pose: scores of known keypoints, sigmas, and invalid annotations."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from tests.mobile_eval.conftest import SIZE, People
 
 
 def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TFLiteModel:
-    """Something that answers every crop with the same heatmaps (1, H, W, K)."""
+    """A model that returns the same heatmaps (1, H, W, K) for every crop."""
     output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="standard")
     description = SimpleNamespace(category=category, output=output, input=source)
-    ways = {
+    methods = {
         "to_input": lambda crops: crops,
         "run": lambda stored: [heatmaps],
-        "decode": lambda answer: decode_heatmaps(answer[0]),
+        "decode": lambda outputs: decode_heatmaps(outputs[0]),
     }
-    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **ways)
+    model = SimpleNamespace(path=Path("stub.tflite"), input_size=SIZE, description=description, **methods)
     return cast(TFLiteModel, model)
 
 
-def test_keypoints_land_where_the_heatmaps_peak(category: KeypointCategory) -> None:
+def test_keypoints_are_at_heatmap_peaks(category: KeypointCategory) -> None:
     heatmaps = np.zeros((1, 16, 12, 17), np.float32)
     heatmaps[0, 9, 4, :] = 0.8
     box = (30.0, 20.0, 40.0, 90.0)
     image = np.zeros((150, 160, 3), np.uint8)
-    found = predict_box(stub(category, heatmaps), image, box)
-    back = transform_points(found[:, :2], box_matrix(box, SIZE)) / 4
+    keypoints = predict_box(stub(category, heatmaps), image, box)
+    back = transform_points(keypoints[:, :2], box_matrix(box, SIZE)) / 4
     np.testing.assert_allclose(back, np.broadcast_to([4, 9], (17, 2)), atol=1e-9)
-    np.testing.assert_allclose(found[:, 2], 0.8, rtol=1e-6)
+    np.testing.assert_allclose(keypoints[:, 2], 0.8, rtol=1e-6)
 
 
-def test_perfect_keypoints_are_perfect(people: People) -> None:
+def test_perfect_keypoints_have_perfect_scores(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure_pose("truth", dataset, truth, dataset.category.sigmas)
@@ -59,14 +59,14 @@ def test_perfect_keypoints_are_perfect(people: People) -> None:
     assert result.pck.pck == 1.0
     assert result.oks is not None
     assert (result.oks.ap, result.oks.ap50, result.oks.ar) == (1.0, 1.0, 1.0)
-    far = truth + np.array([1000, 0, 0])
-    worse = measure_pose("far", dataset, far, dataset.category.sigmas)
+    shifted = truth + np.array([1000, 0, 0])
+    worse = measure_pose("shifted", dataset, shifted, dataset.category.sigmas)
     assert worse.pck.pck == 0.0
     assert worse.oks is not None
     assert worse.oks.ap == 0.0
 
 
-def test_evaluate_runs_the_model_on_every_person(people: People, model_path: Callable[..., Path]) -> None:
+def test_every_person_is_evaluated(people: People, model_path: Callable[..., Path]) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     result = evaluate_pose(TFLiteModel(model_path()), dataset)
     assert result.keypoints.shape == (4, 17, 3)
@@ -77,7 +77,7 @@ def test_evaluate_runs_the_model_on_every_person(people: People, model_path: Cal
     assert set(data["oks"]) >= {"ap", "ap50", "ap75", "ap_medium", "ap_large", "ar"}
 
 
-def test_results_are_cocos(people: People) -> None:
+def test_results_in_coco_format(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images)
     keypoints = np.stack([instance.keypoints for instance in dataset.instances])
     entry = coco_results(dataset, keypoints)[2]
@@ -86,7 +86,7 @@ def test_results_are_cocos(people: People) -> None:
     assert entry["keypoints"] == people.coco["annotations"][2]["keypoints"]
 
 
-def test_instance_score_is_the_mean_of_what_is_sure() -> None:
+def test_instance_score_averages_confident_keypoints() -> None:
     keypoints = np.zeros((4, 3))
     keypoints[:, 2] = 0.1, 0.4, 0.8, 0.2
     assert instance_score(keypoints) == pytest.approx(0.6)
@@ -95,18 +95,18 @@ def test_instance_score_is_the_mean_of_what_is_sure() -> None:
     assert instance_score(keypoints) == 0.0
 
 
-def test_limit_takes_the_first_people(people: People) -> None:
+def test_limit_keeps_the_first_people(people: People) -> None:
     dataset = load_keypoint_dataset(people.annotations, people.images).head(2)
     truth = np.stack([instance.keypoints for instance in dataset.instances])
     result = measure_pose("truth", dataset, truth, dataset.category.sigmas)
     assert (result.instances, result.images) == (2, 1)
     assert result.oks is not None
     assert result.oks.ar == 1.0
-    with pytest.raises(HRNetError, match="at least 1, got 0"):
+    with pytest.raises(HRNetError, match="got 0"):
         dataset.head(0)
 
 
-def test_unknown_sigmas_leave_ap_out_and_say_so(people: People) -> None:
+def test_ap_is_missing_without_sigmas(people: People) -> None:
     people.coco["categories"][0]["keypoints"][0] = "antenna"
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
@@ -115,9 +115,9 @@ def test_unknown_sigmas_leave_ap_out_and_say_so(people: People) -> None:
     assert result.oks is None
     assert "--sigmas" in str(result)
     assert "no OKS sigmas are known" in result.to_json()["oks_missing"]
-    given = measure_pose("truth", dataset, truth, joint_sigmas((0.08,), 17))
-    assert given.oks is not None
-    assert given.oks.ap == 1.0
+    with_sigmas = measure_pose("truth", dataset, truth, joint_sigmas((0.08,), 17))
+    assert with_sigmas.oks is not None
+    assert with_sigmas.oks.ap == 1.0
 
 
 def test_sigmas_are_checked(people: People) -> None:
@@ -133,7 +133,7 @@ def test_sigmas_are_checked(people: People) -> None:
         measure_pose("x", dataset, np.zeros((4, 17, 3)), (0.1, 0.2))
 
 
-def test_other_joints_are_refused(people: People, model_path: Callable[..., Path]) -> None:
+def test_joints_that_differ_from_the_model_are_refused(people: People, model_path: Callable[..., Path]) -> None:
     people.coco["categories"][0]["keypoints"].reverse()
     people.rewrite()
     dataset = load_keypoint_dataset(people.annotations, people.images)
@@ -209,7 +209,7 @@ def test_truncated_image_is_refused(people: People, model_path: Callable[..., Pa
         evaluate_pose(TFLiteModel(model_path()), dataset)
 
 
-def test_people_of_other_categories_are_passed_over(people: People) -> None:
+def test_people_of_other_categories_are_ignored(people: People) -> None:
     people.coco["categories"].append({"id": 2, "name": "dog"})
     people.coco["annotations"].append({"id": 99, "image_id": 1, "category_id": 2, "bbox": [0, 0, 5, 5]})
     people.rewrite()

@@ -1,4 +1,4 @@
-"""An evaluation that is interrupted goes on where it stopped, and only that one."""
+"""An interrupted evaluation is resumed where it stopped; another evaluation is not."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def instances(people: People) -> tuple[KeypointInstance, ...]:
     return load_keypoint_dataset(people.annotations, people.images).instances
 
 
-def test_what_was_found_is_not_found_again(
+def test_logged_predictions_are_not_repeated(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    begun = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
-    first = list(islice(begun, 3))
-    begun.close()  # type: ignore[attr-defined]
+    model, output = TFLiteModel(model_path()), tmp_path / "predictions.json"
+    generator = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
+    first = list(islice(generator, 3))
+    generator.close()  # type: ignore[attr-defined]
     with log_path(output).open("a") as file:
-        file.write("[[1.0, 2")  # the machine went down in the middle of a line
-    asked: list[int] = []
+        file.write("[[1.0, 2")  # a line cut by a crash
+    counts: list[int] = []
 
     def counting(model: TFLiteModel, people: Any, options: DecodingOptions) -> Iterator[Any]:
-        asked.append(len(people))
+        counts.append(len(people))
         return predict_instances(model, people, options)
 
     monkeypatch.setattr(prediction_log, "predict_instances", counting)
-    found = list(predict_with_log(model, instances, DecodingOptions(), output, resume=True))
-    assert asked == [len(instances) - 3]
-    np.testing.assert_array_equal(found, list(predict_instances(model, instances)))
-    np.testing.assert_array_equal(found[:3], first)
-    assert log_path(output).exists()  # until all that the evaluation writes is written
+    predictions = list(predict_with_log(model, instances, DecodingOptions(), output, resume=True))
+    assert counts == [len(instances) - 3]
+    np.testing.assert_array_equal(predictions, list(predict_instances(model, instances)))
+    np.testing.assert_array_equal(predictions[:3], first)
+    assert log_path(output).exists()  # it stays until the evaluation has written its results
     remove_prediction_log(output)
     assert not log_path(output).exists()
 
@@ -53,36 +53,36 @@ def test_what_was_found_is_not_found_again(
 def test_another_evaluation_is_not_resumed(
     instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    model, output = TFLiteModel(model_path()), tmp_path / "found.json"
-    begun = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
-    next(begun)
-    begun.close()  # type: ignore[attr-defined]
-    with pytest.raises(HRNetError, match=r"found.json.part .*\(options differ\)"):
+    model, output = TFLiteModel(model_path()), tmp_path / "predictions.json"
+    generator = predict_with_log(model, instances, DecodingOptions(), output, resume=False)
+    next(generator)
+    generator.close()  # type: ignore[attr-defined]
+    with pytest.raises(HRNetError, match=r"predictions\.json\.part .*\(options differ\)"):
         next(predict_with_log(model, instances, DecodingOptions(flip=True), output, resume=True))
-    other = TFLiteModel(model_path("int8"))
+    int8 = TFLiteModel(model_path("int8"))
     with pytest.raises(HRNetError, match=r"\(model and instances differ\)"):
-        next(predict_with_log(other, instances[1:], DecodingOptions(), output, resume=True))
+        next(predict_with_log(int8, instances[1:], DecodingOptions(), output, resume=True))
     log_path(output).write_text("")
     with pytest.raises(HRNetError, match=r"\(model and instances and options differ\)"):
         next(predict_with_log(model, instances, DecodingOptions(), output, resume=True))
     assert len(list(predict_with_log(model, instances, DecodingOptions(), output, resume=False))) == len(instances)
 
 
-def test_a_kill_after_the_inference_loses_none_of_it(
+def test_kill_after_inference_loses_no_predictions(
     people: People, model_path: Callable[..., Path], invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed before any of the files that are written at the end: overlays, predictions, figures."""
+    """The process is killed before each file that is written at the end: overlays, predictions, figures."""
     command = ["evaluate", model_path(), "--annotations", people.annotations, "--images", people.images]
 
     def files(folder: Path) -> list[object]:
         return [*command, "--overlays", folder / "drawn", "--predictions", folder / "p.json", "--json", folder / "figures.json"]
 
-    assert invoke(*files(tmp_path / "whole"))[0] == 0
-    assert not log_path(tmp_path / "whole" / "p.json").exists()
-    asked: list[int] = []
+    assert invoke(*files(tmp_path / "complete"))[0] == 0
+    assert not log_path(tmp_path / "complete" / "p.json").exists()
+    counts: list[int] = []
 
     def counting(model: TFLiteModel, people: Any, options: DecodingOptions) -> Iterator[Any]:
-        asked.append(len(people))
+        counts.append(len(people))
         return predict_instances(model, people, options)
 
     for number in count(1):
@@ -97,19 +97,19 @@ def test_a_kill_after_the_inference_loses_none_of_it(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(prediction_log, "predict_instances", counting)
             assert invoke(*files(folder), "--resume")[0] == 0
-        assert asked.pop() == 0 or number == 1  # the first is the file that the keypoints go to
+        assert counts.pop() == 0 or number == 1  # the first file is the log itself
         for path in (folder / "p.json", *sorted((folder / "drawn").iterdir())):
-            assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(folder)).read_bytes()
-        assert len(list((folder / "drawn").iterdir())) == len(list((tmp_path / "whole" / "drawn").iterdir())) > 0
+            assert path.read_bytes() == (tmp_path / "complete" / path.relative_to(folder)).read_bytes()
+        assert len(list((folder / "drawn").iterdir())) == len(list((tmp_path / "complete" / "drawn").iterdir())) > 0
         assert list(folder.rglob("*.part")) == []
     assert number > len(("begun", "drawn", "predictions", "figures"))
 
 
 @pytest.mark.parametrize("damage", ['{"a": 1}', "[[1, 2]]", "[[[", '"x"', "[" * 100_000])
-def test_a_damaged_line_is_found_again(
+def test_damaged_lines_are_predicted_again(
     damage: str, instances: tuple[KeypointInstance, ...], model_path: Callable[..., Path], tmp_path: Path
 ) -> None:
-    model, output = TFLiteModel(model_path()), tmp_path / "found.json"
+    model, output = TFLiteModel(model_path()), tmp_path / "predictions.json"
     expected = list(predict_with_log(model, instances, DecodingOptions(), output, resume=False))
     lines = log_path(output).read_text().splitlines()
     lines[2] = damage

@@ -46,24 +46,24 @@ def image() -> NDArray[np.uint8]:
 )
 def test_windows_end_at_the_border(length: int, window: int, overlap: float, starts: list[int]) -> None:
     assert window_starts(length, window, overlap) == starts
-    covered = {place for start in starts for place in range(start, min(start + window, length))}
+    covered = {pixel for start in starts for pixel in range(start, min(start + window, length))}
     assert covered == set(range(length))
 
 
 def test_views(image: NDArray[np.uint8]) -> None:
-    half, own = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, scales=(0.5, 1)), MEAN)
+    half, full = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, scales=(0.5, 1)), MEAN)
     assert (half.image_size, half.size, half.corners) == ((50, 75), (64, 75), ((0, 0), (0, 11)))
     np.testing.assert_array_equal(half.crops[1, :50], resize(image, (50, 75))[:, 11:])
     assert np.unique(half.crops[:, 50:].reshape(-1, 3), axis=0).tolist() == [[124, 116, 104]]
-    assert own.corners == ((0, 0), (0, 64), (0, 86), (36, 0), (36, 64), (36, 86))
-    np.testing.assert_array_equal(own.crops[5], image[36:, 86:])
-    [whole] = make_views(image, (64, 64), SegmentationEvalOptions(flip=True), MEAN)
-    assert (whole.window, whole.size, whole.corners) == ((100, 150), (100, 150), ((0, 0),))
-    np.testing.assert_array_equal(whole.crops[0], resize(image, (64, 64)))
+    assert full.corners == ((0, 0), (0, 64), (0, 86), (36, 0), (36, 64), (36, 86))
+    np.testing.assert_array_equal(full.crops[5], image[36:, 86:])
+    [plain] = make_views(image, (64, 64), SegmentationEvalOptions(flip=True), MEAN)
+    assert (plain.window, plain.size, plain.corners) == ((100, 150), (100, 150), ((0, 0),))
+    np.testing.assert_array_equal(plain.crops[0], resize(image, (64, 64)))
 
 
 def softmax_of(keras: Any, crop: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float64]:
-    """By the Keras model, TensorFlow's bilinear resizing, and numpy."""
+    """Probabilities (H, W, K) of the Keras model, by bilinear resizing in TensorFlow and softmax in numpy."""
     from hrnet_tf.backend.keras_module import tf
 
     logits = tf.image.resize(keras.predict_on_batch(normalize(crop[None])), size).numpy()[0].astype(np.float64)
@@ -72,44 +72,44 @@ def softmax_of(keras: Any, crop: NDArray[np.uint8], size: tuple[int, int]) -> ND
 
 
 def test_probabilities_are_averaged_over_windows_and_mirror_images(image: NDArray[np.uint8], task_model: MakeModel) -> None:
-    made = task_model("segmentation", CLASSES)
-    expected, seen = np.zeros((100, 150, 3)), np.zeros((100, 150, 1))
+    model = task_model("segmentation", CLASSES)
+    expected, counts = np.zeros((100, 150, 3)), np.zeros((100, 150, 1))
     for top in (0, 36):
         for left in (0, 64, 86):
             crop = image[top : top + 64, left : left + 64]
-            place = slice(top, top + 64), slice(left, left + 64)
-            mirrored = softmax_of(made.keras, np.ascontiguousarray(crop[:, ::-1]), (64, 64))[:, ::-1]
-            expected[place] += softmax_of(made.keras, crop, (64, 64)) + mirrored
-            seen[place] += 2
+            region = slice(top, top + 64), slice(left, left + 64)
+            mirrored = softmax_of(model.keras, np.ascontiguousarray(crop[:, ::-1]), (64, 64))[:, ::-1]
+            expected[region] += softmax_of(model.keras, crop, (64, 64)) + mirrored
+            counts[region] += 2
     [view] = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, flip=True), MEAN)
-    answered = predict_view(TFLiteModel(made.path), view, flip=True)
-    np.testing.assert_array_equal(answered.counts, seen[..., 0])
-    found = np.stack([answered.probability(index, (100, 150)) for index in range(3)], axis=-1)
-    np.testing.assert_allclose(found, expected / seen, atol=1e-4)
-    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
-    certain = np.ptp(np.sort(expected / seen, axis=-1)[..., 1:], axis=-1) > 1e-3
-    wanted = expected.argmax(axis=-1)
-    np.testing.assert_array_equal(most_probable([answered], (100, 150))[certain], wanted[certain])
+    prediction = predict_view(TFLiteModel(model.path), view, flip=True)
+    np.testing.assert_array_equal(prediction.counts, counts[..., 0])
+    probabilities = np.stack([prediction.probability(index, (100, 150)) for index in range(3)], axis=-1)
+    np.testing.assert_allclose(probabilities, expected / counts, atol=1e-4)
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-5)
+    certain = np.ptp(np.sort(expected / counts, axis=-1)[..., 1:], axis=-1) > 1e-3
+    classes = expected.argmax(axis=-1)
+    np.testing.assert_array_equal(most_probable([prediction], (100, 150))[certain], classes[certain])
     assert certain.mean() > 0.75
 
 
 def test_scales_are_summed(image: NDArray[np.uint8], task_model: MakeModel) -> None:
     from hrnet_tf.backend.keras_module import tf
 
-    made = task_model("segmentation", CLASSES)
+    model = task_model("segmentation", CLASSES)
     padded = np.full((64, 75, 3), (124, 116, 104), np.uint8)
     padded[:50] = resize(image, (50, 75))
-    half, seen = np.zeros((64, 75, 3)), np.zeros((64, 75, 1))
+    half, counts = np.zeros((64, 75, 3)), np.zeros((64, 75, 1))
     for left in (0, 11):
-        half[:, left : left + 64] += softmax_of(made.keras, padded[:, left : left + 64], (64, 64))
-        seen[:, left : left + 64] += 1
-    expected = tf.image.resize((half / seen)[:50], (100, 150)).numpy()
+        half[:, left : left + 64] += softmax_of(model.keras, padded[:, left : left + 64], (64, 64))
+        counts[:, left : left + 64] += 1
+    expected = tf.image.resize((half / counts)[:50], (100, 150)).numpy()
     views = make_views(image, (64, 64), SegmentationEvalOptions(windows=True, scales=(0.5, 1.0)), MEAN)
-    answers = [predict_view(TFLiteModel(made.path), view) for view in views]
-    found = np.stack([answers[0].probability(index, (100, 150)) for index in range(3)], axis=-1)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-    both = np.stack([sum(one.probability(i, (100, 150)) for one in answers) for i in range(3)], axis=-1)
-    np.testing.assert_array_equal(most_probable(answers, (100, 150)), both.argmax(axis=-1))
+    predictions = [predict_view(TFLiteModel(model.path), view) for view in views]
+    probabilities = np.stack([predictions[0].probability(index, (100, 150)) for index in range(3)], axis=-1)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+    both = np.stack([sum(prediction.probability(i, (100, 150)) for prediction in predictions) for i in range(3)], axis=-1)
+    np.testing.assert_array_equal(most_probable(predictions, (100, 150)), both.argmax(axis=-1))
 
 
 def test_sums_of_large_logits_stay_finite() -> None:
@@ -118,7 +118,7 @@ def test_sums_of_large_logits_stay_finite() -> None:
     np.testing.assert_allclose(log_sums(logits, (1, 2))[0], expected, rtol=1e-6)
 
 
-def test_a_window_as_large_as_the_image_finds_what_the_whole_finds(task_model: MakeModel) -> None:
+def test_full_size_window_matches_plain_prediction(task_model: MakeModel) -> None:
     image = np.random.default_rng(2).integers(0, 256, (*TASK_SIZE, 3), np.uint8)
     model = TFLiteModel(task_model("segmentation", CLASSES).path)
     [view] = make_views(image, TASK_SIZE, SegmentationEvalOptions(windows=True))
@@ -138,18 +138,18 @@ def streets(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "images", tmp_path / "masks"
 
 
-def test_evaluation_counts_what_views_find(streets: tuple[Path, Path], task_model: MakeModel) -> None:
+def test_evaluation_counts_predictions_of_views(streets: tuple[Path, Path], task_model: MakeModel) -> None:
     model, data = TFLiteModel(task_model("segmentation", CLASSES).path), load_segmentation_dataset(*streets)
-    how = SegmentationEvalOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
+    options = SegmentationEvalOptions(windows=True, scales=(1.0, 1.5), overlap=0.25, flip=True)
     counts = np.zeros((3, 3), np.int64)
-    for one in data.images:
-        mask, views = read_mask(one.mask_path, 3), make_views(read_image(one.image_path), TASK_SIZE, how, MEAN)
+    for item in data.images:
+        mask, views = read_mask(item.mask_path, 3), make_views(read_image(item.image_path), TASK_SIZE, options, MEAN)
         height, width = mask.shape
-        found = most_probable([predict_view(model, view, flip=True) for view in views], (height, width))
-        for truth, predicted in zip(mask.ravel(), found.ravel(), strict=True):
+        predictions = most_probable([predict_view(model, view, flip=True) for view in views], (height, width))
+        for truth, predicted in zip(mask.ravel(), predictions.ravel(), strict=True):
             if truth != 255:
                 counts[truth, predicted] += 1
-    np.testing.assert_array_equal(evaluate_segmentation(model, data, how).counts, counts)
+    np.testing.assert_array_equal(evaluate_segmentation(model, data, options).counts, counts)
 
 
 def test_command(streets: tuple[Path, Path], task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_command(streets: tuple[Path, Path], task_model: MakeModel, invoke: Invo
     assert sorted(file.name for file in folder.iterdir()) == ["0000_a.jpg", "0001_b.jpg"]
     picture = cv2.imread(str(folder / "0001_b.jpg"))
     assert picture.shape[1:] == (240, 3)
-    assert picture.shape[0] > 90  # the names of the classes are below
+    assert picture.shape[0] > 90  # a legend of the classes is below
 
 
 @pytest.mark.parametrize(
@@ -179,11 +179,11 @@ def test_command(streets: tuple[Path, Path], task_model: MakeModel, invoke: Invo
     ],
 )
 def test_bad_options(options: str, message: str, streets: tuple[Path, Path], task_model: MakeModel, invoke: Invoke) -> None:
-    path, given = task_model("segmentation", CLASSES).path, options.format(images=streets[0]).split()
-    code, _, error = invoke("evaluate", path, "--images", streets[0], "--masks", streets[1], *given)
+    path, arguments = task_model("segmentation", CLASSES).path, options.format(images=streets[0]).split()
+    code, _, error = invoke("evaluate", path, "--images", streets[0], "--masks", streets[1], *arguments)
     assert code == 2
     assert message in one_line(error)
 
 
-def test_scales_as_typed() -> None:
+def test_scales_are_parsed() -> None:
     assert parse_values("scales", "0.5, 1,1.75", float) == (0.5, 1.0, 1.75)

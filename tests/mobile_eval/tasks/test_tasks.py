@@ -1,4 +1,4 @@
-"""One way for all tasks: what fits the model's task is measured, the rest is refused in one line."""
+"""Data and options of every task; those of another task end in one line."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_unknown_tasks(task_model: MakeModel, invoke: Invoke) -> None:
     assert "'depth'" in one_line(error)
 
 
-def test_what_finds_keypoints_refuses_models_of_classes(
+def test_keypoint_commands_refuse_models_without_keypoints(
     task_model: MakeModel, people: People, invoke: Invoke, tmp_path: Path
 ) -> None:
     path = task_model("segmentation", CLASSES).path
@@ -105,7 +105,7 @@ def test_what_finds_keypoints_refuses_models_of_classes(
 
 
 @pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification"])
-def test_descriptions_of_tasks_survive(task: str, task_model: MakeModel) -> None:
+def test_description_round_trip(task: str, task_model: MakeModel) -> None:
     path = task_model(task, CLASSES).path
     description = read_description(path)
     assert (description.task, description.label_names) == (task, CLASSES)
@@ -122,7 +122,7 @@ def test_stored_pose_models_are_described() -> None:
         assert "offset" not in description.to_json()["output"]
 
 
-def test_classes_that_the_file_has_not(task_model: MakeModel) -> None:
+def test_class_count_must_match_the_output(task_model: MakeModel) -> None:
     path = task_model("classification", CLASSES, classes=("a", "b")).path
     with pytest.raises(HRNetError, match=r"\(1, 3\) .*\(1, 2\)"):
         TFLiteModel(path)

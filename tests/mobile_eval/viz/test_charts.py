@@ -28,7 +28,7 @@ def test_links_are_grouped_by_direction_stage_and_distance() -> None:
 
 def test_bars() -> None:
     svg = importance_by_kind_svg(IMPORTANCE)
-    assert svg.count("<rect") == 6 + 1  # the background is one
+    assert svg.count("<rect") == 6 + 1  # with the background
     assert "2 steps: mean importance 6 of 1 link<" in svg
     with pytest.raises(HRNetError, match="fusion link"):
         importance_by_kind_svg({"stage3_module1_branch0_block0": 1.0})

@@ -17,7 +17,7 @@ NAMES = ("cat", "dog & co", "horse")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_cells_say_shares_of_their_row() -> None:
+def test_cells_show_shares_of_their_row() -> None:
     root = ElementTree.fromstring(confusion_svg(np.array([[6, 2, 0], [1, 999, 0], [0, 0, 0]]), NAMES, "m.tflite", "images"))
     titles = [title.text for title in root.iter(f"{SVG}title")]
     assert titles == [
@@ -30,11 +30,11 @@ def test_cells_say_shares_of_their_row() -> None:
     assert [text for text in written if text in ("75", "25", "<1", "100")] == ["75", "25", "<1", "100"]
     assert [written.count(name) for name in NAMES] == [2, 2, 2]
     assert "75.0 % of 8" in written
-    assert "-" in written  # there is no horse
-    assert len(list(root.iter(f"{SVG}rect"))) == 9 + 1  # and the background
+    assert "-" in written  # no sample is a horse
+    assert len(list(root.iter(f"{SVG}rect"))) == 9 + 1  # with the background
 
 
-def test_of_many_classes_those_with_most_mistakes() -> None:
+def test_many_classes_are_reduced_to_those_with_most_mistakes() -> None:
     counts = np.diag(np.full(100, 10))
     counts[[7, 93, 50], [8, 7, 50]] = 3, 5, 900
     assert most_confused(counts, 3) == [7, 8, 93]
@@ -55,8 +55,8 @@ def test_command(task: str, task_model: Callable[..., TaskModel], invoke: Invoke
     path, picture = task_model(task, NAMES).path, tmp_path / "confusion.svg"
     assert invoke("evaluate", path, "--images", tmp_path / "images", *masks, "--picture", picture)[0] == 0
     totals = [text.text for text in ElementTree.parse(picture).iter(f"{SVG}text") if " % of " in (text.text or "")]
-    whole = ["of 1"] * 3 if task == "classification" else [f"of {3 * 70 * 70:,}"]
-    assert [text.partition("% ")[2] for text in totals if text] == whole
+    sizes = ["of 1"] * 3 if task == "classification" else [f"of {3 * 70 * 70:,}"]
+    assert [text.partition("% ")[2] for text in totals if text] == sizes
     code, _, error = invoke("evaluate", path, "--images", tmp_path / "images", *masks, "--picture", tmp_path)
     assert code == 2
     assert "it is a folder; give the name of a file" in one_line(error)

@@ -1,4 +1,4 @@
-"""Names from files are shown as they are, never as HTML, and lead to no file outside the folder that was named."""
+"""Names from files are escaped in HTML, and reach no file outside the named folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.mobile_eval.conftest import JOINTS, People
 SCRIPT = "<script>alert(1)</script>"
 
 
-def test_pages_hold_no_html_of_others(
+def test_pages_escape_names(
     people: People, model_path: Callable[..., Path], describe: Callable[..., ModelDescription], tmp_path: Path
 ) -> None:
     joints = [SCRIPT, *JOINTS[1:]]
@@ -48,7 +48,7 @@ def test_pages_hold_no_html_of_others(
 
 
 @pytest.mark.parametrize("name", ["../second.tflite", "/etc/passwd", "folder/second.tflite", "..", ""])
-def test_names_of_a_detector_s_second_file(
+def test_names_of_the_second_detector_file(
     name: str, model_path: Callable[..., Path], describe: Callable[..., ModelDescription]
 ) -> None:
     boxes = BoxesFile("second.tflite", "0" * 64, 4, 10, 10)

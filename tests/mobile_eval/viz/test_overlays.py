@@ -1,4 +1,4 @@
-"""Pictures of annotations and predictions."""
+"""Overlays of annotations and predictions."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_annotated_and_predicted_keypoints_have_their_colors() -> None:
     boned = KeypointCategory("person", ("a", "b", "c"), ((0, 1), (1, 2)))
     drawn = with_keypoints(np.zeros((80, 80, 3), np.uint8), [annotated], [], boned)
     assert drawn[10, 20].any()
-    assert not drawn[30, 40].any()  # one of its ends is not labelled
+    assert not drawn[30, 40].any()  # an end of the bone is not labelled
 
 
 def test_number_of_pictures(people: People, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_killed_worker_ends_the_other_and_both_resume(folder: Path) -> None:
     _, error = workers[0].communicate(timeout=200)
     workers[1].communicate()
     assert workers[0].returncode == 2
-    assert error.strip().splitlines()[-1].startswith("error: a worker went away, or failed (")
+    assert error.strip().splitlines()[-1].startswith("error: another worker failed or disappeared (")
     assert len(history(folder / "killed")) < 3
     wait_for(start_workers(folder, "killed", "epochs=3", "resume"))
     assert_same_weights(folder / "uninterrupted", folder / "killed")
@@ -129,25 +129,25 @@ def test_killed_worker_ends_the_other_and_both_resume(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("options", "message"),
     [
-        (("all", None), "no strategy named 'all'; there are one, mirrored, multi-worker"),
-        (("one", 2), "--strategy one takes one device, not 2"),
-        (("mirrored", 64), "--devices 64: there"),
-        (("multi-worker", 2), "--devices goes with --strategy mirrored"),
+        (("all", None), "`strategy` .* got 'all'"),
+        (("one", 2), "`devices` is 2"),
+        (("mirrored", 64), "`devices` .* got 64"),
+        (("multi-worker", 2), "`devices` needs `strategy` mirrored"),
         (("multi-worker", None), "needs TF_CONFIG"),
     ],
 )
-def test_bad_strategies(arguments: tuple[str, int | None], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_strategies(options: tuple[str, int | None], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(HRNetError, match=message):
-        make_devices(*arguments)
+        make_devices(*options)
 
 
 def test_batches_of_a_worker() -> None:
-    assert [list(Devices(None, 4, worker, 2).own) for worker in range(2)] == [[0, 1], [2, 3]]
+    assert [list(Devices(None, 4, worker, 2).local) for worker in range(2)] == [[0, 1], [2, 3]]
 
 
 def test_number_of_devices_in_the_config(small: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
-    with pytest.raises(HRNetError, match=r"2 devices.* 1"):
+    with pytest.raises(HRNetError, match="2 devices"):
         train(small, settings.replace(devices=2, batch_size=16), tmp_path / "run", execution=Execution())
