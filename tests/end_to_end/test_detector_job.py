@@ -56,7 +56,7 @@ def test_all_links_are_ranked_and_some_removed(job: Path) -> None:
     full, pruned = (load_run(job / name).hrnet_spec for name in ("full", "pruned"))
     assert pruned.links < full.links
     plan = json.loads((job / "pruned" / "pruning.json").read_text())
-    assert plan["metric"] == "AP50"
+    assert plan["plan"]["metric"] == "AP50"
 
 
 def test_quantized_detector_is_int8_and_pruned(job: Path) -> None:
