@@ -104,6 +104,7 @@ def test_tests_import_declared_dependencies(declared: dict[str, set[str]]) -> No
     assert undeclared("tests", declared[""] | declared["train"] | declared["dev"]) == {}
 
 
+@pytest.mark.slow
 def test_declared_dependencies_are_used(declared: dict[str, set[str]]) -> None:
     used = set(NOT_IMPORTED).union(*(third_party(folder) for folder in (*EXTRAS, "tests")))
     assert set().union(*declared.values()) - used == set()

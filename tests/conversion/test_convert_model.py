@@ -69,6 +69,7 @@ def test_camera_input_and_softmax(model: KerasModel, images: np.ndarray, tmp_pat
     np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(), atol=0.03)
 
 
+@pytest.mark.slow
 def test_float_layers_of_a_recipe(model: KerasModel, images: np.ndarray, tmp_path: Path) -> None:
     inputs = images.astype(np.float32) / 255
     [int8] = convert(model, tmp_path / "int8.tflite", inputs)

@@ -77,6 +77,7 @@ def converted(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Converted:
     return convert
 
 
+@pytest.mark.slow
 def test_float32_detections_match_keras(run: Run, converted: Converted, shapes: Path) -> None:
     result = converted("float32")
     detector, network = Detector(TFLiteModel(result.path)), build_model(run.spec, folded=True)
@@ -95,6 +96,7 @@ def test_float32_detections_match_keras(run: Run, converted: Converted, shapes: 
     assert max(parity.max_error / max(parity.largest, 1) for parity in result.parities) < 1e-4
 
 
+@pytest.mark.slow
 def test_int8_has_no_float_tensors_and_small_errors(converted: Converted) -> None:
     result = converted("int8")
     for path in (result.path, result.paths[1]):
@@ -179,6 +181,7 @@ def test_edge_tpu_check_of_both_files(converted: Converted) -> None:
     assert {"CONV_2D", "FULLY_CONNECTED", "RESIZE_NEAREST_NEIGHBOR"} <= kinds
 
 
+@pytest.mark.slow
 def test_invalid_options(run: Run, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match=r"`decode`.*detection"):
         convert_run(run, ConvertOptions("float32", decode=True), tmp_path / "detector.tflite")
@@ -208,6 +211,7 @@ def test_outputs_are_named_in_the_order_of_the_file(precision: str, converted: C
             assert (tensor.scale or 0, tensor.zero_point or 0) == pytest.approx(details["quantization"])
 
 
+@pytest.mark.slow
 def test_comparison_on_random_images_is_reported(run: Run, tmp_path: Path) -> None:
     without_data = dataclasses.replace(run, config={})
     result = convert_run(without_data, ConvertOptions("float32"), tmp_path / "detector.tflite")

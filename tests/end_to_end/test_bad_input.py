@@ -48,6 +48,7 @@ def data(drawn: Path, annotations: Path | None = None) -> str:
 TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -195,6 +196,7 @@ def test_damaged_weights(trained: Path, drawn: Path, monkeypatch: pytest.MonkeyP
     assert not (trained / "m.tflite").exists()
 
 
+@pytest.mark.slow
 def test_file_size_limit(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

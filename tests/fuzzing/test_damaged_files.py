@@ -21,6 +21,7 @@ MUTANTS = 200
 PYTHON_MESSAGE = re.compile(r"\b[A-Z][A-Za-z]*(Error|Exception)\b|'\w+' object|not subscriptable|could not convert|Traceback")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files_are_read_or_refused(kind: str, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def hrnet(*arguments: object) -> str:
     return result.stdout.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES, ids=repr)
 def test_every_command_takes_any_name(name: bytes, model_path: Callable[..., Path], people: People, tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(name)

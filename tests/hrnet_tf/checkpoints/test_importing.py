@@ -34,6 +34,7 @@ def save(path: Path, arrays: Arrays) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_import_then_export_is_bit_identical(micro: Micro, checkpoint: Make, tmp_path: Path, suffix: str) -> None:
     arrays = checkpoint(micro("landmarks"))
@@ -48,6 +49,7 @@ def test_import_then_export_is_bit_identical(micro: Micro, checkpoint: Make, tmp
         np.testing.assert_array_equal(exported[name], array, err_msg=name, strict=True)
 
 
+@pytest.mark.slow
 def test_pose_network_from_an_imagenet_trunk(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     path = save(tmp_path / "imagenet.npz", checkpoint(micro("classification")))
     run, report = import_checkpoint(path, tmp_path / "run", micro("pose"))
@@ -60,6 +62,7 @@ def test_pose_network_from_an_imagenet_trunk(micro: Micro, checkpoint: Make, tmp
     assert "2 missing, initial weights kept: final_layer.weight, final_layer.bias" in str(report)
 
 
+@pytest.mark.slow
 def test_names_of_known_keypoints(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     for classes, first in ((17, "nose"), (16, "right_ankle")):
         path = save(tmp_path / f"{classes}.npz", checkpoint(micro("pose", classes=classes)))
@@ -68,6 +71,7 @@ def test_names_of_known_keypoints(micro: Micro, checkpoint: Make, tmp_path: Path
         assert run.spec.classes == classes
 
 
+@pytest.mark.slow
 def test_inplace_abn_scales_become_positive(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     arrays = checkpoint(micro("segmentation"))
     arrays["bn1.weight"] = -arrays["bn1.weight"]
@@ -116,6 +120,7 @@ def test_damaged_checkpoints(
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_network(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     path = save(tmp_path / "checkpoint.npz", checkpoint(micro("pose")))
     with pytest.raises(HRNetError, match=r"conv1\.weight.*\(8, 3, 3, 3\).*\(64, 3, 3, 3\)"):
@@ -138,6 +143,7 @@ class Payload:
         return eval, ("1/0",)
 
 
+@pytest.mark.slow
 def test_invalid_files(micro: Micro, checkpoint: Make, tmp_path: Path) -> None:
     content = save(tmp_path / "complete.safetensors", checkpoint(micro("pose"))).read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])

@@ -66,6 +66,7 @@ def as_openmmlab(arrays: Arrays, task: str) -> Arrays:
     return renamed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_every_variable_round_trips(task: str, micro: Micro, checkpoint: Make) -> None:
     spec = micro(task)
@@ -80,6 +81,7 @@ def test_every_variable_round_trips(task: str, micro: Micro, checkpoint: Make) -
         np.testing.assert_array_equal(exported[name], array, err_msg=name, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_openmmlab_names_give_the_same_network(task: str, micro: Micro, checkpoint: Make) -> None:
     arrays = checkpoint(micro(task))
@@ -99,6 +101,7 @@ def test_openmmlab_names_give_the_same_network(task: str, micro: Micro, checkpoi
     assert all(name.endswith(".bias") for name in report.missing)
 
 
+@pytest.mark.slow
 def test_mmdetection_2_has_the_background_last(micro: Micro, checkpoint: Make) -> None:
     arrays = checkpoint(micro("detection"))
     renamed = as_openmmlab(arrays, "detection")
@@ -120,6 +123,7 @@ def test_wrappers_and_counters_are_stripped() -> None:
     assert list(official_names(arrays)) == ["conv1.weight"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "changes"),
     [
@@ -137,6 +141,7 @@ def test_network_is_inferred_from_shapes(task: str, changes: dict[str, object], 
     assert inferred.name == f"{task}-w{spec.width}"
 
 
+@pytest.mark.slow
 def test_baseline_is_inferred_from_its_blocks(checkpoint: Make) -> None:
     spec = SimpleBaselineSpec("simple-baseline-r50", 50, (256, 192), 3)
     assert infer_network(official_names(checkpoint(spec))) == spec
@@ -167,6 +172,7 @@ def test_unknown_layouts() -> None:
         kind_of({"aux_head.0.weight": np.zeros(1)})
 
 
+@pytest.mark.slow
 def test_removed_links_are_exported_as_zeros(micro: Micro, checkpoint: Make) -> None:
     full = micro("pose")
     smaller = full.without({FusionLink(4, 0, 3, 0), FusionLink(3, 0, 0, 2)})

@@ -40,6 +40,7 @@ def save_as(dtype: str, arrays: Arrays, path: Path, code: str = "") -> None:
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(stored.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
 def test_safetensors_of_other_dtypes(micro: Micro, checkpoint: Make, tmp_path: Path, dtype: str) -> None:
     arrays = checkpoint(micro("pose"))

@@ -39,6 +39,7 @@ def test_h_is_help(words: list[str]) -> None:
     assert "--help" in short
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_any_terminal_shows_help_and_errors(encoding: str) -> None:
     for words in (["--help"], ["train", "--help"], ["models", "pose-w32", "--parts"]):

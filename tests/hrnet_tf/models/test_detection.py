@@ -104,6 +104,7 @@ def test_parameters_of_a_narrow_head() -> None:
         dataclasses.replace(spec, head_width=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folded", [False, True])
 def test_two_stages_equal_the_detector(folded: bool) -> None:
     spec = dataclasses.replace(detector_spec(), head_width=8, classes=3)

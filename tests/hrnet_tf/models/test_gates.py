@@ -32,6 +32,7 @@ def gated(spec: HRNetSpec, units: set[Unit], random_weights: RandomWeights, *, f
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", [FusionLink(2, 0, 1, 0), FusionLink(3, 0, 0, 2), FusionLink(4, 0, 3, 0), ResidualBlock(3, 1, 0, 0)], ids=str
 )
@@ -45,6 +46,7 @@ def test_removing_a_unit_equals_closing_its_gate(spec: HRNetSpec, unit: Unit, ra
     assert np.abs(before - closed).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_folding_gates_preserves_the_outputs(spec: HRNetSpec, block: str, folded: bool, random_weights: RandomWeights) -> None:

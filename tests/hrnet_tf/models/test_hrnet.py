@@ -38,6 +38,7 @@ def test_removed_links_and_unreachable_branches_are_not_built(spec: HRNetSpec) -
         assert not [name for name in names if name.startswith(absent)]
 
 
+@pytest.mark.slow
 def test_folding_batch_norm_preserves_the_outputs(spec: HRNetSpec, random_weights: RandomWeights) -> None:
     model, folded = build_model(spec), build_model(spec, folded=True)
     set_model_weights(model, random_weights(model))

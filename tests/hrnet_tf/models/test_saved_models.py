@@ -108,6 +108,7 @@ def test_importing_the_package_imports_no_keras() -> None:
     assert run(code, folder=ROOT).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_every_registered_class_has_a_proxy() -> None:
     registered = {}
     for package in ("hrnet_tf", "training", "conversion"):

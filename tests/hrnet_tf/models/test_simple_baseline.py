@@ -62,6 +62,7 @@ def test_every_part_equals_the_built_model(small_baseline: SimpleBaselineSpec, c
     assert counted_parts(small_baseline) == parts(small_baseline)
 
 
+@pytest.mark.slow
 def test_resnet_50_equals_the_built_model(counted_parts: CountedParts) -> None:
     spec = preset("simple-baseline-r50")
     built = counted_parts(spec)
@@ -157,6 +158,7 @@ def test_ranking_and_pruning_need_fusion_links(config: TrainingConfig, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_hrnet_cannot_be_initialized_from_a_baseline(
     small_baseline: SimpleBaselineSpec, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:

@@ -35,12 +35,14 @@ def micro(task: str, interpolation: str = "nearest", *, classes: int = 5, head: 
     return spec.full()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "shape"), OUTPUT_SHAPES.items())
 def test_output_shapes(task: str, shape: tuple[int | None, ...]) -> None:
     assert build_model(micro(task)).output_shape == shape
     assert build_model(micro(task).without(REMOVED)).output_shape == shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "layer", "shape"),
     [
@@ -60,6 +62,7 @@ def test_head_of_a_custom_task(
     assert counted_parts(spec) == parts(spec)
 
 
+@pytest.mark.slow
 def test_full_size_interpolates_the_logits() -> None:
     model = build_model(micro("segmentation"))
     image = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
@@ -83,6 +86,7 @@ def test_bilinear_upsampling_has_half_pixel_centers() -> None:
     assert upsampled.tolist() == [0, 1, 3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
 def test_folding_batch_norm_after_a_bias_preserves_the_outputs(task: str) -> None:
     spec = micro(task, "bilinear")

@@ -36,6 +36,7 @@ def test_every_part_equals_the_built_model(spec: HRNetSpec, removed: tuple[str, 
     assert counted_parts(smaller) == parts(smaller)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 @pytest.mark.parametrize("task", ["pose", "landmarks", "segmentation", "classification"])
 def test_every_structure_equals_the_built_model(spec: HRNetSpec, task: str, block: str, counted_parts: CountedParts) -> None:
@@ -58,6 +59,7 @@ def test_head_of_pose_has_no_width(spec: HRNetSpec) -> None:
         dataclasses.replace(spec, head_width=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pose-w32", "pose-small-v1", "pose-small-v2"])
 def test_presets_equal_the_built_model(name: str) -> None:
     model = build_model(preset(name))

@@ -66,6 +66,7 @@ def networks(spec: HRNetSpec) -> list[Network]:
     return [*full, *variants, *pruned, SimpleBaselineSpec("baseline", 50, (64, 96), 17)]
 
 
+@pytest.mark.slow
 def test_activations_are_the_outputs_of_all_layers(spec: HRNetSpec) -> None:
     for network in networks(spec):
         model = build_model(network, folded=True)
@@ -75,6 +76,7 @@ def test_activations_are_the_outputs_of_all_layers(spec: HRNetSpec) -> None:
         assert live_bytes(network) <= activation_bytes(network)
 
 
+@pytest.mark.slow
 def test_activations_of_a_detector(detector_spec: HRNetSpec) -> None:
     for network in (detector_spec, detector_spec.without({FusionLink(4, 0, 3, 0)})):
         model = build_model(network, folded=True)
@@ -82,6 +84,7 @@ def test_activations_of_a_detector(detector_spec: HRNetSpec) -> None:
         assert simulated_live_bytes(model) <= live_bytes(network)
 
 
+@pytest.mark.slow
 def test_activations_of_segment_w18() -> None:
     network = preset("segment-w18")
     model = build_model(network, folded=True)

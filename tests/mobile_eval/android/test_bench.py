@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[3]
 Program = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_bench_writes_the_keys_of_hrnet_bench(
     invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ def test_values_that_are_not_reported_are_unavailable(
     assert phone.temporary_files() == []
 
 
+@pytest.mark.slow
 def test_delegate_that_did_not_apply_is_reported(
     invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path
 ) -> None:
@@ -103,6 +105,7 @@ def test_delegate_that_did_not_apply_is_reported(
     assert "benchmark_model does not report GPU" in out
 
 
+@pytest.mark.slow
 def test_threads_are_measured_in_turn(
     invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path
 ) -> None:
@@ -162,6 +165,7 @@ def test_full_phone_is_cleaned_up(invoke: Invoke, phone: EmulatedPhone, program:
     assert not json.exists()
 
 
+@pytest.mark.slow
 def test_phone_disconnected_during_a_run(
     invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path
 ) -> None:
@@ -175,6 +179,7 @@ def test_phone_disconnected_during_a_run(
     assert not json.exists()
 
 
+@pytest.mark.slow
 def test_phone_disconnected_during_a_copy(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path) -> None:
     phone.disconnects_at = "SEND"
     code, _, error = invoke("bench", model, "--benchmark-binary", program())
@@ -184,6 +189,7 @@ def test_phone_disconnected_during_a_copy(invoke: Invoke, phone: EmulatedPhone, 
     assert "/data/local/tmp/hrnet_tf." in line
 
 
+@pytest.mark.slow
 def test_phone_that_reconnects_is_cleaned_up(
     invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +201,7 @@ def test_phone_that_reconnects_is_cleaned_up(
     assert phone.temporary_files() == []
 
 
+@pytest.mark.slow
 def test_failures_give_the_reason_of_the_tool(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path) -> None:
     code, _, error = invoke("bench", model, "--benchmark-binary", program("failed.txt", status=1))
     assert code == 2
@@ -214,6 +221,7 @@ def test_failures_give_the_reason_of_the_tool(invoke: Invoke, phone: EmulatedPho
     assert phone.temporary_files() == []
 
 
+@pytest.mark.slow
 def test_interrupted_run_ends_on_the_phone(phone: EmulatedPhone, program: Program, model: Path) -> None:
     command = [sys.executable, "-m", "mobile_eval", "android", "bench", model, "--benchmark-binary", program(seconds=60)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

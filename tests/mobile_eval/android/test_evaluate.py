@@ -27,6 +27,7 @@ def install_python(phone: EmulatedPhone, name: str = "python3") -> None:
     phone.install(name, f'#!/bin/sh\nexec {sys.executable} "$@"\n')
 
 
+@pytest.mark.slow
 def test_figures_match_this_machine(
     invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
 ) -> None:
@@ -47,6 +48,7 @@ def test_figures_match_this_machine(
     assert phone.temporary_files() == []
 
 
+@pytest.mark.slow
 def test_options_reach_the_phone(
     invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
 ) -> None:
@@ -83,6 +85,7 @@ def test_no_python_on_the_phone(
     assert not any("mkdir" in command for command in phone.commands)
 
 
+@pytest.mark.slow
 def test_no_runtime_on_the_phone(invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath) -> None:
     refuse = 'case "$2" in *find_runtime*) echo "ValueError: no TFLite runtime" >&2; exit 1;; esac'
     script = f'#!/bin/sh\n{refuse}\nexec {sys.executable} "$@"\n'
@@ -94,6 +97,7 @@ def test_no_runtime_on_the_phone(invoke: Invoke, phone: EmulatedPhone, people: P
     assert phone.temporary_files() == []
 
 
+@pytest.mark.slow
 def test_bad_input_ends_in_one_line(invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath) -> None:
     install_python(phone)
     path = model_path()

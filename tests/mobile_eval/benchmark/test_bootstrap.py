@@ -14,6 +14,7 @@ def sums(hits: np.ndarray, groups: list[int] | range) -> np.ndarray:
     return sums_by_group(np.column_stack([hits.sum(axis=1), np.full(len(hits), hits.shape[1])]), groups)
 
 
+@pytest.mark.slow
 def test_coverage_of_the_interval() -> None:
     rng = np.random.default_rng(0)
     covered = 0

@@ -35,6 +35,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "options", "message"),
     [
@@ -76,6 +77,7 @@ def test_mask_classes_can_be_those_of_the_model(data: Path, task_model: MakeMode
     assert invoke("evaluate", unnamed, *arguments, "--classes", data / "classes.txt")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["images", "masks", "animals"])
 def test_pose_models_refuse_folders(folder: str, data: Path, model_path: Callable[..., Path], invoke: Invoke) -> None:
     code, _, error = invoke("evaluate", model_path(), "--images", data / "images", "--annotations", data / folder)

@@ -87,6 +87,7 @@ def test_one_class_and_classes_without_images_are_refused(tmp_path: Path) -> Non
         load_classification_dataset(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_evaluation_reports_skipped_files(animals: Path, task_model: Callable[..., TaskModel], invoke: Invoke) -> None:
     (animals / "dog" / "1.gif").write_bytes(PNG)
     code, out, error = invoke("evaluate", task_model("classification", ("cat", "dog", "eel")).path, "--images", animals)

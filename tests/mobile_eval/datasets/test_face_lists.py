@@ -82,6 +82,7 @@ def test_points_files(images: Path) -> None:
 HEADER = "image_name,scale,center_w,center_h,a_x,a_y"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -128,6 +129,7 @@ def test_malformed_entries_are_named(
     assert message in one_line(error)
 
 
+@pytest.mark.slow
 def test_face_lists_are_evaluated(images: Path, tmp_path: Path, task_model: Callable[..., TaskModel], invoke: Invoke) -> None:
     path = tmp_path / "test.txt"
     path.write_text(f"{wflw_line('a.jpg', 20)}\n{wflw_line('a.jpg', 25)}\n")

@@ -62,6 +62,7 @@ def share_of_correct_joints(scene: Scene) -> float:
     return float(np.mean(correct))
 
 
+@pytest.mark.slow
 def test_scores_equal_pycocotools_or_file_is_refused(images: Path) -> None:
     aps, kinds = [], Counter[str]()
     for seed in range(FILES):

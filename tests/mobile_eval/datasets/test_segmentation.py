@@ -136,6 +136,7 @@ def test_one_bit_masks_have_two_classes(write: Write, folder: Callable[[Write], 
     assert (mask.sum(), mask[11, 20]) == (19 * 30, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_class_names", [False, True])
 @pytest.mark.parametrize("write", [as_255, as_nothing])
 def test_masks_of_0_and_255_are_refused(

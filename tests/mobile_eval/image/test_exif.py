@@ -287,6 +287,7 @@ def test_the_command_line_warns_in_one_line(turned_people: People, model_path: C
     assert "--exif must be one of upright, stored, got 'both'" in one_line(error)
 
 
+@pytest.mark.slow
 def test_masks_and_images_share_a_frame(task_model: Callable[..., TaskModel], invoke: Invoke, tmp_path: Path) -> None:
     """The same pixels, stored upside down and turned back by EXIF, give the same figures."""
     rng = np.random.default_rng(0)

@@ -127,6 +127,7 @@ def test_interruption_leaves_no_files(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_no_partial_video(model_path: Callable[..., Path], tmp_path: Path) -> None:
     """The command is interrupted in a subprocess while it writes."""
     path, out = tmp_path / "long.avi", tmp_path / "out"

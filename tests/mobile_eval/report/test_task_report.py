@@ -31,6 +31,7 @@ def names_of(task: str, folder: Path) -> tuple[str, ...]:
     return tuple(json.loads((folder / "face_keypoints_val.json").read_text())["categories"][0]["keypoints"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", FIGURES)
 def test_two_precisions_of_a_network(task: str, task_model: MakeModel, drawn_for: Callable[[str], Path], tmp_path: Path) -> None:
     folder = drawn_for(task)
@@ -61,6 +62,7 @@ def test_miou_of_sums_is_that_of_the_confusion_matrix() -> None:
     np.testing.assert_allclose(mean_iou(sums.reshape(2, 2, 15).astype(float)), np.reshape(expected, (2, 2)))
 
 
+@pytest.mark.slow
 def test_models_and_data_of_other_tasks(
     task_model: MakeModel, drawn_for: Callable[[str], Path], invoke: Invoke, tmp_path: Path
 ) -> None:

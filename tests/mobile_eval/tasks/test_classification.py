@@ -76,6 +76,7 @@ def test_center_crop_matches_tensorflow(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(crop, expected, atol=0.51)
 
 
+@pytest.mark.slow
 def test_predictions_match_keras(animals: Path, task_model: MakeModel) -> None:
     model = task_model("classification", CLASSES)
     result = evaluate_classification(TFLiteModel(model.path), load_classification_dataset(animals))
@@ -98,6 +99,7 @@ def test_labels_follow_the_class_order_of_the_model(animals: Path) -> None:
         data.head(0)
 
 
+@pytest.mark.slow
 def test_command(animals: Path, task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     for precision in ("float32", "int8"):

@@ -107,6 +107,7 @@ def test_output_offset_moves_keypoints(task_model: MakeModel) -> None:
     np.testing.assert_allclose(moved[:, :2] - plain[:, :2], 0.5 * 4 * pixel)
 
 
+@pytest.mark.slow
 def test_command(drawn_faces: tuple[Path, Path], task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
     figures, predictions = tmp_path / "figures.json", tmp_path / "predictions.json"
     arguments = "--annotations", drawn_faces[0], "--images", drawn_faces[1]

@@ -73,6 +73,7 @@ def test_counts_match_keras(streets: Streets, task_model: MakeModel) -> None:
     assert np.count_nonzero(result.counts.sum(axis=0)) >= 2
 
 
+@pytest.mark.slow
 def test_int8_accuracy_is_close_to_float32(streets: Streets, task_model: MakeModel) -> None:
     data = load_segmentation_dataset(streets.images, streets.masks)
     exact, small = (
@@ -181,6 +182,7 @@ def test_bad_data_ends_in_one_line(
     assert message in one_line(error)
 
 
+@pytest.mark.slow
 def test_real_streets(camvid: Path, task_model: MakeModel) -> None:
     classes = json.loads((camvid / "classes.json").read_text())
     model = TFLiteModel(task_model("segmentation", classes).path)

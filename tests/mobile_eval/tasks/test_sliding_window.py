@@ -71,6 +71,7 @@ def softmax_of(keras: Any, crop: NDArray[np.uint8], size: tuple[int, int]) -> ND
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
 
+@pytest.mark.slow
 def test_probabilities_are_averaged_over_windows_and_mirror_images(image: NDArray[np.uint8], task_model: MakeModel) -> None:
     model = task_model("segmentation", CLASSES)
     expected, counts = np.zeros((100, 150, 3)), np.zeros((100, 150, 1))

@@ -31,6 +31,7 @@ def test_every_option_of_a_task_is_on_the_command_line() -> None:
         assert set(task.needs + task.takes) <= {field.name for field in dataclasses.fields(DataSource)} & parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "options", "named"),
     [
@@ -122,6 +123,7 @@ def test_stored_pose_models_are_described() -> None:
         assert "offset" not in description.to_json()["output"]
 
 
+@pytest.mark.slow
 def test_class_count_must_match_the_output(task_model: MakeModel) -> None:
     path = task_model("classification", CLASSES, classes=("a", "b")).path
     with pytest.raises(HRNetError, match=r"\(1, 3\) .*\(1, 2\)"):

@@ -131,6 +131,7 @@ def test_killed_import_leaves_no_output_folder(tmp_path: Path) -> None:
     assert number > len(("origin.json", *images, "out"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

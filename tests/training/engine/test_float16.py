@@ -83,6 +83,7 @@ class ScaleRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.scales.append((float(optimizer.loss_scale), int(optimizer.dynamic_counter.numpy())))
 
 
+@pytest.mark.slow
 def test_resumed_run_in_float16(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     half = config.replace(precision="float16", batch_size=11, accumulate=2, ema=0.9, val=None)
     assert build_for_training(small, half).get_layer("stem_conv2").compute_dtype == "float16"

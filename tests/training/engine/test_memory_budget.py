@@ -54,6 +54,7 @@ def test_inference_uses_changed_weights(folded: Any, spec: HRNetSpec) -> None:
     layer.bias.assign_sub(np.ones(17, np.float32))
 
 
+@pytest.mark.slow
 def test_ranges_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize, "GROUP_ITEMS", 8)
     data = load_keypoints(config.data.train).head(20)

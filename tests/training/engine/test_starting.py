@@ -170,6 +170,7 @@ def test_failure_before_the_first_epoch_leaves_no_run(run: Run) -> None:
     assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", ["ranking.json", "pruning.json", "weights.safetensors", "run.json", "spec.json"])
 def test_failed_quantization_leaves_no_folder(damaged: str, run: Run, config: TrainingConfig, tmp_path: Path) -> None:
     save_run(run)
@@ -180,6 +181,7 @@ def test_failed_quantization_leaves_no_folder(damaged: str, run: Run, config: Tr
     assert not (tmp_path / "tuned").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -146,6 +146,7 @@ class UpdateRecorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.updates.append(int(self.model.optimizer.iterations.numpy()))
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_continue_in_the_next_epoch(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     """35 persons in batches of 11 are 3 steps per epoch: 1, 3 and 4 updates of 2 batches each, or 0, 1 and 2 of 4 batches."""
     several = config.replace(epochs=3, batch_size=11, accumulate=2, val=None, learning_rate=1e-2)

@@ -43,6 +43,7 @@ def test_bad_distillation_weight(config: TrainingConfig) -> None:
         config.replace(distill_weight=1.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_student_approaches_its_teacher(small: HRNetSpec, config: TrainingConfig, precision: str) -> None:
     keras.utils.set_random_seed(0)

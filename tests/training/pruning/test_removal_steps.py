@@ -58,6 +58,7 @@ def test_unreachable_parts_differ_from_removed_units(spec: HRNetSpec) -> None:
     assert {"stage4_module0_branch2", "stage4_module0_branch3", *map(str, into)} <= set(step.unreachable)
 
 
+@pytest.mark.slow
 def test_metric_after_each_step(spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig) -> None:
     weights = model_weights(build_model(spec))
     data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())

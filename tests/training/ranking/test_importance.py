@@ -61,6 +61,7 @@ def with_targets(data: RankingData, heatmaps: np.ndarray) -> RankingData:
     return dataclasses.replace(data, arrays=(inputs, heatmaps, weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", [LeaveOneOut(), Taylor()], ids=["leave-one-out", "taylor"])
 def test_unused_units_have_no_importance(network: GatedNetwork, data: RankingData, score: Any) -> None:
     noisy = with_targets(data, data.arrays[1] + 0.05)  # at the minimum itself gradients are zero
@@ -72,6 +73,7 @@ def test_unused_units_have_no_importance(network: GatedNetwork, data: RankingDat
     assert max(abs(scores[unit]) for unit in UNUSED) < 1e-3 * min(importances)
 
 
+@pytest.mark.slow
 def test_leave_one_out_is_the_loss_of_the_smaller_network(network: GatedNetwork, data: RankingData) -> None:
     unit = FusionLink(4, 0, 1, 0)
     effect = removal_effects(dataclasses.replace(network, units=(unit,)), data)[unit]
@@ -84,6 +86,7 @@ def test_leave_one_out_is_the_loss_of_the_smaller_network(network: GatedNetwork,
     assert effect.drop == pytest.approx(full_pck - pck)
 
 
+@pytest.mark.slow
 def test_taylor_is_the_gradient_of_the_gate(network: GatedNetwork, data: RankingData) -> None:
     unit = FusionLink(2, 0, 1, 0)
     zeros = with_targets(data, 0 * data.arrays[1])
@@ -96,6 +99,7 @@ def test_taylor_is_the_gradient_of_the_gate(network: GatedNetwork, data: Ranking
     assert Taylor(batch=len(zeros))(gated, zeros)[unit] == pytest.approx(abs(losses[1] - losses[0]) / 0.002, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["l0", "l1"])
 def test_learned_gates_close_on_unused_units(network: GatedNetwork, data: RankingData, kind: str) -> None:
     loss = float(np.mean(data.arrays[1] ** 2))
@@ -106,6 +110,7 @@ def test_learned_gates_close_on_unused_units(network: GatedNetwork, data: Rankin
     assert unused < {"l0": 0.9, "l1": 0.7}[kind]
 
 
+@pytest.mark.slow
 def test_penalties_are_proportional_to_cost(network: GatedNetwork) -> None:
     units = (FusionLink(2, 0, 1, 0), FusionLink(2, 0, 0, 1))
     costs = [unit_multiply_adds(network.spec, unit) for unit in units]
@@ -128,6 +133,7 @@ def test_random_scores_depend_on_the_seed(network: GatedNetwork, data: RankingDa
     assert all(0 <= value < 1 for value in first.values())
 
 
+@pytest.mark.slow
 def test_stability_and_agreement(network: GatedNetwork, data: RankingData) -> None:
     results = rank(network, data, ["leave-one-out", "random"], seed=4)
     full = LeaveOneOut()(network, data)
@@ -151,6 +157,7 @@ def test_rank_correlation_by_hand() -> None:
         rank_correlation(scores[0], {units[0]: 1.0})
 
 
+@pytest.mark.slow
 def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     data = load_keypoints(config.data.train).head(7)
     stored = RankingData.prepare(data, spec, PoseSettings())
@@ -168,6 +175,7 @@ def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNet
     assert list(streamed_scores.values()) == pytest.approx(list(stored_scores.values()), rel=1e-4, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_gates_learn_from_streamed_examples(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
         RankingData.prepare(load_keypoints(config.data.train).head(5), spec, PoseSettings()),

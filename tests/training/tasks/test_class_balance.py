@@ -105,6 +105,7 @@ def test_class_weights_line() -> None:
     assert class_weights_line((1.0,) * 3, ("a", "b", "c"), max_classes=2) == "class weights: a 1, b 1, ..."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
 def test_train_command_stores_class_weights(
     task: str,

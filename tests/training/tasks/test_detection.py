@@ -199,11 +199,13 @@ def trained(data: DetectionDataset, detector_spec: HRNetSpec) -> Trained:
     return network, [float(trainer.train_on_batch(*examples.batch(step // 2, step % 2))) for step in range(40)]
 
 
+@pytest.mark.slow
 def test_loss_falls(trained: Trained) -> None:
     values = trained[1]
     assert np.mean(values[-5:]) < 0.6 * np.mean(values[:3])
 
 
+@pytest.mark.slow
 def test_ranking_loss_is_deterministic(trained: Trained, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     ranking_data = RankingData.prepare(data.head(8), detector_spec, SMALL)
     first, repeated = ranking_data.measure(trained[0]), ranking_data.measure(trained[0])
@@ -212,6 +214,7 @@ def test_ranking_loss_is_deterministic(trained: Trained, data: DetectionDataset,
     assert 0 <= first[1] <= 1
 
 
+@pytest.mark.slow
 def test_taylor_scores_most_links(trained: Trained, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     network = GatedNetwork.of(detector_spec, model_weights(trained[0]))
     scores = Taylor(4)(network, RankingData.prepare(data.head(4), detector_spec, SMALL))
@@ -219,6 +222,7 @@ def test_taylor_scores_most_links(trained: Trained, data: DetectionDataset, dete
     assert sum(score > 0 for score in scores.values()) >= 15
 
 
+@pytest.mark.slow
 def test_frozen_batch_norm_statistics_do_not_change(data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     batch = Examples(data, BoxExampleBuilder(data, detector_spec, SMALL), 4, seed=0).batch(0, 0)
     changed = {}
@@ -232,6 +236,7 @@ def test_frozen_batch_norm_statistics_do_not_change(data: DetectionDataset, dete
     assert changed == {"frozen": [False] * 4, "updated": [False, False, True, True]}
 
 
+@pytest.mark.slow
 def test_unsupported_training_options(data: DetectionDataset, detector_spec: HRNetSpec, shapes: Path) -> None:
     config = config_on(shapes / "train.json", shapes / "val.json", shapes / "images").replace(link_dropout=0.2)
     with pytest.raises(HRNetError, match="`link_dropout`"):
@@ -241,6 +246,7 @@ def test_unsupported_training_options(data: DetectionDataset, detector_spec: HRN
         compile_trainer(trainer, trainer, keras.optimizers.SGD(0.1), jit=True)
 
 
+@pytest.mark.slow
 def test_distillation_loss_is_lowest_for_the_same_inputs(trained: Trained, data: DetectionDataset) -> None:
     trainer = trainer_model(TASK, trained[0], TASK.loss(SMALL))
     images = tf.constant(np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32))
@@ -281,6 +287,7 @@ def config_on(train: Path, val: Path, images: Path) -> TrainingConfig:
     return TrainingConfig("detection", SMALL, DataConfig(DataSource(images, train), DataSource(images, val), 4))
 
 
+@pytest.mark.slow
 def test_images_without_boxes_are_background(trained: Trained, shapes: Path, tmp_path: Path, detector_spec: HRNetSpec) -> None:
     content = json.loads((shapes / "train.json").read_text())
     content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] != 1]

@@ -75,6 +75,7 @@ def test_mirrored_examples(spec: HRNetSpec, config: TrainingConfig) -> None:
     np.testing.assert_array_equal(crop, evaluation_inputs(people.instances[:1], spec, UDP)[0])
 
 
+@pytest.mark.slow
 def test_tflite_file_scores_as_in_training(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     udp = config.replace(settings=PoseSettings("udp"), epochs=1, learning_rate=5e-3)
     run = train(spec, udp, tmp_path / "run")
@@ -102,6 +103,7 @@ def test_tflite_file_scores_as_in_training(spec: HRNetSpec, config: TrainingConf
     assert stored_settings("pose", load_run(restored.path).config).targets == "udp"
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated_on_udp_crops(
     spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
