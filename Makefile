@@ -1,13 +1,14 @@
 # make demo    the main job on synthetic people, from nothing to a report
 # make check   lint, types and the fast tests: before each commit
-# make test    all tests, but those that install environments of their own
-# make environments    those: Keras 3 with JAX, the device runtimes, Google's readers
+# make test    all tests but the external ones
+# make external    tests that install other environments (Keras 3 with JAX, device runtimes, Google's readers), or
+#                  compare with outputs of reference implementations
 # make docs    the documentation, in site/
 SHELL := /bin/bash
 VENV := .venv
 PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 
-.PHONY: venv demo lint fast slow environments check test docs pythons release format clean
+.PHONY: venv demo lint fast slow external check test docs pythons release format clean
 
 venv: $(VENV)/.installed
 
@@ -40,21 +41,23 @@ lint: venv
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-PYTEST := $(VENV)/bin/python -m pytest -n auto --dist loadfile
+# One worker more than cores: tests also wait, for processes and timers.
+WORKERS = $(shell $(VENV)/bin/python -c 'import os; print(os.cpu_count() + 1)')
+PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
 
 fast: venv
 	$(PYTEST) -m 'not slow'
 
 slow: venv
-	$(PYTEST) -m 'slow and not environment'
+	$(PYTEST) -m 'slow and not external'
 
-environments: venv
-	$(PYTEST) -m environment
+external: venv
+	$(PYTEST) -m external
 
 check: lint fast
 
 test: lint
-	$(PYTEST) -m 'not environment'
+	$(PYTEST) -m 'not external'
 
 docs: venv
 	$(VENV)/bin/python -m pip install --quiet -e '.[docs]'

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
-pytestmark = [pytest.mark.slow, pytest.mark.environment]
+pytestmark = [pytest.mark.slow, pytest.mark.external]
 
 ROOT = Path(__file__).parents[1]
 TFLITE_RUNTIME_ENDS = (3, 12)  # the first Python without wheels

@@ -33,7 +33,7 @@ from mobile_eval.tasks.registry import TASKS
 from tests.support.environments import make_environment, python_of, run_script
 from tests.support.synthetic_tasks import CLASSES, drawn_source, micro_spec
 
-pytestmark = [pytest.mark.slow, pytest.mark.environment]
+pytestmark = [pytest.mark.slow, pytest.mark.external]
 SCRIPTS = Path(__file__).parent / "google_readers"
 NAMES = {
     "classification": ("front", "side", "rear"),

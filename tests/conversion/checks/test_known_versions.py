@@ -18,7 +18,7 @@ from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from tests.support.environments import make_environment, python_of, run_script
 
-pytestmark = [pytest.mark.slow, pytest.mark.environment]
+pytestmark = [pytest.mark.slow, pytest.mark.external]
 OPERATORS = {name: value for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_") and name != "CUSTOM"}
 MAX_VERSION = 12  # above the highest supported version, which is 10
 LIST_VERSIONS = """

@@ -33,7 +33,7 @@ from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.settings import PoseSettings
 from training.tasks.pose.task import pose_example_builder
 
-pytestmark = [pytest.mark.slow, pytest.mark.environment]
+pytestmark = [pytest.mark.slow, pytest.mark.external]
 
 ROOT = Path(__file__).parents[3]
 JOB = Path(__file__).with_name("keras3_job.py")

@@ -16,7 +16,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.presets import preset
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.external]
 GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared" / "reference" / "golden"))
 NETWORKS = {
     "pose_w32_256x192": "pose-w32",
