@@ -43,7 +43,7 @@ lint: venv
 
 # One worker more than cores: tests also wait, for processes and timers.
 WORKERS = $(shell $(VENV)/bin/python -c 'import os; print(os.cpu_count() + 1)')
-PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 fast: venv
 	$(PYTEST) -m 'not slow'

@@ -50,7 +50,7 @@ DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 DEV = [
     "ml_dtypes>=0.4",
     "pytest>=8",
-    "pytest-xdist>=3.5",
+    "pytest-xdist>=3.8",
     "ruff>=0.9",
     "mypy>=1.14",
     "pycocotools>=2.0.8",

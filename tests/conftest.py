@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.image.image_size import max_pixels, set_max_pixels
 from training.config import DataConfig, ScheduleConfig, TrainingConfig
 from training.tasks.pose.settings import PoseSettings
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files with most slow tests first, so that no worker is left with one of them at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)
