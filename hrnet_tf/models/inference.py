@@ -16,7 +16,7 @@ Outputs: TypeAlias = Any  # an array, or a dictionary of arrays by the names of 
 class Inference:
     """A model compiled once for batches of any size.
 
-    `model.predict_on_batch` traces anew for every batch size, and all models of a process share its limit of traces. Weights that
+    `model.predict_on_batch` retraces for every batch size, and all models of a process share its limit of traces. Weights that
     change later are used. Layers are freed as soon as the graph has read them, so that a model that outputs a reduction (such as
     the mean) of every layer needs little memory; a direct call of the model keeps all layers.
 

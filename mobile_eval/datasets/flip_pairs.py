@@ -30,7 +30,7 @@ MAX_LISTED = 10  # keypoints in a message
 # The ways in which a name can contain its side. Pairs are made from the first sets of MARKINGS first: they are more certain.
 WORD, LETTER, JOINED_WORD, JOINED_CAPITAL, JOINED_LETTER = range(5)
 MARKINGS = ({WORD}, {LETTER}, {WORD, LETTER}, {JOINED_WORD}, {JOINED_CAPITAL}, {JOINED_LETTER})
-MIN_JOINED = 2  # `lhip` and `rhip` are a pair if there are at least so many such pairs: `lip` and `rip` alone are not
+MIN_JOINED = 2  # `lhip` and `rhip` are a pair if there are at least this many such pairs: `lip` and `rip` alone are not
 
 Key = tuple[str, ...]
 

@@ -37,7 +37,7 @@ def removal_effects(network: GatedNetwork, data: RankingData, *, progress: bool 
 
     Args:
         network: The trained network.
-        data: The examples to measure on.
+        data: The ranking set.
         progress: Whether to show a progress bar.
     """
     model = network.build()

@@ -55,7 +55,7 @@ def rank(network: GatedNetwork, data: RankingData, methods: Sequence[str], *, se
 
     Args:
         network: The trained network.
-        data: At least two examples to measure on.
+        data: The ranking set, at least two examples.
         methods: Names from `METHODS`.
         seed: Seed of the method "random".
 

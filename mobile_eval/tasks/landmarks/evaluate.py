@@ -170,7 +170,7 @@ def _landmark_groups(text: str, count: int) -> LandmarkGroups:
 
 
 def _indices(text: str, count: int) -> tuple[int, ...]:
-    """The landmarks of "36" or "36-41"; none if the text is of another form or there are not so many landmarks."""
+    """The landmarks of "36" or "36-41"; none if the text is of another form or an index is out of range."""
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
     if not match or int(match[2] or match[1]) >= count:
         return ()
