@@ -32,13 +32,14 @@ from conversion.draft import (
 )
 from conversion.flatbuffer import calibration_inputs, camera_bytes
 from conversion.metadata import with_metadata
-from conversion.models import export_model, has_fake_quantization, load_folded_model
+from conversion.models import export_model, load_folded_model
 from conversion.options import ConvertOptions
 from conversion.outputs import output_name
 from conversion.quantization.quantization_recipe import QuantizationRecipe
 from conversion.quantization.samples import CALIBRATION_SAMPLES, PARITY_SAMPLES, Inputs, Samples, sample_inputs
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.backend.types import KerasModel
+from hrnet_tf.models.trunk import is_quantized
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
@@ -84,7 +85,7 @@ def convert(
     inputs = Inputs.of(representative_data)
     if not len(inputs):
         raise HRNetError("`representative_data` must have at least one input, got none")
-    calibration = None if options.format == "int8" and has_fake_quantization(model) else _calibration(inputs, options)
+    calibration = None if options.format == "int8" and is_quantized(model) else _calibration(inputs, options)
     draft = make_draft(export_model(model, options, OUTPUT), calibration, settings)
     reference = export_model(model, dataclasses.replace(options, input_type=None), OUTPUT)
     parities = output_parities(reference, draft.flatbuffer, inputs.head(PARITY_SAMPLES), camera=options.camera)

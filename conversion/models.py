@@ -48,11 +48,6 @@ def load_detector(run: Run, *, fake_quantized: bool | None = None) -> JoinedDete
     return model if isinstance(model, JoinedDetector) else JoinedDetector(stages_of(model), run.hrnet_spec)
 
 
-def has_fake_quantization(model: KerasModel) -> bool:
-    """Check whether a functional model has fake quantization of tensorflow-model-optimization."""
-    return any(type(layer).__name__.startswith("Quantize") for layer in model.layers)
-
-
 def export_model(model: KerasModel, options: ConvertOptions, output_name: str) -> KerasModel:
     """Add what the options put into the graph: normalization, decoding or softmax.
 

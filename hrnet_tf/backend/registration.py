@@ -20,6 +20,7 @@ PACKAGE = "hrnet_tf"  # the name of the package that the classes are registered 
 CLASSES = {
     "HRNetModel": "hrnet_tf.models.functional",
     "KaimingNormal": "hrnet_tf.models.layers",
+    "StemPadding": "hrnet_tf.models.layers",
     "Upsampling": "hrnet_tf.models.layers",
     "UnbiasedBatchNormalization": "hrnet_tf.models.layers",
     "UnitGate": "hrnet_tf.models.gates",

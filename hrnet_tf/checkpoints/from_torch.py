@@ -92,16 +92,34 @@ def import_checkpoint(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise HRNetError(f"{output} exists already; give another `output`")
     check_writable(output)
-    try:
-        spec, weights, report = load_into_network(read_checkpoint(path), model, inplace_abn=inplace_abn)
-        spec = dataclasses.replace(spec, input_size=input_size or spec.input_size)
-    except HRNetError as error:
-        raise HRNetError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    spec, weights, report = _load(path, model, inplace_abn, input_size)
     # The official landmark networks are trained with targets that are rounded down.
     offset = 0.5 if spec.head_kind == "multiscale_heatmap" else 0.0
     run = Run(output, "import", spec, category_for(spec), {"checkpoint": str(path), "heatmap_offset": offset})
     _save(run, weights, report)
     return run, report
+
+
+def load_checkpoint(path: Path | str, model: Network | None = None) -> tuple[Network, Weights]:
+    """Return the network of a checkpoint and its weights, see `import_checkpoint`.
+
+    Args:
+        path: The checkpoint.
+        model: The network to load into; None infers it.
+    """
+    spec, weights, _ = _load(path, model)
+    return spec, weights
+
+
+def _load(
+    path: Path | str, model: Network | None, inplace_abn: bool | None = None, input_size: tuple[int, int] | None = None
+) -> tuple[Network, Weights, ImportReport]:
+    """Load a checkpoint; an HRNetError names the file."""
+    try:
+        spec, weights, report = load_into_network(read_checkpoint(path), model, inplace_abn=inplace_abn)
+        return dataclasses.replace(spec, input_size=input_size or spec.input_size), weights, report
+    except HRNetError as error:
+        raise HRNetError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
 
 
 def _save(run: Run, weights: Weights, report: ImportReport) -> None:

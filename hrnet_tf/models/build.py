@@ -37,7 +37,7 @@ def build_model(spec: Network, *, folded: bool = False, gate: UnitWrapper | None
     if isinstance(spec, SimpleBaselineSpec):
         if gate:
             raise HRNetError(f"{spec.name} has no fusion links to put gates on")
-        from hrnet_tf.models.simple_baseline import build_simple_baseline
+        from hrnet_tf.models.baselines.simple_baseline import build_simple_baseline
 
         return build_simple_baseline(spec, folded=folded)
     from hrnet_tf.models.hrnet import build_hrnet

@@ -11,7 +11,8 @@ from hrnet_tf.models.blocks import bottleneck_block, residual_block
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.fusion import exchange_unit
 from hrnet_tf.models.heads import HEATMAP_LAYER, LOGITS_LAYER, Branches, classification_head, dense_head, heatmap_head
-from hrnet_tf.models.layers import UnitWrapper, conv_unit
+from hrnet_tf.models.layers import StemPadding, UnitWrapper, conv_unit
+from hrnet_tf.spec.architectures import network_to_json
 from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, HRNetSpec
 
 
@@ -32,6 +33,7 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | No
         - "dense": logits (N, H/4, W/4, classes); `heads.full_size` upsamples them to the size of the image
         - "classification": logits (N, classes)
         - "detection": the dictionary of `detection.faster_rcnn.detector_outputs`
+        - "pyramid": the feature maps of the branches, a dictionary of "P2" (N, H/4, W/4, width) to "P5" (N, H/32, W/32, 8 width)
     """
     image = keras.Input((*spec.input_size, 3), name="image")
     branches = build_trunk(image, spec, folded=folded, gate=gate)
@@ -46,6 +48,8 @@ def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: b
             return dense_head(branches, spec, HEATMAP_LAYER, folded=folded)
         case "dense":
             return dense_head(branches, spec, LOGITS_LAYER, folded=folded)
+        case "pyramid":
+            return {f"P{branch + 2}": maps for branch, maps in branches.items()}
         case "classification":
             return classification_head(branches, spec, folded=folded)
         case _:
@@ -57,7 +61,8 @@ def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: b
 
 def build_trunk(image: Tensor, spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> dict[int, Tensor]:
     """Build the stem and all stages; return the feature maps of each output branch for images (N, H, W, 3)."""
-    x = conv_unit(image, spec.stem_width, 3, name="stem", index=1, stride=2, folded=folded)
+    padding = StemPadding(1, network_to_json(spec))
+    x = conv_unit(image, spec.stem_width, 3, name="stem", index=1, stride=2, folded=folded, padding=padding)
     x = conv_unit(x, spec.stem_width, 3, name="stem", index=2, stride=2, folded=folded)
     for block in range(spec.stage1_blocks):
         x = bottleneck_block(x, spec.stage1_width, name=f"stage1_block{block}", folded=folded)

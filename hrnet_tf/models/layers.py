@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any, Protocol
 
@@ -36,6 +37,27 @@ class KaimingNormal(keras.initializers.Initializer):  # type: ignore[misc]
         values = rng.standard_normal(tuple(shape), np.float32)
         values *= np.float32(np.sqrt(2 / np.prod(shape[:-1])))
         return ops.cast(ops.convert_to_tensor(values), dtype or "float32")
+
+
+@keras.utils.register_keras_serializable("hrnet_tf")
+class StemPadding(keras.layers.ZeroPadding2D):  # type: ignore[misc]
+    """The zero padding before the first convolution, which carries the network's spec.
+
+    So every model that contains the trunk knows its spec: `hrnet_tf.models.rebuild.spec_of` reads it, also after saving, cloning,
+    and below a head of the user's own.
+
+    Args:
+        padding: Number of rows and columns of zeros on each side.
+        spec: The network, as `hrnet_tf.spec.architectures.network_to_json` returns it.
+        name: Name of the layer.
+    """
+
+    def __init__(self, padding: int = 1, spec: JsonObject | None = None, name: str = "stem_pad1", **kwargs: Any):
+        super().__init__(padding, name=name, **kwargs)
+        self.network_spec = json.dumps(spec)  # as text: Keras would track a dictionary
+
+    def get_config(self) -> JsonObject:
+        return {**super().get_config(), "spec": json.loads(self.network_spec)}
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
@@ -110,6 +132,7 @@ def conv_unit(
     bias: bool = False,
     relu: bool = True,
     folded: bool = False,
+    padding: KerasLayer | None = None,
 ) -> Tensor:
     """Build a convolution, BatchNorm and ReLU, padded as PyTorch pads.
 
@@ -123,13 +146,14 @@ def conv_unit(
         bias: Whether the convolution has a bias besides BatchNorm's.
         relu: Whether a ReLU follows.
         folded: Whether to build the convolution that results from folding BatchNorm: with a bias and the ReLU as activation.
+        padding: The layer that pads the input of a strided convolution; None for zeros.
 
     Returns:
         Feature maps (N, H / stride, W / stride, channels).
     """
     pad = stride > 1 and kernel > 1  # "same" pads an even size only at the bottom and right
     if pad:
-        x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad{index}")(x)
+        x = (padding or keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad{index}"))(x)
     x = keras.layers.Conv2D(
         channels,
         kernel,

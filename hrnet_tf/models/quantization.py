@@ -17,7 +17,7 @@ from hrnet_tf.backend.types import Images, KerasLayer, KerasModel, Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import is_detector
 from hrnet_tf.models.inference import Inference
-from hrnet_tf.models.layers import Upsampling
+from hrnet_tf.models.layers import StemPadding, Upsampling
 from hrnet_tf.runs.weights import set_model_weights
 from hrnet_tf.spec.architectures import Network
 
@@ -58,13 +58,14 @@ def with_fake_quantization(model: KerasModel, *, keep_zeros: bool = False) -> Ke
         default_8bit_quantize_scheme,
     )
 
-    no_op = default_8bit_quantize_configs.NoOpQuantizeConfig()  # upsampling does not change the range of values
+    no_op = default_8bit_quantize_configs.NoOpQuantizeConfig()  # for layers that do not change the range of values
 
     def annotate(layer: KerasLayer) -> KerasLayer:
-        config = no_op if isinstance(layer, Upsampling) else None
+        config = no_op if isinstance(layer, Upsampling | StemPadding) else None
         return tfmot.quantization.keras.quantize_annotate_layer(layer, quantize_config=config)
 
-    with tfmot.quantization.keras.quantize_scope({"Upsampling": Upsampling, "NoOpQuantizeConfig": type(no_op)}):
+    custom = {"Upsampling": Upsampling, "StemPadding": StemPadding, "NoOpQuantizeConfig": type(no_op)}
+    with tfmot.quantization.keras.quantize_scope(custom):
         annotated = keras.models.clone_model(model, clone_function=annotate)
         annotated.set_weights(model.get_weights())
         default = default_8bit_quantize_scheme.Default8BitQuantizeScheme

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import DECONVOLUTION_CHANNELS, DECONVOLUTIONS, RESNET_WIDTH, SimpleBaselineSpec
 from hrnet_tf.spec.detection import detection_widths, proposal_limits, pyramid_sizes
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from hrnet_tf.spec.network import (
+    BOTTLENECK_EXPANSION,
+    CLASSIFICATION_FEATURES,
+    FIRST_STAGE,
+    PYRAMID,
+    BranchModule,
+    FusionLink,
+    HRNetSpec,
+)
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BIN_SAMPLES, POOLED_SIZE, PYRAMID_LEVELS
 from mobile_eval.typed import Size
 
@@ -55,7 +63,8 @@ def activation_parts(spec: Network) -> Iterator[Part]:
         "classification": _classification_head,
         "detection": _detection_head,
     }
-    yield from heads[spec.head_kind](spec)
+    if spec.head_kind != PYRAMID:
+        yield from heads[spec.head_kind](spec)
 
 
 def _maps(channels: int, size: Size) -> int:

@@ -18,7 +18,15 @@ from hrnet_tf.spec.baseline import (
     SimpleBaselineSpec,
 )
 from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, detection_widths, pyramid_sizes
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from hrnet_tf.spec.network import (
+    BOTTLENECK_EXPANSION,
+    CLASSIFICATION_FEATURES,
+    FIRST_STAGE,
+    PYRAMID,
+    BranchModule,
+    FusionLink,
+    HRNetSpec,
+)
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE
 from mobile_eval.typed import Size
 
@@ -137,7 +145,9 @@ def link_cost(spec: HRNetSpec, link: FusionLink) -> Cost:
 
 
 def head_costs(spec: HRNetSpec) -> dict[str, Cost]:
-    """Return the costs of the head, by the name of its parts."""
+    """Return the costs of the head, by the name of its parts; those of a head of the user's own are not known."""
+    if spec.head_kind == PYRAMID:
+        return {}
     heads = {
         "heatmap": _heatmap_head,
         "multiscale_heatmap": _dense_head,

@@ -29,7 +29,8 @@ TASK_HEADS = {
     "detection": "detection",
 }
 TASKS = tuple(TASK_HEADS)
-HEADS = tuple(TASK_HEADS.values())
+PYRAMID = "pyramid"  # no head: the feature maps of the branches, for a head of the user's own
+HEADS = (*TASK_HEADS.values(), PYRAMID)
 HEATMAP_HEADS = ("heatmap", "multiscale_heatmap")
 BLOCKS = ("basic", "bottleneck")
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -202,7 +203,8 @@ class HRNetSpec:
             default.
         head_width: Width of the head; None for the width in the paper. For "dense" and "multiscale_heatmap" it is the number
             of channels of the mixed maps, for "classification" the inner width of the bottleneck that widens branch 0, for
-            "detection" the number of channels of the pyramid. "heatmap" has no width.
+            "detection" the number of channels of the pyramid. "heatmap" and "pyramid" have no width.
+        head_branches: The branches that a head of the user's own reads (only "pyramid"); None for all.
         links: The fusion links that the network has.
         removed_blocks: The residual blocks of stages 2 to 4 that the network does not have.
     """
@@ -220,6 +222,7 @@ class HRNetSpec:
     interpolation: str = "nearest"
     head: str | None = None
     head_width: int | None = None
+    head_branches: tuple[int, ...] | None = None
     links: frozenset[FusionLink] = field(default=frozenset(), repr=False)
     removed_blocks: frozenset[ResidualBlock] = field(default=frozenset(), repr=False)
 
@@ -249,9 +252,18 @@ class HRNetSpec:
             if value not in known:
                 owner = f" of task {self.task!r}" if name == "head" else ""
                 raise HRNetError(f"`{name}`{owner} must be one of {', '.join(known)}, got {value!r}")
-        if self.head_width is not None and (self.head_width < 1 or self.head_kind == "heatmap"):
-            expected = "the head 'heatmap' has no width" if self.head_kind == "heatmap" else "must be at least 1"
+        without_width = self.head_kind in ("heatmap", PYRAMID)
+        if self.head_width is not None and (self.head_width < 1 or without_width):
+            expected = f"the head {self.head_kind!r} has no width" if without_width else "must be at least 1"
             raise HRNetError(f"`head_width` {self.head_width}: {expected}")
+        if self.head_branches is not None:
+            self._check_head_branches(self.head_branches)
+
+    def _check_head_branches(self, branches: tuple[int, ...]) -> None:
+        if self.head_kind != PYRAMID:
+            raise HRNetError(f"`head_branches` is for the head {PYRAMID!r}, got {list(branches)} for {self.head_kind!r}")
+        if not branches or list(branches) != sorted(set(branches) & set(range(self.last_stage))):
+            raise HRNetError(f"`head_branches` must be some of {list(range(self.last_stage))} in order, got {list(branches)}")
 
     @property
     def head_kind(self) -> str:
@@ -261,6 +273,8 @@ class HRNetSpec:
     @property
     def outputs(self) -> tuple[int, ...]:
         """The branches of the last module that the head reads: the first for the head "heatmap" (HRNetV1), else all."""
+        if self.head_branches is not None:
+            return self.head_branches
         return (0,) if self.head_kind == "heatmap" else tuple(range(self.last_stage))
 
     @property
@@ -354,6 +368,17 @@ class HRNetSpec:
             raise HRNetError(f"cannot remove {min(map(str, absent))}: the network does not have it")
         spec = dataclasses.replace(self, links=self.links - links, removed_blocks=self.removed_blocks | blocks)
         return dataclasses.replace(spec, links=spec.liveness().links)
+
+    def reading(self, branches: Iterable[int]) -> HRNetSpec:
+        """Return this network, without a head of the package, for a head that reads only some branches of the last module.
+
+        Args:
+            branches: Indices of the branches.
+        """
+        selected = tuple(sorted(branches))
+        every = selected == tuple(range(self.last_stage))
+        links = self.links & _full_links(self.stages, selected)
+        return dataclasses.replace(self, head_branches=None if every else selected, links=links)
 
     def connected_like(self, pattern: HRNetSpec) -> HRNetSpec:
         """Return this network with the links and blocks of another, such as a pruned network of another width.

@@ -8,13 +8,18 @@ the small trunks of the classification repository and the pose head.
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
+from collections.abc import Sequence
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import Size
+
+InputSize = Size | int | str  # (height, width) in pixels, one number for both, or "256x192"
+Modules = Sequence[int] | str  # numbers of modules in stages 2 to 4: (1, 4, 3) or "1,4,3"
 
 _SIZES = {  # task: input size (height, width) in the paper, and number of joints, landmarks or classes
     "pose": ((256, 192), 17),  # COCO
@@ -125,16 +130,55 @@ def parse_size(text: str) -> Size:
     """
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None:
-        raise HRNetError(f"not a size: {text!r}, expected HEIGHTxWIDTH such as 256x192")
+        raise HRNetError(f"`input_size` must be HEIGHTxWIDTH in pixels, such as 256x192, got {text!r}")
     return int(match[1]), int(match[2])
+
+
+def as_size(value: InputSize) -> Size:
+    """Return the (height, width) of an input size as people type it: 96, (256, 192) or "256x192".
+
+    Raises:
+        HRNetError: If the value is not a size.
+
+    Example:
+        >>> as_size(96), as_size((256, 192)), as_size("256x192")
+        ((96, 96), (256, 192), (256, 192))
+    """
+    if isinstance(value, str):
+        return parse_size(value)
+    try:
+        height, width = (value, value) if isinstance(value, int) else value
+        return operator.index(height), operator.index(width)
+    except (TypeError, ValueError):
+        raise HRNetError(f"`input_size` must be a number of pixels or (height, width), got {value!r}") from None
+
+
+def as_modules(value: Modules) -> tuple[int, ...]:
+    """Return numbers of modules as people type them: (1, 4, 3) or "1,4,3".
+
+    Raises:
+        HRNetError: If the value is not one number for each of one to three stages.
+
+    Example:
+        >>> as_modules("1,4,3")
+        (1, 4, 3)
+    """
+    try:
+        numbers = value.split(",") if isinstance(value, str) else list(value)
+        counts = tuple(int(number) if isinstance(number, str) else operator.index(number) for number in numbers)
+    except (TypeError, ValueError):
+        counts = ()
+    if not 1 <= len(counts) <= 3:
+        raise HRNetError(f"`modules` must be one number per stage, such as 1,4,3, got {value!r}")
+    return counts
 
 
 def customized(
     spec: Network,
     *,
-    input_size: Size | None = None,
+    input_size: InputSize | None = None,
     width: int | None = None,
-    modules: str | None = None,
+    modules: Modules | None = None,
     blocks: int | None = None,
     stem_width: int | None = None,
     stage1_blocks: int | None = None,
@@ -145,9 +189,9 @@ def customized(
 
     Args:
         spec: The network to start from.
-        input_size: (height, width) in pixels. A SimpleBaseline takes only this.
+        input_size: (height, width) in pixels, one number for both, or "256x192". A SimpleBaseline takes only this.
         width: Number of channels of branch 0.
-        modules: Number of modules in stages 2 to 4, such as "1,4,3"; fewer numbers make fewer stages.
+        modules: Number of modules in stages 2 to 4, such as (1, 4, 3) or "1,4,3"; fewer numbers make fewer stages.
         blocks: Number of residual blocks per branch in a module.
         stem_width: Number of channels of the stem.
         stage1_blocks: Number of blocks in stage 1.
@@ -161,31 +205,32 @@ def customized(
         >>> customized(preset("pose-w32"), input_size=(128, 96), width=16).width
         16
     """
+    size = spec.input_size if input_size is None else as_size(input_size)
+    sizes = {"width": width, "stem_width": stem_width, "stage1_blocks": stage1_blocks, "stage1_width": stage1_width}
     if isinstance(spec, SimpleBaselineSpec):
-        sizes = {"width": width, "modules": modules, "blocks": blocks, "stem_width": stem_width}
-        sizes |= {"stage1_blocks": stage1_blocks, "stage1_width": stage1_width, "head_width": head_width}
-        unsupported = ", ".join(f"`{name}`" for name, value in sizes.items() if value is not None)
+        unsupported = ", ".join(
+            f"`{name}`"
+            for name, value in {**sizes, "modules": modules, "blocks": blocks, "head_width": head_width}.items()
+            if value is not None
+        )
         if unsupported:
             raise HRNetError(f"only `input_size` of {spec.name} can be set, a SimpleBaseline; got {unsupported}")
-        return dataclasses.replace(spec, input_size=input_size or spec.input_size)
+        return dataclasses.replace(spec, input_size=size)
+    numbers = {name: getattr(spec, name) if number is None else number for name, number in sizes.items()}
     return dataclasses.replace(
         spec,
-        input_size=input_size or spec.input_size,
-        width=width or spec.width,
+        input_size=size,
+        width=numbers["width"],
         stages=_stages(spec, modules, blocks),
-        stem_width=stem_width or spec.stem_width,
-        stage1_blocks=stage1_blocks or spec.stage1_blocks,
-        stage1_width=stage1_width or spec.stage1_width,
-        head_width=head_width or spec.head_width,
+        stem_width=numbers["stem_width"],
+        stage1_blocks=numbers["stage1_blocks"],
+        stage1_width=numbers["stage1_width"],
+        head_width=spec.head_width if head_width is None else head_width,
         links=frozenset(),
     ).full()
 
 
-def _stages(spec: HRNetSpec, modules: str | None, blocks: int | None) -> tuple[StageSpec, ...]:
+def _stages(spec: HRNetSpec, modules: Modules | None, blocks: int | None) -> tuple[StageSpec, ...]:
     """The stages of `spec` with other numbers of modules and blocks."""
-    counts = [stage.modules for stage in spec.stages]
-    if modules is not None:
-        if not re.fullmatch(r"\d+(,\d+){0,2}", modules):
-            raise HRNetError(f"`modules` must be one number per stage, such as 1,4,3, got {modules!r}")
-        counts = [int(count) for count in modules.split(",")]
+    counts = tuple(stage.modules for stage in spec.stages) if modules is None else as_modules(modules)
     return tuple(StageSpec(count, spec.stages[0].blocks if blocks is None else blocks) for count in counts)

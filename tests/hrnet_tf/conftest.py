@@ -10,7 +10,7 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
-from hrnet_tf.models import simple_baseline
+from hrnet_tf.models.baselines import simple_baseline
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec import baseline as baseline_spec

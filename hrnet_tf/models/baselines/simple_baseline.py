@@ -7,7 +7,8 @@ from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.blocks import bottleneck_block
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.heads import heatmap_head
-from hrnet_tf.models.layers import DECONVOLUTION, conv_unit, deconv_unit
+from hrnet_tf.models.layers import DECONVOLUTION, StemPadding, conv_unit, deconv_unit
+from hrnet_tf.spec.architectures import network_to_json
 from hrnet_tf.spec.baseline import DECONVOLUTION_CHANNELS, DECONVOLUTION_KERNEL, DECONVOLUTIONS, RESNET_WIDTH, SimpleBaselineSpec
 
 
@@ -30,7 +31,8 @@ def build_simple_baseline(spec: SimpleBaselineSpec, *, folded: bool = False) -> 
 
 def build_resnet(image: Tensor, spec: SimpleBaselineSpec, *, folded: bool = False) -> Tensor:
     """Build PyTorch's ResNet, with the strides in the 3x3 convolutions; return features (N, H/32, W/32, 2048)."""
-    x = conv_unit(image, RESNET_WIDTH, 7, name="stem", stride=2, folded=folded)
+    padding = StemPadding(3, network_to_json(spec))
+    x = conv_unit(image, RESNET_WIDTH, 7, name="stem", stride=2, folded=folded, padding=padding)
     x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # zeros do not change a maximum of ReLU outputs
     x = keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
     for stage, blocks in enumerate(spec.resnet_blocks, 1):

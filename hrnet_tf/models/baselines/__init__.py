@@ -1,0 +1,1 @@
+"""The Keras models of the networks that HRNet is compared with."""

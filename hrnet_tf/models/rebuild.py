@@ -1,0 +1,228 @@
+"""Build a Keras model again with another trunk: the one way in which a model is pruned, gated or folded.
+
+A model is a trunk, whose layers are named by place, and all other layers: a head of the package or of the user's own,
+preprocessing, further outputs. The trunk is built from a spec; every other layer is made again from its config, with its weights.
+Nested models are dissolved: the new model has one flat graph, as quantization-aware training requires.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_tf.backend.graph import (
+    LayerCall,
+    flat,
+    input_tensors,
+    is_functional,
+    layer_calls,
+    output_tensors,
+    pack_inputs,
+    pack_outputs,
+)
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasLayer, KerasModel, Tensor, Variable, Weights
+from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.functional import HRNetModel
+from hrnet_tf.models.gates import GATE_SUFFIX
+from hrnet_tf.models.hrnet import build_trunk
+from hrnet_tf.models.layers import StemPadding, UnitWrapper
+from hrnet_tf.models.trunk import LAYER, Trunk, is_quantized, spec_of
+from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.network import HRNetSpec
+from mobile_eval.errors import HRNetError
+from mobile_eval.typed import JsonObject
+
+FLOAT32 = "float32"
+FOLDABLE = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "Dense")  # layers that BatchNorm is folded into
+
+
+def rebuild(
+    model: KerasModel, spec: Network | None = None, *, folded: bool = False, gate: UnitWrapper | None = None
+) -> KerasModel:
+    """Build a model again with another trunk, and take over all weights that still have a place.
+
+    Args:
+        model: A functional Keras model that contains one network of the package. It is not changed.
+        spec: The network of the model with fewer links or blocks; None for the same network.
+        folded: Whether BatchNorm is folded into the convolutions, also outside of the trunk where it directly follows one. The
+            new model computes in float32.
+        gate: Applied to the output of each fusion link and residual block, see `gates.on_units`.
+
+    Returns:
+        A new functional model with the inputs, outputs and name of `model`, not compiled.
+
+    Raises:
+        HRNetError: The model contains no network of the package or is quantized, the spec is of another network, or a layer
+            cannot be made again.
+
+    Example:
+        >>> from hrnet_tf.networks import HRNet
+        >>> model = HRNet("pose-small-v1", input_size=(64, 64), outputs=5)
+        >>> smaller = rebuild(model, model.spec.without({min(model.spec.links)}))
+        >>> len(model.spec.links) - len(smaller.spec.links)
+        1
+    """
+    network = spec_of(model)
+    if is_quantized(model):
+        raise HRNetError(f"`model` {model.name} is quantized; expected the model that it was made from")
+    if not is_functional(model):
+        raise HRNetError(f"`model` {model.name} must be functional: made by keras.Model(inputs, outputs), not a subclass")
+    spec = spec or network
+    if _full(spec) != _full(network):
+        raise HRNetError(f"`spec` must be {network.name} with other links or blocks, got {spec.name} of other sizes")
+    return _Rebuilding(model, spec, folded=folded, gate=gate).rebuilt()
+
+
+def _full(spec: Network) -> Network:
+    return spec.full() if isinstance(spec, HRNetSpec) else spec
+
+
+class _Rebuilding:
+    """One rebuilding of a model."""
+
+    def __init__(self, model: KerasModel, spec: Network, *, folded: bool, gate: UnitWrapper | None):
+        self.model = model
+        self.spec = spec
+        self.folded = folded
+        self.gate = gate
+        self.calls = layer_calls(model)
+        self.trunk = Trunk.of(model) if isinstance(spec, HRNetSpec) else Trunk((), ())
+        self.trunk_layers = {call.layer.name: call.layer for call in self.trunk.calls}
+        self.head_calls = [call for call in self.calls if call.layer is not None and call.layer.name not in self.trunk_layers]
+        self.norms = _foldable_norms(self.head_calls, output_tensors(model)) if folded else {}
+        self.clones: dict[int, KerasLayer] = {}  # by the id of the layer that it is a clone of
+
+    def rebuilt(self) -> KerasModel:
+        """Return the new model, with its weights."""
+        sources = input_tensors(self.model)
+        inputs = [keras.Input(x.shape[1:], batch_size=x.shape[0], dtype=x.dtype, name=x.name) for x in sources]
+        tensors = dict(zip(map(id, sources), inputs, strict=True))
+        folded_norms = {id(norm) for norm in self.norms.values()}
+        for call in self.calls:
+            if call.layer is None or id(call.layer) in folded_norms:
+                tensors[id(call.outputs[0])] = tensors[id(call.inputs[0])]
+            elif call.layer.name in self.trunk_layers:
+                if isinstance(call.layer, StemPadding):
+                    tensors |= self._trunk_outputs(tensors[id(call.inputs[0])], call.layer)
+            else:
+                args, kwargs = call.arguments(tensors)
+                tensors |= zip(map(id, call.outputs), flat(self._call(call.layer, args, kwargs)), strict=True)
+        outputs = [tensors[id(x)] for x in output_tensors(self.model)]
+        kind = HRNetModel if isinstance(self.model, HRNetModel) else keras.Model
+        rebuilt = kind(pack_inputs(self.model, inputs), pack_outputs(self.model, outputs), name=self.model.name)
+        self._copy_trunk(rebuilt)
+        self._copy_head()
+        return rebuilt
+
+    def _trunk_outputs(self, image: Tensor, stem: KerasLayer) -> dict[int, Tensor]:
+        """Build the new trunk; return its outputs by the ids of those that they replace."""
+        if not isinstance(self.spec, HRNetSpec):
+            raise TypeError(f"{self.spec.name} has no trunk")
+        with _policy(FLOAT32 if self.folded else _policy_name(stem)):
+            branches = build_trunk(image, self.spec, folded=self.folded, gate=self.gate)
+        return {id(x): branches[branch] for branch, x in self.trunk.branches(self.spec).items()}
+
+    def _call(self, layer: KerasLayer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call the clone of a layer outside of the trunk."""
+        if not isinstance(layer, keras.layers.Layer):
+            return layer(*args, **kwargs)  # an operation of Keras 3, which has no weights
+        if id(layer) not in self.clones:
+            self.clones[id(layer)] = self._clone(layer)
+        x = self.clones[id(layer)](*args, **kwargs)
+        if id(layer) in self.norms and type(layer).__name__ == "Conv2DTranspose":
+            # Directly before a ReLU, tensorflow-model-optimization takes Conv2DTranspose for a Conv2D and leaves it in float.
+            return keras.layers.Activation("linear", dtype=FLOAT32, name=f"{layer.name}_linear")(x)
+        return x
+
+    def _clone(self, layer: KerasLayer) -> KerasLayer:
+        try:
+            config: JsonObject = layer.get_config()
+            if self.folded and layer.compute_dtype in ("float16", "bfloat16"):
+                config["dtype"] = FLOAT32
+            if id(layer) in self.norms:
+                config["use_bias"] = True
+            return type(layer).from_config(config)
+        except (NotImplementedError, TypeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise HRNetError(
+                f"`model`: the layer {layer.name} ({type(layer).__name__}) cannot be made again from its config: {reason}"
+            ) from error
+
+    def _copy_trunk(self, rebuilt: KerasModel) -> None:
+        old_layers = self.trunk_layers
+        weights = _named_weights(list(old_layers.values()))
+        weights = fold_batch_norm(weights) if self.folded else weights
+        for layer in rebuilt.layers if old_layers else ():
+            if LAYER.fullmatch(layer.name):
+                if layer.name in old_layers and not self.folded:
+                    layer.trainable = old_layers[layer.name].trainable
+                for variable in layer.weights:
+                    name = _variable_name(layer, variable)
+                    if name in weights and GATE_SUFFIX not in name:
+                        variable.assign(weights[name])
+
+    def _copy_head(self) -> None:
+        layers = {id(call.layer): call.layer for call in self.head_calls}
+        for key, clone in self.clones.items():
+            layer = layers[key]
+            if key in self.norms:
+                clone.set_weights(_folded_arrays(layer, self.norms[key]))
+            elif layer.weights:
+                clone.set_weights(layer.get_weights())
+
+
+def _foldable_norms(calls: Sequence[LayerCall], outputs: Sequence[Tensor]) -> dict[int, KerasLayer]:
+    """The BatchNorm layers that only normalize the output of one convolution, by the id of the convolution."""
+    producers = {id(x): call.layer for call in calls for x in call.outputs}
+    times_called = Counter(id(call.layer) for call in calls)
+    times_read = Counter([id(x) for call in calls for x in call.inputs] + [id(x) for x in outputs])
+    norms = {}
+    for call in calls:
+        if not isinstance(call.layer, keras.layers.BatchNormalization):
+            continue
+        conv = producers.get(id(call.inputs[0]))
+        alone = times_read[id(call.inputs[0])] == times_called[id(call.layer)] == times_called[id(conv)] == 1
+        if alone and type(conv).__name__ in FOLDABLE and getattr(conv, "activation", None) is keras.activations.linear:
+            norms[id(conv)] = call.layer
+    return norms
+
+
+def _folded_arrays(conv: KerasLayer, norm: KerasLayer) -> list[NDArray[np.float32]]:
+    """Kernel and bias of a convolution with the BatchNorm layer behind it folded in, see `fold_batch_norm`."""
+    arrays = {name.split("/")[-1]: array.astype(np.float64) for name, array in _named_weights([norm]).items()}
+    kernel, bias = [*conv.get_weights(), 0.0][:2]
+    scale = arrays.get("gamma", 1.0) / np.sqrt(arrays["moving_variance"] + norm.epsilon)
+    shape = {"Conv2DTranspose": (-1, 1), "DepthwiseConv2D": kernel.shape[2:]}.get(type(conv).__name__, (-1,))
+    folded_bias = arrays.get("beta", 0.0) + (bias - arrays["moving_mean"]) * scale
+    return [(kernel * scale.reshape(shape)).astype(np.float32), folded_bias.astype(np.float32)]
+
+
+def _named_weights(layers: Sequence[KerasLayer]) -> Weights:
+    return {_variable_name(layer, variable): variable.numpy() for layer in layers for variable in layer.weights}
+
+
+def _variable_name(layer: KerasLayer, variable: Variable) -> str:
+    return f"{layer.name}/{variable.name.removesuffix(':0').split('/')[-1]}"
+
+
+def _policy_name(layer: KerasLayer) -> str:
+    """The name of a layer's dtype policy, such as "mixed_bfloat16"."""
+    compute, variable = str(layer.compute_dtype), str(layer.variable_dtype)
+    return compute if compute == variable else f"mixed_{compute}"
+
+
+@contextlib.contextmanager
+def _policy(name: str) -> Iterator[None]:
+    """Make layers with this dtype policy."""
+    earlier = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(earlier)
