@@ -149,7 +149,7 @@ class _Rebuilding:
                 config["use_bias"] = True
             return type(layer).from_config(config)
         except (NotImplementedError, TypeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = (str(error).strip().splitlines() or ["it has no get_config"])[0]
             raise HRNetError(
                 f"`model`: the layer {layer.name} ({type(layer).__name__}) cannot be made again from its config: {reason}"
             ) from error
