@@ -123,7 +123,7 @@ def load_run(path: Path | str) -> Run:
     if not file.is_file():
         reason = "it is a file" if path.is_file() else f"it has no {RUN_FILE}" if path.is_dir() else "there is no such folder"
         raise HRNetError(
-            f"{path} is not a run folder: {reason}; expected a folder written by `hrnet train`, `hrnet build` or `hrnet import`"
+            f"{path} is not a run folder: {reason}; expected one written by `hrnet train`, `build` or `checkpoint import`"
         )
     data = checked(read_json(file, "run"), JsonObject, str(file))
     if data.get("step") not in STEPS:
