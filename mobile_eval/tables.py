@@ -1,8 +1,9 @@
-"""Results as data frames of pandas, which is optional."""
+"""Results as tables of text, and as data frames of pandas, which is optional."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from mobile_eval.errors import HRNetError
@@ -30,3 +31,26 @@ def data_frame(rows: Sequence[Mapping[str, object]]) -> DataFrame:
     except ImportError:
         raise HRNetError("`to_pandas` needs pandas: pip install pandas") from None
     return pd.DataFrame([dict(row) for row in rows])
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> str:
+    """Return rows as a table of aligned text.
+
+    Args:
+        columns: Names of the columns.
+        rows: The cells of each row. A cell may have several lines.
+        right: Names of the columns that are aligned to the right, such as those of numbers.
+
+    Example:
+        >>> print(text_table(["model", "ms"], [["full", "12.5"], ["pruned", "9.8"]], right=["ms"]))
+        model     ms
+        full    12.5
+        pruned   9.8
+    """
+    lines = [list(columns)]
+    for row in rows:
+        cells = [cell.split("\n") for cell in row]
+        lines += [list(line) for line in itertools.zip_longest(*cells, fillvalue="")]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [f"{'>' if name in right else '<'}{width}" for name, width in zip(columns, widths, strict=True)]
+    return "\n".join("  ".join(f"{cell:{form}}" for cell, form in zip(line, aligned, strict=True)).rstrip() for line in lines)

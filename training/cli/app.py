@@ -150,8 +150,7 @@ def prune(
     from training.cli.tables import show_dry_run
     from training.config import fine_tuning_config
     from training.data.sources import run_sources
-    from training.pruning.prune import prune as prune_run
-    from training.pruning.prune import summary
+    from training.pruning.prune_run import prune_run, summary
 
     how, parent, options = execution.execution(), load_run(run), plan.prune_options()
     config = fine_tuning_config(parent, *run_sources(parent, data), {**tuning.values(), "devices": how.devices.count})

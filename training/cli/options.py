@@ -30,7 +30,7 @@ from training.tasks.registry import settings_class
 if TYPE_CHECKING:
     from hrnet_tf.spec.architectures import Network
     from training.execution import Execution
-    from training.pruning.plan import PruneOptions
+    from training.pruning.plan_run import PruneOptions
 
 NETWORK, EXECUTION, BUDGET = "Network", "Execution", "Budget"  # headings in --help
 
@@ -176,7 +176,7 @@ class PlanOptions:
     def prune_options(self) -> PruneOptions:
         """Return the options of pruning."""
         from training.pruning.budget import Budget
-        from training.pruning.plan import PruneOptions
+        from training.pruning.plan_run import PruneOptions
 
         budget = Budget(self.keep_latency, self.keep_macs, self.keep_links, self.max_drop)
         return PruneOptions(

@@ -25,9 +25,10 @@ def distill(
 ) -> KerasModel:
     """Return a Keras model whose `fit` trains a student in place, on the targets and on the outputs of a teacher.
 
-    The minimized loss is `(1 - weight) * loss + weight * distance`, with the loss of the student. A compiled student is trained by
-    its optimizer, loss and metrics; otherwise compile the returned model as you would the student. Its logs have the student's loss
-    as "loss", also in the validation, and the distance as "distillation_loss". Callbacks such as `ModelCheckpoint` save the student.
+    The minimized loss is `(1 - weight) * loss + weight * distance`, with the loss of the student. A compiled student is trained
+    by its optimizer, loss and metrics; otherwise compile the returned model as you would the student. Its logs have the student's
+    loss as "loss", also in the validation, and the distance as "distillation_loss". Callbacks such as `ModelCheckpoint` save the
+    student.
 
     Args:
         student: The model to train, such as a pruned one.
@@ -55,7 +56,7 @@ def distill(
         raise HRNetError(f"`weight` must be between 0 and 1, got {weight}")
     if student is teacher:
         raise HRNetError(f"`teacher` must be another model than `student`, got {teacher.name} for both")
-    if is_compiled(student) and student.loss is None:
+    if is_compiled(student) and not student.loss:
         raise HRNetError(f"`student` {student.name} is compiled without a loss: give one, such as compile('adam', loss='mse')")
     _check_outputs(student, teacher)
     with _scope(student):

@@ -66,8 +66,9 @@ class DistillationModel(keras.Model):  # type: ignore[misc]
     """Trains a student on the targets and on the outputs of a teacher, with the optimizer, loss and metrics of the student.
 
     The minimized loss is (1 - w) l + w d for the student's loss l and the distance d of its outputs from the teacher's: for
-    heatmaps their mean squared difference (Zhang et al., Fast Human Pose Estimation, arXiv 1811.05419), for classes the divergence
-    from the teacher's distribution (Hinton et al., arXiv 1503.02531). Joints without a label are learned from the teacher alone.
+    heatmaps their mean squared difference (Zhang et al., Fast Human Pose Estimation, arXiv 1811.05419), for classes the
+    divergence from the teacher's distribution (Hinton et al., arXiv 1503.02531). Joints without a label are learned from the
+    teacher alone.
 
     The logs of `fit` have l as "loss" and d as "distillation_loss", and all metrics of the student. `save` and `save_weights`
     write the student, so that `ModelCheckpoint` works. The teacher is not changed.

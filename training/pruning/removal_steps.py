@@ -5,14 +5,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
+from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.runs.pruning import RemovalStep
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.progress import tracked
 from training.pruning.removal_order import Cost, Removal
-from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
+
+
+class Measurement(Protocol):
+    """Measures the loss and, if there is one, the metric of a Keras model on some data."""
+
+    def measure(self, model: KerasModel, *, progress: bool = False) -> tuple[float, float | None]: ...
 
 
 def removal_steps(
@@ -50,7 +57,7 @@ def _removed_units(before: HRNetSpec, after: HRNetSpec) -> tuple[Unit, ...]:
     return (*sorted(links), *sorted(after.removed_blocks - before.removed_blocks))
 
 
-def measure_steps(network: GatedNetwork, data: RankingData, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
+def measure_steps(network: GatedNetwork, data: Measurement, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
     """Return the steps with the loss and the metric of the network after each, before any fine-tuning."""
     if not steps:
         return []
@@ -72,7 +79,7 @@ class LossIncrease:
     Unlike the sum of scores from a ranking, this takes interactions between units into account.
     """
 
-    def __init__(self, network: GatedNetwork, data: RankingData):
+    def __init__(self, network: GatedNetwork, data: Measurement):
         self.model = network.build()
         self.gates = gates_of(self.model)
         self.data = data
@@ -91,11 +98,3 @@ class LossIncrease:
                 gate.factor.assign(float(unit not in closed))
             self._losses[closed] = self.data.measure(self.model)[0]
         return self._losses[closed]
-
-
-def units_kept(spec: HRNetSpec) -> str:
-    """Return how many links, and blocks if any were removed, the network has: "13 of 23 links, 11 of 12 blocks"."""
-    text = f"{len(spec.links)} of {len(spec.possible_links)} links"
-    if spec.removed_blocks:
-        text += f", {len(spec.live_blocks)} of {len(spec.possible_blocks)} blocks"
-    return text

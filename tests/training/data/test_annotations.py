@@ -29,7 +29,7 @@ from training.data.sources import run_sources, training_sources
 from training.engine.history import read_history
 from training.engine.inputs import load_data
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions, check_prunable
+from training.pruning.plan_run import PruneOptions, check_prunable
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.rank import rank
