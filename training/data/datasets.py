@@ -112,9 +112,12 @@ class Dataset:
         return data
 
     def _missing(self, split: str) -> list[str]:
-        """Arguments that the set lacks."""
-        source, names = self._sources[split] or self.files.train, {"train": TRAIN_NAMES, "val": VAL_NAMES}[split]
-        return [self._argument(names.get(n, n)) for n in get_task(self.task).needs if getattr(source, n) is None]
+        """Arguments that the set lacks. A validation set has the images of the training set, unless it has others."""
+        source, names = self._sources[split], {"train": TRAIN_NAMES, "val": VAL_NAMES}[split]
+        needs = get_task(self.task).needs
+        labels = [name for name in needs if name != "images"] or needs if source is None else ()
+        lacking = [name for name in needs if name in labels or getattr(source or self.files.train, name) is None]
+        return [self._argument(names.get(name, name)) for name in lacking]
 
     def _argument(self, name: str) -> str:
         return self.ARGUMENTS.get(name, name)
