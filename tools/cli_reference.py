@@ -33,7 +33,7 @@ def reference() -> str:
         panels.setdefault(command.panel, []).append(f"[`{' '.join(words[1:])}`](#{'-'.join(words)})")
     lists = [f"| {panel} | {', '.join(names)} |" for panel, names in panels.items()]
     sections = [_section(words, command.command) for words, command in commands]
-    return HEAD + "\n".join(["| | |", "|---|---|", *lists]) + "\n\n" + "\n\n".join(sections) + "\n"
+    return HEAD + "\n".join(["| group | commands |", "|---|---|", *lists]) + "\n\n" + "\n\n".join(sections) + "\n"
 
 
 class _Entry:
@@ -65,7 +65,8 @@ def _section(words: tuple[str, ...], command: Any) -> str:
         kind = ARGUMENTS if parameter in arguments else OPTIONS
         tables.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(_row(parameter, kind))
     for panel, rows in sorted(tables.items(), key=lambda item: item[0] != ARGUMENTS):
-        parts.append(f"**{panel}**\n\n| | default | |\n|---|---|---|\n" + "\n".join(rows))
+        head = f"| {'argument' if panel == ARGUMENTS else 'option'} | default | meaning |\n|---|---|---|"
+        parts.append("\n".join([f"**{panel}**\n", head, *rows]))
     return "\n\n".join(parts)
 
 
