@@ -66,6 +66,6 @@ for run in full pruned; do
   hrnet quantize "$out/$run" $data_options $quantize_options --output "$out/$run-qat" --resume
   hrnet convert "$out/$run" --format float32 --output "$out/$run-float32.tflite"
   hrnet convert "$out/$run-qat" --format int8 --output "$out/$run-int8.tflite"
-  hrnet edgetpu "$out/$run-int8.tflite" --json "$out/$run-edgetpu.json"
+  hrnet target edgetpu "$out/$run-int8.tflite" --json "$out/$run-edgetpu.json"
 done
 hrnet compare "$out"/{full,pruned}-float32.tflite "$out"/{full,pruned}-int8.tflite $val_options --rounds 200 --output "$out/report"

@@ -15,6 +15,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 
 app = typer.Typer(no_args_is_help=True)
+targets = typer.Typer()  # mounted as `hrnet target`
 
 MemoryBudget = Annotated[str, typer.Option(help="Memory for images and activations, such as 1GiB or 512MiB.")]
 CompiledFolder = Annotated[
@@ -131,7 +132,7 @@ def restore(
     typer.echo(f"run: {run.path}")
 
 
-@app.command(rich_help_panel="Convert")
+@targets.command()
 def edgetpu(
     model: Int8Model,
     output: CompiledFolder = None,
@@ -143,7 +144,7 @@ def edgetpu(
 ) -> None:
     """Check which operators map to the Edge TPU, then compile if Google's compiler is installed.
 
-    Example: [bold]hrnet edgetpu full-int8.tflite[/bold]
+    Example: [bold]hrnet target edgetpu full-int8.tflite[/bold]
     """
     from conversion.targets.edgetpu import COMPILER, check_edgetpu, compile_for_edgetpu, find_compiler
     from mobile_eval.files import write_json
@@ -166,7 +167,7 @@ def edgetpu(
         typer.echo(f"checked by the documented rules only: no {COMPILER} on the PATH, none given by --compiler")
 
 
-@app.command(rich_help_panel="Convert")
+@targets.command()
 def ethosu(
     model: Int8Model,
     accelerator: Annotated[str, typer.Option(help="Such as ethos-u55-128, ethos-u65-256 or ethos-u85-512.")] = "ethos-u65-256",
@@ -178,7 +179,7 @@ def ethosu(
 ) -> None:
     """Compile for an Arm Ethos-U NPU with Arm's Vela, and show its estimates.
 
-    Example: [bold]hrnet ethosu pruned-int8.tflite --against full-int8.tflite --accelerator ethos-u65-256[/bold]
+    Example: [bold]hrnet target ethosu pruned-int8.tflite --against full-int8.tflite --accelerator ethos-u65-256[/bold]
     """
     from conversion.targets.ethosu import compile_for_ethosu
     from mobile_eval.files import write_json

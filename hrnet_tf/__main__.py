@@ -33,14 +33,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+target = typer.Typer(name="target", help="Compile for NPUs, and measure on phones.", no_args_is_help=True)
+target.add_typer(conversion.cli.targets)
+target.add_typer(mobile_eval.android.cli.app)
 measurements = typer.Typer()
 for command in mobile_eval.cli.app.COMMANDS:
     measurements.command(rich_help_panel="Measure")(command)
 app.add_typer(training.cli.data.app, rich_help_panel="Data")
-for commands in (hrnet_tf.cli.app, hrnet_tf.cli.checkpoints, training.cli.app, conversion.cli):
+app.add_typer(hrnet_tf.cli.checkpoints.app, rich_help_panel="Networks")
+for commands in (hrnet_tf.cli.app, training.cli.app, conversion.cli):
     app.add_typer(commands.app)  # without a name: its commands become commands of `hrnet`
 app.add_typer(measurements)
-app.add_typer(mobile_eval.android.cli.app, rich_help_panel="Measure")
+app.add_typer(target, rich_help_panel="Convert")
 
 
 def _print_version(show: bool) -> None:

@@ -131,7 +131,7 @@ def test_bench(python: Path, work: Path) -> None:
         python,
         "-m",
         "mobile_eval",
-        "bench",
+        "benchmark",
         "int8.tflite",
         "--threads",
         "1,2",

@@ -17,7 +17,7 @@ OTHER_PROGRAMS = {"--ntasks", "--compiled"}
 ALL_OPTIONS = set().union(*COMMANDS.values()) | OTHER_PROGRAMS
 # Pages whose programs have separate tests.
 TESTED_ELSEWHERE = {"keras3-jax.md", "files.md"}
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```([\w ]*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`((?:[^`\n]|\n(?!\n))+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -27,6 +27,14 @@ def code_of(page: Path) -> list[str]:
     text = page.read_text(encoding="utf-8")
     lines = [line for language, block in BLOCK.findall(text) if language in ("", "sh", "bash") for line in block.splitlines()]
     return [*lines, *(" ".join(span.split()) for span in SPAN.findall(BLOCK.sub("", text)))]
+
+
+def python_blocks(page: Path) -> list[str]:
+    """The Python blocks of a page, without those marked `python skip`."""
+    return [block for language, block in BLOCK.findall(page.read_text(encoding="utf-8")) if language == "python"]
+
+
+PROGRAMS = [page for page in PAGES if page.name not in TESTED_ELSEWHERE and python_blocks(page)]
 
 
 def arguments_of(line: str) -> list[str] | None:
@@ -61,18 +69,13 @@ def test_options_exist(page: Path) -> None:
 
 
 @pytest.mark.slow
-def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page share their names, in order, and run in an empty folder; `python skip` needs files."""
     monkeypatch.chdir(tmp_path)
-    blocks = [
-        (page, block)
-        for page in PAGES
-        for language, block in BLOCK.findall(page.read_text(encoding="utf-8"))
-        if language == "python"
-    ]
-    assert len(blocks) >= 3
-    for page, block in blocks:
-        if page.name not in TESTED_ELSEWHERE:
-            exec(compile(block, str(page), "exec"), {})
+    names: dict[str, object] = {"__name__": page.stem}
+    for block in python_blocks(page):
+        exec(compile(block, str(page.relative_to(ROOT)), "exec"), names)
 
 
 def test_length_of_the_readme() -> None:

@@ -20,7 +20,7 @@ try() ( # try PYTHON FOLDER; the caller shows the output if this fails
   "$python" -c 'import ensurepip, venv' 2> /dev/null || { echo "no venv module: only compiled"; exit 0; }
   "$python" -m venv "$folder/env" && cd "$folder" && "$folder/env/bin/python" -m pip install --quiet "$folder/source[device]" &&
     "$folder/env/bin/python" -W error::SyntaxWarning -c "$import" &&
-    "$folder/env/bin/python" -m mobile_eval bench "$model" --runs 3 --seconds 0 --no-memory
+    "$folder/env/bin/python" -m mobile_eval benchmark "$model" --runs 3 --seconds 0 --no-memory
 )
 
 unset PYTHONPATH

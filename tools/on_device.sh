@@ -2,7 +2,7 @@
 # Copy the evaluator and models over ssh to a Raspberry Pi, a Coral board or another Linux device with Python 3.10 or later.
 #
 #   tools/on_device.sh USER@HOST [M.tflite ...]
-#   ssh USER@HOST mobile_eval/bin/python -m mobile_eval bench mobile_eval/M.tflite --threads 1,4
+#   ssh USER@HOST mobile_eval/bin/python -m mobile_eval benchmark mobile_eval/M.tflite --threads 1,4
 #
 # RUNTIME=tflite-runtime installs tflite-runtime 2.14 instead of LiteRT. It needs Python 3.11 or earlier, and is ten times slower
 # for int8.

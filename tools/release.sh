@@ -28,6 +28,6 @@ cd "$work" # no folder here hides the installed packages
 test "$(env/bin/hrnet --version)" = "hrnet_tf $version"
 env/bin/hrnet models > /dev/null
 model=$(find "$project/benchmarks/results" -name '*int8.tflite' | sort | head -n 1)
-env/bin/hrnet bench "$model" --runs 3 --seconds 0 --no-memory
+env/bin/hrnet benchmark "$model" --runs 3 --seconds 0 --no-memory
 mkdir -p "$project/dist" && cp dist/* "$project/dist"
 echo "built and checked:" && ls "$project/dist"

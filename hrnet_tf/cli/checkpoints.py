@@ -1,4 +1,4 @@
-"""The commands `import` and `export` for checkpoints. Heavy imports wait until a command runs."""
+"""The commands `checkpoint import` and `checkpoint export`. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(
+    name="checkpoint",
+    help="Import and export PyTorch checkpoints.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
 
 
-@app.command("import", rich_help_panel="Networks")
+@app.command("import")
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .pth.tar, .safetensors or .npz file.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
@@ -28,7 +34,7 @@ def import_(
 
     An ImageNet checkpoint can initialize a network of another task (--model), whose head keeps its initial weights.
 
-    Example: [bold]hrnet import pose_hrnet_w32_256x192.pth --output runs/w32[/bold]
+    Example: [bold]hrnet checkpoint import pose_hrnet_w32_256x192.pth --output runs/w32[/bold]
     """
     from hrnet_tf.checkpoints.from_torch import import_checkpoint
     from hrnet_tf.spec.presets import parse_size, preset
@@ -40,7 +46,7 @@ def import_(
     typer.echo(f"run: {run.path}")
 
 
-@app.command(rich_help_panel="Networks")
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run to export; not a quantized one.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Checkpoint to write: a .safetensors, .npz or .pth file.", show_default=False)],
@@ -48,7 +54,7 @@ def export(
 ) -> None:
     """Export the weights of a run under the names of the official repositories; removed links are written as zero weights.
 
-    Example: [bold]hrnet export runs/full --layout official --output hrnet.safetensors[/bold]
+    Example: [bold]hrnet checkpoint export runs/full --layout official --output hrnet.safetensors[/bold]
     """
     from hrnet_tf.checkpoints.to_torch import export_run
     from hrnet_tf.runs.run import load_run

@@ -1,4 +1,4 @@
-"""Measure latency on a phone: TFLite's `benchmark_model` runs there, and its output becomes the same JSON as of `hrnet bench`.
+"""Measure latency on a phone: TFLite's `benchmark_model` runs there, its output becomes the JSON of `hrnet benchmark`.
 
 Latency, peak memory and operator times are separate runs, because measuring memory or operators slows the model down. The tool
 keeps no samples; it prints p5, p50 and p95 in newer versions only.
@@ -65,7 +65,7 @@ class PhoneMeasurement:
     operators: tuple[PhoneOperatorTime, ...] = ()
 
     def to_json(self) -> JsonObject:
-        """Convert to plain data with the keys of `hrnet bench`, null where benchmark_model reports no value, and further keys."""
+        """Convert to plain data with the keys of `hrnet benchmark`, null where the tool reports no value, and further keys."""
         timing, steady = self.timing, self.timing.steady
         not_reported = ("p90_ms", "p99_ms", "drift", "warmup_ms", "samples_ms", "pipeline")
         memory = {"peak_bytes": self.peak_bytes, "before_loading_bytes": None} if self.peak_bytes else None

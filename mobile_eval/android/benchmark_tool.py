@@ -148,7 +148,7 @@ class PhoneBackend:
     Attributes:
         threads: Number of CPU threads.
         xnnpack: Whether XNNPACK may take operators.
-        delegate: GPU, NNAPI, or None for the CPU; with a delegate XNNPACK is off, as in `hrnet bench`.
+        delegate: GPU, NNAPI, or None for the CPU; with a delegate XNNPACK is off, as in `hrnet benchmark`.
         mask: Mask of the cores to run on, as taskset takes it: hexadecimal digits.
     """
 

@@ -1,4 +1,4 @@
-"""The commands `hrnet android bench` and `hrnet android evaluate`, for phones over adb."""
+"""The commands `hrnet target android benchmark` and `hrnet target android evaluate`, for phones over adb."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Json = Annotated[Path | None, typer.Option(help="JSON file to write the figures 
 
 
 @app.command()
-def bench(
+def benchmark(
     model: Annotated[Path, typer.Argument(metavar="M.tflite", help="Any .tflite.", show_default=False)],
     benchmark_binary: Annotated[
         Path,
@@ -68,10 +68,10 @@ def bench(
 
     The model and the binary are copied to /data/local/tmp and removed afterwards.
 
-    Example: [bold]hrnet android bench model.tflite --benchmark-binary ./benchmark_model --cores f0 --json phone.json[/bold]
+    Example: [bold]hrnet target android benchmark model.tflite --benchmark-binary ./benchmark_model --json phone.json[/bold]
     """
     from mobile_eval.android.adb import find_phone
-    from mobile_eval.android.bench import bench as bench_on_phone
+    from mobile_eval.android.bench import bench
     from mobile_eval.android.benchmark_tool import GPU, NNAPI, PhoneBackend
     from mobile_eval.benchmark.latency import choose_effort
     from mobile_eval.files import check_output_file, write_json
@@ -85,9 +85,7 @@ def bench(
     effort, phone = choose_effort(mode, runs, seconds), find_phone(adb, serial)
     results = []
     for backend in backends:
-        result = bench_on_phone(
-            phone, model, benchmark_binary, backend, effort=effort, warmup=warmup, memory=memory, operators=operators
-        )
+        result = bench(phone, model, benchmark_binary, backend, effort=effort, warmup=warmup, memory=memory, operators=operators)
         typer.echo(result)
         results.append(result.to_json())
     if json:
@@ -134,7 +132,7 @@ def evaluate(
 
     The evaluator, the model and the annotated images are copied to /data/local/tmp and removed afterwards.
 
-    Example: [bold]hrnet android evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
+    Example: [bold]hrnet target android evaluate model.tflite --annotations val.json --images images --json figures.json[/bold]
     """
     from mobile_eval.android.adb import find_phone
     from mobile_eval.android.evaluate import NoPythonError

@@ -30,7 +30,7 @@ app = typer.Typer(
 
 
 @with_options
-def bench(
+def benchmark(
     model: Annotated[Path, typer.Argument(metavar="M.tflite", help="Any .tflite file.", show_default=False)],
     runtime_options: RuntimeOptions,
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas; each is measured in turn.")] = "1",
@@ -45,10 +45,9 @@ def bench(
 ) -> None:
     """Measure the latency of a model on this machine: loading, first run, p50/p90/p99, size, peak memory, and delegates.
 
-    Example: [bold]hrnet bench model.tflite --threads 1,2 --mode full --json latency.json[/bold]
+    Example: [bold]hrnet benchmark model.tflite --threads 1,2 --mode full --json latency.json[/bold]
     """
-    from mobile_eval.benchmark.latency import bench as bench_model
-    from mobile_eval.benchmark.latency import choose_effort
+    from mobile_eval.benchmark.latency import bench, choose_effort
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.runtime.backend import parse_threads
 
@@ -56,7 +55,7 @@ def bench(
     thread_counts, chosen_effort = parse_threads(threads), choose_effort(mode, runs, seconds)
     results = []
     for count in thread_counts:
-        results.append(bench_model(model, runtime_options.backend(count), effort=chosen_effort, memory=memory, progress=True))
+        results.append(bench(model, runtime_options.backend(count), effort=chosen_effort, memory=memory, progress=True))
         typer.echo(results[-1])
     for result in results[1:]:
         speedup = results[0].p50_ms / result.p50_ms
@@ -232,7 +231,7 @@ def links(
     typer.echo(f"page: {output / 'index.html'}")
 
 
-COMMANDS = (evaluate, bench, profile, compare, predict, links)
+COMMANDS = (evaluate, benchmark, profile, compare, predict, links)
 for command in COMMANDS:
     app.command()(command)
 

@@ -111,9 +111,9 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         ("convert {run} --quantization-recipe {drawn}/none.json --output {out}", "none.json"),
         ("convert {run} --format float16 --debug-quantization --output {out}", "needs --format int8, got float16"),
         ("convert {run} --output {drawn}", "it is a folder; give the name of a file"),
-        ("edgetpu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
-        ("ethosu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
-        ("ethosu {drawn}/person_keypoints_val.json --accelerator npu", "got 'npu'"),
+        ("target edgetpu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
+        ("target ethosu {drawn}/person_keypoints_val.json", "is not a TFLite model"),
+        ("target ethosu {drawn}/person_keypoints_val.json --accelerator npu", "got 'npu'"),
         (
             "convert {run} --annotations {drawn}/person_keypoints_val.json --output {out}",
             "--annotations and --images",

@@ -45,7 +45,7 @@ def test_every_command_takes_any_name(name: bytes, model_path: Callable[..., Pat
 
     assert "PCK" in hrnet("evaluate", model, *data, "--json", figures, "--overlays", folder / "overlays")
     assert json.loads(figures.read_bytes())
-    assert "p50" in hrnet("bench", model, "--runs", 1, "--seconds", 0, "--json", figures)
+    assert "p50" in hrnet("benchmark", model, "--runs", 1, "--seconds", 0, "--json", figures)
     assert json.loads(figures.read_bytes())["samples_ms"]
     assert hrnet("profile", model, "--rounds", 1, "--json", figures, "--picture", folder / "profile.svg")
     assert json.loads(figures.read_bytes())["operators"]

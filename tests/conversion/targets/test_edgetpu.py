@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import conversion.targets.edgetpu
-from conversion.cli import app
+from conversion.cli import targets
 from conversion.targets.edgetpu import check_edgetpu, compile_for_edgetpu, parse_log
 from conversion.targets.edgetpu_rules import CPU, MAPS, MAPS_IF, is_well_formed, judge
 from hrnet_tf.spec.complexity import complexity
@@ -167,14 +167,14 @@ def test_compiler_error_leaves_no_files(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_command(int8_file: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--json", str(tmp_path / "check.json")])
+    result = CliRunner().invoke(targets, ["edgetpu", str(int8_file), "--json", str(tmp_path / "check.json")])
     assert result.exit_code == 0
     assert "100.0% of the multiply-adds" in result.output
     assert json.loads((tmp_path / "check.json").read_text())["break_at"] is None
-    missing = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--compiler", str(tmp_path / "none")])
+    missing = CliRunner().invoke(targets, ["edgetpu", str(int8_file), "--compiler", str(tmp_path / "none")])
     assert isinstance(missing.exception, HRNetError)
     assert str(tmp_path / "none") in str(missing.exception)
-    without_compiler = CliRunner().invoke(app, ["edgetpu", str(int8_file), "--segments", "2"])
+    without_compiler = CliRunner().invoke(targets, ["edgetpu", str(int8_file), "--segments", "2"])
     assert isinstance(without_compiler.exception, HRNetError)
     assert without_compiler.exception.parameters == ("segments", "compiler")
 
@@ -185,6 +185,6 @@ def test_truncated_files(command: str, int8_file: Path, tmp_path: Path) -> None:
     data, path = int8_file.read_bytes(), tmp_path / "cut.tflite"
     for share in (0.1, 0.5, 0.9, 0.999):
         path.write_bytes(data[: int(share * len(data))])
-        result = CliRunner().invoke(app, [command, str(path)])
+        result = CliRunner().invoke(targets, [command, str(path)])
         assert isinstance(result.exception, HRNetError)
         assert str(result.exception).startswith(f"{path} ")

@@ -10,7 +10,7 @@ import flatbuffers
 import pytest
 from typer.testing import CliRunner
 
-from conversion.cli import app
+from conversion.cli import targets
 from conversion.targets.ethosu import NEEDS_VELA, compile_for_ethosu
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
@@ -43,7 +43,7 @@ def test_pruned_against_full(int8_file: Path, spec: HRNetSpec, tmp_path: Path) -
     pruned = tmp_path / "pruned.tflite"
     pruned.write_bytes(untrained_tflite(spec.without({link for link in spec.links if link.source == 3})))
     command = ["ethosu", str(pruned), "--against", str(int8_file), "--output", str(tmp_path), "--json", str(tmp_path / "e.json")]
-    result = CliRunner().invoke(app, command)
+    result = CliRunner().invoke(targets, command)
     assert result.exit_code == 0, result.output
     ratio = float(result.output.split("pruned.tflite / int8.tflite: ")[1].split()[0])
     assert 0.3 < ratio < 1

@@ -32,7 +32,7 @@ def test_version() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout == f"hrnet_tf {hrnet_tf.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["models"], ["android"], ["android", "bench"], ["evaluate"]])
+@pytest.mark.parametrize("words", [[], ["models"], ["target"], ["target", "android", "benchmark"], ["evaluate"]])
 def test_h_is_help(words: list[str]) -> None:
     short, long = (CliRunner().invoke(app, [*words, option]).stdout for option in ("-h", "--help"))
     assert short == long
@@ -46,7 +46,7 @@ def test_any_terminal_shows_help_and_errors(encoding: str) -> None:
         completed = run("-m", "hrnet_tf", *words, PYTHONIOENCODING=encoding)
         assert completed.returncode == 0, completed.stderr.decode(encoding)
         assert len(completed.stdout.decode(encoding)) > 1000
-    completed = run("-m", "hrnet_tf", "bench", "Größe…日本.tflite", PYTHONIOENCODING=encoding, PYTHONUTF8="1")
+    completed = run("-m", "hrnet_tf", "benchmark", "Größe…日本.tflite", PYTHONIOENCODING=encoding, PYTHONUTF8="1")
     assert completed.returncode == 2
     line = completed.stderr.decode(encoding, "replace")  # click replaces ASCII by UTF-8
     assert re.fullmatch(r"error: .*\.tflite.*\n", line)

@@ -174,8 +174,8 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def invoke(invoke: Invoke) -> Invoke:
-    """Runs `hrnet android ...` in this process; returns exit code, stdout and stderr."""
-    return partial(invoke, "android")
+    """Runs `hrnet target android ...` in this process; returns exit code, stdout and stderr."""
+    return partial(invoke, "target", "android")
 
 
 def read(path: Path) -> dict[str, object]:

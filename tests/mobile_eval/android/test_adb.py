@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import hrnet_tf.__main__
 from mobile_eval.android.adb import DisconnectedError, Phone, find_phone
 from mobile_eval.errors import HRNetError
+from tests.support.program import COMMANDS
 
 from .emulated_phone import Adb, EmulatedPhone
 
@@ -70,5 +70,4 @@ def test_statuses_outputs_and_files(adb: Adb, phone: EmulatedPhone, tmp_path: Pa
 
 
 def test_hrnet_has_the_commands() -> None:
-    groups = hrnet_tf.__main__.app.registered_groups
-    assert "android" in [group.typer_instance.info.name for group in groups if group.typer_instance]
+    assert "--benchmark-binary" in COMMANDS["target", "android", "benchmark"]

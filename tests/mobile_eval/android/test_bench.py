@@ -1,4 +1,4 @@
-"""`hrnet android bench` with the real adb, on an emulated phone."""
+"""`hrnet target android benchmark` with the real adb, on an emulated phone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_bench_writes_the_keys_of_hrnet_bench(
     phone.install("taskset", '#!/bin/sh\n[ "$1" = f0 ] || exit 1\nshift\nexec "$@"\n')
     binary, json = program(), tmp_path / "out" / "phone.json"
     code, out, error = invoke(
-        "bench", model, "--benchmark-binary", binary, "--cores", "f0", "--runs", 50, "--threads", 4, "--json", json
+        "benchmark", model, "--benchmark-binary", binary, "--cores", "f0", "--runs", 50, "--threads", 4, "--json", json
     )
     assert code == 0, error
     result = read(json)
@@ -75,7 +75,7 @@ def test_values_that_are_not_reported_are_unavailable(
     phone = make_phone(shell_v2=False)  # up to Android 6, adb passes no exit status
     json = tmp_path / "phone.json"
     options = ("--runs", 1, "--no-memory", "--no-operators", "--json", json)
-    code, out, _ = invoke("bench", model, "--benchmark-binary", program("gpu_old.txt"), "--use-gpu", *options)
+    code, out, _ = invoke("benchmark", model, "--benchmark-binary", program("gpu_old.txt"), "--use-gpu", *options)
     assert code == 0
     result = read(json)
     assert (result["p50_ms"], result["mean_ms"], result["memory"], result["operators"]) == (None, 119.375, None, None)
@@ -93,14 +93,14 @@ def test_delegate_that_did_not_apply_is_reported(
 ) -> None:
     json = tmp_path / "phone.json"
     options = ("--runs", 1, "--no-memory", "--no-operators", "--json", json)
-    code, out, _ = invoke("bench", model, "--benchmark-binary", program("gpu.txt"), "--use-nnapi", *options)
+    code, out, _ = invoke("benchmark", model, "--benchmark-binary", program("gpu.txt"), "--use-nnapi", *options)
     assert code == 0
     assert "NNAPI took no operators" in out
     placement = read(json)["placement"]
     assert isinstance(placement, dict)
     assert (placement["delegate"], placement["delegated"], placement["extent"]) == ("NNAPI", 0, "not")
     assert "--use_nnapi=true --use_xnnpack=false" in phone.commands[-3]
-    code, out, _ = invoke("bench", model, "--benchmark-binary", program("gpu_unsupported.txt"), "--use-gpu", *options)
+    code, out, _ = invoke("benchmark", model, "--benchmark-binary", program("gpu_unsupported.txt"), "--use-gpu", *options)
     assert code == 0
     assert "benchmark_model does not report GPU" in out
 
@@ -111,7 +111,7 @@ def test_threads_are_measured_in_turn(
 ) -> None:
     json = tmp_path / "phone.json"
     options = ("--threads", "1,2", "--runs", 1, "--no-memory", "--no-operators", "--json", json)
-    assert invoke("bench", model, "--benchmark-binary", program(), *options)[0] == 0
+    assert invoke("benchmark", model, "--benchmark-binary", program(), *options)[0] == 0
     sweep = read(json)["sweep"]
     assert isinstance(sweep, list)
     assert [result["threads"] for result in sweep] == [1, 2]
@@ -120,7 +120,7 @@ def test_threads_are_measured_in_turn(
 def test_choice_of_the_phone(
     invoke: Invoke, adb: Adb, make_phone: Callable[..., EmulatedPhone], program: Program, model: Path
 ) -> None:
-    arguments = ("bench", model, "--benchmark-binary", program(), "--runs", 1, "--no-memory", "--no-operators")
+    arguments = ("benchmark", model, "--benchmark-binary", program(), "--runs", 1, "--no-memory", "--no-operators")
     code, _, error = invoke(*arguments)
     assert code == 2
     assert "no phone on adb" in one_line(error)
@@ -144,12 +144,12 @@ def test_binary_for_another_processor_is_not_copied(
     invoke: Invoke, make_phone: Callable[..., EmulatedPhone], program: Program, model: Path, tmp_path: Path
 ) -> None:
     phone = make_phone(**{"ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a"})
-    code, _, error = invoke("bench", model, "--benchmark-binary", program())
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program())
     assert code == 2
     assert "benchmark_model is for x86_64, but the phone runs arm64-v8a, armeabi-v7a" in one_line(error)
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\necho a program of more than twenty bytes\n")
-    code, _, error = invoke("bench", model, "--benchmark-binary", script)
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", script)
     assert code == 2
     assert "script is not an Android program" in one_line(error)
     assert not any("mkdir" in command for command in phone.commands)
@@ -158,7 +158,7 @@ def test_binary_for_another_processor_is_not_copied(
 def test_full_phone_is_cleaned_up(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path) -> None:
     phone.free_bytes = 500
     json = tmp_path / "phone.json"
-    code, _, error = invoke("bench", model, "--benchmark-binary", program(), "--json", json)
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program(), "--json", json)
     assert code == 2
     assert f"cannot copy a model.tflite to the phone {phone.serial}: write failed: No space left on device" in one_line(error)
     assert phone.temporary_files() == []
@@ -171,7 +171,7 @@ def test_phone_disconnected_during_a_run(
 ) -> None:
     phone.disconnects_at = "--num_runs"
     json = tmp_path / "phone.json"
-    code, _, error = invoke("bench", model, "--benchmark-binary", program(seconds=5), "--json", json)
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program(seconds=5), "--json", json)
     assert code == 2
     line = one_line(error)
     assert phone.serial in line
@@ -182,7 +182,7 @@ def test_phone_disconnected_during_a_run(
 @pytest.mark.slow
 def test_phone_disconnected_during_a_copy(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path) -> None:
     phone.disconnects_at = "SEND"
-    code, _, error = invoke("bench", model, "--benchmark-binary", program())
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program())
     assert code == 2
     line = one_line(error)
     assert f"cannot copy benchmark_model to the phone {phone.serial}: it was disconnected" in line
@@ -195,7 +195,7 @@ def test_phone_that_reconnects_is_cleaned_up(
 ) -> None:
     monkeypatch.setattr(adb_module, "RECONNECT_S", 30.0)
     phone.disconnects_at, phone.reconnects = "--num_runs", True
-    code, _, error = invoke("bench", model, "--benchmark-binary", program(seconds=5))
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program(seconds=5))
     assert code == 2
     assert one_line(error).endswith("connect it again, and see `adb devices`")
     assert phone.temporary_files() == []
@@ -203,19 +203,19 @@ def test_phone_that_reconnects_is_cleaned_up(
 
 @pytest.mark.slow
 def test_failures_give_the_reason_of_the_tool(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path) -> None:
-    code, _, error = invoke("bench", model, "--benchmark-binary", program("failed.txt", status=1))
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program("failed.txt", status=1))
     assert code == 2
     assert "benchmark_model failed on the phone: " in one_line(error)
     assert one_line(error).endswith("Node number 57 (BATCH_MATMUL) failed to prepare")
-    code, _, error = invoke("bench", model, "--benchmark-binary", program("memory.txt"))
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program("memory.txt"))
     assert code == 2
     assert "benchmark_model printed no timings" in one_line(error)
-    code, _, error = invoke("bench", model, "--benchmark-binary", program("failed.txt", status=139))
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program("failed.txt", status=139))
     assert code == 2
     assert "(signal 11)" in one_line(error)
     broken = program()
     broken.write_bytes(broken.read_bytes()[:100])
-    code, _, error = invoke("bench", model, "--benchmark-binary", broken)
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", broken)
     assert code == 2
     assert "cannot start the benchmark binary" in one_line(error)
     assert phone.temporary_files() == []
@@ -223,7 +223,17 @@ def test_failures_give_the_reason_of_the_tool(invoke: Invoke, phone: EmulatedPho
 
 @pytest.mark.slow
 def test_interrupted_run_ends_on_the_phone(phone: EmulatedPhone, program: Program, model: Path) -> None:
-    command = [sys.executable, "-m", "mobile_eval", "android", "bench", model, "--benchmark-binary", program(seconds=60)]
+    command = [
+        sys.executable,
+        "-m",
+        "mobile_eval",
+        "target",
+        "android",
+        "benchmark",
+        model,
+        "--benchmark-binary",
+        program(seconds=60),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     restore_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs ignore SIGINT
     running = subprocess.Popen(
@@ -257,23 +267,23 @@ def test_interrupted_run_ends_on_the_phone(phone: EmulatedPhone, program: Progra
     ],
 )
 def test_bad_options_end_in_one_line(invoke: Invoke, options: tuple[str, ...], message: str, model: Path, tmp_path: Path) -> None:
-    code, _, error = invoke("bench", model, "--benchmark-binary", tmp_path / "none", *options)
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", tmp_path / "none", *options)
     assert code == 2
     assert message in one_line(error)
 
 
 def test_bad_files_end_in_one_line(invoke: Invoke, phone: EmulatedPhone, program: Program, model: Path, tmp_path: Path) -> None:
-    code, _, error = invoke("bench", tmp_path / "none.tflite", "--benchmark-binary", program())
+    code, _, error = invoke("benchmark", tmp_path / "none.tflite", "--benchmark-binary", program())
     assert code == 2
     assert "none.tflite" in one_line(error)
     model.write_text("hello")
-    code, _, error = invoke("bench", model, "--benchmark-binary", program())
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program())
     assert code == 2
     assert "a model.tflite" in one_line(error)
     model.write_bytes(b"\x1c\0\0\0TFL3")
-    code, _, error = invoke("bench", model, "--benchmark-binary", tmp_path / "none")
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", tmp_path / "none")
     assert code == 2
     assert str(tmp_path / "none") in one_line(error)
-    code, _, error = invoke("bench", model, "--benchmark-binary", program(), "--json", tmp_path)
+    code, _, error = invoke("benchmark", model, "--benchmark-binary", program(), "--json", tmp_path)
     assert code == 2
     assert str(tmp_path) in one_line(error)

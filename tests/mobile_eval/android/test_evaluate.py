@@ -1,4 +1,4 @@
-"""`hrnet android evaluate` with the real adb, on an emulated phone with this machine's Python, or none."""
+"""`hrnet target android evaluate` with the real adb, on an emulated phone with this machine's Python, or none."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_evaluate(invoke: Invoke, people: People, model_path: Callable[..., Path
 
 def test_bench_compare_and_predict(invoke: Invoke, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     latency = tmp_path / "latency.json"
-    assert invoke("bench", model_path(), "--runs", 3, "--no-memory", "--json", latency)[0] == 0
+    assert invoke("benchmark", model_path(), "--runs", 3, "--no-memory", "--json", latency)[0] == 0
     assert len(json.loads(latency.read_text())["samples_ms"]) == 3
     report = tmp_path / "report"
     code, out, _ = invoke("compare", model_path(), model_path("int8"), *data_options(people), "--output", report, "--rounds", 2)
@@ -51,7 +51,7 @@ def test_bench_compare_and_predict(invoke: Invoke, people: People, model_path: C
 
 
 def test_help_has_an_example_for_each_command(invoke: Invoke) -> None:
-    for command in ("evaluate", "bench", "compare", "predict"):
+    for command in ("evaluate", "benchmark", "compare", "predict"):
         code, out, _ = invoke(command, "--help")
         assert code == 0
         assert f"Example: hrnet {command}" in " ".join(out.split())
@@ -69,7 +69,11 @@ def test_bad_models_end_in_one_line(invoke: Invoke, people: People, model_path: 
     assert code == 2
     assert "truncated" in one_line(error)
     path.write_text("hello")
-    for arguments in (("evaluate", path, *data_options(people)), ("bench", path), ("predict", path, "x.jpg", "--output", "y")):
+    for arguments in (
+        ("evaluate", path, *data_options(people)),
+        ("benchmark", path),
+        ("predict", path, "x.jpg", "--output", "y"),
+    ):
         code, _, error = invoke(*arguments)
         assert code == 2
         assert "is not a TFLite model" in one_line(error)

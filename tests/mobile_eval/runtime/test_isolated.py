@@ -27,7 +27,7 @@ COMMANDS = {
     "compare": "compare {good} {bad} {data} --rounds 1 --output {out}",
     "predict": "predict {bad} {images}/000001.jpg --output {out}",
     "profile": "profile {bad} --rounds 1",
-    "bench": "bench {bad} --runs 1 --seconds 0",
+    "benchmark": "benchmark {bad} --runs 1 --seconds 0",
 }
 
 
@@ -65,7 +65,7 @@ def test_operator_that_fails(
     assert str(bad) in command(name, bad)
 
 
-@pytest.mark.parametrize("name", ["profile", "bench"])
+@pytest.mark.parametrize("name", ["profile", "benchmark"])
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_truncated_file(name: str, share: float, command: Callable[[str, Path], str], micro: MicroModels, tmp_path: Path) -> None:
     data = micro.flatbuffers["int8"]

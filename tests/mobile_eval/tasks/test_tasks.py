@@ -102,7 +102,7 @@ def test_keypoint_commands_refuse_models_without_keypoints(
     code, _, error = invoke("compare", path, "--annotations", people.annotations, "--images", people.images, "--output", tmp_path)
     assert code == 2
     assert "--annotations" in one_line(error)
-    assert invoke("bench", path, "--runs", 2, "--no-memory")[0] == 0
+    assert invoke("benchmark", path, "--runs", 2, "--no-memory")[0] == 0
 
 
 @pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification"])
