@@ -18,9 +18,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import Json
+
+AnyPath: TypeAlias = str | os.PathLike[str]
 
 PART = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})\.part(\.\w+)?")
 
