@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -62,7 +62,7 @@ def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
     return picture
 
 
-def panels(histories: dict[str, Rows]) -> dict[str, dict[str, Curve]]:
+def panels(histories: Mapping[str, Rows]) -> dict[str, dict[str, Curve]]:
     """Arrange histories as panels of curves that can be compared.
 
     A run that learned from a teacher has its loss on the annotations as `task_loss`; that is the loss of the other runs. Its own
