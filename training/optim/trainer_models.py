@@ -17,6 +17,8 @@ from training.tasks.base import AnyTrainingTask
 BatchLoss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 DistillationLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # (teacher's outputs, outputs) -> scalar loss
 
+DISTILLATION_LOSS = "distillation_loss"  # metric of distillation: the distance from the teacher
+
 
 class TrainerModel(keras.Model, abc.ABC):  # type: ignore[misc]
     """Trains `network` in place by `model.fit`, with a loss that a subclass defines. Compile it without a loss.
@@ -86,7 +88,7 @@ class DistillationModel(keras.Model):  # type: ignore[misc]
         self.weight = weight
         self.distance = distance
         self._teacher = lambda: teacher  # not tracked by Keras: its weights are neither trained nor saved
-        self._mean_distance = keras.metrics.Mean(name="distillation_loss")
+        self._mean_distance = keras.metrics.Mean(name=DISTILLATION_LOSS)
         self.built = student.built
         if is_compiled(student):
             self._compile_like_student()
