@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.backend.choice import TF_KERAS
+from hrnet_tf.backend.keras_module import NAME, tf
 from hrnet_tf.backend.types import Tensor
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.spec.network import Unit
@@ -82,7 +83,8 @@ class Taylor:
         """Return the importance of each unit."""
         model = network.build()
         gates = gates_of(model)
-        variables, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
+        factors, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
+        variables = factors if NAME == TF_KERAS else [factor.value for factor in factors]  # TensorFlow's
 
         def gradients(inputs: Tensor, targets: Tensor, weights: Tensor = None) -> Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:

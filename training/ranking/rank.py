@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.backend.choice import check_tensorflow
 from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
 from hrnet_tf.models.trunk import is_quantized
 from hrnet_tf.runs.ranking import RANKING_FILE
@@ -62,7 +62,7 @@ def rank(
         data: Examples that the model was not trained on, in anything that `fit` takes: a batched `tf.data.Dataset`, a `Sequence`
             or `PyDataset`, or arrays `(x, y[, sample_weight])`.
         methods: One or several of "leave-one-out" (increase of the loss without the link), "taylor" (gate times gradient, which
-            needs tf_keras), "l0" and "l1" (learned gates), and "random" as a control. Plans use the first by default.
+            needs TensorFlow), "l0" and "l1" (learned gates), and "random" as a control. Plans use the first by default.
         loss: Anything that `compile` takes; None for the loss of the compiled model.
         include_blocks: Whether to rank residual blocks too.
         limit: Largest number of examples; the first ones are used.
@@ -120,7 +120,7 @@ def _checked_methods(methods: str | Sequence[str]) -> Sequence[str]:
     if unknown or not methods:
         raise HRNetError(f"`methods` must be of {', '.join(METHODS)}, got {unknown[0] if unknown else ''!r}")
     if "taylor" in methods:
-        check_tf_keras("the importance method taylor")
+        check_tensorflow("the importance method taylor")
     return methods
 
 

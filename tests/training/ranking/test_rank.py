@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,20 +164,22 @@ def test_leave_one_out_of_a_custom_head_is_the_loss_of_the_smaller_model(heads: 
 
 
 @pytest.mark.slow
-def test_other_methods_rank_custom_heads(heads: KerasModel) -> None:
-    small = GatedNetwork.of(heads)
+def test_taylor_of_a_custom_head_is_the_gradient_of_the_gate(heads: KerasModel) -> None:
     data = KerasRankingData.prepare((IMAGES, TARGETS, SAMPLE_WEIGHTS), heads)
-    unit = FusionLink(2, 0, 1, 0)
-    taylor = METHODS["taylor"](GatedNetwork(heads, (unit,)), data)[unit]
-    losses = []
-    for factor in (0.999, 1.001):
-        model = GatedNetwork(heads, (unit,)).build()
-        model.get_layer(f"{unit}_gate").factor.assign(factor)
+    network = GatedNetwork(heads, (FusionLink(2, 0, 1, 0),))
+    model, losses = network.build(), []
+    for factor in (0.99, 1.01):
+        model.get_layer(f"{network.units[0]}_gate").factor.assign(factor)
         losses.append(data.measure(model)[0])
-    assert taylor == pytest.approx(abs(losses[1] - losses[0]) / 0.002, rel=0.05)
-    ranking = rank(heads, (IMAGES, TARGETS), methods=["l1", "random"], limit=4)
+    assert METHODS["taylor"](network, data)[network.units[0]] == pytest.approx(abs(losses[1] - losses[0]) / 0.02, rel=0.02)
+
+
+@pytest.mark.slow
+def test_learned_gates_of_a_custom_head(heads: KerasModel) -> None:
+    data = (IMAGES, TARGETS, {"maps": SAMPLE_WEIGHTS["maps"]})
+    ranking = rank(heads, data, methods=["l1", "random"], limit=4)
     assert ranking.methods == ("l1", "random")
-    assert set(ranking.importance("l1")) == set(small.units)
+    assert set(ranking.importance("l1")) == hrnet_spec_of(heads).links
     assert np.ptp(list(ranking.importance("l1").values())) > 0.05
 
 
@@ -299,3 +304,12 @@ def test_quantized_model_is_refused(model: KerasModel) -> None:
     quantized.compile("adam", "mse")
     with pytest.raises(HRNetError, match=r"`model`.* is quantized"):
         rank(quantized, (IMAGES, MAPS))
+
+
+@pytest.mark.slow
+def test_keras_3_ranks_alike() -> None:
+    """The tests of this file with Keras 3, without quantization."""
+    environment = {**os.environ, "HRNET_KERAS": "keras", "KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not quantized and not keras_3", __file__]
+    completed = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
+    assert completed.returncode == 0, completed.stdout[-3000:]
