@@ -58,7 +58,7 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
         return complexity(spec).multiply_adds / complexity(full).multiply_adds
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.ranking.rank, "rank", _stop)
+        patch.setattr(training.ranking.rank, "rank_network", _stop)
         with pytest.raises(KeyboardInterrupt):  # after the first round, before it is ranked
             prune(trained, options, config, out)
     first = load_run(out / "rounds" / "1")
