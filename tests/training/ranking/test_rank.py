@@ -168,10 +168,10 @@ def test_taylor_of_a_custom_head_is_the_gradient_of_the_gate(heads: KerasModel) 
     data = KerasRankingData.prepare((IMAGES, TARGETS, SAMPLE_WEIGHTS), heads)
     network = GatedNetwork(heads, (FusionLink(2, 0, 1, 0),))
     model, losses = network.build(), []
-    for factor in (0.99, 1.01):
+    for factor in (0.999, 1.001):
         model.get_layer(f"{network.units[0]}_gate").factor.assign(factor)
         losses.append(data.measure(model)[0])
-    assert METHODS["taylor"](network, data)[network.units[0]] == pytest.approx(abs(losses[1] - losses[0]) / 0.02, rel=0.02)
+    assert METHODS["taylor"](network, data)[network.units[0]] == pytest.approx(abs(losses[1] - losses[0]) / 0.002, rel=0.05)
 
 
 @pytest.mark.slow
