@@ -1,14 +1,35 @@
-"""Results as tables of text, and as data frames of pandas, which is optional."""
+"""Results as text, and as data frames of pandas, which is optional."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from mobile_eval.errors import HRNetError
 
 DataFrame: TypeAlias = Any  # `pandas.DataFrame`
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Return rows as aligned text: the first columns to the left, the others to the right.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row. A cell may have several lines.
+        left: Number of columns that are aligned to the left.
+
+    Example:
+        >>> print(text_table(["link", "taylor"], [["stage2_module0_link0to1", "0.5"]]))
+        link                     taylor
+        stage2_module0_link0to1     0.5
+    """
+    lines: list[tuple[str, ...]] = [tuple(header)]
+    for row in rows:
+        lines += itertools.zip_longest(*(cell.split("\n") for cell in row), fillvalue="")
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    forms = [f"{'<' if index < left else '>'}{width}" for index, width in enumerate(widths)]
+    return "\n".join("  ".join(map(format, line, forms)).rstrip() for line in lines)
 
 
 def data_frame(rows: Sequence[Mapping[str, object]]) -> DataFrame:
@@ -31,26 +52,3 @@ def data_frame(rows: Sequence[Mapping[str, object]]) -> DataFrame:
     except ImportError:
         raise HRNetError("`to_pandas` needs pandas: pip install pandas") from None
     return pd.DataFrame([dict(row) for row in rows])
-
-
-def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> str:
-    """Return rows as a table of aligned text.
-
-    Args:
-        columns: Names of the columns.
-        rows: The cells of each row. A cell may have several lines.
-        right: Names of the columns that are aligned to the right, such as those of numbers.
-
-    Example:
-        >>> print(text_table(["model", "ms"], [["full", "12.5"], ["pruned", "9.8"]], right=["ms"]))
-        model     ms
-        full    12.5
-        pruned   9.8
-    """
-    lines = [list(columns)]
-    for row in rows:
-        cells = [cell.split("\n") for cell in row]
-        lines += [list(line) for line in itertools.zip_longest(*cells, fillvalue="")]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = [f"{'>' if name in right else '<'}{width}" for name, width in zip(columns, widths, strict=True)]
-    return "\n".join("  ".join(f"{cell:{form}}" for cell, form in zip(line, aligned, strict=True)).rstrip() for line in lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -61,7 +61,7 @@ def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
     return picture
 
 
-def panels(histories: dict[str, Rows]) -> dict[str, dict[str, Curve]]:
+def panels(histories: Mapping[str, Rows]) -> dict[str, dict[str, Curve]]:
     """Arrange histories as panels, one for each of their columns.
 
     The loss of a run that learned from a teacher is without the teacher's share, so the losses of all runs can be compared.

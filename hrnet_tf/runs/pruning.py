@@ -114,10 +114,9 @@ class Plan:
         rows = []
         for row in self.rows():
             numbers = [f"{row['cost'] * scale:{form}}", f"{row['ratio']:.3f}"]
-            numbers += ["–" if row[key] is None else f"{row[key]:.4g}" for key in measured]
+            numbers += ["-" if row[key] is None else f"{row[key]:.4g}" for key in measured]
             rows.append([str(row["step"]), "\n".join(row["removed"]), "\n".join(row["unreachable"]), *numbers])
-        right = [cost, "of full", *measured.values()]
-        return text_table(["step", "removed", "becomes unreachable", *right], rows, right=["step", *right])
+        return text_table(["step", "removed", "becomes unreachable", cost, "of full", *measured.values()], rows, left=3)
 
     def __str__(self) -> str:
         quantity = "latency" if self.cost_unit == "ms" else self.cost_unit

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
 from hrnet_tf.models.trunk import hrnet_spec_of, is_quantized
 from hrnet_tf.runs.pruning import Plan, RemovalStep
-from hrnet_tf.runs.ranking import Ranking
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
@@ -17,8 +17,11 @@ from training.pruning.candidate_latency import candidates_of
 from training.pruning.cost_model import head_multiply_adds
 from training.pruning.costs import Costs, Profile
 from training.pruning.removal_order import RemovalImportance, path_to, removal_order, removal_order_by_importance
-from training.pruning.removal_steps import Measurement, measure_steps, removal_steps
+from training.pruning.removal_steps import measure_steps, removal_steps
+from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
+from training.ranking.keras_data import LOSS, KerasRankingData
+from training.ranking.ranking import Ranking
 from training.ranking.scores import check_finite
 
 RANDOM = "random"  # the method that removes units by importance alone
@@ -82,6 +85,7 @@ def plan(
         network,
         importance,
         BudgetSearch(budget, costs.model, costs.latency_ratio, accept_closest=accept_closest),
+        None if data is None else KerasRankingData.prepare(data, model, loss),
         at_random=(method or ranking.methods[0]) == RANDOM,
     )
 
@@ -115,9 +119,8 @@ def plan_removals(
     network: GatedNetwork,
     importance: Mapping[Unit, float],
     search: BudgetSearch,
-    data: Measurement | None = None,
+    data: RankingData | None = None,
     *,
-    metric: Metric | None = None,
     at_random: bool = False,
     removal_importance: RemovalImportance | None = None,
 ) -> Plan:
@@ -127,8 +130,7 @@ def plan_removals(
         network: The trained network.
         importance: Importance of each unit that may be removed.
         search: The budget, and the costs of candidates.
-        data: Measures the loss and the metric; None to leave them out.
-        metric: The metric that `data` measures, if any.
+        data: Examples to measure the loss and the metric on; None to leave them out.
         at_random: Whether to remove single units in the order of their importance, whatever they save.
         removal_importance: Importance of a removal; None for the sum of its units'.
     """
@@ -141,44 +143,34 @@ def plan_removals(
     pruned, ratio = search.restore(order[index], ratio, spec, importance, _constant if at_random else cost)
     full_cost = cost(spec.full())
     steps = removal_steps(path_to(order[: index + 1], pruned), importance, cost, full_cost)
-    loss = score = None
-    if data is not None:
-        loss, score = data.measure(network.build(), progress=True)
-        steps = measure_steps(network, data, steps)
-        if search.budget.name == "max_drop":
-            steps = _steps_within_drop(steps, loss, score, metric, search.budget.value)
-    return Plan(
-        model_spec=spec,
-        steps=tuple(steps),
-        importance={str(unit): value for unit, value in importance.items()},
-        cost_unit=search.cost_model.unit,
-        model_cost=cost(spec),
-        full_cost=full_cost,
-        measured_ratio=ratio,
-        metric=metric.name if metric else None,
-        model_loss=loss,
-        model_score=score,
-    )
+    named = {str(unit): value for unit, value in importance.items()}
+    plan = Plan(spec, tuple(steps), named, search.cost_model.unit, cost(spec), full_cost, ratio)
+    return plan if data is None else _measured(plan, network, data, search.budget)
+
+
+def _measured(plan: Plan, network: GatedNetwork, data: RankingData, budget: Budget) -> Plan:
+    """The plan with the loss and the metric before and after each step, up to the last step within a budget of these."""
+    loss, score = data.measure(network.build(), progress=True)
+    steps: Sequence[RemovalStep] = measure_steps(network, data, plan.steps)
+    if budget.name == "max_drop":
+        steps = _steps_within_drop(steps, score, data.metric, budget.value)
+    if data.metric == LOSS:
+        return dataclasses.replace(plan, steps=tuple(dataclasses.replace(step, score=None) for step in steps), model_loss=loss)
+    return dataclasses.replace(plan, steps=tuple(steps), metric=data.metric.name, model_loss=loss, model_score=score)
 
 
 def _constant(spec: HRNetSpec) -> float:
     return 1.0
 
 
-def _steps_within_drop(
-    steps: Sequence[RemovalStep], loss: float, score: float | None, metric: Metric | None, max_drop: float
-) -> list[RemovalStep]:
-    """The first steps by which the metric, or else the loss, becomes worse by at most `max_drop`."""
-
-    def drop(step: RemovalStep) -> float | None:
-        if metric is None:
-            return None if step.loss is None else (step.loss - loss) / abs(loss)
-        return None if step.score is None or score is None else metric.degradation(score, step.score)
-
-    kept = list(steps[: steps_within_drop(list(map(drop, steps)), max_drop)])
-    if not kept:
+def _steps_within_drop(steps: Sequence[RemovalStep], score: float, metric: Metric, max_drop: float) -> Sequence[RemovalStep]:
+    """The first steps by which the metric becomes worse by at most `max_drop`, or the loss by that share of it."""
+    scale = abs(score) if metric == LOSS else 1.0
+    drops = [None if step.score is None else metric.degradation(score, step.score) for step in steps]
+    steps = steps[: steps_within_drop(drops, max_drop * scale)]
+    if not steps:
         raise HRNetError(
-            f"the first removal already loses more than `max_drop` {max_drop:g} of {metric.name if metric else 'the loss'}; "
+            f"the first removal already loses more than `max_drop` {max_drop:g} of the {metric.name}; "
             "give a larger one, or a share of the network such as `keep_latency`"
         )
-    return kept
+    return steps

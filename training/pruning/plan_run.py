@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from hrnet_tf.runs.pruning import Plan
-from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, load_ranking, rank_command
+from hrnet_tf.runs.ranking import RANKING_FILE, rank_command
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import FusionLink
@@ -21,8 +21,9 @@ from training.pruning.plan import RANDOM, plan_removals
 from training.pruning.removal_steps import LossIncrease
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
+from training.ranking.ranking import Ranking, load_ranking
 from training.ranking.scores import check_finite
-from training.tasks.registry import training_task
+from training.ranking.task_data import TaskRankingData
 
 SCORED_ITEMS = 300  # that the metric after each step is measured on
 RERANKED_ITEMS = 128  # that importance is measured on again after each removal
@@ -105,7 +106,7 @@ def plan_run(
         costs: Costs of candidates, to share them between several plans.
         memory_budget: Memory for examples and activations, in bytes.
     """
-    spec, settings, task = run.hrnet_spec, run_settings(run), training_task(run.spec.task)
+    spec, settings = run.hrnet_spec, run_settings(run)
     importance = check_prunable(run, options).importance(options.method)
     if not options.include_blocks:
         importance = {unit: value for unit, value in importance.items() if isinstance(unit, FusionLink)}
@@ -113,14 +114,13 @@ def plan_run(
     costs = costs or costs_of(run, options)
 
     def first_items(data: TaskDataset, items: int) -> RankingData:
-        return RankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)
+        return TaskRankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)
 
     return plan_removals(
         network,
         importance,
         BudgetSearch(options.budget, costs.model, costs.latency_ratio, accept_closest=options.accept_closest),
         first_items(val or train, SCORED_ITEMS),
-        metric=task.metric,
         at_random=options.method == RANDOM,
         removal_importance=LossIncrease(network, first_items(train, RERANKED_ITEMS)) if options.rerank else None,
     )

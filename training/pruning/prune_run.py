@@ -15,7 +15,6 @@ from pathlib import Path
 from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.pruning import PRUNING_FILE, Plan, PruningRecord, load_pruning, save_pruning, units_kept
-from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
 from hrnet_tf.runs.run import RUN_FILE, Run, load_run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
@@ -38,6 +37,7 @@ from training.pruning.costs import Costs
 from training.pruning.plan_run import PruneOptions, check_prunable, costs_of, plan_run
 from training.pruning.prune import LARGEST_BATCH, prune
 from training.ranking.rank import rank_run
+from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 BATCH_NORM_ITEMS = 512  # that BatchNorm's statistics are estimated on
 

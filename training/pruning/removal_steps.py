@@ -5,21 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
-from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.runs.pruning import RemovalStep
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.progress import tracked
 from training.pruning.removal_order import Cost, Removal
+from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
-
-
-class Measurement(Protocol):
-    """Measures the loss and, if there is one, the metric of a Keras model on some data."""
-
-    def measure(self, model: KerasModel, *, progress: bool = False) -> tuple[float, float | None]: ...
 
 
 def removal_steps(
@@ -57,7 +50,7 @@ def _removed_units(before: HRNetSpec, after: HRNetSpec) -> tuple[Unit, ...]:
     return (*sorted(links), *sorted(after.removed_blocks - before.removed_blocks))
 
 
-def measure_steps(network: GatedNetwork, data: Measurement, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
+def measure_steps(network: GatedNetwork, data: RankingData, steps: Sequence[RemovalStep]) -> list[RemovalStep]:
     """Return the steps with the loss and the metric of the network after each, before any fine-tuning."""
     if not steps:
         return []
@@ -79,7 +72,7 @@ class LossIncrease:
     Unlike the sum of scores from a ranking, this takes interactions between units into account.
     """
 
-    def __init__(self, network: GatedNetwork, data: Measurement):
+    def __init__(self, network: GatedNetwork, data: RankingData):
         self.model = network.build()
         self.gates = gates_of(self.model)
         self.data = data
