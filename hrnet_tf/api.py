@@ -1,7 +1,7 @@
 """The steps from a network to a measured file, on Keras models or on runs.
 
-A Keras model goes with data as `fit` takes them, a run (or the path of its folder) with a data set such as `CocoKeypoints`. On runs,
-the functions do what the commands of the same names do. What a step needs is imported when it is called.
+A Keras model goes with data as `fit` takes them, a run (or the path of its folder) with a data set such as `CocoKeypoints`. On
+runs, the functions do what the commands of the same names do. What a step needs is imported when it is called.
 """
 
 from __future__ import annotations
@@ -10,21 +10,18 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING
 
 from mobile_eval.errors import HRNetError
 
 if TYPE_CHECKING:
-    from hrnet_tf.backend.types import Dataset as FitData
-    from hrnet_tf.backend.types import KerasCallback, KerasLoss, KerasModel
+    from hrnet_tf.backend.types import KerasCallback, KerasModel
     from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.architectures import Network
-    from mobile_eval.datasets.base import DataSource
     from mobile_eval.files import AnyPath
     from mobile_eval.report.results import ComparisonResult
     from mobile_eval.runtime.tflite_model import TFLiteModel
     from mobile_eval.tasks.base import TaskResult
-    from training.config import TrainingConfig
     from training.data.datasets import Dataset
     from training.execution import Execution
 
@@ -108,9 +105,8 @@ def train(
     values = {**({"distill_weight": TEACHER_WEIGHT} if teacher else {}), **settings, "devices": how.devices.count}
     sources = data.source("train"), data.source("val") if data.has("val") else None
     config = recipe_config(spec.task, load_recipe(spec.task, recipe) if recipe else {}, *sources, values)
-    runs = {"init": init, "teacher": teacher}
-    others = {name: None if run is None else _as_run(run, name) for name, run in runs.items()}
-    return train_run(spec, config, Path(output), **others, execution=how, resume=resume)
+    init_run, teacher_run = _optional_run(init, "init"), _optional_run(teacher, "teacher")
+    return train_run(spec, config, Path(output), init=init_run, teacher=teacher_run, execution=how, resume=resume)
 
 
 def evaluate(
@@ -233,6 +229,10 @@ def _as_run(value: object, name: str) -> Run:
     if run is None:
         raise HRNetError(f"`{name}` must be a run or the path of its folder, got {type(value).__name__}")
     return run
+
+
+def _optional_run(value: RunOrPath | None, name: str) -> Run | None:
+    return None if value is None else _as_run(value, name)
 
 
 def _as_file(model: object) -> Path:
