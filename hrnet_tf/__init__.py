@@ -21,7 +21,8 @@ from mobile_eval.errors import HRNetError
 
 if TYPE_CHECKING:
     from hrnet_tf import losses
-    from hrnet_tf.api import build_model, compare, evaluate, train
+    from hrnet_tf.api.measuring import compare, evaluate
+    from hrnet_tf.api.training_runs import build_model, train
     from hrnet_tf.models.functional import HRNetModel
     from hrnet_tf.models.trunk import spec_of
     from hrnet_tf.networks import HRNet, HRNetBackbone, SimpleBaseline
@@ -90,14 +91,14 @@ _MODULES = {  # of the names that are imported when they are first used
     "SimpleBaseline": "hrnet_tf.networks",
     "TFLiteModel": "mobile_eval.runtime.tflite_model",
     "benchmark": "mobile_eval.benchmark.interleaved",
-    "build_model": "hrnet_tf.api",
-    "compare": "hrnet_tf.api",
-    "evaluate": "hrnet_tf.api",
+    "build_model": "hrnet_tf.api.training_runs",
+    "compare": "hrnet_tf.api.measuring",
+    "evaluate": "hrnet_tf.api.measuring",
     "heatmap_targets": "training.tasks.pose.targets",
     "list_presets": "hrnet_tf.spec.presets",
     "normalize": "mobile_eval.image.preprocess",
     "spec_of": "hrnet_tf.models.trunk",
-    "train": "hrnet_tf.api",
+    "train": "hrnet_tf.api.training_runs",
 }
 
 

@@ -49,6 +49,12 @@ class Run:
         parent: The run from which this run was made.
         inputs: Number of items and checksum of the data ("train", "val") and of the weights ("parent", "teacher") that the run
             was made from. They identify the inputs wherever these are stored.
+
+    Example:
+        >>> run = Run.load("runs/full")  # doctest: +SKIP
+        >>> run.spec.input_size  # doctest: +SKIP
+        (128, 96)
+        >>> model = run.model()  # doctest: +SKIP
     """
 
     path: Path

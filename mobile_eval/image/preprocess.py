@@ -124,6 +124,10 @@ def normalize(
 
     Returns:
         Normalized images (..., 3).
+
+    Example:
+        >>> normalize(np.full((1, 1, 3), 255, np.uint8)).round(2).tolist()
+        [[[2.25, 2.43, 2.64]]]
     """
     scale = np.float32(1) / (np.float32(255) * np.array(std, np.float32))
     offset = -np.array(mean, np.float32) / np.array(std, np.float32)
