@@ -231,8 +231,8 @@ class HRNetSpec:
 
     Example:
         >>> spec = HRNetSpec("small", 16, (64, 64), classes=5, stages=(StageSpec(1, 2), StageSpec(1, 2))).full()
-        >>> len(spec.links), spec.without([FusionLink(2, 0, 0, 1)]).width
-        (8, 16)
+        >>> len(spec.links), len(spec.without([FusionLink(2, 0, 0, 1)]).links)
+        (4, 3)
     """
 
     name: str

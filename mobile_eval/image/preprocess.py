@@ -126,8 +126,10 @@ def normalize(
         Normalized images (..., 3).
 
     Example:
-        >>> normalize(np.full((1, 1, 3), 255, np.uint8)).round(2).tolist()
-        [[[2.25, 2.43, 2.64]]]
+        >>> images = np.full((8, 64, 64, 3), 128, np.uint8)
+        >>> normalized = normalize(images)
+        >>> normalized.shape, round(float(normalized[0, 0, 0, 0]), 3)
+        ((8, 64, 64, 3), 0.074)
     """
     scale = np.float32(1) / (np.float32(255) * np.array(std, np.float32))
     offset = -np.array(mean, np.float32) / np.array(std, np.float32)

@@ -97,7 +97,7 @@ def heatmap_targets(
         HRNetError: The key points have another shape, or the kind or the size is unknown.
 
     Example:
-        >>> heatmaps, weights = heatmap_targets([[[32, 16], [0, 63]]], 64)
+        >>> heatmaps, weights = heatmap_targets([[[32, 16], [0, 60]]], 64)
         >>> heatmaps.shape, heatmaps[0, 4, 8].round(2).tolist(), weights.ravel().tolist()
         ((1, 16, 16, 2), [1.0, 0.0], [1.0, 1.0])
     """
