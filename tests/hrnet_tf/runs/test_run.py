@@ -42,7 +42,7 @@ def test_parent_and_history(run: Run, tmp_path: Path) -> None:
         run.history.column("pck")
     assert repr(run) == f"Run('{run.path}', step='prune', spec='micro')"
     assert str(run).splitlines() == [
-        f"{run.path}: micro for pose, 64x64, 17 outputs, 28 of 29 links",
+        f"{run.path}: micro for pose, 64x64, 17 outputs, 16 of 17 links",
         "  made by prune from runs/full",
         "  after epoch 2: loss 0.25  val_pck 0.75",
     ]
