@@ -52,3 +52,23 @@ def data_frame(rows: Sequence[Mapping[str, object]]) -> DataFrame:
     except ImportError:
         raise HRNetError("`to_pandas` needs pandas: pip install pandas") from None
     return pd.DataFrame([dict(row) for row in rows])
+
+
+def flat(data: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return the values of nested mappings as one row. Lists are left out.
+
+    Args:
+        data: Plain data.
+        prefix: What the names of columns begin with.
+
+    Example:
+        >>> flat({"model": "full", "oks": {"ap": 0.5}, "confusion": [[1, 0]]})
+        {'model': 'full', 'oks.ap': 0.5}
+    """
+    row: dict[str, object] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            row |= flat(value, f"{prefix}{name}.")
+        elif not isinstance(value, list | tuple):
+            row[f"{prefix}{name}"] = value
+    return row

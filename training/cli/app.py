@@ -18,15 +18,12 @@ from training.cli.options import (
     NetworkOptions,
     Output,
     PlanOptions,
-    PruneTuningOptions,
-    QuantizeTuningOptions,
     Resume,
     config_options,
 )
 from training.data.options import TrainingData
+from training.fine_tuning import PruneTuningOptions, QuantizeTuningOptions
 from training.tasks.registry import TRAINING_TASKS
-
-TEACHER_WEIGHT = 0.5  # of `hrnet train --teacher`, unless --distill-weight is given
 
 app = Commands()
 
@@ -66,14 +63,12 @@ def train(
     from hrnet_tf.runs.run import load_run
     from mobile_eval.options import checked_options
     from training.data.sources import training_sources
-    from training.recipe import load_recipe, recipe_config, show_recipe
-    from training.tasks.registry import training_task
+    from training.recipe import TEACHER_WEIGHT, default_recipe, load_recipe, recipe_config, show_recipe
     from training.train import train as train_network
 
     how = execution.execution()
     spec = network.spec(model, output)
-    default_recipe = training_task(spec.task).recipe
-    recipe = recipe or (default_recipe(spec) if default_recipe else None)
+    recipe = recipe or default_recipe(spec)
     changes = checked_options(config_options(spec.task), options, spec.task)
     if teacher:
         changes.setdefault("distill_weight", TEACHER_WEIGHT)
