@@ -12,7 +12,7 @@ from conversion.options import ConvertOptions
 from conversion.outputs import output_texts
 from conversion.quantization.samples import Samples, run_geometry
 from hrnet_tf.runs.pruning import load_pruning
-from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking
+from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking_record
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import network_description
 from hrnet_tf.spec.complexity import complexity
@@ -121,7 +121,7 @@ def _importance(run: Run) -> dict[str, float] | None:
     """Importance of each link by name, if the run is ranked."""
     if not (run.path / RANKING_FILE).is_file():
         return None
-    return load_ranking(run).link_importance()
+    return load_ranking_record(run).link_importance()
 
 
 def _category(run: Run) -> KeypointCategory:

@@ -1,4 +1,4 @@
-"""Results as data frames of pandas, which is optional."""
+"""Results as text, and as data frames of pandas, which is optional."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from typing import Any, TypeAlias
 from mobile_eval.errors import HRNetError
 
 DataFrame: TypeAlias = Any  # `pandas.DataFrame`
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned text: the first column to the left, the others to the right.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row.
+
+    Example:
+        >>> print(text_table(["link", "taylor"], [["stage2_module0_link0to1", "0.5"]]))
+        link                     taylor
+        stage2_module0_link0to1     0.5
+    """
+    first, *others = zip(header, *rows, strict=True)
+    columns = [[cell.ljust(max(map(len, first))) for cell in first]]
+    columns += [[cell.rjust(max(map(len, column))) for cell in column] for column in others]
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
 def data_frame(rows: Sequence[Mapping[str, object]]) -> DataFrame:
@@ -30,3 +48,23 @@ def data_frame(rows: Sequence[Mapping[str, object]]) -> DataFrame:
     except ImportError:
         raise HRNetError("`to_pandas` needs pandas: pip install pandas") from None
     return pd.DataFrame([dict(row) for row in rows])
+
+
+def flat(data: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return the values of nested mappings as one row. Lists are left out.
+
+    Args:
+        data: Plain data.
+        prefix: What the names of columns begin with.
+
+    Example:
+        >>> flat({"model": "full", "oks": {"ap": 0.5}, "confusion": [[1, 0]]})
+        {'model': 'full', 'oks.ap': 0.5}
+    """
+    row: dict[str, object] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            row |= flat(value, f"{prefix}{name}.")
+        elif not isinstance(value, list | tuple):
+            row[f"{prefix}{name}"] = value
+    return row

@@ -28,7 +28,7 @@ from hrnet_tf.spec.architectures import Network, network_from_json, network_to_j
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import complete_folder, read_json, write_json
+from mobile_eval.files import AnyPath, complete_folder, read_json, write_json
 from mobile_eval.typed import JsonObject, checked, checked_entry
 
 RUN_FILE, SPEC_FILE, WEIGHTS_FILE = "run.json", "spec.json", "weights.safetensors"
@@ -38,7 +38,7 @@ STEPS = ("build", "train", "prune", "quantize", "import")
 
 @dataclass(frozen=True)
 class Run:
-    """The description of a run.
+    """A step of the workflow on disk: a network, its weights, and how it was made.
 
     Attributes:
         path: The run folder.
@@ -49,6 +49,12 @@ class Run:
         parent: The run from which this run was made.
         inputs: Number of items and checksum of the data ("train", "val") and of the weights ("parent", "teacher") that the run
             was made from. They identify the inputs wherever these are stored.
+
+    Example:
+        >>> run = Run.load("runs/full")  # doctest: +SKIP
+        >>> run.spec.input_size  # doctest: +SKIP
+        (128, 96)
+        >>> model = run.model()  # doctest: +SKIP
     """
 
     path: Path
@@ -58,6 +64,22 @@ class Run:
     config: JsonObject
     parent: str | None = None
     inputs: dict[str, JsonObject] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: AnyPath) -> Run:
+        """Read the description of a run.
+
+        Args:
+            path: The run folder.
+
+        Raises:
+            HRNetError: The folder is not a run, or one of its files is damaged. The message names the file and the entry.
+
+        Example:
+            >>> Run.load("runs/full").spec.input_size  # doctest: +SKIP
+            (128, 96)
+        """
+        return load_run(path)
 
     @property
     def hrnet_spec(self) -> HRNetSpec:
@@ -109,7 +131,7 @@ def save_run(run: Run) -> None:
     write_json(run.path / RUN_FILE, data)
 
 
-def load_run(path: Path | str) -> Run:
+def load_run(path: AnyPath) -> Run:
     """Read the description of a run.
 
     Args:

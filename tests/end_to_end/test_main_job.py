@@ -16,7 +16,6 @@ from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.__main__ import app
 from hrnet_tf.runs.pruning import load_pruning, spec_after
-from hrnet_tf.runs.ranking import load_ranking
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.architectures import network_from_json
@@ -28,6 +27,7 @@ from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.callbacks.validation import Validation
 from training.config import TrainingConfig
+from training.ranking.ranking import load_ranking
 from training.train import train
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Rankings and removal plans as tables on the terminal."""
+"""Removal plans as tables on the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from hrnet_tf.runs.pruning import RemovalPlan, spec_after
-from hrnet_tf.runs.ranking import Ranking
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import HRNetSpec
@@ -15,22 +14,6 @@ from training.engine.inputs import load_data
 from training.pruning.cost_model import MILLISECONDS
 from training.pruning.plan import PruneOptions, check_prunable, plan_run
 from training.pruning.removal_steps import units_kept
-
-
-def show_ranking(ranking: Ranking) -> None:
-    """Print the importance of every unit by each method, the most important first, and how far the methods agree."""
-    scores = Table(Column("link or block", no_wrap=True, min_width=24), *ranking.methods, title="most important first")
-    first = ranking.importance()
-    for unit in sorted(first, key=lambda unit: -first[unit]):
-        scores.add_row(str(unit), *(f"{ranking.scores[method][unit]:.2e}" for method in ranking.methods))
-    console = Console()
-    console.print(scores)
-    correlations = Table("rank correlation", "two halves of the data", *ranking.methods[1:])
-    for row, name in enumerate(ranking.methods):
-        agreements = [_number(ranking.agreement.get((name, method))) for method in ranking.methods[1:]]
-        upper = ["" if column < row else text for column, text in enumerate(agreements)]
-        correlations.add_row(name, _number(ranking.stability[name]), *upper)
-    console.print(correlations)
 
 
 def show_dry_run(run: Run, options: PruneOptions, config: TrainingConfig, memory_budget: int = MEMORY_BUDGET) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hrnet_tf.runs.pruning import RemovalPlan, RemovalStep
-from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, load_ranking, rank_command
+from hrnet_tf.runs.ranking import RANKING_FILE, rank_command
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
@@ -26,8 +26,9 @@ from training.pruning.removal_order import RemovalImportance, path_to, removal_o
 from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
+from training.ranking.ranking import Ranking, load_ranking
 from training.ranking.scores import check_finite
-from training.tasks.registry import training_task
+from training.ranking.task_data import TaskRankingData
 
 RANDOM = "random"  # the method that removes units by importance alone
 SCORED_ITEMS = 300  # that the metric after each step is measured on
@@ -135,7 +136,7 @@ def plan_removals(
         costs: Costs of candidates.
         removal_importance: Importance of a removal; None for the sum of its units'.
     """
-    spec, cost, metric = network.spec, costs.model.cost, training_task(network.spec.task).metric
+    spec, cost, metric = network.spec, costs.model.cost, data.metric
     if options.method == RANDOM:
         order = removal_order_by_importance(spec, importance)
     else:
@@ -202,7 +203,7 @@ def plan_run(
     network = GatedNetwork.of(run.model(), include_blocks=options.include_blocks)
 
     def first_items(data: TaskDataset, items: int) -> RankingData:
-        return RankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)
+        return TaskRankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)
 
     data = first_items(val or train, SCORED_ITEMS)
     removal_importance = LossIncrease(network, first_items(train, RERANKED_ITEMS)) if options.rerank else None

@@ -20,7 +20,6 @@ from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.pruning import PRUNING_FILE, PruningRecord, RemovalPlan, load_pruning, save_pruning, spec_after
-from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
 from hrnet_tf.runs.run import RUN_FILE, Run, load_run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
@@ -43,6 +42,7 @@ from training.optim.sparsity import SPARSITY
 from training.pruning.plan import Costs, PruneOptions, check_prunable, plan_run
 from training.pruning.removal_steps import units_kept
 from training.ranking.rank import rank_run
+from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 LARGEST_BATCH = 64
 BATCH_NORM_ITEMS = 512  # that BatchNorm's statistics are estimated on

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
+from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 
 @pytest.fixture
@@ -42,9 +42,10 @@ def test_architecture_in_spec_json(run: Run) -> None:
 def test_ranking_round_trip(run: Run) -> None:
     scores = {FusionLink(2, 0, 0, 1): 0.25, FusionLink(2, 0, 1, 0): 0.5, ResidualBlock(2, 0, 1, 0): 0.1}
     reverse = {unit: 1 - score for unit, score in scores.items()}
-    ranking = Ranking(
-        7, 3, {"taylor": scores, "random": reverse}, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"
-    )
+    stability: dict[str, float | None] = {"taylor": 0.9, "random": None}
+    agreement: dict[tuple[str, str], float | None] = {("taylor", "random"): -1.0}
+    larger = run.hrnet_spec.full()
+    ranking = Ranking(larger, 7, 3, {"taylor": scores, "random": reverse}, stability, agreement, "runs/full")
     save_ranking(run, ranking)
     assert load_ranking(run) == ranking
     assert ranking.importance() == ranking.importance("taylor") == scores
@@ -53,6 +54,13 @@ def test_ranking_round_trip(run: Run) -> None:
         ranking.importance("l0")
     stored = json.loads((run.path / "ranking.json").read_text())["methods"]["taylor"]["importance"]
     assert list(stored) == ["stage2_module0_link1to0", "stage2_module0_link0to1", "stage2_module0_branch1_block0"]
+
+
+def test_ranking_without_spec_is_of_the_network_of_the_run(run: Run) -> None:
+    save_ranking(run, Ranking(run.hrnet_spec.full(), 2, 0, {"taylor": {FusionLink(2, 0, 0, 1): 0.5}}, {"taylor": None}, {}))
+    path = run.path / "ranking.json"
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "spec"}))
+    assert load_ranking(run).spec == run.hrnet_spec
 
 
 def test_ranking_of_another_version(run: Run) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import hrnet_tf.__main__
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.ranking import load_ranking, rank_command
+from hrnet_tf.runs.ranking import rank_command
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
@@ -22,6 +22,7 @@ from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.data.options import TrainingData
 from training.data.sources import run_source, run_sources
+from training.ranking.ranking import load_ranking
 
 NO_OPTIONS = TrainingData()
 

@@ -16,7 +16,6 @@ import training.pruning.prune
 import training.ranking.rank
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.pruning import RemovalPlan, load_pruning, spec_after
-from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.complexity import complexity
@@ -27,6 +26,7 @@ from training.engine.history import read_history
 from training.pruning.budget import Budget
 from training.pruning.plan import PruneOptions
 from training.pruning.prune import prune
+from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     save_weights(run.weights_path, model_weights(build_model(spec)))
     rng = np.random.default_rng(0)
     scores = {unit: float(rng.random()) for unit in (*sorted(spec.links), *sorted(spec.live_blocks))}
-    save_ranking(run, Ranking(8, 0, {"random": scores}, {"random": None}, {}))
+    save_ranking(run, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
     return run
 
 
@@ -58,7 +58,7 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
         return complexity(spec).multiply_adds / complexity(full).multiply_adds
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.ranking.rank, "rank", _stop)
+        patch.setattr(training.ranking.rank, "rank_network", _stop)
         with pytest.raises(KeyboardInterrupt):  # after the first round, before it is ranked
             prune(trained, options, config, out)
     first = load_run(out / "rounds" / "1")

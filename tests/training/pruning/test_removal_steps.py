@@ -18,8 +18,8 @@ from mobile_eval.typed import checked
 from training.config import TrainingConfig
 from training.pruning.removal_order import removal_order
 from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps, units_kept
-from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
+from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
 
 
@@ -61,7 +61,7 @@ def test_unreachable_parts_differ_from_removed_units(spec: HRNetSpec) -> None:
 @pytest.mark.slow
 def test_metric_after_each_step(spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig) -> None:
     model = build_model(spec)
-    data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
+    data = TaskRankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
     steps = removal_steps(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
     measured = measure_steps(GatedNetwork.of(model), data, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
@@ -81,7 +81,7 @@ def test_units_kept(spec: HRNetSpec) -> None:
 def test_loss_increase_is_that_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     full = build_model(spec)
     weights = model_weights(full)
-    data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
+    data = TaskRankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
     loss_increase = LossIncrease(GatedNetwork.of(full, include_blocks=True), data)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     removal = frozenset({min(smaller.links)})
