@@ -132,7 +132,7 @@ def _category(run: Run) -> KeypointCategory:
 
 def source_of(run: Run, compared: Samples) -> JsonObject:
     """Return where a file came from: its run, and the images that it was compared with Keras on."""
-    history = {"run": str(run.path), "step": run.step, "parent": run.parent, "removal": removal_of(run)}
+    history = {"run": str(run.path), "step": run.step, "parent": run.parent_path, "removal": removal_of(run)}
     return history | checked_on(len(compared.images), compared.kind)
 
 

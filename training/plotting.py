@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from hrnet_tf.runs.history import Rows, read_history
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import short_names, write_atomically
-from training.engine.history import Rows, read_history
 from training.optim.trainer_models import TASK_LOSS
 
 COLUMNS, PANEL_INCHES = 2, (5.2, 3.4)

@@ -115,7 +115,7 @@ def _check_quantizable(run: Run, config: TrainingConfig, output: Path, execution
     if execution.devices.is_chief:
         check_startable(output, "quantize", resume=resume)
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent_path}")
 
 
 def _copy_companions(run: Run, quantized: Run) -> None:

@@ -10,10 +10,10 @@ import typer
 
 from conversion.checks.verify import check_fully_int8
 from hrnet_tf.__main__ import app
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import load_run
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
-from training.engine.history import read_history
 from training.ranking.ranking import load_ranking
 
 pytestmark = pytest.mark.slow

@@ -170,7 +170,7 @@ def test_training_is_initialized_from_another_run(job: Path, spec: HRNetSpec, co
     initialized = train(full.spec, frozen_config, tmp_path / "initialized", init=full)
     first, second = load_weights(full.weights_path), load_weights(initialized.weights_path)
     np.testing.assert_allclose(second["stem_conv1/kernel"], first["stem_conv1/kernel"], atol=1e-5)
-    assert load_run(initialized.path).parent == str(full.path)
+    assert load_run(initialized.path).parent == full
     with pytest.raises(HRNetError, match="stem"):
         train(dataclasses.replace(spec, stem_width=5), frozen_config, tmp_path / "other", init=full)
     assert not (tmp_path / "other").exists()

@@ -21,6 +21,7 @@ from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.checkpoints.infer_spec import infer_network
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import read_checkpoint
+from hrnet_tf.runs.history import read_history, write_history
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
@@ -44,7 +45,6 @@ from mobile_eval.runtime.isolated import check_runs
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.profile_chart import profile_svg
-from training.engine.history import read_history, write_history
 from training.pruning.cost_model import latency_cost_model, removable_parts
 from training.ranking.ranking import Ranking, load_ranking, save_ranking
 from training.recipe import load_recipe

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from hrnet_tf.runs.history import read_history, write_history
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
-from training.engine.history import read_history, write_history
 from training.plotting import DISTILLATION, panels, plot_runs
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
-from training.engine.history import read_history
 from training.engine.strategies import Devices
 from training.execution import Execution
 from training.pruning.budget import Budget

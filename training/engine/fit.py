@@ -9,6 +9,7 @@ from hrnet_tf.backend.choice import check_same_keras
 from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import KerasCallback, KerasModel, KerasOptimizer, TFDataset
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.history import Rows, read_history
 from hrnet_tf.runs.run import Run
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
@@ -22,7 +23,6 @@ from training.data.examples import Examples, examples_for
 from training.data.image_cache import ImageCache
 from training.data.tf_pipeline import reraised_data_errors, training_dataset
 from training.engine.checkpoint import Checkpoint
-from training.engine.history import Rows, read_history
 from training.engine.starting import CHECKPOINT, TENSORBOARD, check_same, started
 from training.engine.strategies import reraised_worker_errors
 from training.execution import Execution

@@ -104,7 +104,7 @@ class Costs:
 def check_prunable(run: Run, options: PruneOptions) -> Ranking:
     """Return the ranking of a run. Raises HRNetError if the run cannot be pruned with these options."""
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent_path}")
     links = run.hrnet_spec.links
     ranking = load_ranking(run)
     if ranking.source_run:

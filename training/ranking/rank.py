@@ -144,7 +144,7 @@ def rank_run(
         memory_budget: Memory for examples, and for the activations of a batch, in bytes.
     """
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; rank the run it came from: {run.parent_path}")
     spec = run.hrnet_spec
     check_category(run, data)
     check_writable(run.path / RANKING_FILE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hrnet_tf.runs.history import write_history
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
@@ -27,6 +29,29 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
 
 def test_run_round_trip(run: Run) -> None:
     assert load_run(run.path) == run
+
+
+def test_parent_and_history(run: Run, tmp_path: Path) -> None:
+    assert Run.load(str(run.path)) == run
+    assert (run.history.rows, str(run.history)) == ((), "no epoch is finished")
+    write_history(run.path, [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "val_pck": 0.75}])
+    assert (len(run.history), run.history[1]["val_pck"], run.history.columns) == (2, 0.75, ["epoch", "loss", "val_pck"])
+    np.testing.assert_array_equal(run.history.column("val_pck"), [np.nan, 0.75])
+    assert run.history.to_pandas()["loss"].tolist() == [0.5, 0.25]
+    with pytest.raises(HRNetError, match="'pck': there are epoch, loss, val_pck"):
+        run.history.column("pck")
+    assert repr(run) == f"Run('{run.path}', step='prune', spec='micro')"
+    assert str(run).splitlines() == [
+        f"{run.path}: micro for pose, 64x64, 17 outputs, 16 of 17 links",
+        "  made by prune from runs/full",
+        "  after epoch 2: loss 0.25  val_pck 0.75",
+    ]
+    with pytest.raises(HRNetError, match="runs/full is not a run folder"):
+        _ = run.parent
+    larger = dataclasses.replace(run, path=tmp_path / "full", parent_path=None)
+    save_run(larger)
+    assert dataclasses.replace(run, parent_path=str(larger.path)).parent == larger
+    assert larger.parent is None
 
 
 def test_architecture_in_spec_json(run: Run) -> None:

@@ -16,6 +16,7 @@ import pytest
 import hrnet_tf.__main__
 from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
@@ -25,7 +26,6 @@ from training.config import TrainingConfig
 from training.data.examples import Batch, examples_for
 from training.data.options import TrainingData
 from training.data.sources import run_sources, training_sources
-from training.engine.history import read_history
 from training.engine.inputs import load_data
 from training.pruning.budget import Budget
 from training.pruning.plan import PruneOptions, check_prunable

@@ -15,6 +15,7 @@ import training.callbacks.run_checkpoint
 import training.pruning.prune
 import training.ranking.rank
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.pruning import RemovalPlan, load_pruning, spec_after
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
@@ -22,7 +23,6 @@ from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
-from training.engine.history import read_history
 from training.pruning.budget import Budget
 from training.pruning.plan import PruneOptions
 from training.pruning.prune import prune
