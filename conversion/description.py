@@ -143,7 +143,7 @@ def removal_of(run: Run) -> JsonObject | None:
         return None
     plan = record.plan
     steps = [step.to_json() for step in plan.steps]
-    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.full_score, "steps": steps}
+    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.model_score, "steps": steps}
 
 
 def output_tensors(draft: Draft, output: ModelOutput, geometry: Geometry) -> tuple[OutputTensor, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.runs.pruning import PruningRecord, RemovalPlan, RemovalStep, load_pruning, save_pruning
+from hrnet_tf.runs.pruning import Plan, PruningRecord, RemovalStep, load_pruning, save_pruning
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
@@ -37,7 +37,7 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     ranks = {"taylor": scores, "random": scores}
     stability: dict[str, float | None] = {"taylor": 0.9, "random": None}
     save_ranking(run, Ranking(spec, 7, 3, ranks, stability, {("taylor", "random"): -1.0}, "runs/full"))
-    plan = RemovalPlan((STEP,), "PCK@0.1", "ms", 3.3, 0.01, 0.9, 0.91, None)
+    plan = Plan(spec, (STEP,), {STEP.removed[0]: 0.25}, "ms", 3.3, 3.3, None, "PCK@0.1", 0.01, 0.9)
     save_pruning(run, PruningRecord("runs/full", {"method": None}, plan))
     return run
 

@@ -28,7 +28,7 @@ from training.data.options import TrainingData
 from training.data.sources import run_sources, training_sources
 from training.engine.inputs import load_data
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions, check_prunable
+from training.pruning.plan_run import PruneOptions, check_prunable
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.rank import rank_network
 from training.ranking.ranking import Ranking, load_ranking, save_ranking
