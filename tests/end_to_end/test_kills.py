@@ -19,6 +19,7 @@ import pytest
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -30,7 +31,6 @@ from training.pruning.budget import Budget
 from training.pruning.plan_run import PruneOptions
 from training.pruning.prune_run import prune_run
 from training.quantize import quantize
-from training.ranking.ranking import Ranking, save_ranking
 from training.train import train
 
 TOLERANCE = 1e-5
@@ -42,7 +42,7 @@ def start(small: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A ranked run with initial weights."""
     run = create_run(small, tmp_path_factory.mktemp("start") / "run")
     scores = {link: float(number) for number, link in enumerate(sorted(small.links))}
-    save_ranking(run, Ranking(small, 8, 0, {"random": scores}, {"random": None}, {}))
+    save_ranking(run.path, Ranking(small, 8, 0, {"random": scores}, {"random": None}, {}))
     return run
 
 
