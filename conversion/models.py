@@ -6,7 +6,6 @@ import numpy as np
 
 from conversion.checks.verify import check_finite
 from conversion.options import ConvertOptions
-from conversion.outputs import LOCATIONS, SCORES
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.build import build_model
@@ -16,6 +15,7 @@ from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from mobile_eval.keypoints.decode import QUARTERS
+from mobile_eval.model.description import LOCATIONS, SCORES
 
 BYTE = 255.0
 

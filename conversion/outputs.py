@@ -8,10 +8,19 @@ from __future__ import annotations
 from hrnet_tf.models.detection.two_stage import LEVELS
 from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.keypoints.decode import QUARTERS
-from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
+from mobile_eval.model.description import (
+    BOX_OUTPUTS,
+    CLASS_MAPS,
+    CLASS_SCORES,
+    DETECTOR_MAPS,
+    HEATMAPS,
+    KEYPOINTS,
+    LOCATIONS,
+    SCORES,
+    ModelOutput,
+)
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, STRIDES
 
-LOCATIONS, SCORES = "locations", "scores"
 LOGITS, PROBABILITIES = "logits", "probabilities"
 OUTPUT_NAMES = {HEATMAPS: "heatmaps", CLASS_MAPS: "class_maps", CLASS_SCORES: LOGITS}
 

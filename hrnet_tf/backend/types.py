@@ -32,6 +32,7 @@ TFStrategy: TypeAlias = Any  # `tf.distribute.Strategy`
 TFSummaryWriter: TypeAlias = Any
 TFFunction: TypeAlias = Any  # what `tf.function` returns
 TFLiteConverter: TypeAlias = Any
+QuantizeConfig: TypeAlias = Any  # of tensorflow-model-optimization
 
 Images: TypeAlias = NDArray[np.float32]  # (N, H, W, C)
 Weights: TypeAlias = dict[str, NDArray[np.float32]]  # arrays by "layer/variable"

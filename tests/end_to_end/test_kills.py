@@ -30,7 +30,7 @@ from training.engine.starting import CHECKPOINT
 from training.pruning.budget import Budget
 from training.pruning.plan import PruneOptions
 from training.pruning.prune import prune
-from training.quantize import quantize
+from training.quantize import quantize_run
 from training.train import train
 
 TOLERANCE = 1e-5
@@ -67,7 +67,7 @@ def test_training_killed_before_each_file(step: str, start: Run, config: Trainin
     commands: dict[str, Command] = {
         "train": lambda output, resume: train(start.hrnet_spec, one_epoch, output, resume=resume),
         "prune": lambda output, resume: prune(start, PruneOptions(Budget(keep_links=0.5)), one_epoch, output, resume=resume),
-        "quantize": lambda output, resume: quantize(start, one_epoch, output, resume=resume),
+        "quantize": lambda output, resume: quantize_run(start, one_epoch, output, resume=resume),
     }
     command, uninterrupted = commands[step], tmp_path / "uninterrupted" / "run"
     command(uninterrupted, False)
