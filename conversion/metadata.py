@@ -16,7 +16,7 @@ import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
 
-from conversion.models import BYTE
+from conversion.model_info import BYTE
 from conversion.outputs import LOGITS, OUTPUT_NAMES, PROBABILITIES
 from mobile_eval.image.geometry import BOX_PADDING
 from mobile_eval.model.archive import MEMBER, labels_member
@@ -88,6 +88,8 @@ def metadata(description: ModelDescription) -> bytes:
 
 
 def _label_summary(description: ModelDescription) -> str:
+    if not description.label_names:
+        return f"{len(description.outputs)} outputs"
     return f"{len(description.label_names)} {'classes' if description.classes else 'keypoints'}"
 
 
@@ -98,7 +100,7 @@ def _output(builder: flatbuffers.Builder, tensor: OutputTensor, description: Mod
     ]
     if tensor.name == OUTPUT_NAMES[CLASS_MAPS]:
         slots.append((3, OFFSET, _masks(builder)))
-    if tensor.name in LABELED_OUTPUTS:
+    if tensor.name in LABELED_OUTPUTS and description.label_names:
         labels = _file(builder, labels_member(description), _label_summary(description), TENSOR_AXIS_LABELS)
         slots.append((6, OFFSET, _vector(builder, [labels])))
     if tensor.name == LOGITS:

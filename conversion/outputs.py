@@ -17,6 +17,7 @@ from mobile_eval.model.description import (
     KEYPOINTS,
     LOCATIONS,
     SCORES,
+    TENSORS,
     ModelOutput,
 )
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, STRIDES
@@ -25,18 +26,18 @@ LOGITS, PROBABILITIES = "logits", "probabilities"
 OUTPUT_NAMES = {HEATMAPS: "heatmaps", CLASS_MAPS: "class_maps", CLASS_SCORES: LOGITS}
 
 
-def output_name(kind: str, *, softmax: bool = False) -> str:
+def output_name(kind: str, *, probabilities: bool = False) -> str:
     """Return the name of the output of a model with one output.
 
     Args:
         kind: Kind of the output: HEATMAPS, CLASS_MAPS or CLASS_SCORES of `mobile_eval.model.description`.
-        softmax: Whether class scores are probabilities.
+        probabilities: Whether class scores are probabilities instead of logits.
     """
-    return PROBABILITIES if softmax else OUTPUT_NAMES[kind]
+    return PROBABILITIES if probabilities else OUTPUT_NAMES[kind]
 
 
 def output_texts(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str, str]:
-    """Return a sentence on the content of each output tensor, by name.
+    """Return a sentence on the content of each output tensor, by name; none of outputs of no task.
 
     Args:
         output: The kind of output.
@@ -56,6 +57,8 @@ def output_texts(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str
             "class_logits": "logits of each proposal's classes; the background is the last",
             "box_deltas": "shift and log scale (x, y, width, height) of each proposal's box for each class",
         }
+    if output.kind == TENSORS:
+        return {}
     at = f"at 1/{output.stride} of the input's size"
     return {
         "heatmaps": f"one heatmap for each keypoint, {at}; its maximum is the keypoint's score",

@@ -87,8 +87,8 @@ class ModelOutput:
     - CLASS_SCORES: logits (1, classes) of the image; `stride` is 0.
     - DETECTOR_MAPS and BOX_OUTPUTS: the two files of a detector, see `tasks.detection.constants.tensor_shapes`; `tensor` is the
       format of the first output.
-    - TENSORS: outputs that are of no task, such as several; `ModelDescription.outputs` lists them. `stride` is 0, and `tensor` the
-      format of the first output that has one.
+    - TENSORS: outputs that are of no task, such as several; `ModelDescription.outputs` lists them. `stride` is 0, and `tensor` is
+      the format of the first output that has one.
 
     Attributes:
         kind: One of OUTPUTS.
@@ -189,8 +189,9 @@ class ModelDescription:
         input: The input.
         output: The output.
         category: Joints or landmarks; no joints where the model predicts classes or other tensors.
-        network: Empty for a model that contains no network of `hrnet_tf`; else "architecture", "spec" (read by `hrnet_tf` only) and, for an HRNet, "width", "stages", "outputs",
-            "live_branches", "links", "removed_links" and "removed_blocks"; see `network.DescribedNetwork`.
+        network: Empty for a model that contains no network of `hrnet_tf`; else "architecture", "spec" (read by `hrnet_tf` only)
+            and, for an HRNet, "width", "stages", "outputs", "live_branches", "links", "removed_links" and "removed_blocks"; see
+            `network.DescribedNetwork`.
         parameters: Number of parameters.
         multiply_adds: Multiply-adds of one image.
         importance: Importance of each link of the full network; a higher number means that the link is needed more.

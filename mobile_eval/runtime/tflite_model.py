@@ -43,7 +43,7 @@ from mobile_eval.runtime.interpreter import (
 from mobile_eval.runtime.quantization import InputQuantizer, dequantize, quantize
 from mobile_eval.tasks.detection.tensor_shapes import tensor_shapes
 
-Pixels = NDArray[np.uint8] | NDArray[np.float32]  # RGB bytes, or normalized values
+Pixels = NDArray[np.generic]  # RGB bytes (uint8), or normalized values (floats)
 Stored = NDArray[np.generic]  # values as a tensor stores them
 Prediction: TypeAlias = Any  # an array (N, ...) of float32 or, of several outputs, a dictionary of arrays by name
 
@@ -211,8 +211,8 @@ class TFLiteModel(os.PathLike[str]):
                 raise HRNetError(f"`images` must be RGB in uint8, or normalized float32; got {images.dtype}")
             return quantize(np.asarray(images, np.float32), source.tensor)
         if source.tensor.dtype == "float32":
-            return normalize(images, source.mean, source.std)
-        return self._quantizer(images)
+            return normalize(np.asarray(images, np.uint8), source.mean, source.std)
+        return self._quantizer(np.asarray(images, np.uint8))
 
     @cached_property
     def _quantizer(self) -> InputQuantizer:

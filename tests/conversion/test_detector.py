@@ -17,7 +17,7 @@ from conversion.checks.verify import check_fully_int8
 from conversion.convert import convert_run
 from conversion.detector import boxes_path
 from conversion.draft import ConversionResult
-from conversion.models import load_detector
+from conversion.models import as_detector, load_folded_model
 from conversion.options import ConvertOptions
 from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.backend.keras_module import keras
@@ -154,7 +154,7 @@ def test_ap_of_the_file_matches_ap_in_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = load_detection_dataset(shapes / "val.json", shapes / "images")
-    network = load_detector(run, fake_quantized=False)
+    network = as_detector(load_folded_model(run, fake_quantized=False))
     metric_evaluator = Ap50Evaluator(data, run.spec, STANDARD)
     images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
     metric_evaluator.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
