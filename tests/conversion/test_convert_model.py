@@ -166,9 +166,9 @@ def test_maps_need_a_task_and_a_skeleton_within_them(tmp_path: Path) -> None:
     own = keras.Model(backbone.input, keras.layers.Conv2D(5, 1)(backbone.pyramid_outputs["P2"]), name="own")
     with pytest.raises(HRNetError, match=r"`task` is needed.*\(N, 16, 16, 5\) of own"):
         convert(own, tmp_path / "m.tflite", format="float32")
-    with pytest.raises(HRNetError, match="`skeleton`.*5"):
+    with pytest.raises(HRNetError, match=r"`skeleton`.*5"):
         convert(own, tmp_path / "m.tflite", format="float32", task="pose", skeleton=[(0, 5)])
-    with pytest.raises(HRNetError, match="`flip_pairs`.*tail"):
+    with pytest.raises(HRNetError, match=r"`flip_pairs`.*tail"):
         convert(own, tmp_path / "m.tflite", format="float32", task="pose", labels=list("abcde"), flip_pairs=[("a", "tail")])
     odd = keras.Model(backbone.input, keras.layers.Cropping2D(1)(own.output), name="odd")
     with pytest.raises(HRNetError, match="`task` pose needs maps whose size divides"):

@@ -138,7 +138,7 @@ def test_several_outputs(tmp_path: Path) -> None:
         assert outputs[name].shape == expected[name].shape
         assert np.corrcoef(outputs[name].ravel(), expected[name].ravel())[0, 1] > 0.9
     assert (file.description.task, file.description.network["outputs"]) == ("custom", list(spec_of(own).outputs))
-    with pytest.raises(HRNetError, match="cannot be evaluated.*maps"):
+    with pytest.raises(HRNetError, match=r"cannot be evaluated.*maps"):
         evaluate(file, DataSource(tmp_path, tmp_path))
     [latency] = bench_interleaved([file], rounds=2)
     assert latency.p50_ms > 0
