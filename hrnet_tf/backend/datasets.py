@@ -48,7 +48,7 @@ def inputs_head(data: InputData, shape: tuple[int, ...], parameter: str, count: 
     """Return the first `count` inputs (*shape) of a data set, or all if there are fewer; see `input_batches`."""
     inputs: list[NDArray[np.generic]] = []
     for batch in input_batches(data, shape, parameter):
-        inputs += batch[: count - len(inputs)]
+        inputs.extend(batch[: count - len(inputs)])
         if len(inputs) == count:
             break
     return inputs
