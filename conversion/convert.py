@@ -139,7 +139,7 @@ def convert(
 
     Raises:
         HRNetError: The model cannot be converted, has other inputs than one of images, or NaN in its weights; the data do not
-            fit; something said of the model does not fit its outputs; or an error is over the limit.
+            fit; the task, labels or pairs do not fit the outputs; or an error is over the limit.
 
     Example:
         >>> file = convert(model, "gearbox.tflite", representative_data=train, labels=["inlet", "outlet"])  # doctest: +SKIP
@@ -152,14 +152,14 @@ def convert(
     check_tf_keras(CONVERSION)
     options = ConvertOptions(format, input_type, output_type, max_error, decode, softmax)
     settings = ConversionSettings(options, quantization_recipe, runtime, memory_budget)
-    said = ModelLabels(task, labels, skeleton, flip_pairs, mean, std)
+    model_labels = ModelLabels(task, labels, skeleton, flip_pairs, mean, std)
     path = Path(path)
     check_output_file(path)
     if not isinstance(model, JoinedDetector):
         input_shape_of(model)  # refuses other inputs than images
     check_finite(model, f"`model` {model.name}")
     network, float_network = prepared_models(model, options)
-    info = info_of_model(network, float_network, said)
+    info = info_of_model(network, float_network, model_labels)
     _check_options(options, info)
     has_ranges = is_quantized(network)
     images = representative_samples(representative_data, info.size, options, has_ranges=has_ranges, count=samples)

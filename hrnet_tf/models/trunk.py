@@ -75,8 +75,8 @@ def input_shape_of(model: KerasModel) -> tuple[int, int, int]:
     shape = tuple(inputs[0].shape[1:])
     is_image = len(inputs) == 1 and len(shape) == 3 and shape[2] == 3 and None not in shape
     if not is_image or "float" not in str(getattr(inputs[0].dtype, "name", inputs[0].dtype)):
-        found = " and ".join(f"{tuple(x.shape)} {getattr(x.dtype, 'name', x.dtype)}" for x in inputs)
-        raise HRNetError(f"`model` {model.name} must have one input, images (N, height, width, 3) in float32; got {found}")
+        listed = " and ".join(f"{tuple(x.shape)} {getattr(x.dtype, 'name', x.dtype)}" for x in inputs)
+        raise HRNetError(f"`model` {model.name} must have one input, images (N, height, width, 3) in float32; got {listed}")
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 
