@@ -192,7 +192,7 @@ def deconv_unit(
     if folded:
         # TFLite has no activation inside a transposed convolution, so QAT must round between the two. Directly
         # before a ReLU, tensorflow-model-optimization takes Conv2DTranspose for a Conv2D and leaves it in float.
-        x = keras.layers.Activation("linear", name=f"{name}_linear{index}")(x)
+        x = keras.layers.Activation("linear", name=f"{name}_conv{index}_linear")(x)
         return keras.layers.ReLU(name=f"{name}_relu{index}")(x)
     return _normalized(x, name, index)
 

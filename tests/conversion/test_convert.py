@@ -31,7 +31,7 @@ from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from training.config import TrainingConfig
-from training.quantize import quantize
+from training.quantize import quantize_run
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 def quantized_run(trained: Run, config: TrainingConfig) -> Run:
-    return quantize(trained, config.replace(epochs=1, learning_rate=1e-4), trained.path.parent / "quantized_run")
+    return quantize_run(trained, config.replace(epochs=1, learning_rate=1e-4), trained.path.parent / "quantized_run")
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import pytest
 
 import hrnet_tf.__main__
 from conversion.checks.verify import check_fully_int8
-from conversion.convert import convert_run
+from conversion.convert import convert, convert_run
 from conversion.detector import boxes_path
 from conversion.draft import ConversionResult
-from conversion.models import load_detector
+from conversion.models import as_detector, load_folded_model
 from conversion.options import ConvertOptions
 from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.backend.keras_module import keras
@@ -41,6 +41,7 @@ from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.report import f1_score
 from mobile_eval.tasks.registry import evaluate
+from training.quantize import quantize
 from training.tasks.detection.task import Ap50Evaluator
 
 Converted = Callable[[str], ConversionResult]
@@ -116,6 +117,22 @@ def test_camera_input(run: Run, shapes: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(Detector(first).to_input(image)[0], resize(image, (64, 96)))
 
 
+@pytest.mark.slow
+def test_keras_detector_without_a_run(run: Run, converted: Converted, shapes: Path, tmp_path: Path) -> None:
+    images = np.stack([resize(read_image(shapes / "images" / f"train{number}.png"), (64, 96)) for number in range(1, 5)])
+    quantized = quantize(run.model(), normalize(images))
+    float32 = convert(quantized, tmp_path / "float32.tflite", format="float32", labels=["square", "disc"])
+    for parity in float32.conversion.parities:
+        assert parity.max_error < 1e-3 * max(parity.largest, 1)
+    int8 = convert(quantized, tmp_path / "int8.tflite", representative_data=images)
+    assert int8.description.classes == ("class_0", "class_1")
+    assert min(parity.snr_db for parity in int8.conversion.parities) > 10
+    outputs, expected = float32.predict(images[:1]), TFLiteModel(converted("float32").path).predict(images[:1])
+    assert outputs.keys() == expected.keys() == {tensor.name for tensor in float32.description.outputs}
+    for name in outputs:
+        np.testing.assert_allclose(outputs[name], expected[name], atol=1e-4)
+
+
 def test_descriptions_of_both_files(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.paths[1])
@@ -154,7 +171,7 @@ def test_ap_of_the_file_matches_ap_in_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = load_detection_dataset(shapes / "val.json", shapes / "images")
-    network = load_detector(run, fake_quantized=False)
+    network = as_detector(load_folded_model(run, fake_quantized=False))
     metric_evaluator = Ap50Evaluator(data, run.spec, STANDARD)
     images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
     metric_evaluator.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})

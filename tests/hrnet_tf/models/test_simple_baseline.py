@@ -33,9 +33,9 @@ from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.engine.networks import load_matching_weights
 from training.pruning.budget import Budget
-from training.pruning.plan_run import PruneOptions
-from training.pruning.prune_run import prune_run
-from training.quantize import quantize
+from training.pruning.plan import PruneOptions
+from training.pruning.prune import prune
+from training.quantize import quantize_run
 from training.ranking.rank import rank_run
 from training.train import train
 
@@ -154,7 +154,7 @@ def test_ranking_and_pruning_need_fusion_links(config: TrainingConfig, tmp_path:
     with pytest.raises(HRNetError, match="SimpleBaseline"):
         rank_run(run, data)
     with pytest.raises(HRNetError, match="SimpleBaseline"):
-        prune_run(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned")
+        prune(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -175,7 +175,7 @@ def test_training_quantization_conversion_and_comparison(
     short = config.replace(epochs=1, batch_size=24, val=None)
     run = train(small_baseline, short, tmp_path / "run")
     assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
-    tuned = quantize(run, short, tmp_path / "tuned")
+    tuned = quantize_run(run, short, tmp_path / "tuned")
     data = load_keypoints(config.data.train).head(4)
     float32 = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite")
     assert float32.parity.max_error < 1e-4
