@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training.engine.history import read_history
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
@@ -16,7 +17,6 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
-from training.engine.history import read_history
 from training.engine.strategies import Devices
 from training.execution import Execution
 from training.pruning.budget import Budget
