@@ -15,7 +15,6 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.trunk import contains_network, input_shape_of, spec_of
 from hrnet_tf.runs.pruning import load_pruning
-from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.complexity import complexity
@@ -114,8 +113,7 @@ def info_of_run(run: Run) -> ModelInfo:
     """Return what a run knows of its network."""
     has_keypoints = "keypoints" in run.category
     category = run.category if has_keypoints else {"name": run.category["name"], "keypoints": []}
-    ranked = (run.path / RANKING_FILE).is_file()
-    history = {"run": str(run.path), "step": run.step, "parent": run.parent, "removal": _removal_of(run)}
+    history = {"run": str(run.path), "step": run.step, "parent": run.parent_path, "removal": _removal_of(run)}
     kind, stride = OUTPUT_KINDS[run.spec.head_kind]
     return ModelInfo(
         name=run.spec.name,
@@ -128,7 +126,7 @@ def info_of_run(run: Run) -> ModelInfo:
         spec=run.spec,
         geometry=geometry_of(run.config.get("targets")),
         offset=float(run.config.get("heatmap_offset", 0.0)),
-        importance=load_ranking(run).link_importance() if ranked else None,
+        importance=run.ranking.link_importance() if run.is_ranked else None,
         source=history,
     )
 
@@ -140,7 +138,7 @@ def _removal_of(run: Run) -> JsonObject | None:
         return None
     plan = record.plan
     steps = [step.to_json() for step in plan.steps]
-    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.full_score, "steps": steps}
+    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.model_score, "steps": steps}
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from hrnet_tf.models.quantization import (
 from hrnet_tf.models.rebuild import rebuild
 from hrnet_tf.models.trunk import input_shape_of, spec_of
 from hrnet_tf.runs.pruning import load_pruning, save_pruning
-from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking, save_ranking
+from hrnet_tf.runs.ranking import save_ranking
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
@@ -74,9 +74,9 @@ def quantize(
 
     Example:
         >>> from hrnet_tf.networks import HRNet
-        >>> model = HRNet("pose-small-v1", input_size=(64, 64), width=8, modules=(1, 1, 1), outputs=5)
-        >>> quantize(model, np.zeros((8, 64, 64, 3), np.float32)).output_shape
-        (None, 16, 16, 5)
+        >>> model = HRNet("pose-small-v1", input_size=32, width=4, modules=(1,), blocks=1, outputs=5)
+        >>> quantize(model, np.zeros((8, 32, 32, 3), np.float32)).output_shape
+        (None, 8, 8, 5)
     """
     check_tf_keras(QUANTIZATION)
     shape = input_shape_of(model)
@@ -166,14 +166,14 @@ def _check_quantizable(run: Run, config: TrainingConfig, output: Path, execution
     if execution.devices.is_chief:
         check_startable(output, "quantize", resume=resume)
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent_path}")
 
 
 def _copy_companions(run: Run, quantized: Run) -> None:
     """Copy the ranking and the pruning of the network, if any, to the quantized run."""
-    ranking = load_ranking(run) if (run.path / RANKING_FILE).is_file() else None
-    if ranking:
-        save_ranking(quantized, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
+    if run.is_ranked:
+        ranking = run.ranking
+        save_ranking(quantized.path, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
     if pruning := load_pruning(run):
         save_pruning(quantized, pruning)
 

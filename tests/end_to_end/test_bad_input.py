@@ -26,7 +26,7 @@ def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
     scores = {"leave-one-out": dict.fromkeys(spec.links, 1.0)}
-    save_ranking(run, Ranking(24, 0, scores, {"leave-one-out": None}, {}))
+    save_ranking(run.path, Ranking(spec, 24, 0, scores, {"leave-one-out": None}, {}))
     return run.path
 
 

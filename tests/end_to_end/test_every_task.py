@@ -9,7 +9,6 @@ import pytest
 import typer
 
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs.ranking import load_ranking
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.workflows.demo import DEMOS, Demo, demo_named, run_demo
 from mobile_eval.errors import HRNetError
@@ -31,7 +30,7 @@ def test_demo(task: str, tmp_path: Path) -> None:
     assert (results["task"], results["metric"]["name"]) == (task, METRICS[task])
     assert [model["label"] for model in results["models"]] == ["full-float32", "pruned-float32", "full-int8", "pruned-int8"]
     full = load_run(tmp_path / "job" / "full")
-    assert set(load_ranking(full).importance()) == full.hrnet_spec.links
+    assert set(full.ranking.importance()) == full.hrnet_spec.links
     pruned = read_description(tmp_path / "job" / "pruned-int8.tflite")
     assert len(pruned.network["links"]) <= 0.5 * len(full.hrnet_spec.links)
     assert pruned.source["removal"]["metric"] == METRICS[task]

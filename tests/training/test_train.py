@@ -15,6 +15,7 @@ import hrnet_tf.__main__
 from hrnet_tf.checkpoints.from_torch import import_checkpoint
 from hrnet_tf.checkpoints.to_torch import export_run
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -23,7 +24,6 @@ from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
-from training.engine.history import read_history
 from training.train import dataset_summary, train
 
 pytestmark = pytest.mark.slow

@@ -149,7 +149,7 @@ def test_identity_depends_on_the_size_of_masks(tmp_path: Path) -> None:
 
 def test_failure_before_the_first_epoch_leaves_no_run(run: Run) -> None:
     def companions() -> None:
-        save_ranking(run, Ranking(2, 0, {"random": {}}, {"random": None}, {}))
+        save_ranking(run.path, Ranking(run.hrnet_spec, 2, 0, {"random": {}}, {"random": None}, {}))
 
     def fail() -> None:
         with started(run, companions=companions):
