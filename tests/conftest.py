@@ -33,6 +33,19 @@ def restored_max_pixels() -> Iterator[None]:
     set_max_pixels(before)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def converted_files_run_in_this_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs files that a test of these rooms has just converted without starting processes that run them first.
+
+    `tests/mobile_eval` and `tests/end_to_end` run files as users do (`mobile_eval.runtime.isolated`).
+    """
+    room = request.path.relative_to(Path(__file__).parent).parts[0]
+    with pytest.MonkeyPatch.context() as patch:
+        if room in ("conversion", "training", "hrnet_tf"):
+            patch.setattr("mobile_eval.runtime.interpreter.check_runs", lambda paths, backend: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def spec() -> HRNetSpec:
     """Four branches, two modules in stage 3 and 17 keypoints."""
@@ -41,8 +54,15 @@ def spec() -> HRNetSpec:
 
 
 @pytest.fixture(scope="session")
+def tiny() -> HRNetSpec:
+    """Every kind of layer, as few as possible: each takes time to trace."""
+    sizes = {"stem_width": 4, "stage1_blocks": 1, "stage1_width": 4}
+    return HRNetSpec("tiny", 4, (32, 32), 17, (StageSpec(1, 1),), **sizes).full()
+
+
+@pytest.fixture(scope="session")
 def small() -> HRNetSpec:
-    """Every kind of layer, and few layers for a short tracing."""
+    """Several links to choose from, and few layers."""
     stages = StageSpec(1, 1), StageSpec(1, 1)
     return HRNetSpec("small", 4, (32, 32), 17, stages, stem_width=4, stage1_blocks=1, stage1_width=4).full()
 

@@ -28,7 +28,7 @@ from training.train import dataset_summary, train
 
 pytestmark = pytest.mark.slow
 
-MICRO = "--width 4 --modules 1,1,1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64 --batch-size 8"
+MICRO = "--width 4 --modules 1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64 --batch-size 8"
 
 
 def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -102,7 +102,7 @@ def test_too_many_damaged_images(
 
 
 def test_few_damaged_images_are_skipped(
-    spec: HRNetSpec, config: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     images = Path(shutil.copytree(config.data.train.path("images"), tmp_path / "images"))
     coco = json.loads(config.data.train.path("annotations").read_text())
@@ -115,17 +115,17 @@ def test_few_damaged_images_are_skipped(
     coco["annotations"] += copies
     (tmp_path / "train.json").write_text(json.dumps(coco))
     changed = config.replace(train=DataSource(images, tmp_path / "train.json"), val=None)
-    run = train(spec, changed, tmp_path / "run")
+    run = train(tiny, changed, tmp_path / "run")
     assert [row["epoch"] for row in read_history(run.path)] == [1, 2]
     assert [message.split(" of ")[0] for message in caplog.messages if "skipped" in message] == ["epoch 1: 1", "epoch 2: 1"]
 
 
-def test_damaged_validation_image(config: TrainingConfig, spec: HRNetSpec, tmp_path: Path) -> None:
+def test_damaged_validation_image(config: TrainingConfig, tiny: HRNetSpec, tmp_path: Path) -> None:
     images = Path(shutil.copytree(config.data.train.path("images"), tmp_path / "images"))
     path = next(images.glob("val_*"))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(HRNetError, match=f"image .*{path.name} is truncated"):
-        train(spec, config.replace(val=dataclasses.replace(config.data.val, images=images)), tmp_path / "run")
+        train(tiny, config.replace(val=dataclasses.replace(config.data.val, images=images)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -88,11 +88,11 @@ def test_keypoint_outside_the_image_has_weight_0(config: TrainingConfig, spec: H
 
 
 @pytest.mark.slow
-def test_training_with_nan_equals_training_with_0(config: TrainingConfig, small: HRNetSpec, tmp_path: Path) -> None:
+def test_training_with_nan_equals_training_with_0(config: TrainingConfig, tiny: HRNetSpec, tmp_path: Path) -> None:
     rows = []
     for name, position in (("nan", [NAN, NAN, 0]), ("zero", [0, 0, 0])):
         changed = with_annotations(config, tmp_path / f"{name}.json", with_unlabelled(position))
-        rows.append(read_history(train(small, changed, tmp_path / name).path))
+        rows.append(read_history(train(tiny, changed, tmp_path / name).path))
     assert len(rows[0]) == 2
     for nan, zero in zip(*rows, strict=True):
         assert nan["loss"] == pytest.approx(zero["loss"], rel=1e-5)
@@ -179,7 +179,7 @@ def test_commands_use_the_category_of_the_run(
         assert not ended.value.code, written.err
         return written.out + written.err
 
-    size = "--input-size=32x32", "--width=4", "--modules=1,1,1", "--blocks=1", "--stem-width=4", "--stage1-width=4"
+    size = "--input-size=32x32", "--width=4", "--modules=1,1", "--blocks=1", "--stem-width=4", "--stage1-width=4"
     data, run = ("--train-annotations", people_and_dogs.annotations, "--images", people_and_dogs.images), tmp_path / "run"
     one_epoch = "--epochs", 1, "--batch-size", 8
     output = hrnet("train", "pose-small-v1", *size, *data, *one_epoch, "--category", "person", "--output", run)

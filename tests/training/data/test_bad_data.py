@@ -15,7 +15,7 @@ import hrnet_tf.__main__
 from mobile_eval.errors import HRNetError
 from tests.support.image_files import png_that_claims
 
-SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2 --output {out}"
+SMALL = "--input-size 32x32 --modules 1 --blocks 1 --width 4 --epochs 1 --batch-size 2 --output {out}"
 SEGMENT = "train segment-small-v1 --images {root}/images --masks {root}/masks " + SMALL
 NAMED = f"{SEGMENT} --classes {{root}}/classes.txt"
 CLASSIFY = "train classify-small-v1 --images {root}/animals " + SMALL

@@ -26,7 +26,7 @@ from training.tasks.pose.settings import PoseSettings
 from training.tasks.registry import training_task
 from training.tasks.segmentation.settings import SegmentationSettings
 
-SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2"
+SMALL = "--input-size 32x32 --modules 1 --blocks 1 --width 4 --epochs 1 --batch-size 2"
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from training.tasks.pose.task import pose_example_builder
 from training.tasks.segmentation.settings import SegmentationSettings
 
 HALVES = PoseSettings(sigma=1.5, rotation=0, scale=0, flip_probability=0.5)
-MICRO = "--width 4 --modules 1,1,1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64"
+MICRO = "--width 4 --modules 1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64"
 WORDS = {"left": "near", "right": "far"}  # names that do not tell the side
 
 
