@@ -46,6 +46,7 @@ DETECTION = ["keras-cv>=0.9.0"]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import tfds`
+PANDAS = ["pandas>=1.5"]  # results as data frames, `to_pandas`
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 DEV = [
     "ml_dtypes>=0.4",
@@ -55,6 +56,7 @@ DEV = [
     "mypy>=1.14",
     "pycocotools>=2.0.8",
     "scipy>=1.10",
+    *PANDAS,
     *KERAS3,
 ]
 
@@ -99,7 +101,8 @@ setup(
         "torch": TORCH,
         "ethosu": ETHOSU,
         "tfds": TFDS,
-        "all": [*TRAIN, *DETECTION, *JAX, *TORCH, *ETHOSU, *TFDS],
+        "pandas": PANDAS,
+        "all": [*TRAIN, *DETECTION, *JAX, *TORCH, *ETHOSU, *TFDS, *PANDAS],
         "docs": DOCS,
         "dev": [*DEV, *DETECTION, *ETHOSU, *TFDS],
     },

@@ -12,7 +12,6 @@ from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import JoinedDetector, stages_of
 from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -32,12 +31,12 @@ def load_folded_model(run: Run, *, fake_quantized: bool | None = None) -> KerasM
     Raises:
         HRNetError: If a weight is NaN or infinite.
     """
-    fake_quantized = run.quantized if fake_quantized is None else fake_quantized
-    weights = load_weights(run.weights_path)
-    model = build_quantized_model(run.spec) if fake_quantized else build_model(run.spec, folded=True)
-    if isinstance(model, JoinedDetector):
-        model(np.zeros((1, *run.spec.input_size, 3), np.float32))  # a subclassed model has weights once it was called
-    set_model_weights(model, weights if run.quantized else fold_batch_norm(weights))
+    if run.quantized and fake_quantized is not False:
+        model = run.model()
+    else:
+        weights = load_weights(run.weights_path)
+        model = build_model(run.spec, folded=True)
+        set_model_weights(model, weights if run.quantized else fold_batch_norm(weights))
     check_finite(model, run.weights_path)
     return model
 

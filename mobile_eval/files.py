@@ -16,13 +16,34 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import Json
 
+AnyPath: TypeAlias = str | os.PathLike[str]
+
 PART = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})\.part(\.\w+)?")
+
+
+def short_names(paths: Sequence[Path | str]) -> list[str]:
+    """Name files or folders as short as they can be told apart: the last part of each path, with as many parents as that takes.
+
+    Raises:
+        HRNetError: A path occurs twice.
+
+    Example:
+        >>> short_names(["runs/full", "runs/pruned"]), short_names(["a/run", "b/run"])
+        (['full', 'pruned'], ['a/run', 'b/run'])
+    """
+    parts = [Path(path).parts for path in paths]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise HRNetError(f"expected different paths, got {', '.join(map(str, paths))}")
 
 
 def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:

@@ -19,6 +19,7 @@ MAY_IMPORT = {
 LENT = {
     "mobile_eval.errors",
     "mobile_eval.files",
+    "mobile_eval.tables",
     "mobile_eval.tasks.detection.constants",
     "mobile_eval.typed",
 }  # modules of mobile_eval that every package may use

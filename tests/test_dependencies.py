@@ -18,7 +18,7 @@ from mobile_eval.android.evaluate import REQUIREMENTS
 ROOT = Path(__file__).parents[1]
 # Extras that a package may import from, besides the base dependencies.
 EXTRAS = {
-    "mobile_eval": {"device", "tflite-runtime"},
+    "mobile_eval": {"device", "tflite-runtime", "pandas"},
     "hrnet_tf": {"train", "keras3", "torch"},
     "training": {"train", "detection", "tfds"},
     "conversion": {"train", "ethosu"},
@@ -118,5 +118,5 @@ def test_requirements_on_android_are_the_base_dependencies(declared: dict[str, s
 
 
 def test_extra_all_contains_all_compatible_extras(declared: dict[str, set[str]]) -> None:
-    extras = ("train", "detection", "jax", "torch", "ethosu", "tfds")
+    extras = ("train", "detection", "jax", "torch", "ethosu", "tfds", "pandas")
     assert declared["all"] == set().union(*(declared[extra] for extra in extras))

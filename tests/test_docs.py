@@ -17,7 +17,7 @@ OTHER_PROGRAMS = {"--ntasks", "--compiled"}
 ALL_OPTIONS = set().union(*COMMANDS.values()) | OTHER_PROGRAMS
 # Pages whose programs have separate tests.
 TESTED_ELSEWHERE = {"keras3-jax.md", "files.md"}
-BLOCK = re.compile(r"^ *```([\w ]*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```([^\n`]*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`((?:[^`\n]|\n(?!\n))+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -30,7 +30,7 @@ def code_of(page: Path) -> list[str]:
 
 
 def python_blocks(page: Path) -> list[str]:
-    """The Python blocks of a page, without those marked `python skip`."""
+    """The Python blocks of a page, without those marked `{.python .skip}`."""
     return [block for language, block in BLOCK.findall(page.read_text(encoding="utf-8")) if language == "python"]
 
 
@@ -71,7 +71,7 @@ def test_options_exist(page: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page share their names, in order, and run in an empty folder; `python skip` needs files."""
+    """The blocks of a page share their names, in order, and run in an empty folder; `{.python .skip}` needs files."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": page.stem}
     for block in python_blocks(page):

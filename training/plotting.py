@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import write_atomically
+from mobile_eval.files import short_names, write_atomically
 from training.engine.history import Rows, read_history
+from training.optim.trainer_models import TASK_LOSS
 
 COLUMNS, PANEL_INCHES = 2, (5.2, 3.4)
 DPI = 120
 MAX_MARKERS = 120  # longer curves have no markers
+LOSS, DISTILLATION = "loss", "loss with the teacher's share"
+LOG_SCALE = (LOSS, DISTILLATION)
 
 Axes: TypeAlias = Any  # of matplotlib
+Curve: TypeAlias = list[tuple[float, float]]  # (epoch, value)
 
 
 def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
-    """Draw the training curves of runs, one panel for each column of their histories.
+    """Draw the training curves of runs, one panel for each column of their histories (see `panels`).
 
     Args:
         runs: Trained runs.
@@ -29,25 +34,26 @@ def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
         The file.
 
     Raises:
-        HRNetError: A run has no history yet.
+        HRNetError: A run has no history yet, or a run is given twice.
     """
+    histories = dict(zip(short_names([run.path for run in runs]), (read_history(run.path) for run in runs), strict=True))
+    for run, rows in zip(runs, histories.values(), strict=True):
+        if not rows:
+            raise HRNetError(f"{run.path} has no history yet: its first epoch was not completed")
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    histories: dict[str, Rows] = {str(run.path): read_history(run.path) for run in runs}
-    for path, rows in histories.items():
-        if not rows:
-            raise HRNetError(f"{path} has no history yet: its first epoch was not completed")
-    names = list(dict.fromkeys(name for rows in histories.values() for row in rows for name in row if name != "epoch"))
-    panel_rows = -(-len(names) // COLUMNS)
+    drawn = panels(histories)
+    panel_rows, panel_columns = -(-len(drawn) // COLUMNS), min(COLUMNS, len(drawn))
     width, height = PANEL_INCHES
-    size = (width * min(COLUMNS, len(names)), height * panel_rows)
-    figure, axes = pyplot.subplots(panel_rows, min(COLUMNS, len(names)), figsize=size, squeeze=False)
-    for axis, name in zip(axes.flat, names, strict=False):
-        _draw_panel(axis, name, histories)
-    for axis in axes.flat[len(names) :]:
+    size = (width * panel_columns, height * panel_rows)
+    figure, axes = pyplot.subplots(panel_rows, panel_columns, figsize=size, squeeze=False)
+    colors = {name: f"C{number}" for number, name in enumerate(histories)}
+    for axis, (title, curves) in zip(axes.flat, drawn.items(), strict=False):
+        _draw_panel(axis, title, curves, colors)
+    for axis in axes.flat[len(drawn) :]:
         axis.set_visible(False)
     figure.tight_layout()
     picture = Path(output)
@@ -56,15 +62,36 @@ def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
     return picture
 
 
-def _draw_panel(axis: Axes, name: str, histories: dict[str, Rows]) -> None:
-    for path, rows in histories.items():
-        points = [(row["epoch"], row[name]) for row in rows if name in row]
-        if points:
-            axis.plot(*zip(*points, strict=True), label=path, marker="." if len(points) < MAX_MARKERS else None)
-    axis.set_title(name.replace("_", " "))
+def panels(histories: Mapping[str, Rows]) -> dict[str, dict[str, Curve]]:
+    """Arrange histories as panels of curves that can be compared.
+
+    A run that learned from a teacher has its loss on the annotations as `task_loss`; that is the loss of the other runs. Its own
+    loss, with the teacher's share, gets a panel apart.
+
+    Args:
+        histories: Rows of each run by its name.
+
+    Returns:
+        Points (epoch, value) by name of the panel and of the run.
+    """
+    drawn: dict[str, dict[str, Curve]] = {}
+    for run, rows in histories.items():
+        distilled = any(TASK_LOSS in row for row in rows)
+        for column in dict.fromkeys(name for row in rows for name in row if name != "epoch"):
+            title = {LOSS: DISTILLATION, TASK_LOSS: LOSS}.get(column, column) if distilled else column
+            points = [(row["epoch"], row[column]) for row in rows if not math.isnan(row.get(column, math.nan))]
+            if points:
+                drawn.setdefault(title, {})[run] = points
+    return dict(sorted(drawn.items(), key=lambda panel: panel[0] == DISTILLATION))  # the last one
+
+
+def _draw_panel(axis: Axes, title: str, curves: dict[str, Curve], colors: dict[str, str]) -> None:
+    for run, points in curves.items():
+        axis.plot(*zip(*points, strict=True), label=run, color=colors[run], marker="." if len(points) < MAX_MARKERS else None)
+    axis.set_title(title.replace("_", " "))
     axis.set_xlabel("epoch")
     axis.grid(alpha=0.3)
-    if name == "loss" and min(row[name] for rows in histories.values() for row in rows if name in row) > 0:
+    if title in LOG_SCALE and min(value for points in curves.values() for _, value in points) > 0:
         axis.set_yscale("log")
-    if len(histories) > 1:
+    if len(colors) > 1:
         axis.legend(fontsize="small")

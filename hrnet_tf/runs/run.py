@@ -18,9 +18,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.weights import model_weights, save_weights
+from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import HRNetSpec
@@ -72,6 +75,31 @@ class Run:
     def weights_path(self) -> Path:
         """The weights file."""
         return self.path / WEIGHTS_FILE
+
+    def model(self) -> KerasModel:
+        """Build the Keras model with the weights of the run; for a quantized run, with fake quantization.
+
+        Returns:
+            A functional model, not compiled; for a quantized detector its two stages, joined.
+
+        Raises:
+            HRNetError: The weights are missing, damaged or of another network.
+
+        Example:
+            >>> model = load_run("runs/pose").model()  # doctest: +SKIP
+        """
+        weights = load_weights(self.weights_path)
+        model = self._quantized_model() if self.quantized else build_model(self.spec)
+        set_model_weights(model, weights)
+        return model
+
+    def _quantized_model(self) -> KerasModel:
+        from hrnet_tf.models.quantization import build_quantized_model
+
+        model = build_quantized_model(self.spec)
+        if not model.built:
+            model(np.zeros((1, *self.spec.input_size, 3), np.float32))  # a subclassed model has weights once it was called
+        return model
 
 
 def save_run(run: Run) -> None:

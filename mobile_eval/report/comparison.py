@@ -10,7 +10,7 @@ from mobile_eval.benchmark.bootstrap import Interval, difference_of_scores, rati
 from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench_interleaved
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import check_output_folder, write_json, write_text
+from mobile_eval.files import check_output_folder, short_names, write_json, write_text
 from mobile_eval.model.description import CLASS_SCORES, default_class_names
 from mobile_eval.options import checked_options
 from mobile_eval.report.html import report_html
@@ -160,13 +160,8 @@ def save_report(result: ComparisonResult, folder: Path) -> None:
 
 
 def labels(paths: Sequence[Path | str]) -> list[str]:
-    """A short name for each file: its stem, with as many parent folders as are needed to tell the files apart."""
-    parts = [Path(path).with_suffix("").parts for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    raise HRNetError(f"the same model is given twice: {', '.join(map(str, paths))}")
+    """A short name for each file, without its suffix (see `short_names`)."""
+    return short_names([Path(path).with_suffix("") for path in paths])
 
 
 def _compared(

@@ -44,7 +44,7 @@ def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_training_records_ap50(job: Path) -> None:
     rows = read_history(job / "full")
-    assert [set(row) for row in rows] == [{"epoch", "loss", "val_ap50"}] * 3
+    assert [set(row) for row in rows] == [{"epoch", "loss", "val_ap50", "learning_rate"}] * 3
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert load_run(job / "full").category == {"name": "detection", "classes": ["square", "disc"]}
 

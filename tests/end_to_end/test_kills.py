@@ -138,6 +138,6 @@ def test_training_resumes_after_sigkill(drawn: Path, tmp_path: Path) -> None:
     finish(output, "--resume")
     assert_same_weights(output, tmp_path / "uninterrupted", relative=1e-6, absolute=1e-7)
     for uninterrupted, resumed in zip(read_history(tmp_path / "uninterrupted"), read_history(output), strict=True):
-        assert set(resumed) == {"epoch", "loss", "val_pck"}
+        assert set(resumed) >= {"loss", "val_pck"}
         assert resumed == pytest.approx(uninterrupted, rel=1e-6)
     assert {path.name for path in output.iterdir()} == {path.name for path in (tmp_path / "uninterrupted").iterdir()}

@@ -11,7 +11,7 @@ import pytest
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
 from training.engine.history import read_history, write_history
-from training.plotting import plot_runs
+from training.plotting import DISTILLATION, panels, plot_runs
 
 
 def run(folder: Path, rows: list[dict[str, float]]) -> Run:
@@ -28,6 +28,23 @@ def test_each_metric_has_a_panel(tmp_path: Path) -> None:
     small, large = (cv2.imread(str(path)) for path in paths)
     assert large.shape[1] == pytest.approx(2 * small.shape[1], abs=4)  # two panels side by side
     assert len(np.unique(large.reshape(-1, 3), axis=0)) > 20  # curves in two colors
+
+
+def test_losses_with_and_without_a_teacher_are_comparable() -> None:
+    plain = [{"epoch": 1, "loss": 0.5, "val_pck": 0.25}, {"epoch": 2, "loss": 0.25, "val_pck": float("nan")}]
+    distilled = [{"epoch": 1, "loss": 0.125, "task_loss": 0.375, "val_pck": 0.5, "learning_rate": 0.01}]
+    assert panels({"full": plain, "pruned": distilled}) == {
+        "loss": {"full": [(1, 0.5), (2, 0.25)], "pruned": [(1, 0.375)]},
+        "val_pck": {"full": [(1, 0.25)], "pruned": [(1, 0.5)]},
+        "learning_rate": {"pruned": [(1, 0.01)]},
+        DISTILLATION: {"pruned": [(1, 0.125)]},
+    }
+
+
+def test_run_given_twice(tmp_path: Path) -> None:
+    full = run(tmp_path / "full", [{"epoch": 1, "loss": 0.5}])
+    with pytest.raises(HRNetError, match="full"):
+        plot_runs([full, full], tmp_path / "curves.png")
 
 
 def test_run_without_history(tmp_path: Path) -> None:

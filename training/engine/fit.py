@@ -12,6 +12,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
+from training.callbacks.learning_rate import LearningRateLog
 from training.callbacks.progress import ProgressLine
 from training.callbacks.run_checkpoint import PipelineEpochEnd, RunCheckpoint, out_of_patience
 from training.callbacks.terminate_on_nan import TerminateOnNonFinite
@@ -145,6 +146,7 @@ def _callbacks(state: _Fit, checkpoint: Checkpoint, rows: Rows) -> list[KerasCal
         # Weights on several devices are copied to a model on one device.
         validated = build_model(run.spec) if execution.devices.strategy else state.model
         first.append(Validation(state.val, run.spec, validated, state.model, geometry, execution.memory_budget))
+    first.append(LearningRateLog(checkpoint.optimizer))
     keep = RunCheckpoint(
         run,
         state.model,

@@ -18,11 +18,12 @@ Rows: TypeAlias = Sequence[dict[str, float]]
 
 
 def write_history(run: Path, rows: Rows) -> None:
-    """Write history.csv into the folder of a run, with the columns of the first row."""
+    """Write history.csv into the folder of a run, with the columns of all rows; what a row lacks is NaN."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
 
     def write(path: Path) -> None:
         with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
+            writer = csv.DictWriter(file, names, restval=math.nan)
             writer.writeheader()
             writer.writerows(rows)
 

@@ -16,6 +16,8 @@ from training.tasks.base import AnyTrainingTask
 BatchLoss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 DistillationLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # (teacher's outputs, outputs) -> scalar loss
 
+TASK_LOSS = "task_loss"  # metric of distillation: the loss on the annotations, without the teacher's share
+
 
 class TrainerModel(keras.Model, abc.ABC):  # type: ignore[misc]
     """Trains `network` in place by `model.fit`, with a loss that a subclass defines. Compile it without a loss.
@@ -68,6 +70,7 @@ class DistillationModel(TrainerModel):
     The loss is (1 - w) l + w d for the task's loss l and the distance d of the student's outputs from the teacher's: for heatmaps
     their mean squared difference (Zhang et al., Fast Human Pose Estimation, arXiv 1811.05419), for classes the divergence from
     the teacher's distribution (Hinton et al., arXiv 1503.02531). Joints without a label are learned from the teacher alone.
+    The metric `task_loss` is l alone, which can be compared with the loss of a training without a teacher.
 
     Args:
         student: The Keras model to train, or a trainer model of it.
@@ -86,10 +89,17 @@ class DistillationModel(TrainerModel):
         self.weight = weight
         self.task_loss = task_loss
         self.teacher_distance = distillation_loss
+        self._mean_task_loss = keras.metrics.Mean(name=TASK_LOSS)
+
+    @property
+    def metrics(self) -> list[KerasMetric]:
+        metrics = super().metrics  # those of Keras 3 include the attribute already
+        return [*metrics, self._mean_task_loss] if NAME == TF_KERAS else metrics
 
     def loss_from_outputs(self, x: Tensor, y: Tensor, outputs: Tensor, sample_weight: Tensor = None) -> Tensor:
         distance = self.teacher_distance(self.teacher(x, training=False), outputs)
         task_loss = self.task_loss(x, y, outputs, sample_weight)
+        self._mean_task_loss.update_state(task_loss)
         return (1 - self.weight) * task_loss + self.weight * ops.cast(distance, task_loss.dtype)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from hrnet_tf.runs.pruning import RemovalPlan, RemovalStep
 from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, load_ranking, rank_command
 from hrnet_tf.runs.run import Run
-from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.benchmark.profile import load_profile
@@ -200,7 +199,7 @@ def plan_run(
     importance = check_prunable(run, options).importance(options.method)
     if not options.include_blocks:
         importance = {unit: value for unit, value in importance.items() if isinstance(unit, FusionLink)}
-    network = GatedNetwork.of(spec, load_weights(run.weights_path), include_blocks=options.include_blocks)
+    network = GatedNetwork.of(run.model(), include_blocks=options.include_blocks)
 
     def first_items(data: TaskDataset, items: int) -> RankingData:
         return RankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)

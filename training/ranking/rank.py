@@ -13,7 +13,6 @@ import numpy as np
 from hrnet_tf.backend.choice import check_tf_keras
 from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, save_ranking
 from hrnet_tf.runs.run import Run
-from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
@@ -66,7 +65,7 @@ def rank(network: GatedNetwork, data: RankingData, methods: Sequence[str], *, se
         HRNetError: A method is unknown, or a score is NaN or infinite.
 
     Example:
-        >>> network = GatedNetwork.of(spec, model_weights(model))  # doctest: +SKIP
+        >>> network = GatedNetwork.of(model)  # doctest: +SKIP
         >>> data = RankingData.prepare(dataset, spec, settings)  # doctest: +SKIP
         >>> rank(network, data, ["taylor"])["taylor"].scores  # doctest: +SKIP
     """
@@ -111,7 +110,7 @@ def rank_run(
     spec = run.hrnet_spec
     check_category(run, data)
     check_writable(run.path / RANKING_FILE)
-    network = GatedNetwork.of(spec, load_weights(run.weights_path), include_blocks=include_blocks)
+    network = GatedNetwork.of(run.model(), include_blocks=include_blocks)
     results = rank(network, RankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True), methods, seed=seed)
     ranking = Ranking(
         items=len(data),

@@ -18,7 +18,6 @@ from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
-from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
@@ -99,11 +98,11 @@ def test_training_with_nan_equals_training_with_0(config: TrainingConfig, tiny: 
 
 
 def test_ranking_refuses_nan(config: TrainingConfig, small: HRNetSpec) -> None:
-    weights = dict(model_weights(build_model(small)))
-    weights["head_heatmaps/bias"] = np.full_like(weights["head_heatmaps/bias"], NAN)
+    model = build_model(small)
+    model.get_layer("head_heatmaps").bias.assign(np.full(small.classes, NAN))
     ranking_data = RankingData.prepare(load_keypoints(config.data.train).head(2), small, config.settings)
     with pytest.raises(HRNetError, match=r"leave-one-out.*stage2_module0_link0to1 is nan"):
-        rank(GatedNetwork.of(small, weights), ranking_data, ["leave-one-out"])
+        rank(GatedNetwork.of(model), ranking_data, ["leave-one-out"])
 
 
 @pytest.mark.parametrize("value", [NAN, math.inf])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -20,6 +21,13 @@ def test_rows_round_trip(tmp_path: Path) -> None:
     assert read_history(tmp_path) == []
     write_history(tmp_path, ROWS)
     assert str(read_history(tmp_path)) == str(ROWS)  # as text, because NaN is not equal to itself
+
+
+def test_rows_of_an_older_version_lack_columns(tmp_path: Path) -> None:
+    write_history(tmp_path, [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "learning_rate": 0.01}])
+    first, second = read_history(tmp_path)
+    assert math.isnan(first["learning_rate"])
+    assert second == {"epoch": 2, "loss": 0.25, "learning_rate": 0.01}
 
 
 @pytest.mark.parametrize(

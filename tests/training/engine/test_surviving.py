@@ -76,7 +76,7 @@ def test_all_options_together_do_not_retrace(tiny: HRNetSpec, config: TrainingCo
     several = config.replace(accumulate=2, ema=0.9, freeze=("stem", "stage1"), keep="best", patience=5)
     execution = Execution(jit=True, tensorboard=True, callbacks=(TracingRecorder(),), cache=tmp_path / "cache")
     run = train(tiny, several, tmp_path / "run", execution=execution)
-    assert epochs == [(["loss", "val_pck"], 1)] * 2
+    assert epochs == [(["learning_rate", "loss", "val_pck"], 1)] * 2
     weights = load_weights(run.weights_path)
     keras.utils.set_random_seed(several.seed)
     start = {v.name.removesuffix(":0"): v.numpy() for v in build_for_training(tiny, several).weights}
@@ -88,7 +88,7 @@ def test_all_options_together_do_not_retrace(tiny: HRNetSpec, config: TrainingCo
     for event in tf.compat.v1.train.summary_iterator(str(events)):
         for value in event.summary.value:
             tags[value.tag] = tags.get(value.tag, 0) + 1
-    assert tags == {"augmented": 1, "outputs": 2, "loss": 2, "val_pck": 2}
+    assert tags == {"augmented": 1, "outputs": 2, "loss": 2, "val_pck": 2, "learning_rate": 2}
 
 
 class UpdateRecorder(keras.callbacks.Callback):  # type: ignore[misc]

@@ -32,8 +32,12 @@ def test_loss_is_the_weighted_sum() -> None:
         return float(0.5 * np.mean(0.7 * annotated + 0.3 * distilled))
 
     x, y, w = map(tf.constant, (images, target, weight))
+    task_losses = []
     for predicted in predictions:
+        task_losses.append(float(loss(x, y, tf.constant(predicted), w)))
         assert float(distiller.compute_loss(x, y, tf.constant(predicted), w)) == pytest.approx(weighted_loss(predicted), rel=1e-5)
+    [mean] = [metric for metric in distiller.metrics if metric.name == "task_loss"]
+    assert float(mean.result()) == pytest.approx(np.mean(task_losses), rel=1e-6)
     assert not teacher.trainable_variables
     assert len(distiller.trainable_variables) == len(student.trainable_variables) == 2
 

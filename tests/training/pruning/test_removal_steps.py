@@ -60,14 +60,14 @@ def test_unreachable_parts_differ_from_removed_units(spec: HRNetSpec) -> None:
 
 @pytest.mark.slow
 def test_metric_after_each_step(spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig) -> None:
-    weights = model_weights(build_model(spec))
+    model = build_model(spec)
     data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
     steps = removal_steps(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
-    measured = measure_steps(GatedNetwork.of(spec, weights), data, steps)
+    measured = measure_steps(GatedNetwork.of(model), data, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
-        model = build_model(reached)
-        set_model_weights(model, weights)
-        loss, pck = data.measure(model)
+        smaller = build_model(reached)
+        set_model_weights(smaller, model_weights(model))
+        loss, pck = data.measure(smaller)
         assert step.loss == pytest.approx(loss, rel=1e-4)
         assert step.score == pytest.approx(pck)
 
@@ -79,9 +79,10 @@ def test_units_kept(spec: HRNetSpec) -> None:
 
 @pytest.mark.slow
 def test_loss_increase_is_that_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
-    weights = model_weights(build_model(spec))
+    full = build_model(spec)
+    weights = model_weights(full)
     data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
-    loss_increase = LossIncrease(GatedNetwork.of(spec, weights, include_blocks=True), data)
+    loss_increase = LossIncrease(GatedNetwork.of(full, include_blocks=True), data)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     removal = frozenset({min(smaller.links)})
 

@@ -12,7 +12,6 @@ import pytest
 
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.detection import DetectionDataset, load_detection_dataset
@@ -216,7 +215,7 @@ def test_ranking_loss_is_deterministic(trained: Trained, data: DetectionDataset,
 
 @pytest.mark.slow
 def test_taylor_scores_most_links(trained: Trained, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
-    network = GatedNetwork.of(detector_spec, model_weights(trained[0]))
+    network = GatedNetwork.of(trained[0])
     scores = Taylor(4)(network, RankingData.prepare(data.head(4), detector_spec, SMALL))
     assert len(scores) == 20
     assert sum(score > 0 for score in scores.values()) >= 15
