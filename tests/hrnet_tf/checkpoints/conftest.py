@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable
 
@@ -35,7 +36,8 @@ def micro() -> Micro:
 def checkpoint() -> Callable[[Network], Arrays]:
     """A function that returns the arrays of a network in the official layout, with random values."""
 
-    def make(spec: Network) -> Arrays:
+    @functools.cache
+    def arrays(spec: Network) -> Arrays:
         weights = {}
         for name, array in model_weights(build_model(spec)).items():
             rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -43,4 +45,4 @@ def checkpoint() -> Callable[[Network], Arrays]:
             weights[name] = rng.uniform(low, high, array.shape).astype(np.float32)
         return official_arrays(spec, weights)
 
-    return make
+    return lambda spec: dict(arrays(spec))

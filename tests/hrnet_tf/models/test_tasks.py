@@ -66,8 +66,8 @@ def test_head_of_a_custom_task(
 def test_full_size_interpolates_the_logits() -> None:
     model = build_model(micro("segmentation"))
     image = np.random.default_rng(0).standard_normal((1, 64, 64, 3)).astype(np.float32)
-    expected = tf.image.resize(model.predict_on_batch(image), (64, 64)).numpy()
-    np.testing.assert_allclose(full_size(model).predict_on_batch(image), expected, rtol=1e-5, atol=1e-7)
+    expected = tf.image.resize(model(image, training=False).numpy(), (64, 64)).numpy()
+    np.testing.assert_allclose(full_size(model)(image, training=False).numpy(), expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification", "detection"])
@@ -99,8 +99,8 @@ def test_folding_batch_norm_after_a_bias_preserves_the_outputs(task: str) -> Non
     set_model_weights(model, weights)
     set_model_weights(folded, fold_batch_norm(weights))
     image = rng.standard_normal((1, 64, 64, 3)).astype(np.float32)
-    expected = model.predict_on_batch(image)
-    np.testing.assert_allclose(folded.predict_on_batch(image), expected, atol=1e-4 * np.abs(expected).max())
+    expected = model(image, training=False).numpy()
+    np.testing.assert_allclose(folded(image, training=False).numpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.slow

@@ -27,8 +27,8 @@ NO_OPTIONS = TrainingData()
 
 
 @pytest.fixture
-def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
-    run = Run(tmp_path / "a run", "train", spec, COCO_PERSON, config.to_json())
+def run(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+    run = Run(tmp_path / "a run", "train", small, COCO_PERSON, config.to_json())
     save_run(run)
     return load_run(run.path)
 

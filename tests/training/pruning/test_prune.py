@@ -31,17 +31,26 @@ from training.pruning.prune import prune
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+def ranked_run(spec: HRNetSpec, config: TrainingConfig, path: Path) -> Run:
     """A run with random weights and random importance of its links and blocks."""
     category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
-    run = Run(tmp_path / "full", "train", spec, category, config.to_json())
+    run = Run(path, "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
     rng = np.random.default_rng(0)
     scores = {unit: float(rng.random()) for unit in (*sorted(spec.links), *sorted(spec.live_blocks))}
     save_ranking(run, Ranking(8, 0, {"random": scores}, {"random": None}, {}))
     return run
+
+
+@pytest.fixture
+def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+    return ranked_run(spec, config, tmp_path / "full")
+
+
+@pytest.fixture
+def few_links(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+    return ranked_run(small, config, tmp_path / "small")
 
 
 def plan_of(run: Run) -> RemovalPlan:
@@ -83,26 +92,26 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
         prune(pruned, options, config, tmp_path / "more")
 
 
-def test_interrupted_pruning_keeps_its_choice(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
+def test_interrupted_pruning_keeps_its_choice(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options, short = PruneOptions(Budget(keep_links=0.5)), config.replace(epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.callbacks.run_checkpoint.RunCheckpoint, "on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
-            prune(trained, options, short, tmp_path / "pruned")
+            prune(few_links, options, short, tmp_path / "pruned")
     chosen = load_run(tmp_path / "pruned").hrnet_spec
     assert len(chosen.links) <= 0.5 * len(chosen.possible_links)
     with pytest.raises(HRNetError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
-        prune(trained, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)
+        prune(few_links, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.pruning.prune, "plan_run", _stop)
-        pruned = prune(trained, options, short, tmp_path / "pruned", resume=True)
+        pruned = prune(few_links, options, short, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
 
 
-def test_drop_of_the_metric_is_limited(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
+def test_drop_of_the_metric_is_limited(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
     short = config.replace(epochs=1)
-    pruned = prune(trained, PruneOptions(Budget(max_drop=0.999)), short, tmp_path / "pruned")
+    pruned = prune(few_links, PruneOptions(Budget(max_drop=0.999)), short, tmp_path / "pruned")
     plan = plan_of(pruned)
     assert len(pruned.hrnet_spec.links) == 1  # PCK may drop to 0
     assert all(step.score is not None and plan.full_score - step.score <= 0.999 for step in plan.steps)
