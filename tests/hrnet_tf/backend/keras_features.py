@@ -16,6 +16,7 @@ import numpy as np
 
 from hrnet_tf.backend.keras_module import BACKEND, NAME, keras, tf
 from hrnet_tf.backend.types import KerasModel
+from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.trunk import spec_of
 from hrnet_tf.networks import HRNet, HRNetBackbone
 
@@ -91,12 +92,17 @@ def training(model: KerasModel, folder: Path) -> dict[str, Any]:
     }
 
 
+def saved_models(model: KerasModel) -> list[str]:
+    """Folders of tf_keras's SavedModels with layers, which take long to write: of the package's class of models only."""
+    return ["saved"] if NAME == "tf_keras" and isinstance(model, HRNetModel) else []
+
+
 def copies(model: KerasModel, folder: Path) -> dict[str, Any]:
     """By the way of saving or copying, the largest difference of the outputs, and whether the spec is the same."""
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     loaded = {"clone": clone}
-    for file in ("model.keras", "model.h5", "saved")[: 3 if NAME == "tf_keras" else 2]:
+    for file in ("model.keras", "model.h5", *saved_models(model)):
         model.save(folder / file)
         loaded[file] = keras.models.load_model(folder / file)
     expected = predictions(model(IMAGES, training=False))
@@ -131,6 +137,7 @@ def precision(policy: str, spec: Any) -> dict[str, Any]:
     finally:
         keras.mixed_precision.set_global_policy("float32")
     stem = model.get_layer("stem_conv1")
+    model.run_eagerly = policy == "mixed_bfloat16"  # without tracing, which does not depend on the kind of float
     losses = two_losses(model)
     outputs = {**predictions(model(IMAGES[:2])), **predictions(heatmaps(IMAGES[:2]))}
     return {
