@@ -10,12 +10,13 @@ import typer
 
 from conversion.options import ConvertOptions
 from mobile_eval.cli.declared import with_options
+from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 
-app = typer.Typer(no_args_is_help=True)
-targets = typer.Typer()  # mounted as `hrnet target`
+app = Commands()
+targets = Commands()  # mounted as `hrnet target`
 
 MemoryBudget = Annotated[str, typer.Option(help="Memory for images and activations, such as 1GiB or 512MiB.")]
 CompiledFolder = Annotated[

@@ -37,9 +37,11 @@ class ConvertOptions:
         HRNetError: If a value is unknown, or two do not go together.
     """
 
-    format: str = option("int8", "float32, float16, dynamic, int8 or int16x8.")
-    input_type: str | None = option(None, "uint8-rgb (camera bytes, normalized in the model), int8, uint8 or float32.")
-    output_type: str | None = option(None, "int8, uint8 or float32.")
+    format: str = option("int8", "float32, float16, dynamic, int8 or int16x8.", choices=tuple(FORMATS))
+    input_type: str | None = option(
+        None, "uint8-rgb (camera bytes, normalized in the model), int8, uint8 or float32.", choices=(CAMERA, *DTYPES)
+    )
+    output_type: str | None = option(None, "int8, uint8 or float32.", choices=DTYPES)
     max_error: float | None = option(None, "Largest accepted error of an output value, compared with the Keras model.")
     decode: bool = option(False, "Output keypoints, decoded in the model, instead of heatmaps.")
     softmax: bool = option(False, "Output probabilities instead of logits (classification).")

@@ -22,21 +22,17 @@ import mobile_eval.android.cli
 import mobile_eval.cli.app
 import training.cli.app
 import training.cli.data
+from mobile_eval.cli.completion import completed
+from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.cli.running import run
+from training.tasks.registry import TRAINING_TASKS
 
-app = typer.Typer(
-    name="hrnet",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-target = typer.Typer(name="target", help="Compile for NPUs, and measure on phones.", no_args_is_help=True)
+app = Commands("hrnet", completion=True)
+target = Commands("target", "Check and compile for NPUs, and measure on phones.")
 target.add_typer(conversion.cli.targets)
 target.add_typer(mobile_eval.android.cli.app)
-measurements = typer.Typer()
+measurements = Commands()
 for command in mobile_eval.cli.app.COMMANDS:
     measurements.command(rich_help_panel="Measure")(command)
 app.add_typer(training.cli.data.app, rich_help_panel="Data")
@@ -65,7 +61,12 @@ def options(
 @app.command(rich_help_panel="Workflows")
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the data, runs, models and report.")] = Path("runs/demo"),
-    task: Annotated[str, typer.Option(help="Task: pose, landmarks, segmentation, classification or detection.")] = "pose",
+    task: Annotated[
+        str,
+        typer.Option(
+            help="Task: pose, landmarks, segmentation, classification or detection.", autocompletion=completed(TRAINING_TASKS)
+        ),
+    ] = "pose",
 ) -> None:
     """Run the complete workflow on synthetic people: train, rank, prune, quantize, convert, compare. Takes five to ten minutes.
 
@@ -85,7 +86,10 @@ def demo(
 @app.command(rich_help_panel="Workflows")
 def study(
     output: Annotated[Path, typer.Option(help="Folder for the runs, models and report.", show_default=False)],
-    preset: Annotated[str, typer.Option(help="small (synthetic people, 15 minutes) or lspet (hours).")] = "small",
+    preset: Annotated[
+        str,
+        typer.Option(help="small (synthetic people, 15 minutes) or lspet (hours).", autocompletion=completed(("small", "lspet"))),
+    ] = "small",
     train_annotations: Annotated[Path | None, typer.Option(help="Training annotations (COCO JSON).", show_default=False)] = None,
     val_annotations: Annotated[Path | None, typer.Option(help="Validation annotations (COCO JSON).", show_default=False)] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the images.", show_default=False)] = None,

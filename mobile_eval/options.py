@@ -35,6 +35,7 @@ def option(
     name: str | None = None,
     minimum: float | None = None,
     panel: str | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Value:
     """A field of a dataclass that is an option of the command line as well.
 
@@ -45,8 +46,9 @@ def option(
         name: How the option is typed, if not as the field is called.
         minimum: Smallest value that is allowed.
         panel: Heading in `--help`.
+        choices: Names that the shell completes. The dataclass checks its values itself.
     """
-    declared = {"name": name, "minimum": minimum, "panel": panel}
+    declared = {"name": name, "minimum": minimum, "panel": panel, "choices": choices}
     field: Value = dataclasses.field(default=default, metadata={HELP: description, DECLARED: declared})
     return field
 
@@ -72,6 +74,7 @@ class DeclaredOption:
     typed_name: str | None
     minimum: float | None
     panel: str | None
+    choices: tuple[str, ...]
 
 
 def options_of(declaring: type) -> tuple[DeclaredOption, ...]:
@@ -96,6 +99,7 @@ def _declared(field: dataclasses.Field[object], hint: object) -> DeclaredOption:
         typed_name=metadata.get("name"),
         minimum=metadata.get("minimum"),
         panel=metadata.get("panel"),
+        choices=metadata.get("choices", ()),
     )
 
 

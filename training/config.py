@@ -35,7 +35,9 @@ MAX_EPOCHS = 1_000_000
 SEEDS = 2**32  # numpy's seeds are below it
 OWN_TYPES = {"precision": str, "seed": int, "devices": int}  # of the values that are in no part
 
-SCHEDULE, OPTIMIZATION, REGULARIZATION, CHECKPOINTS = "Schedule", "Optimizer", "Regularization", "Checkpoints"  # in --help
+# Headings in --help.
+SCHEDULE, OPTIMIZATION, REGULARIZATION = "Schedule", "Optimizer", "Regularization"
+CHECKPOINTS, EXECUTION = "Checkpoints", "Execution"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class DataConfig:
 
     train: DataSource
     val: DataSource | None = None
-    batch_size: int = option(32, "Number of examples per step and device.", minimum=1)
+    batch_size: int = option(32, "Number of examples per step and device.", minimum=1, panel=SCHEDULE)
 
     def __post_init__(self) -> None:
         check_positive(self, "batch_size")
@@ -66,10 +68,10 @@ class ScheduleConfig:
 
     epochs: int = option(1, "Number of epochs.", minimum=1, panel=SCHEDULE)
     learning_rate: float = option(1e-3, "Peak learning rate, for one device.", panel=SCHEDULE)
-    lr_schedule: str = option(COSINE, "Learning rate schedule: cosine, step or poly.", panel=SCHEDULE)
+    lr_schedule: str = option(COSINE, "Learning rate schedule: cosine, step or poly.", panel=SCHEDULE, choices=SCHEDULES)
     warmup_epochs: float = option(1.0, "Linear warm-up in epochs (cosine only).", panel=SCHEDULE)
     lr_milestones: tuple[int, ...] = option(
-        (), "Epochs at which the learning rate is divided by ten (step only), such as 170,200.", panel=SCHEDULE
+        (), "Epochs that divide the learning rate by 10 (step only), such as 170,200.", panel=SCHEDULE
     )
 
     def __post_init__(self) -> None:
@@ -96,12 +98,10 @@ class ScheduleConfig:
 class OptimizerConfig:
     """The optimizer. `weight_decay` is decoupled: the fraction of a kernel that a step at learning rate 1 takes away."""
 
-    optimizer: str = option(ADAM, "Optimizer: adam, or sgd with momentum 0.9.", panel=OPTIMIZATION)
+    optimizer: str = option(ADAM, "Optimizer; sgd has momentum 0.9.", panel=OPTIMIZATION, choices=OPTIMIZERS)
     weight_decay: float = option(0.0, "Decoupled weight decay of kernels.", panel=OPTIMIZATION)
     accumulate: int = option(1, "Gradient accumulation steps (adam only).", minimum=1, panel=OPTIMIZATION)
-    ema: float = option(
-        0.0, "Momentum of a moving average of the weights, which is then validated and saved, such as 0.999.", panel=OPTIMIZATION
-    )
+    ema: float = option(0.0, "Momentum of the average of the weights to validate and save, as 0.999.", panel=OPTIMIZATION)
 
     def __post_init__(self) -> None:
         check_choice(self, "optimizer", OPTIMIZERS)
@@ -123,14 +123,10 @@ class RegularizationConfig:
         distill_weight: Weight of the teacher in the loss, where there is a teacher.
     """
 
-    link_dropout: float = option(
-        0.0, "Probability of dropping each fusion link for an image, so that pruning needs less recovery.", panel=REGULARIZATION
-    )
+    link_dropout: float = option(0.0, "Probability of dropping each fusion link, to prepare for pruning.", panel=REGULARIZATION)
     sparsity: float = option(0.0, "Fraction of the weights of each convolution to set to zero.", panel=REGULARIZATION)
     freeze: tuple[str, ...] = option((), "Parts of the network to freeze, such as stem,stage2.", panel=REGULARIZATION)
-    distill_weight: float = option(
-        0.0, "Weight of the teacher in the loss, from 0 to 1; the rest is the task's own loss.", panel=REGULARIZATION
-    )
+    distill_weight: float = option(0.0, "Weight of the teacher in the loss, from 0 to 1.", panel=REGULARIZATION)
 
     def __post_init__(self) -> None:
         check_below_one(self, "link_dropout", "sparsity")
@@ -141,8 +137,8 @@ class RegularizationConfig:
 class CheckpointConfig:
     """Which weights the run keeps, and when training stops early."""
 
-    keep: str = option(LAST, "Weights to keep: of the last epoch, or of the best by the task's metric.", panel=CHECKPOINTS)
-    patience: int = option(0, "Number of epochs without improvement after which training stops; 0: never.", panel=CHECKPOINTS)
+    keep: str = option(LAST, "Weights to keep: of the last epoch, or of the best by the metric.", panel=CHECKPOINTS, choices=KEEP)
+    patience: int = option(0, "Number of epochs without improvement before stopping; 0: never.", panel=CHECKPOINTS)
 
     def __post_init__(self) -> None:
         check_choice(self, "keep", KEEP)
@@ -182,8 +178,10 @@ class TrainingConfig:
     optimization: OptimizerConfig = field(default_factory=OptimizerConfig)
     regularization: RegularizationConfig = field(default_factory=RegularizationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    precision: str = option(FLOAT32, "Compute precision: float32, bfloat16, or float16 (with loss scaling).")
-    seed: int = option(0, "Seed of everything random.")
+    precision: str = option(
+        FLOAT32, "Compute precision: float32, bfloat16, or float16 (with loss scaling).", panel=EXECUTION, choices=PRECISIONS
+    )
+    seed: int = option(0, "Seed of everything random.", panel=EXECUTION)
     devices: int = 1
 
     def __post_init__(self) -> None:

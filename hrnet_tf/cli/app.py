@@ -7,16 +7,35 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.cli.completion import completed
+from mobile_eval.cli.help import Commands
 from mobile_eval.errors import HRNetError
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
+
+TASKS = ("pose", "landmarks", "segmentation", "classification", "detection")  # of the models
+
+
+def _models() -> list[str]:
+    from hrnet_tf.spec.presets import PRESETS
+
+    return list(PRESETS)
+
+
+complete_model = completed(_models)  # when Tab is pressed
 
 
 @app.command(rich_help_panel="Networks")
 def models(
-    name: Annotated[str | None, typer.Argument(help="Name of a model; all if omitted.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a model; all if omitted.", show_default=False, autocompletion=complete_model)
+    ] = None,
     task: Annotated[
-        str | None, typer.Option(help="Task of the models: pose, landmarks, segmentation, classification or detection.")
+        str | None,
+        typer.Option(
+            help="Task of the models: pose, landmarks, segmentation, classification or detection.",
+            autocompletion=completed(TASKS),
+        ),
     ] = None,
     input_size: Annotated[str | None, typer.Option(help="Input HEIGHTxWIDTH in pixels; that of each model if omitted.")] = None,
     parts: Annotated[bool, typer.Option("--parts", help="Show the branches, links and other parts of one model.")] = False,
@@ -55,7 +74,9 @@ def models(
 
 @app.command(rich_help_panel="Networks")
 def build(
-    model: Annotated[str, typer.Argument(help="Name of a model, see `hrnet models`.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(help="Name of a model, see `hrnet models`.", show_default=False, autocompletion=complete_model)
+    ],
     output: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
     links_from: Annotated[Path | None, typer.Option(help="Run with the links and blocks to build; all if omitted.")] = None,
     input_size: Annotated[str | None, typer.Option(help="Input HEIGHTxWIDTH in pixels; that of the model if omitted.")] = None,

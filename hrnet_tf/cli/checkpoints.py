@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    name="checkpoint",
-    help="Import and export PyTorch checkpoints.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+from hrnet_tf.cli.app import complete_model
+from mobile_eval.cli.help import Commands
+
+app = Commands("checkpoint", "Import and export PyTorch checkpoints.")
 
 
 @app.command("import")
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt, .pth.tar, .safetensors or .npz file.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="Name of the model, see `hrnet models`; inferred if omitted.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name of the model, see `hrnet models`; inferred if omitted.", autocompletion=complete_model),
+    ] = None,
     input_size: Annotated[str | None, typer.Option(help="Input HEIGHTxWIDTH in pixels; that of the model if omitted.")] = None,
     inplace_abn: Annotated[
         bool | None,

@@ -8,15 +8,14 @@ from typing import Annotated
 
 import typer
 
-from mobile_eval.cli.options import Exif, MaxPixels, Model, Threads
+from mobile_eval.cli.completion import completed
+from mobile_eval.cli.help import Commands
+from mobile_eval.cli.options import MODES, Exif, MaxPixels, Model, Threads
 from mobile_eval.errors import HRNetError
 
-app = typer.Typer(
-    name="android",
-    help="Measure on an Android phone over adb: latency with TFLite's benchmark_model, and accuracy if the phone has Python.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+app = Commands(
+    "android",
+    "Measure on an Android phone over adb: latency with TFLite's benchmark_model, and accuracy if the phone has Python.",
 )
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,8 @@ def benchmark(
     mode: Annotated[
         str,
         typer.Option(
-            help="Minimum number and duration of runs: full (1024 runs, 60 s), quick (128 runs, 10 s) or rapid (64 runs, 6 s)."
+            help="Minimum number and duration of runs: full (1024 runs, 60 s), quick (128 runs, 10 s) or rapid (64 runs, 6 s).",
+            autocompletion=completed(MODES),
         ),
     ] = "quick",
     runs: Annotated[int | None, typer.Option(min=1, help="Minimum number of runs, instead of a mode.")] = None,

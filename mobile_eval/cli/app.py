@@ -9,24 +9,18 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.cli.completion import completed
 from mobile_eval.cli.declared import with_options, with_options_by_task
-from mobile_eval.cli.evaluate import evaluate
-from mobile_eval.cli.options import Limit, MaxPixels, MinScore, Model, RuntimeOptions, Threads
+from mobile_eval.cli.evaluate import evaluate, task_of_file
+from mobile_eval.cli.help import Commands
+from mobile_eval.cli.options import MODES, Limit, MaxPixels, MinScore, Model, RuntimeOptions, Threads
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
 
 METRIC_OPTIONS = ("sigmas", "unit", "failure_above")  # how errors are measured, rather than how models predict
 
-app = typer.Typer(
-    name="mobile_eval",
-    help="Accuracy and latency of .tflite models, with nothing but a TFLite runtime.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
+app = Commands("mobile_eval", "Accuracy and latency of .tflite models, with nothing but a TFLite runtime.")
 
 
 @with_options
@@ -36,7 +30,10 @@ def benchmark(
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas; each is measured in turn.")] = "1",
     mode: Annotated[
         str,
-        typer.Option(help="Effort: full (at least 1024 runs and 60 s), quick (128 runs and 10 s) or rapid (64 runs and 6 s)."),
+        typer.Option(
+            help="Effort: full (at least 1024 runs and 60 s), quick (128 runs and 10 s) or rapid (64 runs and 6 s).",
+            autocompletion=completed(MODES),
+        ),
     ] = "quick",
     runs: Annotated[int | None, typer.Option(min=1, help="Minimum number of timed runs, instead of a mode.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Minimum duration of the timed runs in seconds.")] = None,
@@ -65,7 +62,7 @@ def benchmark(
 
 
 @with_options
-@with_options_by_task({name: task.options for name, task in TASKS.items()}, only=METRIC_OPTIONS)
+@with_options_by_task({name: task.options for name, task in TASKS.items()}, task_of_file, only=METRIC_OPTIONS)
 def compare(
     models: Annotated[
         list[Path],
@@ -198,7 +195,7 @@ def profile(
 ) -> None:
     """Time every operator of a model on this machine: by kind, and by the stem, branches and links of the network.
 
-    Example: [bold]python -m mobile_eval profile full-int8.tflite --json profile.json --picture profile.svg[/bold]
+    Example: [bold]hrnet profile full-int8.tflite --json profile.json --picture profile.svg[/bold]
     """
     from mobile_eval.benchmark.profile import profile as profile_model
     from mobile_eval.files import check_output_file, write_bytes, write_json

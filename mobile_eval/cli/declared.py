@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mobile_eval.cli.completion import completed
+from mobile_eval.cli.help import FIRST_COLUMN, TASK_OPTIONS, TaskOptions
 from mobile_eval.options import DeclaredOption, checked_options, options_of
 
 Command = Callable[..., None]
@@ -42,13 +44,17 @@ def with_options(command: Command) -> Command:
     return _typer_command(command, signature, call)
 
 
-def with_options_by_task(classes: Mapping[str, type], *, only: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+def with_options_by_task(
+    classes: Mapping[str, type], task_of: Callable[[str], str | None] = lambda word: None, *, only: tuple[str, ...] = ()
+) -> Callable[[Command], Command]:
     """A decorator that replaces a command's parameter `options` by the options of every task.
 
-    The command is called with the typed values by name; the task that is known by then checks them.
+    The command is called with the typed values by name; the task that is known by then checks them. Its help page shows those of
+    all tasks, and those of the task that is among the arguments (`mobile_eval.cli.help`).
 
     Args:
         classes: Dataclass of the options of each task, by the task's name.
+        task_of: Returns the task of an argument, such as the name of a model; None if it names none.
         only: Names of the options to offer; all by default.
     """
 
@@ -67,14 +73,16 @@ def with_options_by_task(classes: Mapping[str, type], *, only: tuple[str, ...] =
 
         signature: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            by_task = [parameter_of(option, _panel(option, tasks[name], len(classes))) for name, option in options.items()]
+            by_task = [parameter_of(option) for option in options.values()]
             signature += by_task if parameter.name == "options" else [parameter]
-        return _typer_command(command, signature, call)
+        typer_command = _typer_command(command, signature, call)
+        vars(typer_command)[TASK_OPTIONS] = TaskOptions({name: tuple(names) for name, names in tasks.items()}, task_of)
+        return typer_command
 
     return decorate
 
 
-def parameter_of(option: DeclaredOption, panel: str | None = None) -> inspect.Parameter:
+def parameter_of(option: DeclaredOption) -> inspect.Parameter:
     """A parameter of a command for typer. It is None where nothing was typed, so that the dataclass's default counts."""
     kinds: dict[type, Any] = {tuple: str, list: list[str]}  # tuples are typed with commas
     kind = kinds.get(option.kind, option.kind)
@@ -82,13 +90,17 @@ def parameter_of(option: DeclaredOption, panel: str | None = None) -> inspect.Pa
     if option.kind is bool and option.default is not False:  # None: unset by default, and can be switched both ways
         names[0] += f"/--no-{names[0].removeprefix('--')}"
     default = option.default
-    shown = str(default) if isinstance(default, int | float | str) and not isinstance(default, bool) and default != "" else False
+    number_or_text = isinstance(default, int | float | str) and not isinstance(default, bool) and default != ""
+    shown = str(default) if number_or_text else names[0].split("/")[0] if default is True else False
+    choices = "|".join(option.choices)
     info = typer.Option(
         *names,
         help=option.help,
         show_default=shown,
         min=option.minimum,
-        rich_help_panel=panel or option.panel,
+        rich_help_panel=option.panel,
+        metavar=choices if choices and len(f"{names[0]} {choices}") <= FIRST_COLUMN else None,
+        autocompletion=completed(option.choices) if option.choices else None,
     )
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, info])
 
@@ -101,13 +113,6 @@ def _typed_values(values: Values, names: Iterable[str]) -> Values:
     """Take the values of these names out of `values`; only those that were typed."""
     taken = {name: values.pop(name) for name in names}
     return {name: value for name, value in taken.items() if value is not None and value != []}
-
-
-def _panel(option: DeclaredOption, tasks: list[str], count: int) -> str:
-    if len(tasks) == count:
-        return option.panel or "Options of all tasks"
-    first = ", ".join(tasks[:-1])
-    return f"Options of {first} and {tasks[-1]}" if first else f"Options of {tasks[0]}"
 
 
 def _typer_command(command: Command, parameters: list[inspect.Parameter], call: Callable[[Values], None]) -> Command:

@@ -10,11 +10,25 @@ import typer
 from mobile_eval.cli.declared import with_options, with_options_by_task
 from mobile_eval.cli.options import Limit, MaxPixels, Model, RuntimeOptions, Threads
 from mobile_eval.datasets.base import DataSource
+from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.registry import TASKS
 
 
+def task_of_file(word: str) -> str | None:
+    """The task of a model file; None for another word."""
+    from mobile_eval.model.archive import read_description
+
+    path = Path(word)
+    if path.suffix != ".tflite" or not path.is_file():
+        return None
+    try:
+        return read_description(path).task
+    except HRNetError:
+        return None
+
+
 @with_options
-@with_options_by_task({name: task.options for name, task in TASKS.items()})
+@with_options_by_task({name: task.options for name, task in TASKS.items()}, task_of_file)
 def evaluate(
     model: Model,
     source: DataSource,

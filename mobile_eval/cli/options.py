@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mobile_eval.datasets.base import DATA
 from mobile_eval.image.image_size import MAX_PIXELS, set_max_pixels
 from mobile_eval.options import option
 
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from mobile_eval.runtime.backend import Backend
 
 RUNTIME = "Runtime"  # heading in --help
+RUNTIMES = ("auto", "ai-edge-litert", "tflite-runtime")
+MODES = ("full", "quick", "rapid")  # of `mobile_eval.benchmark.latency`
 
 Model = Annotated[Path, typer.Argument(metavar="M.tflite", help="A model written by `hrnet convert`.", show_default=False)]
 Threads = Annotated[int, typer.Option(min=1, help="Number of threads.")]
 Exif = Annotated[
     str | None,
     typer.Option(
-        help="Whether annotations refer to images as EXIF turns them (upright) or as they are stored (stored). Default: decided "
-        "by the image sizes in the annotations.",
+        metavar="upright|stored",
+        help="Whether annotations are of images as EXIF turns them (upright) or as stored. Default: decided by the image sizes.",
         show_default=False,
     ),
 ]
@@ -31,8 +34,9 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(
         callback=set_max_pixels,
-        help="Maximum number of pixels of an image or mask; larger files are not decoded.",
-        show_default=f"{MAX_PIXELS}",
+        help="Largest number of pixels of an image or mask that is decoded.",
+        show_default=f"{MAX_PIXELS // 1_000_000} million",
+        rich_help_panel=DATA,
     ),
 ]
 MinScore = Annotated[float, typer.Option(help="Lowest score of a box.")]
@@ -42,7 +46,7 @@ MinScore = Annotated[float, typer.Option(help="Lowest score of a box.")]
 class RuntimeOptions:
     """What runs a model: the TFLite runtime and its kernels, or a delegate."""
 
-    runtime: str = option("auto", "TFLite runtime: auto, ai-edge-litert or tflite-runtime.", panel=RUNTIME)
+    runtime: str = option("auto", "TFLite runtime: auto, ai-edge-litert or tflite-runtime.", panel=RUNTIME, choices=RUNTIMES)
     xnnpack: bool = option(True, "Let XNNPACK run the operators that it supports.", panel=RUNTIME)
     delegate: str | None = option(None, "Delegate: edgetpu, or the path of a delegate library.", panel=RUNTIME)
     delegate_option: list[str] | None = option(None, "Option of the delegate, as NAME=VALUE; may be repeated.", panel=RUNTIME)

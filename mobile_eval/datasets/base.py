@@ -38,30 +38,24 @@ class DataSource:
             `datasets.coordinate_frame.FRAMES`. None decides by the sizes in the file.
     """
 
-    images: Path | None = option(None, "Folder of the images; for classification, with a folder for each class.", panel=DATA)
+    images: Path | None = option(None, "Folder of the images; for classification, with a folder per class.", panel=DATA)
     annotations: Path | None = option(
-        None,
-        "Annotation file: COCO JSON of keypoints or boxes; for faces also WFLW's list, a CSV, or a folder of .pts files.",
-        panel=DATA,
+        None, "COCO JSON of keypoints or boxes; for faces also WFLW's list, a CSV, or a folder of .pts files.", panel=DATA
     )
-    masks: Path | None = option(
-        None, "Folder with a mask of class indices for each image (255: ignored); for segmentation.", panel=DATA
-    )
+    masks: Path | None = option(None, "Folder of the masks: class indices; 255 is ignored (segmentation).", panel=DATA)
     classes: Path | None = option(
-        None, "File with the names of the mask classes, in their order: a JSON list, or one name per line.", panel=DATA
+        None, "File with the class names of the masks, in order: a JSON list, or one name per line.", panel=DATA
     )
     category: str | None = option(
-        None,
-        "Name or id of the category to use, where several have keypoints. Default: the category of the model or the run.",
-        panel=DATA,
+        None, "Name or id of the category, where several have keypoints. Default: that of the model or run.", panel=DATA
     )
-    strict: bool = option(False, "Refuse annotations at the first bad label; by default up to 1 % are skipped.", panel=DATA)
+    strict: bool = option(False, "Refuse the first bad label, instead of skipping up to 1 % of them.", panel=DATA)
     expected: str | None = field(default=None, compare=False)
     exif: str | None = option(
         None,
-        "Whether annotations refer to images as EXIF turns them (upright) or as they are stored (stored). Default: decided by "
-        "the image sizes in the annotations.",
+        "Whether annotations are of images as EXIF turns them (upright) or as stored. Default: decided by the image sizes.",
         panel=DATA,
+        choices=("upright", "stored"),
     )
 
     def read_as(self, config: Mapping[str, Json]) -> DataSource:

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from mobile_eval.cli.declared import with_options, with_options_by_task
+from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
+from training.cli.completion import complete_methods, complete_model, complete_recipe, task_of_model
 from training.cli.options import (
     ExecutionOptions,
     NetworkOptions,
@@ -26,14 +28,16 @@ from training.tasks.registry import TRAINING_TASKS
 
 TEACHER_WEIGHT = 0.5  # of `hrnet train --teacher`, unless --distill-weight is given
 
-app = typer.Typer(no_args_is_help=True)
+app = Commands()
 
 
 @app.command(rich_help_panel="Train")
-@with_options_by_task({task: config_options(task) for task in TRAINING_TASKS})
+@with_options_by_task({task: config_options(task) for task in TRAINING_TASKS}, task_of_model)
 @with_options
 def train(
-    model: Annotated[str, typer.Argument(help="Name of a model, see `hrnet models`, such as pose-small-v1.")],
+    model: Annotated[
+        str, typer.Argument(help="Name of a model, see `hrnet models`, such as pose-small-v1.", autocompletion=complete_model)
+    ],
     output: Output,
     data: TrainingData,
     network: NetworkOptions,
@@ -41,7 +45,11 @@ def train(
     execution: ExecutionOptions,
     recipe: Annotated[
         str | None,
-        typer.Option(help="Name of a recipe of the task, or a .yaml file. Default: by the model.", show_default=False),
+        typer.Option(
+            help="Name of a recipe of the task, or a .yaml file. Default: by the model.",
+            show_default=False,
+            autocompletion=complete_recipe,
+        ),
     ] = None,
     init: Annotated[Path | None, typer.Option(help="Run to start from: weights whose name and shape match are copied.")] = None,
     teacher: Annotated[Path | None, typer.Option(help="Run to distill from (knowledge distillation).")] = None,
@@ -89,7 +97,8 @@ def rank(
         list[str] | None,
         typer.Option(
             help="Importance method: leave-one-out (default), taylor, l0, l1, random, or all. May be repeated; pruning goes by "
-            "the first one."
+            "the first one.",
+            autocompletion=complete_methods,
         ),
     ] = None,
     include_blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,

@@ -7,19 +7,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    name="data",
-    help="Generate synthetic data, or import data sets of other formats.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-imports = typer.Typer(
-    name="import",
-    help="Import classification data as a folder of images for each class. An interrupted command can be repeated.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+from mobile_eval.cli.help import Commands
+from training.cli.completion import complete_task
+
+app = Commands("data", "Check data sets, generate synthetic data, and import data sets of other formats.")
+imports = Commands(
+    "import", "Import classification data as a folder of images for each class. An interrupted command can be repeated."
 )
 app.add_typer(imports)
 
@@ -32,7 +25,10 @@ def synthetic(
     train_images: Annotated[int, typer.Option(help="Number of training images.", min=1)] = 1200,
     val_images: Annotated[int, typer.Option(help="Number of validation images.", min=1)] = 200,
     image_size: Annotated[str, typer.Option(help="Image size as HEIGHTxWIDTH in pixels.")] = "192x160",
-    task: Annotated[str, typer.Option(help="Task: pose, landmarks, segmentation, classification or detection.")] = "pose",
+    task: Annotated[
+        str,
+        typer.Option(help="Task: pose, landmarks, segmentation, classification or detection.", autocompletion=complete_task),
+    ] = "pose",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Generate a small data set of drawn people with exact labels, for any task.

@@ -16,7 +16,9 @@ import typer
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.options import HELP, option, redeclared
+from training.cli.completion import METHODS
 from training.config import (
+    EXECUTION,
     CheckpointConfig,
     DataConfig,
     OptimizerConfig,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from training.execution import Execution
     from training.pruning.plan import PruneOptions
 
-NETWORK, EXECUTION, BUDGET = "Network", "Execution", "Budget"  # headings in --help
+NETWORK, BUDGET, SELECTION = "Network", "Budget", "Selection"  # headings in --help
 
 Output = Annotated[Path, typer.Option(help="Folder of the run to write.", show_default=False)]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --output.")]
@@ -49,13 +51,11 @@ class NetworkOptions:
     stem_width: int | None = option(None, "Number of channels of the stem.", minimum=1, panel=NETWORK)
     stage1_blocks: int | None = option(None, "Number of bottleneck blocks in stage 1.", minimum=1, panel=NETWORK)
     stage1_width: int | None = option(
-        None, "Number of inner channels of these blocks; they output four times as many.", minimum=1, panel=NETWORK
+        None, "Number of inner channels of these blocks, whose output has 4 times as many.", minimum=1, panel=NETWORK
     )
     head_width: int | None = option(None, "Number of channels of the head.", minimum=1, panel=NETWORK)
-    width_like: Path | None = option(
-        None, "Run: choose the width so that the int8 model is as fast on this machine as this run's.", panel=NETWORK
-    )
-    links_from: Path | None = option(None, "Run: keep only the fusion links and blocks that this run has.", panel=NETWORK)
+    width_like: Path | None = option(None, "Run whose int8 latency on this machine decides the width.", panel=NETWORK)
+    links_from: Path | None = option(None, "Run whose fusion links and blocks are built, instead of all.", panel=NETWORK)
 
     def spec(self, model: str, output: Path) -> Network:
         """Return the spec of a named model with these sizes, or with the width or connectivity of another run.
@@ -91,21 +91,21 @@ class ExecutionOptions:
     """How a training runs."""
 
     strategy: str = option(
-        "one", "Devices: one, mirrored (several of this machine), or multi-worker (TF_CONFIG or SLURM).", panel=EXECUTION
+        "one",
+        "Devices: one, mirrored (several of this machine), or multi-worker (TF_CONFIG or SLURM).",
+        panel=EXECUTION,
+        choices=("one", "mirrored", "multi-worker"),
     )
     devices: int | None = option(
         None, "Number of devices (mirrored only). Default: all of this machine.", minimum=1, panel=EXECUTION
     )
     jit: bool = option(False, "Compile the training step with XLA.", panel=EXECUTION)
     tensorboard: bool = option(False, "Write curves and pictures to OUTPUT/tensorboard.", panel=EXECUTION)
-    cache: Path | None = option(None, "Folder for decoded images, so that each one is decoded only once.", panel=EXECUTION)
+    cache: Path | None = option(None, "Folder for decoded images, so that each is decoded only once.", panel=EXECUTION)
     workers: int | None = option(
-        None, "Number of threads that decode and augment images. Default: 2, or 4 on machines with 4 cores or more.", minimum=1,
-        panel=EXECUTION,
-    )  # fmt: skip
-    memory_budget: str = option(
-        "1GiB", "Memory for examples and activations outside of training steps, such as 512MiB.", panel=EXECUTION
+        None, "Number of threads that decode and augment images. Default: 2 to 4.", minimum=1, panel=EXECUTION
     )
+    memory_budget: str = option("1GiB", "Memory outside of training steps, such as 512MiB.", panel=EXECUTION)
 
     def execution(self) -> Execution:
         """Return the execution. Call it before TensorFlow does anything else: workers meet when their strategy is made."""
@@ -162,16 +162,19 @@ class PlanOptions:
     keep_links: float | None = option(None, "Fraction of the full network's fusion links to keep.", panel=BUDGET)
     max_drop: float | None = option(None, "Largest drop of the metric before fine-tuning, such as 0.01.", panel=BUDGET)
     method: str | None = option(
-        None, "Importance method. Default: the first one of the ranking. random removes single links, whatever that saves."
+        None,
+        "Importance method. Default: the first one of the ranking. random removes single links, whatever that saves.",
+        panel=SELECTION,
+        choices=METHODS,
     )
-    include_blocks: bool = option(False, "Remove residual blocks too.", name="blocks")
+    include_blocks: bool = option(False, "Remove residual blocks too.", name="blocks", panel=SELECTION)
     profile: str | None = option(
-        None, "File of `python -m mobile_eval profile` on the target. Default: measure latency on this machine."
+        None, "File of `hrnet profile` on the target. Default: measure latency on this machine.", panel=BUDGET
     )
-    threads: int = option(1, "Number of threads for measuring latency.", minimum=1)
-    rerank: bool = option(False, "Measure importance again after each removal (slower).")
-    accept_closest: bool = option(False, "If no network is within the budget, use the closest one.")
-    rounds: int = option(1, "Number of prune and fine-tune rounds, which share --epochs.", minimum=1)
+    threads: int = option(1, "Number of threads for measuring latency.", minimum=1, panel=BUDGET)
+    rerank: bool = option(False, "Measure importance again after each removal (slower).", panel=SELECTION)
+    accept_closest: bool = option(False, "If no network is within the budget, use the closest one.", panel=BUDGET)
+    rounds: int = option(1, "Number of prune and fine-tune rounds, which share --epochs.", minimum=1, panel=SELECTION)
 
     def prune_options(self) -> PruneOptions:
         """Return the options of pruning."""

@@ -19,15 +19,11 @@ class TrainingData:
     """
 
     images: Path | None = redeclared(DataSource, "images", None)
-    val_images: Path | None = option(None, "Folder of the validation images. Default: that of the training images.", panel=DATA)
-    train_annotations: Path | None = option(
-        None,
-        "Training annotations: COCO JSON of keypoints or boxes; for faces also WFLW's list, a CSV, or a folder of .pts files.",
-        panel=DATA,
-    )
+    val_images: Path | None = option(None, "Folder of the validation images. Default: that of training.", panel=DATA)
+    train_annotations: Path | None = redeclared(DataSource, "annotations", None)
     val_annotations: Path | None = option(None, "Validation annotations.", panel=DATA)
     masks: Path | None = redeclared(DataSource, "masks", None)
-    val_masks: Path | None = option(None, "Folder of the masks of the validation images.", panel=DATA)
+    val_masks: Path | None = option(None, "Folder of the validation masks.", panel=DATA)
     classes: Path | None = redeclared(DataSource, "classes", None)
     category: str | None = redeclared(DataSource, "category", None)
     strict: bool = redeclared(DataSource, "strict", False)

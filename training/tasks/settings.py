@@ -12,6 +12,8 @@ from mobile_eval.options import option
 if TYPE_CHECKING:
     from mobile_eval.image.geometry import Geometry
 
+LOSS, AUGMENTATION = "Targets and loss", "Augmentation"  # headings in --help
+
 
 @dataclasses.dataclass(frozen=True)
 class TaskSettings:
@@ -35,8 +37,8 @@ class TaskSettings:
 class ClassWeightSettings(TaskSettings):
     """Settings of tasks whose loss can weigh the classes. The fields are declared here, so that all tasks share their help."""
 
-    class_weights: tuple[float, ...] = option((), "Weight of each class in the loss, such as 0.8,1.2.")
-    balance_classes: bool = option(False, "Weigh the classes by how rare they are in the training set.")
+    class_weights: tuple[float, ...] = option((), "Weight of each class in the loss, such as 0.8,1.2.", panel=LOSS)
+    balance_classes: bool = option(False, "Weigh the classes by how rare they are in the training set.", panel=LOSS)
 
     def check_class_weights(self) -> None:
         """Raise HRNetError where a weight is negative, or where weights are both given and to be computed."""

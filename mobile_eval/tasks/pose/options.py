@@ -16,6 +16,7 @@ class KeypointEvalOptions:
     decoding: str = option(
         "model",
         "Decoding of heatmaps: model (as it was trained), quarter (official), dark (arXiv 1910.06278) or udp (arXiv 1911.07524).",
+        choices=("model", "quarter", "dark", "udp"),
     )
     predictions: Path | None = option(None, "File for the predictions, as COCO results (JSON).")
     resume: bool = option(False, "Continue an interrupted evaluation into --predictions.")

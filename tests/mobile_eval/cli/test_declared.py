@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from mobile_eval.cli.declared import with_options, with_options_by_task
+from mobile_eval.cli.help import Commands
 from mobile_eval.errors import HRNetError
 from mobile_eval.options import checked_options, option, options_of, parse_values
 
@@ -34,7 +34,7 @@ class Depth:
 
 
 def typed(command: Any, *arguments: str) -> Any:
-    app = typer.Typer(pretty_exceptions_enable=False)
+    app = Commands()
     app.command()(command)
     result = CliRunner().invoke(app, arguments)
     if result.exception and not isinstance(result.exception, SystemExit):
@@ -68,7 +68,12 @@ def test_options_of_several_tasks() -> None:
     assert typed(measure).exit_code == 0
     assert calls == [{"levels": 4, "device": "side"}, {}]
     assert typed(measure, "--levels", "0").exit_code == 2
-    assert "Options of depth" in typed(measure, "--help").output
+    common, depth = (typed(measure, *words, "--help").output for words in ((), ("depth",)))
+    assert "--device TEXT" in common
+    assert "--levels N" not in common
+    assert "Options of depth" in depth
+    assert "--levels N" in depth
+    assert "--focal-mm" not in depth
 
 
 def test_values_are_checked() -> None:

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.options import option
-from training.tasks.settings import TaskSettings, check_choice, check_fractions, check_not_negative, check_positive
+from training.tasks.settings import (
+    AUGMENTATION,
+    LOSS,
+    TaskSettings,
+    check_choice,
+    check_fractions,
+    check_not_negative,
+    check_positive,
+)
 
 FROZEN, UPDATED = NORMS = ("frozen", "updated")
 MAX_PROPOSALS = 1000
@@ -16,14 +24,18 @@ MAX_PROPOSALS = 1000
 class DetectionSettings(TaskSettings):
     """Augmentation, and how many anchors, proposals and boxes the two losses of Faster R-CNN sample."""
 
-    min_scale: float = option(1.0, "Smallest random zoom; 1 fits the full image into the network's input.")
-    max_scale: float = option(1.0, "Largest random zoom.")
-    flip_probability: float = option(0.5, "Probability of a horizontal flip.")
-    color_jitter: float = option(0.0, "Largest random change of contrast and brightness, as a fraction.")
-    rpn_samples: int = option(256, "Number of anchors per image that the loss of the region proposal network samples.")
-    train_proposals: int = option(1000, "Number of proposals per image from which the box head's boxes are sampled.")
-    box_samples: int = option(512, "Number of boxes per image that the loss of the box head samples.")
-    norm: str = option(FROZEN, "BatchNorm statistics while training: frozen, as in the official recipes, or updated.")
+    min_scale: float = option(1.0, "Smallest random zoom; 1 fits the full image into the network's input.", panel=AUGMENTATION)
+    max_scale: float = option(1.0, "Largest random zoom.", panel=AUGMENTATION)
+    flip_probability: float = option(0.5, "Probability of a horizontal flip.", panel=AUGMENTATION)
+    color_jitter: float = option(0.0, "Largest random change of contrast and brightness, as a fraction.", panel=AUGMENTATION)
+    rpn_samples: int = option(
+        256, "Number of anchors per image that the loss of the region proposal network samples.", panel=LOSS
+    )
+    train_proposals: int = option(1000, "Number of proposals per image from which the box head's boxes are sampled.", panel=LOSS)
+    box_samples: int = option(512, "Number of boxes per image that the loss of the box head samples.", panel=LOSS)
+    norm: str = option(
+        FROZEN, "BatchNorm statistics while training: frozen, as in the official recipes, or updated.", panel=LOSS, choices=NORMS
+    )
 
     def __post_init__(self) -> None:
         check_positive(self, "min_scale", "max_scale", "rpn_samples", "train_proposals", "box_samples")
