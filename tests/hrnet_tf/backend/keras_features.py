@@ -30,7 +30,7 @@ LEARNING_RATE = 1e-3
 def heatmap_network() -> KerasModel:
     """A model of `HRNet`, compiled."""
     model = HRNet("pose-small-v1", outputs=3, **SIZES)
-    model.compile(keras.optimizers.Adam(LEARNING_RATE), "mse")
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), keras.losses.MeanSquaredError())
     return model
 
 
@@ -41,7 +41,7 @@ def two_outputs() -> KerasModel:
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(backbone.pyramid_outputs["P3"])
     classes = keras.layers.Dense(2, dtype="float32", name="classes")(pooled)
     model = keras.Model(backbone.input, {"maps": maps, "classes": classes}, name="two_outputs")
-    losses = {"maps": "mse", "classes": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
+    losses = {"maps": keras.losses.MeanSquaredError(), "classes": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
     model.compile(keras.optimizers.Adam(LEARNING_RATE), losses, metrics={"classes": ["accuracy"]})
     return model
 
@@ -154,7 +154,6 @@ def under_strategies() -> dict[str, Any]:
     weights = two_outputs().get_weights()
     scopes = {
         "none": contextlib.nullcontext(),
-        "one": tf.distribute.OneDeviceStrategy("/cpu:0").scope(),
         "mirrored": tf.distribute.MirroredStrategy(["CPU:0"]).scope(),
     }
     results = {}

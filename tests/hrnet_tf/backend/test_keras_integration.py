@@ -38,7 +38,7 @@ def test_fit_with_callbacks_of_keras(results: dict[str, Any], name: str) -> None
     assert training["epochs"] == 3  # patience ends it
     assert training["learning_rate"] == pytest.approx(LEARNING_RATE / 4)
     assert training["checkpoints"] == ["epoch1.keras", "epoch2.keras", "epoch3.keras"]
-    assert training["best_epoch"] < 1e-6
+    assert training["best_epoch"] < 1e-5
     assert training["events"] == (0 if results["backend"] == "jax" else 2)  # of training and validation
     assert training["same_spec"]
 
@@ -77,11 +77,11 @@ def test_mixed_precision(results: dict[str, Any], policy: str) -> None:
     }
 
 
-def test_strategies_train_the_same_model(results: dict[str, Any]) -> None:
+def test_strategy_trains_the_same_model(results: dict[str, Any]) -> None:
+    """`tests/training/engine/test_strategies.py` trains it on two devices."""
     if results["backend"] == "jax":
         pytest.skip("strategies are TensorFlow's")
-    expected, *others = (results["strategies"][name] for name in ("none", "one", "mirrored"))
+    expected, actual = results["strategies"]["none"], results["strategies"]["mirrored"]
     assert len(set(expected["losses"])) == 2
-    for actual in others:
-        assert actual["losses"] == pytest.approx(expected["losses"], rel=1e-5)
-        assert actual["spec"] == expected["spec"]
+    assert actual["losses"] == pytest.approx(expected["losses"], rel=1e-5)
+    assert actual["spec"] == expected["spec"]

@@ -24,7 +24,8 @@ def micro() -> Micro:
     """A function that returns the spec of a micro network for a task, with changes."""
 
     def make(task: str, **changes: object) -> HRNetSpec:
-        sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": (StageSpec(1, 1),) * 3}
+        stages = (StageSpec(1, 1),) * (3 if task in ("pose", "detection") else 2)  # few layers to build
+        sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": stages}
         sizes |= {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4}
         interpolation = "bilinear" if task in ("segmentation", "landmarks") else "nearest"
         return HRNetSpec(name="micro", task=task, interpolation=interpolation, **{**sizes, **changes}).full()  # type: ignore[arg-type]
