@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.image.image_size import max_pixels, set_max_pixels
+from tests.support.program import Completed, Hrnet
 from training.config import DataConfig, ScheduleConfig, TrainingConfig
 from training.tasks.pose.settings import PoseSettings
 
@@ -44,6 +47,22 @@ def converted_files_run_in_this_process(request: pytest.FixtureRequest) -> Itera
         if room in ("conversion", "training", "hrnet_tf"):
             patch.setattr("mobile_eval.runtime.interpreter.check_runs", lambda paths, backend: None)
         yield
+
+
+@pytest.fixture
+def hrnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hrnet:
+    """A function that runs a command of `hrnet` in this process. It splits strings into words, but no lists and paths."""
+    import hrnet_tf.__main__
+
+    def run(*arguments: object) -> Completed:
+        words = [argument.split() if isinstance(argument, str) else argument for argument in arguments]
+        lists = [word if isinstance(word, list) else [word] for word in words]
+        monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, itertools.chain(*lists))])
+        with pytest.raises(SystemExit) as ended:
+            hrnet_tf.__main__.main()
+        return Completed(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

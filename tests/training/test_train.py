@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 from hrnet_tf.checkpoints.from_torch import import_checkpoint
 from hrnet_tf.checkpoints.to_torch import export_run
 from hrnet_tf.models.build import build_model
@@ -22,6 +20,7 @@ from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.coco.keypoints import load_keypoint_dataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
+from tests.support.program import Hrnet
 from training.config import TrainingConfig
 from training.engine.history import read_history
 from training.train import dataset_summary, train
@@ -31,23 +30,10 @@ pytestmark = pytest.mark.slow
 MICRO = "--width 4 --modules 1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64 --batch-size 8"
 
 
-def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Runs the command and returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
-    try:
-        hrnet_tf.__main__.main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
-
-
-def test_pose_w32_is_trained_by_the_coco_recipe(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pose_w32_is_trained_by_the_coco_recipe(drawn: Path, tmp_path: Path, hrnet: Hrnet) -> None:
     data = f"--train-annotations {drawn / 'person_keypoints_train.json'} --images {drawn / 'images'}"
     command = f"train pose-w32 {MICRO} {data} --epochs 2 --lr-milestones 1 --loss ohkm --cache {tmp_path / 'cache'}"
-    assert hrnet(f"{command} --output {tmp_path / 'run'}", monkeypatch) == 0
-    output = capsys.readouterr().out
+    output = hrnet(f"{command} --output {tmp_path / 'run'}").output()
     assert "recipe coco" in output
     assert "\ndevice: " in f"\n{output}"
     assert "training on " in output
@@ -62,9 +48,10 @@ def test_pose_w32_is_trained_by_the_coco_recipe(
     assert (config["half_body_probability"], config["learning_rate"]) == (0.3, 1e-3)
     assert [row["epoch"] for row in read_history(tmp_path / "run")] == [1, 2]
     assert len(list((tmp_path / "cache").glob("*/done.bin"))) == 1
-    assert hrnet(f"{command} --output {tmp_path / 'run'} --resume", monkeypatch) == 0  # the same settings
-    assert hrnet(f"{command} --output {tmp_path / 'run'} --resume --sigma 3", monkeypatch) == 2
-    assert "--sigma was 2.0, is now 3.0" in capsys.readouterr().err
+    assert hrnet(f"{command} --output {tmp_path / 'run'} --resume").code == 0  # the same settings
+    ended = hrnet(f"{command} --output {tmp_path / 'run'} --resume --sigma 3")
+    assert ended.code == 2
+    assert "--sigma was 2.0, is now 3.0" in ended.err
 
 
 def test_pose_network_is_initialized_from_an_imagenet_trunk(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
@@ -86,16 +73,15 @@ def test_pose_network_is_initialized_from_an_imagenet_trunk(small: HRNetSpec, co
             np.testing.assert_allclose(trained[name], expected[name], atol=1e-6, err_msg=name)
 
 
-def test_too_many_damaged_images(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_too_many_damaged_images(drawn: Path, tmp_path: Path, hrnet: Hrnet) -> None:
     images = shutil.copytree(drawn / "images", tmp_path / "images")
     for path in sorted(images.glob("train_*"))[:12]:
         path.write_bytes(path.read_bytes()[:1000])
     data = f"--train-annotations {drawn / 'person_keypoints_train.json'} --images {images}"
     out = tmp_path / "run"
-    assert hrnet(f"train pose-small-v1 {MICRO} {data} --epochs 1 --output {out}", monkeypatch) == 2
-    line = capsys.readouterr().err.strip().splitlines()[-1]
+    ended = hrnet(f"train pose-small-v1 {MICRO} {data} --epochs 1 --output {out}")
+    assert ended.code == 2
+    line = ended.err.strip().splitlines()[-1]
     assert line.startswith("error: epoch 1: the images of ")
     assert "examples cannot be read, more than 1%; the first: image " in line
     assert not out.exists()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 import training.callbacks.run_checkpoint
 import training.pruning.prune
 import training.ranking.rank
@@ -22,6 +20,7 @@ from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
+from tests.support.program import Hrnet
 from training.config import TrainingConfig
 from training.engine.history import read_history
 from training.pruning.budget import Budget
@@ -117,16 +116,13 @@ def test_drop_of_the_metric_is_limited(few_links: Run, config: TrainingConfig, t
     assert all(step.score is not None and plan.full_score - step.score <= 0.999 for step in plan.steps)
 
 
-def test_dry_run(trained: Run, drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run(trained: Run, drawn: Path, monkeypatch: pytest.MonkeyPatch, hrnet: Hrnet) -> None:
     before = {path: path.stat().st_mtime_ns for path in trained.path.parent.rglob("*")}
     people = f"--train-annotations {drawn}/person_keypoints_train.json --images {drawn}/images"
-    monkeypatch.setattr(sys, "argv", ["hrnet", *f"prune {trained.path} {people} --keep-macs 0.7 --dry-run".split()])
     monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit) as ended:
-        hrnet_tf.__main__.main()
-    assert not ended.value.code
-    shown = capsys.readouterr().out
-    share = re.search(r"of 17 links .* predicted (0\.\d+)", shown)
+    ended = hrnet(f"prune {trained.path} {people} --keep-macs 0.7 --dry-run")
+    assert ended.code == 0
+    share = re.search(r"of 17 links .* predicted (0\.\d+)", ended.out)
     assert share is not None
     assert 0 < float(share[1]) <= 0.7
     assert {path: path.stat().st_mtime_ns for path in trained.path.parent.rglob("*")} == before
