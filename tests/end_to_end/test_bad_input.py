@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,22 @@ from tests.support.program import Completed, Hrnet
 from training.config import TrainingConfig
 
 
-@pytest.fixture
-def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def stored(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with random weights and a ranking."""
     category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
-    run = Run(tmp_path / "run", "train", spec, category, config.to_json())
+    run = Run(tmp_path_factory.mktemp("stored") / "run", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
     scores = {"leave-one-out": dict.fromkeys(spec.links, 1.0)}
     save_ranking(run, Ranking(24, 0, scores, {"leave-one-out": None}, {}))
     return run.path
+
+
+@pytest.fixture
+def trained(stored: Path, tmp_path: Path) -> Path:
+    """A copy of the run, which a test may damage."""
+    return Path(shutil.copytree(stored, tmp_path / "run"))
 
 
 def error_line(ended: Completed) -> str:

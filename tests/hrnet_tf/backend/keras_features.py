@@ -116,10 +116,11 @@ def copies(model: KerasModel, folder: Path) -> dict[str, Any]:
 
 
 def printed_parameters(model: KerasModel) -> bool:
-    """Whether `summary` prints the number of parameters."""
+    """Whether `summary` prints the number of trainable parameters."""
     lines: list[str] = []
     model.summary(print_fn=lambda line, **_: lines.append(line))
-    return str(model.count_params()) in "\n".join(lines).replace(",", "")
+    count = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    return f"Trainable params: {count} " in "\n".join(lines).replace(",", "")
 
 
 def two_losses(model: KerasModel) -> list[float]:
