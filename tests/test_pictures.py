@@ -1,4 +1,4 @@
-"""Pictures in the documentation match the stored results and have a background for dark pages."""
+"""Pictures in the documentation match the stored results, and have a background and the colors of both schemes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
+
+from mobile_eval.viz.svg import PAPER, dark_style
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,5 +21,6 @@ def test_pictures_match_the_stored_results(tmp_path: Path) -> None:
         assert (tmp_path / name).read_text() == (ROOT / "docs" / "images" / name).read_text(), f"run {' '.join(command[:2])}"
         root = ElementTree.parse(ROOT / "docs" / "images" / name).getroot()
         background = root[0]
-        assert background.get("fill") == "#ffffff"
+        assert background.get("fill") == PAPER
+        assert root[1].text == dark_style()
         assert [background.get(side) for side in ("x", "y", "width", "height")] == root.get("viewBox", "").split()

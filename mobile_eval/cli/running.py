@@ -72,10 +72,24 @@ def with_options(message: str, application: typer.Typer, arguments: Sequence[str
         The message for users of the command line.
     """
     command: object = typer.main.get_command(application)
-    options = _options_by_parameter(command)
+    root = command
     for argument in arguments:
         command = command.commands.get(argument, command) if isinstance(command, TyperGroup) else command
-    options.update(_options_by_parameter(command))
+    return _spelled(message, root, command)
+
+
+def spelled(message: str, context: typer.Context) -> str:
+    """Spell the parameters in a text as options, as `with_options` does, for the output of a command.
+
+    Args:
+        message: The text, with parameters in backticks.
+        context: The context of the command that runs.
+    """
+    return _spelled(message, context.find_root().command, context.command)
+
+
+def _spelled(message: str, root: object, command: object) -> str:
+    options = _options_by_parameter(root) | _options_by_parameter(command)
     return PARAMETER.sub(lambda match: options.get(match[1], match[1]), message)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import brief
@@ -86,6 +86,21 @@ def pairs_by_name(names: Sequence[str]) -> Pairs:
         if JOINED_LETTER not in markings or len(new) >= MIN_JOINED:
             pairs |= new
     return tuple(sorted(pairs.items()))
+
+
+def sided_without_pair(names: Sequence[str], paired: Collection[int]) -> tuple[str, ...]:
+    """The keypoints whose names have a word or letter for a side, but that are in no pair.
+
+    Args:
+        names: The names of the keypoints (K,).
+        paired: Indices of the keypoints that are in pairs.
+
+    Example:
+        >>> sided_without_pair(["nose", "left_eye", "right_eye", "left_ear"], {1, 2})
+        ('left_ear',)
+    """
+    marked = {index for index, name in enumerate(names) for marking, _, _ in _sides(name) if marking in (WORD, LETTER)}
+    return tuple(names[index] for index in sorted(marked - set(paired)))
 
 
 def words_without_side(name: str) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from mobile_eval.benchmark.bootstrap import Interval
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, read_json, write_json, write_text
+from mobile_eval.messages import number_of
+from mobile_eval.report.figures import Figure, scatter_figure
 from mobile_eval.report.html import template
 from mobile_eval.typed import brief, checked
-from mobile_eval.viz.scatter import Point, scatter_svg
+from mobile_eval.viz.scatter import Point
 from mobile_eval.viz.svg import PALETTE
 
 
@@ -186,11 +186,26 @@ def compare_devices(paths: Sequence[Path], output: Path | str) -> DevicesResult:
         raise HRNetError(f"these results are of several tasks, with the metrics {' and '.join(metrics)}: give those of one task")
     result = DevicesResult(tuple(devices))
     folder = check_output_folder(output)
-    plot = Markup(_plot(result, metrics[0]))
-    page = template("devices.html.j2").render(devices=result.devices, rows=result.rows, plot=plot, metric=metrics[0])
+    plot = _figure(result, metrics[0])
+    page = template("devices.html.j2").render(
+        devices=result.devices, rows=result.rows, plot=plot, metric=metrics[0], title=page_title(result)
+    )
     write_json(folder / "devices.json", result.to_json())
     write_text(folder / "index.html", page)
     return result
+
+
+def page_title(result: DevicesResult) -> str:
+    """Title of the page: the range of the ratios of the model that is fastest for its reference."""
+    cells = [(row.label, cell) for row in result.rows for cell in row.cells if cell and not cell.is_reference]
+    title = f"{number_of(len(result.rows), 'models')} on {number_of(len(result.devices), 'devices')}"
+    if not cells:
+        return title
+    label, fastest = min(cells, key=lambda named: named[1].ratio)
+    ratios = [cell.ratio for name, cell in cells if name == label]
+    low, high = (f"{value:.2f}" for value in (min(ratios), max(ratios)))
+    span = low if low == high else f"{low} to {high}"
+    return f"{label} against {fastest.reference}: {span} of the latency on {number_of(len(ratios), 'devices')}"
 
 
 def _names(processors: Sequence[str], paths: Sequence[Path]) -> list[str]:
@@ -240,7 +255,7 @@ def _score(model: ModelEntry, path: Path) -> float:
     return model.score
 
 
-def _plot(result: DevicesResult, metric: str) -> str:
+def _figure(result: DevicesResult, metric: str) -> Figure:
     points: list[Point] = []
     index_of: dict[tuple[str, str], int] = {}
     for device in result.devices:
@@ -252,4 +267,7 @@ def _plot(result: DevicesResult, metric: str) -> str:
             if not cell.is_reference:
                 index = index_of[device.name, label]
                 points[index] = dataclasses.replace(points[index], reference=index_of[device.name, cell.reference])
-    return scatter_svg(points, metric)
+    names = [f"{label}, {device.name}" for device in result.devices for label in device.models]
+    figure = scatter_figure(points, metric, f"{metric} against latency")
+    rows = tuple((name, *row[1:]) for name, row in zip(names, figure.values.rows, strict=True))
+    return dataclasses.replace(figure, values=dataclasses.replace(figure.values, rows=rows))

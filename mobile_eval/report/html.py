@@ -7,39 +7,31 @@ from dataclasses import dataclass
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from mobile_eval.model.description import is_checked_on_random
-from mobile_eval.report.input_sizes import accuracy_by_size_svg, cost_by_size_svg, input_sizes, size_lines
+from mobile_eval.report.figures import Figure, kinds_figure, links_figure, removal_figure, scatter_figure
+from mobile_eval.report.headline import headline
+from mobile_eval.report.input_sizes import sizes_section
+from mobile_eval.report.number_format import count, percent, points_difference
 from mobile_eval.report.results import ComparedModel, ComparisonResult
-from mobile_eval.report.study import MEANING, StudyRow, study_plots, study_rows, verdicts
+from mobile_eval.report.study import study_section
 from mobile_eval.tasks.report import Example, LabeledResult
-from mobile_eval.viz.charts import importance_by_kind_svg, removal_points, removal_svg
-from mobile_eval.viz.link_diagram import link_diagram_svg
-from mobile_eval.viz.scatter import Point, scatter_svg
-from mobile_eval.viz.svg import PALETTE, visible
+from mobile_eval.viz.charts import removal_points
+from mobile_eval.viz.scatter import Point
+from mobile_eval.viz.svg import DARK, FAINT, FILL, GRID, INK, MUTED, PALETTE, PAPER, visible
 
 TYPICAL, DISAGREEING = 6, 3  # examples
 MAX_MODELS_BY_CLASS = 6
+COLOR_NAMES = {  # variables of the style sheet by the color in the light scheme
+    INK: "ink",
+    MUTED: "muted",
+    FAINT: "faint",
+    GRID: "line",
+    PAPER: "paper",
+    FILL: "fill",
+    **{color: f"series{number}" for number, color in enumerate(PALETTE)},
+}
 MAX_CLASSES, WORST_CLASSES = 40, 20  # of more classes, the worst are shown
-
-
-@dataclass(frozen=True)
-class StudySection:
-    """A study: a plot for each precision, rows by budget, conclusions, and what the kinds mean."""
-
-    plots: dict[str, Markup]
-    rows: list[StudyRow]
-    verdicts: list[str]
-    meaning: dict[str, str]
-
-
-@dataclass(frozen=True)
-class SizesSection:
-    """Charts of the metric and of the cost against input size."""
-
-    accuracy: Markup
-    cost: Markup
 
 
 @dataclass(frozen=True)
@@ -48,8 +40,8 @@ class Diagram:
 
     models: str
     summary: str
-    svg: Markup
-    removal: Markup | None
+    links: Figure
+    removal: Figure | None
 
 
 def template(name: str) -> jinja2.Template:
@@ -62,8 +54,14 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, count=count, points=points_difference)
+    environment.filters.update(percent=percent, count=count, points=points_difference, themed=themed)
+    environment.globals.update(color_names=COLOR_NAMES, dark_colors=DARK)
     return environment.get_template(name)
+
+
+def themed(color: str) -> str:
+    """The variable of the style sheet for a color of pictures, which has another value in the dark scheme."""
+    return f"var(--{COLOR_NAMES[color]})" if color in COLOR_NAMES else color
 
 
 def _visible(value: object) -> object:
@@ -75,6 +73,7 @@ def report_html(result: ComparisonResult) -> str:
     """The report as HTML."""
     report = result.task.report()
     typical, disagreeing = examples(result)
+    rows = class_table(result)
     return template("report.html.j2").render(
         result=result,
         metric=result.task.metric,
@@ -83,51 +82,19 @@ def report_html(result: ComparisonResult) -> str:
         legend=report.legend(result.dataset),
         headline=headline(result),
         randomly_checked=randomly_checked(result),
-        plot=Markup(accuracy_plot(result)),
-        sizes=sizes_section(result),
+        plot=accuracy_figure(result),
+        sizes=sizes_section(result.models, result.task.metric.name),
         diagrams=diagrams(result),
-        kinds=kinds_picture(result),
-        study=study_section(result),
-        class_rows=class_table(result),
+        kinds=kinds_of_links(result),
+        study=study_section(result.arms, result.models, result.task.metric.name),
+        class_rows=rows,
+        bar_scale=1.0
+        if result.task.metric.higher_is_better
+        else max((v or 0.0 for _, row in rows for v in row), default=1.0) or 1.0,
         class_models=class_models(result),
         colors=[PALETTE[index % len(PALETTE)] for index in range(len(result.models))],
         typical=typical,
         disagreeing=disagreeing,
-    )
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """A share in percent; a dash for None."""
-    return "–" if value is None else f"{value * 100:.{digits}f}"
-
-
-def points_difference(value: float | None, reference: float | None) -> str:
-    """The difference of two shares in percentage points, with its sign."""
-    if value is None or reference is None:
-        return ""
-    return f"{(value - reference) * 100:+.1f}".replace("-", "−")
-
-
-def count(value: float) -> str:
-    """A large number with three digits and a unit: 28.5 M."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:g}"
-
-
-def headline(result: ComparisonResult) -> str | None:
-    """Comparison of the example pair in one sentence; None for a single model."""
-    pair = result.example_pair()
-    if len(pair) < 2:
-        return None
-    full, pruned = (result.models[index] for index in pair)
-    ratio = pruned.latency.p50_ms / full.latency.p50_ms
-    links = f", with {pruned.links_kept} of {pruned.links_possible} fusion links" if pruned.links_possible else ""
-    return (
-        f"{pruned.label} takes {ratio:.2f} of {full.label}’s time "
-        f"({pruned.latency.p50_ms:.2f} against {full.latency.p50_ms:.2f} ms){links}; "
-        f"{result.task.metric.name} is {percent(pruned.measurement.score)} against {percent(full.measurement.score)} %."
     )
 
 
@@ -136,8 +103,8 @@ def randomly_checked(result: ComparisonResult) -> list[str]:
     return [model.label for model in result.models if is_checked_on_random(model.description.source)]
 
 
-def accuracy_plot(result: ComparisonResult) -> str:
-    """Plot (SVG) of the metric against latency; each model is joined to its reference."""
+def accuracy_figure(result: ComparisonResult) -> Figure:
+    """The metric against latency; each model is joined to its reference."""
     points = []
     for index, model in enumerate(result.models):
         points.append(
@@ -151,16 +118,8 @@ def accuracy_plot(result: ComparisonResult) -> str:
                 reference=model.reference if model.reference != index else None,
             )
         )
-    return scatter_svg(points, result.task.metric.name)
-
-
-def sizes_section(result: ComparisonResult) -> SizesSection | None:
-    """Accuracy and cost against input size; None if all models have the same size."""
-    if len(input_sizes(result.models)) < 2:
-        return None
-    lines = size_lines(result.models)
-    accuracy = accuracy_by_size_svg(lines, result.task.metric.name)
-    return SizesSection(Markup(accuracy), Markup(cost_by_size_svg(lines)))
+    metric = result.task.metric.name
+    return scatter_figure(points, metric, f"{metric} against latency")
 
 
 def diagrams(result: ComparisonResult) -> list[Diagram]:
@@ -176,34 +135,27 @@ def diagrams(result: ComparisonResult) -> list[Diagram]:
         importance = next((m.description.importance for m in models if m.description.importance), ranked)
         built = len(first.description.network["live_branches"])
         summary = f"{first.links_kept} of {first.links_possible} links, {built} branch modules"
-        svg = Markup(link_diagram_svg(first.description.network, importance))
-        drawn.append(Diagram(", ".join(model.label for model in models), summary, svg, _removal(models)))
+        names = ", ".join(model.label for model in models)
+        links = links_figure(first.description.network, importance, f"Fusion links of {names}")
+        drawn.append(Diagram(names, summary, links, _removal(models, names)))
     return drawn
 
 
-def _removal(models: list[ComparedModel]) -> Markup | None:
+def _removal(models: list[ComparedModel], names: str) -> Figure | None:
     """Chart of the accuracy after each removal step, from the first model whose description has it."""
     removal = next((m.description.source["removal"] for m in models if m.description.source.get("removal")), None)
     if removal is None:
         return None
     points = removal_points(removal["full_score"], removal["steps"])
-    return Markup(removal_svg(points, removal["metric"], removal["cost_unit"])) if len(points) > 1 else None
-
-
-def study_section(result: ComparisonResult) -> StudySection | None:
-    """The study that the models belong to, if any."""
-    if not result.arms:
+    if len(points) < 2:
         return None
-    rows = study_rows(result.arms, result.models)
-    plots = study_plots(rows, result.models, result.task.metric.name)
-    meaning = {kind: MEANING.get(kind, "") for kind in dict.fromkeys(row.kind for row in rows)}
-    return StudySection({name: Markup(svg) for name, svg in plots.items()}, rows, verdicts(rows), meaning)
+    return removal_figure(points, removal["metric"], removal["cost_unit"], f"Removal of links and blocks from {names}")
 
 
-def kinds_picture(result: ComparisonResult) -> Markup | None:
-    """Chart of the importance by kind of link, from the first model that was ranked."""
+def kinds_of_links(result: ComparisonResult) -> Figure | None:
+    """Importance by kind of link, from the first model that was ranked."""
     ranked = next((m.description.importance for m in result.models if m.description.importance), None)
-    return Markup(importance_by_kind_svg(ranked)) if ranked else None
+    return kinds_figure(ranked, "Mean importance by kind of link") if ranked else None
 
 
 def class_models(result: ComparisonResult) -> list[int]:
@@ -220,6 +172,13 @@ def class_table(result: ComparisonResult) -> list[tuple[str, list[float | None]]
         scored = [row for row in rows if row[1][0] is not None]
         rows = sorted(scored, key=lambda row: row[1][0] or 0.0, reverse=not higher_is_better)[:WORST_CLASSES]
     return [(name.replace("_", " "), values) for name, values in rows]
+
+
+def bar_scale(result: ComparisonResult, rows: list[tuple[str, list[float | None]]]) -> float:
+    """The score whose bar is as wide as its cell: 1, or the worst one where less is better."""
+    if result.task.metric.higher_is_better:
+        return 1.0
+    return max((score or 0.0 for _, scores in rows for score in scores), default=0.0) or 1.0
 
 
 def examples(result: ComparisonResult) -> tuple[list[Example], list[Example]]:

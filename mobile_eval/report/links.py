@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-from markupsafe import Markup
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, write_json, write_text
@@ -24,9 +23,9 @@ from mobile_eval.model.archive import read_description
 from mobile_eval.model.description import ModelDescription
 from mobile_eval.model.network import LINK
 from mobile_eval.report.comparison import labels
+from mobile_eval.report.figures import Figure, links_figure
 from mobile_eval.report.html import template
 from mobile_eval.viz.charts import importance_by_kind
-from mobile_eval.viz.link_diagram import link_diagram_svg
 
 LEAST_IMPORTANT = 0.25  # share of links that count as least important
 KindRow = tuple[str, str, tuple[float | None, ...]]
@@ -60,7 +59,7 @@ class RankedNetwork:
         kept: Names of its links.
         removed: Names of the links of the full network that it lacks.
         importance: Importance of the full network's links by name; None if they were never ranked.
-        diagram: Picture of the links (SVG).
+        diagram: Picture of the links.
     """
 
     label: str
@@ -68,7 +67,7 @@ class RankedNetwork:
     kept: tuple[str, ...]
     removed: tuple[str, ...]
     importance: dict[str, float] | None
-    diagram: Markup
+    diagram: Figure
 
     def to_json(self) -> NetworkJson:
         """Plain data without the picture."""
@@ -138,8 +137,18 @@ def compare_links(paths: Sequence[Path | str], output: Path | str) -> LinksResul
     pairs = tuple(_pair(first, second) for first, second in itertools.combinations(networks, 2))
     result = LinksResult(networks, pairs, _mean_ranks_by_kind(networks))
     write_json(folder / "links.json", result.to_json())
-    write_text(folder / "index.html", template("links.html.j2").render(result=result))
+    write_text(folder / "index.html", template("links.html.j2").render(result=result, title=page_title(result)))
     return result
+
+
+def page_title(result: LinksResult) -> str:
+    """Title of the page, with the range of the rank correlations."""
+    title = f"Fusion links of {len(result.networks)} networks"
+    correlations = [pair.correlation for pair in result.pairs if pair.correlation is not None]
+    if not correlations:
+        return title
+    low, high = (f"{value:.2f}".replace("-", "−") for value in (min(correlations), max(correlations)))
+    return f"{title}: rank correlation {low}" + (f" to {high}" if low != high else "")
 
 
 def _ranked(label: str, path: Path | str, description: ModelDescription) -> RankedNetwork:
@@ -148,7 +157,7 @@ def _ranked(label: str, path: Path | str, description: ModelDescription) -> Rank
         raise HRNetError(f"{path} is of a network without fusion links")
     importance = {name: value for name, value in (description.importance or {}).items() if LINK.fullmatch(name)} or None
     kept, removed = tuple(network["links"]), tuple(network["removed_links"])
-    diagram = Markup(link_diagram_svg(network, dict(importance) if importance else None))
+    diagram = links_figure(network, importance, f"Fusion links of {label}")
     return RankedNetwork(label, description.task, kept, removed, importance, diagram)
 
 

@@ -16,6 +16,7 @@ from mobile_eval.tasks.base import AnyTask, TaskResult
 from mobile_eval.tasks.report import ModelMeasurement
 
 FORMAT_VERSION = 1
+FULL, PRUNED = "full", "links"  # kinds of arms of a study: the full network, and links pruned by importance
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,14 @@ class ComparisonResult:
         """Indices of the models whose predictions the report shows side by side.
 
         They are of the first precision that several models have, int8 before others: the reference and the model with the fewest
-        links, or the next model if none has links.
+        links, or the next model if none has links. Of a study, models with links pruned by importance come before others.
         """
+        pruned = {label for arm in self.arms if arm.kind == PRUNED for label in arm.labels}
         precisions = sorted({model.description.precision for model in self.models}, key=lambda name: name != "int8")
         for precision in precisions:
             first, *others = [i for i, model in enumerate(self.models) if model.description.precision == precision]
             if others:
+                others = [index for index in others if self.models[index].label in pruned] or others
                 with_links = [index for index in others if self.models[index].links_possible]
                 return first, min(with_links or others, key=lambda index: self.models[index].links_kept)
         return tuple(range(min(len(self.models), 2)))

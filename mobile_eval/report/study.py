@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
-from mobile_eval.report.results import ComparedModel, StudyArm
+from mobile_eval.report.figures import Figure, scatter_figure
+from mobile_eval.report.results import FULL, PRUNED, ComparedModel, StudyArm
 from mobile_eval.typed import checked
-from mobile_eval.viz.scatter import Point, scatter_svg
+from mobile_eval.viz.scatter import Point
 from mobile_eval.viz.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED
 
-FULL, PRUNED = "full", "links"
 COMPETITORS = ("random", "narrow", "dropped")  # kinds that pruning by importance is compared with
 COLORS = {
     "full": INK,
@@ -122,10 +122,29 @@ def verdicts(rows: Sequence[StudyRow]) -> list[str]:
     return sentences
 
 
-def study_plots(rows: Sequence[StudyRow], models: Sequence[ComparedModel], metric_name: str) -> dict[str, str]:
-    """Plots (SVG) of accuracy against latency by precision; networks of the same kind are joined by lines."""
+@dataclass(frozen=True)
+class StudySection:
+    """A study: a figure for each precision, rows by budget, conclusions, and what the kinds mean."""
+
+    figures: dict[str, Figure]
+    rows: list[StudyRow]
+    verdicts: list[str]
+    meaning: dict[str, str]
+
+
+def study_section(arms: Sequence[StudyArm], models: Sequence[ComparedModel], metric: str) -> StudySection | None:
+    """The study of these arms; None if there are none."""
+    if not arms:
+        return None
+    rows = study_rows(arms, models)
+    meaning = {kind: MEANING.get(kind, "") for kind in dict.fromkeys(row.kind for row in rows)}
+    return StudySection(study_figures(rows, models, metric), rows, verdicts(rows), meaning)
+
+
+def study_figures(rows: Sequence[StudyRow], models: Sequence[ComparedModel], metric: str) -> dict[str, Figure]:
+    """Accuracy against latency by precision, with the Pareto front; networks of the same kind are joined by lines."""
     by_label = {model.label: model for model in models}
-    plots = {}
+    figures = {}
     for precision in dict.fromkeys(row.precision for row in rows):
         points: list[Point] = []
         previous: dict[str, int] = {}
@@ -136,5 +155,5 @@ def study_plots(rows: Sequence[StudyRow], models: Sequence[ComparedModel], metri
             color = COLORS.get(row.kind, COLORS[FULL])
             previous[row.kind] = len(points)
             points.append(Point(name, latency.p50_ms, latency.p90_ms, row.score, color, precision == "int8", joined))
-        plots[precision] = scatter_svg(points, metric_name)
-    return plots
+        figures[precision] = scatter_figure(points, metric, f"{metric} against latency, {precision}", front=True)
+    return figures

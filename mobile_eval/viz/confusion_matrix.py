@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_eval.metrics.confusion import MAX_LISTED, per_class_recall
-from mobile_eval.viz.svg import BLUE, GRID, INK, MUTED, ORANGE, PAPER, element, picture, text
+from mobile_eval.viz.svg import BLUE, GRID, MUTED, ORANGE, element, picture, text
 
 CELL, LETTER_WIDTH, MARGIN, TOP = 34.0, 7.2, 24.0, 74.0  # pixels
 CORRECT_COLOR, WRONG_COLOR = BLUE, ORANGE
-MIN_OPACITY = 0.08
-DARK_OPACITY = 0.65  # letters on darker cells are white
+MIN_OPACITY, MAX_OPACITY = 0.08, 0.55  # numbers are legible on the darkest cell, in either color scheme
 
 
 def most_confused(counts: NDArray[np.int64], limit: int = MAX_LISTED) -> list[int]:
@@ -33,7 +32,7 @@ def most_confused(counts: NDArray[np.int64], limit: int = MAX_LISTED) -> list[in
 def confusion_svg(counts: NDArray[np.int64], classes: Sequence[str], title: str, unit: str) -> str:
     """Draw a confusion matrix.
 
-    A cell's opacity and number are its share of the row in percent; correct cells are blue. Tooltips give the counts.
+    A cell's opacity and number are its share of the row, in percent; correct cells are blue. Tooltips give the counts.
 
     Args:
         counts: Confusion matrix (classes, classes): rows are true classes, columns predicted ones.
@@ -72,10 +71,9 @@ def _cell(x: float, y: float, count: int, total: int, label: str, *, correct: bo
     square: dict[str, object] = {"x": x, "y": y, "width": CELL - 2, "height": CELL - 2, "rx": 2}
     if not count:
         return [element("rect", {**square, "fill": GRID, "fill-opacity": 0.5})]
-    square |= {"fill": CORRECT_COLOR if correct else WRONG_COLOR, "fill-opacity": max(share, MIN_OPACITY)}
+    square |= {"fill": CORRECT_COLOR if correct else WRONG_COLOR, "fill-opacity": max(share * MAX_OPACITY, MIN_OPACITY)}
     number = f"{share * 100:.0f}" if share >= 0.005 else "<1"
-    color = PAPER if share > DARK_OPACITY else INK
     return [
         element("rect", square, title=f"{label}: {count:,} ({share:.1%})"),
-        text(x + CELL / 2 - 1, y + CELL / 2 + 3, number, size=11, anchor="middle", color=color),
+        text(x + CELL / 2 - 1, y + CELL / 2 + 3, number, size=11, anchor="middle"),
     ]

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from mobile_eval.model.network import BRANCH, FIRST_STAGE, LINK, DescribedNetwork
 from mobile_eval.typed import JsonObject
-from mobile_eval.viz.svg import BLUE, FAINT, GRID, INK, MUTED, ORANGE, PAPER, element, line, picture, text
+from mobile_eval.viz.svg import BLUE, FAINT, FILL, GRID, INK, MUTED, ORANGE, PAPER, element, line, picture, text
 
 STEM_STRIDE = 4
 LEFT, TOP, ROW, BLOCK, EXCHANGE, GAP, STAGE_GAP, TAIL = 150, 74, 62, 30, 74, 20, 12, 84
 BLOCK_HEIGHT, NODE, LEGEND_WIDTH, HEAD = 24, 5, 740, 60
-TO_LOWER, TO_HIGHER, BUILT = ORANGE, BLUE, "#dfe5ee"
+TO_LOWER, TO_HIGHER = ORANGE, BLUE
 MIN_WIDTH, MAX_WIDTH, UNRANKED_WIDTH = 1.0, 6.5, 2.0  # of links
 DASHED = "3 3"
+HEADING, DIAGRAM_GAP = 30, 24  # of diagrams below each other
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,24 @@ class _Network:
         return used & set(range(stage))
 
 
+def link_diagrams_svg(networks: Mapping[str, tuple[JsonObject, Mapping[str, float] | None]]) -> str:
+    """Draw the links of several networks below each other.
+
+    Args:
+        networks: Network and importance (see `link_diagram_svg`) by heading.
+
+    Returns:
+        SVG text.
+    """
+    parts, width, y = [], 0.0, 0.0
+    for heading, (network, importance) in networks.items():
+        diagram = _diagram(_parse(network), importance)
+        parts.append(text(0, y + 14, heading, size=15, weight=600))
+        parts.append(element("g", {"transform": f"translate(0 {y + HEADING:g})"}, "\n".join(diagram.parts)))
+        width, y = max(width, diagram.width), y + HEADING + diagram.height + DIAGRAM_GAP
+    return picture(width, y - DIAGRAM_GAP, parts, f"fusion links of {', '.join(networks)}")
+
+
 def link_diagram_svg(network: JsonObject, importance: Mapping[str, float] | None = None) -> str:
     """Draw the links of a network, kept and removed.
 
@@ -70,17 +89,31 @@ def link_diagram_svg(network: JsonObject, importance: Mapping[str, float] | None
         SVG text.
     """
     parsed = _parse(network)
+    diagram = _diagram(parsed, importance)
+    kept = sum(link.kept for link in parsed.links)
+    return picture(diagram.width, diagram.height, diagram.parts, f"{kept} of {len(parsed.links)} fusion links kept")
+
+
+@dataclass(frozen=True)
+class _Diagram:
+    """The elements of a diagram and its size in pixels."""
+
+    width: float
+    height: float
+    parts: list[str]
+
+
+def _diagram(parsed: _Network, importance: Mapping[str, float] | None) -> _Diagram:
     columns = _columns(parsed)
     branches = max(stage for stage, _ in parsed.stages)
-    width = max(max(columns.values()) + BLOCK + EXCHANGE + TAIL, LEFT + LEGEND_WIDTH)
+    width = max(max(columns.values()) + BLOCK + EXCHANGE + TAIL, LEGEND_WIDTH)
     height = TOP + ROW * branches + 54
     parts = [*_rows(parsed, branches), *_headings(parsed, columns), *_identities(parsed, columns)]
     drawn = sorted(parsed.links, key=lambda link: link.kept)  # kept links lie over removed ones
     parts += [_link(link, columns, importance or {}) for link in drawn]
     parts += [*_blocks(parsed, columns), *_counts(parsed, columns, TOP + ROW * branches - 8)]
-    parts.append(_legend(LEFT, height - 12, importance is not None))
-    kept = sum(link.kept for link in parsed.links)
-    return picture(width, height, parts, f"{kept} of {len(parsed.links)} fusion links kept")
+    parts.append(_legend(0, height - 12, importance is not None))
+    return _Diagram(width, height, parts)
 
 
 def _parse(network: JsonObject) -> _Network:
@@ -225,7 +258,7 @@ def _blocks(network: _Network, columns: dict[tuple[int, int], float]) -> list[st
 
 def _box(x: float, y: float, built: bool, title: str, width: float = BLOCK) -> str:
     frame = {"x": x, "y": y - BLOCK_HEIGHT / 2, "width": width, "height": BLOCK_HEIGHT, "rx": 4}
-    fill, stroke = (BUILT, MUTED) if built else (PAPER, FAINT)
+    fill, stroke = (FILL, MUTED) if built else (PAPER, FAINT)
     return element("rect", {**frame, "fill": fill, "stroke": stroke, "stroke-dasharray": None if built else DASHED}, title=title)
 
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 
 from mobile_eval.benchmark.profile import ProfileResult, grouped_ms
-from mobile_eval.viz.svg import BLUE, GRID, INK, MUTED, ORANGE, PAPER, element, line, picture, text
+from mobile_eval.viz.svg import BLUE, GRID, MUTED, ORANGE, element, line, picture, text
 
 WIDTH, LEFT, MARGIN = 900.0, 214.0, 24.0
 ROW, BAR, CELL, CELL_HEIGHT, HEADING = 24.0, 14.0, 74.0, 34.0, 40.0
 PARTS_COLOR, OPERATORS_COLOR = BLUE, ORANGE
-MIN_OPACITY, DARK_OPACITY = 0.06, 0.65  # of cells; numbers on darker ones are white
+MIN_OPACITY, MAX_OPACITY = 0.06, 0.55  # of cells; numbers are legible on the darkest, in either color scheme
 BRANCH_PART = re.compile(r"stage(\d+)_module(\d+)_branch(\d+)_block\d+")
 EXCHANGE_PART = re.compile(r"stage(\d+)_module(\d+)_(?:link\d+to\d+|fuse\d+)")
 
@@ -76,10 +76,9 @@ def _map(times: Mapping[str, float], y: float) -> tuple[list[str], float]:
             ms = cells[(stage, module), row]
             top = y + CELL_HEIGHT * number
             shade: dict[str, object] = {"x": x, "y": top, "width": cell - 4, "height": CELL_HEIGHT - 4, "rx": 3}
-            shade |= {"fill": PARTS_COLOR, "fill-opacity": max(ms / longest, MIN_OPACITY)}
+            shade |= {"fill": PARTS_COLOR, "fill-opacity": max(ms / longest * MAX_OPACITY, MIN_OPACITY)}
             parts.append(element("rect", shade, title=f"stage {stage}, module {module}, {_row_name(row)}: {ms:.4f} ms"))
-            color = PAPER if ms / longest > DARK_OPACITY else INK
-            parts.append(text(x + cell / 2 - 2, top + 19, f"{ms:.3g}", anchor="middle", size=11, color=color))
+            parts.append(text(x + cell / 2 - 2, top + 19, f"{ms:.3g}", anchor="middle", size=11))
     for number, row in enumerate(rows):
         parts.append(text(LEFT - 10, y + CELL_HEIGHT * number + 19, _row_name(row), anchor="end"))
     return parts, y + CELL_HEIGHT * len(rows) + 16

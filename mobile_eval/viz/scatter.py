@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mobile_eval.errors import HRNetError
-from mobile_eval.viz.svg import INK, MUTED, PAPER, element, line, picture, text, tick_step
+from mobile_eval.viz.svg import FILL, INK, MUTED, PAPER, element, line, picture, text, tick_step
 
 WIDTH, HEIGHT = 900.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 24.0, 20.0, 52.0
 RADIUS, LABEL_SIZE, CHARACTER = 7.0, 12.0, 6.6
+ARROW = 5.0  # half the height of the arrow where a whisker leaves the picture
 MIN_SPAN = 0.05  # of the accuracy axis, so that differences of a thousandth do not look large
+MAX_WHISKER = 1.5  # the latency axis reaches at most so far beyond the slowest median, in multiples of it
+FRONT_WIDTH = 14.0  # of the line that joins the models of the Pareto front
 
 
 @dataclass(frozen=True)
@@ -40,50 +43,81 @@ class Point:
 
 @dataclass(frozen=True)
 class _Axes:
+    width: float
     slowest_ms: float
     lowest: float
     highest: float
 
+    @property
+    def right(self) -> float:
+        return self.width - RIGHT
+
     def x(self, latency_ms: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * latency_ms / self.slowest_ms
+        return LEFT + (self.right - LEFT) * latency_ms / self.slowest_ms
 
     def y(self, accuracy: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (self.highest - accuracy) / (self.highest - self.lowest)
 
+    def whisker_end(self, point: Point) -> float:
+        return min(self.x(point.p90_ms), self.right)
 
-def scatter_svg(points: Sequence[Point], accuracy_name: str) -> str:
-    """Draw accuracy against median latency; whiskers reach the 90th percentile.
+
+def scatter_svg(points: Sequence[Point], accuracy_name: str, *, front: bool = False, width: float = WIDTH) -> str:
+    """Draw accuracy against median latency; whiskers reach the 90th percentile, and end in an arrow where it is far away.
 
     The latency axis starts at 0, so that ratios are true to scale.
 
     Args:
         points: The models.
         accuracy_name: Name of the accuracy metric.
+        front: Join the models of the Pareto front, those than which none is as fast and as accurate, by a broad line, and draw no
+            whiskers.
+        width: Width in pixels.
 
     Returns:
         SVG text.
     """
     if not points:
         raise HRNetError("expected at least one point to draw, got none")
-    step_x = tick_step(max(point.p90_ms for point in points) * 1.12)
-    step_y, axes = _axes(points, step_x)
-    parts = [*_grid(axes, step_x, step_y), *_titles(accuracy_name)]
+    if front:
+        points = [replace(point, p90_ms=point.latency_ms) for point in points]
+    slowest = min(max(point.p90_ms for point in points), MAX_WHISKER * max(point.latency_ms for point in points)) * 1.12
+    step_x = tick_step(slowest)
+    step_y, axes = _axes(points, math.ceil(slowest / step_x) * step_x, width)
+    parts = [*_grid(axes, step_x, step_y), *_titles(axes, accuracy_name, "median" if front else "median; whisker to p90")]
+    if front:
+        parts.append(_front(points, axes))
     for point in points:
         if point.reference is not None:
             reference = points[point.reference]
             ends = (axes.x(reference.latency_ms), axes.y(reference.accuracy), axes.x(point.latency_ms), axes.y(point.accuracy))
             parts.append(line(*ends, MUTED, 1.25, "2 4"))
     parts += [_marker(point, axes) for point in points]
-    return picture(WIDTH, HEIGHT, parts + _labels(points, axes), f"{accuracy_name} against latency")
+    return picture(width, HEIGHT, parts + _labels(points, axes), f"{accuracy_name} against latency")
 
 
-def _axes(points: Sequence[Point], step_x: float) -> tuple[float, _Axes]:
+def pareto_front(points: Sequence[Point]) -> list[Point]:
+    """Return the points than which no other is both as fast and as accurate, fastest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.latency_ms, -point.accuracy)):
+        if not front or point.accuracy > front[-1].accuracy:
+            front.append(point)
+    return front
+
+
+def _front(points: Sequence[Point], axes: _Axes) -> str:
+    places = [(axes.x(point.latency_ms), axes.y(point.accuracy)) for point in pareto_front(points)]
+    path = " ".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(places))
+    style = {"fill": "none", "stroke": FILL, "stroke-width": FRONT_WIDTH, "stroke-linejoin": "round", "stroke-linecap": "round"}
+    return element("path", {"d": path, "class": "front", **style})
+
+
+def _axes(points: Sequence[Point], slowest_ms: float, width: float) -> tuple[float, _Axes]:
     low, high = min(point.accuracy for point in points), max(point.accuracy for point in points)
     margin = max((high - low) * 0.25, (MIN_SPAN - (high - low)) / 2)
     low, high = max(low - margin, 0.0), min(high + margin, 1.0)
     step_y = tick_step(high - low)
-    slowest = math.ceil(max(point.p90_ms for point in points) * 1.12 / step_x) * step_x
-    return step_y, _Axes(slowest, math.floor(low / step_y + 1e-9) * step_y, math.ceil(high / step_y - 1e-9) * step_y)
+    return step_y, _Axes(width, slowest_ms, math.floor(low / step_y + 1e-9) * step_y, math.ceil(high / step_y - 1e-9) * step_y)
 
 
 def _grid(axes: _Axes, step_x: float, step_y: float) -> list[str]:
@@ -92,20 +126,20 @@ def _grid(axes: _Axes, step_x: float, step_y: float) -> list[str]:
     for index in range(round((axes.highest - axes.lowest) / step_y) + 1):
         value = axes.lowest + index * step_y
         y = axes.y(value)
-        parts += [line(LEFT, y, WIDTH - RIGHT, y), text(LEFT - 10, y + 4, f"{value * 100:.{digits}f}", anchor="end", color=MUTED)]
+        parts += [line(LEFT, y, axes.right, y), text(LEFT - 10, y + 4, f"{value * 100:.{digits}f}", anchor="end", color=MUTED)]
     for index in range(round(axes.slowest_ms / step_x) + 1):
         x = axes.x(index * step_x)
         parts += [line(x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 5, MUTED)]
         parts.append(text(x, HEIGHT - BOTTOM + 20, f"{index * step_x:g}", anchor="middle", color=MUTED))
-    return [*parts, line(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM, MUTED)]
+    return [*parts, line(LEFT, HEIGHT - BOTTOM, axes.right, HEIGHT - BOTTOM, MUTED)]
 
 
-def _titles(accuracy_name: str) -> list[str]:
+def _titles(axes: _Axes, accuracy_name: str, meaning: str) -> list[str]:
     middle = (TOP + HEIGHT - BOTTOM) / 2
     turned = element(
         "g", {"transform": f"translate(16 {middle:g}) rotate(-90)"}, text(0, 0, f"{accuracy_name}, %", anchor="middle")
     )
-    return [text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, "latency, ms (median; whisker to p90)", anchor="middle"), turned]
+    return [text((LEFT + axes.right) / 2, HEIGHT - 10, f"latency, ms ({meaning})", anchor="middle"), turned]
 
 
 def _marker(point: Point, axes: _Axes) -> str:
@@ -119,35 +153,56 @@ def _marker(point: Point, axes: _Axes) -> str:
         )
     else:
         shape = element("circle", {"cx": x, "cy": y, "r": RADIUS, **style}, title=title)
-    return line(x, y, axes.x(point.p90_ms), y, point.color, 2) + shape
+    return _whisker(point, axes) + shape
+
+
+def _whisker(point: Point, axes: _Axes) -> str:
+    end, y = axes.whisker_end(point), axes.y(point.accuracy)
+    whisker = line(axes.x(point.latency_ms), y, end, y, point.color, 2)
+    if axes.x(point.p90_ms) <= axes.right:
+        return whisker
+    arrow = f"M{end - ARROW:.1f} {y - ARROW:.1f} L{end:.1f} {y:.1f} L{end - ARROW:.1f} {y + ARROW:.1f}"
+    return whisker + element("path", {"d": arrow, "fill": "none", "stroke": point.color, "stroke-width": 2})
 
 
 def _labels(points: Sequence[Point], axes: _Axes) -> list[str]:
     """Put each label at the first free position around its point, with a line if it is far; omit it if none is free."""
     markers = [(axes.x(p.latency_ms), axes.y(p.accuracy)) for p in points]
     occupied = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in markers]
-    occupied += [(x, y - 2, axes.x(p.p90_ms), y + 2) for p, (x, y) in zip(points, markers, strict=True)]
+    occupied += [(x, y - 2, axes.whisker_end(p), y + 2) for p, (x, y) in zip(points, markers, strict=True)]
     parts = []
     for point, (x, y) in zip(points, markers, strict=True):
         width = CHARACTER * len(point.label)
-        positions = [(max(x + 12, axes.x(point.p90_ms) + 6), y + 4), (x - 12 - width, y + 4)]
-        positions += [(x - width / 2, y + sign * (18 + 16 * row) + 4) for row in range(6) for sign in (-1, 1)]
+        positions = [(max(x + 12, axes.whisker_end(point) + 6), y + 4), (x - 12 - width, y + 4)]
+        positions += [(x - width / 2, y + sign * 18 + 4) for sign in (-1, 1)]
         near = len(positions)
+        positions += [(x - width / 2, y + sign * (18 + 16 * row) + 4) for row in range(1, 6) for sign in (-1, 1)]
         positions += [(x + 30, y + sign * 16 * row + 4) for row in range(1, 12) for sign in (-1, 1)]
+        positions += [(x - 30 - width, y + sign * 16 * row + 4) for row in range(1, 12) for sign in (-1, 1)]
         boxes = [(left, base - LABEL_SIZE, left + width, base + 4) for left, base in positions]
-        free = [index for index, box in enumerate(boxes) if _inside(box) and not any(_overlap(box, other) for other in occupied)]
+        free = [
+            index for index, box in enumerate(boxes) if _inside(box, axes) and not any(_overlap(box, other) for other in occupied)
+        ]
         if not free:
-            continue  # the marker has a tooltip
+            continue  # the marker has a tooltip, and reports have a table
         left, top, right, bottom = boxes[free[0]]
         occupied.append((left, top, right, bottom))
         if free[0] >= near:
-            parts.append(line(x, y, left - 3, (top + bottom) / 2, MUTED, 0.75))
+            parts.append(line(x, y, *_border((left, top, right, bottom), x, y), MUTED, 0.75))
         parts.append(text(left, bottom - 4, point.label, size=LABEL_SIZE, color=INK))
     return parts
 
 
-def _inside(box: tuple[float, float, float, float]) -> bool:
-    return box[0] > LEFT and box[2] < WIDTH - 4 and box[1] > 2 and box[3] < HEIGHT - BOTTOM
+def _border(box: tuple[float, float, float, float], x: float, y: float) -> tuple[float, float]:
+    """Return where a line from a point to the box of a label ends: at its side, or above or below it."""
+    left, top, right, bottom = box
+    if left <= x <= right:
+        return x, bottom if bottom < y else top
+    return left - 3 if left > x else right + 3, (top + bottom) / 2
+
+
+def _inside(box: tuple[float, float, float, float], axes: _Axes) -> bool:
+    return box[0] > LEFT and box[2] < axes.width - 4 and box[1] > 2 and box[3] < HEIGHT - BOTTOM
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

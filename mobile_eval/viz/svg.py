@@ -1,4 +1,8 @@
-"""Elements of SVG as strings: charts are plain text, so that they need no plotting library on the device."""
+"""Elements of SVG as strings: charts are plain text, so that they need no plotting library on the device.
+
+Elements have the colors of the light scheme as attributes, which any program can draw. A style sheet in each picture replaces
+them where the reader prefers a dark scheme, also in a picture that a page embeds. A background keeps it legible on any page.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,30 @@ MUTED = "#667085"
 FAINT = "#c5cbd5"
 GRID = "#e6e9ef"
 PAPER = "#ffffff"
-BLUE, ORANGE, GREEN, PURPLE, GOLD, RED = "#2458d3", "#c2570c", "#0f8a6d", "#8b3fb5", "#b8860b", "#c02652"
-PALETTE = (BLUE, ORANGE, GREEN, PURPLE, GOLD, RED, "#3a7ca5", "#6b7280")  # of series, in this order
+FILL = "#dfe5ee"  # of boxes
+BLUE, ORANGE, GREEN, PURPLE, GOLD, RED = "#2458d3", "#c2570c", "#0f8a6d", "#8b3fb5", "#9a6f00", "#c02652"
+TEAL, GRAY = "#2f7196", "#6b7280"
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, GOLD, RED, TEAL, GRAY)  # of series, in this order
+DARK = {  # the color of the dark scheme for each one of the light scheme
+    INK: "#e6edf3",
+    MUTED: "#9da7b3",
+    FAINT: "#454c56",
+    GRID: "#262c36",
+    PAPER: "#0d1117",
+    FILL: "#2d3644",
+    BLUE: "#79a8ff",
+    ORANGE: "#f0913f",
+    GREEN: "#3fb98f",
+    PURPLE: "#c792f5",
+    GOLD: "#e0b040",
+    RED: "#ff7b93",
+    TEAL: "#6cb6dd",
+    GRAY: "#a0a8b4",
+}
+STYLE_CLASS = "hrnet-chart"  # of the root of a picture
 MARGIN = 8  # pixels of background around a picture
+MIN_TEXT = 11.0  # pixels
+NARROW = 340.0  # width of a chart for a phone in pixels, without the margins
 TICKS = 5  # on an axis, about
 # Characters that XML 1.0 cannot hold, escaped or not (https://www.w3.org/TR/xml/#charsets).
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -61,9 +86,7 @@ def line(x1: float, y1: float, x2: float, y2: float, color: str = GRID, width: f
 
 
 def picture(width: float, height: float, parts: Iterable[str], label: str) -> str:
-    """Return a complete SVG picture, with a background of its own so that it can be read on a dark page.
-
-    It has its natural size where there is room, and shrinks where there is not.
+    """Return a complete SVG picture with a background, in the color scheme that the reader prefers.
 
     Args:
         width: Width in pixels.
@@ -73,17 +96,24 @@ def picture(width: float, height: float, parts: Iterable[str], label: str) -> st
     """
     frame = {"x": -MARGIN, "y": -MARGIN, "width": width + 2 * MARGIN, "height": height + 2 * MARGIN}
     background = element("rect", {**frame, "fill": PAPER})
+    style = element("style", {}, dark_style())
     attributes: dict[str, object] = {
         "xmlns": "http://www.w3.org/2000/svg",
         "viewBox": " ".join(f"{value:g}" for value in frame.values()),
         "width": frame["width"],
         "height": frame["height"],
-        "style": "max-width:100%;height:auto",
         "font-family": FONT,
+        "class": STYLE_CLASS,
         "role": "img",
         "aria-label": label,
     }
-    return element("svg", attributes, "\n".join([background, *parts]))
+    return element("svg", attributes, "\n".join([background, style, *parts]))
+
+
+def dark_style() -> str:
+    """Return the style sheet of a picture: dark colors in the place of light ones, where the reader prefers them."""
+    rules = (f'.{STYLE_CLASS} [{name}="{light}"]{{{name}:{dark}}}' for light, dark in DARK.items() for name in ("fill", "stroke"))
+    return f"@media (prefers-color-scheme:dark){{{''.join(rules)}}}"
 
 
 def tick_step(extent: float) -> float:

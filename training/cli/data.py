@@ -1,4 +1,4 @@
-"""`hrnet data`: synthetic data sets, and imports of data sets that come in one piece."""
+"""`hrnet data`: checks, synthetic data sets, and imports of data sets that come in one piece."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from mobile_eval.cli.declared import with_options
 from mobile_eval.cli.help import Commands
+from mobile_eval.cli.options import MaxPixels
 from training.cli.completion import complete_task
+from training.data.options import TrainingData
 
 app = Commands("data", "Check data sets, generate synthetic data, and import data sets of other formats.")
 imports = Commands(
@@ -17,6 +20,41 @@ imports = Commands(
 app.add_typer(imports)
 
 ImportOutput = Annotated[Path, typer.Option(help="Folder to write, new or from an interrupted import.", show_default=False)]
+
+
+@app.command()
+@with_options
+def check(
+    context: typer.Context,
+    task: Annotated[
+        str,
+        typer.Argument(help="pose, landmarks, segmentation, classification or detection.", autocompletion=complete_task),
+    ],
+    data: TrainingData,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the figures and findings.", show_default=False)] = None,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Show what a data set contains and what is wrong with it, before hours are spent on training.
+
+    Counts, sizes, joints or classes; damaged files, invalid labels, joints without a mirror image; images that are in the
+    training set and the validation set, as the same file, as a copy or nearly the same. Reads every image once.
+
+    Ends with exit code 2 if training would refuse the data.
+
+    Example: [bold]hrnet data check pose --train-annotations train.json --val-annotations val.json --images images[/bold]
+    """
+    from mobile_eval.cli.running import spelled
+    from mobile_eval.files import check_output_file, write_json
+    from training.data.check import check_data
+    from training.data.sources import training_sources
+
+    check_output_file(json)
+    result = check_data(task, *training_sources(task, data), progress=True)
+    if json:
+        write_json(json, result.to_json())
+    typer.echo(spelled(str(result), context))
+    if not result.ok:
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hrnet_tf.runs.run import Run
 from mobile_eval.datasets.base import PATHS, DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.options import listed
 from mobile_eval.tasks.registry import TASKS
 from training.data.options import TrainingData
 from training.tasks.registry import training_task
+
+if TYPE_CHECKING:
+    from hrnet_tf.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -44,17 +46,29 @@ def training_sources(task: str, data: TrainingData) -> tuple[DataSource, DataSou
         if getattr(data.train, need) is None:
             raise HRNetError(f"{task} needs {listed(names, ' and ')}: `{name}` is missing")
     _check_taken(task, data.train, TRAIN_NAMES)
-    return data.train, _validation_source(task, data, data.train)
+    return data.train, validation_source(task, data, data.train)
 
 
-def _validation_source(task: str, data: TrainingData, train: DataSource) -> DataSource | None:
-    """Return the validation set; None where nothing of it is set. What is not set is that of the training set."""
+def validation_source(
+    task: str, data: TrainingData, train: DataSource, names: Mapping[str, str] = VAL_NAMES
+) -> DataSource | None:
+    """Return the validation set; None where nothing of it is set. What is not set is that of the training set.
+
+    Args:
+        task: Name of the task.
+        data: Files and folders.
+        train: The training set.
+        names: Names of the options of the validation set, where not as its fields, for messages.
+
+    Raises:
+        HRNetError: Something is set that the task does not take, or images without their labels.
+    """
     needs = TASKS[task].needs
-    _check_taken(task, data.val, VAL_NAMES)
+    _check_taken(task, data.val, names)
     changes = _set_fields(data.val)
     labels = [name for name in needs if name != "images"]
     if changes and labels and not any(name in changes for name in labels):
-        raise HRNetError(f"`val_images` needs {listed((VAL_NAMES[name] for name in labels), ' and ')}")
+        raise HRNetError(f"`{names['images']}` needs {listed((names.get(name, name) for name in labels), ' and ')}")
     return dataclasses.replace(train, **changes) if changes else None
 
 
@@ -98,7 +112,7 @@ def run_sources(run: Run, data: TrainingData) -> tuple[DataSource, DataSource | 
     """
     task, train = run.spec.task, run_source(run, data.train, TRAIN_NAMES)
     if not run.config.get("val"):
-        return train, _validation_source(task, data, train)
+        return train, validation_source(task, data, train)
     run_train, run_val = (_run_data(run, name) for name in ("train", "val"))
     val = _with_changes(run, "val", data.val, VAL_NAMES)
     changes = _set_fields(data.val)

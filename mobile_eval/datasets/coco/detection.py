@@ -79,12 +79,14 @@ class DetectionDataset(ClassDataset[DetectionImage]):
         category_ids: Ids of the classes in the annotation file.
         coco: The content of the file for COCO's evaluation.
         remarks: What was skipped in the file, or read differently from what it states.
+        invalid: The invalid labels of the file, of each kind.
     """
 
     task = "detection"
     category_ids: tuple[Id, ...] = ()
     coco: CocoData = field(repr=False, default_factory=_no_data)
     remarks: tuple[str, ...] = ()
+    invalid: tuple[InvalidLabels, ...] = ()
 
     @property
     def skipped_summary(self) -> str:
@@ -139,7 +141,7 @@ def load_detection_dataset(
     }  # fmt: skip
     remarks = (*reader.remarks(), f"{number_of(background, 'images')} without boxes: background" if background else "")
     names, ids = (tuple(category[key] for category in reader.categories) for key in ("name", "id"))
-    return DetectionDataset(items, cast(tuple[str, ...], names), ids, coco, tuple(filter(None, remarks)))
+    return DetectionDataset(items, cast(tuple[str, ...], names), ids, coco, tuple(filter(None, remarks)), (reader.annotations,))
 
 
 class _BoxReader:

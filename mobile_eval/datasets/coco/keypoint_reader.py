@@ -87,6 +87,11 @@ class KeypointReader:
         self._unused_categories = {str(each["id"]) for each in file.categories} - {str(category["id"])}
         self._crowds = self._unlabelled = self._invalid_areas = self._invalid_counts = 0
 
+    @property
+    def invalid(self) -> tuple[InvalidLabels, ...]:
+        """The invalid labels of each kind."""
+        return self.annotations, self.keypoints, self.head_boxes
+
     def instances(self) -> Iterator[LabelledInstance]:
         """The instances with labelled keypoints, in the order of the file; HRNetError if too many labels are invalid."""
         for place, entry in enumerate(self.file.annotations, 1):
@@ -107,7 +112,7 @@ class KeypointReader:
                 yield instance
             else:
                 self._unlabelled += 1
-        for labels in (self.annotations, self.keypoints, self.head_boxes):
+        for labels in self.invalid:
             labels.check()
 
     def remarks(self) -> tuple[str, ...]:

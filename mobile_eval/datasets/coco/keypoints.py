@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mobile_eval.datasets.classes import check_limit
 from mobile_eval.datasets.coco.categories import KeypointCategory, choice_remark, choose_category, parse_skeleton
+from mobile_eval.datasets.coco.invalid_labels import InvalidLabels
 from mobile_eval.datasets.coco.keypoint_reader import KeypointReader, LabelledInstance
 from mobile_eval.datasets.coco.schema import Box, CocoData, Id, parse_coco
 from mobile_eval.datasets.coordinate_frame import ALL_UPRIGHT, CoordinateFrame, find_frame
@@ -59,6 +60,7 @@ class KeypointDataset:
         coco: The content of the file for COCO's evaluation: the annotations of this category, numbered from 1.
         image_folder: The folder that file names are relative to.
         remarks: What was skipped in the file, or read differently from what it states.
+        invalid: The invalid labels of the file, of each kind.
         frame: How images are read that EXIF turns.
     """
 
@@ -67,6 +69,7 @@ class KeypointDataset:
     coco: CocoData
     image_folder: Path
     remarks: tuple[str, ...] = ()
+    invalid: tuple[InvalidLabels, ...] = ()
     frame: CoordinateFrame = ALL_UPRIGHT
 
     def __len__(self) -> int:
@@ -171,6 +174,7 @@ def load_keypoint_dataset(
         coco=cast(CocoData, {**content, **tables}),
         image_folder=Path(images),
         remarks=tuple(filter(None, remarks)),
+        invalid=reader.invalid,
         frame=frame,
     )
 

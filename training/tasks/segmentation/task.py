@@ -82,13 +82,22 @@ def check_masks(data: SegmentationDataset, settings: SegmentationSettings, is_tr
     masks = prefetch(lambda item: _classes_in_mask(item, len(data.classes)), data.images)
     for classes in tracked(masks, "masks", total=len(data)):
         present |= classes
-    if not is_training_set:
-        return
+    if is_training_set:
+        check_classes(data.classes, present)
+
+
+def check_classes(classes: tuple[str, ...], present: NDArray[np.bool_]) -> None:
+    """Raise HRNetError for a single class, and for masks that hold grey levels instead of indices.
+
+    Args:
+        classes: Names of the classes.
+        present: Whether each class occurs in the training masks (classes,).
+    """
     if len(present) < 2:
         raise HRNetError(
-            f"segmentation needs at least two classes, but there is only {data.classes[0]}: do the masks hold indices 0, 1, ...?"
+            f"segmentation needs at least two classes, but there is only {classes[0]}: do the masks hold indices 0, 1, ...?"
         )
-    if data.classes == default_class_names(len(present)) and present.sum() < len(present) * MIN_CLASSES_PRESENT:
+    if classes == default_class_names(len(present)) and present.sum() < len(present) * MIN_CLASSES_PRESENT:
         indices = ", ".join(map(str, np.flatnonzero(present)))
         raise HRNetError(
             f"the masks hold only {present.sum()} of the class indices 0 to {len(present) - 1} ({indices}): "
