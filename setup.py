@@ -47,7 +47,7 @@ ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import tfds`
 PANDAS = ["pandas>=1.5"]  # results as data frames, `to_pandas`
-DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.9"]  # ruff wraps signatures
 DEV = [
     "ml_dtypes>=0.4",
     "pytest>=8",

@@ -84,12 +84,12 @@ def validate(run: Run, data: TaskDataset, budget: int, folder: Path) -> None:
 
 def rank(run: Run, data: TaskDataset, budget: int, folder: Path) -> None:
     from training.config import stored_settings
-    from training.ranking.data import RankingData
     from training.ranking.gated_network import GatedNetwork
     from training.ranking.methods import removal_effects
+    from training.ranking.task_data import TaskRankingData
 
     network = GatedNetwork.of(run.model())
-    ranking_data = RankingData.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
+    ranking_data = TaskRankingData.prepare(data, run.spec, stored_settings(run.spec.task, run.config), budget)
     print(removal_effects(dataclasses.replace(network, units=network.units[:1]), ranking_data))
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from mobile_eval.files import write_text
 from mobile_eval.model.archive import read_description
+from mobile_eval.report.input_sizes import SizeLine, SizePoint, accuracy_by_size_svg, cost_by_size_svg
 from mobile_eval.viz.charts import importance_by_kind_svg
 from mobile_eval.viz.link_diagram import link_diagram_svg, link_diagrams_svg
 
@@ -29,6 +31,20 @@ def main() -> None:
     networks = {task: read_description(RESULTS.parent / name / "full-int8.tflite") for task, name in FOLDERS.items()}
     diagrams = link_diagrams_svg({task: (network.network, network.importance) for task, network in networks.items()})
     write_text(folder / "links-of-tasks.svg", diagrams)
+    sizes = json.loads((RESULTS.parent / "sizes" / "results.json").read_text(encoding="utf-8"))
+    write_text(folder / "pck-by-input-size.svg", accuracy_by_size_svg(size_lines(sizes["models"]), sizes["metric"]["name"]))
+    write_text(folder / "cost-by-input-size.svg", cost_by_size_svg(size_lines(sizes["models"])))
+
+
+def size_lines(models: list[dict[str, Any]]) -> list[SizeLine]:
+    """The models of a `results.json` by network and precision."""
+    lines: dict[tuple[str, str], list[SizePoint]] = {}
+    for model in models:
+        description = model["description"]
+        size = tuple(description["input"]["size"])
+        point = SizePoint(size, model["score"], description["multiply_adds"], model["latency"]["p50_ms"])
+        lines.setdefault((description["name"], description["precision"]), []).append(point)
+    return [SizeLine(*key, tuple(points)) for key, points in lines.items()]
 
 
 if __name__ == "__main__":

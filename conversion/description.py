@@ -12,7 +12,7 @@ from conversion.options import ConvertOptions
 from conversion.outputs import output_texts
 from conversion.quantization.samples import Samples, run_geometry
 from hrnet_tf.runs.pruning import load_pruning
-from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking
+from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking_record
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import network_description
 from hrnet_tf.spec.complexity import complexity
@@ -121,7 +121,7 @@ def _importance(run: Run) -> dict[str, float] | None:
     """Importance of each link by name, if the run is ranked."""
     if not (run.path / RANKING_FILE).is_file():
         return None
-    return load_ranking(run).link_importance()
+    return load_ranking_record(run).link_importance()
 
 
 def _category(run: Run) -> KeypointCategory:
@@ -132,7 +132,7 @@ def _category(run: Run) -> KeypointCategory:
 
 def source_of(run: Run, compared: Samples) -> JsonObject:
     """Return where a file came from: its run, and the images that it was compared with Keras on."""
-    history = {"run": str(run.path), "step": run.step, "parent": run.parent, "removal": removal_of(run)}
+    history = {"run": str(run.path), "step": run.step, "parent": run.parent_path, "removal": removal_of(run)}
     return history | checked_on(len(compared.images), compared.kind)
 
 
@@ -143,7 +143,7 @@ def removal_of(run: Run) -> JsonObject | None:
         return None
     plan = record.plan
     steps = [step.to_json() for step in plan.steps]
-    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.full_score, "steps": steps}
+    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.model_score, "steps": steps}
 
 
 def output_tensors(draft: Draft, output: ModelOutput, geometry: Geometry) -> tuple[OutputTensor, ...]:

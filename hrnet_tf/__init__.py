@@ -1,12 +1,120 @@
-"""HRNet for Keras: training, pruning of fusion links, quantization and conversion for edge devices."""
+"""HRNet for Keras: training, pruning of fusion links, quantization and conversion for edge devices.
+
+Everything that a user types is a name of this package. A name is imported when it is first used, so that a device without
+TensorFlow can use those that evaluate and measure files.
+
+Example:
+    >>> import hrnet_tf as hr
+    >>> hr.HRNet.preset("pose-w32").classes
+    17
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 from hrnet_tf.backend.choice import use_keras
 from hrnet_tf.backend.registration import register_classes
 from hrnet_tf.shadowing import check_import
+from mobile_eval.errors import HRNetError
 
-__all__ = ["__version__", "use_keras"]
+if TYPE_CHECKING:
+    from hrnet_tf import losses
+    from hrnet_tf.api.measuring import compare, evaluate
+    from hrnet_tf.api.training_runs import build_model, train
+    from hrnet_tf.models.functional import HRNetModel
+    from hrnet_tf.models.trunk import spec_of
+    from hrnet_tf.networks import HRNet, HRNetBackbone, SimpleBaseline
+    from hrnet_tf.runs.run import Run
+    from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+    from hrnet_tf.spec.presets import list_presets
+    from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark
+    from mobile_eval.image.preprocess import normalize
+    from mobile_eval.report.results import ComparisonResult
+    from mobile_eval.runtime.tflite_model import TFLiteModel
+    from training.data.datasets import CocoBoxes, CocoKeypoints, FaceLandmarks, ImageFolder, MaskFolder
+    from training.execution import Execution
+    from training.tasks.pose.targets import heatmap_targets
+
+__all__ = [
+    "BenchmarkResult",
+    "CocoBoxes",
+    "CocoKeypoints",
+    "ComparisonResult",
+    "Execution",
+    "FaceLandmarks",
+    "FusionLink",
+    "HRNet",
+    "HRNetBackbone",
+    "HRNetError",
+    "HRNetModel",
+    "HRNetSpec",
+    "ImageFolder",
+    "MaskFolder",
+    "ResidualBlock",
+    "Run",
+    "SimpleBaseline",
+    "TFLiteModel",
+    "__version__",
+    "benchmark",
+    "build_model",
+    "compare",
+    "evaluate",
+    "heatmap_targets",
+    "list_presets",
+    "losses",
+    "normalize",
+    "spec_of",
+    "train",
+    "use_keras",
+]
 
 __version__ = "0.2.0"
+
+_MODULES = {  # of the names that are imported when they are first used
+    "BenchmarkResult": "mobile_eval.benchmark.interleaved",
+    "CocoBoxes": "training.data.datasets",
+    "CocoKeypoints": "training.data.datasets",
+    "ComparisonResult": "mobile_eval.report.results",
+    "Execution": "training.execution",
+    "FaceLandmarks": "training.data.datasets",
+    "FusionLink": "hrnet_tf.spec.network",
+    "HRNet": "hrnet_tf.networks",
+    "HRNetBackbone": "hrnet_tf.networks",
+    "HRNetModel": "hrnet_tf.models.functional",
+    "HRNetSpec": "hrnet_tf.spec.network",
+    "ImageFolder": "training.data.datasets",
+    "MaskFolder": "training.data.datasets",
+    "ResidualBlock": "hrnet_tf.spec.network",
+    "Run": "hrnet_tf.runs.run",
+    "SimpleBaseline": "hrnet_tf.networks",
+    "TFLiteModel": "mobile_eval.runtime.tflite_model",
+    "benchmark": "mobile_eval.benchmark.interleaved",
+    "build_model": "hrnet_tf.api.training_runs",
+    "compare": "hrnet_tf.api.measuring",
+    "evaluate": "hrnet_tf.api.measuring",
+    "heatmap_targets": "training.tasks.pose.targets",
+    "list_presets": "hrnet_tf.spec.presets",
+    "normalize": "mobile_eval.image.preprocess",
+    "spec_of": "hrnet_tf.models.trunk",
+    "train": "hrnet_tf.api.training_runs",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "losses":
+        return importlib.import_module("hrnet_tf.losses")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 check_import()
 register_classes()

@@ -28,7 +28,9 @@ from mobile_eval.cli.options import MaxPixels
 from mobile_eval.cli.running import run
 from training.tasks.registry import TRAINING_TASKS
 
-app = Commands("hrnet", completion=True)
+DESCRIPTION = "HRNet for Keras: train, prune fusion links, quantize, convert to TFLite, and measure accuracy and latency."
+
+app = Commands("hrnet", DESCRIPTION, completion=True)
 target = Commands("target", "Check and compile for NPUs, and measure on phones.")
 target.add_typer(conversion.cli.targets)
 target.add_typer(mobile_eval.android.cli.app)
@@ -55,7 +57,7 @@ def options(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """HRNet for Keras: train, prune fusion links, quantize, convert to TFLite, and measure accuracy and latency."""
+    """Options of the program itself."""
 
 
 @app.command(rich_help_panel="Workflows")

@@ -1,4 +1,4 @@
-"""The models of the package by name: `HRNet`, and `HRNetBackbone` for a head of the user's own."""
+"""The models of the package by name: `HRNet`, `SimpleBaseline`, and `HRNetBackbone` for a head of the user's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
+from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.network import PYRAMID, HRNetSpec
 from hrnet_tf.spec.presets import InputSize, customized, preset
 from mobile_eval.errors import HRNetError
@@ -48,7 +49,7 @@ class HRNet:
         return build_model(cls.preset(name, input_size, outputs, **sizes))
 
     @staticmethod
-    def preset(name: str, input_size: InputSize | None = None, outputs: int | None = None, **sizes: Any) -> Network:
+    def preset(name: str, input_size: InputSize | None = None, outputs: int | None = None, **sizes: Any) -> HRNetSpec:
         """Return the spec of a preset, with some sizes changed.
 
         Args:
@@ -58,13 +59,16 @@ class HRNet:
             sizes: Further sizes, see `HRNet`.
 
         Raises:
-            HRNetError: There is no such preset, or the network cannot have such a size.
+            HRNetError: There is no such preset, it is no HRNet, or the network cannot have such a size.
 
         Example:
             >>> HRNet.preset("pose-w32", outputs=5).classes
             5
         """
-        return _preset(name, input_size, outputs, **sizes)
+        spec = _preset(name, input_size, outputs, **sizes)
+        if not isinstance(spec, HRNetSpec):
+            raise HRNetError(f"`name`: {spec.name} is no HRNet; use SimpleBaseline")
+        return spec
 
     @staticmethod
     def from_checkpoint(path: Path | str, name: str | None = None, input_size: InputSize | None = None) -> KerasModel:
@@ -90,6 +94,50 @@ class HRNet:
         return model
 
 
+class SimpleBaseline:
+    """A functional Keras model of a SimpleBaseline (Xiao et al., arXiv 1804.06208), which HRNets are compared with.
+
+    Args:
+        name: Name of a preset: "simple-baseline-r50", "simple-baseline-r101" or "simple-baseline-r152".
+        input_size: (height, width) of the images in pixels, one number for both, or "256x192"; None for 256x192.
+        outputs: Number of key points; None for 17.
+
+    Returns:
+        A model from normalized float32 images (N, H, W, 3) to heatmaps (N, H/4, W/4, outputs).
+
+    Raises:
+        HRNetError: There is no such preset, it is no SimpleBaseline, or the network cannot have such a size.
+
+    Example:
+        >>> SimpleBaseline("simple-baseline-r50", input_size=64, outputs=5).output_shape
+        (None, 16, 16, 5)
+    """
+
+    def __new__(cls, name: str, input_size: InputSize | None = None, outputs: int | None = None) -> KerasModel:
+        return build_model(cls.preset(name, input_size, outputs))
+
+    @staticmethod
+    def preset(name: str, input_size: InputSize | None = None, outputs: int | None = None) -> SimpleBaselineSpec:
+        """Return the spec of a preset, with another input size or number of outputs.
+
+        Args:
+            name: Name of a preset.
+            input_size: (height, width) in pixels, one number for both, or "256x192".
+            outputs: Number of key points.
+
+        Raises:
+            HRNetError: There is no such preset, it is no SimpleBaseline, or the network cannot have such a size.
+
+        Example:
+            >>> SimpleBaseline.preset("simple-baseline-r50", outputs=5).classes
+            5
+        """
+        spec = _preset(name, input_size, outputs)
+        if not isinstance(spec, SimpleBaselineSpec):
+            raise HRNetError(f"`name`: {spec.name} is no SimpleBaseline; use HRNet")
+        return spec
+
+
 class HRNetBackbone:
     """The trunk of a preset as a functional Keras model, for a head of the user's own.
 
@@ -112,9 +160,7 @@ class HRNetBackbone:
     """
 
     def __new__(cls, name: str, input_size: InputSize | None = None, **sizes: Any) -> KerasModel:
-        spec = _preset(name, input_size, **sizes)
-        if not isinstance(spec, HRNetSpec):
-            raise HRNetError(f"`name`: {spec.name} is no HRNet, and has no feature pyramid")
+        spec = HRNet.preset(name, input_size, **sizes)
         trunk = dataclasses.replace(spec, task=CUSTOM_TASK, head=PYRAMID, head_width=None, classes=1, links=frozenset()).full()
         return build_model(trunk)
 

@@ -19,6 +19,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mobile_eval.errors import HRNetError
@@ -142,6 +143,8 @@ def checked_options(declaring: type, values: Mapping[str, object], owner: str) -
 def _value(declared: DeclaredOption, value: object) -> object:
     if declared.kind is tuple and isinstance(value, str) and declared.item_kind is not None:
         return parse_values(declared.name, value, declared.item_kind)
+    if declared.kind is Path and isinstance(value, str):
+        return Path(value)
     return value
 
 

@@ -16,7 +16,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs.pruning import load_pruning, save_pruning
-from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking, save_ranking
+from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking_record, save_ranking_record
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network
@@ -115,14 +115,14 @@ def _check_quantizable(run: Run, config: TrainingConfig, output: Path, execution
     if execution.devices.is_chief:
         check_startable(output, "quantize", resume=resume)
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent_path}")
 
 
 def _copy_companions(run: Run, quantized: Run) -> None:
     """Copy the ranking and the pruning of the network, if any, to the quantized run."""
-    ranking = load_ranking(run) if (run.path / RANKING_FILE).is_file() else None
-    if ranking:
-        save_ranking(quantized, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
+    if (run.path / RANKING_FILE).is_file():
+        ranking = load_ranking_record(run)
+        save_ranking_record(quantized, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
     if pruning := load_pruning(run):
         save_pruning(quantized, pruning)
 

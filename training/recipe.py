@@ -14,17 +14,19 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from hrnet_tf.spec.architectures import Network
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.options import listed
 from mobile_eval.typed import brief, checked
 from training.config import TrainingConfig, value_types
-from training.tasks.registry import recipe_folder, settings_class
+from training.tasks.registry import recipe_folder, settings_class, training_task
 
 COMMON = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "lr_schedule", "warmup_epochs", "lr_milestones",
     "link_dropout", "precision", "accumulate", "ema",
 )  # fmt: skip
+TEACHER_WEIGHT = 0.5  # `distill_weight` of a training with a teacher, unless it is set
 # What PyYAML raises besides its own errors, for values such as `!!bool x`, `!!timestamp x` and 2001-99-99.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
@@ -39,6 +41,12 @@ def recipe_names(task: str) -> list[str]:
     """Return the names of a task's own recipes."""
     folder = recipe_folder(task)
     return sorted(path.stem for path in folder.glob("*.yaml")) if folder else []
+
+
+def default_recipe(spec: Network) -> str | None:
+    """Return the name of the recipe that a network is trained with if none is named; None if its task has no recipe for it."""
+    recipe = training_task(spec.task).recipe
+    return recipe(spec) if recipe else None
 
 
 def load_recipe(task: str, name: str) -> dict[str, object]:

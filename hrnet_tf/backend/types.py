@@ -33,5 +33,7 @@ TFSummaryWriter: TypeAlias = Any
 TFFunction: TypeAlias = Any  # what `tf.function` returns
 TFLiteConverter: TypeAlias = Any
 
+Arrays: TypeAlias = Any  # an array, or arrays in lists, tuples and dictionaries, as models take and return them
+Dataset: TypeAlias = Any  # what `fit` takes: `tf.data.Dataset`, `Sequence` or `PyDataset`, `(x, y[, sample_weight])`
 Images: TypeAlias = NDArray[np.float32]  # (N, H, W, C)
 Weights: TypeAlias = dict[str, NDArray[np.float32]]  # arrays by "layer/variable"

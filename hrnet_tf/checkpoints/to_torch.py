@@ -43,7 +43,7 @@ def export_run(run: Run, output: Path | str, layout: str = "official") -> int:
     if layout not in LAYOUTS:
         raise HRNetError(f"`layout` must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized, and its BatchNorm is folded; export its parent, {run.parent}")
+        raise HRNetError(f"{run.path} is quantized, and its BatchNorm is folded; export its parent, {run.parent_path}")
     output = Path(output)
     write = {".safetensors": _write_safetensors, ".npz": _write_npz, ".pth": _write_torch}.get(output.suffix)
     if write is None:

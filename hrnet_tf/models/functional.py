@@ -20,6 +20,12 @@ class HRNetModel(keras.Model):  # type: ignore[misc]
     """The functional model of a network; `spec` is its spec, also after saving, loading and cloning.
 
     It refuses optimizers, losses and callbacks of the Keras that is not active, with HRNetError.
+
+    Example:
+        >>> from hrnet_tf.networks import HRNet
+        >>> model = HRNet("pose-small-v1", outputs=5)
+        >>> isinstance(model, HRNetModel), model.spec.classes
+        (True, 5)
     """
 
     @property

@@ -20,7 +20,6 @@ from hrnet_tf.models.layers import UnitWrapper
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.network import Unit, parse_unit
 from mobile_eval.errors import HRNetError
-from mobile_eval.typed import JsonObject
 
 GATE_SUFFIX = "_gate"
 # The hard concrete distribution: Louizos et al., Learning Sparse Neural Networks through L0 Regularization (arXiv 1712.01312),
@@ -36,48 +35,41 @@ class Gate(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         name: Name of the layer.
-        penalty: What an open gate adds to the loss.
     """
 
-    def __init__(self, name: str | None = None, penalty: float = 0.0, **kwargs: Any):
+    def __init__(self, name: str | None = None, **kwargs: Any):
         super().__init__(name=name, **kwargs)
-        self.penalty = penalty
 
     def value(self) -> float:
         """Return the factor at inference."""
         raise NotImplementedError
 
-    def importance(self) -> float:
-        """Return how important the trained gate's unit is to the network."""
-        return self.value()
-
-    def get_config(self) -> JsonObject:
-        return {**super().get_config(), "penalty": self.penalty}
+    def openness(self) -> Tensor:
+        """Return how open the gate is, a scalar: what training penalizes, and the importance of the unit afterwards."""
+        raise NotImplementedError
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
 class UnitGate(Gate):
-    """A factor with initial value 1 and an L1 penalty."""
+    """A factor with initial value 1; its openness is its absolute value."""
 
     def build(self, input_shape: Shape) -> None:
         self.factor = self.add_weight(name="factor", shape=(), initializer="ones")
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
-        if self.penalty:
-            self.add_loss(self.penalty * ops.abs(self.factor))
         return inputs * ops.cast(self.factor, inputs.dtype)
 
     def value(self) -> float:
         return float(self.factor.numpy())
 
-    def importance(self) -> float:
-        return abs(self.value())
+    def openness(self) -> Tensor:
+        return ops.abs(self.factor)
 
 
 @keras.utils.register_keras_serializable("hrnet_tf")
 class HardConcreteGate(Gate):
-    """A factor in 0..1, sampled for each image in training, with an L0 penalty: the probability that the gate is open.
+    """A factor in 0..1, sampled for each image in training; its openness is the probability of not being 0.
 
     Louizos et al. (arXiv 1712.01312), equations 10 to 13.
     """
@@ -89,8 +81,6 @@ class HardConcreteGate(Gate):
         super().build(input_shape)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if self.penalty:
-            self.add_loss(self.penalty * self._open_probability())
         logits = self.log_alpha
         if training:
             uniform = random.uniform((ops.shape(inputs)[0], 1, 1, 1), 1e-6, 1 - 1e-6, seed=self.seed)
@@ -102,10 +92,7 @@ class HardConcreteGate(Gate):
         sigmoid = 1 / (1 + np.exp(-float(self.log_alpha.numpy())))
         return float(np.clip(sigmoid * (ZETA - GAMMA) + GAMMA, 0, 1))
 
-    def importance(self) -> float:
-        return float(self._open_probability())
-
-    def _open_probability(self) -> Tensor:
+    def openness(self) -> Tensor:
         return ops.sigmoid(self.log_alpha - BETA * float(np.log(-GAMMA / ZETA)))
 
 

@@ -23,12 +23,13 @@ import numpy as np
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.history import History, read_history
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.keypoint_categories import category_for
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import complete_folder, read_json, write_json
+from mobile_eval.files import AnyPath, complete_folder, read_json, write_json
 from mobile_eval.typed import JsonObject, checked, checked_entry
 
 RUN_FILE, SPEC_FILE, WEIGHTS_FILE = "run.json", "spec.json", "weights.safetensors"
@@ -36,9 +37,9 @@ SOURCE_ENTRIES = ("images", "annotations", "masks", "classes", "category", "exif
 STEPS = ("build", "train", "prune", "quantize", "import")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """The description of a run.
+    """A step of the workflow on disk: a network, its weights, and how it was made.
 
     Attributes:
         path: The run folder.
@@ -46,9 +47,15 @@ class Run:
         spec: The network.
         category: What the network predicts: a COCO keypoint category, or `{"name": task, "classes": [names]}`.
         config: The training settings, empty for a run that was not trained here.
-        parent: The run from which this run was made.
+        parent_path: The folder of the run from which this run was made.
         inputs: Number of items and checksum of the data ("train", "val") and of the weights ("parent", "teacher") that the run
             was made from. They identify the inputs wherever these are stored.
+
+    Example:
+        >>> run = Run.load("runs/full")  # doctest: +SKIP
+        >>> run.spec.input_size  # doctest: +SKIP
+        (128, 96)
+        >>> model = run.model()  # doctest: +SKIP
     """
 
     path: Path
@@ -56,8 +63,24 @@ class Run:
     spec: Network
     category: JsonObject
     config: JsonObject
-    parent: str | None = None
+    parent_path: str | None = None
     inputs: dict[str, JsonObject] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: AnyPath) -> Run:
+        """Read the description of a run.
+
+        Args:
+            path: The run folder.
+
+        Raises:
+            HRNetError: The folder is not a run, or one of its files is damaged. The message names the file and the entry.
+
+        Example:
+            >>> Run.load("runs/full").spec.input_size  # doctest: +SKIP
+            (128, 96)
+        """
+        return load_run(path)
 
     @property
     def hrnet_spec(self) -> HRNetSpec:
@@ -75,6 +98,33 @@ class Run:
     def weights_path(self) -> Path:
         """The weights file."""
         return self.path / WEIGHTS_FILE
+
+    @property
+    def parent(self) -> Run | None:
+        """The run from which this run was made, if any. Raises HRNetError if its folder is no longer there."""
+        return None if self.parent_path is None else load_run(self.parent_path)
+
+    @property
+    def history(self) -> History:
+        """The finished epochs. Raises HRNetError if history.csv is damaged."""
+        return History(tuple(read_history(self.path)))
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, step={self.step!r}, spec={self.spec.name!r})"
+
+    def __str__(self) -> str:
+        height, width = self.spec.input_size
+        links = ""
+        if isinstance(self.spec, HRNetSpec):
+            links = f", {len(self.spec.links)} of {len(self.spec.possible_links)} links"
+        lines = [
+            f"{self.path}: {self.spec.name} for {self.spec.task}, {height}x{width}, {self.spec.classes} outputs{links}",
+            f"  made by {self.step}{f' from {self.parent_path}' if self.parent_path else ''}",
+        ]
+        if last := self.history.rows[-1:]:
+            figures = "  ".join(f"{name} {value:.4g}" for name, value in last[0].items() if name != "epoch")
+            lines.append(f"  after epoch {last[0]['epoch']:g}: {figures}")
+        return "\n".join(lines)
 
     def model(self) -> KerasModel:
         """Build the Keras model with the weights of the run; for a quantized run, with fake quantization.
@@ -105,11 +155,11 @@ class Run:
 def save_run(run: Run) -> None:
     """Write run.json and spec.json."""
     write_json(run.path / SPEC_FILE, network_to_json(run.spec))
-    data = {"step": run.step, "parent": run.parent, "category": run.category, "config": run.config, "inputs": run.inputs}
+    data = {"step": run.step, "parent": run.parent_path, "category": run.category, "config": run.config, "inputs": run.inputs}
     write_json(run.path / RUN_FILE, data)
 
 
-def load_run(path: Path | str) -> Run:
+def load_run(path: AnyPath) -> Run:
     """Read the description of a run.
 
     Args:

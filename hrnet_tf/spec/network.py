@@ -52,6 +52,13 @@ class FusionLink:
         module: Index of the module in the stage.
         source: Index of the branch that the link reads.
         target: Index of the branch that the link is added to.
+
+    Raises:
+        HRNetError: `source` and `target` are the same branch.
+
+    Example:
+        >>> FusionLink(stage=3, module=2, source=0, target=2).name
+        'stage3_module2_link0to2'
     """
 
     stage: int
@@ -99,7 +106,18 @@ class BranchModule:
 
 @dataclass(frozen=True, order=True)
 class ResidualBlock:
-    """A residual block of one branch in one module; `block` is its index."""
+    """A residual block of one branch in one module.
+
+    Attributes:
+        stage: Number of the stage, 2 to 4.
+        module: Index of the module in the stage.
+        branch: Index of the branch.
+        block: Index of the block in the branch of the module.
+
+    Example:
+        >>> ResidualBlock(stage=4, module=0, branch=1, block=3).name
+        'stage4_module0_branch1_block3'
+    """
 
     stage: int
     module: int
@@ -207,6 +225,14 @@ class HRNetSpec:
         head_branches: The branches that a head of the user's own reads (only "pyramid"); None for all.
         links: The fusion links that the network has.
         removed_blocks: The residual blocks of stages 2 to 4 that the network does not have.
+
+    Raises:
+        HRNetError: A size is out of range, a kind is unknown, or a unit is none of the network.
+
+    Example:
+        >>> spec = HRNetSpec("small", 16, (64, 64), classes=5, stages=(StageSpec(1, 2), StageSpec(1, 2))).full()
+        >>> len(spec.links), len(spec.without([FusionLink(2, 0, 0, 1)]).links)
+        (4, 3)
     """
 
     name: str

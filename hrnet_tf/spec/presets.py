@@ -122,6 +122,27 @@ def preset(name: str) -> Network:
     return PRESETS[name]
 
 
+def list_presets(task: str | None = None) -> list[str]:
+    """Return the names of the presets.
+
+    Args:
+        task: Name of a task: "pose", "landmarks", "segmentation", "classification" or "detection"; None for all tasks.
+
+    Returns:
+        Names for `HRNet`, `HRNetBackbone` or `SimpleBaseline`.
+
+    Raises:
+        HRNetError: There is no such task.
+
+    Example:
+        >>> list_presets("landmarks")
+        ['landmarks-w18', 'landmarks-small-v1', 'landmarks-small-v2']
+    """
+    if task is not None and task not in _SIZES:
+        raise HRNetError(f"`task` must be one of {', '.join(_SIZES)}, got {task!r}")
+    return [name for name, network in PRESETS.items() if task in (None, network.task)]
+
+
 def parse_size(text: str) -> Size:
     """Return the (height, width) of a text such as "256x192".
 

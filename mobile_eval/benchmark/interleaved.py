@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +130,21 @@ def benchmark(
         >>> print(benchmark("full-int8.tflite", "pruned-int8.tflite", threads=4))  # doctest: +SKIP
     """
     backend = Backend(runtime, threads, delegate=parse_delegate(delegate))
+    return benchmark_in_turns(paths, backend, rounds=rounds, memory=memory, progress=progress)
+
+
+def benchmark_in_turns(
+    paths: Sequence[AnyPath], backend: Backend, *, rounds: int = ROUNDS, memory: bool = True, progress: bool = False
+) -> BenchmarkResult:
+    """Measure models that take turns, as `benchmark` does, with any backend.
+
+    Args:
+        paths: The files. Ratios are to the first one.
+        backend: Runtime, threads and delegate.
+        rounds: Number of timed runs of each model.
+        memory: Whether to measure peak memory too.
+        progress: Whether to show a progress bar.
+    """
     if not paths:
         raise HRNetError("`paths` must have at least one .tflite file, got none")
     load_delegate(backend)  # fails here, with its reason, and not in another process

@@ -25,16 +25,23 @@ app = Commands("mobile_eval", "Accuracy and latency of .tflite models, with noth
 
 @with_options
 def benchmark(
-    model: Annotated[Path, typer.Argument(metavar="M.tflite", help="Any .tflite file.", show_default=False)],
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="M.tflite...", help="Any .tflite files; several take turns.", show_default=False),
+    ],
     runtime_options: RuntimeOptions,
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas; each is measured in turn.")] = "1",
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Number of timed runs of each of several models. Default: 50.")
+    ] = None,
     mode: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Effort: full (at least 1024 runs and 60 s), quick (128 runs and 10 s) or rapid (64 runs and 6 s).",
+            show_default="quick",
             autocompletion=completed(MODES),
         ),
-    ] = "quick",
+    ] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Minimum number of timed runs, instead of a mode.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Minimum duration of the timed runs in seconds.")] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory, in a separate process.")] = True,
@@ -42,21 +49,31 @@ def benchmark(
 ) -> None:
     """Measure the latency of a model on this machine: loading, first run, p50/p90/p99, size, peak memory, and delegates.
 
-    Example: [bold]hrnet benchmark model.tflite --threads 1,2 --mode full --json latency.json[/bold]
+    Several models take turns, so that other load affects all alike. Their ratios to the first have 95 % intervals.
+
+    Example: [bold]hrnet benchmark full-int8.tflite pruned-int8.tflite --threads 1,2 --json latency.json[/bold]
     """
-    from mobile_eval.benchmark.latency import bench, choose_effort
+    from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark_in_turns
+    from mobile_eval.benchmark.latency import ROUNDS, LatencyResult, bench, choose_effort
     from mobile_eval.files import check_output_file, write_json
     from mobile_eval.runtime.backend import parse_threads
 
     check_output_file(json)
-    thread_counts, chosen_effort = parse_threads(threads), choose_effort(mode, runs, seconds)
-    results = []
-    for count in thread_counts:
-        results.append(bench(model, runtime_options.backend(count), effort=chosen_effort, memory=memory, progress=True))
+    if len(models) == 1 and rounds:
+        raise HRNetError("`rounds` is for several models, which take turns; `runs` is for one")
+    if len(models) > 1 and (mode or runs or seconds is not None):
+        raise HRNetError("`mode`, `runs` and `seconds` are for one model; several take turns for `rounds`")
+    effort = choose_effort(mode or "quick", runs, seconds)
+    results: list[LatencyResult | BenchmarkResult] = []
+    for backend in map(runtime_options.backend, parse_threads(threads)):
+        if len(models) == 1:
+            results.append(bench(models[0], backend, effort=effort, memory=memory, progress=True))
+        else:
+            results.append(benchmark_in_turns(models, backend, rounds=rounds or ROUNDS, memory=memory, progress=True))
         typer.echo(results[-1])
-    for result in results[1:]:
-        speedup = results[0].p50_ms / result.p50_ms
-        typer.echo(f"{result.threads} threads: {speedup:.2f} times as fast as {results[0].threads}")
+    single = [result for result in results if isinstance(result, LatencyResult)]
+    for result in single[1:]:
+        typer.echo(f"{result.threads} threads: {single[0].p50_ms / result.p50_ms:.2f} times as fast as {single[0].threads}")
     if json:
         write_json(json, results[0].to_json() if len(results) == 1 else {"sweep": [result.to_json() for result in results]})
 

@@ -211,7 +211,7 @@ def _show_page(usage: str, text: str | None, sections: dict[str, list[Row]]) -> 
     rows = [row for section in sections.values() for row in section]
     width = min(FIRST_COLUMN, max((len(name) for name, _ in rows), default=0))
     console.print(_literal(f"Usage: {usage}", "bold"), end="\n\n")
-    for paragraph in inspect.cleandoc(text or "").split("\n\n"):
+    for paragraph in inspect.cleandoc(text).split("\n\n") if text else ():
         console.print(" ".join(paragraph.split()), end="\n\n")
     for heading, section in sections.items():
         if section:

@@ -124,6 +124,12 @@ def normalize(
 
     Returns:
         Normalized images (..., 3).
+
+    Example:
+        >>> images = np.full((8, 64, 64, 3), 128, np.uint8)
+        >>> normalized = normalize(images)
+        >>> normalized.shape, round(float(normalized[0, 0, 0, 0]), 3)
+        ((8, 64, 64, 3), 0.074)
     """
     scale = np.float32(1) / (np.float32(255) * np.array(std, np.float32))
     offset = -np.array(mean, np.float32) / np.array(std, np.float32)

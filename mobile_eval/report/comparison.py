@@ -77,10 +77,11 @@ def compare(
         task=task,
         dataset=dataset,
         source=source or DataSource(),
+        report=folder / "index.html",
         command=command,
         arms=study,
     )
-    save_report(result, folder)
+    save_report(result)
     return result
 
 
@@ -153,10 +154,10 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
-def save_report(result: ComparisonResult, folder: Path) -> None:
-    """Write `results.json` and `index.html` into `folder`."""
-    write_json(folder / "results.json", result.to_json())
-    write_text(folder / "index.html", report_html(result))
+def save_report(result: ComparisonResult) -> None:
+    """Write the page, and `results.json` beside it."""
+    write_json(result.report.with_name("results.json"), result.to_json())
+    write_text(result.report, report_html(result))
 
 
 def labels(paths: Sequence[Path | str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mobile_eval.benchmark.bootstrap import Interval
@@ -12,6 +13,7 @@ from mobile_eval.benchmark.latency import LatencyResult
 from mobile_eval.datasets.base import DataSource, TaskDataset
 from mobile_eval.metrics.metric import format_score, none_if_nan
 from mobile_eval.model.description import ModelDescription
+from mobile_eval.tables import DataFrame, data_frame
 from mobile_eval.tasks.base import AnyTask, TaskResult
 from mobile_eval.tasks.report import ModelMeasurement
 
@@ -92,13 +94,29 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """All models in the order in which they were given, and how they were measured."""
+    """All models in the order in which they were given, and how they were measured.
+
+    Attributes:
+        models: The figures of each model.
+        task: The task.
+        dataset: The data set that they were evaluated on.
+        source: Where it is.
+        report: The page, `index.html`; `results.json` is beside it.
+        command: The command line that the page names, if any.
+        arms: The arms of the study that the models belong to, if any.
+
+    Example:
+        >>> result = hr.compare(["full-int8.tflite", "pruned-int8.tflite"], data, "report")  # doctest: +SKIP
+        >>> print(result, result.report)  # doctest: +SKIP
+        >>> result.to_pandas()[["model", "PCK@0.1", "p50_ms", "ratio"]]  # doctest: +SKIP
+    """
 
     models: tuple[ComparedModel, ...]
     task: AnyTask
     dataset: TaskDataset
     source: DataSource
-    command: str
+    report: Path
+    command: str = ""
     arms: tuple[StudyArm, ...] = ()
 
     @property
@@ -119,6 +137,28 @@ class ComparisonResult:
                 f"{model.latency_ratio:>5.2f} to {self.models[model.reference].label}"
             )
         return "\n".join(lines)
+
+    def to_pandas(self) -> DataFrame:
+        """A data frame with a row for each model. Raises HRNetError if pandas is not installed."""
+        return data_frame([self._row(model) for model in self.models])
+
+    def _row(self, model: ComparedModel) -> dict[str, Any]:
+        latency, score = model.latency_interval, model.score_interval
+        return {
+            "model": model.label,
+            self.task.report().secondary_metric: model.measurement.secondary_score,
+            self.task.metric.name: model.measurement.score,
+            "score_difference_low": score.low if score else None,
+            "score_difference_high": score.high if score else None,
+            "links": model.links_kept,
+            "p50_ms": model.latency.p50_ms,
+            "p90_ms": model.latency.p90_ms,
+            "ratio": model.latency_ratio,
+            "ratio_low": latency.low if latency else None,
+            "ratio_high": latency.high if latency else None,
+            "reference": self.models[model.reference].label,
+            "size_bytes": model.latency.size_bytes,
+        }
 
     def example_pair(self) -> tuple[int, ...]:
         """Indices of the models whose predictions the report shows side by side.

@@ -5,6 +5,7 @@ A task of one's own is a `Task` that is registered with `mobile_eval.tasks.regis
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -13,6 +14,7 @@ from mobile_eval.datasets.base import PATHS, DataSource, TaskDataset, log_skippe
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
 from mobile_eval.options import listed
+from mobile_eval.tables import DataFrame, data_frame, flat
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,11 +25,23 @@ if TYPE_CHECKING:
     from mobile_eval.tasks.report import TaskReport
 
 
-class TaskResult(Protocol):
-    """Accuracy of a model. `str` gives a table for people; `to_json` gives plain data."""
+class TaskResult(ABC):
+    """Accuracy of a model. `str` gives a table for people, `to_json` plain data, and `to_pandas` a data frame."""
 
-    def to_json(self) -> dict[str, Any]: ...
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: the figures by name."""
+
+    @abstractmethod
     def __str__(self) -> str: ...
+
+    def to_pandas(self) -> DataFrame:
+        """A data frame with one row of all figures, such as "pck.per_joint.nose"; `pandas.concat` puts several models together.
+
+        Raises:
+            HRNetError: pandas is not installed.
+        """
+        return data_frame([flat(self.to_json())])
 
 
 Data = TypeVar("Data", bound=TaskDataset)

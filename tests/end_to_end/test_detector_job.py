@@ -10,11 +10,11 @@ import typer
 
 from conversion.checks.verify import check_fully_int8
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs.ranking import load_ranking
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import load_run
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
-from training.engine.history import read_history
+from training.ranking.ranking import load_ranking
 
 pytestmark = pytest.mark.slow
 NETWORK = "detect-small-v1 --input-size 64x96 --width 4 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1"

@@ -9,11 +9,11 @@ import pytest
 import typer
 
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs.ranking import load_ranking
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.workflows.demo import DEMOS, Demo, demo_named, run_demo
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import read_description
+from training.ranking.ranking import load_ranking
 
 pytestmark = pytest.mark.slow
 MICRO = "--input-size 64x64 --width 4 --head-width 4 --stem-width 4 --stage1-width 4 --modules 1 --blocks 1"

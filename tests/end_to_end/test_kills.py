@@ -16,22 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training.engine.history import read_history
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
-from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.model.archive import read_description
 from tests.support.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
-from training.engine.history import read_history
 from training.engine.starting import CHECKPOINT
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions
-from training.pruning.prune import prune
+from training.pruning.plan_run import PruneOptions
+from training.pruning.prune_run import prune_run
 from training.quantize import quantize
+from training.ranking.ranking import Ranking, save_ranking
 from training.train import train
 
 TOLERANCE = 1e-5
@@ -42,7 +42,7 @@ def ranked_run(spec: HRNetSpec, path: Path) -> Run:
     """A ranked run with initial weights."""
     run = create_run(spec, path)
     scores = {link: float(number) for number, link in enumerate(sorted(spec.links))}
-    save_ranking(run, Ranking(8, 0, {"random": scores}, {"random": None}, {}))
+    save_ranking(run, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
     return run
 
 
@@ -69,7 +69,7 @@ def test_training_killed_before_each_file(
     one_epoch = config.replace(epochs=1, val=None, batch_size=16)
     commands: dict[str, Command] = {
         "train": lambda output, resume: train(tiny, one_epoch, output, resume=resume),
-        "prune": lambda output, resume: prune(start, PruneOptions(Budget(keep_links=0.5)), one_epoch, output, resume=resume),
+        "prune": lambda output, resume: prune_run(start, PruneOptions(Budget(keep_links=0.5)), one_epoch, output, resume=resume),
         "quantize": lambda output, resume: quantize(start, one_epoch, output, resume=resume),
     }
     command, uninterrupted = commands[step], tmp_path / "uninterrupted" / "run"

@@ -24,7 +24,7 @@ from mobile_eval.metrics.metric import Metric
 from mobile_eval.options import option
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.base import Task
+from mobile_eval.tasks.base import Task, TaskResult
 from mobile_eval.tasks.report import Array, Example, LabeledResult, ModelMeasurement, Panel, TaskReport
 from mobile_eval.viz.cutout import cut_out
 from training.tasks.base import ExampleBuilder, Image, TrainingTask
@@ -81,7 +81,7 @@ class DepthOptions:
 
 
 @dataclass(frozen=True)
-class DepthResult:
+class DepthResult(TaskResult):
     squared_errors: Array  # (N, 2): sum of squares and number of pixels, for each image
 
     @property

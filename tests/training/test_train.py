@@ -13,6 +13,7 @@ import pytest
 from hrnet_tf.checkpoints.from_torch import import_checkpoint
 from hrnet_tf.checkpoints.to_torch import export_run
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -22,7 +23,6 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from tests.support.program import Hrnet
 from training.config import TrainingConfig
-from training.engine.history import read_history
 from training.train import dataset_summary, train
 
 pytestmark = pytest.mark.slow

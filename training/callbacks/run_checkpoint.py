@@ -6,13 +6,13 @@ import logging
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
+from hrnet_tf.runs.history import Rows, write_history
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from mobile_eval.metrics.metric import Metric
 from training.config import LAST
 from training.data.examples import Examples
 from training.engine.checkpoint import Checkpoint
-from training.engine.history import Rows, write_history
 from training.optim.optimizers import AveragedWeights
 
 logger = logging.getLogger(__name__)

@@ -18,15 +18,12 @@ from training.cli.options import (
     NetworkOptions,
     Output,
     PlanOptions,
-    PruneTuningOptions,
-    QuantizeTuningOptions,
     Resume,
     config_options,
 )
 from training.data.options import TrainingData
+from training.fine_tuning import PruneTuningOptions, QuantizeTuningOptions
 from training.tasks.registry import TRAINING_TASKS
-
-TEACHER_WEIGHT = 0.5  # of `hrnet train --teacher`, unless --distill-weight is given
 
 app = Commands()
 
@@ -66,14 +63,12 @@ def train(
     from hrnet_tf.runs.run import load_run
     from mobile_eval.options import checked_options
     from training.data.sources import training_sources
-    from training.recipe import load_recipe, recipe_config, show_recipe
-    from training.tasks.registry import training_task
+    from training.recipe import TEACHER_WEIGHT, default_recipe, load_recipe, recipe_config, show_recipe
     from training.train import train as train_network
 
     how = execution.execution()
     spec = network.spec(model, output)
-    default_recipe = training_task(spec.task).recipe
-    recipe = recipe or (default_recipe(spec) if default_recipe else None)
+    recipe = recipe or default_recipe(spec)
     changes = checked_options(config_options(spec.task), options, spec.task)
     if teacher:
         changes.setdefault("distill_weight", TEACHER_WEIGHT)
@@ -93,9 +88,10 @@ def train(
 def rank(
     run: Annotated[Path, typer.Argument(help="A trained or pruned run.")],
     source: DataSource,
-    method: Annotated[
+    methods: Annotated[
         list[str] | None,
         typer.Option(
+            "--method",
             help="Importance method: leave-one-out (default), taylor, l0, l1, random, or all. May be repeated; pruning goes by "
             "the first one.",
             autocompletion=complete_methods,
@@ -120,18 +116,17 @@ def rank(
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import log_skipped
     from mobile_eval.tasks.registry import TASKS
-    from training.cli.tables import show_ranking
     from training.data.sources import run_source
-    from training.ranking.rank import METHODS, rank_run
+    from training.ranking.rank import DEFAULT_METHODS, METHODS, rank_run
 
     budget_bytes = parse_memory(memory_budget)
     loaded = load_run(run)
     ranking_source = run_source(loaded, source)
     data = TASKS[loaded.spec.task].load(ranking_source)
     log_skipped(ranking_source, data)
-    methods = list(METHODS) if method == ["all"] else method or ["leave-one-out"]
-    ranking = rank_run(loaded, data.head(limit), methods, include_blocks=include_blocks, seed=seed, memory_budget=budget_bytes)
-    show_ranking(ranking)
+    names = list(METHODS) if methods == ["all"] else methods or DEFAULT_METHODS
+    ranking = rank_run(loaded, data.head(limit), names, include_blocks=include_blocks, seed=seed, memory_budget=budget_bytes)
+    typer.echo(f"{ranking}\n")
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 
 
@@ -156,16 +151,17 @@ def prune(
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --epochs 10 --output runs/pruned[/bold]
     """
     from hrnet_tf.runs.run import load_run
-    from training.cli.tables import show_dry_run
     from training.config import fine_tuning_config
     from training.data.sources import run_sources
-    from training.pruning.prune import prune as prune_run
-    from training.pruning.prune import summary
+    from training.engine.inputs import load_data
+    from training.pruning.plan_run import check_prunable, plan_run
+    from training.pruning.prune_run import prune_run, summary
 
     how, parent, options = execution.execution(), load_run(run), plan.prune_options()
     config = fine_tuning_config(parent, *run_sources(parent, data), {**tuning.values(), "devices": how.devices.count})
     if dry_run:
-        show_dry_run(parent, options, config, how.memory_budget)
+        check_prunable(parent, options)  # before the data are loaded
+        typer.echo(str(plan_run(parent, options, *load_data(config, parent.category), memory_budget=how.memory_budget)))
         return
     if output is None:
         raise HRNetError("give `output`, the folder of the run to write, or `dry_run`")

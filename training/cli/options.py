@@ -26,13 +26,12 @@ from training.config import (
     ScheduleConfig,
     TrainingConfig,
 )
-from training.tasks.pose.settings import HeatmapSettings
 from training.tasks.registry import settings_class
 
 if TYPE_CHECKING:
     from hrnet_tf.spec.architectures import Network
     from training.execution import Execution
-    from training.pruning.plan import PruneOptions
+    from training.pruning.plan_run import PruneOptions
 
 NETWORK, BUDGET, SELECTION = "Network", "Budget", "Selection"  # headings in --help
 
@@ -119,41 +118,6 @@ class ExecutionOptions:
 
 
 @dataclass(frozen=True)
-class FineTuningOptions:
-    """Values of the config that fine-tunes a run, beside those of its task."""
-
-    epochs: int = redeclared(ScheduleConfig, "epochs", 10)
-    batch_size: int = redeclared(DataConfig, "batch_size", 32)
-    learning_rate: float = redeclared(ScheduleConfig, "learning_rate", 5e-4)
-    keep: str = redeclared(CheckpointConfig, "keep", "last")
-    patience: int = redeclared(CheckpointConfig, "patience", 0)
-    flip_pairs: str | None = redeclared(HeatmapSettings, "flip_pairs", None)
-    seed: int = redeclared(TrainingConfig, "seed", 1)
-
-    def values(self) -> dict[str, object]:
-        """Return the values by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class PruneTuningOptions(FineTuningOptions):
-    """Values of the config that fine-tunes a pruned run."""
-
-    distill_weight: float = redeclared(RegularizationConfig, "distill_weight", 0.5)
-    sparsity: float = redeclared(RegularizationConfig, "sparsity", 0.0)
-    precision: str = redeclared(TrainingConfig, "precision", "float32")
-
-
-@dataclass(frozen=True)
-class QuantizeTuningOptions(FineTuningOptions):
-    """Values of the config of quantization-aware training."""
-
-    epochs: int = redeclared(ScheduleConfig, "epochs", 3)
-    learning_rate: float = redeclared(ScheduleConfig, "learning_rate", 2e-5)
-    seed: int = redeclared(TrainingConfig, "seed", 2)
-
-
-@dataclass(frozen=True)
 class PlanOptions:
     """What to remove from a run's network."""
 
@@ -179,7 +143,7 @@ class PlanOptions:
     def prune_options(self) -> PruneOptions:
         """Return the options of pruning."""
         from training.pruning.budget import Budget
-        from training.pruning.plan import PruneOptions
+        from training.pruning.plan_run import PruneOptions
 
         budget = Budget(self.keep_latency, self.keep_macs, self.keep_links, self.max_drop)
         return PruneOptions(

@@ -9,6 +9,7 @@ from hrnet_tf.backend.choice import check_same_keras
 from hrnet_tf.backend.keras_module import BACKEND
 from hrnet_tf.backend.types import KerasCallback, KerasModel, KerasOptimizer, TFDataset
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.history import Rows, read_history
 from hrnet_tf.runs.run import Run
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
@@ -22,7 +23,6 @@ from training.data.examples import Examples, examples_for
 from training.data.image_cache import ImageCache
 from training.data.tf_pipeline import reraised_data_errors, training_dataset
 from training.engine.checkpoint import Checkpoint
-from training.engine.history import Rows, read_history
 from training.engine.starting import CHECKPOINT, TENSORBOARD, check_same, started
 from training.engine.strategies import reraised_worker_errors
 from training.execution import Execution
@@ -120,9 +120,6 @@ def _compiled(state: _Fit, teacher: KerasModel | None) -> tuple[KerasModel, Kera
         raise HRNetError(f"`accumulate` is {optimization.accumulate}, but the training has only {total} steps")
     student = sparsified(state.model, regularization.sparsity, total) if regularization.sparsity else state.model
     loss = task.loss(config.settings)
-    trainer = trainer_model(task, student, loss)
-    if teacher is not None:
-        trainer = distillation_model(task, trainer, loss, teacher, regularization.distill_weight)
     optimizer = make_optimizer(
         learning_rates(config, steps),
         optimization.optimizer,
@@ -131,7 +128,10 @@ def _compiled(state: _Fit, teacher: KerasModel | None) -> tuple[KerasModel, Kera
         ema=optimization.ema,
         loss_scaling=config.precision == FLOAT16,
     )
+    trainer = trainer_model(task, student, loss)
     compile_trainer(trainer, loss, optimizer, jit=state.execution.jit or BACKEND == "jax")
+    if teacher is not None:
+        trainer = distillation_model(task, trainer, teacher, regularization.distill_weight)
     optimizer.build(student.trainable_variables)
     return student, trainer, optimizer
 

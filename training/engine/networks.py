@@ -63,7 +63,7 @@ def freeze(model: KerasModel, parts: Collection[str]) -> None:
 def build_teacher(run: Run, config: TrainingConfig) -> KerasModel:
     """Build the trained network of a run as a teacher. Its BatchNorm is folded, which makes it faster."""
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized; use the run it was made from as `teacher`: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; use the run it was made from as `teacher`: {run.parent_path}")
     if geometry_of(run.config.get("targets")) != config.settings.geometry:
         raise HRNetError(f"teacher {run.path} and student must both have `targets` {UDP}, or neither: their crops differ")
     model = build_for_training(run.spec, config, folded=True)
@@ -78,7 +78,7 @@ def load_matching_weights(model: KerasModel, run: Run) -> None:
         HRNetError: Not even the weights of the stem match, or the run is quantized.
     """
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized; start from the run it was made from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; start from the run it was made from: {run.parent_path}")
     current, stored = model_weights(model), load_weights(run.weights_path)
     matching = {name: array for name, array in stored.items() if name in current and array.shape == current[name].shape}
     if not any(name.startswith("stem_") and name.endswith("/kernel") for name in matching):

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from hrnet_tf.runs.history import HISTORY
 from hrnet_tf.runs.pruning import PRUNING_FILE
 from hrnet_tf.runs.ranking import RANKING_FILE
 from hrnet_tf.runs.run import RUN_FILE, SPEC_FILE, Run, load_run, save_run
@@ -16,7 +17,6 @@ from mobile_eval.datasets.base import label_names
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, remove_stale_parts
 from training.callbacks.terminate_on_nan import BATCH_FILE
-from training.engine.history import HISTORY
 from training.engine.inputs import Inputs
 
 ROUNDS = "rounds"  # folder of the earlier rounds of a run that is made in several rounds

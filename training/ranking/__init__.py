@@ -6,7 +6,10 @@ importance is needed more.
     methods.py         leave-one-out, Taylor expansion, and random scores as a control
     learned_gates.py   gates with a penalty for being open, learned by `model.fit` (L0 by hard concrete, L1)
     gated_network.py   a trained network with a gate on each unit
-    data.py            the examples that importance is measured on
+    data.py            the examples that importance is measured on: what the methods need of them
+    task_data.py       examples of a task's data set, for runs
+    keras_data.py      examples of any data set that `fit` takes, for Keras models
     scores.py          scores, and the rank correlation between them
-    rank.py            rank a network by several methods, or a run on disk
+    ranking.py         the result
+    rank.py            rank a Keras model, or a run on disk, by several methods
 """

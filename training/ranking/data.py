@@ -1,115 +1,78 @@
-"""The examples that importance is measured on: items of a dataset without augmentation."""
+"""The examples that importance is measured on."""
 
 from __future__ import annotations
 
-import dataclasses
+import abc
 import functools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hrnet_tf.backend.keras_module import BACKEND
-from hrnet_tf.backend.types import KerasLoss, KerasModel
+from hrnet_tf.backend.keras_module import BACKEND, keras
+from hrnet_tf.backend.labelled_data import Labelled
+from hrnet_tf.backend.types import Arrays, KerasModel
 from hrnet_tf.models.inference import as_arrays
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
-from mobile_eval.datasets.base import TaskDataset
-from mobile_eval.image.geometry import STANDARD, Geometry
-from mobile_eval.image.image_file import read_item
-from mobile_eval.image.prefetch import prefetch
+from hrnet_tf.spec.memory import batch_size_for
+from mobile_eval.metrics.metric import Metric
 from mobile_eval.progress import tracked
-from training.optim.trainer_models import BatchLoss, batch_loss, trainer_model
-from training.tasks.base import ExampleBuilder
-from training.tasks.registry import training_task
-from training.tasks.settings import TaskSettings
+from training.optim.trainer_models import BatchLoss
+from training.tasks.base import MetricEvaluator
 
 LARGEST_BATCH = 64
 
-Array = NDArray[np.float32]
-Arrays = tuple[Array, ...]
-Batch = tuple[Array, Array, Array | None]  # inputs (N, H, W, 3), targets (N, ...), weights (N, ...)
 
-
-@dataclass(frozen=True)
-class RankingData:
-    """Examples of a dataset for one network: inputs (N, H, W, 3), targets (N, ...) and, for some tasks, weights (N, ...).
+class RankingData(abc.ABC):
+    """Examples without augmentation, and how well a model does on them.
 
     Attributes:
-        data: The dataset.
         spec: The network.
-        settings: The task's settings in the training of the network.
-        loss: The task's loss by these settings.
-        arrays: All examples if they fit into the memory budget; None if each batch is prepared when it is needed.
-        geometry: Geometry of the network's inputs (`mobile_eval.image.geometry`).
-        memory_budget: Memory for the examples, and for the activations of a batch, in bytes.
+        metric: What `measure` returns beside the loss.
+        memory_budget: Memory for the activations of a batch, in bytes.
     """
 
-    data: TaskDataset
     spec: Network
-    settings: TaskSettings
-    loss: KerasLoss
-    arrays: Arrays | None
-    geometry: Geometry = STANDARD
-    memory_budget: int = MEMORY_BUDGET
-
-    @classmethod
-    def prepare(
-        cls,
-        data: TaskDataset,
-        spec: Network,
-        settings: TaskSettings,
-        memory_budget: int = MEMORY_BUDGET,
-        *,
-        progress: bool = False,
-    ) -> RankingData:
-        """Prepare the examples of all items if they fit into the memory budget.
-
-        Args:
-            data: The dataset.
-            spec: The network.
-            settings: The task's settings in the training of the network.
-            memory_budget: Memory in bytes.
-            progress: Whether to show a progress bar.
-        """
-        loss, geometry = training_task(spec.task).loss(settings), settings.geometry
-        streamed = cls(data, spec, settings, loss, None, geometry, memory_budget)
-        if len(data) * sum(4 * math.prod(shape) for shape in streamed.example_shapes) > memory_budget:
-            return streamed
-        return dataclasses.replace(streamed, arrays=streamed.examples(range(len(data)), progress=progress))
-
-    def __len__(self) -> int:
-        return len(self.data)
+    memory_budget: int
 
     @property
-    def example_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the input, the target and the weight (if there is one) of an example."""
-        return self._example_builder().shapes
+    @abc.abstractmethod
+    def metric(self) -> Metric:
+        """What `measure` returns beside the loss."""
 
-    def examples(self, indices: Sequence[int], *, progress: bool = False) -> Arrays:
-        """Prepare the examples of some items.
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Return the number of examples."""
 
-        Args:
-            indices: The items.
-            progress: Whether to show a progress bar.
+    @abc.abstractmethod
+    def examples(self, indices: Sequence[int]) -> Labelled:
+        """Return some examples by their indices."""
 
-        Returns:
-            Inputs, targets and, for some tasks, weights.
-        """
-        builder = self._example_builder()
-        arrays = tuple(np.empty((len(indices), *shape), np.float32) for shape in builder.shapes)
+    @abc.abstractmethod
+    def part(self, part: slice) -> RankingData:
+        """Return a part of the examples."""
 
-        def prepare(row: int) -> None:
-            index = int(indices[row])
-            builder.plain(index, read_item(self.data.items[index]), [array[row] for array in arrays])
+    @abc.abstractmethod
+    def trainer(self, model: KerasModel) -> tuple[KerasModel, BatchLoss]:
+        """Return what to call in place of a model to train it, and the loss of the outputs, also of those at inference."""
 
-        for _ in tracked(prefetch(prepare, range(len(indices))), "reading images", len(indices), show=progress):
-            pass
-        return arrays
+    @abc.abstractmethod
+    def evaluator(self) -> MetricEvaluator | None:
+        """Return what measures the metric; None if the metric is the loss."""
 
-    def batches(self, largest: int = LARGEST_BATCH, *, training: bool = False) -> Iterator[Batch]:
+    def loss_of(self, model: KerasModel) -> BatchLoss:
+        """Return the loss of a Keras model as a function of inputs, targets, outputs and weights."""
+        return self.trainer(model)[1]
+
+    def halves(self) -> tuple[RankingData, RankingData]:
+        """Return the examples with even and with odd indices."""
+        return self.part(slice(0, None, 2)), self.part(slice(1, None, 2))
+
+    def batch_size(self, largest: int, *, training: bool = False) -> int:
+        """Return the batch size that the memory budget allows, at most `largest`."""
+        return batch_size_for(self.spec, self.memory_budget, most=largest, training=training)
+
+    def batches(self, largest: int = LARGEST_BATCH, *, training: bool = False) -> Iterator[Labelled]:
         """Yield all examples in batches.
 
         Args:
@@ -118,24 +81,7 @@ class RankingData:
         """
         size = self.batch_size(largest, training=training)
         for start in range(0, len(self), size):
-            stop = min(start + size, len(self))
-            if self.arrays is None:
-                batch = self.examples(range(start, stop))
-            else:
-                batch = tuple(array[start:stop] for array in self.arrays)
-            yield batch[0], batch[1], batch[2] if len(batch) > 2 else None
-
-    def batch_size(self, largest: int, *, training: bool = False) -> int:
-        """Return the batch size that the memory budget allows, at most `largest`."""
-        return batch_size_for(self.spec, self.memory_budget, most=largest, training=training)
-
-    def halves(self) -> tuple[RankingData, RankingData]:
-        """Return the items with even and with odd indices."""
-        return self._part(slice(0, None, 2)), self._part(slice(1, None, 2))
-
-    def loss_of(self, model: KerasModel) -> BatchLoss:
-        """Return the loss of a Keras model as a function of inputs, targets, outputs and weights."""
-        return batch_loss(trainer_model(training_task(self.spec.task), model, self.loss), self.loss)
+            yield self.examples(range(start, min(start + size, len(self))))
 
     def measure(self, model: KerasModel, *, progress: bool = False) -> tuple[float, float]:
         """Measure a Keras model.
@@ -145,22 +91,46 @@ class RankingData:
             progress: Whether to show a progress bar.
 
         Returns:
-            The loss, as the mean over all items, and the task's metric.
+            The loss, as the mean over all examples, and the metric.
         """
-        evaluator = training_task(self.spec.task).metric_evaluator(self.data, self.spec, self.geometry)
-        loss_of = self.loss_of(model)
-        # op by op JAX is slow; tf_keras would only be slower by tracing
-        predict = model.predict_on_batch if BACKEND == "jax" else functools.partial(model, training=False)
+        evaluator, loss_of = self.evaluator(), self.loss_of(model)
+        predict = inference_of(model)
         count, total = math.ceil(len(self) / self.batch_size(LARGEST_BATCH)), 0.0
-        for inputs, targets, weights in tracked(self.batches(), "loss and metric", count, show=progress):
-            outputs = predict(inputs)
-            total += float(loss_of(inputs, targets, outputs, weights)) * len(inputs)
-            evaluator.update(as_arrays(outputs))
-        return total / len(self), evaluator.result()
+        for batch in tracked(self.batches(), "loss and metric", count, show=progress):
+            outputs = predict(batch.inputs)
+            total += float(loss_of(batch.inputs, batch.targets, outputs, batch.weights)) * batch.items
+            if evaluator:
+                evaluator.update(as_arrays(outputs))
+        loss = total / len(self)
+        return loss, evaluator.result() if evaluator else loss
 
-    def _example_builder(self) -> ExampleBuilder:
-        return training_task(self.spec.task).example_builder(self.data, self.spec, self.settings)
 
-    def _part(self, part: slice) -> RankingData:
-        arrays = None if self.arrays is None else tuple(array[part] for array in self.arrays)
-        return dataclasses.replace(self, data=self.data.part(part), arrays=arrays)
+def inference_of(model: KerasModel) -> Callable[[Arrays], Arrays]:
+    """Return what computes the outputs of a batch: op by op JAX is slow, but tf_keras is only slower by tracing."""
+    return model.predict_on_batch if BACKEND == "jax" else functools.partial(model, training=False)
+
+
+class ShuffledBatches(keras.utils.Sequence):  # type: ignore[misc]
+    """Batches for `fit`, made when Keras needs them, in a new order each epoch.
+
+    Args:
+        data: The examples.
+        size: Examples in a batch.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, data: RankingData, size: int, seed: int):
+        super().__init__()
+        self.data = data
+        self.size = size
+        self._random = np.random.default_rng(seed)
+        self._order = self._random.permutation(len(data))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.data) / self.size)
+
+    def __getitem__(self, number: int) -> tuple[Arrays, ...]:
+        return self.data.examples(self._order[number * self.size : (number + 1) * self.size].tolist()).present
+
+    def on_epoch_end(self) -> None:
+        self._order = self._random.permutation(len(self.data))

@@ -8,21 +8,19 @@ Regularization (arXiv 1712.01312).
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.models.gates import HardConcreteGate, UnitGate, gates_of
+from hrnet_tf.backend.keras_module import keras, ops
+from hrnet_tf.backend.types import KerasModel, Tensor
+from hrnet_tf.models.gates import Gate, HardConcreteGate, UnitGate, gates_of
 from hrnet_tf.spec.complexity import branch_cost, link_cost
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
-from training.optim.trainer_models import compile_trainer, trainer_model
-from training.ranking.data import Arrays, RankingData
-from training.ranking.gated_network import GatedNetwork, GateFactory
-from training.ranking.scores import Scores
-from training.tasks.registry import training_task
+from training.optim.trainer_models import BatchLoss, TrainerModel
+from training.ranking.data import RankingData, ShuffledBatches
+from training.ranking.gated_network import GatedNetwork
+from training.ranking.scores import Scores, check_loss
 
 LARGEST_BATCH = 16
 PENALTIES = ("l0", "l1")
@@ -35,24 +33,27 @@ def unit_multiply_adds(spec: HRNetSpec, unit: Unit) -> int:
     return branch_cost(spec, unit.place).multiply_adds // len(spec.blocks(unit.place))
 
 
-class ShuffledBatches(keras.utils.Sequence):  # type: ignore[misc]
-    """Batches of examples that do not fit into memory, prepared when Keras needs them, in a new order each epoch."""
+class GateTrainer(TrainerModel):
+    """Trains the gates of a network by the loss of the data and a penalty. Losses that layers add do not count.
 
-    def __init__(self, data: RankingData, size: int, seed: int):
-        super().__init__()
-        self.data = data
-        self.size = size
-        self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(len(data))
+    Args:
+        network: The gated network, or a model that trains it.
+        loss: Loss of a batch.
+        penalty: Returns the penalty of all gates, a scalar.
+    """
 
-    def __len__(self) -> int:
-        return math.ceil(len(self.data) / self.size)
+    def __init__(self, network: KerasModel, loss: BatchLoss, penalty: Callable[[], Tensor]):
+        super().__init__(network, name="gate_trainer")
+        self.batch_loss = loss
+        self.penalty = penalty
 
-    def __getitem__(self, number: int) -> Arrays:
-        return self.data.examples(self._order[number * self.size : (number + 1) * self.size].tolist())
+    @property
+    def losses(self) -> list[Tensor]:
+        return []
 
-    def on_epoch_end(self) -> None:
-        self._order = self._random.permutation(len(self.data))
+    def loss_from_outputs(self, x: Tensor, y: Tensor, outputs: Tensor, sample_weight: Tensor = None) -> Tensor:
+        loss = ops.cast(self.batch_loss(x, y, outputs, sample_weight), "float32")
+        return loss + self.penalty()
 
 
 @dataclass(frozen=True)
@@ -81,25 +82,29 @@ class LearnedGates:
     def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
         """Return the importance of each unit."""
         loss, _ = data.measure(network.build())
+        check_loss(loss)
         keras.utils.set_random_seed(self.seed)
-        model = network.build(self._gate_factory(network, loss))
-        gates = gates_of(model)
+        kind = HardConcreteGate if self.penalty == "l0" else UnitGate
+        model = network.build(lambda name, unit: kind(name))
+        gates, penalties = gates_of(model), self.penalties(network, loss)
         for layer in model.layers:
-            layer.trainable = layer in gates.values()
-        trainer = trainer_model(training_task(data.spec.task), model, data.loss)
-        compile_trainer(trainer, data.loss, keras.optimizers.Adam(self.learning_rate))
-        size = data.batch_size(LARGEST_BATCH, training=True)
-        if data.arrays is None:
-            trainer.fit(ShuffledBatches(data, size, self.seed), epochs=self.epochs, verbose=0)
-        else:
-            inputs, targets, *weights = data.arrays
-            sample_weight = weights[0] if weights else None
-            trainer.fit(inputs, targets, sample_weight=sample_weight, batch_size=size, epochs=self.epochs, verbose=0)
-        scores = {unit: gate.importance() for unit, gate in gates.items()}
-        return {unit: scores[unit] for unit in network.units}
+            layer.trainable = isinstance(layer, Gate)
 
-    def _gate_factory(self, network: GatedNetwork, loss: float) -> GateFactory:
+        def penalty() -> Tensor:
+            return sum(penalties[unit] * gate.openness() for unit, gate in gates.items())
+
+        trainer = GateTrainer(*data.trainer(model), penalty)
+        trainer.compile(keras.optimizers.Adam(self.learning_rate), jit_compile=False)
+        size = data.batch_size(LARGEST_BATCH, training=True)
+        trainer.fit(ShuffledBatches(data, size, self.seed), epochs=self.epochs, verbose=0)
+        return {unit: float(gates[unit].openness()) for unit in network.units}
+
+    def penalties(self, network: GatedNetwork, loss: float) -> dict[Unit, float]:
+        """Return what each open gate adds to the loss.
+
+        Args:
+            network: The network.
+            loss: The loss of the network with open gates.
+        """
         costs = {unit: unit_multiply_adds(network.spec, unit) for unit in network.units}
-        penalty_per_cost = self.strength * loss / sum(costs.values())
-        gate = HardConcreteGate if self.penalty == "l0" else UnitGate
-        return lambda name, unit: gate(name, penalty=penalty_per_cost * costs[unit])
+        return {unit: self.strength * loss * cost / sum(costs.values()) for unit, cost in costs.items()}

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_tf.backend.keras_module import tf
+from hrnet_tf.backend.choice import TF_KERAS
+from hrnet_tf.backend.keras_module import NAME, tf
+from hrnet_tf.backend.types import Tensor
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.spec.network import Unit
 from mobile_eval.progress import tracked
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
-from training.ranking.scores import Scores
-from training.tasks.registry import training_task
+from training.ranking.scores import Scores, check_loss
 
 ImportanceMethod = Callable[[GatedNetwork, RankingData], Scores]
 
@@ -25,7 +26,7 @@ class RemovalEffect:
 
     Attributes:
         loss_increase: Increase of the loss.
-        drop: How much worse the task's metric becomes.
+        drop: How much worse the metric of the data becomes.
     """
 
     loss_increase: float
@@ -42,13 +43,13 @@ def removal_effects(network: GatedNetwork, data: RankingData, *, progress: bool 
     """
     model = network.build()
     loss, score = data.measure(model)
-    metric = training_task(data.spec.task).metric
+    check_loss(loss)
     effects = {}
     for unit, gate in tracked(gates_of(model).items(), "leaving out each unit", len(network.units), show=progress):
         gate.factor.assign(0.0)
         loss_without, score_without = data.measure(model)
         gate.factor.assign(1.0)
-        effects[unit] = RemovalEffect(loss_without - loss, metric.degradation(score, score_without))
+        effects[unit] = RemovalEffect(loss_without - loss, data.metric.degradation(score, score_without))
     return {unit: effects[unit] for unit in network.units}
 
 
@@ -82,21 +83,21 @@ class Taylor:
         """Return the importance of each unit."""
         model = network.build()
         gates = gates_of(model)
-        variables, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
+        factors, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
+        variables = factors if NAME == TF_KERAS else [factor.value for factor in factors]  # TensorFlow's
 
-        def gradients(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+        def gradients(inputs: Tensor, targets: Tensor, weights: Tensor = None) -> Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 for variable in variables:
                     tape.watch(variable)
                 loss = loss_of(inputs, targets, model(inputs, training=False), weights)
             return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
 
-        signature = [tf.TensorSpec((None, *shape), tf.float32) for shape in data.example_shapes]
-        compiled = tf.function(gradients).get_concrete_function(*signature)  # once, for batches of any size
+        signature = data.examples([0]).map(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype))
+        compiled = tf.function(gradients).get_concrete_function(*signature.present)  # once, for batches of any size
         total = np.zeros(len(variables))
         for batch in data.batches(self.batch, training=True):
-            arrays = [tf.constant(array) for array in batch if array is not None]
-            total += len(batch[0]) * np.abs(compiled(*arrays).numpy())
+            total += batch.items * np.abs(compiled(*batch.map(tf.constant).present).numpy())
         scores = dict(zip(gates, map(float, total / len(data)), strict=True))
         return {unit: scores[unit] for unit in network.units}
 

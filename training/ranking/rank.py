@@ -1,4 +1,4 @@
-"""Rank the units of a network, or of a run, by one or several methods.
+"""Rank the fusion links and residual blocks of a Keras model, or of a run, by one or several methods.
 
 Every method is applied to two halves of the data. Its score is the mean of both, and its stability their rank correlation.
 """
@@ -6,26 +6,29 @@ Every method is applied to two halves of the data. Its score is the mean of both
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_tf.backend.choice import check_tf_keras
-from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, save_ranking
+from hrnet_tf.backend.choice import check_tensorflow
+from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
+from hrnet_tf.models.trunk import is_quantized
+from hrnet_tf.runs.ranking import RANKING_FILE
 from hrnet_tf.runs.run import Run
-from hrnet_tf.spec.memory import MEMORY_BUDGET
+from hrnet_tf.spec.memory import MEMORY_BUDGET, parse_memory
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_writable, write_text
 from mobile_eval.viz.charts import importance_by_kind_svg
-from mobile_eval.viz.link_diagram import link_diagram_svg
 from training.config import run_settings
 from training.engine.inputs import check_category
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
+from training.ranking.keras_data import KerasRankingData
 from training.ranking.learned_gates import LearnedGates
 from training.ranking.methods import ImportanceMethod, LeaveOneOut, RandomScores, Taylor
-from training.ranking.scores import Scores, agreement, check_finite, rank_correlation
+from training.ranking.ranking import Ranking, save_ranking
+from training.ranking.scores import agreement, check_finite, rank_correlation
+from training.ranking.task_data import TaskRankingData
 
 METHODS: Mapping[str, ImportanceMethod] = {
     "leave-one-out": LeaveOneOut(progress=True),
@@ -34,62 +37,97 @@ METHODS: Mapping[str, ImportanceMethod] = {
     "l1": LearnedGates("l1"),
     "random": RandomScores(),
 }
+DEFAULT_METHODS = ("leave-one-out",)
 
 
-@dataclass(frozen=True)
-class MethodResult:
-    """Result of one method.
+def rank(
+    model: KerasModel,
+    data: Dataset,
+    *,
+    methods: str | Sequence[str] = DEFAULT_METHODS,
+    loss: KerasLoss = None,
+    include_blocks: bool = False,
+    limit: int = 500,
+    seed: int = 0,
+    memory_budget: str | int = MEMORY_BUDGET,
+) -> Ranking:
+    """Measure how much a Keras model needs each of its fusion links.
 
-    Attributes:
-        scores: Importance of each unit, the mean of two halves of the data.
-        stability: Rank correlation between the two halves; None if it is undefined, or the method does not use the data.
+    The loss is that of `compile`, with the weights of several outputs and the sample weights, but without losses that layers add,
+    such as weight decay.
+
+    Args:
+        model: A trained functional model that contains an HRNet, such as one of `HRNet`, or with a head of your own. It is not
+            changed.
+        data: Examples that the model was not trained on, in anything that `fit` takes: a batched `tf.data.Dataset`, a `Sequence`
+            or `PyDataset`, or arrays `(x, y[, sample_weight])`.
+        methods: One or several of "leave-one-out" (increase of the loss without the link), "taylor" (gate times gradient, which
+            needs TensorFlow), "l0" and "l1" (learned gates), and "random" as a control. Plans use the first by default.
+        loss: Anything that `compile` takes; None for the loss of the compiled model.
+        include_blocks: Whether to rank residual blocks too.
+        limit: Largest number of examples; the first ones are used.
+        seed: Seed of the method "random".
+        memory_budget: Memory for the examples, and for the activations of a batch, such as "1GiB" or a number of bytes.
+
+    Returns:
+        The importance of each link by each method.
+
+    Raises:
+        HRNetError: The model contains no HRNet, is quantized or has no loss; the data do not fit to it, or are fewer than two
+            examples; a method is unknown; or the loss is NaN or infinite.
+
+    Example:
+        >>> ranking = rank(model, validation_set, methods=["leave-one-out", "taylor"])  # doctest: +SKIP
+        >>> print(ranking)  # doctest: +SKIP
+        >>> ranking.plot("ranking.svg")  # doctest: +SKIP
     """
+    network = GatedNetwork.of(model, include_blocks=include_blocks)
+    if is_quantized(model):
+        raise HRNetError(f"`model` {model.name} is quantized; rank the model that it was made from")
+    methods = _checked_methods(methods)
+    examples = KerasRankingData.prepare(data, model, loss, limit=limit, memory_budget=parse_memory(str(memory_budget)))
+    return rank_network(network, examples, methods, seed=seed)
 
-    scores: Scores
-    stability: float | None
 
-
-def rank(network: GatedNetwork, data: RankingData, methods: Sequence[str], *, seed: int = 0) -> dict[str, MethodResult]:
+def rank_network(network: GatedNetwork, data: RankingData, methods: str | Sequence[str], *, seed: int = 0) -> Ranking:
     """Measure the importance of every unit of a network.
 
     Args:
-        network: The trained network.
+        network: The trained network and its units.
         data: The ranking set, at least two examples.
         methods: Names from `METHODS`.
         seed: Seed of the method "random".
 
-    Returns:
-        The result of each method, by its name.
-
     Raises:
         HRNetError: A method is unknown, or a score is NaN or infinite.
-
-    Example:
-        >>> network = GatedNetwork.of(model)  # doctest: +SKIP
-        >>> data = RankingData.prepare(dataset, spec, settings)  # doctest: +SKIP
-        >>> rank(network, data, ["taylor"])["taylor"].scores  # doctest: +SKIP
     """
-    unknown = set(methods) - set(METHODS)
-    if unknown or not methods:
-        raise HRNetError(f"`method` must be one of {', '.join(METHODS)}, got {min(unknown, default='')!r}")
-    if "taylor" in methods:
-        check_tf_keras("the importance method taylor")
+    methods = _checked_methods(methods)
     if len(data) < 2:
         raise HRNetError(f"importance is measured on two halves of the data: give at least 2 items, got {len(data)}")
-    results = {}
+    scores, stability = {}, {}
     for name in methods:
         method = RandomScores(seed) if name == "random" else METHODS[name]
         first, second = (method(network, half) for half in data.halves())
-        scores = {unit: float(np.mean([first[unit], second[unit]])) for unit in network.units}
-        check_finite(scores, f"by {name}", "the loss on these data is not finite: check the run's weights and the annotations")
-        results[name] = MethodResult(scores, None if name == "random" else rank_correlation(first, second))
-    return results
+        scores[name] = {unit: float(np.mean([first[unit], second[unit]])) for unit in network.units}
+        check_finite(scores[name], f"`data`, by {name}", "the loss is not finite: check the targets, the loss and the weights")
+        stability[name] = None if name == "random" else rank_correlation(first, second)
+    return Ranking(network.spec, len(data), seed, scores, stability, agreement(scores))
+
+
+def _checked_methods(methods: str | Sequence[str]) -> Sequence[str]:
+    methods = [methods] if isinstance(methods, str) else list(methods)
+    unknown = [name for name in methods if name not in METHODS]
+    if unknown or not methods:
+        raise HRNetError(f"`methods` must be of {', '.join(METHODS)}, got {unknown[0] if unknown else ''!r}")
+    if "taylor" in methods:
+        check_tensorflow("the importance method taylor")
+    return methods
 
 
 def rank_run(
     run: Run,
     data: TaskDataset,
-    methods: Sequence[str] = ("leave-one-out",),
+    methods: Sequence[str] = DEFAULT_METHODS,
     *,
     include_blocks: bool = False,
     seed: int = 0,
@@ -106,21 +144,14 @@ def rank_run(
         memory_budget: Memory for examples, and for the activations of a batch, in bytes.
     """
     if run.quantized:
-        raise HRNetError(f"{run.path} is quantized; rank the run it came from: {run.parent}")
+        raise HRNetError(f"{run.path} is quantized; rank the run it came from: {run.parent_path}")
     spec = run.hrnet_spec
     check_category(run, data)
     check_writable(run.path / RANKING_FILE)
     network = GatedNetwork.of(run.model(), include_blocks=include_blocks)
-    results = rank(network, RankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True), methods, seed=seed)
-    ranking = Ranking(
-        items=len(data),
-        seed=seed,
-        scores={name: result.scores for name, result in results.items()},
-        stability={name: result.stability for name, result in results.items()},
-        agreement=agreement({name: result.scores for name, result in results.items()}),
-    )
-    links = ranking.link_importance()
-    write_text(run.path / "ranking.svg", link_diagram_svg(spec.network_description(), links))
-    write_text(run.path / "ranking_by_kind.svg", importance_by_kind_svg(links))
+    examples = TaskRankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True)
+    ranking = rank_network(network, examples, methods, seed=seed)
+    ranking.plot(run.path / "ranking.svg")
+    write_text(run.path / "ranking_by_kind.svg", importance_by_kind_svg(ranking.link_importance()))
     save_ranking(run, ranking)  # last: a folder with ranking.json has the pictures too
     return ranking

@@ -39,6 +39,12 @@ def agreement(rankings: Mapping[str, Scores]) -> dict[tuple[str, str], float | N
     return {(first, second): rank_correlation(rankings[first], rankings[second]) for first, second in pairs}
 
 
+def check_loss(loss: float) -> None:
+    """Raise HRNetError if the loss of a network is NaN or infinite."""
+    if not math.isfinite(loss):
+        raise HRNetError(f"`data`: the loss is {loss}, expected a number; check the targets, the loss and the weights")
+
+
 def check_finite(scores: Scores, source: str, advice: str) -> None:
     """Raise HRNetError if a score is NaN or infinite, as there is no order then.
 

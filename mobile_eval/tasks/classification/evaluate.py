@@ -20,6 +20,7 @@ from mobile_eval.metrics.metric import format_scores, none_if_nan
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.base import TaskResult
 from mobile_eval.tasks.classification.options import ClassificationEvalOptions
 from mobile_eval.tasks.detection.anchors import softmax
 from mobile_eval.viz.confusion_matrix import confusion_svg
@@ -28,7 +29,7 @@ TOP = 5
 
 
 @dataclass(frozen=True, eq=False)
-class ClassificationResult:
+class ClassificationResult(TaskResult):
     """Accuracy of a classification model.
 
     Attributes:

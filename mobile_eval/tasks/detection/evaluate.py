@@ -21,6 +21,7 @@ from mobile_eval.metrics.metric import format_scores
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.base import TaskResult
 from mobile_eval.tasks.detection.boxes import BoxResult, Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.options import DetectionEvalOptions
@@ -30,7 +31,7 @@ DRAWN_SCORE = 0.3  # lowest score of a box that is drawn
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionResult:
+class DetectionResult(TaskResult):
     """Accuracy of a detector.
 
     Attributes:

@@ -20,6 +20,7 @@ from mobile_eval.metrics.distance import box_sizes, keypoint_distances, normaliz
 from mobile_eval.metrics.metric import FAILURE_THRESHOLD
 from mobile_eval.metrics.nme import NmeResult, nme
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.base import TaskResult
 from mobile_eval.tasks.landmarks.options import LandmarkEvalOptions
 from mobile_eval.tasks.pose.predictions import (
     KeypointResult,
@@ -49,7 +50,7 @@ def load_faces(source: DataSource) -> KeypointDataset:
 
 
 @dataclass(frozen=True, eq=False)
-class LandmarkResult:
+class LandmarkResult(TaskResult):
     """Accuracy of a landmark model.
 
     Attributes:

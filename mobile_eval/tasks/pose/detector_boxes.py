@@ -21,13 +21,14 @@ from mobile_eval.messages import number_of
 from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.oks import oks_nms
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.base import TaskResult
 from mobile_eval.tasks.pose.evaluate import oks_sigmas
 from mobile_eval.tasks.pose.options import PoseEvalOptions
 from mobile_eval.tasks.pose.predictions import KeypointResult, instance_score, predict_dataset, write_predictions
 
 
 @dataclass(frozen=True)
-class DetectorBoxesResult:
+class DetectorBoxesResult(TaskResult):
     """AP and AR of a pose model in a detector's boxes.
 
     Attributes:

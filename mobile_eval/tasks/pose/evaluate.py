@@ -19,12 +19,13 @@ from mobile_eval.metrics.keypoint_ap import KeypointApResult, keypoint_ap
 from mobile_eval.metrics.metric import format_score
 from mobile_eval.metrics.pck import PckResult, pck, pckh
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.base import TaskResult
 from mobile_eval.tasks.pose.options import PoseEvalOptions
 from mobile_eval.tasks.pose.predictions import KeypointResult, coco_results, predict_dataset, write_predictions
 
 
 @dataclass(frozen=True, eq=False)
-class PoseResult:
+class PoseResult(TaskResult):
     """Accuracy of a pose model.
 
     Attributes:

@@ -29,6 +29,7 @@ from mobile_eval.metrics.metric import format_scores, none_if_nan
 from mobile_eval.model.description import default_class_names
 from mobile_eval.progress import tracked
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.base import TaskResult
 from mobile_eval.tasks.segmentation.options import SegmentationEvalOptions
 from mobile_eval.tasks.segmentation.sliding_window import View, make_views, most_probable, predict_view, upsampled
 from mobile_eval.viz.confusion_matrix import confusion_svg
@@ -40,7 +41,7 @@ FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentationResult:
+class SegmentationResult(TaskResult):
     """Accuracy of a segmentation model.
 
     Means are over the classes that have a value: IoU, those that occur or are predicted; accuracy, those that occur.

@@ -34,6 +34,7 @@ def test_help_fits_two_screens(words: tuple[str, ...]) -> None:
     command = PROGRAM
     for word in words:
         command = command.commands[word]
+    assert lines[2]  # a description
     if not hasattr(command, "commands"):
         assert any(line.startswith(f"Example: hrnet {' '.join(words)} ") for line in lines)
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrnet_tf.runs.pruning import PruningRecord, RemovalPlan, RemovalStep, load_pruning, save_pruning
-from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
+from hrnet_tf.runs.pruning import Plan, PruningRecord, RemovalStep, load_pruning, save_pruning
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
+from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "run.json": load_run,
@@ -35,8 +35,9 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     save_run(run)
     scores = {FusionLink(2, 0, 0, 1): 0.25, ResidualBlock(2, 0, 1, 0): 0.1}
     ranks = {"taylor": scores, "random": scores}
-    save_ranking(run, Ranking(7, 3, ranks, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"))
-    plan = RemovalPlan((STEP,), "PCK@0.1", "ms", 3.3, 0.01, 0.9, 0.91, None)
+    stability: dict[str, float | None] = {"taylor": 0.9, "random": None}
+    save_ranking(run, Ranking(spec, 7, 3, ranks, stability, {("taylor", "random"): -1.0}, "runs/full"))
+    plan = Plan(spec, (STEP,), {STEP.removed[0]: 0.25}, "ms", 3.3, 3.3, None, "PCK@0.1", 0.01, 0.9)
     save_pruning(run, PruningRecord("runs/full", {"method": None}, plan))
     return run
 
@@ -98,6 +99,7 @@ def test_files_that_are_not_json(name: str, content: str, run: Run) -> None:
             lambda data: data["methods"]["taylor"]["importance"].update(stage9_module0_link0to1=1.0),
             "'stage9_module0_link0to1' is no link or block of micro",
         ),
+        ("ranking.json", lambda data: data["spec"].update(width="4"), "width must be a whole number, got '4'"),
         ("run.json", lambda data: data.pop("config"), "config is missing, expected an object"),
         ("run.json", lambda data: data["category"].update(skeleton=[[0, 1]]), r"joins \[0, 1\], but there are keypoints 1 to 2"),
         ("run.json", lambda data: data["config"]["train"].update(pictures="p"), "train has 'pictures', expected images, anno"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
+from hrnet_tf.runs.history import write_history
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
+from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 
 @pytest.fixture
@@ -27,6 +29,29 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
 
 def test_run_round_trip(run: Run) -> None:
     assert load_run(run.path) == run
+
+
+def test_parent_and_history(run: Run, tmp_path: Path) -> None:
+    assert Run.load(str(run.path)) == run
+    assert (run.history.rows, str(run.history)) == ((), "no epoch is finished")
+    write_history(run.path, [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "val_pck": 0.75}])
+    assert (len(run.history), run.history[1]["val_pck"], run.history.columns) == (2, 0.75, ["epoch", "loss", "val_pck"])
+    np.testing.assert_array_equal(run.history.column("val_pck"), [np.nan, 0.75])
+    assert run.history.to_pandas()["loss"].tolist() == [0.5, 0.25]
+    with pytest.raises(HRNetError, match="'pck': there are epoch, loss, val_pck"):
+        run.history.column("pck")
+    assert repr(run) == f"Run('{run.path}', step='prune', spec='micro')"
+    assert str(run).splitlines() == [
+        f"{run.path}: micro for pose, 64x64, 17 outputs, 16 of 17 links",
+        "  made by prune from runs/full",
+        "  after epoch 2: loss 0.25  val_pck 0.75",
+    ]
+    with pytest.raises(HRNetError, match="runs/full is not a run folder"):
+        _ = run.parent
+    larger = dataclasses.replace(run, path=tmp_path / "full", parent_path=None)
+    save_run(larger)
+    assert dataclasses.replace(run, parent_path=str(larger.path)).parent == larger
+    assert larger.parent is None
 
 
 def test_architecture_in_spec_json(run: Run) -> None:
@@ -42,9 +67,10 @@ def test_architecture_in_spec_json(run: Run) -> None:
 def test_ranking_round_trip(run: Run) -> None:
     scores = {FusionLink(2, 0, 0, 1): 0.25, FusionLink(2, 0, 1, 0): 0.5, ResidualBlock(2, 0, 1, 0): 0.1}
     reverse = {unit: 1 - score for unit, score in scores.items()}
-    ranking = Ranking(
-        7, 3, {"taylor": scores, "random": reverse}, {"taylor": 0.9, "random": None}, {("taylor", "random"): -1.0}, "runs/full"
-    )
+    stability: dict[str, float | None] = {"taylor": 0.9, "random": None}
+    agreement: dict[tuple[str, str], float | None] = {("taylor", "random"): -1.0}
+    larger = run.hrnet_spec.full()
+    ranking = Ranking(larger, 7, 3, {"taylor": scores, "random": reverse}, stability, agreement, "runs/full")
     save_ranking(run, ranking)
     assert load_ranking(run) == ranking
     assert ranking.importance() == ranking.importance("taylor") == scores
@@ -53,6 +79,13 @@ def test_ranking_round_trip(run: Run) -> None:
         ranking.importance("l0")
     stored = json.loads((run.path / "ranking.json").read_text())["methods"]["taylor"]["importance"]
     assert list(stored) == ["stage2_module0_link1to0", "stage2_module0_link0to1", "stage2_module0_branch1_block0"]
+
+
+def test_ranking_without_spec_is_of_the_network_of_the_run(run: Run) -> None:
+    save_ranking(run, Ranking(run.hrnet_spec.full(), 2, 0, {"taylor": {FusionLink(2, 0, 0, 1): 0.5}}, {"taylor": None}, {}))
+    path = run.path / "ranking.json"
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "spec"}))
+    assert load_ranking(run).spec == run.hrnet_spec
 
 
 def test_ranking_of_another_version(run: Run) -> None:

@@ -40,6 +40,9 @@ def test_bench_compare_and_predict(invoke: Invoke, people: People, model_path: C
     latency = tmp_path / "latency.json"
     assert invoke("benchmark", model_path(), "--runs", 3, "--no-memory", "--json", latency)[0] == 0
     assert len(json.loads(latency.read_text())["samples_ms"]) == 3
+    assert invoke("benchmark", model_path(), model_path("int8"), "--rounds", 4, "--no-memory", "--json", latency)[0] == 0
+    full, int8 = json.loads(latency.read_text())["models"]
+    assert (len(full["samples_ms"]), full["ratio_interval"], int8["ratio_interval"]["low"] <= int8["ratio"]) == (4, None, True)
     report = tmp_path / "report"
     code, out, _ = invoke("compare", model_path(), model_path("int8"), *data_options(people), "--output", report, "--rounds", 2)
     assert code == 0
@@ -48,6 +51,18 @@ def test_bench_compare_and_predict(invoke: Invoke, people: People, model_path: C
     code, out, _ = invoke("predict", model_path(), people.images / "000001.jpg", "--output", tmp_path / "poses")
     assert code == 0
     assert (tmp_path / "poses" / "000001_pose.jpg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "named"),
+    [(1, ("--rounds", 3), "--rounds"), (2, ("--mode", "full"), "--mode"), (2, ("--seconds", 0), "--seconds"), (0, (), "Missing")],
+)
+def test_options_of_one_model_and_of_several(
+    models: int, options: tuple[object, ...], named: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    code, _, error = invoke("benchmark", *[tmp_path / "model.tflite"] * models, *options)
+    assert code == 2
+    assert named in error
 
 
 def test_help_has_an_example_for_each_command(invoke: Invoke) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.ranking import Ranking, load_ranking, save_ranking
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
@@ -25,13 +25,13 @@ from training.config import TrainingConfig
 from training.data.examples import Batch, examples_for
 from training.data.options import TrainingData
 from training.data.sources import run_sources, training_sources
-from training.engine.history import read_history
 from training.engine.inputs import load_data
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions, check_prunable
-from training.ranking.data import RankingData
+from training.pruning.plan_run import PruneOptions, check_prunable
 from training.ranking.gated_network import GatedNetwork
-from training.ranking.rank import rank
+from training.ranking.rank import rank_network
+from training.ranking.ranking import Ranking, load_ranking, save_ranking
+from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
 from training.train import train
 
@@ -79,7 +79,7 @@ def test_keypoint_outside_the_image_has_weight_0(config: TrainingConfig, spec: H
         coco["annotations"][0]["keypoints"][:3] = [9999, 5, 2]
 
     data = load_keypoints(with_annotations(config, tmp_path / "odd.json", change).data.train)
-    ranking_data = RankingData.prepare(data.head(2), spec, config.settings)
+    ranking_data = TaskRankingData.prepare(data.head(2), spec, config.settings)
     assert ranking_data.arrays[2][:, 0, 0, 0].tolist() == [0, 1]  # weights of the first keypoint
     assert not ranking_data.arrays[1][0, ..., 0].any()
     assert "1 of 595 labelled keypoints treated as unlabelled; first: annotation 1 (" in data.skipped_summary
@@ -99,9 +99,9 @@ def test_training_with_nan_equals_training_with_0(config: TrainingConfig, tiny: 
 def test_ranking_refuses_nan(config: TrainingConfig, small: HRNetSpec) -> None:
     model = build_model(small)
     model.get_layer("head_heatmaps").bias.assign(np.full(small.classes, NAN))
-    ranking_data = RankingData.prepare(load_keypoints(config.data.train).head(2), small, config.settings)
-    with pytest.raises(HRNetError, match=r"leave-one-out.*stage2_module0_link0to1 is nan"):
-        rank(GatedNetwork.of(model), ranking_data, ["leave-one-out"])
+    ranking_data = TaskRankingData.prepare(load_keypoints(config.data.train).head(2), small, config.settings)
+    with pytest.raises(HRNetError, match=r"`data`: the loss is nan"):
+        rank_network(GatedNetwork.of(model), ranking_data, ["leave-one-out"])
 
 
 @pytest.mark.parametrize("value", [NAN, math.inf])
@@ -110,7 +110,7 @@ def test_pruning_refuses_nan_and_infinity(value: float, config: TrainingConfig, 
     run = Run(tmp_path / "run", "train", small, category, config.to_json())
     save_run(run)
     links = sorted(small.links)
-    save_ranking(run, Ranking(2, 0, {"taylor": dict.fromkeys(links, 1.0)}, {"taylor": None}, {}))
+    save_ranking(run, Ranking(small, 2, 0, {"taylor": dict.fromkeys(links, 1.0)}, {"taylor": None}, {}))
     file = run.path / "ranking.json"
     content = json.loads(file.read_text())
     content["methods"]["taylor"]["importance"][str(links[1])] = value

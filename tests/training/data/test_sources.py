@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.ranking import load_ranking, rank_command
+from hrnet_tf.runs.ranking import rank_command
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
@@ -21,6 +21,7 @@ from tests.support.program import Hrnet
 from training.config import TrainingConfig
 from training.data.options import TrainingData
 from training.data.sources import run_source, run_sources
+from training.ranking.ranking import load_ranking
 
 NO_OPTIONS = TrainingData()
 

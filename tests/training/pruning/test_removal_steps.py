@@ -9,7 +9,7 @@ import pytest
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.runs.pruning import RemovalStep, spec_after
+from hrnet_tf.runs.pruning import Plan, RemovalStep, units_kept
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
@@ -17,9 +17,9 @@ from mobile_eval.tasks.pose.predictions import load_keypoints
 from mobile_eval.typed import checked
 from training.config import TrainingConfig
 from training.pruning.removal_order import removal_order
-from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps, units_kept
-from training.ranking.data import RankingData
+from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps
 from training.ranking.gated_network import GatedNetwork
+from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
 
 
@@ -40,7 +40,7 @@ def test_stored_steps_lead_to_the_same_network(spec: HRNetSpec, order: list[HRNe
     read = [checked(step, RemovalStep, "step") for step in stored]
     assert read == steps
     for count, reached in enumerate(order):
-        assert spec_after(spec, read[:count]) == reached
+        assert Plan(spec, tuple(read[:count]), {}, "multiply-adds", 1.0, 1.0).spec == reached
     assert [step.cost for step in steps] == [multiply_adds(reached) for reached in order[1:]]
     assert steps[-1].ratio == pytest.approx(multiply_adds(order[-1]) / multiply_adds(spec))
 
@@ -61,7 +61,7 @@ def test_unreachable_parts_differ_from_removed_units(spec: HRNetSpec) -> None:
 @pytest.mark.slow
 def test_metric_after_each_step(spec: HRNetSpec, order: list[HRNetSpec], config: TrainingConfig) -> None:
     model = build_model(spec)
-    data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
+    data = TaskRankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
     steps = removal_steps(order[:4], dict.fromkeys((*spec.links, *spec.live_blocks), 1.0), multiply_adds, 1.0)
     measured = measure_steps(GatedNetwork.of(model), data, steps)
     for step, reached in zip(measured, order[1:4], strict=True):
@@ -81,7 +81,7 @@ def test_units_kept(spec: HRNetSpec) -> None:
 def test_loss_increase_is_that_of_the_smaller_network(spec: HRNetSpec, config: TrainingConfig) -> None:
     full = build_model(spec)
     weights = model_weights(full)
-    data = RankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
+    data = TaskRankingData.prepare(load_keypoints(config.data.train).head(8), spec, PoseSettings())
     loss_increase = LossIncrease(GatedNetwork.of(full, include_blocks=True), data)
     smaller = spec.without(set(sorted(spec.links)[::3]) | set(sorted(spec.live_blocks)[:1]))
     removal = frozenset({min(smaller.links)})

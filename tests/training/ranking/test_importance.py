@@ -19,12 +19,13 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.prune import reestimate_batch_norm
-from training.ranking.data import RankingData
+from training.ranking.data import ShuffledBatches
 from training.ranking.gated_network import GatedNetwork
-from training.ranking.learned_gates import LearnedGates, ShuffledBatches, unit_multiply_adds
+from training.ranking.learned_gates import LearnedGates, unit_multiply_adds
 from training.ranking.methods import LeaveOneOut, RandomScores, Taylor, removal_effects
-from training.ranking.rank import METHODS, rank
-from training.ranking.scores import agreement, rank_correlation
+from training.ranking.rank import METHODS, rank_network
+from training.ranking.scores import rank_correlation
+from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
 
 UNUSED: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(3, 1, 2, 0), ResidualBlock(3, 1, 0, 0))
@@ -57,22 +58,22 @@ def network(spec: HRNetSpec) -> GatedNetwork:
 
 
 @pytest.fixture(scope="module")
-def data(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> RankingData:
+def data(spec: HRNetSpec, config: TrainingConfig, network: GatedNetwork) -> TaskRankingData:
     """Synthetic people with the network's own outputs as targets, so that the removal of any used unit increases the loss."""
-    prepared = RankingData.prepare(load_keypoints(config.data.train).head(16), spec, PoseSettings())
+    prepared = TaskRankingData.prepare(load_keypoints(config.data.train).head(16), spec, PoseSettings())
     inputs, _, weights = prepared.arrays
     outputs = np.asarray(network.build()(inputs, training=False))
     return dataclasses.replace(prepared, arrays=(inputs, outputs, np.ones_like(weights)))
 
 
-def with_targets(data: RankingData, heatmaps: np.ndarray) -> RankingData:
+def with_targets(data: TaskRankingData, heatmaps: np.ndarray) -> TaskRankingData:
     inputs, _, weights = data.arrays
     return dataclasses.replace(data, arrays=(inputs, heatmaps, weights))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("score", [LeaveOneOut(), Taylor()], ids=["leave-one-out", "taylor"])
-def test_unused_units_have_no_importance(network: GatedNetwork, data: RankingData, score: Any) -> None:
+def test_unused_units_have_no_importance(network: GatedNetwork, data: TaskRankingData, score: Any) -> None:
     noisy = with_targets(data, data.arrays[1] + 0.05)  # at the minimum itself gradients are zero
     scores = score(network, noisy if isinstance(score, Taylor) else data)
     assert list(scores) == list(network.units)
@@ -83,7 +84,7 @@ def test_unused_units_have_no_importance(network: GatedNetwork, data: RankingDat
 
 
 @pytest.mark.slow
-def test_leave_one_out_is_the_loss_of_the_smaller_network(network: GatedNetwork, data: RankingData) -> None:
+def test_leave_one_out_is_the_loss_of_the_smaller_network(network: GatedNetwork, data: TaskRankingData) -> None:
     unit = FusionLink(3, 1, 1, 0)
     effect = removal_effects(dataclasses.replace(network, units=(unit,)), data)[unit]
     smaller = build_model(network.spec.without({unit}))
@@ -96,7 +97,7 @@ def test_leave_one_out_is_the_loss_of_the_smaller_network(network: GatedNetwork,
 
 
 @pytest.mark.slow
-def test_taylor_is_the_gradient_of_the_gate(network: GatedNetwork, data: RankingData) -> None:
+def test_taylor_is_the_gradient_of_the_gate(network: GatedNetwork, data: TaskRankingData) -> None:
     unit = FusionLink(3, 1, 1, 0)
     zeros = with_targets(data, 0 * data.arrays[1])
     gated = dataclasses.replace(network, units=(unit,))
@@ -110,7 +111,7 @@ def test_taylor_is_the_gradient_of_the_gate(network: GatedNetwork, data: Ranking
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["l0", "l1"])
-def test_learned_gates_close_on_unused_units(network: GatedNetwork, data: RankingData, kind: str) -> None:
+def test_learned_gates_close_on_unused_units(network: GatedNetwork, data: TaskRankingData, kind: str) -> None:
     loss = float(np.mean(data.arrays[1] ** 2))
     noisy = with_targets(data, data.arrays[1] + np.float32(0.1 * np.sqrt(loss)))
     scores = LearnedGates(kind, strength=3.0, epochs=25, learning_rate=0.1)(network, noisy)
@@ -119,16 +120,12 @@ def test_learned_gates_close_on_unused_units(network: GatedNetwork, data: Rankin
     assert unused < {"l0": 0.9, "l1": 0.7}[kind]
 
 
-@pytest.mark.slow
 def test_penalties_are_proportional_to_cost(network: GatedNetwork) -> None:
     units = (FusionLink(2, 0, 1, 0), FusionLink(2, 0, 0, 1))
     costs = [unit_multiply_adds(network.spec, unit) for unit in units]
-    model = dataclasses.replace(network, units=units).build(
-        LearnedGates("l1", strength=2.0)._gate_factory(dataclasses.replace(network, units=units), 0.5)
-    )
-    penalties = [gates_of(model)[unit].penalty for unit in units]
-    assert sum(penalties) == pytest.approx(1.0)
-    assert penalties[0] / penalties[1] == pytest.approx(costs[0] / costs[1])
+    penalties = LearnedGates("l1", strength=2.0).penalties(dataclasses.replace(network, units=units), 0.5)
+    assert sum(penalties.values()) == pytest.approx(1.0)
+    assert penalties[units[0]] / penalties[units[1]] == pytest.approx(costs[0] / costs[1])
 
 
 def test_unknown_penalty() -> None:
@@ -136,25 +133,26 @@ def test_unknown_penalty() -> None:
         LearnedGates("l2")
 
 
-def test_random_scores_depend_on_the_seed(network: GatedNetwork, data: RankingData) -> None:
+def test_random_scores_depend_on_the_seed(network: GatedNetwork, data: TaskRankingData) -> None:
     first, repeated, second = (RandomScores(seed)(network, data) for seed in (1, 1, 2))
     assert first == repeated != second
     assert all(0 <= value < 1 for value in first.values())
 
 
 @pytest.mark.slow
-def test_stability_and_agreement(network: GatedNetwork, data: RankingData) -> None:
-    results = rank(network, data, ["leave-one-out", "random"], seed=4)
+def test_stability_and_agreement(network: GatedNetwork, data: TaskRankingData) -> None:
+    results = rank_network(network, data, ["leave-one-out", "random"], seed=4)
     full = LeaveOneOut()(network, data)
-    result = results["leave-one-out"]
-    assert result.stability is not None
-    assert 0.5 < result.stability <= 1
-    assert [result.scores[unit] for unit in full] == pytest.approx(list(full.values()), rel=1e-3, abs=1e-9)
-    assert results["random"].stability is None
-    pair = agreement({name: result.scores for name, result in results.items()})["leave-one-out", "random"]
-    assert pair == rank_correlation(result.scores, RandomScores(4)(network, data))
-    with pytest.raises(HRNetError, match=f"`method` must be one of {', '.join(METHODS)}, got 'luck'"):
-        rank(network, data, ["luck"])
+    stability = results.stability["leave-one-out"]
+    assert stability is not None
+    assert 0.5 < stability <= 1
+    scores = results.importance()
+    assert [scores[unit] for unit in full] == pytest.approx(list(full.values()), rel=1e-3, abs=1e-9)
+    assert results.stability["random"] is None
+    assert results.agreement["leave-one-out", "random"] == rank_correlation(scores, RandomScores(4)(network, data))
+    assert (results.items, results.seed, results.spec) == (16, 4, network.spec)
+    with pytest.raises(HRNetError, match=f"`methods` must be of {', '.join(METHODS)}, got 'luck'"):
+        rank_network(network, data, ["luck"])
 
 
 def test_rank_correlation_by_hand() -> None:
@@ -169,8 +167,8 @@ def test_rank_correlation_by_hand() -> None:
 @pytest.mark.slow
 def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     data = load_keypoints(config.data.train).head(7)
-    stored = RankingData.prepare(data, spec, PoseSettings())
-    streamed = RankingData.prepare(data, spec, PoseSettings(), memory_budget=2 * live_bytes(spec))
+    stored = TaskRankingData.prepare(data, spec, PoseSettings())
+    streamed = TaskRankingData.prepare(data, spec, PoseSettings(), memory_budget=2 * live_bytes(spec))
     assert stored.arrays is not None
     assert streamed.arrays is None
     assert [len(inputs) for inputs, _, _ in streamed.batches()] == [2, 2, 2, 1]
@@ -187,7 +185,7 @@ def test_examples_that_do_not_fit_into_memory(network: GatedNetwork, spec: HRNet
 @pytest.mark.slow
 def test_gates_learn_from_streamed_examples(network: GatedNetwork, spec: HRNetSpec, config: TrainingConfig) -> None:
     streamed = dataclasses.replace(
-        RankingData.prepare(load_keypoints(config.data.train).head(5), spec, PoseSettings()),
+        TaskRankingData.prepare(load_keypoints(config.data.train).head(5), spec, PoseSettings()),
         arrays=None,
         memory_budget=3 * activation_bytes(spec),
     )

@@ -24,10 +24,10 @@ from training.data.examples import Examples
 from training.engine.inputs import load_data
 from training.engine.networks import build_for_training
 from training.optim.trainer_models import compile_trainer, trainer_model
-from training.pruning.candidate_latency import untrained_tflite_files
-from training.ranking.data import RankingData
+from training.pruning.candidate_latency import untrained_files
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.methods import Taylor
+from training.ranking.task_data import TaskRankingData
 from training.recipe import load_recipe, recipe_names
 from training.tasks.crop import random_zoom_crop
 from training.tasks.detection import assignment, losses
@@ -206,7 +206,7 @@ def test_loss_falls(trained: Trained) -> None:
 
 @pytest.mark.slow
 def test_ranking_loss_is_deterministic(trained: Trained, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
-    ranking_data = RankingData.prepare(data.head(8), detector_spec, SMALL)
+    ranking_data = TaskRankingData.prepare(data.head(8), detector_spec, SMALL)
     first, repeated = ranking_data.measure(trained[0]), ranking_data.measure(trained[0])
     assert first == repeated
     assert 0 < first[0] < 3
@@ -216,7 +216,7 @@ def test_ranking_loss_is_deterministic(trained: Trained, data: DetectionDataset,
 @pytest.mark.slow
 def test_taylor_scores_most_links(trained: Trained, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     network = GatedNetwork.of(trained[0])
-    scores = Taylor(4)(network, RankingData.prepare(data.head(4), detector_spec, SMALL))
+    scores = Taylor(4)(network, TaskRankingData.prepare(data.head(4), detector_spec, SMALL))
     assert len(scores) == 20
     assert sum(score > 0 for score in scores.values()) >= 15
 
@@ -258,7 +258,7 @@ def test_distillation_loss_is_lowest_for_the_same_inputs(trained: Trained, data:
 @pytest.mark.slow
 def test_candidate_has_two_tflite_files(detector_spec: HRNetSpec, tmp_path: Path) -> None:
     inputs = []
-    for number, content in enumerate(untrained_tflite_files(detector_spec)):
+    for number, content in enumerate(untrained_files(build_model(detector_spec, folded=True))):
         path = tmp_path / f"{number}.tflite"
         path.write_bytes(content)
         [details] = make_interpreter(path).get_input_details()
@@ -294,7 +294,7 @@ def test_images_without_boxes_are_background(trained: Trained, shapes: Path, tmp
     train, val = load_data(config_on(tmp_path / "some.json", shapes / "val.json", shapes / "images"))
     assert (len(train), len(val or ())) == (16, 6)
     assert train.skipped_summary == "1 image without boxes: background"
-    ranking_data = RankingData.prepare(train.head(1), detector_spec, SMALL)  # only the background image
+    ranking_data = TaskRankingData.prepare(train.head(1), detector_spec, SMALL)  # only the background image
     trainer = trainer_model(TASK, trained[0], TASK.loss(SMALL))
     images, targets, _ = next(iter(ranking_data.batches()))
     assert np.all(unpack(targets)[1] == NO_BOX)

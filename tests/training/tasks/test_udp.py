@@ -30,7 +30,7 @@ from training.callbacks.validation import measure
 from training.config import TrainingConfig, stored_settings
 from training.data.examples import evaluation_inputs
 from training.engine.networks import build_for_training, build_teacher
-from training.ranking.data import RankingData
+from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
 from training.tasks.pose.targets import HeatmapTargets, heatmap_target
 from training.tasks.pose.task import PckEvaluator, draw_heatmaps, pose_example_builder
@@ -100,7 +100,7 @@ def test_tflite_file_scores_as_in_training(spec: HRNetSpec, config: TrainingConf
     assert evaluation.pck.pck == metric_evaluator.result() == validation_pck
     last = (run.path / "history.csv").read_text().splitlines()
     assert float(last[-1].split(",")[last[0].split(",").index("val_pck")]) == pytest.approx(evaluation.pck.pck)
-    ranking_data = RankingData.prepare(data, run.spec, udp.settings)
+    ranking_data = TaskRankingData.prepare(data, run.spec, udp.settings)
     assert ranking_data.measure(trained)[1] == pytest.approx(evaluation.pck.pck)
 
     with pytest.raises(HRNetError, match="`targets` udp"):

@@ -17,7 +17,7 @@ from mobile_eval.datasets.flip_pairs import sided_without_pair, unknown_pairs_me
 from mobile_eval.messages import number_of
 from mobile_eval.typed import Size
 from training.data.check.images import spread
-from training.data.check.result import NOTE, TRAIN, WARNING, Finding, LabelCount, Spread
+from training.data.check.result import MAX_NAMES, NOTE, TRAIN, WARNING, Finding, LabelCount, Spread
 
 MARGIN_PX = 2.0  # rounding puts boxes slightly outside the image
 VISIBLE = 2
@@ -82,7 +82,8 @@ def imbalance(labels: Sequence[LabelCount], split: str) -> list[Finding]:
 def missing_labels(labels: Sequence[LabelCount], split: str) -> list[Finding]:
     """The labels that do not occur in a set."""
     names = tuple(label.name for label in labels if not label.count)
-    return [Finding("missing labels", f"{', '.join(names)}: no label", WARNING, split, len(names))] if names else []
+    listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
+    return [Finding("missing labels", f"no label of {listed}", WARNING, split, len(names))] if names else []
 
 
 def _keypoints(data: KeypointDataset, split: str) -> LabelSummary:

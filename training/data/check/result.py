@@ -14,7 +14,7 @@ NOTE, WARNING, ERROR = SEVERITIES = ("note", "warning", "error")
 TRAIN, VAL = SPLITS = ("train", "val")
 MAX_EXAMPLES = 3  # of a finding, in the text
 MAX_ROWS = 40  # of the table of labels, in the text
-MAX_NAMES = 12  # of joints without a counterpart, in the text
+MAX_NAMES = 12  # of labels in a line of the text
 Row = Sequence[str]
 
 

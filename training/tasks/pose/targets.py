@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from hrnet_tf.spec.presets import InputSize, as_size
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import HEATMAP_STRIDE, Array, Geometry, geometry_of, heatmap_pixel, transform_points
 from training.tasks.pose.settings import TARGETS
@@ -75,6 +76,41 @@ def heatmap_target(
     columns = _gaussian(width, centers[:, 0], targets.sigma, reach)
     rows = _gaussian(height, centers[:, 1], targets.sigma, reach) * weights
     return np.multiply(rows[:, None], columns[None], out), weights
+
+
+def heatmap_targets(
+    keypoints: ArrayLike, input_size: InputSize, *, sigma: float = 2.0, kind: str = "dark"
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Make the heatmaps that a network is to learn, and the weights that leave out what is not labelled.
+
+    Args:
+        keypoints: Key points (N, K, 3) as x, y and visibility, in pixels of the input images; or (N, K, 2), all visible. A
+            visibility of 0 means that the key point is not labelled.
+        input_size: (height, width) of the input images in pixels, one number for both, or "256x192".
+        sigma: Standard deviation of the Gaussians, in heatmap pixels.
+        kind: "dark" (at the exact key point) or "official" (at the nearest heatmap pixel). "udp" needs crops of its own geometry.
+
+    Returns:
+        Heatmaps (N, H/4, W/4, K), targets of `losses.HeatmapMSE`, and weights (N, 1, 1, K), its sample weights.
+
+    Raises:
+        HRNetError: The key points have another shape, or the kind or the size is unknown.
+
+    Example:
+        >>> heatmaps, weights = heatmap_targets([[[32, 16], [0, 60]]], 64)
+        >>> heatmaps.shape, heatmaps[0, 4, 8].round(2).tolist(), weights.ravel().tolist()
+        ((1, 16, 16, 2), [1.0, 0.0], [1.0, 1.0])
+    """
+    points, (height, width) = np.asarray(keypoints, np.float64), as_size(input_size)
+    if points.ndim != 3 or points.shape[-1] not in (2, 3):
+        raise HRNetError(f"`keypoints` must be (N, K, 3) or (N, K, 2), got {points.shape}")
+    if points.shape[-1] == 2:
+        points = np.concatenate([points, np.ones_like(points[..., :1])], axis=-1)
+    targets, identity = HeatmapTargets(kind, sigma), np.eye(2, 3)
+    maps, weights = np.empty((len(points), height // HEATMAP_STRIDE, width // HEATMAP_STRIDE, points.shape[1]), np.float32), []
+    for instance, out in zip(points, maps, strict=True):
+        weights.append(heatmap_target(instance, identity, out.shape[:2], targets, out)[1])
+    return maps, np.asarray(weights, np.float32).reshape(len(points), 1, 1, points.shape[1])
 
 
 def _gaussian(length: int, centers: Array, sigma: float, reach: float) -> NDArray[np.float32]:

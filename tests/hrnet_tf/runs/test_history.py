@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from hrnet_tf.runs.history import read_history, write_history
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from tests.support.program import Hrnet
-from training.engine.history import read_history, write_history
 
 ROWS = [{"epoch": 1, "loss": 0.5, "val_pck": 0.25}, {"epoch": 2, "loss": 0.25, "val_pck": float("nan")}]
 
