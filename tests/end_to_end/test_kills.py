@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training.engine.history import read_history
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
+from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
