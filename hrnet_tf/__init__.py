@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hrnet_tf.models.trunk import spec_of
     from hrnet_tf.networks import HRNet, HRNetBackbone, SimpleBaseline
     from hrnet_tf.runs.pruning import Plan
+    from hrnet_tf.runs.ranking import Ranking
     from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
     from hrnet_tf.spec.presets import list_presets
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from training.data.datasets import CocoBoxes, CocoKeypoints, FaceLandmarks, ImageFolder, MaskFolder
     from training.execution import Execution
     from training.optim.distill import distill
-    from training.ranking.ranking import Ranking
     from training.tasks.pose.targets import heatmap_targets
 
 __all__ = [
@@ -97,7 +97,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "ImageFolder": "training.data.datasets",
     "MaskFolder": "training.data.datasets",
     "Plan": "hrnet_tf.runs.pruning",
-    "Ranking": "training.ranking.ranking",
+    "Ranking": "hrnet_tf.runs.ranking",
     "ResidualBlock": "hrnet_tf.spec.network",
     "Run": "hrnet_tf.runs.run",
     "SimpleBaseline": "hrnet_tf.networks",

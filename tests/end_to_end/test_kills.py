@@ -20,6 +20,7 @@ import pytest
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.runs.history import read_history
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -31,7 +32,6 @@ from training.pruning.budget import Budget
 from training.pruning.plan_run import PruneOptions
 from training.pruning.prune_run import prune_run
 from training.quantize import quantize
-from training.ranking.ranking import Ranking, save_ranking
 from training.train import train
 
 TOLERANCE = 1e-5
@@ -42,7 +42,7 @@ def ranked_run(spec: HRNetSpec, path: Path) -> Run:
     """A ranked run with initial weights."""
     run = create_run(spec, path)
     scores = {link: float(number) for number, link in enumerate(sorted(spec.links))}
-    save_ranking(run, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
+    save_ranking(run.path, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
     return run
 
 

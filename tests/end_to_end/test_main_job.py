@@ -27,7 +27,6 @@ from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.callbacks.validation import Validation
 from training.config import TrainingConfig
-from training.ranking.ranking import load_ranking
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -114,7 +113,7 @@ def test_post_training_int8_is_close_to_the_keras_model(job: Path, tmp_path: Pat
 
 def test_ranking_contains_all_links_and_plots(job: Path) -> None:
     full = load_run(job / "full")
-    assert set(load_ranking(full).importance()) == full.hrnet_spec.links
+    assert set(full.ranking.importance()) == full.hrnet_spec.links
     for plot in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
         assert (job / plot).read_text().startswith("<svg")
 

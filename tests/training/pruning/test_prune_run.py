@@ -15,6 +15,7 @@ import training.ranking.rank
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.pruning import Plan, load_pruning
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.complexity import complexity
@@ -25,7 +26,6 @@ from training.config import TrainingConfig
 from training.pruning.budget import Budget
 from training.pruning.plan_run import PruneOptions
 from training.pruning.prune_run import prune_run
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def ranked_run(spec: HRNetSpec, config: TrainingConfig, path: Path) -> Run:
     save_weights(run.weights_path, model_weights(build_model(spec)))
     rng = np.random.default_rng(0)
     scores = {unit: float(rng.random()) for unit in (*sorted(spec.links), *sorted(spec.live_blocks))}
-    save_ranking(run, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
+    save_ranking(run.path, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
     return run
 
 
@@ -76,8 +76,8 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
 
     pruned = prune_run(trained, options, config, out, resume=True)
     assert first.weights_path.stat().st_mtime_ns == before
-    assert load_ranking(first).source_run is None
-    assert load_ranking(pruned).source_run == str(first.path)
+    assert first.ranking.source_run is None
+    assert pruned.ranking.source_run == str(first.path)
     assert share(pruned.hrnet_spec) <= 0.6
     assert [plan_of(first).model_spec, plan_of(first).spec] == [full, plan_of(pruned).model_spec]
     assert plan_of(pruned).spec == pruned.hrnet_spec
