@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 from conversion.checks.verify import check_fully_int8
 from conversion.convert import convert, convert_run
 from conversion.detector import boxes_path
@@ -42,6 +40,7 @@ from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.report import f1_score
 from mobile_eval.tasks.registry import evaluate
+from tests.support.program import Hrnet
 from training.quantize import quantize
 from training.tasks.detection.task import Ap50Evaluator
 
@@ -166,8 +165,7 @@ def test_ap_of_the_file_matches_ap_in_training(
     converted: Converted,
     shapes: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hrnet: Hrnet,
 ) -> None:
     data = load_detection_dataset(shapes / "val.json", shapes / "images")
     network = as_detector(load_folded_model(run, fake_quantized=False))
@@ -176,16 +174,14 @@ def test_ap_of_the_file_matches_ap_in_training(
     metric_evaluator.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
     options = f"--annotations {shapes / 'val.json'} --images {shapes / 'images'} --json {tmp_path / 'figures.json'}"
     options += f" --predictions {tmp_path / 'predictions.json'} --overlays {tmp_path / 'pictures'}"
-    monkeypatch.setattr(sys, "argv", ["hrnet", "evaluate", str(converted("float32").path), *options.split()])
-    with pytest.raises(SystemExit) as raised:
-        hrnet_tf.__main__.main()
-    assert raised.value.code in (0, None)
+    ended = hrnet("evaluate", converted("float32").path, options)
+    assert ended.code == 0
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["box_map"]["ap50"] == pytest.approx(metric_evaluator.result(), abs=1e-3)
     assert (figures["task"], figures["images"]) == ("detection", 6)
     assert len(json.loads((tmp_path / "predictions.json").read_text())) == figures["boxes_found"] > 0
     assert read_image(tmp_path / "pictures" / "0000_val1.jpg").shape == (96, 128, 3)
-    assert "AP50" in capsys.readouterr().out
+    assert "AP50" in ended.out
 
 
 def test_edge_tpu_check_of_both_files(converted: Converted) -> None:
