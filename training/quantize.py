@@ -74,9 +74,9 @@ def quantize(
 
     Example:
         >>> from hrnet_tf.networks import HRNet
-        >>> model = HRNet("pose-small-v1", input_size=(64, 64), width=8, modules=(1, 1, 1), outputs=5)
-        >>> quantize(model, np.zeros((8, 64, 64, 3), np.float32)).output_shape
-        (None, 16, 16, 5)
+        >>> model = HRNet("pose-small-v1", input_size=32, width=4, modules=(1,), blocks=1, outputs=5)
+        >>> quantize(model, np.zeros((8, 32, 32, 3), np.float32)).output_shape
+        (None, 8, 8, 5)
     """
     check_tf_keras(QUANTIZATION)
     shape = input_shape_of(model)

@@ -38,7 +38,7 @@ STRIDE = 2
 
 
 @pytest.fixture(scope="module")
-def gearboxes(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> KeypointDataset:
+def source(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     """The drawn people with five key points."""
     content = json.loads((drawn / "person_keypoints_val.json").read_text())
     content["categories"] = [{"id": 1, "name": "gearbox", "keypoints": NAMES, "skeleton": [[1, 2], [1, 3]]}]
@@ -47,12 +47,12 @@ def gearboxes(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Keypoint
         annotation |= {"keypoints": points.ravel().tolist(), "num_keypoints": int((points[:, 2] > 0).sum())}
     path = tmp_path_factory.mktemp("gearboxes") / "val.json"
     path.write_text(json.dumps(content))
-    return load_keypoint_dataset(path, drawn / "images")
+    return DataSource(drawn / "images", path)
 
 
 @pytest.fixture(scope="module")
-def source(gearboxes: KeypointDataset, drawn: Path) -> DataSource:
-    return DataSource(drawn / "images", Path(gearboxes.source))
+def gearboxes(source: DataSource) -> KeypointDataset:
+    return load_keypoint_dataset(source.path("annotations"), source.path("images"))
 
 
 @pytest.fixture(scope="module")
