@@ -75,7 +75,7 @@ def profile(
 ) -> ProfileResult:
     """Time every operator of a `.tflite` on this machine.
 
-    Run it on the target, on the file of the full network: `plan` and `prune` take the result as `profile`, to cost networks by it.
+    Run it on the target, on the file of the full network: `plan` and `prune` take the result as `profile`, to predict latency.
 
     Args:
         model: The file, any `.tflite`.
