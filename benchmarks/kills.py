@@ -40,7 +40,7 @@ TOLERANCE = 1e-5
 READY = "imports are done"
 RUN_COMMAND = "run-command"  # first argument of the processes that are killed
 WITHOUT_TENSORFLOW = ("data", "evaluate")
-SLOW_IMPORTS = ("tensorflow", "training.pruning.prune", "training.quantize", "training.train", "conversion.convert")
+SLOW_IMPORTS = ("tensorflow", "training.pruning.prune_run", "training.quantize", "training.train", "conversion.convert")
 NETWORK = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 1,1 --blocks 1"
 Arrays = dict[str, NDArray[np.generic]]
 

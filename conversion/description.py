@@ -12,7 +12,6 @@ from conversion.options import ConvertOptions
 from conversion.outputs import output_texts
 from conversion.quantization.samples import Samples, run_geometry
 from hrnet_tf.runs.pruning import load_pruning
-from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking_record
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import network_description
 from hrnet_tf.spec.complexity import complexity
@@ -119,9 +118,7 @@ def _description(
 
 def _importance(run: Run) -> dict[str, float] | None:
     """Importance of each link by name, if the run is ranked."""
-    if not (run.path / RANKING_FILE).is_file():
-        return None
-    return load_ranking_record(run).link_importance()
+    return run.ranking.link_importance() if run.is_ranked else None
 
 
 def _category(run: Run) -> KeypointCategory:
@@ -143,7 +140,7 @@ def removal_of(run: Run) -> JsonObject | None:
         return None
     plan = record.plan
     steps = [step.to_json() for step in plan.steps]
-    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.full_score, "steps": steps}
+    return {"cost_unit": plan.cost_unit, "metric": plan.metric, "full_score": plan.model_score, "steps": steps}
 
 
 def output_tensors(draft: Draft, output: ModelOutput, geometry: Geometry) -> tuple[OutputTensor, ...]:

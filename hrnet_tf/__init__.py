@@ -21,11 +21,14 @@ from mobile_eval.errors import HRNetError
 
 if TYPE_CHECKING:
     from hrnet_tf import losses
+    from hrnet_tf.api.compression import plan, prune, rank
     from hrnet_tf.api.measuring import compare, evaluate
     from hrnet_tf.api.training_runs import build_model, train
     from hrnet_tf.models.functional import HRNetModel
     from hrnet_tf.models.trunk import spec_of
     from hrnet_tf.networks import HRNet, HRNetBackbone, SimpleBaseline
+    from hrnet_tf.runs.pruning import Plan
+    from hrnet_tf.runs.ranking import Ranking
     from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
     from hrnet_tf.spec.presets import list_presets
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from mobile_eval.runtime.tflite_model import TFLiteModel
     from training.data.datasets import CocoBoxes, CocoKeypoints, FaceLandmarks, ImageFolder, MaskFolder
     from training.execution import Execution
+    from training.optim.distill import distill
     from training.tasks.pose.targets import heatmap_targets
 
 __all__ = [
@@ -52,6 +56,8 @@ __all__ = [
     "HRNetSpec",
     "ImageFolder",
     "MaskFolder",
+    "Plan",
+    "Ranking",
     "ResidualBlock",
     "Run",
     "SimpleBaseline",
@@ -60,11 +66,15 @@ __all__ = [
     "benchmark",
     "build_model",
     "compare",
+    "distill",
     "evaluate",
     "heatmap_targets",
     "list_presets",
     "losses",
     "normalize",
+    "plan",
+    "prune",
+    "rank",
     "spec_of",
     "train",
     "use_keras",
@@ -86,6 +96,8 @@ _MODULES = {  # of the names that are imported when they are first used
     "HRNetSpec": "hrnet_tf.spec.network",
     "ImageFolder": "training.data.datasets",
     "MaskFolder": "training.data.datasets",
+    "Plan": "hrnet_tf.runs.pruning",
+    "Ranking": "hrnet_tf.runs.ranking",
     "ResidualBlock": "hrnet_tf.spec.network",
     "Run": "hrnet_tf.runs.run",
     "SimpleBaseline": "hrnet_tf.networks",
@@ -93,10 +105,14 @@ _MODULES = {  # of the names that are imported when they are first used
     "benchmark": "mobile_eval.benchmark.interleaved",
     "build_model": "hrnet_tf.api.training_runs",
     "compare": "hrnet_tf.api.measuring",
+    "distill": "training.optim.distill",
     "evaluate": "hrnet_tf.api.measuring",
     "heatmap_targets": "training.tasks.pose.targets",
     "list_presets": "hrnet_tf.spec.presets",
     "normalize": "mobile_eval.image.preprocess",
+    "plan": "hrnet_tf.api.compression",
+    "prune": "hrnet_tf.api.compression",
+    "rank": "hrnet_tf.api.compression",
     "spec_of": "hrnet_tf.models.trunk",
     "train": "hrnet_tf.api.training_runs",
 }

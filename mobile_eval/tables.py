@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -10,22 +11,25 @@ from mobile_eval.errors import HRNetError
 DataFrame: TypeAlias = Any  # `pandas.DataFrame`
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as aligned text: the first column to the left, the others to the right.
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Return rows as aligned text: the first columns to the left, the others to the right.
 
     Args:
         header: Names of the columns.
-        rows: Cells of each row.
+        rows: Cells of each row. A cell may have several lines.
+        left: Number of columns that are aligned to the left.
 
     Example:
         >>> print(text_table(["link", "taylor"], [["stage2_module0_link0to1", "0.5"]]))
         link                     taylor
         stage2_module0_link0to1     0.5
     """
-    first, *others = zip(header, *rows, strict=True)
-    columns = [[cell.ljust(max(map(len, first))) for cell in first]]
-    columns += [[cell.rjust(max(map(len, column))) for cell in column] for column in others]
-    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+    lines: list[tuple[str, ...]] = [tuple(header)]
+    for row in rows:
+        lines += itertools.zip_longest(*(cell.split("\n") for cell in row), fillvalue="")
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    forms = [f"{'<' if index < left else '>'}{width}" for index, width in enumerate(widths)]
+    return "\n".join("  ".join(map(format, line, forms)).rstrip() for line in lines)
 
 
 def data_frame(rows: Sequence[Mapping[str, object]]) -> DataFrame:

@@ -24,6 +24,7 @@ LENT = {
     "mobile_eval.tables",
     "mobile_eval.tasks.detection.constants",
     "mobile_eval.typed",
+    "mobile_eval.viz.link_diagram",
 }  # modules of mobile_eval that every package may use
 LIGHT = {("cli", name) for name in ("app.py", "checkpoints.py", "options.py", "evaluate.py")}
 MOUNTS_ALL = Path("hrnet_tf/__main__.py")

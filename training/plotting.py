@@ -11,13 +11,12 @@ from hrnet_tf.runs.history import Rows, read_history
 from hrnet_tf.runs.run import Run
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import short_names, write_atomically
-from training.optim.trainer_models import TASK_LOSS
+from training.optim.trainer_models import DISTILLATION_LOSS
 
 COLUMNS, PANEL_INCHES = 2, (5.2, 3.4)
 DPI = 120
 MAX_MARKERS = 120  # longer curves have no markers
-LOSS, DISTILLATION = "loss", "loss with the teacher's share"
-LOG_SCALE = (LOSS, DISTILLATION)
+LOG_SCALE = ("loss", DISTILLATION_LOSS)
 
 Axes: TypeAlias = Any  # of matplotlib
 Curve: TypeAlias = list[tuple[float, float]]  # (epoch, value)
@@ -63,26 +62,23 @@ def plot_runs(runs: Sequence[Run], output: Path | str) -> Path:
 
 
 def panels(histories: Mapping[str, Rows]) -> dict[str, dict[str, Curve]]:
-    """Arrange histories as panels of curves that can be compared.
+    """Arrange histories as panels, one for each of their columns.
 
-    A run that learned from a teacher has its loss on the annotations as `task_loss`; that is the loss of the other runs. Its own
-    loss, with the teacher's share, gets a panel apart.
+    The loss of a run that learned from a teacher is without the teacher's share, so the losses of all runs can be compared.
 
     Args:
         histories: Rows of each run by its name.
 
     Returns:
-        Points (epoch, value) by name of the panel and of the run.
+        Points (epoch, value) by name of the column and of the run.
     """
     drawn: dict[str, dict[str, Curve]] = {}
     for run, rows in histories.items():
-        distilled = any(TASK_LOSS in row for row in rows)
         for column in dict.fromkeys(name for row in rows for name in row if name != "epoch"):
-            title = {LOSS: DISTILLATION, TASK_LOSS: LOSS}.get(column, column) if distilled else column
             points = [(row["epoch"], row[column]) for row in rows if not math.isnan(row.get(column, math.nan))]
             if points:
-                drawn.setdefault(title, {})[run] = points
-    return dict(sorted(drawn.items(), key=lambda panel: panel[0] == DISTILLATION))  # the last one
+                drawn.setdefault(column, {})[run] = points
+    return drawn
 
 
 def _draw_panel(axis: Axes, title: str, curves: dict[str, Curve], colors: dict[str, str]) -> None:

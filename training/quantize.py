@@ -16,7 +16,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs.pruning import load_pruning, save_pruning
-from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking_record, save_ranking_record
+from hrnet_tf.runs.ranking import save_ranking
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network
@@ -120,9 +120,9 @@ def _check_quantizable(run: Run, config: TrainingConfig, output: Path, execution
 
 def _copy_companions(run: Run, quantized: Run) -> None:
     """Copy the ranking and the pruning of the network, if any, to the quantized run."""
-    if (run.path / RANKING_FILE).is_file():
-        ranking = load_ranking_record(run)
-        save_ranking_record(quantized, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
+    if run.is_ranked:
+        ranking = run.ranking
+        save_ranking(quantized.path, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
     if pruning := load_pruning(run):
         save_pruning(quantized, pruning)
 

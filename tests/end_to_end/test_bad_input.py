@@ -11,11 +11,11 @@ import pytest
 
 import hrnet_tf.__main__
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from training.config import TrainingConfig
-from training.ranking.ranking import Ranking, save_ranking
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
     scores = {"leave-one-out": dict.fromkeys(spec.links, 1.0)}
-    save_ranking(run, Ranking(spec, 24, 0, scores, {"leave-one-out": None}, {}))
+    save_ranking(run.path, Ranking(spec, 24, 0, scores, {"leave-one-out": None}, {}))
     return run.path
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -27,10 +28,9 @@ from tests.support.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.starting import CHECKPOINT
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions
-from training.pruning.prune import prune
+from training.pruning.plan_run import PruneOptions
+from training.pruning.prune_run import prune_run
 from training.quantize import quantize
-from training.ranking.ranking import Ranking, save_ranking
 from training.train import train
 
 TOLERANCE = 1e-5
@@ -42,7 +42,7 @@ def start(small: HRNetSpec, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A ranked run with initial weights."""
     run = create_run(small, tmp_path_factory.mktemp("start") / "run")
     scores = {link: float(number) for number, link in enumerate(sorted(small.links))}
-    save_ranking(run, Ranking(small, 8, 0, {"random": scores}, {"random": None}, {}))
+    save_ranking(run.path, Ranking(small, 8, 0, {"random": scores}, {"random": None}, {}))
     return run
 
 
@@ -66,7 +66,7 @@ def test_training_killed_before_each_file(step: str, start: Run, config: Trainin
     one_epoch = config.replace(epochs=1, val=None, batch_size=16)
     commands: dict[str, Command] = {
         "train": lambda output, resume: train(start.hrnet_spec, one_epoch, output, resume=resume),
-        "prune": lambda output, resume: prune(start, PruneOptions(Budget(keep_links=0.5)), one_epoch, output, resume=resume),
+        "prune": lambda output, resume: prune_run(start, PruneOptions(Budget(keep_links=0.5)), one_epoch, output, resume=resume),
         "quantize": lambda output, resume: quantize(start, one_epoch, output, resume=resume),
     }
     command, uninterrupted = commands[step], tmp_path / "uninterrupted" / "run"

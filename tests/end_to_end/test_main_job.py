@@ -15,7 +15,7 @@ import pytest
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs.pruning import load_pruning, spec_after
+from hrnet_tf.runs.pruning import load_pruning
 from hrnet_tf.runs.run import load_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.architectures import network_from_json
@@ -27,7 +27,6 @@ from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.callbacks.validation import Validation
 from training.config import TrainingConfig
-from training.ranking.ranking import load_ranking
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -75,7 +74,7 @@ def test_pruned_network_is_smaller(job: Path) -> None:
     record = load_pruning(load_run(job / "pruned"))
     assert record is not None
     plan = record.plan
-    assert spec_after(load_run(job / "full").hrnet_spec, plan.steps) == load_run(job / "pruned").spec
+    assert plan.spec == load_run(job / "pruned").spec
     assert plan.cost_unit == "ms"
     assert plan.measured_ratio is not None
     assert plan.measured_ratio > 0
@@ -114,7 +113,7 @@ def test_post_training_int8_is_close_to_the_keras_model(job: Path, tmp_path: Pat
 
 def test_ranking_contains_all_links_and_plots(job: Path) -> None:
     full = load_run(job / "full")
-    assert set(load_ranking(full).importance()) == full.hrnet_spec.links
+    assert set(full.ranking.importance()) == full.hrnet_spec.links
     for plot in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
         assert (job / plot).read_text().startswith("<svg")
 

@@ -20,10 +20,10 @@ net = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 
 study.PRESETS["small"] = study.StudyPreset(net, "", 1, 1, 1, 8, 1e-3, 1e-3, (0.9,), (), ranking_items=8, synthetic_images=(16, 4))
 if sys.argv[-1] == "stop":  # stop before the first pruning
     sys.argv.pop()
-    import training.pruning.prune
+    import training.pruning.prune_run
     def stop(*arguments, **options):
         raise ValueError("reached pruning")
-    training.pruning.prune.prune = stop
+    training.pruning.prune_run.prune_run = stop
 main()
 """
 

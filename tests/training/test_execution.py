@@ -20,8 +20,8 @@ from training.config import TrainingConfig
 from training.engine.strategies import Devices
 from training.execution import Execution
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions
-from training.pruning.prune import prune
+from training.pruning.plan_run import PruneOptions
+from training.pruning.prune_run import prune_run
 from training.quantize import quantize
 from training.ranking.rank import METHODS, rank_run
 from training.train import train
@@ -60,7 +60,7 @@ def test_callbacks_best_weights_and_patience(step: str, ranked: Run, config: Tra
     callback = WorseEachEpoch(output)
     execution = Execution(callbacks=(callback,), workers=1, cache=tmp_path / "cache", tensorboard=True)
     if step == "prune":
-        run = prune(ranked, PruneOptions(Budget(keep_links=0.5)), settings, output, execution=execution)
+        run = prune_run(ranked, PruneOptions(Budget(keep_links=0.5)), settings, output, execution=execution)
     else:
         run = quantize(ranked, settings, output, execution=execution)
     assert [row["val_pck"] for row in read_history(run.path)] == pytest.approx([0.9, 0.8, 0.7])  # patience ends it
@@ -80,7 +80,7 @@ def test_ranking_and_pruning_do_not_retrace(ranked: Run, config: TrainingConfig,
     try:
         rank_run(ranked, load_keypoints(config.data.train).head(8), list(METHODS))
         options = PruneOptions(Budget(keep_macs=0.9), rerank=True)
-        prune(ranked, options, config.replace(epochs=1, batch_size=16, distill_weight=0.5), tmp_path / "pruned")
+        prune_run(ranked, options, config.replace(epochs=1, batch_size=16, distill_weight=0.5), tmp_path / "pruned")
     finally:
         logger.removeHandler(handler)
     assert [record.getMessage() for record in records if "retracing" in record.getMessage()] == []
@@ -91,7 +91,7 @@ def test_devices_and_config_must_agree(small: HRNetSpec, config: TrainingConfig,
     with pytest.raises(HRNetError, match=r"1 devices.* 2"):
         quantize(run, config, tmp_path / "quantized", execution=two)
     with pytest.raises(HRNetError, match=r"1 devices.* 2"):
-        prune(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned", execution=two)
+        prune_run(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned", execution=two)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -151,16 +151,17 @@ def prune(
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --epochs 10 --output runs/pruned[/bold]
     """
     from hrnet_tf.runs.run import load_run
-    from training.cli.tables import show_dry_run
     from training.config import fine_tuning_config
     from training.data.sources import run_sources
-    from training.pruning.prune import prune as prune_run
-    from training.pruning.prune import summary
+    from training.engine.inputs import load_data
+    from training.pruning.plan_run import check_prunable, plan_run
+    from training.pruning.prune_run import prune_run, summary
 
     how, parent, options = execution.execution(), load_run(run), plan.prune_options()
     config = fine_tuning_config(parent, *run_sources(parent, data), {**tuning.values(), "devices": how.devices.count})
     if dry_run:
-        show_dry_run(parent, options, config, how.memory_budget)
+        check_prunable(parent, options)  # before the data are loaded
+        typer.echo(str(plan_run(parent, options, *load_data(config, parent.category), memory_budget=how.memory_budget)))
         return
     if output is None:
         raise HRNetError("give `output`, the folder of the run to write, or `dry_run`")

@@ -31,7 +31,7 @@ from training.tasks.registry import settings_class
 if TYPE_CHECKING:
     from hrnet_tf.spec.architectures import Network
     from training.execution import Execution
-    from training.pruning.plan import PruneOptions
+    from training.pruning.plan_run import PruneOptions
 
 NETWORK, BUDGET, SELECTION = "Network", "Budget", "Selection"  # headings in --help
 
@@ -143,7 +143,7 @@ class PlanOptions:
     def prune_options(self) -> PruneOptions:
         """Return the options of pruning."""
         from training.pruning.budget import Budget
-        from training.pruning.plan import PruneOptions
+        from training.pruning.plan_run import PruneOptions
 
         budget = Budget(self.keep_latency, self.keep_macs, self.keep_links, self.max_drop)
         return PruneOptions(

@@ -120,9 +120,6 @@ def _compiled(state: _Fit, teacher: KerasModel | None) -> tuple[KerasModel, Kera
         raise HRNetError(f"`accumulate` is {optimization.accumulate}, but the training has only {total} steps")
     student = sparsified(state.model, regularization.sparsity, total) if regularization.sparsity else state.model
     loss = task.loss(config.settings)
-    trainer = trainer_model(task, student, loss)
-    if teacher is not None:
-        trainer = distillation_model(task, trainer, loss, teacher, regularization.distill_weight)
     optimizer = make_optimizer(
         learning_rates(config, steps),
         optimization.optimizer,
@@ -131,7 +128,10 @@ def _compiled(state: _Fit, teacher: KerasModel | None) -> tuple[KerasModel, Kera
         ema=optimization.ema,
         loss_scaling=config.precision == FLOAT16,
     )
+    trainer = trainer_model(task, student, loss)
     compile_trainer(trainer, loss, optimizer, jit=state.execution.jit or BACKEND == "jax")
+    if teacher is not None:
+        trainer = distillation_model(task, trainer, teacher, regularization.distill_weight)
     optimizer.build(student.trainable_variables)
     return student, trainer, optimizer
 

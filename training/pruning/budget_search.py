@@ -6,16 +6,17 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hrnet_tf.runs.pruning import units_kept
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget
 from training.pruning.cost_model import CostModel
 from training.pruning.removal_order import Cost, restore_units
-from training.pruning.removal_steps import units_kept
 
 logger = logging.getLogger(__name__)
 
+QUANTITIES = {"keep_latency": "latency", "keep_macs": "multiply-adds", "keep_links": "links"}
 COST_BUDGETS = ("keep_latency", "keep_macs")
 MEASUREMENTS = 8  # at most
 CLOSE_ENOUGH = 0.98  # of the budget: a network at least this large is not improved by another measurement
@@ -32,23 +33,24 @@ class UnreachableError(HRNetError):
         ratio: Its share of the full network.
     """
 
-    def __init__(self, index: int, ratio: float, share: float, quantity: str, order: Sequence[HRNetSpec]):
+    def __init__(self, index: int, ratio: float, share: float, budget: str, order: Sequence[HRNetSpec]):
         advice = "" if order[-1].removed_blocks else "; with `include_blocks`, residual blocks can be removed too"
         super().__init__(
-            f"pruning can reach {ratio:.3f} of the full network's {quantity}, not {share:g}: one link must stay{advice}"
+            f"`{budget}`: pruning can reach {ratio:.3f} of the full network's {QUANTITIES[budget]}, not {share:g}: "
+            f"one link must stay{advice}"
         )
         self.index = index
         self.ratio = ratio
 
 
-def first_within_share(order: Sequence[HRNetSpec], share: float, ratio: Ratio, quantity: str) -> int:
+def first_within_share(order: Sequence[HRNetSpec], share: float, ratio: Ratio, budget: str) -> int:
     """Return the index of the first network whose ratio is at most `share`.
 
     Args:
         order: Ever smaller networks.
         share: The largest ratio.
         ratio: Ratio of a network.
-        quantity: What the ratio is of, for messages.
+        budget: Name of the budget, for messages.
 
     Raises:
         UnreachableError: No network is within the share.
@@ -57,7 +59,7 @@ def first_within_share(order: Sequence[HRNetSpec], share: float, ratio: Ratio, q
         if ratio(spec) <= share:
             return index
     closest = min(range(len(order)), key=lambda index: ratio(order[index]))
-    raise UnreachableError(closest, ratio(order[closest]), share, quantity, order)
+    raise UnreachableError(closest, ratio(order[closest]), share, budget, order)
 
 
 def first_within_latency(order: Sequence[HRNetSpec], share: float, predicted: Ratio, measured: Ratio) -> tuple[int, float]:
@@ -95,7 +97,7 @@ def first_within_latency(order: Sequence[HRNetSpec], share: float, predicted: Ra
     last = len(order) - 1
     ratio = ratio if over == last else _measure(order[last], predicted, measured)
     if ratio > share:
-        raise UnreachableError(last, ratio, share, "latency", order)
+        raise UnreachableError(last, ratio, share, "keep_latency", order)
     return last, ratio
 
 
@@ -192,7 +194,7 @@ class BudgetSearch:
             return len(order) - 1, None
         if budget.name == "keep_links":
             possible = len(full.possible_links)
-            return first_within_share(order, budget.value, lambda spec: len(spec.links) / possible, "links"), None
+            return first_within_share(order, budget.value, lambda spec: len(spec.links) / possible, budget.name), None
         full_cost = self.cost_model.cost(full)
 
         def predicted(spec: HRNetSpec) -> float:
@@ -200,8 +202,7 @@ class BudgetSearch:
 
         if self._measured_ratio:
             return first_within_latency(order, budget.value, predicted, self._measured_ratio)
-        quantity = {"keep_latency": "latency", "keep_macs": "multiply-adds"}[budget.name]
-        return first_within_share(order, budget.value, predicted, quantity), None
+        return first_within_share(order, budget.value, predicted, budget.name), None
 
     def _cheaper_than(self, largest_cost: float) -> Callable[[HRNetSpec], bool]:
         return lambda spec: self.cost_model.cost(spec) <= largest_cost

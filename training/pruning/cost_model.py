@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hrnet_tf.backend.graph import layer_calls
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasModel
+from hrnet_tf.models.trunk import LAYER
 from hrnet_tf.spec.architectures import network_description
 from hrnet_tf.spec.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
 from hrnet_tf.spec.complexity import parts as cost_parts
@@ -23,9 +28,13 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.progress import working
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.typed import brief
-from training.pruning.candidate_latency import untrained_tflite
+from training.pruning.candidate_latency import CandidateFactory, build_folded, untrained_files
 
 MILLISECONDS, MULTIPLY_ADDS = "ms", "multiply-adds"
+PROFILED = (  # entries of a spec that the profile of its full network depends on
+    "width", "input_size", "stages", "stem_width", "stage1_blocks", "stage1_width", "task", "block", "head", "head_width",
+    "head_branches",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class CostModel:
 
     def _part(self, name: str) -> float:
         if name not in self.parts:
-            raise HRNetError(f"the profile is of another network: it has no {name}; profile the full network of this run")
+            raise HRNetError(f"`profile` is of another network: it has no {name}; profile the full one")
         return self.parts[name]
 
 
@@ -63,18 +72,20 @@ def removable_parts(spec: HRNetSpec) -> list[str]:
     return names
 
 
-def multiply_adds_cost_model(spec: HRNetSpec) -> CostModel:
+def multiply_adds_cost_model(spec: HRNetSpec, head: int | None = None) -> CostModel:
     """Return the cost model in multiply-adds, by the closed form of `hrnet_tf.spec.complexity`.
 
     Args:
         spec: A network; the cost model is that of its full network and all networks pruned from it.
+        head: Multiply-adds of everything outside of the trunk, see `head_multiply_adds`; None for those of the spec's head.
     """
     full = spec.full()
     costs = {name: cost.multiply_adds for name, cost in cost_parts(full).items()}
     parts: dict[str, float] = {link.name: costs[link.name] for link in full.links}
     for block in full.possible_blocks:
         parts[block.name] = costs[block.place.name] / full.stage(block.stage).blocks
-    fixed = total([stem_cost(full), stage1_cost(full), *head_costs(full).values()]).multiply_adds
+    fixed = total([stem_cost(full), stage1_cost(full)]).multiply_adds
+    fixed += total(head_costs(full).values()).multiply_adds if head is None else head
     for stage in range(FIRST_STAGE, full.last_stage + 1):
         newest, before = stage - 1, f"transition{stage - 1}"
         source = BOTTLENECK_EXPANSION * full.stage1_width if stage == FIRST_STAGE else full.channels(newest - 1)
@@ -82,6 +93,29 @@ def multiply_adds_cost_model(spec: HRNetSpec) -> CostModel:
         parts[f"{before}_branch{newest}"] = start
         fixed += costs[before] - start
     return CostModel(MULTIPLY_ADDS, fixed, parts)
+
+
+def head_multiply_adds(model: KerasModel) -> int:
+    """Return the multiply-adds of the layers of a model outside of its trunk, for one image.
+
+    As in the papers, those of convolutions and dense layers are counted: of any layer, those of its kernels.
+
+    Args:
+        model: A functional Keras model that contains an HRNet.
+
+    Example:
+        >>> from hrnet_tf.networks import HRNet
+        >>> head_multiply_adds(HRNet("pose-small-v1", input_size=64, outputs=5)) == 16 * 16 * 16 * 5
+        True
+    """
+    count = 0
+    for call in layer_calls(model):
+        if isinstance(call.layer, keras.layers.Layer) and not LAYER.fullmatch(call.layer.name):
+            is_transposed = type(call.layer).__name__.endswith("Transpose")  # its kernel is applied at each input position
+            positions = math.prod((call.inputs if is_transposed else call.outputs)[0].shape[1:-1])
+            kernels = (weight.shape for weight in call.layer.weights if "kernel" in weight.name)
+            count += positions * sum(map(math.prod, kernels))
+    return count
 
 
 def latency_cost_model(spec: HRNetSpec, profiled: ProfileResult) -> CostModel:
@@ -119,24 +153,31 @@ def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
     expected = json.loads(json.dumps(spec.full().to_json()))
     network = json.loads(json.dumps((profiled.network or {}).get("spec")))
     if not isinstance(network, dict):
-        raise HRNetError(f"the profile of {profiled.model} names no network; profile a file from `hrnet convert`")
-    for name in ("width", "input_size", "stages", "stem_width", "stage1_blocks", "stage1_width", "task", "block", "head_width"):
+        raise HRNetError(f"`profile` of {profiled.model} names no network; profile a file from `hrnet convert`")
+    for name in PROFILED:
         if network.get(name) != expected[name]:
             raise HRNetError(
-                f"the profile of {profiled.model} is of another network: "
+                f"`profile` of {profiled.model} is of another network: "
                 f"its {name} is {brief(network.get(name))}, not {expected[name]}"
             )
     if network.get("removed_links") or network.get("removed_blocks"):
-        raise HRNetError(f"the profile of {profiled.model} is of a pruned network; profile the full one")
+        raise HRNetError(f"`profile` of {profiled.model} is of a pruned network; profile the full one")
 
 
 def profile_full_network(
-    spec: HRNetSpec, threads: int = 1, *, precision: str = "int8", rounds: int = ROUNDS, progress: bool = True
+    spec: HRNetSpec,
+    build: CandidateFactory = build_folded,
+    *,
+    threads: int = 1,
+    precision: str = "int8",
+    rounds: int = ROUNDS,
+    progress: bool = True,
 ) -> ProfileResult:
     """Profile the full network of `spec` on this machine, with untrained weights: latency does not depend on them.
 
     Args:
         spec: A network.
+        build: Makes the Keras model of a network.
         threads: Number of threads.
         precision: "int8" or "float32".
         rounds: Number of timed runs.
@@ -146,6 +187,6 @@ def profile_full_network(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{spec.name}.tflite")
         with working("converting the full network", show=progress):
-            path.write_bytes(untrained_tflite(full, precision))
+            path.write_bytes(untrained_files(build(full), precision)[0])
         measured = profile(path, Backend(threads=threads), rounds=rounds, progress=progress)
     return dataclasses.replace(measured, network=network_description(full))

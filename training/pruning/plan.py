@@ -1,210 +1,176 @@
-"""Plan what to remove from a network to meet a budget."""
+"""Plan what to remove from a Keras model to meet a budget."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from hrnet_tf.runs.pruning import RemovalPlan, RemovalStep
-from hrnet_tf.runs.ranking import RANKING_FILE, rank_command
-from hrnet_tf.runs.run import Run
-from hrnet_tf.spec.memory import MEMORY_BUDGET
+from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
+from hrnet_tf.models.trunk import hrnet_spec_of, is_quantized
+from hrnet_tf.runs.pruning import Plan, RemovalStep
+from hrnet_tf.runs.ranking import Ranking
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
-from mobile_eval.benchmark.profile import load_profile
-from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
-from mobile_eval.typed import JsonObject
-from training.config import run_settings
-from training.pruning.budget import SHARES, Budget
-from training.pruning.budget_search import BudgetSearch, Ratio, steps_within_drop
-from training.pruning.candidate_latency import LatencyRatio
-from training.pruning.cost_model import CostModel, latency_cost_model, multiply_adds_cost_model, profile_full_network
+from training.pruning.budget import Budget
+from training.pruning.budget_search import BudgetSearch, steps_within_drop
+from training.pruning.candidate_latency import candidates_of
+from training.pruning.cost_model import head_multiply_adds
+from training.pruning.costs import Costs, Profile
 from training.pruning.removal_order import RemovalImportance, path_to, removal_order, removal_order_by_importance
-from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps
+from training.pruning.removal_steps import measure_steps, removal_steps
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
-from training.ranking.ranking import Ranking, load_ranking
+from training.ranking.keras_data import LOSS, KerasRankingData
 from training.ranking.scores import check_finite
-from training.ranking.task_data import TaskRankingData
 
 RANDOM = "random"  # the method that removes units by importance alone
-SCORED_ITEMS = 300  # that the metric after each step is measured on
-RERANKED_ITEMS = 128  # that importance is measured on again after each removal
 
 
-@dataclass(frozen=True)
-class PruneOptions:
-    """How to prune.
+def plan(
+    model: KerasModel,
+    ranking: Ranking,
+    *,
+    keep_latency: float | None = None,
+    keep_macs: float | None = None,
+    keep_links: float | None = None,
+    max_drop: float | None = None,
+    profile: Profile | None = None,
+    method: str | None = None,
+    threads: int = 1,
+    data: Dataset | None = None,
+    loss: KerasLoss | None = None,
+    accept_closest: bool = False,
+) -> Plan:
+    """Plan which fusion links of a model to remove, and residual blocks if these were ranked, to meet one of four budgets.
 
-    Attributes:
-        budget: How much of the network to keep, relative to the full network.
-        method: Importance method; None for the first of the ranking. The method "random" is a control: it removes single units
-            in the order of its scores, whatever they save.
-        include_blocks: Whether residual blocks may be removed too.
-        profile: File that `python -m mobile_eval profile` wrote on the target device. None to profile and measure latency on
-            this machine.
-        threads: Number of threads for measuring latency on this machine.
-        rounds: Number of rounds of removing, fine-tuning and ranking.
-        rerank: Whether to measure importance again after each removal, instead of summing the scores of the ranking.
-        accept_closest: Whether to take the closest network if none is within the budget.
-    """
-
-    budget: Budget
-    method: str | None = None
-    include_blocks: bool = False
-    profile: str | None = None
-    threads: int = 1
-    rounds: int = 1
-    rerank: bool = False
-    accept_closest: bool = False
-
-    def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise HRNetError(f"`rounds` must be at least 1, got {self.rounds}")
-        if self.rounds > 1 and self.budget.name not in SHARES:
-            raise HRNetError(f"`max_drop` is measured before fine-tuning and needs `rounds` 1, got {self.rounds}")
-
-    def to_json(self) -> JsonObject:
-        """Return the options as plain data."""
-        return dataclasses.asdict(self)
-
-
-class Costs:
-    """Cost model and latency measurements for one pruning, each made when it is first needed.
+    Units are removed by the least importance per saved cost, and what no output can reach any more goes with them. Nothing is
+    changed: inspect the plan by `print(plan)` or `plan.plot()`, then give it to `prune`.
 
     Args:
-        spec: The network to prune.
-        options: Choose between multiply-adds and latency, and where latency is measured.
+        model: A functional Keras model that contains an HRNet, with any head. Budgets are relative to its full network, before
+            anything was removed.
+        ranking: Importance of the units of this model, by `rank`.
+        keep_latency: Share of the latency to keep, between 0 and 1. Candidates are converted to int8 with untrained weights and
+            measured on this machine, or predicted from `profile`.
+        keep_macs: Share of the multiply-adds to keep, between 0 and 1, of convolutions and dense layers with those of the head.
+        keep_links: Share of the fusion links to keep, between 0 and 1.
+        max_drop: Largest relative increase of the loss on `data` before any fine-tuning, between 0 and 1.
+        profile: Profile of the full network on the target device: a file that `python -m mobile_eval profile` wrote, or what
+            `load_profile` returned.
+        method: Importance method of the ranking; None for the first. "random" is a control: it removes single units in the order
+            of their scores, whatever they save.
+        threads: Number of threads for measuring latency on this machine.
+        data: Dataset as for `fit`, to measure the loss after each step; required by `max_drop`.
+        loss: Loss by which it is measured; None for the loss that the model is compiled with.
+        accept_closest: Whether to take the closest network if none is within the budget.
+
+    Raises:
+        HRNetError: Not exactly one budget is given, no network is within it, the ranking is of another model, the profile is of
+            another network, or the model is quantized or contains no HRNet.
+
+    Example:
+        >>> plan(model, ranking, keep_macs=0.7).predicted_ratio  # doctest: +SKIP
+        0.694
     """
-
-    def __init__(self, spec: HRNetSpec, options: PruneOptions):
-        self.spec = spec
-        self.options = options
-
-    @functools.cached_property
-    def model(self) -> CostModel:
-        """Cost model in milliseconds for a budget of latency, in multiply-adds for others."""
-        if self.options.budget.name != "keep_latency":
-            return multiply_adds_cost_model(self.spec)
-        if self.options.profile:
-            return latency_cost_model(self.spec, load_profile(self.options.profile))
-        return latency_cost_model(self.spec, profile_full_network(self.spec, self.options.threads))
-
-    @functools.cached_property
-    def latency_ratio(self) -> Ratio | None:
-        """Measures a candidate's latency over that of the full network; None if the target is another device."""
-        if self.options.budget.name != "keep_latency" or self.options.profile:
-            return None
-        return LatencyRatio(self.spec.full(), self.options.threads, progress=True)
+    budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
+    spec = _prunable_spec(model)
+    importance = _importance(spec, ranking, method)
+    if budget.name == "max_drop" and data is None:
+        raise HRNetError("`max_drop` needs `data`, a dataset as for `fit`, on which the loss is measured after each step")
+    network = GatedNetwork.of(model, include_blocks=any(not isinstance(unit, FusionLink) for unit in importance))
+    head = None if spec.head_kind == "detection" else head_multiply_adds(model)
+    costs = Costs(spec, budget.name, profile=profile, threads=threads, build=candidates_of(model), head=head)
+    return plan_removals(
+        network,
+        importance,
+        BudgetSearch(budget, costs.model, costs.latency_ratio, accept_closest=accept_closest),
+        None if data is None else KerasRankingData.prepare(data, model, loss),
+        at_random=(method or ranking.methods[0]) == RANDOM,
+    )
 
 
-def check_prunable(run: Run, options: PruneOptions) -> Ranking:
-    """Return the ranking of a run. Raises HRNetError if the run cannot be pruned with these options."""
-    if run.quantized:
-        raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent_path}")
-    links = run.hrnet_spec.links
-    ranking = load_ranking(run)
-    if ranking.source_run:
-        raise HRNetError(f"{run.path} has only the ranking of {ranking.source_run}: rank it with `{rank_command(run)}`")
-    importance = ranking.importance(options.method)
-    check_finite(importance, f"{run.path / RANKING_FILE}", f"rank it again with `hrnet rank {run.path}`")
-    if options.include_blocks and all(isinstance(unit, FusionLink) for unit in importance):
-        raise HRNetError(f"the residual blocks of {run.path} were not ranked: run `{rank_command(run, include_blocks=True)}`")
-    if not links:
-        raise HRNetError(f"{run.path} has no fusion links left to remove")
-    return ranking
+def _prunable_spec(model: KerasModel) -> HRNetSpec:
+    spec = hrnet_spec_of(model)
+    if is_quantized(model):
+        raise HRNetError(f"`model` {model.name} is quantized; expected the model that it was made from")
+    if not spec.links:
+        raise HRNetError(f"`model` {model.name} has no fusion links left to remove")
+    return spec
+
+
+def _importance(spec: HRNetSpec, ranking: Ranking, method: str | None) -> Mapping[Unit, float]:
+    """The importance of the links of a network, and of its blocks if these were ranked."""
+    if not isinstance(ranking, Ranking):
+        raise HRNetError(f"`ranking` must be what `rank` returned, got {type(ranking).__name__}")
+    importance = ranking.importance(method)
+    check_finite(importance, "`ranking`", "rank the model again")
+    units: set[Unit] = {*spec.links}
+    if any(not isinstance(unit, FusionLink) for unit in importance):
+        units |= spec.live_blocks
+    if different := units ^ set(importance):
+        unit = min(map(str, different))
+        has, lacks = ("the model", "the ranking") if unit in set(map(str, units)) else ("the ranking", "the model")
+        raise HRNetError(f"`ranking` is of another model: {has} has {unit}, {lacks} does not; rank this model")
+    return importance
 
 
 def plan_removals(
     network: GatedNetwork,
     importance: Mapping[Unit, float],
-    data: RankingData,
-    options: PruneOptions,
-    costs: Costs,
+    search: BudgetSearch,
+    data: RankingData | None = None,
+    *,
+    at_random: bool = False,
     removal_importance: RemovalImportance | None = None,
-) -> RemovalPlan:
+) -> Plan:
     """Plan the removals that bring a network within a budget.
 
     Args:
         network: The trained network.
         importance: Importance of each unit that may be removed.
-        data: Items to measure the loss and the metric on.
-        options: The budget and the other options.
-        costs: Costs of candidates.
+        search: The budget, and the costs of candidates.
+        data: Examples to measure the loss and the metric on; None to leave them out.
+        at_random: Whether to remove single units in the order of their importance, whatever they save.
         removal_importance: Importance of a removal; None for the sum of its units'.
     """
-    spec, cost, metric = network.spec, costs.model.cost, data.metric
-    if options.method == RANDOM:
+    spec, cost = network.spec, search.cost_model.cost
+    if at_random:
         order = removal_order_by_importance(spec, importance)
     else:
         order = removal_order(spec, importance, cost, removal_importance, progress=removal_importance is not None)
-    loss, score = data.measure(network.build(), progress=True)
-    search = BudgetSearch(options.budget, costs.model, costs.latency_ratio, accept_closest=options.accept_closest)
     index, ratio = search.find(order)
-    pruned, ratio = search.restore(order[index], ratio, spec, importance, _constant if options.method == RANDOM else cost)
+    pruned, ratio = search.restore(order[index], ratio, spec, importance, _constant if at_random else cost)
     full_cost = cost(spec.full())
-    steps = measure_steps(network, data, removal_steps(path_to(order[: index + 1], pruned), importance, cost, full_cost))
-    steps = _steps_within_budget(steps, score, metric, options.budget)
-    return RemovalPlan(
-        steps=tuple(steps),
-        metric=metric.name,
-        cost_unit=costs.model.unit,
-        full_cost=full_cost,
-        full_loss=loss,
-        full_score=score,
-        predicted_ratio=(steps[-1].cost if steps else cost(spec)) / full_cost,
-        measured_ratio=ratio,
-    )
+    steps = removal_steps(path_to(order[: index + 1], pruned), importance, cost, full_cost)
+    named = {str(unit): value for unit, value in importance.items()}
+    plan = Plan(spec, tuple(steps), named, search.cost_model.unit, cost(spec), full_cost, ratio)
+    return plan if data is None else _measured(plan, network, data, search.budget)
+
+
+def _measured(plan: Plan, network: GatedNetwork, data: RankingData, budget: Budget) -> Plan:
+    """The plan with the loss and the metric before and after each step, up to the last step within a budget of these."""
+    loss, score = data.measure(network.build(), progress=True)
+    steps: Sequence[RemovalStep] = measure_steps(network, data, plan.steps)
+    if budget.name == "max_drop":
+        steps = _steps_within_drop(steps, score, data.metric, budget.value)
+    if data.metric == LOSS:
+        return dataclasses.replace(plan, steps=tuple(dataclasses.replace(step, score=None) for step in steps), model_loss=loss)
+    return dataclasses.replace(plan, steps=tuple(steps), metric=data.metric.name, model_loss=loss, model_score=score)
 
 
 def _constant(spec: HRNetSpec) -> float:
     return 1.0
 
 
-def _steps_within_budget(steps: list[RemovalStep], score: float, metric: Metric, budget: Budget) -> list[RemovalStep]:
-    """The first steps that keep to a budget of the metric; all steps for other budgets."""
-    if budget.name != "max_drop":
-        return steps
+def _steps_within_drop(steps: Sequence[RemovalStep], score: float, metric: Metric, max_drop: float) -> Sequence[RemovalStep]:
+    """The first steps by which the metric becomes worse by at most `max_drop`, or the loss by that share of it."""
+    scale = abs(score) if metric == LOSS else 1.0
     drops = [None if step.score is None else metric.degradation(score, step.score) for step in steps]
-    steps = steps[: steps_within_drop(drops, budget.value)]
+    steps = steps[: steps_within_drop(drops, max_drop * scale)]
     if not steps:
         raise HRNetError(
-            f"the first removal already loses more than `max_drop` {budget.value:g} of {metric.name}; "
+            f"the first removal already loses more than `max_drop` {max_drop:g} of the {metric.name}; "
             "give a larger one, or a share of the network such as `keep_latency`"
         )
     return steps
-
-
-def plan_run(
-    run: Run,
-    options: PruneOptions,
-    train: TaskDataset,
-    val: TaskDataset | None,
-    costs: Costs | None = None,
-    memory_budget: int = MEMORY_BUDGET,
-) -> RemovalPlan:
-    """Plan the pruning of a run.
-
-    Args:
-        run: A ranked run.
-        options: The budget and the other options.
-        train: Training set, on which importance is measured again if `options.rerank`.
-        val: Validation set, on whose first items the metric is measured; None for the training set.
-        costs: Costs of candidates, to share them between several plans.
-        memory_budget: Memory for examples and activations, in bytes.
-    """
-    spec, settings = run.hrnet_spec, run_settings(run)
-    importance = check_prunable(run, options).importance(options.method)
-    if not options.include_blocks:
-        importance = {unit: value for unit, value in importance.items() if isinstance(unit, FusionLink)}
-    network = GatedNetwork.of(run.model(), include_blocks=options.include_blocks)
-
-    def first_items(data: TaskDataset, items: int) -> RankingData:
-        return TaskRankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)
-
-    data = first_items(val or train, SCORED_ITEMS)
-    removal_importance = LossIncrease(network, first_items(train, RERANKED_ITEMS)) if options.rerank else None
-    return plan_removals(network, importance, data, options, costs or Costs(spec, options), removal_importance)

@@ -1,212 +1,95 @@
-"""Prune a run: remove the units that it needs least, take over the remaining weights, and fine-tune.
-
-Pruning can be divided into rounds, each of which removes a part, fine-tunes briefly and ranks the units again. Each round but the
-last is a run of its own in the folder `rounds`, so an interrupted pruning can be resumed.
-"""
+"""Prune a Keras model by a plan: build it again without the removed units, with all weights that still have a place."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
-from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.backend.types import KerasModel
-from hrnet_tf.runs.pruning import PRUNING_FILE, PruningRecord, RemovalPlan, load_pruning, save_pruning, spec_after
-from hrnet_tf.runs.run import RUN_FILE, Run, load_run
-from hrnet_tf.runs.weights import load_weights, set_model_weights
-from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.memory import batch_size_for
-from hrnet_tf.spec.network import HRNetSpec
-from mobile_eval.datasets.base import TaskDataset, log_skipped
+from hrnet_tf.backend.graph import flat
+from hrnet_tf.backend.keras_module import BACKEND, keras
+from hrnet_tf.backend.types import Dataset, KerasModel, Tensor
+from hrnet_tf.models.rebuild import rebuild
+from hrnet_tf.models.trunk import hrnet_spec_of
+from hrnet_tf.runs.pruning import Plan, units_kept
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import write_text
-from mobile_eval.progress import tracked
-from mobile_eval.viz.charts import removal_points, removal_svg
-from mobile_eval.viz.link_diagram import link_diagram_svg
-from training.config import TrainingConfig
-from training.data.examples import evaluation_batches
-from training.engine.fit import fit
-from training.engine.inputs import check_category, inputs_of, known_category, load_data
-from training.engine.networks import build_for_training, build_teacher
-from training.engine.starting import ROUNDS, check_same, check_settings, check_startable
-from training.execution import Execution, check_devices
-from training.optim.sparsity import SPARSITY
-from training.pruning.plan import Costs, PruneOptions, check_prunable, plan_run
-from training.pruning.removal_steps import units_kept
-from training.ranking.rank import rank_run
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
-LARGEST_BATCH = 64
-BATCH_NORM_ITEMS = 512  # that BatchNorm's statistics are estimated on
+LARGEST_BATCH = 64  # images of which statistics are computed at a time
 
 
-def prune(
-    run: Run,
-    options: PruneOptions,
-    config: TrainingConfig,
-    output: Path | str,
-    *,
-    teacher: Run | None = None,
-    execution: Execution | None = None,
-    resume: bool = False,
-) -> Run:
-    """Prune a run and fine-tune the smaller network.
+def prune(model: KerasModel, plan: Plan, *, batch_norm_data: Dataset | None = None) -> KerasModel:
+    """Return a new, smaller model without the units that a plan removes, to be fine-tuned.
+
+    The head and everything else outside of the trunk is kept. The new model has the precision of the old one, and is made for the
+    `tf.distribute` strategy in whose scope `prune` is called.
 
     Args:
-        run: A ranked run.
-        options: The budget, relative to the network before anything was removed, and how to choose.
-        config: Settings of the fine-tuning. Its epochs are divided among the rounds.
-        output: Run folder to write. It gets pruning.json, links.svg and removal.svg beside the usual files.
-        teacher: Run to distill from if `config.distill_weight` is above 0; None for `run` itself.
-        execution: Devices, callbacks and memory.
-        resume: Whether to continue an interrupted pruning. It keeps the choice that it made.
+        model: The model that was planned for. It is not changed.
+        plan: What `plan` returned.
+        batch_norm_data: Inputs to estimate the statistics of BatchNorm on again, such as a part of the training set: a dataset as
+            for `fit`, or an array of images (N, H, W, 3). A sum that has lost a term has other statistics. None to keep the old
+            ones, which a fine-tuning of some hundred steps replaces too.
+
+    Returns:
+        A functional model with the inputs, outputs and name of `model`, not compiled.
 
     Raises:
-        HRNetError: The run cannot be pruned, the budget cannot be met, or `output` contains something else.
+        HRNetError: The plan is of another model, or the model is quantized or contains no HRNet.
+
+    Example:
+        >>> smaller = prune(model, plan(model, ranking, keep_macs=0.7))  # doctest: +SKIP
+        >>> smaller.compile("adam", "mse")  # doctest: +SKIP
+        >>> smaller.fit(train)  # doctest: +SKIP
     """
-    output, execution = Path(output), execution or Execution()
-    ranking = _check_startable(run, options, config, output, execution, resume=resume)
-    train_data, val_data = _load_data(run, config)
-    rounds = _Rounds(train_data, val_data, Costs(run.hrnet_spec, options), teacher or run, execution)
-    pruned = run
-    for number in range(1, options.rounds + 1):
-        if number > 1:
-            rounds.rank(pruned, ranking, include_blocks=options.include_blocks)
-        last = number == options.rounds
-        epochs = config.schedule.epochs // options.rounds + (config.schedule.epochs % options.rounds if last else 0)
-        round_options = dataclasses.replace(options, budget=options.budget.for_round(number, options.rounds))
-        folder = output if last else output / ROUNDS / str(number)
-        pruned = rounds.prune(pruned, round_options, config.replace(epochs=epochs), folder, resume=resume)
-    return pruned
-
-
-def _check_startable(
-    run: Run, options: PruneOptions, config: TrainingConfig, output: Path, execution: Execution, *, resume: bool
-) -> Ranking:
-    """The ranking of the run. Raises HRNetError, before anything is loaded, if the pruning cannot start."""
-    if execution.devices.workers > 1:
-        raise HRNetError("`strategy` multi-worker cannot be used for pruning: use one or mirrored")
-    check_same_keras(*execution.callbacks)
-    check_devices(config, execution)
-    if config.regularization.sparsity:
-        check_tf_keras(SPARSITY)
-    check_startable(output, "prune", resume=resume)
-    if config.schedule.epochs < options.rounds:
-        raise HRNetError(f"`epochs` must be at least `rounds`, {options.rounds}, got {config.schedule.epochs}")
-    return check_prunable(run, options)
-
-
-def _load_data(run: Run, config: TrainingConfig) -> tuple[TaskDataset, TaskDataset | None]:
-    train, val = load_data(config, run.category)
-    check_category(run, train)
-    log_skipped(config.data.train, train)
-    log_skipped(config.data.val, val)
-    load_weights(run.weights_path)  # damaged weights are reported before anything is written
-    return train, val
-
-
-@dataclass(frozen=True)
-class _Rounds:
-    """What all rounds of a pruning share."""
-
-    train: TaskDataset
-    val: TaskDataset | None
-    costs: Costs
-    teacher: Run
-    execution: Execution
-
-    def rank(self, run: Run, first: Ranking, *, include_blocks: bool) -> None:
-        """Rank the run of a round as the first one was ranked, unless it has been done."""
-        if load_ranking(run).source_run is None:
-            return
-        rank_run(
-            run,
-            self.train.head(first.items),
-            first.methods,
-            include_blocks=include_blocks,
-            seed=first.seed,
-            memory_budget=self.execution.memory_budget,
+    if not isinstance(plan, Plan):
+        raise HRNetError(f"`plan` must be what `plan` returned, got {type(plan).__name__}")
+    spec = hrnet_spec_of(model)
+    if plan.model_spec != spec:
+        planned = plan.model_spec
+        raise HRNetError(
+            f"`plan` is of another model: {planned.name} with {units_kept(planned)}; "
+            f"expected {spec.name} with {units_kept(spec)} of the same sizes"
         )
-
-    def prune(self, run: Run, options: PruneOptions, config: TrainingConfig, output: Path, *, resume: bool) -> Run:
-        """Prune `run` once and fine-tune it, or resume the run in `output`."""
-        check_startable(output, "prune", resume=resume)
-        memory_budget = self.execution.memory_budget
-        if (output / RUN_FILE).is_file():
-            plan, spec = None, _interrupted_choice(output, options)
-        else:
-            plan = plan_run(run, options, self.train, self.val, self.costs, memory_budget)
-            spec = spec_after(run.hrnet_spec, plan.steps)
-        teacher = self.teacher if config.regularization.distill_weight else None
-        inputs = inputs_of(config, self.train, self.val, parent=run, teacher=teacher)
-        pruned = Run(output, "prune", spec, known_category(run, self.train), config.to_json(), str(run.path), inputs)
-        check_same(pruned)
-        with self.execution.devices.scope():
-            model = build_for_training(spec, config)
-            teacher_model = build_teacher(teacher, config) if teacher else None
-        set_model_weights(model, load_weights(run.weights_path))
-        items, size = self.train.items[:BATCH_NORM_ITEMS], batch_size_for(spec, memory_budget, most=LARGEST_BATCH)
-        batches = evaluation_batches(items, size, spec, config.settings.geometry)
-        reestimate_batch_norm(model, tracked(batches, "BatchNorm's statistics", math.ceil(len(items) / size)))
-        companions = functools.partial(_save_plan, plan, run, options, pruned) if plan else None
-        fit(pruned, model, config, self.train, self.val, teacher_model, self.execution, companions=companions)
-        return pruned
+    smaller = rebuild(model, plan.spec)
+    if batch_norm_data is not None:
+        reestimate_batch_norm(smaller, input_batches(batch_norm_data))
+    return smaller
 
 
-def reestimate_batch_norm(model: KerasModel, batches: Iterable[NDArray[np.float32]]) -> None:
+def input_batches(data: Dataset, size: int = LARGEST_BATCH) -> Iterator[Tensor]:
+    """Yield the inputs of a dataset as for `fit`, or of an array, in batches."""
+    if isinstance(data, tuple) and data:
+        data = data[0]
+    if hasattr(data, "shape"):
+        yield from (data[start : start + size] for start in range(0, len(data), size))
+        return
+    indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    for element in (data[index] for index in range(len(data))) if indexed else data:
+        yield element[0] if isinstance(element, tuple) else element
+
+
+def reestimate_batch_norm(model: KerasModel, batches: Iterable[Tensor]) -> None:
     """Set the moving mean and variance of every BatchNorm layer to the means over `batches`, weighted by their sizes.
 
-    A sum that has lost a term has other statistics than the stored ones, which inference uses.
-
     Args:
-        model: A Keras model.
-        batches: Images (N, H, W, 3).
+        model: A Keras model. Layers that are not trainable keep their statistics.
+        batches: Inputs, such as images (N, H, W, 3).
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     images = 0
     for batch in batches:
+        size = len(flat(batch)[0])
         for layer in norms:
-            layer.momentum = images / (images + len(batch))  # together: the mean over all images
-        model(batch, training=True)
-        images += len(batch)
+            layer.momentum = images / (images + size)  # together: the mean over all images
+        _run_in_training(model, batch)
+        images += size
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
 
 
-def summary(run: Run, spec: HRNetSpec) -> str:
-    """Return how much of a run's full network `spec` keeps, in one line."""
-    pruned, full = complexity(spec), complexity(run.hrnet_spec.full())
-    return (
-        f"{units_kept(spec)} kept, {pruned.multiply_adds / full.multiply_adds:.2f} of the multiply-adds, "
-        f"{pruned.parameters / full.parameters:.2f} of the parameters"
-    )
-
-
-def _interrupted_choice(output: Path, options: PruneOptions) -> HRNetSpec:
-    """The network that an interrupted pruning chose. Raises HRNetError if its options were others."""
-    pruned = load_run(output)
-    record = load_pruning(pruned)
-    if record is None:
-        raise HRNetError(f"{output} has no {PRUNING_FILE} with the choice to resume; give another `output`")
-    check_settings(output, record.options, options.to_json())
-    return pruned.hrnet_spec
-
-
-def _save_plan(plan: RemovalPlan, run: Run, options: PruneOptions, pruned: Run) -> None:
-    """Write pruning.json, ranking.json, and pictures of the links and of the removal steps."""
-    ranking = load_ranking(run)
-    save_ranking(pruned, dataclasses.replace(ranking, source_run=str(run.path)))
-    save_pruning(pruned, PruningRecord(str(run.path), options.to_json(), plan))
-    links = link_diagram_svg(pruned.hrnet_spec.network_description(), ranking.link_importance(options.method))
-    write_text(pruned.path / "links.svg", links)
-    points = removal_points(plan.full_score, [step.to_json() for step in plan.steps])
-    write_text(pruned.path / "removal.svg", removal_svg(points, plan.metric, plan.cost_unit))
+def _run_in_training(model: KerasModel, batch: Tensor) -> None:
+    if BACKEND != "tensorflow":
+        model(batch, training=True)
+        return
+    strategy = model.distribute_strategy  # with several devices, each takes the same batch
+    with strategy.scope():
+        strategy.run(lambda: model(batch, training=True))

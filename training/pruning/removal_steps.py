@@ -91,11 +91,3 @@ class LossIncrease:
                 gate.factor.assign(float(unit not in closed))
             self._losses[closed] = self.data.measure(self.model)[0]
         return self._losses[closed]
-
-
-def units_kept(spec: HRNetSpec) -> str:
-    """Return how many links, and blocks if any were removed, the network has: "13 of 23 links, 11 of 12 blocks"."""
-    text = f"{len(spec.links)} of {len(spec.possible_links)} links"
-    if spec.removed_blocks:
-        text += f", {len(spec.live_blocks)} of {len(spec.possible_blocks)} blocks"
-    return text

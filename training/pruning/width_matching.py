@@ -60,7 +60,7 @@ def latency_matched(spec: Network, like: Run, output: Path, threads: int = 1) ->
     target = dataclasses.replace(like.hrnet_spec, classes=spec.classes)
     if target.input_size != spec.input_size:
         raise HRNetError(f"`width_like`: {like.path} has input size {target.input_size}, expected {spec.input_size}")
-    latency_ratio = LatencyRatio(target, threads)
+    latency_ratio = LatencyRatio(target, threads=threads)
 
     def too_slow(width: int) -> bool:
         ratio = latency_ratio(with_width(spec, width))

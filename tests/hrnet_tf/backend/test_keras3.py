@@ -209,7 +209,7 @@ def test_resumed_training_equals_an_uninterrupted_one(results: BackendResults) -
     ]
     assert [[row["epoch"] for row in part] for part in rows] == [["1", "2"], ["1", "2"], ["1"]]
     assert set(rows[0][0]) == {"epoch", "loss", "val_pck", "learning_rate"}
-    assert set(rows[2][0]) == {*rows[0][0], "task_loss"}
+    assert set(rows[2][0]) == {*rows[0][0], "distillation_loss"}
     assert float(rows[1][1]["learning_rate"]) == pytest.approx(float(rows[0][1]["learning_rate"]), rel=1e-6)
     assert float(rows[1][1]["loss"]) == pytest.approx(float(rows[0][1]["loss"]), rel=1e-4)
 

@@ -33,8 +33,8 @@ from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.engine.networks import load_matching_weights
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions
-from training.pruning.prune import prune
+from training.pruning.plan_run import PruneOptions
+from training.pruning.prune_run import prune_run
 from training.quantize import quantize
 from training.ranking.rank import rank_run
 from training.train import train
@@ -154,7 +154,7 @@ def test_ranking_and_pruning_need_fusion_links(config: TrainingConfig, tmp_path:
     with pytest.raises(HRNetError, match="SimpleBaseline"):
         rank_run(run, data)
     with pytest.raises(HRNetError, match="SimpleBaseline"):
-        prune(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned")
+        prune_run(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 

@@ -17,6 +17,7 @@ import hrnet_tf.__main__
 from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
@@ -28,10 +29,9 @@ from training.data.options import TrainingData
 from training.data.sources import run_sources, training_sources
 from training.engine.inputs import load_data
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions, check_prunable
+from training.pruning.plan_run import PruneOptions, check_prunable
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.rank import rank_network
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
 from training.train import train
@@ -111,7 +111,7 @@ def test_pruning_refuses_nan_and_infinity(value: float, config: TrainingConfig, 
     run = Run(tmp_path / "run", "train", small, category, config.to_json())
     save_run(run)
     links = sorted(small.links)
-    save_ranking(run, Ranking(small, 2, 0, {"taylor": dict.fromkeys(links, 1.0)}, {"taylor": None}, {}))
+    save_ranking(run.path, Ranking(small, 2, 0, {"taylor": dict.fromkeys(links, 1.0)}, {"taylor": None}, {}))
     file = run.path / "ranking.json"
     content = json.loads(file.read_text())
     content["methods"]["taylor"]["importance"][str(links[1])] = value
@@ -187,6 +187,6 @@ def test_commands_use_the_category_of_the_run(
     ranking_data = "--annotations", people_and_dogs.annotations, "--images", people_and_dogs.images
     output = hrnet("rank", run, *ranking_data, "--limit", 4, "--method", "random")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in output
-    assert load_ranking(load_run(run)).items == 4
+    assert load_run(run).ranking.items == 4
     output = hrnet("prune", run, *data, *one_epoch, "--keep-macs", 0.9, "--output", tmp_path / "pruned")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in output

@@ -12,7 +12,6 @@ import pytest
 
 import hrnet_tf.__main__
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.ranking import rank_command
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
@@ -22,7 +21,6 @@ from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.data.options import TrainingData
 from training.data.sources import run_source, run_sources
-from training.ranking.ranking import load_ranking
 
 NO_OPTIONS = TrainingData()
 
@@ -86,11 +84,11 @@ def test_missing_data(run: Run, config: TrainingConfig, caplog: pytest.LogCaptur
 def test_suggested_command_works_as_printed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     with pytest.raises(HRNetError, match="`hrnet rank") as raised:
-        load_ranking(run)
-    for command in (str(raised.value).split("`")[1], rank_command(run, include_blocks=True)):
+        _ = run.ranking
+    for command in (str(raised.value).split("`")[1], run.rank_command(include_blocks=True)):
         monkeypatch.setattr(sys, "argv", [*shlex.split(command), "--limit", "4"])
         with pytest.raises(SystemExit) as ended:
             hrnet_tf.__main__.main()
         assert not ended.value.code
-        ranked = load_ranking(run).importance()
+        ranked = run.ranking.importance()
         assert len(ranked) == len(run.hrnet_spec.links) + ("--blocks" in command) * len(run.hrnet_spec.live_blocks)

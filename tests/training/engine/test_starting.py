@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -23,7 +24,6 @@ from training.config import TrainingConfig
 from training.engine.inputs import data_identity, inputs_of
 from training.engine.starting import check_same, check_startable, discard, started
 from training.quantize import quantize
-from training.ranking.ranking import Ranking, save_ranking
 from training.train import train
 
 
@@ -149,7 +149,7 @@ def test_identity_depends_on_the_size_of_masks(tmp_path: Path) -> None:
 
 def test_failure_before_the_first_epoch_leaves_no_run(run: Run) -> None:
     def companions() -> None:
-        save_ranking(run, Ranking(run.hrnet_spec, 2, 0, {"random": {}}, {"random": None}, {}))
+        save_ranking(run.path, Ranking(run.hrnet_spec, 2, 0, {"random": {}}, {"random": None}, {}))
 
     def fail() -> None:
         with started(run, companions=companions):

@@ -19,7 +19,7 @@ from training.pruning.budget_search import (
     steps_within_drop,
 )
 from training.pruning.cost_model import multiply_adds_cost_model
-from training.pruning.plan import PruneOptions
+from training.pruning.plan_run import PruneOptions
 from training.pruning.removal_order import removal_order
 
 COUNTS = re.compile(r"(\d+) of (\d+) links")
@@ -40,16 +40,16 @@ def order(spec: HRNetSpec) -> list[HRNetSpec]:
 
 @pytest.mark.parametrize("budget", [0.95, 0.8, 0.7])
 def test_first_network_within_a_share(order: list[HRNetSpec], budget: float) -> None:
-    index = first_within_share(order, budget, share, "multiply-adds")
+    index = first_within_share(order, budget, share, "keep_macs")
     assert share(order[index]) <= budget < share(order[index - 1])
 
 
 def test_unreachable_share(order: list[HRNetSpec]) -> None:
     with pytest.raises(UnreachableError, match=r"not 0\.1\b") as raised:
-        first_within_share(order, 0.1, share, "multiply-adds")
+        first_within_share(order, 0.1, share, "keep_macs")
     assert raised.value.index == len(order) - 1
     assert raised.value.ratio == share(order[-1])
-    assert raised.value.parameters == ("include_blocks",)
+    assert raised.value.parameters == ("keep_macs", "include_blocks")
 
 
 @pytest.mark.parametrize("error", [0.9, 1.0, 1.1])

@@ -9,7 +9,7 @@ import pytest
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.runs.pruning import RemovalStep, spec_after
+from hrnet_tf.runs.pruning import Plan, RemovalStep, units_kept
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
@@ -17,7 +17,7 @@ from mobile_eval.tasks.pose.predictions import load_keypoints
 from mobile_eval.typed import checked
 from training.config import TrainingConfig
 from training.pruning.removal_order import removal_order
-from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps, units_kept
+from training.pruning.removal_steps import LossIncrease, measure_steps, removal_steps
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
@@ -40,7 +40,7 @@ def test_stored_steps_lead_to_the_same_network(spec: HRNetSpec, order: list[HRNe
     read = [checked(step, RemovalStep, "step") for step in stored]
     assert read == steps
     for count, reached in enumerate(order):
-        assert spec_after(spec, read[:count]) == reached
+        assert Plan(spec, tuple(read[:count]), {}, "multiply-adds", 1.0, 1.0).spec == reached
     assert [step.cost for step in steps] == [multiply_adds(reached) for reached in order[1:]]
     assert steps[-1].ratio == pytest.approx(multiply_adds(order[-1]) / multiply_adds(spec))
 

@@ -24,7 +24,7 @@ from training.data.examples import Examples
 from training.engine.inputs import load_data
 from training.engine.networks import build_for_training
 from training.optim.trainer_models import compile_trainer, trainer_model
-from training.pruning.candidate_latency import untrained_tflite_files
+from training.pruning.candidate_latency import untrained_files
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.methods import Taylor
 from training.ranking.task_data import TaskRankingData
@@ -258,7 +258,7 @@ def test_distillation_loss_is_lowest_for_the_same_inputs(trained: Trained, data:
 @pytest.mark.slow
 def test_candidate_has_two_tflite_files(detector_spec: HRNetSpec, tmp_path: Path) -> None:
     inputs = []
-    for number, content in enumerate(untrained_tflite_files(detector_spec)):
+    for number, content in enumerate(untrained_files(build_model(detector_spec, folded=True))):
         path = tmp_path / f"{number}.tflite"
         path.write_bytes(content)
         [details] = make_interpreter(path).get_input_details()

@@ -12,11 +12,12 @@ import pytest
 
 import hrnet_tf.__main__
 import training.callbacks.run_checkpoint
-import training.pruning.prune
+import training.pruning.prune_run
 import training.ranking.rank
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
-from hrnet_tf.runs.pruning import RemovalPlan, load_pruning, spec_after
+from hrnet_tf.runs.pruning import Plan, load_pruning
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.complexity import complexity
@@ -24,9 +25,8 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from training.config import TrainingConfig
 from training.pruning.budget import Budget
-from training.pruning.plan import PruneOptions
-from training.pruning.prune import prune
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
+from training.pruning.plan_run import PruneOptions
+from training.pruning.prune_run import prune_run
 
 pytestmark = pytest.mark.slow
 
@@ -40,11 +40,11 @@ def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     save_weights(run.weights_path, model_weights(build_model(spec)))
     rng = np.random.default_rng(0)
     scores = {unit: float(rng.random()) for unit in (*sorted(spec.links), *sorted(spec.live_blocks))}
-    save_ranking(run, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
+    save_ranking(run.path, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
     return run
 
 
-def plan_of(run: Run) -> RemovalPlan:
+def plan_of(run: Run) -> Plan:
     record = load_pruning(run)
     assert record is not None
     return record.plan
@@ -60,27 +60,28 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.ranking.rank, "rank_network", _stop)
         with pytest.raises(KeyboardInterrupt):  # after the first round, before it is ranked
-            prune(trained, options, config, out)
+            prune_run(trained, options, config, out)
     first = load_run(out / "rounds" / "1")
     assert 0.6 < share(first.hrnet_spec) <= 0.8
     assert not (out / "run.json").exists()
     before = first.weights_path.stat().st_mtime_ns
 
-    pruned = prune(trained, options, config, out, resume=True)
+    pruned = prune_run(trained, options, config, out, resume=True)
     assert first.weights_path.stat().st_mtime_ns == before
-    assert load_ranking(first).source_run is None
-    assert load_ranking(pruned).source_run == str(first.path)
+    assert first.ranking.source_run is None
+    assert pruned.ranking.source_run == str(first.path)
     assert share(pruned.hrnet_spec) <= 0.6
-    assert spec_after(spec_after(full, plan_of(first).steps), plan_of(pruned).steps) == pruned.hrnet_spec
+    assert [plan_of(first).model_spec, plan_of(first).spec] == [full, plan_of(pruned).model_spec]
+    assert plan_of(pruned).spec == pruned.hrnet_spec
     assert [len(read_history(run.path)) for run in (first, pruned)] == [1, 1]
     assert (out / "links.svg").is_file()
     assert (out / "removal.svg").is_file()
 
-    assert prune(trained, options, config, out, resume=True) == pruned  # it is complete
+    assert prune_run(trained, options, config, out, resume=True) == pruned  # it is complete
     with pytest.raises(HRNetError, match="`resume`"):
-        prune(trained, options, config, out)
+        prune_run(trained, options, config, out)
     with pytest.raises(HRNetError, match=r"ranking of .*rounds/1"):
-        prune(pruned, options, config, tmp_path / "more")
+        prune_run(pruned, options, config, tmp_path / "more")
 
 
 def test_interrupted_pruning_keeps_its_choice(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
@@ -88,24 +89,24 @@ def test_interrupted_pruning_keeps_its_choice(trained: Run, config: TrainingConf
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.callbacks.run_checkpoint.RunCheckpoint, "on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
-            prune(trained, options, short, tmp_path / "pruned")
+            prune_run(trained, options, short, tmp_path / "pruned")
     chosen = load_run(tmp_path / "pruned").hrnet_spec
     assert len(chosen.links) <= 0.5 * len(chosen.possible_links)
     with pytest.raises(HRNetError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
-        prune(trained, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)
+        prune_run(trained, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.pruning.prune, "plan_run", _stop)
-        pruned = prune(trained, options, short, tmp_path / "pruned", resume=True)
+        patch.setattr(training.pruning.prune_run, "plan_run", _stop)
+        pruned = prune_run(trained, options, short, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
 
 
 def test_drop_of_the_metric_is_limited(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
     short = config.replace(epochs=1)
-    pruned = prune(trained, PruneOptions(Budget(max_drop=0.999)), short, tmp_path / "pruned")
+    pruned = prune_run(trained, PruneOptions(Budget(max_drop=0.999)), short, tmp_path / "pruned")
     plan = plan_of(pruned)
     assert len(pruned.hrnet_spec.links) == 1  # PCK may drop to 0
-    assert all(step.score is not None and plan.full_score - step.score <= 0.999 for step in plan.steps)
+    assert all(step.score is not None and plan.model_score - step.score <= 0.999 for step in plan.steps)
 
 
 def test_dry_run(trained: Run, drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
