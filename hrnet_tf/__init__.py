@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hrnet_tf import losses
     from hrnet_tf.api.compression import plan, prune, rank
     from hrnet_tf.api.measuring import compare, evaluate
+    from hrnet_tf.api.quantization import convert, quantize
     from hrnet_tf.api.training_runs import build_model, train
     from hrnet_tf.models.functional import HRNetModel
     from hrnet_tf.models.trunk import spec_of
@@ -66,6 +67,7 @@ __all__ = [
     "benchmark",
     "build_model",
     "compare",
+    "convert",
     "distill",
     "evaluate",
     "heatmap_targets",
@@ -74,6 +76,7 @@ __all__ = [
     "normalize",
     "plan",
     "prune",
+    "quantize",
     "rank",
     "spec_of",
     "train",
@@ -105,6 +108,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "benchmark": "mobile_eval.benchmark.interleaved",
     "build_model": "hrnet_tf.api.training_runs",
     "compare": "hrnet_tf.api.measuring",
+    "convert": "hrnet_tf.api.quantization",
     "distill": "training.optim.distill",
     "evaluate": "hrnet_tf.api.measuring",
     "heatmap_targets": "training.tasks.pose.targets",
@@ -112,6 +116,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "normalize": "mobile_eval.image.preprocess",
     "plan": "hrnet_tf.api.compression",
     "prune": "hrnet_tf.api.compression",
+    "quantize": "hrnet_tf.api.quantization",
     "rank": "hrnet_tf.api.compression",
     "spec_of": "hrnet_tf.models.trunk",
     "train": "hrnet_tf.api.training_runs",

@@ -23,7 +23,7 @@ from tests.support.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.inputs import data_identity, inputs_of
 from training.engine.starting import check_same, check_startable, discard, started
-from training.quantize import quantize
+from training.quantize import quantize_run
 from training.train import train
 
 
@@ -177,7 +177,7 @@ def test_failed_quantization_leaves_no_folder(damaged: str, run: Run, config: Tr
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     (run.path / damaged).write_text("x")
     with pytest.raises(HRNetError, match=damaged.replace(".", r"\.")):
-        quantize(load_run(run.path), config, tmp_path / "tuned")
+        quantize_run(load_run(run.path), config, tmp_path / "tuned")
     assert not (tmp_path / "tuned").exists()
 
 
