@@ -208,7 +208,7 @@ def prune(
 def prune(model: KerasModel, plan: Plan, *, batch_norm_data: FitData | None = None) -> KerasModel: ...
 
 
-def prune(
+def prune(  # type: ignore[misc]  # the second argument of a run is called data
     model: RunOrPath | KerasModel,
     plan: Any = None,
     output: AnyPath | None = None,

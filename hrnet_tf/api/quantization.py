@@ -39,7 +39,7 @@ def quantize(
 def quantize(model: KerasModel, calibration: FitData, *, keep_zeros: bool = False) -> KerasModel: ...
 
 
-def quantize(
+def quantize(  # type: ignore[misc]  # the second argument of a run is called data
     model: RunOrPath | KerasModel,
     calibration: FitData | Dataset | None = None,
     output: AnyPath | None = None,
