@@ -71,8 +71,8 @@ def counting(label: str, total: int, *, show: bool = True) -> Iterator[Callable[
 
 
 def _console() -> Console:
-    """stderr: a terminal only if it is one. Notebooks set FORCE_COLOR, which rich takes for a terminal."""
-    return Console(stderr=True, force_jupyter=False, force_terminal=sys.stderr.isatty())
+    """stderr. Notebooks set FORCE_COLOR, which rich takes for a terminal."""
+    return Console(stderr=True, force_jupyter=False, force_terminal=False if "ipykernel" in sys.modules else None)
 
 
 @contextlib.contextmanager
