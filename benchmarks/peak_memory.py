@@ -98,12 +98,15 @@ def ranges(run: Run, data: TaskDataset, budget: int, folder: Path) -> None:
     from hrnet_tf.models.folding import fold_batch_norm
     from hrnet_tf.models.quantization import activation_ranges
     from hrnet_tf.runs.weights import load_weights, set_model_weights
+    from hrnet_tf.spec.memory import batch_size_for
     from mobile_eval.image.geometry import STANDARD
-    from training.quantize import calibration_groups
+    from training.quantize import GROUP_ITEMS, calibration_batches, calibration_groups
 
     model = build_model(run.spec, folded=True)
     set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
-    print(len(activation_ranges(model, calibration_groups(data, run.spec, STANDARD, budget))), "ranges")
+    batches = calibration_batches(data, run.spec, STANDARD, budget)
+    size = batch_size_for(run.spec, budget, most=GROUP_ITEMS)
+    print(len(activation_ranges(model, calibration_groups(batches, size))), "ranges")
 
 
 def statistics(run: Run, data: TaskDataset, budget: int, folder: Path) -> None:

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from hrnet_tf import losses
     from hrnet_tf.api.compression import plan, prune, rank
     from hrnet_tf.api.measuring import compare, evaluate
+    from hrnet_tf.api.quantization import convert, quantize
     from hrnet_tf.api.training_runs import build_model, train
     from hrnet_tf.models.functional import HRNetModel
     from hrnet_tf.models.trunk import spec_of
     from hrnet_tf.networks import HRNet, HRNetBackbone, SimpleBaseline
     from hrnet_tf.runs.pruning import Plan
+    from hrnet_tf.runs.ranking import Ranking
     from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
     from hrnet_tf.spec.presets import list_presets
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from training.data.datasets import CocoBoxes, CocoKeypoints, FaceLandmarks, ImageFolder, MaskFolder
     from training.execution import Execution
     from training.optim.distill import distill
-    from training.ranking.ranking import Ranking
     from training.tasks.pose.targets import heatmap_targets
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "benchmark",
     "build_model",
     "compare",
+    "convert",
     "distill",
     "evaluate",
     "heatmap_targets",
@@ -74,6 +76,7 @@ __all__ = [
     "normalize",
     "plan",
     "prune",
+    "quantize",
     "rank",
     "spec_of",
     "train",
@@ -97,7 +100,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "ImageFolder": "training.data.datasets",
     "MaskFolder": "training.data.datasets",
     "Plan": "hrnet_tf.runs.pruning",
-    "Ranking": "training.ranking.ranking",
+    "Ranking": "hrnet_tf.runs.ranking",
     "ResidualBlock": "hrnet_tf.spec.network",
     "Run": "hrnet_tf.runs.run",
     "SimpleBaseline": "hrnet_tf.networks",
@@ -105,6 +108,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "benchmark": "mobile_eval.benchmark.interleaved",
     "build_model": "hrnet_tf.api.training_runs",
     "compare": "hrnet_tf.api.measuring",
+    "convert": "hrnet_tf.api.quantization",
     "distill": "training.optim.distill",
     "evaluate": "hrnet_tf.api.measuring",
     "heatmap_targets": "training.tasks.pose.targets",
@@ -112,6 +116,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "normalize": "mobile_eval.image.preprocess",
     "plan": "hrnet_tf.api.compression",
     "prune": "hrnet_tf.api.compression",
+    "quantize": "hrnet_tf.api.quantization",
     "rank": "hrnet_tf.api.compression",
     "spec_of": "hrnet_tf.models.trunk",
     "train": "hrnet_tf.api.training_runs",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hrnet_tf.backend.types import Dataset as FitData
     from hrnet_tf.backend.types import KerasCallback, KerasLoss, KerasModel
     from hrnet_tf.runs.pruning import Plan
+    from hrnet_tf.runs.ranking import Ranking
     from hrnet_tf.runs.run import Run
     from mobile_eval.benchmark.profile import ProfileResult
     from mobile_eval.datasets.base import TaskDataset
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from training.data.datasets import Dataset
     from training.execution import Execution
     from training.pruning.plan_run import PruneOptions
-    from training.ranking.ranking import Ranking
 
 BUDGETS = ("keep_latency", "keep_macs", "keep_links", "max_drop")
 

@@ -15,6 +15,7 @@ folder without it is not a run.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import History, read_history
+from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, load_ranking
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.keypoint_categories import category_for
@@ -108,6 +110,23 @@ class Run:
     def history(self) -> History:
         """The finished epochs. Raises HRNetError if history.csv is damaged."""
         return History(tuple(read_history(self.path)))
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether there is a ranking."""
+        return (self.path / RANKING_FILE).is_file()
+
+    @property
+    def ranking(self) -> Ranking:
+        """The importance of the links, and of the blocks. Raises HRNetError if the run is not ranked, or the file is damaged."""
+        if not self.is_ranked:
+            raise HRNetError(f"{self.path} has no {RANKING_FILE}; rank its links first with `{self.rank_command()}`")
+        return load_ranking(self.path, self.hrnet_spec)
+
+    def rank_command(self, *, include_blocks: bool = False) -> str:
+        """Return the command that ranks the run, for messages. It asks for data if the run has none, such as an imported one."""
+        data = "" if self.config.get("train") else " --annotations FILE --images FOLDER"
+        return f"hrnet rank {shlex.quote(str(self.path))}{' --blocks' if include_blocks else ''}{data}"
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, step={self.step!r}, spec={self.spec.name!r})"

@@ -14,7 +14,6 @@ from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.run import load_run
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
-from training.ranking.ranking import load_ranking
 
 pytestmark = pytest.mark.slow
 NETWORK = "detect-small-v1 --input-size 64x96 --width 4 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1"
@@ -50,7 +49,7 @@ def test_training_records_ap50(job: Path) -> None:
 
 
 def test_all_links_are_ranked_and_some_removed(job: Path) -> None:
-    ranking = load_ranking(load_run(job / "full"))
+    ranking = load_run(job / "full").ranking
     assert len(ranking.importance()) == 20
     assert len(set(ranking.importance().values())) > 10
     full, pruned = (load_run(job / name).hrnet_spec for name in ("full", "pruned"))

@@ -27,7 +27,6 @@ from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 from training.callbacks.validation import Validation
 from training.config import TrainingConfig
-from training.ranking.ranking import load_ranking
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -114,7 +113,7 @@ def test_post_training_int8_is_close_to_the_keras_model(job: Path, tmp_path: Pat
 
 def test_ranking_contains_all_links_and_plots(job: Path) -> None:
     full = load_run(job / "full")
-    assert set(load_ranking(full).importance()) == full.hrnet_spec.links
+    assert set(full.ranking.importance()) == full.hrnet_spec.links
     for plot in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
         assert (job / plot).read_text().startswith("<svg")
 
@@ -125,15 +124,15 @@ def test_finished_demo_is_not_repeated(job: Path) -> None:
     assert commands == ["data", "train", "prune", "quantize", "quantize", "compare"]  # these skip finished work themselves
 
 
-def test_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    uninterrupted = train(spec, config, tmp_path / "uninterrupted")
+def test_resumed_training_equals_an_uninterrupted_one(tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    uninterrupted = train(tiny, config, tmp_path / "uninterrupted")
     output = tmp_path / "resumed"
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Validation, "on_epoch_end", _interrupt_second_epoch(Validation.on_epoch_end))
         with pytest.raises(KeyboardInterrupt):
-            train(spec, config, output)
-    resumed = train(spec, config, output, resume=True)
+            train(tiny, config, output)
+    resumed = train(tiny, config, output, resume=True)
     first, second = load_weights(uninterrupted.weights_path), load_weights(resumed.weights_path)
     for name, array in first.items():
         np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
@@ -141,16 +140,16 @@ def test_resumed_training_equals_an_uninterrupted_one(spec: HRNetSpec, config: T
     assert [row["epoch"] for row in rows[1]] == ["1", "2"] == [row["epoch"] for row in rows[0]]
 
 
-def test_mixed_precision_trains_the_same_weights_in_float32(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_mixed_precision_trains_the_same_weights_in_float32(tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     from hrnet_tf.backend.keras_module import keras
     from training.engine.networks import build_for_training
 
     mixed = config.replace(epochs=1, precision="bfloat16")
-    assert build_for_training(spec, mixed).get_layer("stem_conv2").compute_dtype == "bfloat16"
+    assert build_for_training(tiny, mixed).get_layer("stem_conv2").compute_dtype == "bfloat16"
     assert keras.mixed_precision.global_policy().name == "float32"
-    weights = load_weights(train(spec, mixed, tmp_path / "run").weights_path)
+    weights = load_weights(train(tiny, mixed, tmp_path / "run").weights_path)
     assert {array.dtype for array in weights.values()} == {np.dtype("float32")}
-    plain = load_weights(train(spec, dataclasses.replace(mixed, precision="float32"), tmp_path / "plain").weights_path)
+    plain = load_weights(train(tiny, dataclasses.replace(mixed, precision="float32"), tmp_path / "plain").weights_path)
     difference = weights["stage1_block0_conv2/kernel"] - plain["stage1_block0_conv2/kernel"]
     assert 0 < np.abs(difference).max() < 0.05
 

@@ -192,7 +192,7 @@ def quantize(
     from hrnet_tf.runs.run import load_run
     from training.config import fine_tuning_config
     from training.data.sources import run_sources
-    from training.quantize import quantize as quantize_run
+    from training.quantize import quantize_run
 
     check_tf_keras(QUANTIZATION)  # before looking for the data
     how, parent = execution.execution(), load_run(run)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -22,8 +23,7 @@ from tests.support.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.inputs import data_identity, inputs_of
 from training.engine.starting import check_same, check_startable, discard, started
-from training.quantize import quantize
-from training.ranking.ranking import Ranking, save_ranking
+from training.quantize import quantize_run
 from training.train import train
 
 
@@ -149,7 +149,7 @@ def test_identity_depends_on_the_size_of_masks(tmp_path: Path) -> None:
 
 def test_failure_before_the_first_epoch_leaves_no_run(run: Run) -> None:
     def companions() -> None:
-        save_ranking(run, Ranking(run.hrnet_spec, 2, 0, {"random": {}}, {"random": None}, {}))
+        save_ranking(run.path, Ranking(run.hrnet_spec, 2, 0, {"random": {}}, {"random": None}, {}))
 
     def fail() -> None:
         with started(run, companions=companions):
@@ -177,7 +177,7 @@ def test_failed_quantization_leaves_no_folder(damaged: str, run: Run, config: Tr
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     (run.path / damaged).write_text("x")
     with pytest.raises(HRNetError, match=damaged.replace(".", r"\.")):
-        quantize(load_run(run.path), config, tmp_path / "tuned")
+        quantize_run(load_run(run.path), config, tmp_path / "tuned")
     assert not (tmp_path / "tuned").exists()
 
 

@@ -17,7 +17,7 @@ from conversion.restore import restore_run
 from hrnet_tf.models.inference import Inference
 from hrnet_tf.runs.run import Run, load_run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.image.image_file import read_item
@@ -38,6 +38,12 @@ from training.train import train
 
 UNAUGMENTED = PoseSettings("udp", rotation=0, scale=0, flip_probability=0)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # crop pixels equal image pixels
+
+
+@pytest.fixture(scope="module")
+def spec() -> HRNetSpec:
+    """Two branches: the geometry does not depend on the network."""
+    return HRNetSpec("micro", 4, (64, 64), 17, (StageSpec(1, 1),), stem_width=8, stage1_blocks=1, stage1_width=4).full()
 
 
 def test_target_by_hand() -> None:
