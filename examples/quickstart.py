@@ -26,7 +26,7 @@ def main(folder: Path, count: int = 512, epochs: int = 8) -> hr.BenchmarkResult:
     x, (y, weights) = hr.normalize(images), hr.heatmap_targets(points, 64)
     model = hr.HRNet("pose-small-v1", input_size=64, outputs=3, width=8, blocks=1, stem_width=16, stage1_width=8)
     model.compile("adam", hr.losses.HeatmapMSE())
-    model.fit(x, y, sample_weight=weights, epochs=epochs, verbose=2)
+    model.fit(x, y, sample_weight=weights, epochs=epochs)
     ranking = hr.rank(model, (x, y, weights))
     smaller = hr.prune(model, hr.plan(model, ranking, keep_macs=0.8))
     smaller.compile("adam", hr.losses.HeatmapMSE())

@@ -22,7 +22,7 @@ from mobile_eval.errors import HRNetError
 if TYPE_CHECKING:
     from hrnet_tf import losses
     from hrnet_tf.api.compression import plan, prune, rank
-    from hrnet_tf.api.measuring import compare, evaluate
+    from hrnet_tf.api.measuring import compare, evaluate, profile
     from hrnet_tf.api.quantization import convert, quantize
     from hrnet_tf.api.training_runs import build_model, train
     from hrnet_tf.models.functional import HRNetModel
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
     from hrnet_tf.spec.presets import list_presets
     from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark
+    from mobile_eval.benchmark.profile import ProfileResult
     from mobile_eval.image.preprocess import normalize
     from mobile_eval.report.results import ComparisonResult
     from mobile_eval.runtime.tflite_model import TFLiteModel
     from training.data.datasets import CocoBoxes, CocoKeypoints, FaceLandmarks, ImageFolder, MaskFolder
+    from training.engine.strategies import make_devices
     from training.execution import Execution
     from training.optim.distill import distill
     from training.tasks.pose.targets import heatmap_targets
@@ -58,6 +60,7 @@ __all__ = [
     "ImageFolder",
     "MaskFolder",
     "Plan",
+    "ProfileResult",
     "Ranking",
     "ResidualBlock",
     "Run",
@@ -73,8 +76,10 @@ __all__ = [
     "heatmap_targets",
     "list_presets",
     "losses",
+    "make_devices",
     "normalize",
     "plan",
+    "profile",
     "prune",
     "quantize",
     "rank",
@@ -100,6 +105,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "ImageFolder": "training.data.datasets",
     "MaskFolder": "training.data.datasets",
     "Plan": "hrnet_tf.runs.pruning",
+    "ProfileResult": "mobile_eval.benchmark.profile",
     "Ranking": "hrnet_tf.runs.ranking",
     "ResidualBlock": "hrnet_tf.spec.network",
     "Run": "hrnet_tf.runs.run",
@@ -113,8 +119,10 @@ _MODULES = {  # of the names that are imported when they are first used
     "evaluate": "hrnet_tf.api.measuring",
     "heatmap_targets": "training.tasks.pose.targets",
     "list_presets": "hrnet_tf.spec.presets",
+    "make_devices": "training.engine.strategies",
     "normalize": "mobile_eval.image.preprocess",
     "plan": "hrnet_tf.api.compression",
+    "profile": "hrnet_tf.api.measuring",
     "prune": "hrnet_tf.api.compression",
     "quantize": "hrnet_tf.api.quantization",
     "rank": "hrnet_tf.api.compression",

@@ -1,67 +1,21 @@
-"""Quantization-aware training of Keras models with heads of a user's own."""
+"""Keras models that are quantized, and those that cannot be; tests/conversion/test_own_heads.py trains and converts them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hrnet_tf.backend.keras_module import keras, tf
+from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.quantization import without_fake_quantization
 from hrnet_tf.models.rebuild import rebuild
-from hrnet_tf.models.trunk import is_quantized, spec_of
 from hrnet_tf.networks import HRNet, HRNetBackbone
 from hrnet_tf.runs.weights import model_weights
 from mobile_eval.errors import HRNetError
-from tests.support.own_heads import SIZE, SIZES, two_headed
+from tests.support.own_heads import SIZE, SIZES
 from training.quantize import quantize
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (6, SIZE, SIZE, 3)).astype(np.float32)
-
-
-def snr_db(expected: np.ndarray, actual: np.ndarray) -> float:
-    return float(10 * np.log10(np.sum(np.square(expected)) / np.sum(np.square(expected - actual))))
-
-
-@pytest.fixture(scope="module")
-def model() -> KerasModel:
-    return two_headed()
-
-
-@pytest.fixture(scope="module")
-def quantized(model: KerasModel) -> KerasModel:
-    return quantize(model, tf.data.Dataset.from_tensor_slices((PIXELS, np.zeros(6))).batch(4).repeat())
-
-
-@pytest.mark.slow
-def test_outputs_keep_their_structure_and_values(model: KerasModel, quantized: KerasModel) -> None:
-    assert is_quantized(quantized)
-    assert spec_of(quantized) == spec_of(model)
-    expected, outputs = model.predict(PIXELS, verbose=0), quantized.predict(PIXELS, verbose=0)
-    assert outputs.keys() == expected.keys() == {"maps", "classes"}
-    for name in outputs:
-        assert outputs[name].shape == expected[name].shape
-        assert snr_db(expected[name], outputs[name]) > 15, name
-    plain = without_fake_quantization(quantized).predict(PIXELS, verbose=0)
-    for name in outputs:
-        np.testing.assert_allclose(plain[name], expected[name], rtol=0, atol=1e-4 * np.abs(expected[name]).max())
-
-
-@pytest.mark.slow
-def test_every_kernel_is_rounded(quantized: KerasModel) -> None:
-    names = set(model_weights(quantized))
-    kernels = {name for name in names if name.endswith("kernel")}
-    assert len(kernels) > 20
-    assert {name for name in kernels if not {f"{name}_min", f"quant_{name}_min"} & names} == set()
-
-
-@pytest.mark.slow
-def test_training_with_a_loss_for_each_output(quantized: KerasModel) -> None:
-    quantized.compile("sgd", {"maps": "mse", "classes": "categorical_crossentropy"})
-    shapes = {name: (len(PIXELS), *output.shape[1:]) for name, output in quantized.output.items()}
-    history = quantized.fit(PIXELS, {name: np.ones(shape, np.float32) for name, shape in shapes.items()}, verbose=0)
-    assert np.isfinite(history.history["loss"][0])
 
 
 @pytest.mark.parametrize("name", ["pose-small-v1", "segment-small-v1", "classify-small-v1", "landmarks-small-v1"])
