@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def quantized_training(setup: Setup) -> Times:
 def ranking(setup: Setup) -> Times:
     model = setup.model()
     model.compile("adam", "mse")
-    fewer, more = (Times.of(lambda items=items: hr.rank(model, images_and_targets(model, items))) for items in RANKED)
+    fewer, more = (Times.of(partial(hr.rank, model, images_and_targets(model, items))) for items in RANKED)
     return more.without(fewer).times(1 / (RANKED[1] - RANKED[0]))
 
 
