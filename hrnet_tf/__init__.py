@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hrnet_tf.api.measuring import compare, evaluate, profile
     from hrnet_tf.api.quantization import convert, quantize
     from hrnet_tf.api.training_runs import build_model, train
+    from hrnet_tf.checkpoints.to_torch import export_checkpoint
     from hrnet_tf.models.functional import HRNetModel
     from hrnet_tf.models.trunk import spec_of
     from hrnet_tf.networks import HRNet, HRNetBackbone, SimpleBaseline
@@ -73,6 +74,7 @@ __all__ = [
     "convert",
     "distill",
     "evaluate",
+    "export_checkpoint",
     "heatmap_targets",
     "list_presets",
     "losses",
@@ -117,6 +119,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "convert": "hrnet_tf.api.quantization",
     "distill": "training.optim.distill",
     "evaluate": "hrnet_tf.api.measuring",
+    "export_checkpoint": "hrnet_tf.checkpoints.to_torch",
     "heatmap_targets": "training.tasks.pose.targets",
     "list_presets": "hrnet_tf.spec.presets",
     "make_devices": "training.engine.strategies",

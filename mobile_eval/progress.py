@@ -1,4 +1,4 @@
-"""Progress bars on stderr."""
+"""Progress bars on stderr, where it is a terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def working(label: str, *, show: bool = True) -> Iterator[None]:
     if not show:
         yield
         return
-    with Console(stderr=True).status(label):
+    with Console(stderr=True, force_jupyter=False).status(label):
         yield
 
 
@@ -72,7 +72,7 @@ def counting(label: str, total: int, *, show: bool = True) -> Iterator[Callable[
 @contextlib.contextmanager
 def _bar(*, show: bool) -> Iterator[Progress | None]:
     """The bar on a terminal, or None; an error takes it away."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, force_jupyter=False)
     if not show or not console.is_terminal:
         yield None
         return

@@ -185,7 +185,6 @@ def _prune_options(budget: dict[str, Any], options: dict[str, Any]) -> PruneOpti
 def prune(
     model: RunOrPath,
     data: Dataset | None = None,
-    /,
     output: AnyPath = ...,
     *,
     keep_latency: float | None = None,
@@ -206,15 +205,15 @@ def prune(
     **settings: object,
 ) -> Run: ...
 @overload
-def prune(model: KerasModel, plan: Plan, /, *, batch_norm_data: FitData | None = None) -> KerasModel: ...
+def prune(model: KerasModel, plan: Plan, *, batch_norm_data: FitData | None = None) -> KerasModel: ...
 
 
-def prune(
+def prune(  # type: ignore[misc]  # the second argument of a run is called data
     model: RunOrPath | KerasModel,
     plan: Any = None,
-    /,
     output: AnyPath | None = None,
     *,
+    data: Dataset | None = None,
     batch_norm_data: FitData | None = None,
     **options: Any,
 ) -> Run | KerasModel:
@@ -222,9 +221,9 @@ def prune(
 
     Args:
         model: The Keras model that was planned for, which is not changed; or a ranked run or its folder.
-        plan: For a model, what `plan` returned. For a run, a data set such as `CocoKeypoints`; None for the one that the run was
-            trained on.
+        plan: For a model, what `plan` returned.
         output: For a run, the folder of the new run. It gets pruning.json, links.svg and removal.svg beside the usual files.
+        data: For a run, its second argument: a data set such as `CocoKeypoints`; None for the one that it was trained on.
         batch_norm_data: For a model, inputs to estimate the statistics of BatchNorm on again, such as a part of the training
             set: a data set as for `fit`, or an array of images. A sum that has lost a term has other statistics. None keeps the
             old ones, which a fine-tuning of some hundred steps replaces too.
@@ -249,9 +248,9 @@ def prune(
 
     run = find_run(model)
     if run is not None:
-        return _prune_run(run, plan, output, **options)
-    for name in ("output", *options):
-        if name != "output" or output is not None:
+        return _prune_run(run, plan if data is None else data, output, **options)
+    for name, value in {"output": output, "data": data, **options}.items():
+        if value is not None:
             raise HRNetError(f"`{name}` is for runs; a Keras model is pruned by a plan, and fine-tuned by `fit`")
     return pruning.prune(model, plan, batch_norm_data=batch_norm_data)
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 def quantize(
     model: RunOrPath,
     data: Dataset | None = None,
-    /,
     output: AnyPath = ...,
     *,
     execution: Execution | None = None,
@@ -37,15 +36,15 @@ def quantize(
     **settings: Any,
 ) -> Run: ...
 @overload
-def quantize(model: KerasModel, calibration: FitData, /, *, keep_zeros: bool = False) -> KerasModel: ...
+def quantize(model: KerasModel, calibration: FitData, *, keep_zeros: bool = False) -> KerasModel: ...
 
 
-def quantize(
+def quantize(  # type: ignore[misc]  # the second argument of a run is called data
     model: RunOrPath | KerasModel,
     calibration: FitData | Dataset | None = None,
-    /,
     output: AnyPath | None = None,
     *,
+    data: Dataset | None = None,
     keep_zeros: bool = False,
     **options: Any,
 ) -> Run | KerasModel:
@@ -57,9 +56,9 @@ def quantize(
         model: A functional Keras model that contains a network of the package, which is not changed; or a trained or pruned run
             or its folder.
         calibration: For a model, inputs on which the initial ranges of activations are measured: any data set that `fit` takes,
-            or an array (N, H, W, 3) as the model takes it. For a run, a data set such as `CocoKeypoints`; None for the one that
-            the run was trained on.
+            or an array (N, H, W, 3) as the model takes it.
         output: For a run, the folder of the new run.
+        data: For a run, its second argument: a data set such as `CocoKeypoints`; None for the one that it was trained on.
         keep_zeros: For a model, whether kernel weights that are zero stay zero in training, as in a sparse network.
         options: For a run, `execution`, `callbacks` and `resume` as of `train`, and settings of the fine-tuning such as `epochs`
             (3) and `learning_rate` (2e-5).
@@ -80,9 +79,9 @@ def quantize(
 
     run = find_run(model)
     if run is not None:
-        return _quantize_run(run, calibration, output, **options)
-    for name in ("output", *options):
-        if name != "output" or output is not None:
+        return _quantize_run(run, calibration if data is None else data, output, **options)
+    for name, value in {"output": output, "data": data, **options}.items():
+        if value is not None:
             raise HRNetError(f"`{name}` is for runs; a Keras model is quantized on `calibration`, and fine-tuned by `fit`")
     return quantization.quantize(model, calibration, keep_zeros=keep_zeros)
 
