@@ -56,6 +56,9 @@ DEV = [
     "mypy>=1.14",
     "pycocotools>=2.0.8",
     "scipy>=1.10",
+    "nbclient>=0.10",  # runs the notebooks of examples/
+    "nbformat>=5.10",
+    "ipykernel>=6.29",
     *PANDAS,
     *KERAS3,
 ]

@@ -64,11 +64,11 @@ def prepare(folder: Path, name: str, size: str, images: int) -> None:
 
 def run_step(folder: Path, name: str, budget: int, images: int) -> None:
     """Run one step in this process."""
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.tasks.registry import TASKS
 
-    run = load_run(folder / "run")
+    run = Run.load(folder / "run")
     source = DataSource(folder / DATA / "images", None, folder / DATA / "masks", folder / DATA / "classes.txt")
     data = TASKS[run.spec.task].load(source).head(images)
     STEPS[name](run, data, budget, folder)
@@ -98,12 +98,15 @@ def ranges(run: Run, data: TaskDataset, budget: int, folder: Path) -> None:
     from hrnet_tf.models.folding import fold_batch_norm
     from hrnet_tf.models.quantization import activation_ranges
     from hrnet_tf.runs.weights import load_weights, set_model_weights
+    from hrnet_tf.spec.memory import batch_size_for
     from mobile_eval.image.geometry import STANDARD
-    from training.quantize import calibration_groups
+    from training.quantize import GROUP_ITEMS, calibration_batches, calibration_groups
 
     model = build_model(run.spec, folded=True)
     set_model_weights(model, fold_batch_norm(load_weights(run.weights_path)))
-    print(len(activation_ranges(model, calibration_groups(data, run.spec, STANDARD, budget))), "ranges")
+    batches = calibration_batches(data, run.spec, STANDARD, budget)
+    size = batch_size_for(run.spec, budget, most=GROUP_ITEMS)
+    print(len(activation_ranges(model, calibration_groups(batches, size))), "ranges")
 
 
 def statistics(run: Run, data: TaskDataset, budget: int, folder: Path) -> None:

@@ -20,14 +20,14 @@ from conversion.description import describe_boxes, describe_maps
 from conversion.draft import ConversionResult, ConversionSettings, DescribedModel, make_draft, save_models, temporary_files
 from conversion.flatbuffer import calibration_inputs
 from conversion.metadata import with_metadata
-from conversion.models import load_detector, with_camera_input
+from conversion.model_info import ModelInfo
+from conversion.models import with_camera_input
 from conversion.quantization.samples import Inputs, Samples
 from hrnet_tf.models.detection.two_stage import LEVELS, JoinedDetector
-from hrnet_tf.runs.run import Run
+from hrnet_tf.models.trunk import hrnet_spec_of, is_quantized
 from hrnet_tf.spec.detection import detection_widths
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import sha256
-from mobile_eval.image.preprocess import normalize
 from mobile_eval.model.description import BoxesFile, ModelDescription
 from mobile_eval.runtime.quantization import quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
@@ -48,32 +48,34 @@ def boxes_path(path: Path | str) -> Path:
     return path.with_name(f"{path.stem}{BOX_HEAD_SUFFIX}{path.suffix}")
 
 
-def convert_detector(run: Run, output: Path, samples: Samples, settings: ConversionSettings) -> ConversionResult:
+def convert_detector(
+    detector: JoinedDetector, info: ModelInfo, output: Path, samples: Samples, settings: ConversionSettings
+) -> ConversionResult:
     """Convert both stages of a detector, each compared with Keras before either is written; see `convert.convert_run`.
 
     Args:
-        run: A run of a detector.
+        detector: The two stages, folded or quantized.
+        info: What is known of the detector.
         output: The first file to write; the second goes to `boxes_path(output)`.
         samples: Images for calibration and comparison.
         settings: How to convert.
     """
-    options = settings.options
-    fake_quantized = run.quantized and options.format == "int8"
-    detector = load_detector(run, fake_quantized=fake_quantized)
+    options, fake_quantized, maps = settings.options, is_quantized(detector), detector.maps
     compared = samples.head(COMPARED_IMAGES)
-    pooled = samples.images.head(BOX_IMAGES).map(functools.partial(_pooled, detector)).cached(settings.memory_budget)
-    maps = with_camera_input(detector.maps, integer=options.format == "int8") if options.camera else detector.maps
-    maps_draft = make_draft(maps, None if fake_quantized else calibration_inputs(samples.images, options), settings)
+    pooled = samples.images.head(BOX_IMAGES).map(functools.partial(_pooled, detector, info)).cached(settings.memory_budget)
+    if options.camera:
+        maps = with_camera_input(maps, info.mean, info.std, integer=options.format == "int8")
+    maps_draft = make_draft(maps, None if fake_quantized else calibration_inputs(samples.images, info, options), settings)
     # The second file takes the outputs of the first, in any case not a camera's bytes.
     box_settings = dataclasses.replace(settings, options=dataclasses.replace(options, input_type=None))
     proposals = detector.select_proposals.count
     boxes_draft = make_draft(detector.boxes, None if fake_quantized else pooled, box_settings, proposals)
-    width = detection_widths(run.hrnet_spec)[0]
+    width = detection_widths(hrnet_spec_of(detector))[0]
     boxes = BoxesFile(boxes_path(output).name, "", width, detector.select_proposals.candidates, proposals)
-    boxes_description = describe_boxes(run, box_settings.options, boxes_draft, boxes, compared)
+    boxes_description = describe_boxes(info, box_settings.options, boxes_draft, boxes, compared)
     boxes_flatbuffer = with_metadata(boxes_draft.flatbuffer, boxes_description)
     boxes = dataclasses.replace(boxes, sha256=sha256(boxes_flatbuffer))
-    maps_description = describe_maps(run, options, maps_draft, boxes, compared)
+    maps_description = describe_maps(info, options, maps_draft, boxes, compared)
     files = [
         DescribedModel(output, with_metadata(maps_draft.flatbuffer, maps_description), maps_description),
         DescribedModel(boxes_path(output), boxes_flatbuffer, dataclasses.replace(boxes_description, boxes=boxes)),
@@ -81,7 +83,7 @@ def convert_detector(run: Run, output: Path, samples: Samples, settings: Convers
     for file in files:
         check_shapes_differ(file.description)
     with temporary_files(files) as paths:
-        parities = _parities(detector, paths, compared, pooled.head(COMPARED_IMAGES))
+        parities = _parities(detector, info, paths, compared, pooled.head(COMPARED_IMAGES))
     return save_models(files, parities, options)
 
 
@@ -99,19 +101,21 @@ def check_shapes_differ(description: ModelDescription) -> None:
         )
 
 
-def _pooled(detector: JoinedDetector, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _pooled(detector: JoinedDetector, info: ModelInfo, image: NDArray[np.generic]) -> NDArray[np.float32]:
     """Features (R, 7, 7, C) that RoIAlign pools for the proposals of an image (H, W, 3)."""
-    features = detector.pool_proposals(detector.maps(normalize(image[None]), training=False))["pooled"]
+    features = detector.pool_proposals(detector.maps(info.prepare(image[None]), training=False))["pooled"]
     return np.asarray(features.numpy()[0])
 
 
-def _parities(detector: JoinedDetector, paths: Sequence[Path], samples: Samples, pooled: Inputs[np.float32]) -> list[Parity]:
+def _parities(
+    detector: JoinedDetector, info: ModelInfo, paths: Sequence[Path], samples: Samples, pooled: Inputs[np.float32]
+) -> list[Parity]:
     """Errors of the outputs of both files, the levels of the pyramid together; both stages take the inputs that Keras's take."""
     maps_model, boxes_model = map(TFLiteModel, paths)
     groups = {"maps": PYRAMID, "objectness": OBJECTNESS, "anchor deltas": DELTAS}
     sums = {name: ErrorSums() for name in (*groups, *BOX_TENSORS)}
     for image in samples.images:
-        expected_maps = detector.maps(normalize(image[None]), training=False)
+        expected_maps = detector.maps(info.prepare(image[None]), training=False)
         actual_maps = maps_model.outputs(maps_model.to_input(image[None]))
         for group, names in groups.items():
             for name in names:

@@ -103,9 +103,8 @@ def make_draft(
         check_loads(path)
         check_versions(path, settings.runtime)
         interpreter = make_interpreter(path)
-        has_float = bool(recipe and recipe.float_layers) or "float32" in (options.input_dtype, options.output_dtype)
-        if options.format == "int8" and not has_float:
-            check_fully_int8(interpreter)
+        if options.format == "int8" and not (recipe and recipe.float_layers):
+            check_fully_int8(interpreter, float_ends="float32" in (options.input_dtype, options.output_dtype))
         [source], outputs = interpreter.get_input_details(), tuple(interpreter.get_output_details())
         signature = interpreter.get_signature_runner().get_output_details()
     names = {details["index"]: name for name, details in signature.items()}
@@ -133,7 +132,7 @@ def temporary_files(models: Sequence[DescribedModel]) -> Iterator[list[Path]]:
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """The written files and their errors.
+    """The written files and their errors; `str` gives them for people.
 
     Attributes:
         paths: The `.tflite` files: one, or the two of a detector.

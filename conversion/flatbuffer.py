@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.models import BYTE
+from conversion.model_info import BYTE, ModelInfo
 from conversion.options import ConvertOptions
 from conversion.quantization.calibration import with_ranges
 from conversion.quantization.samples import Inputs
@@ -17,7 +17,6 @@ from hrnet_tf.backend.types import KerasModel, TFLiteConverter
 from hrnet_tf.models.export import tflite_converter
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
-from mobile_eval.image.preprocess import normalize
 
 INTEGER_FORMATS = ("int8", "int16x8")
 
@@ -85,9 +84,9 @@ def _quantize(float32: bytes, options: ConvertOptions, calibration: Iterable[NDA
     return bytes(quantizer.QuantizeModel(*numbers[:2], allow_float, *numbers[2:], disable_per_channel, disable_per_channel_dense))
 
 
-def calibration_inputs(images: Inputs[np.uint8], options: ConvertOptions) -> Inputs[np.float32]:
-    """Prepare images (H, W, 3), uint8 RGB, for calibration: normalized, or as bytes for a model with a camera's input."""
-    return camera_bytes(images) if options.camera else images.map(normalize)
+def calibration_inputs(images: Inputs[np.generic], info: ModelInfo, options: ConvertOptions) -> Inputs[np.float32]:
+    """Prepare images (H, W, 3) for calibration: as the Keras model takes them, or as bytes for a model with a camera's input."""
+    return camera_bytes(images.map(info.as_bytes)) if options.camera else images.map(info.prepare)
 
 
 def camera_bytes(images: Inputs[np.uint8]) -> Inputs[np.float32]:

@@ -16,11 +16,11 @@ import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
 
-from conversion.models import BYTE
-from conversion.outputs import LOCATIONS, LOGITS, OUTPUT_NAMES, PROBABILITIES, SCORES
+from conversion.model_info import BYTE
+from conversion.outputs import LOGITS, OUTPUT_NAMES, PROBABILITIES
 from mobile_eval.image.geometry import BOX_PADDING
 from mobile_eval.model.archive import MEMBER, labels_member
-from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, ModelDescription, OutputTensor
+from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, LOCATIONS, SCORES, ModelDescription, OutputTensor
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -70,7 +70,8 @@ def metadata(description: ModelDescription) -> bytes:
         slots.append((9, OFFSET, _vector(builder, [_segmenter(builder)])))
     graph = _table(builder, 10, *slots)
     files = [_file(builder, MEMBER, "full description, as JSON", DESCRIPTIONS)]
-    files.append(_file(builder, labels_member(description), _label_summary(description), DESCRIPTIONS))
+    if description.label_names:
+        files.append(_file(builder, labels_member(description), _label_summary(description), DESCRIPTIONS))
     summary = f"{description.task}, {description.precision}, {_label_summary(description)}"
     model = _table(
         builder,
@@ -87,6 +88,8 @@ def metadata(description: ModelDescription) -> bytes:
 
 
 def _label_summary(description: ModelDescription) -> str:
+    if not description.label_names:
+        return f"{len(description.outputs)} outputs"
     return f"{len(description.label_names)} {'classes' if description.classes else 'keypoints'}"
 
 
@@ -97,7 +100,7 @@ def _output(builder: flatbuffers.Builder, tensor: OutputTensor, description: Mod
     ]
     if tensor.name == OUTPUT_NAMES[CLASS_MAPS]:
         slots.append((3, OFFSET, _masks(builder)))
-    if tensor.name in LABELED_OUTPUTS:
+    if tensor.name in LABELED_OUTPUTS and description.label_names:
         labels = _file(builder, labels_member(description), _label_summary(description), TENSOR_AXIS_LABELS)
         slots.append((6, OFFSET, _vector(builder, [labels])))
     if tensor.name == LOGITS:

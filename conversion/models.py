@@ -5,19 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from conversion.checks.verify import check_finite
+from conversion.model_info import BYTE, Color, ModelInfo
 from conversion.options import ConvertOptions
-from conversion.outputs import LOCATIONS, SCORES
+from conversion.outputs import output_name
+from hrnet_tf.backend.graph import output_tensors
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import JoinedDetector, stages_of
 from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.quantization import without_fake_quantization
+from hrnet_tf.models.rebuild import rebuild
+from hrnet_tf.models.trunk import contains_network, hrnet_spec_of, is_quantized
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
-from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from mobile_eval.keypoints.decode import QUARTERS
+from mobile_eval.model.description import LOCATIONS, SCORES, TENSORS
 
-BYTE = 255.0
+INPUT_NAME = "image"  # in the signature of every file but the second of a detector
 
 
 def load_folded_model(run: Run, *, fake_quantized: bool | None = None) -> KerasModel:
@@ -41,50 +46,98 @@ def load_folded_model(run: Run, *, fake_quantized: bool | None = None) -> KerasM
     return model
 
 
-def load_detector(run: Run, *, fake_quantized: bool | None = None) -> JoinedDetector:
-    """Load the detector of a run with BatchNorm folded, as two stages; see `load_folded_model`."""
-    model = load_folded_model(run, fake_quantized=fake_quantized)
-    return model if isinstance(model, JoinedDetector) else JoinedDetector(stages_of(model), run.hrnet_spec)
+def as_detector(model: KerasModel) -> JoinedDetector:
+    """Return a folded or quantized detector as its two stages."""
+    return model if isinstance(model, JoinedDetector) else JoinedDetector(stages_of(model), hrnet_spec_of(model))
 
 
-def export_model(model: KerasModel, options: ConvertOptions, output_name: str) -> KerasModel:
+def prepared_models(model: KerasModel, options: ConvertOptions) -> tuple[KerasModel, KerasModel]:
+    """Return a user's model in the form that is converted, and the float model of the same weights.
+
+    Args:
+        model: A float model or, from `quantize`, a quantization-aware one.
+        options: Conversion options. Only int8 keeps fake quantization.
+    """
+    if is_quantized(model):
+        float_model = without_fake_quantization(model)
+        return (model if options.format == "int8" else float_model), float_model
+    float_model = rebuild(model, folded=True) if contains_network(model) else model
+    return float_model, float_model
+
+
+def reference_model(model: KerasModel, info: ModelInfo, options: ConvertOptions) -> KerasModel:
+    """Return the model that a file is compared with: one output, with softmax where the file has it, or several by name.
+
+    Args:
+        model: The model in the form that is converted.
+        info: What is known of it.
+        options: Conversion options.
+    """
+    outputs = output_tensors(model)
+    if len(outputs) > 1:
+        return keras.Model(model.input, dict(zip(tensor_names(model), outputs, strict=True)), name=model.name)
+    single = keras.Model(model.input, outputs[0], name=model.name)
+    return with_softmax(single) if options.softmax and not info.probabilities else single
+
+
+def export_model(model: KerasModel, info: ModelInfo, options: ConvertOptions) -> KerasModel:
     """Add what the options put into the graph: normalization, decoding or softmax.
 
     Args:
-        model: Takes normalized inputs (1, H, W, C); has one output.
+        model: Takes normalized inputs (1, H, W, C).
+        info: What is known of it.
         options: Conversion options.
-        output_name: Name of the output in the file's signature; decoding has two outputs with names of their own.
 
     Returns:
-        A model whose outputs are a dict by name.
+        A model with the input "image", whose outputs are a dict by name.
     """
-    exported = with_camera_input(model, integer=options.format == "int8") if options.camera else model
+    exported = reference_model(model, info, options)
+    if options.camera:
+        exported = with_camera_input(exported, info.mean, info.std, integer=options.format == "int8")
+    elif exported.input_names != [INPUT_NAME]:
+        image = keras.Input(exported.input_shape[1:], name=INPUT_NAME)
+        exported = keras.Model(image, exported(image), name=model.name)
     if options.decode:
         return with_decoding(exported)
-    return with_output_name(with_softmax(exported) if options.softmax else exported, output_name)
+    if isinstance(exported.output, dict):
+        return exported
+    probabilities = info.probabilities or options.softmax
+    name = tensor_names(model)[0] if info.kind == TENSORS else output_name(info.kind, probabilities=probabilities)
+    return keras.Model(exported.input, {name: exported.output}, name=model.name)
 
 
-def with_camera_input(model: KerasModel, *, integer: bool) -> KerasModel:
+def tensor_names(model: KerasModel) -> list[str]:
+    """Return names for the outputs of a model: its own where it returns a dictionary, else those of the layers."""
+    outputs = model.output
+    if isinstance(outputs, dict) and len(outputs) == len(output_tensors(model)):
+        return sorted(outputs)  # as TensorFlow orders them
+    names = [name.removeprefix("quant_") for name in model.output_names]
+    return [name if names.count(name) == 1 else f"{name}_{index}" for index, name in enumerate(names)]
+
+
+def with_camera_input(model: KerasModel, mean: Color, std: Color, *, integer: bool) -> KerasModel:
     """Put normalization in front of a model, so that it takes a camera's bytes.
 
     Normalization is a 1x1 depthwise convolution. It is not folded into the stem, whose zero padding is of normalized images.
 
     Args:
         model: Takes normalized images (1, H, W, 3).
+        mean: Mean of RGB in 0..1.
+        std: Standard deviation of RGB.
         integer: Whether the input is float32 with fake quantization to bytes, for int8 conversion, instead of uint8.
     """
     shape = model.input_shape[1:]
     if integer:
-        image = keras.Input(shape, dtype=tf.float32, name="image")
+        image = keras.Input(shape, dtype=tf.float32, name=INPUT_NAME)
         pixels = tf.quantization.fake_quant_with_min_max_args(image, 0.0, BYTE)
     else:
-        image = keras.Input(shape, dtype=tf.uint8, name="image")
+        image = keras.Input(shape, dtype=tf.uint8, name=INPUT_NAME)
         pixels = tf.cast(image, tf.float32)
-    mean, std = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
+    means, stds = np.array(mean, np.float32), np.array(std, np.float32)
     normalization = keras.layers.DepthwiseConv2D(1, name="stem_camera")
     normalized = normalization(pixels)
-    normalization.set_weights([(1 / (BYTE * std)).reshape(1, 1, -1, 1), -mean / std])
-    return keras.Model(image, model(normalized))
+    normalization.set_weights([(1 / (BYTE * stds)).reshape(1, 1, -1, 1), -means / stds])
+    return keras.Model(image, model(normalized), name=model.name)
 
 
 def with_decoding(model: KerasModel) -> KerasModel:
@@ -124,8 +177,3 @@ def with_decoding(model: KerasModel) -> KerasModel:
 def with_softmax(model: KerasModel) -> KerasModel:
     """Put softmax behind a model whose output is logits (N, classes)."""
     return keras.Model(model.input, keras.layers.Softmax(name="head_softmax")(model.output))
-
-
-def with_output_name(model: KerasModel, name: str) -> KerasModel:
-    """Name the only output of a model; the file's signature takes the name over."""
-    return keras.Model(model.input, {name: model.output}, name=model.name)

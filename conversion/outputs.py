@@ -8,26 +8,36 @@ from __future__ import annotations
 from hrnet_tf.models.detection.two_stage import LEVELS
 from mobile_eval.image.geometry import STANDARD, Geometry
 from mobile_eval.keypoints.decode import QUARTERS
-from mobile_eval.model.description import BOX_OUTPUTS, CLASS_MAPS, CLASS_SCORES, DETECTOR_MAPS, HEATMAPS, KEYPOINTS, ModelOutput
+from mobile_eval.model.description import (
+    BOX_OUTPUTS,
+    CLASS_MAPS,
+    CLASS_SCORES,
+    DETECTOR_MAPS,
+    HEATMAPS,
+    KEYPOINTS,
+    LOCATIONS,
+    SCORES,
+    TENSORS,
+    ModelOutput,
+)
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, STRIDES
 
-LOCATIONS, SCORES = "locations", "scores"
 LOGITS, PROBABILITIES = "logits", "probabilities"
 OUTPUT_NAMES = {HEATMAPS: "heatmaps", CLASS_MAPS: "class_maps", CLASS_SCORES: LOGITS}
 
 
-def output_name(kind: str, *, softmax: bool = False) -> str:
+def output_name(kind: str, *, probabilities: bool = False) -> str:
     """Return the name of the output of a model with one output.
 
     Args:
         kind: Kind of the output: HEATMAPS, CLASS_MAPS or CLASS_SCORES of `mobile_eval.model.description`.
-        softmax: Whether class scores are probabilities.
+        probabilities: Whether class scores are probabilities instead of logits.
     """
-    return PROBABILITIES if softmax else OUTPUT_NAMES[kind]
+    return PROBABILITIES if probabilities else OUTPUT_NAMES[kind]
 
 
 def output_texts(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str, str]:
-    """Return a sentence on the content of each output tensor, by name.
+    """Return a sentence on the content of each output tensor, by name; none of outputs of no task.
 
     Args:
         output: The kind of output.
@@ -47,6 +57,8 @@ def output_texts(output: ModelOutput, geometry: Geometry = STANDARD) -> dict[str
             "class_logits": "logits of each proposal's classes; the background is the last",
             "box_deltas": "shift and log scale (x, y, width, height) of each proposal's box for each class",
         }
+    if output.kind == TENSORS:
+        return {}
     at = f"at 1/{output.stride} of the input's size"
     return {
         "heatmaps": f"one heatmap for each keypoint, {at}; its maximum is the keypoint's score",

@@ -25,7 +25,7 @@ from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import network_from_json
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.network import PYRAMID, HRNetSpec
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import complete_folder
@@ -93,6 +93,8 @@ def _load_folded(path: Path | str, stored_spec: Json) -> tuple[HRNetSpec, KerasM
         spec = network_from_json(stored_spec)
         if not isinstance(spec, HRNetSpec):
             raise HRNetError(f"{path} is a {spec.name}; only HRNets can be restored")
+        if spec.head_kind == PYRAMID:
+            raise HRNetError(f"{path} has a head of its own; only networks of the package can be restored")
         folded = build_model(spec, folded=True)
         set_model_weights(folded, folded_weights(TFLiteGraph(path)))
     except HRNetError as error:

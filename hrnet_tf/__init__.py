@@ -21,20 +21,28 @@ from mobile_eval.errors import HRNetError
 
 if TYPE_CHECKING:
     from hrnet_tf import losses
-    from hrnet_tf.api.measuring import compare, evaluate
+    from hrnet_tf.api.compression import plan, prune, rank
+    from hrnet_tf.api.measuring import compare, evaluate, profile
+    from hrnet_tf.api.quantization import convert, quantize
     from hrnet_tf.api.training_runs import build_model, train
+    from hrnet_tf.checkpoints.to_torch import export_checkpoint
     from hrnet_tf.models.functional import HRNetModel
     from hrnet_tf.models.trunk import spec_of
     from hrnet_tf.networks import HRNet, HRNetBackbone, SimpleBaseline
+    from hrnet_tf.runs.pruning import Plan
+    from hrnet_tf.runs.ranking import Ranking
     from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
     from hrnet_tf.spec.presets import list_presets
     from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark
+    from mobile_eval.benchmark.profile import ProfileResult
     from mobile_eval.image.preprocess import normalize
     from mobile_eval.report.results import ComparisonResult
     from mobile_eval.runtime.tflite_model import TFLiteModel
     from training.data.datasets import CocoBoxes, CocoKeypoints, FaceLandmarks, ImageFolder, MaskFolder
+    from training.engine.strategies import make_devices
     from training.execution import Execution
+    from training.optim.distill import distill
     from training.tasks.pose.targets import heatmap_targets
 
 __all__ = [
@@ -52,6 +60,9 @@ __all__ = [
     "HRNetSpec",
     "ImageFolder",
     "MaskFolder",
+    "Plan",
+    "ProfileResult",
+    "Ranking",
     "ResidualBlock",
     "Run",
     "SimpleBaseline",
@@ -60,11 +71,20 @@ __all__ = [
     "benchmark",
     "build_model",
     "compare",
+    "convert",
+    "distill",
     "evaluate",
+    "export_checkpoint",
     "heatmap_targets",
     "list_presets",
     "losses",
+    "make_devices",
     "normalize",
+    "plan",
+    "profile",
+    "prune",
+    "quantize",
+    "rank",
     "spec_of",
     "train",
     "use_keras",
@@ -86,6 +106,9 @@ _MODULES = {  # of the names that are imported when they are first used
     "HRNetSpec": "hrnet_tf.spec.network",
     "ImageFolder": "training.data.datasets",
     "MaskFolder": "training.data.datasets",
+    "Plan": "hrnet_tf.runs.pruning",
+    "ProfileResult": "mobile_eval.benchmark.profile",
+    "Ranking": "hrnet_tf.runs.ranking",
     "ResidualBlock": "hrnet_tf.spec.network",
     "Run": "hrnet_tf.runs.run",
     "SimpleBaseline": "hrnet_tf.networks",
@@ -93,10 +116,19 @@ _MODULES = {  # of the names that are imported when they are first used
     "benchmark": "mobile_eval.benchmark.interleaved",
     "build_model": "hrnet_tf.api.training_runs",
     "compare": "hrnet_tf.api.measuring",
+    "convert": "hrnet_tf.api.quantization",
+    "distill": "training.optim.distill",
     "evaluate": "hrnet_tf.api.measuring",
+    "export_checkpoint": "hrnet_tf.checkpoints.to_torch",
     "heatmap_targets": "training.tasks.pose.targets",
     "list_presets": "hrnet_tf.spec.presets",
+    "make_devices": "training.engine.strategies",
     "normalize": "mobile_eval.image.preprocess",
+    "plan": "hrnet_tf.api.compression",
+    "profile": "hrnet_tf.api.measuring",
+    "prune": "hrnet_tf.api.compression",
+    "quantize": "hrnet_tf.api.quantization",
+    "rank": "hrnet_tf.api.compression",
     "spec_of": "hrnet_tf.models.trunk",
     "train": "hrnet_tf.api.training_runs",
 }

@@ -46,7 +46,7 @@ def short_names(paths: Sequence[Path | str]) -> list[str]:
     raise HRNetError(f"expected different paths, got {', '.join(map(str, paths))}")
 
 
-def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
+def write_atomically(path: AnyPath, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name, then rename it; if writing fails, nothing is left behind.
 
     A pipe or device, such as /dev/stdout, is written to directly: renaming would replace it by a file.
@@ -161,17 +161,17 @@ def _write_to_device(path: Path, write: Callable[[Path], object]) -> None:
         raise _cannot_write(path, error) from error
 
 
-def write_bytes(path: Path | str, data: bytes) -> None:
+def write_bytes(path: AnyPath, data: bytes) -> None:
     """Write bytes atomically."""
     write_atomically(path, lambda part: part.write_bytes(data))
 
 
-def write_text(path: Path | str, text: str) -> None:
+def write_text(path: AnyPath, text: str) -> None:
     """Write text as UTF-8, atomically."""
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: Path | str, data: Json) -> None:
+def write_json(path: AnyPath, data: Json) -> None:
     """Write JSON atomically; HRNetError for NaN, which JSON does not have."""
     try:
         text = json.dumps(data, indent=1, allow_nan=False)
@@ -239,7 +239,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def check_output_file(path: Path | str | None) -> None:
+def check_output_file(path: AnyPath | None) -> None:
     """Raise HRNetError for an output file that is a folder or cannot be written; call this before long work."""
     if path is None:
         return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.image.image_size import max_pixels, set_max_pixels
+from tests.support.program import Completed, Hrnet
 from training.config import DataConfig, ScheduleConfig, TrainingConfig
 from training.tasks.pose.settings import PoseSettings
 
@@ -33,6 +36,35 @@ def restored_max_pixels() -> Iterator[None]:
     set_max_pixels(before)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def converted_files_run_in_this_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs files that a test of these rooms has just converted without starting processes that run them first.
+
+    `tests/mobile_eval` and `tests/end_to_end` run files as users do (`mobile_eval.runtime.isolated`).
+    """
+    room = request.path.relative_to(Path(__file__).parent).parts[0]
+    with pytest.MonkeyPatch.context() as patch:
+        if room in ("conversion", "training", "hrnet_tf"):
+            patch.setattr("mobile_eval.runtime.interpreter.check_runs", lambda paths, backend: None)
+        yield
+
+
+@pytest.fixture
+def hrnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hrnet:
+    """A function that runs a command of `hrnet` in this process. It splits strings into words, but no lists and paths."""
+    import hrnet_tf.__main__
+
+    def run(*arguments: object) -> Completed:
+        words = [argument.split() if isinstance(argument, str) else argument for argument in arguments]
+        lists = [word if isinstance(word, list) else [word] for word in words]
+        monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, itertools.chain(*lists))])
+        with pytest.raises(SystemExit) as ended:
+            hrnet_tf.__main__.main()
+        return Completed(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def spec() -> HRNetSpec:
     """Four branches, two modules in stage 3 and 17 keypoints."""
@@ -41,8 +73,15 @@ def spec() -> HRNetSpec:
 
 
 @pytest.fixture(scope="session")
+def tiny() -> HRNetSpec:
+    """Every kind of layer, as few as possible: each takes time to trace."""
+    sizes = {"stem_width": 4, "stage1_blocks": 1, "stage1_width": 4}
+    return HRNetSpec("tiny", 4, (32, 32), 17, (StageSpec(1, 1),), **sizes).full()
+
+
+@pytest.fixture(scope="session")
 def small() -> HRNetSpec:
-    """Every kind of layer, and few layers for a short tracing."""
+    """Several links to choose from, and few layers."""
     stages = StageSpec(1, 1), StageSpec(1, 1)
     return HRNetSpec("small", 4, (32, 32), 17, stages, stem_width=4, stage1_blocks=1, stage1_width=4).full()
 

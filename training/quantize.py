@@ -1,9 +1,16 @@
-"""Quantization-aware training of a trained or pruned network, with BatchNorm folded."""
+"""Quantization-aware training: of any Keras model that contains a network of the package, and of a run.
+
+Example:
+    >>> quantized = quantize(model, calibration=train.take(8))  # doctest: +SKIP
+    >>> quantized.compile("adam", loss)  # doctest: +SKIP
+    >>> quantized.fit(train, epochs=2)  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,14 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
-from hrnet_tf.backend.types import KerasModel, Weights
-from hrnet_tf.models.build import build_model
-from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.models.quantization import QUANTIZATION, activation_ranges, build_quantized_model, initialize_ranges
+from hrnet_tf.backend.datasets import InputData, input_batches
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.backend.types import KerasModel
+from hrnet_tf.models.quantization import (
+    QUANTIZATION,
+    activation_ranges,
+    check_quantizable,
+    fake_quantized,
+    initialize_ranges,
+)
+from hrnet_tf.models.rebuild import rebuild
+from hrnet_tf.models.trunk import input_shape_of, spec_of
 from hrnet_tf.runs.pruning import load_pruning, save_pruning
-from hrnet_tf.runs.ranking import RANKING_FILE, load_ranking_record, save_ranking_record
+from hrnet_tf.runs.ranking import save_ranking
 from hrnet_tf.runs.run import Run
-from hrnet_tf.runs.weights import load_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET, batch_size_for
 from mobile_eval.datasets.base import TaskDataset, log_skipped
@@ -34,38 +48,72 @@ from training.execution import Execution, check_devices
 
 CALIBRATION_GROUPS, GROUP_ITEMS = 8, 32  # ranges are those of the items of a group together, averaged over the groups
 
-Calibration = Iterable[Iterable[NDArray[np.float32]]]  # groups of batches (N, H, W, 3)
-
-
-def quantization_aware_model(
-    spec: Network, weights: Weights, calibration: Calibration, *, keep_zeros: bool = False
-) -> KerasModel:
-    """Build the quantization-aware model of a trained network.
-
-    Args:
-        spec: The network.
-        weights: Its weights. BatchNorm is folded into the convolutions.
-        calibration: Groups of batches of normalized inputs (N, H, W, 3), on which the initial activation ranges are measured.
-        keep_zeros: Keep weights at zero that are zero, as in a sparse network.
-
-    Returns:
-        A Keras model with fake quantization to int8, to be trained with the loss of the network.
-
-    Example:
-        >>> model = quantization_aware_model(spec, load_weights(run.weights_path), [[inputs]])  # doctest: +SKIP
-        >>> model.compile(optimizer, loss)  # doctest: +SKIP
-    """
-    folded_weights = fold_batch_norm(weights)
-    float_model = build_model(spec, folded=True)
-    set_model_weights(float_model, folded_weights)
-    ranges = activation_ranges(float_model, calibration)
-    with working("building the quantization-aware network"):
-        model = build_quantized_model(spec, folded_weights, keep_zeros=keep_zeros)
-        initialize_ranges(model, ranges)
-    return model
-
 
 def quantize(
+    model: KerasModel, calibration: InputData, *, keep_zeros: bool = False, memory_budget: int = MEMORY_BUDGET
+) -> KerasModel:
+    """Return a copy of a model for quantization-aware training: it rounds weights and activations as int8 does.
+
+    BatchNorm is folded into the convolutions, so that training rounds the weights that the device holds. Compile the model with
+    the loss of the original one, train it with a tenth of its learning rate or less, and pass it to `convert`.
+
+    Args:
+        model: A functional model that contains a network of the package, also with layers before it, and with a head or several
+            outputs of the user's own. It is not changed. Nested models are dissolved; a model of mixed precision becomes float32.
+        calibration: Inputs on which the initial ranges of activations are measured: any data set that `fit` takes (targets are
+            ignored), inputs (N, H, W, 3) as the model takes them, or batches of these. The first 256 are used.
+        keep_zeros: Whether kernel weights that are zero stay zero in training, as in a sparse network.
+        memory_budget: Memory for activations while ranges are measured, in bytes.
+
+    Returns:
+        A model with the inputs and the structure of outputs of `model`, not compiled.
+
+    Raises:
+        HRNetError: The model contains no network of the package or is quantized already, a layer cannot be quantized (the message
+            names it), or there is no input for calibration.
+
+    Example:
+        >>> from hrnet_tf.networks import HRNet
+        >>> model = HRNet("pose-small-v1", input_size=32, width=4, modules=(1,), blocks=1, outputs=5)
+        >>> quantize(model, np.zeros((8, 32, 32, 3), np.float32)).output_shape
+        (None, 8, 8, 5)
+    """
+    check_tf_keras(QUANTIZATION)
+    shape = input_shape_of(model)
+    folded = rebuild(model, folded=True)
+    check_quantizable(folded)
+    size = batch_size_for(spec_of(folded), memory_budget, most=GROUP_ITEMS)
+    ranges = activation_ranges(folded, calibration_groups(input_batches(calibration, shape, "calibration"), size))
+    with working("building the quantization-aware network"):
+        quantized = fake_quantized(folded, keep_zeros=keep_zeros)
+        initialize_ranges(quantized, ranges)
+    return quantized
+
+
+def calibration_groups(batches: Iterable[NDArray[np.generic]], size: int) -> Iterator[Iterator[NDArray[np.float32]]]:
+    """Yield the first inputs of a data set in groups, whose batches do not depend on those of the data set.
+
+    Args:
+        batches: Batches (N, H, W, 3) of inputs.
+        size: Largest number of inputs in a batch; it does not change the groups, nor the ranges.
+
+    Yields:
+        The batches (N, H, W, 3) of a group of `GROUP_ITEMS` inputs; the last group may be smaller. They must be consumed in turn.
+    """
+    inputs = (x for batch in batches for x in np.asarray(batch, np.float32))
+    for _ in tracked(range(CALIBRATION_GROUPS), "activation ranges"):
+        first = list(itertools.islice(inputs, 1))
+        if not first:
+            return
+        yield _rebatched(itertools.chain(first, itertools.islice(inputs, GROUP_ITEMS - 1)), size)
+
+
+def _rebatched(inputs: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
+    while batch := list(itertools.islice(inputs, size)):
+        yield np.stack(batch)
+
+
+def quantize_run(
     run: Run,
     config: TrainingConfig,
     output: Path | str,
@@ -94,14 +142,17 @@ def quantize(
     check_category(run, train_data)
     log_skipped(config.data.train, train_data)
     log_skipped(config.data.val, val_data)
-    weights = load_weights(run.weights_path)
     inputs = inputs_of(config, train_data, val_data, parent=run)
     category = known_category(run, train_data)
     quantized = Run(output, "quantize", run.spec, category, config.to_json(), str(run.path), inputs)
     check_same(quantized)
-    calibration = calibration_groups(train_data, run.spec, config.settings.geometry, execution.memory_budget)
+    calibration = calibration_batches(train_data, run.spec, config.settings.geometry, execution.memory_budget)
     with execution.devices.scope():
-        model = quantization_aware_model(run.spec, weights, calibration, keep_zeros=bool(run.config.get("sparsity")))
+        float_model = run.model()
+        keras.backend.reset_uids()  # the input layer is named by a counter; weights on disk need one name for it
+        model = quantize(
+            float_model, calibration, keep_zeros=bool(run.config.get("sparsity")), memory_budget=execution.memory_budget
+        )
     companions = functools.partial(_copy_companions, run, quantized)
     fit(quantized, model, config, train_data, val_data, execution=execution, companions=companions)
     return quantized
@@ -120,27 +171,16 @@ def _check_quantizable(run: Run, config: TrainingConfig, output: Path, execution
 
 def _copy_companions(run: Run, quantized: Run) -> None:
     """Copy the ranking and the pruning of the network, if any, to the quantized run."""
-    if (run.path / RANKING_FILE).is_file():
-        ranking = load_ranking_record(run)
-        save_ranking_record(quantized, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
+    if run.is_ranked:
+        ranking = run.ranking
+        save_ranking(quantized.path, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
     if pruning := load_pruning(run):
         save_pruning(quantized, pruning)
 
 
-def calibration_groups(
+def calibration_batches(
     data: TaskDataset, spec: Network, geometry: Geometry, memory_budget: int = MEMORY_BUDGET
-) -> Iterator[Iterator[NDArray[np.float32]]]:
-    """Return the inputs of the first items of a data set, in groups of batches.
-
-    The memory budget sets the size of the batches (N, H, W, 3), but not the groups, nor the ranges.
-
-    Args:
-        data: The training set.
-        spec: The network.
-        geometry: Geometry of its inputs.
-        memory_budget: Memory in bytes for the activations of a batch.
-    """
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the inputs of the first items of a data set in batches (N, H, W, 3), whose size the memory budget in bytes sets."""
     size = batch_size_for(spec, memory_budget, most=GROUP_ITEMS)
-    items = data.items[: CALIBRATION_GROUPS * GROUP_ITEMS]
-    starts = tracked(range(0, len(items), GROUP_ITEMS), "activation ranges")
-    return (evaluation_batches(items[start : start + GROUP_ITEMS], size, spec, geometry) for start in starts)
+    return evaluation_batches(data.items[: CALIBRATION_GROUPS * GROUP_ITEMS], size, spec, geometry)

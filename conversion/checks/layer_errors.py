@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.checks.parity import ErrorSums
+from conversion.checks.parity import ErrorSums, Prepare
 from conversion.quantization.calibration import with_outputs
-from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.backend.types import KerasLayer, KerasModel, Tensor
+from hrnet_tf.backend.graph import LayerCall, flat, input_tensors, layer_calls
+from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically, write_text
@@ -59,23 +59,28 @@ class LayerError:
 
 
 def layer_errors(
-    float_model: KerasModel, path: Path, crops: Iterable[NDArray[np.uint8]], memory_budget: int = MEMORY_BUDGET
+    float_model: KerasModel,
+    path: Path,
+    crops: Iterable[NDArray[np.generic]],
+    memory_budget: int = MEMORY_BUDGET,
+    prepare: Prepare = normalize,
 ) -> list[LayerError]:
     """Measure the error of every operator whose layer a float model has.
 
     Args:
         float_model: The folded Keras model with the same weights.
         path: The int8 file, with a description.
-        crops: RGB images (H, W, 3), uint8; iterated over several times.
+        crops: RGB images (H, W, 3); iterated over several times.
         memory_budget: Memory for the file's tensors, in bytes. Of the Keras model, only outputs that a later layer reads are
             kept.
+        prepare: Returns images (N, H, W, 3) as the Keras model takes them.
 
     Returns:
         The errors in the order of the operators.
     """
-    layers = {layer.name for layer in float_model.layers}
+    layers = {call.layer.name for call in _compared_calls(layer_calls(float_model))}
     operators = [operator for operator in TFLiteGraph(path).operators if operator.layer in layers]
-    sums = _error_sums(float_model, path, operators, crops, memory_budget)
+    sums = _error_sums(float_model, path, operators, crops, memory_budget, prepare)
     errors: list[LayerError] = []
     snr_of_tensor: dict[int, float] = {}
     for operator in operators:
@@ -91,8 +96,9 @@ def _error_sums(
     float_model: KerasModel,
     path: Path,
     operators: Sequence[Operator],
-    crops: Iterable[NDArray[np.uint8]],
+    crops: Iterable[NDArray[np.generic]],
     memory_budget: int,
+    prepare: Prepare,
 ) -> dict[int, ErrorSums]:
     """Errors of the outputs of operators, by the operators' indices."""
     of_layer: dict[str, list[Operator]] = {}
@@ -107,7 +113,7 @@ def _error_sums(
             interpreter.set_tensor(interpreter.get_input_details()[0]["index"], to_input(crop[None]))
             interpreter.invoke()
             quantization = {details["index"]: details["quantization"] for details in interpreter.get_output_details()}
-            for name, expected in layer_outputs(float_model, normalize(crop[None])):
+            for name, expected in layer_outputs(float_model, prepare(crop[None])):
                 for operator in of_layer.get(name, ()):
                     index = operator.outputs[0].index
                     if index in group:
@@ -128,31 +134,32 @@ def layer_outputs(model: KerasModel, images: NDArray[np.float32]) -> Iterator[tu
     """Run a Keras model layer by layer; an output is dropped when no later layer reads it.
 
     Args:
-        model: A functional model whose layers have one output and are called once.
+        model: A functional model.
         images: Inputs (N, ...).
 
     Yields:
-        Name and output (N, ...) of each layer.
+        Name and output (N, ...) of each layer that is called once and has one output.
     """
-    readers = Counter(id(tensor) for layer in model.layers for tensor in _input_tensors(layer))
-    values: dict[int, Tensor] = {id(model.input): images}
-    for layer in model.layers:
-        tensors = _input_tensors(layer)
-        if tensors:
-            inputs = [values[id(tensor)] for tensor in tensors]
-            values[id(layer.output)] = layer(inputs if isinstance(layer.input, list) else inputs[0])
-            yield layer.name, values[id(layer.output)].numpy()
-        for tensor in tensors:
-            readers[id(tensor)] -= 1
-            if not readers[id(tensor)]:
-                del values[id(tensor)]
+    calls = layer_calls(model)
+    compared = set(map(id, _compared_calls(calls)))
+    readers = Counter(id(x) for call in calls for x in call.inputs)
+    values: dict[int, Tensor] = {id(x): images for x in input_tensors(model)}
+    for call in calls:
+        args, kwargs = call.arguments(values)
+        results = call.layer(*args, **kwargs) if call.layer is not None else args[0]
+        values.update(zip(map(id, call.outputs), flat(results), strict=True))
+        if id(call) in compared:
+            yield call.layer.name, np.asarray(values[id(call.outputs[0])])
+        for x in call.inputs:
+            readers[id(x)] -= 1
+            if not readers[id(x)]:
+                values.pop(id(x), None)
 
 
-def _input_tensors(layer: KerasLayer) -> list[Tensor]:
-    """The tensors that a layer reads; none for an input layer."""
-    if isinstance(layer, keras.layers.InputLayer):
-        return []
-    return layer.input if isinstance(layer.input, list) else [layer.input]
+def _compared_calls(calls: Sequence[LayerCall]) -> list[LayerCall]:
+    """The calls of layers that are called once and have one output."""
+    times_called = Counter(id(call.layer) for call in calls)
+    return [call for call in calls if call.layer is not None and times_called[id(call.layer)] == len(call.outputs) == 1]
 
 
 def jumps(errors: Sequence[LayerError]) -> list[LayerError]:

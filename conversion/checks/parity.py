@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,9 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
 from mobile_eval.keypoints.decode import decode_heatmaps
 from mobile_eval.model.archive import read_description
-from mobile_eval.model.description import HEATMAPS, IMAGES, KEYPOINTS, TensorFormat
+from mobile_eval.model.description import HEATMAPS, IMAGES, KEYPOINTS
 from mobile_eval.model.graph import TFLiteGraph
-from mobile_eval.runtime.interpreter import make_interpreter, real_values
-from mobile_eval.runtime.quantization import quantize
-from mobile_eval.runtime.tflite_model import TFLiteModel
-from mobile_eval.tasks.detection.anchors import softmax
+from mobile_eval.runtime.tflite_model import Pixels, Prediction, TFLiteModel
 
 CHUNK = 2**20  # values
 
@@ -102,35 +99,48 @@ class ErrorSums:
         return Parity(output, images, self.largest, self.max_error, self.absolute / self.count, self.snr_db, image_kind)
 
 
-def parity(model: KerasModel, path: Path, samples: Samples, batch_size: int = PARITY_SAMPLES) -> Parity:
-    """Compare a file that describes itself with its Keras model, through the preprocessing of the device.
+Prepare = Callable[[NDArray[Any]], NDArray[np.float32]]  # from images to the inputs of the Keras model
 
-    If the file ends in softmax, probabilities are compared. If it decodes heatmaps, these are compared, and its keypoints must
-    be those that `decode_heatmaps` finds in them.
+
+def output_parities(
+    model: KerasModel, path: Path, samples: Samples, prepare: Prepare = normalize, batch_size: int = PARITY_SAMPLES
+) -> tuple[Parity, ...]:
+    """Compare the outputs of a file that describes itself with its Keras model, through the preprocessing of the device.
+
+    If the file decodes heatmaps, these are compared, and its keypoints must be those that `decode_heatmaps` finds in them.
 
     Args:
-        model: Takes normalized images (N, H, W, 3); outputs heatmaps or logits.
+        model: Takes images (N, H, W, 3) as `prepare` returns them; has one output, or a dictionary of the file's outputs by name.
         path: The file.
         samples: Images to compare on.
+        prepare: Returns images as the Keras model takes them.
         batch_size: Number of images that the Keras model is given at a time.
 
     Raises:
         HRNetError: If decoding in the graph finds other keypoints.
     """
-    output, sums = read_description(path).output, ErrorSums()
-    predict = _decoded_heatmaps(path) if output.kind == KEYPOINTS else TFLiteModel(path).predict
-    for crops in samples.images.batches(batch_size):
-        expected = model(normalize(crops), training=False).numpy()  # predict would trace the network first
-        sums.add(softmax(expected) if output.softmax else expected, predict(crops))
-    return sums.parity(HEATMAPS if output.kind == KEYPOINTS else output.kind, len(samples.images), samples.kind)
+    kind = read_description(path).output.kind
+    predict = _decoded_heatmaps(path) if kind == KEYPOINTS else TFLiteModel(path).predict
+    output = HEATMAPS if kind == KEYPOINTS else kind
+    sums: dict[str, ErrorSums] = {}
+    for images in samples.images.batches(batch_size):
+        expected = _by_name(model(prepare(images), training=False), output)  # predict would trace the network first
+        actual = _by_name(predict(images), output)
+        for name, values in expected.items():
+            sums.setdefault(name, ErrorSums()).add(np.asarray(values), actual[name])
+    return tuple(total.parity(name, len(samples.images), samples.kind) for name, total in sums.items())
 
 
-def _decoded_heatmaps(path: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def _by_name(outputs: Prediction, name: str) -> Mapping[str, NDArray[np.float32]]:
+    return outputs if isinstance(outputs, dict) else {name: outputs}
+
+
+def _decoded_heatmaps(path: Path) -> Callable[[Pixels], NDArray[np.float32]]:
     """Return a function from crops (N, H, W, 3) to the heatmaps inside a file that decodes them, which checks the decoding."""
     model = TFLiteModel(path, keep_tensors=True)
     head = [operator for operator in TFLiteGraph(path).operators if operator.layer == HEATMAP_LAYER][-1]
 
-    def heatmaps_of(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def heatmaps_of(crops: Pixels) -> NDArray[np.float32]:
         [heatmaps] = model.tensors(crops, [head.outputs[0].index])
         expected, keypoints = decode_heatmaps(heatmaps), model.keypoints(crops)
         if not np.allclose(expected, keypoints, rtol=0, atol=1e-6):
@@ -139,34 +149,3 @@ def _decoded_heatmaps(path: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.fl
         return heatmaps
 
     return heatmaps_of
-
-
-def output_parities(
-    model: KerasModel, flatbuffer: bytes, inputs: Iterable[NDArray[np.generic]], *, camera: bool = False
-) -> tuple[Parity, ...]:
-    """Compare every output of any `.tflite` with the output of the same name of its Keras model.
-
-    Args:
-        model: Takes normalized inputs (N, ...); its outputs are a dict by name.
-        flatbuffer: The file. It takes one input at a time.
-        inputs: Inputs (...) as the model takes them; with `camera`, images (H, W, 3), uint8 RGB.
-        camera: Whether the file takes a camera's bytes and normalizes them.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.tflite")
-        path.write_bytes(flatbuffer)
-        interpreter = make_interpreter(path)
-    [source] = interpreter.get_input_details()
-    scale, zero_point = source["quantization"]
-    stored = TensorFormat(np.dtype(source["dtype"]).name, scale or 1.0, zero_point)
-    details = interpreter.get_signature_runner().get_output_details()
-    sums, count = {name: ErrorSums() for name in details}, 0
-    for values in inputs:
-        model_input = normalize(values[None].astype(np.uint8)) if camera else values[None].astype(np.float32)
-        interpreter.set_tensor(source["index"], values[None] if camera else quantize(model_input, stored))
-        interpreter.invoke()
-        expected = model(model_input, training=False)
-        for name, output in details.items():
-            sums[name].add(expected[name].numpy(), real_values(interpreter.get_tensor(output["index"]), *output["quantization"]))
-        count += 1
-    return tuple(sums[name].parity(name, count) for name in sums)

@@ -39,27 +39,35 @@ UNSORTED_SEGMENT_MIN:1 UNSORTED_SEGMENT_PROD:1 UNSORTED_SEGMENT_SUM:1 VAR_HANDLE
 KNOWN_VERSIONS = {name: int(version) for name, version in (entry.split(":") for entry in _VERSIONS.split())}
 
 
-def check_finite(model: KerasModel, weights_path: Path) -> None:
+def check_finite(model: KerasModel, origin: Path | str) -> None:
     """Check that no weight is NaN or infinite.
 
     Raises:
-        HRNetError: If one is; the message names `weights_path`, where the weights came from, and the first such variable.
+        HRNetError: If one is; the message names `origin`, where the weights came from, and the first such variable.
     """
     for variable in model.weights:
         if not np.all(np.isfinite(variable.numpy())):
             name = variable.name.removesuffix(":0")
-            raise HRNetError(f"{weights_path}: {name} holds NaN or infinity; train the network again")
+            raise HRNetError(f"{origin}: {name} holds NaN or infinity; train the network again")
 
 
-def check_fully_int8(interpreter: Interpreter) -> None:
+def check_fully_int8(interpreter: Interpreter, *, float_ends: bool = False) -> None:
     """Check that no tensor is floating point.
+
+    Args:
+        interpreter: The model.
+        float_ends: Whether inputs and outputs of the model may be.
 
     Raises:
         HRNetError: If one is; the message names the first.
     """
+    ends = {details["index"] for details in (*interpreter.get_input_details(), *interpreter.get_output_details())}
     for details in interpreter.get_tensor_details():
-        if np.issubdtype(details["dtype"], np.floating):
-            raise HRNetError(f"the int8 model has a float tensor, {details['name']}: integer accelerators cannot run it")
+        if np.issubdtype(details["dtype"], np.floating) and not (float_ends and details["index"] in ends):
+            raise HRNetError(
+                f"the int8 model has a float tensor, {details['name']}: integer accelerators cannot run it; replace the layer "
+                "that computes it, or compute it behind the exported model"
+            )
 
 
 def check_loads(path: Path) -> None:

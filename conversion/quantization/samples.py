@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.options import ConvertOptions
+from hrnet_tf.backend.datasets import InputData, inputs_head
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.memory import MEMORY_BUDGET
@@ -23,7 +24,7 @@ from mobile_eval.tasks.registry import TASKS
 CALIBRATION_SAMPLES = 200
 PARITY_SAMPLES = 16
 RANDOM_SAMPLES = 4
-RANDOM_IMAGES_NOTE = "compared on random images: the run's training data was not found, and no images were given"
+RANDOM_IMAGES_NOTE = "compared on random images: no others were given, nor was the training data of a run found"
 RANDOM_CELL = 16  # pixels: random images are made of squares of one color
 
 Number = TypeVar("Number", bound=np.generic, covariant=True)
@@ -84,9 +85,9 @@ class Inputs(Generic[Number]):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Images (H, W, 3), uint8 RGB, and their kind: IMAGES or RANDOM_IMAGES."""
+    """Images (H, W, 3), and their kind: IMAGES or RANDOM_IMAGES. They are uint8 RGB, or floats as the Keras model takes them."""
 
-    images: Inputs[np.uint8]
+    images: Inputs[np.generic]
     kind: str
 
     def head(self, count: int) -> Samples:
@@ -114,11 +115,6 @@ def dataset_inputs(
         items = tuple(data.items[i] for i in np.random.default_rng(seed).permutation(len(data))[:count])
     task = TASKS[spec.task]
     return Inputs(len(items), lambda index: task.inputs(items[index : index + 1], spec.input_size, geometry)[0])
-
-
-def run_geometry(run: Run) -> Geometry:
-    """Return the geometry that a run was trained with, one of `mobile_eval.image.geometry.GEOMETRIES`."""
-    return geometry_of(run.config.get("targets"))
 
 
 def sample_inputs(
@@ -149,7 +145,7 @@ def sample_inputs(
     data = data or training_data(run)
     if data:
         number, item_seed = (PARITY_SAMPLES, None) if has_ranges else (count, seed)
-        images = dataset_inputs(data, run.spec, number, item_seed, run_geometry(run))
+        images = dataset_inputs(data, run.spec, number, item_seed, geometry_of(run.config.get("targets")))
         return Samples(images.cached(memory_budget), IMAGES)
     if options.format in ("int8", "int16x8") and not has_ranges:
         raise HRNetError(
@@ -157,6 +153,48 @@ def sample_inputs(
             f"was not found: give {TASKS[run.spec.task].data_options}"
         )
     return Samples(random_inputs(run.spec.input_size), RANDOM_IMAGES)
+
+
+def representative_samples(
+    data: InputData, size: tuple[int, int], options: ConvertOptions, *, has_ranges: bool, count: int
+) -> Samples:
+    """Read the images that a user's model is calibrated on and compared with.
+
+    Args:
+        data: A data set, see `hrnet_tf.backend.datasets.input_batches`; None for none.
+        size: (height, width) of the input.
+        options: Conversion options.
+        has_ranges: Whether the model is quantization-aware, and needs no calibration for int8.
+        count: Number of images.
+
+    Returns:
+        The images, integers as uint8; random ones if there is no data and no calibration is needed.
+
+    Raises:
+        HRNetError: Calibration is needed and there is no data, or its images do not fit.
+    """
+    calibrates = options.format in ("int8", "int16x8") and not (has_ranges and options.format == "int8")
+    if data is None:
+        if calibrates:
+            raise HRNetError(
+                f"`representative_data` is needed for `format` {options.format}: give images to measure the ranges of "
+                "activations on, or for int8 a model that `quantize` made"
+            )
+        return Samples(random_inputs(size), RANDOM_IMAGES)
+    if count < 1:
+        raise HRNetError(f"`samples` must be at least 1, got {count}")
+    images = inputs_head(data, (*size, 3), "representative_data", count if calibrates else PARITY_SAMPLES)
+    return Samples(Inputs.of([_checked_image(image) for image in images]), IMAGES)
+
+
+def _checked_image(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    """An image of any dtype as uint8 or float32."""
+    if np.issubdtype(image.dtype, np.floating):
+        return np.asarray(image, np.float32)
+    values = np.asarray(image, np.int64)
+    if image.size and not 0 <= values.min() <= values.max() <= 255:
+        raise HRNetError(f"`representative_data` has integers from {values.min()} to {values.max()}; expected bytes, or floats")
+    return np.asarray(image, np.uint8)
 
 
 def training_data(run: Run) -> TaskDataset | None:
@@ -170,6 +208,10 @@ def training_data(run: Run) -> TaskDataset | None:
 def random_inputs(size: tuple[int, int]) -> Inputs[np.uint8]:
     """Make random images of `size` (height, width), of squares of one color: always the same."""
     rng = np.random.default_rng(0)
-    shape = (RANDOM_SAMPLES, size[0] // RANDOM_CELL, size[1] // RANDOM_CELL, 3)
-    cells = rng.integers(0, 256, shape, dtype=np.uint8)
-    return Inputs(RANDOM_SAMPLES, lambda index: cells[index].repeat(RANDOM_CELL, axis=0).repeat(RANDOM_CELL, axis=1))
+    (height, width), cells_per_side = size, [-(-side // RANDOM_CELL) for side in size]
+    cells = rng.integers(0, 256, (RANDOM_SAMPLES, *cells_per_side, 3), dtype=np.uint8)
+
+    def load(index: int) -> NDArray[np.uint8]:
+        return cells[index].repeat(RANDOM_CELL, axis=0).repeat(RANDOM_CELL, axis=1)[:height, :width]
+
+    return Inputs(RANDOM_SAMPLES, load)

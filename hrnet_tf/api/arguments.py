@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hrnet_tf.backend.types import KerasCallback
     from hrnet_tf.runs.run import Run
     from mobile_eval.files import AnyPath
+    from training.config import TrainingConfig
     from training.data.datasets import Dataset
     from training.data.options import TrainingData
     from training.execution import Execution
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
 def find_run(model: object) -> Run | None:
     """The run, if `model` is one or the path of one; None for a Keras model."""
-    from hrnet_tf.runs.run import Run, load_run
+    from hrnet_tf.runs.run import Run
 
     if isinstance(model, str | os.PathLike):
-        return load_run(Path(model))
+        return Run.load(Path(model))
     return model if isinstance(model, Run) else None
 
 
@@ -101,3 +102,29 @@ def execution_of(execution: Execution | None, callbacks: Sequence[KerasCallback]
 
     execution = execution or Execution()
     return dataclasses.replace(execution, callbacks=(*execution.callbacks, *callbacks))
+
+
+def fine_tuning(run: Run, data: Dataset | None, how: Execution, values: dict[str, object]) -> TrainingConfig:
+    """Return the config that fine-tunes a run.
+
+    Args:
+        run: The run.
+        data: The data set; None for the one that the run was trained on.
+        how: How it is run.
+        values: Values of the config by name.
+
+    Raises:
+        HRNetError: The data or a value cannot be used; for an unknown name, the message lists the known ones.
+    """
+    from training.config import fine_tuning_config
+    from training.data.sources import run_sources
+
+    sources = run_sources(run, run_files(run, data))
+    return fine_tuning_config(run, *sources, {**values, "devices": how.devices.count})
+
+
+def folder_of(output: AnyPath | None) -> Path:
+    """Return the folder of a run that is written. Raises HRNetError if none is given."""
+    if output is None:
+        raise HRNetError("`output`, the folder of the new run, is missing")
+    return Path(output)

@@ -1,4 +1,4 @@
-"""Accuracy of files, alone and compared."""
+"""Accuracy of files, alone and compared, and the times of their operators."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hrnet_tf.api.arguments import as_file, check_data
 
 if TYPE_CHECKING:
+    from mobile_eval.benchmark.profile import ProfileResult
     from mobile_eval.files import AnyPath
     from mobile_eval.report.results import ComparisonResult
     from mobile_eval.runtime.tflite_model import TFLiteModel
@@ -61,6 +62,49 @@ def evaluate(
     task_options = task.options(**checked_options(task.options, options, f"{task.name} models"))
     path = None if json is None else Path(json)
     return evaluate_model(model, data.source("val"), task_options, limit=limit, json=path, progress=progress)
+
+
+def profile(
+    model: AnyPath,
+    *,
+    threads: int = 1,
+    delegate: str | None = None,
+    rounds: int = 50,
+    json: AnyPath | None = None,
+    progress: bool = False,
+) -> ProfileResult:
+    """Time every operator of a `.tflite` on this machine.
+
+    Run it on the target, on the file of the full network: `plan` and `prune` take the result as `profile`, to predict latency.
+
+    Args:
+        model: The file, any `.tflite`.
+        threads: Number of CPU threads.
+        delegate: "edgetpu", or the path of a delegate library; None for the CPU.
+        rounds: Number of timed runs of each operator; operators take turns.
+        json: JSON file to write the profile to.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The time of each operator, and of the parts of the network.
+
+    Raises:
+        HRNetError: The file cannot be read or run.
+
+    Example:
+        >>> print(profile("full-int8.tflite", json="profile.json"))  # doctest: +SKIP
+        >>> plan(model, ranking, keep_latency=0.7, profile="profile.json")  # doctest: +SKIP
+    """
+    from mobile_eval.benchmark.profile import profile as profile_file
+    from mobile_eval.files import check_output_file, write_json
+    from mobile_eval.runtime.backend import Backend, parse_delegate
+
+    check_output_file(json)
+    backend = Backend(threads=threads, delegate=parse_delegate(delegate))
+    result = profile_file(as_file(model), backend, rounds=rounds, progress=progress)
+    if json is not None:
+        write_json(json, result.to_json())
+    return result
 
 
 def compare(

@@ -12,6 +12,7 @@ written once for both, with these names:
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import warnings
@@ -27,8 +28,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress Python warnings, and what native code prints to stderr."""
+    """Suppress Python warnings, TensorFlow's messages, and what native code prints to stderr."""
     sys.stderr.flush()
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     stderr = os.dup(2)
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)
@@ -39,6 +43,7 @@ def quiet() -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+        logger.setLevel(level)
 
 
 class _NoTensorFlow:

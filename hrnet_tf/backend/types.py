@@ -32,6 +32,7 @@ TFStrategy: TypeAlias = Any  # `tf.distribute.Strategy`
 TFSummaryWriter: TypeAlias = Any
 TFFunction: TypeAlias = Any  # what `tf.function` returns
 TFLiteConverter: TypeAlias = Any
+QuantizeConfig: TypeAlias = Any  # of tensorflow-model-optimization
 
 Arrays: TypeAlias = Any  # an array, or arrays in lists, tuples and dictionaries, as models take and return them
 Dataset: TypeAlias = Any  # what `fit` takes: `tf.data.Dataset`, `Sequence` or `PyDataset`, `(x, y[, sample_weight])`

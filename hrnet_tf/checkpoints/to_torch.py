@@ -1,4 +1,4 @@
-"""Export a run as a checkpoint of the official repositories."""
+"""Export a run or a Keras model as a checkpoint of the official repositories."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from hrnet_tf.backend.types import Weights
+from hrnet_tf.backend.types import KerasModel, Weights
 from hrnet_tf.checkpoints.layout import Entry, entries, from_variable
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.models.build import build_model
+from hrnet_tf.models.trunk import is_quantized, spec_of
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.network import PYRAMID, HRNetSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 
@@ -40,15 +41,44 @@ def export_run(run: Run, output: Path | str, layout: str = "official") -> int:
     Raises:
         HRNetError: If the run is quantized, or the layout or the format is unknown.
     """
-    if layout not in LAYOUTS:
-        raise HRNetError(f"`layout` must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     if run.quantized:
         raise HRNetError(f"{run.path} is quantized, and its BatchNorm is folded; export its parent, {run.parent_path}")
-    output = Path(output)
+    return _export(run.spec, load_weights(run.weights_path), Path(output), layout)
+
+
+def export_checkpoint(model: KerasModel, path: Path | str, *, layout: str = "official") -> int:
+    """Write the weights of a Keras model to a checkpoint of the official repositories, see `export_run`.
+
+    Args:
+        model: A model of `HRNet` or `SimpleBaseline`, with the head of the package.
+        path: A .safetensors, .npz or .pth file.
+        layout: Whose names to use; only "official".
+
+    Returns:
+        The number of entries.
+
+    Raises:
+        HRNetError: If the model is of another package, has a head of the user's own or is quantized, or the format is unknown.
+
+    Example:
+        >>> export_checkpoint(HRNet("pose-w32"), "pose_hrnet_w32.safetensors")  # doctest: +SKIP
+        1954
+    """
+    spec = spec_of(model)
+    if is_quantized(model):
+        raise HRNetError(f"`model` {model.name} is quantized; export the model that it was made from")
+    if spec.head_kind == PYRAMID:
+        raise HRNetError(f"`model` {model.name} has a head of another package, for which the layout has no names")
+    return _export(spec, model_weights(model), Path(path), layout)
+
+
+def _export(spec: Network, weights: Weights, output: Path, layout: str) -> int:
+    if layout not in LAYOUTS:
+        raise HRNetError(f"`layout` must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     write = {".safetensors": _write_safetensors, ".npz": _write_npz, ".pth": _write_torch}.get(output.suffix)
     if write is None:
         raise HRNetError(f"cannot write {output}: its name must end in .safetensors, .npz or .pth")
-    arrays = official_arrays(run.spec, load_weights(run.weights_path))
+    arrays = official_arrays(spec, weights)
     _write(output, arrays, write)
     return len(arrays)
 

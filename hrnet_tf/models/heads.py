@@ -18,6 +18,7 @@ from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
 
 Branches: TypeAlias = Mapping[int, Tensor]  # feature maps (N, H, W, C) by branch
 HEATMAP_LAYER, LOGITS_LAYER = "head_heatmaps", "head_logits"
+OUTPUT_DTYPE = "float32"  # also with a mixed precision policy: losses in float16 overflow
 
 
 def heatmap_head(x: Tensor, joints: int) -> Tensor:
@@ -46,7 +47,7 @@ def classification_head(branches: Branches, spec: HRNetSpec, *, folded: bool = F
         total = wide
     total = conv_unit(total, CLASSIFICATION_FEATURES * width, 1, name="head_features", bias=True, folded=folded)
     pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(total)
-    return keras.layers.Dense(spec.classes, name=LOGITS_LAYER)(pooled)
+    return keras.layers.Dense(spec.classes, dtype=OUTPUT_DTYPE, name=LOGITS_LAYER)(pooled)
 
 
 def feature_pyramid(branches: Branches, channels: int = PYRAMID_CHANNELS) -> dict[str, Tensor]:
@@ -75,4 +76,4 @@ def _gather(branches: Branches) -> Tensor:
 
 def _output_conv(x: Tensor, channels: int, name: str) -> Tensor:
     initializer = keras.initializers.RandomNormal(stddev=0.001)  # as in the official repositories
-    return keras.layers.Conv2D(channels, 1, kernel_initializer=initializer, name=name)(x)
+    return keras.layers.Conv2D(channels, 1, kernel_initializer=initializer, dtype=OUTPUT_DTYPE, name=name)(x)

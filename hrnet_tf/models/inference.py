@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.backend.keras_module import BACKEND, tf
+from hrnet_tf.backend.graph import flat
+from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
 from hrnet_tf.backend.types import Images, KerasModel, Tensor, TFFunction
 
 Outputs: TypeAlias = Any  # an array, or a dictionary of arrays by the names of the outputs
@@ -58,3 +59,19 @@ def as_arrays(outputs: Tensor | dict[str, Tensor]) -> Outputs:
     if isinstance(outputs, dict):
         return {name: np.asarray(value) for name, value in outputs.items()}
     return np.asarray(outputs)
+
+
+def extremes_model(model: KerasModel) -> KerasModel:
+    """Return a model of the minimum and maximum (2,) of the output of each layer, by its name; over all calls, if it is shared.
+
+    Args:
+        model: A functional model that shares no layers with others.
+    """
+    extremes: dict[str, Tensor] = {}
+    for layer in model.layers:
+        outputs = [x for node in range(len(layer.inbound_nodes)) for x in flat(layer.get_output_at(node))]
+        minima, maxima = ([ops.cast(reduce(x), "float32") for x in outputs] for reduce in (keras.backend.min, keras.backend.max))
+        extremes[layer.name] = keras.backend.stack(
+            [keras.backend.min(keras.backend.stack(minima)), keras.backend.max(keras.backend.stack(maxima))]
+        )
+    return keras.Model(model.input, extremes)

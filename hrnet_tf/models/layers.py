@@ -8,8 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hrnet_tf.backend.choice import TF_KERAS
-from hrnet_tf.backend.keras_module import BACKEND, NAME, keras, ops, tf
+from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
 from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
 from hrnet_tf.spec.network import Unit
 from mobile_eval.errors import HRNetError
@@ -93,13 +92,15 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
 class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """BatchNorm whose moving variance is unbiased: that of n values is multiplied by n / (n - 1).
 
-    PyTorch and the fused kernel of tf_keras do the same; Keras 3, and tf_keras with statistics over several devices, do not.
+    PyTorch and the fused kernel of tf_keras do the same; Keras 3, and tf_keras with statistics over several devices, do not. One
+    class for all, as files of weights name the classes of layers.
     """
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        decayed = self.momentum * self.moving_variance  # before the call, which updates the variance
+        biased = training and self.trainable and not getattr(self, "fused", False)
+        decayed = self.momentum * self.moving_variance if biased else None  # before the call, which updates the variance
         outputs = super().call(inputs, training=training, mask=mask)
-        if training and self.trainable:
+        if biased:
             count = ops.cast(_replicas() * (ops.size(inputs) // inputs.shape[-1]), self.moving_variance.dtype)
             update = self.moving_variance - decayed
             self.moving_variance.assign(decayed + update * count / ops.maximum(count - 1, 1))
@@ -111,10 +112,8 @@ def batch_normalization(name: str) -> KerasLayer:
 
     Under a `tf.distribute` strategy with several devices, its statistics are those of all devices.
     """
-    if _replicas() > 1:
-        return UnbiasedBatchNormalization(**BATCH_NORM, synchronized=True, name=name)
-    kind = keras.layers.BatchNormalization if NAME == TF_KERAS else UnbiasedBatchNormalization
-    return kind(**BATCH_NORM, name=name)
+    synchronized = {"synchronized": True} if _replicas() > 1 else {}
+    return UnbiasedBatchNormalization(**BATCH_NORM, **synchronized, name=name)
 
 
 def _replicas() -> int:
@@ -192,7 +191,7 @@ def deconv_unit(
     if folded:
         # TFLite has no activation inside a transposed convolution, so QAT must round between the two. Directly
         # before a ReLU, tensorflow-model-optimization takes Conv2DTranspose for a Conv2D and leaves it in float.
-        x = keras.layers.Activation("linear", name=f"{name}_linear{index}")(x)
+        x = keras.layers.Activation("linear", name=f"{name}_conv{index}_linear")(x)
         return keras.layers.ReLU(name=f"{name}_relu{index}")(x)
     return _normalized(x, name, index)
 

@@ -6,23 +6,33 @@ quantize and convert.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.choice import check_tf_keras
+from hrnet_tf.backend.graph import all_layers, output_tensors, pack_outputs
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.backend.types import Images, KerasLayer, KerasModel, Weights
+from hrnet_tf.backend.types import Images, KerasLayer, KerasModel, QuantizeConfig, Variable, Weights
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.detection.two_stage import is_detector
-from hrnet_tf.models.inference import Inference
+from hrnet_tf.models.detection.two_stage import DetectorStages, JoinedDetector, is_detector
+from hrnet_tf.models.functional import HRNetModel
+from hrnet_tf.models.inference import Inference, extremes_model
 from hrnet_tf.models.layers import StemPadding, Upsampling
+from hrnet_tf.models.rebuild import dtype_policy
+from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.runs.weights import set_model_weights
 from hrnet_tf.spec.architectures import Network
+from mobile_eval.errors import HRNetError
 
 Ranges = dict[str, tuple[float, float]]  # (minimum, maximum) by layer
 QUANTIZATION = "quantization-aware training"
+SAME_RANGE = ("StemPadding", "Upsampling", "UpSampling2D", "InputLayer")  # layers that do not change the range of values
+ROUNDED = ("Multiply", "Subtract", "Maximum", "Minimum", "PReLU", "Resizing")  # whose outputs int8 kernels compute
+ACTIVATIONS = ("linear", "relu", "relu6", "swish", "gelu", "sigmoid", "tanh", "softmax")
+OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "Lambda")  # what Keras makes of operations on tensors
 
 
 def build_quantized_model(spec: Network, folded_weights: Weights | None = None, *, keep_zeros: bool = False) -> KerasModel:
@@ -40,37 +50,127 @@ def build_quantized_model(spec: Network, folded_weights: Weights | None = None, 
     if folded_weights is not None:
         set_model_weights(model, folded_weights)
     keras.backend.reset_uids()  # the input layer is named by a counter; weights on disk need one name for it
-    if is_detector(model):
+    return fake_quantized(model, keep_zeros=keep_zeros)
+
+
+def fake_quantized(folded: KerasModel, *, keep_zeros: bool = False) -> KerasModel:
+    """Return a copy of a folded model that rounds as int8 does; of a detector, its two stages.
+
+    Args:
+        folded: A model of `rebuild(model, folded=True)` or `build_model(spec, folded=True)`.
+        keep_zeros: Whether kernel weights that are zero stay zero in training.
+
+    Raises:
+        HRNetError: A layer cannot be quantized.
+    """
+    if is_detector(folded):
         from hrnet_tf.models.detection.quantization import quantized_detector
 
-        return quantized_detector(model, spec, lambda stage: with_fake_quantization(stage, keep_zeros=keep_zeros))
-    return with_fake_quantization(model, keep_zeros=keep_zeros)
+        return quantized_detector(folded, hrnet_spec_of(folded), functools.partial(with_fake_quantization, keep_zeros=keep_zeros))
+    return with_fake_quantization(folded, keep_zeros=keep_zeros)
 
 
 def with_fake_quantization(model: KerasModel, *, keep_zeros: bool = False) -> KerasModel:
-    """Return a copy of a functional model that rounds as int8 does. Several outputs must be a list."""
+    """Return a copy of a functional model, with outputs of the same structure, that rounds as int8 does.
+
+    Raises:
+        HRNetError: A layer cannot be quantized.
+    """
     import tensorflow_model_optimization as tfmot
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
         default_8bit_prune_preserve_quantize_scheme as prune_preserve,
     )
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
-        default_8bit_quantize_configs,
-        default_8bit_quantize_scheme,
-    )
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_scheme
 
-    no_op = default_8bit_quantize_configs.NoOpQuantizeConfig()  # for layers that do not change the range of values
+    default = default_8bit_quantize_scheme.Default8BitQuantizeScheme
+    scheme = prune_preserve.Default8BitPrunePreserveQuantizeScheme() if keep_zeros else default()
+    check_quantizable(model)
+    outputs = output_tensors(model)
+    listed = keras.Model(model.input, outputs, name=model.name)  # the library does not support outputs by name
 
     def annotate(layer: KerasLayer) -> KerasLayer:
-        config = no_op if isinstance(layer, Upsampling | StemPadding) else None
+        config = _quantize_configs().get(type(layer).__name__)
         return tfmot.quantization.keras.quantize_annotate_layer(layer, quantize_config=config)
 
-    custom = {"Upsampling": Upsampling, "StemPadding": StemPadding, "NoOpQuantizeConfig": type(no_op)}
-    with tfmot.quantization.keras.quantize_scope(custom):
-        annotated = keras.models.clone_model(model, clone_function=annotate)
-        annotated.set_weights(model.get_weights())
-        default = default_8bit_quantize_scheme.Default8BitQuantizeScheme
-        scheme = prune_preserve.Default8BitPrunePreserveQuantizeScheme() if keep_zeros else default()
-        return tfmot.quantization.keras.quantize_apply(annotated, scheme)
+    with tfmot.quantization.keras.quantize_scope(_custom_objects()), dtype_policy("float32"):
+        annotated = keras.models.clone_model(listed, clone_function=annotate)
+        annotated.set_weights(listed.get_weights())
+        quantized = tfmot.quantization.keras.quantize_apply(annotated, scheme)
+    return _with_outputs_of(model, quantized)
+
+
+def without_fake_quantization(model: KerasModel) -> KerasModel:
+    """Return the folded float model with the weights of a quantization-aware one.
+
+    Args:
+        model: A model of `fake_quantized`, or any functional model with fake quantization of tensorflow-model-optimization.
+    """
+    import tensorflow_model_optimization as tfmot
+
+    if isinstance(model, JoinedDetector):
+        stages = DetectorStages(without_fake_quantization(model.maps), without_fake_quantization(model.boxes))
+        return JoinedDetector(stages, hrnet_spec_of(model))
+    copies: list[tuple[KerasLayer, KerasLayer]] = []
+
+    def copy(layer: KerasLayer) -> KerasLayer:
+        if type(layer).__name__ == "QuantizeLayer":
+            return keras.layers.Activation("linear", name=layer.name)
+        inner: KerasLayer = getattr(layer, "layer", layer)
+        config = inner.get_config()
+        if type(inner).__name__ in ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "Dense"):
+            function = getattr(inner.activation, "activation", inner.activation)  # inside of the library's own
+            config["activation"] = function if hasattr(function, "__name__") else "linear"
+        copies.append((layer, type(inner).from_config(config)))
+        return copies[-1][1]
+
+    listed = keras.Model(model.input, output_tensors(model), name=model.name)
+    with tfmot.quantization.keras.quantize_scope(_custom_objects()), dtype_policy("float32"):
+        float_model = keras.models.clone_model(listed, clone_function=copy)
+    for quantized, plain in copies:
+        weights = {_last_name(variable): variable for variable in quantized.weights}
+        plain.set_weights([weights[_last_name(variable)].numpy() for variable in plain.weights])
+    return _with_outputs_of(model, float_model)
+
+
+def _with_outputs_of(model: KerasModel, listed: KerasModel) -> KerasModel:
+    """A model with a list of outputs, as a model with the class, name and structure of outputs of another."""
+    kind = HRNetModel if isinstance(model, HRNetModel) else keras.Model
+    return kind(listed.input, pack_outputs(model, output_tensors(listed)), name=model.name)
+
+
+def check_quantizable(folded: KerasModel) -> None:
+    """Raise HRNetError, which names it, if quantization-aware training is not possible with a layer of a folded model."""
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_registry
+
+    registry = default_8bit_quantize_registry.Default8BitQuantizeRegistry()
+    for layer in () if is_detector(folded) else all_layers(folded):
+        kind = type(layer).__name__
+        known = kind in (*SAME_RANGE, *ROUNDED) or registry.supports(layer)
+        if kind == "Activation":
+            name = getattr(layer.activation, "__name__", str(layer.activation))
+            kind, known = f"{kind} {name}", name in ACTIVATIONS
+        if not known:
+            instead = "a Keras layer, such as Add" if kind in OPERATIONS else "others, such as Conv2D, Dense, Add, Multiply, ReLU"
+            raise HRNetError(
+                f"`model`: the layer {layer.name} ({kind}) cannot be quantized: replace it by {instead}, or compute it behind "
+                "the exported model"
+            )
+
+
+def _quantize_configs() -> dict[str, QuantizeConfig]:
+    """The configs of layers that tensorflow-model-optimization does not know, by the names of their classes."""
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_configs
+
+    same, rounded = (
+        default_8bit_quantize_configs.NoOpQuantizeConfig,
+        default_8bit_quantize_configs.Default8BitOutputQuantizeConfig,
+    )
+    return {name: same() for name in SAME_RANGE} | {name: rounded() for name in ROUNDED}
+
+
+def _custom_objects() -> dict[str, type]:
+    configs = {type(config).__name__: type(config) for config in _quantize_configs().values()}
+    return {"Upsampling": Upsampling, "StemPadding": StemPadding, **configs}
 
 
 def activation_ranges(model: KerasModel, groups: Iterable[Iterable[Images]]) -> Ranges:
@@ -95,11 +195,7 @@ def _extremes(model: KerasModel) -> Callable[[Images], Mapping[str, NDArray[np.f
         from hrnet_tf.models.detection.quantization import detector_extremes
 
         return detector_extremes(model)
-    extremes = {
-        layer.name: keras.backend.stack([keras.backend.min(layer.output), keras.backend.max(layer.output)])
-        for layer in model.layers
-    }
-    return Inference(keras.Model(model.input, extremes), model.input_shape[1:])
+    return Inference(extremes_model(model), model.input_shape[1:])
 
 
 def _as_ranges(extremes: Mapping[str, NDArray[np.float32]]) -> Ranges:
@@ -118,7 +214,7 @@ def initialize_ranges(quantized: KerasModel, activations: Ranges) -> None:
     for a short fine-tuning.
 
     Args:
-        quantized: A network of `build_quantized_model`.
+        quantized: A model of `fake_quantized`.
         activations: Ranges from `activation_ranges` of the folded network.
     """
     stages = getattr(quantized, "stages", None)
@@ -133,14 +229,19 @@ def initialize_ranges(quantized: KerasModel, activations: Ranges) -> None:
 
 def _initialize_layer(layer: KerasLayer, activation: tuple[float, float] | None) -> None:
     """Set the ranges of a layer; `activation` is that of its output."""
-    variables = {variable.name.removesuffix(":0").rsplit("/", 1)[-1]: variable for variable in layer.weights}
+    variables = {_last_name(variable): variable for variable in layer.weights}
     for name, variable in variables.items():
-        if name in ("kernel_min", "kernel_max"):
+        kernel = name.removesuffix("_min").removesuffix("_max")
+        if kernel.endswith("kernel") and kernel != name:
             axes = (0, 1, 2) if variable.shape.rank else None  # None: one range for the kernel
-            largest = np.abs(variables["kernel"].numpy()).max(axis=axes)
-            variable.assign(largest if name == "kernel_max" else -largest)
+            largest = np.abs(variables[kernel].numpy()).max(axis=axes)
+            variable.assign(largest if name.endswith("_max") else -largest)
         elif name.endswith(("_min", "_max")):
             if activation is None:
                 raise KeyError(f"no measured range for the layer {layer.name}")
             low, high = activation
             variable.assign(min(low, 0.0) if name.endswith("_min") else max(high, 0.0))
+
+
+def _last_name(variable: Variable) -> str:
+    return str(variable.name).removesuffix(":0").rsplit("/", 1)[-1]

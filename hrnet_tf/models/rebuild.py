@@ -8,15 +8,10 @@ Nested models are dissolved: the new model has one flat graph, as quantization-a
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hrnet_tf.backend.graph import (
-    LayerCall,
     flat,
     input_tensors,
     is_functional,
@@ -27,11 +22,11 @@ from hrnet_tf.backend.graph import (
 )
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasLayer, KerasModel, Tensor, Variable, Weights
-from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.folding import Chain, Folding, fold_batch_norm
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.gates import GATE_SUFFIX
 from hrnet_tf.models.hrnet import build_trunk
-from hrnet_tf.models.layers import StemPadding, UnitWrapper
+from hrnet_tf.models.layers import StemPadding, UnitWrapper, add_all
 from hrnet_tf.models.trunk import LAYER, Trunk, is_quantized, spec_of
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
@@ -39,7 +34,6 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
 
 FLOAT32 = "float32"
-FOLDABLE = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "Dense")  # layers that BatchNorm is folded into
 
 
 def rebuild(
@@ -50,8 +44,9 @@ def rebuild(
     Args:
         model: A functional Keras model that contains one network of the package. It is not changed.
         spec: The network of the model with fewer links or blocks; None for the same network.
-        folded: Whether BatchNorm is folded into the convolutions, also outside of the trunk where it directly follows one. The
-            new model computes in float32.
+        folded: Whether BatchNorm is folded into the convolutions, also outside of the trunk where it directly follows one, and
+            other layers are replaced by equal ones that quantization knows (see `folding.Folding`). The new model computes in
+            float32.
         gate: Applied to the output of each fusion link and residual block, see `gates.on_units`.
 
     Returns:
@@ -76,7 +71,8 @@ def rebuild(
     spec = spec or network
     if _full(spec) != _full(network):
         raise HRNetError(f"`spec` must be {network.name} with other links or blocks, got {spec.name} of other sizes")
-    return _Rebuilding(model, spec, folded=folded, gate=gate).rebuilt()
+    with dtype_policy(FLOAT32) if folded else contextlib.nullcontext():
+        return _Rebuilding(model, spec, folded=folded, gate=gate).rebuilt()
 
 
 def _full(spec: Network) -> Network:
@@ -95,17 +91,17 @@ class _Rebuilding:
         self.trunk = Trunk.of(model) if isinstance(spec, HRNetSpec) else Trunk((), ())
         self.trunk_layers = {call.layer.name: call.layer for call in self.trunk.calls}
         self.head_calls = [call for call in self.calls if call.layer is not None and call.layer.name not in self.trunk_layers]
-        self.norms = _foldable_norms(self.head_calls, output_tensors(model)) if folded else {}
-        self.clones: dict[int, KerasLayer] = {}  # by the id of the layer that it is a clone of
+        self.folding = Folding.of(self.head_calls, output_tensors(model)) if folded else None
+        self.chains: dict[int, Chain] = {}  # by the id of the layer that they replace
 
     def rebuilt(self) -> KerasModel:
         """Return the new model, with its weights."""
         sources = input_tensors(self.model)
         inputs = [keras.Input(x.shape[1:], batch_size=x.shape[0], dtype=x.dtype, name=x.name) for x in sources]
         tensors = dict(zip(map(id, sources), inputs, strict=True))
-        folded_norms = {id(norm) for norm in self.norms.values()}
+        absorbed = self.folding.absorbed if self.folding else ()
         for call in self.calls:
-            if call.layer is None or id(call.layer) in folded_norms:
+            if call.layer is None or id(call.layer) in absorbed:
                 tensors[id(call.outputs[0])] = tensors[id(call.inputs[0])]
             elif call.layer.name in self.trunk_layers:
                 if isinstance(call.layer, StemPadding):
@@ -124,29 +120,35 @@ class _Rebuilding:
         """Build the new trunk; return its outputs by the ids of those that they replace."""
         if not isinstance(self.spec, HRNetSpec):
             raise TypeError(f"{self.spec.name} has no trunk")
-        with _policy(FLOAT32 if self.folded else _policy_name(stem)):
+        with dtype_policy(FLOAT32 if self.folded else _policy_name(stem)):
             branches = build_trunk(image, self.spec, folded=self.folded, gate=self.gate)
         return {id(x): branches[branch] for branch, x in self.trunk.branches(self.spec).items()}
 
     def _call(self, layer: KerasLayer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call the clone of a layer outside of the trunk."""
+        """Call what replaces a layer outside of the trunk."""
         if not isinstance(layer, keras.layers.Layer):
             return layer(*args, **kwargs)  # an operation of Keras 3, which has no weights
-        if id(layer) not in self.clones:
-            self.clones[id(layer)] = self._clone(layer)
-        x = self.clones[id(layer)](*args, **kwargs)
-        if id(layer) in self.norms and type(layer).__name__ == "Conv2DTranspose":
-            # Directly before a ReLU, tensorflow-model-optimization takes Conv2DTranspose for a Conv2D and leaves it in float.
-            return keras.layers.Activation("linear", dtype=FLOAT32, name=f"{layer.name}_linear")(x)
+        if self.folded and type(layer).__name__ == "Add" and len(args[0]) > 2:
+            return add_all(args[0], name=layer.name)
+        if id(layer) not in self.chains:
+            self.chains[id(layer)] = self._chain(layer, args)
+        (first, _), *others = self.chains[id(layer)]
+        x = first(*args, **kwargs)
+        for replacement, _ in others:
+            x = replacement(x)
         return x
 
-    def _clone(self, layer: KerasLayer) -> KerasLayer:
+    def _chain(self, layer: KerasLayer, args: Sequence[Any]) -> Chain:
+        """The layers that replace a layer, with their weights."""
+        if self.folding is None or not args or isinstance(args[0], list | tuple | dict):
+            return [(self._clone(layer), layer.get_weights())]
+        return self.folding.replacement(layer, args[0], self._clone)
+
+    def _clone(self, layer: KerasLayer, **changes: object) -> KerasLayer:
         try:
-            config: JsonObject = layer.get_config()
+            config: JsonObject = {**layer.get_config(), **changes}
             if self.folded and layer.compute_dtype in ("float16", "bfloat16"):
                 config["dtype"] = FLOAT32
-            if id(layer) in self.norms:
-                config["use_bias"] = True
             return type(layer).from_config(config)
         except (NotImplementedError, TypeError, ValueError) as error:
             reason = (str(error).strip().splitlines() or ["it has no get_config"])[0]
@@ -168,39 +170,10 @@ class _Rebuilding:
                         variable.assign(weights[name])
 
     def _copy_head(self) -> None:
-        layers = {id(call.layer): call.layer for call in self.head_calls}
-        for key, clone in self.clones.items():
-            layer = layers[key]
-            if key in self.norms:
-                clone.set_weights(_folded_arrays(layer, self.norms[key]))
-            elif layer.weights:
-                clone.set_weights(layer.get_weights())
-
-
-def _foldable_norms(calls: Sequence[LayerCall], outputs: Sequence[Tensor]) -> dict[int, KerasLayer]:
-    """The BatchNorm layers that only normalize the output of one convolution, by the id of the convolution."""
-    producers = {id(x): call.layer for call in calls for x in call.outputs}
-    times_called = Counter(id(call.layer) for call in calls)
-    times_read = Counter([id(x) for call in calls for x in call.inputs] + [id(x) for x in outputs])
-    norms = {}
-    for call in calls:
-        if not isinstance(call.layer, keras.layers.BatchNormalization):
-            continue
-        conv = producers.get(id(call.inputs[0]))
-        alone = times_read[id(call.inputs[0])] == times_called[id(call.layer)] == times_called[id(conv)] == 1
-        if alone and type(conv).__name__ in FOLDABLE and getattr(conv, "activation", None) is keras.activations.linear:
-            norms[id(conv)] = call.layer
-    return norms
-
-
-def _folded_arrays(conv: KerasLayer, norm: KerasLayer) -> list[NDArray[np.float32]]:
-    """Kernel and bias of a convolution with the BatchNorm layer behind it folded in, see `fold_batch_norm`."""
-    arrays = {name.split("/")[-1]: array.astype(np.float64) for name, array in _named_weights([norm]).items()}
-    kernel, bias = [*conv.get_weights(), 0.0][:2]
-    scale = arrays.get("gamma", 1.0) / np.sqrt(arrays["moving_variance"] + norm.epsilon)
-    shape = {"Conv2DTranspose": (-1, 1), "DepthwiseConv2D": kernel.shape[2:]}.get(type(conv).__name__, (-1,))
-    folded_bias = arrays.get("beta", 0.0) + (bias - arrays["moving_mean"]) * scale
-    return [(kernel * scale.reshape(shape)).astype(np.float32), folded_bias.astype(np.float32)]
+        for chain in self.chains.values():
+            for layer, arrays in chain:
+                if layer.weights:
+                    layer.set_weights(arrays)
 
 
 def _named_weights(layers: Sequence[KerasLayer]) -> Weights:
@@ -218,7 +191,7 @@ def _policy_name(layer: KerasLayer) -> str:
 
 
 @contextlib.contextmanager
-def _policy(name: str) -> Iterator[None]:
+def dtype_policy(name: str) -> Iterator[None]:
     """Make layers with this dtype policy."""
     earlier = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(name)

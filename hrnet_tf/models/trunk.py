@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hrnet_tf.backend.graph import LayerCall, all_layers, is_functional, layer_calls, output_tensors
+from hrnet_tf.backend.graph import LayerCall, all_layers, input_tensors, is_functional, layer_calls, output_tensors
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.layers import StemPadding
 from hrnet_tf.spec.architectures import Network, network_from_json
@@ -53,7 +53,31 @@ def hrnet_spec_of(model: KerasModel) -> HRNetSpec:
 
 def is_quantized(model: KerasModel) -> bool:
     """Return whether a model has fake quantization of tensorflow-model-optimization."""
-    return any(type(layer).__name__.startswith("Quantize") for layer in getattr(model, "layers", ()))
+    layers = getattr(model, "layers", ())
+    return any(type(layer).__name__.startswith("Quantize") or is_quantized(layer) for layer in layers)
+
+
+def contains_network(model: KerasModel) -> bool:
+    """Return whether a Keras model contains a network of the package."""
+    return any(isinstance(layer, StemPadding) for layer in all_layers(model))
+
+
+def input_shape_of(model: KerasModel) -> tuple[int, int, int]:
+    """Return the shape (height, width, 3) of the images that a functional model takes.
+
+    Raises:
+        HRNetError: The model is not functional, has several inputs, or one that is not an RGB image of fixed size in float.
+    """
+    if not is_functional(model):
+        name = getattr(model, "name", type(model).__name__)
+        raise HRNetError(f"`model` {name} must be functional: made by keras.Model(inputs, outputs), not a subclass")
+    inputs = input_tensors(model)
+    shape = tuple(inputs[0].shape[1:])
+    is_image = len(inputs) == 1 and len(shape) == 3 and shape[2] == 3 and None not in shape
+    if not is_image or "float" not in str(getattr(inputs[0].dtype, "name", inputs[0].dtype)):
+        listed = " and ".join(f"{tuple(x.shape)} {getattr(x.dtype, 'name', x.dtype)}" for x in inputs)
+        raise HRNetError(f"`model` {model.name} must have one input, images (N, height, width, 3) in float32; got {listed}")
+    return int(shape[0]), int(shape[1]), int(shape[2])
 
 
 @dataclass(frozen=True)

@@ -1,99 +1,231 @@
-"""The ranking of a run's fusion links and residual blocks by importance, as ranking.json."""
+"""A ranking of fusion links and residual blocks by importance, and how a run keeps it: ranking.json."""
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
-from hrnet_tf.runs.run import Run
-from hrnet_tf.spec.architectures import network_from_json
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit, parse_unit
+from hrnet_tf.spec.architectures import network_from_json, network_to_json
+from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
-from mobile_eval.files import read_json, write_json
-from mobile_eval.typed import JsonObject, checked
+from mobile_eval.files import read_json, write_json, write_text
+from mobile_eval.tables import DataFrame, data_frame, text_table
+from mobile_eval.typed import Json, JsonObject, checked
+from mobile_eval.viz.link_diagram import link_diagram_svg
 
 RANKING_FILE = "ranking.json"
 PAIR = " ~ "  # separates the names of two methods
 
 
 @dataclass(frozen=True)
-class MethodRecord:
-    """Importance by one method.
+class Ranking:
+    """Importance of fusion links and residual blocks ("units") by one or several methods.
 
     Attributes:
-        stability: Rank correlation between the scores on two halves of the items. None if it is undefined.
-        importance: Importance of each unit by its name, the most important first.
+        spec: The ranked network.
+        items: Number of examples that importance was measured on.
+        seed: Seed of the method "random".
+        scores: Importance of each unit, by method. A unit with a higher score is needed more.
+        stability: Rank correlation between the scores on two halves of the examples, by method. None if it is undefined.
+        agreement: Rank correlation between two methods. None if it is undefined.
+        source_run: The larger run whose ranking this is, if the run was pruned or quantized after it had been ranked.
+
+    Example:
+        >>> ranking = hr.rank(model, val, methods=["leave-one-out", "taylor"])  # doctest: +SKIP
+        >>> print(ranking)  # doctest: +SKIP
+        >>> ranking.to_pandas().groupby("stage")["taylor"].mean()  # doctest: +SKIP
+        >>> ranking.plot("links.svg")  # doctest: +SKIP
     """
 
+    spec: HRNetSpec
+    items: int
+    seed: int
+    scores: dict[str, dict[Unit, float]]
+    stability: dict[str, float | None]
+    agreement: dict[tuple[str, str], float | None]
+    source_run: str | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods. Pruning uses the first by default."""
+        return tuple(self.scores)
+
+    def importance(self, method: str | None = None) -> dict[Unit, float]:
+        """Return the importance of each unit.
+
+        Args:
+            method: Name of a method; None for the first.
+
+        Raises:
+            HRNetError: The network was not ranked by this method.
+        """
+        method = method or self.methods[0]
+        if method not in self.scores:
+            raise HRNetError(f"not ranked by {method!r}, only by {', '.join(self.methods)}: rank with `methods` {method}")
+        return self.scores[method]
+
+    def link_importance(self, method: str | None = None) -> dict[str, float]:
+        """Return the importance of each fusion link by its name, as pictures and descriptions of models need it."""
+        return {str(unit): value for unit, value in self.importance(method).items() if isinstance(unit, FusionLink)}
+
+    def check_spec(self, spec: HRNetSpec) -> None:
+        """Raise HRNetError unless the ranking is of the network `spec`."""
+        if spec != self.spec:
+            ranked, other = (f"{network.name} with {len(network.links)} links" for network in (self.spec, spec))
+            difference = f"{ranked}, but `model` is {other}" if ranked != other else f"another {ranked} than `model` has"
+            raise HRNetError(f"`ranking` is of {difference}; rank this model")
+
+    def table(self) -> str:
+        """Return the importance of every unit, the most important first, and how far halves of the data and methods agree."""
+        scores = [
+            [str(unit), *(f"{self.scores[method][unit]:.2e}" for method in self.methods)] for unit in _ordered(self.importance())
+        ]
+        correlations = []
+        for row, name in enumerate(self.methods):
+            pairs = [(name, method) if index > row else None for index, method in enumerate(self.methods)][1:]
+            cells = ["" if pair is None else _correlation(self.agreement.get(pair)) for pair in pairs]
+            correlations.append([name, _correlation(self.stability[name]), *cells])
+        importance = text_table(["link or block", *self.methods], scores)
+        return f"{importance}\n\n{text_table(['rank correlation', 'two halves', *self.methods[1:]], correlations)}"
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def to_json(self) -> JsonObject:
+        """Return the ranking as plain data, the content of ranking.json: the most important units of each method come first."""
+        methods = {
+            name: {"stability": self.stability[name], "importance": {str(unit): scores[unit] for unit in _ordered(scores)}}
+            for name, scores in self.scores.items()
+        }
+        return {
+            "source_run": self.source_run,
+            "items": self.items,
+            "seed": self.seed,
+            "agreement": {PAIR.join(pair): value for pair, value in self.agreement.items()},
+            "methods": methods,
+            "spec": network_to_json(self.spec),
+        }
+
+    @classmethod
+    def from_json(cls, data: Json, spec: HRNetSpec, place: str = "not a ranking") -> Ranking:
+        """Return the ranking that `to_json` wrote.
+
+        Args:
+            data: Plain data.
+            spec: The network of the run, which files of version 0.2.0 do not name.
+            place: The file, for messages.
+
+        Raises:
+            HRNetError: The data are not those of a ranking of this network; the message begins with `place`.
+        """
+        stored: _StoredRanking = checked(data, _StoredRanking, place)
+        if not stored.methods:
+            raise HRNetError(f"{place}: methods is empty")
+        return cls(
+            spec=_stored_spec(stored.spec, place) if stored.spec else spec,
+            items=stored.items,
+            seed=stored.seed,
+            scores={name: _units(method.importance, spec, f"{place}: {name}") for name, method in stored.methods.items()},
+            stability={name: method.stability for name, method in stored.methods.items()},
+            agreement={_pair(name, place): value for name, value in stored.agreement.items()},
+            source_run=stored.source_run,
+        )
+
+    def to_pandas(self) -> DataFrame:
+        """Return a data frame with a row for each unit, in the order of the first method.
+
+        Its columns are "unit", "kind" ("link" or "block"), "stage", "module", and the methods.
+
+        Raises:
+            HRNetError: pandas is not installed.
+        """
+        return data_frame(
+            [
+                {
+                    "unit": str(unit),
+                    "kind": "link" if isinstance(unit, FusionLink) else "block",
+                    "stage": unit.stage,
+                    "module": unit.module,
+                    **{method: self.scores[method][unit] for method in self.methods},
+                }
+                for unit in _ordered(self.importance())
+            ]
+        )
+
+    def plot(self, path: Path | str | None = None, *, method: str | None = None) -> str:
+        """Draw the fusion links of the network, the more important the thicker.
+
+        Args:
+            path: SVG file to write; None writes none.
+            method: Name of a method; None for the first.
+
+        Returns:
+            SVG text.
+        """
+        svg = link_diagram_svg(self.spec.network_description(), self.link_importance(method))
+        if path is not None:
+            write_text(Path(path), svg)
+        return svg
+
+
+def save_ranking(folder: Path, ranking: Ranking) -> None:
+    """Write ranking.json into the folder of a run."""
+    write_json(folder / RANKING_FILE, ranking.to_json())
+
+
+def load_ranking(folder: Path, spec: HRNetSpec) -> Ranking:
+    """Read ranking.json from the folder of a run with the network `spec`. Raises HRNetError if it is missing or damaged."""
+    path = folder / RANKING_FILE
+    return Ranking.from_json(read_json(path, "ranking"), spec, f"{path} is damaged or of another version")
+
+
+@dataclass(frozen=True)
+class _StoredMethod:
     stability: float | None
     importance: dict[str, float]
 
 
 @dataclass(frozen=True)
-class RankingRecord:
-    """Content of ranking.json, see `training.ranking.ranking.Ranking`.
-
-    Attributes:
-        source_run: The larger run whose ranking this is, if the run was pruned or quantized after it had been ranked.
-        items: Number of items that importance was measured on.
-        seed: Seed of the method "random".
-        agreement: Rank correlation between two methods, by both names with `PAIR` between. None if it is undefined.
-        methods: Importance by method. Pruning uses the first by default.
-        spec: The ranked network as plain data. None in files of version 0.2.0.
-    """
-
+class _StoredRanking:
     source_run: str | None
     items: int
     seed: int
     agreement: dict[str, float | None]
-    methods: dict[str, MethodRecord]
+    methods: dict[str, _StoredMethod]
     spec: JsonObject | None = None
 
-    def ranked_spec(self, run: Run) -> HRNetSpec:
-        """Return the ranked network; that of `run` if the file does not tell."""
-        spec = run.hrnet_spec if self.spec is None else network_from_json(self.spec)
-        if not isinstance(spec, HRNetSpec):
-            raise HRNetError(f"spec: {spec.name} has no fusion links")
-        return spec
 
-    def link_importance(self) -> dict[str, float]:
-        """Return the importance of each fusion link by its name, by the first method."""
-        first = next(iter(self.methods.values()))
-        return {name: value for name, value in first.importance.items() if isinstance(parse_unit(name), FusionLink)}
-
-
-def save_ranking_record(run: Run, record: RankingRecord) -> None:
-    """Write ranking.json."""
-    write_json(run.path / RANKING_FILE, dataclasses.asdict(record))
-
-
-def load_ranking_record(run: Run) -> RankingRecord:
-    """Read ranking.json. Raises HRNetError if the run has not been ranked or the file is damaged."""
-    path = run.path / RANKING_FILE
-    if not path.is_file():
-        raise HRNetError(f"{run.path} has no {RANKING_FILE}; rank its links first with `{rank_command(run)}`")
-    place = f"{path} is damaged or of another version"
-    record: RankingRecord = checked(read_json(path, "ranking"), RankingRecord, place)
-    if not record.methods:
-        raise HRNetError(f"{place}: methods is empty")
-    for name in record.agreement:
-        if name.count(PAIR) != 1:
-            raise HRNetError(f"{place}: agreement of {name!r}, expected two methods such as 'taylor{PAIR}l0'")
+def _stored_spec(data: JsonObject, place: str) -> HRNetSpec:
     try:
-        record.ranked_spec(run)
+        spec = network_from_json(data)
     except HRNetError as error:
         raise HRNetError(f"{place}: {error}") from error
-    possible: tuple[Unit, ...] = (*run.hrnet_spec.possible_links, *run.hrnet_spec.possible_blocks)
-    known = {unit.name for unit in possible}
-    for method, stored in record.methods.items():
-        for unit in stored.importance:
-            if unit not in known:
-                raise HRNetError(f"{place}: {method}: {unit!r:.60} is no link or block of {run.spec.name}")
-    return record
+    if not isinstance(spec, HRNetSpec):
+        raise HRNetError(f"{place}: spec: {spec.name} has no fusion links")
+    return spec
 
 
-def rank_command(run: Run, *, include_blocks: bool = False) -> str:
-    """Return the command that ranks a run, for messages. An imported run has no data of its own, so the command asks for some."""
-    data = "" if run.config.get("train") else " --annotations FILE --images FOLDER"
-    return f"hrnet rank {shlex.quote(str(run.path))}{' --blocks' if include_blocks else ''}{data}"
+def _pair(name: str, place: str) -> tuple[str, str]:
+    first, separator, second = name.partition(PAIR)
+    if not separator or PAIR in second:
+        raise HRNetError(f"{place}: agreement of {name!r}, expected two methods such as 'taylor{PAIR}l0'")
+    return first, second
+
+
+def _units(importance: dict[str, float], spec: HRNetSpec, place: str) -> dict[Unit, float]:
+    """Importance by the link or block of a network at full connectivity."""
+    possible: tuple[Unit, ...] = (*spec.possible_links, *spec.possible_blocks)
+    known = {unit.name: unit for unit in possible}
+    for name in importance:
+        if name not in known:
+            raise HRNetError(f"{place}: {name!r:.60} is no link or block of {spec.name}")
+    return {known[name]: value for name, value in importance.items()}
+
+
+def _ordered(scores: dict[Unit, float]) -> list[Unit]:
+    """Units, the most important first."""
+    return sorted(scores, key=lambda unit: -scores[unit])
+
+
+def _correlation(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

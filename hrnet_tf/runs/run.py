@@ -15,6 +15,7 @@ folder without it is not a run.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import History, read_history
+from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, load_ranking
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.keypoint_categories import category_for
@@ -80,7 +82,25 @@ class Run:
             >>> Run.load("runs/full").spec.input_size  # doctest: +SKIP
             (128, 96)
         """
-        return load_run(path)
+        path = Path(path)
+        file = path / RUN_FILE
+        if not file.is_file():
+            reason = "it is a file" if path.is_file() else f"it has no {RUN_FILE}" if path.is_dir() else "there is no such folder"
+            raise HRNetError(
+                f"{path} is not a run folder: {reason}; expected one written by `hrnet train`, `build` or `checkpoint import`"
+            )
+        data = checked(read_json(file, "run"), JsonObject, str(file))
+        if data.get("step") not in STEPS:
+            raise HRNetError(f"{file} does not describe a run: its step must be one of {', '.join(STEPS)}")
+        return cls(
+            path,
+            data["step"],
+            _load_network(path / SPEC_FILE),
+            _checked_category(checked_entry(data, "category", JsonObject, str(file)), f"{file}: category"),
+            _checked_config(checked_entry(data, "config", JsonObject, str(file)), f"{file}: config"),
+            checked(data.get("parent"), str | None, f"{file}: parent"),
+            checked(data.get("inputs", {}), dict[str, JsonObject], f"{file}: inputs"),
+        )
 
     @property
     def hrnet_spec(self) -> HRNetSpec:
@@ -102,12 +122,29 @@ class Run:
     @property
     def parent(self) -> Run | None:
         """The run from which this run was made, if any. Raises HRNetError if its folder is no longer there."""
-        return None if self.parent_path is None else load_run(self.parent_path)
+        return None if self.parent_path is None else Run.load(self.parent_path)
 
     @property
     def history(self) -> History:
         """The finished epochs. Raises HRNetError if history.csv is damaged."""
         return History(tuple(read_history(self.path)))
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether there is a ranking."""
+        return (self.path / RANKING_FILE).is_file()
+
+    @property
+    def ranking(self) -> Ranking:
+        """The importance of the links, and of the blocks. Raises HRNetError if the run is not ranked, or the file is damaged."""
+        if not self.is_ranked:
+            raise HRNetError(f"{self.path} has no {RANKING_FILE}; rank its links first with `{self.rank_command()}`")
+        return load_ranking(self.path, self.hrnet_spec)
+
+    def rank_command(self, *, include_blocks: bool = False) -> str:
+        """Return the command that ranks the run, for messages. It asks for data if the run has none, such as an imported one."""
+        data = "" if self.config.get("train") else " --annotations FILE --images FOLDER"
+        return f"hrnet rank {shlex.quote(str(self.path))}{' --blocks' if include_blocks else ''}{data}"
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, step={self.step!r}, spec={self.spec.name!r})"
@@ -136,7 +173,7 @@ class Run:
             HRNetError: The weights are missing, damaged or of another network.
 
         Example:
-            >>> model = load_run("runs/pose").model()  # doctest: +SKIP
+            >>> model = Run.load("runs/pose").model()  # doctest: +SKIP
         """
         weights = load_weights(self.weights_path)
         model = self._quantized_model() if self.quantized else build_model(self.spec)
@@ -157,36 +194,6 @@ def save_run(run: Run) -> None:
     write_json(run.path / SPEC_FILE, network_to_json(run.spec))
     data = {"step": run.step, "parent": run.parent_path, "category": run.category, "config": run.config, "inputs": run.inputs}
     write_json(run.path / RUN_FILE, data)
-
-
-def load_run(path: AnyPath) -> Run:
-    """Read the description of a run.
-
-    Args:
-        path: The run folder.
-
-    Raises:
-        HRNetError: The folder is not a run, or one of its files is damaged. The message names the file and the entry.
-    """
-    path = Path(path)
-    file = path / RUN_FILE
-    if not file.is_file():
-        reason = "it is a file" if path.is_file() else f"it has no {RUN_FILE}" if path.is_dir() else "there is no such folder"
-        raise HRNetError(
-            f"{path} is not a run folder: {reason}; expected one written by `hrnet train`, `build` or `checkpoint import`"
-        )
-    data = checked(read_json(file, "run"), JsonObject, str(file))
-    if data.get("step") not in STEPS:
-        raise HRNetError(f"{file} does not describe a run: its step must be one of {', '.join(STEPS)}")
-    return Run(
-        path,
-        data["step"],
-        _load_network(path / SPEC_FILE),
-        _checked_category(checked_entry(data, "category", JsonObject, str(file)), f"{file}: category"),
-        _checked_config(checked_entry(data, "config", JsonObject, str(file)), f"{file}: config"),
-        checked(data.get("parent"), str | None, f"{file}: parent"),
-        checked(data.get("inputs", {}), dict[str, JsonObject], f"{file}: inputs"),
-    )
 
 
 def create_run(spec: Network, output: Path | str, *, links_from: Run | None = None, seed: int = 0) -> Run:

@@ -24,6 +24,7 @@ from mobile_eval.files import read_json
 from mobile_eval.model.archive import is_described, read_description
 from mobile_eval.model.graph import Operator, TFLiteGraph
 from mobile_eval.runtime.backend import CPU, Backend
+from mobile_eval.tables import DataFrame, data_frame
 from mobile_eval.typed import Json, JsonObject, checked
 
 FORMAT_VERSION = 1
@@ -60,6 +61,10 @@ class ProfileResult:
         measured_ms: Median latency of the full model, which took turns with its operators.
         environment: The machine.
         method: How the times were measured.
+
+    Example:
+        >>> result = hr.profile("full-int8.tflite")  # doctest: +SKIP
+        >>> result.parts_ms()["stem"], result.to_pandas().groupby("kind")["ms"].sum()  # doctest: +SKIP
     """
 
     model: str
@@ -94,6 +99,10 @@ class ProfileResult:
         """Convert to plain data."""
         sums = {"sum_ms": self.sum_ms, "parts_ms": self.parts_ms(), "kinds_ms": self.kinds_ms()}
         return {"format_version": FORMAT_VERSION, **sums, **dataclasses.asdict(self)}
+
+    def to_pandas(self) -> DataFrame:
+        """A data frame with a row for each operator. Raises HRNetError if pandas is not installed."""
+        return data_frame([dataclasses.asdict(operator) for operator in self.operators])
 
     @classmethod
     def from_json(cls, data: Json) -> ProfileResult:

@@ -148,13 +148,33 @@ def check_pairs(entries: object, names: Sequence[str], where: str) -> Pairs:
     """
     if not isinstance(entries, list | tuple) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in entries):
         raise HRNetError(f"{where}: expected a list of pairs of keypoints, got {brief(entries)}")
-    pairs = tuple((_index(first, names, where), _index(second, names, where)) for first, second in entries)
+    pairs = tuple((keypoint_index(first, names, where), keypoint_index(second, names, where)) for first, second in entries)
     seen: set[int] = set()
     for index in (index for pair in pairs for index in pair):
         if index in seen:
             raise HRNetError(f"{where}: {names[index]} occurs twice; a keypoint has one mirror image")
         seen.add(index)
     return pairs
+
+
+def keypoint_index(entry: object, names: Sequence[str], where: str) -> int:
+    """Return the index of a keypoint.
+
+    Args:
+        entry: Its name, or its index from 0.
+        names: The names of the keypoints.
+        where: Beginning of the message.
+
+    Raises:
+        HRNetError: There is no such keypoint.
+    """
+    if isinstance(entry, str) and entry in names:
+        return list(names).index(entry)
+    index = int(str(entry)) if str(entry).isdecimal() else -1
+    if isinstance(entry, bool) or not 0 <= index < len(names):
+        known = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
+        raise HRNetError(f"{where}: {entry!r} is neither a keypoint ({known}) nor an index from 0 to {len(names) - 1}")
+    return index
 
 
 def resolve_flip_pairs(text: str, known: Pairs | None, names: Sequence[str]) -> Pairs | None:
@@ -181,16 +201,6 @@ def unknown_pairs_message(names: Sequence[str]) -> str:
         f"it is not known which of the {len(names)} keypoints ({first}) are left and right: set `flip_pairs` {EXAMPLE} (names, "
         f"or indices from 0), or `flip_pairs` {NONE} if the object has no sides"
     )
-
-
-def _index(entry: object, names: Sequence[str], where: str) -> int:
-    if isinstance(entry, str) and entry in names:
-        return list(names).index(entry)
-    index = int(str(entry)) if str(entry).isdecimal() else -1
-    if isinstance(entry, bool) or not 0 <= index < len(names):
-        known = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
-        raise HRNetError(f"{where}: {entry!r} is neither a keypoint ({known}) nor an index from 0 to {len(names) - 1}")
-    return index
 
 
 def _sides(name: str) -> Iterator[tuple[int, Key, str]]:

@@ -5,7 +5,7 @@ box is extended to the aspect ratio of the input and padded, and its center beco
 
 A `Geometry` says how the length of a side is counted:
 
-standard   In pixels, as in the official code: a heatmap pixel is HEATMAP_STRIDE input pixels.
+standard   In pixels, as in the official code: a heatmap pixel is as many input pixels as the stride, HEATMAP_STRIDE by default.
 udp        In steps between pixel centers, one fewer than pixels: the box's edges become the centers of the input's outermost
            pixels, and these the centers of the heatmap's. Mirroring an input mirrors its heatmaps exactly (arXiv 1911.07524).
 """
@@ -56,9 +56,9 @@ def distances(size: Size, geometry: Geometry = STANDARD) -> Array:
     return np.array(size[::-1], np.float64) - (geometry == UDP)
 
 
-def heatmap_pixel(input_size: Size, geometry: Geometry = STANDARD) -> Array:
-    """Return the size (x, y) of a heatmap pixel in input pixels."""
-    height, width = (side // HEATMAP_STRIDE for side in input_size)
+def heatmap_pixel(input_size: Size, geometry: Geometry = STANDARD, stride: int = HEATMAP_STRIDE) -> Array:
+    """Return the size (x, y) of a heatmap pixel in input pixels, for heatmaps that are smaller than the input by `stride`."""
+    height, width = (side // stride for side in input_size)
     return np.asarray(distances(input_size, geometry) / distances((height, width), geometry), np.float64)
 
 

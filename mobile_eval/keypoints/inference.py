@@ -167,6 +167,7 @@ def _crop(model: TFLiteModel, image: Image, box: Sequence[float]) -> tuple[Store
 
 def _predict_crop(model: TFLiteModel, crop: Stored, matrix: Array, options: DecodingOptions) -> Array:
     keypoints = options.keypoints(model, crop)
-    keypoints[..., :2] += model.description.output.offset
-    pixel = heatmap_pixel(model.input_size, model.description.input.geometry)
+    output = model.description.output
+    keypoints[..., :2] += output.offset
+    pixel = heatmap_pixel(model.input_size, model.description.input.geometry, output.stride)
     return keypoints_in_image(keypoints, matrix[None], pixel)[0]

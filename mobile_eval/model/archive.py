@@ -80,8 +80,10 @@ def save_model_file(path: Path | str, flatbuffer: bytes, description: ModelDescr
     stored = dataclasses.replace(description, flatbuffer=Flatbuffer(len(flatbuffer), sha256(flatbuffer)))
     buffer = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(buffer, "a") as archive:
-        names = "".join(f"{name}\n" for name in description.label_names)
-        for name, content in ((MEMBER, json.dumps(stored.to_json(), indent=1)), (labels_member(description), names)):
+        members = {MEMBER: json.dumps(stored.to_json(), indent=1)}
+        if description.label_names:
+            members[labels_member(description)] = "".join(f"{name}\n" for name in description.label_names)
+        for name, content in members.items():
             member = zipfile.ZipInfo(name)  # has a fixed date: the same model gives the same bytes
             member.compress_type = zipfile.ZIP_STORED
             archive.writestr(member, content)

@@ -18,7 +18,10 @@ from mobile_eval.typed import Json, JsonObject, brief, checked
 FORMAT_VERSION = 1
 HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES = ("heatmaps", "keypoints", "class-maps", "class-scores")
 DETECTOR_MAPS, BOX_OUTPUTS = DETECTOR_OUTPUTS = ("detector-maps", "box-outputs")
-OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *DETECTOR_OUTPUTS)
+LOCATIONS, SCORES = "locations", "scores"  # the tensors of KEYPOINTS
+TENSORS = "tensors"  # outputs that are of no task
+CUSTOM_TASK = "custom"  # the task of such a model
+OUTPUTS = (HEATMAPS, KEYPOINTS, CLASS_MAPS, CLASS_SCORES, *DETECTOR_OUTPUTS, TENSORS)
 MAX_SIDE = 65_536  # pixels
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 IMAGES, RANDOM_IMAGES = "images", "random images"  # what a converted file was compared with the Keras model on
@@ -84,6 +87,8 @@ class ModelOutput:
     - CLASS_SCORES: logits (1, classes) of the image; `stride` is 0.
     - DETECTOR_MAPS and BOX_OUTPUTS: the two files of a detector, see `tasks.detection.constants.tensor_shapes`; `tensor` is the
       format of the first output.
+    - TENSORS: outputs that are of no task, such as several; `ModelDescription.outputs` lists them. `stride` is 0, and `tensor` is
+      the format of the first output that has one.
 
     Attributes:
         kind: One of OUTPUTS.
@@ -103,7 +108,7 @@ class ModelOutput:
     def __post_init__(self) -> None:
         if self.kind not in OUTPUTS:
             raise HRNetError(f"a model's output is one of {', '.join(OUTPUTS)}, got {self.kind!r}")
-        least = 0 if self.kind in (CLASS_SCORES, BOX_OUTPUTS) else 1
+        least = 0 if self.kind in (CLASS_SCORES, BOX_OUTPUTS, TENSORS) else 1
         if self.stride < least:
             raise HRNetError(f"the stride of {self.kind} must be at least {least}, got {self.stride}")
 
@@ -183,18 +188,19 @@ class ModelDescription:
         precision: One of PRECISIONS.
         input: The input.
         output: The output.
-        category: Joints or landmarks; no joints where the model predicts classes.
-        network: "architecture", "spec" (read by `hrnet_tf` only) and, for an HRNet, "width", "stages", "outputs",
-            "live_branches", "links", "removed_links" and "removed_blocks"; see `network.DescribedNetwork`.
+        category: Joints or landmarks; no joints where the model predicts classes or other tensors.
+        network: Empty for a model that contains no network of `hrnet_tf`; else "architecture", "spec" (read by `hrnet_tf` only)
+            and, for an HRNet, "width", "stages", "outputs", "live_branches", "links", "removed_links" and "removed_blocks"; see
+            `network.DescribedNetwork`.
         parameters: Number of parameters.
         multiply_adds: Multiply-adds of one image.
         importance: Importance of each link of the full network; a higher number means that the link is needed more.
-        source: Where the model came from: its run and that run's parent, "removal" of a pruned network (see
+        source: Where the model came from: its run and that run's parent, if any, "removal" of a pruned network (see
             `network.DescribedRemoval`), and "checked_on" (see `checked_on`).
         versions: Versions of the libraries that made the file.
         license: Licence of the weights.
-        task: Name of the task.
-        classes: Names of the classes, by index; empty where the model predicts keypoints.
+        task: Name of the task; CUSTOM_TASK for TENSORS.
+        classes: Names of the classes, by index; empty where the model does not predict classes.
         outputs: The output tensors, in the file's order.
         flatbuffer: Set when the description is embedded; None where another tool rewrote the file.
         boxes: Set in both files of a detector.
@@ -224,6 +230,8 @@ class ModelDescription:
                 f"{self.name}: {len(self.classes)} class names do not go with the output {self.output.kind}; "
                 "expected class names for a model that predicts classes, and none for keypoints"
             )
+        if self.output.kind == TENSORS and not self.outputs:
+            raise HRNetError(f"{self.name}: a model with the output {TENSORS} needs the list of its outputs")
         if self.precision not in PRECISIONS:
             raise HRNetError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
 

@@ -44,7 +44,14 @@ def get_task(name: str) -> AnyTask:
 
 
 def task_of(model: TFLiteModel) -> AnyTask:
-    """The task that a model is for."""
+    """The task that a model is for; HRNetError for outputs that are of no task."""
+    from mobile_eval.model.description import TENSORS
+
+    if model.description.output.kind == TENSORS:
+        names = ", ".join(tensor.name for tensor in model.description.outputs)
+        raise HRNetError(
+            f"{model.path.name} cannot be evaluated: no task has its outputs ({names}); `TFLiteModel.predict` runs it"
+        )
     return get_task(model.description.task)
 
 

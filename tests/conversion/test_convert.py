@@ -31,7 +31,7 @@ from mobile_eval.model.graph import TFLiteGraph
 from mobile_eval.runtime.interpreter import make_interpreter
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from training.config import TrainingConfig
-from training.quantize import quantize
+from training.quantize import quantize_run
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -52,9 +52,9 @@ def people(drawn: Path) -> KeypointDataset:
 
 @pytest.fixture(scope="module")
 def spec() -> HRNetSpec:
-    """Two stages: every kind of layer, and few layers for a short conversion."""
-    stages = StageSpec(1, 1), StageSpec(1, 1)
-    return HRNetSpec("micro", 4, (64, 64), 17, stages, stem_width=8, stage1_blocks=1, stage1_width=4).full()
+    """Two branches: every kind of layer, and few layers for a short conversion."""
+    sizes = {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4}
+    return HRNetSpec("micro", 4, (64, 64), 17, (StageSpec(1, 1),), **sizes).full()
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 def quantized_run(trained: Run, config: TrainingConfig) -> Run:
-    return quantize(trained, config.replace(epochs=1, learning_rate=1e-4), trained.path.parent / "quantized_run")
+    return quantize_run(trained, config.replace(epochs=1, learning_rate=1e-4), trained.path.parent / "quantized_run")
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +115,9 @@ def test_types_of_input_and_output(
     assert np.abs(expected - actual).max() <= step * 1.001
 
 
-@pytest.mark.parametrize("name", ["float32", "float16", "int8"])
-@pytest.mark.parametrize("source", ["trained", "quantized_run"])
+@pytest.mark.parametrize(
+    ("source", "name"), [("trained", "float32"), ("trained", "float16"), ("trained", "int8"), ("quantized_run", "int8")]
+)
 def test_camera_bytes_are_normalized_in_the_model(
     name: str, source: str, request: pytest.FixtureRequest, converted: ConvertCached, people: KeypointDataset, tmp_path: Path
 ) -> None:
@@ -141,8 +142,9 @@ def test_camera_bytes_are_normalized_in_the_model(
         assert result.parity.snr_db > converted(source, "int8").parity.snr_db - 3
 
 
-@pytest.mark.parametrize("name", ["float32", "dynamic", "int8"])
-@pytest.mark.parametrize("source", ["trained", "quantized_run"])
+@pytest.mark.parametrize(
+    ("source", "name"), [("trained", "float32"), ("trained", "int8"), ("quantized_run", "dynamic"), ("quantized_run", "int8")]
+)
 def test_keypoints_are_decoded_in_the_graph(
     name: str, source: str, request: pytest.FixtureRequest, converted: ConvertCached, people: KeypointDataset, tmp_path: Path
 ) -> None:
@@ -182,12 +184,19 @@ def test_files_over_the_limit_are_rejected(trained: Run, people: KeypointDataset
     assert TFLiteGraph(tmp_path / "m.tflite.rejected").operators
 
 
-def test_calibration_uses_the_training_data_by_default(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
-    default = convert_run(trained, ConvertOptions("int8"), tmp_path / "default.tflite")
+@pytest.fixture(scope="module")
+def on_training_data(trained: Run) -> ConversionResult:
+    """An int8 file that is calibrated on the first images of the training data."""
+    return convert_run(trained, ConvertOptions("int8"), trained.path.parent / "on_training_data.tflite", samples=12)
+
+
+def test_calibration_uses_the_training_data_by_default(
+    trained: Run, converted: ConvertCached, on_training_data: ConversionResult, people: KeypointDataset, tmp_path: Path
+) -> None:
     few = convert_run(trained, ConvertOptions("int8"), tmp_path / "few.tflite", people, samples=1)
     shuffled = convert_run(trained, ConvertOptions("int8"), tmp_path / "shuffled.tflite", samples=8, seed=3)
-    scales = {result.description.output.tensor.scale for result in (default, few, shuffled)}
-    assert len(scales) == 3
+    results = (on_training_data, converted("trained", "int8"), few, shuffled)
+    assert len({result.description.output.tensor.scale for result in results}) == 4
 
 
 def test_weights_must_be_finite(trained: Run, people: KeypointDataset, tmp_path: Path) -> None:
@@ -200,12 +209,14 @@ def test_weights_must_be_finite(trained: Run, people: KeypointDataset, tmp_path:
         convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
 
 
-def test_operators_are_supported_by_tflite_runtime(quantized_run: Run, tmp_path: Path) -> None:
-    convert_run(quantized_run, ConvertOptions("int8"), tmp_path / "m.tflite", runtime="tflite-runtime")
+def test_operators_are_supported_by_tflite_runtime(trained: Run, converted: ConvertCached, tmp_path: Path) -> None:
+    result = convert_run(trained, ConvertOptions("int8"), tmp_path / "m.tflite", runtime="tflite-runtime")
     older = {"PAD": 4, "CONV_2D": 1}
-    check_versions(tmp_path / "m.tflite", "auto", older)
-    with pytest.raises(HRNetError, match=r"stem_conv1 is CONV_2D version 3.* up to version 1"):
-        check_versions(tmp_path / "m.tflite", "tflite-runtime", older)
+    for path in (result.path, converted("quantized_run", "int8").path):
+        check_versions(path, "tflite-runtime")
+        check_versions(path, "auto", older)
+        with pytest.raises(HRNetError, match=r"stem_conv1 is CONV_2D version 3.* up to version 1"):
+            check_versions(path, "tflite-runtime", older)
 
 
 def test_errors_of_layers(converted: ConvertCached, tmp_path: Path) -> None:
@@ -242,11 +253,9 @@ def test_errors_of_layers_match_an_interpreter_that_keeps_all_tensors(
         assert error.snr_db == pytest.approx(snr_db(values, stored), abs=1e-3), error.layer
 
 
-def test_memory_budget_does_not_change_the_file(trained: Run, tmp_path: Path) -> None:
-    large, small = (
-        convert_run(trained, ConvertOptions("int8"), tmp_path / f"{budget}.tflite", samples=12, memory_budget=budget)
-        for budget in (2**30, 60_000)
-    )
+def test_memory_budget_does_not_change_the_file(trained: Run, on_training_data: ConversionResult, tmp_path: Path) -> None:
+    large, path = on_training_data, tmp_path / on_training_data.path.name
+    small = convert_run(trained, ConvertOptions("int8"), path, samples=12, memory_budget=60_000)
     assert small.path.read_bytes() == large.path.read_bytes()
     assert small.parity.snr_db == pytest.approx(large.parity.snr_db, abs=1e-3)
     assert small.layers == large.layers
@@ -257,11 +266,11 @@ def test_layers_that_lose_accuracy_are_named(quantized_run: Run, people: Keypoin
     broken.path.mkdir()
     weights = load_weights(quantized_run.weights_path)
     for bound in ("min", "max"):
-        weights[f"quant_stage3_module0_branch0_block0_conv1/post_activation_{bound}"] *= 1e-3  # too narrow
+        weights[f"quant_stage2_module0_branch0_block0_conv1/post_activation_{bound}"] *= 1e-3  # too narrow
     save_weights(broken.weights_path, weights)
     result = convert_run(broken, ConvertOptions("int8"), tmp_path / "m.tflite", people)
-    assert "stage3_module0_branch0_block0_conv1" in [error.layer for error in jumps(result.layers)]
-    assert "stage3_module0_branch0_block0_conv1" in str(result)
+    assert "stage2_module0_branch0_block0_conv1" in [error.layer for error in jumps(result.layers)]
+    assert "stage2_module0_branch0_block0_conv1" in str(result)
 
 
 def test_float_layers_of_a_quantization_recipe(

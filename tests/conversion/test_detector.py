@@ -5,25 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 from conversion.checks.verify import check_fully_int8
-from conversion.convert import convert_run
+from conversion.convert import convert, convert_run
 from conversion.detector import boxes_path
 from conversion.draft import ConversionResult
-from conversion.models import load_detector
+from conversion.models import as_detector, load_folded_model
 from conversion.options import ConvertOptions
 from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.faster_rcnn import decode_detections
 from hrnet_tf.models.folding import fold_batch_norm
+from hrnet_tf.models.trunk import is_quantized
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
@@ -41,6 +40,8 @@ from mobile_eval.tasks.detection.boxes import Objects
 from mobile_eval.tasks.detection.detector import Detector
 from mobile_eval.tasks.detection.report import f1_score
 from mobile_eval.tasks.registry import evaluate
+from tests.support.program import Hrnet
+from training.quantize import quantize
 from training.tasks.detection.task import Ap50Evaluator
 
 Converted = Callable[[str], ConversionResult]
@@ -116,6 +117,19 @@ def test_camera_input(run: Run, shapes: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(Detector(first).to_input(image)[0], resize(image, (64, 96)))
 
 
+@pytest.mark.slow
+def test_keras_detector_without_a_run(run: Run, converted: Converted, shapes: Path, tmp_path: Path) -> None:
+    images = np.stack([resize(read_image(shapes / "images" / f"train{number}.png"), (64, 96)) for number in range(1, 5)])
+    quantized = quantize(run.model(), normalize(images))
+    assert is_quantized(quantized)
+    file = convert(quantized, tmp_path / "m.tflite", format="float32", representative_data=images, labels=["square", "disc"])
+    assert (file.description.classes, len(file.conversion.paths)) == (("square", "disc"), 2)
+    outputs, expected = file.predict(images[:1]), TFLiteModel(converted("float32").path).predict(images[:1])
+    assert outputs.keys() == expected.keys() == {tensor.name for tensor in file.description.outputs}
+    for name in outputs:
+        np.testing.assert_allclose(outputs[name], expected[name], atol=1e-4)
+
+
 def test_descriptions_of_both_files(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.paths[1])
@@ -150,26 +164,23 @@ def test_ap_of_the_file_matches_ap_in_training(
     converted: Converted,
     shapes: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hrnet: Hrnet,
 ) -> None:
     data = load_detection_dataset(shapes / "val.json", shapes / "images")
-    network = load_detector(run, fake_quantized=False)
+    network = as_detector(load_folded_model(run, fake_quantized=False))
     metric_evaluator = Ap50Evaluator(data, run.spec, STANDARD)
     images = np.stack([resize(read_image(item.image_path), (64, 96)) for item in data.items])
     metric_evaluator.update({name: np.asarray(values) for name, values in network(normalize(images)).items()})
     options = f"--annotations {shapes / 'val.json'} --images {shapes / 'images'} --json {tmp_path / 'figures.json'}"
     options += f" --predictions {tmp_path / 'predictions.json'} --overlays {tmp_path / 'pictures'}"
-    monkeypatch.setattr(sys, "argv", ["hrnet", "evaluate", str(converted("float32").path), *options.split()])
-    with pytest.raises(SystemExit) as raised:
-        hrnet_tf.__main__.main()
-    assert raised.value.code in (0, None)
+    ended = hrnet("evaluate", converted("float32").path, options)
+    assert ended.code == 0
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["box_map"]["ap50"] == pytest.approx(metric_evaluator.result(), abs=1e-3)
     assert (figures["task"], figures["images"]) == ("detection", 6)
     assert len(json.loads((tmp_path / "predictions.json").read_text())) == figures["boxes_found"] > 0
     assert read_image(tmp_path / "pictures" / "0000_val1.jpg").shape == (96, 128, 3)
-    assert "AP50" in capsys.readouterr().out
+    assert "AP50" in ended.out
 
 
 def test_edge_tpu_check_of_both_files(converted: Converted) -> None:

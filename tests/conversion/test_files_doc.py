@@ -37,13 +37,13 @@ def people(drawn: Path) -> KeypointDataset:
 
 
 @pytest.fixture(scope="module")
-def run(small: HRNetSpec, people: KeypointDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tiny: HRNetSpec, people: KeypointDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of a network with random weights, whose heatmaps have maxima at random positions."""
     keras.utils.set_random_seed(2)
-    weights = model_weights(build_model(small))
+    weights = model_weights(build_model(tiny))
     head = "head_heatmaps/kernel"
     weights[head] = np.random.default_rng(2).normal(0, 1, weights[head].shape).astype(np.float32)
-    run = Run(tmp_path_factory.mktemp("doc") / "run", "train", small, people.category.to_json(), {})
+    run = Run(tmp_path_factory.mktemp("doc") / "run", "train", tiny, people.category.to_json(), {})
     save_run(run)
     save_weights(run.weights_path, weights)
     return run

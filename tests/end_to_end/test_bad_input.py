@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 
-import hrnet_tf.__main__
 from hrnet_tf.models.build import build_model
+from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
+from tests.support.program import Completed, Hrnet
 from training.config import TrainingConfig
-from training.ranking.ranking import Ranking, save_ranking
 
 
-@pytest.fixture
-def trained(spec: HRNetSpec, config: TrainingConfig, drawn: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def stored(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with random weights and a ranking."""
     category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
-    run = Run(tmp_path / "run", "train", spec, category, config.to_json())
+    run = Run(tmp_path_factory.mktemp("stored") / "run", "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
     scores = {"leave-one-out": dict.fromkeys(spec.links, 1.0)}
-    save_ranking(run, Ranking(spec, 24, 0, scores, {"leave-one-out": None}, {}))
+    save_ranking(run.path, Ranking(spec, 24, 0, scores, {"leave-one-out": None}, {}))
     return run.path
 
 
-def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """Runs the command and returns its only line on stderr."""
-    monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
-    with pytest.raises(SystemExit) as ended:
-        hrnet_tf.__main__.main()
-    assert ended.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    return lines[0]
+@pytest.fixture
+def trained(stored: Path, tmp_path: Path) -> Path:
+    """A copy of the run, which a test may damage."""
+    return Path(shutil.copytree(stored, tmp_path / "run"))
+
+
+def error_line(ended: Completed) -> str:
+    """The only line on stderr of a command that ended with exit code 2."""
+    assert ended.code == 2
+    [line] = ended.err.strip().splitlines()
+    return line
 
 
 def data(drawn: Path, annotations: Path | None = None) -> str:
@@ -54,7 +56,10 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
     [
         ("train pose-w99 {data} --output {out}", "'pose-w99'"),
         ("train pose-small-v1 {data} --input-size 100x64 --output {out}", "multiples of 32"),
-        ("train pose-small-v1 {data} --input-size big --output {out}", "expected HEIGHTxWIDTH"),
+        (
+            "train pose-small-v1 {data} --input-size big --output {out}",
+            "must be HEIGHTxWIDTH in pixels, such as 256x192, got 'big'",
+        ),
         (TRAIN + " {data} --batch-size 5000 --output {out}", "give a smaller --batch-size"),
         (
             "train pose-w32 {data} --epochs 30 --output {out}",
@@ -133,12 +138,11 @@ def test_error_is_one_line_with_exit_code_2(
     trained: Path,
     drawn: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hrnet: Hrnet,
 ) -> None:
     out = tmp_path / "out"
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
-    line = hrnet(command.format(data=data(drawn), drawn=drawn, run=trained, out=out), monkeypatch, capsys)
+    line = error_line(hrnet(command.format(data=data(drawn), drawn=drawn, run=trained, out=out)))
     assert line.startswith("error: ")
     assert message in line
     assert not out.exists()
@@ -168,43 +172,38 @@ def test_bad_annotations(
     message: str,
     drawn: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hrnet: Hrnet,
 ) -> None:
     path = changed_annotations(drawn, tmp_path, **change)
-    line = hrnet(f"{TRAIN} {data(drawn, path)} --output {tmp_path / 'out'}", monkeypatch, capsys)
+    line = error_line(hrnet(f"{TRAIN} {data(drawn, path)} --output {tmp_path / 'out'}"))
     assert message in line
     assert not (tmp_path / "out").exists()
 
 
-def test_run_with_other_keypoints(
-    trained: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_with_other_keypoints(trained: Path, drawn: Path, tmp_path: Path, hrnet: Hrnet) -> None:
     description = json.loads((trained / "run.json").read_text())
     description["category"]["keypoints"][0] = "chin"
     (trained / "run.json").write_text(json.dumps(description))
-    line = hrnet(f"quantize {trained} {data(drawn)} --output {tmp_path / 'out'}", monkeypatch, capsys)
+    line = error_line(hrnet(f"quantize {trained} {data(drawn)} --output {tmp_path / 'out'}"))
     assert "17 keypoints of 'person'" in line
     assert not (tmp_path / "out").exists()
 
 
-def test_damaged_weights(trained: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_weights(trained: Path, drawn: Path, hrnet: Hrnet) -> None:
     weights = trained / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    line = hrnet(f"convert {trained} --format float32 --output {trained / 'm.tflite'}", monkeypatch, capsys)
+    line = error_line(hrnet(f"convert {trained} --format float32 --output {trained / 'm.tflite'}"))
     assert "weights.safetensors is damaged" in line
     assert not (trained / "m.tflite").exists()
 
 
 @pytest.mark.slow
-def test_file_size_limit(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_file_size_limit(drawn: Path, tmp_path: Path, hrnet: Hrnet) -> None:
     out = tmp_path / "out"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # smaller than the weights, larger than the JSON files
     try:
-        line = hrnet(f"{TRAIN} {data(drawn)} --batch-size 8 --modules 1 --width 4 --output {out}", monkeypatch, capsys)
+        line = error_line(hrnet(f"{TRAIN} {data(drawn)} --batch-size 8 --modules 1 --width 4 --output {out}"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "cannot write" in line
@@ -244,8 +243,7 @@ def test_bad_input_of_detection(
     drawn: Path,
     shapes: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hrnet: Hrnet,
 ) -> None:
     content = json.loads((shapes / "train.json").read_text())
     first, *others = content["annotations"]
@@ -257,6 +255,6 @@ def test_bad_input_of_detection(
         (tmp_path / f"{name}.json").write_text(json.dumps({**content, "annotations": entries}))
     files = {name: tmp_path / f"{name}.json" for name in annotations}
     boxes, out = f"--train-annotations {shapes}/train.json --images {shapes}/images", tmp_path / "out"
-    line = hrnet(command.format(boxes=boxes, shapes=shapes, drawn=drawn, out=out, **files), monkeypatch, capsys)
+    line = error_line(hrnet(command.format(boxes=boxes, shapes=shapes, drawn=drawn, out=out, **files)))
     assert message in line
     assert not out.exists()

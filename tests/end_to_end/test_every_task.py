@@ -9,14 +9,13 @@ import pytest
 import typer
 
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.workflows.demo import DEMOS, Demo, demo_named, run_demo
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import read_description
-from training.ranking.ranking import load_ranking
 
 pytestmark = pytest.mark.slow
-MICRO = "--input-size 64x64 --width 4 --head-width 4 --stem-width 4 --stage1-width 4 --modules 2 --blocks 1"
+MICRO = "--input-size 64x64 --width 4 --head-width 4 --stem-width 4 --stage1-width 4 --modules 1 --blocks 1"
 NETWORKS = {"landmarks": "landmarks-small-v1", "segmentation": "segment-small-v1", "classification": "classify-small-v1"}
 METRICS = {"landmarks": "NME", "segmentation": "mIoU", "classification": "top-1"}
 
@@ -30,8 +29,8 @@ def test_demo(task: str, tmp_path: Path) -> None:
     results = json.loads(report.with_name("results.json").read_text())
     assert (results["task"], results["metric"]["name"]) == (task, METRICS[task])
     assert [model["label"] for model in results["models"]] == ["full-float32", "pruned-float32", "full-int8", "pruned-int8"]
-    full = load_run(tmp_path / "job" / "full")
-    assert set(load_ranking(full).importance()) == full.hrnet_spec.links
+    full = Run.load(tmp_path / "job" / "full")
+    assert set(full.ranking.importance()) == full.hrnet_spec.links
     pruned = read_description(tmp_path / "job" / "pruned-int8.tflite")
     assert len(pruned.network["links"]) <= 0.5 * len(full.hrnet_spec.links)
     assert pruned.source["removal"]["metric"] == METRICS[task]

@@ -22,7 +22,8 @@ from hrnet_tf.checkpoints.infer_spec import infer_network
 from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import read_checkpoint
 from hrnet_tf.runs.history import read_history, write_history
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.environment import Environment
@@ -46,7 +47,6 @@ from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.profile_chart import profile_svg
 from training.pruning.cost_model import latency_cost_model, removable_parts
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 from training.recipe import load_recipe
 
 from .mutations import damaged_bytes, damaged_csv, damaged_json, damaged_yaml
@@ -215,7 +215,7 @@ def _runs(folder: Path) -> dict[str, Reader]:
         category = {"name": "face", "keypoints": list(JOINTS), "skeleton": [[1, 2]]}
         run = Run(path, "train", spec(), category, _config())
         save_run(run)
-        save_ranking(run, Ranking(spec(), 10, 0, {"taylor": dict.fromkeys(spec().links, 0.5)}, {"taylor": 0.9}, {}))
+        save_ranking(run.path, Ranking(spec(), 10, 0, {"taylor": dict.fromkeys(spec().links, 0.5)}, {"taylor": 0.9}, {}))
         write_history(path, [{"epoch": epoch, "loss": 0.5 / epoch, "val_pck": 0.1 * epoch} for epoch in (1, 2, 3)])
         run.weights_path.write_bytes(save({"stem_conv1/kernel": np.zeros((3, 3, 3, 4), np.float32)}))
         damage = damaged_json if name.endswith(".json") else damaged_csv if name.endswith(".csv") else damaged_bytes
@@ -230,8 +230,8 @@ def _config() -> dict[str, Any]:
 
 
 def _read_run(path: Path) -> None:
-    run = load_run(path)
-    load_ranking(run)
+    run = Run.load(path)
+    _ = run.ranking
     read_history(path)
     load_weights(run.weights_path)
 

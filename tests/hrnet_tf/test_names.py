@@ -76,13 +76,30 @@ def test_names_are_documented(name: str) -> None:
     text = inspect.getdoc(value) or ""
     assert "Example:\n    >>>" in text
     if inspect.isclass(value):
-        parameters = set() if issubclass(value, Exception) else set(inspect.signature(value).parameters) - {"args", "kwargs"}
-        assert not parameters or re.search(r"^(Args|Attributes):$", text, re.MULTILINE)
+        made_here = {"__init__", "__new__"} & set(vars(value))
+        assert not made_here or re.search(r"^(Args|Attributes):$", text, re.MULTILINE)
         return
     assert name in RETURN_NOTHING or "\nReturns:\n" in text
     assert "\nRaises:\n" in text or name == "normalize"
     for parameter in inspect.signature(value).parameters:
         assert f"\n    {parameter}: " in text
+
+
+def test_names_are_in_the_reference() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference" / "api").glob("*.md"))
+    assert set(re.findall(r"^::: hrnet_tf\.(\w+)$", pages, re.MULTILINE)) == set(hr.__all__) - {"__version__"}
+
+
+def test_presets() -> None:
+    assert hr.list_presets("landmarks") == ["landmarks-w18", "landmarks-small-v1", "landmarks-small-v2"]
+    assert {hr.HRNet.preset(name).task for name in hr.list_presets("detection")} == {"detection"}
+    with pytest.raises(hr.HRNetError, match=r"`task` must be one of pose, .*, got 'poses'"):
+        hr.list_presets("poses")
+    with pytest.raises(hr.HRNetError, match="simple-baseline-r50 is no HRNet; use SimpleBaseline"):
+        hr.HRNet.preset("simple-baseline-r50")
+    with pytest.raises(hr.HRNetError, match="pose-w32 is no SimpleBaseline; use HRNet"):
+        hr.SimpleBaseline.preset("pose-w32")
+    assert hr.SimpleBaseline.preset("simple-baseline-r50", input_size=64, outputs=5).input_size == (64, 64)
 
 
 def test_losses() -> None:

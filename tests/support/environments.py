@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 Version = tuple[int, int]
 
 
@@ -44,6 +45,15 @@ def run_script(python: Path, script: Path, *arguments: object, libraries: Path |
     if completed.returncode:
         pytest.fail(f"{script.name} ended with {completed.returncode}:\n{completed.stdout[-2000:]}{completed.stderr[-4000:]}")
     return completed.stdout
+
+
+def run_on_keras3(python: Path, *arguments: str | Path, backend: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a command on Keras 3: this Python uses the source tree, another Python its installed package."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_USE", "KERAS"))}
+    environment |= {"HRNET_KERAS": "keras", "KERAS_BACKEND": backend}
+    if python == Path(sys.executable):
+        environment["PYTHONPATH"] = str(ROOT)
+    return subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def plain_environment() -> dict[str, str]:

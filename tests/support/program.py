@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperGroup
 
 from hrnet_tf.__main__ import app
 
+
+class Completed(NamedTuple):
+    """The exit code of a command, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    def output(self) -> str:
+        """What a command printed that succeeded."""
+        assert self.code == 0, self.err
+        return self.out
+
+
+Hrnet: TypeAlias = Callable[..., Completed]  # the fixture `hrnet`
 PROGRAM: Any = typer.main.get_command(app)
 
 

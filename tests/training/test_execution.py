@@ -22,7 +22,7 @@ from training.execution import Execution
 from training.pruning.budget import Budget
 from training.pruning.plan_run import PruneOptions
 from training.pruning.prune_run import prune_run
-from training.quantize import quantize
+from training.quantize import quantize_run
 from training.ranking.rank import METHODS, rank_run
 from training.train import train
 
@@ -62,7 +62,7 @@ def test_callbacks_best_weights_and_patience(step: str, ranked: Run, config: Tra
     if step == "prune":
         run = prune_run(ranked, PruneOptions(Budget(keep_links=0.5)), settings, output, execution=execution)
     else:
-        run = quantize(ranked, settings, output, execution=execution)
+        run = quantize_run(ranked, settings, output, execution=execution)
     assert [row["val_pck"] for row in read_history(run.path)] == pytest.approx([0.9, 0.8, 0.7])  # patience ends it
     best, stored = callback.saved[0], load_weights(run.weights_path)
     assert stored.keys() == best.keys()
@@ -89,7 +89,7 @@ def test_ranking_and_pruning_do_not_retrace(ranked: Run, config: TrainingConfig,
 def test_devices_and_config_must_agree(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     run, two = Run(tmp_path / "run", "train", small, {}, {}), Execution(Devices(count=2))
     with pytest.raises(HRNetError, match=r"1 devices.* 2"):
-        quantize(run, config, tmp_path / "quantized", execution=two)
+        quantize_run(run, config, tmp_path / "quantized", execution=two)
     with pytest.raises(HRNetError, match=r"1 devices.* 2"):
         prune_run(run, PruneOptions(Budget(keep_links=0.5)), config, tmp_path / "pruned", execution=two)
     assert list(tmp_path.iterdir()) == []

@@ -82,8 +82,14 @@ def make_devices(name: str = ONE, count: int | None = None) -> Devices:
         name: one, mirrored or multi-worker.
         count: Number of devices of this machine (mirrored only); None for all GPUs, or all CPUs where there is no GPU.
 
+    Returns:
+        The devices, for `Execution`.
+
     Raises:
         HRNetError: There is no such strategy, or the number of devices does not fit.
+
+    Example:
+        >>> execution = Execution(devices=make_devices("mirrored", 2))  # doctest: +SKIP
     """
     if name not in STRATEGIES:
         raise HRNetError(f"`strategy` must be one of {', '.join(STRATEGIES)}, got {name!r}")

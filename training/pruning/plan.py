@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
 from hrnet_tf.models.trunk import hrnet_spec_of, is_quantized
 from hrnet_tf.runs.pruning import Plan, RemovalStep
+from hrnet_tf.runs.ranking import Ranking
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
@@ -21,7 +22,6 @@ from training.pruning.removal_steps import measure_steps, removal_steps
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.keras_data import LOSS, KerasRankingData
-from training.ranking.ranking import Ranking
 from training.ranking.scores import check_finite
 
 RANDOM = "random"  # the method that removes units by importance alone

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from hrnet_tf.runs.pruning import Plan
-from hrnet_tf.runs.ranking import RANKING_FILE, rank_command
+from hrnet_tf.runs.ranking import RANKING_FILE, Ranking
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.network import FusionLink
@@ -21,7 +21,6 @@ from training.pruning.plan import RANDOM, plan_removals
 from training.pruning.removal_steps import LossIncrease
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
-from training.ranking.ranking import Ranking, load_ranking
 from training.ranking.scores import check_finite
 from training.ranking.task_data import TaskRankingData
 
@@ -76,13 +75,13 @@ def check_prunable(run: Run, options: PruneOptions) -> Ranking:
     if run.quantized:
         raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent_path}")
     links = run.hrnet_spec.links
-    ranking = load_ranking(run)
+    ranking = run.ranking
     if ranking.source_run:
-        raise HRNetError(f"{run.path} has only the ranking of {ranking.source_run}: rank it with `{rank_command(run)}`")
+        raise HRNetError(f"{run.path} has only the ranking of {ranking.source_run}: rank it with `{run.rank_command()}`")
     importance = ranking.importance(options.method)
     check_finite(importance, f"{run.path / RANKING_FILE}", f"rank it again with `hrnet rank {run.path}`")
     if options.include_blocks and all(isinstance(unit, FusionLink) for unit in importance):
-        raise HRNetError(f"the residual blocks of {run.path} were not ranked: run `{rank_command(run, include_blocks=True)}`")
+        raise HRNetError(f"the residual blocks of {run.path} were not ranked: run `{run.rank_command(include_blocks=True)}`")
     if not links:
         raise HRNetError(f"{run.path} has no fusion links left to remove")
     return ranking

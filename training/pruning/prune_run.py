@@ -15,7 +15,8 @@ from pathlib import Path
 from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.pruning import PRUNING_FILE, Plan, PruningRecord, load_pruning, save_pruning, units_kept
-from hrnet_tf.runs.run import RUN_FILE, Run, load_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import RUN_FILE, Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.memory import batch_size_for
@@ -37,7 +38,6 @@ from training.pruning.costs import Costs
 from training.pruning.plan_run import PruneOptions, check_prunable, costs_of, plan_run
 from training.pruning.prune import LARGEST_BATCH, prune
 from training.ranking.rank import rank_run
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 BATCH_NORM_ITEMS = 512  # that BatchNorm's statistics are estimated on
 
@@ -119,7 +119,7 @@ class _Rounds:
 
     def rank(self, run: Run, first: Ranking, *, include_blocks: bool) -> None:
         """Rank the run of a round as the first one was ranked, unless it has been done."""
-        if load_ranking(run).source_run is None:
+        if run.ranking.source_run is None:
             return
         rank_run(
             run,
@@ -170,7 +170,7 @@ def summary(run: Run, spec: HRNetSpec) -> str:
 
 def _interrupted_plan(output: Path, options: PruneOptions) -> Plan:
     """The plan of an interrupted pruning. Raises HRNetError if its options were others."""
-    pruned = load_run(output)
+    pruned = Run.load(output)
     record = load_pruning(pruned)
     if record is None:
         raise HRNetError(f"{output} has no {PRUNING_FILE} with the choice to resume; give another `output`")
@@ -180,8 +180,7 @@ def _interrupted_plan(output: Path, options: PruneOptions) -> Plan:
 
 def _save_plan(plan: Plan, run: Run, options: PruneOptions, pruned: Run) -> None:
     """Write pruning.json, ranking.json, and pictures of the links and of the removal steps."""
-    ranking = load_ranking(run)
-    save_ranking(pruned, dataclasses.replace(ranking, source_run=str(run.path)))
+    save_ranking(pruned.path, dataclasses.replace(run.ranking, source_run=str(run.path)))
     save_pruning(pruned, PruningRecord(str(run.path), options.to_json(), plan))
     plan.plot(pruned.path / "links.svg")
     if plan.metric is not None and plan.model_score is not None:

@@ -10,6 +10,5 @@ importance is needed more.
     task_data.py       examples of a task's data set, for runs
     keras_data.py      examples of any data set that `fit` takes, for Keras models
     scores.py          scores, and the rank correlation between them
-    ranking.py         the result
     rank.py            rank a Keras model, or a run on disk, by several methods
 """

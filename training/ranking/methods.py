@@ -86,11 +86,11 @@ class Taylor:
         factors, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
         variables = factors if NAME == TF_KERAS else [factor.value for factor in factors]  # TensorFlow's
 
-        def gradients(inputs: Tensor, targets: Tensor, weights: Tensor = None) -> Tensor:
+        def gradients(inputs: Tensor, targets: Tensor, *weights: Tensor) -> Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 for variable in variables:
                     tape.watch(variable)
-                loss = loss_of(inputs, targets, model(inputs, training=False), weights)
+                loss = loss_of(inputs, targets, model(inputs, training=False), *(weights or (None,)))
             return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
 
         signature = data.examples([0]).map(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype))

@@ -12,7 +12,7 @@ import numpy as np
 from hrnet_tf.backend.choice import check_tensorflow
 from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
 from hrnet_tf.models.trunk import is_quantized
-from hrnet_tf.runs.ranking import RANKING_FILE
+from hrnet_tf.runs.ranking import RANKING_FILE, Ranking, save_ranking
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET, parse_memory
 from mobile_eval.datasets.base import TaskDataset
@@ -26,7 +26,6 @@ from training.ranking.gated_network import GatedNetwork
 from training.ranking.keras_data import KerasRankingData
 from training.ranking.learned_gates import LearnedGates
 from training.ranking.methods import ImportanceMethod, LeaveOneOut, RandomScores, Taylor
-from training.ranking.ranking import Ranking, save_ranking
 from training.ranking.scores import agreement, check_finite, rank_correlation
 from training.ranking.task_data import TaskRankingData
 
@@ -153,5 +152,5 @@ def rank_run(
     ranking = rank_network(network, examples, methods, seed=seed)
     ranking.plot(run.path / "ranking.svg")
     write_text(run.path / "ranking_by_kind.svg", importance_by_kind_svg(ranking.link_importance()))
-    save_ranking(run, ranking)  # last: a folder with ranking.json has the pictures too
+    save_ranking(run.path, ranking)  # last: a folder with ranking.json has the pictures too
     return ranking

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.util
 import json
 import os
 import re
@@ -21,10 +20,11 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.layers import Upsampling
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.pose.predictions import load_keypoints
+from tests.support.environments import run_on_keras3
 from training.config import TrainingConfig
 from training.data.examples import Examples
 from training.data.tf_pipeline import training_dataset
@@ -48,39 +48,6 @@ class BackendResults:
     stepped: Weights
     folder: Path
     python: Path
-
-
-def run(python: Path, *arguments: str | Path, backend: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a command on Keras 3: this Python uses the source tree, another Python its installed package."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_USE", "KERAS"))}
-    environment |= {"HRNET_KERAS": "keras", "KERAS_BACKEND": backend}
-    if python == Path(sys.executable):
-        environment["PYTHONPATH"] = str(ROOT)
-    return subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def jax_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This Python if it has JAX, else that of an environment with the extra `jax` and without TensorFlow."""
-    if importlib.util.find_spec("jax"):
-        return Path(sys.executable)
-    folder = tmp_path_factory.mktemp("jax")
-    python, source = folder / "env" / "bin" / "python", folder / "source"
-    for package in ("hrnet_tf", "training", "conversion", "mobile_eval"):  # building writes into its source
-        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("setup.py", "pyproject.toml", "README.md"):
-        shutil.copy(ROOT / file, source)
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in (
-        [sys.executable, "-m", "venv", folder / "env"],
-        [*install, "-c", ROOT / "constraints.txt", f"{source}[jax]"],
-    ):
-        completed = subprocess.run(command, capture_output=True, text=True, check=False)
-        if completed.returncode:
-            pytest.skip(
-                f"needs jax and keras from a package index: {(completed.stderr.strip() or completed.stdout).splitlines()[-1]}"
-            )
-    return python
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +77,7 @@ def results(request: pytest.FixtureRequest, inputs: Path, tmp_path_factory: pyte
     python = Path(sys.executable) if request.param == "tensorflow" else request.getfixturevalue("jax_python")
     folder = tmp_path_factory.mktemp(request.param)
     shutil.copytree(inputs, folder, dirs_exist_ok=True)
-    completed = run(python, JOB, folder, backend=request.param, folder=folder)
+    completed = run_on_keras3(python, JOB, folder, backend=request.param, folder=folder)
     assert completed.returncode == 0, completed.stdout[-1000:] + completed.stderr[-4000:]
     facts = json.loads((folder / "facts.json").read_text())
     assert facts["backend"] == request.param
@@ -215,7 +182,7 @@ def test_resumed_training_equals_an_uninterrupted_one(results: BackendResults) -
 
 
 def test_tf_keras_loads_the_run(results: BackendResults, inputs: Path) -> None:
-    run = load_run(results.folder / "uninterrupted")
+    run = Run.load(results.folder / "uninterrupted")
     model = build_model(run.spec)
     set_model_weights(model, load_weights(run.weights_path))
     images = np.load(inputs / "inputs.npz")["images"][:, :32, :32]
@@ -223,7 +190,7 @@ def test_tf_keras_loads_the_run(results: BackendResults, inputs: Path) -> None:
 
 
 def test_ranking_equals_that_of_tf_keras(results: BackendResults, config: TrainingConfig) -> None:
-    scores = rank_run(load_run(results.folder / "uninterrupted"), load_keypoints(config.data.train).head(8)).importance()
+    scores = rank_run(Run.load(results.folder / "uninterrupted"), load_keypoints(config.data.train).head(8)).importance()
     ranked = json.loads((results.folder / "scores.json").read_text())
     assert ranked == pytest.approx({str(unit): score for unit, score in scores.items()}, rel=1e-2, abs=1e-7)
     assert len(set(ranked.values())) > 1
@@ -254,7 +221,7 @@ def test_missing_keras(jax_python: Path, tmp_path: Path) -> None:
 def test_commands_that_need_tf_keras_are_refused(results: BackendResults, command: str) -> None:
     data = ["--train-annotations", "train.json", "--images", "images"] if command == "quantize" else []
     arguments = ("-m", "hrnet_tf", command, "uninterrupted", *data, "--output", "none")
-    completed = run(results.python, *arguments, backend=results.facts["backend"], folder=results.folder)
+    completed = run_on_keras3(results.python, *arguments, backend=results.facts["backend"], folder=results.folder)
     assert completed.returncode == 2
     assert re.fullmatch(r"error: .*Keras 3.*HRNET_KERAS\n", completed.stderr)
     assert not (results.folder / "none").exists()
@@ -263,7 +230,7 @@ def test_commands_that_need_tf_keras_are_refused(results: BackendResults, comman
 def test_documented_script(results: BackendResults) -> None:
     script = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guides" / "keras3-jax.md").read_text(), re.DOTALL)[0]
     (results.folder / "script.py").write_text(script)
-    completed = run(results.python, "script.py", backend=results.facts["backend"], folder=results.folder)
+    completed = run_on_keras3(results.python, "script.py", backend=results.facts["backend"], folder=results.folder)
     assert completed.returncode == 0, completed.stderr[-4000:]
     assert re.fullmatch(r"epoch 1: loss 0\.\d+\nepoch 2: loss 0\.\d+\n", completed.stdout)
     if results.facts["backend"] == "tensorflow":
@@ -271,7 +238,7 @@ def test_documented_script(results: BackendResults) -> None:
             "import keras ", "import tf_keras as keras "
         )
         (results.folder / "script.py").write_text(tf_keras_script)
-        with_tf_keras = run(results.python, "script.py", backend="tensorflow", folder=results.folder)
+        with_tf_keras = run_on_keras3(results.python, "script.py", backend="tensorflow", folder=results.folder)
         assert with_tf_keras.returncode == 0, with_tf_keras.stderr[-4000:]
         assert re.fullmatch(r"epoch 1: loss 0\.\d+\nepoch 2: loss 0\.\d+\n", with_tf_keras.stdout)
     weights = load_weights(results.folder / "weights.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable
 
@@ -23,7 +24,8 @@ def micro() -> Micro:
     """A function that returns the spec of a micro network for a task, with changes."""
 
     def make(task: str, **changes: object) -> HRNetSpec:
-        sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": (StageSpec(1, 1),) * 3}
+        stages = (StageSpec(1, 1),) * (3 if task in ("pose", "detection") else 2)  # few layers to build
+        sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": stages}
         sizes |= {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4}
         interpolation = "bilinear" if task in ("segmentation", "landmarks") else "nearest"
         return HRNetSpec(name="micro", task=task, interpolation=interpolation, **{**sizes, **changes}).full()  # type: ignore[arg-type]
@@ -35,7 +37,8 @@ def micro() -> Micro:
 def checkpoint() -> Callable[[Network], Arrays]:
     """A function that returns the arrays of a network in the official layout, with random values."""
 
-    def make(spec: Network) -> Arrays:
+    @functools.cache
+    def arrays(spec: Network) -> Arrays:
         weights = {}
         for name, array in model_weights(build_model(spec)).items():
             rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -43,4 +46,4 @@ def checkpoint() -> Callable[[Network], Arrays]:
             weights[name] = rng.uniform(low, high, array.shape).astype(np.float32)
         return official_arrays(spec, weights)
 
-    return make
+    return lambda spec: dict(arrays(spec))

@@ -14,18 +14,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-import hrnet_tf.__main__
 from hrnet_tf.spec.complexity import complexity, parts
 from hrnet_tf.spec.presets import PRESETS, preset
 from hrnet_tf.spec.size_table import WIDE, entries, models_table, parts_table, show
+from tests.support.program import Hrnet
 
 
-def hrnet(arguments: str, monkeypatch: pytest.MonkeyPatch, columns: int = 120) -> int:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
-    with pytest.raises(SystemExit) as ended:
-        hrnet_tf.__main__.main()
-    return int(ended.value.code or 0)
+@pytest.fixture(autouse=True)
+def _columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -33,9 +30,8 @@ def rows(text: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
 
 
-def test_table_of_all_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hrnet("models", monkeypatch) == 0
-    table = rows(capsys.readouterr().out)
+def test_table_of_all_models(hrnet: Hrnet) -> None:
+    table = rows(hrnet("models").output())
     assert set(PRESETS) <= set(table)
     assert table["pose"] == ["256x192"]
     assert table["pose-w32"] == ["28,536,113", "7.645", "7.120", "53", "28.5", "+0.13", "7.10", "+0.28"]
@@ -44,27 +40,23 @@ def test_table_of_all_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert " ".join(table["f"]) == "parameters counted without BatchNorm's, / 2^20"
 
 
-def test_figures_that_are_not_reproduced_have_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hrnet("models --task segmentation", monkeypatch) == 0
-    table = rows(capsys.readouterr().out)
+def test_figures_that_are_not_reproduced_have_a_note(hrnet: Hrnet) -> None:
+    table = rows(hrnet("models --task segmentation").output())
     assert table["segment-w40"][4:] == ["45.2", "+1.54a", "493.2", "+1.11a"]
     assert " ".join(table["a"]).startswith("no rule or variant of W40 gives 45.2 and 493.2")
     assert "pose-w32" not in table
 
 
-def test_published_sizes_of_another_input_size(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hrnet("models --input-size 384x288 --task pose", monkeypatch) == 0
-    table = rows(capsys.readouterr().out)
+def test_published_sizes_of_another_input_size(hrnet: Hrnet) -> None:
+    table = rows(hrnet("models --input-size 384x288 --task pose").output())
     assert table["pose"] == ["384x288"]
     assert table["pose-w32"][1:] == ["17.201", "16.020", "53", "28.5", "+0.13", "16.0", "+0.12"]
     assert table["simple-baseline-r101"][3:] == ["–", "–", "–", "27.9", "-0.18b"]
-    assert hrnet("models pose-w32 --input-size 128x96", monkeypatch) == 0
-    assert rows(capsys.readouterr().out)["pose-w32"][4:] == ["–"] * 4
+    assert rows(hrnet("models pose-w32 --input-size 128x96").output())["pose-w32"][4:] == ["–"] * 4
 
 
-def test_parts_of_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hrnet("models pose-w32 --parts", monkeypatch) == 0
-    table = rows(capsys.readouterr().out)
+def test_parts_of_a_model(hrnet: Hrnet) -> None:
+    table = rows(hrnet("models pose-w32 --parts").output())
     assert set(parts(preset("pose-w32"))) <= set(table)
     assert table["stage1"] == ["286,208", "1.00", "868,220,928", "11.36"]
     assert table["stage4_module0_link0to3"] == ["92,800", "0.33", "12,386,304", "0.16"]
@@ -73,16 +65,14 @@ def test_parts_of_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert table["everything"] == ["28,536,113", "100.00", "7,645,003,776", "100.00"]
 
 
-def test_published_figures_of_a_model_have_sources(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hrnet("models segment-w48", monkeypatch) == 0
-    text = capsys.readouterr().out
+def test_published_figures_of_a_model_have_sources(hrnet: Hrnet) -> None:
+    text = hrnet("models segment-w48").output()
     assert "multiply-adds / 2^30: 696.2 in arXiv 1908.07919, 696.18 here, 0.00 %" in text
     assert "multiply-adds / 1e9: 747.3 in arXiv 1904.04514, 747.51 here, +0.03 %" in text
 
 
-def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hrnet("models simple-baseline-r50 --parts --json", monkeypatch) == 0
-    (model,) = json.loads(capsys.readouterr().out)["models"]
+def test_json(hrnet: Hrnet) -> None:
+    (model,) = json.loads(hrnet("models simple-baseline-r50 --parts --json").output())["models"]
     cost = complexity(preset("simple-baseline-r50"))
     assert (model["parameters"], model["multiply_adds"], model["links"]) == (cost.parameters, cost.multiply_adds, 0)
     assert model["deconvolution_multiply_adds"] == 1_409_286_144
@@ -91,8 +81,7 @@ def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert not model["published"][1]["reproduced"]
     assert sum(part["multiply_adds"] for part in model["parts"]) == cost.multiply_adds
     assert sum(part["parameters_share"] for part in model["parts"]) == pytest.approx(1)
-    assert hrnet("models --json", monkeypatch) == 0
-    assert [model["name"] for model in json.loads(capsys.readouterr().out)["models"]] == list(PRESETS)
+    assert [model["name"] for model in json.loads(hrnet("models --json").output())["models"]] == list(PRESETS)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +95,9 @@ def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("pose-w32 --input-size wide", "'wide'"),
     ],
 )
-def test_invalid_arguments(
-    arguments: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert hrnet(f"models {arguments}", monkeypatch) == 2
-    captured = capsys.readouterr()
+def test_invalid_arguments(arguments: str, message: str, hrnet: Hrnet) -> None:
+    captured = hrnet(f"models {arguments}")
+    assert captured.code == 2
     assert captured.out == ""
     (line,) = captured.err.splitlines()
     assert line.startswith("error: ")

@@ -43,8 +43,8 @@ def test_folding_batch_norm_preserves_the_outputs(spec: HRNetSpec, random_weight
     model, folded = build_model(spec), build_model(spec, folded=True)
     set_model_weights(model, random_weights(model))
     set_model_weights(folded, fold_batch_norm(model_weights(model)))
-    expected = model.predict_on_batch(images(spec))
-    np.testing.assert_allclose(folded.predict_on_batch(images(spec)), expected, atol=1e-4 * np.abs(expected).max())
+    expected = model(images(spec), training=False).numpy()
+    np.testing.assert_allclose(folded(images(spec), training=False).numpy(), expected, atol=1e-4 * np.abs(expected).max())
     assert len(folded.layers) < 0.7 * len(model.layers)
 
 
@@ -55,8 +55,8 @@ def test_initial_quantized_network_approximates_the_folded_one(spec: HRNetSpec, 
     set_model_weights(folded, weights)
     quantized = build_quantized_model(spec, weights)
     initialize_ranges(quantized, activation_ranges(folded, [[images(spec)]]))
-    expected = folded.predict_on_batch(images(spec))
-    difference = np.abs(quantized.predict_on_batch(images(spec)) - expected)
+    expected = folded(images(spec), training=False).numpy()
+    difference = np.abs(quantized(images(spec), training=False).numpy() - expected)
     assert difference.max() < 0.2 * np.ptp(expected)
     assert difference.mean() < 0.03 * np.ptp(expected)
     upsampling = [layer for layer in quantized.layers if isinstance(getattr(layer, "layer", None), Upsampling)]
@@ -68,7 +68,7 @@ def test_strided_convolution_pads_one_pixel_per_side() -> None:
     image = keras.Input((8, 8, 1))
     model = keras.Model(image, conv_unit(image, 1, 3, name="unit", stride=2, relu=False, folded=True))
     model.set_weights([np.ones((3, 3, 1, 1)), np.zeros(1)])
-    result = model.predict_on_batch(np.ones((1, 8, 8, 1)))[0, :, :, 0]
+    result = model(np.ones((1, 8, 8, 1)), training=False).numpy()[0, :, :, 0]
     assert result.tolist() == [[4, 6, 6, 6], [6, 9, 9, 9], [6, 9, 9, 9], [6, 9, 9, 9]]
 
 

@@ -31,7 +31,7 @@ losses = {"pose": HeatmapOHKM(5), "segmentation": PixelCrossEntropy(ohem_thresho
 image = np.random.default_rng(0).random((1, 64, 64, 3), "float32")
 outputs = {}
 for task, name in (("pose", "pose-small-v1"), ("segmentation", "segment-small-v1"), ("classification", "classify-small-v1")):
-    spec = customized(preset(name), input_size=(64, 64), width=8, modules="1,1,1", blocks=1)
+    spec = customized(preset(name), input_size=(64, 64), width=8, modules="1", blocks=1)
     model = build_model(spec, gate=on_units(spec.links, lambda name, unit: UnitGate(name)) if task == "pose" else None)
     outputs[task] = np.asarray(model(image))
     model.compile(keras.optimizers.Adam(1e-3), losses[task])

@@ -19,7 +19,7 @@ from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.layers import deconv_unit
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
@@ -35,7 +35,7 @@ from training.engine.networks import load_matching_weights
 from training.pruning.budget import Budget
 from training.pruning.plan_run import PruneOptions
 from training.pruning.prune_run import prune_run
-from training.quantize import quantize
+from training.quantize import quantize_run
 from training.ranking.rank import rank_run
 from training.train import train
 
@@ -87,9 +87,9 @@ def test_folding_batch_norm_preserves_the_outputs(small_baseline: SimpleBaseline
     set_model_weights(model, random_weights(model))
     set_model_weights(folded, fold_batch_norm(model_weights(model)))
     images = np.random.default_rng(1).standard_normal((2, 64, 64, 3)).astype(np.float32)
-    expected = model.predict_on_batch(images)
+    expected = model(images, training=False).numpy()
     assert expected.std() > 0.1
-    np.testing.assert_allclose(folded.predict_on_batch(images), expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(folded(images, training=False).numpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_deconvolution_pads_as_in_pytorch() -> None:
@@ -99,7 +99,7 @@ def test_deconvolution_pads_as_in_pytorch() -> None:
     model = keras.Model(image, deconv_unit(image, 1, 4, name="deconvolution1", folded=True))
     kernel, source, expected = np.array([1, 2, 3, 4]), np.array([1, 5]), np.array([2, 8, 14, 15])
     model.set_weights([np.outer(kernel, kernel)[:, :, None, None], np.array([0.5])])
-    result = model.predict_on_batch(np.outer(source, source)[None, :, :, None].astype(np.float32))
+    result = model(np.outer(source, source)[None, :, :, None].astype(np.float32), training=False).numpy()
     np.testing.assert_array_equal(result[0, :, :, 0], np.outer(expected, expected) + 0.5)
     with pytest.raises(HRNetError, match="got 3 - 2"):
         deconv_unit(image, 1, 3, name="deconvolution1")
@@ -147,7 +147,7 @@ def save_new_run(path: Path, spec: Network, config: TrainingConfig, category: di
 
 
 def test_ranking_and_pruning_need_fusion_links(config: TrainingConfig, tmp_path: Path) -> None:
-    run = load_run(save_new_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
+    run = Run.load(save_new_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
     assert run.spec == preset("simple-baseline-r50")
     assert run.spec.links == frozenset()
     data = load_keypoints(config.data.train)
@@ -174,8 +174,8 @@ def test_training_quantization_conversion_and_comparison(
 ) -> None:
     short = config.replace(epochs=1, batch_size=24, val=None)
     run = train(small_baseline, short, tmp_path / "run")
-    assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
-    tuned = quantize(run, short, tmp_path / "tuned")
+    assert Run.load(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
+    tuned = quantize_run(run, short, tmp_path / "tuned")
     data = load_keypoints(config.data.train).head(4)
     float32 = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite")
     assert float32.parity.max_error < 1e-4
@@ -222,7 +222,7 @@ def test_initial_quantized_network_approximates_the_folded_one(
     images = np.random.default_rng(1).standard_normal((2, 64, 64, 3)).astype(np.float32)
     quantized = build_quantized_model(small_baseline, weights)
     initialize_ranges(quantized, activation_ranges(folded, [[images]]))
-    expected = folded.predict_on_batch(images)
-    assert np.abs(quantized.predict_on_batch(images) - expected).mean() < 0.03 * np.ptp(expected)
+    expected = folded(images, training=False).numpy()
+    assert np.abs(quantized(images, training=False).numpy() - expected).mean() < 0.03 * np.ptp(expected)
     largest = np.abs(weights["deconvolution1_conv1/kernel"]).max()
     assert model_weights(quantized)["quant_deconvolution1_conv1/kernel_max"] == pytest.approx(largest)

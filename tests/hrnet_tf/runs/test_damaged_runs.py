@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from hrnet_tf.runs.pruning import Plan, PruningRecord, RemovalStep, load_pruning, save_pruning
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "run.json": load_run,
-    "spec.json": load_run,
-    "ranking.json": lambda path: load_ranking(load_run(path)),
-    "pruning.json": lambda path: load_pruning(load_run(path)),
+    "run.json": Run.load,
+    "spec.json": Run.load,
+    "ranking.json": lambda path: Run.load(path).ranking,
+    "pruning.json": lambda path: load_pruning(Run.load(path)),
 }
 VALUES = (None, True, -1, 10**30, 0.5, float("nan"), "x", [], ["x"], {}, {"x": 1})
 STEP = RemovalStep(("stage4_module0_link3to0",), (), importance=0.1, cost=3.0, ratio=0.9, loss=None, score=0.5)
@@ -36,7 +36,7 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     scores = {FusionLink(2, 0, 0, 1): 0.25, ResidualBlock(2, 0, 1, 0): 0.1}
     ranks = {"taylor": scores, "random": scores}
     stability: dict[str, float | None] = {"taylor": 0.9, "random": None}
-    save_ranking(run, Ranking(spec, 7, 3, ranks, stability, {("taylor", "random"): -1.0}, "runs/full"))
+    save_ranking(run.path, Ranking(spec, 7, 3, ranks, stability, {("taylor", "random"): -1.0}, "runs/full"))
     plan = Plan(spec, (STEP,), {STEP.removed[0]: 0.25}, "ms", 3.3, 3.3, None, "PCK@0.1", 0.01, 0.9)
     save_pruning(run, PruningRecord("runs/full", {"method": None}, plan))
     return run

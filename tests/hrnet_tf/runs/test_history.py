@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 import pytest
 
-import hrnet_tf.__main__
 from hrnet_tf.runs.history import read_history, write_history
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
+from tests.support.program import Hrnet
 
 ROWS = [{"epoch": 1, "loss": 0.5, "val_pck": 0.25}, {"epoch": 2, "loss": 0.25, "val_pck": float("nan")}]
 
@@ -49,8 +48,7 @@ def test_damaged_history(
     message: str,
     small: HRNetSpec,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hrnet: Hrnet,
 ) -> None:
     save_run(Run(tmp_path / "run", "train", small, {"name": "person", "keypoints": ["nose"]}, {}))
     path = tmp_path / "run" / "history.csv"
@@ -58,8 +56,6 @@ def test_damaged_history(
     with pytest.raises(HRNetError, match=str(path)) as raised:
         read_history(path.parent)
     assert message in str(raised.value)
-    monkeypatch.setattr(sys, "argv", ["hrnet", "plot", str(path.parent), "--output", str(tmp_path / "c.png")])
-    with pytest.raises(SystemExit) as ended:
-        hrnet_tf.__main__.main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.strip() == f"error: {raised.value}"
+    ended = hrnet("plot", path.parent, "--output", tmp_path / "c.png")
+    assert ended.code == 2
+    assert ended.err.strip() == f"error: {raised.value}"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from hrnet_tf.runs.history import write_history
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
 
 
 def test_run_round_trip(run: Run) -> None:
-    assert load_run(run.path) == run
+    assert Run.load(run.path) == run
 
 
 def test_parent_and_history(run: Run, tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ def test_architecture_in_spec_json(run: Run) -> None:
     path = run.path / "spec.json"
     stored = json.loads(path.read_text())
     assert stored["architecture"] == "hrnet"
-    assert load_run(run.path).hrnet_spec == run.spec
+    assert Run.load(run.path).hrnet_spec == run.spec
     path.write_text(json.dumps({**stored, "architecture": "vgg"}))
     with pytest.raises(HRNetError, match=r"spec\.json.*simple-baseline"):
-        load_run(run.path)
+        Run.load(run.path)
 
 
 def test_ranking_round_trip(run: Run) -> None:
@@ -71,8 +71,8 @@ def test_ranking_round_trip(run: Run) -> None:
     agreement: dict[tuple[str, str], float | None] = {("taylor", "random"): -1.0}
     larger = run.hrnet_spec.full()
     ranking = Ranking(larger, 7, 3, {"taylor": scores, "random": reverse}, stability, agreement, "runs/full")
-    save_ranking(run, ranking)
-    assert load_ranking(run) == ranking
+    save_ranking(run.path, ranking)
+    assert run.ranking == ranking
     assert ranking.importance() == ranking.importance("taylor") == scores
     assert ranking.importance("random") == reverse
     with pytest.raises(HRNetError, match="'l0'"):
@@ -82,16 +82,16 @@ def test_ranking_round_trip(run: Run) -> None:
 
 
 def test_ranking_without_spec_is_of_the_network_of_the_run(run: Run) -> None:
-    save_ranking(run, Ranking(run.hrnet_spec.full(), 2, 0, {"taylor": {FusionLink(2, 0, 0, 1): 0.5}}, {"taylor": None}, {}))
+    save_ranking(run.path, Ranking(run.hrnet_spec.full(), 2, 0, {"taylor": {FusionLink(2, 0, 0, 1): 0.5}}, {"taylor": None}, {}))
     path = run.path / "ranking.json"
     path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "spec"}))
-    assert load_ranking(run).spec == run.hrnet_spec
+    assert run.ranking.spec == run.hrnet_spec
 
 
 def test_ranking_of_another_version(run: Run) -> None:
     (run.path / "ranking.json").write_text('{"importance": {}}')
     with pytest.raises(HRNetError, match=r"ranking\.json.*'importance'"):
-        load_ranking(run)
+        _ = run.ranking
 
 
 def test_arrays_and_scalars_round_trip(tmp_path: Path) -> None:
@@ -124,18 +124,18 @@ def test_truncated_weights(tmp_path: Path) -> None:
 
 def test_folder_without_a_run(run: Run, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match=r"run\.json"):
-        load_run(tmp_path)
+        Run.load(tmp_path)
     (run.path / "run.json").write_text('{"step": "bake"}')
     with pytest.raises(HRNetError, match="build, train, prune, quantize"):
-        load_run(run.path)
+        Run.load(run.path)
     (run.path / "run.json").write_text('{"step": ')
     with pytest.raises(HRNetError, match=r"run\.json"):
-        load_run(run.path)
+        Run.load(run.path)
 
 
 def test_unranked_run(run: Run) -> None:
     with pytest.raises(HRNetError, match="`hrnet rank"):
-        load_ranking(run)
+        _ = run.ranking
 
 
 def test_full_disk(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_head_of_pose_has_no_width(spec: HRNetSpec) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pose-w32", "pose-small-v1", "pose-small-v2"])
+@pytest.mark.parametrize("name", ["pose-small-v1", "pose-small-v2"])
 def test_presets_equal_the_built_model(name: str) -> None:
     model = build_model(preset(name))
     assert complexity(preset(name)).parameters == sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -12,14 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mobile_eval.datasets.coco.categories import KeypointCategory
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalize
-from mobile_eval.model.description import ModelInput, ModelOutput, TensorFormat
+from mobile_eval.model.description import ModelInput, ModelOutput, OutputTensor, TensorFormat
 from mobile_eval.runtime import interpreter as runtime
 from mobile_eval.runtime.backend import Backend
 from mobile_eval.runtime.interpreter import find_runtime, make_interpreter, without_info_lines
 from mobile_eval.runtime.quantization import dequantize, quantize
 from mobile_eval.runtime.tflite_model import TFLiteModel
+from mobile_eval.tasks.registry import task_of
 from tests.mobile_eval.conftest import SIZE, MicroModels
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +47,33 @@ def test_int8_model_is_close_to_keras(model_path: Callable[..., Path], micro: Mi
 def test_normalized_crops_give_the_same_heatmaps(model_path: Callable[..., Path]) -> None:
     model = TFLiteModel(model_path())
     np.testing.assert_array_equal(model.heatmaps(CROPS), model.heatmaps(normalize(CROPS)))
+
+
+def test_model_stands_for_its_path_and_takes_threads(model_path: Callable[..., Path]) -> None:
+    model = TFLiteModel(TFLiteModel(model_path()), threads=2)
+    assert (os.fspath(model), model.backend.threads) == (str(model_path()), 2)
+    np.testing.assert_array_equal(model.predict(list(CROPS)), model.heatmaps(CROPS))
+    with pytest.raises(HRNetError, match="`backend`"):
+        TFLiteModel(model_path(), Backend(), threads=2)
+
+
+def test_outputs_of_no_task_are_predicted(model_path: Callable[..., Path], micro: MicroModels) -> None:
+    tensor = OutputTensor("depth", (1, 16, 12, 17), "int8", "depth of the scene")
+    changes = {"output": ModelOutput("tensors", 0, micro.formats["int8"][1]), "task": "custom", "outputs": (tensor,)}
+    model = TFLiteModel(model_path("int8", "custom", category=KeypointCategory("custom", ()), **changes))
+    assert model.output_names == ("depth",)
+    np.testing.assert_array_equal(model.predict(CROPS), TFLiteModel(model_path("int8")).heatmaps(CROPS))
+    with pytest.raises(HRNetError, match=r"cannot be evaluated.*depth"):
+        task_of(model)
+    reordered = dataclasses.replace(tensor, shape=(1, 12, 16, 17))
+    with pytest.raises(HRNetError, match=r"depth is \(1, 16, 12, 17\)"):
+        TFLiteModel(model_path("int8", "other", category=KeypointCategory("custom", ()), **changes | {"outputs": (reordered,)}))
+
+
+@pytest.mark.parametrize(("images", "message"), [(CROPS.astype(np.int64), "int64"), (CROPS[:0], "at least one")])
+def test_images_that_cannot_be_predicted(images: np.ndarray, message: str, model_path: Callable[..., Path]) -> None:
+    with pytest.raises(HRNetError, match=message):
+        TFLiteModel(model_path()).predict(images)
 
 
 def test_quantization_round_trip() -> None:

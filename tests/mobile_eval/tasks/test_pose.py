@@ -28,7 +28,7 @@ from tests.mobile_eval.conftest import SIZE, People
 
 def stub(category: KeypointCategory, heatmaps: NDArray[np.float32]) -> TFLiteModel:
     """A model that returns the same heatmaps (1, H, W, K) for every crop."""
-    output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0), SimpleNamespace(geometry="standard")
+    output, source = SimpleNamespace(kind=HEATMAPS, offset=0.0, stride=4), SimpleNamespace(geometry="standard")
     description = SimpleNamespace(category=category, output=output, input=source)
     methods = {
         "to_input": lambda crops: crops,

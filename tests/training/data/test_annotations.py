@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
+from tests.support.program import Hrnet
 from training.config import TrainingConfig
 from training.data.examples import Batch, examples_for
 from training.data.options import TrainingData
@@ -31,7 +31,6 @@ from training.pruning.budget import Budget
 from training.pruning.plan_run import PruneOptions, check_prunable
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.rank import rank_network
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
 from training.train import train
@@ -87,11 +86,11 @@ def test_keypoint_outside_the_image_has_weight_0(config: TrainingConfig, spec: H
 
 
 @pytest.mark.slow
-def test_training_with_nan_equals_training_with_0(config: TrainingConfig, small: HRNetSpec, tmp_path: Path) -> None:
+def test_training_with_nan_equals_training_with_0(config: TrainingConfig, tiny: HRNetSpec, tmp_path: Path) -> None:
     rows = []
     for name, position in (("nan", [NAN, NAN, 0]), ("zero", [0, 0, 0])):
         changed = with_annotations(config, tmp_path / f"{name}.json", with_unlabelled(position))
-        rows.append(read_history(train(small, changed, tmp_path / name).path))
+        rows.append(read_history(train(tiny, changed, tmp_path / name).path))
     assert len(rows[0]) == 2
     for nan, zero in zip(*rows, strict=True):
         assert nan["loss"] == pytest.approx(zero["loss"], rel=1e-5)
@@ -111,7 +110,7 @@ def test_pruning_refuses_nan_and_infinity(value: float, config: TrainingConfig, 
     run = Run(tmp_path / "run", "train", small, category, config.to_json())
     save_run(run)
     links = sorted(small.links)
-    save_ranking(run, Ranking(small, 2, 0, {"taylor": dict.fromkeys(links, 1.0)}, {"taylor": None}, {}))
+    save_ranking(run.path, Ranking(small, 2, 0, {"taylor": dict.fromkeys(links, 1.0)}, {"taylor": None}, {}))
     file = run.path / "ranking.json"
     content = json.loads(file.read_text())
     content["methods"]["taylor"]["importance"][str(links[1])] = value
@@ -167,26 +166,20 @@ def test_category_defaults_to_that_of_the_run(
 
 
 @pytest.mark.slow
-def test_commands_use_the_category_of_the_run(
-    people_and_dogs: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def hrnet(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            hrnet_tf.__main__.main()
-        written = capsys.readouterr()
-        assert not ended.value.code, written.err
-        return written.out + written.err
+def test_commands_use_the_category_of_the_run(people_and_dogs: DataSource, tmp_path: Path, hrnet: Hrnet) -> None:
+    def output_of(*arguments: object) -> str:
+        ended = hrnet(*arguments)
+        return ended.output() + ended.err
 
-    size = "--input-size=32x32", "--width=4", "--modules=1,1,1", "--blocks=1", "--stem-width=4", "--stage1-width=4"
+    size = "--input-size=32x32", "--width=4", "--modules=1,1", "--blocks=1", "--stem-width=4", "--stage1-width=4"
     data, run = ("--train-annotations", people_and_dogs.annotations, "--images", people_and_dogs.images), tmp_path / "run"
     one_epoch = "--epochs", 1, "--batch-size", 8
-    output = hrnet("train", "pose-small-v1", *size, *data, *one_epoch, "--category", "person", "--output", run)
+    output = output_of("train", "pose-small-v1", *size, *data, *one_epoch, "--category", "person", "--output", run)
     assert "training on 33 persons (category 'person' is used, not 'dog' with 2 annotations)" in output
-    assert load_run(run).config["train"]["category"] == "person"
+    assert Run.load(run).config["train"]["category"] == "person"
     ranking_data = "--annotations", people_and_dogs.annotations, "--images", people_and_dogs.images
-    output = hrnet("rank", run, *ranking_data, "--limit", 4, "--method", "random")
+    output = output_of("rank", run, *ranking_data, "--limit", 4, "--method", "random")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in output
-    assert load_ranking(load_run(run)).items == 4
-    output = hrnet("prune", run, *data, *one_epoch, "--keep-macs", 0.9, "--output", tmp_path / "pruned")
+    assert Run.load(run).ranking.items == 4
+    output = output_of("prune", run, *data, *one_epoch, "--keep-macs", 0.9, "--output", tmp_path / "pruned")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 from mobile_eval.errors import HRNetError
 from tests.support.image_files import png_that_claims
+from tests.support.program import Hrnet
 
-SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2 --output {out}"
+SMALL = "--input-size 32x32 --modules 1 --blocks 1 --width 4 --epochs 1 --batch-size 2 --output {out}"
 SEGMENT = "train segment-small-v1 --images {root}/images --masks {root}/masks " + SMALL
 NAMED = f"{SEGMENT} --classes {{root}}/classes.txt"
 CLASSIFY = "train classify-small-v1 --images {root}/animals " + SMALL
@@ -203,18 +202,14 @@ def test_error_is_one_line_and_nothing_is_written(
     message: str,
     root: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hrnet: Hrnet,
 ) -> None:
     spoil(root)
     out = tmp_path / "out"
-    monkeypatch.setattr(sys, "argv", ["hrnet", *command.format(root=root, out=out).split()])
-    with pytest.raises(SystemExit) as ended:
-        hrnet_tf.__main__.main()
-    error = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert "Traceback" not in error
-    lines = [line for line in error.splitlines() if line.startswith("error: ")]
+    ended = hrnet(command.format(root=root, out=out))
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+    lines = [line for line in ended.err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert message.format(root=root) in lines[0]
     assert not out.exists()

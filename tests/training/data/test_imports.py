@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import sys
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.errors import HRNetError
 from tests.support.killing import KilledError, kill_before_rename
+from tests.support.program import Hrnet
 from training.data.imports.layout import LabelledImage, folder_name, write_class_folders
 from training.data.imports.tfrecord import compression, import_tfrecords, record_files
 
@@ -44,22 +43,14 @@ def record(seed: int, label: int, **class_features: bytes) -> dict[str, bytes | 
     return {"image/encoded": encoded_image(seed), "image/class/label": label, **named}
 
 
-def hrnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        hrnet_tf.__main__.main()
-    written = capsys.readouterr()
-    return int(ended.value.code or 0), written.out, written.err
-
-
-def test_imagenet_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_imagenet_layout(tmp_path: Path, hrnet: Hrnet) -> None:
     shards = tmp_path / "shards"
     shards.mkdir()
     fish, bird = {"synset": b"n01440764", "text": b"tench, Tinca tinca"}, {"synset": b"n01514668", "text": b"cock"}
     write_records(shards / "train-00000-of-00002", [record(0, 1, **fish), record(1, 8, **bird)])
     write_records(shards / "train-00001-of-00002", [record(2, 1, **fish)])
     (shards / "README.txt").write_text("no records")
-    code, out, _ = hrnet(monkeypatch, capsys, "data", "import", "tfrecord", shards, "--output", tmp_path / "train")
+    code, out, _ = hrnet("data import tfrecord", shards, "--output", tmp_path / "train")
     assert (code, out.strip()) == (0, f"images: {tmp_path / 'train'}, 3")
     data = load_classification_dataset(tmp_path / "train")
     assert data.classes == ("n01440764", "n01514668")
@@ -144,13 +135,11 @@ def test_killed_import_leaves_no_output_folder(tmp_path: Path) -> None:
         (lambda path: write_records(path, [record(0, 1, text=b"..")]), "class '..'"),
     ],
 )
-def test_bad_records(
-    spoil: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_records(spoil: Any, message: str, tmp_path: Path, hrnet: Hrnet) -> None:
     path = tmp_path / "a.tfrecord"
     write_records(path, [record(0, 0), record(1, 1)])
     spoil(path)
-    code, _, error = hrnet(monkeypatch, capsys, "data", "import", "tfrecord", path, "--output", tmp_path / "out")
+    code, _, error = hrnet("data import tfrecord", path, "--output", tmp_path / "out")
     assert code == 2
     last = error.strip().splitlines()[-1]
     assert last.startswith("error: ")
@@ -241,13 +230,9 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "tfds"
 
 
-def test_tensorflow_datasets(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tensorflow_datasets(data_dir: Path, tmp_path: Path, hrnet: Hrnet) -> None:
     out = tmp_path / "colors"
-    code, printed, _ = hrnet(
-        monkeypatch, capsys, "data", "import", "tfds", "two_colors", "--split", "train", "--data-dir", data_dir, "--output", out
-    )
+    code, printed, _ = hrnet("data import tfds", "two_colors", "--split", "train", "--data-dir", data_dir, "--output", out)
     assert (code, printed.strip()) == (0, f"images: {out}, 5")
     data = load_classification_dataset(out)
     assert (data.classes, [image.label for image in data.images]) == (("cold", "warm"), [0, 0, 1, 1, 1])
@@ -257,17 +242,13 @@ def test_tensorflow_datasets(
         (("two_colors", "--split", "val"), "cannot get 'two_colors', split 'val', of tensorflow-datasets: "),
         (("no_such_set",), "cannot get 'no_such_set', split 'train', of tensorflow-datasets: "),
     ):
-        code, _, error = hrnet(
-            monkeypatch, capsys, "data", "import", "tfds", *arguments, "--data-dir", data_dir, "--output", tmp_path / "other"
-        )
+        code, _, error = hrnet("data import tfds", *arguments, "--data-dir", data_dir, "--output", tmp_path / "other")
         assert code == 2
         assert message in error.strip().splitlines()[-1]
         assert not (tmp_path / "other").exists()
 
 
-def test_tensorflow_datasets_not_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tensorflow_datasets_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hrnet: Hrnet) -> None:
     original_import = builtins.__import__
 
     def import_without_tfds(name: str, *arguments: Any, **options: Any) -> Any:
@@ -276,6 +257,6 @@ def test_tensorflow_datasets_not_installed(
         return original_import(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", import_without_tfds)
-    code, _, error = hrnet(monkeypatch, capsys, "data", "import", "tfds", "mnist", "--output", tmp_path / "out")
+    code, _, error = hrnet("data import tfds", "mnist", "--output", tmp_path / "out")
     assert code == 2
     assert error.strip() == "error: tensorflow-datasets is not installed: `pip install 'hrnet-tf[tfds]'`"

@@ -5,33 +5,30 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-import hrnet_tf.__main__
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.ranking import rank_command
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
+from tests.support.program import Hrnet
 from training.config import TrainingConfig
 from training.data.options import TrainingData
 from training.data.sources import run_source, run_sources
-from training.ranking.ranking import load_ranking
 
 NO_OPTIONS = TrainingData()
 
 
 @pytest.fixture
-def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
-    run = Run(tmp_path / "a run", "train", spec, COCO_PERSON, config.to_json())
+def run(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+    run = Run(tmp_path / "a run", "train", small, COCO_PERSON, config.to_json())
     save_run(run)
-    return load_run(run.path)
+    return Run.load(run.path)
 
 
 def test_data_of_the_run(run: Run, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -83,14 +80,13 @@ def test_missing_data(run: Run, config: TrainingConfig, caplog: pytest.LogCaptur
 
 
 @pytest.mark.slow
-def test_suggested_command_works_as_printed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suggested_command_works_as_printed(run: Run, hrnet: Hrnet) -> None:
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     with pytest.raises(HRNetError, match="`hrnet rank") as raised:
-        load_ranking(run)
-    for command in (str(raised.value).split("`")[1], rank_command(run, include_blocks=True)):
-        monkeypatch.setattr(sys, "argv", [*shlex.split(command), "--limit", "4"])
-        with pytest.raises(SystemExit) as ended:
-            hrnet_tf.__main__.main()
-        assert not ended.value.code
-        ranked = load_ranking(run).importance()
+        _ = run.ranking
+    for command in (str(raised.value).split("`")[1], run.rank_command(include_blocks=True)):
+        program, *words = shlex.split(command)
+        assert program == "hrnet"
+        assert hrnet(words, "--limit 4").code == 0
+        ranked = run.ranking.importance()
         assert len(ranked) == len(run.hrnet_spec.links) + ("--blocks" in command) * len(run.hrnet_spec.live_blocks)

@@ -84,18 +84,18 @@ class ScaleRecorder(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 @pytest.mark.slow
-def test_resumed_run_in_float16(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_resumed_run_in_float16(tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     half = config.replace(precision="float16", batch_size=11, accumulate=2, ema=0.9, val=None)
-    assert build_for_training(small, half).get_layer("stem_conv2").compute_dtype == "float16"
+    assert build_for_training(tiny, half).get_layer("stem_conv2").compute_dtype == "float16"
     assert keras.mixed_precision.global_policy().name == "float32"
     with pytest.raises(KeyboardInterrupt):
-        train(small, half, tmp_path / "run", execution=Execution(callbacks=(ScaleRecorder(1),)))
+        train(tiny, half, tmp_path / "run", execution=Execution(callbacks=(ScaleRecorder(1),)))
     weights = load_weights(tmp_path / "run" / "weights.safetensors")
     assert {array.dtype for array in weights.values()} == {np.dtype("float32")}
     assert all(np.isfinite(array).all() for array in weights.values())
     saved = load_weights(tmp_path / "run" / "checkpoint.safetensors")
     recorder = ScaleRecorder()
-    train(small, half, tmp_path / "run", execution=Execution(callbacks=(recorder,)), resume=True)
+    train(tiny, half, tmp_path / "run", execution=Execution(callbacks=(recorder,)), resume=True)
     [(scale, count)] = recorder.scales
     assert {scale, count} <= {float(array) for array in saved.values() if array.shape == ()}
     assert scale <= INITIAL_SCALE

@@ -19,7 +19,7 @@ from training import quantize
 from training.callbacks.validation import measure
 from training.config import TrainingConfig
 from training.data.examples import evaluation_inputs
-from training.quantize import calibration_groups
+from training.quantize import calibration_batches, calibration_groups
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_ranges_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingC
     monkeypatch.setattr(quantize, "GROUP_ITEMS", 8)
     data = load_keypoints(config.data.train).head(20)
     ranges, budget_ranges = (
-        activation_ranges(folded, calibration_groups(data, spec, STANDARD, budget)) for budget in (2**30, 3 * live_bytes(spec))
+        activation_ranges(folded, calibration_groups(calibration_batches(data, spec, STANDARD), size)) for size in (8, 3)
     )
     assert ranges.keys() == budget_ranges.keys() == {layer.name for layer in folded.layers}
     inputs = evaluation_inputs(data.items, spec)

@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hrnet_tf.backend.keras_module import keras
+from hrnet_tf.models.trunk import spec_of
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
+from tests.hrnet_tf.backend.keras_features import two_losses, two_outputs
 from training.config import TrainingConfig
 from training.engine.strategies import Devices, make_devices
 from training.execution import Execution
@@ -28,6 +31,7 @@ from training.train import train
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 JOB = Path(__file__).with_name("devices_job.py")
+WEIGHTS = "weights.safetensors"
 STEP = {"settings": PoseSettings(rotation=0.0, scale=0.0), "epochs": 1, "learning_rate": 1e-3, "warmup_epochs": 0.0, "val": None}
 
 
@@ -38,26 +42,26 @@ def settings(config: TrainingConfig) -> TrainingConfig:
 
 
 @pytest.fixture(scope="module")
-def folder(small: HRNetSpec, settings: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tiny: HRNetSpec, settings: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the spec and the config of the jobs."""
     path = tmp_path_factory.mktemp("devices")
-    (path / "spec.json").write_text(json.dumps(small.to_json()))
+    (path / "spec.json").write_text(json.dumps(tiny.to_json()))
     (path / "config.json").write_text(json.dumps(settings.to_json()))
     return path
 
 
 @pytest.fixture(scope="module")
-def single_device(small: HRNetSpec, settings: TrainingConfig, folder: Path) -> Path:
+def single_device(tiny: HRNetSpec, settings: TrainingConfig, folder: Path) -> Path:
     """The run folder of the training on one device."""
-    return train(small, settings, folder / "single_device").path
+    return train(tiny, settings, folder / "single_device").path
 
 
 def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "2", **variables}
 
 
-def start_workers(folder: Path, name: str, *options: str) -> list[subprocess.Popen[str]]:
-    """Starts two workers."""
+def start_workers(folder: Path, *names: str) -> list[subprocess.Popen[str]]:
+    """Starts two workers that train the runs, one after another."""
     ports = []
     for _ in range(2):
         with socket.socket() as listener:
@@ -66,7 +70,7 @@ def start_workers(folder: Path, name: str, *options: str) -> list[subprocess.Pop
     workers = []
     for index in range(2):
         task = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}, "task": {"type": "worker", "index": index}}
-        command = [sys.executable, JOB, folder, name, "multi-worker", *options]
+        command = [sys.executable, JOB, folder, "multi-worker", *names]
         variables = environment(TF_CONFIG=json.dumps(task))
         workers.append(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     return workers
@@ -80,7 +84,7 @@ def wait_for(workers: list[subprocess.Popen[str]]) -> None:
 
 
 def assert_same_weights(expected: Path, actual: Path) -> None:
-    first, second = (load_weights(path / "weights.safetensors") for path in (expected, actual))
+    first, second = load_weights(expected), load_weights(actual)
     assert set(first) == set(second)
     for name, array in first.items():
         # relative error of a variance from float32 sums of squares
@@ -93,37 +97,59 @@ def history(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(file))
 
 
-def test_two_devices_train_the_same_weights_as_one(folder: Path, single_device: Path) -> None:
-    command = [sys.executable, JOB, folder, "mirrored", "mirrored"]
+@pytest.fixture(scope="module")
+def mirrored(folder: Path) -> Path:
+    """The folder after the job on two devices."""
+    two_outputs().save_weights(folder / "initial.weights.h5")
+    command = [sys.executable, JOB, folder, "mirrored", "mirrored"]  # the strategy and the run
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert_same_weights(single_device, folder / "mirrored")
-    [expected], [actual] = history(single_device), history(folder / "mirrored")
+    return folder
+
+
+def test_two_devices_train_the_same_weights_as_one(mirrored: Path, single_device: Path) -> None:
+    assert_same_weights(single_device / WEIGHTS, mirrored / "mirrored" / WEIGHTS)
+    [expected], [actual] = history(single_device), history(mirrored / "mirrored")
     assert float(actual["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-5)
 
 
-def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: Path) -> None:
-    wait_for(start_workers(folder, "workers"))
-    assert_same_weights(single_device, folder / "workers")
-    assert sorted(path.name for path in (folder / "workers").iterdir()) == sorted(path.name for path in single_device.iterdir())
+def test_two_devices_train_an_own_head_as_one_device_does(mirrored: Path) -> None:
+    model = two_outputs()
+    model.load_weights(mirrored / "initial.weights.h5")
+    assert json.loads((mirrored / "losses.json").read_text()) == pytest.approx(two_losses(model), rel=1e-5)
+    assert spec_of(keras.models.load_model(mirrored / "two_outputs.keras")) == spec_of(model)
 
 
-def test_killed_worker_ends_the_other_and_both_resume(folder: Path) -> None:
-    """Resuming from the last complete epoch gives the same weights and history as without the kill."""
-    wait_for(start_workers(folder, "uninterrupted", "epochs=3"))
-    workers = start_workers(folder, "killed", "epochs=3")
+@pytest.fixture(scope="module")
+def interrupted(folder: Path) -> tuple[int, str]:
+    """Exit code and stderr of the first of two workers. They train two runs; in the second the second worker is killed."""
+    workers = start_workers(folder, "uninterrupted:3", "killed:3")
     rows = folder / "killed" / "history.csv"
-    deadline = time.monotonic() + 200
-    while not rows.exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    while not rows.exists() and workers[1].poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     workers[1].send_signal(signal.SIGKILL)
     _, error = workers[0].communicate(timeout=200)
     workers[1].communicate()
-    assert workers[0].returncode == 2
-    assert error.strip().splitlines()[-1].startswith("error: another worker failed or disappeared (")
+    return workers[0].returncode, error
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: Path) -> None:
+    assert_same_weights(single_device / WEIGHTS, folder / "uninterrupted-first.safetensors")
+    names = {path.name for path in single_device.iterdir()}
+    assert {path.name for path in (folder / "uninterrupted").iterdir()} == names
+
+
+def test_killed_worker_ends_the_other_and_both_resume(folder: Path, interrupted: tuple[int, str]) -> None:
+    """Resuming from the last complete epoch gives the same weights and history as without the kill."""
+    code, error = interrupted
+    assert code == 2, error[-4000:]
+    [line] = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: another worker failed or disappeared (")
     assert len(history(folder / "killed")) < 3
-    wait_for(start_workers(folder, "killed", "epochs=3", "resume"))
-    assert_same_weights(folder / "uninterrupted", folder / "killed")
+    wait_for(start_workers(folder, "killed:3:resume"))
+    assert_same_weights(folder / "uninterrupted" / WEIGHTS, folder / "killed" / WEIGHTS)
     for expected, actual in zip(history(folder / "uninterrupted"), history(folder / "killed"), strict=True):
         assert float(actual["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-6)
 
@@ -148,6 +174,6 @@ def test_batches_of_a_worker() -> None:
     assert [list(Devices(None, 4, worker, 2).local) for worker in range(2)] == [[0, 1], [2, 3]]
 
 
-def test_number_of_devices_in_the_config(small: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
+def test_number_of_devices_in_the_config(tiny: HRNetSpec, settings: TrainingConfig, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match="2 devices"):
-        train(small, settings.replace(devices=2, batch_size=16), tmp_path / "run", execution=Execution())
+        train(tiny, settings.replace(devices=2, batch_size=16), tmp_path / "run", execution=Execution())

@@ -202,12 +202,12 @@ def test_bad_distillation_weight(config: TrainingConfig) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_student_approaches_its_teacher(small: HRNetSpec, config: TrainingConfig, precision: str) -> None:
+def test_student_approaches_its_teacher(tiny: HRNetSpec, config: TrainingConfig, precision: str) -> None:
     keras.utils.set_random_seed(0)
     precise = config.replace(precision=precision)
-    teacher, student = build_for_training(small, precise), build_for_training(small, precise)
-    images = np.random.default_rng(0).standard_normal((8, *small.input_size, 3)).astype(np.float32)
-    wrong = np.ones((8, *small.resolution(0), small.classes), np.float32)
+    teacher, student = build_for_training(tiny, precise), build_for_training(tiny, precise)
+    images = np.random.default_rng(0).standard_normal((8, *tiny.input_size, 3)).astype(np.float32)
+    wrong = np.ones((8, *tiny.resolution(0), tiny.classes), np.float32)
     student.compile(make_optimizer(1e-2, loss_scaling=precision == "float16"), HeatmapMSE())
     distiller = DistillationModel(student, teacher, 1.0, heatmap_distillation_loss)
     teacher_outputs = teacher.predict_on_batch(images)
@@ -216,5 +216,5 @@ def test_student_approaches_its_teacher(small: HRNetSpec, config: TrainingConfig
         return float(np.abs(np.float32(student(images, training=True)) - np.float32(teacher_outputs)).mean())
 
     before = distance()
-    distiller.fit(images, wrong, sample_weight=np.ones((8, 1, 1, small.classes), np.float32), epochs=200, verbose=0)
+    distiller.fit(images, wrong, sample_weight=np.ones((8, 1, 1, tiny.classes), np.float32), epochs=200, verbose=0)
     assert distance() < 0.5 * before

@@ -13,7 +13,7 @@ from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.model.graph import TFLiteGraph
 from training.config import TrainingConfig
-from training.quantize import quantize
+from training.quantize import quantize_run
 from training.train import train
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def test_zeros_survive_from_training_to_the_file(config: TrainingConfig, tmp_pat
     kernels = {name: array for name, array in load_weights(run.weights_path).items() if name.endswith("kernel")}
     assert all(share_of_zeros(kernel) == pytest.approx(0.5, abs=0.02) for kernel in kernels.values())
     assert len(kernels) > 10
-    tuned = quantize(run, config.replace(epochs=1), tmp_path / "tuned")
+    tuned = quantize_run(run, config.replace(epochs=1), tmp_path / "tuned")
     tuned_kernels = {name: array for name, array in load_weights(tuned.weights_path).items() if name.endswith("/kernel")}
     assert len(tuned_kernels) == len(kernels)
     for name, array in tuned_kernels.items():

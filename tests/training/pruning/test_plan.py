@@ -19,13 +19,13 @@ from hrnet_tf.models.rebuild import rebuild
 from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.networks import HRNet, HRNetBackbone
 from hrnet_tf.runs.pruning import Plan
+from hrnet_tf.runs.ranking import Ranking
 from hrnet_tf.spec.network import Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.cost_model import profile_full_network
 from training.pruning.plan import plan
 from training.pruning.prune import prune
 from training.ranking.gated_network import GatedNetwork
-from training.ranking.ranking import Ranking
 
 SIZES = {"input_size": 64, "width": 4, "modules": (1, 1, 1), "stem_width": 8, "stage1_width": 4, "blocks": 1}
 RNG = np.random.default_rng(0)

@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 import training.callbacks.run_checkpoint
 import training.pruning.prune_run
 import training.ranking.rank
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.pruning import Plan, load_pruning
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.ranking import Ranking, save_ranking
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
+from tests.support.program import Hrnet
 from training.config import TrainingConfig
 from training.pruning.budget import Budget
 from training.pruning.plan_run import PruneOptions
 from training.pruning.prune_run import prune_run
-from training.ranking.ranking import Ranking, load_ranking, save_ranking
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+def ranked_run(spec: HRNetSpec, config: TrainingConfig, path: Path) -> Run:
     """A run with random weights and random importance of its links and blocks."""
     category = json.loads(config.data.train.path("annotations").read_text())["categories"][0]
-    run = Run(tmp_path / "full", "train", spec, category, config.to_json())
+    run = Run(path, "train", spec, category, config.to_json())
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(spec)))
     rng = np.random.default_rng(0)
     scores = {unit: float(rng.random()) for unit in (*sorted(spec.links), *sorted(spec.live_blocks))}
-    save_ranking(run, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
+    save_ranking(run.path, Ranking(spec, 8, 0, {"random": scores}, {"random": None}, {}))
     return run
+
+
+@pytest.fixture
+def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+    return ranked_run(spec, config, tmp_path / "full")
+
+
+@pytest.fixture
+def few_links(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+    return ranked_run(small, config, tmp_path / "small")
 
 
 def plan_of(run: Run) -> Plan:
@@ -61,15 +69,15 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
         patch.setattr(training.ranking.rank, "rank_network", _stop)
         with pytest.raises(KeyboardInterrupt):  # after the first round, before it is ranked
             prune_run(trained, options, config, out)
-    first = load_run(out / "rounds" / "1")
+    first = Run.load(out / "rounds" / "1")
     assert 0.6 < share(first.hrnet_spec) <= 0.8
     assert not (out / "run.json").exists()
     before = first.weights_path.stat().st_mtime_ns
 
     pruned = prune_run(trained, options, config, out, resume=True)
     assert first.weights_path.stat().st_mtime_ns == before
-    assert load_ranking(first).source_run is None
-    assert load_ranking(pruned).source_run == str(first.path)
+    assert first.ranking.source_run is None
+    assert pruned.ranking.source_run == str(first.path)
     assert share(pruned.hrnet_spec) <= 0.6
     assert [plan_of(first).model_spec, plan_of(first).spec] == [full, plan_of(pruned).model_spec]
     assert plan_of(pruned).spec == pruned.hrnet_spec
@@ -84,41 +92,38 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
         prune_run(pruned, options, config, tmp_path / "more")
 
 
-def test_interrupted_pruning_keeps_its_choice(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
+def test_interrupted_pruning_keeps_its_choice(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
     options, short = PruneOptions(Budget(keep_links=0.5)), config.replace(epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.callbacks.run_checkpoint.RunCheckpoint, "on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
-            prune_run(trained, options, short, tmp_path / "pruned")
-    chosen = load_run(tmp_path / "pruned").hrnet_spec
+            prune_run(few_links, options, short, tmp_path / "pruned")
+    chosen = Run.load(tmp_path / "pruned").hrnet_spec
     assert len(chosen.links) <= 0.5 * len(chosen.possible_links)
     with pytest.raises(HRNetError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
-        prune_run(trained, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)
+        prune_run(few_links, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.pruning.prune_run, "plan_run", _stop)
-        pruned = prune_run(trained, options, short, tmp_path / "pruned", resume=True)
+        pruned = prune_run(few_links, options, short, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
 
 
-def test_drop_of_the_metric_is_limited(trained: Run, config: TrainingConfig, tmp_path: Path) -> None:
+def test_drop_of_the_metric_is_limited(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
     short = config.replace(epochs=1)
-    pruned = prune_run(trained, PruneOptions(Budget(max_drop=0.999)), short, tmp_path / "pruned")
+    pruned = prune_run(few_links, PruneOptions(Budget(max_drop=0.999)), short, tmp_path / "pruned")
     plan = plan_of(pruned)
     assert len(pruned.hrnet_spec.links) == 1  # PCK may drop to 0
     assert all(step.score is not None and plan.model_score - step.score <= 0.999 for step in plan.steps)
 
 
-def test_dry_run(trained: Run, drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run(trained: Run, drawn: Path, monkeypatch: pytest.MonkeyPatch, hrnet: Hrnet) -> None:
     before = {path: path.stat().st_mtime_ns for path in trained.path.parent.rglob("*")}
     people = f"--train-annotations {drawn}/person_keypoints_train.json --images {drawn}/images"
-    monkeypatch.setattr(sys, "argv", ["hrnet", *f"prune {trained.path} {people} --keep-macs 0.7 --dry-run".split()])
     monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit) as ended:
-        hrnet_tf.__main__.main()
-    assert not ended.value.code
-    shown = capsys.readouterr().out
-    share = re.search(r"of 17 links .* predicted (0\.\d+)", shown)
+    ended = hrnet(f"prune {trained.path} {people} --keep-macs 0.7 --dry-run")
+    assert ended.code == 0
+    share = re.search(r"of 17 links .* predicted (0\.\d+)", ended.out)
     assert share is not None
     assert 0 < float(share[1]) <= 0.7
     assert {path: path.stat().st_mtime_ns for path in trained.path.parent.rglob("*")} == before

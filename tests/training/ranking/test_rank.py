@@ -175,6 +175,24 @@ def test_taylor_of_a_custom_head_is_the_gradient_of_the_gate(heads: KerasModel) 
 
 
 @pytest.mark.slow
+def test_bytes_lists_of_outputs_and_losses_by_name() -> None:
+    pyramid = (backbone := HRNetBackbone("pose-small-v1", **SIZES)).pyramid_outputs
+    photo = keras.Input((64, 64, 3), dtype="uint8", name="photo")
+    nested = keras.Model(backbone.input, [pyramid["P2"], pyramid["P4"]])(keras.layers.Rescaling(1 / 255)(photo))
+    maps = keras.layers.Conv2D(5, 1, name="own_maps")(nested[0])
+    classes = keras.layers.Dense(3, name="own_classes")(keras.layers.GlobalAveragePooling2D()(nested[1]))
+    model = keras.Model(photo, [maps, classes])
+    bytes_, onehot = (IMAGES * 50 + 100).clip(0, 255).astype(np.uint8), np.eye(3, dtype=np.float32)[CLASSES]
+    model.compile("adam", ["mse", "mae"], loss_weights=[1, 2])
+    dataset = tf.data.Dataset.from_tensor_slices(({"photo": bytes_}, (MAPS, onehot))).batch(4)
+    expected = rank(model, dataset, methods=["taylor", "leave-one-out"])
+    assert sum(score > 0 for score in expected.importance("taylor").values()) > 5
+    model.compile("adam", {"own_maps": "mse", "own_classes": "mae"}, loss_weights={"own_maps": 1.0, "own_classes": 2.0})
+    scores = rank(model, (bytes_, {"own_maps": MAPS, "own_classes": onehot}), methods="leave-one-out").importance()
+    assert list(scores.values()) == pytest.approx(list(expected.importance("leave-one-out").values()), rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.slow
 def test_learned_gates_of_a_custom_head(heads: KerasModel) -> None:
     data = (IMAGES, TARGETS, {"maps": SAMPLE_WEIGHTS["maps"]})
     ranking = rank(heads, data, methods=["l1", "random"], limit=4)

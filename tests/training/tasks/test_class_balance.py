@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
 from mobile_eval.datasets.classification import load_classification_dataset
 from mobile_eval.datasets.segmentation import load_segmentation_dataset
 from mobile_eval.errors import HRNetError
+from tests.support.program import Hrnet
 from training.tasks.class_balance import (
     class_weights_line,
     weights_by_count,
@@ -26,7 +25,7 @@ from training.tasks.pose.settings import PoseSettings
 from training.tasks.registry import training_task
 from training.tasks.segmentation.settings import SegmentationSettings
 
-SMALL = "--input-size 32x32 --modules 1,1,1 --width 4 --epochs 1 --batch-size 2"
+SMALL = "--input-size 32x32 --modules 1 --blocks 1 --width 4 --epochs 1 --batch-size 2"
 
 
 @pytest.fixture
@@ -112,18 +111,14 @@ def test_train_command_stores_class_weights(
     streets: Path,
     animals: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    hrnet: Hrnet,
 ) -> None:
     data = f"--images {streets}/images --masks {streets}/masks" if task == "segmentation" else f"--images {animals}"
     model = "segment-small-v1" if task == "segmentation" else "classify-small-v1"
     line = f"train {model} {data} {SMALL} --balance-classes --output {tmp_path / 'run'}"
-    for arguments in (line, f"{line} --resume"):
-        monkeypatch.setattr(sys, "argv", ["hrnet", *arguments.split()])
-        with pytest.raises(SystemExit) as ended:
-            hrnet_tf.__main__.main()
-        assert not ended.value.code
+    first, resumed = hrnet(line), hrnet(f"{line} --resume")
+    assert (first.code, resumed.code) == (0, 0)
     stored = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
     expected = [0.2981, 1.0, 1.75, 1.0] if task == "segmentation" else [0.6667, 2.0]
     assert (stored["class_weights"], stored["balance_classes"]) == (expected, False)
-    assert "class weights: " in capsys.readouterr().out
+    assert "class weights: " in first.out

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-import hrnet_tf.__main__
-from hrnet_tf.runs.run import Run, load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
@@ -19,6 +17,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.image.image_file import read_item
 from mobile_eval.model.archive import read_description
 from mobile_eval.tasks.landmarks.evaluate import load_faces
+from tests.support.program import Hrnet
 from training.config import DataConfig, TrainingConfig, fine_tuning_config
 from training.data.examples import examples_for
 from training.engine.inputs import load_data
@@ -29,7 +28,7 @@ from training.tasks.pose.task import pose_example_builder
 from training.tasks.segmentation.settings import SegmentationSettings
 
 HALVES = PoseSettings(sigma=1.5, rotation=0, scale=0, flip_probability=0.5)
-MICRO = "--width 4 --modules 1,1,1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64"
+MICRO = "--width 4 --modules 1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64"
 WORDS = {"left": "near", "right": "far"}  # names that do not tell the side
 
 
@@ -133,33 +132,23 @@ def test_upper_body_by_keypoint_names(name: str) -> None:
     assert upper_body(names).tolist() == [True] * 3 + [False] * 3  # type: ignore[union-attr]
 
 
-def hrnet(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["hrnet", *map(str, arguments)])
-    try:
-        hrnet_tf.__main__.main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
-
-
 @pytest.mark.slow
-def test_flip_pairs_from_train_to_evaluate(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_flip_pairs_from_train_to_evaluate(drawn: Path, tmp_path: Path, hrnet: Hrnet) -> None:
     data = ("--train-annotations", renamed(drawn, tmp_path), "--images", drawn / "images")
     size = ("--epochs", 1, "--batch-size", 8)
     full, tuned, file = tmp_path / "full", tmp_path / "tuned", tmp_path / "m.tflite"
     train = ("train", "pose-small-v1", *MICRO.split(), *data, *size, "--output", full)
-    assert hrnet(monkeypatch, *train) == 2
-    assert "--flip-pairs nose_a:nose_b,2:5" in capsys.readouterr().err
+    ended = hrnet(*train)
+    assert ended.code == 2
+    assert "--flip-pairs nose_a:nose_b,2:5" in ended.err
     assert not full.exists()
-    assert hrnet(monkeypatch, *train, "--flip-pairs", FLIP_PAIRS) == 0
+    assert hrnet(*train, "--flip-pairs", FLIP_PAIRS).code == 0
     pairs = [part.split(":") for part in FLIP_PAIRS.split(",")]
-    assert load_run(full).category["flip_pairs"] == pairs
-    assert load_run(full).config["flip_pairs"] == FLIP_PAIRS
-    assert hrnet(monkeypatch, "quantize", full, *data, *size, "--output", tuned) == 0
-    assert load_run(tuned).category["flip_pairs"] == pairs
-    assert hrnet(monkeypatch, "convert", tuned, "--output", file) == 0
+    assert Run.load(full).category["flip_pairs"] == pairs
+    assert Run.load(full).config["flip_pairs"] == FLIP_PAIRS
+    assert hrnet("quantize", full, *data, *size, "--output", tuned).code == 0
+    assert Run.load(tuned).category["flip_pairs"] == pairs
+    assert hrnet("convert", tuned, "--output", file).code == 0
     assert read_description(file).category.to_json()["flip_pairs"] == pairs
     evaluate = ("evaluate", file, "--annotations", renamed(drawn, tmp_path, "val"), "--images", drawn / "images")
-    assert hrnet(monkeypatch, *evaluate, "--flip") == 0
+    assert hrnet(*evaluate, "--flip").code == 0

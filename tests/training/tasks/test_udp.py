@@ -15,9 +15,9 @@ from conversion.options import ConvertOptions
 from conversion.quantization.samples import Inputs
 from conversion.restore import restore_run
 from hrnet_tf.models.inference import Inference
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import UDP, box_matrix, heatmap_pixel
 from mobile_eval.image.image_file import read_item
@@ -38,6 +38,12 @@ from training.train import train
 
 UNAUGMENTED = PoseSettings("udp", rotation=0, scale=0, flip_probability=0)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])  # crop pixels equal image pixels
+
+
+@pytest.fixture(scope="module")
+def spec() -> HRNetSpec:
+    """Two branches: the geometry does not depend on the network."""
+    return HRNetSpec("micro", 4, (64, 64), 17, (StageSpec(1, 1),), stem_width=8, stage1_blocks=1, stage1_width=4).full()
 
 
 def test_target_by_hand() -> None:
@@ -100,7 +106,7 @@ def test_tflite_file_scores_as_in_training(spec: HRNetSpec, config: TrainingConf
     with pytest.raises(HRNetError, match="`targets` udp"):
         build_teacher(run, config)
     restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
-    assert stored_settings("pose", load_run(restored.path).config).targets == "udp"
+    assert stored_settings("pose", Run.load(restored.path).config).targets == "udp"
 
 
 @pytest.mark.slow
