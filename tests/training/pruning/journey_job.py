@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from training.ranking.ranking import Ranking
 
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import KerasModel
@@ -23,7 +24,6 @@ from training.pruning.plan import plan
 from training.pruning.prune import prune
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.rank import rank
-from training.ranking.ranking import Ranking
 
 SIZES = {"input_size": 64, "width": 4, "modules": (1, 1, 1), "stem_width": 8, "stage1_width": 4, "blocks": 1}
 RNG = np.random.default_rng(0)
