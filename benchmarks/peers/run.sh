@@ -22,6 +22,6 @@ for route in litert onnx; do
 done
 "$folder/litert/bin/python" "$here/by_litert_torch.py" "$official" "$folder"
 "$folder/onnx/bin/python" "$here/by_onnx.py" "$official" "$folder"
-"$project/.venv/bin/hrnet" import "$folder/weights.safetensors" --model pose-w32 --output "$folder/run"
+"$project/.venv/bin/hrnet" checkpoint import "$folder/weights.safetensors" --model pose-w32 --output "$folder/run"
 "$project/.venv/bin/python" "$here/by_this_package.py" "$folder"
 "$folder/litert/bin/python" "$here/measure.py" "$folder"

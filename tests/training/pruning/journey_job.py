@@ -11,13 +11,13 @@ import sys
 from typing import Any
 
 import numpy as np
-from training.ranking.ranking import Ranking
 
 from hrnet_tf.backend.keras_module import keras, tf
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.networks import HRNetBackbone
+from hrnet_tf.runs.ranking import Ranking
 from hrnet_tf.spec.network import Unit
 from training.optim.distill import distill
 from training.pruning.plan import plan
