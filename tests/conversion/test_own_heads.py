@@ -105,7 +105,7 @@ def test_evaluation_comparison_and_prediction_take_the_file(
     result: Any = evaluate(TFLiteModel(file), source)
     assert (result.joints, result.instances) == (NAMES, len(gearboxes))
     report = compare_files([file.path], source, tmp_path / "report", rounds=2)
-    assert report.models[0].evaluation.to_json()["pck"] == result.to_json()["pck"]
+    assert report.models[0].result.to_json()["pck"] == result.to_json()["pck"]
     image = sorted(source.path("images").iterdir())[0]
     [prediction] = predict(file, [image], tmp_path / "poses")
     assert prediction.keypoints.shape == (1, len(NAMES), 3)
