@@ -15,6 +15,8 @@ from mobile_eval.errors import HRNetError
 
 LAYER = re.compile(r"(stem_(pad|conv|bn|relu)\d|stage\d+_.*|transition\d+_.*)")  # names of the layers of an HRNet's trunk
 
+READER = re.compile(r"(stage\d+_module\d+_link|transition\d+_)")  # layers that read a branch without changing it
+
 
 def spec_of(model: KerasModel) -> Network:
     """Return the spec of the network that a Keras model contains.
@@ -105,7 +107,8 @@ class Trunk:
 
     def branches(self, spec: HRNetSpec) -> Mapping[int, Tensor]:
         """Return the output tensors by branch. Raises HRNetError if a layer of the head reads from inside of the trunk."""
-        inner = {id(x): call.layer.name for call in self.calls for x in call.inputs}
+        # A branch that no link is added to ends in a tensor that links out of it, or the next branch, may read too.
+        inner = {id(x): call.layer.name for call in self.calls for x in call.inputs if not READER.match(call.layer.name)}
         for x in self.outputs:
             if id(x) in inner:
                 raise HRNetError(

@@ -93,6 +93,20 @@ def test_removed_unit_is_not_built_and_all_other_weights_are_kept() -> None:
                 np.testing.assert_array_equal(before, after)
 
 
+def test_branch_that_no_link_is_added_to_is_an_output() -> None:
+    model = randomized(HRNet("segment-small-v1", outputs=3, **SIZES))
+    last = {link for link in model.spec.links if link.stage == 4 and link.target > 0}
+    smaller = rebuild(model, model.spec.without({*last, *(block for block in model.spec.live_blocks if block.stage == 4)}))
+    assert_same_outputs(smaller, rebuild(smaller, folded=True), 1e-5)
+    backbone = HRNetBackbone("pose-small-v1", **SIZES)
+    custom = keras.Model(backbone.input, [keras.layers.Conv2D(2, 1)(x) for x in backbone.pyramid_outputs.values()])
+    narrowed = rebuild(
+        custom, spec_of(custom).without({link for link in spec_of(custom).links if link.stage == 4 and link.target})
+    )
+    assert spec_of(narrowed).outputs == (0, 1, 2, 3)
+    assert len(spec_of(narrowed).links) == len(spec_of(custom).links) - 9
+
+
 def test_spec_survives_saving_loading_and_cloning(tmp_path: object) -> None:
     model = HRNet("pose-small-v1", outputs=5, **SIZES)
     smaller = rebuild(model, model.spec.without({min(model.spec.links)}))
