@@ -16,7 +16,7 @@ from pathlib import Path
 from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from conversion.quantization.samples import random_inputs
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from mobile_eval.runtime.tflite_model import TFLiteModel
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--format", default="int8")
     parser.add_argument("--rounds", type=int, default=300)
     options = parser.parse_args()
-    run = load_run(options.run)
+    run = Run.load(options.run)
     crops = random_inputs(run.spec.input_size)[0][None]
     with tempfile.TemporaryDirectory() as folder:
         models = []

@@ -64,11 +64,11 @@ def prepare(folder: Path, name: str, size: str, images: int) -> None:
 
 def run_step(folder: Path, name: str, budget: int, images: int) -> None:
     """Run one step in this process."""
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
     from mobile_eval.datasets.base import DataSource
     from mobile_eval.tasks.registry import TASKS
 
-    run = load_run(folder / "run")
+    run = Run.load(folder / "run")
     source = DataSource(folder / DATA / "images", None, folder / DATA / "masks", folder / DATA / "classes.txt")
     data = TASKS[run.spec.task].load(source).head(images)
     STEPS[name](run, data, budget, folder)

@@ -19,7 +19,7 @@ import numpy as np
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.benchmark.latency import bench_interleaved
 from training.pruning.candidate_latency import int8_with_random_calibration
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--sparsity", type=float, default=0.5)
     parser.add_argument("--rounds", type=int, default=200)
     options = parser.parse_args()
-    run = load_run(options.run)
+    run = Run.load(options.run)
     weights = fold_batch_norm(load_weights(run.weights_path))
     sizes = []
     with tempfile.TemporaryDirectory() as folder:

@@ -67,7 +67,7 @@ def convert(
     from conversion.checks.layer_errors import write_layer_errors
     from conversion.convert import convert_run
     from conversion.quantization.quantization_recipe import load_quantization_recipe
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.files import check_output_file
     from mobile_eval.tasks.registry import TASKS
@@ -77,7 +77,7 @@ def convert(
     recipe = load_quantization_recipe(quantization_recipe) if quantization_recipe else None
     check_output_file(output)
     memory_bytes = parse_memory(memory_budget)
-    loaded = load_run(run)
+    loaded = Run.load(run)
     task = TASKS[loaded.spec.task]
     source = dataclasses.replace(source, expected=loaded.category.get("name"))
     data = task.load_optional(source.read_as(loaded.config))

@@ -6,7 +6,7 @@ on images that go through the preprocessing of the device.
 Example:
     >>> file = convert(model, "model-int8.tflite", representative_data=train, labels=["inlet", "outlet"])  # doctest: +SKIP
     >>> file.predict(images)  # doctest: +SKIP
-    >>> result = convert_run(load_run("runs/full"), ConvertOptions("int8"), "full-int8.tflite")  # doctest: +SKIP
+    >>> result = convert_run(Run.load("runs/full"), ConvertOptions("int8"), "full-int8.tflite")  # doctest: +SKIP
 """
 
 from __future__ import annotations

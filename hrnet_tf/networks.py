@@ -109,8 +109,8 @@ class SimpleBaseline:
         HRNetError: There is no such preset, it is no SimpleBaseline, or the network cannot have such a size.
 
     Example:
-        >>> SimpleBaseline("simple-baseline-r50", input_size=64, outputs=5).output_shape
-        (None, 16, 16, 5)
+        >>> SimpleBaseline("simple-baseline-r50", outputs=5).output_shape  # doctest: +SKIP
+        (None, 64, 48, 5)
     """
 
     def __new__(cls, name: str, input_size: InputSize | None = None, outputs: int | None = None) -> KerasModel:

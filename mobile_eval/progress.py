@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -32,7 +33,7 @@ def working(label: str, *, show: bool = True) -> Iterator[None]:
     if not show:
         yield
         return
-    with Console(stderr=True, force_jupyter=False).status(label):
+    with _console().status(label):
         yield
 
 
@@ -69,10 +70,15 @@ def counting(label: str, total: int, *, show: bool = True) -> Iterator[Callable[
         yield lambda items: progress.advance(task, items)
 
 
+def _console() -> Console:
+    """stderr. Notebooks set FORCE_COLOR, which rich takes for a terminal."""
+    return Console(stderr=True, force_jupyter=False, force_terminal=False if "ipykernel" in sys.modules else None)
+
+
 @contextlib.contextmanager
 def _bar(*, show: bool) -> Iterator[Progress | None]:
     """The bar on a terminal, or None; an error takes it away."""
-    console = Console(stderr=True, force_jupyter=False)
+    console = _console()
     if not show or not console.is_terminal:
         yield None
         return

@@ -16,12 +16,12 @@ import numpy as np
 from conversion.flatbuffer import to_flatbuffer
 from conversion.models import load_folded_model
 from conversion.options import ConvertOptions
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    run, images = load_run(folder / "run"), np.load(folder / "images.npy")
+    run, images = Run.load(folder / "run"), np.load(folder / "images.npy")
     for precision in ("float32", "int8"):
         begun = time.perf_counter()
         content = to_flatbuffer(load_folded_model(run), ConvertOptions(precision), images)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 def find_run(model: object) -> Run | None:
     """The run, if `model` is one or the path of one; None for a Keras model."""
-    from hrnet_tf.runs.run import Run, load_run
+    from hrnet_tf.runs.run import Run
 
     if isinstance(model, str | os.PathLike):
-        return load_run(Path(model))
+        return Run.load(Path(model))
     return model if isinstance(model, Run) else None
 
 

@@ -88,10 +88,10 @@ def build(
 
     Example: [bold]hrnet build pose-w48 --links-from runs/w32-pruned --output runs/w48-sparse[/bold]
     """
-    from hrnet_tf.runs.run import create_run, load_run
+    from hrnet_tf.runs.run import Run, create_run
     from hrnet_tf.spec.presets import customized, parse_size, preset
 
     size = parse_size(input_size) if input_size else None
     spec = customized(preset(model), input_size=size, width=width, modules=modules)
-    run = create_run(spec, output, links_from=load_run(links_from) if links_from else None, seed=seed)
+    run = create_run(spec, output, links_from=Run.load(links_from) if links_from else None, seed=seed)
     typer.echo(f"run: {run.path}")

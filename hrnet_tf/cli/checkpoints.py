@@ -57,7 +57,7 @@ def export(
     Example: [bold]hrnet checkpoint export runs/full --layout official --output hrnet.safetensors[/bold]
     """
     from hrnet_tf.checkpoints.to_torch import export_run
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
 
-    count = export_run(load_run(run), output, layout)
+    count = export_run(Run.load(run), output, layout)
     typer.echo(f"checkpoint: {output}, {count} entries")

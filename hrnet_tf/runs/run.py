@@ -82,7 +82,25 @@ class Run:
             >>> Run.load("runs/full").spec.input_size  # doctest: +SKIP
             (128, 96)
         """
-        return load_run(path)
+        path = Path(path)
+        file = path / RUN_FILE
+        if not file.is_file():
+            reason = "it is a file" if path.is_file() else f"it has no {RUN_FILE}" if path.is_dir() else "there is no such folder"
+            raise HRNetError(
+                f"{path} is not a run folder: {reason}; expected one written by `hrnet train`, `build` or `checkpoint import`"
+            )
+        data = checked(read_json(file, "run"), JsonObject, str(file))
+        if data.get("step") not in STEPS:
+            raise HRNetError(f"{file} does not describe a run: its step must be one of {', '.join(STEPS)}")
+        return cls(
+            path,
+            data["step"],
+            _load_network(path / SPEC_FILE),
+            _checked_category(checked_entry(data, "category", JsonObject, str(file)), f"{file}: category"),
+            _checked_config(checked_entry(data, "config", JsonObject, str(file)), f"{file}: config"),
+            checked(data.get("parent"), str | None, f"{file}: parent"),
+            checked(data.get("inputs", {}), dict[str, JsonObject], f"{file}: inputs"),
+        )
 
     @property
     def hrnet_spec(self) -> HRNetSpec:
@@ -104,7 +122,7 @@ class Run:
     @property
     def parent(self) -> Run | None:
         """The run from which this run was made, if any. Raises HRNetError if its folder is no longer there."""
-        return None if self.parent_path is None else load_run(self.parent_path)
+        return None if self.parent_path is None else Run.load(self.parent_path)
 
     @property
     def history(self) -> History:
@@ -155,7 +173,7 @@ class Run:
             HRNetError: The weights are missing, damaged or of another network.
 
         Example:
-            >>> model = load_run("runs/pose").model()  # doctest: +SKIP
+            >>> model = Run.load("runs/pose").model()  # doctest: +SKIP
         """
         weights = load_weights(self.weights_path)
         model = self._quantized_model() if self.quantized else build_model(self.spec)
@@ -176,36 +194,6 @@ def save_run(run: Run) -> None:
     write_json(run.path / SPEC_FILE, network_to_json(run.spec))
     data = {"step": run.step, "parent": run.parent_path, "category": run.category, "config": run.config, "inputs": run.inputs}
     write_json(run.path / RUN_FILE, data)
-
-
-def load_run(path: AnyPath) -> Run:
-    """Read the description of a run.
-
-    Args:
-        path: The run folder.
-
-    Raises:
-        HRNetError: The folder is not a run, or one of its files is damaged. The message names the file and the entry.
-    """
-    path = Path(path)
-    file = path / RUN_FILE
-    if not file.is_file():
-        reason = "it is a file" if path.is_file() else f"it has no {RUN_FILE}" if path.is_dir() else "there is no such folder"
-        raise HRNetError(
-            f"{path} is not a run folder: {reason}; expected one written by `hrnet train`, `build` or `checkpoint import`"
-        )
-    data = checked(read_json(file, "run"), JsonObject, str(file))
-    if data.get("step") not in STEPS:
-        raise HRNetError(f"{file} does not describe a run: its step must be one of {', '.join(STEPS)}")
-    return Run(
-        path,
-        data["step"],
-        _load_network(path / SPEC_FILE),
-        _checked_category(checked_entry(data, "category", JsonObject, str(file)), f"{file}: category"),
-        _checked_config(checked_entry(data, "config", JsonObject, str(file)), f"{file}: config"),
-        checked(data.get("parent"), str | None, f"{file}: parent"),
-        checked(data.get("inputs", {}), dict[str, JsonObject], f"{file}: inputs"),
-    )
 
 
 def create_run(spec: Network, output: Path | str, *, links_from: Run | None = None, seed: int = 0) -> Run:

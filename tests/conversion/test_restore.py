@@ -12,7 +12,7 @@ from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from conversion.restore import restore_run
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
@@ -42,7 +42,7 @@ def test_restored_run_has_the_same_outputs(spec: HRNetSpec, config: TrainingConf
     convert_run(run, ConvertOptions("float32"), tmp_path / "m.tflite")
 
     restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "restored")
-    assert load_run(restored.path).spec == smaller
+    assert Run.load(restored.path).spec == smaller
     restored_model = build_model(smaller)
     set_model_weights(model, weights)
     set_model_weights(restored_model, load_weights(restored.weights_path))

@@ -15,7 +15,7 @@ from conversion.quantization.samples import dataset_inputs, training_data
 from conversion.restore import restore_run
 from conversion.targets.edgetpu import check_edgetpu
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Run, load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, set_model_weights
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.preprocess import normalize
@@ -69,7 +69,7 @@ def test_every_operator_maps_to_the_edge_tpu(converted: dict[str, ConversionResu
 def test_restored_run_has_the_same_outputs(run: Run, converted: dict[str, ConversionResult], tmp_path: Path) -> None:
     data = training_data(run)
     assert data is not None
-    restored = load_run(restore_run(converted["float32"].path, data, tmp_path / "restored").path)
+    restored = Run.load(restore_run(converted["float32"].path, data, tmp_path / "restored").path)
     assert (restored.spec, restored.category["name"]) == (run.spec, run.category["name"])
     images = normalize(np.stack(list(dataset_inputs(data, run.spec, 4))))
     outputs = []

@@ -11,7 +11,7 @@ import typer
 from conversion.checks.verify import check_fully_int8
 from hrnet_tf.__main__ import app
 from hrnet_tf.runs.history import read_history
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 
@@ -45,14 +45,14 @@ def test_training_records_ap50(job: Path) -> None:
     rows = read_history(job / "full")
     assert [set(row) for row in rows] == [{"epoch", "loss", "val_ap50", "learning_rate"}] * 3
     assert rows[-1]["loss"] < rows[0]["loss"]
-    assert load_run(job / "full").category == {"name": "detection", "classes": ["square", "disc"]}
+    assert Run.load(job / "full").category == {"name": "detection", "classes": ["square", "disc"]}
 
 
 def test_all_links_are_ranked_and_some_removed(job: Path) -> None:
-    ranking = load_run(job / "full").ranking
+    ranking = Run.load(job / "full").ranking
     assert len(ranking.importance()) == 20
     assert len(set(ranking.importance().values())) > 10
-    full, pruned = (load_run(job / name).hrnet_spec for name in ("full", "pruned"))
+    full, pruned = (Run.load(job / name).hrnet_spec for name in ("full", "pruned"))
     assert pruned.links < full.links
     plan = json.loads((job / "pruned" / "pruning.json").read_text())
     assert plan["plan"]["metric"] == "AP50"

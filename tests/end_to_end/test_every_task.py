@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from hrnet_tf.__main__ import app
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.workflows.demo import DEMOS, Demo, demo_named, run_demo
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import read_description
@@ -29,7 +29,7 @@ def test_demo(task: str, tmp_path: Path) -> None:
     results = json.loads(report.with_name("results.json").read_text())
     assert (results["task"], results["metric"]["name"]) == (task, METRICS[task])
     assert [model["label"] for model in results["models"]] == ["full-float32", "pruned-float32", "full-int8", "pruned-int8"]
-    full = load_run(tmp_path / "job" / "full")
+    full = Run.load(tmp_path / "job" / "full")
     assert set(full.ranking.importance()) == full.hrnet_spec.links
     pruned = read_description(tmp_path / "job" / "pruned-int8.tflite")
     assert len(pruned.network["links"]) <= 0.5 * len(full.hrnet_spec.links)

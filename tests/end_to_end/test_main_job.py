@@ -16,7 +16,7 @@ from conversion.convert import convert_run
 from conversion.options import ConvertOptions
 from hrnet_tf.__main__ import app
 from hrnet_tf.runs.pruning import load_pruning
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.architectures import network_from_json
 from hrnet_tf.spec.network import HRNetSpec
@@ -71,17 +71,17 @@ def test_pruned_network_is_smaller(job: Path) -> None:
     assert set(pruned.network["links"]) < set(full.network["links"])
     assert (job / "pruned-int8.tflite").stat().st_size < (job / "full-int8.tflite").stat().st_size
     assert set(full.importance or {}) == set(full.network["links"]) == set(pruned.importance or {})
-    record = load_pruning(load_run(job / "pruned"))
+    record = load_pruning(Run.load(job / "pruned"))
     assert record is not None
     plan = record.plan
-    assert plan.spec == load_run(job / "pruned").spec
+    assert plan.spec == Run.load(job / "pruned").spec
     assert plan.cost_unit == "ms"
     assert plan.measured_ratio is not None
     assert plan.measured_ratio > 0
     assert [step.ratio for step in plan.steps] == sorted((step.ratio for step in plan.steps), reverse=True)
     assert all(step.score is not None for step in plan.steps)
     assert pruned.source["removal"]["steps"] == [step.to_json() for step in plan.steps]
-    assert load_run(job / "pruned").spec == network_from_json(pruned.network["spec"])
+    assert Run.load(job / "pruned").spec == network_from_json(pruned.network["spec"])
 
 
 def test_int8_models_are_fully_int8(job: Path) -> None:
@@ -97,22 +97,22 @@ def test_int8_models_are_fully_int8(job: Path) -> None:
 
 def test_float32_equals_the_keras_model(job: Path, tmp_path: Path) -> None:
     data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
-    result = convert_run(load_run(job / "pruned"), ConvertOptions("float32"), tmp_path / "again.tflite", data)
+    result = convert_run(Run.load(job / "pruned"), ConvertOptions("float32"), tmp_path / "again.tflite", data)
     assert result.parity.max_error < 1e-4
     assert json.loads((tmp_path / "again.json").read_text())["precision"] == "float32"
 
 
 def test_post_training_int8_is_close_to_the_keras_model(job: Path, tmp_path: Path) -> None:
     data = load_keypoint_dataset(job / "people" / "person_keypoints_val.json", job / "people" / "images")
-    without_data = dataclasses.replace(load_run(job / "pruned"), config={})
+    without_data = dataclasses.replace(Run.load(job / "pruned"), config={})
     with pytest.raises(HRNetError, match=r"int8 .*calibration.*`annotations`"):
         convert_run(without_data, ConvertOptions("int8"), tmp_path / "model.tflite")
-    result = convert_run(load_run(job / "pruned"), ConvertOptions("int8"), tmp_path / "model.tflite", data)
+    result = convert_run(Run.load(job / "pruned"), ConvertOptions("int8"), tmp_path / "model.tflite", data)
     assert 0 < result.parity.max_error < 0.1
 
 
 def test_ranking_contains_all_links_and_plots(job: Path) -> None:
-    full = load_run(job / "full")
+    full = Run.load(job / "full")
     assert set(full.ranking.importance()) == full.hrnet_spec.links
     for plot in ("full/ranking.svg", "full/ranking_by_kind.svg", "pruned/links.svg", "pruned/removal.svg"):
         assert (job / plot).read_text().startswith("<svg")
@@ -164,12 +164,12 @@ def _interrupt_second_epoch(original: OnEpochEnd) -> OnEpochEnd:
 
 
 def test_training_is_initialized_from_another_run(job: Path, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
-    full = load_run(job / "full")
+    full = Run.load(job / "full")
     frozen_config = config.replace(epochs=1, learning_rate=1e-9)
     initialized = train(full.spec, frozen_config, tmp_path / "initialized", init=full)
     first, second = load_weights(full.weights_path), load_weights(initialized.weights_path)
     np.testing.assert_allclose(second["stem_conv1/kernel"], first["stem_conv1/kernel"], atol=1e-5)
-    assert load_run(initialized.path).parent == full
+    assert Run.load(initialized.path).parent == full
     with pytest.raises(HRNetError, match="stem"):
         train(dataclasses.replace(spec, stem_width=5), frozen_config, tmp_path / "other", init=full)
     assert not (tmp_path / "other").exists()
@@ -181,7 +181,7 @@ def test_resuming_with_other_models_and_settings(job: Path, spec: HRNetSpec, con
         train(spec, config, tmp_path / "full")
     with pytest.raises(HRNetError, match="other settings: "):
         train(spec, config, tmp_path / "full", resume=True)
-    same_spec = load_run(job / "full").spec
+    same_spec = Run.load(job / "full").spec
     with pytest.raises(HRNetError, match=r"`seed` was 0, is now 9"):
         train(same_spec, config.replace(seed=9), tmp_path / "full", resume=True)
     (tmp_path / "other").mkdir()

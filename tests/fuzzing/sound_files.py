@@ -23,7 +23,7 @@ from hrnet_tf.checkpoints.layer_names import official_names
 from hrnet_tf.checkpoints.torch_reader import read_checkpoint
 from hrnet_tf.runs.history import read_history, write_history
 from hrnet_tf.runs.ranking import Ranking, save_ranking
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.environment import Environment
@@ -230,7 +230,7 @@ def _config() -> dict[str, Any]:
 
 
 def _read_run(path: Path) -> None:
-    run = load_run(path)
+    run = Run.load(path)
     _ = run.ranking
     read_history(path)
     load_weights(run.weights_path)

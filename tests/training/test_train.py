@@ -14,7 +14,7 @@ from hrnet_tf.checkpoints.from_torch import import_checkpoint
 from hrnet_tf.checkpoints.to_torch import export_run
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
@@ -38,7 +38,7 @@ def test_pose_w32_is_trained_by_the_coco_recipe(drawn: Path, tmp_path: Path, hrn
     assert "\ndevice: " in f"\n{output}"
     assert "training on " in output
     assert "instead of 170, 200" in " ".join(output.split())
-    config = load_run(tmp_path / "run").config
+    config = Run.load(tmp_path / "run").config
     assert (config["lr_schedule"], config["lr_milestones"], config["targets"], config["loss"]) == (
         "step",
         [1],

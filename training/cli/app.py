@@ -60,7 +60,7 @@ def train(
     Example: [bold]hrnet train pose-small-v1 --train-annotations train.json --val-annotations val.json
     --images images --input-size 128x96 --epochs 30 --output runs/full[/bold]
     """
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
     from mobile_eval.options import checked_options
     from training.data.sources import training_sources
     from training.recipe import TEACHER_WEIGHT, default_recipe, load_recipe, recipe_config, show_recipe
@@ -77,7 +77,7 @@ def train(
     config = recipe_config(spec.task, recipe_values, train_source, val_source, {**changes, "devices": how.devices.count})
     if recipe and how.devices.is_chief:
         show_recipe(recipe, config)
-    init_run, teacher_run = (load_run(path) if path else None for path in (init, teacher))
+    init_run, teacher_run = (Run.load(path) if path else None for path in (init, teacher))
     run = train_network(spec, config, output, init=init_run, teacher=teacher_run, execution=how, resume=resume)
     if how.devices.is_chief:
         typer.echo(f"run: {run.path}")
@@ -112,7 +112,7 @@ def rank(
 
     Example: [bold]hrnet rank runs/full --method all[/bold]
     """
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
     from hrnet_tf.spec.memory import parse_memory
     from mobile_eval.datasets.base import log_skipped
     from mobile_eval.tasks.registry import TASKS
@@ -120,7 +120,7 @@ def rank(
     from training.ranking.rank import DEFAULT_METHODS, METHODS, rank_run
 
     budget_bytes = parse_memory(memory_budget)
-    loaded = load_run(run)
+    loaded = Run.load(run)
     ranking_source = run_source(loaded, source)
     data = TASKS[loaded.spec.task].load(ranking_source)
     log_skipped(ranking_source, data)
@@ -150,14 +150,14 @@ def prune(
 
     Example: [bold]hrnet prune runs/full --keep-latency 0.75 --epochs 10 --output runs/pruned[/bold]
     """
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
     from training.config import fine_tuning_config
     from training.data.sources import run_sources
     from training.engine.inputs import load_data
     from training.pruning.plan_run import check_prunable, plan_run
     from training.pruning.prune_run import prune_run, summary
 
-    how, parent, options = execution.execution(), load_run(run), plan.prune_options()
+    how, parent, options = execution.execution(), Run.load(run), plan.prune_options()
     config = fine_tuning_config(parent, *run_sources(parent, data), {**tuning.values(), "devices": how.devices.count})
     if dry_run:
         check_prunable(parent, options)  # before the data are loaded
@@ -165,7 +165,7 @@ def prune(
         return
     if output is None:
         raise HRNetError("give `output`, the folder of the run to write, or `dry_run`")
-    teacher_run = load_run(teacher) if teacher else None
+    teacher_run = Run.load(teacher) if teacher else None
     pruned = prune_run(parent, options, config, output, teacher=teacher_run, execution=how, resume=resume)
     typer.echo(f"run: {pruned.path}, {summary(parent, pruned.hrnet_spec)}")
 
@@ -189,13 +189,13 @@ def quantize(
     """
     from hrnet_tf.backend.choice import check_tf_keras
     from hrnet_tf.models.quantization import QUANTIZATION
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
     from training.config import fine_tuning_config
     from training.data.sources import run_sources
     from training.quantize import quantize_run
 
     check_tf_keras(QUANTIZATION)  # before looking for the data
-    how, parent = execution.execution(), load_run(run)
+    how, parent = execution.execution(), Run.load(run)
     config = fine_tuning_config(parent, *run_sources(parent, data), {**tuning.values(), "devices": how.devices.count})
     quantized = quantize_run(parent, config, output, execution=how, resume=resume)
     typer.echo(f"run: {quantized.path}")
@@ -210,7 +210,7 @@ def plot(
 
     Example: [bold]hrnet plot runs/full runs/pruned --output curves.png[/bold]
     """
-    from hrnet_tf.runs.run import load_run
+    from hrnet_tf.runs.run import Run
     from training.plotting import plot_runs
 
-    typer.echo(f"curves: {plot_runs([load_run(run) for run in runs], output)}")
+    typer.echo(f"curves: {plot_runs([Run.load(run) for run in runs], output)}")

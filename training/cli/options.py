@@ -63,7 +63,7 @@ class NetworkOptions:
             model: Name of the model.
             output: Folder of the run, where the choice of a width is noted.
         """
-        from hrnet_tf.runs.run import connected_like, load_run
+        from hrnet_tf.runs.run import Run, connected_like
         from hrnet_tf.spec.presets import customized, parse_size, preset
         from training.pruning.width_matching import latency_matched
 
@@ -81,8 +81,8 @@ class NetworkOptions:
             head_width=self.head_width,
         )
         if self.width_like:
-            return latency_matched(spec, load_run(self.width_like), output)
-        return connected_like(spec, load_run(self.links_from) if self.links_from else None)
+            return latency_matched(spec, Run.load(self.width_like), output)
+        return connected_like(spec, Run.load(self.links_from) if self.links_from else None)
 
 
 @dataclass(frozen=True)

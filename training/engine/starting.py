@@ -11,7 +11,7 @@ from pathlib import Path
 from hrnet_tf.runs.history import HISTORY
 from hrnet_tf.runs.pruning import PRUNING_FILE
 from hrnet_tf.runs.ranking import RANKING_FILE
-from hrnet_tf.runs.run import RUN_FILE, SPEC_FILE, Run, load_run, save_run
+from hrnet_tf.runs.run import RUN_FILE, SPEC_FILE, Run, save_run
 from hrnet_tf.spec.architectures import network_to_json
 from mobile_eval.datasets.base import label_names
 from mobile_eval.errors import HRNetError
@@ -46,7 +46,7 @@ def check_startable(output: Path, step: str, *, resume: bool) -> None:
     if output.is_dir():
         remove_stale_parts(output.absolute())
     if (output / RUN_FILE).exists():
-        earlier_step = load_run(output).step
+        earlier_step = Run.load(output).step
         if earlier_step != step:
             raise HRNetError(f"{output} was made by `hrnet {earlier_step}`, not by `hrnet {step}`; give another `output`")
         if not resume:
@@ -61,7 +61,7 @@ def check_same(run: Run) -> None:
     """Raise HRNetError, naming all differences, where the run's folder holds a run with other settings, network or data."""
     if not (run.path / RUN_FILE).exists():
         return
-    earlier = load_run(run.path)
+    earlier = Run.load(run.path)
     if label_names(earlier.category) != label_names(run.category):
         raise HRNetError(f"{run.path} has other joints or classes than the data; give another `output`")
     _raise_differences(
@@ -143,7 +143,7 @@ def started(run: Run, *, companions: Callable[[], None] | None = None, writes: b
         except HRNetError:
             discard(run.path)
             raise
-    elif writes and (earlier := load_run(run.path)).config != run.config:
+    elif writes and (earlier := Run.load(run.path)).config != run.config:
         save_run(dataclasses.replace(earlier, config=run.config))
     try:
         yield

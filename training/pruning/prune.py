@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from hrnet_tf.backend.graph import flat
-from hrnet_tf.backend.keras_module import BACKEND, keras
+from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Dataset, KerasModel, Tensor
 from hrnet_tf.models.rebuild import rebuild
 from hrnet_tf.models.trunk import hrnet_spec_of
@@ -80,16 +80,7 @@ def reestimate_batch_norm(model: KerasModel, batches: Iterable[Tensor]) -> None:
         size = len(flat(batch)[0])
         for layer in norms:
             layer.momentum = images / (images + size)  # together: the mean over all images
-        _run_in_training(model, batch)
+        model(batch, training=True)
         images += size
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
-
-
-def _run_in_training(model: KerasModel, batch: Tensor) -> None:
-    if BACKEND != "tensorflow":
-        model(batch, training=True)
-        return
-    strategy = model.distribute_strategy  # with several devices, each takes the same batch
-    with strategy.scope():
-        strategy.run(lambda: model(batch, training=True))

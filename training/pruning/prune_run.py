@@ -16,7 +16,7 @@ from hrnet_tf.backend.choice import check_same_keras, check_tf_keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.runs.pruning import PRUNING_FILE, Plan, PruningRecord, load_pruning, save_pruning, units_kept
 from hrnet_tf.runs.ranking import Ranking, save_ranking
-from hrnet_tf.runs.run import RUN_FILE, Run, load_run
+from hrnet_tf.runs.run import RUN_FILE, Run
 from hrnet_tf.runs.weights import load_weights, model_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.memory import batch_size_for
@@ -170,7 +170,7 @@ def summary(run: Run, spec: HRNetSpec) -> str:
 
 def _interrupted_plan(output: Path, options: PruneOptions) -> Plan:
     """The plan of an interrupted pruning. Raises HRNetError if its options were others."""
-    pruned = load_run(output)
+    pruned = Run.load(output)
     record = load_pruning(pruned)
     if record is None:
         raise HRNetError(f"{output} has no {PRUNING_FILE} with the choice to resume; give another `output`")

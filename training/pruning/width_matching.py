@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from hrnet_tf.runs.run import RUN_FILE, Run, load_run
+from hrnet_tf.runs.run import RUN_FILE, Run
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
@@ -56,7 +56,7 @@ def latency_matched(spec: Network, like: Run, output: Path, threads: int = 1) ->
     if not isinstance(spec, HRNetSpec):
         raise HRNetError(f"`width_like`: {spec.name} has no width to choose")
     if (output / RUN_FILE).is_file():
-        return with_width(spec, load_run(output).hrnet_spec.width)
+        return with_width(spec, Run.load(output).hrnet_spec.width)
     target = dataclasses.replace(like.hrnet_spec, classes=spec.classes)
     if target.input_size != spec.input_size:
         raise HRNetError(f"`width_like`: {like.path} has input size {target.input_size}, expected {spec.input_size}")

@@ -15,7 +15,7 @@ from hrnet_tf.backend.keras_module import BACKEND, keras
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.gates import HardConcreteGate
 from hrnet_tf.models.layers import Upsampling
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
@@ -79,10 +79,10 @@ def trainings(folder, config):
     except KeyboardInterrupt:
         train(SMALL.full(), config, folder / "resumed", resume=True)
     distilled = config.replace(epochs=1, precision="bfloat16", distill_weight=0.5)
-    train(SMALL.full(), distilled, folder / "distilled", teacher=load_run(folder / "uninterrupted"))
+    train(SMALL.full(), distilled, folder / "distilled", teacher=Run.load(folder / "uninterrupted"))
     half = config.replace(link_dropout=0.0, epochs=1, precision="float16", accumulate=2, ema=0.5)
     train(SMALL.full(), half, folder / "half")
-    model, run = build_model(load_run(folder / "uninterrupted").spec), load_run(folder / "uninterrupted")
+    model, run = build_model(Run.load(folder / "uninterrupted").spec), Run.load(folder / "uninterrupted")
     set_model_weights(model, load_weights(run.weights_path))
     ranking = rank_run(run, load_keypoints(config.data.train).head(8))
     (folder / "scores.json").write_text(json.dumps({str(unit): score for unit, score in ranking.importance().items()}))

@@ -20,7 +20,7 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.layers import Upsampling
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.tasks.pose.predictions import load_keypoints
@@ -182,7 +182,7 @@ def test_resumed_training_equals_an_uninterrupted_one(results: BackendResults) -
 
 
 def test_tf_keras_loads_the_run(results: BackendResults, inputs: Path) -> None:
-    run = load_run(results.folder / "uninterrupted")
+    run = Run.load(results.folder / "uninterrupted")
     model = build_model(run.spec)
     set_model_weights(model, load_weights(run.weights_path))
     images = np.load(inputs / "inputs.npz")["images"][:, :32, :32]
@@ -190,7 +190,7 @@ def test_tf_keras_loads_the_run(results: BackendResults, inputs: Path) -> None:
 
 
 def test_ranking_equals_that_of_tf_keras(results: BackendResults, config: TrainingConfig) -> None:
-    scores = rank_run(load_run(results.folder / "uninterrupted"), load_keypoints(config.data.train).head(8)).importance()
+    scores = rank_run(Run.load(results.folder / "uninterrupted"), load_keypoints(config.data.train).head(8)).importance()
     ranked = json.loads((results.folder / "scores.json").read_text())
     assert ranked == pytest.approx({str(unit): score for unit, score in scores.items()}, rel=1e-2, abs=1e-7)
     assert len(set(ranked.values())) > 1

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from hrnet_tf.checkpoints.from_torch import NORM_SCALE_FLOOR, import_checkpoint
 from hrnet_tf.checkpoints.to_torch import export_run
 from hrnet_tf.checkpoints.torch_reader import Arrays, read_checkpoint
-from hrnet_tf.runs.run import load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
@@ -39,7 +39,7 @@ def save(path: Path, arrays: Arrays) -> Path:
 def test_import_then_export_is_bit_identical(micro: Micro, checkpoint: Make, tmp_path: Path, suffix: str) -> None:
     arrays = checkpoint(micro("landmarks"))
     run, report = import_checkpoint(save(tmp_path / f"checkpoint{suffix}", arrays), tmp_path / "run", input_size=(64, 64))
-    assert load_run(run.path) == run
+    assert Run.load(run.path) == run
     assert run.category["keypoints"][:2] == ["landmarks_0", "landmarks_1"]
     assert json.loads((run.path / "import.json").read_text())["loaded"] == list(report.loaded)
     assert export_run(run, tmp_path / f"exported{suffix}") == len(arrays)

@@ -19,7 +19,7 @@ from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.layers import deconv_unit
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
@@ -147,7 +147,7 @@ def save_new_run(path: Path, spec: Network, config: TrainingConfig, category: di
 
 
 def test_ranking_and_pruning_need_fusion_links(config: TrainingConfig, tmp_path: Path) -> None:
-    run = load_run(save_new_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
+    run = Run.load(save_new_run(tmp_path / "run", preset("simple-baseline-r50"), config).path)
     assert run.spec == preset("simple-baseline-r50")
     assert run.spec.links == frozenset()
     data = load_keypoints(config.data.train)
@@ -174,7 +174,7 @@ def test_training_quantization_conversion_and_comparison(
 ) -> None:
     short = config.replace(epochs=1, batch_size=24, val=None)
     run = train(small_baseline, short, tmp_path / "run")
-    assert load_run(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
+    assert Run.load(train(small_baseline, short, tmp_path / "run", resume=True).path) == run
     tuned = quantize_run(run, short, tmp_path / "tuned")
     data = load_keypoints(config.data.train).head(4)
     float32 = convert_run(run, ConvertOptions("float32"), tmp_path / "float32.tflite")

@@ -13,15 +13,15 @@ import pytest
 
 from hrnet_tf.runs.pruning import Plan, PruningRecord, RemovalStep, load_pruning, save_pruning
 from hrnet_tf.runs.ranking import Ranking, save_ranking
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "run.json": load_run,
-    "spec.json": load_run,
-    "ranking.json": lambda path: load_run(path).ranking,
-    "pruning.json": lambda path: load_pruning(load_run(path)),
+    "run.json": Run.load,
+    "spec.json": Run.load,
+    "ranking.json": lambda path: Run.load(path).ranking,
+    "pruning.json": lambda path: load_pruning(Run.load(path)),
 }
 VALUES = (None, True, -1, 10**30, 0.5, float("nan"), "x", [], ["x"], {}, {"x": 1})
 STEP = RemovalStep(("stage4_module0_link3to0",), (), importance=0.1, cost=3.0, ratio=0.9, loss=None, score=0.5)

@@ -12,7 +12,7 @@ import pytest
 
 from hrnet_tf.runs.history import write_history
 from hrnet_tf.runs.ranking import Ranking, save_ranking
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
 from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
 from mobile_eval.errors import HRNetError
@@ -28,7 +28,7 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
 
 
 def test_run_round_trip(run: Run) -> None:
-    assert load_run(run.path) == run
+    assert Run.load(run.path) == run
 
 
 def test_parent_and_history(run: Run, tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ def test_architecture_in_spec_json(run: Run) -> None:
     path = run.path / "spec.json"
     stored = json.loads(path.read_text())
     assert stored["architecture"] == "hrnet"
-    assert load_run(run.path).hrnet_spec == run.spec
+    assert Run.load(run.path).hrnet_spec == run.spec
     path.write_text(json.dumps({**stored, "architecture": "vgg"}))
     with pytest.raises(HRNetError, match=r"spec\.json.*simple-baseline"):
-        load_run(run.path)
+        Run.load(run.path)
 
 
 def test_ranking_round_trip(run: Run) -> None:
@@ -124,13 +124,13 @@ def test_truncated_weights(tmp_path: Path) -> None:
 
 def test_folder_without_a_run(run: Run, tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match=r"run\.json"):
-        load_run(tmp_path)
+        Run.load(tmp_path)
     (run.path / "run.json").write_text('{"step": "bake"}')
     with pytest.raises(HRNetError, match="build, train, prune, quantize"):
-        load_run(run.path)
+        Run.load(run.path)
     (run.path / "run.json").write_text('{"step": ')
     with pytest.raises(HRNetError, match=r"run\.json"):
-        load_run(run.path)
+        Run.load(run.path)
 
 
 def test_unranked_run(run: Run) -> None:

@@ -16,7 +16,7 @@ from conversion.quantization.samples import training_data
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.ranking import Ranking, save_ranking
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.errors import HRNetError
@@ -176,10 +176,10 @@ def test_commands_use_the_category_of_the_run(people_and_dogs: DataSource, tmp_p
     one_epoch = "--epochs", 1, "--batch-size", 8
     output = output_of("train", "pose-small-v1", *size, *data, *one_epoch, "--category", "person", "--output", run)
     assert "training on 33 persons (category 'person' is used, not 'dog' with 2 annotations)" in output
-    assert load_run(run).config["train"]["category"] == "person"
+    assert Run.load(run).config["train"]["category"] == "person"
     ranking_data = "--annotations", people_and_dogs.annotations, "--images", people_and_dogs.images
     output = output_of("rank", run, *ranking_data, "--limit", 4, "--method", "random")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in output
-    assert load_run(run).ranking.items == 4
+    assert Run.load(run).ranking.items == 4
     output = output_of("prune", run, *data, *one_epoch, "--keep-macs", 0.9, "--output", tmp_path / "pruned")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in output

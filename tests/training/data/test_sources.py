@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.keypoint_categories import COCO_PERSON
 from hrnet_tf.spec.network import HRNetSpec
@@ -28,7 +28,7 @@ NO_OPTIONS = TrainingData()
 def run(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     run = Run(tmp_path / "a run", "train", small, COCO_PERSON, config.to_json())
     save_run(run)
-    return load_run(run.path)
+    return Run.load(run.path)
 
 
 def test_data_of_the_run(run: Run, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

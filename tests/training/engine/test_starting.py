@@ -13,7 +13,7 @@ import pytest
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.ranking import Ranking, save_ranking
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
@@ -49,7 +49,7 @@ def test_run_killed_before_its_first_files_can_be_started_again(run: Run) -> Non
         check_same(run)
     with started(run):
         pass
-    assert load_run(run.path).config == run.config
+    assert Run.load(run.path).config == run.config
     assert {path.name for path in run.path.iterdir()} == {"spec.json", "run.json"}  # files of the killed run are gone
 
 
@@ -104,7 +104,7 @@ def test_moved_data_can_be_resumed(run: Run, drawn: Path, config: TrainingConfig
     check_same(resumed)
     with started(resumed):
         pass
-    assert load_run(run.path).config["train"]["images"] == str(tmp_path / "moved" / "images")
+    assert Run.load(run.path).config["train"]["images"] == str(tmp_path / "moved" / "images")
 
 
 def test_changed_annotations(run: Run, drawn: Path, config: TrainingConfig, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_failed_quantization_leaves_no_folder(damaged: str, run: Run, config: Tr
     save_weights(run.weights_path, model_weights(build_model(run.spec)))
     (run.path / damaged).write_text("x")
     with pytest.raises(HRNetError, match=damaged.replace(".", r"\.")):
-        quantize_run(load_run(run.path), config, tmp_path / "tuned")
+        quantize_run(Run.load(run.path), config, tmp_path / "tuned")
     assert not (tmp_path / "tuned").exists()
 
 

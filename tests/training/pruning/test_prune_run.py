@@ -16,7 +16,7 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.pruning import Plan, load_pruning
 from hrnet_tf.runs.ranking import Ranking, save_ranking
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights
 from hrnet_tf.spec.complexity import complexity
 from hrnet_tf.spec.network import HRNetSpec
@@ -69,7 +69,7 @@ def test_rounds_of_pruning(trained: Run, config: TrainingConfig, tmp_path: Path)
         patch.setattr(training.ranking.rank, "rank_network", _stop)
         with pytest.raises(KeyboardInterrupt):  # after the first round, before it is ranked
             prune_run(trained, options, config, out)
-    first = load_run(out / "rounds" / "1")
+    first = Run.load(out / "rounds" / "1")
     assert 0.6 < share(first.hrnet_spec) <= 0.8
     assert not (out / "run.json").exists()
     before = first.weights_path.stat().st_mtime_ns
@@ -98,7 +98,7 @@ def test_interrupted_pruning_keeps_its_choice(few_links: Run, config: TrainingCo
         patch.setattr(training.callbacks.run_checkpoint.RunCheckpoint, "on_epoch_end", _stop)
         with pytest.raises(KeyboardInterrupt):
             prune_run(few_links, options, short, tmp_path / "pruned")
-    chosen = load_run(tmp_path / "pruned").hrnet_spec
+    chosen = Run.load(tmp_path / "pruned").hrnet_spec
     assert len(chosen.links) <= 0.5 * len(chosen.possible_links)
     with pytest.raises(HRNetError, match=r"keep_links': 0\.5.*, is now .*keep_links': 0\.9"):
         prune_run(few_links, PruneOptions(Budget(keep_links=0.9)), short, tmp_path / "pruned", resume=True)

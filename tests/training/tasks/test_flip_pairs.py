@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hrnet_tf.runs.run import Run, load_run
+from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.datasets.base import DataSource
 from mobile_eval.datasets.flip_pairs import FACE_PAIRS
@@ -144,10 +144,10 @@ def test_flip_pairs_from_train_to_evaluate(drawn: Path, tmp_path: Path, hrnet: H
     assert not full.exists()
     assert hrnet(*train, "--flip-pairs", FLIP_PAIRS).code == 0
     pairs = [part.split(":") for part in FLIP_PAIRS.split(",")]
-    assert load_run(full).category["flip_pairs"] == pairs
-    assert load_run(full).config["flip_pairs"] == FLIP_PAIRS
+    assert Run.load(full).category["flip_pairs"] == pairs
+    assert Run.load(full).config["flip_pairs"] == FLIP_PAIRS
     assert hrnet("quantize", full, *data, *size, "--output", tuned).code == 0
-    assert load_run(tuned).category["flip_pairs"] == pairs
+    assert Run.load(tuned).category["flip_pairs"] == pairs
     assert hrnet("convert", tuned, "--output", file).code == 0
     assert read_description(file).category.to_json()["flip_pairs"] == pairs
     evaluate = ("evaluate", file, "--annotations", renamed(drawn, tmp_path, "val"), "--images", drawn / "images")

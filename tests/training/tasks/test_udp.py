@@ -15,7 +15,7 @@ from conversion.options import ConvertOptions
 from conversion.quantization.samples import Inputs
 from conversion.restore import restore_run
 from hrnet_tf.models.inference import Inference
-from hrnet_tf.runs.run import Run, load_run, save_run
+from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.errors import HRNetError
@@ -106,7 +106,7 @@ def test_tflite_file_scores_as_in_training(spec: HRNetSpec, config: TrainingConf
     with pytest.raises(HRNetError, match="`targets` udp"):
         build_teacher(run, config)
     restored = restore_run(tmp_path / "m.tflite", data, tmp_path / "again")
-    assert stored_settings("pose", load_run(restored.path).config).targets == "udp"
+    assert stored_settings("pose", Run.load(restored.path).config).targets == "udp"
 
 
 @pytest.mark.slow
