@@ -35,6 +35,7 @@ NOT_IMPORTED = {
     "tflite-runtime": "mobile_eval.runtime.interpreter imports it by name",
     "ethos-u-vela": "conversion.targets.ethosu runs it as a command",
     "pytest-xdist": "options of pytest",
+    "ipykernel": "nbclient runs notebooks in it",
     "ruff": "a command",
     "mypy": "a command",
     "mkdocs": "a command",
@@ -73,7 +74,7 @@ def statements(node: ast.AST) -> Iterator[ast.AST]:
 def third_party(folder: str) -> dict[str, set[str]]:
     """Distributions that files of a folder import, in functions too, and the files."""
     importers: dict[str, set[str]] = {}
-    local = {*EXTRAS, "tests", *sys.stdlib_module_names}
+    local = {*EXTRAS, "tests", "tools", *sys.stdlib_module_names}
     for path in (ROOT / folder).rglob("*.py"):
         if path.parent.name in SEPARATE_ENVIRONMENTS:
             continue
