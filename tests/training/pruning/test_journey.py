@@ -41,4 +41,4 @@ def test_models_are_pruned_for_two_devices_as_for_one() -> None:
     facts = job("mirrored", HRNET_KERAS="tf_keras", TF_NUM_INTEROP_THREADS="4")
     assert facts["mirrored"] == "MirroredVariable"
     assert facts["links"] <= 7
-    assert facts["pruned_difference"] < 0.05  # variances differ by n / (n - 1), of 32 values at the lowest resolution
+    assert facts["pruned_difference"] < 0.01  # variances differ by n / (n - 1), of 32 values at the lowest resolution
