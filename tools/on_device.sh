@@ -24,7 +24,9 @@ shift
 project=$(cd "$(dirname "$0")/.." && pwd)
 ssh "$host" 'python3 -c "import sys; sys.exit(sys.version_info < (3, 10))" ||
   { echo "the device has $(python3 --version 2>&1); Python 3.10 or later is required" >&2; exit 2; }' < /dev/null
-tar -C "$project" -cz setup.py pyproject.toml README.md hrnet_tf training conversion mobile_eval |
+# tar ends with 1 where a folder changes meanwhile, as when Python writes its caches: the sources are whole all the same.
+{ tar -C "$project" --exclude=__pycache__ -cz setup.py pyproject.toml README.md hrnet_tf training conversion mobile_eval ||
+  [ $? -eq 1 ]; } |
   ssh "$host" "set -e; rm -rf mobile_eval/source; mkdir -p mobile_eval/source; tar -xz -C mobile_eval/source
     test -x mobile_eval/bin/python || python3 -m venv mobile_eval; mobile_eval/bin/pip install --quiet 'mobile_eval/source[$extra]'"
 for model in "$@"; do

@@ -97,7 +97,7 @@ class _Rebuilding:
     def rebuilt(self) -> KerasModel:
         """Return the new model, with its weights."""
         sources = input_tensors(self.model)
-        inputs = [keras.Input(x.shape[1:], batch_size=x.shape[0], dtype=x.dtype, name=x.name) for x in sources]
+        inputs = [self._input(x) for x in sources]
         tensors = dict(zip(map(id, sources), inputs, strict=True))
         absorbed = self.folding.absorbed if self.folding else ()
         for call in self.calls:
@@ -115,6 +115,10 @@ class _Rebuilding:
         self._copy_trunk(rebuilt)
         self._copy_head()
         return rebuilt
+
+    def _input(self, x: Tensor) -> Tensor:
+        """An input like `x`. Of a folded model it is in float32, since convolutions replace what could read bytes."""
+        return keras.Input(x.shape[1:], batch_size=x.shape[0], dtype=FLOAT32 if self.folded else x.dtype, name=x.name)
 
     def _trunk_outputs(self, image: Tensor, stem: KerasLayer) -> dict[int, Tensor]:
         """Build the new trunk; return its outputs by the ids of those that they replace."""
