@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from hrnet_tf.runs.pruning import Plan
     from hrnet_tf.runs.ranking import Ranking
     from hrnet_tf.runs.run import Run
-    from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+    from hrnet_tf.spec.network import HRNetSpec
     from hrnet_tf.spec.presets import list_presets
+    from hrnet_tf.spec.units import FusionLink, ResidualBlock
     from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark
     from mobile_eval.benchmark.profile import ProfileResult
     from mobile_eval.image.preprocess import normalize

@@ -15,7 +15,8 @@ import numpy as np
 from hrnet_tf.checkpoints.torch_reader import AnyArray
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
-from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
+from hrnet_tf.spec.units import BranchModule, FusionLink
 from mobile_eval.tasks.detection.constants import POOLED_SIZE, PYRAMID_LEVELS
 
 BATCH_NORM_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}

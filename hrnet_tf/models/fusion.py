@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Tensor
 from hrnet_tf.models.layers import UnitWrapper, Upsampling, add_all, conv_unit
-from hrnet_tf.spec.network import FusionLink
+from hrnet_tf.spec.units import FusionLink
 
 
 def exchange_unit(

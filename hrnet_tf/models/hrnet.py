@@ -13,7 +13,8 @@ from hrnet_tf.models.fusion import exchange_unit
 from hrnet_tf.models.heads import HEATMAP_LAYER, LOGITS_LAYER, Branches, classification_head, dense_head, heatmap_head
 from hrnet_tf.models.layers import StemPadding, UnitWrapper, conv_unit
 from hrnet_tf.spec.architectures import network_to_json
-from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, HRNetSpec
+from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
+from hrnet_tf.spec.units import BranchModule
 
 
 def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> KerasModel:

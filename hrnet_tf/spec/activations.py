@@ -12,15 +12,8 @@ from dataclasses import dataclass
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import DECONVOLUTION_CHANNELS, DECONVOLUTIONS, RESNET_WIDTH, SimpleBaselineSpec
 from hrnet_tf.spec.detection import detection_widths, proposal_limits, pyramid_sizes
-from hrnet_tf.spec.network import (
-    BOTTLENECK_EXPANSION,
-    CLASSIFICATION_FEATURES,
-    FIRST_STAGE,
-    PYRAMID,
-    BranchModule,
-    FusionLink,
-    HRNetSpec,
-)
+from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, PYRAMID, HRNetSpec
+from hrnet_tf.spec.units import BranchModule, FusionLink
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BIN_SAMPLES, POOLED_SIZE, PYRAMID_LEVELS
 from mobile_eval.typed import Size
 

@@ -18,15 +18,8 @@ from hrnet_tf.spec.baseline import (
     SimpleBaselineSpec,
 )
 from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, detection_widths, pyramid_sizes
-from hrnet_tf.spec.network import (
-    BOTTLENECK_EXPANSION,
-    CLASSIFICATION_FEATURES,
-    FIRST_STAGE,
-    PYRAMID,
-    BranchModule,
-    FusionLink,
-    HRNetSpec,
-)
+from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, CLASSIFICATION_FEATURES, FIRST_STAGE, PYRAMID, HRNetSpec
+from hrnet_tf.spec.units import BranchModule, FusionLink
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE
 from mobile_eval.typed import Size
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject, Size, checked, checked_entry
 
@@ -41,122 +41,6 @@ MAX_MODULES = 64  # per stage; also blocks per branch
 BOTTLENECK_EXPANSION = 4  # output channels of a bottleneck block per inner channel
 CLASSIFICATION_WIDTH = 32  # inner width of the bottleneck that widens branch 0 (HRNet-W-C); it doubles from branch to branch
 CLASSIFICATION_FEATURES = 64  # features per inner channel of that bottleneck
-
-
-@dataclass(frozen=True, order=True)
-class FusionLink:
-    """The path from one branch to another in the exchange unit of a module.
-
-    Attributes:
-        stage: Number of the stage, 2 to 4.
-        module: Index of the module in the stage.
-        source: Index of the branch that the link reads.
-        target: Index of the branch that the link is added to.
-
-    Raises:
-        HRNetError: `source` and `target` are the same branch.
-
-    Example:
-        >>> FusionLink(stage=3, module=2, source=0, target=2).name
-        'stage3_module2_link0to2'
-    """
-
-    stage: int
-    module: int
-    source: int
-    target: int
-
-    def __post_init__(self) -> None:
-        if self.source == self.target:
-            raise HRNetError(f"a fusion link joins two branches, got source {self.source} and target {self.target}")
-
-    @property
-    def name(self) -> str:
-        """The prefix of the names of its layers, such as `stage3_module2_link0to2`."""
-        return f"stage{self.stage}_module{self.module}_link{self.source}to{self.target}"
-
-    @classmethod
-    def parse(cls, name: str) -> FusionLink:
-        """Return the link of that name."""
-        match = re.fullmatch(r"stage(\d+)_module(\d+)_link(\d+)to(\d+)", name)
-        if match is None:
-            raise HRNetError(f"not a fusion link: {name!r}, expected a name such as stage3_module2_link0to2")
-        return cls(*map(int, match.groups()))
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, order=True)
-class BranchModule:
-    """The residual blocks of one branch in one module."""
-
-    stage: int
-    module: int
-    branch: int
-
-    @property
-    def name(self) -> str:
-        """The prefix of the names of its layers, such as `stage4_module0_branch1`."""
-        return f"stage{self.stage}_module{self.module}_branch{self.branch}"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, order=True)
-class ResidualBlock:
-    """A residual block of one branch in one module.
-
-    Attributes:
-        stage: Number of the stage, 2 to 4.
-        module: Index of the module in the stage.
-        branch: Index of the branch.
-        block: Index of the block in the branch of the module.
-
-    Example:
-        >>> ResidualBlock(stage=4, module=0, branch=1, block=3).name
-        'stage4_module0_branch1_block3'
-    """
-
-    stage: int
-    module: int
-    branch: int
-    block: int
-
-    @property
-    def name(self) -> str:
-        """The prefix of the names of its layers, such as `stage4_module0_branch1_block3`."""
-        return f"{self.place.name}_block{self.block}"
-
-    @property
-    def place(self) -> BranchModule:
-        """The branch and module that the block belongs to."""
-        return BranchModule(self.stage, self.module, self.branch)
-
-    @classmethod
-    def parse(cls, name: str) -> ResidualBlock:
-        """Return the block of that name."""
-        match = re.fullmatch(r"stage(\d+)_module(\d+)_branch(\d+)_block(\d+)", name)
-        if match is None:
-            raise HRNetError(f"not a residual block: {name!r}, expected a name such as stage4_module0_branch1_block3")
-        return cls(*map(int, match.groups()))
-
-    def __str__(self) -> str:
-        return self.name
-
-
-Unit = FusionLink | ResidualBlock  # what can be removed
-
-
-def parse_unit(name: str) -> Unit:
-    """Return the link or block of that name.
-
-    Example:
-        >>> parse_unit("stage3_module2_link0to2")
-        FusionLink(stage=3, module=2, source=0, target=2)
-    """
-    return ResidualBlock.parse(name) if "_block" in name else FusionLink.parse(name)
 
 
 @dataclass(frozen=True)

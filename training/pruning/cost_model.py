@@ -21,7 +21,8 @@ from hrnet_tf.models.trunk import LAYER
 from hrnet_tf.spec.architectures import network_description
 from hrnet_tf.spec.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
 from hrnet_tf.spec.complexity import parts as cost_parts
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
+from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, HRNetSpec
+from hrnet_tf.spec.units import BranchModule
 from mobile_eval.benchmark.latency import ROUNDS
 from mobile_eval.benchmark.profile import ProfileResult, profile
 from mobile_eval.errors import HRNetError

@@ -15,7 +15,8 @@ from hrnet_tf.backend.keras_module import keras, ops
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.gates import Gate, HardConcreteGate, UnitGate, gates_of
 from hrnet_tf.spec.complexity import branch_cost, link_cost
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, Unit
 from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import BatchLoss, TrainerModel
 from training.ranking.data import RankingData, ShuffledBatches

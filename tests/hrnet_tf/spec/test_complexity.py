@@ -11,8 +11,9 @@ import pytest
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.complexity import Cost, complexity, link_cost, parts
-from hrnet_tf.spec.network import FusionLink, HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 
 CountedParts = Callable[[Network], dict[str, Cost]]

@@ -9,8 +9,9 @@ import re
 import pytest
 
 from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit, parse_unit
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import customized, parse_size, preset
+from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock, Unit, parse_unit
 from mobile_eval.errors import HRNetError
 
 

@@ -14,7 +14,8 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.memory import activation_bytes, live_bytes
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
