@@ -54,7 +54,7 @@ class FusionLink:
 
 @dataclass(frozen=True, order=True)
 class BranchModule:
-    """The residual blocks of one branch in one module."""
+    """The residual blocks of one branch in one module. Those of stage 1 are in module 0 of branch 0."""
 
     stage: int
     module: int
@@ -63,6 +63,8 @@ class BranchModule:
     @property
     def name(self) -> str:
         """The prefix of the names of its layers, such as `stage4_module0_branch1`."""
+        if self.stage == 1:
+            return "stage1"
         return f"stage{self.stage}_module{self.module}_branch{self.branch}"
 
     def __str__(self) -> str:
@@ -71,10 +73,10 @@ class BranchModule:
 
 @dataclass(frozen=True, order=True)
 class ResidualBlock:
-    """A residual block of one branch in one module.
+    """A residual block of one branch in one module, or of stage 1 (module 0, branch 0).
 
     Attributes:
-        stage: Number of the stage, 2 to 4.
+        stage: Number of the stage, 1 to 4.
         module: Index of the module in the stage.
         branch: Index of the branch.
         block: Index of the block in the branch of the module.
@@ -102,6 +104,8 @@ class ResidualBlock:
     @classmethod
     def parse(cls, name: str) -> ResidualBlock:
         """Return the block of that name."""
+        if match := re.fullmatch(r"stage1_block(\d+)", name):
+            return cls(1, 0, 0, int(match[1]))
         match = re.fullmatch(r"stage(\d+)_module(\d+)_branch(\d+)_block(\d+)", name)
         if match is None:
             raise HRNetError(f"not a residual block: {name!r}, expected a name such as stage4_module0_branch1_block3")
