@@ -146,7 +146,7 @@ class HRNetSpec:
         for kind, unknown in (("link", self.links - self.possible_links), ("block", self.removed_blocks - self.possible_blocks)):
             if unknown:
                 raise HRNetError(f"the network has no {kind} {min(map(str, unknown))}")
-        if self.widths and self.widths != checked_widths(self, dict(self.widths)):
+        if self.widths and self.widths != checked_widths(self.name, self.full_widths, dict(self.widths)):
             raise HRNetError("`widths` must be narrowed groups in order, each once; use `with_widths`")
 
     def _check_sizes(self) -> None:
@@ -222,7 +222,7 @@ class HRNetSpec:
     @functools.cached_property
     def full_widths(self) -> Mapping[str, int]:
         """Every group of channels that can be narrowed, in the order of the network, and its full width."""
-        return full_widths(self)
+        return full_widths(self.full())
 
     @functools.cached_property
     def _widths(self) -> Mapping[str, int]:
@@ -318,7 +318,7 @@ class HRNetSpec:
             >>> spec.channels(0), spec.channels(1), spec.width_of("stage1_block0_conv2")
             (24, 64, 64)
         """
-        return dataclasses.replace(self, widths=checked_widths(self, {**dict(self.widths), **widths}))
+        return dataclasses.replace(self, widths=checked_widths(self.name, self.full_widths, {**dict(self.widths), **widths}))
 
     def without(self, removed: Iterable[Unit]) -> HRNetSpec:
         """Remove links and blocks, and every link that no longer influences an output.
