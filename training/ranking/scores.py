@@ -45,11 +45,11 @@ def check_loss(loss: float) -> None:
         raise HRNetError(f"`data`: the loss is {loss}, expected a number; check the targets, the loss and the weights")
 
 
-def check_finite(scores: Scores, source: str, advice: str) -> None:
+def check_finite(scores: Mapping[Unit, float] | Mapping[str, float], source: str, advice: str) -> None:
     """Raise HRNetError if a score is NaN or infinite, as there is no order then.
 
     Args:
-        scores: Scores of some units.
+        scores: Scores of some units, or of width groups.
         source: Where they come from, for the message.
         advice: What to do about it, for the message.
     """
