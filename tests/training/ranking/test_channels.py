@@ -23,7 +23,7 @@ RNG = np.random.default_rng(0)
 COUNT = 6
 IMAGES = RNG.standard_normal((COUNT, 32, 32, 3)).astype(np.float32)
 MAPS = RNG.uniform(0, 1, (COUNT, 8, 8, 5)).astype(np.float32)
-# The convolutions that write to a group, by hand. Stage 3 has two modules with three branches; the last one leads to branch 0 only.
+# The convolutions that write to a group, by hand. Stage 3 has two modules with three branches; the last leads to branch 0 only.
 WRITERS = {
     "stem_conv1": ["stem_conv1"],
     "stage1": ["stage1_block0_conv3", "stage1_block0_shortcut_conv1"],
@@ -133,7 +133,7 @@ def test_rank_with_widths(model: KerasModel, spec: HRNetSpec, scores: ChannelSco
     assert len(np.unique(drawn)) == sum(spec.full_widths.values())
     assert 0 <= drawn.min() < 0.05 < 0.95 < drawn.max() < 1
     narrower = spec.with_widths({"branch1": 4})
-    with pytest.raises(HRNetError, match="`ranking` is of micro with .* links, but `model` is micro with .* links and 1 narrowed widths"):
+    with pytest.raises(HRNetError, match=r"`ranking` is of micro with 10 links, but .* 10 links and 1 narrowed widths"):
         ranking.check_spec(narrower)
 
 
