@@ -272,9 +272,8 @@ def _check_alike(channels: dict[str, dict[str, tuple[float, ...]]], place: str) 
 
 def _place(group: str) -> dict[str, int | None]:
     """The stage and the module that a width group belongs to."""
-    match = re.match(r"stage(\d+)(?:_module(\d+))?", group)
-    stage, module = match.groups() if match else (None, None)
-    return {"stage": stage and int(stage), "module": module and int(module)}
+    stage, module = (re.match(rf"(?:stage\d+_)?{part}(\d+)", group) for part in ("stage", "module"))
+    return {"stage": int(stage[1]) if stage else None, "module": int(module[1]) if module else None}
 
 
 def _sizes(spec: HRNetSpec) -> str:

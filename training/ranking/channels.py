@@ -35,8 +35,9 @@ def group_writers(spec: HRNetSpec) -> dict[str, tuple[str, ...]]:
     """
     writers: dict[str, tuple[str, ...]] = {}
     for convolution in convolutions(spec):
-        if convolution.writes in spec.full_widths:
-            writers[convolution.writes] = (*writers.get(convolution.writes, ()), convolution.name)
+        group = convolution.writes
+        if group is not None and group in spec.full_widths:
+            writers[group] = (*writers.get(group, ()), convolution.name)
     return writers
 
 

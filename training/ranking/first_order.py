@@ -50,4 +50,4 @@ def mean_sizes(
     sums = [
         items.items * np.abs(compiled(*items.map(tf.constant).present).numpy()) for items in data.batches(batch, training=True)
     ]
-    return np.sum(sums, axis=0, dtype=np.float64) / len(data)
+    return np.asarray(np.sum(sums, axis=0, dtype=np.float64) / len(data))
