@@ -37,8 +37,7 @@ class DescribedNetwork:
         links: Names of the links that are kept, such as "stage3_module0_link0to1".
         removed_links: Names of the removed links.
         streams: Channels of the narrowed branches, by the index of the branch.
-        inner_shares: Share of the inner channels of its blocks that a branch of a module keeps, by the name of the branch; without
-            shares of 1.
+        inner_shares: Share of the inner channels of its blocks that a branch of a module keeps, by its name; without shares of 1.
     """
 
     width: int

@@ -12,7 +12,7 @@ from mobile_eval.typed import JsonObject
 from mobile_eval.viz.svg import BLUE, FAINT, FILL, GRID, INK, MUTED, ORANGE, PAPER, element, line, picture, text
 
 STEM_STRIDE = 4
-LEFT, TOP, ROW, BLOCK, EXCHANGE, GAP, STAGE_GAP, TAIL = 150, 74, 62, 30, 74, 20, 12, 84
+LEFT, TOP, ROW, BLOCK, EXCHANGE, GAP, STAGE_GAP, TAIL = 176, 74, 62, 30, 74, 20, 12, 84
 BLOCK_HEIGHT, NODE, LEGEND_WIDTH, HEAD = 24, 5, 740, 60
 TO_LOWER, TO_HIGHER = ORANGE, BLUE
 MIN_WIDTH, MAX_WIDTH, UNRANKED_WIDTH = 1.0, 6.5, 2.0  # of links
