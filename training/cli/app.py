@@ -92,8 +92,8 @@ def rank(
         list[str] | None,
         typer.Option(
             "--method",
-            help="Importance method: leave-one-out (default), taylor, l0, l1, random, or all. May be repeated; pruning goes by "
-            "the first one.",
+            help="Importance method: leave-one-out (default), taylor, l0, l1, masks, random, or all. May be repeated; pruning goes "
+            "by the first one.",
             autocompletion=complete_methods,
         ),
     ] = None,
@@ -109,6 +109,7 @@ def rank(
     """Measure the importance of each fusion link, by one or several methods. Writes ranking.json and ranking.svg.
 
     leave-one-out: increase of the loss without the link. taylor: gate times gradient. l0, l1: learned gates.
+    masks: taylor, fitted to the loss under random masks (slow).
     Each method is applied to two halves of the data, and the table shows how far the halves and the methods agree.
 
     The data are those that the run was trained on, or those given.
