@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_tf.spec.architectures import network_from_json, network_to_json
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json, write_json, write_text
 from mobile_eval.tables import DataFrame, data_frame, text_table

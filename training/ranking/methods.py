@@ -11,7 +11,7 @@ from hrnet_tf.backend.choice import TF_KERAS
 from hrnet_tf.backend.keras_module import NAME, tf
 from hrnet_tf.backend.types import Tensor
 from hrnet_tf.models.gates import gates_of
-from hrnet_tf.spec.network import Unit
+from hrnet_tf.spec.units import Unit
 from mobile_eval.progress import tracked
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork

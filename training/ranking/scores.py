@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 
-from hrnet_tf.spec.network import Unit
+from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.rank_correlation import spearman
 

@@ -14,7 +14,8 @@ import pytest
 from hrnet_tf.runs.pruning import Plan, PruningRecord, RemovalStep, load_pruning, save_pruning
 from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, save_run
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.errors import HRNetError
 
 READERS: dict[str, Callable[[Path], Any]] = {

@@ -14,7 +14,8 @@ from hrnet_tf.runs.history import write_history
 from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 

@@ -22,7 +22,8 @@ from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.networks import HRNet, HRNetBackbone
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
-from hrnet_tf.spec.network import FusionLink, HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig, run_settings
