@@ -26,7 +26,7 @@ EXTRAS = {
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "google": "protobuf", "yaml": "pyyaml"}
 # Imports of training that need TensorFlow.
 NEEDS_TENSORFLOW = {"tensorflow", "tf-keras", "tensorflow-model-optimization", "tensorflow-datasets", "keras-cv", "protobuf"}
-SEPARATE_ENVIRONMENTS = ("google_readers",)  # programs that tests run in separate environments
+SEPARATE_ENVIRONMENTS = ("google_readers", "engine_jobs")  # programs that tests run in separate environments
 # Dependencies without an import statement, and their reason.
 NOT_IMPORTED = {
     "setuptools": "tensorflow-model-optimization imports its distutils",

@@ -111,7 +111,10 @@ class _SlurmJob:
             error = self.job.exception()
         except self.uncompleted as failure:  # it ended without a result, such as a job that was killed
             error = failure
-        return None if error is None else f"see {self.job.paths.stderr}"
+        if error is None:
+            return None
+        reason = [line for line in str(error).splitlines() if line.strip()][-1:]  # the error at the end of a traceback
+        return f"{''.join(reason)}, see {self.job.paths.stderr}"
 
 
 class RayEngine:

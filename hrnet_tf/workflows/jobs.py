@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
-import runpy
 import shlex
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import typer
 
 from hrnet_tf.workflows.steps import Step, run_steps
 from mobile_eval.errors import HRNetError
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"  # TensorFlow reads it when it is imported
+PROGRAM = "hrnet_tf.__main__"  # which imports this module
 NAMES_SHOWN = 4  # failed jobs in a message
 
 
@@ -130,39 +131,23 @@ def _check_all_finished(failed: dict[str, str], waiting: Sequence[str]) -> None:
 
 
 def run_job(job: Job, threads: int | None = None) -> None:
-    """Run the commands of a job in this process, as `python -m hrnet_tf` does: the function that engines call on their machines.
+    """Run the commands of a job in this process: the function that engines call on their machines.
 
     Args:
         job: The job. Its commands resume what an earlier attempt left unfinished.
         threads: Number of threads of TensorFlow; None for its own choice.
 
     Raises:
-        HRNetError: A command failed; its message is on stderr.
+        HRNetError: A command failed.
     """
     if threads is not None:
         os.environ[THREADS_VARIABLE] = str(threads)
-    run_steps(job.steps, run_command)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    command = typer.main.get_command(importlib.import_module(PROGRAM).app)
 
+    def run(arguments: list[str]) -> None:
+        code = command.main(arguments, prog_name="hrnet", standalone_mode=False)
+        if isinstance(code, int) and code:
+            raise HRNetError(f"`hrnet {arguments[0]}` ended with exit code {code}")
 
-def run_command(arguments: list[str]) -> None:
-    """Run `hrnet` with these arguments in this process.
-
-    Raises:
-        HRNetError: It ended with another exit code than 0.
-    """
-    try:
-        with _program_arguments(arguments):
-            runpy.run_module("hrnet_tf", run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if end.code:
-            raise HRNetError(f"`hrnet {arguments[0]}` ended with exit code {end.code}") from None
-
-
-@contextmanager
-def _program_arguments(arguments: list[str]) -> Iterator[None]:
-    before = sys.argv
-    sys.argv = ["hrnet", *arguments]
-    try:
-        yield
-    finally:
-        sys.argv = before
+    run_steps(job.steps, run)

@@ -118,8 +118,8 @@ class Study:
             HRNetError: There is no such preset, or data are missing.
         """
         size = options.size()
-        given = (options.train_annotations, options.images, *(() if options.hold_out else (options.val_annotations,)))
-        if any(given) and not all(given):
+        required = (options.train_annotations, options.images, *(() if options.hold_out else (options.val_annotations,)))
+        if any(required) and not all(required):
             raise HRNetError("data need all of `train_annotations`, `val_annotations` (or `hold_out`) and `images`")
         if options.hold_out and options.val_annotations:
             raise HRNetError("`hold_out` measures on training images: leave `val_annotations` out")
@@ -216,8 +216,8 @@ class Study:
         if arm.kind == "scratch":
             pattern = ("--links-from", self._run(self._pattern(arm)))
             return self._training((self._network(),), total, run, (*pattern, *teacher, rate, self._precision()))
-        profile = () if self.options.profile is None else ("--profile", self.options.profile)
-        budget = (f"--keep-latency {arm.budget} {SELECTIONS[arm.kind]}", *profile, f"{tuning_rate} {self._precision()}")
+        profiles = [part for file in self.options.profile or () for part in ("--profile", Path(file))]
+        budget = (f"--keep-latency {arm.budget} {SELECTIONS[arm.kind]}", *profiles, f"{tuning_rate} {self._precision()}")
         return self._training(("prune", base), tuning, run, budget)
 
     def _training(self, begin: tuple[Part, ...], epochs: int, run: Path, options: tuple[Part, ...]) -> Step:

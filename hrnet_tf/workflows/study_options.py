@@ -35,8 +35,10 @@ class StudyOptions:
     fine_tuning_epochs: int | None = option(None, "Number of epochs after pruning.", minimum=1, panel=STUDY)
     seeds: int | None = option(None, "Number of seeds of the deciding arms.", minimum=1, panel=STUDY)
     precision: str = option("float32", "Compute precision of training: float32, bfloat16 or float16.", panel=STUDY)
-    profile: Path | None = option(
-        None, "File of `hrnet profile` on the target, for pruning. Default: measure latency where an arm runs.", panel=STUDY
+    profile: list[str] | None = option(
+        None,
+        "File of `hrnet profile` on the target, for pruning; may be repeated. Default: measure latency where an arm runs.",
+        panel=STUDY,
     )
 
     def size(self) -> StudyPreset:
@@ -49,7 +51,8 @@ class StudyOptions:
     def absolute(self) -> StudyOptions:
         """Return these options with absolute paths, which hold on every machine that shares the folders."""
         paths: JsonObject = {name: value.absolute() for name, value in vars(self).items() if isinstance(value, Path)}
-        return replace(self, **paths)
+        profiles = None if self.profile is None else [str(Path(file).absolute()) for file in self.profile]
+        return replace(self, **paths, profile=profiles)
 
     def to_json(self) -> JsonObject:
         """Return plain data."""
@@ -74,9 +77,9 @@ def resumed_options(file: Path, typed: StudyOptions) -> StudyOptions:
         is_path = Path in typing.get_args(hint)
         value = checked_entry(stored, field.name, str | None if is_path else hint, f"{file}: options")
         values[field.name] = Path(value) if is_path and value is not None else value
-        wanted = getattr(typed, field.name)
-        if wanted not in (field.default, values[field.name]):
-            raise HRNetError(f"`{field.name}` of the study in {file.parent} is {value}, got {wanted}; give another `output`")
+        chosen = getattr(typed, field.name)
+        if chosen not in (field.default, values[field.name]):
+            raise HRNetError(f"`{field.name}` of the study in {file.parent} is {value}, got {chosen}; give another `output`")
     return StudyOptions(**typing.cast(JsonObject, values))
 
 

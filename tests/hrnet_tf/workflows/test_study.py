@@ -103,7 +103,7 @@ def test_options_of_each_network() -> None:
     assert jobs["units-50-seed1"].after == ("base",)
     assert jobs["scratch-50-seed0"].after == ("base", "units-50-seed0")
     assert jobs["report"].after == tuple(arm.job for arm in arms(study.size))
-    with_profile = Study.of(StudyOptions(**{**vars(LSPET), "profile": Path("/p.json")}), OUT)
+    with_profile = Study.of(StudyOptions(**{**vars(LSPET), "profile": ["/p.json"]}), OUT)
     pruned = [step.arguments for job in with_profile.jobs() for step in job.steps if step.arguments[0] == "prune"]
     assert all(options_of(words)["--profile"] == "/p.json" for words in pruned)
 
