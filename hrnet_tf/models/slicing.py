@@ -72,6 +72,24 @@ class Slicing:
                         sliced[name] = self._slice(name, weights[name], old)
         return sliced
 
+    def widened(self, weights: Weights, shapes: Weights) -> Weights:
+        """Return the weights of `before`, in which the channels that are not kept are zero, from those of `after`.
+
+        Args:
+            weights: Weights of `after` by name.
+            shapes: Weights of `before` by name, for their shapes.
+        """
+        wide = dict(weights)
+        for convolution in self._convolutions.values():
+            outputs = self.kept.get(convolution.writes or "", np.arange(convolution.target))
+            inputs = self._inputs(convolution) if convolution.reads else np.arange(convolution.source)
+            for name in _arrays_of(convolution.name):
+                if name in weights:
+                    wide[name] = np.full_like(shapes[name], float(name.endswith("moving_variance")))
+                    index = (..., inputs[:, None], outputs) if name.endswith("kernel") else outputs
+                    wide[name][index] = weights[name]
+        return wide
+
     def head_arrays(self, layer: str, arrays: Sequence[Array], trunk: Weights) -> list[Array]:
         """Return the weights of a layer outside of the trunk.
 

@@ -445,9 +445,24 @@ class HRNetSpec:
                 block.name for block in sorted(self.removed_blocks) if block.stage == 1 or block.place in live.branches
             ],
             "streams": {
-                branch_stream(branch): [self.channels(branch), self.full_channels(branch)] for branch in range(self.last_stage)
+                str(branch): self.channels(branch)
+                for branch in range(self.last_stage)
+                if self.channels(branch) < self.full_channels(branch)
             },
+            "inner_shares": self._inner_shares(),
         }
+
+    def _inner_shares(self) -> dict[str, float]:
+        """The share of inner channels that the blocks of each live branch of a module keep, where it is below 1."""
+        full, kept = self.full(), dict[str, float]()
+        for place in sorted(self.liveness().branches):
+            every = [group for group in full.full_widths if group.startswith(f"{place.name}_block")]
+            built = {f"{block.name}_conv" for block in self.blocks(place)}
+            channels = sum(self.width_of(group) for group in every if group[:-1] in built)
+            share = channels / sum(full.full_widths[group] for group in every)
+            if share < 1:
+                kept[place.name] = round(share, 4)
+        return kept
 
 
 def check_input_size(size: Size, multiple: int) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BYTES_PER_GB = 1e9
 RETRIES = 3  # of a job whose Ray worker died
+TRACE_RULE = "-" * 22  # around the traceback in errors of submitit
 RAY_WAIT_SECONDS = 0.1
 
 
@@ -113,8 +114,8 @@ class _SlurmJob:
             error = failure
         if error is None:
             return None
-        reason = [line for line in str(error).splitlines() if line.strip()][-1:]  # the error at the end of a traceback
-        return f"{''.join(reason)}, see {self.job.paths.stderr}"
+        trace = str(error).split(TRACE_RULE)  # a heading, the traceback, and where the logs are
+        return f"{trace[min(1, len(trace) - 1)].strip().splitlines()[-1]}, see {self.job.paths.stderr}"
 
 
 class RayEngine:
