@@ -91,6 +91,7 @@ PRESETS = {
         budgets=(0.6,),
         link_budgets=(0.75,),
         narrow_widths=(8,),
+        deciding=("full", "units-60", "narrow-8"),
         ranking_items=100,
         synthetic_images=(400, 120),
     ),
@@ -124,6 +125,7 @@ PRESETS = {
         link_budgets=(0.8, 0.7),
         narrow_widths=(12, 9),
         pruned_kinds=("units",),
+        deciding=("full", "units-70", "units-50", "narrow-12", "narrow-9"),
     ),
     "w32": StudyPreset(
         network="pose-w32 --input-size 128x96",
@@ -139,5 +141,6 @@ PRESETS = {
         link_budgets=(0.8, 0.7),
         narrow_widths=(),
         pruned_kinds=("units",),
+        deciding=("full", "units-50"),
     ),
 }

@@ -152,7 +152,7 @@ def check_references(arms: Sequence[StudyArm], precisions: Mapping[str, str], pa
 def study_networks(
     arms: Sequence[StudyArm], models: Sequence[ComparedModel], score_of_sums: ScoreOfSums | None
 ) -> list[StudyNetwork]:
-    """Return the networks of a study in each precision, in the order of the arms.
+    """Return the networks of a study in each precision, int8 first, in the order of the arms.
 
     Args:
         arms: The arms.
@@ -167,9 +167,8 @@ def study_networks(
         for model in (by_label[label] for label in arm.labels):
             groups.setdefault((model.description.precision, arm.name), []).append(model)
     full = {precision: group for (precision, name), group in groups.items() if arm_of[name].kind == FULL}
-    return [
-        _network(arm_of[name], precision, group, full[precision], score_of_sums) for (precision, name), group in groups.items()
-    ]
+    ordered = sorted(groups.items(), key=lambda item: item[0][0] != "int8")
+    return [_network(arm_of[name], precision, group, full[precision], score_of_sums) for (precision, name), group in ordered]
 
 
 def _network(
@@ -218,7 +217,7 @@ def study_comparisons(
         narrow = [other for other in same if other.kind == NARROW and other.latency_ms >= pruned.latency_ms]
         others = [other for other in same if other.kind == FULL]
         others += [min(narrow, key=lambda other: other.latency_ms)] if narrow else []
-        others += [other for other in same if other.kind in SAME_BUDGET and other.budget == pruned.budget]
+        others += [other for kind in SAME_BUDGET for other in same if (other.kind, other.budget) == (kind, pruned.budget)]
         for other in others:
             interval = _interval(pruned.models, other.models, score_of_sums)
             verdict = _verdict(interval, higher_is_better=metric.higher_is_better)
