@@ -47,6 +47,8 @@ DETECTION = ["keras-cv>=0.9.0"]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import tfds`
+SLURM = ["submitit>=1.5"]  # `hrnet study --executor slurm`
+RAY = ["ray>=2.9"]  # `hrnet study --executor ray`
 PANDAS = ["pandas>=1.5"]  # results as data frames, `to_pandas`
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.9"]  # ruff wraps signatures
 DEV = [
@@ -105,7 +107,9 @@ setup(
         "ethosu": ETHOSU,
         "tfds": TFDS,
         "pandas": PANDAS,
-        "all": [*TRAIN, *DETECTION, *JAX, *TORCH, *ETHOSU, *TFDS, *PANDAS],
+        "slurm": SLURM,
+        "ray": RAY,
+        "all": [*TRAIN, *DETECTION, *JAX, *TORCH, *ETHOSU, *TFDS, *PANDAS, *SLURM, *RAY],
         "docs": DOCS,
         "dev": [*DEV, *DETECTION, *ETHOSU, *TFDS],
     },

@@ -198,7 +198,10 @@ def _measurements(folder: Path) -> dict[str, Reader]:
     pruned = {**full, "label": "pruned", "score": 0.6, "score_difference_interval": {"low": -0.2, "high": 0.1}}
     about = {"runtime": "litert", "threads": 1, "items": 10, "metric": {"name": "AP"}}
     machine = {"processor": "cpu", "architecture": "x86_64", "date": "2026-01-01"}
-    arms = [{"kind": "full", "budget": None, "labels": ["full"]}, {"kind": "links", "budget": 0.8, "labels": ["links"]}]
+    arms = [
+        {"name": "full", "kind": "full", "budget": None, "seed": 0, "labels": ["full"]},
+        {"name": "links-80", "kind": "links", "budget": 0.8, "seed": 0, "labels": ["links"]},
+    ]
     return {
         "profile": _json(folder / "profile.json", profiled.to_json(), read_profile),
         "results": _json(

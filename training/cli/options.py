@@ -54,7 +54,7 @@ class NetworkOptions:
     )
     head_width: int | None = option(None, "Number of channels of the head.", minimum=1, panel=NETWORK)
     width_like: Path | None = option(None, "Run whose int8 latency on this machine decides the width.", panel=NETWORK)
-    links_from: Path | None = option(None, "Run whose fusion links and blocks are built, instead of all.", panel=NETWORK)
+    links_from: Path | None = option(None, "Run whose fusion links, blocks and widths are built, instead of all.", panel=NETWORK)
 
     def spec(self, model: str, output: Path) -> Network:
         """Return the spec of a named model with these sizes, or with the width or connectivity of another run.
