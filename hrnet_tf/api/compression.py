@@ -177,7 +177,7 @@ def _profiles(profile: object) -> Sequence[Any] | None:
     if profile is None:
         return None
     several = profile if isinstance(profile, list | tuple) else [profile]
-    return [Path(one) if isinstance(one, os.PathLike) else one for one in several]
+    return [Path(item) if isinstance(item, os.PathLike) else item for item in several]
 
 
 def _plan_run(run: Run, data: Dataset | None, budget: dict[str, Any], options: dict[str, Any]) -> Plan:

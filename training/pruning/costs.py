@@ -62,7 +62,7 @@ class Costs:
         """Cost model in milliseconds for a budget of latency, in multiply-adds for others."""
         if not self.by_latency:
             return multiply_adds_cost_model(self.spec, self.head)
-        loaded = [one if isinstance(one, ProfileResult) else load_profile(one) for one in self.profiles]
+        loaded = [item if isinstance(item, ProfileResult) else load_profile(item) for item in self.profiles]
         return latency_cost_model(self.spec, *(loaded or map(self._profile, self._profiled())))
 
     def _profiled(self) -> list[HRNetSpec]:

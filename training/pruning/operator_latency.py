@@ -68,17 +68,17 @@ def measured_convolutions(spec: HRNetSpec, profiled: ProfileResult) -> Measured:
     into: dict[tuple[int, int, int], list[str]] = defaultdict(list)
     for link in spec.liveness().links:
         into[link.stage, link.module, link.target].append(last_of[link.name])
-    own: dict[str, float] = defaultdict(float)
+    kernels: dict[str, float] = defaultdict(float)
     beside: dict[str, float] = defaultdict(float)
     for operator in profiled.operators:
         ms = operator.ms * scale + between_ms
         if operator.layer in members:
-            own[operator.layer] += ms
+            kernels[operator.layer] += ms
             continue
         owners = _owners(operator, members, last_of, into)
         for name in owners:
             beside[name] += ms / len(owners)
-    return {name: MeasuredConvolution(members[name], own[name], beside[name]) for name in members if name in own}
+    return {name: MeasuredConvolution(members[name], kernels[name], beside[name]) for name in members if name in kernels}
 
 
 def _owners(
@@ -142,7 +142,7 @@ class _Estimate:
         for measured in (measured for profile in profiles for measured in profile.values() if time(measured) > 0):
             samples[kind(measured.convolution)].append(measured)
         self.coefficients = {
-            name: _fit([features(one.convolution) for one in members], [time(one) for one in members])
+            name: _fit([features(member.convolution) for member in members], [time(member) for member in members])
             for name, members in samples.items()
         }
         self.widest = {name: _width(measured.convolution) for name, measured in full.items()}
