@@ -92,8 +92,8 @@ def rank(
         list[str] | None,
         typer.Option(
             "--method",
-            help="Importance method: leave-one-out (default), taylor, l0, l1, masks, random, or all. May be repeated; pruning goes "
-            "by the first one.",
+            help="Importance method: leave-one-out (default), taylor, l0, l1, masks, random, or all. May be repeated; pruning "
+            "goes by the first one.",
             autocompletion=complete_methods,
         ),
     ] = None,

@@ -107,18 +107,27 @@ class RandomMasks:
         scores = Taylor()(network, data)
         channels = channel_importance(network, data) if include_widths else {}
         lost = LostImportance(network.spec, scores, channels)
-        masks, increases = self._losses(network, data, channels)
+        masks, increases = self.losses(network, data, channels)
         terms = np.array([lost.terms(mask) for mask in masks])
         tested = np.arange(len(masks)) % TESTED == 0
         fitted = terms[~tested], increases[~tested]
         factors, single = fitted_factors(*fitted, lost.kinds, self.strength), single_factor(*fitted)
-        r2, taylor_r2 = (_r2(increases[tested], (terms[tested] * values).sum(1)) for values in (factors, single))
-        _log.info("importance by %d masks: R2 %.2f on %d others, Taylor %.2f", sum(~tested), r2, sum(tested), taylor_r2)
+        predicted, taylor = (explained(increases[tested], (terms[tested] * values).sum(1)) for values in (factors, single))
+        _log.info("importance by %d masks: R2 %.2f on %d others, Taylor %.2f", sum(~tested), predicted, sum(tested), taylor)
         factors = fitted_factors(terms, increases, lost.kinds, self.strength)
-        return MaskImportance(*lost.scaled(factors), r2, taylor_r2)
+        return MaskImportance(*lost.scaled(factors), predicted, taylor)
 
-    def _losses(self, network: GatedNetwork, data: RankingData, channels: ChannelScores) -> tuple[list[Mask], Matrix]:
-        """Masks that do not more than double the loss, and by how much they increase it."""
+    def losses(self, network: GatedNetwork, data: RankingData, channels: ChannelScores) -> tuple[list[Mask], Matrix]:
+        """Return random masks that do not double the loss, and by how much each increases it.
+
+        Args:
+            network: The trained network.
+            data: The ranking set.
+            channels: Importance of the channels that may be removed, the least important first.
+
+        Raises:
+            HRNetError: The loss is 0, NaN or infinite.
+        """
         rng, severity = np.random.default_rng(self.seed), FIRST_SEVERITY
         masked = MaskedNetwork(network, channels)
         loss, _ = data.measure(masked.model)
@@ -260,7 +269,7 @@ def _matters(unit: Unit, smaller: HRNetSpec) -> bool:
     return unit in dataclasses.replace(smaller, removed_blocks=smaller.removed_blocks - {unit}).live_blocks
 
 
-def _r2(values: Matrix, predicted: Matrix) -> float:
-    """The share of the variance of values that is predicted."""
+def explained(values: Matrix, predicted: Matrix) -> float:
+    """Return R2, the share of the variance of values that is predicted; NaN if they do not vary."""
     variance = float(np.sum((values - values.mean()) ** 2))
     return 1 - float(np.sum((values - predicted) ** 2)) / variance if variance else float("nan")

@@ -36,7 +36,7 @@ def micro_examples() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def micro_model(micro: HRNetSpec) -> KerasModel:
-    """A network that uses all channels but `UNUSED`."""
+    """A network that uses all channels but one."""
     rng = np.random.default_rng(0)
     keras.utils.set_random_seed(0)
     model, weights = build_model(micro), {}
