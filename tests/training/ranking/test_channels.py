@@ -59,7 +59,7 @@ def loss_with(model: KerasModel, data: KerasRankingData, layers: Sequence[str], 
 def test_importance_is_the_gradient_of_a_factor_on_the_channel(
     micro_network: GatedNetwork, micro_data: KerasRankingData, scores: ChannelScores
 ) -> None:
-    model, epsilon = micro_network.build(), 2e-3
+    model, epsilon = micro_network.build(), 5e-3
     for group, layers in WRITERS.items():
         changes = [
             (
@@ -70,7 +70,7 @@ def test_importance_is_the_gradient_of_a_factor_on_the_channel(
             for channel in (0, 3)
         ]
         measured = [scores[group][channel] for channel in (0, 3)]
-        assert measured == pytest.approx(np.abs(changes), rel=0.05, abs=1e-3 * max(scores[group])), group
+        assert measured == pytest.approx(np.abs(changes), rel=0.05, abs=0.02 * max(scores[group])), group
 
 
 @pytest.mark.slow
