@@ -25,7 +25,8 @@ TFLITE_RUNTIME = ["tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4
 DEVICE = [f"{name}; platform_machine != 'armv7l'" for name in LITERT]
 DEVICE += [f"{name}; platform_machine == 'armv7l'" for name in TFLITE_RUNTIME]
 
-LEARNING = ["safetensors>=0.4", "pyyaml>=6", "pillow>=10.1", "matplotlib>=3.8"]  # with either Keras
+# With either Keras. scipy solves the mixed-integer programs of pruning.
+LEARNING = ["safetensors>=0.4", "pyyaml>=6", "pillow>=10.1", "matplotlib>=3.8", "scipy>=1.10"]
 TRAIN = [
     *LEARNING,
     *LITERT,
@@ -57,7 +58,6 @@ DEV = [
     "ruff>=0.9",
     "mypy>=1.14",
     "pycocotools>=2.0.8",
-    "scipy>=1.10",
     "nbclient>=0.10",  # runs the notebooks of examples/
     "nbformat>=5.10",
     "ipykernel>=6.29",
