@@ -17,6 +17,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -165,8 +166,8 @@ def main() -> None:
     print("| step | s / image | processor s / image | images | together | peak MiB |\n|---|---|---|---|---|---|")
     measured = []
     for step in arguments.steps:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            measured.append(pool.apply(measure, (step, setup)))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # fails where its process is killed
+            measured.append(pool.submit(measure, step, setup).result())
         print(measured[-1], flush=True)
     if arguments.json:
         data = {"setup": asdict(setup), "measurements": [asdict(measurement) for measurement in measured]}
