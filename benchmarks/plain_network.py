@@ -11,7 +11,7 @@ from hrnet_tf.models import fusion
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import set_model_weights
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.network import FusionLink
+from hrnet_tf.spec.units import FusionLink
 
 
 def plain_model(spec: Network, weights: Weights) -> KerasModel:

@@ -17,9 +17,9 @@ import numpy as np
 from plain_network import plain_model
 
 from hrnet_tf.backend.keras_module import keras, quiet, tf
+from hrnet_tf.backend.tflite_export import tflite_converter
 from hrnet_tf.backend.types import KerasModel, TFLiteConverter, Weights
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.export import tflite_converter
 from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.quantization import build_quantized_model
 from hrnet_tf.runs.weights import model_weights

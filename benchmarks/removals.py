@@ -14,8 +14,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from hrnet_tf.spec.network import HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
+from hrnet_tf.spec.units import Unit
 from mobile_eval.benchmark.latency import bench_interleaved
 from mobile_eval.typed import JsonObject
 from training.pruning.candidate_latency import untrained_tflite

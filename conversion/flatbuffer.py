@@ -13,8 +13,8 @@ from conversion.options import ConvertOptions
 from conversion.quantization.calibration import with_ranges
 from conversion.quantization.samples import Inputs
 from hrnet_tf.backend.keras_module import quiet, tf
+from hrnet_tf.backend.tflite_export import tflite_converter
 from hrnet_tf.backend.types import KerasModel, TFLiteConverter
-from hrnet_tf.models.export import tflite_converter
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from mobile_eval.errors import HRNetError
 

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from hrnet_tf.runs.pruning import Plan
     from hrnet_tf.runs.ranking import Ranking
     from hrnet_tf.runs.run import Run
-    from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+    from hrnet_tf.spec.network import HRNetSpec
     from hrnet_tf.spec.presets import list_presets
+    from hrnet_tf.spec.units import FusionLink, ResidualBlock
     from mobile_eval.benchmark.interleaved import BenchmarkResult, benchmark
     from mobile_eval.benchmark.profile import ProfileResult
     from mobile_eval.image.preprocess import normalize
@@ -99,7 +100,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "ComparisonResult": "mobile_eval.report.results",
     "Execution": "training.execution",
     "FaceLandmarks": "training.data.datasets",
-    "FusionLink": "hrnet_tf.spec.network",
+    "FusionLink": "hrnet_tf.spec.units",
     "HRNet": "hrnet_tf.networks",
     "HRNetBackbone": "hrnet_tf.networks",
     "HRNetModel": "hrnet_tf.models.functional",
@@ -109,7 +110,7 @@ _MODULES = {  # of the names that are imported when they are first used
     "Plan": "hrnet_tf.runs.pruning",
     "ProfileResult": "mobile_eval.benchmark.profile",
     "Ranking": "hrnet_tf.runs.ranking",
-    "ResidualBlock": "hrnet_tf.spec.network",
+    "ResidualBlock": "hrnet_tf.spec.units",
     "Run": "hrnet_tf.runs.run",
     "SimpleBaseline": "hrnet_tf.networks",
     "TFLiteModel": "mobile_eval.runtime.tflite_model",

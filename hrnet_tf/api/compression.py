@@ -35,6 +35,7 @@ def rank(
     methods: str | Sequence[str] = ("leave-one-out",),
     loss: KerasLoss | None = None,
     include_blocks: bool = False,
+    include_widths: bool = False,
     limit: int = 500,
     seed: int = 0,
     memory_budget: str | int = "1GiB",
@@ -51,12 +52,15 @@ def rank(
             needs tf_keras), "l0" and "l1" (learned gates), and "random" as a control. Plans use the first by default.
         loss: For a model, anything that `compile` takes; None for the loss that it is compiled with.
         include_blocks: Whether to rank residual blocks too.
+        include_widths: Whether to rank the channels of every width group too: all that can be removed together, such as the
+            inner channels of a residual block. Every method measures them by Taylor expansion, which needs tf_keras, except
+            "random", which draws them.
         limit: Largest number of examples; the first ones are used.
         seed: Seed of the method "random".
         memory_budget: Memory for examples and activations, such as "1GiB" or a number of bytes.
 
     Returns:
-        The importance of each link, and of each block, by each method.
+        The importance of each link, and of each block and channel, by each method.
 
     Raises:
         HRNetError: The model contains no HRNet, is quantized or has no loss; the data do not fit to it, or are fewer than two
@@ -74,7 +78,8 @@ def rank(
     from training.ranking import rank as ranking
 
     run = find_run(model)
-    options: dict[str, Any] = {"include_blocks": include_blocks, "seed": seed, "memory_budget": parse_memory(str(memory_budget))}
+    options: dict[str, Any] = {"include_blocks": include_blocks, "include_widths": include_widths, "seed": seed}
+    options["memory_budget"] = parse_memory(str(memory_budget))
     if run is None:
         return ranking.rank(model, data, methods=methods, loss=loss, limit=limit, **options)
     if loss is not None:

@@ -15,7 +15,8 @@ import numpy as np
 from hrnet_tf.checkpoints.torch_reader import AnyArray
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import RESNET_BLOCKS, SimpleBaselineSpec
-from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, FusionLink, HRNetSpec
+from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
+from hrnet_tf.spec.units import BranchModule, FusionLink
 from mobile_eval.tasks.detection.constants import POOLED_SIZE, PYRAMID_LEVELS
 
 BATCH_NORM_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
@@ -97,8 +98,8 @@ def _block(name: str, variable: str, convolutions: int, *, shortcut: bool = Fals
 def _trunk(spec: HRNetSpec) -> Iterator[Entry]:
     for index in (1, 2):
         yield from _unit(f"conv{index}", f"bn{index}", "stem", index)
-    for block in range(spec.stage1_blocks):
-        projected = block == 0 and spec.stem_width != 4 * spec.stage1_width
+    for block in spec.stage1_blocks_kept:
+        projected = block == 0 and spec.has_projection
         yield from _block(f"layer1.{block}", f"stage1_block{block}", 3, shortcut=projected)
     live = spec.liveness()
     for stage in range(FIRST_STAGE, spec.last_stage + 1):
@@ -113,7 +114,7 @@ def _trunk(spec: HRNetSpec) -> Iterator[Entry]:
 
 def _transition(spec: HRNetSpec, stage: int) -> Iterator[Entry]:
     newest, name = stage - 1, f"transition{stage - 1}"
-    if stage == FIRST_STAGE and spec.width != 4 * spec.stage1_width:
+    if stage == FIRST_STAGE and spec.has_first_transition:
         yield from _unit(f"{name}.0.0", f"{name}.0.1", f"{name}_branch0")
     if BranchModule(stage, 0, newest) in spec.liveness().branches:
         yield from _unit(f"{name}.{newest}.0.0", f"{name}.{newest}.0.1", f"{name}_branch{newest}")

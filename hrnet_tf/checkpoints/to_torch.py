@@ -12,6 +12,7 @@ from hrnet_tf.backend.types import KerasModel, Weights
 from hrnet_tf.checkpoints.layout import Entry, entries, from_variable
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.models.build import build_model
+from hrnet_tf.models.slicing import Slicing
 from hrnet_tf.models.trunk import is_quantized, spec_of
 from hrnet_tf.runs.run import Run
 from hrnet_tf.runs.weights import load_weights, model_weights
@@ -94,9 +95,13 @@ def official_arrays(spec: Network, weights: Weights) -> Arrays:
         Arrays in PyTorch's order of axes by their official names, with a counter of batches for each BatchNorm.
     """
     full = spec.full() if isinstance(spec, HRNetSpec) else spec
+    if isinstance(spec, HRNetSpec) and spec.outputs != spec.full().outputs:
+        raise HRNetError(f"the head of {spec.name} reads branch {spec.outputs[0]}, which the layout cannot express")
     table = entries(full)
     present = {entry.variable for entry in entries(spec)}
-    absent = {} if len(present) == len(table) else model_weights(build_model(full))
+    absent = {} if full == spec else model_weights(build_model(full))
+    if isinstance(spec, HRNetSpec) and spec.widths:
+        weights = Slicing.of(spec.full(), spec).widened(weights, absent)
     arrays: Arrays = {}
     for entry in table:
         name = _prefixed(entry, spec)

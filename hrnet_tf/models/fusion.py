@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import Tensor
 from hrnet_tf.models.layers import UnitWrapper, Upsampling, add_all, conv_unit
-from hrnet_tf.spec.network import FusionLink
+from hrnet_tf.spec.units import FusionLink
 
 
 def exchange_unit(
     branches: Mapping[int, Tensor],
-    links: Iterable[FusionLink],
+    links: Mapping[FusionLink, tuple[int, ...]],
     targets: Iterable[int],
     *,
     name: str,
@@ -29,7 +29,8 @@ def exchange_unit(
 
     Args:
         branches: Feature maps (N, H, W, C) by branch.
-        links: The links to build.
+        links: The links to build, and the numbers of output channels of the convolutions of each: one upwards; downwards as many
+            as the resolution is halved. The last is that of the target.
         targets: The branches to output.
         name: Prefix of the names of the sums.
         interpolation: How to upsample, "nearest" or "bilinear".
@@ -47,7 +48,7 @@ def exchange_unit(
         identity = branches[target]
         maps = {}
         for link in by_target.get(target, []):
-            x = _apply_link(branches[link.source], link, identity.shape[-1], folded=folded)
+            x = _apply_link(branches[link.source], link, links[link], folded=folded)
             maps[link] = gate(x, unit=link) if gate else x
         terms = [x for link, x in maps.items() if link.source < target] + [identity]
         terms += _upsampled_links({link: x for link, x in maps.items() if link.source > target}, interpolation)
@@ -56,14 +57,14 @@ def exchange_unit(
     return fused
 
 
-def _apply_link(x: Tensor, link: FusionLink, channels: int, *, folded: bool) -> Tensor:
+def _apply_link(x: Tensor, link: FusionLink, widths: tuple[int, ...], *, folded: bool) -> Tensor:
     """The convolutions of a link: to the target's channels and, if that is lower, to its resolution."""
+    *inner, channels = widths
     if link.source > link.target:
         return conv_unit(x, channels, 1, name=link.name, relu=False, folded=folded)
-    steps = link.target - link.source
-    for index in range(1, steps):
-        x = conv_unit(x, x.shape[-1], 3, name=link.name, index=index, stride=2, folded=folded)
-    return conv_unit(x, channels, 3, name=link.name, index=steps, stride=2, relu=False, folded=folded)
+    for index, width in enumerate(inner, 1):
+        x = conv_unit(x, width, 3, name=link.name, index=index, stride=2, folded=folded)
+    return conv_unit(x, channels, 3, name=link.name, index=len(widths), stride=2, relu=False, folded=folded)
 
 
 def _upsampled_links(maps: Mapping[FusionLink, Tensor], interpolation: str) -> list[Tensor]:

@@ -18,7 +18,7 @@ from hrnet_tf.backend.keras_module import keras, ops, random
 from hrnet_tf.backend.types import KerasLayer, KerasModel, Shape, Tensor, Weights
 from hrnet_tf.models.layers import UnitWrapper
 from hrnet_tf.runs.weights import model_weights
-from hrnet_tf.spec.network import Unit, parse_unit
+from hrnet_tf.spec.units import Unit, parse_unit
 from mobile_eval.errors import HRNetError
 
 GATE_SUFFIX = "_gate"

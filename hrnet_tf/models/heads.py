@@ -10,20 +10,29 @@ from typing import TypeAlias
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.blocks import bottleneck_block
+from hrnet_tf.models.blocks import bottleneck_block, bottleneck_widths
 from hrnet_tf.models.layers import Upsampling, add_all, conv_unit
 from hrnet_tf.spec.detection import PYRAMID_CHANNELS
 from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, HRNetSpec
 from mobile_eval.tasks.detection.constants import PYRAMID_LEVELS
 
 Branches: TypeAlias = Mapping[int, Tensor]  # feature maps (N, H, W, C) by branch
-HEATMAP_LAYER, LOGITS_LAYER = "head_heatmaps", "head_logits"
+HEATMAP_LAYER, HEATMAP_UPSAMPLING, LOGITS_LAYER = "head_heatmaps", "head_heatmaps_up", "head_logits"
 OUTPUT_DTYPE = "float32"  # also with a mixed precision policy: losses in float16 overflow
 
 
-def heatmap_head(x: Tensor, joints: int) -> Tensor:
-    """HRNetV1: a 1x1 convolution with bias to one heatmap per joint, (N, H/4, W/4, joints)."""
-    return _output_conv(x, joints, HEATMAP_LAYER)
+def heatmap_head(branches: Branches, joints: int) -> Tensor:
+    """HRNetV1: a 1x1 convolution with bias to one heatmap per joint, (N, H/4, W/4, joints).
+
+    The heatmaps of a lower branch than the first are upsampled to stride 4.
+    """
+    ((branch, x),) = branches.items()
+    return heatmap_upsampling(_output_conv(x, joints, HEATMAP_LAYER), branch)
+
+
+def heatmap_upsampling(heatmaps: Tensor, branch: int) -> Tensor:
+    """Upsample the heatmaps of a branch to stride 4."""
+    return Upsampling(2**branch, "bilinear", name=HEATMAP_UPSAMPLING)(heatmaps) if branch else heatmaps
 
 
 def dense_head(branches: Branches, spec: HRNetSpec, output_layer: str, *, folded: bool = False) -> Tensor:
@@ -40,7 +49,9 @@ def classification_head(branches: Branches, spec: HRNetSpec, *, folded: bool = F
     """HRNet-W-C: each branch widened by a bottleneck, summed downwards, and pooled, to logits (N, classes)."""
     width, total = spec.head_channels, None
     for branch in sorted(branches):
-        wide = bottleneck_block(branches[branch], width * 2**branch, name=f"head_widen{branch}", folded=folded)
+        widths, name = bottleneck_widths(width * 2**branch), f"head_widen{branch}"
+        project = spec.full_channels(branch) != widths[2]
+        wide = bottleneck_block(branches[branch], widths, name=name, project=project, folded=folded)
         if total is not None:
             total = conv_unit(total, wide.shape[-1], 3, name=f"head_down{branch}", stride=2, bias=True, folded=folded)
             wide = add_all([wide, total], name=f"head_sum{branch}")

@@ -7,13 +7,15 @@ from functools import partial
 from hrnet_tf.backend.choice import check_tensorflow
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.blocks import bottleneck_block, residual_block
+from hrnet_tf.models.blocks import basic_block, bottleneck_block
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.fusion import exchange_unit
 from hrnet_tf.models.heads import HEATMAP_LAYER, LOGITS_LAYER, Branches, classification_head, dense_head, heatmap_head
 from hrnet_tf.models.layers import StemPadding, UnitWrapper, conv_unit
 from hrnet_tf.spec.architectures import network_to_json
-from hrnet_tf.spec.network import FIRST_STAGE, BranchModule, HRNetSpec
+from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
+from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
+from hrnet_tf.spec.widths import STEM1, stage1_stream, stem_stream
 
 
 def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> KerasModel:
@@ -43,7 +45,7 @@ def build_hrnet(spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | No
 def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: bool) -> Tensor | dict[str, Tensor]:
     match spec.head_kind:
         case "heatmap":
-            return heatmap_head(branches[0], spec.classes)
+            return heatmap_head(branches, spec.classes)
         case "multiscale_heatmap":
             return dense_head(branches, spec, HEATMAP_LAYER, folded=folded)
         case "dense":
@@ -62,16 +64,30 @@ def _build_head(image: Tensor, branches: Branches, spec: HRNetSpec, *, folded: b
 def build_trunk(image: Tensor, spec: HRNetSpec, *, folded: bool = False, gate: UnitWrapper | None = None) -> dict[int, Tensor]:
     """Build the stem and all stages; return the feature maps of each output branch for images (N, H, W, 3)."""
     padding = StemPadding(1, network_to_json(spec))
-    x = conv_unit(image, spec.stem_width, 3, name="stem", index=1, stride=2, folded=folded, padding=padding)
-    x = conv_unit(x, spec.stem_width, 3, name="stem", index=2, stride=2, folded=folded)
-    for block in range(spec.stage1_blocks):
-        x = bottleneck_block(x, spec.stage1_width, name=f"stage1_block{block}", folded=folded)
+    x = conv_unit(image, spec.width_of(STEM1), 3, name="stem", index=1, stride=2, folded=folded, padding=padding)
+    x = conv_unit(x, spec.width_of(stem_stream(spec)), 3, name="stem", index=2, stride=2, folded=folded)
+    x = _build_stage1(x, spec, folded=folded, gate=gate)
     branches: dict[int, Tensor] = {0: x}
     for stage in range(FIRST_STAGE, spec.last_stage + 1):
         branches = _build_transition(branches, stage, spec, folded=folded)
         for module in range(spec.stage(stage).modules):
             branches = _build_module(branches, stage, module, spec, folded=folded, gate=gate)
     return branches
+
+
+def _build_stage1(x: Tensor, spec: HRNetSpec, *, folded: bool, gate: UnitWrapper | None) -> Tensor:
+    for block in spec.stage1_blocks_kept:
+        unit = ResidualBlock(1, 0, 0, block)
+        first, second = _inner_widths(spec, unit, 2)
+        widths = first, second, spec.width_of(stage1_stream(spec))
+        project = block == 0 and spec.has_projection
+        block_gate = partial(gate, unit=unit) if gate and block else None  # the first block cannot be removed
+        x = bottleneck_block(x, widths, name=unit.name, project=project, folded=folded, gate=block_gate)
+    return x
+
+
+def _inner_widths(spec: HRNetSpec, block: ResidualBlock, convolutions: int) -> tuple[int, ...]:
+    return tuple(spec.width_of(f"{block.name}_conv{index}") for index in range(1, convolutions + 1))
 
 
 def _build_transition(branches: Branches, stage: int, spec: HRNetSpec, *, folded: bool) -> dict[int, Tensor]:
@@ -83,7 +99,7 @@ def _build_transition(branches: Branches, stage: int, spec: HRNetSpec, *, folded
         started[newest] = conv_unit(
             branches[newest - 1], spec.channels(newest), 3, name=f"{name}_branch{newest}", stride=2, folded=folded
         )
-    if stage == FIRST_STAGE and branches[0].shape[-1] != spec.channels(0):
+    if stage == FIRST_STAGE and spec.has_first_transition:
         started[0] = conv_unit(branches[0], spec.channels(0), 3, name=f"{name}_branch0", folded=folded)
     return started
 
@@ -99,7 +115,7 @@ def _build_module(
         for branch, maps in branches.items()
         if places[branch] in live.branches
     }
-    links = [link for link in live.links if (link.stage, link.module) == (stage, module)]
+    links = {link: _link_widths(spec, link) for link in live.links if (link.stage, link.module) == (stage, module)}
     last = stage == spec.last_stage and module == spec.stage(stage).modules - 1
     return exchange_unit(
         processed,
@@ -112,8 +128,20 @@ def _build_module(
     )
 
 
+def _link_widths(spec: HRNetSpec, link: FusionLink) -> tuple[int, ...]:
+    """The numbers of output channels of the convolutions of a link."""
+    inner = (spec.width_of(f"{link.name}_conv{index}") for index in range(1, link.target - link.source))
+    return (*inner, spec.channels(link.target))
+
+
 def _build_blocks(maps: Tensor, place: BranchModule, spec: HRNetSpec, *, folded: bool, gate: UnitWrapper | None) -> Tensor:
+    channels = spec.channels(place.branch)
     for block in spec.blocks(place):
         block_gate = partial(gate, unit=block) if gate else None
-        maps = residual_block(maps, spec.channels(place.branch), spec.block, name=block.name, folded=folded, gate=block_gate)
+        if spec.block == "basic":
+            (inner,) = _inner_widths(spec, block, 1)
+            maps = basic_block(maps, (inner, channels), name=block.name, folded=folded, gate=block_gate)
+        else:
+            first, second = _inner_widths(spec, block, 2)
+            maps = bottleneck_block(maps, (first, second, channels), name=block.name, folded=folded, gate=block_gate)
     return maps

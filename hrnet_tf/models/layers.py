@@ -10,7 +10,7 @@ import numpy as np
 
 from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
 from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
-from hrnet_tf.spec.network import Unit
+from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject
 

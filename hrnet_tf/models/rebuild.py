@@ -8,6 +8,7 @@ Nested models are dissolved: the new model has one flat graph, as quantization-a
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +26,10 @@ from hrnet_tf.backend.types import KerasLayer, KerasModel, Tensor, Variable, Wei
 from hrnet_tf.models.folding import Chain, Folding, fold_batch_norm
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.gates import GATE_SUFFIX
+from hrnet_tf.models.heads import HEATMAP_LAYER, HEATMAP_UPSAMPLING, heatmap_upsampling
 from hrnet_tf.models.hrnet import build_trunk
 from hrnet_tf.models.layers import StemPadding, UnitWrapper, add_all
+from hrnet_tf.models.slicing import Channels, Slicing
 from hrnet_tf.models.trunk import LAYER, Trunk, is_quantized, spec_of
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.network import HRNetSpec
@@ -37,13 +40,20 @@ FLOAT32 = "float32"
 
 
 def rebuild(
-    model: KerasModel, spec: Network | None = None, *, folded: bool = False, gate: UnitWrapper | None = None
+    model: KerasModel,
+    spec: Network | None = None,
+    *,
+    channels: Channels | None = None,
+    folded: bool = False,
+    gate: UnitWrapper | None = None,
 ) -> KerasModel:
     """Build a model again with another trunk, and take over all weights that still have a place.
 
     Args:
         model: A functional Keras model that contains one network of the package. It is not changed.
-        spec: The network of the model with fewer links or blocks; None for the same network.
+        spec: The network of the model with fewer links, blocks or channels; None for the same network.
+        channels: The kept channels of each group that becomes narrower, as indices into those of the model, in order. None for
+            the first ones, where weights do not matter.
         folded: Whether BatchNorm is folded into the convolutions, also outside of the trunk where it directly follows one, and
             other layers are replaced by equal ones that quantization knows (see `folding.Folding`). The new model computes in
             float32.
@@ -70,9 +80,9 @@ def rebuild(
         raise HRNetError(f"`model` {model.name} must be functional: made by keras.Model(inputs, outputs), not a subclass")
     spec = spec or network
     if _full(spec) != _full(network):
-        raise HRNetError(f"`spec` must be {network.name} with other links or blocks, got {spec.name} of other sizes")
+        raise HRNetError(f"`spec` must be {network.name} with other links, blocks or widths, got {spec.name} of other sizes")
     with dtype_policy(FLOAT32) if folded else contextlib.nullcontext():
-        return _Rebuilding(model, spec, folded=folded, gate=gate).rebuilt()
+        return _Rebuilding(model, network, spec, channels, folded=folded, gate=gate).rebuilt()
 
 
 def _full(spec: Network) -> Network:
@@ -82,9 +92,21 @@ def _full(spec: Network) -> Network:
 class _Rebuilding:
     """One rebuilding of a model."""
 
-    def __init__(self, model: KerasModel, spec: Network, *, folded: bool, gate: UnitWrapper | None):
+    def __init__(
+        self,
+        model: KerasModel,
+        network: Network,
+        spec: Network,
+        channels: Channels | None,
+        *,
+        folded: bool,
+        gate: UnitWrapper | None,
+    ):
         self.model = model
         self.spec = spec
+        self.slicing: Slicing | None = None
+        if isinstance(network, HRNetSpec) and isinstance(spec, HRNetSpec):
+            self.slicing = Slicing.of(network, spec, channels)
         self.folded = folded
         self.gate = gate
         self.calls = layer_calls(model)
@@ -126,12 +148,27 @@ class _Rebuilding:
             raise TypeError(f"{self.spec.name} has no trunk")
         with dtype_policy(FLOAT32 if self.folded else _policy_name(stem)):
             branches = build_trunk(image, self.spec, folded=self.folded, gate=self.gate)
-        return {id(x): branches[branch] for branch, x in self.trunk.branches(self.spec).items()}
+        old = self.trunk.branches(self.spec)
+        if self.head_moves:
+            return {id(x): branches[self.spec.outputs[0]] for x in old.values()}
+        return {id(x): branches[branch] for branch, x in old.items()}
+
+    @functools.cached_property
+    def head_moves(self) -> bool:
+        """Whether the heatmap head reads another branch than before."""
+        return self.slicing is not None and self.slicing.before.outputs != self.slicing.after.outputs
+
+    @functools.cached_property
+    def weights(self) -> Weights:
+        """The weights of the trunk as it was, by name."""
+        return _named_weights(list(self.trunk_layers.values()))
 
     def _call(self, layer: KerasLayer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call what replaces a layer outside of the trunk."""
         if not isinstance(layer, keras.layers.Layer):
             return layer(*args, **kwargs)  # an operation of Keras 3, which has no weights
+        if self.head_moves and layer.name == HEATMAP_UPSAMPLING:
+            return args[0]  # it is built again with the head, where it is needed
         if self.folded and type(layer).__name__ == "Add" and len(args[0]) > 2:
             return add_all(args[0], name=layer.name)
         if id(layer) not in self.chains:
@@ -140,13 +177,21 @@ class _Rebuilding:
         x = first(*args, **kwargs)
         for replacement, _ in others:
             x = replacement(x)
+        if self.head_moves and layer.name == HEATMAP_LAYER and isinstance(self.spec, HRNetSpec):
+            return heatmap_upsampling(x, self.spec.outputs[0])
         return x
 
     def _chain(self, layer: KerasLayer, args: Sequence[Any]) -> Chain:
         """The layers that replace a layer, with their weights."""
         if self.folding is None or not args or isinstance(args[0], list | tuple | dict):
-            return [(self._clone(layer), layer.get_weights())]
-        return self.folding.replacement(layer, args[0], self._clone)
+            chain: Chain = [(self._clone(layer), layer.get_weights())]
+        else:
+            chain = self.folding.replacement(layer, args[0], self._clone)
+        if self.slicing is None:
+            return chain
+        (first, arrays), *others = chain
+        trunk = fold_batch_norm(self.weights) if self.head_moves else {}
+        return [(first, self.slicing.head_arrays(layer.name, arrays, trunk)), *others]
 
     def _clone(self, layer: KerasLayer, **changes: object) -> KerasLayer:
         try:
@@ -162,8 +207,8 @@ class _Rebuilding:
 
     def _copy_trunk(self, rebuilt: KerasModel) -> None:
         old_layers = self.trunk_layers
-        weights = _named_weights(list(old_layers.values()))
-        weights = fold_batch_norm(weights) if self.folded else weights
+        weights = fold_batch_norm(self.weights) if self.folded else self.weights
+        weights = self.slicing.weights(weights) if self.slicing else weights
         for layer in rebuilt.layers if old_layers else ():
             if LAYER.fullmatch(layer.name):
                 if layer.name in old_layers and not self.folded:
@@ -176,7 +221,7 @@ class _Rebuilding:
     def _copy_head(self) -> None:
         for chain in self.chains.values():
             for layer, arrays in chain:
-                if layer.weights:
+                if layer.weights and arrays:
                     layer.set_weights(arrays)
 
 

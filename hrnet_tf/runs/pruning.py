@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrnet_tf.runs.run import Run
-from hrnet_tf.spec.network import HRNetSpec, Unit, parse_unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import Unit, parse_unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json, write_json, write_text
 from mobile_eval.tables import DataFrame, data_frame, text_table

@@ -1,12 +1,14 @@
-"""A ranking of fusion links and residual blocks by importance, and how a run keeps it: ranking.json."""
+"""A ranking of fusion links, residual blocks and channels by importance, and how a run keeps it: ranking.json."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hrnet_tf.spec.architectures import network_from_json, network_to_json
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json, write_json, write_text
 from mobile_eval.tables import DataFrame, data_frame, text_table
@@ -19,7 +21,7 @@ PAIR = " ~ "  # separates the names of two methods
 
 @dataclass(frozen=True)
 class Ranking:
-    """Importance of fusion links and residual blocks ("units") by one or several methods.
+    """Importance of fusion links and residual blocks ("units"), and of channels, by one or several methods.
 
     Attributes:
         spec: The ranked network.
@@ -29,6 +31,7 @@ class Ranking:
         stability: Rank correlation between the scores on two halves of the examples, by method. None if it is undefined.
         agreement: Rank correlation between two methods. None if it is undefined.
         source_run: The larger run whose ranking this is, if the run was pruned or quantized after it had been ranked.
+        channels: Importance of each channel of every width group that is built, by method; empty where widths were not ranked.
 
     Example:
         >>> ranking = hr.rank(model, val, methods=["leave-one-out", "taylor"])  # doctest: +SKIP
@@ -44,6 +47,7 @@ class Ranking:
     stability: dict[str, float | None]
     agreement: dict[tuple[str, str], float | None]
     source_run: str | None = None
+    channels: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -71,21 +75,48 @@ class Ranking:
     def check_spec(self, spec: HRNetSpec) -> None:
         """Raise HRNetError unless the ranking is of the network `spec`."""
         if spec != self.spec:
-            ranked, other = (f"{network.name} with {len(network.links)} links" for network in (self.spec, spec))
+            ranked, other = (_sizes(network) for network in (self.spec, spec))
             difference = f"{ranked}, but `model` is {other}" if ranked != other else f"another {ranked} than `model` has"
             raise HRNetError(f"`ranking` is of {difference}; rank this model")
 
-    def table(self) -> str:
-        """Return the importance of every unit, the most important first, and how far halves of the data and methods agree."""
-        scores = [
-            [str(unit), *(f"{self.scores[method][unit]:.2e}" for method in self.methods)] for unit in _ordered(self.importance())
+    def rows(self) -> list[JsonObject]:
+        """Return a row for each unit and width group, the most important by the first method first.
+
+        The entries are the columns of `to_pandas`.
+        """
+        units = [
+            {
+                "unit": str(unit),
+                "kind": "link" if isinstance(unit, FusionLink) else "block",
+                "stage": unit.stage,
+                "module": unit.module,
+                **{method: self.scores[method][unit] for method in self.methods},
+            }
+            for unit in self.importance()
         ]
+        groups = [
+            {
+                "unit": group,
+                "kind": "width",
+                **_place(group),
+                **{method: sum(self.channels[method][group]) for method in self.methods},
+            }
+            for group in self.channels.get(self.methods[0], ())
+        ]
+        return sorted([*units, *groups], key=lambda row: -row[self.methods[0]])
+
+    def table(self) -> str:
+        """Return the importance of every unit, the most important first, and how far halves of the data and methods agree.
+
+        The importance of a width group is the sum of its channels'.
+        """
+        scores = [[row["unit"], *(f"{row[method]:.2e}" for method in self.methods)] for row in self.rows()]
         correlations = []
         for row, name in enumerate(self.methods):
             pairs = [(name, method) if index > row else None for index, method in enumerate(self.methods)][1:]
             cells = ["" if pair is None else _correlation(self.agreement.get(pair)) for pair in pairs]
             correlations.append([name, _correlation(self.stability[name]), *cells])
-        importance = text_table(["link or block", *self.methods], scores)
+        importance = text_table(["link, block or width" if self.channels else "link or block", *self.methods], scores)
         return f"{importance}\n\n{text_table(['rank correlation', 'two halves', *self.methods[1:]], correlations)}"
 
     def __str__(self) -> str:
@@ -94,7 +125,11 @@ class Ranking:
     def to_json(self) -> JsonObject:
         """Return the ranking as plain data, the content of ranking.json: the most important units of each method come first."""
         methods = {
-            name: {"stability": self.stability[name], "importance": {str(unit): scores[unit] for unit in _ordered(scores)}}
+            name: {
+                "stability": self.stability[name],
+                "importance": {str(unit): scores[unit] for unit in _ordered(scores)},
+                "channels": {group: list(values) for group, values in self.channels.get(name, {}).items()},
+            }
             for name, scores in self.scores.items()
         }
         return {
@@ -121,36 +156,30 @@ class Ranking:
         stored: _StoredRanking = checked(data, _StoredRanking, place)
         if not stored.methods:
             raise HRNetError(f"{place}: methods is empty")
+        spec = _stored_spec(stored.spec, place) if stored.spec else spec
+        channels = {name: _channels(method.channels, spec, f"{place}: {name}") for name, method in stored.methods.items()}
+        _check_alike(channels, f"{place}: channels")
         return cls(
-            spec=_stored_spec(stored.spec, place) if stored.spec else spec,
+            spec=spec,
             items=stored.items,
             seed=stored.seed,
             scores={name: _units(method.importance, spec, f"{place}: {name}") for name, method in stored.methods.items()},
             stability={name: method.stability for name, method in stored.methods.items()},
             agreement={_pair(name, place): value for name, value in stored.agreement.items()},
             source_run=stored.source_run,
+            channels=channels if any(channels.values()) else {},
         )
 
     def to_pandas(self) -> DataFrame:
-        """Return a data frame with a row for each unit, in the order of the first method.
+        """Return a data frame with a row for each unit and width group, in the order of the first method.
 
-        Its columns are "unit", "kind" ("link" or "block"), "stage", "module", and the methods.
+        Its columns are "unit", "kind" ("link", "block" or "width"), "stage", "module", and the methods. The importance of a width
+        group is the sum of its channels'; "stage" and "module" are None where a group belongs to none or to several.
 
         Raises:
             HRNetError: pandas is not installed.
         """
-        return data_frame(
-            [
-                {
-                    "unit": str(unit),
-                    "kind": "link" if isinstance(unit, FusionLink) else "block",
-                    "stage": unit.stage,
-                    "module": unit.module,
-                    **{method: self.scores[method][unit] for method in self.methods},
-                }
-                for unit in _ordered(self.importance())
-            ]
-        )
+        return data_frame(self.rows())
 
     def plot(self, path: Path | str | None = None, *, method: str | None = None) -> str:
         """Draw the fusion links of the network, the more important the thicker.
@@ -183,6 +212,7 @@ def load_ranking(folder: Path, spec: HRNetSpec) -> Ranking:
 class _StoredMethod:
     stability: float | None
     importance: dict[str, float]
+    channels: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -220,6 +250,35 @@ def _units(importance: dict[str, float], spec: HRNetSpec, place: str) -> dict[Un
         if name not in known:
             raise HRNetError(f"{place}: {name!r:.60} is no link or block of {spec.name}")
     return {known[name]: value for name, value in importance.items()}
+
+
+def _channels(channels: dict[str, tuple[float, ...]], spec: HRNetSpec, place: str) -> dict[str, tuple[float, ...]]:
+    """The importance of channels, if it is of width groups of the network."""
+    for group, scores in channels.items():
+        if group not in spec.full_widths:
+            raise HRNetError(f"{place}: channels: {group!r:.60} is no width group of {spec.name}")
+        if len(scores) != spec.width_of(group):
+            raise HRNetError(f"{place}: channels: {group} must have {spec.width_of(group)} scores, got {len(scores)}")
+    return channels
+
+
+def _check_alike(channels: dict[str, dict[str, tuple[float, ...]]], place: str) -> None:
+    """Raise HRNetError if methods ranked different width groups."""
+    for name, groups in channels.items():
+        first, expected = next(iter(channels.items()))
+        if different := groups.keys() ^ expected.keys():
+            raise HRNetError(f"{place}: {min(different)} must be of {first} and {name}, got only one of them")
+
+
+def _place(group: str) -> dict[str, int | None]:
+    """The stage and the module that a width group belongs to."""
+    stage, module = (re.match(rf"(?:stage\d+_)?{part}(\d+)", group) for part in ("stage", "module"))
+    return {"stage": int(stage[1]) if stage else None, "module": int(module[1]) if module else None}
+
+
+def _sizes(spec: HRNetSpec) -> str:
+    narrowed = f" and {len(spec.widths)} narrowed widths" if spec.widths else ""
+    return f"{spec.name} with {len(spec.links)} links{narrowed}"
 
 
 def _ordered(scores: dict[Unit, float]) -> list[Unit]:

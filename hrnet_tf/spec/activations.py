@@ -6,21 +6,16 @@ layers that may run at the same time: the residual blocks of all branches at the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import DECONVOLUTION_CHANNELS, DECONVOLUTIONS, RESNET_WIDTH, SimpleBaselineSpec
 from hrnet_tf.spec.detection import detection_widths, proposal_limits, pyramid_sizes
-from hrnet_tf.spec.network import (
-    BOTTLENECK_EXPANSION,
-    CLASSIFICATION_FEATURES,
-    FIRST_STAGE,
-    PYRAMID,
-    BranchModule,
-    FusionLink,
-    HRNetSpec,
-)
+from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, FIRST_STAGE, PYRAMID, HRNetSpec
+from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock
+from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION, STEM1, branch_stream, stage1_stream, stem_stream
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, BIN_SAMPLES, POOLED_SIZE, PYRAMID_LEVELS
 from mobile_eval.typed import Size
 
@@ -93,12 +88,15 @@ def _bottleneck(source: int, inner: int, size: Size, *, stride: int = 1) -> int:
 def _stem_and_stage1(spec: HRNetSpec) -> Iterator[Part]:
     height, width = spec.input_size
     image, size = _maps(3, spec.input_size), spec.resolution(0)
-    first = _conv(3, spec.stem_width, spec.input_size, stride=2)
-    yield Part("stem", image, first + _conv(spec.stem_width, spec.stem_width, (height // 2, width // 2), stride=2))
-    channels = spec.stem_width
-    for block in range(spec.stage1_blocks):
-        yield Part(f"stage1_block{block}", _maps(channels, size), _bottleneck(channels, spec.stage1_width, size))
-        channels = BOTTLENECK_EXPANSION * spec.stage1_width
+    first, channels, outer = (spec.width_of(group) for group in (STEM1, stem_stream(spec), stage1_stream(spec)))
+    stem = _conv(3, first, spec.input_size, stride=2) + _conv(first, channels, (height // 2, width // 2), stride=2)
+    yield Part("stem", image, stem)
+    for block in spec.stage1_blocks_kept:
+        inner = tuple(spec.width_of(f"stage1_block{block}_conv{index}") for index in (1, 2))
+        project = block == 0 and spec.has_projection
+        outputs = _maps(sum(inner) + outer * (3 + project), size)  # the convolutions, sum and ReLU
+        yield Part(f"stage1_block{block}", _maps(channels, size), outputs)
+        channels = outer
 
 
 def _branches(spec: HRNetSpec, branches: Collection[int]) -> int:
@@ -108,38 +106,34 @@ def _branches(spec: HRNetSpec, branches: Collection[int]) -> int:
 
 def _stages(spec: HRNetSpec) -> Iterator[Part]:
     live = spec.liveness()
-    inputs = _maps(BOTTLENECK_EXPANSION * spec.stage1_width, spec.resolution(0))
+    inputs = _maps(spec.width_of(stage1_stream(spec)), spec.resolution(0))
     for stage in range(FIRST_STAGE, spec.last_stage + 1):
         yield Part(f"transition{stage - 1}", inputs, _transition(spec, stage))
         for module in range(spec.stage(stage).modules):
             branches = {place.branch for place in live.branches if (place.stage, place.module) == (stage, module)}
             inputs = _branches(spec, branches)
             for index in range(spec.stage(stage).blocks):
-                running = [branch for branch in branches if _has_block(spec, BranchModule(stage, module, branch), index)]
-                yield Part(f"stage{stage}_module{module}_block{index}", inputs, sum(_block(spec, branch) for branch in running))
+                blocks = (ResidualBlock(stage, module, branch, index) for branch in branches)
+                outputs = sum(_block(spec, block) for block in blocks if block not in spec.removed_blocks)
+                yield Part(f"stage{stage}_module{module}_block{index}", inputs, outputs)
             links = [link for link in live.links if (link.stage, link.module) == (stage, module)]
             yield Part(f"stage{stage}_module{module}_fuse", inputs, _exchange_unit(spec, links))
 
 
-def _has_block(spec: HRNetSpec, place: BranchModule, index: int) -> bool:
-    return any(block.block == index for block in spec.blocks(place))
-
-
 def _transition(spec: HRNetSpec, stage: int) -> int:
     newest, outputs = stage - 1, 0
-    source = BOTTLENECK_EXPANSION * spec.stage1_width if stage == FIRST_STAGE else spec.channels(newest - 1)
+    source = spec.width_of(stage1_stream(spec) if stage == FIRST_STAGE else branch_stream(newest - 1))
     if BranchModule(stage, 0, newest) in spec.liveness().branches:
         outputs += _conv(source, spec.channels(newest), spec.resolution(newest - 1), stride=2)
-    if stage == FIRST_STAGE and source != spec.channels(0):
+    if stage == FIRST_STAGE and spec.has_first_transition:
         outputs += _maps(spec.channels(0), spec.resolution(0))
     return outputs
 
 
-def _block(spec: HRNetSpec, branch: int) -> int:
-    channels, size = spec.channels(branch), spec.resolution(branch)
-    if spec.block == "basic":
-        return 4 * _maps(channels, size)  # two convolutions, sum and ReLU
-    return _bottleneck(channels, channels // BOTTLENECK_EXPANSION, size)
+def _block(spec: HRNetSpec, block: ResidualBlock) -> int:
+    """The convolutions, the sum and the ReLU of a block of a branch."""
+    inner = (spec.width_of(f"{block.name}_conv{index}") for index in range(1, 2 if spec.block == "basic" else 3))
+    return _maps(sum(inner) + 3 * spec.channels(block.branch), spec.resolution(block.branch))
 
 
 def _exchange_unit(spec: HRNetSpec, links: list[FusionLink]) -> int:
@@ -160,15 +154,16 @@ def _exchange_unit(spec: HRNetSpec, links: list[FusionLink]) -> int:
 
 
 def _link_down(spec: HRNetSpec, link: FusionLink) -> int:
-    source, target = spec.channels(link.source), spec.channels(link.target)
-    outputs = 0
-    for step in range(link.source, link.target):
-        outputs += _conv(source, target if step == link.target - 1 else source, spec.resolution(step), stride=2)
-    return outputs
+    inner = [spec.width_of(f"{link.name}_conv{index}") for index in range(1, link.target - link.source)]
+    widths = [spec.channels(link.source), *inner, spec.channels(link.target)]
+    steps = zip(range(link.source, link.target), itertools.pairwise(widths), strict=True)
+    return sum(_conv(source, target, spec.resolution(step), stride=2) for step, (source, target) in steps)
 
 
 def _heatmap_head(spec: HRNetSpec) -> Iterator[Part]:
-    yield Part("head", _branches(spec, {0}), _maps(spec.classes, spec.resolution(0)))
+    (branch,) = spec.outputs
+    upsampled = _maps(spec.classes, spec.resolution(0)) if branch else 0
+    yield Part("head", _branches(spec, {branch}), _maps(spec.classes, spec.resolution(branch)) + upsampled)
 
 
 def _gathered(spec: HRNetSpec) -> int:
@@ -188,7 +183,7 @@ def _classification_head(spec: HRNetSpec) -> Iterator[Part]:
     for branch in spec.outputs:
         inner, size, before = spec.head_channels * 2**branch, spec.resolution(branch), outer
         outer = BOTTLENECK_EXPANSION * inner
-        outputs, carried = _bottleneck(spec.channels(branch), inner, size), 0
+        outputs, carried = _bottleneck(spec.full_channels(branch), inner, size), 0
         if branch:
             carried = _maps(before, spec.resolution(branch - 1))
             outputs += _conv(before, outer, spec.resolution(branch - 1), stride=2) + _maps(outer, size)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from hrnet_tf.spec.network import MAX_SIZE, FusionLink, check_input_size
+from hrnet_tf.spec.network import MAX_SIZE, check_input_size
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject, Size, checked
 

@@ -17,16 +17,11 @@ from hrnet_tf.spec.baseline import (
     RESNET_WIDTH,
     SimpleBaselineSpec,
 )
+from hrnet_tf.spec.convolutions import Convolution, convolutions
 from hrnet_tf.spec.detection import PAPER_PROPOSALS, SMALL_PROPOSALS, detection_widths, pyramid_sizes
-from hrnet_tf.spec.network import (
-    BOTTLENECK_EXPANSION,
-    CLASSIFICATION_FEATURES,
-    FIRST_STAGE,
-    PYRAMID,
-    BranchModule,
-    FusionLink,
-    HRNetSpec,
-)
+from hrnet_tf.spec.network import CLASSIFICATION_FEATURES, PYRAMID, HRNetSpec
+from hrnet_tf.spec.units import ResidualBlock
+from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION
 from mobile_eval.tasks.detection.constants import ANCHORS_PER_POSITION, POOLED_SIZE
 from mobile_eval.typed import Size
 
@@ -92,56 +87,11 @@ def _dense_cost(source: int, target: int, times: int = 1) -> Cost:
     return Cost(source * target + target, source * target * times)
 
 
-def _bottleneck_cost(source: int, inner: int, size: Size) -> Cost:
-    """A bottleneck block, with a projection if the number of channels changes."""
+def _bottleneck_cost(source: int, inner: int, size: Size, *, project: bool) -> Cost:
+    """A bottleneck block, and its projection if it has one."""
     outer = BOTTLENECK_EXPANSION * inner
     cost = conv_cost(source, inner, 1, size) + conv_cost(inner, inner, 3, size) + conv_cost(inner, outer, 1, size)
-    return cost + conv_cost(source, outer, 1, size) if source != outer else cost
-
-
-def stem_cost(spec: HRNetSpec) -> Cost:
-    """Return the cost of the stem, two 3x3 convolutions of stride 2."""
-    height, width = spec.input_size
-    first = conv_cost(3, spec.stem_width, 3, (height // 2, width // 2))
-    return first + conv_cost(spec.stem_width, spec.stem_width, 3, spec.resolution(0))
-
-
-def stage1_cost(spec: HRNetSpec) -> Cost:
-    """Return the cost of stage 1, its bottleneck blocks."""
-    inner, size = spec.stage1_width, spec.resolution(0)
-    outer = BOTTLENECK_EXPANSION * inner
-    sources = [spec.stem_width] + [outer] * (spec.stage1_blocks - 1)
-    return total(_bottleneck_cost(source, inner, size) for source in sources)
-
-
-def transition_cost(spec: HRNetSpec, stage: int) -> Cost:
-    """Return the cost of the convolutions between `stage` and the stage before."""
-    cost, newest = Cost(), stage - 1
-    source = BOTTLENECK_EXPANSION * spec.stage1_width if stage == FIRST_STAGE else spec.channels(newest - 1)
-    if BranchModule(stage, 0, newest) in spec.liveness().branches:
-        cost += conv_cost(source, spec.channels(newest), 3, spec.resolution(newest))
-    if stage == FIRST_STAGE and source != spec.channels(0):
-        cost += conv_cost(source, spec.channels(0), 3, spec.resolution(0))
-    return cost
-
-
-def branch_cost(spec: HRNetSpec, branch: BranchModule) -> Cost:
-    """Return the cost of the residual blocks of one branch in one module."""
-    channels, size = spec.channels(branch.branch), spec.resolution(branch.branch)
-    if spec.block == "basic":
-        block = conv_cost(channels, channels, 3, size) + conv_cost(channels, channels, 3, size)
-    else:
-        block = _bottleneck_cost(channels, channels // BOTTLENECK_EXPANSION, size)
-    return total([block] * len(spec.blocks(branch)))
-
-
-def link_cost(spec: HRNetSpec, link: FusionLink) -> Cost:
-    """Return the cost of a link: a 1x1 convolution at the lower resolution upwards, strided 3x3 ones downwards."""
-    source, target = spec.channels(link.source), spec.channels(link.target)
-    if link.source > link.target:
-        return conv_cost(source, target, 1, spec.resolution(link.source))
-    steps = range(link.source + 1, link.target + 1)
-    return total(conv_cost(source, target if step == link.target else source, 3, spec.resolution(step)) for step in steps)
+    return cost + conv_cost(source, outer, 1, size) if project else cost
 
 
 def head_costs(spec: HRNetSpec) -> dict[str, Cost]:
@@ -159,18 +109,31 @@ def head_costs(spec: HRNetSpec) -> dict[str, Cost]:
 
 
 def _hrnet_parts(spec: HRNetSpec) -> dict[str, Cost]:
-    live = spec.liveness()
-    costs = {"stem": stem_cost(spec), "stage1": stage1_cost(spec)}
-    for stage in range(FIRST_STAGE, spec.last_stage + 1):
-        costs[f"transition{stage - 1}"] = transition_cost(spec, stage)
-        costs |= {branch.name: branch_cost(spec, branch) for branch in sorted(live.branches) if branch.stage == stage}
-        costs |= {link.name: link_cost(spec, link) for link in sorted(live.links) if link.stage == stage}
+    costs: dict[str, Cost] = {}
+    for convolution in convolutions(spec):
+        if convolution.part != "head":
+            part = part_of(convolution)
+            costs[part] = costs.get(part, Cost()) + cost_of(convolution)
     return costs | head_costs(spec)
+
+
+def part_of(convolution: Convolution) -> str:
+    """Return the part of the network that a convolution of the trunk is counted with: blocks by their branch and module."""
+    part = convolution.part
+    if part.startswith("transition"):
+        return part.split("_")[0]
+    return ResidualBlock.parse(part).place.name if "_block" in part else part
+
+
+def cost_of(convolution: Convolution) -> Cost:
+    """Return the cost of a convolution of the trunk, with BatchNorm."""
+    return conv_cost(convolution.source, convolution.target, convolution.kernel, convolution.size)
 
 
 def _heatmap_head(spec: HRNetSpec) -> dict[str, Cost]:
     """HRNetV1: a 1x1 convolution to heatmaps."""
-    return {"head": conv_cost(spec.width, spec.classes, 1, spec.resolution(0), norm=False, bias=True)}
+    branch = spec.outputs[0]
+    return {"head": conv_cost(spec.channels(branch), spec.classes, 1, spec.resolution(branch), norm=False, bias=True)}
 
 
 def _dense_head(spec: HRNetSpec) -> dict[str, Cost]:
@@ -186,7 +149,8 @@ def _classification_head(spec: HRNetSpec) -> dict[str, Cost]:
     for branch in spec.outputs:
         inner = spec.head_channels * 2**branch
         size, before, outer = spec.resolution(branch), outer, BOTTLENECK_EXPANSION * inner
-        cost += _bottleneck_cost(spec.channels(branch), inner, size)
+        project = spec.full_channels(branch) != BOTTLENECK_EXPANSION * inner
+        cost += _bottleneck_cost(spec.channels(branch), inner, size, project=project)
         if branch:
             cost += conv_cost(before, outer, 3, size, bias=True)
     features = CLASSIFICATION_FEATURES * spec.head_channels
@@ -232,12 +196,12 @@ def _resnet_stage(spec: SimpleBaselineSpec, stage: int) -> Cost:
     """The bottlenecks of a ResNet stage; the first of stages 2 to 4 halves the resolution in its 3x3 convolution."""
     inner, size = RESNET_WIDTH * 2 ** (stage - 1), spec.resolution(stage - 1)
     outer = BOTTLENECK_EXPANSION * inner
-    first = _bottleneck_cost(RESNET_WIDTH, inner, size)
+    first = _bottleneck_cost(RESNET_WIDTH, inner, size, project=True)
     if stage > 1:
         source = outer // 2
         first = conv_cost(source, inner, 1, spec.resolution(stage - 2)) + conv_cost(inner, inner, 3, size)
         first += conv_cost(inner, outer, 1, size) + conv_cost(source, outer, 1, size)
-    return total([first] + [_bottleneck_cost(outer, inner, size)] * (spec.resnet_blocks[stage - 1] - 1))
+    return total([first] + [_bottleneck_cost(outer, inner, size, project=False)] * (spec.resnet_blocks[stage - 1] - 1))
 
 
 def _deconvolution_cost(source: int, size: Size) -> Cost:

@@ -1,8 +1,8 @@
 """An HRNet as frozen data.
 
-A spec holds the sizes of a network, its fusion links, and the residual blocks that were removed from it. Removing units (links or
-blocks) makes a smaller spec; `hrnet_tf.models.build.build_model` builds only what can influence an output (`liveness`). Where a
-block is removed, the identity path beside it remains.
+A spec holds the sizes of a network, its fusion links, the residual blocks that were removed from it, and the widths that were
+narrowed. Removing units (links or blocks) or channels makes a smaller spec; `hrnet_tf.models.build.build_model` builds only what
+can influence an output (`liveness`). Where a block is removed, the identity path beside it remains.
 
 Notation of the paper (arXiv 1908.07919): stage s (2, 3, 4) has s branches; branch b has `width * 2**b` channels at stride
 `4 * 2**b`; each module of a stage ends in an exchange unit, whose fusion links go from every `source` to every other `target`.
@@ -11,12 +11,13 @@ Notation of the paper (arXiv 1908.07919): stage s (2, 3, 4) has s branches; bran
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
+from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock, Unit
+from hrnet_tf.spec.widths import BOTTLENECK_EXPANSION, branch_stream, checked_widths, full_widths
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject, Size, checked, checked_entry
 
@@ -38,125 +39,8 @@ STEM_STRIDE = 4
 FIRST_STAGE = 2  # the first stage with more than one branch
 MAX_SIZE = 65536  # pixels, channels or classes; a larger number is a mistake
 MAX_MODULES = 64  # per stage; also blocks per branch
-BOTTLENECK_EXPANSION = 4  # output channels of a bottleneck block per inner channel
 CLASSIFICATION_WIDTH = 32  # inner width of the bottleneck that widens branch 0 (HRNet-W-C); it doubles from branch to branch
 CLASSIFICATION_FEATURES = 64  # features per inner channel of that bottleneck
-
-
-@dataclass(frozen=True, order=True)
-class FusionLink:
-    """The path from one branch to another in the exchange unit of a module.
-
-    Attributes:
-        stage: Number of the stage, 2 to 4.
-        module: Index of the module in the stage.
-        source: Index of the branch that the link reads.
-        target: Index of the branch that the link is added to.
-
-    Raises:
-        HRNetError: `source` and `target` are the same branch.
-
-    Example:
-        >>> FusionLink(stage=3, module=2, source=0, target=2).name
-        'stage3_module2_link0to2'
-    """
-
-    stage: int
-    module: int
-    source: int
-    target: int
-
-    def __post_init__(self) -> None:
-        if self.source == self.target:
-            raise HRNetError(f"a fusion link joins two branches, got source {self.source} and target {self.target}")
-
-    @property
-    def name(self) -> str:
-        """The prefix of the names of its layers, such as `stage3_module2_link0to2`."""
-        return f"stage{self.stage}_module{self.module}_link{self.source}to{self.target}"
-
-    @classmethod
-    def parse(cls, name: str) -> FusionLink:
-        """Return the link of that name."""
-        match = re.fullmatch(r"stage(\d+)_module(\d+)_link(\d+)to(\d+)", name)
-        if match is None:
-            raise HRNetError(f"not a fusion link: {name!r}, expected a name such as stage3_module2_link0to2")
-        return cls(*map(int, match.groups()))
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, order=True)
-class BranchModule:
-    """The residual blocks of one branch in one module."""
-
-    stage: int
-    module: int
-    branch: int
-
-    @property
-    def name(self) -> str:
-        """The prefix of the names of its layers, such as `stage4_module0_branch1`."""
-        return f"stage{self.stage}_module{self.module}_branch{self.branch}"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True, order=True)
-class ResidualBlock:
-    """A residual block of one branch in one module.
-
-    Attributes:
-        stage: Number of the stage, 2 to 4.
-        module: Index of the module in the stage.
-        branch: Index of the branch.
-        block: Index of the block in the branch of the module.
-
-    Example:
-        >>> ResidualBlock(stage=4, module=0, branch=1, block=3).name
-        'stage4_module0_branch1_block3'
-    """
-
-    stage: int
-    module: int
-    branch: int
-    block: int
-
-    @property
-    def name(self) -> str:
-        """The prefix of the names of its layers, such as `stage4_module0_branch1_block3`."""
-        return f"{self.place.name}_block{self.block}"
-
-    @property
-    def place(self) -> BranchModule:
-        """The branch and module that the block belongs to."""
-        return BranchModule(self.stage, self.module, self.branch)
-
-    @classmethod
-    def parse(cls, name: str) -> ResidualBlock:
-        """Return the block of that name."""
-        match = re.fullmatch(r"stage(\d+)_module(\d+)_branch(\d+)_block(\d+)", name)
-        if match is None:
-            raise HRNetError(f"not a residual block: {name!r}, expected a name such as stage4_module0_branch1_block3")
-        return cls(*map(int, match.groups()))
-
-    def __str__(self) -> str:
-        return self.name
-
-
-Unit = FusionLink | ResidualBlock  # what can be removed
-
-
-def parse_unit(name: str) -> Unit:
-    """Return the link or block of that name.
-
-    Example:
-        >>> parse_unit("stage3_module2_link0to2")
-        FusionLink(stage=3, module=2, source=0, target=2)
-    """
-    return ResidualBlock.parse(name) if "_block" in name else FusionLink.parse(name)
 
 
 @dataclass(frozen=True)
@@ -179,7 +63,7 @@ class Liveness:
     links: frozenset[FusionLink]
 
 
-@lru_cache
+@functools.lru_cache
 def _full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> frozenset[FusionLink]:
     """All fusion links of a network; those of the last module lead only into `outputs`."""
     links = set()
@@ -191,13 +75,14 @@ def _full_links(stages: tuple[StageSpec, ...], outputs: tuple[int, ...]) -> froz
     return frozenset(links)
 
 
-@lru_cache
-def _full_blocks(stages: tuple[StageSpec, ...]) -> frozenset[ResidualBlock]:
-    return frozenset(
-        ResidualBlock(number, *place)
-        for number, stage in enumerate(stages, FIRST_STAGE)
-        for place in itertools.product(range(stage.modules), range(number), range(stage.blocks))
-    )
+@functools.lru_cache
+def _full_blocks(stages: tuple[StageSpec, ...], stage1_blocks: int) -> frozenset[ResidualBlock]:
+    """All blocks that can be removed: the first block of stage 1 is not among them, as it may change the number of channels."""
+    blocks = {ResidualBlock(1, 0, 0, block) for block in range(1, stage1_blocks)}
+    for number, stage in enumerate(stages, FIRST_STAGE):
+        places = itertools.product(range(stage.modules), range(number), range(stage.blocks))
+        blocks |= {ResidualBlock(number, *place) for place in places}
+    return frozenset(blocks)
 
 
 @dataclass(frozen=True)
@@ -222,9 +107,11 @@ class HRNetSpec:
         head_width: Width of the head; None for the width in the paper. For "dense" and "multiscale_heatmap" it is the number
             of channels of the mixed maps, for "classification" the inner width of the bottleneck that widens branch 0, for
             "detection" the number of channels of the pyramid. "heatmap" and "pyramid" have no width.
-        head_branches: The branches that a head of the user's own reads (only "pyramid"); None for all.
+        head_branches: The branches that the head reads: some for a head of the user's own ("pyramid"), None for all; one for
+            "heatmap", None for the first.
         links: The fusion links that the network has.
-        removed_blocks: The residual blocks of stages 2 to 4 that the network does not have.
+        removed_blocks: The residual blocks that the network does not have, of stages 2 to 4 or beyond the first one of stage 1.
+        widths: The groups of channels that were narrowed, in order, and their widths; see `hrnet_tf.spec.widths`.
 
     Raises:
         HRNetError: A size is out of range, a kind is unknown, or a unit is none of the network.
@@ -251,6 +138,7 @@ class HRNetSpec:
     head_branches: tuple[int, ...] | None = None
     links: frozenset[FusionLink] = field(default=frozenset(), repr=False)
     removed_blocks: frozenset[ResidualBlock] = field(default=frozenset(), repr=False)
+    widths: tuple[tuple[str, int], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         self._check_sizes()
@@ -258,6 +146,8 @@ class HRNetSpec:
         for kind, unknown in (("link", self.links - self.possible_links), ("block", self.removed_blocks - self.possible_blocks)):
             if unknown:
                 raise HRNetError(f"the network has no {kind} {min(map(str, unknown))}")
+        if self.widths and self.widths != checked_widths(self.name, self.full_widths, dict(self.widths)):
+            raise HRNetError("`widths` must be narrowed groups in order, each once; use `with_widths`")
 
     def _check_sizes(self) -> None:
         for name in ("width", "classes", "stem_width", "stage1_blocks", "stage1_width"):
@@ -286,10 +176,14 @@ class HRNetSpec:
             self._check_head_branches(self.head_branches)
 
     def _check_head_branches(self, branches: tuple[int, ...]) -> None:
-        if self.head_kind != PYRAMID:
-            raise HRNetError(f"`head_branches` is for the head {PYRAMID!r}, got {list(branches)} for {self.head_kind!r}")
+        if self.head_kind not in ("heatmap", PYRAMID):
+            raise HRNetError(
+                f"`head_branches` is for the heads heatmap and {PYRAMID}, got {list(branches)} for {self.head_kind!r}"
+            )
         if not branches or list(branches) != sorted(set(branches) & set(range(self.last_stage))):
             raise HRNetError(f"`head_branches` must be some of {list(range(self.last_stage))} in order, got {list(branches)}")
+        if self.head_kind == "heatmap" and (len(branches) > 1 or branches == (0,)):
+            raise HRNetError(f"`head_branches`: the heatmap head reads one branch, None for the first; got {list(branches)}")
 
     @property
     def head_kind(self) -> str:
@@ -317,19 +211,57 @@ class HRNetSpec:
         """The spec of stage 2, 3 or 4."""
         return self.stages[number - FIRST_STAGE]
 
+    def full_channels(self, branch: int) -> int:
+        """The number of channels of a branch before any was removed."""
+        return int(self.width * 2**branch)
+
     def channels(self, branch: int) -> int:
         """The number of channels of a branch."""
-        return int(self.width * 2**branch)
+        return self.width_of(branch_stream(branch))
+
+    @functools.cached_property
+    def full_widths(self) -> Mapping[str, int]:
+        """Every group of channels that can be narrowed, in the order of the network, and its full width."""
+        return full_widths(self.full())
+
+    @functools.cached_property
+    def _widths(self) -> Mapping[str, int]:
+        """The width of every group, also of the streams that cannot be narrowed."""
+        streams = {branch_stream(branch): self.full_channels(branch) for branch in range(self.last_stage)}
+        return {**streams, **self.full_widths, **dict(self.widths)}
+
+    def width_of(self, group: str) -> int:
+        """The number of channels of a group, such as "stem_conv1" or "branch0"."""
+        if group not in self._widths:
+            raise HRNetError(f"{self.name} has no width {group!r:.80}")
+        return self._widths[group]
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether the first block of stage 1 has a convolution beside its identity path."""
+        return self.stem_width != BOTTLENECK_EXPANSION * self.stage1_width
+
+    @property
+    def has_first_transition(self) -> bool:
+        """Whether a convolution leads from stage 1 to branch 0."""
+        return self.width != BOTTLENECK_EXPANSION * self.stage1_width
+
+    @property
+    def stage1_blocks_kept(self) -> tuple[int, ...]:
+        """Indices of the blocks of stage 1 that were not removed."""
+        removed = {block.block for block in self.removed_blocks if block.stage == 1}
+        return tuple(block for block in range(self.stage1_blocks) if block not in removed)
 
     @property
     def gathered_channels(self) -> int:
-        """The number of channels of all branches that the head reads, 15 times the width for four."""
+        """The number of channels of all branches that the head reads, 15 times the width for four full ones."""
         return sum(self.channels(branch) for branch in self.outputs)
 
     @property
     def head_channels(self) -> int:
         """`head_width`, or its value in the paper. For detectors see `hrnet_tf.spec.detection.detection_widths`."""
-        return self.head_width or (CLASSIFICATION_WIDTH if self.head_kind == "classification" else self.gathered_channels)
+        gathered = sum(self.full_channels(branch) for branch in self.outputs)
+        return self.head_width or (CLASSIFICATION_WIDTH if self.head_kind == "classification" else gathered)
 
     def resolution(self, branch: int) -> Size:
         """The (height, width) of a branch's feature maps."""
@@ -343,19 +275,22 @@ class HRNetSpec:
 
     @property
     def possible_blocks(self) -> frozenset[ResidualBlock]:
-        """All residual blocks of stages 2 to 4 at full connectivity."""
-        return _full_blocks(self.stages)
+        """All residual blocks that can be removed, at full connectivity."""
+        return _full_blocks(self.stages, self.stage1_blocks)
 
     def blocks(self, place: BranchModule) -> tuple[ResidualBlock, ...]:
         """The residual blocks of a branch in a module, in order; an empty tuple if all are removed."""
         stage, module, branch = place.stage, place.module, place.branch
+        if stage == 1:
+            return tuple(ResidualBlock(1, 0, 0, block) for block in self.stage1_blocks_kept if block > 0)
         every = (ResidualBlock(stage, module, branch, block) for block in range(self.stage(stage).blocks))
         return tuple(block for block in every if block not in self.removed_blocks)
 
     @property
     def live_blocks(self) -> frozenset[ResidualBlock]:
-        """The residual blocks that are built."""
-        return frozenset(block for place in self.liveness().branches for block in self.blocks(place))
+        """The residual blocks that are built and can be removed."""
+        places = (BranchModule(1, 0, 0), *self.liveness().branches)
+        return frozenset(block for place in places for block in self.blocks(place))
 
     @property
     def removed_links(self) -> frozenset[FusionLink]:
@@ -363,8 +298,27 @@ class HRNetSpec:
         return self.possible_links - self.links
 
     def full(self) -> HRNetSpec:
-        """Return the same network with every link and block."""
-        return dataclasses.replace(self, links=self.possible_links, removed_blocks=frozenset())
+        """Return the same network with every link, block and channel; a heatmap head reads the first branch."""
+        head_branches = None if self.head_kind == "heatmap" else self.head_branches
+        network = dataclasses.replace(self, head_branches=head_branches, links=frozenset(), removed_blocks=frozenset(), widths=())
+        return dataclasses.replace(network, links=network.possible_links)
+
+    def with_widths(self, widths: Mapping[str, int]) -> HRNetSpec:
+        """Return the same network with other widths of some groups.
+
+        Args:
+            widths: Number of channels by group, from 1 to that in `full_widths`.
+
+        Raises:
+            HRNetError: There is no such group, or a width is out of range.
+
+        Example:
+            >>> from hrnet_tf.spec.presets import preset
+            >>> spec = preset("pose-w32").with_widths({"branch0": 24, "stage1_block0_conv1": 32})
+            >>> spec.channels(0), spec.channels(1), spec.width_of("stage1_block0_conv2")
+            (24, 64, 64)
+        """
+        return dataclasses.replace(self, widths=checked_widths(self.name, self.full_widths, {**dict(self.widths), **widths}))
 
     def without(self, removed: Iterable[Unit]) -> HRNetSpec:
         """Remove links and blocks, and every link that no longer influences an output.
@@ -396,29 +350,44 @@ class HRNetSpec:
         return dataclasses.replace(spec, links=spec.liveness().links)
 
     def reading(self, branches: Iterable[int]) -> HRNetSpec:
-        """Return this network, without a head of the package, for a head that reads only some branches of the last module.
+        """Return this network for a head that reads only some branches of the last module.
+
+        What no longer influences an output is not built. The links into the new outputs are those that the network has.
 
         Args:
-            branches: Indices of the branches.
+            branches: Indices of the branches; one for the head "heatmap".
+
+        Example:
+            >>> from hrnet_tf.spec.presets import preset
+            >>> spec = preset("pose-w32").reading([1])
+            >>> len(spec.links), spec.outputs
+            (43, (1,))
         """
         selected = tuple(sorted(branches))
-        every = selected == tuple(range(self.last_stage))
+        default = (0,) if self.head_kind == "heatmap" else tuple(range(self.last_stage))
         links = self.links & _full_links(self.stages, selected)
-        return dataclasses.replace(self, head_branches=None if every else selected, links=links)
+        spec = dataclasses.replace(self, head_branches=None if selected == default else selected, links=links)
+        return dataclasses.replace(spec, links=spec.liveness().links)
 
     def connected_like(self, pattern: HRNetSpec) -> HRNetSpec:
-        """Return this network with the links and blocks of another, such as a pruned network of another width.
+        """Return this network with the links and blocks of another, such as a pruned one, and its widths in proportion.
 
         Raises:
-            HRNetError: If the two differ in modules or in output branches.
+            HRNetError: If the two differ in modules or in output branches, or the other has blocks or widths that this one lacks.
         """
         modules, pattern_modules = ([stage.modules for stage in spec.stages] for spec in (self, pattern))
-        if modules != pattern_modules or self.outputs != pattern.outputs:
+        if modules != pattern_modules or self.full().outputs != pattern.full().outputs:
             raise HRNetError(
                 f"the links of {pattern.name} (modules {pattern_modules}, outputs {list(pattern.outputs)}) do not fit "
                 f"{self.name} (modules {modules}, outputs {list(self.outputs)})"
             )
-        return dataclasses.replace(self, links=pattern.links, removed_blocks=pattern.removed_blocks)
+        widths = {
+            group: max(1, round(self.full_widths[group] * width / pattern.full_widths[group])) for group, width in pattern.widths
+        }
+        spec = dataclasses.replace(
+            self, head_branches=pattern.head_branches, links=pattern.links, removed_blocks=pattern.removed_blocks
+        )
+        return spec.with_widths(widths)
 
     def liveness(self) -> Liveness:
         """Walk back from the outputs, and return the branches and links from which a path leads to an output."""
@@ -441,6 +410,7 @@ class HRNetSpec:
         data["stages"] = [dataclasses.asdict(stage) for stage in self.stages]
         data["removed_links"] = [link.name for link in sorted(self.removed_links)]
         data["removed_blocks"] = [block.name for block in sorted(self.removed_blocks)]
+        data["widths"] = dict(self.widths)
         return data
 
     @classmethod
@@ -453,11 +423,13 @@ class HRNetSpec:
         place = "not the spec of an HRNet"
         removed = [FusionLink.parse(name) for name in checked_entry(data, "removed_links", list[str], place)]
         blocks = [ResidualBlock.parse(name) for name in checked(data.get("removed_blocks", []), list[str], place)]
-        fields = {name: value for name, value in data.items() if name not in ("removed_links", "removed_blocks")}
-        spec: HRNetSpec = checked(fields, cls, place).full()
-        if unknown := frozenset(removed) - spec.links:
+        widths = checked(data.get("widths", {}), dict[str, int], place)
+        fields = {name: value for name, value in data.items() if name not in ("removed_links", "removed_blocks", "widths")}
+        spec: HRNetSpec = checked(fields, cls, place)
+        if unknown := frozenset(removed) - spec.possible_links:
             raise HRNetError(f"the network has no link {min(unknown).name}")
-        return dataclasses.replace(spec, links=spec.links - frozenset(removed), removed_blocks=frozenset(blocks))
+        links = spec.possible_links - frozenset(removed)
+        return dataclasses.replace(spec, links=links, removed_blocks=frozenset(blocks)).with_widths(widths)
 
     def network_description(self) -> JsonObject:
         """Describe the shape and connectivity of the network as plain data, for readers that do not know this package."""
@@ -469,8 +441,28 @@ class HRNetSpec:
             "live_branches": [branch.name for branch in sorted(live.branches)],
             "links": [link.name for link in sorted(live.links)],
             "removed_links": [link.name for link in sorted(self.possible_links - live.links)],
-            "removed_blocks": [block.name for block in sorted(self.removed_blocks) if block.place in live.branches],
+            "removed_blocks": [
+                block.name for block in sorted(self.removed_blocks) if block.stage == 1 or block.place in live.branches
+            ],
+            "streams": {
+                str(branch): self.channels(branch)
+                for branch in range(self.last_stage)
+                if self.channels(branch) < self.full_channels(branch)
+            },
+            "inner_shares": self._inner_shares(),
         }
+
+    def _inner_shares(self) -> dict[str, float]:
+        """The share of inner channels that the blocks of each live branch of a module keep, where it is below 1."""
+        full, kept = self.full(), dict[str, float]()
+        for place in sorted(self.liveness().branches):
+            every = [group for group in full.full_widths if group.startswith(f"{place.name}_block")]
+            built = {f"{block.name}_conv" for block in self.blocks(place)}
+            channels = sum(self.width_of(group) for group in every if group[:-1] in built)
+            share = channels / sum(full.full_widths[group] for group in every)
+            if share < 1:
+                kept[place.name] = round(share, 4)
+        return kept
 
 
 def check_input_size(size: Size, multiple: int) -> None:

@@ -6,7 +6,7 @@ Reports and pictures read these entries. They need not know the package that bui
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import Json, brief, checked
@@ -36,6 +36,8 @@ class DescribedNetwork:
         live_branches: Names of the branches that are built, such as "stage3_module0_branch1".
         links: Names of the links that are kept, such as "stage3_module0_link0to1".
         removed_links: Names of the removed links.
+        streams: Channels of the narrowed branches, by the index of the branch.
+        inner_shares: Share of the inner channels of its blocks that a branch of a module keeps, by its name; without shares of 1.
     """
 
     width: int
@@ -44,6 +46,8 @@ class DescribedNetwork:
     live_branches: tuple[str, ...]
     links: tuple[str, ...]
     removed_links: tuple[str, ...]
+    streams: dict[str, int] = field(default_factory=dict)
+    inner_shares: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = [stage.stage for stage in self.stages]
@@ -54,7 +58,13 @@ class DescribedNetwork:
             raise HRNetError(f"its width is {self.width} with {brief(list(modules.values()))} modules a stage")
         if not self.outputs or not set(self.outputs) <= set(range(numbers[-1])):
             raise HRNetError(f"its outputs are branches {brief(list(self.outputs))} of {numbers[-1]}")
-        for pattern, names in ((LINK, (*self.links, *self.removed_links)), (BRANCH, self.live_branches)):
+        for branch, channels in self.streams.items():
+            if branch not in map(str, range(numbers[-1])) or not 1 <= channels <= self.width * 2 ** int(branch):
+                raise HRNetError(f"its branch {brief(branch)} has {channels} channels")
+        if not all(0 <= share <= 1 for share in self.inner_shares.values()):
+            raise HRNetError(f"its shares of inner channels are {brief(list(self.inner_shares.values()))}, expected 0 to 1")
+        branches = (*self.live_branches, *self.inner_shares)
+        for pattern, names in ((LINK, (*self.links, *self.removed_links)), (BRANCH, branches)):
             for name in names:
                 _check_name(name, pattern, modules)
 

@@ -12,10 +12,11 @@ from mobile_eval.typed import JsonObject
 from mobile_eval.viz.svg import BLUE, FAINT, FILL, GRID, INK, MUTED, ORANGE, PAPER, element, line, picture, text
 
 STEM_STRIDE = 4
-LEFT, TOP, ROW, BLOCK, EXCHANGE, GAP, STAGE_GAP, TAIL = 150, 74, 62, 30, 74, 20, 12, 84
+LEFT, TOP, ROW, BLOCK, EXCHANGE, GAP, STAGE_GAP, TAIL = 176, 74, 62, 30, 74, 20, 12, 84
 BLOCK_HEIGHT, NODE, LEGEND_WIDTH, HEAD = 24, 5, 740, 60
 TO_LOWER, TO_HIGHER = ORANGE, BLUE
 MIN_WIDTH, MAX_WIDTH, UNRANKED_WIDTH = 1.0, 6.5, 2.0  # of links
+BRANCH_WIDTH, NARROWEST, LOWEST = 2.5, 0.75, 5  # of the line of a full branch, and of the thinnest; height of the lowest box
 DASHED = "3 3"
 HEADING, DIAGRAM_GAP = 30, 24  # of diagrams below each other
 
@@ -41,6 +42,18 @@ class _Network:
     outputs: tuple[int, ...]
     links: tuple[_Link, ...]
     live: frozenset[tuple[int, int, int]]
+    streams: Mapping[str, int]
+    inner_shares: Mapping[str, float]
+
+    def channels(self, branch: int) -> tuple[int, int]:
+        """Return the channels of a branch, now and in the full network."""
+        full = self.width * 2**branch
+        return self.streams.get(str(branch), full), full
+
+    def line_width(self, branch: int) -> float:
+        """Return the width of a branch's line, in proportion to its channels."""
+        channels, full = self.channels(branch)
+        return max(BRANCH_WIDTH * channels / full, NARROWEST)
 
     @property
     def modules(self) -> list[tuple[int, int]]:
@@ -124,7 +137,8 @@ def _parse(network: JsonObject) -> _Network:
         (stage, module, branch) for stage, module, branch in (_numbers(BRANCH, name) for name in described.live_branches)
     )
     stages = tuple((stage.stage, stage.modules) for stage in described.stages)
-    return _Network(described.width, stages, described.outputs, tuple(links), live)
+    widths = described.streams, described.inner_shares
+    return _Network(described.width, stages, described.outputs, tuple(links), live, *widths)
 
 
 def _parse_link(name: str, *, kept: bool) -> _Link:
@@ -168,8 +182,9 @@ def _rows(network: _Network, branches: int) -> list[str]:
     parts = []
     for branch in range(branches):
         parts.append(text(0, _y(branch) - 2, f"branch {branch}", size=12, weight=600))
-        stride, channels = STEM_STRIDE * 2**branch, network.width * 2**branch
-        parts.append(text(0, _y(branch) + 13, f"1/{stride} size · {channels} channels", size=11, color=MUTED))
+        channels, full = network.channels(branch)
+        counted = f"{channels} channels" if channels == full else f"{channels} of {full} channels"
+        parts.append(text(0, _y(branch) + 13, f"1/{STEM_STRIDE * 2**branch} size · {counted}", size=11, color=MUTED))
     return parts
 
 
@@ -194,27 +209,28 @@ def _identities(network: _Network, columns: dict[tuple[int, int], float]) -> lis
         for branch in range(stage):
             built = (stage, module, branch) in network.live
             if branch in ends:
-                parts.append(_branch_line(ends[branch], column, _y(branch), built))
+                parts.append(_branch_line(ends[branch], column, branch, network, built=built))
             elif branch - 1 in ends:
-                parts.append(_branch_start(ends[branch - 1], column, _y(branch - 1), _y(branch), built))
+                parts.append(_branch_start(ends[branch - 1], column, branch, network, built=built))
         last = index == len(modules) - 1
         ends = {}
         for branch in network.outputs if last else range(stage):
             used = branch in network.used_targets(stage, module)
-            parts.append(_branch_line(column + BLOCK, _fuse_x(column), _y(branch), used))
+            parts.append(_branch_line(column + BLOCK, _fuse_x(column), branch, network, built=used))
             ends[branch] = _fuse_x(column) + NODE
     final = _fuse_x(columns[modules[-1]]) + NODE
-    return parts + [_branch_line(final, final + 16, _y(output), True) for output in network.outputs]
+    return parts + [_branch_line(final, final + 16, output, network, built=True) for output in network.outputs]
 
 
-def _branch_line(x1: float, x2: float, y: float, built: bool) -> str:
-    return line(x1, y, x2, y, MUTED if built else GRID, 1.25, None if built else DASHED)
+def _branch_line(x1: float, x2: float, branch: int, network: _Network, *, built: bool) -> str:
+    color, dashes = (MUTED, None) if built else (GRID, DASHED)
+    return line(x1, _y(branch), x2, _y(branch), color, network.line_width(branch), dashes)
 
 
-def _branch_start(x1: float, x2: float, y1: float, y2: float, built: bool) -> str:
-    middle = (x1 + x2) / 2
+def _branch_start(x1: float, x2: float, branch: int, network: _Network, *, built: bool) -> str:
+    middle, y1, y2 = (x1 + x2) / 2, _y(branch - 1), _y(branch)
     path = f"M{x1:g} {y1:g} C{middle:g} {y1:g} {middle - 4:g} {y2:g} {x2:g} {y2:g}"
-    attributes = {"d": path, "fill": "none", "stroke": MUTED if built else GRID, "stroke-width": 1.25}
+    attributes = {"d": path, "fill": "none", "stroke": MUTED if built else GRID, "stroke-width": network.line_width(branch)}
     return element("path", {**attributes, "stroke-dasharray": None if built else DASHED})
 
 
@@ -244,8 +260,11 @@ def _blocks(network: _Network, columns: dict[tuple[int, int], float]) -> list[st
         last = (stage, module) == network.modules[-1]
         for branch in range(stage):
             built = (stage, module, branch) in network.live
+            name = f"stage{stage}_module{module}_branch{branch}"
+            share = network.inner_shares.get(name, 1.0)
             state = "built" if built else "not built: it reaches no output"
-            parts.append(_box(column, _y(branch), built, f"stage{stage}_module{module}_branch{branch}: {state}"))
+            state += f", with {share:.0%} of the channels in its blocks" if share < 1 and built else ""
+            parts.append(_box(column, _y(branch), built, f"{name}: {state}", height=max(share * BLOCK_HEIGHT, LOWEST)))
             if branch in network.outputs or not last:
                 circle = {"cx": _fuse_x(column), "cy": _y(branch), "r": NODE, "fill": PAPER, "stroke-width": 1.5}
                 parts.append(element("circle", {**circle, "stroke": INK if branch in used else FAINT}))
@@ -256,8 +275,8 @@ def _blocks(network: _Network, columns: dict[tuple[int, int], float]) -> list[st
     return parts
 
 
-def _box(x: float, y: float, built: bool, title: str, width: float = BLOCK) -> str:
-    frame = {"x": x, "y": y - BLOCK_HEIGHT / 2, "width": width, "height": BLOCK_HEIGHT, "rx": 4}
+def _box(x: float, y: float, built: bool, title: str, width: float = BLOCK, height: float = BLOCK_HEIGHT) -> str:
+    frame = {"x": x, "y": y - height / 2, "width": width, "height": height, "rx": min(4, height / 2)}
     fill, stroke = (FILL, MUTED) if built else (PAPER, FAINT)
     return element("rect", {**frame, "fill": fill, "stroke": stroke, "stroke-dasharray": None if built else DASHED}, title=title)
 

@@ -14,7 +14,8 @@ from conversion.restore import restore_run
 from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, model_weights, save_weights, set_model_weights
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import embed_description, read_description
 from mobile_eval.tasks.pose.predictions import load_keypoints

@@ -207,8 +207,8 @@ KINDS = {"landmarks": ("heatmaps", 4), "segmentation": ("class-maps", 4), "class
 def converted(task: str, channels: int, precision: str) -> tuple[Any, bytes]:
     """A micro HRNet of a task with random weights: the Keras model and its flatbuffer."""
     from hrnet_tf.backend.keras_module import keras, tf
+    from hrnet_tf.backend.tflite_export import tflite_converter
     from hrnet_tf.models.build import build_model
-    from hrnet_tf.models.export import tflite_converter
     from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
     keras.utils.set_random_seed(3)

@@ -98,6 +98,9 @@ def rank(
         ),
     ] = None,
     include_blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
+    include_widths: Annotated[
+        bool, typer.Option("--widths", help="Rank the channels of each width group too, by Taylor expansion.")
+    ] = False,
     limit: Annotated[int, typer.Option(help="Number of items of the ranking set; the first ones are used.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
     memory_budget: Annotated[str, typer.Option(help="Memory for examples and activations, such as 512MiB.")] = "1GiB",
@@ -125,7 +128,8 @@ def rank(
     data = TASKS[loaded.spec.task].load(ranking_source)
     log_skipped(ranking_source, data)
     names = list(METHODS) if methods == ["all"] else methods or DEFAULT_METHODS
-    ranking = rank_run(loaded, data.head(limit), names, include_blocks=include_blocks, seed=seed, memory_budget=budget_bytes)
+    units = {"include_blocks": include_blocks, "include_widths": include_widths}
+    ranking = rank_run(loaded, data.head(limit), names, **units, seed=seed, memory_budget=budget_bytes)
     typer.echo(f"{ranking}\n")
     typer.echo(f"ranking: {loaded.path / 'ranking.json'}, picture: {loaded.path / 'ranking.svg'}")
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from hrnet_tf.runs.pruning import units_kept
 from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.network import HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.budget import Budget
 from training.pruning.cost_model import CostModel

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_tf.backend.keras_module import quiet, tf
+from hrnet_tf.backend.tflite_export import tflite_converter
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import is_detector, stages_of
-from hrnet_tf.models.export import tflite_converter
 from hrnet_tf.models.rebuild import rebuild
 from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.spec.architectures import Network

@@ -19,9 +19,10 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.trunk import LAYER
 from hrnet_tf.spec.architectures import network_description
-from hrnet_tf.spec.complexity import conv_cost, head_costs, stage1_cost, stem_cost, total
-from hrnet_tf.spec.complexity import parts as cost_parts
-from hrnet_tf.spec.network import BOTTLENECK_EXPANSION, FIRST_STAGE, BranchModule, HRNetSpec
+from hrnet_tf.spec.complexity import head_costs, total
+from hrnet_tf.spec.convolutions import multiply_adds_by_part
+from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
+from hrnet_tf.spec.units import BranchModule
 from mobile_eval.benchmark.latency import ROUNDS
 from mobile_eval.benchmark.profile import ProfileResult, profile
 from mobile_eval.errors import HRNetError
@@ -65,7 +66,7 @@ def removable_parts(spec: HRNetSpec) -> list[str]:
     """Return the names of the links, blocks and first convolutions of branches that are built."""
     live = spec.liveness()
     names = [link.name for link in live.links]
-    names += [block.name for place in live.branches for block in spec.blocks(place)]
+    names += [block.name for block in spec.live_blocks]
     for stage in range(FIRST_STAGE, spec.last_stage + 1):
         if BranchModule(stage, 0, stage - 1) in live.branches:
             names.append(f"transition{stage - 1}_branch{stage - 1}")
@@ -80,18 +81,10 @@ def multiply_adds_cost_model(spec: HRNetSpec, head: int | None = None) -> CostMo
         head: Multiply-adds of everything outside of the trunk, see `head_multiply_adds`; None for those of the spec's head.
     """
     full = spec.full()
-    costs = {name: cost.multiply_adds for name, cost in cost_parts(full).items()}
-    parts: dict[str, float] = {link.name: costs[link.name] for link in full.links}
-    for block in full.possible_blocks:
-        parts[block.name] = costs[block.place.name] / full.stage(block.stage).blocks
-    fixed = total([stem_cost(full), stage1_cost(full)]).multiply_adds
-    fixed += total(head_costs(full).values()).multiply_adds if head is None else head
-    for stage in range(FIRST_STAGE, full.last_stage + 1):
-        newest, before = stage - 1, f"transition{stage - 1}"
-        source = BOTTLENECK_EXPANSION * full.stage1_width if stage == FIRST_STAGE else full.channels(newest - 1)
-        start = conv_cost(source, full.channels(newest), 3, full.resolution(newest)).multiply_adds
-        parts[f"{before}_branch{newest}"] = start
-        fixed += costs[before] - start
+    every = multiply_adds_by_part(full)
+    parts: dict[str, float] = {name: every[name] for name in removable_parts(full)}
+    outside = total(head_costs(full).values()).multiply_adds if head is None else head
+    fixed = sum(every.values()) - every.get("head", 0) - sum(parts.values()) + outside
     return CostModel(MULTIPLY_ADDS, fixed, parts)
 
 

@@ -9,7 +9,8 @@ from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
 from hrnet_tf.models.trunk import hrnet_spec_of, is_quantized
 from hrnet_tf.runs.pruning import Plan, RemovalStep
 from hrnet_tf.runs.ranking import Ranking
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.metric import Metric
 from training.pruning.budget import Budget

@@ -9,7 +9,7 @@ from hrnet_tf.runs.pruning import Plan
 from hrnet_tf.runs.ranking import RANKING_FILE, Ranking
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
-from hrnet_tf.spec.network import FusionLink
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.datasets.base import TaskDataset
 from mobile_eval.errors import HRNetError
 from mobile_eval.typed import JsonObject

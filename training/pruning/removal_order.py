@@ -14,7 +14,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import BranchModule, FusionLink, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.progress import counting
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.runs.pruning import RemovalStep
-from hrnet_tf.spec.network import HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import Unit
 from mobile_eval.progress import tracked
 from training.pruning.removal_order import Cost, Removal
 from training.ranking.data import RankingData

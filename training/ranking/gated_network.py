@@ -10,7 +10,8 @@ from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.gates import Gate, UnitGate, on_units
 from hrnet_tf.models.rebuild import rebuild
 from hrnet_tf.models.trunk import hrnet_spec_of
-from hrnet_tf.spec.network import HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import Unit
 
 GateFactory = Callable[[str, Unit], Gate]  # (layer name, unit) -> gate
 

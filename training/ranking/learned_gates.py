@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from hrnet_tf.backend.keras_module import keras, ops
 from hrnet_tf.backend.types import KerasModel, Tensor
 from hrnet_tf.models.gates import Gate, HardConcreteGate, UnitGate, gates_of
-from hrnet_tf.spec.complexity import branch_cost, link_cost
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.convolutions import multiply_adds_by_part
+from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from training.optim.trainer_models import BatchLoss, TrainerModel
 from training.ranking.data import RankingData, ShuffledBatches
@@ -24,13 +24,6 @@ from training.ranking.scores import Scores, check_loss
 
 LARGEST_BATCH = 16
 PENALTIES = ("l0", "l1")
-
-
-def unit_multiply_adds(spec: HRNetSpec, unit: Unit) -> int:
-    """Return the multiply-adds of a unit alone, without those of what becomes unreachable with it."""
-    if isinstance(unit, FusionLink):
-        return link_cost(spec, unit).multiply_adds
-    return branch_cost(spec, unit.place).multiply_adds // len(spec.blocks(unit.place))
 
 
 class GateTrainer(TrainerModel):
@@ -106,5 +99,6 @@ class LearnedGates:
             network: The network.
             loss: The loss of the network with open gates.
         """
-        costs = {unit: unit_multiply_adds(network.spec, unit) for unit in network.units}
+        parts = multiply_adds_by_part(network.spec)
+        costs = {unit: parts[unit.name] for unit in network.units}
         return {unit: self.strength * loss * cost / sum(costs.values()) for unit, cost in costs.items()}

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrnet_tf.backend.choice import TF_KERAS
-from hrnet_tf.backend.keras_module import NAME, tf
-from hrnet_tf.backend.types import Tensor
+from hrnet_tf.backend.keras_module import tf
 from hrnet_tf.models.gates import gates_of
-from hrnet_tf.spec.network import Unit
+from hrnet_tf.spec.units import Unit
 from mobile_eval.progress import tracked
 from training.ranking.data import RankingData
+from training.ranking.first_order import SMALL_BATCH, mean_sizes
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.scores import Scores, check_loss
 
@@ -70,35 +69,20 @@ class Taylor:
     """Importance is the first-order change of the loss with the unit's gate. Takes one pass over the data.
 
     With a gate g = 1 on a unit, the loss without the unit is L - g dL/dg to first order. Importance is the mean of |g dL/dg| over
-    small batches: equation 8 of Molchanov et al., Importance Estimation for Neural Network Pruning (arXiv 1906.10771), with the
-    absolute value instead of the square. At a minimum, the gradients of different images cancel out but their sizes do not.
+    small batches (`first_order.mean_sizes`).
 
     Attributes:
         batch: Items per gradient, or fewer if memory is short.
     """
 
-    batch: int = 8
+    batch: int = SMALL_BATCH
 
     def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
         """Return the importance of each unit."""
         model = network.build()
         gates = gates_of(model)
-        factors, loss_of = [gate.factor for gate in gates.values()], data.loss_of(model)
-        variables = factors if NAME == TF_KERAS else [factor.value for factor in factors]  # TensorFlow's
-
-        def gradients(inputs: Tensor, targets: Tensor, *weights: Tensor) -> Tensor:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                for variable in variables:
-                    tape.watch(variable)
-                loss = loss_of(inputs, targets, model(inputs, training=False), *(weights or (None,)))
-            return tf.stack(tape.gradient(loss, variables, unconnected_gradients="zero"))
-
-        signature = data.examples([0]).map(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype))
-        compiled = tf.function(gradients).get_concrete_function(*signature.present)  # once, for batches of any size
-        total = np.zeros(len(variables))
-        for batch in data.batches(self.batch, training=True):
-            total += batch.items * np.abs(compiled(*batch.map(tf.constant).present).numpy())
-        scores = dict(zip(gates, map(float, total / len(data)), strict=True))
+        sizes = mean_sizes(model, data, [gate.factor for gate in gates.values()], tf.stack, self.batch)
+        scores = dict(zip(gates, map(float, sizes), strict=True))
         return {unit: scores[unit] for unit in network.units}
 
 

@@ -1,4 +1,4 @@
-"""Rank the fusion links and residual blocks of a Keras model, or of a run, by one or several methods.
+"""Rank the fusion links, residual blocks and channels of a Keras model, or of a run, by one or several methods.
 
 Every method is applied to two halves of the data. Its score is the mean of both, and its stability their rank correlation.
 """
@@ -21,6 +21,7 @@ from mobile_eval.files import check_writable, write_text
 from mobile_eval.viz.charts import importance_by_kind_svg
 from training.config import run_settings
 from training.engine.inputs import check_category
+from training.ranking.channels import ChannelScores, channel_importance, random_channels
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.keras_data import KerasRankingData
@@ -29,12 +30,14 @@ from training.ranking.methods import ImportanceMethod, LeaveOneOut, RandomScores
 from training.ranking.scores import agreement, check_finite, rank_correlation
 from training.ranking.task_data import TaskRankingData
 
+RANDOM = "random"
+NOT_FINITE = "the loss is not finite: check the targets, the loss and the weights"
 METHODS: Mapping[str, ImportanceMethod] = {
     "leave-one-out": LeaveOneOut(progress=True),
     "taylor": Taylor(),
     "l0": LearnedGates("l0"),
     "l1": LearnedGates("l1"),
-    "random": RandomScores(),
+    RANDOM: RandomScores(),
 }
 DEFAULT_METHODS = ("leave-one-out",)
 
@@ -46,6 +49,7 @@ def rank(
     methods: str | Sequence[str] = DEFAULT_METHODS,
     loss: KerasLoss = None,
     include_blocks: bool = False,
+    include_widths: bool = False,
     limit: int = 500,
     seed: int = 0,
     memory_budget: str | int = MEMORY_BUDGET,
@@ -64,6 +68,8 @@ def rank(
             needs TensorFlow), "l0" and "l1" (learned gates), and "random" as a control. Plans use the first by default.
         loss: Anything that `compile` takes; None for the loss of the compiled model.
         include_blocks: Whether to rank residual blocks too.
+        include_widths: Whether to rank the channels of every width group too. Every method measures them by Taylor expansion,
+            which needs TensorFlow, except "random", which draws them.
         limit: Largest number of examples; the first ones are used.
         seed: Seed of the method "random".
         memory_budget: Memory for the examples, and for the activations of a batch, such as "1GiB" or a number of bytes.
@@ -83,43 +89,56 @@ def rank(
     network = GatedNetwork.of(model, include_blocks=include_blocks)
     if is_quantized(model):
         raise HRNetError(f"`model` {model.name} is quantized; rank the model that it was made from")
-    methods = _checked_methods(methods)
+    methods = _checked_methods(methods, include_widths=include_widths)
     examples = KerasRankingData.prepare(data, model, loss, limit=limit, memory_budget=parse_memory(str(memory_budget)))
-    return rank_network(network, examples, methods, seed=seed)
+    return rank_network(network, examples, methods, include_widths=include_widths, seed=seed)
 
 
-def rank_network(network: GatedNetwork, data: RankingData, methods: str | Sequence[str], *, seed: int = 0) -> Ranking:
+def rank_network(
+    network: GatedNetwork, data: RankingData, methods: str | Sequence[str], *, include_widths: bool = False, seed: int = 0
+) -> Ranking:
     """Measure the importance of every unit of a network.
 
     Args:
         network: The trained network and its units.
         data: The ranking set, at least two examples.
         methods: Names from `METHODS`.
+        include_widths: Whether to rank the channels of every width group too, see `rank`.
         seed: Seed of the method "random".
 
     Raises:
         HRNetError: A method is unknown, or a score is NaN or infinite.
     """
-    methods = _checked_methods(methods)
+    methods = _checked_methods(methods, include_widths=include_widths)
     if len(data) < 2:
         raise HRNetError(f"importance is measured on two halves of the data: give at least 2 items, got {len(data)}")
     scores, stability = {}, {}
     for name in methods:
-        method = RandomScores(seed) if name == "random" else METHODS[name]
+        method = RandomScores(seed) if name == RANDOM else METHODS[name]
         first, second = (method(network, half) for half in data.halves())
         scores[name] = {unit: float(np.mean([first[unit], second[unit]])) for unit in network.units}
-        check_finite(scores[name], f"`data`, by {name}", "the loss is not finite: check the targets, the loss and the weights")
-        stability[name] = None if name == "random" else rank_correlation(first, second)
-    return Ranking(network.spec, len(data), seed, scores, stability, agreement(scores))
+        check_finite(scores[name], f"`data`, by {name}", NOT_FINITE)
+        stability[name] = None if name == RANDOM else rank_correlation(first, second)
+    channels = _channels(network, data, methods, seed) if include_widths else {}
+    return Ranking(network.spec, len(data), seed, scores, stability, agreement(scores), channels=channels)
 
 
-def _checked_methods(methods: str | Sequence[str]) -> Sequence[str]:
+def _channels(network: GatedNetwork, data: RankingData, methods: Sequence[str], seed: int) -> dict[str, ChannelScores]:
+    """The importance of channels by method."""
+    measured = channel_importance(network, data) if {*methods} - {RANDOM} else {}
+    check_finite({group: sum(scores) for group, scores in measured.items()}, "`data`, by taylor", NOT_FINITE)
+    return {name: random_channels(network.spec, seed) if name == RANDOM else measured for name in methods}
+
+
+def _checked_methods(methods: str | Sequence[str], *, include_widths: bool) -> Sequence[str]:
     methods = [methods] if isinstance(methods, str) else list(methods)
     unknown = [name for name in methods if name not in METHODS]
     if unknown or not methods:
         raise HRNetError(f"`methods` must be of {', '.join(METHODS)}, got {unknown[0] if unknown else ''!r}")
     if "taylor" in methods:
         check_tensorflow("the importance method taylor")
+    if include_widths and {*methods} - {RANDOM}:
+        check_tensorflow("the importance of channels, `include_widths`,")
     return methods
 
 
@@ -129,6 +148,7 @@ def rank_run(
     methods: Sequence[str] = DEFAULT_METHODS,
     *,
     include_blocks: bool = False,
+    include_widths: bool = False,
     seed: int = 0,
     memory_budget: int = MEMORY_BUDGET,
 ) -> Ranking:
@@ -139,6 +159,8 @@ def rank_run(
         data: The items to measure importance on.
         methods: Names from `METHODS`. Pruning uses the first by default.
         include_blocks: Whether to rank residual blocks too.
+        include_widths: Whether to rank the channels of every width group too. Every method measures them by Taylor expansion,
+            which needs TensorFlow, except "random", which draws them.
         seed: Seed of the method "random".
         memory_budget: Memory for examples, and for the activations of a batch, in bytes.
     """
@@ -149,7 +171,7 @@ def rank_run(
     check_writable(run.path / RANKING_FILE)
     network = GatedNetwork.of(run.model(), include_blocks=include_blocks)
     examples = TaskRankingData.prepare(data, spec, run_settings(run), memory_budget, progress=True)
-    ranking = rank_network(network, examples, methods, seed=seed)
+    ranking = rank_network(network, examples, methods, include_widths=include_widths, seed=seed)
     ranking.plot(run.path / "ranking.svg")
     write_text(run.path / "ranking_by_kind.svg", importance_by_kind_svg(ranking.link_importance()))
     save_ranking(run.path, ranking)  # last: a folder with ranking.json has the pictures too

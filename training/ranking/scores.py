@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from typing import TypeVar
 
-from hrnet_tf.spec.network import Unit
+from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.metrics.rank_correlation import spearman
 
 Scores = dict[Unit, float]
+Ranked = TypeVar("Ranked")  # a unit, or the name of a width group
 
 
 def rank_correlation(first: Scores, second: Scores) -> float | None:
@@ -45,11 +47,11 @@ def check_loss(loss: float) -> None:
         raise HRNetError(f"`data`: the loss is {loss}, expected a number; check the targets, the loss and the weights")
 
 
-def check_finite(scores: Scores, source: str, advice: str) -> None:
+def check_finite(scores: Mapping[Ranked, float], source: str, advice: str) -> None:
     """Raise HRNetError if a score is NaN or infinite, as there is no order then.
 
     Args:
-        scores: Scores of some units.
+        scores: Scores by unit, or by width group.
         source: Where they come from, for the message.
         advice: What to do about it, for the message.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel, Tensor
-from hrnet_tf.models.blocks import bottleneck_block
+from hrnet_tf.models.blocks import bottleneck_block, bottleneck_widths
 from hrnet_tf.models.functional import HRNetModel
 from hrnet_tf.models.heads import heatmap_head
 from hrnet_tf.models.layers import DECONVOLUTION, StemPadding, conv_unit, deconv_unit
@@ -26,7 +26,7 @@ def build_simple_baseline(spec: SimpleBaselineSpec, *, folded: bool = False) -> 
     x = build_resnet(image, spec, folded=folded)
     for step in range(1, DECONVOLUTIONS + 1):
         x = deconv_unit(x, DECONVOLUTION_CHANNELS, DECONVOLUTION_KERNEL, name=f"{DECONVOLUTION}{step}", folded=folded)
-    return HRNetModel(image, heatmap_head(x, spec.classes), name=spec.name)
+    return HRNetModel(image, heatmap_head({0: x}, spec.classes), name=spec.name)
 
 
 def build_resnet(image: Tensor, spec: SimpleBaselineSpec, *, folded: bool = False) -> Tensor:
@@ -39,5 +39,6 @@ def build_resnet(image: Tensor, spec: SimpleBaselineSpec, *, folded: bool = Fals
         width = RESNET_WIDTH * 2 ** (stage - 1)
         for block in range(blocks):
             stride = 2 if stage > 1 and block == 0 else 1
-            x = bottleneck_block(x, width, name=f"stage{stage}_block{block}", stride=stride, folded=folded)
+            widths, name = bottleneck_widths(width), f"stage{stage}_block{block}"
+            x = bottleneck_block(x, widths, name=name, project=block == 0, stride=stride, folded=folded)
     return x

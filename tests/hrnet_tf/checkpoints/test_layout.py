@@ -22,8 +22,9 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import PRESETS, preset
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 
 Make = Callable[[Network], Arrays]

@@ -19,8 +19,9 @@ from hrnet_tf.models.detection.roi_align import RoIAlign
 from hrnet_tf.models.detection.two_stage import flatten_rpn_outputs, stages_of
 from hrnet_tf.models.hrnet import build_trunk
 from hrnet_tf.spec.complexity import parts
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, StageSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import preset
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.detection.constants import BOX_STDS
 

@@ -15,7 +15,8 @@ from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.gates import HardConcreteGate, UnitGate, gates_of, on_units, unit_dropout, without_gates
 from hrnet_tf.runs.weights import model_weights, set_model_weights
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock, Unit
 from mobile_eval.errors import HRNetError
 
 RandomWeights = Callable[[Any], Weights]

@@ -16,7 +16,8 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.models.layers import Upsampling, conv_unit
 from hrnet_tf.models.quantization import activation_ranges, build_quantized_model, initialize_ranges
 from hrnet_tf.runs.weights import model_weights, set_model_weights
-from hrnet_tf.spec.network import FusionLink, HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 
 RandomWeights = Callable[[Any], Weights]

@@ -14,7 +14,8 @@ import pytest
 from hrnet_tf.runs.pruning import Plan, PruningRecord, RemovalStep, load_pruning, save_pruning
 from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, save_run
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.errors import HRNetError
 
 READERS: dict[str, Callable[[Path], Any]] = {
@@ -36,7 +37,8 @@ def run(tmp_path: Path, spec: HRNetSpec) -> Run:
     scores = {FusionLink(2, 0, 0, 1): 0.25, ResidualBlock(2, 0, 1, 0): 0.1}
     ranks = {"taylor": scores, "random": scores}
     stability: dict[str, float | None] = {"taylor": 0.9, "random": None}
-    save_ranking(run.path, Ranking(spec, 7, 3, ranks, stability, {("taylor", "random"): -1.0}, "runs/full"))
+    channels = {name: {"branch0": (0.5, 0.25, 0.0, 1.0)} for name in ranks}
+    save_ranking(run.path, Ranking(spec, 7, 3, ranks, stability, {("taylor", "random"): -1.0}, "runs/full", channels))
     plan = Plan(spec, (STEP,), {STEP.removed[0]: 0.25}, "ms", 3.3, 3.3, None, "PCK@0.1", 0.01, 0.9)
     save_pruning(run, PruningRecord("runs/full", {"method": None}, plan))
     return run
@@ -99,6 +101,22 @@ def test_files_that_are_not_json(name: str, content: str, run: Run) -> None:
             lambda data: data["methods"]["taylor"]["importance"].update(stage9_module0_link0to1=1.0),
             "'stage9_module0_link0to1' is no link or block of micro",
         ),
+        (
+            "ranking.json",
+            lambda data: data["methods"]["taylor"]["channels"].update(branch9=[1.0]),
+            "taylor: channels: 'branch9' is no width group of micro",
+        ),
+        (
+            "ranking.json",
+            lambda data: data["methods"]["random"]["channels"].update(branch0=[1.0, 2.0, 3.0]),
+            "random: channels: branch0 must have 4 scores, got 3",
+        ),
+        (
+            "ranking.json",
+            lambda data: data["methods"]["random"]["channels"]["branch0"].append(float("nan")),
+            r"random: channels: branch0\[4\] must be a number, got nan",
+        ),
+        ("ranking.json", lambda data: data["methods"]["random"].pop("channels"), "channels: branch0 must be of taylor and"),
         ("ranking.json", lambda data: data["spec"].update(width="4"), "width must be a whole number, got '4'"),
         ("run.json", lambda data: data.pop("config"), "config is missing, expected an object"),
         ("run.json", lambda data: data["category"].update(skeleton=[[0, 1]]), r"joins \[0, 1\], but there are keypoints 1 to 2"),

@@ -14,7 +14,8 @@ from hrnet_tf.runs.history import write_history
 from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights, save_weights
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import write_atomically
 
@@ -70,15 +71,17 @@ def test_ranking_round_trip(run: Run) -> None:
     stability: dict[str, float | None] = {"taylor": 0.9, "random": None}
     agreement: dict[tuple[str, str], float | None] = {("taylor", "random"): -1.0}
     larger = run.hrnet_spec.full()
-    ranking = Ranking(larger, 7, 3, {"taylor": scores, "random": reverse}, stability, agreement, "runs/full")
+    channels = {"taylor": {"stem_conv1": (0.1,) * 8}, "random": {"stem_conv1": (0.2,) * 8}}
+    ranking = Ranking(larger, 7, 3, {"taylor": scores, "random": reverse}, stability, agreement, "runs/full", channels)
     save_ranking(run.path, ranking)
     assert run.ranking == ranking
     assert ranking.importance() == ranking.importance("taylor") == scores
     assert ranking.importance("random") == reverse
     with pytest.raises(HRNetError, match="'l0'"):
         ranking.importance("l0")
-    stored = json.loads((run.path / "ranking.json").read_text())["methods"]["taylor"]["importance"]
-    assert list(stored) == ["stage2_module0_link1to0", "stage2_module0_link0to1", "stage2_module0_branch1_block0"]
+    stored = json.loads((run.path / "ranking.json").read_text())["methods"]["taylor"]
+    assert stored["channels"] == {"stem_conv1": [0.1] * 8}
+    assert list(stored["importance"]) == ["stage2_module0_link1to0", "stage2_module0_link0to1", "stage2_module0_branch1_block0"]
 
 
 def test_ranking_without_spec_is_of_the_network_of_the_run(run: Run) -> None:

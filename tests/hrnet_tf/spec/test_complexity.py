@@ -10,9 +10,10 @@ import pytest
 
 from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.complexity import Cost, complexity, link_cost, parts
-from hrnet_tf.spec.network import FusionLink, HRNetSpec
+from hrnet_tf.spec.complexity import Cost, complexity, parts
+from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 
 CountedParts = Callable[[Network], dict[str, Cost]]
@@ -23,7 +24,7 @@ CountedParts = Callable[[Network], dict[str, Cost]]
     [(0, 1, 18_560, 14_155_776), (2, 0, 4_160, 786_432), (0, 3, 92_800, 12_386_304), (3, 2, 33_024, 1_572_864)],
 )
 def test_official_link_counts(source: int, target: int, parameters: int, multiply_adds: int) -> None:
-    cost = link_cost(preset("pose-w32"), FusionLink(4, 0, source, target))
+    cost = parts(preset("pose-w32"))[str(FusionLink(4, 0, source, target))]
     assert (cost.parameters, cost.multiply_adds) == (parameters, multiply_adds)
 
 

@@ -14,8 +14,9 @@ from hrnet_tf.models.build import build_model
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.memory import MEMORY_BUDGET, activation_bytes, batch_size_for, live_bytes, parse_memory
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.errors import HRNetError
 
 REMOVED = (FusionLink(4, 0, 3, 0), FusionLink(3, 1, 0, 2), FusionLink(2, 0, 1, 0), ResidualBlock(3, 0, 1, 0))

@@ -9,8 +9,9 @@ import re
 import pytest
 
 from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit, parse_unit
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from hrnet_tf.spec.presets import customized, parse_size, preset
+from hrnet_tf.spec.units import BranchModule, FusionLink, ResidualBlock, Unit, parse_unit
 from mobile_eval.errors import HRNetError
 
 
@@ -160,3 +161,47 @@ def test_head_of_a_custom_task() -> None:
 def test_unknown_heads(task: str, head: str | None) -> None:
     with pytest.raises(HRNetError, match=re.escape(repr(head))):
         HRNetSpec("depth", 4, (64, 64), 1, (StageSpec(1, 1),), task=task, head=head)
+
+
+def test_widths_are_data(spec: HRNetSpec) -> None:
+    full = preset("pose-w32")
+    assert full.full_widths["stem_conv1"] == full.full_widths["stage1_block3_conv2"] == 64
+    assert (full.full_widths["stage1"], full.full_widths["branch3"]) == (256, 256)
+    assert full.full_widths["stage4_module2_branch3_block1_conv1"] == 256
+    assert full.full_widths["stage4_module1_link0to3_conv2"] == 32
+    narrow = full.with_widths({"branch1": 48, "stage1": 128, "stem_conv2": 64})
+    assert narrow.widths == (("branch1", 48), ("stage1", 128))
+    assert (narrow.channels(1), narrow.channels(2), narrow.head_channels) == (48, 128, 32)
+    assert HRNetSpec.from_json(json.loads(json.dumps(narrow.to_json()))) == narrow
+    assert narrow.full() == full == narrow.with_widths({"branch1": 64, "stage1": 256})
+    assert narrow.without({FusionLink(4, 2, 3, 0)}).widths == narrow.widths
+    wide = preset("pose-w48").connected_like(narrow)
+    assert (wide.channels(1), wide.width_of("stage1")) == (72, 128)
+
+
+def test_head_reads_a_lower_branch() -> None:
+    moved = preset("pose-w32").reading([1])
+    assert moved.outputs == (1,)
+    last = {place.branch for place in moved.liveness().branches if (place.stage, place.module) == (4, 2)}
+    assert last == {1}
+    assert HRNetSpec.from_json(json.loads(json.dumps(moved.to_json()))) == moved
+    assert moved.full() == preset("pose-w32")
+
+
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [
+        ({"branch0": 0}, r"`widths`: branch0 must be between 1 and 32 channels, got 0"),
+        ({"branch0": 33}, r"`widths`: branch0 must be between 1 and 32 channels, got 33"),
+        ({"branch7": 8}, r"`widths`: pose-w32 has no width 'branch7'"),
+    ],
+)
+def test_widths_out_of_range(widths: dict[str, int], message: str) -> None:
+    with pytest.raises(HRNetError, match=message):
+        preset("pose-w32").with_widths(widths)
+
+
+def test_stream_of_an_own_head_cannot_be_narrowed() -> None:
+    spec = dataclasses.replace(preset("pose-w32"), head="pyramid").full()
+    assert "branch0" not in spec.full_widths
+    assert spec.reading([1, 2]).full_widths["branch0"] == 32

@@ -23,7 +23,7 @@ from mobile_eval.report.comparison import compare, labels
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.tasks.registry import evaluate
 from mobile_eval.viz.cutout import cut_out
-from mobile_eval.viz.link_diagram import MAX_WIDTH, MIN_WIDTH, UNRANKED_WIDTH, link_diagram_svg
+from mobile_eval.viz.link_diagram import BLOCK_HEIGHT, MAX_WIDTH, MIN_WIDTH, UNRANKED_WIDTH, link_diagram_svg
 from mobile_eval.viz.poses import draw_skeleton, skeleton_svg
 from mobile_eval.viz.scatter import Point, scatter_svg
 from mobile_eval.viz.svg import tick_step
@@ -147,6 +147,34 @@ def test_diagram_without_ranking_and_with_dead_branches() -> None:
     assert "stage3_module0_branch2: not built" in svg
     assert "stage3_module0_branch1: built" in svg
     assert "3 of 4 fusion links kept" in svg
+
+
+def test_diagram_shows_widths() -> None:
+    branch = "stage3_module0_branch1"
+    svg = link_diagram_svg({**PRUNED, "streams": {"0": PRUNED["width"] // 2}, "inner_shares": {branch: 0.25}})
+    assert f"{PRUNED['width'] // 2} of {PRUNED['width']} channels" in svg
+    heights = {}
+    for box in ElementTree.fromstring(svg).iter(f"{SVG}rect"):
+        title = box.find(f"{SVG}title")
+        if title is not None:
+            heights[(title.text or "").split(":")[0]] = float(box.get("height", ""))
+    assert heights[branch] == BLOCK_HEIGHT / 4
+    assert heights["stage3_module0_branch0"] == BLOCK_HEIGHT
+    assert {float(line.get("stroke-width", "")) for line in ElementTree.fromstring(svg).iter(f"{SVG}line")} >= {1.25, 2.5}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"streams": {"0": 0}}, "branch '0' has 0 channels"),
+        ({"streams": {"4": 8}}, "branch '4' has 8 channels"),
+        ({"inner_shares": {"stage3_module0_branch1": 1.5}}, "expected 0 to 1"),
+        ({"inner_shares": {"branch1": 0.5}}, "'branch1'"),
+    ],
+)
+def test_diagram_refuses_widths_out_of_range(entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(HRNetError, match=message):
+        link_diagram_svg({**PRUNED, **entry})
 
 
 def test_diagram_refuses_unknown_names() -> None:

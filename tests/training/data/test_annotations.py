@@ -178,8 +178,10 @@ def test_commands_use_the_category_of_the_run(people_and_dogs: DataSource, tmp_p
     assert "training on 33 persons (category 'person' is used, not 'dog' with 2 annotations)" in output
     assert Run.load(run).config["train"]["category"] == "person"
     ranking_data = "--annotations", people_and_dogs.annotations, "--images", people_and_dogs.images
-    output = output_of("rank", run, *ranking_data, "--limit", 4, "--method", "random")
+    output = output_of("rank", run, *ranking_data, "--limit", 4, "--method", "random", "--widths")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in output
-    assert Run.load(run).ranking.items == 4
+    ranking = Run.load(run).ranking
+    assert ranking.items == 4
+    assert {group: len(scores) for group, scores in ranking.channels["random"].items()} == dict(ranking.spec.full_widths)
     output = output_of("prune", run, *data, *one_epoch, "--keep-macs", 0.9, "--output", tmp_path / "pruned")
     assert "both.json: category 'person' is used, not 'dog' with 2 annotations" in output

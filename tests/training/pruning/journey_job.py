@@ -18,7 +18,7 @@ from hrnet_tf.models.gates import gates_of
 from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.networks import HRNetBackbone
 from hrnet_tf.runs.ranking import Ranking
-from hrnet_tf.spec.network import Unit
+from hrnet_tf.spec.units import Unit
 from training.optim.distill import distill
 from training.pruning.plan import plan
 from training.pruning.prune import prune

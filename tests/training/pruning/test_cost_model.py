@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock
+from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.benchmark.profile import ProfileResult
 from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import LatencyRatio

@@ -20,7 +20,7 @@ from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.networks import HRNet, HRNetBackbone
 from hrnet_tf.runs.pruning import Plan
 from hrnet_tf.runs.ranking import Ranking
-from hrnet_tf.spec.network import Unit
+from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.cost_model import profile_full_network
 from training.pruning.plan import plan

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.network import BranchModule, FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import BranchModule, FusionLink, Unit
 from mobile_eval.errors import HRNetError
 from training.pruning.removal_order import (
     links_keeping_branch_alive,

@@ -12,7 +12,8 @@ from hrnet_tf.models.folding import fold_batch_norm
 from hrnet_tf.runs.pruning import Plan, RemovalStep, units_kept
 from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.complexity import complexity
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, Unit
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from mobile_eval.typed import checked
 from training.config import TrainingConfig

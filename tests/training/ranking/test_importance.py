@@ -13,15 +13,17 @@ from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.gates import gates_of
 from hrnet_tf.runs.weights import model_weights, set_model_weights
+from hrnet_tf.spec.complexity import parts
 from hrnet_tf.spec.memory import activation_bytes, live_bytes
-from hrnet_tf.spec.network import FusionLink, HRNetSpec, ResidualBlock, StageSpec, Unit
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock, Unit
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig
 from training.pruning.prune import reestimate_batch_norm
 from training.ranking.data import ShuffledBatches
 from training.ranking.gated_network import GatedNetwork
-from training.ranking.learned_gates import LearnedGates, unit_multiply_adds
+from training.ranking.learned_gates import LearnedGates
 from training.ranking.methods import LeaveOneOut, RandomScores, Taylor, removal_effects
 from training.ranking.rank import METHODS, rank_network
 from training.ranking.scores import rank_correlation
@@ -122,7 +124,7 @@ def test_learned_gates_close_on_unused_units(network: GatedNetwork, data: TaskRa
 
 def test_penalties_are_proportional_to_cost(network: GatedNetwork) -> None:
     units = (FusionLink(2, 0, 1, 0), FusionLink(2, 0, 0, 1))
-    costs = [unit_multiply_adds(network.spec, unit) for unit in units]
+    costs = [parts(network.spec)[unit.name].multiply_adds for unit in units]
     penalties = LearnedGates("l1", strength=2.0).penalties(dataclasses.replace(network, units=units), 0.5)
     assert sum(penalties.values()) == pytest.approx(1.0)
     assert penalties[units[0]] / penalties[units[1]] == pytest.approx(costs[0] / costs[1])

@@ -22,7 +22,8 @@ from hrnet_tf.models.trunk import hrnet_spec_of
 from hrnet_tf.networks import HRNet, HRNetBackbone
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import model_weights, save_weights
-from hrnet_tf.spec.network import FusionLink, HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink
 from mobile_eval.errors import HRNetError
 from mobile_eval.tasks.pose.predictions import load_keypoints
 from training.config import TrainingConfig, run_settings
@@ -242,9 +243,27 @@ def test_ranking_as_text_json_data_frame_and_picture(ranking: Any, model: KerasM
     svg = ranking.plot(tmp_path / "ranking.svg")
     assert (tmp_path / "ranking.svg").read_text() == svg
     assert svg.count("<svg") == 1
+    assert stored["methods"]["random"]["channels"] == {}
     ranking.check_spec(model.spec)
     with pytest.raises(HRNetError, match=r"`ranking` is of pose-small-v1 with 11 links, but `model` is pose-small-v1 with 10"):
         ranking.check_spec(model.spec.without({min(model.spec.links)}))
+
+
+def test_widths_as_text_and_data_frame(model: KerasModel) -> None:
+    ranking = rank(model, (IMAGES, MAPS), methods=["random"], include_widths=True)
+    frame, spec = ranking.to_pandas().set_index("unit"), model.spec
+    assert set(frame.index[frame["kind"] == "width"]) == set(spec.full_widths)
+    assert frame["random"].is_monotonic_decreasing
+    channels = ranking.channels["random"]["stage2_module0_branch1_block0_conv1"]
+    assert len(channels) == 8
+    assert frame.loc["stage2_module0_branch1_block0_conv1", "random"] == pytest.approx(sum(channels))
+    assert list(frame.loc["stage2_module0_branch1_block0_conv1", ["kind", "stage", "module"]]) == ["width", 2, 0]
+    assert frame.loc[["stem_conv1", "branch1"], ["stage", "module"]].isna().all(axis=None)
+    lines = str(ranking).splitlines()
+    assert lines[0].split() == ["link,", "block", "or", "width", "random"]
+    assert [line.split() for line in lines if line.startswith("branch3 ")] == [
+        ["branch3", f"{frame.loc['branch3', 'random']:.2e}"]
+    ]
 
 
 def empty() -> Iterator[Any]:
