@@ -101,4 +101,4 @@ def test_movenet_beside_a_file(lspet: Path, tmp_path: Path, monkeypatch: pytest.
     assert 0.6 < peer["pck"] < 0.8
     assert 0.5 < links["pck"] < 0.8
     assert links["interval"]["low"] < links["difference"] < links["interval"]["high"]
-    assert result["latency"]["models"][1]["ratio"] < 0.5
+    assert result["processor_time"]["models"][1]["ratio"] < 0.5
