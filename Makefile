@@ -1,9 +1,9 @@
 # make demo    the main job on synthetic people, from nothing to a report
 # make check   lint, types and the fast tests: before each commit
-# make test    all tests but the external ones
+# make test    all tests but those of `external` and `docs`
 # make external    tests that install other environments (Keras 3 with JAX, device runtimes, Google's readers), or
 #                  compare with outputs of reference implementations
-# make docs    the documentation, in site/
+# make docs    the documentation, in site/, and the tests that run its programs and those of examples/
 SHELL := /bin/bash
 VENV := .venv
 PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
@@ -49,7 +49,7 @@ fast: venv
 	$(PYTEST) -m 'not slow'
 
 slow: venv
-	$(PYTEST) -m 'slow and not external'
+	$(PYTEST) -m 'slow and not external and not docs'
 
 external: venv
 	$(PYTEST) -m external
@@ -57,11 +57,12 @@ external: venv
 check: lint fast
 
 test: lint
-	$(PYTEST) -m 'not external'
+	$(PYTEST) -m 'not external and not docs'
 
 docs: venv
 	$(VENV)/bin/python -m pip install --quiet -e '.[docs]'
 	$(VENV)/bin/mkdocs build --strict
+	$(PYTEST) -m docs
 
 # The device part with every Python that this machine has.
 pythons:

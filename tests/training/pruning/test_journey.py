@@ -25,7 +25,7 @@ def job(*arguments: str, **variables: str) -> dict[str, Any]:
     return facts
 
 
-@pytest.mark.parametrize("keras", ["tf_keras", "keras"])
+@pytest.mark.parametrize("keras", ["tf_keras", pytest.param("keras", marks=pytest.mark.external)])
 def test_own_head_with_two_outputs(keras: str) -> None:
     facts = job(HRNET_KERAS=keras, KERAS_BACKEND="tensorflow")
     assert facts["links"] <= 7  # of 14

@@ -344,6 +344,7 @@ def test_quantized_model_is_refused(model: KerasModel) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.external
 def test_keras_3_ranks_alike() -> None:
     """The tests of this file with Keras 3, without quantization."""
     environment = {**os.environ, "HRNET_KERAS": "keras", "KERAS_BACKEND": "tensorflow"}
