@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.peers import pose
 from mobile_eval.errors import HRNetError
 from mobile_eval.image.geometry import Box
 
@@ -21,7 +22,8 @@ LSPET = [
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
     "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
 ]  # fmt: skip
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "lspet"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+pose = SimpleNamespace(**runpy.run_path(str(BENCHMARKS / "peers" / "pose.py"), run_name="pose"))
 DOTS = {0: (30, 15), 1: (121, 102), 2: (78, 62)}  # (x, y) in the image by channel
 
 
@@ -92,8 +94,9 @@ def test_movenet_beside_a_file(lspet: Path, tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "val.json").write_text(json.dumps(annotations))
     options = {"--val": tmp_path / "val.json", "--images": lspet / "images", "--json": tmp_path / "result.json"}
     options |= {"--movenet": movenet, "--padding": 1.25, "--rounds": 3}
-    words = [str(RESULTS / "links-int8.tflite"), *(str(word) for item in options.items() for word in item)]
-    monkeypatch.setattr(sys, "argv", ["pose.py", *words])
+    file = BENCHMARKS / "results" / "lspet" / "links-int8.tflite"
+    words = ["pose.py", file, *(word for item in options.items() for word in item)]
+    monkeypatch.setattr(sys, "argv", list(map(str, words)))
     pose.main()
     result = json.loads((tmp_path / "result.json").read_text())
     peer, links = result["accuracy"]
