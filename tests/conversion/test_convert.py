@@ -34,7 +34,7 @@ from training.config import TrainingConfig
 from training.quantize import quantize_run
 from training.train import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("models_are_loaded_once")]
 ConvertCached = Callable[..., ConversionResult]
 LEAST_SNR_DB = {"float32": 80, "float16": 50, "dynamic": 15, "int8": 15, "int16x8": 20}
 
@@ -54,7 +54,7 @@ def people(drawn: Path) -> KeypointDataset:
 def spec() -> HRNetSpec:
     """Two branches: every kind of layer, and few layers for a short conversion."""
     sizes = {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4}
-    return HRNetSpec("micro", 4, (32, 32), 17, (StageSpec(1, 1),), **sizes).full()
+    return HRNetSpec("micro", 4, (64, 64), 17, (StageSpec(1, 1),), **sizes).full()
 
 
 @pytest.fixture(scope="module")
