@@ -25,7 +25,8 @@ TFLITE_RUNTIME = ["tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4
 DEVICE = [f"{name}; platform_machine != 'armv7l'" for name in LITERT]
 DEVICE += [f"{name}; platform_machine == 'armv7l'" for name in TFLITE_RUNTIME]
 
-LEARNING = ["safetensors>=0.4", "pyyaml>=6", "pillow>=10.1", "matplotlib>=3.8"]  # with either Keras
+# With either Keras. scipy solves the mixed-integer programs of pruning.
+LEARNING = ["safetensors>=0.4", "pyyaml>=6", "pillow>=10.1", "matplotlib>=3.8", "scipy>=1.10"]
 TRAIN = [
     *LEARNING,
     *LITERT,
@@ -46,6 +47,8 @@ DETECTION = ["keras-cv>=0.9.0"]
 ETHOSU = ["ethos-u-vela>=4"]  # Arm's compiler for its NPUs
 TORCH = ["torch>=2.2"]  # reads .pth checkpoints
 TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import tfds`
+SLURM = ["submitit>=1.5"]  # `hrnet study --executor slurm`
+RAY = ["ray>=2.9"]  # `hrnet study --executor ray`
 PANDAS = ["pandas>=1.5"]  # results as data frames, `to_pandas`
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.9"]  # ruff wraps signatures
 DEV = [
@@ -55,7 +58,6 @@ DEV = [
     "ruff>=0.9",
     "mypy>=1.14",
     "pycocotools>=2.0.8",
-    "scipy>=1.10",
     "nbclient>=0.10",  # runs the notebooks of examples/
     "nbformat>=5.10",
     "ipykernel>=6.29",
@@ -105,7 +107,9 @@ setup(
         "ethosu": ETHOSU,
         "tfds": TFDS,
         "pandas": PANDAS,
-        "all": [*TRAIN, *DETECTION, *JAX, *TORCH, *ETHOSU, *TFDS, *PANDAS],
+        "slurm": SLURM,
+        "ray": RAY,
+        "all": [*TRAIN, *DETECTION, *JAX, *TORCH, *ETHOSU, *TFDS, *PANDAS, *SLURM, *RAY],
         "docs": DOCS,
         "dev": [*DEV, *DETECTION, *ETHOSU, *TFDS],
     },

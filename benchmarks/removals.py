@@ -20,7 +20,7 @@ from hrnet_tf.spec.units import Unit
 from mobile_eval.benchmark.latency import bench_interleaved
 from mobile_eval.typed import JsonObject
 from training.pruning.candidate_latency import untrained_tflite
-from training.pruning.cost_model import CostModel, latency_cost_model, profile_full_network
+from training.pruning.cost_model import CostModel, latency_cost_model, profile_network
 from training.pruning.removal_order import links_keeping_branch_alive
 
 PRECISIONS = ("float32", "int8")
@@ -71,7 +71,7 @@ def report(spec: HRNetSpec, rounds: int) -> JsonObject:
     models: dict[str, CostModel] = {}
     result: JsonObject = {"model": spec.name, "input_size": spec.input_size, "precisions": {}}
     for precision in PRECISIONS:
-        profiled = profile_full_network(spec, precision=precision, rounds=rounds)
+        profiled = profile_network(spec, precision=precision, rounds=rounds)
         models[precision] = latency_cost_model(spec, profiled)
         data = {"measured_ms": profiled.measured_ms, "sum_ms": profiled.sum_ms, "runtime": profiled.runtime}
         result["precisions"][precision] = {**data, "processor": profiled.environment.processor}

@@ -22,7 +22,9 @@ import mobile_eval.android.cli
 import mobile_eval.cli.app
 import training.cli.app
 import training.cli.data
+from hrnet_tf.workflows.study_options import EngineOptions, StudyOptions
 from mobile_eval.cli.completion import completed
+from mobile_eval.cli.declared import with_options
 from mobile_eval.cli.help import Commands
 from mobile_eval.cli.options import MaxPixels
 from mobile_eval.cli.running import run
@@ -86,38 +88,42 @@ def demo(
 
 
 @app.command(rich_help_panel="Workflows")
+@with_options
 def study(
     output: Annotated[Path, typer.Option(help="Folder for the runs, models and report.", show_default=False)],
-    preset: Annotated[
-        str,
-        typer.Option(help="small (synthetic people, 15 minutes) or lspet (hours).", autocompletion=completed(("small", "lspet"))),
-    ] = "small",
-    train_annotations: Annotated[Path | None, typer.Option(help="Training annotations (COCO JSON).", show_default=False)] = None,
-    val_annotations: Annotated[Path | None, typer.Option(help="Validation annotations (COCO JSON).", show_default=False)] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the images.", show_default=False)] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the base networks.", min=1)] = None,
-    fine_tuning_epochs: Annotated[int | None, typer.Option(help="Fine-tuning epochs after pruning.", min=1)] = None,
-    precision: Annotated[str, typer.Option(help="Compute precision of training: float32, bfloat16 or float16.")] = "float32",
+    options: StudyOptions,
+    engine: EngineOptions,
+    list_arms: Annotated[
+        bool, typer.Option("--list", help="Show each arm's commands and what it waits for; run nothing.")
+    ] = False,
+    collect: Annotated[bool, typer.Option("--collect", help="Measure the arms that are finished, and write the report.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted study in --output.")] = False,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Compare pruning strategies (importance, random, narrower, link dropout) under equal training, in one report.
+    """Compare ways to make a network faster (pruned, narrower, random, from scratch) under equal training, in one report.
 
-    If it is interrupted, the same command resumes it.
+    Every arm sees as many images, from the same start and with the same teacher. --hold-out measures on a part of the training
+    images, for choosing settings.
 
     Example: [bold]hrnet study --preset small --output runs/study[/bold]
     """
     from hrnet_tf.backend.choice import check_tf_keras
-    from hrnet_tf.workflows.steps import run_steps
-    from hrnet_tf.workflows.study import MANIFEST, manifest, study_setup, study_steps
-    from mobile_eval.files import write_json
+    from hrnet_tf.workflows.jobs import job_list
+    from hrnet_tf.workflows.run_study import collect_study, run_study, started_study
 
     check_tf_keras("hrnet study")
-    size, data = study_setup(preset, output, train_annotations, val_annotations, images, epochs, fine_tuning_epochs)
-    steps = study_steps(size, data, output, precision=precision)
-    write_json(output / MANIFEST, manifest(size))
+    started = started_study(options, output.absolute(), resume=resume or collect, read_only=list_arms)
     command = typer.main.get_command(app)
-    run_steps(steps, lambda arguments: command.main(arguments, standalone_mode=False))
-    typer.echo(f"\nreport: {output / 'report' / 'index.html'}")
+
+    def run_command(arguments: list[str]) -> None:
+        command.main(arguments, standalone_mode=False)
+
+    if list_arms:
+        typer.echo(job_list(started.jobs()))
+    elif collect:
+        typer.echo(f"\nreport: {collect_study(started, run_command)}")
+    else:
+        typer.echo(f"\nreport: {run_study(started, engine, run_command)}")
 
 
 def main() -> None:

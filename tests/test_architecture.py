@@ -21,6 +21,7 @@ LENT = {
     "mobile_eval.cli.help",
     "mobile_eval.errors",
     "mobile_eval.files",
+    "mobile_eval.options",
     "mobile_eval.tables",
     "mobile_eval.tasks.detection.constants",
     "mobile_eval.typed",

@@ -19,20 +19,21 @@ ROOT = Path(__file__).parents[1]
 # Extras that a package may import from, besides the base dependencies.
 EXTRAS = {
     "mobile_eval": {"device", "tflite-runtime", "pandas"},
-    "hrnet_tf": {"train", "keras3", "torch"},
+    "hrnet_tf": {"train", "keras3", "torch", "slurm"},
     "training": {"train", "detection", "tfds"},
     "conversion": {"train", "ethosu"},
 }
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "google": "protobuf", "yaml": "pyyaml"}
 # Imports of training that need TensorFlow.
 NEEDS_TENSORFLOW = {"tensorflow", "tf-keras", "tensorflow-model-optimization", "tensorflow-datasets", "keras-cv", "protobuf"}
-SEPARATE_ENVIRONMENTS = ("google_readers",)  # programs that tests run in separate environments
+SEPARATE_ENVIRONMENTS = ("google_readers", "engine_jobs")  # programs that tests run in separate environments
 # Dependencies without an import statement, and their reason.
 NOT_IMPORTED = {
     "setuptools": "tensorflow-model-optimization imports its distutils",
     "tensorboard": "the TensorBoard callback of Keras needs it",
     "jax": "Keras 3 imports it",
     "tflite-runtime": "mobile_eval.runtime.interpreter imports it by name",
+    "ray": "hrnet_tf.workflows.engines imports it by name",
     "ethos-u-vela": "conversion.targets.ethosu runs it as a command",
     "pytest-xdist": "options of pytest",
     "ipykernel": "nbclient runs notebooks in it",
@@ -119,5 +120,5 @@ def test_requirements_on_android_are_the_base_dependencies(declared: dict[str, s
 
 
 def test_extra_all_contains_all_compatible_extras(declared: dict[str, set[str]]) -> None:
-    extras = ("train", "detection", "jax", "torch", "ethosu", "tfds", "pandas")
+    extras = ("train", "detection", "jax", "torch", "ethosu", "tfds", "pandas", "slurm", "ray")
     assert declared["all"] == set().union(*(declared[extra] for extra in extras))

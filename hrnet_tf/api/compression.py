@@ -98,18 +98,20 @@ def plan(
     keep_macs: float | None = None,
     keep_links: float | None = None,
     max_drop: float | None = None,
-    profile: AnyPath | ProfileResult | None = None,
+    profile: AnyPath | ProfileResult | Sequence[AnyPath | ProfileResult] | None = None,
     method: str | None = None,
-    threads: int = 1,
+    selection: str = "greedy",
     include_blocks: bool = False,
+    include_widths: bool = False,
+    width_multiple: int = 8,
+    threads: int = 1,
     accept_closest: bool = False,
     data: Dataset | FitData | None = None,
     loss: KerasLoss | None = None,
 ) -> Plan:
-    """Plan which fusion links of a network to remove to meet one of four budgets. Nothing is changed.
+    """Plan which fusion links, blocks and channels of a network to remove to meet one of four budgets. Nothing is changed.
 
-    Units are removed by the least importance per saved cost, and what no output can reach any more goes with them. Budgets are
-    relative to the full network, before anything was removed.
+    What no output can reach any more is removed too. Budgets are relative to the full network, before anything was removed.
 
     Args:
         model: A functional Keras model that contains an HRNet, with any head; or a ranked run or its folder.
@@ -120,11 +122,17 @@ def plan(
         keep_links: Share of the fusion links to keep, between 0 and 1.
         max_drop: Largest loss of quality before any fine-tuning: for a model the relative increase of the loss on `data`, for a
             run the drop of the task's metric.
-        profile: Profile of the full network on the target: a file that `hrnet profile` wrote.
-        method: Importance method of the ranking; None for the first. "random" is a control: it removes single units in the order
-            of their scores, whatever they save.
-        threads: Number of threads for measuring latency on this machine.
+        profile: Profile of the full network on the target: a file that `hrnet profile` wrote. Or several, that one and those of
+            narrower networks.
+        method: Importance method of the ranking; None for the first. "random" is a control: a greedy selection removes single
+            units in the order of their scores, whatever they save.
+        selection: "greedy" removes links and blocks by the least importance per saved cost. "exact" solves a mixed-integer
+            program for the least importance in all, of links, blocks and channels.
         include_blocks: For a run, whether residual blocks may be removed too; of a model, those that were ranked may.
+        include_widths: For a run, whether channels may be removed too, by an exact selection; of a model, those that were ranked
+            may.
+        width_multiple: Number of channels that widths are narrowed to multiples of.
+        threads: Number of threads for measuring latency on this machine.
         accept_closest: Whether to take the closest network if none is within the budget.
         data: For a model, a data set as for `fit`, to measure the loss after each step. For a run, a data set such as
             `CocoKeypoints`, to measure loss and metric; None for the one that the run was trained on.
@@ -152,8 +160,8 @@ def plan(
         "keep_links": keep_links,
         "max_drop": max_drop,
     }
-    common: dict[str, Any] = {"method": method, "threads": threads, "accept_closest": accept_closest}
-    common["profile"] = Path(profile) if isinstance(profile, os.PathLike) else profile
+    common: dict[str, Any] = {"method": method, "threads": threads, "accept_closest": accept_closest, "selection": selection}
+    common |= {"width_multiple": width_multiple, "profile": _profiles(profile)}
     if run is None:
         if ranking is None:
             raise HRNetError("`ranking` of a Keras model is missing: give what `rank` returned for it")
@@ -161,7 +169,15 @@ def plan(
     for name, value in (("ranking", ranking), ("loss", loss)):
         if value is not None:
             raise HRNetError(f"`{name}` is for Keras models; {run.path} has its own")
-    return _plan_run(run, data, budget, {**common, "include_blocks": include_blocks})
+    return _plan_run(run, data, budget, {**common, "include_blocks": include_blocks, "include_widths": include_widths})
+
+
+def _profiles(profile: object) -> Sequence[Any] | None:
+    """One or several profiles or their files, with files as text or `Path`."""
+    if profile is None:
+        return None
+    several = profile if isinstance(profile, list | tuple) else [profile]
+    return [Path(item) if isinstance(item, os.PathLike) else item for item in several]
 
 
 def _plan_run(run: Run, data: Dataset | None, budget: dict[str, Any], options: dict[str, Any]) -> Plan:
@@ -180,10 +196,11 @@ def _prune_options(budget: dict[str, Any], options: dict[str, Any]) -> PruneOpti
     from training.pruning.budget import Budget
     from training.pruning.plan_run import PruneOptions
 
-    profile = options.pop("profile", None)
-    if not isinstance(profile, str | os.PathLike | None):
-        raise HRNetError(f"`profile` of a run must be a file, which the new run refers to, got {type(profile).__name__}")
-    return PruneOptions(Budget(**budget), profile=None if profile is None else str(profile), **options)
+    profiles = _profiles(options.pop("profile", None))
+    for profile in profiles or ():
+        if not isinstance(profile, str | os.PathLike):
+            raise HRNetError(f"`profile` of a run must be a file, which the new run refers to, got {type(profile).__name__}")
+    return PruneOptions(Budget(**budget), profile=None if profiles is None else tuple(map(str, profiles)), **options)
 
 
 @overload
@@ -196,10 +213,13 @@ def prune(
     keep_macs: float | None = None,
     keep_links: float | None = None,
     max_drop: float | None = None,
-    profile: AnyPath | None = None,
+    profile: AnyPath | Sequence[AnyPath] | None = None,
     method: str | None = None,
-    threads: int = 1,
+    selection: str = "greedy",
     include_blocks: bool = False,
+    include_widths: bool = False,
+    width_multiple: int = 8,
+    threads: int = 1,
     accept_closest: bool = False,
     rounds: int = 1,
     rerank: bool = False,

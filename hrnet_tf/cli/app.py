@@ -78,7 +78,7 @@ def build(
         str, typer.Argument(help="Name of a model, see `hrnet models`.", show_default=False, autocompletion=complete_model)
     ],
     output: Annotated[Path, typer.Option(help="Folder of the new run.", show_default=False)],
-    links_from: Annotated[Path | None, typer.Option(help="Run with the links and blocks to build; all if omitted.")] = None,
+    links_from: Annotated[Path | None, typer.Option(help="Run with the links, blocks and widths to build; else all.")] = None,
     input_size: Annotated[str | None, typer.Option(help="Input HEIGHTxWIDTH in pixels; that of the model if omitted.")] = None,
     width: Annotated[int | None, typer.Option(help="Channels of branch 0; those of the model if omitted.", min=1)] = None,
     modules: Annotated[str | None, typer.Option(help="Numbers of modules in stages 2, 3 and 4, such as 1,4,3.")] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hrnet_tf.runs.run import Run
@@ -25,7 +25,7 @@ class RemovalStep:
     Attributes:
         removed: Names of the fusion links and residual blocks that were removed.
         unreachable: Names of the links and branch modules that no longer influence an output, and are not built any more.
-        importance: Importance of the removed units by the ranking.
+        importance: Importance of the removed units by the ranking, and of the removed channels.
         cost: Cost of the network after the step.
         ratio: That cost over the cost of the full network.
         loss: Loss after the step, before any fine-tuning. None if it was not measured.
@@ -56,11 +56,11 @@ class RemovalStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which links and blocks to remove from a network, in which order, and what each step saves and costs.
+    """Which links, blocks and channels to remove from a network, in which order, and what each step saves and costs.
 
     Attributes:
         model_spec: The network before the first step.
-        steps: The steps.
+        steps: The steps; an exact selection has one.
         importance: Importance of each unit that may be removed, by its name.
         cost_unit: Unit of the costs: "ms" or "multiply-adds".
         model_cost: Cost of the network before the first step.
@@ -69,6 +69,8 @@ class Plan:
         metric: Name of the metric of the scores. None if there is none.
         model_loss: Loss before the first step. None if it was not measured.
         model_score: Metric before the first step. None if it was not measured.
+        channels: Indices of the kept channels of each width group that becomes narrower, among those of the network before.
+        bound: Least importance that any network within the budget loses, by an exact selection. None for a greedy one.
 
     Example:
         >>> plan = hr.plan(model, ranking, keep_latency=0.7)  # doctest: +SKIP
@@ -87,6 +89,14 @@ class Plan:
     metric: str | None = None
     model_loss: float | None = None
     model_score: float | None = None
+    channels: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    bound: float | None = None
+
+    def __post_init__(self) -> None:
+        for group, kept in self.channels.items():
+            width = self.model_spec.width_of(group)
+            if list(kept) != sorted({*kept} & {*range(width)}):
+                raise HRNetError(f"`channels` of {group} must be some of the indices 0 to {width - 1} in order")
 
     @functools.cached_property
     def spec(self) -> HRNetSpec:
@@ -94,7 +104,7 @@ class Plan:
         spec = self.model_spec
         for step in self.steps:
             spec = spec.without(step.units)
-        return spec
+        return spec.with_widths({group: len(kept) for group, kept in self.channels.items()})
 
     @property
     def predicted_ratio(self) -> float:
@@ -123,7 +133,21 @@ class Plan:
         quantity = "latency" if self.cost_unit == "ms" else self.cost_unit
         measured = "" if self.measured_ratio is None else f", measured {self.measured_ratio:.3f}"
         kept = f"{units_kept(self.spec)} kept: predicted {self.predicted_ratio:.3f} of the full network's {quantity}{measured}"
-        return f"{self.table()}\n{kept}"
+        return "\n".join([self.table(), *self._narrowed(), *self._exactness(), kept])
+
+    def _narrowed(self) -> list[str]:
+        """The widths of streams, and how many groups of inner channels become narrower."""
+        streams = {group: len(kept) for group, kept in self.channels.items() if "_conv" not in group or group.startswith("stem")}
+        texts = [f"{group} {self.model_spec.width_of(group)} to {width}" for group, width in sorted(streams.items())]
+        if inner := len(self.channels) - len(streams):
+            texts.append(f"inner channels of {inner} convolutions")
+        return [f"narrowed: {', '.join(texts)}"] if texts else []
+
+    def _exactness(self) -> list[str]:
+        if self.bound is None:
+            return []
+        lost = sum(step.importance for step in self.steps)
+        return [f"importance lost: {lost:.4g}; no selection within the budget loses less than {self.bound:.4g}"]
 
     def to_json(self) -> JsonObject:
         """Return the plan as plain data."""
@@ -167,10 +191,12 @@ class Plan:
 
 
 def units_kept(spec: HRNetSpec) -> str:
-    """Return how many links, and blocks if any were removed, a network has: "13 of 23 links, 11 of 12 blocks"."""
+    """Return how many links, and blocks and channels if any were removed, a network has: "13 of 23 links, 11 of 12 blocks"."""
     text = f"{len(spec.links)} of {len(spec.possible_links)} links"
     if spec.removed_blocks:
         text += f", {len(spec.live_blocks)} of {len(spec.possible_blocks)} blocks"
+    if spec.widths:
+        text += f", {sum(map(spec.width_of, spec.full_widths))} of {sum(spec.full_widths.values())} channels"
     return text
 
 

@@ -141,10 +141,11 @@ class Run:
             raise HRNetError(f"{self.path} has no {RANKING_FILE}; rank its links first with `{self.rank_command()}`")
         return load_ranking(self.path, self.hrnet_spec)
 
-    def rank_command(self, *, include_blocks: bool = False) -> str:
+    def rank_command(self, *, include_blocks: bool = False, include_widths: bool = False) -> str:
         """Return the command that ranks the run, for messages. It asks for data if the run has none, such as an imported one."""
         data = "" if self.config.get("train") else " --annotations FILE --images FOLDER"
-        return f"hrnet rank {shlex.quote(str(self.path))}{' --blocks' if include_blocks else ''}{data}"
+        kinds = f"{' --blocks' if include_blocks else ''}{' --widths' if include_widths else ''}"
+        return f"hrnet rank {shlex.quote(str(self.path))}{kinds}{data}"
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, step={self.step!r}, spec={self.spec.name!r})"

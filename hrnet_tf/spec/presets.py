@@ -2,7 +2,8 @@
 
 Sizes: Deep High-Resolution Representation Learning (arXiv 1908.07919) and the official repositories. The
 bottleneck networks are those in the paper's table, not the repositories' W44; the small pose networks have
-the small trunks of the classification repository and the pose head.
+the small trunks of the classification repository and the pose head. pose-w16 is pose-w32 at half the width, at the paper's
+depth and small enough to train without a GPU.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _small_v2(name: str, task: str) -> HRNetSpec:
 
 
 _NETWORKS: tuple[Network, ...] = (
-    *(_hrnet(f"pose-w{width}", "pose", width) for width in (32, 48)),
+    *(_hrnet(f"pose-w{width}", "pose", width) for width in (16, 32, 48)),
     _small_v1("pose-small-v1", "pose"),
     _small_v2("pose-small-v2", "pose"),
     *map(_simple_baseline, RESNET_BLOCKS),

@@ -1,13 +1,15 @@
-"""Compare pruning strategies under equal training, as a list of `hrnet` commands.
+"""Compare ways to make a network faster under equal training, as jobs of `hrnet` commands.
 
-All networks see the same images for the same number of epochs, training and fine-tuning together:
+A base network is trained for `epochs`. It is the start of the pruned arms, and the teacher of all. Every arm sees the training
+set for the same number of epochs in all, those of its start included:
 
-    full       the full network, fine-tuned with itself as teacher, as the pruned ones are
-    links      the same base network, with links pruned by importance to each budget
-    random     the same base network and budgets, with single links removed at random
-    blocks     the same base network, with links and residual blocks pruned
-    narrow     a latency-matched baseline: a full network that is as fast as the pruned one because it is narrower
-    dropped    a base network trained with link dropout, with links pruned by importance
+    full       the base network, trained on with itself as teacher for as long as the pruned ones are
+    units      links, blocks and widths of the base network, chosen by importance with the exact selection
+    links      links only, by the same selection
+    narrow     a narrower network, trained from scratch for the whole time, with the teacher
+    greedy     links and blocks of the base network, chosen step by step
+    random     as units, with random importance
+    scratch    the network of units, trained from scratch for the whole time, with the teacher
 
 Each becomes a float32 and an int8 model (quantization-aware), and all are measured in one interleaved run. A budget is a share of
 the full network's int8 latency.
@@ -15,15 +17,26 @@ the full network's int8 latency.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hrnet_tf.workflows.jobs import Job
 from hrnet_tf.workflows.steps import Part, Step, step
+from hrnet_tf.workflows.study_options import MANIFEST, StudyOptions
+from hrnet_tf.workflows.study_presets import StudyPreset
 from mobile_eval.errors import HRNetError
 
-MANIFEST = "study.json"
 PRECISIONS = ("float32", "int8")
+DATA, BASE, REPORT = "data", "base", "report"  # jobs beside the arms
+EXACT, ALL_UNITS = "--selection exact", "--blocks --widths"
+SELECTIONS = {  # options of `hrnet prune` by kind of arm
+    "units": f"{EXACT} {ALL_UNITS}",
+    "random": f"{EXACT} {ALL_UNITS} --method random",
+    "links": f"{EXACT} --accept-closest",
+    "greedy": "--selection greedy --blocks --accept-closest",
+}
 
 
 @dataclass(frozen=True)
@@ -36,236 +49,199 @@ class StudyData:
 
 
 @dataclass(frozen=True)
-class StudyPreset:
-    """Size of a study.
-
-    Attributes:
-        network: Network and its options for `hrnet train`.
-        recipe: Training options for `hrnet train`.
-        epochs: Number of epochs of the base networks.
-        fine_tuning_epochs: Number of epochs after pruning.
-        quantized_epochs: Number of epochs of quantization-aware fine-tuning.
-        batch_size: Batch size.
-        learning_rate: Peak learning rate of the base networks.
-        fine_tuning_rate: Peak learning rate after pruning.
-        link_budgets: Shares of latency to which links are pruned.
-        block_budgets: Shares of latency to which links and residual blocks are pruned.
-        link_dropout: Probability of each link to be left out, for the network that is trained with link dropout.
-        ranking_items: Number of items that importance is measured on.
-        rounds: Number of timed runs of each model.
-        synthetic_images: Numbers of training and validation images to generate; None if the study needs data of the user.
-    """
-
-    network: str
-    recipe: str
-    epochs: int
-    fine_tuning_epochs: int
-    quantized_epochs: int
-    batch_size: int
-    learning_rate: float
-    fine_tuning_rate: float
-    link_budgets: tuple[float, ...]
-    block_budgets: tuple[float, ...]
-    link_dropout: float = 0.1
-    ranking_items: int = 400
-    rounds: int = 100
-    synthetic_images: tuple[int, int] | None = None
-
-
-PRESETS = {
-    "small": StudyPreset(
-        network="pose-small-v1 --input-size 64x64 --stem-width 16 --stage1-width 8 --width 16 --modules 1,2,2 --blocks 1",
-        recipe="--sigma 1.5 --rotation 20 --scale 0.2",
-        epochs=6,
-        fine_tuning_epochs=2,
-        quantized_epochs=1,
-        batch_size=16,
-        learning_rate=2e-3,
-        fine_tuning_rate=1e-3,
-        link_budgets=(0.75,),
-        block_budgets=(0.6,),
-        ranking_items=100,
-        synthetic_images=(400, 120),
-    ),
-    "lspet": StudyPreset(
-        network="pose-small-v1 --input-size 128x96 --modules 1,2,2",
-        recipe="--sigma 2 --rotation 20 --scale 0.2",
-        epochs=24,
-        fine_tuning_epochs=12,
-        quantized_epochs=1,
-        batch_size=32,
-        learning_rate=1.5e-3,
-        fine_tuning_rate=1e-3,
-        link_budgets=(0.76, 0.66),
-        block_budgets=(0.47,),
-    ),
-}
-
-
-@dataclass(frozen=True)
 class Arm:
-    """One network of the study.
+    """One training of a network of the study.
 
     Attributes:
-        kind: The strategy: full, links, random, blocks, narrow or dropped.
-        budget: Share of the full network's latency; None for the full network.
-        name: Name of the run.
+        name: Name of the network, which its seeds share, such as "units-50" or "narrow-12".
+        kind: How it is made (see the module).
+        seed: Seed of its training.
+        budget: Share of the full network's latency; None for the full and the narrower networks.
+        width: Number of channels of a narrower network; None for other kinds.
     """
 
-    kind: str
-    budget: float | None
     name: str
+    kind: str
+    seed: int = 0
+    budget: float | None = None
+    width: int | None = None
+
+    @property
+    def job(self) -> str:
+        """Name of its job and its run."""
+        return f"{self.name}-seed{self.seed}"
 
     @property
     def labels(self) -> dict[str, str]:
         """Names of the two models, by precision."""
-        return {precision: f"{self.name}-{precision}" for precision in PRECISIONS}
+        return {precision: f"{self.job}-{precision}" for precision in PRECISIONS}
 
 
 def arms(size: StudyPreset) -> list[Arm]:
-    """Return the networks to compare, the full one first."""
-    networks = [Arm("full", None, "full")]
-    for budget in size.link_budgets:
-        networks += [Arm(kind, budget, f"{kind}-{budget * 100:g}") for kind in ("links", "random", "narrow")]
-    for budget in size.block_budgets:
-        networks += [Arm(kind, budget, f"{kind}-{budget * 100:g}") for kind in ("blocks", "narrow")]
-    return networks + [Arm("dropped", budget, f"dropped-{budget * 100:g}") for budget in size.link_budgets]
+    """Return the trainings to compare: the full network first, all arms with seed 0, then the deciding ones with the others."""
+    by_budget = [("units", budget) for budget in size.budgets] + [("links", budget) for budget in size.link_budgets]
+    controls = [(kind, budget) for kind in size.pruned_kinds if kind != "units" for budget in size.budgets]
+    first = [Arm("full", "full"), *_pruned(by_budget)]
+    first += [Arm(f"narrow-{width}", "narrow", width=width) for width in size.narrow_widths]
+    first += _pruned(controls)
+    deciding = [arm for arm in first if arm.name in size.deciding]
+    return first + [replace(arm, seed=seed) for seed in range(1, size.seeds) for arm in deciding]
 
 
-def manifest(size: StudyPreset) -> dict[str, object]:
-    """Return what the report needs to know about the study, as plain data."""
-    listed = [{"kind": arm.kind, "budget": arm.budget, "labels": list(arm.labels.values())} for arm in arms(size)]
-    return {"epochs": size.epochs + size.fine_tuning_epochs, "quantized_epochs": size.quantized_epochs, "arms": listed}
-
-
-def study_setup(
-    preset: str,
-    output: Path,
-    train: Path | None,
-    val: Path | None,
-    images: Path | None,
-    epochs: int | None = None,
-    fine_tuning_epochs: int | None = None,
-) -> tuple[StudyPreset, StudyData]:
-    """Return the size and the data of a study.
-
-    Args:
-        preset: Name from `PRESETS`.
-        output: Folder of the study, into which synthetic data are generated.
-        train: Training annotations; None for synthetic data.
-        val: Validation annotations.
-        images: Folder of the images.
-        epochs: Number of epochs of the base networks, instead of the preset's.
-        fine_tuning_epochs: Number of epochs after pruning, instead of the preset's.
-    """
-    if preset not in PRESETS:
-        raise HRNetError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
-    size = PRESETS[preset]
-    size = replace(size, epochs=epochs or size.epochs, fine_tuning_epochs=fine_tuning_epochs or size.fine_tuning_epochs)
-    if train and val and images:
-        return replace(size, synthetic_images=None), StudyData(train, val, images)
-    if train or val or images:
-        raise HRNetError("data need all three of `train_annotations`, `val_annotations` and `images`")
-    if size.synthetic_images is None:
-        raise HRNetError(f"`preset` {preset} needs data: give `train_annotations`, `val_annotations` and `images`")
-    synthetic = output / "people"
-    train, val = (synthetic / f"person_keypoints_{split}.json" for split in ("train", "val"))
-    return size, StudyData(train, val, synthetic / "images")
-
-
-def study_steps(size: StudyPreset, data: StudyData, output: Path, *, precision: str = "float32") -> list[Step]:
-    """Return the commands of a study, in order.
-
-    Args:
-        size: Size of the study.
-        data: Training and validation data.
-        output: Folder for the results.
-        precision: Compute precision of training: float32, bfloat16 or float16.
-    """
-    return list(_StudyCommands(size, data, output, precision).steps())
+def _pruned(pairs: Sequence[tuple[str, float]]) -> list[Arm]:
+    return [Arm(f"{kind}-{budget * 100:g}", kind, budget=budget) for kind, budget in pairs]
 
 
 @dataclass(frozen=True)
-class _StudyCommands:
-    """Makes the commands."""
+class Study:
+    """A study: what is compared, on which data, and where.
 
+    Attributes:
+        options: The options that it was started with.
+        size: Its size.
+        data: What the arms are trained and measured on.
+        source: The training annotations that `data` are a part of if settings are chosen on another part of it.
+        output: Folder for the results.
+    """
+
+    options: StudyOptions
     size: StudyPreset
     data: StudyData
+    source: Path
     output: Path
-    precision: str
 
-    def steps(self) -> Iterator[Step]:
-        """Yield the commands: the base network, each network made from it and its models, then the comparison."""
+    @classmethod
+    def of(cls, options: StudyOptions, output: Path) -> Study:
+        """Return the study of the options.
+
+        Raises:
+            HRNetError: There is no such preset, or data are missing.
+        """
+        size = options.size()
+        required = (options.train_annotations, options.images, *(() if options.hold_out else (options.val_annotations,)))
+        if any(required) and not all(required):
+            raise HRNetError("data need all of `train_annotations`, `val_annotations` (or `hold_out`) and `images`")
+        if options.hold_out and options.val_annotations:
+            raise HRNetError("`hold_out` measures on training images: leave `val_annotations` out")
+        if options.train_annotations and options.images:
+            size = replace(size, synthetic_images=None)
+            data = StudyData(options.train_annotations, options.val_annotations or Path(), options.images)
+        elif size.synthetic_images is None:
+            raise HRNetError(
+                f"`preset` {options.preset} needs data: give `train_annotations`, `val_annotations` (or `hold_out`) and `images`"
+            )
+        else:
+            people = output / "people"
+            train, val = (people / f"person_keypoints_{split}.json" for split in ("train", "val"))
+            data = StudyData(train, val, people / "images")
+        source = data.train
+        if options.hold_out:
+            split = output / "split"
+            data = replace(data, train=split / "train.json", val=split / "held_out.json")
+        return cls(options, size, data, source, output)
+
+    def manifest(self) -> dict[str, object]:
+        """Return what the report needs to know about the study, and what may not change when it is resumed, as plain data."""
+        listed = [
+            {"name": arm.name, "kind": arm.kind, "budget": arm.budget, "seed": arm.seed, "labels": list(arm.labels.values())}
+            for arm in arms(self.size)
+        ]
+        epochs = {"epochs": self.size.total_epochs, "quantized_epochs": self.size.quantized_epochs}
+        return {**epochs, "options": self.options.to_json(), "arms": listed}
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs, each after those that it waits for: data, base network, arms, report."""
+        data = [Job(DATA, steps)] if (steps := tuple(self._data_steps())) else []
+        base = Job(BASE, tuple(self._base_steps()), tuple(job.name for job in data))
+        return [*data, base, *map(self._arm_job, arms(self.size)), self.report_job(arms(self.size))]
+
+    def report_job(self, listed: Sequence[Arm]) -> Job:
+        """Return the job that measures the models of arms in one interleaved run, and writes the report."""
+        files = [self._model(label) for arm in listed for label in arm.labels.values()]
+        data = ("--annotations", self.data.val, "--images", self.data.images)
+        report = ("--arms", self.output / MANIFEST, f"--rounds {self.size.rounds} --output", self.report.parent)
+        compare = step("compare", *files, *data, *report, result=self.report)
+        return Job(REPORT, (compare,), tuple(arm.job for arm in listed))
+
+    def finished_arms(self) -> tuple[list[Arm], list[Arm]]:
+        """Return the arms whose models exist, and the others."""
+        listed = arms(self.size)
+        finished = [arm for arm in listed if all(self._model(label).is_file() for label in arm.labels.values())]
+        return finished, [arm for arm in listed if arm not in finished]
+
+    @property
+    def report(self) -> Path:
+        """The report's page."""
+        return self.output / "report" / "index.html"
+
+    def _data_steps(self) -> Iterator[Step]:
         if self.size.synthetic_images:
             train, val = self.size.synthetic_images
             drawn = f"data synthetic --train-images {train} --val-images {val} --output"
-            yield step(drawn, self.data.images.parent, result=self.data.train)
-        yield self.train("base", self.size.epochs)
-        yield self.rank("base", "--method leave-one-out --method taylor --method l0 --method l1 --method random --blocks")
-        for arm in arms(self.size):
-            if arm.kind == "dropped" and arm.budget == self.size.link_budgets[0]:
-                yield self.train("dropped-base", self.size.epochs, (f"--link-dropout {self.size.link_dropout}",))
-                yield self.rank("dropped-base", "")
-            yield self.make(arm)
-            quantized = self.run(f"{arm.name}-qat")
-            yield self.command(("quantize", self.run(arm.name)), self.size.quantized_epochs, quantized)
-            yield from self.convert(arm)
-        yield self.compare()
+            yield step(drawn, self.data.images.parent, result=self.source)
+        if self.options.hold_out:
+            held_out = self.data.val
+            yield step(
+                "data split", self.source, f"--fraction {self.options.hold_out} --output", held_out.parent, result=held_out
+            )
 
-    def make(self, arm: Arm) -> Step:
-        """Return the command that trains or prunes a network."""
-        fine_tuning, total = self.size.fine_tuning_epochs, self.size.epochs + self.size.fine_tuning_epochs
-        if arm.kind == "full":
-            base_run = ("--init", self.run("base"), "--teacher", self.run("base"))
-            return self.train(arm.name, fine_tuning, base_run, self.size.fine_tuning_rate)
-        if arm.kind == "narrow":
-            same_budget = [pruned for pruned in arms(self.size) if pruned.budget == arm.budget]
-            like = next(pruned for pruned in same_budget if pruned.kind in ("links", "blocks"))
-            return self.train(arm.name, total, ("--width-like", self.run(like.name)), float32=True)
-        strategy = {"random": "--method random --accept-closest", "blocks": "--blocks"}.get(arm.kind, "")
-        base = "dropped-base" if arm.kind == "dropped" else "base"
-        options = f"--keep-latency {arm.budget} {strategy} --learning-rate {self.size.fine_tuning_rate} {self.precision_option()}"
-        return self.command(("prune", self.run(base)), fine_tuning, self.run(arm.name), (options,))
-
-    def train(
-        self, name: str, epochs: int, more: tuple[Part, ...] = (), learning_rate: float | None = None, *, float32: bool = False
-    ) -> Step:
-        """Train the study's network, with `float32` in float32 always: odd widths are slower in bfloat16."""
-        rate = learning_rate or self.size.learning_rate
-        options = (f"{self.size.recipe} --learning-rate {rate}", *more, "" if float32 else self.precision_option())
-        return self.command((f"train {self.size.network}",), epochs, self.run(name), options)
-
-    def rank(self, name: str, methods: str) -> Step:
-        """Rank the units of a base network on its training set."""
-        run = self.run(name)
+    def _base_steps(self) -> Iterator[Step]:
+        run = self._run(BASE)
+        rate = f"--learning-rate {self.size.learning_rate} --seed 0"
+        yield self._training((self._network(),), self.size.epochs, run, (self.size.recipe, rate, self._precision()))
         data = ("--annotations", self.data.train, "--images", self.data.images, f"--limit {self.size.ranking_items}")
-        return step("rank", run, *data, methods, result=run / "ranking.json")
+        methods = f"--method leave-one-out --method random {ALL_UNITS}"
+        yield step("rank", run, *data, methods, result=run / "ranking.json")
 
-    def command(self, begin: tuple[Part, ...], epochs: int, run: Path, options: tuple[Part, ...] = ()) -> Step:
-        """A command that trains into `run` and can be resumed."""
+    def _arm_job(self, arm: Arm) -> Job:
+        """Return the job of an arm: the network, its quantization-aware model, and the two files."""
+        run, quantized = self._run(arm.job), self._run(f"{arm.job}-qat")
+        quantize = self._training(("quantize", run), self.size.quantized_epochs, quantized, (f"--seed {arm.seed}",))
+        runs = dict(zip(PRECISIONS, (run, quantized), strict=True))
+        files = [(precision, self._model(label)) for precision, label in arm.labels.items()]
+        convert = [step("convert", runs[name], f"--format {name} --output", file, result=file) for name, file in files]
+        after = (BASE, self._pattern(arm)) if arm.kind == "scratch" else (BASE,)
+        return Job(arm.job, (self._network_step(arm), quantize, *convert), after)
+
+    def _network_step(self, arm: Arm) -> Step:
+        """Return the command that trains or prunes the network of an arm."""
+        base, seed = self._run(BASE), f"--seed {arm.seed}"
+        teacher: tuple[Part, ...] = (self.size.recipe, "--teacher", base)
+        rate, tuning_rate = (f"--learning-rate {rate} {seed}" for rate in (self.size.learning_rate, self.size.fine_tuning_rate))
+        run, tuning, total = self._run(arm.job), self.size.fine_tuning_epochs, self.size.total_epochs
+        if arm.kind == "full":
+            return self._training((self._network(),), tuning, run, ("--init", base, *teacher, tuning_rate, self._precision()))
+        if arm.width is not None:  # in float32: odd widths are slower in bfloat16
+            return self._training((self._network(arm.width),), total, run, (*teacher, rate))
+        if arm.kind == "scratch":
+            pattern = ("--links-from", self._run(self._pattern(arm)))
+            return self._training((self._network(),), total, run, (*pattern, *teacher, rate, self._precision()))
+        profiles = [part for file in self.options.profile or () for part in ("--profile", Path(file))]
+        budget = (f"--keep-latency {arm.budget} {SELECTIONS[arm.kind]}", *profiles, f"{tuning_rate} {self._precision()}")
+        return self._training(("prune", base), tuning, run, budget)
+
+    def _training(self, begin: tuple[Part, ...], epochs: int, run: Path, options: tuple[Part, ...]) -> Step:
+        """Return a command that trains into `run` and can be resumed."""
         train = ("--train-annotations", self.data.train, "--images", self.data.images)
         val = ("--val-annotations", self.data.val)
         sizes = f"--epochs {epochs} --batch-size {self.size.batch_size}"
         return step(*begin, *train, *val, sizes, *options, "--output", run, "--resume")
 
-    def convert(self, arm: Arm) -> Iterator[Step]:
-        """Convert a network to float32 and int8."""
-        for precision, label in arm.labels.items():
-            run, file = self.run(arm.name if precision == "float32" else f"{arm.name}-qat"), self.output / f"{label}.tflite"
-            yield step("convert", run, f"--format {precision} --output", file, result=file)
+    def _network(self, width: int | None = None) -> str:
+        """Return the command that trains the full network, or one of another width."""
+        widths = self.size.widths if width is None else self.size.widths.scaled(width)
+        return f"train {self.size.network} {widths.options}"
 
-    def compare(self) -> Step:
-        """Measure all models in one interleaved run, and write the report."""
-        files = [self.output / f"{label}.tflite" for arm in arms(self.size) for label in arm.labels.values()]
-        data = ("--annotations", self.data.val, "--images", self.data.images)
-        folder = self.output / "report"
-        report = ("--arms", self.output / MANIFEST, f"--rounds {self.size.rounds} --output", folder)
-        return step("compare", *files, *data, *report, result=folder / "index.html")
+    def _pattern(self, arm: Arm) -> str:
+        """Return the run whose network a scratch arm trains anew."""
+        return dataclasses.replace(arm, name=arm.name.replace("scratch", "units"), seed=0).job
 
-    def run(self, name: str) -> Path:
-        """Return the folder of a run."""
+    def _run(self, name: str) -> Path:
         return self.output / "runs" / name
 
-    def precision_option(self) -> str:
+    def _model(self, label: str) -> Path:
+        return self.output / f"{label}.tflite"
+
+    def _precision(self) -> str:
         """Return the option of the commands that may train in another precision than float32."""
-        return "" if self.precision == "float32" else f"--precision {self.precision}"
+        return "" if self.options.precision == "float32" else f"--precision {self.options.precision}"

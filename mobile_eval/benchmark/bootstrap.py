@@ -35,9 +35,24 @@ def difference_of_scores(sums: Array, reference: Array, score: Callable[[Array],
         reference: The reference's, (images, F).
         score: Computes scores (...) from sums (..., F).
     """
-    counts = np.random.default_rng(SEED).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
+    return difference_of_mean_scores([sums], [reference], score)
+
+
+def difference_of_mean_scores(sums: Sequence[Array], references: Sequence[Array], score: Callable[[Array], Array]) -> Interval:
+    """The interval of the difference of two networks' mean scores over their trainings (network minus reference).
+
+    All trainings are measured on the same resamples of images. The trainings themselves are not resampled.
+
+    Args:
+        sums: Sums (images, F) of each training of the network.
+        references: Those of each training of the reference.
+        score: Computes scores (...) from sums (..., F).
+    """
+    images = len(sums[0])
+    counts = np.random.default_rng(SEED).multinomial(images, np.full(images, 1 / images), RESAMPLES)
     weights = counts.astype(np.float64)  # (RESAMPLES, images): how often each resample has each image
-    return _interval(score(weights @ sums) - score(weights @ reference))
+    mean, reference = (np.mean([score(weights @ part) for part in parts], axis=0) for parts in (sums, references))
+    return _interval(mean - reference)
 
 
 def ratio_of_medians(samples: Sequence[float], reference: Sequence[float]) -> Interval:

@@ -13,7 +13,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.files import check_output_folder, short_names, write_json, write_text
 from mobile_eval.model.description import CLASS_SCORES, default_class_names
 from mobile_eval.options import checked_options
-from mobile_eval.report.html import report_html
+from mobile_eval.report.html import report_html, study_of
 from mobile_eval.report.results import ComparedModel, ComparisonResult
 from mobile_eval.report.study import check_references, load_arms
 from mobile_eval.runtime.backend import CPU, Backend
@@ -156,7 +156,9 @@ def _few(names: Sequence[str]) -> str:
 
 def save_report(result: ComparisonResult) -> None:
     """Write the page, and `results.json` beside it."""
-    write_json(result.report.with_name("results.json"), result.to_json())
+    study = study_of(result)
+    data = result.to_json()
+    write_json(result.report.with_name("results.json"), data if study is None else {**data, "study": study.to_json()})
     write_text(result.report, report_html(result))
 
 

@@ -54,9 +54,13 @@ def two_widths(draw: Callable[..., str], values: ValueTable) -> Figure:
 def scatter_figure(points: Sequence[Point], metric: str, caption: str, *, front: bool = False) -> Figure:
     """Accuracy against latency (see `scatter_svg`)."""
     columns = ("Model", "p50, ms", "p90, ms", f"{metric}, %")
-    rows = [(p.label, f"{p.latency_ms:.2f}", f"{p.p90_ms:.2f}", f"{p.accuracy * 100:.2f}") for p in points]
+    rows = [(p.label, f"{p.latency_ms:.2f}", f"{p.p90_ms:.2f}", _accuracy(p)) for p in points]
     values = ValueTable(caption, columns, tuple(rows))
     return two_widths(functools.partial(scatter_svg, points, metric, front=front), values)
+
+
+def _accuracy(point: Point) -> str:
+    return f"{point.accuracy * 100:.2f}" + (f" ± {point.deviation * 100:.2f}" if point.deviation else "")
 
 
 def links_figure(network: JsonObject, importance: Mapping[str, float] | None, caption: str) -> Figure:

@@ -14,7 +14,7 @@ from mobile_eval.report.headline import headline
 from mobile_eval.report.input_sizes import sizes_section
 from mobile_eval.report.number_format import count, percent, points_difference
 from mobile_eval.report.results import ComparedModel, ComparisonResult
-from mobile_eval.report.study import study_section
+from mobile_eval.report.study import StudySection, study_section
 from mobile_eval.tasks.report import Example, LabeledResult
 from mobile_eval.viz.charts import removal_points
 from mobile_eval.viz.scatter import Point
@@ -86,7 +86,7 @@ def report_html(result: ComparisonResult) -> str:
         sizes=sizes_section(result.models, result.task.metric.name),
         diagrams=diagrams(result),
         kinds=kinds_of_links(result),
-        study=study_section(result.arms, result.models, result.task.metric.name),
+        study=study_of(result),
         class_rows=rows,
         bar_scale=1.0
         if result.task.metric.higher_is_better
@@ -96,6 +96,11 @@ def report_html(result: ComparisonResult) -> str:
         typical=typical,
         disagreeing=disagreeing,
     )
+
+
+def study_of(result: ComparisonResult) -> StudySection | None:
+    """The study that the models belong to, if any."""
+    return study_section(result.arms, result.models, result.task.metric, result.task.report().score_of_sums)
 
 
 def randomly_checked(result: ComparisonResult) -> list[str]:

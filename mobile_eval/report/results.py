@@ -18,21 +18,25 @@ from mobile_eval.tasks.base import AnyTask, TaskResult
 from mobile_eval.tasks.report import ModelMeasurement
 
 FORMAT_VERSION = 1
-FULL, PRUNED = "full", "links"  # kinds of arms of a study: the full network, and links pruned by importance
+FULL, PRUNED = "full", "units"  # kinds of arms of a study: the full network, and all units pruned by importance
 
 
 @dataclass(frozen=True)
 class StudyArm:
-    """An arm of a study: one network, in all precisions.
+    """An arm of a study: one training of a network, in all precisions.
 
     Attributes:
-        kind: How the network was made, such as "links"; "full" for the full network.
-        budget: Its share of the full network's latency; None for the full network.
+        name: Name of the network, which its trainings with other seeds share.
+        kind: How the network was made, such as "units"; "full" for the full network.
+        budget: Its share of the full network's latency; None for a network that was not made for one.
+        seed: Seed of the training.
         labels: Labels of its models.
     """
 
+    name: str
     kind: str
     budget: float | None
+    seed: int
     labels: tuple[str, ...]
 
 
@@ -164,7 +168,7 @@ class ComparisonResult:
         """Indices of the models whose predictions the report shows side by side.
 
         They are of the first precision that several models have, int8 before others: the reference and the model with the fewest
-        links, or the next model if none has links. Of a study, models with links pruned by importance come before others.
+        links, or the next model if none has links. Of a study, pruned models come before others.
         """
         pruned = {label for arm in self.arms if arm.kind == PRUNED for label in arm.labels}
         precisions = sorted({model.description.precision for model in self.models}, key=lambda name: name != "int8")

@@ -1,36 +1,44 @@
-"""The study section of a report: how ways to make a network faster compare at the same budgets."""
+"""The study section of a report: how ways to make a network faster compare, as means over the seeds of their trainings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mobile_eval.benchmark.bootstrap import Array, Interval, difference_of_mean_scores
 from mobile_eval.errors import HRNetError
 from mobile_eval.files import read_json
+from mobile_eval.metrics.metric import Metric
 from mobile_eval.report.figures import Figure, scatter_figure
 from mobile_eval.report.results import FULL, PRUNED, ComparedModel, StudyArm
 from mobile_eval.typed import checked
 from mobile_eval.viz.scatter import Point
-from mobile_eval.viz.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED
+from mobile_eval.viz.svg import BLUE, GOLD, GREEN, INK, ORANGE, PURPLE, RED
 
-COMPETITORS = ("random", "narrow", "dropped")  # kinds that pruning by importance is compared with
+NARROW = "narrow"
+SAME_BUDGET = ("links", "greedy", "random", "scratch")  # kinds that pruned networks are compared with at the same budget
 COLORS = {
-    "full": INK,
-    "links": BLUE,
+    FULL: INK,
+    PRUNED: BLUE,
+    "links": GREEN,
+    NARROW: ORANGE,
+    "greedy": PURPLE,
     "random": RED,
-    "blocks": GREEN,
-    "narrow": ORANGE,
-    "dropped": PURPLE,
+    "scratch": GOLD,
 }
 MEANING = {
-    "full": "all links",
-    "links": "links pruned by importance",
-    "random": "links pruned at random",
-    "blocks": "links and residual blocks pruned by importance",
-    "narrow": "a latency-matched network of smaller width, trained from scratch",
-    "dropped": "trained with link dropout, then pruned by importance",
+    FULL: "all units, trained on for as long as the pruned networks",
+    PRUNED: "links, blocks and widths pruned by importance, exact selection",
+    "links": "links only, exact selection",
+    NARROW: "a narrower network, trained from scratch with the teacher",
+    "greedy": "links and blocks pruned step by step",
+    "random": "links, blocks and widths by random importance, exact selection",
+    "scratch": "the network of units, trained from scratch with the teacher",
 }
+ScoreOfSums = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -41,16 +49,65 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class StudyRow:
-    """One model of a study. The difference and the ratio are to the full model of the same precision."""
+class StudyNetwork:
+    """A network of a study in one precision, over the seeds of its trainings.
 
+    Attributes:
+        name: Name of the network.
+        kind: How it was made.
+        budget: Its share of the full network's latency; None if it was not made for one.
+        precision: Precision of the models.
+        models: The models of its trainings.
+        score: Mean of the metric.
+        deviation: Standard deviation of the metric over seeds; None for one seed.
+        latency_ms: Mean of the median latencies.
+        latency_ratio: Latency over that of the full network.
+        score_difference: Difference of the mean to that of the full network.
+        score_interval: Its 95 % interval; None for the full network, and if the metric is not a function of sums over images.
+    """
+
+    name: str
     kind: str
     budget: float | None
     precision: str
-    label: str
+    models: tuple[ComparedModel, ...]
     score: float
-    score_difference: float
+    deviation: float | None
+    latency_ms: float
     latency_ratio: float
+    score_difference: float
+    score_interval: Interval | None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; the labels of the models stand for them."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        interval = dataclasses.asdict(self.score_interval) if self.score_interval else None
+        return {**values, "models": [model.label for model in self.models], "score_interval": interval}
+
+
+@dataclass(frozen=True)
+class StudyComparison:
+    """A pruned network against another one. Differences are the pruned network's mean score minus the other's.
+
+    Attributes:
+        pruned: The pruned network.
+        other: The network that it is compared with, in the same precision.
+        difference: Difference of the mean scores.
+        interval: Its 95 % interval, by resampling images; None if the metric is not a function of sums over images.
+        verdict: "ahead", "behind" or "not told apart"; "" without an interval.
+    """
+
+    pruned: StudyNetwork
+    other: StudyNetwork
+    difference: float
+    interval: Interval | None
+    verdict: str
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; the names of the networks stand for them."""
+        interval = dataclasses.asdict(self.interval) if self.interval else None
+        values = {"difference": self.difference, "interval": interval, "verdict": self.verdict}
+        return {"pruned": self.pruned.name, "other": self.other.name, "precision": self.pruned.precision, **values}
 
 
 def load_arms(path: Path | str, labels: Sequence[str]) -> tuple[StudyArm, ...]:
@@ -60,17 +117,22 @@ def load_arms(path: Path | str, labels: Sequence[str]) -> tuple[StudyArm, ...]:
         path: The manifest.
         labels: Labels of the compared models.
 
+    Returns:
+        The arms that are among the compared models.
+
     Raises:
-        HRNetError: The manifest names other models than those compared, or no full network.
+        HRNetError: A compared model is not in the manifest, or none is of the full network.
     """
     where = f"{path} is not the manifest of a study"
     manifest: Manifest = checked(read_json(path, "study manifest"), Manifest, where, extra=True)
-    named = {label for arm in manifest.arms for label in arm.labels}
-    if named != set(labels):
-        raise HRNetError(f"{path} names other models than those compared: {', '.join(sorted(named ^ set(labels))[:4])}")
-    if not any(arm.kind == FULL for arm in manifest.arms):
-        raise HRNetError(f"{path} has no full network to compare with")
-    return manifest.arms
+    unknown = set(labels).difference(*(arm.labels for arm in manifest.arms))
+    if unknown:
+        raise HRNetError(f"{path} does not have these models: {', '.join(sorted(unknown)[:4])}")
+    compared = [dataclasses.replace(arm, labels=tuple(label for label in arm.labels if label in labels)) for arm in manifest.arms]
+    arms = tuple(arm for arm in compared if arm.labels)
+    if not any(arm.kind == FULL for arm in arms):
+        raise HRNetError(f"{path}: none of the compared models is of the full network")
+    return arms
 
 
 def check_references(arms: Sequence[StudyArm], precisions: Mapping[str, str], path: Path | str) -> None:
@@ -87,73 +149,141 @@ def check_references(arms: Sequence[StudyArm], precisions: Mapping[str, str], pa
             raise HRNetError(f"{path} has no full network in {precision} to compare {label} with")
 
 
-def study_rows(arms: Sequence[StudyArm], models: Sequence[ComparedModel]) -> list[StudyRow]:
-    """Every model of a study, in the order of the arms."""
+def study_networks(
+    arms: Sequence[StudyArm], models: Sequence[ComparedModel], score_of_sums: ScoreOfSums | None
+) -> list[StudyNetwork]:
+    """Return the networks of a study in each precision, int8 first, in the order of the arms.
+
+    Args:
+        arms: The arms.
+        models: Their models.
+        score_of_sums: Computes the metric from sums over images, for intervals; None if it is not a function of them.
+    """
     by_label = {model.label: model for model in models}
-    full = {by_label[label].description.precision: by_label[label] for arm in arms if arm.kind == FULL for label in arm.labels}
-    rows = []
+    groups: dict[tuple[str, str], list[ComparedModel]] = {}
+    arm_of: dict[str, StudyArm] = {}
     for arm in arms:
-        for label in arm.labels:
-            model = by_label[label]
-            reference, score = full[model.description.precision], model.measurement.score
-            ratio = model.latency.p50_ms / reference.latency.p50_ms
-            difference = score - reference.measurement.score
-            rows.append(StudyRow(arm.kind, arm.budget, model.description.precision, label, score, difference, ratio))
-    return rows
+        arm_of.setdefault(arm.name, arm)
+        for model in (by_label[label] for label in arm.labels):
+            groups.setdefault((model.description.precision, arm.name), []).append(model)
+    full = {precision: group for (precision, name), group in groups.items() if arm_of[name].kind == FULL}
+    ordered = sorted(groups.items(), key=lambda item: item[0][0] != "int8")
+    return [_network(arm_of[name], precision, group, full[precision], score_of_sums) for (precision, name), group in ordered]
 
 
-def verdicts(rows: Sequence[StudyRow]) -> list[str]:
-    """Sentences that compare pruning by importance with each other kind at the same budgets."""
-    sentences = []
-    for precision in dict.fromkeys(row.precision for row in rows):
-        by_arm = {(row.kind, row.budget): row for row in rows if row.precision == precision}
-        for kind in COMPETITORS:
-            pairs = [
-                (row, by_arm[kind, budget])
-                for (row_kind, budget), row in by_arm.items()
-                if row_kind == PRUNED and (kind, budget) in by_arm
-            ]
-            if pairs:
-                better = sum(pruned.score > competitor.score for pruned, competitor in pairs)
-                differences = [f"{(pruned.score - competitor.score) * 100:+.1f}" for pruned, competitor in pairs]
-                points = ", ".join(differences).replace("-", "−")
-                names = f"{MEANING[PRUNED]} against {MEANING[kind]}"
-                sentences.append(f"{precision}: {names}: better at {better} of {len(pairs)} budgets ({points} points)")
-    return sentences
+def _network(
+    arm: StudyArm,
+    precision: str,
+    models: Sequence[ComparedModel],
+    full: Sequence[ComparedModel],
+    score_of_sums: ScoreOfSums | None,
+) -> StudyNetwork:
+    scores = [model.measurement.score for model in models]
+    latency_ms, full_ms = (statistics.fmean(model.latency.p50_ms for model in group) for group in (models, full))
+    return StudyNetwork(
+        name=arm.name,
+        kind=arm.kind,
+        budget=arm.budget,
+        precision=precision,
+        models=tuple(models),
+        score=statistics.fmean(scores),
+        deviation=statistics.stdev(scores) if len(scores) > 1 else None,
+        latency_ms=latency_ms,
+        latency_ratio=latency_ms / full_ms,
+        score_difference=statistics.fmean(scores) - statistics.fmean(model.measurement.score for model in full),
+        score_interval=None if arm.kind == FULL else _interval(models, full, score_of_sums),
+    )
+
+
+def _interval(
+    models: Sequence[ComparedModel], others: Sequence[ComparedModel], score_of_sums: ScoreOfSums | None
+) -> Interval | None:
+    groups = [[model.measurement.sums for model in group if model.measurement.sums is not None] for group in (models, others)]
+    if score_of_sums is None or not all(groups):
+        return None
+    return difference_of_mean_scores(groups[0], groups[1], score_of_sums)
+
+
+def study_comparisons(
+    networks: Sequence[StudyNetwork], metric: Metric, score_of_sums: ScoreOfSums | None
+) -> list[StudyComparison]:
+    """Return how each pruned network compares with others.
+
+    These are the full network, the fastest narrower network that is at least as slow, and the other kinds at the same budget.
+    """
+    comparisons = []
+    for pruned in (network for network in networks if network.kind == PRUNED):
+        same = [other for other in networks if other.precision == pruned.precision]
+        narrow = [other for other in same if other.kind == NARROW and other.latency_ms >= pruned.latency_ms]
+        others = [other for other in same if other.kind == FULL]
+        others += [min(narrow, key=lambda other: other.latency_ms)] if narrow else []
+        others += [other for kind in SAME_BUDGET for other in same if (other.kind, other.budget) == (kind, pruned.budget)]
+        for other in others:
+            interval = _interval(pruned.models, other.models, score_of_sums)
+            verdict = _verdict(interval, higher_is_better=metric.higher_is_better)
+            comparisons.append(StudyComparison(pruned, other, pruned.score - other.score, interval, verdict))
+    return comparisons
+
+
+def _verdict(interval: Interval | None, *, higher_is_better: bool) -> str:
+    if interval is None:
+        return ""
+    if interval.low <= 0 <= interval.high:
+        return "not told apart"
+    return "ahead" if (interval.low > 0) == higher_is_better else "behind"
 
 
 @dataclass(frozen=True)
 class StudySection:
-    """A study: a figure for each precision, rows by budget, conclusions, and what the kinds mean."""
+    """A study: a figure for each precision, networks, comparisons, and what the kinds mean."""
 
     figures: dict[str, Figure]
-    rows: list[StudyRow]
-    verdicts: list[str]
+    networks: list[StudyNetwork]
+    comparisons: list[StudyComparison]
     meaning: dict[str, str]
 
+    @property
+    def colors(self) -> dict[str, str]:
+        """Color of each kind in the figures."""
+        return {kind: COLORS.get(kind, COLORS[FULL]) for kind in self.meaning}
 
-def study_section(arms: Sequence[StudyArm], models: Sequence[ComparedModel], metric: str) -> StudySection | None:
-    """The study of these arms; None if there are none."""
+    def to_json(self) -> dict[str, object]:
+        """Plain data, as in `results.json`."""
+        networks = [network.to_json() for network in self.networks]
+        return {"networks": networks, "comparisons": [comparison.to_json() for comparison in self.comparisons]}
+
+
+def study_section(
+    arms: Sequence[StudyArm], models: Sequence[ComparedModel], metric: Metric, score_of_sums: ScoreOfSums | None
+) -> StudySection | None:
+    """Return the study of these arms; None if there are none."""
     if not arms:
         return None
-    rows = study_rows(arms, models)
-    meaning = {kind: MEANING.get(kind, "") for kind in dict.fromkeys(row.kind for row in rows)}
-    return StudySection(study_figures(rows, models, metric), rows, verdicts(rows), meaning)
+    networks = study_networks(arms, models, score_of_sums)
+    meaning = {kind: MEANING.get(kind, "") for kind in dict.fromkeys(network.kind for network in networks)}
+    comparisons = study_comparisons(networks, metric, score_of_sums)
+    return StudySection(study_figures(networks, metric.name), networks, comparisons, meaning)
 
 
-def study_figures(rows: Sequence[StudyRow], models: Sequence[ComparedModel], metric: str) -> dict[str, Figure]:
-    """Accuracy against latency by precision, with the Pareto front; networks of the same kind are joined by lines."""
-    by_label = {model.label: model for model in models}
+def study_figures(networks: Sequence[StudyNetwork], metric: str) -> dict[str, Figure]:
+    """Return accuracy against latency by precision, with the Pareto front; networks of the same kind are joined by lines."""
     figures = {}
-    for precision in dict.fromkeys(row.precision for row in rows):
+    for precision in dict.fromkeys(network.precision for network in networks):
         points: list[Point] = []
         previous: dict[str, int] = {}
-        for row in (row for row in rows if row.precision == precision):
-            latency = by_label[row.label].latency
-            name = row.kind if row.budget is None else f"{row.kind} {row.budget:g}"
-            joined = previous.get(row.kind, previous.get(FULL))
-            color = COLORS.get(row.kind, COLORS[FULL])
-            previous[row.kind] = len(points)
-            points.append(Point(name, latency.p50_ms, latency.p90_ms, row.score, color, precision == "int8", joined))
+        for network in (network for network in networks if network.precision == precision):
+            joined = previous.get(network.kind, previous.get(FULL))
+            previous[network.kind] = len(points)
+            point = Point(
+                label=network.name,
+                latency_ms=network.latency_ms,
+                p90_ms=statistics.fmean(model.latency.p90_ms for model in network.models),
+                accuracy=network.score,
+                color=COLORS.get(network.kind, COLORS[FULL]),
+                square=precision == "int8",
+                reference=joined,
+                deviation=network.deviation or 0.0,
+            )
+            points.append(point)
         figures[precision] = scatter_figure(points, metric, f"{metric} against latency, {precision}", front=True)
     return figures

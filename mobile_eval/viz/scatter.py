@@ -12,6 +12,7 @@ from mobile_eval.viz.svg import FILL, INK, MUTED, PAPER, element, line, picture,
 WIDTH, HEIGHT = 900.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 24.0, 20.0, 52.0
 RADIUS, LABEL_SIZE, CHARACTER = 7.0, 12.0, 6.6
+CAP = 5.0  # half the width of the ends of an error bar
 ARROW = 5.0  # half the height of the arrow where a whisker leaves the picture
 MIN_SPAN = 0.05  # of the accuracy axis, so that differences of a thousandth do not look large
 MAX_WHISKER = 1.5  # the latency axis reaches at most so far beyond the slowest median, in multiples of it
@@ -30,6 +31,7 @@ class Point:
         color: Color of the marker.
         square: Draw a square, or else a circle.
         reference: Index of the point that this one is compared with; a dotted line joins them.
+        deviation: Standard deviation of the accuracy, as a vertical bar to both sides; 0 for none.
     """
 
     label: str
@@ -39,6 +41,7 @@ class Point:
     color: str
     square: bool = False
     reference: int | None = None
+    deviation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def _front(points: Sequence[Point], axes: _Axes) -> str:
 
 
 def _axes(points: Sequence[Point], slowest_ms: float, width: float) -> tuple[float, _Axes]:
-    low, high = min(point.accuracy for point in points), max(point.accuracy for point in points)
+    low, high = min(p.accuracy - p.deviation for p in points), max(p.accuracy + p.deviation for p in points)
     margin = max((high - low) * 0.25, (MIN_SPAN - (high - low)) / 2)
     low, high = max(low - margin, 0.0), min(high + margin, 1.0)
     step_y = tick_step(high - low)
@@ -144,7 +147,9 @@ def _titles(axes: _Axes, accuracy_name: str, meaning: str) -> list[str]:
 
 def _marker(point: Point, axes: _Axes) -> str:
     x, y = axes.x(point.latency_ms), axes.y(point.accuracy)
-    title = f"{point.label}: {point.latency_ms:.2f} ms (p90 {point.p90_ms:.2f}), {point.accuracy * 100:.2f} %"
+    spread = f" ± {point.deviation * 100:.2f}" if point.deviation else ""
+    p90 = f" (p90 {point.p90_ms:.2f})" if point.p90_ms > point.latency_ms else ""
+    title = f"{point.label}: {point.latency_ms:.2f} ms{p90}, {point.accuracy * 100:.2f}{spread} %"
     style: dict[str, object] = {"fill": point.color, "stroke": PAPER, "stroke-width": 1.5}
     if point.square:
         side = 2 * RADIUS - 1
@@ -153,7 +158,15 @@ def _marker(point: Point, axes: _Axes) -> str:
         )
     else:
         shape = element("circle", {"cx": x, "cy": y, "r": RADIUS, **style}, title=title)
-    return _whisker(point, axes) + shape
+    return _whisker(point, axes) + _error_bar(point, axes) + shape
+
+
+def _error_bar(point: Point, axes: _Axes) -> str:
+    if not point.deviation:
+        return ""
+    x, low, high = axes.x(point.latency_ms), axes.y(point.accuracy - point.deviation), axes.y(point.accuracy + point.deviation)
+    ends = [line(x - CAP, y, x + CAP, y, point.color, 2) for y in (low, high)]
+    return line(x, low, x, high, point.color, 2) + "".join(ends)
 
 
 def _whisker(point: Point, axes: _Axes) -> str:
@@ -170,6 +183,10 @@ def _labels(points: Sequence[Point], axes: _Axes) -> list[str]:
     markers = [(axes.x(p.latency_ms), axes.y(p.accuracy)) for p in points]
     occupied = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in markers]
     occupied += [(x, y - 2, axes.whisker_end(p), y + 2) for p, (x, y) in zip(points, markers, strict=True)]
+    occupied += [
+        (x - CAP, axes.y(p.accuracy + p.deviation), x + CAP, axes.y(p.accuracy - p.deviation))
+        for p, (x, y) in zip(points, markers, strict=True)
+    ]
     parts = []
     for point, (x, y) in zip(points, markers, strict=True):
         width = CHARACTER * len(point.label)

@@ -1,7 +1,8 @@
-"""A killed study continues from its last finished step."""
+"""A killed study is resumed to its report."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,21 +12,18 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.journey]
 DRIVER = """
-import sys
-import hrnet_tf.workflows.study as study
-from hrnet_tf.__main__ import main
-net = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 2 --blocks 1"
-study.PRESETS["small"] = study.StudyPreset(net, "", 1, 1, 1, 8, 1e-3, 1e-3, (0.9,), (), ranking_items=8, synthetic_images=(16, 4))
+from hrnet_tf.workflows.study_presets import PRESETS, StudyPreset, Widths
+network = "pose-small-v1 --input-size 64x64 --modules 1 --blocks 1"
+PRESETS["small"] = StudyPreset(
+    network, Widths(16, 8, 8), "", epochs=2, fine_tuning_epochs=1, quantized_epochs=1, batch_size=8, learning_rate=1e-3,
+    fine_tuning_rate=1e-3, budgets=(0.8,), link_budgets=(), narrow_widths=(), pruned_kinds=("units", "scratch"), ranking_items=8,
+    rounds=5, synthetic_images=(16, 6),
+)
 import training.ranking.rank as ranking
 ranking.METHODS = dict.fromkeys(ranking.METHODS, ranking.RandomScores())  # the others take long
-if sys.argv[-1] == "stop":  # stop before the first quantization
-    sys.argv.pop()
-    import training.quantize
-    def stop(*arguments, **options):
-        raise ValueError("reached quantization")
-    training.quantize.quantize = stop
+from hrnet_tf.__main__ import main
 main()
 """
 
@@ -36,15 +34,21 @@ def test_killed_study_is_resumed(tmp_path: Path) -> None:
     base = out / "runs" / "base"
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as first:
         start_time = time.monotonic()
-        while not (base / "ranking.json").exists():  # base is trained and ranked, and the next training runs
+        while not (base / "ranking.json").exists():  # base is trained and ranked, and the first arm is trained
             assert first.poll() is None
             assert time.monotonic() - start_time < 300
             time.sleep(0.05)
         os.killpg(first.pid, signal.SIGKILL)
     assert not (out / "report").exists()
     finished = {path: path.stat().st_mtime_ns for path in base.rglob("*") if path.is_file()}
-    second = subprocess.run([*arguments, "stop"], capture_output=True, text=True, timeout=600, check=False)
-    assert "reached quantization" in second.stderr, second.stderr[-2000:]
-    assert f"finished already: {base / 'ranking.json'}" in second.stdout.replace("\n", "")
-    assert (out / "runs" / "full" / "weights.safetensors").is_file()
+    again = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
+    assert (again.returncode, "--resume" in again.stderr) == (2, True)
+    second = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, timeout=600, check=False)
+    assert second.returncode == 0, second.stderr[-2000:]
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    units, scratch = (json.loads((out / "runs" / f"{name}-80-seed0" / "spec.json").read_text()) for name in ("units", "scratch"))
+    assert units == scratch
+    results = json.loads((out / "report" / "results.json").read_text())
+    assert {network["name"] for network in results["study"]["networks"]} == {"full", "units-80", "scratch-80"}
+    compared = [(comparison["pruned"], comparison["other"]) for comparison in results["study"]["comparisons"]]
+    assert compared == 2 * [("units-80", "full"), ("units-80", "scratch-80")]

@@ -25,9 +25,10 @@ from hrnet_tf.runs.history import read_history, write_history
 from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, save_run
 from hrnet_tf.runs.weights import load_weights
+from hrnet_tf.spec.convolutions import convolutions
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.benchmark.environment import Environment
-from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, load_profile
+from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, load_profile, part_of
 from mobile_eval.datasets.classes import read_class_names
 from mobile_eval.datasets.coco.detection import load_detection_dataset
 from mobile_eval.datasets.coco.detector_boxes import load_detector_boxes
@@ -46,7 +47,7 @@ from mobile_eval.runtime.isolated import check_runs
 from mobile_eval.runtime.tflite_model import TFLiteModel
 from mobile_eval.viz.link_diagram import link_diagram_svg
 from mobile_eval.viz.profile_chart import profile_svg
-from training.pruning.cost_model import latency_cost_model, removable_parts
+from training.pruning.cost_model import latency_cost_model
 from training.recipe import load_recipe
 
 from .mutations import damaged_bytes, damaged_csv, damaged_json, damaged_yaml
@@ -178,7 +179,8 @@ def damaged_description(data: bytes, random: Random) -> bytes:
 
 def _measurements(folder: Path) -> dict[str, Reader]:
     environment = Environment("cpu", "x86_64", 2, "Linux", "3.11", "unavailable", 2400.0, "unavailable", "2026-01-01", (0, 1))
-    times = [OperatorTime(index, "CONV_2D", f"{part}_conv1", part, 0.1) for index, part in enumerate(removable_parts(spec()))]
+    members = enumerate(convolutions(spec()))
+    times = [OperatorTime(index, "CONV_2D", conv.name, part_of(conv.name), 0.1) for index, conv in members]
     network = {"architecture": "hrnet", "spec": spec().to_json()}
     profiled = ProfileResult("small", "0" * 64, "litert", 1, network, tuple(times), 1.0, environment)
 
@@ -196,7 +198,10 @@ def _measurements(folder: Path) -> dict[str, Reader]:
     pruned = {**full, "label": "pruned", "score": 0.6, "score_difference_interval": {"low": -0.2, "high": 0.1}}
     about = {"runtime": "litert", "threads": 1, "items": 10, "metric": {"name": "AP"}}
     machine = {"processor": "cpu", "architecture": "x86_64", "date": "2026-01-01"}
-    arms = [{"kind": "full", "budget": None, "labels": ["full"]}, {"kind": "links", "budget": 0.8, "labels": ["links"]}]
+    arms = [
+        {"name": "full", "kind": "full", "budget": None, "seed": 0, "labels": ["full"]},
+        {"name": "links-80", "kind": "links", "budget": 0.8, "seed": 0, "labels": ["links"]},
+    ]
     return {
         "profile": _json(folder / "profile.json", profiled.to_json(), read_profile),
         "results": _json(

@@ -148,7 +148,9 @@ def prune(
     resume: Resume = False,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Remove the least important links of a run, with the branches that become unreachable, and fine-tune the smaller network.
+    """Remove the least important links, blocks and channels of a run, and fine-tune the smaller network.
+
+    What no output can reach any more is removed too.
 
     The data are those that the run was trained on, or those given.
 

@@ -1,4 +1,4 @@
-"""`hrnet data`: checks, synthetic data sets, and imports of data sets that come in one piece."""
+"""`hrnet data`: checks, synthetic data sets, splits, and imports of data sets that come in one piece."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mobile_eval.cli.options import MaxPixels
 from training.cli.completion import complete_task
 from training.data.options import TrainingData
 
-app = Commands("data", "Check data sets, generate synthetic data, and import data sets of other formats.")
+app = Commands("data", "Check and split data sets, generate synthetic data, and import data sets of other formats.")
 imports = Commands(
     "import", "Import classification data as a folder of images for each class. An interrupted command can be repeated."
 )
@@ -81,6 +81,24 @@ def synthetic(
 
     write_synthetic_people(output, train_images, val_images, seed=seed, image_size=parse_size(image_size), task=task)
     typer.echo(f"data: {output}")
+
+
+@app.command()
+def split(
+    annotations: Annotated[Path, typer.Argument(metavar="TRAIN.json", help="COCO JSON file.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Folder for train.json and held_out.json.", show_default=False)],
+    fraction: Annotated[float, typer.Option(help="Share of the images to hold out, between 0 and 1.")] = 0.1,
+) -> None:
+    """Hold out a part of a training set, image by image, to choose settings on. The same image is in the same part everywhere.
+
+    An image is held out if the SHA-256 of its name, as a number from 0 to 1, is below the share.
+
+    Example: [bold]hrnet data split train.json --fraction 0.1 --output split[/bold]
+    """
+    from training.data.split import split_annotations
+
+    parts = split_annotations(annotations, output, fraction)
+    typer.echo(f"train: {parts.rest}, {parts.rest_images:,} images; held out: {parts.held_out}, {parts.held_out_images:,} images")
 
 
 @imports.command()

@@ -54,7 +54,7 @@ class NetworkOptions:
     )
     head_width: int | None = option(None, "Number of channels of the head.", minimum=1, panel=NETWORK)
     width_like: Path | None = option(None, "Run whose int8 latency on this machine decides the width.", panel=NETWORK)
-    links_from: Path | None = option(None, "Run whose fusion links and blocks are built, instead of all.", panel=NETWORK)
+    links_from: Path | None = option(None, "Run whose fusion links, blocks and widths are built, instead of all.", panel=NETWORK)
 
     def spec(self, model: str, output: Path) -> Network:
         """Return the spec of a named model with these sizes, or with the width or connectivity of another run.
@@ -131,9 +131,19 @@ class PlanOptions:
         panel=SELECTION,
         choices=METHODS,
     )
+    selection: str = option(
+        "greedy",
+        "greedy: least importance per saved cost, step by step. exact: least importance in all, by a mixed-integer program.",
+        panel=SELECTION,
+        choices=("greedy", "exact"),
+    )
     include_blocks: bool = option(False, "Remove residual blocks too.", name="blocks", panel=SELECTION)
-    profile: str | None = option(
-        None, "File of `hrnet profile` on the target. Default: measure latency on this machine.", panel=BUDGET
+    include_widths: bool = option(False, "Remove channels too (exact only).", name="widths", panel=SELECTION)
+    width_multiple: int = option(8, "Number of channels that widths are narrowed to multiples of.", minimum=1, panel=SELECTION)
+    profile: list[str] | None = option(
+        None,
+        "File of `hrnet profile` on the target; may be repeated for narrower networks. Default: measure latency on this machine.",
+        panel=BUDGET,
     )
     threads: int = option(1, "Number of threads for measuring latency.", minimum=1, panel=BUDGET)
     rerank: bool = option(False, "Measure importance again after each removal (slower).", panel=SELECTION)
@@ -150,11 +160,14 @@ class PlanOptions:
             budget,
             self.method,
             self.include_blocks,
-            self.profile,
+            tuple(self.profile) if self.profile else None,
             self.threads,
             self.rounds,
             self.rerank,
             self.accept_closest,
+            self.selection,
+            self.include_widths,
+            self.width_multiple,
         )
 
 

@@ -1,6 +1,6 @@
-"""Cost of a network by its links and blocks: in multiply-adds, or in milliseconds on a profiled device.
+"""Cost of a network by its convolutions: in multiply-adds, or in milliseconds on a profiled device.
 
-The cost of a spec is the sum over the parts that are built, so removing links also saves what becomes unreachable.
+Each convolution that is built costs what it does at its widths, so removing links also saves what becomes unreachable.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from hrnet_tf.backend.keras_module import keras
 from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.models.trunk import LAYER
 from hrnet_tf.spec.architectures import network_description
-from hrnet_tf.spec.complexity import head_costs, total
-from hrnet_tf.spec.convolutions import multiply_adds_by_part
+from hrnet_tf.spec.complexity import complexity
+from hrnet_tf.spec.convolutions import Convolution, convolutions
 from hrnet_tf.spec.network import FIRST_STAGE, HRNetSpec
 from hrnet_tf.spec.units import BranchModule
 from mobile_eval.benchmark.latency import ROUNDS
@@ -28,8 +28,9 @@ from mobile_eval.benchmark.profile import ProfileResult, profile
 from mobile_eval.errors import HRNetError
 from mobile_eval.progress import working
 from mobile_eval.runtime.backend import Backend
-from mobile_eval.typed import brief
+from mobile_eval.typed import brief, checked
 from training.pruning.candidate_latency import CandidateFactory, build_folded, untrained_files
+from training.pruning.operator_latency import HEAD, ConvolutionLatency, measured_convolutions
 
 MILLISECONDS, MULTIPLY_ADDS = "ms", "multiply-adds"
 PROFILED = (  # entries of a spec that the profile of its full network depends on
@@ -37,29 +38,51 @@ PROFILED = (  # entries of a spec that the profile of its full network depends o
     "head_branches",
 )  # fmt: skip
 
+Price = Callable[[Convolution], float]  # cost of a convolution with the widths that it has
+
 
 @dataclass(frozen=True)
 class CostModel:
-    """Cost of the parts of a network.
+    """Cost of a network as the sum over its convolutions, each at its widths.
 
     Attributes:
         unit: Unit of the costs: "ms" or "multiply-adds".
-        fixed: Cost of the parts that cannot be removed.
-        parts: Cost of each removable part, by name.
+        fixed: Cost of everything that no width and no unit changes.
+        price: Cost of a convolution, with what runs beside it.
     """
 
     unit: str
     fixed: float
-    parts: Mapping[str, float] = field(repr=False)
+    price: Price = field(repr=False)
+    _by_widths: dict[HRNetSpec, _PartCosts] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def cost(self, spec: HRNetSpec) -> float:
-        """Return the cost of a network. Raises HRNetError, naming the part, if the model does not know one of its parts."""
-        return self.fixed + sum(self._part(name) for name in removable_parts(spec))
+        """Return the cost of a network. Raises HRNetError, naming the convolution, if the model does not know one of them."""
+        connected = dataclasses.replace(spec, links=spec.possible_links, removed_blocks=frozenset())
+        if connected not in self._by_widths:
+            self._by_widths[connected] = _PartCosts.of(connected, self.price)
+        return self.fixed + self._by_widths[connected].total(spec)
 
-    def _part(self, name: str) -> float:
-        if name not in self.parts:
-            raise HRNetError(f"`profile` is of another network: it has no {name}; profile the full one")
-        return self.parts[name]
+
+@dataclass(frozen=True)
+class _PartCosts:
+    """Costs of the parts of a network with certain widths: what always stays, and each part that can be removed."""
+
+    stays: float
+    removable: Mapping[str, float]
+
+    @classmethod
+    def of(cls, connected: HRNetSpec, price: Price) -> _PartCosts:
+        """The costs of a network with all links and blocks."""
+        costs: dict[str, float] = defaultdict(float)
+        for convolution in convolutions(connected):
+            costs[convolution.part] += price(convolution)
+        removable = {name: costs[name] for name in removable_parts(connected)}
+        return cls(math.fsum(cost for name, cost in costs.items() if name not in removable), removable)
+
+    def total(self, spec: HRNetSpec) -> float:
+        """The cost of a network with these widths."""
+        return self.stays + sum(self.removable[name] for name in removable_parts(spec))
 
 
 def removable_parts(spec: HRNetSpec) -> list[str]:
@@ -80,12 +103,12 @@ def multiply_adds_cost_model(spec: HRNetSpec, head: int | None = None) -> CostMo
         spec: A network; the cost model is that of its full network and all networks pruned from it.
         head: Multiply-adds of everything outside of the trunk, see `head_multiply_adds`; None for those of the spec's head.
     """
-    full = spec.full()
-    every = multiply_adds_by_part(full)
-    parts: dict[str, float] = {name: every[name] for name in removable_parts(full)}
-    outside = total(head_costs(full).values()).multiply_adds if head is None else head
-    fixed = sum(every.values()) - every.get("head", 0) - sum(parts.values()) + outside
-    return CostModel(MULTIPLY_ADDS, fixed, parts)
+    members = convolutions(spec)
+    if head is None:
+        fixed = complexity(spec).multiply_adds - sum(convolution.multiply_adds for convolution in members)
+    else:
+        fixed = head - sum(convolution.multiply_adds for convolution in members if convolution.part == HEAD)
+    return CostModel(MULTIPLY_ADDS, fixed, lambda convolution: convolution.multiply_adds)
 
 
 def head_multiply_adds(model: KerasModel) -> int:
@@ -111,42 +134,37 @@ def head_multiply_adds(model: KerasModel) -> int:
     return count
 
 
-def latency_cost_model(spec: HRNetSpec, profiled: ProfileResult) -> CostModel:
+def latency_cost_model(spec: HRNetSpec, *profiles: ProfileResult) -> CostModel:
     """Return the cost model in milliseconds on a profiled device.
-
-    Each link includes the time of its addition at the target. The operators of a profile do not quite add up to the time of the
-    network: the time between operators is distributed equally among them, and if their sum is larger, all are scaled down.
 
     Args:
         spec: A network; the cost model is that of its full network and all networks pruned from it.
-        profiled: Profile of the full network on the device.
+        profiles: Profiles on the device: one of the full network, and any number of narrower ones with all links and blocks.
 
     Raises:
-        HRNetError: The profile is of another network, or of a pruned one.
+        HRNetError: A profile is of another network, or of a pruned one; or none is of the full network.
     """
-    check_profile(spec, profiled)
-    full, scale = spec.full(), min(profiled.measured_ms / profiled.sum_ms, 1.0)
-    between_ms = max(profiled.measured_ms - profiled.sum_ms, 0.0) / len(profiled.operators)
-    measured: dict[str, float] = defaultdict(float)
-    for operator in profiled.operators:
-        measured[operator.part] += operator.ms * scale + between_ms
-    into = Counter((link.stage, link.module, link.target) for link in full.links)
-    parts: dict[str, float] = {}
-    for link in full.links:
-        sums = measured[f"stage{link.stage}_module{link.module}_fuse{link.target}"]
-        parts[link.name] = measured[link.name] + sums / into[link.stage, link.module, link.target]
-    parts |= {block.name: measured[block.name] for block in full.possible_blocks}
-    starts = {f"transition{stage - 1}_branch{stage - 1}" for stage in range(FIRST_STAGE, full.last_stage + 1)}
-    parts |= {name: measured[name] for name in starts}
-    return CostModel(MILLISECONDS, profiled.measured_ms - sum(parts.values()), parts)
+    specs = [profiled_spec(spec, profiled) for profiled in profiles]
+    if specs.count(spec.full()) != 1:
+        listed = ", ".join(profiled.model for profiled in profiles)
+        raise HRNetError(f"`profile`: exactly one must be of the full network, got {specs.count(spec.full())} in {listed}")
+    full = specs.index(spec.full())
+    measured = [measured_convolutions(narrow, profiled) for narrow, profiled in zip(specs, profiles, strict=True)]
+    attributed = math.fsum(convolution.ms + convolution.beside_ms for convolution in measured[full].values())
+    return CostModel(MILLISECONDS, profiles[full].measured_ms - attributed, ConvolutionLatency(measured[full], measured))
 
 
-def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
-    """Raise HRNetError unless `profiled` is of the full network of `spec`."""
-    expected = json.loads(json.dumps(spec.full().to_json()))
+def profiled_spec(spec: HRNetSpec, profiled: ProfileResult) -> HRNetSpec:
+    """Return the network of a profile, the full network of `spec` or a narrower one.
+
+    Raises:
+        HRNetError: The profile is of another network, or links or blocks of its network were removed.
+    """
     network = json.loads(json.dumps((profiled.network or {}).get("spec")))
     if not isinstance(network, dict):
         raise HRNetError(f"`profile` of {profiled.model} names no network; profile a file from `hrnet convert`")
+    full = spec.full()
+    expected = json.loads(json.dumps(full.to_json()))
     for name in PROFILED:
         if network.get(name) != expected[name]:
             raise HRNetError(
@@ -155,9 +173,17 @@ def check_profile(spec: HRNetSpec, profiled: ProfileResult) -> None:
             )
     if network.get("removed_links") or network.get("removed_blocks"):
         raise HRNetError(f"`profile` of {profiled.model} is of a pruned network; profile the full one")
+    place = f"`profile` of {profiled.model}"
+    return full.with_widths(checked(network.get("widths", {}), dict[str, int], place))
 
 
-def profile_full_network(
+def narrower(spec: HRNetSpec, share: float) -> HRNetSpec:
+    """Return the full network with that share of the channels in every group, at least one."""
+    full = spec.full()
+    return full.with_widths({group: max(1, round(share * width)) for group, width in full.full_widths.items()})
+
+
+def profile_network(
     spec: HRNetSpec,
     build: CandidateFactory = build_folded,
     *,
@@ -166,20 +192,19 @@ def profile_full_network(
     rounds: int = ROUNDS,
     progress: bool = True,
 ) -> ProfileResult:
-    """Profile the full network of `spec` on this machine, with untrained weights: latency does not depend on them.
+    """Profile a network on this machine, with untrained weights: latency does not depend on them.
 
     Args:
-        spec: A network.
+        spec: The network.
         build: Makes the Keras model of a network.
         threads: Number of threads.
         precision: "int8" or "float32".
         rounds: Number of timed runs.
         progress: Whether to show a progress bar.
     """
-    full = spec.full()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{spec.name}.tflite")
-        with working("converting the full network", show=progress):
-            path.write_bytes(untrained_files(build(full), precision)[0])
+        with working("converting a network to profile", show=progress):
+            path.write_bytes(untrained_files(build(spec), precision)[0])
         measured = profile(path, Backend(threads=threads), rounds=rounds, progress=progress)
-    return dataclasses.replace(measured, network=network_description(full))
+    return dataclasses.replace(measured, network=network_description(spec))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,9 +11,17 @@ from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.benchmark.profile import ProfileResult, load_profile
 from training.pruning.budget_search import Ratio
 from training.pruning.candidate_latency import CandidateFactory, LatencyRatio, build_folded
-from training.pruning.cost_model import CostModel, latency_cost_model, multiply_adds_cost_model, profile_full_network
+from training.pruning.cost_model import (
+    CostModel,
+    latency_cost_model,
+    multiply_adds_cost_model,
+    narrower,
+    profile_network,
+)
 
 Profile: TypeAlias = "ProfileResult | Path | str"  # loaded, or a file that `python -m mobile_eval profile` wrote
+Profiles: TypeAlias = "Profile | Sequence[Profile]"
+NARROWER = (0.75, 0.5, 0.25)  # shares of the channels of the narrower networks that are profiled on this machine
 
 
 class Costs:
@@ -21,7 +30,9 @@ class Costs:
     Args:
         spec: The network to prune.
         budget: Name of the budget: by "keep_latency", costs are in milliseconds, else in multiply-adds.
-        profile: Profile of the full network on the target device. None to profile and measure latency on this machine.
+        profile: Profile of the full network on the target device, and any number of narrower ones. None to profile and measure
+            latency on this machine.
+        include_widths: Whether widths are narrowed, for which narrower networks are profiled too.
         threads: Number of threads for measuring on this machine.
         build: Makes the Keras model of a network.
         head: Multiply-adds of everything outside of the trunk; None for those of the spec's head.
@@ -32,14 +43,16 @@ class Costs:
         spec: HRNetSpec,
         budget: str,
         *,
-        profile: Profile | None = None,
+        profile: Profiles | None = None,
+        include_widths: bool = False,
         threads: int = 1,
         build: CandidateFactory = build_folded,
         head: int | None = None,
     ):
         self.spec = spec
         self.by_latency = budget == "keep_latency"
-        self.profile = profile
+        self.profiles = () if profile is None else profiles_of(profile)
+        self.include_widths = include_widths
         self.threads = threads
         self.build = build
         self.head = head
@@ -49,14 +62,25 @@ class Costs:
         """Cost model in milliseconds for a budget of latency, in multiply-adds for others."""
         if not self.by_latency:
             return multiply_adds_cost_model(self.spec, self.head)
-        profile = self.profile
-        if profile is None:
-            profile = profile_full_network(self.spec, self.build, threads=self.threads)
-        return latency_cost_model(self.spec, profile if isinstance(profile, ProfileResult) else load_profile(profile))
+        loaded = [item if isinstance(item, ProfileResult) else load_profile(item) for item in self.profiles]
+        return latency_cost_model(self.spec, *(loaded or map(self._profile, self._profiled())))
+
+    def _profiled(self) -> list[HRNetSpec]:
+        """The networks to profile on this machine."""
+        full = self.spec.full()
+        return [full, *(narrower(full, share) for share in (NARROWER if self.include_widths else ()))]
+
+    def _profile(self, spec: HRNetSpec) -> ProfileResult:
+        return profile_network(spec, self.build, threads=self.threads)
 
     @functools.cached_property
     def latency_ratio(self) -> Ratio | None:
         """Measures a candidate's latency over that of the full network; None if the target is another device."""
-        if not self.by_latency or self.profile is not None:
+        if not self.by_latency or self.profiles:
             return None
         return LatencyRatio(self.spec.full(), self.build, threads=self.threads, progress=True)
+
+
+def profiles_of(profile: Profiles) -> tuple[Profile, ...]:
+    """Return one or several profiles as a tuple."""
+    return (profile,) if isinstance(profile, ProfileResult | Path | str) else tuple(profile)

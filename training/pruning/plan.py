@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from hrnet_tf.backend.types import Dataset, KerasLoss, KerasModel
+from hrnet_tf.models.rebuild import rebuild
 from hrnet_tf.models.trunk import hrnet_spec_of, is_quantized
 from hrnet_tf.runs.pruning import Plan, RemovalStep
 from hrnet_tf.runs.ranking import Ranking
@@ -17,15 +18,19 @@ from training.pruning.budget import Budget
 from training.pruning.budget_search import BudgetSearch, steps_within_drop
 from training.pruning.candidate_latency import candidates_of
 from training.pruning.cost_model import head_multiply_adds
-from training.pruning.costs import Costs, Profile
+from training.pruning.costs import Costs, Profiles
 from training.pruning.removal_order import RemovalImportance, path_to, removal_order, removal_order_by_importance
 from training.pruning.removal_steps import measure_steps, removal_steps
+from training.pruning.selection.importance import WIDTH_MULTIPLE, Importance
+from training.pruning.selection.search import ExactSearch
+from training.pruning.selection.select import Selector
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.keras_data import LOSS, KerasRankingData
-from training.ranking.scores import check_finite
 
 RANDOM = "random"  # the method that removes units by importance alone
+GREEDY, EXACT = "greedy", "exact"
+SELECTIONS = (GREEDY, EXACT)
 
 
 def plan(
@@ -36,17 +41,19 @@ def plan(
     keep_macs: float | None = None,
     keep_links: float | None = None,
     max_drop: float | None = None,
-    profile: Profile | None = None,
+    profile: Profiles | None = None,
     method: str | None = None,
+    selection: str = GREEDY,
+    width_multiple: int = WIDTH_MULTIPLE,
     threads: int = 1,
     data: Dataset | None = None,
     loss: KerasLoss | None = None,
     accept_closest: bool = False,
 ) -> Plan:
-    """Plan which fusion links of a model to remove, and residual blocks if these were ranked, to meet one of four budgets.
+    """Plan which fusion links of a model to remove, and blocks and channels if these were ranked, to meet one of four budgets.
 
-    Units are removed by the least importance per saved cost, and what no output can reach any more goes with them. Nothing is
-    changed: inspect the plan by `print(plan)` or `plan.plot()`, then give it to `prune`.
+    What no output can reach any more is removed too. Nothing is changed: inspect the plan by `print(plan)` or `plan.plot()`, then
+    give it to `prune`.
 
     Args:
         model: A functional Keras model that contains an HRNet, with any head. Budgets are relative to its full network, before
@@ -58,9 +65,12 @@ def plan(
         keep_links: Share of the fusion links to keep, between 0 and 1.
         max_drop: Largest relative increase of the loss on `data` before any fine-tuning, between 0 and 1.
         profile: Profile of the full network on the target device: a file that `python -m mobile_eval profile` wrote, or what
-            `load_profile` returned.
-        method: Importance method of the ranking; None for the first. "random" is a control: it removes single units in the order
-            of their scores, whatever they save.
+            `load_profile` returned. Or several, that one and those of narrower networks.
+        method: Importance method of the ranking; None for the first. "random" is a control: a greedy selection removes single
+            units in the order of their scores, whatever they save.
+        selection: "greedy" removes links and blocks by the least importance per saved cost. "exact" solves a mixed-integer
+            program for the least importance in all, of links, blocks and channels.
+        width_multiple: Number of channels that widths are narrowed to multiples of, by an exact selection.
         threads: Number of threads for measuring latency on this machine.
         data: Dataset as for `fit`, to measure the loss after each step; required by `max_drop`.
         loss: Loss by which it is measured; None for the loss that the model is compiled with.
@@ -75,20 +85,37 @@ def plan(
         0.694
     """
     budget = Budget(keep_latency, keep_macs, keep_links, max_drop)
+    check_selection(selection, budget, width_multiple)
     spec = _prunable_spec(model)
-    importance = _importance(spec, ranking, method)
+    importance = _importance(spec, ranking, method, include_widths=selection == EXACT)
     if budget.name == "max_drop" and data is None:
         raise HRNetError("`max_drop` needs `data`, a dataset as for `fit`, on which the loss is measured after each step")
-    network = GatedNetwork.of(model, include_blocks=any(not isinstance(unit, FusionLink) for unit in importance))
+    units = importance.units
+    network = GatedNetwork.of(model, include_blocks=any(not isinstance(unit, FusionLink) for unit in units))
+    costs = _costs_of(model, budget, profile, threads, include_widths=bool(importance.channels))
+    examples = None if data is None else KerasRankingData.prepare(data, model, loss)
+    if selection == EXACT:
+        selector = Selector(spec, importance, costs.model, width_multiple)
+        return plan_selection(network, ExactSearch(budget, selector, costs.latency_ratio, accept_closest), examples)
+    search = BudgetSearch(budget, costs.model, costs.latency_ratio, accept_closest=accept_closest)
+    return plan_removals(network, units, search, examples, at_random=(method or ranking.methods[0]) == RANDOM)
+
+
+def _costs_of(model: KerasModel, budget: Budget, profile: Profiles | None, threads: int, *, include_widths: bool) -> Costs:
+    """The costs of the networks that are pruned from a model."""
+    spec, build = hrnet_spec_of(model), candidates_of(model)
     head = None if spec.head_kind == "detection" else head_multiply_adds(model)
-    costs = Costs(spec, budget.name, profile=profile, threads=threads, build=candidates_of(model), head=head)
-    return plan_removals(
-        network,
-        importance,
-        BudgetSearch(budget, costs.model, costs.latency_ratio, accept_closest=accept_closest),
-        None if data is None else KerasRankingData.prepare(data, model, loss),
-        at_random=(method or ranking.methods[0]) == RANDOM,
-    )
+    return Costs(spec, budget.name, build=build, head=head, include_widths=include_widths, profile=profile, threads=threads)
+
+
+def check_selection(selection: str, budget: Budget, width_multiple: int) -> None:
+    """Raise HRNetError unless the options of a selection fit together."""
+    if selection not in SELECTIONS:
+        raise HRNetError(f"`selection` must be one of {', '.join(SELECTIONS)}, got {selection!r:.80}")
+    if width_multiple < 1:
+        raise HRNetError(f"`width_multiple` must be at least 1, got {width_multiple}")
+    if selection == EXACT and budget.name == "max_drop":
+        raise HRNetError("`max_drop` needs `selection` greedy, which measures the loss after each step; give a share to keep")
 
 
 def _prunable_spec(model: KerasModel) -> HRNetSpec:
@@ -100,16 +127,16 @@ def _prunable_spec(model: KerasModel) -> HRNetSpec:
     return spec
 
 
-def _importance(spec: HRNetSpec, ranking: Ranking, method: str | None) -> Mapping[Unit, float]:
-    """The importance of the links of a network, and of its blocks if these were ranked."""
+def _importance(spec: HRNetSpec, ranking: Ranking, method: str | None, *, include_widths: bool) -> Importance:
+    """The importance of the links of a network, and of its blocks and channels if these were ranked."""
     if not isinstance(ranking, Ranking):
         raise HRNetError(f"`ranking` must be what `rank` returned, got {type(ranking).__name__}")
-    importance = ranking.importance(method)
-    check_finite(importance, "`ranking`", "rank the model again")
+    importance = Importance.of(ranking, method, include_widths=include_widths)
+    importance.check(spec, "`ranking`", "rank the model again")
     units: set[Unit] = {*spec.links}
-    if any(not isinstance(unit, FusionLink) for unit in importance):
+    if any(not isinstance(unit, FusionLink) for unit in importance.units):
         units |= spec.live_blocks
-    if different := units ^ set(importance):
+    if different := units ^ set(importance.units):
         unit = min(map(str, different))
         has, lacks = ("the model", "the ranking") if unit in set(map(str, units)) else ("the ranking", "the model")
         raise HRNetError(f"`ranking` is of another model: {has} has {unit}, {lacks} does not; rank this model")
@@ -146,13 +173,37 @@ def plan_removals(
     steps = removal_steps(path_to(order[: index + 1], pruned), importance, cost, full_cost)
     named = {str(unit): value for unit, value in importance.items()}
     plan = Plan(spec, tuple(steps), named, search.cost_model.unit, cost(spec), full_cost, ratio)
-    return plan if data is None else _measured(plan, network, data, search.budget)
+    return plan if data is None else _measured(plan, network, data, measure_steps(network, data, steps), search.budget)
 
 
-def _measured(plan: Plan, network: GatedNetwork, data: RankingData, budget: Budget) -> Plan:
-    """The plan with the loss and the metric before and after each step, up to the last step within a budget of these."""
+def plan_selection(network: GatedNetwork, search: ExactSearch, data: RankingData | None = None) -> Plan:
+    """Plan the exact selection that brings a network within a budget.
+
+    Args:
+        network: The trained network.
+        search: The budget, what may be removed, and the costs of candidates.
+        data: Examples to measure the loss and the metric on; None to leave them out.
+    """
+    spec, selector = network.spec, search.selector
+    cost, units = selector.cost_model.cost, selector.importance.units
+    selection, ratio = search.find()
+    steps = removal_steps([spec, selection.spec], units, cost, selector.full_cost)
+    steps = [dataclasses.replace(step, importance=selection.lost) for step in steps]
+    named = {str(unit): value for unit, value in units.items()}
+    plan = Plan(
+        spec, tuple(steps), named, selector.cost_model.unit, cost(spec), selector.full_cost, ratio,
+        channels=dict(selection.channels), bound=selection.bound,
+    )  # fmt: skip
+    if data is None:
+        return plan
+    loss, score = data.measure(rebuild(network.model, plan.spec, channels=plan.channels, folded=True), progress=True)
+    measured = [dataclasses.replace(step, loss=loss, score=score) for step in steps]
+    return _measured(plan, network, data, measured, search.budget)
+
+
+def _measured(plan: Plan, network: GatedNetwork, data: RankingData, steps: Sequence[RemovalStep], budget: Budget) -> Plan:
+    """The plan with measured steps, up to the last one within a budget of the metric, and the loss and metric before them."""
     loss, score = data.measure(network.build(), progress=True)
-    steps: Sequence[RemovalStep] = measure_steps(network, data, plan.steps)
     if budget.name == "max_drop":
         steps = _steps_within_drop(steps, score, data.metric, budget.value)
     if data.metric == LOSS:

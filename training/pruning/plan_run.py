@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from hrnet_tf.runs.pruning import Plan
-from hrnet_tf.runs.ranking import RANKING_FILE, Ranking
+from hrnet_tf.runs.ranking import RANKING_FILE
 from hrnet_tf.runs.run import Run
 from hrnet_tf.spec.memory import MEMORY_BUDGET
 from hrnet_tf.spec.units import FusionLink
@@ -17,11 +17,13 @@ from training.config import run_settings
 from training.pruning.budget import SHARES, Budget
 from training.pruning.budget_search import BudgetSearch
 from training.pruning.costs import Costs
-from training.pruning.plan import RANDOM, plan_removals
+from training.pruning.plan import EXACT, GREEDY, RANDOM, check_selection, plan_removals, plan_selection
 from training.pruning.removal_steps import LossIncrease
+from training.pruning.selection.importance import WIDTH_MULTIPLE, Importance
+from training.pruning.selection.search import ExactSearch
+from training.pruning.selection.select import Selector
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
-from training.ranking.scores import check_finite
 from training.ranking.task_data import TaskRankingData
 
 SCORED_ITEMS = 300  # that the metric after each step is measured on
@@ -37,54 +39,70 @@ class PruneOptions:
         method: Importance method; None for the first of the ranking. The method "random" is a control: it removes single units
             in the order of its scores, whatever they save.
         include_blocks: Whether residual blocks may be removed too.
-        profile: File that `python -m mobile_eval profile` wrote on the target device. None to profile and measure latency on
-            this machine.
+        profile: Files that `python -m mobile_eval profile` wrote on the target device: of the full network, and of any number of
+            narrower ones. None to profile and measure latency on this machine.
         threads: Number of threads for measuring latency on this machine.
         rounds: Number of rounds of removing, fine-tuning and ranking.
         rerank: Whether to measure importance again after each removal, instead of summing the scores of the ranking.
         accept_closest: Whether to take the closest network if none is within the budget.
+        selection: "greedy" removes links and blocks by the least importance per saved cost; "exact" solves a mixed-integer
+            program for the least importance in all.
+        include_widths: Whether channels may be removed too, by an exact selection.
+        width_multiple: Number of channels that widths are narrowed to multiples of.
     """
 
     budget: Budget
     method: str | None = None
     include_blocks: bool = False
-    profile: str | None = None
+    profile: tuple[str, ...] | None = None
     threads: int = 1
     rounds: int = 1
     rerank: bool = False
     accept_closest: bool = False
+    selection: str = GREEDY
+    include_widths: bool = False
+    width_multiple: int = WIDTH_MULTIPLE
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise HRNetError(f"`rounds` must be at least 1, got {self.rounds}")
         if self.rounds > 1 and self.budget.name not in SHARES:
             raise HRNetError(f"`max_drop` is measured before fine-tuning and needs `rounds` 1, got {self.rounds}")
+        check_selection(self.selection, self.budget, self.width_multiple)
+        if self.selection == EXACT and self.rerank:
+            raise HRNetError("`rerank` needs `selection` greedy: an exact one removes everything at once")
+        if self.selection == GREEDY and self.include_widths:
+            raise HRNetError("`include_widths` needs `selection` exact: a greedy one removes links and blocks only")
 
     def to_json(self) -> JsonObject:
         """Return the options as plain data."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "profile": self.profile and list(self.profile)}
 
 
 def costs_of(run: Run, options: PruneOptions) -> Costs:
     """Return the costs of the networks that are pruned from a run."""
-    return Costs(run.hrnet_spec, options.budget.name, profile=options.profile, threads=options.threads)
+    spec, threads = run.hrnet_spec, options.threads
+    return Costs(spec, options.budget.name, profile=options.profile, include_widths=options.include_widths, threads=threads)
 
 
-def check_prunable(run: Run, options: PruneOptions) -> Ranking:
-    """Return the ranking of a run. Raises HRNetError if the run cannot be pruned with these options."""
+def check_prunable(run: Run, options: PruneOptions) -> Importance:
+    """Return the importance of what may be removed from a run. Raises HRNetError if it cannot be pruned with these options."""
     if run.quantized:
         raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent_path}")
-    links = run.hrnet_spec.links
     ranking = run.ranking
     if ranking.source_run:
         raise HRNetError(f"{run.path} has only the ranking of {ranking.source_run}: rank it with `{run.rank_command()}`")
-    importance = ranking.importance(options.method)
-    check_finite(importance, f"{run.path / RANKING_FILE}", f"rank it again with `hrnet rank {run.path}`")
-    if options.include_blocks and all(isinstance(unit, FusionLink) for unit in importance):
+    blocks, widths = options.include_blocks, options.include_widths
+    importance = Importance.of(ranking, options.method, include_blocks=blocks, include_widths=widths)
+    importance.check(run.hrnet_spec, f"{run.path / RANKING_FILE}", f"rank it again with `hrnet rank {run.path}`")
+    if blocks and all(isinstance(unit, FusionLink) for unit in importance.units):
         raise HRNetError(f"the residual blocks of {run.path} were not ranked: run `{run.rank_command(include_blocks=True)}`")
-    if not links:
+    if widths and not importance.channels:
+        command = run.rank_command(include_blocks=blocks, include_widths=True)
+        raise HRNetError(f"the channels of {run.path} were not ranked: run `{command}`")
+    if not run.hrnet_spec.links:
         raise HRNetError(f"{run.path} has no fusion links left to remove")
-    return ranking
+    return importance
 
 
 def plan_run(
@@ -106,20 +124,22 @@ def plan_run(
         memory_budget: Memory for examples and activations, in bytes.
     """
     spec, settings = run.hrnet_spec, run_settings(run)
-    importance = check_prunable(run, options).importance(options.method)
-    if not options.include_blocks:
-        importance = {unit: value for unit, value in importance.items() if isinstance(unit, FusionLink)}
+    importance, budget = check_prunable(run, options), options.budget
     network = GatedNetwork.of(run.model(), include_blocks=options.include_blocks)
     costs = costs or costs_of(run, options)
 
     def first_items(data: TaskDataset, items: int) -> RankingData:
         return TaskRankingData.prepare(data.head(items), spec, settings, memory_budget, progress=True)
 
+    examples = first_items(val or train, SCORED_ITEMS)
+    if options.selection == EXACT:
+        selector = Selector(spec, importance, costs.model, options.width_multiple)
+        return plan_selection(network, ExactSearch(budget, selector, costs.latency_ratio, options.accept_closest), examples)
     return plan_removals(
         network,
-        importance,
-        BudgetSearch(options.budget, costs.model, costs.latency_ratio, accept_closest=options.accept_closest),
-        first_items(val or train, SCORED_ITEMS),
+        importance.units,
+        BudgetSearch(budget, costs.model, costs.latency_ratio, accept_closest=options.accept_closest),
+        examples,
         at_random=options.method == RANDOM,
         removal_importance=LossIncrease(network, first_items(train, RERANKED_ITEMS)) if options.rerank else None,
     )

@@ -16,7 +16,7 @@ LARGEST_BATCH = 64  # images of which statistics are computed at a time
 
 
 def prune(model: KerasModel, plan: Plan, *, batch_norm_data: Dataset | None = None) -> KerasModel:
-    """Return a new, smaller model without the units that a plan removes, to be fine-tuned.
+    """Return a new, smaller model without the units and channels that a plan removes, to be fine-tuned.
 
     The head and everything else outside of the trunk is kept. The new model has the precision of the old one, and is made for the
     `tf.distribute` strategy in whose scope `prune` is called.
@@ -48,7 +48,7 @@ def prune(model: KerasModel, plan: Plan, *, batch_norm_data: Dataset | None = No
             f"`plan` is of another model: {planned.name} with {units_kept(planned)}; "
             f"expected {spec.name} with {units_kept(spec)} of the same sizes"
         )
-    smaller = rebuild(model, plan.spec)
+    smaller = rebuild(model, plan.spec, channels=plan.channels)
     if batch_norm_data is not None:
         reestimate_batch_norm(smaller, input_batches(batch_norm_data))
     return smaller

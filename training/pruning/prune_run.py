@@ -73,7 +73,7 @@ def prune_run(
     pruned = run
     for number in range(1, options.rounds + 1):
         if number > 1:
-            rounds.rank(pruned, ranking, include_blocks=options.include_blocks)
+            rounds.rank(pruned, ranking, include_blocks=options.include_blocks, include_widths=options.include_widths)
         last = number == options.rounds
         epochs = config.schedule.epochs // options.rounds + (config.schedule.epochs % options.rounds if last else 0)
         round_options = dataclasses.replace(options, budget=options.budget.for_round(number, options.rounds))
@@ -95,7 +95,8 @@ def _check_startable(
     check_startable(output, "prune", resume=resume)
     if config.schedule.epochs < options.rounds:
         raise HRNetError(f"`epochs` must be at least `rounds`, {options.rounds}, got {config.schedule.epochs}")
-    return check_prunable(run, options)
+    check_prunable(run, options)
+    return run.ranking
 
 
 def _load_data(run: Run, config: TrainingConfig) -> tuple[TaskDataset, TaskDataset | None]:
@@ -117,7 +118,7 @@ class _Rounds:
     teacher: Run
     execution: Execution
 
-    def rank(self, run: Run, first: Ranking, *, include_blocks: bool) -> None:
+    def rank(self, run: Run, first: Ranking, *, include_blocks: bool, include_widths: bool) -> None:
         """Rank the run of a round as the first one was ranked, unless it has been done."""
         if run.ranking.source_run is None:
             return
@@ -126,6 +127,7 @@ class _Rounds:
             self.train.head(first.items),
             first.methods,
             include_blocks=include_blocks,
+            include_widths=include_widths,
             seed=first.seed,
             memory_budget=self.execution.memory_budget,
         )

@@ -1,79 +1,179 @@
-"""Commands of the study and the demo: equal training of all networks, the right options, and quoted paths."""
+"""Jobs of the study and commands of the demo: equal training of all networks, the right options, and quoted paths."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import shlex
 from pathlib import Path
 
 import pytest
 
+from hrnet_tf.spec.presets import PRESETS as NETWORKS
 from hrnet_tf.workflows.demo import DEMOS, demo_steps
+from hrnet_tf.workflows.jobs import job_list
+from hrnet_tf.workflows.run_study import collect_study, started_study
 from hrnet_tf.workflows.steps import run_steps
-from hrnet_tf.workflows.study import PRESETS, StudyData, arms, manifest, study_setup, study_steps
+from hrnet_tf.workflows.study import Study, arms
+from hrnet_tf.workflows.study_options import MANIFEST, StudyOptions
+from hrnet_tf.workflows.study_presets import PRESETS
+from mobile_eval.errors import HRNetError
+from training.pruning.width_matching import with_width
 
-DATA = StudyData(Path("d/train.json"), Path("d/val.json"), Path("d/images"))
+OUT = Path("/out")
+LSPET = StudyOptions("lspet", Path("/d/train.json"), Path("/d/val.json"), Path("/d/images"), precision="bfloat16")
+
+
+def options_of(words: tuple[str, ...]) -> dict[str, str]:
+    return dict(itertools.pairwise(words))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_equal_training_of_all_networks(preset: str) -> None:
-    size = PRESETS[preset]
+def test_every_arm_sees_as_many_images_and_has_the_same_teacher(preset: str) -> None:
+    options = StudyOptions(preset, *(getattr(LSPET, name) for name in ("train_annotations", "val_annotations", "images")))
+    study = Study.of(options, OUT)
     epochs: dict[str, int] = {}
-    for step in study_steps(size, DATA, Path("out")):
-        words = step.arguments
-        if words[0] not in ("train", "prune"):
+    quantized: dict[str, int] = {}
+    for step in (step for job in study.jobs() for step in job.steps):
+        words, typed = step.arguments, options_of(step.arguments)
+        if words[0] not in ("train", "prune", "quantize"):
             continue
-        options = dict(itertools.pairwise(words))
-        start = options.get("--init") or (words[1] if words[0] == "prune" else None)
-        before = epochs[Path(start).name] if start else 0
-        epochs[Path(options["--output"]).name] = before + int(options["--epochs"])
-        assert options["--train-annotations"] == "d/train.json"
+        name = Path(typed["--output"]).name
+        assert typed["--train-annotations"] == "/d/train.json"
+        assert typed["--batch-size"] == str(study.size.batch_size)
         assert "--resume" in words
-    assert {epochs[arm.name] for arm in arms(size)} == {size.epochs + size.fine_tuning_epochs}
+        start = typed.get("--init") or words[1]
+        if words[0] == "quantize":
+            quantized[Path(words[1]).name] = int(typed["--epochs"])
+            continue
+        teacher = typed.get("--teacher") or (words[1] if words[0] == "prune" else None)  # a pruned run's default is its parent
+        assert teacher == (None if name == "base" else "/out/runs/base")
+        epochs[name] = int(typed["--epochs"]) + epochs.get(Path(start).name, 0)
+    names = {arm.job for arm in arms(study.size)}
+    assert {name: epochs[name] for name in names} == dict.fromkeys(names, study.size.total_epochs)
+    assert quantized == dict.fromkeys(names, study.size.quantized_epochs)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_consistent(preset: str) -> None:
+    size = PRESETS[preset]
+    names = [arm.job for arm in arms(size)]
+    assert len(set(names)) == len(names)
+    assert set(size.deciding) <= {arm.name for arm in arms(size)}
+    assert names.count("full-seed0") == 1
+    spec = NETWORKS[size.network.split()[0]]
+    assert size.widths.options == "--width {} --stem-width {} --stage1-width {}".format(*vars(size.widths).values())
+    for width in size.narrow_widths:  # in the same proportions as `--width-like` makes networks narrower
+        narrow = with_width(spec, width)  # type: ignore[arg-type]
+        if preset != "small":
+            assert vars(size.widths.scaled(width)) == {name: getattr(narrow, name) for name in vars(size.widths)}
+
+
+def test_arms_of_the_small_network() -> None:
+    listed = arms(PRESETS["lspet"])
+    kinds = {kind: [arm.budget for arm in listed if (arm.kind, arm.seed) == (kind, 0)] for kind in {arm.kind for arm in listed}}
+    budgets = [0.75, 0.5, 0.35]
+    assert kinds["units"] == kinds["greedy"] == kinds["random"] == kinds["scratch"] == budgets
+    assert len(kinds["narrow"]) == 3
+    seeds = {arm.name: {other.seed for other in listed if other.name == arm.name} for arm in listed}
+    assert {name for name, of_name in seeds.items() if of_name == {0, 1, 2}} == set(PRESETS["lspet"].deciding)
+    assert all(of_name == {0} for name, of_name in seeds.items() if name not in PRESETS["lspet"].deciding)
 
 
 def test_options_of_each_network() -> None:
-    steps = [" ".join(step.arguments) for step in study_steps(PRESETS["lspet"], DATA, Path("out"), precision="bfloat16")]
+    study = Study.of(LSPET, OUT)
+    jobs = {job.name: job for job in study.jobs()}
 
     def command_of(name: str) -> str:
-        return next(step for step in steps if f"--output out/runs/{name} " in step)
+        return " ".join(jobs[name].steps[0].arguments)
 
-    assert "--keep-latency 0.76" in command_of("links-76")
-    assert "prune out/runs/base" in command_of("random-76")
-    assert "--method random --accept-closest" in command_of("random-76")
-    assert "prune out/runs/dropped-base" in command_of("dropped-76")
-    assert "--link-dropout 0.1" in command_of("dropped-base")
-    assert "--precision bfloat16" in command_of("base")
-    assert "--width-like out/runs/links-66" in command_of("narrow-66")
-    assert "--precision bfloat16" not in command_of("narrow-66")
-    assert "--width-like out/runs/blocks-47" in command_of("narrow-47")
-    assert "--keep-latency 0.47 --blocks" in command_of("blocks-47")
-    files = [f"out/{label}.tflite" for arm in arms(PRESETS["lspet"]) for label in arm.labels.values()]
-    assert steps[-1].startswith(f"compare {' '.join(files)} ")
-    assert len(set(files)) == len(files) == 2 * len(arms(PRESETS["lspet"]))
+    full = "train pose-small-v1 --input-size 128x96 --modules 1,2,2 --width 16 --stem-width 64 --stage1-width 32 "
+    assert command_of("base").startswith(full)
+    assert "--blocks --widths" in " ".join(jobs["base"].steps[1].arguments)
+    assert "--init /out/runs/base" in command_of("full-seed2")
+    assert "--seed 2" in command_of("full-seed2")
+    assert "--keep-latency 0.5 --selection exact --blocks --widths --learning-rate 0.001" in command_of("units-50-seed0")
+    assert "--selection exact --blocks --widths --method random" in command_of("random-35-seed0")
+    assert "--selection exact --accept-closest" in command_of("links-75-seed0")
+    assert "--selection greedy --blocks --accept-closest" in command_of("greedy-35-seed0")
+    assert "--links-from /out/runs/units-35-seed0" in command_of("scratch-35-seed0")
+    assert "--width 12 --stem-width 48 --stage1-width 24" in command_of("narrow-12-seed0")
+    narrow = {name for name in jobs if name.startswith("narrow")}
+    assert all(("--precision bfloat16" in command_of(name)) == (name not in narrow) for name in jobs if name != "report")
+    assert jobs["units-50-seed1"].after == ("base",)
+    assert jobs["scratch-50-seed0"].after == ("base", "units-50-seed0")
+    assert jobs["report"].after == tuple(arm.job for arm in arms(study.size))
+    with_profile = Study.of(StudyOptions(**{**vars(LSPET), "profile": ["/p.json"]}), OUT)
+    pruned = [step.arguments for job in with_profile.jobs() for step in job.steps if step.arguments[0] == "prune"]
+    assert all(options_of(words)["--profile"] == "/p.json" for words in pruned)
 
 
-def test_manifest() -> None:
-    arm_list = manifest(PRESETS["small"])["arms"]
-    assert isinstance(arm_list, list)
-    assert arm_list[0] == {"kind": "full", "budget": None, "labels": ["full-float32", "full-int8"]}
+def test_jobs_wait_for_what_their_commands_read() -> None:
+    made: dict[str, str] = {}
+    jobs = {job.name: job for job in Study.of(StudyOptions(hold_out=0.2), OUT).jobs()}
+    assert list(jobs)[:2] == ["data", "base"]
+    for job in jobs.values():
+        for step in job.steps:
+            read = {made[word] for word in step.arguments if word in made}
+            assert read <= {job.name, *job.after, "data"}, step
+            typed = options_of(step.arguments)
+            made[typed.get("--output", "")] = job.name
+    assert made["/out/report"] == "report"
 
 
-def test_user_data_replaces_synthetic_data(tmp_path: Path) -> None:
-    size, data = study_setup("small", tmp_path, None, None, None, epochs=3)
-    assert size.synthetic_images is not None
-    assert size.epochs == 3
-    assert data.images == tmp_path / "people" / "images"
-    size, data = study_setup("small", tmp_path, DATA.train, DATA.val, DATA.images)
-    assert size.synthetic_images is None
-    assert data == DATA
+def test_settings_are_chosen_on_a_part_of_the_training_set() -> None:
+    options = StudyOptions("lspet", Path("/d/train.json"), None, Path("/d/images"), hold_out=0.1)
+    jobs = Study.of(options, OUT).jobs()
+    assert jobs[0].steps[0].arguments == ("data", "split", "/d/train.json", "--fraction", "0.1", "--output", "/out/split")
+    commands = [step.arguments for job in jobs[1:] for step in job.steps]
+    trained_on = {typed["--train-annotations"] for typed in map(options_of, commands) if "--train-annotations" in typed}
+    assert trained_on == {"/out/split/train.json"}
+    assert options_of(commands[-1])["--annotations"] == "/out/split/held_out.json"
+    assert options_of(commands[1])["--annotations"] == "/out/split/train.json"
+    with pytest.raises(HRNetError, match="leave `val_annotations` out"):
+        Study.of(StudyOptions(**{**vars(options), "val_annotations": Path("v.json")}), OUT)
+
+
+def test_a_study_is_resumed_as_it_was_started(tmp_path: Path) -> None:
+    started_study(LSPET, tmp_path, resume=False, read_only=True)
+    assert not (tmp_path / MANIFEST).exists()
+    started_study(StudyOptions("small", epochs=3), tmp_path, resume=False)
+    first = json.loads((tmp_path / MANIFEST).read_text())["arms"][0]
+    labels = ["full-seed0-float32", "full-seed0-int8"]
+    assert first == {"name": "full", "kind": "full", "budget": None, "seed": 0, "labels": labels}
+    with pytest.raises(HRNetError, match="`resume`"):
+        started_study(StudyOptions("small", epochs=3), tmp_path, resume=False)
+    resumed = started_study(StudyOptions(), tmp_path, resume=True)
+    assert resumed.size.epochs == 3
+    with pytest.raises(HRNetError, match=r"`epochs` of the study in .* is 3, got 4"):
+        started_study(StudyOptions(epochs=4), tmp_path, resume=True)
+    (tmp_path / MANIFEST).write_text('{"options": {"preset": 3}}')
+    with pytest.raises(HRNetError, match=r"options: preset"):
+        started_study(StudyOptions(), tmp_path, resume=True)
+
+
+def test_finished_arms_are_collected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    study = Study.of(StudyOptions(), tmp_path)
+    with pytest.raises(HRNetError, match="no finished arm"):
+        collect_study(study, lambda arguments: None)
+    for label in ("full-seed0-float32", "full-seed0-int8", "units-60-seed0-int8"):
+        (tmp_path / f"{label}.tflite").touch()
+    executed: list[list[str]] = []
+    assert collect_study(study, executed.append) == tmp_path / "report" / "index.html"
+    [words] = executed
+    names = [Path(word).name for word in words if word.endswith(".tflite")]
+    assert names == ["full-seed0-float32.tflite", "full-seed0-int8.tflite"]
+    assert "units-60-seed0" in caplog.text
+    text = job_list(study.jobs())
+    assert "full-seed0: waits for base, finished" in text
+    assert "scratch-60-seed0: waits for base, units-60-seed0\n" in text
 
 
 @pytest.mark.parametrize("folder", ["my study", "a  b", "it's", 'say "this"', "[bold]x", "Übung"])
 def test_paths_are_single_arguments(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     root = Path(folder)
-    size = PRESETS["lspet"]
-    study = study_steps(size, StudyData(root / "train.json", root / "val.json", root / "images"), root)
+    options = StudyOptions("lspet", root / "train.json", root / "val.json", root / "images")
+    study = [step for job in Study.of(options, root).jobs() for step in job.steps]
     for task in DEMOS:
         for command in demo_steps(root, task, DEMOS[task]) + study:
             paths = [word for word in command.arguments if word.startswith(f"{folder}/")]

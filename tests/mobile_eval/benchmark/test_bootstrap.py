@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mobile_eval.benchmark.bootstrap import difference_of_scores, ratio_of_medians
+from mobile_eval.benchmark.bootstrap import difference_of_mean_scores, difference_of_scores, ratio_of_medians
 from mobile_eval.tasks.report import ratio, sums_by_group
 
 
@@ -32,6 +32,18 @@ def test_instances_of_an_image_are_resampled_together() -> None:
     by_instance = difference_of_scores(sums(hits, range(200)), sums(misses, range(200)), ratio)
     by_image = difference_of_scores(sums(hits, images), sums(misses, images), ratio)
     assert by_image.high - by_image.low > 1.8 * (by_instance.high - by_instance.low)
+
+
+def test_mean_over_trainings_on_the_same_images() -> None:
+    rng = np.random.default_rng(3)
+    trainings = [sums(rng.random((300, 14)) < share, range(300)) for share in (0.6, 0.65, 0.7)]
+    [reference] = [sums(rng.random((300, 14)) < 0.6, range(300))]
+    alone, repeated = (difference_of_mean_scores([trainings[1]] * n, [reference], ratio) for n in (1, 3))
+    assert (alone.low, alone.high) == pytest.approx((repeated.low, repeated.high))
+    mean = difference_of_mean_scores(trainings, [reference], ratio)
+    middle = np.mean([ratio(part.sum(axis=0)) for part in trainings]) - ratio(reference.sum(axis=0))
+    assert mean.low < middle < mean.high
+    assert mean.high - mean.low < alone.high - alone.low  # the three trainings err independently here
 
 
 def test_ratio_of_medians() -> None:

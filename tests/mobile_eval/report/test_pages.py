@@ -77,8 +77,10 @@ def pages(model_path: Callable[..., Path], people: People, tmp_path: Path) -> di
     removal["steps"] = [{"removed": [NETWORK["links"][3]], "ratio": 0.9, "score": 0.4}]
     full, pruned = model_path("int8", "full"), model_path("int8", "pruned", network=PRUNED, source={"removal": removal})
     arms = tmp_path / "study.json"
-    listed = [("full", None, ["full"]), ("links", 0.8, ["pruned"])]
-    arms.write_text(json.dumps({"arms": [{"kind": k, "budget": b, "labels": labels} for k, b, labels in listed]}))
+    listed = [("full", None, "full"), ("units", 0.8, "pruned")]
+    arms.write_text(
+        json.dumps({"arms": [{"name": k, "kind": k, "budget": b, "seed": 0, "labels": [label]} for k, b, label in listed]})
+    )
     dataset = load_keypoint_dataset(people.annotations, people.images)
     result = compare([full, pruned], dataset, tmp_path / "report", rounds=2)
     compare([full, pruned], dataset, tmp_path / "study", rounds=2, arms=arms)

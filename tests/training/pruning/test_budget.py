@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,19 @@ def test_bad_rounds() -> None:
         PruneOptions(Budget(keep_macs=0.5), rounds=0)
     with pytest.raises(HRNetError, match=r"`max_drop`.* 2"):
         PruneOptions(Budget(max_drop=0.5), rounds=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({"rerank": True, "selection": "exact"}, ("rerank", "selection")),
+        ({"include_widths": True}, ("include_widths", "selection")),
+    ],
+)
+def test_options_that_only_one_selection_has(options: dict[str, Any], parameters: tuple[str, ...]) -> None:
+    with pytest.raises(HRNetError) as raised:
+        PruneOptions(Budget(keep_macs=0.5), **options)
+    assert raised.value.parameters == parameters
 
 
 @pytest.mark.parametrize("slowdown", [1.0, 2.0])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
 from hrnet_tf.spec.complexity import complexity
+from hrnet_tf.spec.convolutions import convolutions
 from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.presets import preset
 from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.benchmark.profile import ProfileResult
 from mobile_eval.errors import HRNetError
 from training.pruning.candidate_latency import LatencyRatio
-from training.pruning.cost_model import latency_cost_model, multiply_adds_cost_model, profile_full_network
+from training.pruning.cost_model import latency_cost_model, multiply_adds_cost_model, profile_network
 from training.pruning.width_matching import widest_within, with_width
 
 
@@ -27,12 +29,15 @@ def test_multiply_adds_equal_the_closed_form(name: str) -> None:
     for share in (0.0, 0.3, 0.9):
         units = sorted((*spec.links, *spec.live_blocks), key=str)
         smaller = spec.without({unit for unit in units if rng.random() < share})
-        assert model.cost(smaller) == pytest.approx(complexity(smaller).multiply_adds, rel=1e-9)
+        narrow = smaller.with_widths({group: int(rng.integers(1, width + 1)) for group, width in spec.full_widths.items()})
+        for network in (smaller, narrow):
+            assert model.cost(network) == complexity(network).multiply_adds
+            assert model.cost(network) - model.fixed == sum(one.multiply_adds for one in convolutions(network))
 
 
 @pytest.fixture(scope="module")
 def profiled(spec: HRNetSpec) -> ProfileResult:
-    return profile_full_network(spec, progress=False)
+    return profile_network(spec, progress=False)
 
 
 @pytest.mark.slow
@@ -44,10 +49,12 @@ def test_milliseconds_add_up(spec: HRNetSpec, profiled: ProfileResult) -> None:
     assert full == pytest.approx(profiled.measured_ms, rel=1e-6)
     link, block = FusionLink(4, 0, 3, 0), ResidualBlock(2, 0, 0, 0)
     unreachable = ("transition3_branch3", "stage4_module0_branch3_block0", link.name)
-    assert full - model.cost(spec.without({link})) == pytest.approx(sum(model.parts[name] for name in unreachable))
-    assert full - model.cost(spec.without({block})) == pytest.approx(model.parts[block.name])
-    assert min(model.parts.values()) >= 0
-    assert model.fixed > 0
+    prices = {convolution: model.price(convolution) for convolution in convolutions(spec)}
+    for removed, parts in ((link, unreachable), (block, (block.name,))):
+        saved = math.fsum(price for convolution, price in prices.items() if convolution.part in parts)
+        assert full - model.cost(spec.without({removed})) == pytest.approx(saved)
+    assert min(prices.values()) >= 0
+    assert 0 <= model.fixed < 0.1 * full
 
 
 @pytest.mark.slow

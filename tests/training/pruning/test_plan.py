@@ -22,7 +22,7 @@ from hrnet_tf.runs.pruning import Plan
 from hrnet_tf.runs.ranking import Ranking
 from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
-from training.pruning.cost_model import profile_full_network
+from training.pruning.cost_model import profile_network
 from training.pruning.plan import plan
 from training.pruning.prune import prune
 from training.ranking.gated_network import GatedNetwork
@@ -272,7 +272,7 @@ def test_latency_of_a_head_of_ones_own(model: KerasModel, ranking: Ranking) -> N
     assert fast.cost_unit == "ms"
     assert fast.measured_ratio is not None
     assert 0 < fast.measured_ratio < 1.2
-    profiled = profile_full_network(spec, lambda full: rebuild(model, full, folded=True), rounds=5, progress=False)
+    profiled = profile_network(spec.full(), lambda full: rebuild(model, full, folded=True), rounds=5, progress=False)
     assert {"other"} < {operator.part for operator in profiled.operators}
     predicted = plan(model, ranking, keep_latency=0.9, profile=profiled)
     assert predicted.measured_ratio is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -24,7 +25,7 @@ from mobile_eval.errors import HRNetError
 from tests.support.program import Hrnet
 from training.config import TrainingConfig
 from training.pruning.budget import Budget
-from training.pruning.plan_run import PruneOptions
+from training.pruning.plan_run import PruneOptions, check_prunable
 from training.pruning.prune_run import prune_run
 
 pytestmark = pytest.mark.slow
@@ -107,6 +108,27 @@ def test_interrupted_pruning_keeps_its_choice(few_links: Run, config: TrainingCo
         pruned = prune_run(few_links, options, short, tmp_path / "pruned", resume=True)
     assert pruned.hrnet_spec == chosen
     assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(chosen)))
+
+
+def test_channels_are_removed_in_rounds(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:
+    options = PruneOptions(
+        Budget(keep_macs=0.5), include_blocks=True, rounds=2, selection="exact", include_widths=True, width_multiple=2
+    )
+    with pytest.raises(HRNetError, match=r"were not ranked: run `hrnet rank .* --blocks --widths`"):
+        check_prunable(few_links, options)
+    spec, rng = few_links.hrnet_spec, np.random.default_rng(0)
+    channels = {group: tuple(map(float, rng.random(width) / width)) for group, width in spec.full_widths.items()}
+    save_ranking(few_links.path, dataclasses.replace(few_links.ranking, channels={"random": channels}))
+    pruned = prune_run(few_links, options, config, tmp_path / "pruned")
+    plan = plan_of(pruned)
+    assert complexity(pruned.hrnet_spec).multiply_adds <= 0.5 * complexity(spec).multiply_adds
+    assert plan.spec == pruned.hrnet_spec
+    assert plan.model_spec.widths  # narrowed by the first round, and ranked again
+    first = Run.load(tmp_path / "pruned" / "rounds" / "1").ranking
+    assert {group: len(scores) for group, scores in first.channels["random"].items()}.items() <= {
+        group: plan.model_spec.width_of(group) for group in plan.model_spec.full_widths
+    }.items()
+    assert set(load_weights(pruned.weights_path)) == set(model_weights(build_model(pruned.hrnet_spec)))
 
 
 def test_drop_of_the_metric_is_limited(few_links: Run, config: TrainingConfig, tmp_path: Path) -> None:

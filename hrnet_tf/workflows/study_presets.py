@@ -1,0 +1,146 @@
+"""Sizes of studies: networks, budgets, arms, epochs and seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PRUNED_KINDS = ("units", "random", "greedy", "scratch")  # kinds of arms that are made for each budget
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Numbers of channels: of branch 0, of the stem, and inside the blocks of stage 1."""
+
+    width: int
+    stem_width: int
+    stage1_width: int
+
+    @property
+    def options(self) -> str:
+        """Options of `hrnet train`."""
+        return f"--width {self.width} --stem-width {self.stem_width} --stage1-width {self.stage1_width}"
+
+    def scaled(self, width: int) -> Widths:
+        """Return these widths with `width` channels in branch 0, the others in proportion (at least 1)."""
+        stem, stage1 = (max(1, round(other * width / self.width)) for other in (self.stem_width, self.stage1_width))
+        return Widths(width, stem, stage1)
+
+
+@dataclass(frozen=True)
+class StudyPreset:
+    """Size of a study.
+
+    Attributes:
+        network: Network and its options for `hrnet train`, except for widths.
+        widths: Widths of the full network.
+        recipe: Training options for `hrnet train`.
+        epochs: Number of epochs of the base network, which is the start and the teacher of the arms.
+        fine_tuning_epochs: Number of epochs after pruning. Arms that start from scratch are trained for `epochs` more than that.
+        quantized_epochs: Number of epochs of quantization-aware fine-tuning.
+        batch_size: Batch size.
+        learning_rate: Peak learning rate of a training from scratch.
+        fine_tuning_rate: Peak learning rate of a training that continues the base network.
+        budgets: Shares of the full network's int8 latency to which `pruned_kinds` are pruned.
+        link_budgets: Shares to which only links are removed.
+        narrow_widths: Widths of the narrower networks.
+        pruned_kinds: Kinds of arms for each budget, of `PRUNED_KINDS`.
+        seeds: Number of seeds of the deciding arms. The others have one.
+        deciding: Names of the deciding arms, such as "units-50".
+        ranking_items: Number of items that importance is measured on.
+        rounds: Number of timed runs of each model.
+        synthetic_images: Numbers of training and validation images to generate; None if the study needs data of the user.
+    """
+
+    network: str
+    widths: Widths
+    recipe: str
+    epochs: int
+    fine_tuning_epochs: int
+    quantized_epochs: int
+    batch_size: int
+    learning_rate: float
+    fine_tuning_rate: float
+    budgets: tuple[float, ...]
+    link_budgets: tuple[float, ...]
+    narrow_widths: tuple[int, ...]
+    pruned_kinds: tuple[str, ...] = PRUNED_KINDS
+    seeds: int = 1
+    deciding: tuple[str, ...] = ()
+    ranking_items: int = 400
+    rounds: int = 100
+    synthetic_images: tuple[int, int] | None = None
+
+    @property
+    def total_epochs(self) -> int:
+        """Number of epochs that every arm sees the training set, before quantization."""
+        return self.epochs + self.fine_tuning_epochs
+
+
+LSPET_RECIPE = "--sigma 2 --rotation 20 --scale 0.2"
+PRESETS = {
+    "small": StudyPreset(
+        network="pose-small-v1 --input-size 64x64 --modules 1,2,2 --blocks 1",
+        widths=Widths(16, 16, 8),
+        recipe="--sigma 1.5 --rotation 20 --scale 0.2",
+        epochs=6,
+        fine_tuning_epochs=3,
+        quantized_epochs=1,
+        batch_size=16,
+        learning_rate=2e-3,
+        fine_tuning_rate=1e-3,
+        budgets=(0.6,),
+        link_budgets=(0.75,),
+        narrow_widths=(8,),
+        deciding=("full", "units-60", "narrow-8"),
+        ranking_items=100,
+        synthetic_images=(400, 120),
+    ),
+    "lspet": StudyPreset(
+        network="pose-small-v1 --input-size 128x96 --modules 1,2,2",
+        widths=Widths(16, 64, 32),
+        recipe=LSPET_RECIPE,
+        epochs=32,
+        fine_tuning_epochs=16,
+        quantized_epochs=1,
+        batch_size=32,
+        learning_rate=1.5e-3,
+        fine_tuning_rate=1e-3,
+        budgets=(0.75, 0.5, 0.35),
+        link_budgets=(0.75, 0.65),
+        narrow_widths=(12, 9, 7),
+        seeds=3,
+        deciding=("full", "units-50", "units-35", "narrow-9", "narrow-7"),
+    ),
+    "w16": StudyPreset(
+        network="pose-w16 --input-size 128x96",
+        widths=Widths(16, 64, 64),
+        recipe=LSPET_RECIPE,
+        epochs=32,
+        fine_tuning_epochs=16,
+        quantized_epochs=1,
+        batch_size=32,
+        learning_rate=1.5e-3,
+        fine_tuning_rate=1e-3,
+        budgets=(0.7, 0.5),
+        link_budgets=(0.8, 0.7),
+        narrow_widths=(12, 9),
+        pruned_kinds=("units",),
+        deciding=("full", "units-70", "units-50", "narrow-12", "narrow-9"),
+    ),
+    "w32": StudyPreset(
+        network="pose-w32 --input-size 128x96",
+        widths=Widths(32, 64, 64),
+        recipe=LSPET_RECIPE,
+        epochs=24,
+        fine_tuning_epochs=8,
+        quantized_epochs=1,
+        batch_size=32,
+        learning_rate=1e-3,
+        fine_tuning_rate=5e-4,
+        budgets=(0.5,),
+        link_budgets=(0.8, 0.7),
+        narrow_widths=(),
+        pruned_kinds=("units",),
+        deciding=("full", "units-50"),
+    ),
+}

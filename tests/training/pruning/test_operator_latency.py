@@ -1,0 +1,104 @@
+"""Latency at any width, from synthetic profiles whose operators take known times."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from hrnet_tf.spec.architectures import network_description
+from hrnet_tf.spec.convolutions import Convolution, convolutions
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
+from mobile_eval.benchmark.environment import Environment
+from mobile_eval.benchmark.profile import OperatorTime, ProfileResult, part_of
+from mobile_eval.errors import HRNetError
+from training.pruning.cost_model import latency_cost_model, narrower
+
+ENVIRONMENT = Environment("cpu", "x86_64", 2, "Linux", "3.11", "unavailable", 2400.0, "unavailable", "2026-01-01", (0, 1))
+LOGITS_MS, ADDITION_MS, PADDING_MS = 0.01, 2e-7, 1e-7  # for the head, per value
+
+
+def own_ms(convolution: Convolution) -> float:
+    positions = math.prod(convolution.size)
+    return 1e-3 + 3e-8 * positions * convolution.target + 1e-9 * convolution.multiply_adds
+
+
+def beside(convolution: Convolution) -> dict[str, float]:
+    """Times of the other operators of a convolution, by their layers."""
+    positions, name = math.prod(convolution.size), convolution.part
+    times = {}
+    if convolution.stride > 1:
+        padding = convolution.name.replace("_conv", "_pad")
+        times[padding] = PADDING_MS * positions * convolution.stride**2 * convolution.source
+    if "_block" in name and name.startswith("stage2") and convolution.name.endswith("_conv2"):
+        times[f"{name}_add1"] = ADDITION_MS * positions * convolution.target
+    return times
+
+
+def profile_of(spec: HRNetSpec) -> ProfileResult:
+    times: list[tuple[str, float]] = [("head_pool", LOGITS_MS)]
+    for convolution in convolutions(spec):
+        times += [(convolution.name, own_ms(convolution)), *beside(convolution).items()]
+    operators = tuple(OperatorTime(index, "X", layer, part_of(layer), ms) for index, (layer, ms) in enumerate(times))
+    network = network_description(spec)
+    return ProfileResult("m.tflite", "0" * 64, "litert", 1, network, operators, sum(ms for _, ms in times), ENVIRONMENT)
+
+
+def expected_ms(spec: HRNetSpec) -> float:
+    return profile_of(spec).measured_ms
+
+
+@pytest.fixture(scope="module")
+def wide(spec: HRNetSpec) -> HRNetSpec:
+    return dataclasses.replace(spec, width=16, stem_width=16, stage1_width=8, stage1_blocks=2).full()
+
+
+def test_narrower_networks_cost_what_their_operators_take(wide: HRNetSpec) -> None:
+    model = latency_cost_model(wide, *map(profile_of, (narrower(wide, 0.5), wide, narrower(wide, 0.25))))
+    assert model.fixed == pytest.approx(LOGITS_MS)
+    smaller = wide.without({FusionLink(4, 0, 3, 0), ResidualBlock(2, 0, 0, 0), ResidualBlock(1, 0, 0, 1)})
+    for spec in (wide, narrower(wide, 0.5), narrower(wide, 0.75), smaller):
+        assert model.cost(spec) == pytest.approx(expected_ms(spec), rel=1e-6)
+    uneven = smaller.with_widths({"stem_conv1": 8, "branch1": 8, "stage3_module0_link0to2_conv1": 4})
+    assert model.cost(uneven) == pytest.approx(expected_ms(uneven), rel=1e-6)
+
+
+def test_profiled_times_are_met_where_the_regression_does_not_fit(wide: HRNetSpec) -> None:
+    """A convolution that takes three times as long as others of its kind does so at every width."""
+    slow = "stage3_module0_branch1_block0_conv1"
+
+    def slowed(profiled: ProfileResult) -> ProfileResult:
+        times = [dataclasses.replace(one, ms=one.ms * (3 if one.layer == slow else 1)) for one in profiled.operators]
+        return dataclasses.replace(profiled, operators=tuple(times), measured_ms=sum(one.ms for one in times))
+
+    full, half = slowed(profile_of(wide)), slowed(profile_of(narrower(wide, 0.5)))
+    model = latency_cost_model(wide, full, half)
+    assert model.cost(wide) == pytest.approx(full.measured_ms, rel=1e-9)
+    assert model.cost(narrower(wide, 0.5)) == pytest.approx(half.measured_ms, rel=1e-9)
+    block = ResidualBlock(3, 0, 1, 0)
+    times = {one.layer: one.ms for one in full.operators}
+    saved = model.cost(wide) - model.cost(wide.without({block}))
+    assert saved == pytest.approx(times[slow] + times[f"{block}_conv2"], rel=1e-6)
+
+
+def test_additions_are_shared_by_the_links_into_a_branch(wide: HRNetSpec) -> None:
+    profiled, sums = profile_of(wide), "stage3_module0_fuse0_add1"
+    more = (*profiled.operators, OperatorTime(999, "ADD", sums, part_of(sums), 0.5))
+    model = latency_cost_model(wide, dataclasses.replace(profiled, operators=more, measured_ms=profiled.measured_ms + 0.5))
+    removed = FusionLink(3, 0, 1, 0)
+    [convolution] = [one for one in convolutions(wide) if one.part == removed.name]
+    saved = model.cost(wide) - model.cost(wide.without({removed}))
+    assert saved == pytest.approx(own_ms(convolution) + 0.5 / 2, rel=1e-6)  # of two links into branch 0
+
+
+def test_bad_profiles(wide: HRNetSpec) -> None:
+    full, half = profile_of(wide), profile_of(narrower(wide, 0.5))
+    for profiles in ((half,), (full, full), ()):
+        with pytest.raises(HRNetError, match=rf"`profile`.* full network, got {profiles.count(full)}"):
+            latency_cost_model(wide, *profiles)
+    lacking = tuple(one for one in full.operators if one.layer != "stem_conv1")
+    model = latency_cost_model(wide, dataclasses.replace(full, operators=lacking))
+    with pytest.raises(HRNetError, match=r"`profile`.*no stem_conv1"):
+        model.cost(wide)

@@ -1,0 +1,96 @@
+"""Exact selection within a budget: of multiply-adds and links at once, of latency by measuring and selecting again."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+from hrnet_tf.runs.pruning import units_kept
+from hrnet_tf.spec.units import FusionLink
+from mobile_eval.errors import HRNetError
+from training.pruning.budget import Budget
+from training.pruning.budget_search import CLOSE_ENOUGH, QUANTITIES, Ratio
+from training.pruning.selection.linear_program import InfeasibleError
+from training.pruning.selection.select import Limit, Selection, Selector
+
+logger = logging.getLogger(__name__)
+
+MEASUREMENTS = 5  # at most
+MARGIN = 0.995  # of a corrected limit, so that noise does not bring the next network above the budget
+
+
+@dataclass(frozen=True)
+class ExactSearch:
+    """Searches the network within a budget that loses the least importance.
+
+    Attributes:
+        budget: The budget.
+        selector: What may be removed, and what it costs.
+        latency_ratio: Measures the latency of a network over that of the full one; None to trust the prediction.
+        accept_closest: Whether to take the smallest network if none is within the budget, instead of raising HRNetError.
+    """
+
+    budget: Budget
+    selector: Selector
+    latency_ratio: Ratio | None
+    accept_closest: bool = False
+
+    def find(self) -> tuple[Selection, float | None]:
+        """Return the selection, and its latency ratio if it was measured.
+
+        Raises:
+            HRNetError: The smallest network exceeds the budget, or the budget is one of the metric.
+        """
+        budget, selector = self.budget, self.selector
+        if budget.name == "max_drop":
+            raise HRNetError("`max_drop` needs `selection` greedy, which measures the metric step by step")
+        if budget.name == "keep_links":
+            links = math.floor(budget.value * len(selector.spec.possible_links))
+            if links < 1:
+                raise self._unreachable(1 / len(selector.spec.possible_links))
+            return selector.select(Limit(links=links)), None
+        try:
+            if budget.name == "keep_latency" and self.latency_ratio:
+                return self._measured(self.latency_ratio)
+            return selector.select(Limit(cost=budget.value * selector.full_cost)), None
+        except InfeasibleError:
+            closest = selector.smallest
+            ratio = closest.cost / selector.full_cost
+            if not self.accept_closest:
+                raise self._unreachable(ratio) from None
+            logger.info("%s; the closest network is used", self._unreachable(ratio))
+            return closest, self.latency_ratio(closest.spec) if self.latency_ratio else None
+
+    def _measured(self, latency_ratio: Ratio) -> tuple[Selection, float]:
+        """The selection of least loss whose measured latency is within the budget, after few measurements."""
+        share, full_cost = self.budget.value, self.selector.full_cost
+        best: tuple[Selection, float] | None = None
+        limit, exceeds = share, math.inf
+        for _ in range(MEASUREMENTS):
+            selection = self.selector.select(Limit(cost=limit * full_cost))
+            predicted, ratio = selection.cost / full_cost, latency_ratio(selection.spec)
+            logger.info("%s: %.3f of the full network's latency (predicted %.3f)", units_kept(selection.spec), ratio, predicted)
+            if ratio > share:
+                exceeds = min(exceeds, predicted)
+            elif best is None or selection.lost < best[0].lost:
+                best = selection, ratio
+            if best and best[1] >= share * CLOSE_ENOUGH:
+                break
+            limit = min(predicted * share / ratio, exceeds) * MARGIN
+        if best is None:
+            raise InfeasibleError(f"none of {MEASUREMENTS} measured networks is within {share:g}")
+        return best
+
+    def _unreachable(self, ratio: float) -> HRNetError:
+        importance = self.selector.importance
+        kinds = {
+            "include_blocks": all(isinstance(unit, FusionLink) for unit in importance.units),
+            "include_widths": not importance.channels,
+        }
+        missing = " and ".join(f"`{name}`" for name, is_missing in kinds.items() if is_missing)
+        advice = f"; more can be removed with {missing}" if missing else ""
+        return HRNetError(
+            f"`{self.budget.name}`: pruning can reach {ratio:.3f} of the full network's {QUANTITIES[self.budget.name]}, "
+            f"not {self.budget.value:g}: one link must stay{advice}"
+        )
