@@ -1,4 +1,4 @@
-"""Trainings in a process of their own, one after another, with the arguments FOLDER STRATEGY NAME[:EPOCHS[:resume]]...
+"""Trainings in a process of their own, one after another: `python devices_job.py FOLDER STRATEGY NAME[:EPOCHS[:resume]]...`.
 
 FOLDER contains `spec.json` and `config.json`; each NAME becomes a run, and `NAME-first.safetensors` its weights after one epoch.
 Batch size and learning rate are halved, so that two devices see the same persons per step as one device with the config. With
@@ -7,9 +7,7 @@ losses are written to `losses.json`.
 """
 
 import json
-import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +66,7 @@ def train_own_head(folder: Path, devices: Devices) -> None:
     model.save(folder / "two_outputs.keras")
 
 
-def job(arguments: list[str], variables: dict[str, str], output: Path) -> None:
-    """Runs the trainings with environment variables, in a process that has imported TensorFlow but not used it.
-
-    What it prints goes to `output` with the suffixes .out and .err.
-    """
-    os.environ.update(variables)
-    for stream, suffix in ((1, ".out"), (2, ".err")):
-        os.dup2(os.open(output.with_suffix(suffix), os.O_WRONLY | os.O_CREAT), stream)
-    sys.argv = ["devices_job", *arguments]
+if __name__ == "__main__":
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(main)
     run(app)
