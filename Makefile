@@ -1,14 +1,16 @@
 # make demo    the main job on synthetic people, from nothing to a report
 # make check   lint, types and the fast tests: before each commit
-# make test    all tests but those of `external` and `docs`
+# make test    all tests but those of `external` and `journeys`
 # make external    tests that install other environments (Keras 3 with JAX, device runtimes, Google's readers), or
 #                  compare with outputs of reference implementations
-# make docs    the documentation, in site/, and the tests that run its programs and those of examples/
+# make journeys    tests that go a user's whole way: the programs of the documents and of examples/, the demo of every task,
+#                  several processes that train together
+# make docs    the documentation, in site/
 SHELL := /bin/bash
 VENV := .venv
 PYTHON_OK := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 
-.PHONY: venv demo lint fast slow external check test docs pythons release format clean
+.PHONY: venv demo lint fast slow external journeys check test docs pythons release format clean
 
 venv: $(VENV)/.installed
 
@@ -49,7 +51,7 @@ fast: venv
 	$(PYTEST) -m 'not slow'
 
 slow: venv
-	$(PYTEST) -m 'slow and not external and not docs'
+	$(PYTEST) -m 'slow and not external and not journey'
 
 external: venv
 	$(PYTEST) -m external
@@ -57,12 +59,14 @@ external: venv
 check: lint fast
 
 test: lint
-	$(PYTEST) -m 'not external and not docs'
+	$(PYTEST) -m 'not external and not journey'
+
+journeys: venv
+	$(PYTEST) -m 'journey and not external'
 
 docs: venv
 	$(VENV)/bin/python -m pip install --quiet -e '.[docs]'
 	$(VENV)/bin/mkdocs build --strict
-	$(PYTEST) -m docs
 
 # The device part with every Python that this machine has.
 pythons:

@@ -17,6 +17,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from hrnet_tf.backend.types import KerasModel
 
 TRAINING_PEOPLE, RANKED_PEOPLE, VALIDATION_PEOPLE = 149_813, 500, 6_352
 BATCH, STEPS = 8, 6
-RANKED = (8, 16)  # images of two rankings: their difference is without what each takes to begin
+RANKED, MAX_RANKED = 8, 1024  # images of a ranking
 MIB = 2**20
 KIB = 2**10
 
@@ -94,10 +95,18 @@ def quantized_training(setup: Setup) -> Times:
 
 
 def ranking(setup: Setup) -> Times:
+    """Times for each further image, of so many images that they take longer than the beginning, which is tracing."""
     model = setup.model()
     model.compile("adam", "mse")
-    fewer, more = (Times.of(partial(hr.rank, model, images_and_targets(model, items))) for items in RANKED)
-    return more.without(fewer).times(1 / (RANKED[1] - RANKED[0]))
+
+    def times(items: int) -> Times:
+        return Times.of(partial(hr.rank, model, images_and_targets(model, items), limit=items))
+
+    times(RANKED)  # the first ranking of a process also loads libraries
+    fewer, items = times(RANKED), 2 * RANKED
+    while (more := times(items)).processor < 2 * fewer.processor and items < MAX_RANKED:
+        items *= 2
+    return more.without(fewer).times(1 / (items - RANKED))
 
 
 def conversion(setup: Setup) -> Times:
@@ -165,8 +174,8 @@ def main() -> None:
     print("| step | s / image | processor s / image | images | together | peak MiB |\n|---|---|---|---|---|---|")
     measured = []
     for step in arguments.steps:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            measured.append(pool.apply(measure, (step, setup)))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # fails where its process is killed
+            measured.append(pool.submit(measure, step, setup).result())
         print(measured[-1], flush=True)
     if arguments.json:
         data = {"setup": asdict(setup), "measurements": [asdict(measurement) for measurement in measured]}

@@ -69,7 +69,7 @@ def test_options_exist(page: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.docs
+@pytest.mark.journey
 @pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page share their names, in order, and run in an empty folder; `{.python .skip}` needs files."""

@@ -14,7 +14,7 @@ LINES = 15  # from own data to a measured pruned int8 file, with the import
 
 
 @pytest.mark.slow
-@pytest.mark.docs
+@pytest.mark.journey
 def test_quickstart(tmp_path: Path) -> None:
     path = EXAMPLES / "quickstart.py"
     spec = importlib.util.spec_from_file_location("quickstart", path)

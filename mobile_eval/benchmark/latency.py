@@ -230,6 +230,7 @@ def bench_interleaved(
     rounds: int = ROUNDS,
     progress: bool = False,
     on_round: Callable[[int], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[LatencyResult]:
     """Measure several models that take turns, so that other load on the machine affects all of them alike.
 
@@ -242,6 +243,7 @@ def bench_interleaved(
         rounds: Number of rounds.
         progress: Whether to show a progress bar.
         on_round: Called after each round with the number of rounds done.
+        clock: Returns seconds. `time.thread_time` counts the processor time of one thread, which other load hardly changes.
 
     Returns:
         The results, in the order of `paths`.
@@ -259,7 +261,7 @@ def bench_interleaved(
         for turn in range(len(models)):
             index = (number + turn) % len(models)
             _timed_ms(models[index].interpreters)
-            samples[index].append(_timed_ms(models[index].interpreters))
+            samples[index].append(_timed_ms(models[index].interpreters, clock))
         if on_round:
             on_round(number + 1)
     return [_result(model, times, backend, INTERLEAVED, before) for model, times in zip(models, samples, strict=True)]
@@ -298,11 +300,11 @@ def _load(path: Path | str, backend: Backend) -> _LoadedModel:
     return _LoadedModel(Path(path), interpreters, load_ms, tuple(_timed_ms(interpreters) for _ in range(WARMUP_RUNS + 1)))
 
 
-def _timed_ms(interpreters: Sequence[Interpreter]) -> float:
-    begun = time.perf_counter()
+def _timed_ms(interpreters: Sequence[Interpreter], clock: Callable[[], float] = time.perf_counter) -> float:
+    begun = clock()
     for interpreter in interpreters:
         interpreter.invoke()
-    return (time.perf_counter() - begun) * 1000
+    return (clock() - begun) * 1000
 
 
 def _result(model: _LoadedModel, samples: Sequence[float], backend: Backend, mode: str, before: Environment) -> LatencyResult:

@@ -15,7 +15,7 @@ from hrnet_tf.runs.run import Run
 from mobile_eval.model.archive import read_description
 from mobile_eval.runtime.interpreter import make_interpreter
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.journey]
 NETWORK = "detect-small-v1 --input-size 64x96 --width 4 --stem-width 8 --stage1-width 4 --modules 1,1,1 --blocks 1"
 TRAIN_OPTIONS = "--rpn-samples 32 --train-proposals 50 --box-samples 16 --batch-size 8 --learning-rate 5e-3"
 

@@ -14,7 +14,7 @@ from hrnet_tf.workflows.demo import DEMOS, Demo, demo_named, run_demo
 from mobile_eval.errors import HRNetError
 from mobile_eval.model.archive import read_description
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.journey]
 MICRO = "--input-size 64x64 --width 4 --head-width 4 --stem-width 4 --stage1-width 4 --modules 1 --blocks 1"
 NETWORKS = {"landmarks": "landmarks-small-v1", "segmentation": "segment-small-v1", "classification": "classify-small-v1"}
 METRICS = {"landmarks": "NME", "segmentation": "mIoU", "classification": "top-1"}

@@ -32,6 +32,7 @@ def _depth() -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.journey
 @pytest.mark.usefixtures("_depth")
 def test_depth_from_training_to_a_report(tmp_path: Path) -> None:
     sources = [

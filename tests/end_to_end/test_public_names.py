@@ -12,7 +12,7 @@ import pytest
 import hrnet_tf as hr
 from hrnet_tf.spec.network import HRNetSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.journey]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.journey]
 DRIVER = """
 from hrnet_tf.workflows.study_presets import PRESETS, StudyPreset, Widths
 network = "pose-small-v1 --input-size 64x64 --modules 1 --blocks 1"

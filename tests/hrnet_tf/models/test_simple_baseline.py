@@ -169,6 +169,7 @@ def test_hrnet_cannot_be_initialized_from_a_baseline(
 
 
 @pytest.mark.slow
+@pytest.mark.journey
 def test_training_quantization_conversion_and_comparison(
     small_baseline: SimpleBaselineSpec, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from mobile_eval.errors import HRNetError
 
 RNG = np.random.default_rng(3)
 IMAGES = RNG.standard_normal((2, 32, 32, 3)).astype(np.float32)
-POSE = HRNetSpec("micro", 4, (32, 32), 3, (StageSpec(1, 1),) * 3, stem_width=6, stage1_blocks=2, stage1_width=3).full()
+POSE = HRNetSpec("micro", 4, (32, 32), 3, (StageSpec(1, 1),) * 2, stem_width=6, stage1_blocks=2, stage1_width=3).full()
 SPECS = {
     "heatmap": POSE,
     "dense": dataclasses.replace(POSE, task="segmentation").full(),
@@ -66,9 +66,9 @@ def test_pruned_channels_are_zero_channels(name: str) -> None:
     smaller = rebuild(model, narrow, channels=kept)
     assert smaller.spec == narrow
     assert smaller.count_params() < 0.75 * model.count_params()
-    expected = zeroed(model, spec, kept).predict(IMAGES, verbose=0)
+    expected = zeroed(model, spec, kept)(IMAGES).numpy()
     assert np.ptp(expected) > 0.1
-    np.testing.assert_allclose(smaller.predict(IMAGES, verbose=0), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(smaller(IMAGES).numpy(), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
 
 
 @pytest.mark.slow
@@ -76,12 +76,12 @@ def test_narrow_network_is_folded_and_narrowed_again() -> None:
     model, kept = randomized(POSE), half(POSE)
     smaller = rebuild(model, POSE.with_widths({group: len(indices) for group, indices in kept.items()}), channels=kept)
     folded = rebuild(smaller, folded=True)
-    expected = smaller.predict(IMAGES, verbose=0)
-    np.testing.assert_allclose(folded.predict(IMAGES, verbose=0), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    expected = smaller(IMAGES).numpy()
+    np.testing.assert_allclose(folded(IMAGES).numpy(), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
     again = rebuild(smaller, smaller.spec.with_widths({"branch0": 1}), channels={"branch0": [1]})
     twice = {**kept, "branch0": [kept["branch0"][1]]}
-    expected = zeroed(model, POSE, twice).predict(IMAGES, verbose=0)
-    np.testing.assert_allclose(again.predict(IMAGES, verbose=0), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    expected = zeroed(model, POSE, twice)(IMAGES).numpy()
+    np.testing.assert_allclose(again(IMAGES).numpy(), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
 
 
 @pytest.mark.slow
@@ -93,8 +93,8 @@ def test_first_block_of_stage_1_stays_and_the_others_leave_their_identity() -> N
     for part in ("gamma", "beta"):
         weights[f"stage1_block1_bn3/{part}"][:] = 0
     set_model_weights(model, weights)
-    expected = model.predict(IMAGES, verbose=0)
-    np.testing.assert_allclose(smaller.predict(IMAGES, verbose=0), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    expected = model(IMAGES).numpy()
+    np.testing.assert_allclose(smaller(IMAGES).numpy(), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
     with pytest.raises(HRNetError, match="stage1_block0"):
         POSE.without({ResidualBlock(1, 0, 0, 0)})
 
@@ -106,12 +106,12 @@ def test_head_on_the_second_branch_computes_what_its_link_gave() -> None:
     moved = rebuild(model, POSE.reading([1]))
     assert moved.output_shape == model.output_shape == (None, 8, 8, 3)
     assert moved.spec.full() == POSE
-    link = FusionLink(4, 0, 1, 0)
+    link = FusionLink(3, 0, 1, 0)
     folded = model_weights(rebuild(model, folded=True))
-    maps = keras.Model(moved.input, moved.get_layer("head_heatmaps").input).predict(IMAGES, verbose=0)
+    maps = keras.Model(moved.input, moved.get_layer("head_heatmaps").input)(IMAGES).numpy()
     linked = maps @ folded[f"{link}_conv1/kernel"][0, 0] + folded[f"{link}_conv1/bias"]
     expected = linked @ folded["head_heatmaps/kernel"][0, 0] + folded["head_heatmaps/bias"]
-    heatmaps = keras.Model(moved.input, moved.get_layer("head_heatmaps").output).predict(IMAGES, verbose=0)
+    heatmaps = keras.Model(moved.input, moved.get_layer("head_heatmaps").output)(IMAGES).numpy()
     np.testing.assert_allclose(heatmaps, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
     assert rebuild(moved, POSE, folded=True).output_shape == model.output_shape
 

@@ -109,6 +109,8 @@ def test_models_take_turns(sleepers: tuple[list[Path], list[str]]) -> None:
     assert len(fast.samples_ms) == len(slow.samples_ms) == 6
     assert slow.min_ms > 2 * fast.min_ms
     assert rounds == [1, 2, 3, 4, 5, 6]
+    [_, slow] = bench_interleaved(paths, rounds=2, clock=time.thread_time)
+    assert slow.max_ms < 4  # sleeping takes 8 ms, and no processor time
 
 
 def test_plain_files_without_description(tmp_path: Path, micro: MicroModels) -> None:

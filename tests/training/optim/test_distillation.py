@@ -22,7 +22,7 @@ from training.optim.trainer_models import DistillationModel
 from training.tasks.pose.losses import HeatmapMSE
 from training.tasks.pose.task import heatmap_distillation_loss
 
-MICRO = {"input_size": 64, "width": 4, "modules": (1, 1, 1), "stem_width": 8, "stage1_width": 4, "blocks": 1}
+MICRO = {"input_size": 64, "width": 4, "modules": (1,), "stem_width": 8, "stage1_width": 4, "blocks": 1}
 IMAGES = np.random.default_rng(0).standard_normal((6, 64, 64, 3)).astype(np.float32)
 TARGETS = {"maps": np.ones((6, 16, 16, 4), np.float32), "classes": np.arange(6) % 3}
 CROSSENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -206,9 +206,9 @@ def test_student_approaches_its_teacher(tiny: HRNetSpec, config: TrainingConfig,
     keras.utils.set_random_seed(0)
     precise = config.replace(precision=precision)
     teacher, student = build_for_training(tiny, precise), build_for_training(tiny, precise)
-    images = np.random.default_rng(0).standard_normal((8, *tiny.input_size, 3)).astype(np.float32)
-    wrong = np.ones((8, *tiny.resolution(0), tiny.classes), np.float32)
-    student.compile(make_optimizer(1e-2, loss_scaling=precision == "float16"), HeatmapMSE())
+    images = np.random.default_rng(0).standard_normal((3, *tiny.input_size, 3)).astype(np.float32)
+    wrong = np.ones((3, *tiny.resolution(0), tiny.classes), np.float32)
+    student.compile(make_optimizer(3e-2, loss_scaling=precision == "float16"), HeatmapMSE())
     distiller = DistillationModel(student, teacher, 1.0, heatmap_distillation_loss)
     teacher_outputs = teacher.predict_on_batch(images)
 
@@ -216,5 +216,5 @@ def test_student_approaches_its_teacher(tiny: HRNetSpec, config: TrainingConfig,
         return float(np.abs(np.float32(student(images, training=True)) - np.float32(teacher_outputs)).mean())
 
     before = distance()
-    distiller.fit(images, wrong, sample_weight=np.ones((8, 1, 1, tiny.classes), np.float32), epochs=200, verbose=0)
+    distiller.fit(images, wrong, sample_weight=np.ones((3, 1, 1, tiny.classes), np.float32), epochs=130, verbose=0)
     assert distance() < 0.5 * before

@@ -25,7 +25,7 @@ from training.pruning.prune import prune
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.rank import rank
 
-SIZES = {"input_size": 64, "width": 4, "modules": (1, 1, 1), "stem_width": 8, "stage1_width": 4, "blocks": 1}
+SIZES = {"input_size": 64, "width": 4, "modules": (1, 1), "stem_width": 8, "stage1_width": 4, "blocks": 1}
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((8, 64, 64, 3)).astype(np.float32)
 TARGETS = {"maps": RNG.uniform(0, 1, (8, 16, 16, 5)).astype(np.float32), "classes": RNG.integers(0, 3, 8)}

@@ -32,7 +32,7 @@ from training.ranking.keras_data import KerasRankingData
 from training.ranking.rank import METHODS, rank, rank_run
 from training.ranking.task_data import TaskRankingData
 
-SIZES = {"input_size": 64, "width": 4, "modules": (1, 1, 1), "stem_width": 8, "stage1_width": 4, "blocks": 1}
+SIZES = {"input_size": 64, "width": 4, "modules": (1, 1), "stem_width": 8, "stage1_width": 4, "blocks": 1}
 COUNT = 6
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((COUNT, 64, 64, 3)).astype(np.float32)
@@ -179,7 +179,7 @@ def test_taylor_of_a_custom_head_is_the_gradient_of_the_gate(heads: KerasModel) 
 def test_bytes_lists_of_outputs_and_losses_by_name() -> None:
     pyramid = (backbone := HRNetBackbone("pose-small-v1", **SIZES)).pyramid_outputs
     photo = keras.Input((64, 64, 3), dtype="uint8", name="photo")
-    nested = keras.Model(backbone.input, [pyramid["P2"], pyramid["P4"]])(keras.layers.Rescaling(1 / 255)(photo))
+    nested = keras.Model(backbone.input, [pyramid["P2"], pyramid["P3"]])(keras.layers.Rescaling(1 / 255)(photo))
     maps = keras.layers.Conv2D(5, 1, name="own_maps")(nested[0])
     classes = keras.layers.Dense(3, name="own_classes")(keras.layers.GlobalAveragePooling2D()(nested[1]))
     model = keras.Model(photo, [maps, classes])
@@ -245,7 +245,7 @@ def test_ranking_as_text_json_data_frame_and_picture(ranking: Any, model: KerasM
     assert svg.count("<svg") == 1
     assert stored["methods"]["random"]["channels"] == {}
     ranking.check_spec(model.spec)
-    with pytest.raises(HRNetError, match=r"`ranking` is of pose-small-v1 with 11 links, but `model` is pose-small-v1 with 10"):
+    with pytest.raises(HRNetError, match=r"`ranking` is of pose-small-v1 with 4 links, but `model` is pose-small-v1 with 3"):
         ranking.check_spec(model.spec.without({min(model.spec.links)}))
 
 
@@ -261,8 +261,8 @@ def test_widths_as_text_and_data_frame(model: KerasModel) -> None:
     assert frame.loc[["stem_conv1", "branch1"], ["stage", "module"]].isna().all(axis=None)
     lines = str(ranking).splitlines()
     assert lines[0].split() == ["link,", "block", "or", "width", "random"]
-    assert [line.split() for line in lines if line.startswith("branch3 ")] == [
-        ["branch3", f"{frame.loc['branch3', 'random']:.2e}"]
+    assert [line.split() for line in lines if line.startswith("branch2 ")] == [
+        ["branch2", f"{frame.loc['branch2', 'random']:.2e}"]
     ]
 
 
