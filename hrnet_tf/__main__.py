@@ -108,11 +108,13 @@ def study(
     Example: [bold]hrnet study --preset small --output runs/study[/bold]
     """
     from hrnet_tf.backend.choice import check_tf_keras
+    from hrnet_tf.workflows.engines import check_executor
     from hrnet_tf.workflows.jobs import job_list
     from hrnet_tf.workflows.run_study import collect_study, run_study, started_study
 
     check_tf_keras("hrnet study")
-    started = started_study(options, output.absolute(), resume=resume or collect, read_only=list_arms)
+    check_executor(engine)
+    started = started_study(options, output.absolute(), resume=resume, read_only=list_arms or collect)
     command = typer.main.get_command(app)
 
     def run_command(arguments: list[str]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BYTES_PER_GB = 1e9
 RETRIES = 3  # of a job whose Ray worker died
+MODULES = {"slurm": "submitit", "ray": "ray"}  # of the executors
 TRACE_RULE = "-" * 22  # around the traceback in errors of submitit
 RAY_WAIT_SECONDS = 0.1
 
@@ -32,15 +33,16 @@ def engine_of(options: EngineOptions, folder: Path) -> Engine:
     Args:
         options: "slurm" or "ray", and the resources of each job.
         folder: Folder for logs.
-
-    Raises:
-        HRNetError: The engine is not installed, or there is no SLURM.
     """
-    if options.executor == "ray":
-        return RayEngine(options)
-    if shutil.which("sbatch") is None:
+    return RayEngine(options) if options.executor == "ray" else SlurmEngine(options, folder, "slurm")
+
+
+def check_executor(options: EngineOptions) -> None:
+    """Raise HRNetError if the engine of the options is not installed, or there is no SLURM; before anything is written."""
+    if options.executor == "slurm" and shutil.which("sbatch") is None:
         raise HRNetError("`executor` slurm needs the command sbatch, which is not on the PATH: expected a login node")
-    return SlurmEngine(options, folder, "slurm")
+    if options.executor in MODULES:
+        optional_module(MODULES[options.executor], options.executor)
 
 
 def optional_module(name: str, extra: str) -> ModuleType:

@@ -15,6 +15,7 @@ from mobile_eval.typed import JsonObject, checked, checked_entry
 
 MANIFEST = "study.json"
 STUDY, RESOURCES = "Study", "Cluster"  # headings in --help
+PRECISIONS = ("float32", "bfloat16", "float16")
 EXECUTORS = ("local", "slurm", "ray")
 
 
@@ -41,10 +42,16 @@ class StudyOptions:
         panel=STUDY,
     )
 
-    def size(self) -> StudyPreset:
-        """Return the preset with the options that are set. Raises HRNetError if there is no such preset."""
+    def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise HRNetError(f"`preset` must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if self.precision not in PRECISIONS:
+            raise HRNetError(f"`precision` must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.hold_out is not None and not 0 < self.hold_out < 1:
+            raise HRNetError(f"`hold_out` must be between 0 and 1, got {self.hold_out:g}")
+
+    def size(self) -> StudyPreset:
+        """Return the preset with the options that are set."""
         values = {name: getattr(self, name) for name in ("epochs", "fine_tuning_epochs", "seeds")}
         return replace(PRESETS[self.preset], **{name: value for name, value in values.items() if value is not None})
 

@@ -106,7 +106,15 @@ TRAIN = "train pose-small-v1 --input-size 64x64 --epochs 1"
         (TRAIN + " {data} --link-dropout 1 --output {out}", "link-dropout must be at least 0 and below 1, got 1"),
         ("study --preset huge --output {out}", "'huge'"),
         ("study --preset lspet --output {out}", "--preset lspet"),
-        ("study --images {drawn}/images --output {out}", "all three"),
+        ("study --images {drawn}/images --output {out}", "data need all of --train-annotations"),
+        ("study --hold-out 1.5 --output {out}", "--hold-out must be between 0 and 1, got 1.5"),
+        ("study --precision float8 --output {out}", "'float8'"),
+        ("study --executor condor --output {out}", "'condor'"),
+        ("study --output {out} --collect", "no finished arm"),
+        (
+            "data split {drawn}/person_keypoints_train.json --fraction 2 --output {out}",
+            "--fraction must be between 0 and 1, got 2",
+        ),
         (
             "restore {drawn}/no.tflite --annotations {drawn}/person_keypoints_val.json --images {drawn}/images --output {out}",
             "cannot read",

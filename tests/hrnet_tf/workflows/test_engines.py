@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.hrnet_tf.workflows.engine_jobs.jobs import EPOCHS
+from tests.hrnet_tf.workflows.engine_jobs.jobs import EPOCHS, EVENTS
 from tests.support.environments import ROOT, make_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.external]
@@ -21,15 +21,15 @@ SCRIPTS = Path(__file__).with_name("engine_jobs")
 
 
 def run_engine(script: str, package: str, tmp_path: Path) -> dict[str, Any]:
-    """Runs a script in an environment that has `package` besides what this one has, and returns the JSON that it prints."""
+    """Runs a script in an environment that has `package` besides what this one has, and returns what it noted."""
     python = make_environment(tmp_path / "environment", sys.executable, package)
     path = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [python, SCRIPTS / script, tmp_path / "study"]
     completed = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
     assert completed.returncode == 0, completed.stdout[-3000:] + completed.stderr[-3000:]
-    result: dict[str, Any] = json.loads(next(line for line in completed.stdout.splitlines() if line.startswith("{")))
-    return result
+    events: dict[str, Any] = json.loads((tmp_path / "study" / EVENTS).read_text())
+    return events
 
 
 def check_resumed(study: Path, rows: list[str]) -> None:

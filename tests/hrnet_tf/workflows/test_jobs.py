@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hrnet_tf.workflows.engines import engine_of, optional_module
+from hrnet_tf.workflows.engines import check_executor, optional_module
 from hrnet_tf.workflows.jobs import Job, Submitted, run_here, run_job, run_on
 from hrnet_tf.workflows.steps import step
 from hrnet_tf.workflows.study_options import EngineOptions
@@ -78,14 +78,14 @@ def test_a_job_runs_commands_in_this_process(capsys: pytest.CaptureFixture[str])
         run_job(Job("models", (step("models pose-w0"),)))
 
 
-def test_options_of_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.defpath)
     with pytest.raises(HRNetError, match="'condor'"):
         EngineOptions("condor")
     with pytest.raises(HRNetError, match=r"`gpus` .* got 0.5"):
         EngineOptions("slurm", gpus=0.5)
     with pytest.raises(HRNetError, match="sbatch"):
-        engine_of(EngineOptions("slurm"), tmp_path)
+        check_executor(EngineOptions("slurm"))
     with pytest.raises(HRNetError, match=r"pip install 'hrnet-tf\[ray\]'"):
         optional_module("no_such_engine", "ray")
     assert EngineOptions(memory="2GiB").memory_bytes == 2 * 2**30

@@ -18,6 +18,7 @@ from hrnet_tf.workflows.study import Study, arms
 from hrnet_tf.workflows.study_options import MANIFEST, StudyOptions
 from hrnet_tf.workflows.study_presets import PRESETS
 from mobile_eval.errors import HRNetError
+from tests.support.program import parse
 from training.pruning.width_matching import with_width
 
 OUT = Path("/out")
@@ -119,6 +120,12 @@ def test_jobs_wait_for_what_their_commands_read() -> None:
             typed = options_of(step.arguments)
             made[typed.get("--output", "")] = job.name
     assert made["/out/report"] == "report"
+
+
+def test_commands_and_options_exist() -> None:
+    for options in (StudyOptions(hold_out=0.2, profile=["a.json", "b.json"]), LSPET):
+        for step in (step for job in Study.of(options, OUT).jobs() for step in job.steps):
+            parse(step.arguments)
 
 
 def test_settings_are_chosen_on_a_part_of_the_training_set() -> None:

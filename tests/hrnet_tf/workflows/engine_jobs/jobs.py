@@ -10,6 +10,7 @@ from hrnet_tf.workflows.steps import step
 from training.data.synthetic import write_synthetic_people
 
 EPOCHS = 25
+EVENTS = "events.json"  # what a script notes for its test
 NETWORK = "pose-small-v1 --input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 1 --blocks 1"
 
 

@@ -1,4 +1,4 @@
-"""Runs the jobs on two Ray workers, kills the one that trains `a` on the way, and prints what happened as JSON."""
+"""Runs the jobs on two Ray workers, kills the one that trains `a` on the way, and writes what happened as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import ray
 from hrnet_tf.workflows.engines import RayEngine
 from hrnet_tf.workflows.jobs import run_on
 from hrnet_tf.workflows.study_options import EngineOptions
-from tests.hrnet_tf.workflows.engine_jobs.jobs import training_jobs, wait_for_epochs
+from tests.hrnet_tf.workflows.engine_jobs.jobs import EVENTS, training_jobs, wait_for_epochs
 
 
 def workers(title: str) -> list[int]:
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     killer.start()
     run_on(RayEngine(EngineOptions("ray", cpus=1)), training_jobs(folder), poll_seconds=0.1)
     killer.join()
-    print("\n" + json.dumps(events))
+    (folder / EVENTS).write_text(json.dumps(events))
 
 
 if __name__ == "__main__":

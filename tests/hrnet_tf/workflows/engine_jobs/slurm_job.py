@@ -11,7 +11,7 @@ from hrnet_tf.workflows.jobs import Job, run_on
 from hrnet_tf.workflows.steps import step
 from hrnet_tf.workflows.study_options import EngineOptions
 from mobile_eval.errors import HRNetError
-from tests.hrnet_tf.workflows.engine_jobs.jobs import training_jobs, wait_for_epochs
+from tests.hrnet_tf.workflows.engine_jobs.jobs import EVENTS, training_jobs, wait_for_epochs
 
 OPTIONS = EngineOptions("slurm", cpus=1, memory="4GiB", partition="none")
 
@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
     except HRNetError as failure:
         message = str(failure)
     run_on(SlurmEngine(OPTIONS, folder / "debug", "debug"), [Job("c", jobs[2].steps)])
-    print("\n" + json.dumps({"rows": rows, "error": error, "message": message}))
+    (folder / EVENTS).write_text(json.dumps({"rows": rows, "error": error, "message": message}))
 
 
 if __name__ == "__main__":
