@@ -112,10 +112,9 @@ def drawn_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def detector_spec() -> HRNetSpec:
-    """A micro detector of two classes for 64x96 images."""
-    stages = (StageSpec(1, 1),) * 3
+    """A micro detector of two classes for 64x96 images, with two branches and two modules."""
     sizes = {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4, "head_width": 8}
-    return HRNetSpec("micro-detector", 4, (64, 96), 2, stages, task="detection", **sizes).full()
+    return HRNetSpec("micro-detector", 4, (64, 96), 2, (StageSpec(2, 1),), task="detection", **sizes).full()
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,8 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +137,7 @@ def quantize_run(
     """
     output, execution = Path(output), execution or Execution()
     _check_quantizable(run, config, output, execution, resume=resume)
+    save_companions = _companions(run)
     train_data, val_data = load_data(config, run.category)
     check_category(run, train_data)
     log_skipped(config.data.train, train_data)
@@ -153,8 +153,7 @@ def quantize_run(
         model = quantize(
             float_model, calibration, keep_zeros=bool(run.config.get("sparsity")), memory_budget=execution.memory_budget
         )
-    companions = functools.partial(_copy_companions, run, quantized)
-    fit(quantized, model, config, train_data, val_data, execution=execution, companions=companions)
+    fit(quantized, model, config, train_data, val_data, execution=execution, companions=lambda: save_companions(quantized))
     return quantized
 
 
@@ -169,13 +168,17 @@ def _check_quantizable(run: Run, config: TrainingConfig, output: Path, execution
         raise HRNetError(f"{run.path} is quantized already; quantize the run it was made from: {run.parent_path}")
 
 
-def _copy_companions(run: Run, quantized: Run) -> None:
-    """Copy the ranking and the pruning of the network, if any, to the quantized run."""
-    if run.is_ranked:
-        ranking = run.ranking
-        save_ranking(quantized.path, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
-    if pruning := load_pruning(run):
-        save_pruning(quantized, pruning)
+def _companions(run: Run) -> Callable[[Run], None]:
+    """Read the ranking and the pruning of a run, if any, and return a function that writes them to another run."""
+    ranking, pruning = run.ranking if run.is_ranked else None, load_pruning(run)
+
+    def save(other: Run) -> None:
+        if ranking:
+            save_ranking(other.path, dataclasses.replace(ranking, source_run=ranking.source_run or str(run.path)))
+        if pruning:
+            save_pruning(other, pruning)
+
+    return save
 
 
 def calibration_batches(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.backend.graph import flat
-from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
+from hrnet_tf.backend.graph import layer_calls
+from hrnet_tf.backend.keras_module import BACKEND, keras, tf
 from hrnet_tf.backend.types import Images, KerasModel, Tensor, TFFunction
 
 Outputs: TypeAlias = Any  # an array, or a dictionary of arrays by the names of the outputs
@@ -22,7 +23,7 @@ class Inference:
     the mean) of every layer needs little memory; a direct call of the model keeps all layers.
 
     Args:
-        model: The model.
+        model: The model, or a function of inputs and `training` that calls models.
         input_shape: Shape of one input, without the batch.
 
     Example:
@@ -61,17 +62,28 @@ def as_arrays(outputs: Tensor | dict[str, Tensor]) -> Outputs:
     return np.asarray(outputs)
 
 
-def extremes_model(model: KerasModel) -> KerasModel:
-    """Return a model of the minimum and maximum (2,) of the output of each layer, by its name; over all calls, if it is shared.
+def layer_outputs(model: KerasModel) -> dict[str, list[Tensor]]:
+    """Return the output tensors of each layer of a functional model by its name, one for each call, if it is shared."""
+    outputs: dict[str, list[Tensor]] = {layer.name: [] for layer in model.layers}
+    for call in layer_calls(model):
+        outputs[call.layer.name].extend(call.outputs)
+    return {name: tensors or [model.get_layer(name).output] for name, tensors in outputs.items()}  # input layers are not called
 
-    Args:
-        model: A functional model that shares no layers with others.
+
+def extremes(outputs: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
+    """Return the minimum and maximum (2,) of tensors by layer, over all calls of a layer that is shared.
+
+    Call it in a `tf.function`: as Keras layers, these operations would take longer to build than the model itself.
     """
-    extremes: dict[str, Tensor] = {}
-    for layer in model.layers:
-        outputs = [x for node in range(len(layer.inbound_nodes)) for x in flat(layer.get_output_at(node))]
-        minima, maxima = ([ops.cast(reduce(x), "float32") for x in outputs] for reduce in (keras.backend.min, keras.backend.max))
-        extremes[layer.name] = keras.backend.stack(
-            [keras.backend.min(keras.backend.stack(minima)), keras.backend.max(keras.backend.stack(maxima))]
-        )
-    return keras.Model(model.input, extremes)
+    reduced = {}
+    for name, tensors in outputs.items():
+        values = [tf.cast(x, tf.float32) for x in tensors]
+        minima, maxima = [tf.reduce_min(x) for x in values], [tf.reduce_max(x) for x in values]
+        reduced[name] = tf.stack([tf.reduce_min(minima), tf.reduce_max(maxima)])
+    return reduced
+
+
+def layer_extremes(model: KerasModel) -> Inference:
+    """Return a function from inputs (N, ...) to the minimum and maximum (2,) of each layer's output by its name."""
+    every_layer = keras.Model(model.input, layer_outputs(model))
+    return Inference(lambda batch, training: extremes(every_layer(batch, training=training)), model.input_shape[1:])

@@ -19,7 +19,7 @@ from hrnet_tf.backend.types import Images, KerasLayer, KerasModel, QuantizeConfi
 from hrnet_tf.models.build import build_model
 from hrnet_tf.models.detection.two_stage import DetectorStages, JoinedDetector, is_detector
 from hrnet_tf.models.functional import HRNetModel
-from hrnet_tf.models.inference import Inference, extremes_model
+from hrnet_tf.models.inference import layer_extremes
 from hrnet_tf.models.layers import StemPadding, Upsampling
 from hrnet_tf.models.rebuild import dtype_policy
 from hrnet_tf.models.trunk import hrnet_spec_of
@@ -195,7 +195,7 @@ def _extremes(model: KerasModel) -> Callable[[Images], Mapping[str, NDArray[np.f
         from hrnet_tf.models.detection.quantization import detector_extremes
 
         return detector_extremes(model)
-    return Inference(extremes_model(model), model.input_shape[1:])
+    return layer_extremes(model)
 
 
 def _as_ranges(extremes: Mapping[str, NDArray[np.float32]]) -> Ranges:

@@ -5,6 +5,7 @@ Most kills are simulated exactly before a file is renamed; others are a real SIG
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from hrnet_tf.runs.history import read_history
 from hrnet_tf.runs.ranking import Ranking, save_ranking
 from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
-from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.model.archive import read_description
 from tests.support.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
@@ -53,7 +54,7 @@ def assert_same_weights(run: Path, expected: Path, *, relative: float = 0.0, abs
         np.testing.assert_allclose(actual_weights[name], array, rtol=relative, atol=absolute, err_msg=name)
 
 
-KILLS = {  # the files before which each command is killed; those that all write are tested once
+KILLS = {  # the files before which each command is killed, one after another; those that all write are tested once
     "train": ("weights.safetensors", "history.csv", "checkpoint.safetensors"),
     "prune": ("links.svg", "run.json"),
     "quantize": ("ranking.json",),
@@ -62,29 +63,28 @@ KILLS = {  # the files before which each command is killed; those that all write
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", KILLS)
-def test_training_killed_before_each_file(
-    step: str, small: HRNetSpec, tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path
-) -> None:
-    start = ranked_run(small if step == "prune" else tiny, tmp_path / "start")
+def test_training_killed_before_each_file(step: str, tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+    """The command is resumed after each kill, and killed before the next file, until it may end."""
+    three_links = dataclasses.replace(tiny, stages=(StageSpec(2, 1),), links=frozenset()).full()
+    start = ranked_run(three_links if step == "prune" else tiny, tmp_path / "start")
     one_epoch = config.replace(epochs=1, val=None, batch_size=16)
     commands: dict[str, Command] = {
         "train": lambda output, resume: train(tiny, one_epoch, output, resume=resume),
         "prune": lambda output, resume: prune_run(start, PruneOptions(Budget(keep_links=0.5)), one_epoch, output, resume=resume),
         "quantize": lambda output, resume: quantize_run(start, one_epoch, output, resume=resume),
     }
-    command, uninterrupted = commands[step], tmp_path / "uninterrupted" / "run"
+    command, uninterrupted, output = commands[step], tmp_path / "uninterrupted" / "run", tmp_path / "killed" / "run"
     command(uninterrupted, False)
-    for file in KILLS[step]:
-        output = tmp_path / file / "run"
+    for number, file in enumerate(KILLS[step]):
         with pytest.MonkeyPatch.context() as patch:
             kill_before_rename(patch, file)
-            with pytest.raises(KilledError):
-                command(output, False)
-        command(output, True)
-        assert_same_weights(output, uninterrupted)
-        files = [{path.name for path in folder.iterdir()} for folder in (output, uninterrupted)]
-        assert files[0] <= files[1]  # no partial files
-        assert files[1] - files[0] <= {CHECKPOINT}  # a run that was complete when killed has no checkpoint
+            with pytest.raises(KilledError, match=file):
+                command(output, number > 0)
+    command(output, True)
+    assert_same_weights(output, uninterrupted)
+    files = [{path.name for path in folder.iterdir()} for folder in (output, uninterrupted)]
+    assert files[0] <= files[1]  # no partial files
+    assert files[1] - files[0] <= {CHECKPOINT}  # a run that was complete when killed has no checkpoint
 
 
 @pytest.mark.slow
@@ -110,24 +110,30 @@ def test_first_file_of_a_conversion_is_written_last(task: str, tiny: HRNetSpec, 
             assert json.loads(path.with_suffix(".json").read_text()) == read_description(path).to_json()
 
 
-NETWORK = "--input-size 64x64 --width 4 --stem-width 4 --stage1-width 4 --modules 1 --blocks 1"
+BOTH = """
+import sys
+from hrnet_tf.__main__ import main
+
+*options, uninterrupted, killed = sys.argv[1:]
+for output in ([uninterrupted], [killed, "--resume"]):
+    sys.argv = ["hrnet", *options, *output]
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+"""
+NETWORK = "--input-size 32x32 --width 4 --stem-width 4 --stage1-width 4 --modules 1 --blocks 1"
 
 
 @pytest.mark.slow
 def test_training_resumes_after_sigkill(drawn: Path, tmp_path: Path) -> None:
     splits = (f"--{split}-annotations {drawn}/person_keypoints_{split}.json" for split in ("train", "val"))
     data = f"{' '.join(splits)} --images {drawn}/images --batch-size 8 --epochs 3"
-    command = [sys.executable, "-m", "hrnet_tf", "train", "pose-small-v1", *NETWORK.split(), *data.split(), "--output"]
+    options = ["train", "pose-small-v1", *NETWORK.split(), *data.split(), "--output"]
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # the same order of sums
-
-    def finish(output: Path, *options: str) -> None:
-        subprocess.run([*command, str(output), *options], env=environment, capture_output=True, timeout=600, check=True)
-
-    finish(tmp_path / "uninterrupted")
-    output = tmp_path / "killed"
-    with subprocess.Popen(
-        [*command, str(output)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as child:
+    output, uninterrupted = tmp_path / "killed", tmp_path / "uninterrupted"
+    command, silent = [sys.executable, "-m", "hrnet_tf", *options, str(output)], subprocess.DEVNULL
+    with subprocess.Popen(command, env=environment, stdout=silent, stderr=silent, start_new_session=True) as child:
         start_time = time.monotonic()
         while not (output / CHECKPOINT).exists():  # kills before the first checkpoint are simulated above
             assert child.poll() is None
@@ -135,9 +141,10 @@ def test_training_resumes_after_sigkill(drawn: Path, tmp_path: Path) -> None:
             time.sleep(0.01)
         os.killpg(child.pid, signal.SIGKILL)
     assert 1 <= len(read_history(output)) < 3
-    finish(output, "--resume")
-    assert_same_weights(output, tmp_path / "uninterrupted", relative=1e-6, absolute=1e-7)
-    for uninterrupted, resumed in zip(read_history(tmp_path / "uninterrupted"), read_history(output), strict=True):
+    both = [sys.executable, "-c", BOTH, *options, str(uninterrupted), str(output)]
+    subprocess.run(both, env=environment, capture_output=True, timeout=600, check=True)
+    assert_same_weights(output, uninterrupted, relative=1e-6, absolute=1e-7)
+    for expected, resumed in zip(read_history(uninterrupted), read_history(output), strict=True):
         assert set(resumed) >= {"loss", "val_pck"}
-        assert resumed == pytest.approx(uninterrupted, rel=1e-6)
-    assert {path.name for path in output.iterdir()} == {path.name for path in (tmp_path / "uninterrupted").iterdir()}
+        assert resumed == pytest.approx(expected, rel=1e-6)
+    assert {path.name for path in output.iterdir()} == {path.name for path in uninterrupted.iterdir()}

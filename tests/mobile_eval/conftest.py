@@ -212,7 +212,7 @@ def converted(task: str, channels: int, precision: str) -> tuple[Any, bytes]:
     from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
     keras.utils.set_random_seed(3)
-    spec = HRNetSpec("micro", 4, TASK_SIZE, channels, (StageSpec(1, 1),) * 3, 8, 1, 4, task=task, interpolation="bilinear").full()
+    spec = HRNetSpec("micro", 4, TASK_SIZE, channels, (StageSpec(1, 1),), 8, 1, 4, task=task, interpolation="bilinear").full()
     model = build_model(spec, folded=True)
     random = np.random.default_rng(0)
     output_layer = next(layer for layer in reversed(model.layers) if layer.weights)

@@ -27,7 +27,7 @@ from training.train import dataset_summary, train
 
 pytestmark = pytest.mark.slow
 
-MICRO = "--width 4 --modules 1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 64x64 --batch-size 8"
+MICRO = "--width 4 --modules 1 --blocks 1 --stem-width 8 --stage1-blocks 1 --stage1-width 4 --input-size 32x32 --batch-size 8"
 
 
 def test_pose_w32_is_trained_by_the_coco_recipe(drawn: Path, tmp_path: Path, hrnet: Hrnet) -> None:
@@ -54,21 +54,21 @@ def test_pose_w32_is_trained_by_the_coco_recipe(drawn: Path, tmp_path: Path, hrn
     assert "--sigma was 2.0, is now 3.0" in ended.err
 
 
-def test_pose_network_is_initialized_from_an_imagenet_trunk(small: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
+def test_pose_network_is_initialized_from_an_imagenet_trunk(tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     """The full trunk is loaded from an import with and without a spec."""
-    classifier = dataclasses.replace(small, task="classification", classes=5, links=frozenset()).full()
+    classifier = dataclasses.replace(tiny, task="classification", classes=5, links=frozenset()).full()
     run = Run(tmp_path / "classifier", "import", classifier, {"name": "classification", "classes": 5}, {})
     save_run(run)
     save_weights(run.weights_path, model_weights(build_model(classifier)))
     export_run(run, tmp_path / "imagenet.npz", "official")
     full_network, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "full")
-    trunk, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "trunk", small)
+    trunk, _ = import_checkpoint(tmp_path / "imagenet.npz", tmp_path / "trunk", tiny)
     expected = load_weights(run.weights_path)
     for start in (full_network, trunk):
-        frozen_config = config.replace(epochs=1, learning_rate=1e-9)
-        trained = load_weights(train(small, frozen_config, tmp_path / f"from-{start.path.name}", init=start).weights_path)
+        frozen_config = config.replace(epochs=1, learning_rate=1e-9, val=None)
+        trained = load_weights(train(tiny, frozen_config, tmp_path / f"from-{start.path.name}", init=start).weights_path)
         kernels = [name for name in trained if name.endswith("/kernel") and not name.startswith("head")]
-        assert len(kernels) > 20
+        assert len(kernels) == 13
         for name in kernels:
             np.testing.assert_allclose(trained[name], expected[name], atol=1e-6, err_msg=name)
 

@@ -74,7 +74,7 @@ class LearnedGates:
 
     def __call__(self, network: GatedNetwork, data: RankingData) -> Scores:
         """Return the importance of each unit."""
-        loss, _ = data.measure(network.build())
+        loss, _ = data.measure(network.model)
         check_loss(loss)
         keras.utils.set_random_seed(self.seed)
         kind = HardConcreteGate if self.penalty == "l0" else UnitGate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import zlib
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from hrnet_tf.backend.types import KerasModel
 from hrnet_tf.checkpoints.to_torch import official_arrays
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.models.build import build_model
@@ -24,7 +26,7 @@ def micro() -> Micro:
     """A function that returns the spec of a micro network for a task, with changes."""
 
     def make(task: str, **changes: object) -> HRNetSpec:
-        stages = (StageSpec(1, 1),) * (3 if task in ("pose", "detection") else 2)  # few layers to build
+        stages = (StageSpec(1, 1),) * {"pose": 3, "landmarks": 1}.get(task, 2)  # few layers to build
         sizes: dict[str, object] = {"width": 4, "input_size": (64, 64), "classes": 5, "stages": stages}
         sizes |= {"stem_width": 8, "stage1_blocks": 1, "stage1_width": 4}
         interpolation = "bilinear" if task in ("segmentation", "landmarks") else "nearest"
@@ -34,13 +36,20 @@ def micro() -> Micro:
 
 
 @pytest.fixture(scope="session")
-def checkpoint() -> Callable[[Network], Arrays]:
+def built() -> Callable[[Network], KerasModel]:
+    """`build_model`, which builds networks that differ only in name and input size once: that takes a second or more."""
+    build = functools.cache(build_model)
+    return lambda spec: build(dataclasses.replace(spec, name="micro", input_size=(64, 64)))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(built: Callable[[Network], KerasModel]) -> Callable[[Network], Arrays]:
     """A function that returns the arrays of a network in the official layout, with random values."""
 
     @functools.cache
     def arrays(spec: Network) -> Arrays:
         weights = {}
-        for name, array in model_weights(build_model(spec)).items():
+        for name, array in model_weights(built(spec)).items():
             rng = np.random.default_rng(zlib.crc32(name.encode()))
             low, high = (0.5, 1.5) if name.endswith(("gamma", "variance")) else (-0.5, 0.5)
             weights[name] = rng.uniform(low, high, array.shape).astype(np.float32)

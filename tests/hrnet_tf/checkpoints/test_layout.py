@@ -6,12 +6,14 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hrnet_tf.backend.types import KerasModel
+from hrnet_tf.checkpoints import from_torch
 from hrnet_tf.checkpoints.from_torch import load_into_network
 from hrnet_tf.checkpoints.infer_spec import infer_network, kind_of
 from hrnet_tf.checkpoints.layer_names import official_names
@@ -19,7 +21,6 @@ from hrnet_tf.checkpoints.layout import entries
 from hrnet_tf.checkpoints.to_torch import official_arrays
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.models.build import build_model
-from hrnet_tf.runs.weights import model_weights
 from hrnet_tf.spec.architectures import Network
 from hrnet_tf.spec.baseline import SimpleBaselineSpec
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
@@ -67,14 +68,20 @@ def as_openmmlab(arrays: Arrays, task: str) -> Arrays:
     return renamed
 
 
+@pytest.fixture(scope="module", autouse=True)
+def networks_are_built_once(built: Callable[[Network], KerasModel]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(from_torch, "build_model", built)
+        yield
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_every_variable_round_trips(task: str, micro: Micro, checkpoint: Make) -> None:
     spec = micro(task)
-    variables = model_weights(build_model(spec))
-    assert {entry.variable for entry in entries(spec)} == set(variables)
     arrays = checkpoint(spec)
     _, weights, report = load_into_network(arrays)
+    assert {entry.variable for entry in entries(spec)} == set(weights)  # the variables of the Keras model
     assert (report.missing, report.unexpected) == ((), ())
     exported = official_arrays(spec, weights)
     assert list(exported) == list(arrays)
@@ -129,7 +136,7 @@ def test_wrappers_and_counters_are_stripped() -> None:
     ("task", "changes"),
     [
         ("pose", {"classes": 16, "width": 6}),
-        ("segmentation", {"stages": (StageSpec(1, 2), StageSpec(2, 2), StageSpec(1, 2))}),
+        ("segmentation", {"stages": (StageSpec(1, 2), StageSpec(2, 2))}),
         ("classification", {"block": "bottleneck", "width": 8}),
         ("pose", {"stages": (StageSpec(1, 1), StageSpec(1, 1))}),
     ],

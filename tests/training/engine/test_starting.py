@@ -28,10 +28,10 @@ from training.train import train
 
 
 @pytest.fixture
-def run(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
+def run(tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> Run:
     """A run that is not yet on disk."""
     data = [load_keypoints(source) for source in (config.data.train, config.data.val) if source]
-    return Run(tmp_path / "run", "train", spec, data[0].label_schema, config.to_json(), None, inputs_of(config, *data))
+    return Run(tmp_path / "run", "train", tiny, data[0].label_schema, config.to_json(), None, inputs_of(config, *data))
 
 
 def with_config(run: Run, **changes: Any) -> Run:
@@ -194,8 +194,8 @@ def test_failed_quantization_leaves_no_folder(damaged: str, run: Run, config: Tr
     ],
 )
 def test_bad_settings_leave_no_folder(
-    change: dict[str, Any], message: str, spec: HRNetSpec, config: TrainingConfig, tmp_path: Path
+    change: dict[str, Any], message: str, tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(HRNetError, match=message):
-        train(spec, config.replace(**change), tmp_path / "run")
+        train(tiny, config.replace(**change), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -30,14 +30,14 @@ from training.ranking.scores import rank_correlation
 from training.ranking.task_data import TaskRankingData
 from training.tasks.pose.settings import PoseSettings
 
-UNUSED: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(3, 1, 2, 0), ResidualBlock(3, 1, 0, 0))
+UNUSED: tuple[Unit, ...] = (FusionLink(3, 0, 2, 0), FusionLink(2, 0, 0, 1), ResidualBlock(3, 0, 0, 0))
 
 
 @pytest.fixture(scope="module")
 def spec() -> HRNetSpec:
-    """Three branches and two modules in stage 3."""
-    stages = (StageSpec(1, 1), StageSpec(2, 1))
-    return HRNetSpec("micro", 4, (64, 64), 17, stages, stem_width=8, stage1_blocks=1, stage1_width=4).full()
+    """Three branches."""
+    stages = (StageSpec(1, 1), StageSpec(1, 1))
+    return HRNetSpec("micro", 4, (32, 32), 17, stages, stem_width=8, stage1_blocks=1, stage1_width=4).full()
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_unused_units_have_no_importance(network: GatedNetwork, data: TaskRankin
 
 @pytest.mark.slow
 def test_leave_one_out_is_the_loss_of_the_smaller_network(network: GatedNetwork, data: TaskRankingData) -> None:
-    unit = FusionLink(3, 1, 1, 0)
+    unit = FusionLink(3, 0, 1, 0)
     effect = removal_effects(dataclasses.replace(network, units=(unit,)), data)[unit]
     smaller = build_model(network.spec.without({unit}))
     set_model_weights(smaller, model_weights(network.model))
@@ -100,7 +100,7 @@ def test_leave_one_out_is_the_loss_of_the_smaller_network(network: GatedNetwork,
 
 @pytest.mark.slow
 def test_taylor_is_the_gradient_of_the_gate(network: GatedNetwork, data: TaskRankingData) -> None:
-    unit = FusionLink(3, 1, 1, 0)
+    unit = FusionLink(3, 0, 1, 0)
     zeros = with_targets(data, 0 * data.arrays[1])
     gated = dataclasses.replace(network, units=(unit,))
     model = gated.build()

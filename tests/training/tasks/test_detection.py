@@ -217,8 +217,8 @@ def test_ranking_loss_is_deterministic(trained: Trained, data: DetectionDataset,
 def test_taylor_scores_most_links(trained: Trained, data: DetectionDataset, detector_spec: HRNetSpec) -> None:
     network = GatedNetwork.of(trained[0])
     scores = Taylor(4)(network, TaskRankingData.prepare(data.head(4), detector_spec, SMALL))
-    assert len(scores) == 20
-    assert sum(score > 0 for score in scores.values()) >= 15
+    assert len(scores) == 4
+    assert sum(score > 0 for score in scores.values()) >= 3
 
 
 @pytest.mark.slow

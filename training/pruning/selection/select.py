@@ -115,8 +115,9 @@ class Selector:
     def smallest(self) -> Selection:
         """The cheapest network of all that can be selected."""
         units = frozenset(self.importance.units)
-        alone = [self.spec.without(units - {link}) for link in self.spec.links & units] or [self.spec.without(units)]
-        networks = [self._narrowest(spec) for spec in alone if spec.links]
+        bare = self.spec.without(units)
+        smallest = [bare] if bare.links else [self.spec.without(units - {link}) for link in self.spec.links]
+        networks = [self._narrowest(spec) for spec in smallest if spec.links]
         spec, channels = min(networks, key=lambda network: self.cost_model.cost(network[0]))
         lost = self.lost(spec, channels)
         return Selection(spec, channels, self.cost_model.cost(spec), lost, lost)
