@@ -98,9 +98,7 @@ def rank(
         ),
     ] = None,
     include_blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
-    include_widths: Annotated[
-        bool, typer.Option("--widths", help="Rank the channels of each width group too.")
-    ] = False,
+    include_widths: Annotated[bool, typer.Option("--widths", help="Rank the channels of each width group too.")] = False,
     limit: Annotated[int, typer.Option(help="Number of items of the ranking set; the first ones are used.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
     memory_budget: Annotated[str, typer.Option(help="Memory for examples and activations, such as 512MiB.")] = "1GiB",
