@@ -13,6 +13,7 @@ from training.ranking.channels import random_channels
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.keras_data import KerasRankingData
 from training.ranking.masks import LostImportance, Mask, MaskedNetwork, RandomMasks, fitted_factors, random_mask, single_factor
+from training.ranking.rank import rank_network
 
 INNER = "stage3_module1_branch2_block0_conv1"
 LAST_WAY_OUT = FusionLink(3, 1, 2, 0)  # of branch 2
@@ -82,6 +83,17 @@ def test_importance_by_masks(micro_network: GatedNetwork, micro_data: KerasRanki
     assert importance.r2 <= 1 >= importance.taylor_r2
     blocks = GatedNetwork(micro_network.model, tuple(unit for unit in micro_network.units if isinstance(unit, FusionLink)))
     assert method(blocks, micro_data).keys() == micro_network.spec.links
+
+
+@pytest.mark.slow
+def test_rank_by_masks(micro_network: GatedNetwork, micro_data: KerasRankingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = RandomMasks(masks=6)
+    monkeypatch.setattr("training.ranking.rank.METHODS", {"masks": method})
+    halves = [method.measure(micro_network, half, include_widths=True) for half in micro_data.halves()]
+    ranking = rank_network(micro_network, micro_data, ["masks"], include_widths=True)
+    unit, group = micro_network.units[0], "branch1"
+    assert ranking.importance()[unit] == pytest.approx(np.mean([half.units[unit] for half in halves]))
+    assert ranking.channels["masks"][group] == pytest.approx(np.mean([half.channels[group] for half in halves], axis=0))
 
 
 @pytest.mark.slow
