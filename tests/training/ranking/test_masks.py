@@ -10,9 +10,19 @@ from hrnet_tf.spec.network import HRNetSpec
 from hrnet_tf.spec.units import FusionLink, ResidualBlock
 from mobile_eval.errors import HRNetError
 from training.ranking.channels import random_channels
+from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.keras_data import KerasRankingData
-from training.ranking.masks import LostImportance, Mask, MaskedNetwork, RandomMasks, fitted_factors, random_mask, single_factor
+from training.ranking.masks import (
+    LostImportance,
+    Mask,
+    MaskedNetwork,
+    MaskImportance,
+    RandomMasks,
+    fitted_factors,
+    random_mask,
+    single_factor,
+)
 from training.ranking.rank import rank_network
 
 INNER = "stage3_module1_branch2_block0_conv1"
@@ -85,15 +95,21 @@ def test_importance_by_masks(micro_network: GatedNetwork, micro_data: KerasRanki
     assert method(blocks, micro_data).keys() == micro_network.spec.links
 
 
-@pytest.mark.slow
-def test_rank_by_masks(micro_network: GatedNetwork, micro_data: KerasRankingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = RandomMasks(masks=6)
-    monkeypatch.setattr("training.ranking.rank.METHODS", {"masks": method})
-    halves = [method.measure(micro_network, half, include_widths=True) for half in micro_data.halves()]
-    ranking = rank_network(micro_network, micro_data, ["masks"], include_widths=True)
-    unit, group = micro_network.units[0], "branch1"
-    assert ranking.importance()[unit] == pytest.approx(np.mean([half.units[unit] for half in halves]))
-    assert ranking.channels["masks"][group] == pytest.approx(np.mean([half.channels[group] for half in halves], axis=0))
+class Canned(RandomMasks):
+    """Importance is the number of examples of the half, of channels twice that."""
+
+    def measure(self, network: GatedNetwork, data: RankingData, *, include_widths: bool = False) -> MaskImportance:
+        assert include_widths
+        return MaskImportance(dict.fromkeys(network.units, float(len(data))), {"branch1": (2.0 * len(data),) * 8}, 0.9, 0.5)
+
+
+def test_ranking_by_masks_is_the_mean_of_both_halves(
+    micro_network: GatedNetwork, micro_data: KerasRankingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.ranking.rank.METHODS", {"masks": Canned()})
+    ranking = rank_network(micro_network, micro_data.part(slice(0, 5)), ["masks"], include_widths=True)
+    assert set(ranking.importance().values()) == {2.5}
+    assert ranking.channels == {"masks": {"branch1": (5.0,) * 8}}
 
 
 @pytest.mark.slow
