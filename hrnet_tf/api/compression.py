@@ -49,12 +49,13 @@ def rank(
             arrays `(x, y[, sample_weight])`. For a run, a data set such as `CocoKeypoints`, whose training set is used; None for
             the one that the run was trained on.
         methods: One or several of "leave-one-out" (increase of the loss without the link), "taylor" (gate times gradient, which
-            needs tf_keras), "l0" and "l1" (learned gates), and "random" as a control. Plans use the first by default.
+            needs tf_keras), "l0" and "l1" (learned gates), "masks" (Taylor scores, fitted to the loss under random masks), and
+            "random" as a control. Plans use the first by default.
         loss: For a model, anything that `compile` takes; None for the loss that it is compiled with.
         include_blocks: Whether to rank residual blocks too.
         include_widths: Whether to rank the channels of every width group too: all that can be removed together, such as the
             inner channels of a residual block. Every method measures them by Taylor expansion, which needs tf_keras, except
-            "random", which draws them.
+            "masks", which fits these scores too, and "random", which draws them.
         limit: Largest number of examples; the first ones are used.
         seed: Seed of the method "random".
         memory_budget: Memory for examples and activations, such as "1GiB" or a number of bytes.

@@ -92,15 +92,13 @@ def rank(
         list[str] | None,
         typer.Option(
             "--method",
-            help="Importance method: leave-one-out (default), taylor, l0, l1, random, or all. May be repeated; pruning goes by "
-            "the first one.",
+            help="Importance method: leave-one-out (default), taylor, l0, l1, masks, random, or all. May be repeated; pruning "
+            "goes by the first one.",
             autocompletion=complete_methods,
         ),
     ] = None,
     include_blocks: Annotated[bool, typer.Option("--blocks", help="Rank residual blocks too.")] = False,
-    include_widths: Annotated[
-        bool, typer.Option("--widths", help="Rank the channels of each width group too, by Taylor expansion.")
-    ] = False,
+    include_widths: Annotated[bool, typer.Option("--widths", help="Rank the channels of each width group too.")] = False,
     limit: Annotated[int, typer.Option(help="Number of items of the ranking set; the first ones are used.", min=2)] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the method random.")] = 0,
     memory_budget: Annotated[str, typer.Option(help="Memory for examples and activations, such as 512MiB.")] = "1GiB",
@@ -109,6 +107,7 @@ def rank(
     """Measure the importance of each fusion link, by one or several methods. Writes ranking.json and ranking.svg.
 
     leave-one-out: increase of the loss without the link. taylor: gate times gradient. l0, l1: learned gates.
+    masks: taylor, fitted to the loss under random masks (slow).
     Each method is applied to two halves of the data, and the table shows how far the halves and the methods agree.
 
     The data are those that the run was trained on, or those given.

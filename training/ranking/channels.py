@@ -68,6 +68,15 @@ def channel_importance(network: GatedNetwork, data: RankingData) -> ChannelScore
     return {group: tuple(map(float, part)) for group, part in zip(writers, parts, strict=True)}
 
 
+def mean_channels(parts: Sequence[ChannelScores]) -> ChannelScores:
+    """Return the mean importance of each channel.
+
+    Args:
+        parts: Importance of the same groups on parts of the data.
+    """
+    return {group: tuple(map(float, np.mean([part[group] for part in parts], axis=0))) for group in parts[0]}
+
+
 def random_channels(spec: HRNetSpec, seed: int = 0) -> ChannelScores:
     """Return a random number between 0 and 1 for each channel: the control.
 

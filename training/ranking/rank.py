@@ -21,13 +21,14 @@ from mobile_eval.files import check_writable, write_text
 from mobile_eval.viz.charts import importance_by_kind_svg
 from training.config import run_settings
 from training.engine.inputs import check_category
-from training.ranking.channels import ChannelScores, channel_importance, random_channels
+from training.ranking.channels import ChannelScores, channel_importance, mean_channels, random_channels
 from training.ranking.data import RankingData
 from training.ranking.gated_network import GatedNetwork
 from training.ranking.keras_data import KerasRankingData
 from training.ranking.learned_gates import LearnedGates
+from training.ranking.masks import RandomMasks
 from training.ranking.methods import ImportanceMethod, LeaveOneOut, RandomScores, Taylor
-from training.ranking.scores import agreement, check_finite, rank_correlation
+from training.ranking.scores import Scores, agreement, check_finite, rank_correlation
 from training.ranking.task_data import TaskRankingData
 
 RANDOM = "random"
@@ -37,8 +38,10 @@ METHODS: Mapping[str, ImportanceMethod] = {
     "taylor": Taylor(),
     "l0": LearnedGates("l0"),
     "l1": LearnedGates("l1"),
+    "masks": RandomMasks(progress=True),
     RANDOM: RandomScores(),
 }
+NEEDS_TENSORFLOW = ("taylor", "masks")
 DEFAULT_METHODS = ("leave-one-out",)
 
 
@@ -65,11 +68,12 @@ def rank(
         data: Examples that the model was not trained on, in anything that `fit` takes: a batched `tf.data.Dataset`, a `Sequence`
             or `PyDataset`, or arrays `(x, y[, sample_weight])`.
         methods: One or several of "leave-one-out" (increase of the loss without the link), "taylor" (gate times gradient, which
-            needs TensorFlow), "l0" and "l1" (learned gates), and "random" as a control. Plans use the first by default.
+            needs TensorFlow), "l0" and "l1" (learned gates), "masks" (Taylor scores, fitted to the loss under random masks), and
+            "random" as a control. Plans use the first by default.
         loss: Anything that `compile` takes; None for the loss of the compiled model.
         include_blocks: Whether to rank residual blocks too.
         include_widths: Whether to rank the channels of every width group too. Every method measures them by Taylor expansion,
-            which needs TensorFlow, except "random", which draws them.
+            which needs TensorFlow, except "masks", which fits these scores too, and "random", which draws them.
         limit: Largest number of examples; the first ones are used.
         seed: Seed of the method "random".
         memory_budget: Memory for the examples, and for the activations of a batch, such as "1GiB" or a number of bytes.
@@ -112,19 +116,27 @@ def rank_network(
     methods = _checked_methods(methods, include_widths=include_widths)
     if len(data) < 2:
         raise HRNetError(f"importance is measured on two halves of the data: give at least 2 items, got {len(data)}")
-    scores, stability = {}, {}
+    scores: dict[str, Scores] = {}
+    stability: dict[str, float | None] = {}
+    channels: dict[str, ChannelScores] = {}
     for name in methods:
         method = RandomScores(seed) if name == RANDOM else METHODS[name]
-        first, second = (method(network, half) for half in data.halves())
+        if include_widths and isinstance(method, RandomMasks):
+            halves = [method.measure(network, half, include_widths=True) for half in data.halves()]
+            first, second = (half.units for half in halves)
+            channels[name] = mean_channels([half.channels for half in halves])
+        else:
+            first, second = (method(network, half) for half in data.halves())
         scores[name] = {unit: float(np.mean([first[unit], second[unit]])) for unit in network.units}
         check_finite(scores[name], f"`data`, by {name}", NOT_FINITE)
         stability[name] = None if name == RANDOM else rank_correlation(first, second)
-    channels = _channels(network, data, methods, seed) if include_widths else {}
+    if include_widths:
+        channels |= _channels(network, data, [name for name in methods if name not in channels], seed)
     return Ranking(network.spec, len(data), seed, scores, stability, agreement(scores), channels=channels)
 
 
 def _channels(network: GatedNetwork, data: RankingData, methods: Sequence[str], seed: int) -> dict[str, ChannelScores]:
-    """The importance of channels by method."""
+    """The importance of channels by methods that measure units only: by Taylor expansion, or at random."""
     measured = channel_importance(network, data) if {*methods} - {RANDOM} else {}
     check_finite({group: sum(scores) for group, scores in measured.items()}, "`data`, by taylor", NOT_FINITE)
     return {name: random_channels(network.spec, seed) if name == RANDOM else measured for name in methods}
@@ -135,8 +147,9 @@ def _checked_methods(methods: str | Sequence[str], *, include_widths: bool) -> S
     unknown = [name for name in methods if name not in METHODS]
     if unknown or not methods:
         raise HRNetError(f"`methods` must be of {', '.join(METHODS)}, got {unknown[0] if unknown else ''!r}")
-    if "taylor" in methods:
-        check_tensorflow("the importance method taylor")
+    for name in NEEDS_TENSORFLOW:
+        if name in methods:
+            check_tensorflow(f"the importance method {name}")
     if include_widths and {*methods} - {RANDOM}:
         check_tensorflow("the importance of channels, `include_widths`,")
     return methods

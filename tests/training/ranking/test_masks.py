@@ -1,0 +1,94 @@
+"""Random masks: the loss under a mask is that of the smaller network, and fitted scores predict it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hrnet_tf.models.rebuild import rebuild
+from hrnet_tf.spec.network import HRNetSpec
+from hrnet_tf.spec.units import FusionLink, ResidualBlock
+from mobile_eval.errors import HRNetError
+from training.ranking.channels import random_channels
+from training.ranking.gated_network import GatedNetwork
+from training.ranking.keras_data import KerasRankingData
+from training.ranking.masks import LostImportance, Mask, MaskedNetwork, RandomMasks, fitted_factors, random_mask, single_factor
+
+INNER = "stage3_module1_branch2_block0_conv1"
+LAST_WAY_OUT = FusionLink(3, 1, 2, 0)  # of branch 2
+REMOVED = frozenset({FusionLink(3, 0, 0, 1), ResidualBlock(2, 0, 1, 0)})
+
+
+@pytest.mark.slow
+def test_loss_under_a_mask_is_that_of_the_smaller_network(micro_network: GatedNetwork, micro_data: KerasRankingData) -> None:
+    spec = micro_network.spec
+    channels = random_channels(spec, seed=3)
+    masked = MaskedNetwork(micro_network, channels)
+    full, _ = micro_data.measure(masked.model)
+    dropped = {"branch1": 3, "stem_conv1": 2, INNER: 5}
+    masked.apply(Mask(REMOVED, dropped))
+    kept = {group: sorted(np.argsort(channels[group])[count:].tolist()) for group, count in dropped.items()}
+    smaller = spec.without(REMOVED).with_widths({group: len(indices) for group, indices in kept.items()})
+    expected, _ = micro_data.measure(rebuild(micro_network.model, smaller, channels=kept))
+    assert micro_data.measure(masked.model)[0] == pytest.approx(expected, rel=1e-4)
+    assert expected != pytest.approx(full, rel=1e-2)
+    masked.apply(Mask(frozenset()))
+    assert micro_data.measure(masked.model)[0] == pytest.approx(full, rel=1e-6)
+
+
+def test_what_is_not_built_loses_nothing(micro: HRNetSpec) -> None:
+    into_branch2, block = FusionLink(3, 0, 0, 2), ResidualBlock(3, 1, 2, 0)
+    scores = {LAST_WAY_OUT: 1.0, into_branch2: 2.0, block: 4.0}
+    lost = LostImportance(micro, scores, {INNER: (3.0, 1.0, 2.0, 9.0), "branch1": (0.5, 0.25)})
+    every = Mask(frozenset(scores), {INNER: 2, "branch1": 1})
+    assert lost.terms(every).tolist() == [1, 0, 0, 0, 0.25]
+    assert lost.terms(Mask(frozenset({into_branch2}), {INNER: 2})).tolist() == [0, 2, 0, 3, 0]
+    assert lost.terms(Mask(frozenset({block}), {INNER: 2})).tolist() == [0, 0, 4, 0, 0]
+    assert lost.kinds.tolist() == [0, 0, 1, 2, 3]
+
+
+def test_fitted_factors_predict_other_masks() -> None:
+    rng = np.random.default_rng(0)
+    kinds, true = np.repeat([0, 1], 20), np.repeat([2.0, 0.1], 20) * rng.uniform(0, 2, 40)
+    terms = rng.uniform(0, 1, (300, 40)) * (rng.random((300, 40)) < 0.3)
+    increases = terms @ true
+    factors = fitted_factors(terms[:200], increases[:200], kinds, strength=0.01)
+    single = single_factor(terms[:200], increases[:200])
+    errors = [np.abs(terms[200:] @ values - increases[200:]).mean() for values in (factors, np.full(40, single))]
+    assert factors.min() >= 0
+    assert errors[0] < 0.1 * errors[1]
+    assert fitted_factors(terms, 3 * terms.sum(1), kinds, strength=1.0) == pytest.approx(np.full(40, 3.0))
+
+
+def test_masks_are_as_severe_as_requested(micro: HRNetSpec) -> None:
+    rng, units = np.random.default_rng(0), sorted(micro.links)
+    channels = random_channels(micro)
+    masks = [random_mask(units, channels, 0.4, rng) for _ in range(200)]
+    assert np.mean([len(mask.removed) for mask in masks]) == pytest.approx(0.2 * len(units), rel=0.2)
+    shares = [mask.dropped[group] / len(channels[group]) for mask in masks for group in channels]
+    assert np.mean(shares) == pytest.approx(0.1, rel=0.2)
+    assert max(shares) <= 0.75
+
+
+@pytest.mark.slow
+def test_importance_by_masks(micro_network: GatedNetwork, micro_data: KerasRankingData) -> None:
+    method = RandomMasks(masks=24)
+    importance = method.measure(micro_network, micro_data, include_widths=True)
+    assert set(importance.units) == set(micro_network.units)
+    assert {group: len(scores) for group, scores in importance.channels.items()} == dict(micro_network.spec.full_widths)
+    values = np.concatenate([[*importance.units.values()], *importance.channels.values()])
+    assert np.isfinite(values).all()
+    assert values.min() >= 0
+    assert importance.r2 <= 1 >= importance.taylor_r2
+    blocks = GatedNetwork(micro_network.model, tuple(unit for unit in micro_network.units if isinstance(unit, FusionLink)))
+    assert method(blocks, micro_data).keys() == micro_network.spec.links
+
+
+@pytest.mark.slow
+def test_a_loss_of_zero(micro_network: GatedNetwork, micro_examples: tuple[np.ndarray, np.ndarray]) -> None:
+    def nothing(targets: np.ndarray, outputs: np.ndarray) -> object:
+        return 0 * (targets - outputs)[:, 0, 0, 0]
+
+    data = KerasRankingData.prepare(micro_examples, micro_network.model, nothing)
+    with pytest.raises(HRNetError, match="`data`: the loss is 0"):
+        RandomMasks(masks=2)(micro_network, data)
