@@ -134,6 +134,7 @@ def interrupted(folder: Path) -> tuple[int, str]:
     return workers[0].returncode, error
 
 
+@pytest.mark.journey
 @pytest.mark.usefixtures("interrupted")
 def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: Path) -> None:
     assert_same_weights(single_device / WEIGHTS, folder / "uninterrupted-first.safetensors")
@@ -141,6 +142,7 @@ def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: 
     assert {path.name for path in (folder / "uninterrupted").iterdir()} == names
 
 
+@pytest.mark.journey
 def test_killed_worker_ends_the_other_and_both_resume(folder: Path, interrupted: tuple[int, str]) -> None:
     """Resuming from the last complete epoch gives the same weights and history as without the kill."""
     code, error = interrupted
