@@ -124,6 +124,7 @@ def interrupted(folder: Path) -> tuple[int | None, str]:
     return workers[0].end(timeout=200)
 
 
+@pytest.mark.journey
 @pytest.mark.usefixtures("interrupted")
 def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: Path) -> None:
     assert_same_weights(single_device / WEIGHTS, folder / "uninterrupted-first.safetensors")
@@ -131,6 +132,7 @@ def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: 
     assert {path.name for path in (folder / "uninterrupted").iterdir()} == names
 
 
+@pytest.mark.journey
 def test_killed_worker_ends_the_other_and_both_resume(folder: Path, interrupted: tuple[int | None, str]) -> None:
     """Resuming from the last complete epoch gives the same weights and history as without the kill."""
     code, output = interrupted
