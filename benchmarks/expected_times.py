@@ -3,7 +3,7 @@
     python benchmarks/expected_times.py pose-w32 --input-size 256x192 --json expected.json
 
 Each step runs on random images in a process of its own, so that its peak memory is its own. Processor time is of all cores
-together, and hardly depends on what else runs. "together" is arithmetic, for the images of COCO:
+together, and depends less on what else runs. "together" is arithmetic, for the images of COCO:
 149,813 people of train2017 for an epoch, 500 of them for ranking, and 6,352 of val2017 for evaluation (flip test, one thread).
 """
 

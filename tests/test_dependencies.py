@@ -34,6 +34,7 @@ NOT_IMPORTED = {
     "jax": "Keras 3 imports it",
     "tflite-runtime": "mobile_eval.runtime.interpreter imports it by name",
     "ray": "hrnet_tf.workflows.engines imports it by name",
+    "submitit": "hrnet_tf.workflows.engines imports it by name",
     "ethos-u-vela": "conversion.targets.ethosu runs it as a command",
     "pytest-xdist": "options of pytest",
     "ipykernel": "nbclient runs notebooks in it",

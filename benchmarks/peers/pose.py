@@ -5,7 +5,7 @@
 MoveNet is pretrained, on other data. PCK is of the joints that it shares with the annotations (12 of LSPET's 14). It gets the
 square around the longer side of each box, larger by a padding factor. The factor is the best one for people of the training set,
 or `--padding`. Differences have 95 % intervals, paired over people. Times are processor time of one thread, which other programs
-hardly change; on an idle machine they are the latency (`hrnet benchmark`).
+change less than the latency; on an idle machine it is the latency (`hrnet benchmark`).
 
 The file (2.9 MB, Apache License 2.0, public test data of google-coral) is downloaded to `--movenet` if it is not there.
 """

@@ -243,7 +243,7 @@ def bench_interleaved(
         rounds: Number of rounds.
         progress: Whether to show a progress bar.
         on_round: Called after each round with the number of rounds done.
-        clock: Returns seconds. `time.thread_time` counts the processor time of one thread, which other load hardly changes.
+        clock: Returns seconds. `time.thread_time` counts the processor time of one thread, which other load changes less.
 
     Returns:
         The results, in the order of `paths`.

@@ -34,7 +34,7 @@ from training.config import TrainingConfig
 from training.quantize import quantize_run
 from training.train import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("models_are_loaded_once")]
 ConvertCached = Callable[..., ConversionResult]
 LEAST_SNR_DB = {"float32": 80, "float16": 50, "dynamic": 15, "int8": 15, "int16x8": 20}
 
@@ -59,12 +59,12 @@ def spec() -> HRNetSpec:
 
 @pytest.fixture(scope="module")
 def trained(spec: HRNetSpec, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train(spec, config, tmp_path_factory.mktemp("convert") / "trained")
+    return train(spec, config.replace(val=None), tmp_path_factory.mktemp("convert") / "trained")
 
 
 @pytest.fixture(scope="module")
 def quantized_run(trained: Run, config: TrainingConfig) -> Run:
-    return quantize_run(trained, config.replace(epochs=1, learning_rate=1e-4), trained.path.parent / "quantized_run")
+    return quantize_run(trained, config.replace(epochs=1, learning_rate=1e-4, val=None), trained.path.parent / "quantized_run")
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +101,25 @@ def test_smaller_formats_are_smaller(converted: ConvertCached) -> None:
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
 
 
-@pytest.mark.parametrize(("source", "target"), [("float32", "float32"), ("uint8", "uint8"), ("int8", "float32")])
+@pytest.mark.parametrize(
+    ("run_name", "source", "target"),
+    [("trained", "float32", "float32"), ("quantized_run", "uint8", "uint8"), ("trained", "int8", "float32")],
+)
 def test_types_of_input_and_output(
-    source: str, target: str, quantized_run: Run, converted: ConvertCached, people: KeypointDataset, tmp_path: Path
+    run_name: str,
+    source: str,
+    target: str,
+    request: pytest.FixtureRequest,
+    converted: ConvertCached,
+    people: KeypointDataset,
+    tmp_path: Path,
 ) -> None:
-    convert_run(quantized_run, ConvertOptions("int8", source, target), tmp_path / "m.tflite", people)
-    int8_path = converted("quantized_run", "int8").path
+    run = request.getfixturevalue(run_name)
+    convert_run(run, ConvertOptions("int8", source, target), tmp_path / "m.tflite", people)
+    int8_path = converted(run_name, "int8").path
     graph = TFLiteGraph(tmp_path / "m.tflite")
     assert (graph.inputs[0].dtype, graph.outputs[0].dtype) == (source, target)
-    crops = np.stack(list(dataset_inputs(people, quantized_run.spec)))
+    crops = np.stack(list(dataset_inputs(people, run.spec)))
     expected, actual = (TFLiteModel(path).heatmaps(crops) for path in (int8_path, tmp_path / "m.tflite"))
     step = read_description(int8_path).output.tensor.scale
     assert np.abs(expected - actual).max() <= step * 1.001

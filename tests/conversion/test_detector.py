@@ -44,6 +44,7 @@ from tests.support.program import Hrnet
 from training.quantize import quantize
 from training.tasks.detection.task import Ap50Evaluator
 
+pytestmark = pytest.mark.usefixtures("models_are_loaded_once")
 Converted = Callable[[str], ConversionResult]
 
 

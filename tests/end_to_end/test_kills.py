@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +23,7 @@ from hrnet_tf.runs.run import Run, create_run
 from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec, StageSpec
 from mobile_eval.model.archive import read_description
+from tests.support.jobs import Job, hrnet_commands
 from tests.support.killing import KilledError, kill_before_rename
 from training.config import TrainingConfig
 from training.engine.starting import CHECKPOINT
@@ -110,18 +108,6 @@ def test_first_file_of_a_conversion_is_written_last(task: str, tiny: HRNetSpec, 
             assert json.loads(path.with_suffix(".json").read_text()) == read_description(path).to_json()
 
 
-BOTH = """
-import sys
-from hrnet_tf.__main__ import main
-
-*options, uninterrupted, killed = sys.argv[1:]
-for output in ([uninterrupted], [killed, "--resume"]):
-    sys.argv = ["hrnet", *options, *output]
-    try:
-        main()
-    except SystemExit as ended:
-        assert not ended.code, ended.code
-"""
 NETWORK = "--input-size 32x32 --width 4 --stem-width 4 --stage1-width 4 --modules 1 --blocks 1"
 
 
@@ -130,19 +116,20 @@ def test_training_resumes_after_sigkill(drawn: Path, tmp_path: Path) -> None:
     splits = (f"--{split}-annotations {drawn}/person_keypoints_{split}.json" for split in ("train", "val"))
     data = f"{' '.join(splits)} --images {drawn}/images --batch-size 8 --epochs 3"
     options = ["train", "pose-small-v1", *NETWORK.split(), *data.split(), "--output"]
-    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # the same order of sums
+    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # the same order of sums
     output, uninterrupted = tmp_path / "killed", tmp_path / "uninterrupted"
-    command, silent = [sys.executable, "-m", "hrnet_tf", *options, str(output)], subprocess.DEVNULL
-    with subprocess.Popen(command, env=environment, stdout=silent, stderr=silent, start_new_session=True) as child:
-        start_time = time.monotonic()
-        while not (output / CHECKPOINT).exists():  # kills before the first checkpoint are simulated above
-            assert child.poll() is None
-            assert time.monotonic() - start_time < 300
-            time.sleep(0.01)
-        os.killpg(child.pid, signal.SIGKILL)
+    killed = Job.start(hrnet_commands, [*options, str(output)], output=tmp_path / "killed.log", **threads)
+    start_time = time.monotonic()
+    while not (output / CHECKPOINT).exists():  # kills before the first checkpoint are simulated above
+        assert killed.process.is_alive()
+        assert time.monotonic() - start_time < 300
+        time.sleep(0.01)
+    killed.process.kill()
+    assert killed.end()[0] == -signal.SIGKILL
     assert 1 <= len(read_history(output)) < 3
-    both = [sys.executable, "-c", BOTH, *options, str(uninterrupted), str(output)]
-    subprocess.run(both, env=environment, capture_output=True, timeout=600, check=True)
+    commands = [*options, str(uninterrupted)], [*options, str(output), "--resume"]
+    code, printed = Job.start(hrnet_commands, *commands, output=tmp_path / "both.log", **threads).end()
+    assert code == 0, printed[-3000:]
     assert_same_weights(output, uninterrupted, relative=1e-6, absolute=1e-7)
     for expected, resumed in zip(read_history(uninterrupted), read_history(output), strict=True):
         assert set(resumed) >= {"loss", "val_pck"}

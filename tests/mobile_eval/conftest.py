@@ -66,6 +66,7 @@ class People:
 def micro(tmp_path_factory: pytest.TempPathFactory) -> MicroModels:
     """A micro HRNet with random weights, built once."""
     from hrnet_tf.backend.keras_module import keras, tf
+    from hrnet_tf.backend.tflite_export import tflite_converter
     from hrnet_tf.models.build import build_model
     from hrnet_tf.spec.network import HRNetSpec, StageSpec
 
@@ -77,8 +78,8 @@ def micro(tmp_path_factory: pytest.TempPathFactory) -> MicroModels:
         [np.random.default_rng(0).normal(0, 0.3, w.shape) for w in model.get_layer("head_heatmaps").get_weights()]
     )
     crops = normalize(np.random.default_rng(1).integers(0, 256, (8, *SIZE, 3), np.uint8))
-    flatbuffers = {"float32": tf.lite.TFLiteConverter.from_keras_model(model).convert()}
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    flatbuffers = {"float32": tflite_converter(model).convert()}
+    converter = tflite_converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([crop[None]] for crop in crops)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

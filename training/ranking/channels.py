@@ -78,11 +78,12 @@ def mean_channels(parts: Sequence[ChannelScores]) -> ChannelScores:
 
 
 def random_channels(spec: HRNetSpec, seed: int = 0) -> ChannelScores:
-    """Return a random number between 0 and 1 for each channel: the control.
+    """Return a random number for each channel: the control. Those of a group add up to one unit's, about a half.
 
     Args:
         spec: The network.
         seed: Seed of the numbers.
     """
     rng = np.random.default_rng([seed, 1])  # not the numbers that units get
-    return {group: tuple(map(float, rng.random(spec.width_of(group)))) for group in group_writers(spec)}
+    widths = {group: spec.width_of(group) for group in group_writers(spec)}
+    return {group: tuple(map(float, rng.random(width) / width)) for group, width in widths.items()}

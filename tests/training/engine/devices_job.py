@@ -1,4 +1,4 @@
-"""Trainings in a process of their own, one after another: `python devices_job.py FOLDER STRATEGY NAME[:EPOCHS[:resume]]...`.
+"""Trainings in a process of their own, one after another, with the arguments FOLDER STRATEGY NAME[:EPOCHS[:resume]]...
 
 FOLDER contains `spec.json` and `config.json`; each NAME becomes a run, and `NAME-first.safetensors` its weights after one epoch.
 Batch size and learning rate are halved, so that two devices see the same persons per step as one device with the config. With
@@ -8,6 +8,8 @@ losses are written to `losses.json`.
 
 import json
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,15 @@ from training.engine.strategies import MIRRORED, Devices, make_devices
 from training.execution import Execution
 
 
-def main(folder: Path, strategy: str, names: list[str]) -> None:
+def train_runs(folder: Path, strategy: str, names: Sequence[str]) -> None:
+    """Trains, and ends the process as a command of `hrnet` does."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(lambda: main(folder, strategy, names))
+    sys.argv = ["train_runs"]
+    run(app)
+
+
+def main(folder: Path, strategy: str, names: Sequence[str]) -> None:
     if strategy == MIRRORED:
         import tensorflow as tf
 
@@ -64,9 +74,3 @@ def train_own_head(folder: Path, devices: Devices) -> None:
     model.load_weights(folder / "initial.weights.h5")
     (folder / "losses.json").write_text(json.dumps(two_losses(model)))
     model.save(folder / "two_outputs.keras")
-
-
-if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(main)
-    run(app)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,8 @@ from hrnet_tf.runs.weights import load_weights
 from hrnet_tf.spec.network import HRNetSpec
 from mobile_eval.errors import HRNetError
 from tests.hrnet_tf.backend.keras_features import two_losses, two_outputs
+from tests.support.jobs import Job
+from tests.training.engine.devices_job import train_runs
 from training.config import TrainingConfig
 from training.engine.strategies import Devices, make_devices
 from training.execution import Execution
@@ -29,8 +27,6 @@ from training.tasks.pose.settings import PoseSettings
 from training.train import train
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[3]
-JOB = Path(__file__).with_name("devices_job.py")
 WEIGHTS = "weights.safetensors"
 STEP = {"settings": PoseSettings(rotation=0.0, scale=0.0), "epochs": 1, "learning_rate": 1e-3, "warmup_epochs": 0.0, "val": None}
 
@@ -56,11 +52,12 @@ def single_device(tiny: HRNetSpec, settings: TrainingConfig, folder: Path) -> Pa
     return train(tiny, settings, folder / "single_device").path
 
 
-def environment(**variables: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "2", **variables}
+def start(folder: Path, strategy: str, *names: str, output: str, **variables: str) -> Job:
+    variables = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "2", **variables}
+    return Job.start(train_runs, folder, strategy, names, output=folder / output, **variables)
 
 
-def start_workers(folder: Path, *names: str) -> list[subprocess.Popen[str]]:
+def start_workers(folder: Path, *names: str) -> list[Job]:
     """Starts two workers that train the runs, one after another."""
     ports = []
     for _ in range(2):
@@ -70,17 +67,14 @@ def start_workers(folder: Path, *names: str) -> list[subprocess.Popen[str]]:
     workers = []
     for index in range(2):
         task = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}, "task": {"type": "worker", "index": index}}
-        command = [sys.executable, JOB, folder, "multi-worker", *names]
-        variables = environment(TF_CONFIG=json.dumps(task))
-        workers.append(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        workers.append(start(folder, "multi-worker", *names, output=f"worker{index}.log", TF_CONFIG=json.dumps(task)))
     return workers
 
 
-def wait_for(workers: list[subprocess.Popen[str]]) -> None:
-    """Waits until all workers have ended with exit code 0."""
-    outputs = [worker.communicate(timeout=300) for worker in workers]
-    for worker, (output, error) in zip(workers, outputs, strict=True):
-        assert worker.returncode == 0, output[-1000:] + error[-4000:]
+def wait_for(jobs: list[Job]) -> None:
+    """Waits until all jobs have ended with exit code 0."""
+    for code, output in [job.end() for job in jobs]:
+        assert code == 0, output[-4000:]
 
 
 def assert_same_weights(expected: Path, actual: Path) -> None:
@@ -101,9 +95,7 @@ def history(path: Path) -> list[dict[str, Any]]:
 def mirrored(folder: Path) -> Path:
     """The folder after the job on two devices."""
     two_outputs().save_weights(folder / "initial.weights.h5")
-    command = [sys.executable, JOB, folder, "mirrored", "mirrored"]  # the strategy and the run
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
+    wait_for([start(folder, "mirrored", "mirrored", output="mirrored.log")])  # the strategy and the run
     return folder
 
 
@@ -121,19 +113,18 @@ def test_two_devices_train_an_own_head_as_one_device_does(mirrored: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def interrupted(folder: Path) -> tuple[int, str]:
-    """Exit code and stderr of the first of two workers. They train two runs; in the second the second worker is killed."""
+def interrupted(folder: Path) -> tuple[int | None, str]:
+    """Exit code and output of the first of two workers. They train two runs; in the second the second worker is killed."""
     workers = start_workers(folder, "uninterrupted:3", "killed:3")
     rows = folder / "killed" / "history.csv"
     deadline = time.monotonic() + 300
-    while not rows.exists() and workers[1].poll() is None and time.monotonic() < deadline:
+    while not rows.exists() and workers[1].process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.02)
-    workers[1].send_signal(signal.SIGKILL)
-    _, error = workers[0].communicate(timeout=200)
-    workers[1].communicate()
-    return workers[0].returncode, error
+    workers[1].process.kill()
+    return workers[0].end(timeout=200)
 
 
+@pytest.mark.journey
 @pytest.mark.usefixtures("interrupted")
 def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: Path) -> None:
     assert_same_weights(single_device / WEIGHTS, folder / "uninterrupted-first.safetensors")
@@ -141,11 +132,12 @@ def test_two_workers_train_the_same_weights_as_one(folder: Path, single_device: 
     assert {path.name for path in (folder / "uninterrupted").iterdir()} == names
 
 
-def test_killed_worker_ends_the_other_and_both_resume(folder: Path, interrupted: tuple[int, str]) -> None:
+@pytest.mark.journey
+def test_killed_worker_ends_the_other_and_both_resume(folder: Path, interrupted: tuple[int | None, str]) -> None:
     """Resuming from the last complete epoch gives the same weights and history as without the kill."""
-    code, error = interrupted
-    assert code == 2, error[-4000:]
-    [line] = [line for line in error.splitlines() if line.startswith("error: ")]
+    code, output = interrupted
+    assert code == 2, output[-4000:]
+    [line] = [line for line in output.splitlines() if line.startswith("error: ")]
     assert line.startswith("error: another worker failed or disappeared (")
     assert len(history(folder / "killed")) < 3
     wait_for(start_workers(folder, "killed:3:resume"))

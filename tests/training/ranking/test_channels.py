@@ -95,9 +95,10 @@ def test_every_group_is_ranked(micro: HRNetSpec, scores: ChannelScores) -> None:
 def test_rank_with_widths(micro_model: KerasModel, micro_examples: Any, micro: HRNetSpec, scores: ChannelScores) -> None:
     ranking = rank(micro_model, micro_examples, methods=["taylor", "random"], include_widths=True)
     assert ranking.channels["taylor"] == scores
-    drawn = np.concatenate(list(ranking.channels["random"].values()))
-    assert len(np.unique(drawn)) == sum(micro.full_widths.values())
-    assert 0 <= drawn.min() < 0.05 < 0.95 < drawn.max() < 1
+    drawn = ranking.channels["random"]
+    scaled = np.concatenate([np.multiply(values, len(values)) for values in drawn.values()])
+    assert len(np.unique(scaled)) == sum(micro.full_widths.values())
+    assert 0 <= scaled.min() < 0.05 < 0.95 < scaled.max() < 1
     narrower = micro.with_widths({"branch1": 4})
     with pytest.raises(HRNetError, match=r"`ranking` is of micro with 10 links, but .* 10 links and 1 narrowed widths"):
         ranking.check_spec(narrower)
