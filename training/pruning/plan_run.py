@@ -89,18 +89,18 @@ def check_prunable(run: Run, options: PruneOptions) -> Importance:
     """Return the importance of what may be removed from a run. Raises HRNetError if it cannot be pruned with these options."""
     if run.quantized:
         raise HRNetError(f"{run.path} is quantized; prune the run it came from: {run.parent_path}")
-    ranking = run.ranking
+    spec, ranking = run.hrnet_spec, run.ranking
     if ranking.source_run:
         raise HRNetError(f"{run.path} has only the ranking of {ranking.source_run}: rank it with `{run.rank_command()}`")
     blocks, widths = options.include_blocks, options.include_widths
     importance = Importance.of(ranking, options.method, include_blocks=blocks, include_widths=widths)
-    importance.check(run.hrnet_spec, f"{run.path / RANKING_FILE}", f"rank it again with `hrnet rank {run.path}`")
+    importance.check(spec, f"{run.path / RANKING_FILE}", f"rank it again with `hrnet rank {run.path}`")
     if blocks and all(isinstance(unit, FusionLink) for unit in importance.units):
         raise HRNetError(f"the residual blocks of {run.path} were not ranked: run `{run.rank_command(include_blocks=True)}`")
     if widths and not importance.channels:
         command = run.rank_command(include_blocks=blocks, include_widths=True)
         raise HRNetError(f"the channels of {run.path} were not ranked: run `{command}`")
-    if not run.hrnet_spec.links:
+    if not spec.links:
         raise HRNetError(f"{run.path} has no fusion links left to remove")
     return importance
 
