@@ -361,7 +361,7 @@ class HRNetSpec:
             >>> from hrnet_tf.spec.presets import preset
             >>> spec = preset("pose-w32").reading([1])
             >>> len(spec.links), spec.outputs
-            (43, (1,))
+            (41, (1,))
         """
         selected = tuple(sorted(branches))
         default = (0,) if self.head_kind == "heatmap" else tuple(range(self.last_stage))

@@ -32,7 +32,7 @@ PRECISIONS = ("float32", "int8")
 DATA, BASE, REPORT = "data", "base", "report"  # jobs beside the arms
 EXACT, ALL_UNITS = "--selection exact", "--blocks --widths"
 SELECTIONS = {  # options of `hrnet prune` by kind of arm
-    "units": f"{EXACT} {ALL_UNITS}",
+    "units": f"{EXACT} {ALL_UNITS} --method masks",
     "random": f"{EXACT} {ALL_UNITS} --method random",
     "links": f"{EXACT} --accept-closest",
     "greedy": "--selection greedy --blocks --accept-closest",
@@ -190,7 +190,7 @@ class Study:
         rate = f"--learning-rate {self.size.learning_rate} --seed 0"
         yield self._training((self._network(),), self.size.epochs, run, (self.size.recipe, rate, self._precision()))
         data = ("--annotations", self.data.train, "--images", self.data.images, f"--limit {self.size.ranking_items}")
-        methods = f"--method leave-one-out --method random {ALL_UNITS}"
+        methods = f"--method leave-one-out --method masks --method random {ALL_UNITS}"
         yield step("rank", run, *data, methods, result=run / "ranking.json")
 
     def _arm_job(self, arm: Arm) -> Job:

@@ -60,6 +60,7 @@ KILLS = {  # the files before which each command is killed, one after another; t
 
 
 @pytest.mark.slow
+@pytest.mark.journey
 @pytest.mark.parametrize("step", KILLS)
 def test_training_killed_before_each_file(step: str, tiny: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     """The command is resumed after each kill, and killed before the next file, until it may end."""
@@ -86,6 +87,7 @@ def test_training_killed_before_each_file(step: str, tiny: HRNetSpec, config: Tr
 
 
 @pytest.mark.slow
+@pytest.mark.journey
 @pytest.mark.parametrize("task", ["pose", "detection"])
 def test_first_file_of_a_conversion_is_written_last(task: str, tiny: HRNetSpec, detector_spec: HRNetSpec, tmp_path: Path) -> None:
     """`hrnet demo` and `hrnet study` take its existence as a sign that the conversion is complete."""
@@ -112,6 +114,7 @@ NETWORK = "--input-size 32x32 --width 4 --stem-width 4 --stage1-width 4 --module
 
 
 @pytest.mark.slow
+@pytest.mark.journey
 def test_training_resumes_after_sigkill(drawn: Path, tmp_path: Path) -> None:
     splits = (f"--{split}-annotations {drawn}/person_keypoints_{split}.json" for split in ("train", "val"))
     data = f"{' '.join(splits)} --images {drawn}/images --batch-size 8 --epochs 3"

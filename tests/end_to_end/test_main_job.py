@@ -29,7 +29,7 @@ from training.callbacks.validation import Validation
 from training.config import TrainingConfig
 from training.train import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.journey]
 OnEpochEnd = Callable[..., None]
 SMALL = Demo(
     "pose-small-v1 --input-size 64x64 --width 8 --stem-width 8 --stage1-width 4 --modules 1,1 --blocks 1",

@@ -8,7 +8,7 @@ from mobile_eval.cli.completion import completed
 from mobile_eval.cli.help import WORDS
 from training.tasks.registry import TRAINING_TASKS
 
-METHODS = ("leave-one-out", "taylor", "l0", "l1", "random")  # of `training.ranking.rank`, which is heavy
+METHODS = ("leave-one-out", "taylor", "l0", "l1", "masks", "random")  # of `training.ranking.rank`, which is heavy
 
 
 def task_of_model(name: str) -> str | None:
