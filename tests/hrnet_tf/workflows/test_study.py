@@ -93,7 +93,9 @@ def test_options_of_each_network() -> None:
     assert "--blocks --widths" in " ".join(jobs["base"].steps[1].arguments)
     assert "--init /out/runs/base" in command_of("full-seed2")
     assert "--seed 2" in command_of("full-seed2")
-    assert "--keep-latency 0.5 --selection exact --blocks --widths --learning-rate 0.001" in command_of("units-50-seed0")
+    assert "--keep-latency 0.5 --selection exact --blocks --widths --method masks --learning-rate 0.001" in command_of(
+        "units-50-seed0"
+    )
     assert "--selection exact --blocks --widths --method random" in command_of("random-35-seed0")
     assert "--selection exact --accept-closest" in command_of("links-75-seed0")
     assert "--selection greedy --blocks --accept-closest" in command_of("greedy-35-seed0")
