@@ -50,7 +50,7 @@ TFDS = ["tensorflow-datasets>=4.9"]  # data sets by name, for `hrnet data import
 SLURM = ["submitit>=1.5"]  # `hrnet study --executor slurm`
 RAY = ["ray>=2.9"]  # `hrnet study --executor ray`
 PANDAS = ["pandas>=1.5"]  # results as data frames, `to_pandas`
-DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.9"]  # ruff wraps signatures
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=1.0", "ruff>=0.9"]  # ruff wraps signatures
 DEV = [
     "ml_dtypes>=0.4",
     "pytest>=8",
