@@ -95,7 +95,7 @@ def quantized_training(setup: Setup) -> Times:
 
 
 def ranking(setup: Setup) -> Times:
-    """Times for each further image, of so many images that they take longer than the beginning, which is tracing."""
+    """Times for each further image. The number of images is doubled until they take longer than start-up and tracing."""
     model = setup.model()
     model.compile("adam", "mse")
 

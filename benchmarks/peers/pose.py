@@ -166,10 +166,10 @@ def accuracy(counts: Mapping[str, Array]) -> list[Row]:
 def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+", help="Pose files whose joints are those of the annotations.")
-    parser.add_argument("--val", required=True, help="COCO keypoint JSON of the people to measure on.")
+    parser.add_argument("--val", required=True, help="COCO keypoint JSON of the validation set.")
     parser.add_argument("--images", required=True, help="Folder of the images.")
     padding = parser.add_mutually_exclusive_group(required=True)
-    padding.add_argument("--train", help="COCO keypoint JSON of people to choose MoveNet's padding on, in the same folder.")
+    padding.add_argument("--train", help="COCO keypoint JSON of a training set, on which MoveNet's padding is chosen.")
     padding.add_argument("--padding", type=float, help="Side of MoveNet's crop in longer sides of the box.")
     parser.add_argument("--train-people", type=int, default=1000)
     parser.add_argument("--movenet", type=Path, default=Path("movenet_single_pose_lightning_ptq.tflite"))

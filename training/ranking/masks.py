@@ -34,7 +34,7 @@ FIRST_SEVERITY = 0.3  # largest share of units that a mask removes; it adapts to
 FEWER, MORE = 0.9, 1.05  # how it adapts when a mask doubles the loss, or does not
 LARGEST_SHARE = 0.75  # of the channels of a group
 SMALLEST_FACTOR = 1e-2  # of a kind, relative to one factor for all
-TESTED = 4  # one of so many masks tests the prediction
+TESTED = 4  # every fourth mask is held out, to test the prediction
 
 Matrix = NDArray[np.float64]
 
