@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PRUNED_KINDS = ("units", "random", "greedy", "scratch")  # kinds of arms that are made for each budget
 
@@ -76,7 +76,33 @@ class StudyPreset:
         return self.epochs + self.fine_tuning_epochs
 
 
-LSPET_RECIPE = "--sigma 2 --rotation 20 --scale 0.2"
+LSPET = StudyPreset(
+    network="pose-small-v1 --input-size 128x96 --modules 1,2,2",
+    widths=Widths(16, 64, 32),
+    recipe="--sigma 2 --rotation 20 --scale 0.2",
+    epochs=32,
+    fine_tuning_epochs=16,
+    quantized_epochs=1,
+    batch_size=32,
+    learning_rate=1.5e-3,
+    fine_tuning_rate=1e-3,
+    budgets=(0.75, 0.5, 0.35),
+    link_budgets=(0.75, 0.65),
+    narrow_widths=(12, 9, 7),
+    seeds=3,
+    deciding=("full", "units-50", "units-35", "narrow-9", "narrow-7"),
+)
+FULL_DEPTH = replace(
+    LSPET,
+    network="pose-w16 --input-size 128x96",
+    widths=Widths(16, 64, 64),
+    budgets=(0.7, 0.5),
+    link_budgets=(0.8, 0.7),
+    narrow_widths=(12, 9),
+    pruned_kinds=("units",),
+    seeds=1,
+    deciding=("full", "units-70", "units-50", "narrow-12", "narrow-9"),
+)
 PRESETS = {
     "small": StudyPreset(
         network="pose-small-v1 --input-size 64x64 --modules 1,2,2 --blocks 1",
@@ -95,52 +121,18 @@ PRESETS = {
         ranking_items=100,
         synthetic_images=(400, 120),
     ),
-    "lspet": StudyPreset(
-        network="pose-small-v1 --input-size 128x96 --modules 1,2,2",
-        widths=Widths(16, 64, 32),
-        recipe=LSPET_RECIPE,
-        epochs=32,
-        fine_tuning_epochs=16,
-        quantized_epochs=1,
-        batch_size=32,
-        learning_rate=1.5e-3,
-        fine_tuning_rate=1e-3,
-        budgets=(0.75, 0.5, 0.35),
-        link_budgets=(0.75, 0.65),
-        narrow_widths=(12, 9, 7),
-        seeds=3,
-        deciding=("full", "units-50", "units-35", "narrow-9", "narrow-7"),
-    ),
-    "w16": StudyPreset(
-        network="pose-w16 --input-size 128x96",
-        widths=Widths(16, 64, 64),
-        recipe=LSPET_RECIPE,
-        epochs=32,
-        fine_tuning_epochs=16,
-        quantized_epochs=1,
-        batch_size=32,
-        learning_rate=1.5e-3,
-        fine_tuning_rate=1e-3,
-        budgets=(0.7, 0.5),
-        link_budgets=(0.8, 0.7),
-        narrow_widths=(12, 9),
-        pruned_kinds=("units",),
-        deciding=("full", "units-70", "units-50", "narrow-12", "narrow-9"),
-    ),
-    "w32": StudyPreset(
+    "lspet": LSPET,
+    "w16": FULL_DEPTH,
+    "w32": replace(
+        FULL_DEPTH,
         network="pose-w32 --input-size 128x96",
         widths=Widths(32, 64, 64),
-        recipe=LSPET_RECIPE,
         epochs=24,
         fine_tuning_epochs=8,
-        quantized_epochs=1,
-        batch_size=32,
         learning_rate=1e-3,
         fine_tuning_rate=5e-4,
         budgets=(0.5,),
-        link_budgets=(0.8, 0.7),
         narrow_widths=(),
-        pruned_kinds=("units",),
         deciding=("full", "units-50"),
     ),
 }
