@@ -42,7 +42,7 @@ class KaimingNormal(keras.initializers.Initializer):  # type: ignore[misc]
 class StemPadding(keras.layers.ZeroPadding2D):  # type: ignore[misc]
     """The zero padding before the first convolution, which carries the network's spec.
 
-    So every model that contains the trunk knows its spec: `hrnet_tf.models.rebuild.spec_of` reads it, also after saving, cloning,
+    So every model that contains the trunk knows its spec: `hrnet_tf.models.trunk.spec_of` reads it, also after saving, cloning,
     and below a head of the user's own.
 
     Args:
