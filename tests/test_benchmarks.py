@@ -51,6 +51,7 @@ def test_every_shell_script_is_checked() -> None:
     assert {name for name, _ in SHELL_SCRIPTS} == {path.name for path in BENCHMARKS.glob("*.sh")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), SHELL_SCRIPTS, ids=lambda value: value[0] if isinstance(value, list) else value)
 def test_shell_scripts_call_the_program_correctly(name: str, arguments: list[str], tmp_path: Path) -> None:
     calls = record_calls(BENCHMARKS / name, arguments, tmp_path)

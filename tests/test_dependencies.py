@@ -93,6 +93,7 @@ def undeclared(folder: str, allowed: set[str]) -> dict[str, set[str]]:
     return {name: files for name, files in third_party(folder).items() if name not in allowed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", EXTRAS)
 def test_packages_import_declared_dependencies(package: str, declared: dict[str, set[str]]) -> None:
     assert undeclared(package, declared[""].union(*(declared[extra] for extra in EXTRAS[package]))) == {}

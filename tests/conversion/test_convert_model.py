@@ -161,6 +161,7 @@ def test_bad_arguments(said: dict[str, object], message: str, model: KerasModel,
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_maps_need_a_task_and_a_skeleton_within_them(tmp_path: Path) -> None:
     backbone = HRNetBackbone("pose-small-v1", **SIZES)
     own = keras.Model(backbone.input, keras.layers.Conv2D(5, 1)(backbone.pyramid_outputs["P2"]), name="own")

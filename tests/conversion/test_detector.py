@@ -131,6 +131,7 @@ def test_keras_detector_without_a_run(run: Run, converted: Converted, shapes: Pa
         np.testing.assert_allclose(outputs[name], expected[name], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_descriptions_of_both_files(converted: Converted) -> None:
     result = converted("int8")
     first, second = read_description(result.path), read_description(result.paths[1])
@@ -145,6 +146,7 @@ def test_descriptions_of_both_files(converted: Converted) -> None:
     assert "detector.boxes.tflite" in str(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("damage", "message"), [("missing", r"detector\.boxes\.tflite"), ("replaced", "another conversion")])
 def test_second_file_missing_or_of_another_conversion(damage: str, message: str, converted: Converted, tmp_path: Path) -> None:
     shutil.copy(converted("int8").path, tmp_path)

@@ -13,6 +13,7 @@ from mobile_eval.errors import HRNetError
 from mobile_eval.keypoints.decode import decode_heatmaps, decoded_in_graph
 
 
+@pytest.mark.slow
 def test_decoding_in_the_graph_matches_official_decoding() -> None:
     rng = np.random.default_rng(0)
     heatmaps = rng.standard_normal((64, 6, 5, 9)).astype(np.float32)  # small maps with maxima on every border

@@ -166,6 +166,7 @@ def changed_annotations(drawn: Path, tmp_path: Path, **change: object) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -188,6 +189,7 @@ def test_bad_annotations(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_run_with_other_keypoints(trained: Path, drawn: Path, tmp_path: Path, hrnet: Hrnet) -> None:
     description = json.loads((trained / "run.json").read_text())
     description["category"]["keypoints"][0] = "chin"

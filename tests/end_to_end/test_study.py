@@ -18,7 +18,7 @@ from hrnet_tf.workflows.study_presets import PRESETS, StudyPreset, Widths
 network = "pose-small-v1 --input-size 64x64 --modules 1 --blocks 1"
 PRESETS["small"] = StudyPreset(
     network, Widths(16, 8, 8), "", epochs=2, fine_tuning_epochs=1, quantized_epochs=1, batch_size=8, learning_rate=1e-3,
-    fine_tuning_rate=1e-3, budgets=(0.8,), link_budgets=(), narrow_widths=(), pruned_kinds=("units", "scratch"), ranking_items=8,
+    fine_tuning_rate=1e-3, budgets=(0.95,), link_budgets=(), narrow_widths=(), pruned_kinds=("units", "scratch"), ranking_items=8,
     rounds=5, synthetic_images=(16, 6),
 )
 import training.ranking.rank as ranking
@@ -46,9 +46,9 @@ def test_killed_study_is_resumed(tmp_path: Path) -> None:
     second = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, timeout=600, check=False)
     assert second.returncode == 0, second.stderr[-2000:]
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    units, scratch = (json.loads((out / "runs" / f"{name}-80-seed0" / "spec.json").read_text()) for name in ("units", "scratch"))
+    units, scratch = (json.loads((out / "runs" / f"{name}-95-seed0" / "spec.json").read_text()) for name in ("units", "scratch"))
     assert units == scratch
     results = json.loads((out / "report" / "results.json").read_text())
-    assert {network["name"] for network in results["study"]["networks"]} == {"full", "units-80", "scratch-80"}
+    assert {network["name"] for network in results["study"]["networks"]} == {"full", "units-95", "scratch-95"}
     compared = [(comparison["pruned"], comparison["other"]) for comparison in results["study"]["comparisons"]]
-    assert compared == 2 * [("units-80", "full"), ("units-80", "scratch-80")]
+    assert compared == 2 * [("units-95", "full"), ("units-95", "scratch-95")]

@@ -60,6 +60,7 @@ def test_every_command_takes_any_name(name: bytes, model_path: Callable[..., Pat
     assert (folder / "poses" / f"{photo.stem}_pose.jpg").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 12),
     reason="opencv 4.12 takes names that are not UTF-8",

@@ -20,6 +20,7 @@ def run(folder: Path, rows: list[dict[str, float]]) -> Run:
     return Run(folder, "train", None, {}, {})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_each_metric_has_a_panel(tmp_path: Path) -> None:
     full = run(tmp_path / "full", [{"epoch": e, "loss": 1 / e, "val_pck": 0.1 * e} for e in range(1, 6)])
     loss_only = run(tmp_path / "loss", [{"epoch": e, "loss": 2 / e} for e in range(1, 4)])

@@ -18,6 +18,7 @@ from training.quantize import quantize
 PIXELS = np.random.default_rng(0).uniform(0, 255, (6, SIZE, SIZE, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pose-small-v1", "segment-small-v1", "classify-small-v1", "landmarks-small-v1"])
 def test_folded_layers_of_the_package_are_those_of_its_runs(name: str) -> None:
     """A run stores the weights by the names of these layers, and builds the model without a calibration."""
@@ -41,6 +42,7 @@ def with_head(layer: object, name: str = "own") -> KerasModel:
     return keras.Model(backbone.input, layer(backbone.pyramid_outputs["P2"]), name=name)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
@@ -55,6 +57,7 @@ def test_layer_that_cannot_be_quantized_is_named(layer: object, message: str) ->
         quantize(with_head(layer), PIXELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", [[], np.zeros((2, 32, 32, 3)), np.full((1, SIZE, SIZE, 3), np.nan), "images", None, 3])
 def test_bad_calibration(calibration: object) -> None:
     model = HRNet("pose-small-v1", outputs=5, **SIZES | {"modules": (1,)})

@@ -104,6 +104,25 @@ class RankingData(abc.ABC):
         loss = total / len(self)
         return loss, evaluator.result() if evaluator else loss
 
+    def loss_meter(self, model: KerasModel) -> Callable[[], float]:
+        """Return what measures the loss of a Keras model, as the mean over all examples, as often as its weights change.
+
+        The model is traced once, which pays after a few measurements.
+
+        Args:
+            model: A model of the network.
+        """
+        loss_of = self.loss_of(model)
+
+        def measure() -> float:
+            total = 0.0
+            for batch in self.batches():
+                outputs = model.predict_on_batch(batch.inputs)
+                total += float(loss_of(batch.inputs, batch.targets, outputs, batch.weights)) * batch.items
+            return total / len(self)
+
+        return measure
+
 
 def inference_of(model: KerasModel) -> Callable[[Arrays], Arrays]:
     """Return what computes the outputs of a batch: op by op JAX is slow, but tf_keras is only slower by tracing."""

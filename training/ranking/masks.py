@@ -130,7 +130,8 @@ class RandomMasks:
         """
         rng, severity = np.random.default_rng(self.seed), FIRST_SEVERITY
         masked = MaskedNetwork(network, channels)
-        loss, _ = data.measure(masked.model)
+        measured_loss = data.loss_meter(masked.model)
+        loss = measured_loss()
         check_loss(loss)
         if loss == 0:
             raise HRNetError("`data`: the loss is 0, so that it cannot be compared with that under masks; give other targets")
@@ -138,7 +139,7 @@ class RandomMasks:
         for _ in tracked(range(self.masks), "random masks", self.masks, show=self.progress):
             mask = random_mask(network.units, channels, severity, rng)
             masked.apply(mask)
-            increase = data.measure(masked.model)[0] - loss
+            increase = measured_loss() - loss
             if increase < abs(loss):
                 masks.append(mask)
                 increases.append(increase)

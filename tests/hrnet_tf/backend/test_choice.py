@@ -55,6 +55,7 @@ def test_imported_keras_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> No
         use_keras("keras")
 
 
+@pytest.mark.slow
 def test_objects_of_keras_3_are_refused(spec: HRNetSpec, config: TrainingConfig, tmp_path: Path) -> None:
     import keras as keras_3
 

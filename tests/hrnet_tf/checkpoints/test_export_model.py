@@ -30,6 +30,7 @@ def test_checkpoint_of_a_model_is_loaded_equal(tmp_path: Path) -> None:
         np.testing.assert_array_equal(after[name], array)
 
 
+@pytest.mark.slow
 def test_models_without_a_place_in_the_layout_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HRNetError, match="head"):
         export_checkpoint(HRNetBackbone("pose-small-v1", **SIZES), tmp_path / "x.npz")
@@ -57,6 +58,7 @@ def test_checkpoint_of_a_narrowed_model_is_a_full_network_that_computes_the_same
     np.testing.assert_allclose(again.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_moved_head_has_no_place_in_the_layout(tmp_path: Path) -> None:
     model = HRNet("pose-small-v1", **SIZES)
     with pytest.raises(HRNetError, match="reads branch 1"):

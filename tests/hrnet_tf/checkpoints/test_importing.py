@@ -99,6 +99,7 @@ def _set_nan(arrays: Arrays) -> None:
     arrays["layer1.0.conv2.weight"][0, 0, 0, 0] = np.nan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

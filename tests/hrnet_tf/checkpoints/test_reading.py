@@ -119,6 +119,7 @@ def test_npz_without_arrays(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "archive.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [

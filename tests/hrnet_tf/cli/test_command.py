@@ -52,6 +52,7 @@ def test_any_terminal_shows_help_and_errors(encoding: str) -> None:
     assert re.fullmatch(r"error: .*\.tflite.*\n", line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables", [{"LANG": "C"}, {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )

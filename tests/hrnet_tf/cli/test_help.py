@@ -26,6 +26,7 @@ def options_in(lines: list[str]) -> set[str]:
     return {word.rstrip(",") for word in words if not word.startswith("--no-")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_help_fits_two_screens(words: tuple[str, ...]) -> None:
     lines = page(*words)

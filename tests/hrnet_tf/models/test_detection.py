@@ -65,6 +65,7 @@ def parameter_count(layers: list[Any]) -> int:
 # The network
 
 
+@pytest.mark.slow
 def test_outputs(detector: Any) -> None:
     image = np.random.default_rng(0).standard_normal((2, *SIZE, 3)).astype(np.float32)
     outputs = detector.predict_on_batch(image)
@@ -89,6 +90,7 @@ def test_parameters_of_each_part(detector: Any) -> None:
     assert parameter_count([detector]) == sum(cost.parameters for cost in parts(detector_spec()).values())
 
 
+@pytest.mark.slow
 def test_parameters_of_a_narrow_head() -> None:
     spec = dataclasses.replace(detector_spec(), head_width=8, classes=3)
     model, costs = build_model(spec), parts(spec)
@@ -141,6 +143,7 @@ def test_detect_w18() -> None:
     assert model.output_shape["class_logits"] == (None, 1000, 81)
 
 
+@pytest.mark.slow
 def test_detector_without_some_links() -> None:
     links = {FusionLink(4, 0, 3, 0), FusionLink(3, 0, 0, 2)}
     model = build_model(detector_spec().without(links), folded=True)
@@ -148,6 +151,7 @@ def test_detector_without_some_links() -> None:
     assert not [layer for layer in model.layers if layer.name.startswith(tuple(link.name for link in links))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "stages"), [((32, 64), 3), ((64, 80), 2)])
 def test_invalid_input_sizes(size: tuple[int, int], stages: int) -> None:
     with pytest.raises(HRNetError, match=f"got {size[0]}x{size[1]}"):

@@ -31,6 +31,7 @@ def test_output_is_one_heatmap_per_keypoint_at_stride_4(spec: HRNetSpec) -> None
     assert build_model(spec).output_shape == (None, 16, 16, 17)
 
 
+@pytest.mark.slow
 def test_removed_links_and_unreachable_branches_are_not_built(spec: HRNetSpec) -> None:
     smaller = spec.without({FusionLink(4, 0, 3, 0), FusionLink(3, 0, 0, 2)})
     names = [layer.name for layer in build_model(smaller).layers]

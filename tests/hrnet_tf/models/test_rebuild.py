@@ -53,6 +53,7 @@ def norms(model: KerasModel) -> int:
     return sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 def test_custom_heads_compute_the_same_after_rebuilding_and_folding(nested: bool) -> None:
     model = randomized(two_headed(nested=nested))
@@ -65,6 +66,7 @@ def test_custom_heads_compute_the_same_after_rebuilding_and_folding(nested: bool
     assert folded.name == "two_headed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pose-small-v1", "segment-small-v1", "classify-small-v1", "landmarks-small-v1"])
 def test_heads_of_the_package_compute_the_same_after_folding(name: str) -> None:
     model = randomized(HRNet(name, outputs=3, **SIZES))
@@ -74,6 +76,7 @@ def test_heads_of_the_package_compute_the_same_after_folding(name: str) -> None:
     assert folded.spec == model.spec
 
 
+@pytest.mark.slow
 def test_spec_of_a_custom_head_has_the_branches_that_the_head_reads() -> None:
     spec = spec_of(two_headed(nested=False))
     assert spec.outputs == (0, 1)
@@ -81,6 +84,7 @@ def test_spec_of_a_custom_head_has_the_branches_that_the_head_reads() -> None:
     assert spec == spec_of(two_headed(nested=True))
 
 
+@pytest.mark.slow
 def test_removed_unit_is_not_built_and_all_other_weights_are_kept() -> None:
     model = randomized(two_headed(nested=False))
     link = max(spec_of(model).links)
@@ -93,6 +97,7 @@ def test_removed_unit_is_not_built_and_all_other_weights_are_kept() -> None:
                 np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_branch_that_no_link_is_added_to_is_an_output() -> None:
     model = randomized(HRNet("segment-small-v1", outputs=3, **SIZES))
     last = {link for link in model.spec.links if link.stage == 4 and link.target > 0}
@@ -107,6 +112,7 @@ def test_branch_that_no_link_is_added_to_is_an_output() -> None:
     assert len(spec_of(narrowed).links) == len(spec_of(custom).links) - 9
 
 
+@pytest.mark.slow
 def test_spec_survives_saving_loading_and_cloning(tmp_path: object) -> None:
     model = HRNet("pose-small-v1", outputs=5, **SIZES)
     smaller = rebuild(model, model.spec.without({min(model.spec.links)}))
@@ -117,6 +123,7 @@ def test_spec_survives_saving_loading_and_cloning(tmp_path: object) -> None:
     assert smaller.spec != model.spec
 
 
+@pytest.mark.slow
 def test_shared_layer_outside_of_the_trunk_stays_shared() -> None:
     backbone = HRNetBackbone("pose-small-v1", **SIZES)
     shared = keras.layers.Conv2D(3, 1, name="shared")
@@ -165,6 +172,7 @@ def test_sizes_as_people_type_them() -> None:
     assert by_number.classes == 5
 
 
+@pytest.mark.slow
 def test_layer_without_config_is_named() -> None:
     class Scaled(keras.layers.Layer):  # type: ignore[misc]
         def call(self, inputs: object) -> object:

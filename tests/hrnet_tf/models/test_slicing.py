@@ -116,6 +116,7 @@ def test_head_on_the_second_branch_computes_what_its_link_gave() -> None:
     assert rebuild(moved, POSE, folded=True).output_shape == model.output_shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "message"),
     [

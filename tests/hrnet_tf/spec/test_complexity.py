@@ -31,6 +31,7 @@ def test_official_link_counts(source: int, target: int, parameters: int, multipl
 REMOVED = ("stage4_module0_link3to0", "stage3_module1_link0to2", "stage2_module0_link1to0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("removed", [(), REMOVED])
 def test_every_part_equals_the_built_model(spec: HRNetSpec, removed: tuple[str, ...], counted_parts: CountedParts) -> None:
     smaller = spec.without(map(FusionLink.parse, removed))
@@ -46,6 +47,7 @@ def test_every_structure_equals_the_built_model(spec: HRNetSpec, task: str, bloc
     assert counted_parts(smaller) == parts(smaller)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification"])
 def test_head_of_another_width_equals_the_built_model(spec: HRNetSpec, task: str, counted_parts: CountedParts) -> None:
     default = dataclasses.replace(spec, task=task, links=frozenset()).full()

@@ -69,6 +69,7 @@ def test_bench_writes_the_keys_of_hrnet_bench(
     assert phone.temporary_files() == []
 
 
+@pytest.mark.slow
 def test_values_that_are_not_reported_are_unavailable(
     invoke: Invoke, make_phone: Callable[..., EmulatedPhone], program: Program, model: Path, tmp_path: Path
 ) -> None:

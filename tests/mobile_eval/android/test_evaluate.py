@@ -70,6 +70,7 @@ def test_options_reach_the_phone(
     assert any("--max-pixels 500000" in command for command in phone.commands)
 
 
+@pytest.mark.slow
 def test_no_python_on_the_phone(
     invoke: Invoke, phone: EmulatedPhone, people: People, model_path: ModelPath, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def test_operators_match_the_runtime(model_path: ModelPath, precision: str) -> N
     assert operators[-1].layer == "head_heatmaps"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_copies_of_an_extracted_operator_agree(model_path: ModelPath, tmp_path: Path, precision: str) -> None:
     graph = TFLiteGraph(model_path(precision))

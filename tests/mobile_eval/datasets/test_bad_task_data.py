@@ -70,6 +70,7 @@ def test_bad_data_ends_in_one_line(
     assert message.format(**folders) in one_line(error)
 
 
+@pytest.mark.slow
 def test_mask_classes_can_be_those_of_the_model(data: Path, task_model: MakeModel, invoke: Invoke) -> None:
     arguments = "--images", data / "images", "--masks", data / "masks"
     assert invoke("evaluate", task_model("segmentation", CLASSES).path, *arguments, "--classes", data / "all.txt")[0] == 0

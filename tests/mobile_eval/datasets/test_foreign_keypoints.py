@@ -97,6 +97,7 @@ def test_scores_equal_pycocotools_or_file_is_refused(images: Path) -> None:
     assert np.std(aps) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_evaluate_refuses_files_before_inference(
     name: str,

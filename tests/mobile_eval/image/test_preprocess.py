@@ -84,6 +84,7 @@ def test_images_are_turned_upright_by_default(rgb: NDArray[np.uint8], tmp_path: 
         read_image(path, (30, 30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 64), (224, 224), (96, 160)])
 @pytest.mark.parametrize("shape", [(300, 400), (401, 77), (30, 50), (1000, 1333), (2600, 1800)])
 def test_resized_center_matches_pillow(shape: tuple[int, int], size: tuple[int, int]) -> None:

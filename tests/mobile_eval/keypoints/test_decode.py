@@ -81,6 +81,7 @@ def near_borders() -> NDArray[np.float32]:
     return np.concatenate([gaussian(x, y, HEIGHT, WIDTH, peak=rng.uniform(0.2, 1)) for x, y in places])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decode", "official"),
     [pytest.param(decode_dark, official_dark, id="dark"), pytest.param(decode_udp, official_udp, id="udp")],

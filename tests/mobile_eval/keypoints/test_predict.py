@@ -143,6 +143,7 @@ def test_large_images_are_refused_in_one_line(
     assert not (out / "keypoints.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["half.bmp", "half.png", "half.jpg", "half.tif", "half.gif", "half.ppm", "half.webp"])
 def test_damaged_image_ends_in_one_line(name: str, people: People, model_path: Callable[..., Path], tmp_path: Path) -> None:
     """The line comes without a progress bar and without messages of opencv, libpng and libtiff."""

@@ -46,6 +46,7 @@ def command(people: People, model_path: Callable[..., Path], invoke: Invoke, tmp
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_graph_that_crashes_the_runtime(
     name: str, command: Callable[[str, Path], str], micro: MicroModels, describe: Describe, tmp_path: Path
@@ -56,6 +57,7 @@ def test_graph_that_crashes_the_runtime(
     assert f"{bad} (SIG" in command(name, bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_operator_that_fails(
     name: str, command: Callable[[str, Path], str], micro: MicroModels, describe: Describe, tmp_path: Path

@@ -134,6 +134,7 @@ def damaged(animals: Path) -> None:
     (animals / "dog" / "1.png").write_bytes(b"\x89PNG and no more")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -153,6 +154,7 @@ def test_bad_data_ends_in_one_line(
     assert message in one_line(error)
 
 
+@pytest.mark.slow
 def test_real_cells(cells: Path, task_model: MakeModel) -> None:
     data = load_classification_dataset(cells / "val")
     assert (data.classes, len(data)) == (("Platelets", "RBC", "WBC"), 320)

@@ -93,6 +93,7 @@ def test_faces_without_eyes_are_skipped_and_counted(drawn_faces: tuple[Path, Pat
     assert "(1 without the landmarks that measure a face are left out)" in str(result)
 
 
+@pytest.mark.slow
 def test_output_offset_moves_keypoints(task_model: MakeModel) -> None:
     image = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     plain, moved = (

@@ -64,6 +64,7 @@ def expected_counts(keras: object, streets: Streets) -> NDArray[np.int64]:
     return counts
 
 
+@pytest.mark.slow
 def test_counts_match_keras(streets: Streets, task_model: MakeModel) -> None:
     model = task_model("segmentation", CLASSES)
     expected = expected_counts(model.keras, streets)
@@ -130,6 +131,7 @@ def test_masks_with_a_palette_are_read_as_indices(tmp_path: Path) -> None:
             read_mask(path, 21)
 
 
+@pytest.mark.slow
 def test_command(streets: Streets, task_model: MakeModel, invoke: Invoke, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     code, out, _ = invoke("evaluate", task_model("segmentation", CLASSES).path, *streets.arguments, "--json", figures)

@@ -94,6 +94,7 @@ def test_probabilities_are_averaged_over_windows_and_mirror_images(image: NDArra
     assert certain.mean() > 0.75
 
 
+@pytest.mark.slow
 def test_scales_are_summed(image: NDArray[np.uint8], task_model: MakeModel) -> None:
     from hrnet_tf.backend.keras_module import tf
 

@@ -52,6 +52,7 @@ def test_data_and_options_of_another_task(task: str, options: str, named: str, t
     assert named in one_line(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -81,6 +82,7 @@ def test_head_joints_bring_pckh(model_path: Callable[..., Path], people: People,
     assert figures["options"]["head_joints"] == ["nose", "left_ear"]
 
 
+@pytest.mark.slow
 def test_unknown_tasks(task_model: MakeModel, invoke: Invoke) -> None:
     path = task_model("classification", CLASSES, task="depth").path
     code, _, error = invoke("evaluate", path, "--images", "x")
@@ -105,6 +107,7 @@ def test_keypoint_commands_refuse_models_without_keypoints(
     assert invoke("benchmark", path, "--runs", 2, "--no-memory")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["landmarks", "segmentation", "classification"])
 def test_description_round_trip(task: str, task_model: MakeModel) -> None:
     path = task_model(task, CLASSES).path

@@ -126,6 +126,7 @@ def unchanged(root: Path) -> None:
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "command", "message"),
     [

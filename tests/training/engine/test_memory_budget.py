@@ -31,6 +31,7 @@ def folded(spec: HRNetSpec) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_validation_in_small_batches(folded: Any, spec: HRNetSpec, config: TrainingConfig) -> None:
     data, sizes = load_keypoints(config.data.train).head(10), []
     inference = Inference(folded, (*spec.input_size, 3))

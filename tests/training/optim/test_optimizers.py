@@ -82,6 +82,7 @@ def test_averaged_weights_are_set_and_restored() -> None:
     np.testing.assert_array_equal(model.get_weights()[0], path[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_without_averages_weights_do_not_change(accumulate: int) -> None:
     model = compiled_model(make_optimizer(0.1, accumulate=accumulate))

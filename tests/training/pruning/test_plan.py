@@ -90,6 +90,7 @@ def multiply_adds(model: KerasModel) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_macs_are_those_of_trunk_and_head(model: KerasModel, small_plan: Plan, smaller: KerasModel) -> None:
     assert small_plan.predicted_ratio <= 0.8
     assert small_plan.predicted_ratio == pytest.approx(multiply_adds(smaller) / multiply_adds(model), rel=1e-9)

@@ -52,6 +52,7 @@ def multiply_adds(model: KerasModel) -> int:
     return sum(math.prod(layer.output.shape[1:3]) * math.prod(kernel.shape) for layer, kernel in kernels)
 
 
+@pytest.mark.slow
 def test_share_of_the_multiply_adds(model: KerasModel, ranking: Ranking, exact: Plan) -> None:
     smaller = prune(model, exact)
     assert 0.45 < exact.predicted_ratio <= 0.5

@@ -122,6 +122,7 @@ def test_memory_budget_cuts_the_examples_short(model: KerasModel, caplog: pytest
     assert "3 of at most 500 examples fit into `memory_budget`" in caplog.text
 
 
+@pytest.mark.slow
 def test_loss_is_that_of_keras(model: KerasModel, heads: KerasModel) -> None:
     data = KerasRankingData.prepare((IMAGES, MAPS), model)
     outputs = model.predict(IMAGES, verbose=0)

@@ -56,11 +56,13 @@ class ExactSearch:
             return selector.select(Limit(cost=budget.value * selector.full_cost)), None
         except InfeasibleError:
             closest = selector.smallest
-            ratio = closest.cost / selector.full_cost
-            if not self.accept_closest:
-                raise self._unreachable(ratio) from None
-            logger.info("%s; the closest network is used", self._unreachable(ratio))
-            return closest, self.latency_ratio(closest.spec) if self.latency_ratio else None
+            measured = self.latency_ratio(closest.spec) if self.latency_ratio and budget.name == "keep_latency" else None
+            ratio = closest.cost / selector.full_cost if measured is None else measured
+            if ratio > budget.value:
+                if not self.accept_closest:
+                    raise self._unreachable(ratio) from None
+                logger.info("%s; the closest network is used", self._unreachable(ratio))
+            return closest, measured
 
     def _measured(self, latency_ratio: Ratio) -> tuple[Selection, float]:
         """The selection of least loss whose measured latency is within the budget, after few measurements."""

@@ -44,6 +44,7 @@ def test_budget_of_links(selector: Selector) -> None:
         ExactSearch(Budget(keep_links=0.01), selector, None).find()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [0.9, 1.0, 1.1])
 def test_measuring_corrects_predictions(selector: Selector, error: float) -> None:
     measured: list[HRNetSpec] = []
