@@ -10,7 +10,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.complexity import Cost, complexity
+from hrnet_tf.spec.complexity import complexity
+from hrnet_tf.spec.cost import Cost
 from hrnet_tf.spec.detection import PAPER_PROPOSALS
 from hrnet_tf.spec.presets import customized, preset
 from mobile_eval.typed import JsonObject, Size
@@ -182,6 +183,12 @@ FIGURES: tuple[Figure, ...] = tuple(
         _row(_BASELINE_README, "simple-baseline-r50", _POSE_LARGE, "34.0", "20.0", rules=_BASELINE_RULES, notes=("", _SCALED)),
         _row(_BASELINE_README, "simple-baseline-r101", _POSE_LARGE, "", "27.9", rules=_BASELINE_RULES),
         _row(_BASELINE_README, "simple-baseline-r152", _POSE_LARGE, "", "35.3", rules=_BASELINE_RULES),
+        _row(_PAPER, "resnet-38", _IMAGENET, "28.3", "3.80"),
+        _row(_PAPER, "resnet-50", _IMAGENET, "25.6", "3.82"),
+        _row(_PAPER, "resnet-72", _IMAGENET, "48.4", "7.46"),
+        _row(_PAPER, "resnet-101", _IMAGENET, "44.6", "7.30"),
+        _row(_PAPER, "resnet-106", _IMAGENET, "64.9", "11.1"),
+        _row(_PAPER, "resnet-152", _IMAGENET, "60.2", "10.7"),
         _row(_PAPER, "segment-w40", _CITYSCAPES, "45.2", "493.2", notes=(_W40, _W40)),
         _row(_PAPER, "segment-w48", _CITYSCAPES, "65.9", "696.2"),
         _row("arXiv 1904.04514", "segment-w48", _CITYSCAPES, "65.9", "747.3", rules=(PARAMETERS, GMACS)),

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hrnet_tf.spec.architectures import Network
-from hrnet_tf.spec.complexity import Cost, parts, total
+from hrnet_tf.spec.complexity import parts
+from hrnet_tf.spec.cost import Cost, total
 from hrnet_tf.spec.network import TASKS
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 from hrnet_tf.spec.reference_sizes import USUAL_RULES, Comparison, compare_figure, figures_of

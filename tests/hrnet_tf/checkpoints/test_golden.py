@@ -21,6 +21,9 @@ GOLDEN = Path(os.environ.get("HRNET_GOLDEN", Path(__file__).parents[4] / "shared
 NETWORKS = {
     "pose_w32_256x192": "pose-w32",
     "simple_baseline_r50_256x192": "simple-baseline-r50",
+    "resnet38_paper_224": "resnet-38",
+    "resnet50_paper_224": "resnet-50",
+    "resnet50_torchvision_224": "resnet-50-torchvision",
     "classify_w18_224": "classify-w18",
     "classify_w18_small_v1_224": "classify-small-v1",
     "classify_w44_bottleneck_224": "classify-w44-bottleneck",
@@ -46,7 +49,8 @@ def fill() -> Any:
 def test_official_weights_give_the_official_output(fill: Any, stem: str, name: str, tmp_path: Path) -> None:
     golden = np.load(GOLDEN / f"{stem}.npz")
     seed, height, width = (int(golden[key]) for key in ("seed", "height", "width"))
-    np.savez(tmp_path / "checkpoint.npz", **fill.state_dict(GOLDEN / f"{stem}.keys.json", seed))
+    gain = float(golden["bn_gain"]) if "bn_gain" in golden else 1.0
+    np.savez(tmp_path / "checkpoint.npz", **fill.state_dict(GOLDEN / f"{stem}.keys.json", seed, gain))
     run, report = import_checkpoint(tmp_path / "checkpoint.npz", tmp_path / "run", input_size=(height, width))
     assert run.spec.name == name == report.model
     assert (report.missing, report.unexpected) == ((), ())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_tf.spec.complexity import complexity, parts, total
+from hrnet_tf.spec.complexity import complexity, parts
+from hrnet_tf.spec.cost import total
 from hrnet_tf.spec.network import BLOCKS, INTERPOLATIONS, TASKS, HRNetSpec
 from hrnet_tf.spec.presets import PRESETS, customized, preset
 
@@ -16,6 +17,15 @@ COUNTS = {
     "simple-baseline-r50": (33_999_697, 5_426_380_800, "5.426", "5.054"),
     "simple-baseline-r101": (52_991_825, 9_062_842_368, "9.063", "8.440"),
     "simple-baseline-r152": (68_635_473, 12_699_303_936, "12.699", "11.827"),
+    "resnet-38": (28_331_432, 4_082_761_728, "4.083", "3.802"),
+    "resnet-50": (25_586_344, 4_108_451_840, "4.108", "3.826"),
+    "resnet-72": (48_402_856, 8_013_348_864, "8.013", "7.463"),
+    "resnet-101": (44_578_472, 7_820_673_024, "7.821", "7.284"),
+    "resnet-106": (64_933_288, 11_943_936_000, "11.944", "11.124"),
+    "resnet-152": (60_222_120, 11_532_894_208, "11.533", "10.741"),
+    "resnet-50-torchvision": (25_557_032, 4_089_184_256, "4.089", None),
+    "resnet-101-torchvision": (44_549_160, 7_801_405_440, "7.801", None),
+    "resnet-152-torchvision": (60_192_808, 11_513_626_624, "11.514", None),
     "segment-w18": (9_641_119, None, "147.401", "137.278"),
     "segment-w40": (45_894_435, None, "535.447", "498.674"),
     "segment-w48": (65_859_379, None, "747.513", "696.176"),
@@ -120,7 +130,7 @@ def test_official_links(name: str) -> None:
 def test_number_of_links(name: str) -> None:
     pose = {"pose-w16": 53, "pose-w32": 53, "pose-w48": 53, "pose-small-v1": 11, "pose-small-v2": 35}
     expected = pose.get(name, 20 if name.endswith("small-v1") else 44 if name.endswith("small-v2") else 62)
-    assert len(preset(name).links) == (0 if name.startswith("simple-baseline") else expected)
+    assert len(preset(name).links) == (expected if isinstance(preset(name), HRNetSpec) else 0)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -128,7 +138,7 @@ def test_names_match_the_networks(name: str) -> None:
     spec = preset(name)
     assert spec.name == name
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
-                "classify": "classification", "simple": "pose"}  # fmt: skip
+                "classify": "classification", "simple": "pose", "resnet": "classification"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hrnet_tf.spec.complexity import Cost
+from hrnet_tf.spec.cost import Cost
 from hrnet_tf.spec.presets import PRESETS
 from hrnet_tf.spec.reference_sizes import (
     CLOSE_PERCENT,
