@@ -40,6 +40,7 @@ class Layout:
         rules: The official names of all layers.
         renames: Other names of entries, as a regular expression and its replacement at the beginning of a name.
         ignored: Regular expression of entries that are never needed.
+        covers: Whether a network of this kind can have this layout.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Layout:
     rules: tuple[Rule, ...]
     renames: tuple[tuple[str, str], ...] = ()
     ignored: str = ""
+    covers: Callable[[BaselineSpec], bool] = lambda _: True
 
     def renamed(self, arrays: Arrays) -> Arrays:
         """Return the arrays by the names of `rules`."""

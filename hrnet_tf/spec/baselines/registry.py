@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
+from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
+from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
+from hrnet_tf.spec.baselines.segmentation.unetplusplus import UNetPlusPlusSpec
 from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
 
 BASELINES: tuple[type[BaselineSpec], ...] = (
     SimpleBaselineSpec,
     ResNetSpec,
+    DeepLabV3Spec,
+    PSPNetSpec,
+    UNetPlusPlusSpec,
 )
