@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
+from hrnet_tf.backend.resizing import resize_aligned
 from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
 from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
@@ -64,12 +65,13 @@ class StemPadding(keras.layers.ZeroPadding2D):  # type: ignore[misc]
 class Upsampling(keras.layers.Layer):  # type: ignore[misc]
     """Upsampling by an integer factor, from (N, H, W, C) to (N, factor * H, factor * W, C).
 
-    Bilinear interpolation has half-pixel centers (PyTorch's align_corners=False). `UpSampling2D` computes the same values, but
+    Bilinear interpolation has half-pixel centers (PyTorch's align_corners=False), or with "aligned" the corners in place
+    (align_corners=True). `UpSampling2D` computes the same values, but
     Edge TPU compilers refuse its nearest interpolation (see `hrnet_tf.backend.tf_ops`).
 
     Args:
         factor: The factor.
-        interpolation: "nearest" or "bilinear".
+        interpolation: "nearest", "bilinear" or "aligned".
         name: Name of the layer.
     """
 
@@ -83,6 +85,8 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
             return ops.repeat(ops.repeat(inputs, self.factor, axis=1), self.factor, axis=2)
         _, height, width, _ = ops.shape(inputs)
         size = (height * self.factor, width * self.factor)
+        if self.interpolation == "aligned":
+            return resize_aligned(inputs, size)
         return ops.image.resize(inputs, size, interpolation=self.interpolation)
 
     def get_config(self) -> JsonObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from hrnet_tf.checkpoints.entry import Entry, norm_entries
@@ -27,6 +27,11 @@ class Rule:
     norm: str = ""
 
 
+def prefixed(prefix: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return rules whose official names have a prefix, such as "resnet."."""
+    return tuple(Rule(rule.layers, prefix + rule.official, prefix + rule.norm) for rule in rules)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The names that a code base gives to the weights of a network.
@@ -40,6 +45,7 @@ class Layout:
         rules: The official names of all layers.
         renames: Other names of entries, as a regular expression and its replacement at the beginning of a name.
         ignored: Regular expression of entries that are never needed.
+        note: What a user of the weights should know, for the report.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Layout:
     rules: tuple[Rule, ...]
     renames: tuple[tuple[str, str], ...] = ()
     ignored: str = ""
+    note: str = ""
 
     def renamed(self, arrays: Arrays) -> Arrays:
         """Return the arrays by the names of `rules`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hrnet_tf.checkpoints.baselines.cpn import CPN
+from hrnet_tf.checkpoints.baselines.hourglass import AUTHORS, BEARPAW
 from hrnet_tf.checkpoints.baselines.layout import Layout
 from hrnet_tf.checkpoints.baselines.resnet import RESNET
 from hrnet_tf.checkpoints.baselines.simple_baseline import SIMPLE_BASELINE
@@ -10,6 +12,9 @@ from hrnet_tf.spec.baselines.base import BaselineSpec
 
 LAYOUTS: tuple[Layout, ...] = (  # in the order in which they are tried; of each kind, the one that is exported first
     SIMPLE_BASELINE,
+    CPN,
+    BEARPAW,
+    AUTHORS,
     RESNET,  # last: others contain a ResNet, too
 )
 

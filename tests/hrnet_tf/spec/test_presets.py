@@ -17,6 +17,19 @@ COUNTS = {
     "simple-baseline-r50": (33_999_697, 5_426_380_800, "5.426", "5.054"),
     "simple-baseline-r101": (52_991_825, 9_062_842_368, "9.063", "8.440"),
     "simple-baseline-r152": (68_635_473, 12_699_303_936, "12.699", "11.827"),
+    "cpn-r50": (26_985_826, 6_661_865_472, "6.662", "6.204"),
+    "cpn-r101": (
+        45_977_954,
+        10_298_327_040,
+        "10.298",
+        None,
+    ),  # the port's, less its predictions
+    "cpn-r50-pytorch": (26_985_826, 6_888_357_888, "6.888", "6.415"),
+    "cpn-r101-pytorch": (45_977_954, 10_524_819_456, "10.525", None),
+    "hourglass-1": (3_587_217, 4_354_277_376, "4.354", None),
+    "hourglass-2": (6_731_682, 6_744_047_616, "6.744", None),
+    "hourglass-4": (13_020_612, 11_523_588_096, "11.524", None),
+    "hourglass-8": (25_598_472, 21_082_669_056, "21.083", "19.635"),
     "resnet-38": (28_331_432, 4_082_761_728, "4.083", "3.802"),
     "resnet-50": (25_586_344, 4_108_451_840, "4.108", "3.826"),
     "resnet-72": (48_402_856, 8_013_348_864, "8.013", "7.463"),
@@ -138,7 +151,8 @@ def test_names_match_the_networks(name: str) -> None:
     spec = preset(name)
     assert spec.name == name
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
-                "classify": "classification", "simple": "pose", "resnet": "classification"}  # fmt: skip
+                "classify": "classification", "simple": "pose", "cpn": "pose", "hourglass": "pose",
+                "resnet": "classification"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]
