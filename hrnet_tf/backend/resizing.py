@@ -1,33 +1,38 @@
-"""Bilinear resizing with aligned corners, which Keras does not have."""
+"""Resizing of feature maps as PyTorch does it, with either Keras."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_tf.backend.keras_module import BACKEND, ops, tf
+from hrnet_tf.backend.choice import TF_KERAS
+from hrnet_tf.backend.keras_module import NAME, ops
 from hrnet_tf.backend.types import Tensor
 from mobile_eval.typed import Size
 
+ALIGNED = "aligned"
 
-def resize_aligned(maps: Tensor, size: Size) -> Tensor:
-    """Resize maps bilinearly so that the centers of the corners stay in place (PyTorch's align_corners=True).
+
+def resize(x: Tensor, size: Size, interpolation: str) -> Tensor:
+    """Upsample feature maps (N, H, W, C) to (N, *size, C).
 
     Args:
-        maps: Maps (N, h, w, C).
-        size: Height and width of the result.
-
-    Returns:
-        Maps (N, height, width, C). In TFLite, a RESIZE_BILINEAR with align_corners.
+        x: Feature maps of known height and width.
+        size: (height, width) of the result.
+        interpolation: "nearest": of the pixel floor(i * H / height); "bilinear": with half-pixel centers, PyTorch's
+            align_corners=False; "aligned": with the corners of both maps in one place, PyTorch's align_corners=True.
     """
-    if BACKEND == "tensorflow":
-        resized = tf.raw_ops.ResizeBilinear(images=maps, size=size, align_corners=True)  # always float32
-        return tf.cast(resized, maps.dtype)
-    rows, columns = (ops.cast(_weights(old, new), maps.dtype) for old, new in zip(maps.shape[1:3], size, strict=True))
-    return ops.einsum("yh,nhwc,xw->nyxc", rows, maps, columns)
+    if NAME != TF_KERAS and interpolation == ALIGNED:
+        rows, columns = (_aligned_matrix(int(side), target) for side, target in zip(x.shape[1:3], size, strict=True))
+        return ops.einsum("yh,xw,nhwc->nyxc", rows, columns, ops.cast(x, "float32"))
+    if NAME != TF_KERAS and interpolation == "nearest":  # Keras 3 has half-pixel centers, which differ where a factor is broken
+        for axis, target in enumerate(size, 1):
+            x = ops.take(x, np.arange(target) * x.shape[axis] // target, axis=axis)
+        return x
+    return ops.image.resize(x, size, interpolation=interpolation)
 
 
-def _weights(old: int, new: int) -> NDArray[np.float32]:
-    """The weights (new, old) of linear interpolation along an axis."""
-    positions = np.linspace(0, old - 1, new)
-    return np.asarray(np.maximum(1 - np.abs(positions[:, None] - np.arange(old)), 0), np.float32)
+def _aligned_matrix(source: int, target: int) -> NDArray[np.float32]:
+    """The weight (target, source) of each source pixel in each target pixel, between its two neighbors."""
+    positions = np.linspace(0, source - 1, target)
+    return np.maximum(1 - np.abs(positions[:, None] - np.arange(source)), 0).astype(np.float32)

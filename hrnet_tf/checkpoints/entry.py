@@ -33,14 +33,21 @@ class Entry:
     flattened: bool = False
     per_class: int = 0
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether it is the kernel of a depthwise convolution."""
+        return self.variable.endswith("/depthwise_kernel")
+
 
 def to_variable(entry: Entry, array: AnyArray) -> AnyArray:
     """Transpose an array from PyTorch's order of axes to Keras's.
 
-    Kernels of convolutions go from (O, I, H, W) to (H, W, I, O), of transposed ones from (I, O, H, W) to (H, W, O, I), and of
-    dense layers from (O, I) to (I, O).
+    Kernels of convolutions go from (O, I, H, W) to (H, W, I, O), of transposed ones from (I, O, H, W) to (H, W, O, I), of
+    depthwise ones from (C, 1, H, W) to (H, W, C, 1), and of dense layers from (O, I) to (I, O).
     """
     array = np.roll(array, -entry.per_class, axis=0) if entry.per_class else array
+    if entry.depthwise:
+        return array.transpose(2, 3, 0, 1)
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
     if entry.flattened:
@@ -52,17 +59,18 @@ def to_variable(entry: Entry, array: AnyArray) -> AnyArray:
 def from_variable(entry: Entry, array: AnyArray) -> AnyArray:
     """Transpose an array from Keras's order of axes to PyTorch's, the inverse of `to_variable`."""
     if array.ndim == 4:
-        return array.transpose(3, 2, 0, 1)
+        return array.transpose((2, 3, 0, 1) if entry.depthwise else (3, 2, 0, 1))
     if entry.flattened:
         size = POOLED_SIZE
         return array.reshape(size, size, -1, array.shape[1]).transpose(3, 2, 0, 1).reshape(array.shape[1], -1)
     return np.roll(array.T, entry.per_class, axis=0) if entry.per_class else array.T
 
 
-def official_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def official_shape(entry: Entry, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape in PyTorch's order of axes of a variable's shape."""
     if len(shape) == 4:
-        return shape[3], shape[2], shape[0], shape[1]
+        height, width, *channels = shape
+        return (*(channels if entry.depthwise else reversed(channels)), height, width)
     return tuple(reversed(shape))
 
 
@@ -78,8 +86,9 @@ def converted(entry: Entry, array: AnyArray, shape: tuple[int, ...]) -> NDArray[
     Raises:
         HRNetError: If the array of the entry has another shape, or is not of numbers.
     """
-    if tuple(array.shape) != official_shape(shape):
-        raise HRNetError(f"{entry.name} has shape {tuple(array.shape)}, expected {official_shape(shape)}")
+    expected = official_shape(entry, shape)
+    if tuple(array.shape) != expected:
+        raise HRNetError(f"{entry.name} has shape {tuple(array.shape)}, expected {expected}")
     if array.dtype.kind not in "fiu":
         raise HRNetError(f"{entry.name} has dtype {array.dtype}, expected numbers")
     return np.ascontiguousarray(to_variable(entry, array.astype(np.float32)))

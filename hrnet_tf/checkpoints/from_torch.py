@@ -170,7 +170,7 @@ def _fill(spec: Network, arrays: Arrays, *, only_trunk: bool, notes: tuple[str, 
         elif entry.optional or is_skipped:
             missing.append(entry.name)
         else:
-            shape = official_shape(weights[entry.variable].shape)
+            shape = official_shape(entry, weights[entry.variable].shape)
             raise HRNetError(f"the checkpoint has no {entry.name}, expected with shape {shape} for {spec.name}")
     unexpected = sorted(set(arrays) - set(loaded))
     return weights, ImportReport(spec.name, tuple(loaded), tuple(missing), tuple(unexpected), notes)

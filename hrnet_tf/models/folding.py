@@ -35,7 +35,8 @@ def fold_batch_norm(weights: Weights) -> Weights:
 
     With scale = gamma / sqrt(variance + epsilon), the kernel becomes kernel * scale, and the bias becomes
     beta + (bias - mean) * scale. The output channels are the last axis of a kernel, and the last but one of a transposed
-    convolution's (`deconvolution*`). BatchNorm that follows no convolution (`*_norm`) becomes a depthwise 1x1 convolution.
+    convolution's (`deconvolution*`) and of a depthwise one's. BatchNorm that follows no convolution (`*_norm`) becomes a
+    depthwise 1x1 convolution.
 
     Args:
         weights: Weights of `build_model(spec)`.
@@ -55,11 +56,13 @@ def fold_batch_norm(weights: Weights) -> Weights:
             folded[f"{norm}/bias"] = offset.astype(np.float32)
         elif match := re.fullmatch(r"(.*)_bn(\d+)/gamma", name):
             conv = f"{match[1]}_conv{match[2]}"
-            if f"{conv}/kernel" not in weights:
-                raise HRNetError(f"the weights are damaged: they have {name} but not {conv}/kernel")
+            depthwise = f"{conv}/depthwise_kernel" in weights
+            kernel = f"{conv}/depthwise_kernel" if depthwise else f"{conv}/kernel"
+            if kernel not in weights:
+                raise HRNetError(f"the weights are damaged: they have {name} but not {kernel}")
             scale, offset = _scale_and_offset(weights, name.removesuffix("/gamma"))
-            kernel_scale = scale[:, None] if conv.startswith(DECONVOLUTION) else scale
-            folded[f"{conv}/kernel"] = (weights[f"{conv}/kernel"] * kernel_scale).astype(np.float32)
+            kernel_scale = scale[:, None] if depthwise or conv.startswith(DECONVOLUTION) else scale
+            folded[kernel] = (weights[kernel] * kernel_scale).astype(np.float32)
             bias = weights.get(f"{conv}/bias", np.zeros(offset.shape, np.float32)).astype(np.float64)
             folded[f"{conv}/bias"] = (offset + bias * scale).astype(np.float32)
     return folded

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hrnet_tf.backend.keras_module import BACKEND, keras, ops, tf
-from hrnet_tf.backend.resizing import resize_aligned
+from hrnet_tf.backend.resizing import resize
 from hrnet_tf.backend.types import KerasDType, KerasLayer, Shape, Tensor
 from hrnet_tf.spec.units import Unit
 from mobile_eval.errors import HRNetError
@@ -65,13 +65,12 @@ class StemPadding(keras.layers.ZeroPadding2D):  # type: ignore[misc]
 class Upsampling(keras.layers.Layer):  # type: ignore[misc]
     """Upsampling by an integer factor, from (N, H, W, C) to (N, factor * H, factor * W, C).
 
-    Bilinear interpolation has half-pixel centers (PyTorch's align_corners=False), or with "aligned" the corners in place
-    (align_corners=True). `UpSampling2D` computes the same values, but
-    Edge TPU compilers refuse its nearest interpolation (see `hrnet_tf.backend.tf_ops`).
+    `UpSampling2D` computes the same values, but Edge TPU compilers refuse its nearest interpolation (see
+    `hrnet_tf.backend.tf_ops`).
 
     Args:
         factor: The factor.
-        interpolation: "nearest", "bilinear" or "aligned".
+        interpolation: "nearest", "bilinear" or "aligned", see `hrnet_tf.backend.resizing.resize`.
         name: Name of the layer.
     """
 
@@ -84,10 +83,7 @@ class Upsampling(keras.layers.Layer):  # type: ignore[misc]
         if training and self.interpolation == "nearest":  # the same values, with a gradient that XLA supports
             return ops.repeat(ops.repeat(inputs, self.factor, axis=1), self.factor, axis=2)
         _, height, width, _ = ops.shape(inputs)
-        size = (height * self.factor, width * self.factor)
-        if self.interpolation == "aligned":
-            return resize_aligned(inputs, size)
-        return ops.image.resize(inputs, size, interpolation=self.interpolation)
+        return resize(inputs, (height * self.factor, width * self.factor), self.interpolation)
 
     def get_config(self) -> JsonObject:
         return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
@@ -211,6 +207,35 @@ def deconv_unit(
         x = keras.layers.Activation("linear", name=f"{name}_conv{index}_linear")(x)
         return keras.layers.ReLU(name=f"{name}_relu{index}")(x)
     return _normalized(x, name, index)
+
+
+def depthwise_unit(
+    x: Tensor,
+    kernel: int,
+    *,
+    name: str,
+    index: int = 1,
+    stride: int = 1,
+    dilation: int = 1,
+    norm: bool = True,
+    relu: bool = True,
+    folded: bool = False,
+) -> Tensor:
+    """Build a depthwise convolution, BatchNorm and ReLU, padded as PyTorch pads; see `conv_unit` for the arguments."""
+    if stride > 1:
+        x = keras.layers.ZeroPadding2D(dilation * (kernel // 2), name=f"{name}_pad{index}")(x)
+    fused = folded or not norm
+    x = keras.layers.DepthwiseConv2D(
+        kernel,
+        stride,
+        "valid" if stride > 1 else "same",
+        dilation_rate=dilation,
+        use_bias=folded and norm,
+        activation="relu" if fused and relu else None,
+        depthwise_initializer=keras.initializers.RandomNormal(stddev=(2 / kernel**2) ** 0.5),  # one input per output
+        name=f"{name}_conv{index}",
+    )(x)
+    return x if fused else _normalized(x, name, index, relu=relu)
 
 
 def normalization(x: Tensor, name: str, *, relu: bool = True, folded: bool = False) -> Tensor:

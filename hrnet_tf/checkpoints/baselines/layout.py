@@ -89,7 +89,7 @@ def _entries(layer: WeightedLayer, rules: tuple[Rule, ...]) -> Iterator[Entry]:
     matched, rule = match
     if layer.kernel:
         official = matched.expand(rule.official)
-        yield Entry(f"{official}.weight", f"{layer.name}/kernel")
+        yield Entry(f"{official}.weight", f"{layer.name}/{layer.kernel}")
         if layer.bias:
             yield Entry(f"{official}.bias", f"{layer.name}/bias")
     if layer.norm:

@@ -63,7 +63,9 @@ def _loaded(
     for entry in entries:
         shape = weights[entry.variable].shape
         if entry.name not in arrays:
-            raise HRNetError(f"the checkpoint has no {entry.name}, expected with shape {official_shape(shape)} for {spec.name}")
+            raise HRNetError(
+                f"the checkpoint has no {entry.name}, expected with shape {official_shape(entry, shape)} for {spec.name}"
+            )
         weights[entry.variable] = converted(entry, arrays[entry.name], shape)
     unexpected = sorted(arrays.keys() - {entry.name for entry in entries})
     for name in unexpected:

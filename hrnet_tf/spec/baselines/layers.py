@@ -54,12 +54,35 @@ class Layers(Protocol[T]):
         """Build a transposed convolution to twice the size, BatchNorm and ReLU; see `conv` for the names."""
         ...
 
+    def depthwise(
+        self,
+        x: T,
+        kernel: int,
+        name: str,
+        *,
+        index: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        norm: bool = True,
+        relu: bool = True,
+    ) -> T:
+        """Build a depthwise convolution, BatchNorm and ReLU; see `conv` for the arguments."""
+        ...
+
     def output_conv(self, x: T, channels: int, name: str) -> T:
         """Build a 1x1 convolution with bias, named `name`, to an output of the network in float32."""
         ...
 
     def norm(self, x: T, name: str, *, relu: bool = True) -> T:
         """Build BatchNorm that follows no convolution, `{name}_norm`, and a ReLU."""
+        ...
+
+    def relu(self, x: T, name: str) -> T:
+        """Build a ReLU of maps that another layer reads without it; others are part of the layer before."""
+        ...
+
+    def dropout(self, x: T, rate: float, name: str, *, channels: bool = False) -> T:
+        """Build dropout of values, or of full channels, for training."""
         ...
 
     def max_pool(self, x: T, kernel: int, name: str) -> T:
@@ -70,12 +93,20 @@ class Layers(Protocol[T]):
         """Build upsampling by an integer factor; `interpolation` is "nearest", "bilinear" or "aligned"."""
         ...
 
+    def resize(self, x: T, like: T, name: str, interpolation: str = NEAREST) -> T:
+        """Build upsampling to the size of other maps, by any factor; from 1x1, each pixel is the same."""
+        ...
+
     def add(self, maps: Sequence[T], name: str, *, relu: bool = False) -> T:
         """Build the sum of maps of one shape, and a ReLU."""
         ...
 
     def concat(self, maps: Sequence[T], name: str) -> T:
         """Build the concatenation of the channels of maps of one size."""
+        ...
+
+    def adaptive_mean(self, x: T, bins: int, name: str) -> T:
+        """Build the means over bins x bins windows, that overlap where the size is no multiple (PyTorch's AdaptiveAvgPool2d)."""
         ...
 
     def global_mean(self, x: T, name: str) -> T:

@@ -43,14 +43,14 @@ class WeightedLayer:
     Attributes:
         name: Name of the layer with the kernel, such as "stem_conv1"; of BatchNorm without one, of that.
         cost: Its cost.
-        kernel: Whether it has a kernel.
+        kernel: Name of its kernel among its variables; empty if it has none.
         bias: Whether it has a bias.
         norm: Name of its BatchNorm layer, if it has one.
     """
 
     name: str
     cost: Cost
-    kernel: bool = True
+    kernel: str = "kernel"
     bias: bool = False
     norm: str | None = None
 
@@ -161,6 +161,23 @@ class Tracer:
         self.weighted.append(WeightedLayer(layer, deconv_cost(x.channels, channels, kernel, x.size), norm=f"{name}_bn1"))
         return self._called(layer, [x], result, 2 * result.values)  # rounding, and the ReLU
 
+    def depthwise(
+        self,
+        x: Maps,
+        kernel: int,
+        name: str,
+        *,
+        index: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        norm: bool = True,
+        relu: bool = True,
+    ) -> Maps:
+        layer, result = f"{name}_conv{index}", Maps(x.channels, _strided(x.size, stride))
+        cost = conv_cost(x.channels, x.channels, kernel, result.size, groups=x.channels, norm=norm)
+        self.weighted.append(WeightedLayer(layer, cost, "depthwise_kernel", norm=f"{name}_bn{index}" if norm else None))
+        return self._called(layer, [x], result, x.padded(dilation * (kernel // 2)) if stride > 1 else 0)
+
     def output_conv(self, x: Maps, channels: int, name: str) -> Maps:
         cost = conv_cost(x.channels, channels, 1, x.size, norm=False, bias=True)
         self.weighted.append(WeightedLayer(name, cost, bias=True))
@@ -168,8 +185,14 @@ class Tracer:
 
     def norm(self, x: Maps, name: str, *, relu: bool = True) -> Maps:
         layer = f"{name}_norm"
-        self.weighted.append(WeightedLayer(layer, norm_cost(x.channels), kernel=False, norm=layer))
+        self.weighted.append(WeightedLayer(layer, norm_cost(x.channels), kernel="", norm=layer))
         return self._called(layer, [x], Maps(x.channels, x.size))
+
+    def relu(self, x: Maps, name: str) -> Maps:
+        return self._called(name, [x], Maps(x.channels, x.size))
+
+    def dropout(self, x: Maps, rate: float, name: str, *, channels: bool = False) -> Maps:
+        return x
 
     def max_pool(self, x: Maps, kernel: int, name: str) -> Maps:
         border = (kernel - 1) // 2
@@ -179,6 +202,9 @@ class Tracer:
 
     def upsample(self, x: Maps, factor: int, name: str, interpolation: str = NEAREST) -> Maps:
         return self._called(name, [x], Maps(x.channels, _scaled(x.size, factor)))
+
+    def resize(self, x: Maps, like: Maps, name: str, interpolation: str = NEAREST) -> Maps:
+        return self._called(name, [x], Maps(x.channels, like.size))
 
     def add(self, maps: Sequence[Maps], name: str, *, relu: bool = False) -> Maps:
         (channels, size), *others = ((x.channels, x.size) for x in maps)
@@ -191,6 +217,9 @@ class Tracer:
         if len({x.size for x in maps}) > 1:
             raise HRNetError(f"{name} concatenates maps of different sizes: {[x.size for x in maps]}")
         return self._called(name, maps, Maps(sum(x.channels for x in maps), maps[0].size))
+
+    def adaptive_mean(self, x: Maps, bins: int, name: str) -> Maps:
+        return self._called(name, [x], Maps(x.channels, (bins, bins)))
 
     def global_mean(self, x: Maps, name: str) -> Maps:
         return self._called(name, [x], Maps(x.channels, (1, 1)))
