@@ -89,7 +89,7 @@ class Folding:
 
     Attributes:
         norms: The BatchNorm layers that only normalize the output of one layer with a kernel, by the id of that layer.
-        relus: The ids of the layers with a kernel that compute the ReLU behind them.
+        relus: The ids of the layers that compute the ReLU behind them: those with a kernel, and BatchNorm that is not in `norms`.
         absorbed: The ids of these BatchNorm and ReLU layers.
     """
 
@@ -121,7 +121,8 @@ class Folding:
                 norms[id(before)] = call.layer
             elif _is_relu(call.layer):
                 conv = next((layer for layer in producers.values() if norms.get(id(layer)) is before), before)
-                if _is_linear(conv) and type(conv).__name__ != "Conv2DTranspose":
+                is_affine = isinstance(conv, keras.layers.BatchNormalization) and len(call.inputs[0].shape) == 4
+                if is_affine or (_is_linear(conv) and type(conv).__name__ != "Conv2DTranspose"):
                     relus[id(conv)] = call.layer
         absorbed = frozenset(map(id, (*norms.values(), *relus.values())))
         return cls(norms, frozenset(relus), absorbed)
@@ -146,7 +147,8 @@ class Folding:
         affine = _affine(layer, int(x.shape[-1])) if len(x.shape) == 4 else None
         if affine is not None:
             scale, offset = affine
-            depthwise = keras.layers.DepthwiseConv2D(1, name=name, dtype="float32")
+            activation = "relu" if relu else None
+            depthwise = keras.layers.DepthwiseConv2D(1, activation=activation, name=name, dtype="float32")
             depthwise.trainable = kind not in AFFINE_LAYERS and layer.trainable
             return [(depthwise, [scale.reshape(1, 1, -1, 1).astype(np.float32), offset.astype(np.float32)])]
         return [(clone(layer), layer.get_weights())]

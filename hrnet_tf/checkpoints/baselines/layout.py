@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from hrnet_tf.checkpoints.entry import Entry, norm_entries
 from hrnet_tf.checkpoints.torch_reader import Arrays
 from hrnet_tf.spec.baselines.base import BaselineSpec
 from hrnet_tf.spec.baselines.trace import WeightedLayer, traced
+
+HEAD = "head_"  # prefix of the names of layers that networks do not share
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Rule:
     norm: str = ""
 
 
+def prefixed(prefix: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return rules whose official names have a prefix, such as "resnet."."""
+    return tuple(Rule(rule.layers, prefix + rule.official, prefix + rule.norm) for rule in rules)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The names that a code base gives to the weights of a network.
@@ -41,6 +48,7 @@ class Layout:
         renames: Other names of entries, as a regular expression and its replacement at the beginning of a name.
         ignored: Regular expression of entries that are never needed.
         covers: Whether a network of this kind can have this layout.
+        note: What a user of the weights should know, for the report.
     """
 
     name: str
@@ -52,6 +60,7 @@ class Layout:
     renames: tuple[tuple[str, str], ...] = ()
     ignored: str = ""
     covers: Callable[[BaselineSpec], bool] = lambda _: True
+    note: str = ""
 
     def renamed(self, arrays: Arrays) -> Arrays:
         """Return the arrays by the names of `rules`."""
@@ -73,7 +82,8 @@ class Layout:
 
     def trunk_entries(self, spec: BaselineSpec) -> list[Entry]:
         """Return the entries of the layers that another network shares with those of this layout."""
-        shared = (layer for layer in traced(spec).weighted if _rule_of(layer, self.rules) is not None)
+        trunk = (layer for layer in traced(spec).weighted if not layer.name.startswith(HEAD))
+        shared = (layer for layer in trunk if _rule_of(layer, self.rules) is not None)
         return [entry for layer in shared for entry in _entries(layer, self.rules)]
 
 

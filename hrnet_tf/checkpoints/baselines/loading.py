@@ -39,23 +39,28 @@ def load_baseline(layout: Layout, arrays: Arrays, model: Network | None) -> tupl
     """
     arrays = layout.renamed(arrays)
     if layout is RESNET and isinstance(model, BaselineSpec) and not isinstance(model, layout.kind):
-        return _load(model, arrays, layout.trunk_entries(model), CLASSIFIER)
+        return _loaded(model, arrays, layout.trunk_entries(model), ignored=CLASSIFIER)
     if model is None:
         spec = layout.infer(arrays)
     elif isinstance(model, layout.kind):
+        layout = layout if layout.covers(model) else official_layout(model)
         spec = dataclasses.replace(model, classes=rows(arrays, layout.classes))
     else:
         raise HRNetError(f"the checkpoint is a {layout.kind.title}, but `model` is {model.name}; omit `model` to infer it")
-    needed = {entry.name for entry in layout.entries(spec)}
-    auxiliary = any(entry.name in arrays.keys() - needed for entry in layout.entries(spec, auxiliary=True))
-    return _load(spec, arrays, layout.entries(spec, auxiliary=auxiliary), layout.ignored, auxiliary=auxiliary)
+    entries, further = layout.entries(spec), layout.entries(spec, auxiliary=True)
+    needed = {entry.name for entry in entries}
+    has_further = any(entry.name in arrays for entry in further if entry.name not in needed)
+    notes = (layout.note,) if layout.note else ()
+    return _loaded(spec, arrays, further if has_further else entries, ignored=layout.ignored, notes=notes)
 
 
-def _load(
-    spec: BaselineSpec, arrays: Arrays, entries: Sequence[Entry], ignored: str, *, auxiliary: bool = False
+def _loaded(
+    spec: BaselineSpec, arrays: Arrays, entries: Sequence[Entry], *, ignored: str, notes: tuple[str, ...] = ()
 ) -> tuple[BaselineSpec, Weights, ImportReport]:
-    """Load entries; weights without an entry keep their initial values. Other entries must match `ignored`."""
-    weights = model_weights(build_model(spec, auxiliary=auxiliary))
+    """The weights of entries; those without an entry have their initial values. Other entries must match `ignored`."""
+    official = official_layout(spec)
+    needed, loaded = official.entries(spec), {entry.variable for entry in entries}
+    weights = model_weights(build_model(spec, auxiliary=not loaded <= {entry.variable for entry in needed}))
     for entry in entries:
         shape = weights[entry.variable].shape
         if entry.name not in arrays:
@@ -67,6 +72,5 @@ def _load(
     for name in unexpected:
         if not re.fullmatch(ignored, name):
             raise HRNetError(f"the checkpoint has {name}, which {spec.name} does not have: it is of another network")
-    loaded = {entry.variable for entry in entries}
-    missing = tuple(entry.name for entry in official_layout(spec).entries(spec) if entry.variable not in loaded)
-    return spec, weights, ImportReport(spec.name, tuple(entry.name for entry in entries), missing, tuple(unexpected))
+    missing = tuple(entry.name for entry in needed if entry.variable not in loaded)
+    return spec, weights, ImportReport(spec.name, tuple(entry.name for entry in entries), missing, tuple(unexpected), notes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hrnet_tf.checkpoints.baselines.cpn import CPN
 from hrnet_tf.checkpoints.baselines.deeplabv3 import DEEPLABV3, DEEPLABV3_OPENMMLAB, DEEPLABV3_TORCHVISION
+from hrnet_tf.checkpoints.baselines.hourglass import AUTHORS, BEARPAW
 from hrnet_tf.checkpoints.baselines.layout import Layout
 from hrnet_tf.checkpoints.baselines.pspnet import PSPNET, PSPNET_OPENMMLAB
 from hrnet_tf.checkpoints.baselines.resnet import RESNET
@@ -19,6 +21,9 @@ LAYOUTS: tuple[Layout, ...] = (  # in the order in which they are tried; of each
     PSPNET,
     PSPNET_OPENMMLAB,
     UNETPLUSPLUS,
+    CPN,
+    BEARPAW,
+    AUTHORS,
     RESNET,  # last: others contain a ResNet, too
 )
 

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 HEATMAP_STRIDE = 4
 
 
+@dataclass(frozen=True)
+class AuxiliaryOutput:
+    """An output that only training needs.
+
+    Attributes:
+        weight: Weight of its loss; that of the network's output has 1.
+        sigma_ratio: Standard deviation of the Gaussians of its target heatmaps, relative to those of the network's output.
+    """
+
+    weight: float
+    sigma_ratio: float = 1.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class BaselineSpec(abc.ABC):
     """A network that HRNet is compared with, as frozen data.
@@ -31,6 +44,7 @@ class BaselineSpec(abc.ABC):
         architecture: Name of the class in `spec.json`.
         title: What the network is called in messages.
         task: The task of the network.
+        recipe: Name of the recipe that the network is trained with if none is named.
         input_multiple: What height and width of the input must be multiples of.
     """
 
@@ -41,6 +55,7 @@ class BaselineSpec(abc.ABC):
     architecture: ClassVar[str]
     title: ClassVar[str]
     task: ClassVar[str]
+    recipe: ClassVar[str] = "small"
     input_multiple: ClassVar[int] = 32
 
     def __post_init__(self) -> None:
@@ -67,8 +82,13 @@ class BaselineSpec(abc.ABC):
             auxiliary: Whether to build the outputs that only training needs, too.
 
         Returns:
-            The output of the network, and with `auxiliary` those that only training needs.
+            The output of the network, and with `auxiliary` those of `auxiliary_outputs`.
         """
+
+    @property
+    def auxiliary_outputs(self) -> tuple[AuxiliaryOutput, ...]:
+        """The outputs that only training needs."""
+        return ()
 
     @property
     def head_kind(self) -> str:

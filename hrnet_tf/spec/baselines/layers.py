@@ -86,7 +86,7 @@ class Layers(Protocol[T]):
         ...
 
     def max_pool(self, x: T, kernel: int, name: str) -> T:
-        """Build the maximum over windows at stride 2 of values that are not negative; odd windows are centered."""
+        """Build the maximum over windows at stride 2; odd windows are centered, for values that are not negative."""
         ...
 
     def upsample(self, x: T, factor: int, name: str, interpolation: str = NEAREST) -> T:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from hrnet_tf.spec.baselines.base import BaselineSpec
+from hrnet_tf.spec.baselines.cpn import CPNSpec
+from hrnet_tf.spec.baselines.hourglass import HourglassSpec
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
 from hrnet_tf.spec.baselines.segmentation.deeplabv3 import DeepLabV3Spec
 from hrnet_tf.spec.baselines.segmentation.pspnet import PSPNetSpec
@@ -11,6 +13,8 @@ from hrnet_tf.spec.baselines.simple_baseline import SimpleBaselineSpec
 
 BASELINES: tuple[type[BaselineSpec], ...] = (
     SimpleBaselineSpec,
+    CPNSpec,
+    HourglassSpec,
     ResNetSpec,
     DeepLabV3Spec,
     PSPNetSpec,

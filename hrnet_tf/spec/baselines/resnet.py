@@ -26,6 +26,7 @@ class ResNetSpec(BaselineSpec):
     architecture: ClassVar[str] = "resnet"
     title: ClassVar[str] = "ResNet"
     task: ClassVar[str] = "classification"
+    recipe: ClassVar[str] = "imagenet"
 
     @classmethod
     def presets(cls) -> tuple[ResNetSpec, ...]:

@@ -17,6 +17,19 @@ COUNTS = {
     "simple-baseline-r50": (33_999_697, 5_426_380_800, "5.426", "5.054"),
     "simple-baseline-r101": (52_991_825, 9_062_842_368, "9.063", "8.440"),
     "simple-baseline-r152": (68_635_473, 12_699_303_936, "12.699", "11.827"),
+    "cpn-r50": (26_985_826, 6_661_865_472, "6.662", "6.204"),
+    "cpn-r101": (
+        45_977_954,
+        10_298_327_040,
+        "10.298",
+        None,
+    ),  # the port's, less its predictions
+    "cpn-r50-pytorch": (26_985_826, 6_888_357_888, "6.888", "6.415"),
+    "cpn-r101-pytorch": (45_977_954, 10_524_819_456, "10.525", None),
+    "hourglass-1": (3_587_217, 4_354_277_376, "4.354", None),
+    "hourglass-2": (6_731_682, 6_744_047_616, "6.744", None),
+    "hourglass-4": (13_020_612, 11_523_588_096, "11.524", None),
+    "hourglass-8": (25_598_472, 21_082_669_056, "21.083", "19.635"),
     "resnet-38": (28_331_432, 4_082_761_728, "4.083", "3.802"),
     "resnet-50": (25_586_344, 4_108_451_840, "4.108", "3.826"),
     "resnet-72": (48_402_856, 8_013_348_864, "8.013", "7.463"),
@@ -26,6 +39,14 @@ COUNTS = {
     "resnet-50-torchvision": (25_557_032, 4_089_184_256, "4.089", None),
     "resnet-101-torchvision": (44_549_160, 7_801_405_440, "7.801", None),
     "resnet-152-torchvision": (60_192_808, 11_513_626_624, "11.514", None),
+    "deeplabv3-r101": (58_040_147, 1_909_910_405_120, "1909.910", "1778.743"),
+    "deeplabv3-r101-torchvision": (58_630_483, 1_929_237_757_952, "1929.238", "1796.743"),
+    "pspnet-r101": (65_707_475, 2_093_463_109_632, "2093.463", "1949.689"),
+    "unetpp-r101": (59_537_849, 555_166_466_048, "555.166", "517.039"),
+    # as ResNet-101's without 17 of 23 blocks of stage 3, of 1,114,112 weights and 3,072 numbers of BatchNorm, at 128x256
+    "deeplabv3-r50": (39_048_019, 1_289_287_630_848, "1289.288", None),
+    "deeplabv3-r50-torchvision": (39_638_355, 1_308_614_983_680, "1308.615", None),
+    "pspnet-r50": (46_715_347, 1_472_840_335_360, "1472.840", None),
     "segment-w18": (9_641_119, None, "147.401", "137.278"),
     "segment-w40": (45_894_435, None, "535.447", "498.674"),
     "segment-w48": (65_859_379, None, "747.513", "696.176"),
@@ -138,7 +159,9 @@ def test_names_match_the_networks(name: str) -> None:
     spec = preset(name)
     assert spec.name == name
     prefixes = {"pose": "pose", "segment": "segmentation", "landmarks": "landmarks", "detect": "detection",
-                "classify": "classification", "simple": "pose", "resnet": "classification"}  # fmt: skip
+                "classify": "classification", "simple": "pose", "cpn": "pose", "hourglass": "pose",
+                "resnet": "classification", "deeplabv3": "segmentation", "pspnet": "segmentation",
+                "unetpp": "segmentation"}  # fmt: skip
     assert spec.task == prefixes[name.split("-")[0]]
     if isinstance(spec, HRNetSpec):
         assert spec.block == BLOCKS[name.endswith("bottleneck")]

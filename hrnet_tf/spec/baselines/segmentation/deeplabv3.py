@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hrnet_tf.spec.baselines.base import AuxiliaryOutput
 from hrnet_tf.spec.baselines.layers import Layers, T
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
 from hrnet_tf.spec.baselines.segmentation.base import (
@@ -41,6 +42,7 @@ class DeepLabV3Spec(SegmentationSpec):
 
     architecture: ClassVar[str] = "deeplabv3"
     title: ClassVar[str] = "DeepLabv3"
+    recipe: ClassVar[str] = "deeplabv3"
     input_multiple: ClassVar[int] = 8
 
     def __post_init__(self) -> None:
@@ -62,6 +64,10 @@ class DeepLabV3Spec(SegmentationSpec):
     @property
     def output_stride(self) -> int:
         return self.trunk.output_stride
+
+    @property
+    def auxiliary_outputs(self) -> tuple[AuxiliaryOutput, ...]:
+        return (AuxiliaryOutput(weight=0.5),)
 
     def forward(self, layers: Layers[T], image: T, *, auxiliary: bool = False) -> tuple[T, ...]:
         *_, stage3, features = self.trunk.forward(layers, image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hrnet_tf.spec.baselines.base import AuxiliaryOutput
 from hrnet_tf.spec.baselines.layers import ALIGNED, BILINEAR, Layers, T
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
 from hrnet_tf.spec.baselines.segmentation.base import (
@@ -38,6 +39,7 @@ class PSPNetSpec(SegmentationSpec):
 
     architecture: ClassVar[str] = "pspnet"
     title: ClassVar[str] = "PSPNet"
+    recipe: ClassVar[str] = "pspnet"
     input_multiple: ClassVar[int] = 8
 
     def __post_init__(self) -> None:
@@ -70,6 +72,10 @@ class PSPNetSpec(SegmentationSpec):
             check_aligned_size(self.input_size, self.input_multiple)
         else:
             super().check_input_size()
+
+    @property
+    def auxiliary_outputs(self) -> tuple[AuxiliaryOutput, ...]:
+        return (AuxiliaryOutput(weight=0.4),)
 
     def forward(self, layers: Layers[T], image: T, *, auxiliary: bool = False) -> tuple[T, ...]:
         *_, stage3, features = self.trunk.forward(layers, image)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hrnet_tf.spec.baselines.base import AuxiliaryOutput
 from hrnet_tf.spec.baselines.layers import Layers, T
-from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
+from hrnet_tf.spec.baselines.resnet_trunk import LAST_STAGE, ResNetTrunk
 from hrnet_tf.spec.baselines.segmentation.base import CITYSCAPES_CLASSES, CITYSCAPES_SIZE, SegmentationSpec, check_numbers
 from mobile_eval.errors import HRNetError
 
@@ -32,6 +33,7 @@ class UNetPlusPlusSpec(SegmentationSpec):
 
     architecture: ClassVar[str] = "unetplusplus"
     title: ClassVar[str] = "UNet++"
+    recipe: ClassVar[str] = "unetplusplus"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,8 +53,11 @@ class UNetPlusPlusSpec(SegmentationSpec):
             for depth in DEPTHS
         )
 
+    @property
+    def auxiliary_outputs(self) -> tuple[AuxiliaryOutput, ...]:
+        return (AuxiliaryOutput(weight=1.0),) * (LAST_STAGE - 1)
+
     def forward(self, layers: Layers[T], image: T, *, auxiliary: bool = False) -> tuple[T, ...]:
-        """See `BaselineSpec.forward`; the outputs that only training needs are the logits of each head."""
         rows = [[stage] for stage in self.trunk.forward(layers, image)]
         for step in range(1, len(rows)):
             for row in range(len(rows) - step):

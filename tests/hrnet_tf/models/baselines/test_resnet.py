@@ -4,49 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 from hrnet_tf.backend.keras_module import keras
-from hrnet_tf.backend.types import Weights
 from hrnet_tf.models.build import build_model
-from hrnet_tf.models.folding import fold_batch_norm
-from hrnet_tf.runs.weights import model_weights, set_model_weights
 from hrnet_tf.spec.architectures import Network, network_from_json, network_to_json
 from hrnet_tf.spec.baselines.resnet import ResNetSpec
 from hrnet_tf.spec.baselines.resnet_trunk import ResNetTrunk
 from hrnet_tf.spec.complexity import parts
-from hrnet_tf.spec.cost import Cost
-from hrnet_tf.spec.memory import activation_bytes, live_bytes
 from hrnet_tf.spec.presets import preset
 from mobile_eval.errors import HRNetError
-
-CountedParts = Callable[[Network], dict[str, Cost]]
-RandomWeights = Callable[[Any], Weights]
-IMAGENET = (224, 224)
+from tests.support.baselines import classifier
 
 
-def network(trunk: ResNetTrunk, size: tuple[int, int] = (64, 64)) -> ResNetSpec:
-    return ResNetSpec(name="micro", input_size=size, classes=5, trunk=trunk)
+def network(trunk: ResNetTrunk, size: tuple[int, int]) -> ResNetSpec:
+    return ResNetSpec(name="resnet", input_size=size, classes=5, trunk=trunk)
 
-
-def micro(**changes: Any) -> ResNetSpec:
-    """A network of five or more blocks, with other changes than its sizes."""
-    return network(ResNetTrunk(**{"blocks": (1, 1, 2, 1), "stem_width": 8, "width": 8, **changes}))
-
-
-VARIANTS = {
-    "7x7": {},
-    "3x3": {"stem": "3x3"},
-    "deep": {"stem": "deep"},
-    "basic": {"kinds": ("bottleneck", "basic", "basic", "basic"), "extra_bottleneck": True},
-    "caffe": {"style": "caffe"},
-    "grouped": {"groups": 4, "inner_factor": 2},
-    "dilated": {"output_stride": 8},
-}
 
 # Parts of the paper's networks (parameters, multiply-adds), by the official blocks
 STAGES = {
@@ -96,24 +71,6 @@ def test_official_counts_of_trunks(
     assert sum(cost.multiply_adds for cost in trunk) == multiply_adds
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", VARIANTS)
-def test_counts_and_folding_equal_the_built_model(name: str, counted_parts: CountedParts, random_weights: RandomWeights) -> None:
-    spec = micro(**VARIANTS[name])
-    assert counted_parts(spec) == parts(spec)
-    model, folded = build_model(spec), build_model(spec, folded=True)
-    set_model_weights(model, random_weights(model))
-    set_model_weights(folded, fold_batch_norm(model_weights(model)))
-    images = np.random.default_rng(1).standard_normal((2, 64, 64, 3)).astype(np.float32)
-    expected = model(images, training=False).numpy()
-    assert expected.std() > 0.1
-    np.testing.assert_allclose(folded(images, training=False).numpy(), expected, atol=1e-4 * np.abs(expected).max())
-    layers = [layer for layer in folded.layers if not isinstance(layer, keras.layers.InputLayer)]
-    outputs = 4 * sum(int(np.prod(layer.output_shape[1:])) for layer in layers)
-    assert activation_bytes(spec) == outputs + 4 * 64 * 64 * 3
-    assert live_bytes(spec) < activation_bytes(spec)
-
-
 def convolutions(spec: Network, attribute: str) -> dict[str, int]:
     """By name, the convolutions of a built network whose stride or dilation is not 1."""
     layers = [layer for layer in build_model(spec).layers if isinstance(layer, keras.layers.Conv2D)]
@@ -123,7 +80,7 @@ def convolutions(spec: Network, attribute: str) -> dict[str, int]:
 def test_caffe_strides_in_the_first_convolution() -> None:
     for style, conv in (("pytorch", "conv2"), ("caffe", "conv1")):
         strided = {f"stage{stage}_block0_{name}" for stage in (2, 3, 4) for name in (conv, "shortcut_conv1")}
-        assert set(convolutions(micro(style=style), "strides")) == {"stem_conv1", *strided}
+        assert set(convolutions(classifier(style=style), "strides")) == {"stem_conv1", *strided}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +93,7 @@ def test_caffe_strides_in_the_first_convolution() -> None:
     ],
 )
 def test_dilation(output_stride: int, contract: bool, dilations: dict[str, int]) -> None:
-    spec = micro(blocks=(1, 1, 2, 2), output_stride=output_stride, contract_dilation=contract)
+    spec = classifier(blocks=(1, 1, 2, 2), output_stride=output_stride, contract_dilation=contract)
     expected = {f"{block}_conv2": dilation for block, dilation in dilations.items()}
     assert convolutions(spec, "dilation_rate") == expected
     last = build_model(spec).get_layer("stage4_block1_relu").output_shape
@@ -166,7 +123,7 @@ def test_json_round_trip() -> None:
 )
 def test_invalid_trunks(change: dict[str, Any], offending: str) -> None:
     with pytest.raises(HRNetError, match=offending):
-        micro(**change)
+        classifier(**change)
 
 
 def test_invalid_networks() -> None:
