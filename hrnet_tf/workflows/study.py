@@ -14,8 +14,8 @@ set for the same number of epochs in all, those of its start included:
 The elastic network is the base network, trained on with random parts missing in most batches (`training.elastic`). It is trained
 once for all budgets; its epochs count for each arm that starts from it.
 
-Each arm becomes a float32 and an int8 model (quantization-aware), and all are measured in one interleaved run. A budget is a share
-of the full network's int8 latency.
+Each arm becomes a float32 and an int8 model (quantization-aware), and all are measured in one interleaved run. A budget is a
+share of the full network's int8 latency.
 """
 
 from __future__ import annotations
