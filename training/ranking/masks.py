@@ -34,7 +34,7 @@ from training.ranking.scores import Scores, check_loss
 
 FIRST_SEVERITY = 0.3  # largest share of units that a mask removes; it adapts to the network
 FEWER, MORE = 0.9, 1.05  # how it adapts when a mask doubles the loss, or does not
-SMALLEST_FACTOR = 1e-2  # of a kind, relative to one factor for all
+SMALLEST_FACTOR = 1e-2  # of a kind relative to one factor for all, of a unit or group relative to its kind
 TESTED = 4  # every fourth mask is held out, to test the prediction
 
 Matrix = NDArray[np.float64]
@@ -156,7 +156,7 @@ def fitted_factors(terms: Matrix, increases: Matrix, kinds: NDArray[np.intp], st
     relative, _ = nnls(
         np.vstack([terms * prior, pull * np.eye(len(prior))]), np.concatenate([increases, np.full(len(prior), pull)])
     )
-    return np.asarray(relative * prior)
+    return np.asarray(np.maximum(relative, SMALLEST_FACTOR) * prior)  # of a group without importance, the order is kept
 
 
 def single_factor(terms: Matrix, increases: Matrix) -> float:
