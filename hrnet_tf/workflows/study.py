@@ -4,7 +4,7 @@ A base network is trained for `epochs`. It is the start of the pruned arms, and 
 set for the same number of epochs in all, those of its start included:
 
     full       the base network, trained on with itself as teacher for as long as the pruned ones are
-    units      links, blocks and widths of the elastic network, chosen by importance with the exact selection
+    units      links, blocks and widths of the elastic network, chosen by the exact selection from measured candidates
     links      links only, by the same selection
     narrow     a narrower network, trained from scratch for the whole time, with the teacher
     greedy     links and blocks of the base network, chosen step by step
@@ -35,9 +35,9 @@ PRECISIONS = ("float32", "int8")
 DATA, BASE, ELASTIC, REPORT = "data", "base", "elastic", "report"  # jobs beside the arms
 EXACT, ALL_UNITS = "--selection exact", "--blocks --widths"
 SELECTIONS = {  # options of `hrnet prune` by kind of arm
-    "units": f"{EXACT} {ALL_UNITS} --method masks",
+    "units": f"{EXACT} {ALL_UNITS} --method taylor --rerank",
     "random": f"{EXACT} {ALL_UNITS} --method random",
-    "links": f"{EXACT} --method masks --accept-closest",
+    "links": f"{EXACT} --method taylor --rerank --accept-closest",
     "greedy": "--selection greedy --blocks --accept-closest",
 }
 FROM_ELASTIC = ("units", "links", "random")  # kinds of arms that start from the elastic network
@@ -202,7 +202,7 @@ class Study:
         options = (f"--elastic {ELASTIC_SHARE} --learning-rate {self.size.fine_tuning_rate} --seed 0", self._precision())
         start = ("--init", self._run(BASE), self.size.recipe, "--teacher", self._run(BASE))
         yield self._training((self._network(),), self.size.elastic_epochs, run, (*start, *options))
-        yield self._ranking(run, f"--method masks --method random {ALL_UNITS}")
+        yield self._ranking(run, f"--method taylor --method random {ALL_UNITS}")
 
     def _ranking(self, run: Path, methods: str) -> Step:
         data = ("--annotations", self.data.train, "--images", self.data.images, f"--limit {self.size.ranking_items}")

@@ -90,15 +90,15 @@ def test_options_of_each_network() -> None:
 
     full = "train pose-small-v1 --input-size 128x96 --modules 1,2,2 --width 16 --stem-width 64 --stage1-width 32 "
     assert command_of("base").startswith(full)
-    assert "--method masks --method random --blocks --widths" in " ".join(jobs["elastic"].steps[1].arguments)
+    assert "--method taylor --method random --blocks --widths" in " ".join(jobs["elastic"].steps[1].arguments)
     assert "--elastic 0.75" in command_of("elastic")
     assert "--init /out/runs/base" in command_of("full-seed2")
     assert "--seed 2" in command_of("full-seed2")
-    assert "--keep-latency 0.5 --selection exact --blocks --widths --method masks --learning-rate 0.001" in command_of(
+    assert "--keep-latency 0.5 --selection exact --blocks --widths --method taylor --rerank --learning-rate 0.001" in command_of(
         "units-50-seed0"
     )
     assert "--selection exact --blocks --widths --method random" in command_of("random-35-seed0")
-    assert "--selection exact --method masks --accept-closest" in command_of("links-75-seed0")
+    assert "--selection exact --method taylor --rerank --accept-closest" in command_of("links-75-seed0")
     assert "--selection greedy --blocks --accept-closest" in command_of("greedy-35-seed0")
     assert "--links-from /out/runs/units-35-seed0" in command_of("scratch-35-seed0")
     assert "--width 12 --stem-width 48 --stage1-width 24" in command_of("narrow-12-seed0")
